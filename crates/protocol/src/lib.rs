@@ -1,0 +1,26 @@
+//! The words and wire types that services and the supervisor share.
+//!
+//! Pure data: no clock, no IO. Every other crate speaks in these words; the glossary explains them.
+//! What a field means on the wire is written in `docs/reference/protocol.md`.
+
+pub mod headers;
+mod history;
+mod name;
+mod problem;
+mod report;
+pub mod resources;
+mod step;
+mod time;
+mod words;
+
+pub use history::{HistoryAnswer, HistoryEntry};
+pub use name::{
+    ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, is_opaque_name,
+};
+pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
+pub use report::{Evidence, REPORT_TYPE, Report, ReportData};
+pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
+pub use time::Timestamp;
+pub use words::{
+    CaseState, ClosedOn, HistoryState, Outcome, StepStateName, StuckReason, UnknownWord, Verb,
+};

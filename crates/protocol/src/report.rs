@@ -1,0 +1,86 @@
+//! The report: a failure event about one saga, carried as a CloudEvent 1.0 of type [`REPORT_TYPE`].
+
+use crate::{HistoryState, ReportKey, SagaId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The CloudEvents `type` of a report.
+pub const REPORT_TYPE: &str = "dev.amends.report.v1";
+
+/// A report with its envelope, after the envelope's own checks. `service/code` names its kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// CloudEvents `id`, unique per source.
+    pub id: String,
+    /// CloudEvents `source`: the reporting service, as it names itself (a name, or a URI that ends in it).
+    pub source: String,
+    /// CloudEvents `subject`.
+    pub saga_id: SagaId,
+    /// CloudEvents `time`, the service's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// W3C trace context of the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// CloudEvents `data`.
+    pub data: ReportData,
+}
+
+impl Report {
+    /// The service that `source` names: the part after the last `/` or `:`, so that both `payment` and
+    /// `//shop.example/services/payment` name `payment`.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        let trimmed = self.source.trim_end_matches('/');
+        trimmed.rsplit(['/', ':']).next().unwrap_or(trimmed)
+    }
+
+    /// What makes this the same report when it comes again.
+    #[must_use]
+    pub fn key(&self) -> ReportKey {
+        ReportKey { source: self.source.as_str().into(), id: self.id.as_str().into() }
+    }
+}
+
+/// What the service says of the failure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportData {
+    /// The kind of failure, e.g. `report-1`. Together with the service it picks the rule.
+    pub code: String,
+    /// The action that failed, e.g. `pay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// The request that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Ids of the reports that this failure follows from (from `Amends-Report` of failed answers).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caused_by: Vec<String>,
+    /// What the service's History says of this saga: its own requests and its calls to others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Evidence>,
+    /// Business fields, for conditions and placeholders.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
+}
+
+/// One thing that a History says of a saga.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Evidence {
+    /// The service that the request went to.
+    pub service: String,
+    /// The operation.
+    pub action: String,
+    /// The request's id.
+    pub request_id: String,
+    /// What is known of it.
+    pub state: HistoryState,
+}

@@ -1,0 +1,601 @@
+//! What the supervisor's REST API shows and takes. Times are RFC 3339, ids are text, names are camelCase.
+
+use crate::{
+    ActionName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, ReportData, SagaId,
+    StepId, StepStateName, StuckReason, Timestamp, Verb,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One page of a list. `next` goes back unchanged as `cursor`; absent on the last page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Answer of `POST /v1/reports`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportReceipt {
+    /// The case that holds the report.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "c-17"))]
+    pub case_id: CaseId,
+    /// Whether the same report was there before; nothing was doubled.
+    pub duplicate: bool,
+}
+
+/// A case as a row of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CaseSummary {
+    /// The case.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "c-17"))]
+    pub id: CaseId,
+    /// Its saga.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub saga_id: SagaId,
+    /// Name of the rulebook that it began with; absent if none claims it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rulebook: Option<String>,
+    /// Where it stands.
+    pub state: CaseState,
+    /// On what evidence it was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_on: Option<ClosedOn>,
+    /// The first report, `service/code`.
+    pub report: String,
+    /// The first report's message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When its first report came.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub opened_at: Timestamp,
+    /// When anything about it changed last.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub updated_at: Timestamp,
+    /// When it was settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub settled_at: Option<Timestamp>,
+    /// Its steps by state (see [`StepStateName`]); states without steps are absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u32>))]
+    pub steps: BTreeMap<StepStateName, u32>,
+}
+
+/// A case with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CaseDetail {
+    /// The row of the list.
+    #[serde(flatten)]
+    pub summary: CaseSummary,
+    /// Content hash of the rulebook version that it was planned with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rulebook_hash: Option<String>,
+    /// Its reports in the order of arrival.
+    pub reports: Vec<ReportView>,
+    /// Its plan and how far it has come.
+    pub plan: Vec<StepView>,
+    /// Histories that were asked for.
+    pub walks: Vec<WalkView>,
+    /// What else a person should know, oldest first.
+    pub notes: Vec<NoteView>,
+    /// What people did about it, oldest first.
+    pub acts: Vec<ActView>,
+    /// If nothing happens, when it settles on `quiet`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub quiet_at: Option<Timestamp>,
+}
+
+/// A report within a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportView {
+    /// CloudEvents source.
+    pub source: String,
+    /// CloudEvents id.
+    pub id: String,
+    /// The reporting service.
+    pub service: String,
+    /// When it came.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub received_at: Timestamp,
+    /// The rule that answers it, by its label; absent for derived, waiting and unmatched reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// `rule`, `rule_held`, `by_hand`, `derived`, `awaits_root` or `unmatched`.
+    pub role: String,
+    /// What the service said.
+    pub data: ReportData,
+}
+
+/// A step within a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StepView {
+    /// The step; also its idempotency key.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "s-17-3-9f86d081884c7d65"))]
+    pub id: StepId,
+    /// The case.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub case_id: CaseId,
+    /// The saga.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub saga_id: SagaId,
+    /// What is asked.
+    pub verb: Verb,
+    /// Of which action, `service.action`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "payment.pay"))]
+    pub action: ActionName,
+    /// Stages run one after the other; 65535 is the last, where notices go.
+    pub stage: u16,
+    /// Where it stands.
+    pub state: StepStateName,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it needs a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<StuckReason>,
+    /// When it will be sent (or polled) next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub due_at: Option<Timestamp>,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What the last try brought, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it entered the plan.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub planned_at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub ended_at: Option<Timestamp>,
+    /// Ids of the reports that demand it; empty for a step that a person added.
+    pub because: Vec<String>,
+    /// Ids of later reports that would have asked for it, had a person not decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_have_asked: Vec<String>,
+    /// Who decided, when a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// The request data that an operator put in place of the report's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Map<String, Value>>,
+    /// Its tries; only when one case or one step is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<AttemptView>,
+}
+
+/// One try of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttemptView {
+    /// From 1.
+    pub attempt: u32,
+    /// When it was released for sending.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub sent_at: Timestamp,
+    /// When its result was known.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub ended_at: Timestamp,
+    /// One word: `compensated`, `accepted`, `busy`, `unknown`, `not_sent`, `refused`, …
+    pub result: String,
+    /// HTTP status, if there was an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A History that the supervisor asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WalkView {
+    /// Whose.
+    pub service: String,
+    /// Whether it has answered.
+    pub answered: bool,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What the last try brought, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What it said.
+    pub entries: Vec<Evidence>,
+}
+
+/// Something that a person should know about a case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NoteView {
+    /// When it was noticed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// In plain words.
+    pub text: String,
+}
+
+/// What a person did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ActView {
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What, e.g. `waive`.
+    pub act: String,
+    /// Why.
+    pub reason: String,
+    /// The case, if it was about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub case_id: Option<CaseId>,
+    /// The step, if it was about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub step_id: Option<StepId>,
+    /// Details, e.g. the edited data.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub detail: Value,
+}
+
+/// What an operator wants done to a step: body of `POST /v1/steps/{stepId}/acts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum StepAct {
+    /// Try again now, whatever the backoff says; limits start anew.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+    /// Replace the request's `data`, then try again.
+    Edit {
+        /// Why.
+        reason: String,
+        /// The new data.
+        data: Map<String, Value>,
+    },
+    /// Go without this step.
+    Waive {
+        /// Why.
+        reason: String,
+    },
+    /// Write down an outcome that was reached outside.
+    Record {
+        /// Why.
+        reason: String,
+        /// The outcome.
+        outcome: Outcome,
+    },
+    /// Say yes to a step that waits for it.
+    Approve {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What an operator wants done to a case: body of `POST /v1/cases/{caseId}/acts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum CaseAct {
+    /// Answer the case's reports anew with the active rulebook; only adds steps.
+    Replan {
+        /// Why.
+        reason: String,
+    },
+    /// Add steps by hand, e.g. to an unmatched case.
+    Plan {
+        /// Why.
+        reason: String,
+        /// `service.action` to compensate.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+        compensate: Vec<ActionName>,
+        /// `service.action` to retry.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+        retry: Vec<ActionName>,
+        /// `service.action` to notify.
+        #[serde(default)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+        notify: Vec<ActionName>,
+    },
+    /// Close it by hand; refused while a step is not terminal.
+    Settle {
+        /// Why.
+        reason: String,
+    },
+    /// Retry every stuck or waiting-for-backoff step of the case now.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One act on many steps: body of `POST /v1/steps:act`. Either `ids`, or the filter of the step list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BulkAct {
+    /// What to do.
+    pub act: StepAct,
+    /// To these steps.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub ids: Vec<StepId>,
+    /// To the steps that this filter finds (same names as the query of `GET /v1/steps`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<BTreeMap<String, String>>,
+    /// Only say which steps it would touch.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// Answer to a [`BulkAct`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BulkResult {
+    /// How many steps were meant.
+    pub matched: usize,
+    /// How many were changed.
+    pub done: usize,
+    /// Those that could not be, with the reason.
+    pub failed: Vec<BulkFailure>,
+    /// The steps meant; at most 1,000 are listed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub ids: Vec<StepId>,
+}
+
+/// A step that a bulk act could not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BulkFailure {
+    /// The step.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: StepId,
+    /// Why not.
+    pub detail: String,
+}
+
+/// Body of `POST /v1/sagas`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SagaBegin {
+    /// The saga.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub saga_id: SagaId,
+    /// The service that begins it; picks the rulebook.
+    pub service: String,
+    /// The action that it begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// When it must have ended; past it the synthetic report `supervisor/deadline` is made.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub deadline: Timestamp,
+    /// Business fields for the synthetic report.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
+}
+
+/// A saga that announced itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SagaView {
+    /// The saga.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub saga_id: SagaId,
+    /// `begun`, `ended` or `overdue`.
+    pub state: String,
+    /// The service that began it.
+    pub service: String,
+    /// When it must have ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub deadline: Timestamp,
+}
+
+/// A participant as the supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// The rulebook that it belongs to.
+    pub rulebook: String,
+    /// Where it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `closed` (healthy), `open` (given up for the moment) or `probing`.
+    pub breaker: String,
+    /// Whether an operator has paused dispatch to it.
+    pub paused: bool,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Most requests at once.
+    pub concurrency: u32,
+    /// Steps and walks that wait for their turn or for its return.
+    pub queued: u32,
+    /// Failures in a row.
+    pub failures: u32,
+    /// What it failed with last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A rulebook of the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulebookView {
+    /// Its name.
+    pub name: String,
+    /// Its content hash.
+    pub hash: String,
+    /// Whether new cases are planned with it.
+    pub active: bool,
+    /// When it was stored.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub stored_at: Timestamp,
+    /// Number of services.
+    pub services: usize,
+    /// Number of rules.
+    pub rules: usize,
+    /// Its files, root first; only when one rulebook is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceView>,
+    /// What the last reload of its file found wrong; the version shown here stays active.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<DiagnosticView>,
+}
+
+/// One file of a rulebook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceView {
+    /// Its path as loaded.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A finding in a rulebook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DiagnosticView {
+    /// Stable code.
+    pub code: String,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// Path of the file.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// Why something is done: body of `POST /v1/services/{name}/pause` and `/resume`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReasonGiven {
+    /// Why.
+    pub reason: String,
+}
+
+/// The files of a rulebook: JSON body of `PUT /v1/rulebooks/{name}` and `POST /v1/rulebooks:check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulebookSources {
+    /// Its files, root first; imports are resolved among them.
+    pub sources: Vec<SourceView>,
+    /// Why it is put, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Answer of `POST /v1/rulebooks:check`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulebookCheck {
+    /// Whether a `PUT` of the same would be taken; warnings don't hinder it.
+    pub valid: bool,
+    /// Its name, if it can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its content hash, if it can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Everything that was found.
+    pub diagnostics: Vec<DiagnosticView>,
+    /// The same as text for people, with the source lines.
+    pub rendered: String,
+}
+
+/// Something that happened, as the event stream tells it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventView {
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// What: `report`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
+    pub kind: String,
+    /// The case, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub case_id: Option<CaseId>,
+    /// The step, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub step_id: Option<StepId>,
+    /// The service or `service.action`, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The new state, in a word of its list.
+    pub state: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Numbers of everything, for an overview: `GET /v1/overview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Overview {
+    /// Cases by state.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
+    pub cases: BTreeMap<CaseState, u64>,
+    /// Steps by service, then by state or outcome.
+    pub services: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// Evidence as a case keeps it: who said what of which request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldEvidence {
+    /// Who said it.
+    pub told_by: String,
+    /// Of which action.
+    pub action: ActionName,
+    /// Of which request.
+    pub request_id: String,
+    /// What.
+    pub state: HistoryState,
+}

@@ -1,0 +1,210 @@
+//! The closed lists of the product: verbs, outcomes, states. Each word is written here once.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A word that is not on its list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownWord {
+    /// Which list, e.g. `outcome`.
+    pub what: &'static str,
+    /// The text as it came in.
+    pub text: String,
+    /// The words that are on the list.
+    pub known: &'static [&'static str],
+}
+
+impl fmt::Display for UnknownWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown {} `{}`; one of: {}", self.what, self.text, self.known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownWord {}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every word of the list, in its order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            const TEXTS: &'static [&'static str] = &[$($text),+];
+
+            /// The word on the wire, in the store and on the screen.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord { what: $what, text: text.to_owned(), known: Self::TEXTS }),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What a step asks of a service.
+    Verb, "verb" {
+        /// Undo every request of the action in the saga and let none take effect afterwards.
+        Compensate = "compensate",
+        /// Run the stored request again, forward.
+        Retry = "retry",
+        /// Send a (correcting) message.
+        Notify = "notify",
+    }
+}
+
+words! {
+    /// How a step ended.
+    Outcome, "outcome" {
+        /// The effect was there and is undone.
+        Compensated = "compensated",
+        /// An earlier request had undone it.
+        AlreadyCompensated = "already_compensated",
+        /// There was nothing to undo; a tombstone refuses the late original.
+        NothingToCompensate = "nothing_to_compensate",
+        /// The action ran (or had run) to its end.
+        Retried = "retried",
+        /// The message went out.
+        Notified = "notified",
+        /// The service says that it cannot, for good.
+        Refused = "refused",
+        /// A person decided to go without, with a reason.
+        Waived = "waived",
+    }
+}
+
+words! {
+    /// What a History says of one request. A report's evidence uses the first four.
+    HistoryState, "history state" {
+        /// It began; nobody knows yet how it ended.
+        Started = "started",
+        /// It took effect.
+        Succeeded = "succeeded",
+        /// It took no effect, and the service that says so can prove it.
+        Failed = "failed",
+        /// It may or may not have taken effect.
+        Unknown = "unknown",
+        /// It took effect and was undone.
+        Compensated = "compensated",
+        /// It never took effect and never will: a tombstone refuses it.
+        Fenced = "fenced",
+    }
+}
+
+impl HistoryState {
+    /// Whether a request in this state happened or may have happened, and is not undone.
+    #[must_use]
+    pub const fn may_have_effect(self) -> bool {
+        match self {
+            Self::Started | Self::Succeeded | Self::Unknown => true,
+            Self::Failed | Self::Compensated | Self::Fenced => false,
+        }
+    }
+}
+
+words! {
+    /// The state of a case.
+    CaseState, "case state" {
+        /// Work goes on by itself.
+        Open = "open",
+        /// At least one step needs a person; all others go on.
+        Stuck = "stuck",
+        /// No rule answers the report; a person picks a plan.
+        Unmatched = "unmatched",
+        /// Nothing is left to do.
+        Settled = "settled",
+    }
+}
+
+words! {
+    /// On what evidence a case was settled.
+    ClosedOn, "closing evidence" {
+        /// Every service that the saga could reach has answered, so nothing can still take effect.
+        Fenced = "fenced",
+        /// No sign of life for the declared time.
+        Quiet = "quiet",
+        /// Nothing had to be undone; what was retried answered.
+        Forward = "forward",
+        /// A person said so, with a reason.
+        ByHand = "by_hand",
+    }
+}
+
+words! {
+    /// The state of a step, as shown; `done` has an outcome, `stuck` a reason.
+    StepStateName, "step state" {
+        /// An earlier stage is not finished.
+        Waiting = "waiting",
+        /// Will be sent at a known time.
+        Due = "due",
+        /// Sent; the answer is awaited.
+        InFlight = "in_flight",
+        /// The service took it (202) and works on it.
+        Accepted = "accepted",
+        /// Ended with an outcome.
+        Done = "done",
+        /// Needs a person.
+        Stuck = "stuck",
+        /// A retry that a compensation replaced; it is never sent again.
+        Superseded = "superseded",
+        /// Planned by a rule in shadow mode; never sent.
+        Shadow = "shadow",
+    }
+}
+
+words! {
+    /// Why a step needs a person.
+    StuckReason, "reason of being stuck" {
+        /// The service refused for good.
+        Refused = "refused",
+        /// The policy's number of attempts is used up.
+        OutOfAttempts = "out_of_attempts",
+        /// The policy's time is used up.
+        OutOfTime = "out_of_time",
+        /// The service calls the request itself wrong (422): a fault of the rulebook or of ours.
+        Rejected = "rejected",
+        /// The request cannot be built, e.g. a placeholder that the report does not fill.
+        Unsendable = "unsendable",
+        /// The rule (or its limit) wants a person's yes first.
+        AwaitsApproval = "awaits_approval",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_survives_print_and_parse() {
+        for &o in Outcome::ALL {
+            assert_eq!(o.as_str().parse(), Ok(o));
+            assert_eq!(serde_json::to_value(o).expect("plain"), o.as_str());
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_names_the_known_ones() {
+        let error = "undo".parse::<Verb>().expect_err("not a verb").to_string();
+        assert_eq!(error, "unknown verb `undo`; one of: compensate, retry, notify");
+    }
+}
