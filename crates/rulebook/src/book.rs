@@ -1,0 +1,219 @@
+//! The checked rulebook: an immutable value. It only exists without errors; `load` makes it.
+
+use crate::graph::Graph;
+use crate::rule_index::RuleIndex;
+use crate::{
+    Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
+    SourceFile, Span,
+};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// A rulebook file and its imports, parsed and checked.
+#[derive(Debug)]
+pub struct Rulebook {
+    pub(crate) name: String,
+    pub(crate) name_span: Span,
+    pub(crate) hash: String,
+    pub(crate) sources: Vec<SourceFile>,
+    pub(crate) settings: Settings,
+    pub(crate) services: Vec<Service>,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) reports: Vec<ReportDecl>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) names: Names,
+    pub(crate) graph: Graph,
+    pub(crate) index: RuleIndex,
+}
+
+/// What holds for all cases of a rulebook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a case must show no sign of life before it is settled as `quiet`; `settle: { quiet: 30s }`.
+    pub quiet_ms: u64,
+    /// How long a derived report waits for its root before its own rule applies; `cause_wait: 10s`.
+    pub cause_wait_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { quiet_ms: 30_000, cause_wait_ms: 10_000 }
+    }
+}
+
+/// Names to ids.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) services: FxHashMap<Arc<str>, ServiceId>,
+    /// By service.
+    pub(crate) actions: Vec<FxHashMap<Arc<str>, ActionId>>,
+    /// By service, positions in `reports`.
+    pub(crate) reports: Vec<FxHashMap<Arc<str>, usize>>,
+    pub(crate) tags: FxHashMap<Arc<str>, Vec<ActionId>>,
+}
+
+impl Rulebook {
+    /// Its name, unique in one supervisor.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Hex SHA-256 of the content of all sources; file names don't count.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The text that it was read from, root first; [`crate::load_sources`] reads it again.
+    #[must_use]
+    pub fn sources(&self) -> &[SourceFile] {
+        &self.sources
+    }
+
+    /// What holds for all cases.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All services; `ServiceId(n)` is the n-th.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// Finds a service by name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<ServiceId> {
+        self.names.services.get(name).copied()
+    }
+
+    /// All actions, corrections included; `ActionId(n)` is the n-th.
+    #[must_use]
+    pub fn actions(&self) -> &[Action] {
+        &self.actions
+    }
+
+    /// Finds an action by name.
+    #[must_use]
+    pub fn action(&self, service: &str, action: &str) -> Option<ActionId> {
+        let service = self.service(service)?;
+        self.names.actions.get(service.0 as usize)?.get(action).copied()
+    }
+
+    /// An action of this rulebook.
+    ///
+    /// # Panics
+    /// If the id is of another rulebook and beyond this one's actions.
+    #[must_use]
+    pub fn get(&self, id: ActionId) -> &Action {
+        &self.actions[id.0 as usize]
+    }
+
+    /// Whether there is such an action.
+    pub(crate) fn has(&self, id: ActionId) -> bool {
+        (id.0 as usize) < self.actions.len()
+    }
+
+    /// Every action's id.
+    pub(crate) fn action_ids(&self) -> impl Iterator<Item = ActionId> {
+        (0u32..).map(ActionId).take(self.actions.len())
+    }
+
+    /// The actions with a tag.
+    pub(crate) fn tagged(&self, tag: &str) -> impl Iterator<Item = ActionId> {
+        self.names.tags.get(tag).into_iter().flatten().copied()
+    }
+
+    /// All rules: as written, then the implied ones; `RuleId(n)` is the n-th.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// A rule of this rulebook.
+    ///
+    /// # Panics
+    /// If the id is of another rulebook and beyond this one's rules.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id.0 as usize]
+    }
+
+    /// All declared kinds of report.
+    #[must_use]
+    pub fn reports(&self) -> &[ReportDecl] {
+        &self.reports
+    }
+
+    /// Finds a declared kind of report.
+    #[must_use]
+    pub fn report(&self, service: &str, code: &str) -> Option<&ReportDecl> {
+        let service = self.service(service)?;
+        let position = *self.names.reports.get(service.0 as usize)?.get(code)?;
+        self.reports.get(position)
+    }
+
+    /// All actions that a saga passing through `action` may have reached: everything reachable from every entry action
+    /// (one that nobody calls) from which `action` is reachable. Sorted, includes `action`; computed once.
+    #[must_use]
+    pub fn saga_reach(&self, action: ActionId) -> &[ActionId] {
+        self.graph.saga_reach(action)
+    }
+
+    /// Transitive callees of `action`, without itself. Sorted; computed once.
+    #[must_use]
+    pub fn downstream(&self, action: ActionId) -> &[ActionId] {
+        self.graph.downstream(action)
+    }
+}
+
+/// Checks that rulebooks can live in one supervisor: their names differ, and no service belongs to two of them. The
+/// spans point into [`sources_together`].
+#[must_use]
+pub fn check_together(books: &[Arc<Rulebook>]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut names: FxHashMap<&str, Span> = FxHashMap::default();
+    let mut services: FxHashMap<&str, (Span, &str)> = FxHashMap::default();
+    let mut first_file = 0;
+    for book in books {
+        let shift = |span: Span| Span { file: span.file + first_file, ..span };
+        let at = shift(book.name_span);
+        if let Some(first) = names.get(book.name()) {
+            found.push(Diagnostic {
+                code: crate::codes::DUPLICATE_RULEBOOK,
+                severity: Severity::Error,
+                message: format!("two rulebooks are named `{}`", book.name()),
+                at,
+                label: "the same name again".to_owned(),
+                related: vec![(*first, "first here".to_owned())],
+                help: Some("give each rulebook of a supervisor its own name".to_owned()),
+            });
+        }
+        names.entry(book.name()).or_insert(at);
+        for service in book.services() {
+            let at = shift(service.span);
+            let (first, owner) = *services.entry(&service.name).or_insert((at, book.name()));
+            if first != at {
+                found.push(Diagnostic {
+                    code: crate::codes::SERVICE_IN_TWO_RULEBOOKS,
+                    severity: Severity::Error,
+                    message: format!("service `{}` belongs to two rulebooks, `{owner}` and `{}`", service.name, book.name()),
+                    at,
+                    label: "declared again".to_owned(),
+                    related: vec![(first, format!("first in `{owner}`"))],
+                    help: Some("a report is answered by exactly one rulebook: keep the service in one of them".to_owned()),
+                });
+            }
+        }
+        first_file += book.sources().len();
+    }
+    found
+}
+
+/// The sources of all the books, one after another: what the spans of [`check_together`] point into.
+#[must_use]
+pub fn sources_together(books: &[Arc<Rulebook>]) -> Vec<SourceFile> {
+    books.iter().flat_map(|b| b.sources().iter().cloned()).collect()
+}

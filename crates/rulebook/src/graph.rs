@@ -1,0 +1,106 @@
+//! Who calls whom. Answers what a saga could have reached; knows nothing of rules. The calls form no cycle (checked at load).
+
+use crate::ActionId;
+use std::sync::OnceLock;
+
+/// The call graph of a rulebook, with its two closures computed once per action, on first use.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    callees: Vec<Vec<ActionId>>,
+    callers: Vec<Vec<ActionId>>,
+    reach: Vec<OnceLock<Box<[ActionId]>>>,
+    below: Vec<OnceLock<Box<[ActionId]>>>,
+}
+
+impl Graph {
+    /// `callees[i]` are the actions that action `i` calls.
+    pub(crate) fn new(callees: Vec<Vec<ActionId>>) -> Self {
+        let mut callers = vec![Vec::new(); callees.len()];
+        for (from, called) in (0u32..).zip(&callees) {
+            for to in called {
+                callers[to.0 as usize].push(ActionId(from));
+            }
+        }
+        let empty = || callees.iter().map(|_| OnceLock::new()).collect();
+        Self { reach: empty(), below: empty(), callers, callees }
+    }
+
+    /// Everything reachable from every entry action (one that nobody calls) from which `action` is reachable.
+    pub(crate) fn saga_reach(&self, action: ActionId) -> &[ActionId] {
+        self.reach[action.0 as usize].get_or_init(|| {
+            let above = closure(&self.callers, vec![action]);
+            let entries =
+                above.into_iter().filter(|a| self.callers[a.0 as usize].is_empty()).collect();
+            closure(&self.callees, entries).into()
+        })
+    }
+
+    /// Transitive callees of `action`, without itself.
+    pub(crate) fn downstream(&self, action: ActionId) -> &[ActionId] {
+        self.below[action.0 as usize].get_or_init(|| {
+            let mut all = closure(&self.callees, vec![action]);
+            all.retain(|a| *a != action);
+            all.into()
+        })
+    }
+
+    /// One cycle, as the actions on it in call order, if there is any.
+    pub(crate) fn cycle(&self) -> Option<Vec<ActionId>> {
+        let mut state = vec![Visit::New; self.callees.len()];
+        for start in 0..self.callees.len() {
+            let mut path: Vec<(usize, usize)> = Vec::new();
+            if state[start] == Visit::New {
+                state[start] = Visit::Open;
+                path.push((start, 0));
+            }
+            while let Some((node, next)) = path.last_mut() {
+                let Some(to) = self.callees[*node].get(*next).map(|a| a.0 as usize) else {
+                    state[*node] = Visit::Done;
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                match state[to] {
+                    Visit::New => {
+                        state[to] = Visit::Open;
+                        path.push((to, 0));
+                    }
+                    Visit::Open => {
+                        let from = path.iter().position(|(n, _)| *n == to).unwrap_or(0);
+                        return Some(path[from..].iter().map(|(n, _)| id(*n)).collect());
+                    }
+                    Visit::Done => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Visit {
+    New,
+    Open,
+    Done,
+}
+
+fn id(index: usize) -> ActionId {
+    ActionId(u32::try_from(index).unwrap_or(u32::MAX))
+}
+
+/// `from` and all that follows along `edges`, sorted.
+fn closure(edges: &[Vec<ActionId>], from: Vec<ActionId>) -> Vec<ActionId> {
+    let mut seen = vec![false; edges.len()];
+    for a in &from {
+        seen[a.0 as usize] = true;
+    }
+    let mut open = from;
+    while let Some(at) = open.pop() {
+        for to in &edges[at.0 as usize] {
+            if !std::mem::replace(&mut seen[to.0 as usize], true) {
+                open.push(*to);
+            }
+        }
+    }
+    (0u32..).zip(&seen).filter(|(_, seen)| **seen).map(|(n, _)| ActionId(n)).collect()
+}

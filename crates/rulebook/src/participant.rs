@@ -1,0 +1,148 @@
+//! What services can do and undo: services, actions, the calls between them, the reports that they send.
+
+use crate::{Endpoints, Span};
+use amends_protocol::ActionName;
+use std::sync::Arc;
+
+/// A service of one rulebook: its position in [`crate::Rulebook::services`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// An action of one rulebook: its position in [`crate::Rulebook::actions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u32);
+
+/// A participant.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// As reports name it.
+    pub name: Arc<str>,
+    /// Where its steps are sent, without a slash at the end. Only a service with nothing to ask for has none.
+    pub url: Option<String>,
+    /// How many requests may be on their way to it at once; 16 if not said.
+    pub concurrency: u32,
+    /// Name of a key in the server's configuration, never the secret itself.
+    pub signing_key: Option<String>,
+    /// Its actions, sorted by name; corrections included.
+    pub actions: Vec<ActionId>,
+    /// Its name in the source.
+    pub span: Span,
+}
+
+/// What can be done about an action that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActionClass {
+    /// It can be undone.
+    Compensable,
+    /// It is only ever run again, never undone.
+    Retriable,
+    /// A message: cannot be undone, may be followed by a correcting one.
+    Notice,
+    /// No effect worth undoing, said explicitly by `effect: none`.
+    Free,
+}
+
+impl ActionClass {
+    /// `compensable`, `retriable`, `notice` or `free`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compensable => "compensable",
+            Self::Retriable => "retriable",
+            Self::Notice => "notice",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// A call that an action makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What is called.
+    pub action: ActionId,
+    /// Written with `?`: not every saga makes this call.
+    pub optional: bool,
+}
+
+/// One operation of a service that changes something.
+#[derive(Clone, Debug)]
+pub struct Action {
+    /// `service.action`.
+    pub name: ActionName,
+    /// Whose it is.
+    pub service: ServiceId,
+    /// What can be done about it.
+    pub class: ActionClass,
+    /// The operation that undoes it, as the service calls it; for people.
+    pub compensation: Option<Arc<str>>,
+    /// The notice that this one corrects.
+    pub correction_of: Option<ActionId>,
+    /// The notice that corrects this one.
+    pub correction: Option<ActionId>,
+    /// Its failure is answered by running it again, unless a rule says otherwise.
+    pub on_failure_retry: bool,
+    /// What it calls, in the order written.
+    pub calls: Vec<Call>,
+    /// Names of sets that it belongs to.
+    pub tags: Vec<Arc<str>>,
+    /// How its steps are tried again.
+    pub retry: RetryPolicy,
+    /// How its steps are asked for; empty means the participant protocol.
+    pub endpoints: Endpoints,
+    /// Its name in the source.
+    pub span: Span,
+}
+
+/// How a step is tried again. Exponential backoff with full jitter, doubling from `first_ms` to `cap_ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Upper end of the first pause.
+    pub first_ms: u64,
+    /// Upper end of every later pause.
+    pub cap_ms: u64,
+    /// How long one attempt may take.
+    pub timeout_ms: u64,
+    /// After how many attempts the step is stuck; none means that only the age counts.
+    pub max_attempts: Option<u32>,
+    /// At what age the step is stuck; none means that only the attempts count.
+    pub max_age_ms: Option<u64>,
+    /// How long a service that answered 202 may take.
+    pub accepted_ms: u64,
+}
+
+impl RetryPolicy {
+    /// What holds where the rulebook says nothing.
+    pub const DEFAULT: Self = Self {
+        first_ms: 200,
+        cap_ms: 5 * 60_000,
+        timeout_ms: 10_000,
+        max_attempts: None,
+        max_age_ms: Some(24 * 3_600_000),
+        accepted_ms: 3_600_000,
+    };
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}
+
+/// A kind of report that a service says it may send, and where in its work.
+#[derive(Clone, Debug)]
+pub struct ReportDecl {
+    /// The reporting service.
+    pub service: ServiceId,
+    /// Its code, without the service.
+    pub code: Arc<str>,
+    /// The action that fails.
+    pub action: Option<ActionId>,
+    /// Calls that were made by then.
+    pub after: Vec<ActionId>,
+    /// Calls that were not made in this case.
+    pub without: Vec<ActionId>,
+    /// Everything below succeeded and stays.
+    pub keep: bool,
+    /// The code in the source.
+    pub span: Span,
+}

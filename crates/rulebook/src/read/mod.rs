@@ -1,0 +1,267 @@
+//! From a spanned tree to a draft of the rulebook. All mistakes of one load are found in one pass over each part: first
+//! every service and action gets its name, then what refers to names is read. Decides nothing about reports or sagas.
+
+mod actions;
+mod conditions;
+mod demands;
+mod diagnostics;
+mod endpoints;
+mod fields;
+mod policy;
+mod reports;
+mod rules;
+mod scope;
+mod services;
+
+pub(crate) use diagnostics::{Diagnostics, quote};
+
+use crate::book::Names;
+use crate::graph::Graph;
+use crate::load::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
+use crate::recovery;
+use crate::rule_index::RuleIndex;
+use crate::tree::{Kind, Node};
+use crate::{
+    Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, codes,
+};
+use fields::Fields;
+use policy::Defaults;
+use scope::Scope;
+use services::Declared;
+
+const TOP_KEYS: &[&str] =
+    &["rulebook", "import", "settle", "cause_wait", "defaults", "services", "reports", "rules"];
+
+/// Everything but the texts.
+pub(crate) struct Draft {
+    name: String,
+    name_span: Span,
+    settings: Settings,
+    services: Vec<Service>,
+    actions: Vec<Action>,
+    reports: Vec<ReportDecl>,
+    rules: Vec<Rule>,
+    names: Names,
+    graph: Graph,
+    index: RuleIndex,
+}
+
+impl Draft {
+    /// Only to be called when the load found no error.
+    pub(crate) fn finish(self, sources: Vec<SourceFile>, hash: String) -> Rulebook {
+        let Self {
+            name,
+            name_span,
+            settings,
+            services,
+            actions,
+            reports,
+            rules,
+            names,
+            graph,
+            index,
+        } = self;
+        Rulebook {
+            name,
+            name_span,
+            hash,
+            sources,
+            settings,
+            services,
+            actions,
+            reports,
+            rules,
+            names,
+            graph,
+            index,
+        }
+    }
+}
+
+/// Gives an import by its path as written.
+pub(crate) type Import<'a> = &'a mut dyn FnMut(&str) -> Result<SourceFile, String>;
+
+/// Reads `sources[0]` and adds each import to `sources`. None only if there is nothing to go on.
+pub(crate) fn read(
+    sources: &mut Vec<SourceFile>,
+    import: Import<'_>,
+    found: &mut Diagnostics,
+) -> Option<Draft> {
+    let root = parse(0, &sources[0], found)?;
+    let top = open_root(&root, &sources[0], found)?;
+    let manifests = match top.get("import") {
+        Some(node) => read_imports(node, sources, import, found),
+        None => Vec::new(),
+    };
+    let name = read_name(&top, found);
+    let settings = read_settings(&top, found);
+    let defaults = Defaults::read(&top, found);
+    let mut declared = Vec::new();
+    let mut scope = Scope::default();
+    services::declare_inline(&top, &mut scope, &mut declared, found);
+    for manifest in &manifests {
+        services::declare_manifest(manifest, &mut scope, &mut declared, found);
+    }
+    let (graph, reports) = read_participants(&top, &declared, &defaults, &mut scope, found);
+    let (rules, index) = rules::read_all(&top, &scope, &reports, found);
+    let (name, name_span) = name.unwrap_or_default();
+    let (services, actions, names) = scope.into_parts();
+    Some(Draft {
+        name,
+        name_span,
+        settings,
+        services,
+        actions,
+        reports,
+        rules,
+        names,
+        graph,
+        index,
+    })
+}
+
+fn read_participants(
+    top: &Fields<'_>,
+    declared: &[Declared<'_>],
+    defaults: &Defaults,
+    scope: &mut Scope,
+    found: &mut Diagnostics,
+) -> (Graph, Vec<ReportDecl>) {
+    for one in declared {
+        services::define(one, defaults, scope, found);
+    }
+    let graph = actions::call_graph(scope, found);
+    let mut reports = Vec::new();
+    for one in declared {
+        reports::read_of_service(one, scope, &graph, &mut reports, found);
+    }
+    reports::read_top(top, scope, &graph, &mut reports, found);
+    (graph, reports)
+}
+
+/// Parses one file, if it isn't too long.
+fn parse(file: usize, source: &SourceFile, found: &mut Diagnostics) -> Option<Node> {
+    let start = Span { file, start: 0, end: 0 };
+    if source.text.len() > FILE_LIMIT_BYTES {
+        let message = format!("the file is longer than {FILE_LIMIT_BYTES} bytes");
+        found.add(
+            Diagnostic::new(codes::TOO_LARGE, start, message)
+                .with_help("move services to manifests of their own"),
+        );
+        found.set_incomplete();
+        return None;
+    }
+    let tree = recovery::parse(file, &source.text, found);
+    if !tree.complete {
+        found.set_incomplete();
+    }
+    let nothing = Kind::Map(Vec::new());
+    Some(tree.root.unwrap_or(Node { span: start, kind: nothing }))
+}
+
+fn open_root<'n>(
+    root: &'n Node,
+    source: &SourceFile,
+    found: &mut Diagnostics,
+) -> Option<Fields<'n>> {
+    let entries = fields::entries(root, "a rulebook", found)?;
+    let manifest = entries.iter().find(|e| e.key == "service");
+    if let Some(entry) = manifest.filter(|_| entries.iter().all(|e| e.key != "rulebook")) {
+        let message =
+            format!("{} is the manifest of a service, not a rulebook", quote(&source.path));
+        let help = "import it from a rulebook: `import: [path/of/this/file.yaml]`";
+        found.add(Diagnostic::new(codes::NOT_A_RULEBOOK, entry.key_span, message).with_help(help));
+        return None;
+    }
+    Fields::open(root, "a rulebook", TOP_KEYS, found)
+}
+
+fn read_name(top: &Fields<'_>, found: &mut Diagnostics) -> Option<(String, Span)> {
+    let Some(node) = top.get("rulebook") else {
+        let at = Span { end: top.span.start, ..top.span };
+        let help = "begin the file with `rulebook:` and a name";
+        found.add(
+            Diagnostic::new(codes::MISSING_KEY, at, "the rulebook has no name").with_help(help),
+        );
+        return None;
+    };
+    let name = fields::text(node, "`rulebook`", found)?;
+    fields::valid_name(name, node.span, "a rulebook", found).then(|| (name.to_owned(), node.span))
+}
+
+fn read_settings(top: &Fields<'_>, found: &mut Diagnostics) -> Settings {
+    let mut settings = Settings::default();
+    let settle = top.get("settle").and_then(|n| Fields::open(n, "`settle`", &["quiet"], found));
+    if let Some(node) = settle.and_then(|s| s.get("quiet")) {
+        settings.quiet_ms =
+            fields::duration(node, "`quiet`", 0, found).unwrap_or(settings.quiet_ms);
+    }
+    if let Some(node) = top.get("cause_wait") {
+        settings.cause_wait_ms =
+            fields::duration(node, "`cause_wait`", 0, found).unwrap_or(settings.cause_wait_ms);
+    }
+    settings
+}
+
+fn read_imports(
+    node: &Node,
+    sources: &mut Vec<SourceFile>,
+    import: Import<'_>,
+    found: &mut Diagnostics,
+) -> Vec<Node> {
+    let mut manifests = Vec::new();
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let items = fields::one_or_many(node);
+    if items.len() > IMPORT_LIMIT {
+        let message = format!("more than {IMPORT_LIMIT} imports");
+        found.add(
+            Diagnostic::new(codes::TOO_LARGE, node.span, message)
+                .with_help("divide the rulebook by business domains"),
+        );
+        found.set_incomplete();
+    }
+    for item in items.iter().take(IMPORT_LIMIT) {
+        let Some(path) = fields::text(item, "`import`", found) else {
+            found.set_incomplete();
+            continue;
+        };
+        if let Some((_, first)) = seen.iter().find(|(p, _)| *p == path) {
+            let mistake = Diagnostic::new(
+                codes::IMPORT_FAILED,
+                item.span,
+                format!("{} is imported twice", quote(path)),
+            );
+            found.add(mistake.with_place(*first, "first here").with_help("leave one of them out"));
+            continue;
+        }
+        seen.push((path, item.span));
+        match import_one(path, sources, import) {
+            Ok(source) => {
+                sources.push(source);
+                let file = sources.len() - 1;
+                manifests.extend(parse(file, &sources[file], found));
+            }
+            Err(why) => {
+                let message = format!("cannot import {}: {why}", quote(path));
+                let help = "paths are relative to the rulebook's folder";
+                found
+                    .add(Diagnostic::new(codes::IMPORT_FAILED, item.span, message).with_help(help));
+                found.set_incomplete();
+            }
+        }
+    }
+    manifests
+}
+
+fn import_one(
+    path: &str,
+    sources: &[SourceFile],
+    import: Import<'_>,
+) -> Result<SourceFile, String> {
+    let source = import(path)?;
+    let total: usize = sources.iter().map(|s| s.text.len()).sum();
+    if total + source.text.len() > TOTAL_LIMIT_BYTES {
+        return Err(format!("all files together are longer than {TOTAL_LIMIT_BYTES} bytes"));
+    }
+    Ok(source)
+}

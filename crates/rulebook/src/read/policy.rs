@@ -1,0 +1,93 @@
+//! Retry policies and the other settings that a service or an action takes over from what stands above it.
+
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields};
+use crate::tree::Node;
+use crate::{Diagnostic, RetryPolicy, codes};
+
+/// Requests that may be on their way to one service at once, if nothing is said. Enough to keep a fast service busy,
+/// few enough not to fill the connection pool of a slow one.
+const CONCURRENCY: u32 = 16;
+
+const POLICY_KEYS: &[&str] = &["first", "cap", "timeout", "attempts", "age", "accepted"];
+
+/// What holds where a service says nothing.
+pub(crate) struct Defaults {
+    pub(crate) retry: RetryPolicy,
+    pub(crate) concurrency: u32,
+}
+
+impl Defaults {
+    pub(crate) fn read(top: &Fields<'_>, found: &mut Diagnostics) -> Self {
+        let mut defaults = Self { retry: RetryPolicy::DEFAULT, concurrency: CONCURRENCY };
+        let node = top.get("defaults");
+        let Some(own) = node
+            .and_then(|n| Fields::open(n, "`defaults`", &["retry_policy", "concurrency"], found))
+        else {
+            return defaults;
+        };
+        if let Some(node) = own.get("retry_policy") {
+            defaults.retry = retry_policy(node, defaults.retry, found);
+        }
+        if let Some(node) = own.get("concurrency") {
+            defaults.concurrency = concurrency(node, found).unwrap_or(defaults.concurrency);
+        }
+        defaults
+    }
+}
+
+pub(crate) fn concurrency(node: &Node, found: &mut Diagnostics) -> Option<u32> {
+    fields::whole(node, "`concurrency`", 1..=10_000, found)
+}
+
+/// `above` with what is written here in place of it, field by field.
+pub(crate) fn retry_policy(
+    node: &Node,
+    above: RetryPolicy,
+    found: &mut Diagnostics,
+) -> RetryPolicy {
+    let Some(own) = Fields::open(node, "`retry_policy`", POLICY_KEYS, found) else {
+        return above;
+    };
+    let mut time = |key: &str, above: u64| {
+        let node = own.get(key)?;
+        Some(fields::duration(node, &format!("`{key}`"), 1, found).unwrap_or(above))
+    };
+    let first_ms = time("first", above.first_ms);
+    let cap_ms = time("cap", above.cap_ms);
+    let policy = RetryPolicy {
+        first_ms: first_ms.unwrap_or(above.first_ms),
+        cap_ms: cap_ms.unwrap_or(above.cap_ms),
+        timeout_ms: time("timeout", above.timeout_ms).unwrap_or(above.timeout_ms),
+        accepted_ms: time("accepted", above.accepted_ms).unwrap_or(above.accepted_ms),
+        max_attempts: match own.get("attempts") {
+            None => above.max_attempts,
+            Some(node) if says_none(node) => None,
+            Some(node) => {
+                fields::whole(node, "`attempts`", 1..=1_000_000, found).or(above.max_attempts)
+            }
+        },
+        max_age_ms: match own.get("age") {
+            None => above.max_age_ms,
+            Some(node) if says_none(node) => None,
+            Some(node) => fields::duration(node, "`age`", 1, found).or(above.max_age_ms),
+        },
+    };
+    if policy.first_ms > policy.cap_ms {
+        let at = own.get("first").or_else(|| own.get("cap")).map_or(node.span, |n| n.span);
+        let message = format!(
+            "the first pause ({}ms) is longer than the cap of all pauses ({}ms)",
+            policy.first_ms, policy.cap_ms
+        );
+        found.add(
+            Diagnostic::new(codes::BAD_RETRY_POLICY, at, message)
+                .with_help("lower `first` or raise `cap`"),
+        );
+    }
+    policy
+}
+
+/// `none` lifts a limit that stands above.
+fn says_none(node: &Node) -> bool {
+    matches!(&node.kind, crate::tree::Kind::Scalar { text, .. } if text == "none")
+}

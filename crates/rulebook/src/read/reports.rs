@@ -1,0 +1,178 @@
+//! Declared reports: which codes a service may send, and where in its work it is then.
+
+use super::diagnostics::{Diagnostics, quote};
+use super::fields::{self, Fields};
+use super::scope::Scope;
+use super::services::Declared;
+use crate::graph::Graph;
+use crate::tree::{Entry, Node};
+use crate::{ActionId, Diagnostic, ReportDecl, ServiceId, codes};
+
+const REPORT_KEYS: &[&str] = &["in", "after", "without", "keep"];
+
+/// `reports:` of a service or its manifest: codes without the service.
+pub(crate) fn read_of_service(
+    declared: &Declared<'_>,
+    scope: &mut Scope,
+    graph: &Graph,
+    reports: &mut Vec<ReportDecl>,
+    found: &mut Diagnostics,
+) {
+    let Some(node) = declared.fields.get("reports") else {
+        return;
+    };
+    for entry in fields::entries(node, "`reports`", found).unwrap_or_default() {
+        let service = &scope.services[declared.id.0 as usize].name;
+        let own = entry.key.strip_prefix(&**service).and_then(|rest| rest.strip_prefix('/'));
+        let code = own.unwrap_or(&entry.key).to_owned();
+        read_one(declared.id, &code, entry, scope, graph, reports, found);
+    }
+}
+
+/// `reports:` of the rulebook: `service/code`.
+pub(crate) fn read_top(
+    top: &Fields<'_>,
+    scope: &mut Scope,
+    graph: &Graph,
+    reports: &mut Vec<ReportDecl>,
+    found: &mut Diagnostics,
+) {
+    let Some(node) = top.get("reports") else {
+        return;
+    };
+    for entry in fields::entries(node, "`reports`", found).unwrap_or_default() {
+        let Some((service, code)) = entry.key.split_once('/') else {
+            let message = format!("{} is not a report", quote(&entry.key));
+            found.add(
+                Diagnostic::new(codes::INVALID_NAME, entry.key_span, message)
+                    .with_help("a report is written `service/code`"),
+            );
+            continue;
+        };
+        if let Some(id) = scope.find_service(service, entry.key_span, found) {
+            read_one(id, code, entry, scope, graph, reports, found);
+        }
+    }
+}
+
+fn read_one(
+    service: ServiceId,
+    code: &str,
+    entry: &Entry,
+    scope: &mut Scope,
+    graph: &Graph,
+    reports: &mut Vec<ReportDecl>,
+    found: &mut Diagnostics,
+) {
+    let at = entry.key_span;
+    if !fields::valid_code(code) {
+        let message = format!("{} is not a report code", quote(code));
+        let help = "a code is 1 to 128 printable ASCII characters without spaces and `*`";
+        found.add(Diagnostic::new(codes::INVALID_NAME, at, message).with_help(help));
+        return;
+    }
+    if let Some(first) = scope.names.reports[service.0 as usize].get(code) {
+        let first = reports[*first].span;
+        let mistake = Diagnostic::new(
+            codes::DUPLICATE_REPORT,
+            at,
+            format!("report {} is declared twice", quote(&entry.key)),
+        );
+        found.add(
+            mistake
+                .with_label("here again")
+                .with_place(first, "first here")
+                .with_help("declare it once, under `reports:` or with its service"),
+        );
+        return;
+    }
+    let what = format!("report `{}`", entry.key);
+    let mut report = ReportDecl {
+        service,
+        code: code.into(),
+        action: None,
+        after: Vec::new(),
+        without: Vec::new(),
+        keep: false,
+        span: at,
+    };
+    if let Some(fields) = Fields::open_or_empty(&entry.value, &what, REPORT_KEYS, found) {
+        fill_in(&mut report, &fields, scope, graph, found);
+    }
+    scope.names.reports[service.0 as usize].insert(report.code.clone(), reports.len());
+    reports.push(report);
+}
+
+fn fill_in(
+    report: &mut ReportDecl,
+    fields: &Fields<'_>,
+    scope: &Scope,
+    graph: &Graph,
+    found: &mut Diagnostics,
+) {
+    if let Some(node) = fields.get("in")
+        && let Some(text) = fields::text(node, "`in`", found)
+    {
+        let service = &scope.services[report.service.0 as usize].name;
+        let own = text.strip_prefix(&**service).and_then(|rest| rest.strip_prefix('.'));
+        report.action =
+            scope.find_in_service(report.service, own.unwrap_or(text), node.span, found);
+    }
+    let after = fields
+        .get("after")
+        .map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found));
+    let without = fields
+        .get("without")
+        .map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found));
+    for (action, node) in &without {
+        if let Some((_, made)) = after.iter().find(|(a, _)| a == action) {
+            let message = format!(
+                "the call of `{}` is declared both as made and as not made",
+                scope.action(*action).name
+            );
+            let mistake = Diagnostic::new(codes::CONTRADICTORY_REPORT, node.span, message);
+            found.add(
+                mistake
+                    .with_place(made.span, "made here")
+                    .with_help("leave it in one of `after` and `without`"),
+            );
+        }
+    }
+    report.after = after.into_iter().map(|(id, _)| id).collect();
+    report.without = without.into_iter().map(|(id, _)| id).collect();
+    if let Some(node) = fields.get("keep") {
+        report.keep = fields::flag(node, "`keep`", found).unwrap_or(false);
+    }
+}
+
+fn read_calls<'n>(
+    node: &'n Node,
+    from: Option<ActionId>,
+    scope: &Scope,
+    graph: &Graph,
+    found: &mut Diagnostics,
+) -> Vec<(ActionId, &'n Node)> {
+    let mut calls = Vec::new();
+    for item in fields::one_or_many(node) {
+        let Some(text) = fields::text(item, "a call", found) else {
+            continue;
+        };
+        let Some(id) = scope.find_action(text, item.span, found) else {
+            continue;
+        };
+        if let Some(from) = from.filter(|from| graph.downstream(*from).binary_search(&id).is_err())
+        {
+            let message = format!(
+                "`{}` doesn't call `{}`, directly or through others",
+                scope.action(from).name,
+                scope.action(id).name
+            );
+            found.add(
+                Diagnostic::new(codes::NOT_CALLED, item.span, message)
+                    .with_help("add it to `calls:`, or leave it out here"),
+            );
+        }
+        calls.push((id, item));
+    }
+    calls
+}

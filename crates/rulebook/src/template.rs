@@ -1,0 +1,305 @@
+//! Texts with `{field}` placeholders, for requests to services that don't speak the participant protocol. Filling one in
+//! never fails silently: a field that is missing is named.
+
+use serde_json::{Map, Value};
+use std::fmt;
+use std::ops::Range;
+
+/// What may stand between braces, besides `{data.…}`.
+pub const PLACEHOLDERS: &[&str] = &[
+    "sagaId",
+    "stepId",
+    "caseId",
+    "requestId",
+    "attempt",
+    "action",
+    "report.code",
+    "report.service",
+    "report.id",
+    "report.message",
+];
+
+/// Text with placeholders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(String),
+}
+
+/// A JSON body with placeholders in its texts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BodyTemplate {
+    /// Not a text: taken as it is.
+    Constant(Value),
+    /// A text; if it is exactly one placeholder, the field's JSON type is kept.
+    Text(Template),
+    /// A list.
+    List(Vec<BodyTemplate>),
+    /// An object.
+    Object(Vec<(String, BodyTemplate)>),
+}
+
+/// What is wrong with a template, and where in its text (bytes).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TemplateError {
+    pub(crate) kind: TemplateErrorKind,
+    pub(crate) at: Range<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TemplateErrorKind {
+    /// A `{` without its `}`, or the other way round.
+    Unbalanced,
+    /// This is no placeholder.
+    Unknown(String),
+}
+
+/// Where a filled-in value goes.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Place {
+    Path,
+    Header,
+    Body,
+}
+
+/// Gives the value of a placeholder, e.g. of `data.amount`.
+pub(crate) type Fields<'a> = &'a dyn Fn(&str) -> Option<Value>;
+
+impl Template {
+    /// Reads `text`; `{{` and `}}` stand for the braces themselves.
+    pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        let unbalanced =
+            |at: Range<usize>| TemplateError { kind: TemplateErrorKind::Unbalanced, at };
+        let mut parts = Vec::new();
+        let mut plain = String::new();
+        let mut at = 0;
+        while let Some(offset) = text[at..].find(['{', '}']) {
+            let brace = at + offset;
+            plain.push_str(&text[at..brace]);
+            let rest = &text[brace..];
+            if rest.starts_with("{{") || rest.starts_with("}}") {
+                plain.push_str(&rest[..1]);
+                at = brace + 2;
+                continue;
+            }
+            let end = rest[1..].find(['{', '}']).map(|n| brace + 1 + n);
+            let closed = end.filter(|end| rest.starts_with('{') && text[*end..].starts_with('}'));
+            let Some(end) = closed else {
+                return Err(unbalanced(brace..brace + 1));
+            };
+            let name = &text[brace + 1..end];
+            if !is_placeholder(name) {
+                return Err(TemplateError {
+                    kind: TemplateErrorKind::Unknown(name.to_owned()),
+                    at: brace..end + 1,
+                });
+            }
+            if !plain.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut plain)));
+            }
+            parts.push(Part::Field(name.to_owned()));
+            at = end + 1;
+        }
+        plain.push_str(&text[at..]);
+        if !plain.is_empty() {
+            parts.push(Part::Text(plain));
+        }
+        Ok(Self { parts })
+    }
+
+    /// The names between braces, in order.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(name) => Some(name.as_str()),
+            Part::Text(_) => None,
+        })
+    }
+
+    /// The text outside of braces, piece by piece.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Field(_) => None,
+        })
+    }
+
+    pub(crate) fn fill(&self, fields: Fields<'_>, place: Place) -> Result<String, String> {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Field(name) => {
+                    let value = scalar_text(name, &lookup(name, fields)?)?;
+                    match place {
+                        Place::Path if value.is_empty() => {
+                            return Err(format!(
+                                "field `{name}` is empty, and it stands in the path"
+                            ));
+                        }
+                        Place::Path => percent_encode(&value, &mut out),
+                        Place::Header if value.chars().any(|c| c.is_control() || !c.is_ascii()) => {
+                            return Err(format!(
+                                "field `{name}` holds characters that a header cannot carry"
+                            ));
+                        }
+                        Place::Header | Place::Body => out.push_str(&value),
+                    }
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn fill_json(&self, fields: Fields<'_>) -> Result<Value, String> {
+        match self.parts.as_slice() {
+            [Part::Field(name)] => lookup(name, fields),
+            _ => self.fill(fields, Place::Body).map(Value::from),
+        }
+    }
+}
+
+impl BodyTemplate {
+    pub(crate) fn fill(&self, fields: Fields<'_>) -> Result<Value, String> {
+        match self {
+            Self::Constant(value) => Ok(value.clone()),
+            Self::Text(template) => template.fill_json(fields),
+            Self::List(items) => items.iter().map(|item| item.fill(fields)).collect(),
+            Self::Object(entries) => {
+                let mut object = Map::new();
+                for (key, value) in entries {
+                    object.insert(key.clone(), value.fill(fields)?);
+                }
+                Ok(Value::Object(object))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Field(name) => write!(f, "{{{name}}}"),
+        })
+    }
+}
+
+/// Whether a name may stand between braces.
+pub(crate) fn is_placeholder(name: &str) -> bool {
+    let data_path = name.strip_prefix("data.");
+    PLACEHOLDERS.contains(&name)
+        || data_path.is_some_and(|path| path.split('.').all(|key| !key.is_empty()))
+}
+
+fn lookup(name: &str, fields: Fields<'_>) -> Result<Value, String> {
+    fields(name).filter(|v| !v.is_null()).ok_or_else(|| format!("field `{name}` is missing"))
+}
+
+fn scalar_text(name: &str, value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(flag) => Ok(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(format!("field `{name}` is not a text, a number, true or false"))
+        }
+    }
+}
+
+/// Everything but RFC 3986's unreserved characters, so that a value stays within its place in the path.
+fn percent_encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fill(text: &str, place: Place) -> Result<String, String> {
+        let fields = |name: &str| match name {
+            "sagaId" => Some(json!("order 1/2")),
+            "data.amount" => Some(json!(12.5)),
+            "data.nothing" => Some(Value::Null),
+            "data.list" => Some(json!([1])),
+            "data.lines" => Some(json!("a\r\nb: c")),
+            "data.empty" => Some(json!("")),
+            _ => None,
+        };
+        Template::parse(text).expect("a template").fill(&fields, place)
+    }
+
+    #[test]
+    fn values_are_encoded_for_their_place() {
+        assert_eq!(
+            fill("/s/{sagaId}?a={data.amount}", Place::Path),
+            Ok("/s/order%201%2F2?a=12.5".to_owned())
+        );
+        assert_eq!(fill("{sagaId}", Place::Header), Ok("order 1/2".to_owned()));
+        assert_eq!(fill("{{{sagaId}}}", Place::Body), Ok("{order 1/2}".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_filled_in_is_named() {
+        for (text, place) in [
+            ("{data.absent}", Place::Body),
+            ("{data.nothing}", Place::Body),
+            ("{data.list}", Place::Body),
+            ("{data.lines}", Place::Header),
+            ("/{data.empty}/x", Place::Path),
+        ] {
+            let name = text.trim_matches(|c| c != '{' && c != '}').to_owned();
+            let error = fill(text, place).expect_err(text);
+            let field =
+                Template::parse(&name).expect("one field").fields().next().map(str::to_owned);
+            assert!(field.is_some_and(|f| error.contains(&format!("`{f}`"))), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_text_that_is_one_placeholder_keeps_its_type() {
+        let fields = |_: &str| Some(json!({ "won": 1 }));
+        let body = BodyTemplate::Object(vec![
+            ("whole".to_owned(), BodyTemplate::Text(Template::parse("{data.x}").expect("valid"))),
+            ("n".to_owned(), BodyTemplate::Constant(json!(1))),
+        ]);
+        assert_eq!(body.fill(&fields), Ok(json!({ "whole": { "won": 1 }, "n": 1 })));
+    }
+
+    #[test]
+    fn mistakes_are_found_when_the_template_is_read() {
+        let kind = |text: &str| Template::parse(text).expect_err(text);
+        assert_eq!(kind("a{sagaId").at, 1..2);
+        assert_eq!(kind("a}").at, 1..2);
+        assert_eq!(kind("{a{sagaId}}").kind, TemplateErrorKind::Unbalanced);
+        assert_eq!(
+            kind("x{sagaid}"),
+            TemplateError { kind: TemplateErrorKind::Unknown("sagaid".to_owned()), at: 1..9 }
+        );
+        for unknown in ["{}", "{data}", "{data.}", "{data.a..b}", "{report}"] {
+            assert!(matches!(kind(unknown).kind, TemplateErrorKind::Unknown(_)), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_template_survives_print_and_parse() {
+        for text in ["", "a{{b}}c", "{sagaId}{data.a.b}x", "{{{attempt}}}"] {
+            let template = Template::parse(text).expect(text);
+            assert_eq!(template.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The set of values that a condition accepts, in a form that can be intersected and tested for emptiness exactly.
+//! This is what makes overlap and contradiction decidable; it knows nothing of rules.
+
+use crate::{Matcher, Number, Scalar};
+use std::sync::Arc;
+
+/// What a field of a report holds. JSON `null` counts as absent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Found<'a> {
+    Absent,
+    Bool(bool),
+    Number(Number),
+    Text(&'a str),
+    /// A list or an object: present, and equal to no scalar.
+    Nested,
+}
+
+/// A set over all that a field can hold.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ValueSet {
+    absent: bool,
+    nested: bool,
+    yes: bool,
+    no: bool,
+    numbers: Numbers,
+    texts: Texts,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Numbers {
+    /// Sorted, without doubles; empty means none.
+    Only(Vec<Number>),
+    /// Never empty: numbers are dense, and a single point is written as `Only`.
+    Between { low: Option<Bound>, high: Option<Bound>, except: Vec<Number> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Bound {
+    at: Number,
+    included: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Texts {
+    /// Sorted, without doubles; empty means none.
+    Only(Vec<Arc<str>>),
+    /// Never empty: endlessly many texts have the prefix.
+    Starting { prefix: Arc<str>, except: Vec<Arc<str>> },
+}
+
+impl ValueSet {
+    /// Everything, absence included.
+    pub(crate) fn all() -> Self {
+        Self { absent: true, ..Self::present() }
+    }
+
+    fn present() -> Self {
+        Self {
+            absent: false,
+            nested: true,
+            yes: true,
+            no: true,
+            numbers: Numbers::Between { low: None, high: None, except: Vec::new() },
+            texts: Texts::Starting { prefix: "".into(), except: Vec::new() },
+        }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            absent: false,
+            nested: false,
+            yes: false,
+            no: false,
+            numbers: Numbers::Only(Vec::new()),
+            texts: Texts::Only(Vec::new()),
+        }
+    }
+
+    /// Lists and objects alone.
+    pub(crate) fn nested() -> Self {
+        Self { nested: true, ..Self::nothing() }
+    }
+
+    /// What one matcher accepts.
+    pub(crate) fn of(matcher: &Matcher) -> Self {
+        let range = |low, high| Self {
+            numbers: Numbers::Between { low, high, except: Vec::new() },
+            ..Self::nothing()
+        };
+        let open = |at: &Number| Some(Bound { at: *at, included: false });
+        let closed = |at: &Number| Some(Bound { at: *at, included: true });
+        match matcher {
+            Matcher::Equals(one) => Self::one_of(std::slice::from_ref(one)),
+            Matcher::OneOf(many) => Self::one_of(many),
+            Matcher::Not(one) => Self::all_but(one),
+            Matcher::Prefix(prefix) => Self {
+                texts: Texts::Starting { prefix: prefix.clone(), except: Vec::new() },
+                ..Self::nothing()
+            },
+            Matcher::Gt(n) => range(open(n), None),
+            Matcher::Gte(n) => range(closed(n), None),
+            Matcher::Lt(n) => range(None, open(n)),
+            Matcher::Lte(n) => range(None, closed(n)),
+            Matcher::Present(true) => Self::present(),
+            Matcher::Present(false) => Self { absent: true, ..Self::nothing() },
+        }
+    }
+
+    fn one_of(many: &[Scalar]) -> Self {
+        let mut set = Self::nothing();
+        let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+        for one in many {
+            match one {
+                Scalar::Text(t) => texts.push(t.clone()),
+                Scalar::Number(n) => numbers.push(*n),
+                Scalar::Bool(true) => set.yes = true,
+                Scalar::Bool(false) => set.no = true,
+            }
+        }
+        numbers.sort_unstable();
+        numbers.dedup();
+        texts.sort_unstable();
+        texts.dedup();
+        Self { numbers: Numbers::Only(numbers), texts: Texts::Only(texts), ..set }
+    }
+
+    fn all_but(one: &Scalar) -> Self {
+        let mut set = Self::all();
+        match one {
+            Scalar::Text(t) => {
+                set.texts = Texts::Starting { prefix: "".into(), except: vec![t.clone()] };
+            }
+            Scalar::Number(n) => {
+                set.numbers = Numbers::Between { low: None, high: None, except: vec![*n] };
+            }
+            Scalar::Bool(true) => set.yes = false,
+            Scalar::Bool(false) => set.no = false,
+        }
+        set
+    }
+
+    /// What both accept.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self {
+            absent: self.absent && other.absent,
+            nested: self.nested && other.nested,
+            yes: self.yes && other.yes,
+            no: self.no && other.no,
+            numbers: self.numbers.and(&other.numbers),
+            texts: self.texts.and(&other.texts),
+        }
+    }
+
+    /// Whether nothing is accepted.
+    pub(crate) fn is_empty(&self) -> bool {
+        !(self.absent || self.nested || self.yes || self.no)
+            && self.numbers == Numbers::Only(Vec::new())
+            && self.texts == Texts::Only(Vec::new())
+    }
+
+    /// Whether a report without the field is accepted.
+    pub(crate) fn accepts_absent(&self) -> bool {
+        self.absent
+    }
+
+    /// Whether a value is accepted.
+    pub(crate) fn contains(&self, found: Found<'_>) -> bool {
+        match found {
+            Found::Absent => self.absent,
+            Found::Nested => self.nested,
+            Found::Bool(true) => self.yes,
+            Found::Bool(false) => self.no,
+            Found::Number(n) => self.numbers.contains(n),
+            Found::Text(t) => self.texts.contains(t),
+        }
+    }
+
+    /// Whether there are only so many accepted values, all of them scalars.
+    pub(crate) fn can_be_listed(&self) -> bool {
+        !self.absent
+            && !self.nested
+            && matches!((&self.numbers, &self.texts), (Numbers::Only(_), Texts::Only(_)))
+    }
+
+    /// Every accepted value, if they can be listed; this is what an index can hash.
+    pub(crate) fn listed(&self) -> Option<Vec<Scalar>> {
+        let (Numbers::Only(numbers), Texts::Only(texts)) = (&self.numbers, &self.texts) else {
+            return None;
+        };
+        if self.absent || self.nested {
+            return None;
+        }
+        let bools = [(true, self.yes), (false, self.no)];
+        let bools =
+            bools.into_iter().filter(|(_, accepted)| *accepted).map(|(b, _)| Scalar::Bool(b));
+        let texts = texts.iter().cloned().map(Scalar::Text);
+        Some(texts.chain(numbers.iter().copied().map(Scalar::Number)).chain(bools).collect())
+    }
+
+    /// How much work an intersection is, in values looked at.
+    pub(crate) fn weight(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::Only(all) => all.len(),
+            Numbers::Between { except, .. } => except.len(),
+        };
+        let texts = match &self.texts {
+            Texts::Only(all) => all.len(),
+            Texts::Starting { except, .. } => except.len(),
+        };
+        1 + numbers + texts
+    }
+}
+
+impl Numbers {
+    fn contains(&self, n: Number) -> bool {
+        match self {
+            Self::Only(all) => all.binary_search(&n).is_ok(),
+            Self::Between { low, high, except } => {
+                low.is_none_or(|b| n > b.at || (b.included && n == b.at))
+                    && high.is_none_or(|b| n < b.at || (b.included && n == b.at))
+                    && !except.contains(&n)
+            }
+        }
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Only(all), rest) | (rest, Self::Only(all)) => {
+                Self::Only(all.iter().copied().filter(|n| rest.contains(*n)).collect())
+            }
+            (
+                Self::Between { low: l1, high: h1, except: e1 },
+                Self::Between { low: l2, high: h2, except: e2 },
+            ) => {
+                let low = tighter(*l1, *l2, |a, b| a > b);
+                let high = tighter(*h1, *h2, |a, b| a < b);
+                Self::between(low, high, e1.iter().chain(e2).copied().collect())
+            }
+        }
+    }
+
+    fn between(low: Option<Bound>, high: Option<Bound>, mut except: Vec<Number>) -> Self {
+        if let (Some(l), Some(h)) = (low, high)
+            && l.at >= h.at
+        {
+            let point = l.at == h.at && l.included && h.included && !except.contains(&l.at);
+            return Self::Only(if point { vec![l.at] } else { Vec::new() });
+        }
+        except.sort_unstable();
+        except.dedup();
+        Self::Between { low, high, except }
+    }
+}
+
+/// The bound that leaves less; at one point, the one that excludes it.
+fn tighter(a: Option<Bound>, b: Option<Bound>, inner: fn(Number, Number) -> bool) -> Option<Bound> {
+    match (a, b) {
+        (None, one) | (one, None) => one,
+        (Some(a), Some(b)) if a.at == b.at => {
+            Some(Bound { at: a.at, included: a.included && b.included })
+        }
+        (Some(a), Some(b)) => Some(if inner(a.at, b.at) { a } else { b }),
+    }
+}
+
+impl Texts {
+    fn contains(&self, text: &str) -> bool {
+        match self {
+            Self::Only(all) => all.binary_search_by(|t| (**t).cmp(text)).is_ok(),
+            Self::Starting { prefix, except } => {
+                text.starts_with(&**prefix) && !except.iter().any(|t| &**t == text)
+            }
+        }
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Only(all), rest) | (rest, Self::Only(all)) => {
+                Self::Only(all.iter().filter(|t| rest.contains(t)).cloned().collect())
+            }
+            (
+                Self::Starting { prefix: p1, except: e1 },
+                Self::Starting { prefix: p2, except: e2 },
+            ) => {
+                let longer = if p1.len() >= p2.len() { p1 } else { p2 };
+                if !(longer.starts_with(&**p1) && longer.starts_with(&**p2)) {
+                    return Self::Only(Vec::new());
+                }
+                let mut except: Vec<_> = e1.iter().chain(e2).cloned().collect();
+                except.sort_unstable();
+                except.dedup();
+                Self::Starting { prefix: longer.clone(), except }
+            }
+        }
+    }
+}

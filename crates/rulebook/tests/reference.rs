@@ -1,0 +1,102 @@
+//! `docs/reference/` says the truth: every kind of mistake has its entry, and every example does what is said of it.
+
+use amends_rulebook::{
+    CODES, Diagnostic, SourceFile, check_together, load, render, sources_together,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const DIAGNOSTICS: &str = include_str!("../../../docs/reference/diagnostics.md");
+const RULEBOOK: &str = include_str!("../../../docs/reference/rulebook.md");
+
+/// Needs thousands of rules to show; `limits.rs` does.
+const WITHOUT_EXAMPLE: &[&str] = &["conditions-too-entangled"];
+
+/// Code -> its two examples.
+fn entries() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let sections = DIAGNOSTICS.split("\n### `").skip(1);
+    sections
+        .map(|section| {
+            let (code, rest) = section.split_once('`').expect("a code in backticks");
+            (code, blocks(rest))
+        })
+        .collect()
+}
+
+fn blocks(text: &str) -> Vec<&str> {
+    text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap_or("")).collect()
+}
+
+fn files(example: &str) -> Vec<SourceFile> {
+    let mut files: Vec<(String, String)> = vec![("shop.yaml".to_owned(), String::new())];
+    for line in example.split_inclusive('\n') {
+        match line.strip_prefix("# file: ") {
+            Some(name) => files.push((name.trim().to_owned(), String::new())),
+            None => files.last_mut().expect("never empty").1.push_str(line),
+        }
+    }
+    files.retain(|(_, text)| text.lines().any(|l| !l.starts_with('#')));
+    files.into_iter().map(|(path, text)| SourceFile { path, text: text.into() }).collect()
+}
+
+/// Everything that is found in an example, and how it is shown.
+fn check(example: &str) -> (Vec<Diagnostic>, String) {
+    let files = files(example);
+    let is_rulebook = |f: &&SourceFile| f.text.contains("rulebook:");
+    let mut roots: Vec<_> = files.iter().filter(is_rulebook).cloned().collect();
+    if roots.is_empty() {
+        roots.push(files[0].clone());
+    }
+    let (mut found, mut shown, mut books) = (Vec::new(), String::new(), Vec::new());
+    for root in roots {
+        let loaded = load(root, &mut |path| {
+            let file = files.iter().find(|f| f.path == path);
+            file.map(|f| f.text.to_string()).ok_or_else(|| "no such file".to_owned())
+        });
+        shown += &render(&loaded.diagnostics, &loaded.sources, false);
+        found.extend(loaded.diagnostics);
+        books.extend(loaded.rulebook);
+    }
+    let together = check_together(&books);
+    shown += &render(&together, &sources_together(&books), false);
+    found.extend(together);
+    (found, shown)
+}
+
+#[test]
+fn every_kind_of_mistake_has_its_entry() {
+    let documented: BTreeSet<&str> = entries().into_keys().collect();
+    let known: BTreeSet<&str> = CODES.iter().map(|c| c.code).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn a_wrong_example_has_its_mistake_alone_and_the_right_one_has_none() {
+    for (code, examples) in entries() {
+        if WITHOUT_EXAMPLE.contains(&code) {
+            continue;
+        }
+        let [wrong, right] = examples.as_slice() else {
+            panic!("`{code}` has {} examples", examples.len());
+        };
+        let (found, shown) = check(wrong);
+        let codes: BTreeSet<_> = found.iter().map(|d| d.code).collect();
+        assert_eq!(
+            codes,
+            BTreeSet::from([code]),
+            "the wrong example of `{code}`\n{wrong}\n{shown}"
+        );
+        assert!(found.iter().all(|d| d.help.is_some()), "`{code}` says how to mend it\n{shown}");
+        let (found, shown) = check(right);
+        assert!(found.is_empty(), "the right example of `{code}`\n{right}\n{shown}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_language_reference_are_rulebooks() {
+    let whole: Vec<_> = blocks(RULEBOOK).into_iter().filter(|b| b.contains("rulebook:")).collect();
+    assert!(!whole.is_empty());
+    for example in whole {
+        let (found, shown) = check(example);
+        assert!(found.is_empty(), "{example}\n{shown}");
+    }
+}
