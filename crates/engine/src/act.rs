@@ -1,0 +1,336 @@
+//! What a person may do to a step or a case. Every act is written to the audit with who, when and why.
+
+use crate::agenda::Agenda;
+use crate::attempt::check_outcome;
+use crate::case::Case;
+use crate::transition::StepEvent;
+use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepState, Write};
+use amends_protocol::resources::{CaseAct, StepAct};
+use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, StuckReason, Timestamp, Verb};
+use amends_rulebook::{Rulebook, Stage};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Longest reason, in bytes; it is shown in full.
+const REASON_LIMIT: usize = 2_000;
+
+/// Longest plan by hand.
+const HAND_PLAN_LIMIT: usize = 1_000;
+
+impl Case {
+    pub(crate) fn step_act(
+        &mut self,
+        index: usize,
+        act: StepAct,
+        actor: &Arc<str>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Answer {
+        let (word, reason, detail) = describe_step_act(&act);
+        if let Err(answer) = check_reason(&reason) {
+            return answer;
+        }
+        if let Err(refusal) = self.apply_step_act(index, act, actor, now, agenda) {
+            return refusal;
+        }
+        let step = self.steps[index].id;
+        self.audit(Some(step), word, reason, detail, actor, now, agenda);
+        Answer::Done
+    }
+
+    fn apply_step_act(
+        &mut self,
+        index: usize,
+        act: StepAct,
+        actor: &Arc<str>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        let step = &self.steps[index];
+        let awaits_approval = step.state == StepState::Stuck(StuckReason::AwaitsApproval);
+        match act {
+            StepAct::Retry { .. } if awaits_approval => {
+                Err(Answer::Conflict("the step waits for approval; approve it instead".to_owned()))
+            }
+            StepAct::Retry { .. } => self.again(index, now, agenda),
+            StepAct::Edit { data, .. } => {
+                if step.state == StepState::Waiting {
+                    let memo = &mut self.step_mut(index).memo;
+                    memo.edited = Some(Arc::new(data));
+                    memo.decided_by = Some(actor.to_string());
+                    return Ok(());
+                }
+                self.again(index, now, agenda)?;
+                let memo = &mut self.step_mut(index).memo;
+                memo.edited = Some(Arc::new(data));
+                memo.decided_by = Some(actor.to_string());
+                memo.held = false;
+                Ok(())
+            }
+            StepAct::Waive { .. } => self.decide(index, Outcome::Waived, actor, now, agenda),
+            StepAct::Record { outcome, .. } => {
+                if matches!(outcome, Outcome::Waived | Outcome::Refused) {
+                    let text = format!(
+                        "`{outcome}` cannot be recorded; waive the step, or leave it stuck"
+                    );
+                    return Err(Answer::Invalid(text));
+                }
+                check_outcome(step.verb, outcome).map_err(Answer::Invalid)?;
+                self.decide(index, outcome, actor, now, agenda)
+            }
+            StepAct::Approve { .. } => {
+                if !step.memo.held {
+                    return Err(Answer::Conflict("the step does not wait for approval".to_owned()));
+                }
+                self.step_mut(index).memo.held = false;
+                if awaits_approval {
+                    self.legal(index, StepEvent::Again(now), now, agenda)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Try again now; the limits count from here.
+    fn again(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
+        self.legal(index, StepEvent::Again(now), now, agenda)?;
+        let memo = &mut self.step_mut(index).memo;
+        memo.counted = 0;
+        memo.counting_since = None;
+        memo.decided_by = None;
+        memo.by_hand = false;
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+        actor: &Arc<str>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        self.legal(index, StepEvent::Decide(outcome), now, agenda)?;
+        let memo = &mut self.step_mut(index).memo;
+        memo.decided_by = Some(actor.to_string());
+        memo.by_hand = true;
+        Ok(())
+    }
+
+    fn legal(
+        &mut self,
+        index: usize,
+        event: StepEvent,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        self.change(index, event, now, agenda)
+            .map_err(|illegal| Answer::Conflict(illegal.to_string()))
+    }
+
+    /// `active` is the rulebook that new cases of this kind would be planned with.
+    pub(crate) fn case_act(
+        &mut self,
+        act: CaseAct,
+        active: Option<Arc<Rulebook>>,
+        actor: &Arc<str>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Answer {
+        let (word, reason, detail) = describe_case_act(&act);
+        if let Err(answer) = check_reason(&reason) {
+            return answer;
+        }
+        let done = match act {
+            CaseAct::Replan { .. } => self.replan(active),
+            CaseAct::Plan { compensate, retry, notify, .. } => {
+                let asked =
+                    [(Verb::Compensate, compensate), (Verb::Retry, retry), (Verb::Notify, notify)];
+                self.plan_by_hand(asked, active, now, agenda)
+            }
+            CaseAct::Settle { .. } => self.settle_by_hand(now, agenda),
+            CaseAct::Retry { .. } => self.retry_all(now, agenda),
+        };
+        if let Err(answer) = done {
+            return answer;
+        }
+        self.audit(None, word, reason, detail, actor, now, agenda);
+        Answer::Done
+    }
+
+    /// Takes over the active rulebook; the caller then assigns roles and plans anew.
+    fn replan(&mut self, active: Option<Arc<Rulebook>>) -> Result<(), Answer> {
+        let Some(book) = active else {
+            return Err(Answer::Conflict(
+                "no active rulebook claims this case's service".to_owned(),
+            ));
+        };
+        self.row.rulebook =
+            Some(crate::RulebookRef { name: book.name().into(), hash: book.hash().into() });
+        self.row.detail.gave_up.clear();
+        self.book = Some(book);
+        self.row_changed = true;
+        Ok(())
+    }
+
+    fn plan_by_hand(
+        &mut self,
+        asked: [(Verb, Vec<ActionName>); 3],
+        active: Option<Arc<Rulebook>>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        if self.book.is_none() {
+            self.replan(active)?;
+        }
+        let book = self
+            .book
+            .clone()
+            .ok_or_else(|| Answer::Conflict("the case has no rulebook".to_owned()))?;
+        let count: usize = asked.iter().map(|(_, names)| names.len()).sum();
+        if count == 0 || count > HAND_PLAN_LIMIT {
+            return Err(Answer::Invalid(format!(
+                "a plan names 1 to {HAND_PLAN_LIMIT} steps, not {count}"
+            )));
+        }
+        for name in asked.iter().flat_map(|(_, names)| names) {
+            if book.action(&name.service, &name.action).is_none() {
+                return Err(Answer::Invalid(format!(
+                    "rulebook `{}` knows no action `{name}`",
+                    book.name()
+                )));
+            }
+        }
+        for (verb, names) in asked {
+            for name in names {
+                if self.steps.iter().all(|s| s.verb != verb || s.action != name) {
+                    let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
+                    self.push_step(verb, name, stage, StepState::Waiting, StepMemo::default(), now);
+                }
+            }
+        }
+        self.answer_by_hand();
+        self.reopen(now, agenda);
+        Ok(())
+    }
+
+    /// Reports without a rule are answered now, by a person.
+    fn answer_by_hand(&mut self) {
+        for index in 0..self.reports.len() {
+            if self.reports[index].role == ReportRole::Unmatched {
+                self.set_role(index, ReportRole::ByHand);
+            }
+        }
+    }
+
+    fn settle_by_hand(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
+        if self.is_settled() {
+            return Err(Answer::Conflict("the case is settled".to_owned()));
+        }
+        if let Some(step) = self.steps.iter().find(|s| !s.state.is_terminal()) {
+            let text = format!(
+                "step {} ({} {}) is `{}`; waive it or record its outcome first",
+                step.id,
+                step.verb,
+                step.action,
+                step.state.name()
+            );
+            return Err(Answer::Conflict(text));
+        }
+        for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
+            walk.answered = true;
+            walk.due_at = None;
+            walk.message = Some("settled by hand before it answered".to_owned());
+        }
+        self.answer_by_hand();
+        for index in 0..self.reports.len() {
+            if matches!(self.reports[index].role, ReportRole::AwaitsRoot(_)) {
+                self.set_role(index, ReportRole::ByHand);
+            }
+        }
+        self.settle(ClosedOn::ByHand, now, agenda);
+        Ok(())
+    }
+
+    fn retry_all(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
+        let mut any = false;
+        for index in 0..self.steps.len() {
+            let retriable = match self.steps[index].state {
+                StepState::Due(_) => true,
+                StepState::Stuck(reason) => reason != StuckReason::AwaitsApproval,
+                _ => false,
+            };
+            if retriable {
+                any |= self.again(index, now, agenda).is_ok();
+            }
+        }
+        if any {
+            Ok(())
+        } else {
+            Err(Answer::Conflict(
+                "no step of the case is stuck or waiting for its next try".to_owned(),
+            ))
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // one flat record of who did what, when and why
+    fn audit(
+        &mut self,
+        step: Option<StepId>,
+        act: &'static str,
+        reason: String,
+        detail: Value,
+        actor: &Arc<str>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        agenda.out.writes.push(Write::Act(Box::new(ActRow {
+            at: now,
+            actor: Arc::clone(actor),
+            act,
+            reason: reason.into(),
+            case: Some(self.row.id),
+            step,
+            detail,
+        })));
+        agenda.tell(
+            now,
+            Happening::Acted { case: Some(self.row.id), step, act, actor: Arc::clone(actor) },
+        );
+    }
+}
+
+pub(crate) fn check_reason(reason: &str) -> Result<(), Answer> {
+    if reason.trim().is_empty() {
+        return Err(Answer::Invalid("a reason is needed; it stands in the audit".to_owned()));
+    }
+    if reason.len() > REASON_LIMIT {
+        return Err(Answer::Invalid(format!("the reason is longer than {REASON_LIMIT} bytes")));
+    }
+    Ok(())
+}
+
+fn describe_step_act(act: &StepAct) -> (&'static str, String, Value) {
+    match act {
+        StepAct::Retry { reason } => ("retry", reason.clone(), Value::Null),
+        StepAct::Edit { reason, data } => ("edit", reason.clone(), json!({ "data": data })),
+        StepAct::Waive { reason } => ("waive", reason.clone(), Value::Null),
+        StepAct::Record { reason, outcome } => {
+            ("record", reason.clone(), json!({ "outcome": outcome }))
+        }
+        StepAct::Approve { reason } => ("approve", reason.clone(), Value::Null),
+    }
+}
+
+fn describe_case_act(act: &CaseAct) -> (&'static str, String, Value) {
+    match act {
+        CaseAct::Replan { reason } => ("replan", reason.clone(), Value::Null),
+        CaseAct::Plan { reason, compensate, retry, notify } => (
+            "plan",
+            reason.clone(),
+            json!({ "compensate": compensate, "retry": retry, "notify": notify }),
+        ),
+        CaseAct::Settle { reason } => ("settle", reason.clone(), Value::Null),
+        CaseAct::Retry { reason } => ("retry", reason.clone(), Value::Null),
+    }
+}

@@ -1,0 +1,62 @@
+//! What cases share: the lanes to the services, the timers, and the output that is being put together.
+
+use crate::lane::{Job, Lane};
+use crate::timer::Timers;
+use crate::{Answer, Errand, Event, Happening, Ticket, Write};
+use amends_protocol::Timestamp;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What came of the inputs since the last [`crate::Engine::take_output`].
+#[derive(Debug, Default)]
+pub struct Output {
+    /// To be made durable first, all together.
+    pub writes: Vec<Write>,
+    /// To be done after that.
+    pub errands: Vec<Errand>,
+    /// To be handed out after that.
+    pub answers: Vec<(Ticket, Answer)>,
+    /// To be told after that.
+    pub events: Vec<Event>,
+}
+
+/// A service's concurrency limit where no rulebook says one.
+const DEFAULT_CONCURRENCY: u32 = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    pub(crate) timers: Timers,
+    pub(crate) out: Output,
+    pub(crate) lanes: FxHashMap<Arc<str>, Lane>,
+    /// Lanes in which something may now go.
+    stirred: BTreeSet<Arc<str>>,
+}
+
+impl Agenda {
+    pub(crate) fn lane(&mut self, service: &Arc<str>) -> &mut Lane {
+        self.lanes.entry(Arc::clone(service)).or_insert_with(|| Lane::new(DEFAULT_CONCURRENCY))
+    }
+
+    /// Something wants to go to a service.
+    pub(crate) fn enqueue(&mut self, service: &Arc<str>, job: Job) {
+        self.lane(service).push(job);
+        self.stir(service);
+    }
+
+    pub(crate) fn stir(&mut self, service: &Arc<str>) {
+        self.stirred.insert(Arc::clone(service));
+    }
+
+    pub(crate) fn next_stirred(&mut self) -> Option<Arc<str>> {
+        self.stirred.pop_first()
+    }
+
+    pub(crate) fn tell(&mut self, at: Timestamp, what: Happening) {
+        self.out.events.push(Event { at, what });
+    }
+
+    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {
+        self.out.answers.push((ticket, answer));
+    }
+}

@@ -1,0 +1,474 @@
+//! One try of a step: when it goes out, and what its result makes of the step.
+
+use crate::agenda::Agenda;
+use crate::backoff;
+use crate::case::Case;
+use crate::lane::{Health, Job};
+use crate::transition::StepEvent;
+use crate::{
+    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepRow, StepState, Told,
+    Write,
+};
+use amends_protocol::{Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
+use amends_rulebook::{GiveUp, RetryPolicy};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Pieces of evidence kept from answers to one case's steps.
+const TOLD_LIMIT: usize = 1_000;
+
+/// Longest pause between looks at an accepted step, in milliseconds.
+const POLL_CAP_MS: u64 = 60_000;
+
+/// Shortest pause between looks at an accepted step, in milliseconds.
+const POLL_FLOOR_MS: u64 = 500;
+
+impl Case {
+    /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
+    pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        let Some(frontier) = self.frontier() else { return };
+        let awaits_retry = self.awaits_retry();
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            if step.state != StepState::Waiting || step.stage != frontier {
+                continue;
+            }
+            if step.verb == Verb::Compensate && awaits_retry {
+                continue;
+            }
+            let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
+            self.must_change(index, event, now, agenda);
+        }
+    }
+
+    pub(crate) fn step_index(&self, id: amends_protocol::StepId) -> Option<usize> {
+        let index = (id.ordinal as usize).checked_sub(1)?;
+        (self.steps.get(index)?.id == id).then_some(index)
+    }
+
+    /// The errand for a step whose turn has come (or, for a probe, will come); none if it is no longer due.
+    pub(crate) fn launch_step(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        probing: bool,
+        agenda: &mut Agenda,
+    ) -> Option<Errand> {
+        let step = &self.steps[index];
+        if !matches!(step.state, StepState::Due(at) if at <= now || probing) {
+            return None;
+        }
+        if self.frontier().is_some_and(|f| f < step.stage)
+            || (step.verb == Verb::Compensate && self.awaits_retry())
+        {
+            self.must_change(index, StepEvent::Shut, now, agenda);
+            return None;
+        }
+        let rulebook = Arc::clone(self.book.as_ref()?);
+        let Some(action_id) = rulebook.action(&step.action.service, &step.action.action) else {
+            self.step_mut(index).memo.message =
+                Some("the rulebook no longer knows this action".to_owned());
+            self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
+            return None;
+        };
+        let report = Arc::clone(&self.report_for(step)?.report);
+        let request_ids: BTreeSet<Arc<str>> = self
+            .told()
+            .filter(|(_, e)| *e.service == *step.action.service && *e.action == *step.action.action)
+            .map(|(_, e)| e.request_id.as_str().into())
+            .collect();
+        let saga = self.row.saga.clone();
+        let step = self.step_mut(index);
+        step.attempts = step.attempts.saturating_add(1);
+        step.memo.sent_at = Some(now.0);
+        step.memo.counting_since.get_or_insert(now.0);
+        let send = SendStep {
+            step: step.id,
+            attempt: step.attempts,
+            verb: step.verb,
+            action: step.action.clone(),
+            action_id,
+            rulebook,
+            saga,
+            request_ids: request_ids.into_iter().collect(),
+            report,
+            edited: step.memo.edited.clone(),
+        };
+        self.must_change(index, StepEvent::Launch, now, agenda);
+        Some(Errand::Send(Box::new(send)))
+    }
+
+    /// The errand to look at an accepted step; none if there is nothing to look at.
+    pub(crate) fn launch_poll(&mut self, index: usize, now: Timestamp) -> Option<Errand> {
+        let rulebook = Arc::clone(self.book.as_ref()?);
+        let policy = self.policy(&self.steps[index]);
+        let saga = self.row.saga.clone();
+        let step = &mut self.steps[index];
+        let StepState::Accepted { poll_at, location: Some(location), .. } = &mut step.state else {
+            return None;
+        };
+        if *poll_at > now {
+            return None;
+        }
+        // Not to be looked at twice at once; the result sets the real time.
+        *poll_at = now.plus_ms(policy.timeout_ms.saturating_mul(2));
+        let action_id = rulebook.action(&step.action.service, &step.action.action)?;
+        Some(Errand::Poll(Box::new(PollStep {
+            step: step.id,
+            attempt: step.attempts,
+            verb: step.verb,
+            action: step.action.clone(),
+            action_id,
+            rulebook,
+            saga,
+            location: Arc::clone(location),
+        })))
+    }
+
+    /// A try (or a look) has ended. True if the plan may have to change.
+    pub(crate) fn step_ended(
+        &mut self,
+        index: usize,
+        attempt: u32,
+        result: StepResult,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let service = Arc::clone(&self.steps[index].action.service);
+        let news = self.hear(&service, &result.history);
+        let step = &self.steps[index];
+        let under_way = matches!(step.state, StepState::InFlight | StepState::Accepted { .. });
+        if !under_way || attempt != step.attempts {
+            self.late_answer(index, &result, now, agenda);
+            return news;
+        }
+        if matches!(step.state, StepState::Accepted { .. }) {
+            self.looked(index, result, now, agenda);
+        } else {
+            self.tried(index, result, now, agenda);
+        }
+        // A retry's end may be what compensations wait for, or add something to undo.
+        news || self.steps[index].verb == Verb::Retry
+    }
+
+    /// A service tells the outcome of a step on its own.
+    pub(crate) fn called_back(
+        &mut self,
+        index: usize,
+        callback: OutcomeCallback,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), String> {
+        let step = &self.steps[index];
+        check_outcome(step.verb, callback.outcome)?;
+        if let StepState::Done(outcome) = step.state {
+            return if outcome == callback.outcome {
+                Ok(())
+            } else {
+                Err(format!("the step already ended as `{outcome}`"))
+            };
+        }
+        let service = Arc::clone(&step.action.service);
+        self.hear(&service, &callback.history);
+        let event = match callback.outcome {
+            Outcome::Refused => StepEvent::Jam(StuckReason::Refused),
+            outcome => StepEvent::Answer(outcome),
+        };
+        self.step_mut(index).memo.message = callback.message;
+        self.change(index, event, now, agenda).map_err(|illegal| illegal.to_string())
+    }
+
+    /// Adds evidence from an answer; true if any was new.
+    fn hear(&mut self, by: &Arc<str>, history: &[Evidence]) -> bool {
+        let mut news = false;
+        for evidence in history {
+            let known = self.told().any(|(who, e)| who == &**by && e == evidence);
+            if !known && self.row.detail.told.len() < TOLD_LIMIT {
+                let told = Told { by: Arc::clone(by), evidence: evidence.clone() };
+                self.row.detail.told.push(told);
+                self.row_changed = true;
+                news = true;
+            }
+        }
+        news
+    }
+
+    /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
+    fn late_answer(
+        &mut self,
+        index: usize,
+        result: &StepResult,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        let StepReading::Done(outcome) = result.answer else { return };
+        let step = &self.steps[index];
+        if step.memo.decided_by.is_some() && step.state.is_terminal() {
+            let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
+            self.note(now, text);
+        } else if matches!(step.state, StepState::Due(_)) {
+            self.must_change(index, StepEvent::Answer(outcome), now, agenda);
+        }
+    }
+
+    fn looked(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
+        let StepState::Accepted { until, location, .. } = self.steps[index].state.clone() else {
+            return;
+        };
+        let waited = now.ms_since(Timestamp(self.steps[index].memo.sent_at.unwrap_or(now.0)));
+        let pause = (waited / 4).clamp(POLL_FLOOR_MS, POLL_CAP_MS);
+        let memo = &mut self.step_mut(index).memo;
+        memo.message = result.message;
+        memo.status = result.status;
+        let again = |after: Option<u64>, location| StepEvent::Take {
+            poll_at: now.plus_ms(after.unwrap_or(0).max(pause)),
+            until,
+            location,
+        };
+        let event = match result.answer {
+            StepReading::Done(outcome) => StepEvent::Answer(outcome),
+            StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
+            StepReading::Accepted { location: moved, retry_after_ms } => {
+                again(retry_after_ms, moved.map(Into::into).or(location))
+            }
+            StepReading::Busy { retry_after_ms, .. } => again(retry_after_ms, location),
+            StepReading::Rejected
+            | StepReading::Unsendable
+            | StepReading::NotSent
+            | StepReading::Unknown => again(None, location),
+        };
+        self.end_try(index, event, now, agenda);
+    }
+
+    fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
+        let policy = self.policy(&self.steps[index]);
+        let memo = &mut self.step_mut(index).memo;
+        memo.message.clone_from(&result.message);
+        memo.status = result.status;
+        let event = match result.answer {
+            StepReading::Done(outcome) => StepEvent::Answer(outcome),
+            StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
+            StepReading::Rejected => StepEvent::Jam(StuckReason::Rejected),
+            StepReading::Unsendable => StepEvent::Jam(StuckReason::Unsendable),
+            StepReading::Accepted { ref location, retry_after_ms } => {
+                memo.counted = memo.counted.saturating_add(1);
+                StepEvent::Take {
+                    poll_at: now.plus_ms(retry_after_ms.unwrap_or(0).max(POLL_FLOOR_MS)),
+                    until: now.plus_ms(policy.accepted_ms),
+                    location: location.as_deref().map(Into::into),
+                }
+            }
+            StepReading::Busy { retry_after_ms, .. } => {
+                memo.counted = memo.counted.saturating_add(1);
+                self.fail(index, &policy, retry_after_ms, now)
+            }
+            StepReading::Unknown => {
+                memo.counted = memo.counted.saturating_add(1);
+                self.fail(index, &policy, None, now)
+            }
+            StepReading::NotSent => self.fail(index, &policy, None, now),
+        };
+        let away = self.steps[index].action.service.clone();
+        if matches!(event, StepEvent::Fail(_)) && is_gone(&result) {
+            agenda.lane(&away).back_off(Job::Step(self.steps[index].id));
+        }
+        if !matches!(event, StepEvent::Answer(_)) {
+            self.log_attempt(index, &result, now, agenda);
+        }
+        self.end_try(index, event, now, agenda);
+    }
+
+    /// The patience with an accepted step is at an end: nobody knows, so it is asked for again under the same key.
+    pub(crate) fn patience_over(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        if !matches!(self.steps[index].state, StepState::Accepted { until, .. } if until <= now) {
+            return false;
+        }
+        let policy = self.policy(&self.steps[index]);
+        self.step_mut(index).memo.message =
+            Some("accepted, but no outcome came in time".to_owned());
+        let event = self.fail(index, &policy, None, now);
+        self.end_try(index, event, now, agenda);
+        true
+    }
+
+    /// After a restart nobody knows what became of a try that was under way: it counts as one without an answer.
+    pub(crate) fn interrupted(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
+        let result = StepResult {
+            answer: StepReading::Unknown,
+            status: None,
+            message: Some("the supervisor stopped before the answer came".to_owned()),
+            history: Vec::new(),
+        };
+        self.log_attempt(index, &result, now, agenda);
+        let memo = &mut self.step_mut(index).memo;
+        memo.counted = memo.counted.saturating_add(1);
+        memo.message = result.message;
+        self.end_try(index, StepEvent::Fail(now), now, agenda);
+    }
+
+    /// A retry that a compensation waits for is not tried again, whatever came.
+    fn end_try(&mut self, index: usize, event: StepEvent, now: Timestamp, agenda: &mut Agenda) {
+        let last = self.steps[index].memo.last_try;
+        let event = match event {
+            StepEvent::Fail(_) | StepEvent::Jam(_) if last => StepEvent::Supersede,
+            StepEvent::Jam(reason) if reason != StuckReason::Unsendable && self.give_up(index) => {
+                self.step_mut(index).memo.message = Some(format!("given up ({reason})"));
+                StepEvent::Jam(reason)
+            }
+            other => other,
+        };
+        self.must_change(index, event, now, agenda);
+    }
+
+    /// The event after a failed try: another one, or stuck at the end of the policy.
+    fn fail(
+        &self,
+        index: usize,
+        policy: &RetryPolicy,
+        after_ms: Option<u64>,
+        now: Timestamp,
+    ) -> StepEvent {
+        let step = &self.steps[index];
+        if let Some(reason) = self.out_of(step, policy, now) {
+            return StepEvent::Jam(reason);
+        }
+        let pause =
+            backoff::pause_ms(policy, step.id.tag, step.attempts).max(after_ms.unwrap_or(0));
+        StepEvent::Fail(now.plus_ms(pause))
+    }
+
+    /// Which limit a step has reached, if any.
+    fn out_of(&self, step: &StepRow, policy: &RetryPolicy, now: Timestamp) -> Option<StuckReason> {
+        let give_up = self.give_up_of(step).map(|(_, g)| g);
+        let attempts = min_limit(policy.max_attempts, give_up.and_then(|g| g.attempts));
+        let age_ms = min_limit(policy.max_age_ms, give_up.and_then(|g| g.age_ms));
+        let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
+        if attempts.is_some_and(|limit| step.memo.counted >= limit) {
+            Some(StuckReason::OutOfAttempts)
+        } else if age_ms.is_some_and(|limit| now.ms_since(since) >= limit) {
+            Some(StuckReason::OutOfTime)
+        } else {
+            None
+        }
+    }
+
+    /// A step in the queue of a service that is out of reach may have grown too old there.
+    pub(crate) fn expire(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> bool {
+        let step = &self.steps[index];
+        if !matches!(step.state, StepState::Due(_)) {
+            return false;
+        }
+        let policy = self.policy(step);
+        match self.out_of(step, &policy, now) {
+            Some(reason) => {
+                self.end_try(index, StepEvent::Jam(reason), now, agenda);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The `give_up` clause that covers a retry: of the first rule that demands it.
+    fn give_up_of(&self, step: &StepRow) -> Option<(u32, &GiveUp)> {
+        if step.verb != Verb::Retry {
+            return None;
+        }
+        let book = self.book.as_ref()?;
+        step.memo.because.iter().find_map(|position| {
+            let rule = match self.reports.get(*position as usize)?.role {
+                crate::ReportRole::Rule(rule) | crate::ReportRole::RuleHeld(rule) => rule,
+                _ => return None,
+            };
+            Some((rule, book.rules().get(rule as usize)?.give_up.as_ref()?))
+        })
+    }
+
+    /// Puts the `give_up` demand of a retry into force, if it has one; the next planning then supersedes the retry.
+    fn give_up(&mut self, index: usize) -> bool {
+        let Some((rule, _)) = self.give_up_of(&self.steps[index]) else { return false };
+        if !self.row.detail.gave_up.contains(&rule) {
+            self.row.detail.gave_up.push(rule);
+            self.row_changed = true;
+        }
+        true
+    }
+
+    fn log_attempt(&self, index: usize, result: &StepResult, now: Timestamp, agenda: &mut Agenda) {
+        let step = &self.steps[index];
+        agenda.out.writes.push(Write::Attempt(Box::new(AttemptRow {
+            step: step.id,
+            attempt: step.attempts,
+            sent_at: Timestamp(step.memo.sent_at.unwrap_or(now.0)),
+            ended_at: now,
+            result: word(&result.answer),
+            status: result.status,
+            message: result.message.as_deref().map(Into::into),
+        })));
+    }
+}
+
+/// Whether an outcome can be the answer to a verb at all.
+pub(crate) fn check_outcome(verb: Verb, outcome: Outcome) -> Result<(), String> {
+    let fits = match outcome {
+        Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate => {
+            verb == Verb::Compensate
+        }
+        Outcome::Retried => verb == Verb::Retry,
+        Outcome::Notified => verb == Verb::Notify,
+        Outcome::Refused => true,
+        Outcome::Waived => false,
+    };
+    if fits { Ok(()) } else { Err(format!("`{outcome}` is no answer to `{verb}`")) }
+}
+
+fn min_limit<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+const fn word(reading: &StepReading) -> &'static str {
+    match reading {
+        StepReading::Done(outcome) => outcome.as_str(),
+        StepReading::Accepted { .. } => "accepted",
+        StepReading::Refused => "refused",
+        StepReading::Rejected => "rejected",
+        StepReading::Unsendable => "unsendable",
+        StepReading::Busy { .. } => "busy",
+        StepReading::NotSent => "not_sent",
+        StepReading::Unknown => "unknown",
+    }
+}
+
+/// Whether a result means that the service itself is out of reach: nobody there, no answer, or a gateway that says so.
+/// A service that answers 503 with `Retry-After`, 429 or 500 is there.
+fn is_gone(result: &StepResult) -> bool {
+    match result.answer {
+        StepReading::NotSent => true,
+        StepReading::Unknown => matches!(result.status, None | Some(502 | 504)),
+        StepReading::Busy { retry_after_ms: None, .. } => result.status == Some(503),
+        StepReading::Busy { .. }
+        | StepReading::Done(_)
+        | StepReading::Accepted { .. }
+        | StepReading::Refused
+        | StepReading::Rejected
+        | StepReading::Unsendable => false,
+    }
+}
+
+/// What a step's result says of the service.
+pub(crate) fn health(result: &StepResult) -> Health {
+    if is_gone(result) {
+        Health::Gone
+    } else if result.answer == StepReading::Unsendable {
+        Health::NoSign
+    } else {
+        Health::Alive
+    }
+}

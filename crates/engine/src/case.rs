@@ -1,0 +1,335 @@
+//! A case in memory: its rows, the rulebook version that it is planned with, and what has changed since the last commit.
+//!
+//! Here are the questions that one can ask a case. What happens to it is in `plan`, `release`, `attempt`, `walk`,
+//! `closing` and `act`.
+
+use crate::agenda::Agenda;
+use crate::lane::Job;
+use crate::timer::Timer;
+use crate::transition::{self, Illegal, StepEvent};
+use crate::{
+    CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
+};
+use amends_protocol::{CaseState, Evidence, HistoryState, Outcome, Timestamp, Verb};
+use amends_rulebook::{ActionClass, ActionId, Facts, RetryPolicy, Rulebook};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Notes of one case; past this a person has long known that something is wrong with it.
+const NOTES_LIMIT: usize = 100;
+
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) row: CaseRow,
+    pub(crate) book: Option<Arc<Rulebook>>,
+    pub(crate) reports: Vec<ReportRow>,
+    pub(crate) steps: Vec<StepRow>,
+    pub(crate) row_changed: bool,
+    reports_changed: BTreeSet<usize>,
+    steps_changed: BTreeSet<usize>,
+}
+
+impl Case {
+    pub(crate) fn new(row: CaseRow, book: Option<Arc<Rulebook>>) -> Self {
+        Self {
+            row,
+            book,
+            reports: Vec::new(),
+            steps: Vec::new(),
+            row_changed: true,
+            reports_changed: BTreeSet::new(),
+            steps_changed: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn stored(stored: StoredCase, book: Option<Arc<Rulebook>>) -> Self {
+        Self {
+            row: stored.case,
+            book,
+            reports: stored.reports,
+            steps: stored.steps,
+            row_changed: false,
+            reports_changed: BTreeSet::new(),
+            steps_changed: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.row.state == CaseState::Settled
+    }
+
+    pub(crate) fn add_report(&mut self, row: ReportRow) {
+        self.reports_changed.insert(self.reports.len());
+        self.reports.push(row);
+    }
+
+    pub(crate) fn add_step(&mut self, row: StepRow) {
+        self.steps_changed.insert(self.steps.len());
+        self.steps.push(row);
+    }
+
+    pub(crate) fn set_role(&mut self, index: usize, role: ReportRole) {
+        if self.reports[index].role != role {
+            self.reports[index].role = role;
+            self.reports_changed.insert(index);
+        }
+    }
+
+    /// Marks the step as changed and hands it out.
+    pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRow {
+        self.steps_changed.insert(index);
+        &mut self.steps[index]
+    }
+
+    pub(crate) fn note(&mut self, now: Timestamp, text: impl Into<String>) {
+        let text = text.into();
+        let notes = &mut self.row.detail.notes;
+        if notes.len() < NOTES_LIMIT && notes.iter().all(|n| n.text != text) {
+            notes.push(Note { at: now.0, text });
+            self.row_changed = true;
+        }
+    }
+
+    /// Everything that has changed since the last call, as writes: the case first, so that what belongs to it follows.
+    pub(crate) fn drain_writes(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
+        let changed =
+            self.row_changed || !self.reports_changed.is_empty() || !self.steps_changed.is_empty();
+        if changed {
+            self.row.updated_at = now;
+            writes.push(Write::Case(Box::new(self.row.clone())));
+        }
+        self.row_changed = false;
+        for index in std::mem::take(&mut self.reports_changed) {
+            writes.push(Write::Report(Box::new(self.reports[index].clone())));
+        }
+        for index in std::mem::take(&mut self.steps_changed) {
+            writes.push(Write::Step(Box::new(self.steps[index].clone())));
+        }
+    }
+
+    /// Applies the transition table to one step. An illegal event leaves the step as it is.
+    pub(crate) fn change(
+        &mut self,
+        index: usize,
+        event: StepEvent,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Illegal> {
+        let state = transition::next(&self.steps[index].state, event)?;
+        let step = self.step_mut(index);
+        step.state = state;
+        step.updated_at = now;
+        let (id, service) = (step.id, Arc::clone(&step.action.service));
+        match &step.state {
+            StepState::Due(at) if *at <= now => agenda.enqueue(&service, Job::Step(id)),
+            StepState::Due(at) => agenda.timers.set(*at, Timer::Step(id)),
+            StepState::Accepted { poll_at, until, location } => {
+                let at = if location.is_some() { (*poll_at).min(*until) } else { *until };
+                agenda.timers.set(at, Timer::Step(id));
+            }
+            StepState::Waiting
+            | StepState::InFlight
+            | StepState::Done(_)
+            | StepState::Stuck(_)
+            | StepState::Superseded
+            | StepState::Shadow => {}
+        }
+        if step.state.is_terminal() {
+            agenda.lane(&service).forget(Job::Step(id));
+        }
+        agenda.tell(
+            now,
+            Happening::Step {
+                step: id,
+                verb: step.verb,
+                action: step.action.clone(),
+                state: step.state.clone(),
+                message: step.memo.message.clone(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Like [`Case::change`] where the table must allow it. If it does not, the engine has a fault: the case says so
+    /// and the step stays, for a person to look at.
+    pub(crate) fn must_change(
+        &mut self,
+        index: usize,
+        event: StepEvent,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        if let Err(illegal) = self.change(index, event, now, agenda) {
+            let step = self.steps[index].id;
+            self.note(now, format!("fault in the supervisor: {illegal} ({step})"));
+        }
+    }
+
+    pub(crate) fn set_state(&mut self, state: CaseState, now: Timestamp, agenda: &mut Agenda) {
+        if self.row.state != state {
+            self.row.state = state;
+            self.row_changed = true;
+            if state != CaseState::Settled {
+                self.row.closed_on = None;
+                self.row.settled_at = None;
+            }
+            agenda.out.events.push(Event {
+                at: now,
+                what: Happening::Case { case: self.row.id, saga: self.row.saga.clone(), state },
+            });
+        }
+    }
+
+    /// All evidence, with who told it.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, &Evidence)> {
+        let reports = self.reports.iter().flat_map(|r| {
+            let by = r.report.service();
+            r.report.data.history.iter().map(move |e| (by, e))
+        });
+        let walks = self
+            .row
+            .detail
+            .walks
+            .iter()
+            .flat_map(|w| w.entries.iter().map(move |e| (&*w.service, e)));
+        let answers = self.row.detail.told.iter().map(|t| (&*t.by, &t.evidence));
+        reports.chain(walks).chain(answers)
+    }
+
+    /// Actions that happened or may have happened, by anybody's word. A union: more evidence never takes one away, so
+    /// that the plan does not depend on who spoke first.
+    pub(crate) fn effects(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let mut effects: BTreeSet<ActionId> = self
+            .told()
+            .filter(|(_, e)| e.state.may_have_effect())
+            .filter_map(|(_, e)| book.action(&e.service, &e.action))
+            .collect();
+        // A retry that ran, or may have, took effect as well.
+        for step in self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s))
+        {
+            effects.extend(book.action(&step.action.service, &step.action.action));
+        }
+        effects
+    }
+
+    /// The action that a report is about, as far as the rulebook knows it.
+    pub(crate) fn reporter(&self, book: &Rulebook, row: &ReportRow) -> Option<ActionId> {
+        let (service, data) = (row.report.service(), &row.report.data);
+        match &data.action {
+            Some(action) => book.action(service, action),
+            None => book.report(service, &data.code).and_then(|declared| declared.action),
+        }
+    }
+
+    /// Whether the reporter's own History proves that its action took no effect.
+    pub(crate) fn proven_without_effect(
+        book: &Rulebook,
+        row: &ReportRow,
+        action: ActionId,
+    ) -> bool {
+        let name = &book.get(action).name;
+        let mut own = row
+            .report
+            .data
+            .history
+            .iter()
+            .filter(|e| *e.service == *name.service && *e.action == *name.action)
+            .peekable();
+        own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
+    }
+
+    /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, if no
+    /// report says which action failed.
+    pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let reporters: BTreeSet<ActionId> =
+            self.reports.iter().filter_map(|r| self.reporter(book, r)).collect();
+        if reporters.is_empty() {
+            return (0..book.actions().len())
+                .filter_map(|n| u32::try_from(n).ok())
+                .map(ActionId)
+                .collect();
+        }
+        reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
+    }
+
+    /// What `action`'s own service said of its requests, in reports, walks and answers.
+    pub(crate) fn owners_word<'a>(
+        &'a self,
+        book: &'a Rulebook,
+        action: ActionId,
+    ) -> impl Iterator<Item = HistoryState> + 'a {
+        let name = &book.get(action).name;
+        self.told()
+            .filter(move |(by, e)| {
+                **by == *name.service && *e.service == *name.service && *e.action == *name.action
+            })
+            .map(|(_, e)| e.state)
+    }
+
+    /// The steps' earliest stage in which something is not finished. Nothing of a later stage may be sent.
+    pub(crate) fn frontier(&self) -> Option<u16> {
+        self.steps.iter().filter(|s| !s.state.is_terminal()).map(|s| s.stage).min()
+    }
+
+    /// Whether a retry is under way that a compensation waits for.
+    pub(crate) fn awaits_retry(&self) -> bool {
+        self.steps.iter().any(|s| {
+            s.memo.last_try && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
+        })
+    }
+
+    pub(crate) fn policy(&self, step: &StepRow) -> RetryPolicy {
+        self.book
+            .as_ref()
+            .and_then(|book| {
+                let id = book.action(&step.action.service, &step.action.action)?;
+                Some(book.get(id).retry)
+            })
+            .unwrap_or_default()
+    }
+
+    /// The report whose fields fill a step's request: the first that demands it.
+    pub(crate) fn report_for(&self, step: &StepRow) -> Option<&ReportRow> {
+        let position = step.memo.because.first().copied().unwrap_or(0);
+        self.reports.get(position as usize).or_else(|| self.reports.first())
+    }
+}
+
+/// Whether a retry step has run, or may have.
+pub(crate) fn retry_may_have_effect(step: &StepRow) -> bool {
+    match &step.state {
+        StepState::Done(Outcome::Retried) => true,
+        StepState::Done(_) | StepState::Shadow => false,
+        // A try under way counts once it has ended; until then compensations wait for it.
+        StepState::InFlight
+        | StepState::Accepted { .. }
+        | StepState::Waiting
+        | StepState::Due(_)
+        | StepState::Stuck(_)
+        | StepState::Superseded => step.memo.counted > 0,
+    }
+}
+
+/// Whether a service has a History that can be asked: some action of its that changes something speaks the
+/// participant protocol.
+pub(crate) fn keeps_history(book: &Rulebook, service: amends_rulebook::ServiceId) -> bool {
+    book.actions().iter().any(|a| {
+        a.service == service
+            && a.class != ActionClass::Free
+            && a.endpoints.compensate.is_none()
+            && a.endpoints.retry.is_none()
+            && a.endpoints.notify.is_none()
+    })
+}
+
+/// What a rule may look at in a report.
+pub(crate) fn facts(row: &ReportRow) -> Facts<'_> {
+    let data = &row.report.data;
+    Facts {
+        service: row.report.service(),
+        code: &data.code,
+        action: data.action.as_deref(),
+        message: data.message.as_deref(),
+        data: &data.data,
+    }
+}

@@ -1,0 +1,198 @@
+//! When a case is at its end, and on what evidence.
+//!
+//! INVARIANT: a case settles by itself only when no step, no walk and no report waits for anything.
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::timer::Timer;
+use crate::{ReportRole, StepState};
+use amends_protocol::{CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
+use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Case {
+    /// Brings the case's own state up to date; settles it if it is at its end.
+    pub(crate) fn conclude(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        let roles = || self.reports.iter().map(|r| r.role);
+        if roles().any(|r| r == ReportRole::Unmatched) {
+            return self.set_state(CaseState::Unmatched, now, agenda);
+        }
+        if self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
+            return self.set_state(CaseState::Stuck, now, agenda);
+        }
+        let awaits_root = roles().any(|r| matches!(r, ReportRole::AwaitsRoot(_)));
+        if awaits_root || self.walks_pending() || !self.steps.iter().all(|s| s.state.is_terminal())
+        {
+            self.set_quiet_at(None);
+            return self.set_state(CaseState::Open, now, agenda);
+        }
+        if self.is_settled() {
+            return; // nothing new came of what was looked at
+        }
+        match self.closing_evidence(now, agenda) {
+            Some(evidence) => self.settle(evidence, now, agenda),
+            None => self.set_state(CaseState::Open, now, agenda),
+        }
+    }
+
+    pub(crate) fn settle(&mut self, evidence: ClosedOn, now: Timestamp, agenda: &mut Agenda) {
+        for service in self.unreported() {
+            self.note(
+                now,
+                format!("{service} was called, failed or did not answer, and never reported"),
+            );
+        }
+        self.set_quiet_at(None);
+        self.row.closed_on = Some(evidence);
+        self.row.settled_at = Some(now);
+        self.row_changed = true;
+        self.set_state(CaseState::Settled, now, agenda);
+    }
+
+    /// Anything new makes a settled case an open one again.
+    pub(crate) fn reopen(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        self.set_state(CaseState::Open, now, agenda);
+        self.sign_of_life();
+    }
+
+    /// Something was heard of the saga: the quiet time begins anew.
+    pub(crate) fn sign_of_life(&mut self) {
+        if self.is_settled() {
+            return;
+        }
+        self.row.detail.looked_again = false;
+        self.set_quiet_at(None);
+    }
+
+    fn set_quiet_at(&mut self, at: Option<Timestamp>) {
+        let at = at.map(|t| t.0);
+        if self.row.detail.quiet_at != at {
+            self.row.detail.quiet_at = at;
+            self.row_changed = true;
+        }
+    }
+
+    /// On what the case can be closed now; sets the quiet timer if only time can tell.
+    fn closing_evidence(&mut self, now: Timestamp, agenda: &mut Agenda) -> Option<ClosedOn> {
+        if !self.is_backward() {
+            return Some(ClosedOn::Forward);
+        }
+        let book = self.book.clone()?;
+        let open = self.unfenced(&book);
+        if open.is_empty() {
+            return Some(ClosedOn::Fenced);
+        }
+        match self.row.detail.quiet_at {
+            None if self.row.detail.looked_again => Some(ClosedOn::Quiet),
+            None => {
+                let at = now.plus_ms(book.settings().quiet_ms.max(1));
+                self.set_quiet_at(Some(at));
+                agenda.timers.set(at, Timer::Quiet(self.row.id));
+                None
+            }
+            Some(at) if now.0 < at => None,
+            Some(_) => self.look_again(&book, &open, now, agenda),
+        }
+    }
+
+    /// The quiet time is over: one last look at the Histories of services that may still surprise us.
+    fn look_again(
+        &mut self,
+        book: &Rulebook,
+        open: &BTreeSet<ActionId>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Option<ClosedOn> {
+        let mut services: BTreeSet<Arc<str>> = self.unreported();
+        services.retain(|s| book.service(s).is_some_and(|id| crate::case::keeps_history(book, id)));
+        if self.uses_recorded() {
+            services.extend(self.services_to_ask(book, open));
+        }
+        self.row.detail.looked_again = true;
+        self.row_changed = true;
+        self.ask_again(&services, now, agenda);
+        self.ask_histories(services, now, agenda);
+        if self.walks_pending() {
+            self.set_quiet_at(None);
+            return None;
+        }
+        Some(ClosedOn::Quiet)
+    }
+
+    /// Undoable actions that the saga may still reach: neither undone with a fence nor proven without effect.
+    fn unfenced(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        self.reachable_now(book)
+            .into_iter()
+            .filter(|id| {
+                book.get(*id).class == ActionClass::Compensable && !self.is_fenced(book, *id)
+            })
+            .collect()
+    }
+
+    fn is_fenced(&self, book: &Rulebook, id: ActionId) -> bool {
+        let action = book.get(id);
+        let undone = action.endpoints.compensate.is_none()
+            && self.steps.iter().any(|s| {
+                s.verb == Verb::Compensate
+                    && s.action == action.name
+                    && !s.memo.by_hand
+                    && matches!(
+                        s.state,
+                        StepState::Done(
+                            Outcome::Compensated
+                                | Outcome::AlreadyCompensated
+                                | Outcome::NothingToCompensate
+                        )
+                    )
+            });
+        undone || self.ended_without_effect(book, id)
+    }
+
+    /// Whether the action's own service says of every request that it has no effect and never will.
+    fn ended_without_effect(&self, book: &Rulebook, id: ActionId) -> bool {
+        let mut word = self.owners_word(book, id).peekable();
+        word.peek().is_some() && word.all(|state| !state.may_have_effect())
+    }
+
+    /// What the saga may have reached, by what is known now: an action whose own service says that it has ended calls
+    /// nobody any more, so below it only the calls count that its History tells.
+    fn reachable_now(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let reach = self.reach(book);
+        let called: BTreeSet<ActionId> =
+            reach.iter().flat_map(|id| book.get(*id).calls.iter().map(|c| c.action)).collect();
+        let mut queue: Vec<ActionId> = reach.difference(&called).copied().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = queue.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            let ended = self.ended(book, id);
+            let service = &book.get(id).name.service;
+            for call in &book.get(id).calls {
+                if !ended || self.told_call(book, service, call.action) {
+                    queue.push(call.action);
+                }
+            }
+        }
+        seen
+    }
+
+    fn ended(&self, book: &Rulebook, id: ActionId) -> bool {
+        let mut word = self.owners_word(book, id).peekable();
+        word.peek().is_some()
+            && word.all(|state| match state {
+                HistoryState::Succeeded
+                | HistoryState::Failed
+                | HistoryState::Compensated
+                | HistoryState::Fenced => true,
+                HistoryState::Started | HistoryState::Unknown => false,
+            })
+    }
+
+    fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
+        let name = &book.get(callee).name;
+        self.told()
+            .any(|(who, e)| who == by && *e.service == *name.service && *e.action == *name.action)
+    }
+}

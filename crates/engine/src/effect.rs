@@ -1,0 +1,233 @@
+//! What is to be done after a commit. Nothing here has happened yet, and nothing here may happen before the writes of
+//! the same [`crate::Output`] are durable.
+
+use amends_protocol::{
+    ActionName, CaseId, Evidence, Outcome, Report, SagaId, StepId, Timestamp, Verb,
+};
+use amends_rulebook::{ActionId, Rulebook};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Something to do outside. Each errand is answered by exactly one [`crate::Input::StepEnded`] or
+/// [`crate::Input::WalkEnded`]; whoever performs it sets the time limit.
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// Ask a service for a step, once.
+    Send(Box<SendStep>),
+    /// Look how a step that a service took with 202 has come along, once.
+    Poll(Box<PollStep>),
+    /// Read a service's History of a saga, once.
+    Walk(Box<WalkHistory>),
+}
+
+impl Errand {
+    /// The service that it goes to.
+    #[must_use]
+    pub fn service(&self) -> &Arc<str> {
+        match self {
+            Self::Send(send) => &send.action.service,
+            Self::Poll(poll) => &poll.action.service,
+            Self::Walk(walk) => &walk.service,
+        }
+    }
+}
+
+/// One try of a step.
+#[derive(Clone, Debug)]
+pub struct SendStep {
+    /// The step; the idempotency key.
+    pub step: StepId,
+    /// From 1.
+    pub attempt: u32,
+    /// What is asked.
+    pub verb: Verb,
+    /// Of which action.
+    pub action: ActionName,
+    /// The same in `rulebook`, which knows URL, endpoint mapping and time limit.
+    pub action_id: ActionId,
+    /// The version that the case is planned with.
+    pub rulebook: Arc<Rulebook>,
+    /// The saga.
+    pub saga: SagaId,
+    /// Requests of the action that the case knows of.
+    pub request_ids: Vec<Arc<str>>,
+    /// The report that the case began with.
+    pub report: Arc<Report>,
+    /// An operator's data in place of the report's.
+    pub edited: Option<Arc<Map<String, Value>>>,
+}
+
+/// One look at a step that was taken with 202.
+#[derive(Clone, Debug)]
+pub struct PollStep {
+    /// The step.
+    pub step: StepId,
+    /// The try that was taken.
+    pub attempt: u32,
+    /// What was asked.
+    pub verb: Verb,
+    /// Of which action.
+    pub action: ActionName,
+    /// The same in `rulebook`.
+    pub action_id: ActionId,
+    /// The version that the case is planned with.
+    pub rulebook: Arc<Rulebook>,
+    /// The saga.
+    pub saga: SagaId,
+    /// `Location` of the 202, absolute or relative to the service's URL. It must stay on that service's host.
+    pub location: Arc<str>,
+}
+
+/// One reading of a History.
+#[derive(Clone, Debug)]
+pub struct WalkHistory {
+    /// The case that wants it.
+    pub case: CaseId,
+    /// Whose History.
+    pub service: Arc<str>,
+    /// Knows the service's URL.
+    pub rulebook: Arc<Rulebook>,
+    /// Of which saga.
+    pub saga: SagaId,
+}
+
+/// What a try of a step brought, read from the wire by the rules of DESIGN.md section 4.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepResult {
+    /// The reading.
+    pub answer: StepReading,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// For people: the service's message, or what went wrong.
+    pub message: Option<String>,
+    /// Evidence that the answer carried.
+    pub history: Vec<Evidence>,
+}
+
+/// How a try of a step is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepReading {
+    /// 200 with an outcome, 204, or a mapped status that means done or nothing. Never `refused` or `waived`.
+    Done(Outcome),
+    /// 202.
+    Accepted {
+        /// Where to look.
+        location: Option<String>,
+        /// When to look, in milliseconds from now; a lower bound.
+        retry_after_ms: Option<u64>,
+    },
+    /// A problem of type `refused`, or a mapped status that means so. Final.
+    Refused,
+    /// 422: the request itself is called wrong. A person must look.
+    Rejected,
+    /// The request cannot be built (a placeholder without value, a service without URL). A person must look.
+    Unsendable,
+    /// 409, 429, 503: not now. The service answered, so it lives; `overloaded` says whether it wants less.
+    Busy {
+        /// 429 or 503 rather than 409.
+        overloaded: bool,
+        /// `Retry-After` in milliseconds; a lower bound.
+        retry_after_ms: Option<u64>,
+    },
+    /// The connection was refused, or the name did not resolve: it was not sent.
+    NotSent,
+    /// Sent, and nobody knows: a time limit, a broken connection, any other status.
+    Unknown,
+}
+
+/// What a reading of a History brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WalkResult {
+    /// The service answered (404 counts as an empty History).
+    Told(Vec<Evidence>),
+    /// It has no History endpoint by declaration (every action mapped), so there is nothing to ask.
+    NoHistory,
+    /// It did not answer as it should.
+    Failed {
+        /// For people.
+        message: String,
+        /// Whether the service was out of reach (rather than answering with something else).
+        unreachable: bool,
+        /// `Retry-After` in milliseconds; a lower bound.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// Something that people or programs may want to be told of, once it is durable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: Happening,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    /// A report entered a case.
+    Reported {
+        /// The case.
+        case: CaseId,
+        /// The report.
+        report: Arc<Report>,
+    },
+    /// A step changed its state.
+    Step {
+        /// The step.
+        step: StepId,
+        /// Its verb.
+        verb: Verb,
+        /// Its action.
+        action: ActionName,
+        /// Its new state.
+        state: crate::StepState,
+        /// For people.
+        message: Option<String>,
+    },
+    /// A case changed its state.
+    Case {
+        /// The case.
+        case: CaseId,
+        /// Its saga.
+        saga: SagaId,
+        /// Its new state.
+        state: amends_protocol::CaseState,
+    },
+    /// A History was read.
+    Walked {
+        /// The case.
+        case: CaseId,
+        /// Whose.
+        service: Arc<str>,
+        /// How many entries it had.
+        entries: usize,
+    },
+    /// A person acted.
+    Acted {
+        /// The case, if about one.
+        case: Option<CaseId>,
+        /// The step, if about one.
+        step: Option<StepId>,
+        /// What.
+        act: &'static str,
+        /// Who.
+        actor: Arc<str>,
+    },
+    /// A service's breaker changed.
+    Breaker {
+        /// The service.
+        service: Arc<str>,
+        /// `open`, `probing` or `closed`.
+        state: &'static str,
+        /// What it failed with last.
+        message: Option<String>,
+    },
+    /// A rulebook version became active.
+    Rulebook {
+        /// Its name.
+        name: Arc<str>,
+        /// Its content hash.
+        hash: Arc<str>,
+    },
+}

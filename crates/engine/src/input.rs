@@ -1,0 +1,137 @@
+//! Everything that can come to the engine from outside.
+
+use crate::{StepResult, WalkResult};
+use amends_protocol::{
+    CaseId, OutcomeCallback, Report, SagaId, StepId,
+    resources::{CaseAct, SagaBegin, StepAct},
+};
+use amends_rulebook::Rulebook;
+use std::sync::Arc;
+
+/// Names the one who waits for an answer; the engine hands it back in [`crate::Output::answers`].
+pub type Ticket = u64;
+
+/// One thing that happened outside.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A report came.
+    Report {
+        /// The report, its envelope checked.
+        report: Box<Report>,
+        /// The case that already holds this very report, if the store knows one.
+        known_in: Option<CaseId>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// An errand [`crate::Errand::Send`] or [`crate::Errand::Poll`] has ended.
+    StepEnded {
+        /// The step.
+        step: StepId,
+        /// The try.
+        attempt: u32,
+        /// The service that it went to.
+        service: Arc<str>,
+        /// What it brought.
+        result: StepResult,
+    },
+    /// A service told the outcome of a step that it had taken with 202.
+    StepCalledBack {
+        /// The step.
+        step: StepId,
+        /// What the service said.
+        callback: OutcomeCallback,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// An errand [`crate::Errand::Walk`] has ended.
+    WalkEnded {
+        /// The case.
+        case: CaseId,
+        /// Whose History.
+        service: Arc<str>,
+        /// What it brought.
+        result: WalkResult,
+    },
+    /// A person acts on a step.
+    StepAct {
+        /// The step.
+        step: StepId,
+        /// The act.
+        act: StepAct,
+        /// Who.
+        actor: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person acts on a case.
+    CaseAct {
+        /// The case.
+        case: CaseId,
+        /// The act.
+        act: CaseAct,
+        /// Who.
+        actor: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person pauses or resumes dispatch to a service.
+    Pause {
+        /// The service.
+        service: Arc<str>,
+        /// True pauses.
+        paused: bool,
+        /// Who.
+        actor: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A saga announces itself.
+    SagaBegan {
+        /// What it says.
+        begin: SagaBegin,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A saga says that it has ended well.
+    SagaEnded {
+        /// Which.
+        saga: SagaId,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A rulebook version becomes the active one of its name; new cases are planned with it.
+    Activate {
+        /// The version.
+        rulebook: Arc<Rulebook>,
+        /// Who.
+        actor: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// Time has passed; whatever is due is done.
+    Tick,
+}
+
+/// What the one who waits is told, after the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The report is in this case.
+    Received {
+        /// The case.
+        case: CaseId,
+        /// It was there before.
+        duplicate: bool,
+    },
+    /// It is done.
+    Done,
+    /// There is no such step, case, saga or service.
+    NotFound(String),
+    /// The current state does not allow it; the text says why and what would.
+    Conflict(String),
+    /// The request makes no sense, e.g. an unknown action in a plan by hand.
+    Invalid(String),
+}

@@ -1,0 +1,255 @@
+//! The way to one service: how many errands may be under way, who waits, and a circuit breaker.
+//!
+//! A lane lives in memory only. It never decides what is asked, only when; one service's trouble stays in its lane.
+//!
+//! The breaker is the classic one (Nygard, "Release It!", 2007): closed, open after failures in a row, then one probe
+//! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff.
+
+use amends_protocol::{CaseId, StepId, Timestamp};
+use std::collections::{BTreeSet, VecDeque};
+
+/// Failures in a row after which a service counts as out of reach: one lost packet must not do it, and five tries of
+/// one lonely step fit into its first six seconds of backoff.
+pub(crate) const BREAKER_FAILURES: u32 = 5;
+
+/// Pause between probes, in milliseconds: a returned service is noticed within about a second, and a dead one costs
+/// one request a second.
+pub(crate) const PROBE_EVERY_MS: u64 = 1_000;
+
+/// Something that wants to go to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Job {
+    /// Send a step.
+    Step(StepId),
+    /// Look how an accepted step has come along.
+    Poll(StepId),
+    /// Read the History for a case.
+    Walk(CaseId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaker {
+    Closed,
+    /// Nothing goes until this moment, then one probe.
+    Open {
+        probe_at: Timestamp,
+    },
+    /// One errand is under way; its result decides.
+    Probing,
+}
+
+impl Breaker {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open { .. } => "open",
+            Self::Probing => "probing",
+        }
+    }
+}
+
+/// What a result says of the service itself, whatever it says of the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It answered.
+    Alive,
+    /// It is out of reach.
+    Gone,
+    /// Neither: nothing was tried.
+    NoSign,
+}
+
+/// What the engine must do after a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BreakerChange {
+    None,
+    /// Set a probe timer.
+    Opened {
+        probe_at: Timestamp,
+    },
+    /// Hurry everything in backoff.
+    Closed(Vec<Job>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) limit: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) paused: bool,
+    pub(crate) breaker: Breaker,
+    pub(crate) failures: u32,
+    pub(crate) message: Option<String>,
+    ready: VecDeque<Job>,
+    /// Waits for a timer because the service was out of reach; hurried when it returns.
+    backing_off: BTreeSet<Job>,
+}
+
+impl Lane {
+    pub(crate) fn new(limit: u32) -> Self {
+        Self {
+            limit: limit.max(1),
+            in_flight: 0,
+            paused: false,
+            breaker: Breaker::Closed,
+            failures: 0,
+            message: None,
+            ready: VecDeque::new(),
+            backing_off: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.ready.len() + self.backing_off.len()
+    }
+
+    pub(crate) fn push(&mut self, job: Job) {
+        self.backing_off.remove(&job);
+        self.ready.push_back(job);
+    }
+
+    /// Notes that `job` waits for its timer because the service is out of reach.
+    pub(crate) fn back_off(&mut self, job: Job) {
+        self.backing_off.insert(job);
+    }
+
+    pub(crate) fn forget(&mut self, job: Job) {
+        self.backing_off.remove(&job);
+    }
+
+    /// The next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and asks
+    /// again; so this only takes it from the queue.
+    pub(crate) fn take(&mut self, now: Timestamp) -> Option<Job> {
+        if self.paused || self.in_flight >= self.limit {
+            return None;
+        }
+        match self.breaker {
+            Breaker::Closed => self.ready.pop_front(),
+            Breaker::Probing => None,
+            Breaker::Open { probe_at } if probe_at > now => None,
+            Breaker::Open { .. } => self.ready.pop_front().or_else(|| self.backing_off.pop_first()),
+        }
+    }
+
+    /// An errand goes out.
+    pub(crate) fn launched(&mut self) {
+        self.in_flight += 1;
+        if let Breaker::Open { .. } = self.breaker {
+            self.breaker = Breaker::Probing;
+        }
+    }
+
+    /// An errand has come back.
+    pub(crate) fn ended(
+        &mut self,
+        now: Timestamp,
+        health: Health,
+        message: Option<&str>,
+    ) -> BreakerChange {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match health {
+            Health::Alive => {
+                self.failures = 0;
+                let was = std::mem::replace(&mut self.breaker, Breaker::Closed);
+                if was == Breaker::Closed {
+                    return BreakerChange::None;
+                }
+                self.message = None;
+                BreakerChange::Closed(std::mem::take(&mut self.backing_off).into_iter().collect())
+            }
+            Health::Gone => {
+                self.failures = self.failures.saturating_add(1);
+                self.message = message.map(str::to_owned);
+                match self.breaker {
+                    Breaker::Closed if self.failures < BREAKER_FAILURES => BreakerChange::None,
+                    // Errands that were under way when it opened say nothing new.
+                    Breaker::Open { .. } => BreakerChange::None,
+                    Breaker::Closed | Breaker::Probing => self.open(now),
+                }
+            }
+            Health::NoSign => match self.breaker {
+                Breaker::Probing => self.open(now),
+                Breaker::Closed | Breaker::Open { .. } => BreakerChange::None,
+            },
+        }
+    }
+
+    fn open(&mut self, now: Timestamp) -> BreakerChange {
+        let probe_at = now.plus_ms(PROBE_EVERY_MS);
+        self.breaker = Breaker::Open { probe_at };
+        BreakerChange::Opened { probe_at }
+    }
+
+    /// Jobs at the head of the queue, oldest first: a breaker that stays open must not hide steps whose time is up.
+    pub(crate) fn oldest(&self) -> impl Iterator<Item = Job> + '_ {
+        self.ready.iter().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(n: u64) -> Job {
+        Job::Walk(CaseId(n))
+    }
+
+    fn broken(now: Timestamp) -> Lane {
+        let mut lane = Lane::new(16);
+        for n in 0..u64::from(BREAKER_FAILURES) {
+            lane.push(job(n));
+            let taken = lane.take(now).expect("closed");
+            lane.launched();
+            lane.ended(now, Health::Gone, Some("refused"));
+            lane.back_off(taken);
+        }
+        lane
+    }
+
+    #[test]
+    fn a_lane_lets_through_as_many_as_its_limit() {
+        let mut lane = Lane::new(2);
+        (0..3).for_each(|n| lane.push(job(n)));
+        for _ in 0..2 {
+            lane.take(Timestamp(0)).expect("room");
+            lane.launched();
+        }
+        assert_eq!(lane.take(Timestamp(0)), None);
+        lane.ended(Timestamp(0), Health::Alive, None);
+        assert_eq!(lane.take(Timestamp(0)), Some(job(2)));
+    }
+
+    #[test]
+    fn an_open_breaker_lets_one_probe_through_at_a_time() {
+        let mut lane = broken(Timestamp(0));
+        lane.push(job(90));
+        assert_eq!(lane.take(Timestamp(0)), None, "not before the probe's time");
+        let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
+        assert_eq!(lane.take(at), Some(job(90)));
+        lane.launched();
+        assert_eq!(lane.take(at), None, "one probe at a time");
+        assert_eq!(
+            lane.ended(at, Health::Gone, None),
+            BreakerChange::Opened { probe_at: at.plus_ms(PROBE_EVERY_MS) }
+        );
+    }
+
+    #[test]
+    fn with_an_empty_queue_the_probe_is_a_job_in_backoff_and_success_hurries_the_rest() {
+        let mut lane = broken(Timestamp(0));
+        let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
+        assert_eq!(lane.take(at), Some(job(0)));
+        lane.launched();
+        let BreakerChange::Closed(hurried) = lane.ended(at, Health::Alive, None) else {
+            panic!("the probe's success closes the breaker")
+        };
+        assert_eq!(hurried, (1..u64::from(BREAKER_FAILURES)).map(job).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_paused_lane_sends_nothing() {
+        let mut lane = Lane::new(2);
+        lane.push(job(1));
+        lane.paused = true;
+        assert_eq!(lane.take(Timestamp(0)), None);
+    }
+}

@@ -1,0 +1,32 @@
+//! Cases, steps and timers as a pure state machine: `handle(now, input)` changes what is in memory, and
+//! `take_output` says what to write and then what to do.
+//!
+//! No clock, no randomness, no IO, no async: time comes in as an argument, and nothing happens here. What must never
+//! break is listed in `ARCHITECTURE.md`; the tests that hold it are in `tests/`.
+
+mod act;
+mod agenda;
+mod attempt;
+mod backoff;
+mod case;
+mod closing;
+mod effect;
+mod engine;
+mod input;
+mod lane;
+mod plan;
+mod record;
+mod timer;
+mod transition;
+mod walk;
+
+pub use agenda::Output;
+pub use effect::{
+    Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
+};
+pub use engine::{Engine, LaneStatus, SUPERVISOR};
+pub use input::{Answer, Input, Ticket};
+pub use record::{
+    ActRow, AttemptRow, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef, SagaRow,
+    SagaState, StepMemo, StepRow, StepState, StoredCase, Told, WalkRow, Write,
+};

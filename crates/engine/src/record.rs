@@ -1,0 +1,379 @@
+//! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
+
+use amends_protocol::{
+    ActionName, CaseId, CaseState, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
+    StepStateName, StuckReason, Timestamp, Verb,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// One write of a batch. A batch is committed whole or not at all, in order; of several writes of one key the last counts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Write {
+    /// Inserts or replaces a case, by id.
+    Case(Box<CaseRow>),
+    /// Inserts or replaces a report, by case and position. `(source, id)` is unique over all cases.
+    Report(Box<ReportRow>),
+    /// Inserts or replaces a step, by case and ordinal.
+    Step(Box<StepRow>),
+    /// Adds one try of a step, by case, ordinal and attempt.
+    Attempt(Box<AttemptRow>),
+    /// Adds one entry to the audit.
+    Act(Box<ActRow>),
+    /// Inserts or replaces an announced saga, by saga id.
+    Saga(Box<SagaRow>),
+}
+
+/// A case without its reports and steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseRow {
+    /// Its number; the key.
+    pub id: CaseId,
+    /// Its saga; unique.
+    pub saga: SagaId,
+    /// Name and content hash of the rulebook that it is planned with.
+    pub rulebook: Option<RulebookRef>,
+    /// Where it stands.
+    pub state: CaseState,
+    /// On what evidence it was settled.
+    pub closed_on: Option<ClosedOn>,
+    /// When its first report came.
+    pub opened_at: Timestamp,
+    /// When anything about it changed last.
+    pub updated_at: Timestamp,
+    /// When it was settled.
+    pub settled_at: Option<Timestamp>,
+    /// `service/code` of the first report.
+    pub report: Arc<str>,
+    /// Message of the first report.
+    pub message: Option<Arc<str>>,
+    /// The rest, stored as one JSON text.
+    pub detail: CaseMemo,
+}
+
+/// Names one version of a rulebook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RulebookRef {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its content hash.
+    pub hash: Arc<str>,
+}
+
+/// The part of a case that nobody searches by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaseMemo {
+    /// Evidence from answers to steps (that from reports and walks is with them).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
+    /// Histories asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub walks: Vec<WalkRow>,
+    /// For people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+    /// Rule indexes (of the case's rulebook) of `give_up` demands that have come into force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gave_up: Vec<u32>,
+    /// When the case settles if nothing more happens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quiet_at: Option<i64>,
+    /// The last look around before settling on quiet has been taken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub looked_again: bool,
+}
+
+/// Evidence with its witness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The service that said it.
+    pub by: Arc<str>,
+    /// What it said.
+    #[serde(flatten)]
+    pub evidence: Evidence,
+}
+
+/// Something that a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// UTC milliseconds.
+    pub at: i64,
+    /// In plain words.
+    pub text: String,
+}
+
+/// A History that the case asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalkRow {
+    /// Whose.
+    pub service: Arc<str>,
+    /// UTC milliseconds of the next try; absent once answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<i64>,
+    /// Whether a try is under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_flight: bool,
+    /// Whether it has answered.
+    #[serde(default)]
+    pub answered: bool,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What the last try brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What it said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<Evidence>,
+}
+
+/// A report within a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportRow {
+    /// The case.
+    pub case: CaseId,
+    /// From 0, in the order of arrival; with `case` the key.
+    pub position: u32,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// How it is answered.
+    pub role: ReportRole,
+    /// The report itself, stored as JSON; `source` and `id` also as columns.
+    pub report: Arc<Report>,
+}
+
+/// How a report of a case is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportRole {
+    /// By the rule with this index in the case's rulebook.
+    Rule(u32),
+    /// By the rule with this index, whose limit of cases per minute was passed: its steps wait for a person's yes.
+    RuleHeld(u32),
+    /// By a person, who picked the steps.
+    ByHand,
+    /// By its root's rule: it names another report of the case as its cause.
+    Derived,
+    /// It names a cause that has not come yet; until this moment (UTC milliseconds) it waits for it.
+    AwaitsRoot(i64),
+    /// By no rule.
+    Unmatched,
+}
+
+/// A step of a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRow {
+    /// Case and ordinal are the key.
+    pub id: StepId,
+    /// What is asked.
+    pub verb: Verb,
+    /// Of which action.
+    pub action: ActionName,
+    /// Stages run one after the other.
+    pub stage: u16,
+    /// Where it stands.
+    pub state: StepState,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it entered the plan.
+    pub planned_at: Timestamp,
+    /// When anything about it changed last.
+    pub updated_at: Timestamp,
+    /// The rest, stored as one JSON text.
+    pub memo: StepMemo,
+}
+
+/// The part of a step that nobody searches by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepMemo {
+    /// Positions of the reports that demand it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<u32>,
+    /// Positions of reports that would have asked for it, had a person not decided.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would_have_asked: Vec<u32>,
+    /// Who decided, when a person did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// The outcome was written by a person, not answered by the service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_hand: bool,
+    /// Request data that an operator put in place of the report's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Arc<Map<String, Value>>>,
+    /// What the last try brought, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// HTTP status of the last try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// UTC milliseconds when the current (or last) try was released for sending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<i64>,
+    /// UTC milliseconds of the first try since the limits started to count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counting_since: Option<i64>,
+    /// Tries that reached the service since the limits started to count.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub counted: u32,
+    /// The rule's mode or limit wants a person's yes; cleared by it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// A compensation waits for this retry's end: it is not tried again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub last_try: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// Where a step stands. Only the engine changes it, by the table in `transition.rs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// For an earlier stage.
+    Waiting,
+    /// Will be sent at this moment, or when its service's lane is free again after it.
+    Due(Timestamp),
+    /// Released for sending; after a crash it may or may not have been sent.
+    InFlight,
+    /// The service took it (202).
+    Accepted {
+        /// When to look next.
+        poll_at: Timestamp,
+        /// When to stop waiting for it.
+        until: Timestamp,
+        /// Where to look; without it, only a callback can end it before `until`.
+        location: Option<Arc<str>>,
+    },
+    /// Ended.
+    Done(Outcome),
+    /// Needs a person.
+    Stuck(StuckReason),
+    /// A retry that a compensation replaced.
+    Superseded,
+    /// Planned in shadow mode.
+    Shadow,
+}
+
+impl StepState {
+    /// The state without its data.
+    #[must_use]
+    pub const fn name(&self) -> StepStateName {
+        match self {
+            Self::Waiting => StepStateName::Waiting,
+            Self::Due(_) => StepStateName::Due,
+            Self::InFlight => StepStateName::InFlight,
+            Self::Accepted { .. } => StepStateName::Accepted,
+            Self::Done(_) => StepStateName::Done,
+            Self::Stuck(_) => StepStateName::Stuck,
+            Self::Superseded => StepStateName::Superseded,
+            Self::Shadow => StepStateName::Shadow,
+        }
+    }
+
+    /// Whether it will never change again by itself or by a report. A stuck step is not terminal.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        match self {
+            Self::Done(_) | Self::Superseded | Self::Shadow => true,
+            Self::Waiting
+            | Self::Due(_)
+            | Self::InFlight
+            | Self::Accepted { .. }
+            | Self::Stuck(_) => false,
+        }
+    }
+}
+
+/// One try of a step and its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// The step.
+    pub step: StepId,
+    /// From 1; with the step the key.
+    pub attempt: u32,
+    /// When it was released for sending.
+    pub sent_at: Timestamp,
+    /// When its result was known.
+    pub ended_at: Timestamp,
+    /// One word.
+    pub result: &'static str,
+    /// HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// For people.
+    pub message: Option<Arc<str>>,
+}
+
+/// One entry of the audit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActRow {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Arc<str>,
+    /// What, in a word.
+    pub act: &'static str,
+    /// Why.
+    pub reason: Arc<str>,
+    /// The case, if it was about one.
+    pub case: Option<CaseId>,
+    /// The step, if it was about one.
+    pub step: Option<StepId>,
+    /// Details.
+    pub detail: Value,
+}
+
+/// A saga that announced itself with a deadline.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SagaRow {
+    /// The key.
+    pub saga: SagaId,
+    /// The service that began it.
+    pub service: Arc<str>,
+    /// The action that it began with.
+    pub action: Option<Arc<str>>,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+    /// Whether it has.
+    pub state: SagaState,
+    /// Business fields.
+    pub data: Arc<Map<String, Value>>,
+}
+
+/// Where an announced saga stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SagaState {
+    /// Under way.
+    Begun,
+    /// Its service said so.
+    Ended,
+    /// The deadline passed first, or a report came; its case tells the rest.
+    Overdue,
+}
+
+impl SagaState {
+    /// The word in the store and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Ended => "ended",
+            Self::Overdue => "overdue",
+        }
+    }
+}
+
+/// A case with its reports and steps, as the store gives it back. Reports by position, steps by ordinal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCase {
+    /// The case.
+    pub case: CaseRow,
+    /// Its reports.
+    pub reports: Vec<ReportRow>,
+    /// Its steps.
+    pub steps: Vec<StepRow>,
+}

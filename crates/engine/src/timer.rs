@@ -1,0 +1,45 @@
+//! Every way in which time alone wakes the engine, in one enum, and the queue of them.
+//!
+//! Timers are never cancelled: one that fires late or in vain is found out by looking at what it is about.
+
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A step's backoff is over, or a look at an accepted step is due, or its patience is at an end.
+    Step(StepId),
+    /// A History is to be asked for again.
+    Walk(CaseId, Arc<str>),
+    /// A derived report has waited long enough for its root.
+    Cause(CaseId),
+    /// A case has been quiet long enough.
+    Quiet(CaseId),
+    /// An open breaker lets one probe through.
+    Probe(Arc<str>),
+    /// An announced saga must have ended.
+    Deadline(SagaId),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Timestamp, timer: Timer) {
+        self.0.push(Reverse((at, timer)));
+    }
+
+    pub(crate) fn next_at(&self) -> Option<Timestamp> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// The earliest timer that is due, if any.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        if self.next_at()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse((_, timer))| timer)
+    }
+}

@@ -1,0 +1,236 @@
+//! The one table of what may happen to a step: every state against every event, in one total match.
+//!
+//! It decides nothing else: when an event applies is the business of the files that name it.
+
+use crate::StepState;
+use amends_protocol::{Outcome, StepStateName, StuckReason, Timestamp};
+use std::fmt;
+use std::sync::Arc;
+
+/// What can happen to a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StepEvent {
+    /// Its stage has come.
+    Open(Timestamp),
+    /// Its stage has come, and the rule wants a person's yes.
+    Hold,
+    /// Before it could be sent, the plan got a step of an earlier stage that is not finished.
+    Shut,
+    /// Its service's lane has room: it is sent.
+    Launch,
+    /// The service answered with an outcome.
+    Answer(Outcome),
+    /// The service took it and works on it.
+    Take { poll_at: Timestamp, until: Timestamp, location: Option<Arc<str>> },
+    /// The try failed, another one follows.
+    Fail(Timestamp),
+    /// Only a person can help.
+    Jam(StuckReason),
+    /// Waiting is cut short: the service has returned, or a person wants it now.
+    Hurry(Timestamp),
+    /// A compensation replaces this retry.
+    Supersede,
+    /// A person (or a rule that is not in shadow mode) wants it done after all.
+    Again(Timestamp),
+    /// A person decided how it ended.
+    Decide(Outcome),
+}
+
+/// An event that a step in this state cannot meet. For an operator's act it is a conflict; elsewhere it is a fault of
+/// the engine, which then leaves the step as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Illegal {
+    pub(crate) state: StepStateName,
+    pub(crate) event: &'static str,
+}
+
+impl fmt::Display for Illegal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a step that is `{}` cannot {}", self.state, self.event)
+    }
+}
+
+impl StepEvent {
+    const fn verb(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "be opened",
+            Self::Hold => "be held for approval",
+            Self::Shut => "go back to waiting",
+            Self::Launch => "be sent",
+            Self::Answer(_) => "be answered",
+            Self::Take { .. } => "be accepted",
+            Self::Fail(_) => "fail",
+            Self::Jam(_) => "get stuck",
+            Self::Hurry(_) => "be hurried",
+            Self::Supersede => "be superseded",
+            Self::Again(_) => "be tried again",
+            Self::Decide(_) => "be decided by hand",
+        }
+    }
+}
+
+/// The state after `event`.
+pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Illegal> {
+    use StepEvent as E;
+    use StepState as S;
+    let illegal = |event: &StepEvent| Illegal { state: state.name(), event: event.verb() };
+    match (state, event) {
+        (S::Waiting, E::Open(at)) => Ok(S::Due(at)),
+        (S::Waiting, E::Hold) => Ok(S::Stuck(StuckReason::AwaitsApproval)),
+        (S::Waiting | S::Due(_) | S::Stuck(_), E::Supersede) => Ok(S::Superseded),
+        // Backward beats forward, but only once the try under way has ended: this event comes with its end.
+        (S::InFlight | S::Accepted { .. }, E::Supersede) => Ok(S::Superseded),
+        (S::Due(_), E::Shut) => Ok(S::Waiting),
+        (S::Due(_), E::Launch) => Ok(S::InFlight),
+        (S::Due(_), E::Hurry(at)) => Ok(S::Due(at)),
+        (S::Due(_), E::Jam(reason)) => Ok(S::Stuck(reason)),
+        // A callback may come before the 202 that announces it, or after the supervisor stopped waiting for it.
+        (S::Due(_) | S::InFlight | S::Accepted { .. } | S::Stuck(_), E::Answer(outcome)) => {
+            Ok(S::Done(outcome))
+        }
+        (S::InFlight | S::Accepted { .. }, E::Take { poll_at, until, location }) => {
+            Ok(S::Accepted { poll_at, until, location })
+        }
+        (S::InFlight | S::Accepted { .. }, E::Fail(at)) => Ok(S::Due(at)),
+        (S::InFlight | S::Accepted { .. }, E::Jam(reason)) => Ok(S::Stuck(reason)),
+        (S::Stuck(_), E::Again(at)) => Ok(S::Due(at)),
+        (S::Due(_), E::Again(at)) => Ok(S::Due(at)),
+        // A waiver can be taken back; what a service did cannot.
+        (S::Done(Outcome::Waived), E::Again(at)) => Ok(S::Due(at)),
+        (S::Shadow, E::Again(_)) => Ok(S::Waiting),
+        (
+            S::Waiting
+            | S::Due(_)
+            | S::InFlight
+            | S::Accepted { .. }
+            | S::Stuck(_)
+            | S::Done(Outcome::Waived),
+            E::Decide(outcome),
+        ) => Ok(S::Done(outcome)),
+        (
+            S::Waiting,
+            event @ (E::Shut
+            | E::Launch
+            | E::Answer(_)
+            | E::Take { .. }
+            | E::Fail(_)
+            | E::Jam(_)
+            | E::Hurry(_)
+            | E::Again(_)),
+        )
+        | (S::Due(_), event @ (E::Open(_) | E::Hold | E::Take { .. } | E::Fail(_)))
+        | (
+            S::InFlight | S::Accepted { .. },
+            event @ (E::Open(_) | E::Hold | E::Shut | E::Launch | E::Hurry(_) | E::Again(_)),
+        )
+        | (
+            S::Stuck(_),
+            event @ (E::Open(_)
+            | E::Hold
+            | E::Shut
+            | E::Launch
+            | E::Take { .. }
+            | E::Fail(_)
+            | E::Jam(_)
+            | E::Hurry(_)),
+        )
+        | (
+            S::Done(_) | S::Superseded | S::Shadow,
+            event @ (E::Open(_)
+            | E::Hold
+            | E::Shut
+            | E::Launch
+            | E::Answer(_)
+            | E::Take { .. }
+            | E::Fail(_)
+            | E::Jam(_)
+            | E::Hurry(_)
+            | E::Supersede
+            | E::Again(_)
+            | E::Decide(_)),
+        ) => Err(illegal(&event)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Timestamp = Timestamp(7);
+
+    fn states() -> Vec<StepState> {
+        vec![
+            StepState::Waiting,
+            StepState::Due(T),
+            StepState::InFlight,
+            StepState::Accepted { poll_at: T, until: T, location: None },
+            StepState::Done(Outcome::Compensated),
+            StepState::Done(Outcome::Waived),
+            StepState::Stuck(StuckReason::Refused),
+            StepState::Superseded,
+            StepState::Shadow,
+        ]
+    }
+
+    fn events() -> Vec<StepEvent> {
+        vec![
+            StepEvent::Open(T),
+            StepEvent::Hold,
+            StepEvent::Shut,
+            StepEvent::Launch,
+            StepEvent::Answer(Outcome::Compensated),
+            StepEvent::Take { poll_at: T, until: T, location: None },
+            StepEvent::Fail(T),
+            StepEvent::Jam(StuckReason::OutOfTime),
+            StepEvent::Hurry(T),
+            StepEvent::Supersede,
+            StepEvent::Again(T),
+            StepEvent::Decide(Outcome::Waived),
+        ]
+    }
+
+    /// The whole table as a picture: rows are states, columns events in the order above; `.` is illegal.
+    #[test]
+    fn the_table() {
+        let mut picture = String::new();
+        for state in states() {
+            let row: String = events()
+                .into_iter()
+                .map(|event| match next(&state, event) {
+                    Ok(StepState::Waiting) => 'w',
+                    Ok(StepState::Due(_)) => 'd',
+                    Ok(StepState::InFlight) => 'f',
+                    Ok(StepState::Accepted { .. }) => 'a',
+                    Ok(StepState::Done(_)) => 'D',
+                    Ok(StepState::Stuck(_)) => 'S',
+                    Ok(StepState::Superseded) => 's',
+                    Ok(StepState::Shadow) => 'h',
+                    Err(_) => '.',
+                })
+                .collect();
+            picture.push_str(&row);
+            picture.push('\n');
+        }
+        let expected = "\
+d S . . . . . . . s . D
+. . w f D . . S d s d D
+. . . . D a d S . s . D
+. . . . D a d S . s . D
+. . . . . . . . . . . .
+. . . . . . . . . . d D
+. . . . D . . . . s d D
+. . . . . . . . . . . .
+. . . . . . . . . . w .
+"
+        .replace(' ', "");
+        assert_eq!(picture, expected);
+    }
+
+    /// INVARIANT 3: an outcome that a service gave never leads to another request.
+    #[test]
+    fn what_a_service_did_stays_done() {
+        for event in events() {
+            assert!(next(&StepState::Done(Outcome::Compensated), event).is_err());
+        }
+    }
+}

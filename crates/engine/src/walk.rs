@@ -1,0 +1,223 @@
+//! The walk of the other services' Histories: who is asked, when again, and what the answers add.
+//!
+//! A walk is durable like a step, but it changes nothing at the service and is never stuck: it is repeated until the
+//! service answers or a person settles the case.
+
+use crate::agenda::Agenda;
+use crate::backoff;
+use crate::case::{Case, keeps_history};
+use crate::lane::{Health, Job};
+use crate::timer::Timer;
+use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
+use amends_protocol::{Evidence, HistoryState, Timestamp};
+use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Entries kept of one History: a saga with more is broken, and the case row must stay small.
+const ENTRIES_LIMIT: usize = 1_000;
+
+/// Pauses between tries; a History is cheap to read, so the cap is low.
+const WALK_POLICY: RetryPolicy =
+    RetryPolicy { first_ms: 200, cap_ms: 30_000, ..RetryPolicy::DEFAULT };
+
+impl Case {
+    /// Services whose History may tell of something to undo: those with an undoable or correctable action in `actions`,
+    /// without those that have reported (a report brings what its service knows).
+    pub(crate) fn services_to_ask(
+        &self,
+        book: &Rulebook,
+        actions: &BTreeSet<ActionId>,
+    ) -> BTreeSet<Arc<str>> {
+        actions
+            .iter()
+            .map(|id| book.get(*id))
+            .filter(|a| a.class == ActionClass::Compensable || a.correction.is_some())
+            .filter(|a| keeps_history(book, a.service))
+            .map(|a| &a.name.service)
+            .filter(|name| self.reports.first().is_none_or(|r| r.report.service() != &***name))
+            .cloned()
+            .collect()
+    }
+
+    /// Callees that a report calls failed or unknown and that have not reported themselves.
+    pub(crate) fn unreported(&self) -> BTreeSet<Arc<str>> {
+        let silent = |service: &str| self.reports.iter().all(|r| r.report.service() != service);
+        self.reports
+            .iter()
+            .flat_map(|r| r.report.data.history.iter().map(move |e| (r.report.service(), e)))
+            .filter(|(by, e)| *by != e.service && silent(&e.service))
+            .filter(|(_, e)| matches!(e.state, HistoryState::Failed | HistoryState::Unknown))
+            .map(|(_, e)| e.service.as_str().into())
+            .collect()
+    }
+
+    /// Asks each service once; one that was asked before is left alone.
+    pub(crate) fn ask_histories(
+        &mut self,
+        services: BTreeSet<Arc<str>>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        for service in services {
+            if self.row.detail.walks.iter().any(|w| w.service == service) {
+                continue;
+            }
+            self.row.detail.walks.push(WalkRow {
+                service: Arc::clone(&service),
+                due_at: Some(now.0),
+                in_flight: false,
+                answered: false,
+                attempts: 0,
+                message: None,
+                entries: Vec::new(),
+            });
+            self.row_changed = true;
+            agenda.enqueue(&service, Job::Walk(self.row.id));
+        }
+    }
+
+    /// Asks again those that have answered before; for the last look around.
+    pub(crate) fn ask_again(
+        &mut self,
+        services: &BTreeSet<Arc<str>>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        let id = self.row.id;
+        for walk in
+            self.row.detail.walks.iter_mut().filter(|w| w.answered && services.contains(&w.service))
+        {
+            walk.answered = false;
+            walk.due_at = Some(now.0);
+            agenda.enqueue(&walk.service, Job::Walk(id));
+            self.row_changed = true;
+        }
+    }
+
+    pub(crate) fn walks_pending(&self) -> bool {
+        self.row.detail.walks.iter().any(|w| !w.answered)
+    }
+
+    /// The errand for a walk whose turn has come; none if it has been answered or is under way.
+    pub(crate) fn launch_walk(
+        &mut self,
+        service: &Arc<str>,
+        now: Timestamp,
+        probing: bool,
+    ) -> Option<Errand> {
+        let rulebook = Arc::clone(self.book.as_ref()?);
+        let walk = self.row.detail.walks.iter_mut().find(|w| w.service == *service)?;
+        if walk.answered || walk.in_flight || (!probing && walk.due_at.is_some_and(|at| at > now.0))
+        {
+            return None;
+        }
+        walk.in_flight = true;
+        walk.attempts = walk.attempts.saturating_add(1);
+        self.row_changed = true;
+        Some(Errand::Walk(Box::new(WalkHistory {
+            case: self.row.id,
+            service: Arc::clone(service),
+            rulebook,
+            saga: self.row.saga.clone(),
+        })))
+    }
+
+    /// A service has answered, or not. True if there is new evidence.
+    pub(crate) fn walk_ended(
+        &mut self,
+        service: &Arc<str>,
+        result: WalkResult,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let id = self.row.id;
+        let Some(walk) = self.row.detail.walks.iter_mut().find(|w| w.service == *service) else {
+            return false;
+        };
+        walk.in_flight = false;
+        self.row_changed = true;
+        match result {
+            WalkResult::Told(entries) => {
+                walk.answered = true;
+                walk.due_at = None;
+                walk.message = None;
+                let news = merge_entries(&mut walk.entries, entries);
+                let entries = walk.entries.len();
+                agenda.tell(
+                    now,
+                    Happening::Walked { case: id, service: Arc::clone(service), entries },
+                );
+                news
+            }
+            WalkResult::NoHistory => {
+                walk.answered = true;
+                walk.due_at = None;
+                walk.message = Some("keeps no History".to_owned());
+                false
+            }
+            WalkResult::Failed { message, unreachable, retry_after_ms } => {
+                let seed = id.0 ^ (service.len() as u64) << 40;
+                let pause = backoff::pause_ms(&WALK_POLICY, seed, walk.attempts)
+                    .max(retry_after_ms.unwrap_or(0));
+                let at = now.plus_ms(pause);
+                walk.due_at = Some(at.0);
+                walk.message = Some(message);
+                agenda.timers.set(at, Timer::Walk(id, Arc::clone(service)));
+                if unreachable && retry_after_ms.is_none() {
+                    agenda.lane(service).back_off(Job::Walk(id));
+                }
+                false
+            }
+        }
+    }
+
+    /// The service has returned, or the walk's time has come.
+    pub(crate) fn hurry_walk(&mut self, service: &Arc<str>, now: Timestamp, agenda: &mut Agenda) {
+        let Some(walk) = self.row.detail.walks.iter_mut().find(|w| w.service == *service) else {
+            return;
+        };
+        if !walk.answered && !walk.in_flight {
+            walk.due_at = Some(now.0);
+            agenda.enqueue(service, Job::Walk(self.row.id));
+        }
+    }
+
+    /// After a restart: what was under way is asked again, what waits gets its timer back.
+    pub(crate) fn resume_walks(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        let id = self.row.id;
+        for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
+            walk.in_flight = false;
+            let at = Timestamp(walk.due_at.unwrap_or(now.0));
+            if at <= now {
+                agenda.enqueue(&walk.service, Job::Walk(id));
+            } else {
+                agenda.timers.set(at, Timer::Walk(id, Arc::clone(&walk.service)));
+            }
+        }
+    }
+}
+
+/// What a walk's result says of the service.
+pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
+    match result {
+        WalkResult::Told(_) => (Health::Alive, None),
+        WalkResult::NoHistory => (Health::NoSign, None),
+        WalkResult::Failed { message, unreachable: true, .. } => (Health::Gone, Some(message)),
+        WalkResult::Failed { message, unreachable: false, .. } => (Health::Alive, Some(message)),
+    }
+}
+
+/// Adds what is new; true if anything was.
+fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) -> bool {
+    let before = held.len();
+    for evidence in told {
+        if held.len() >= ENTRIES_LIMIT {
+            break;
+        }
+        if !held.contains(&evidence) {
+            held.push(evidence);
+        }
+    }
+    held.len() > before
+}

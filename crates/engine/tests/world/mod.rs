@@ -1,0 +1,416 @@
+//! A small world around the engine: a fake clock, a store that is a map, services that answer as the test says, and a
+//! checker that looks at every output. No sleeps, no threads.
+
+#![allow(dead_code)] // each test file uses its own part
+
+use amends_engine::{
+    Answer, CaseRow, Engine, Errand, Input, Output, ReportRow, StepReading, StepResult, StepRow, StepState,
+    StoredCase, WalkResult, Write,
+};
+use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
+use amends_protocol::{
+    CaseId, CaseState, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
+};
+use amends_rulebook::Rulebook;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+pub const FOOD_ORDER: &str = include_str!("../../../../demo/rulebook/food-order.yaml");
+
+/// How a service answers a step or a walk.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Done(Outcome),
+    Says(StepReading),
+    SaysWith(StepReading, Vec<Evidence>),
+    /// The errand stays under way until [`World::answer`].
+    Silent,
+}
+
+pub struct World {
+    pub engine: Engine,
+    pub now: Timestamp,
+    books: Vec<Arc<Rulebook>>,
+    // the store
+    pub cases: BTreeMap<CaseId, CaseRow>,
+    pub reports: BTreeMap<(CaseId, u32), ReportRow>,
+    pub steps: BTreeMap<(CaseId, u32), StepRow>,
+    pub acts: Vec<amends_engine::ActRow>,
+    pub attempts: Vec<amends_engine::AttemptRow>,
+    sagas: BTreeMap<SagaId, amends_engine::SagaRow>,
+    // the outside
+    pub under_way: VecDeque<Errand>,
+    /// By `verb service.action`, else `verb`, else done.
+    pub replies: BTreeMap<String, Reply>,
+    pub histories: BTreeMap<String, WalkResult>,
+    /// `verb service.action` in the order of sending.
+    pub sent: Vec<String>,
+    pub walked: Vec<String>,
+    answers: BTreeMap<u64, Answer>,
+    ticket: u64,
+}
+
+impl World {
+    pub fn new(rulebook: &str) -> Self {
+        let book = Rulebook::from_yaml(rulebook).unwrap_or_else(|found| panic!("{found:#?}"));
+        let mut world = Self {
+            engine: Engine::new(0),
+            now: Timestamp(1_700_000_000_000),
+            books: vec![],
+            cases: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            acts: vec![],
+            attempts: vec![],
+            sagas: BTreeMap::new(),
+            under_way: VecDeque::new(),
+            replies: BTreeMap::new(),
+            histories: BTreeMap::new(),
+            sent: vec![],
+            walked: vec![],
+            answers: BTreeMap::new(),
+            ticket: 0,
+        };
+        world.activate(book);
+        world
+    }
+
+    pub fn food_order() -> Self {
+        Self::new(FOOD_ORDER)
+    }
+
+    pub fn activate(&mut self, book: Arc<Rulebook>) {
+        self.books.push(Arc::clone(&book));
+        let ticket = self.next_ticket();
+        self.input(Input::Activate { rulebook: book, actor: "test".into(), reason: "test".into(), ticket });
+    }
+
+    fn next_ticket(&mut self) -> u64 {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// One turn of a driver: step, "commit", check, and take the errands.
+    pub fn input(&mut self, input: Input) {
+        self.engine.handle(self.now, input);
+        let out = self.engine.take_output(self.now);
+        self.commit(out);
+    }
+
+    fn commit(&mut self, out: Output) {
+        for write in out.writes {
+            match write {
+                Write::Case(row) => drop(self.cases.insert(row.id, *row)),
+                Write::Report(row) => drop(self.reports.insert((row.case, row.position), *row)),
+                Write::Step(row) => {
+                    let key = (row.id.case, row.id.ordinal);
+                    if let Some(before) = self.steps.get(&key) {
+                        check_step_change(before, &row);
+                    }
+                    self.steps.insert(key, *row);
+                }
+                Write::Attempt(row) => self.attempts.push(*row),
+                Write::Act(row) => self.acts.push(*row),
+                Write::Saga(row) => drop(self.sagas.insert(row.saga.clone(), *row)),
+            }
+        }
+        for errand in out.errands {
+            self.check_errand(&errand);
+            match &errand {
+                Errand::Send(send) => self.sent.push(format!("{} {}", send.verb, send.action)),
+                Errand::Walk(walk) => self.walked.push(walk.service.to_string()),
+                Errand::Poll(_) => {}
+            }
+            self.under_way.push_back(errand);
+        }
+        for (ticket, answer) in out.answers {
+            self.answers.insert(ticket, answer);
+        }
+        for row in self.cases.values() {
+            let faults = row.detail.notes.iter().filter(|n| n.text.starts_with("fault"));
+            assert_eq!(faults.count(), 0, "{:#?}", row.detail.notes);
+        }
+    }
+
+    /// INVARIANTS 3, 4 and 5, checked on every errand against what is durable at that moment.
+    fn check_errand(&self, errand: &Errand) {
+        let Errand::Send(send) = errand else { return };
+        let row = self.steps.get(&(send.step.case, send.step.ordinal)).expect("sent only once durable");
+        assert_eq!(row.state, StepState::InFlight, "{} must be durable as in flight", row.id);
+        assert_eq!(row.id, send.step, "one key for ever");
+        for other in self.steps_of(send.step.case) {
+            assert!(
+                other.stage >= row.stage || other.state.is_terminal(),
+                "{} {} went out before {} {} of an earlier stage had ended",
+                row.verb,
+                row.action,
+                other.verb,
+                other.action
+            );
+        }
+    }
+
+    pub fn steps_of(&self, case: CaseId) -> impl Iterator<Item = &StepRow> {
+        self.steps.range((case, 0)..=(case, u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// Lets the services answer until nothing is under way (but the silent ones).
+    pub fn settle_down(&mut self) {
+        let mut silent = VecDeque::new();
+        for _ in 0..10_000 {
+            let Some(errand) = self.under_way.pop_front() else {
+                self.under_way = silent;
+                return;
+            };
+            match self.reply_to(&errand) {
+                Some(input) => self.input(input),
+                None => silent.push_back(errand),
+            }
+        }
+        panic!("the services are asked without end: {:?}", &self.sent[self.sent.len() - 20..]);
+    }
+
+    fn reply_to(&self, errand: &Errand) -> Option<Input> {
+        let service = Arc::clone(errand.service());
+        let (step, attempt, verb, action) = match errand {
+            Errand::Walk(walk) => {
+                let result = match self.histories.get(&*walk.service) {
+                    Some(result) => result.clone(),
+                    None => WalkResult::Told(vec![]),
+                };
+                return Some(Input::WalkEnded { case: walk.case, service, result });
+            }
+            Errand::Send(send) => (send.step, send.attempt, send.verb, &send.action),
+            Errand::Poll(poll) => (poll.step, poll.attempt, poll.verb, &poll.action),
+        };
+        let key = match errand {
+            Errand::Poll(_) => format!("poll {action}"),
+            _ => format!("{verb} {action}"),
+        };
+        let reply = self.replies.get(&key).or_else(|| self.replies.get(&*action.service)).cloned();
+        let plain = match verb {
+            Verb::Compensate => Outcome::Compensated,
+            Verb::Retry => Outcome::Retried,
+            Verb::Notify => Outcome::Notified,
+        };
+        let (answer, history) = match reply.unwrap_or(Reply::Done(plain)) {
+            Reply::Done(outcome) => (StepReading::Done(outcome), vec![]),
+            Reply::Says(reading) => (reading, vec![]),
+            Reply::SaysWith(reading, history) => (reading, history),
+            Reply::Silent => return None,
+        };
+        let result = StepResult { answer, status: None, message: None, history };
+        Some(Input::StepEnded { step, attempt, service, result })
+    }
+
+    /// Answers the oldest errand under way for `verb service.action`.
+    pub fn answer(&mut self, what: &str, answer: StepReading) {
+        let position = self
+            .under_way
+            .iter()
+            .position(|e| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what))
+            .unwrap_or_else(|| panic!("{what} is not under way"));
+        let errand = self.under_way.remove(position).expect("found");
+        let (step, attempt) = errand.step().expect("a step");
+        let service = Arc::clone(errand.service());
+        let result = StepResult { answer, status: None, message: None, history: vec![] };
+        self.input(Input::StepEnded { step, attempt, service, result });
+    }
+
+    pub fn pass_ms(&mut self, ms: u64) {
+        let end = self.now.plus_ms(ms);
+        while let Some(at) = self.engine.next_wakeup().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.input(Input::Tick);
+            self.settle_down();
+        }
+        self.now = end;
+        self.input(Input::Tick);
+        self.settle_down();
+    }
+
+    /// Passes the time without letting anybody answer.
+    pub fn skip_ms(&mut self, ms: u64) {
+        self.now = self.now.plus_ms(ms);
+        self.input(Input::Tick);
+    }
+
+    /// The process dies and starts again on what is durable; what was under way is lost.
+    pub fn crash(&mut self) {
+        self.under_way.clear();
+        let mut engine = Engine::new(self.cases.keys().last().map_or(0, |c| c.0));
+        for book in &self.books {
+            engine.restore_active(Arc::clone(book));
+        }
+        for saga in self.sagas.values() {
+            engine.restore_saga(saga.clone());
+        }
+        for case in self.cases.values().filter(|c| c.state != CaseState::Settled) {
+            engine.restore(self.now, self.stored(case.id));
+        }
+        self.engine = engine;
+        self.input(Input::Tick);
+    }
+
+    pub fn stored(&self, id: CaseId) -> StoredCase {
+        StoredCase {
+            case: self.cases[&id].clone(),
+            reports: self.reports.range((id, 0)..=(id, u32::MAX)).map(|(_, r)| r.clone()).collect(),
+            steps: self.steps_of(id).cloned().collect(),
+        }
+    }
+
+    /// As the driver does: what the store knows goes in first.
+    pub fn report(&mut self, report: Report) -> CaseId {
+        let known_in =
+            self.reports.values().find(|r| r.report.key() == report.key()).map(|r| r.case);
+        if let Some(case) = self.cases.values().find(|c| c.saga == report.saga_id) {
+            let id = case.id;
+            if !self.engine.holds_case(id) {
+                self.engine.hydrate(self.stored(id));
+            }
+        }
+        let ticket = self.next_ticket();
+        self.input(Input::Report { report: Box::new(report), known_in, ticket });
+        match self.answers.remove(&ticket) {
+            Some(Answer::Received { case, .. }) => case,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn act(&mut self, step: StepId, act: StepAct) -> Answer {
+        if !self.engine.holds_case(step.case) {
+            self.engine.hydrate(self.stored(step.case));
+        }
+        let ticket = self.next_ticket();
+        self.input(Input::StepAct { step, act, actor: "kim".into(), ticket });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn act_on_case(&mut self, case: CaseId, act: CaseAct) -> Answer {
+        if !self.engine.holds_case(case) {
+            self.engine.hydrate(self.stored(case));
+        }
+        let ticket = self.next_ticket();
+        self.input(Input::CaseAct { case, act, actor: "kim".into(), ticket });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn pause(&mut self, service: &str, paused: bool) -> Answer {
+        let ticket = self.next_ticket();
+        self.input(Input::Pause {
+            service: service.into(),
+            paused,
+            actor: "kim".into(),
+            reason: "maintenance".into(),
+            ticket,
+        });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn begin(&mut self, saga: &str, service: &str, within_ms: u64) {
+        let ticket = self.next_ticket();
+        let begin = SagaBegin {
+            saga_id: SagaId::new(saga).expect("valid"),
+            service: service.to_owned(),
+            action: None,
+            deadline: self.now.plus_ms(within_ms),
+            data: Map::new(),
+        };
+        self.input(Input::SagaBegan { begin, ticket });
+    }
+
+    pub fn end(&mut self, saga: &str) -> Answer {
+        let ticket = self.next_ticket();
+        self.input(Input::SagaEnded { saga: SagaId::new(saga).expect("valid"), ticket });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn step(&self, case: CaseId, what: &str) -> &StepRow {
+        self.steps_of(case)
+            .find(|s| format!("{} {}", s.verb, s.action) == what)
+            .unwrap_or_else(|| panic!("{what} is not in the plan: {:?}", self.plan(case)))
+    }
+
+    /// The plan as a set of words, without order.
+    pub fn plan(&self, case: CaseId) -> BTreeSet<String> {
+        self.steps_of(case).map(|s| format!("{} {}", s.verb, s.action)).collect()
+    }
+
+    pub fn state(&self, case: CaseId) -> CaseState {
+        self.cases[&case].state
+    }
+}
+
+/// INVARIANT 3 once more, at the row: what a service did is never undone.
+fn check_step_change(before: &StepRow, after: &StepRow) {
+    assert_eq!((before.id, before.verb, &before.action), (after.id, after.verb, &after.action));
+    if let StepState::Done(outcome) = before.state
+        && outcome != Outcome::Waived
+    {
+        assert_eq!(after.state, before.state, "{} was done", before.id);
+    }
+}
+
+pub fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+pub fn evidence(what: &str, request: &str, state: HistoryState) -> Evidence {
+    let (service, action) = what.split_once('.').expect("service.action");
+    Evidence {
+        service: service.to_owned(),
+        action: action.to_owned(),
+        request_id: request.to_owned(),
+        state,
+    }
+}
+
+/// A report `service/code` about a saga; further things are added by the methods.
+pub fn report(kind: &str, saga: &str) -> Report {
+    let (service, code) = kind.split_once('/').expect("service/code");
+    Report {
+        id: format!("{service}-{code}-{saga}"),
+        source: service.to_owned(),
+        saga_id: SagaId::new(saga).expect("valid"),
+        time: None,
+        traceparent: None,
+        data: ReportData { code: code.to_owned(), ..ReportData::default() },
+    }
+}
+
+pub trait Says: Sized {
+    fn id(self, id: &str) -> Self;
+    fn action(self, action: &str) -> Self;
+    fn saw(self, what: &str, state: HistoryState) -> Self;
+    fn caused_by(self, id: &str) -> Self;
+    fn with(self, key: &str, value: Value) -> Self;
+}
+
+impl Says for Report {
+    fn id(mut self, id: &str) -> Self {
+        self.id = id.to_owned();
+        self
+    }
+
+    fn action(mut self, action: &str) -> Self {
+        self.data.action = Some(action.to_owned());
+        self
+    }
+
+    fn saw(mut self, what: &str, state: HistoryState) -> Self {
+        self.data.history.push(evidence(what, &format!("r-{what}"), state));
+        self
+    }
+
+    fn caused_by(mut self, id: &str) -> Self {
+        self.data.caused_by.push(id.to_owned());
+        self
+    }
+
+    fn with(mut self, key: &str, value: Value) -> Self {
+        self.data.data.insert(key.to_owned(), value);
+        self
+    }
+}
