@@ -1,0 +1,258 @@
+//! Lists for people: pages that hold still, and filters that filter.
+
+use super::{
+    Place,
+    sample::{FromRow, act, at, case, done, report, saga, settled, step, whole},
+};
+use crate::{CaseFilter, PageRequest, StepFilter, Store, StoreError};
+use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
+use amends_protocol::{
+    CaseId, CaseState, Outcome, StepStateName, StuckReason, Verb, resources::Page,
+};
+
+async fn case_ids<S: Store>(store: &S, filter: CaseFilter) -> Vec<u64> {
+    let page = store.cases(filter, PageRequest::default()).await.expect("lists");
+    page.items.iter().map(|summary| summary.id.0).collect()
+}
+
+async fn found_steps<S: Store>(store: &S, filter: StepFilter) -> Vec<(u64, u32)> {
+    let page = store.steps(filter.clone(), PageRequest::default()).await.expect("lists");
+    let ids = store.step_ids(filter, 1000).await.expect("lists");
+    assert_eq!(ids, page.items.iter().map(|step| step.id).collect::<Vec<_>>());
+    ids.iter().map(|id| (id.case.0, id.ordinal)).collect()
+}
+
+fn after<T>(page: &Page<T>, limit: u32) -> Option<PageRequest> {
+    page.next.clone().map(|cursor| PageRequest { limit, cursor: Some(cursor) })
+}
+
+/// Going through the pages shows every case that was there at the beginning, once, newest first, although new cases
+/// come and old ones change in between.
+pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
+    let store = place.open().await;
+    for n in 1..=7 {
+        store.commit(whole(if n % 2 == 0 { settled(n) } else { case(n) })).await.expect("commits");
+    }
+    let filters = [
+        (CaseFilter::default(), vec![7, 6, 5, 4, 3, 2, 1]),
+        (CaseFilter { state: vec![CaseState::Open], ..CaseFilter::default() }, vec![7, 5, 3, 1]),
+    ];
+    let mut newest = 7;
+    for (filter, expected) in filters {
+        let mut seen = Vec::new();
+        let mut next = Some(PageRequest::first(2));
+        while let Some(request) = next {
+            let page = store.cases(filter.clone(), request).await.expect("lists");
+            assert!(page.items.len() <= 2);
+            seen.extend(page.items.iter().map(|summary| summary.id.0).filter(|&id| id <= 7));
+            next = after(&page, 2);
+            newest += 1;
+            store.commit(whole(case(newest))).await.expect("commits");
+            store
+                .commit(vec![Write::from_case(CaseRow { updated_at: at(99, 0), ..case(1) })])
+                .await
+                .expect("commits");
+        }
+        // The second round begins with the cases that came during the first.
+        assert_eq!(seen, expected);
+    }
+}
+
+/// No limit, however wild, gives an empty or endless page.
+pub async fn limits_are_kept_within_bounds(place: &impl Place) {
+    let store = place.open().await;
+    let batch = (1..=502).map(|n| Write::from_case(case(n))).collect();
+    store.commit(batch).await.expect("commits");
+    for (limit, rows) in [(0, 1), (1, 1), (500, 500), (u32::MAX, 500)] {
+        let page =
+            store.cases(CaseFilter::default(), PageRequest::first(limit)).await.expect("lists");
+        assert_eq!(page.items.len(), rows, "limit {limit}");
+        assert!(page.next.is_some());
+    }
+    let page = store.cases(CaseFilter::default(), PageRequest::first(500)).await.expect("lists");
+    let rest = after(&page, 500).expect("two are left");
+    let rest = store.cases(CaseFilter::default(), rest).await.expect("lists");
+    assert_eq!(rest.items.iter().map(|s| s.id.0).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(rest.next, None);
+}
+
+/// A cursor that this list didn't give out is an error that says so, never a wrong page.
+pub async fn a_foreign_cursor_is_refused(place: &impl Place) {
+    let store = place.open().await;
+    for n in 1..=2 {
+        store.commit(whole(case(n))).await.expect("commits");
+    }
+    let page = store.steps(StepFilter::default(), PageRequest::first(1)).await.expect("lists");
+    let of_steps = page.next.expect("more than one step");
+    for cursor in
+        [of_steps.as_str(), "", "c", "c-1", "c+1", "cffffffffffffffffffff", "c1; DROP TABLE cases"]
+    {
+        let request = PageRequest { limit: 5, cursor: Some(cursor.to_owned()) };
+        let error = store.cases(CaseFilter::default(), request).await.expect_err(cursor);
+        assert!(
+            matches!(&error, StoreError::BadCursor { cursor: shown } if shown == cursor),
+            "{error}"
+        );
+    }
+}
+
+/// Each field of the filter narrows the list by itself, and two narrow it together.
+pub async fn every_case_filter_does_its_part(place: &impl Place) {
+    let store = place.open().await;
+    let book = |name: &str| Some(RulebookRef { name: name.into(), hash: "h".into() });
+    let rows = [
+        CaseRow { rulebook: book("travel"), message: Some("100% Lost_it".into()), ..case(1) },
+        CaseRow { report: "payment/report-10".into(), message: None, ..case(2) },
+        CaseRow { report: "paymentx/report-1".into(), state: CaseState::Stuck, ..case(3) },
+        CaseRow {
+            report: "delivery/late".into(),
+            state: CaseState::Unmatched,
+            rulebook: None,
+            ..case(4)
+        },
+        settled(5),
+    ];
+    for row in rows {
+        store.commit(whole(row)).await.expect("commits");
+    }
+    store.commit(vec![Write::from_step(done(4, 3, "rider.match"))]).await.expect("commits");
+
+    let all = CaseFilter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let stories = [
+        (all(), vec![5, 4, 3, 2, 1]),
+        (CaseFilter { state: vec![CaseState::Open], ..all() }, vec![2, 1]),
+        (
+            CaseFilter {
+                state: vec![CaseState::Unmatched, CaseState::Stuck, CaseState::Stuck],
+                ..all()
+            },
+            vec![4, 3],
+        ),
+        (CaseFilter { state: vec![CaseState::Settled, CaseState::Stuck], ..all() }, vec![5, 3]),
+        (CaseFilter { saga: Some(saga("order-2")), ..all() }, vec![2]),
+        (CaseFilter { rulebook: text("travel"), ..all() }, vec![1]),
+        (CaseFilter { report: text("payment/report-1"), ..all() }, vec![5, 1]),
+        (CaseFilter { report: text("payment/*"), ..all() }, vec![5, 2, 1]),
+        (CaseFilter { report: text("Payment/*"), ..all() }, vec![]),
+        (CaseFilter { service: text("rider"), ..all() }, vec![4]),
+        (CaseFilter { service: text("delivery"), ..all() }, vec![4]),
+        (CaseFilter { action: "rider.match".parse().ok(), ..all() }, vec![4]),
+        (CaseFilter { action: "rider.pay".parse().ok(), ..all() }, vec![]),
+        (CaseFilter { text: text("ORDER-3"), ..all() }, vec![3]),
+        (CaseFilter { text: text("0% lost_"), ..all() }, vec![1]),
+        (CaseFilter { text: text("1_0"), ..all() }, vec![]),
+        (CaseFilter { text: text("' OR ''='"), ..all() }, vec![]),
+        (CaseFilter { opened_after: Some(at(4, 0)), ..all() }, vec![5, 4]),
+        (CaseFilter { opened_before: Some(at(4, 0)), ..all() }, vec![3, 2, 1]),
+        (
+            CaseFilter {
+                state: vec![CaseState::Open],
+                report: text("payment/*"),
+                text: text("lost"),
+                ..all()
+            },
+            vec![1],
+        ),
+    ];
+    for (filter, expected) in stories {
+        assert_eq!(case_ids(&store, filter.clone()).await, expected, "{filter:?}");
+    }
+    let page =
+        store.cases(CaseFilter { saga: Some(saga("order-4")), ..all() }, PageRequest::default());
+    let summary = page.await.expect("lists").items.remove(0);
+    assert_eq!(summary.report, "delivery/late");
+    assert_eq!(summary.steps[&StepStateName::Done], 2);
+    assert_eq!(summary.steps[&StepStateName::InFlight], 1);
+}
+
+/// The same for steps.
+pub async fn every_step_filter_does_its_part(place: &impl Place) {
+    let store = place.open().await;
+    let mut stuck = step(1, 3, "rider.match", StepState::Stuck(StuckReason::OutOfAttempts));
+    stuck.memo.message = Some("Connection refused".to_owned());
+    let retry = StepRow { verb: Verb::Retry, ..step(3, 3, "order.place", StepState::Waiting) };
+    let mut batch = whole(CaseRow { state: CaseState::Stuck, ..case(1) });
+    batch.push(Write::from_step(stuck));
+    batch.extend(whole(settled(2)));
+    let other = Some(RulebookRef { name: "travel".into(), hash: "h".into() });
+    batch.extend(whole(CaseRow { rulebook: other, ..case(3) }));
+    batch.push(Write::from_step(retry));
+    store.commit(batch).await.expect("commits");
+
+    let all = StepFilter::default;
+    let text = |text: &str| Some(text.to_owned());
+    use StepStateName::{Done, InFlight, Stuck, Waiting};
+    let stories = [
+        (all(), vec![(3, 3), (3, 2), (3, 1), (2, 2), (2, 1), (1, 3), (1, 2), (1, 1)]),
+        (StepFilter { case: Some(CaseId(2)), ..all() }, vec![(2, 2), (2, 1)]),
+        (StepFilter { case: Some(CaseId(9)), ..all() }, vec![]),
+        (StepFilter { case: Some(CaseId(u64::MAX)), ..all() }, vec![]),
+        (StepFilter { saga: Some(saga("order-3")), state: vec![InFlight], ..all() }, vec![(3, 2)]),
+        (StepFilter { saga: Some(saga("order-3")), case: Some(CaseId(1)), ..all() }, vec![]),
+        (StepFilter { saga: Some(saga("nobody")), ..all() }, vec![]),
+        (StepFilter { rulebook: text("travel"), ..all() }, vec![(3, 3), (3, 2), (3, 1)]),
+        (StepFilter { service: text("coupon"), ..all() }, vec![(3, 2), (2, 2), (1, 2)]),
+        (StepFilter { action: "payment.pay".parse().ok(), ..all() }, vec![(3, 1), (2, 1), (1, 1)]),
+        (StepFilter { verb: Some(Verb::Retry), ..all() }, vec![(3, 3)]),
+        (StepFilter { state: vec![InFlight, Waiting], ..all() }, vec![(3, 3), (3, 2), (1, 2)]),
+        (
+            StepFilter { state: vec![Done, Stuck], ..all() },
+            vec![(3, 1), (2, 2), (2, 1), (1, 3), (1, 1)],
+        ),
+        (StepFilter { reason: Some(StuckReason::OutOfAttempts), ..all() }, vec![(1, 3)]),
+        (StepFilter { reason: Some(StuckReason::Refused), ..all() }, vec![]),
+        (
+            StepFilter { outcome: Some(Outcome::Compensated), service: text("coupon"), ..all() },
+            vec![(2, 2)],
+        ),
+        (StepFilter { outcome: Some(Outcome::Waived), ..all() }, vec![]),
+        (StepFilter { state: vec![Stuck], text: text("connection"), ..all() }, vec![(1, 3)]),
+        (StepFilter { text: text("timeout"), ..all() }, vec![]),
+    ];
+    for (filter, expected) in stories {
+        assert_eq!(found_steps(&store, filter.clone()).await, expected, "{filter:?}");
+    }
+}
+
+/// Unfinished steps lie in cases of several states; their pages join without gap or repetition.
+pub async fn unfinished_steps_page_across_case_states(place: &impl Place) {
+    let store = place.open().await;
+    let states = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
+    for (n, state) in (1..=6).zip(states.into_iter().cycle()) {
+        let mut batch = whole(CaseRow { state, ..case(n) });
+        batch.push(Write::from_step(step(n, 3, "rider.match", StepState::Due(at(n, 9)))));
+        store.commit(batch).await.expect("commits");
+    }
+    let filter = StepFilter {
+        state: vec![StepStateName::Due, StepStateName::InFlight],
+        ..StepFilter::default()
+    };
+    let mut seen = Vec::new();
+    let mut next = Some(PageRequest::first(3));
+    while let Some(request) = next {
+        let page = store.steps(filter.clone(), request).await.expect("lists");
+        next = after(&page, 3);
+        seen.extend(page.items.iter().map(|step| (step.id.case.0, step.id.ordinal)));
+    }
+    let expected: Vec<_> = (1..=6).rev().flat_map(|n| [(n, 3), (n, 2)]).collect();
+    assert_eq!(seen, expected);
+}
+
+/// A bulk act never gets more ids than it asked for.
+pub async fn step_ids_stop_at_the_limit(place: &impl Place) {
+    let store = place.open().await;
+    for n in 1..=3 {
+        store.commit(whole(case(n))).await.expect("commits");
+    }
+    store
+        .commit(vec![Write::from_report(report(1, 1)), Write::from_act(act("x", None, None))])
+        .await
+        .expect("commits");
+    let ids = store.step_ids(StepFilter::default(), 4).await.expect("lists");
+    assert_eq!(
+        ids.iter().map(|id| (id.case.0, id.ordinal)).collect::<Vec<_>>(),
+        [(3, 2), (3, 1), (2, 2), (2, 1)]
+    );
+    assert_eq!(store.step_ids(StepFilter::default(), usize::MAX).await.expect("lists").len(), 6);
+}

@@ -1,0 +1,285 @@
+//! What a commit promises: all or nothing, in order, and there after a reopening.
+
+use super::{
+    Place,
+    sample::{FromRow, act, at, attempt, case, done, report, saga, settled, step, whole},
+};
+use crate::{Store, StoreError, Wanted};
+use amends_engine::{
+    CaseMemo, Note, ReportRole, SagaRow, SagaState, StepMemo, StepState, StoredCase, Told, WalkRow,
+    Write,
+};
+use amends_protocol::{CaseId, CaseState, Evidence, HistoryState, Outcome, StuckReason, Timestamp};
+use std::sync::Arc;
+
+fn evidence() -> Evidence {
+    Evidence {
+        service: "coupon".to_owned(),
+        action: "redeem".to_owned(),
+        request_id: "q-1".to_owned(),
+        state: HistoryState::Unknown,
+    }
+}
+
+/// A case with something in every field.
+fn full_case() -> StoredCase {
+    let mut case = case(7);
+    case.detail = CaseMemo {
+        told: vec![Told { by: "payment".into(), evidence: evidence() }],
+        walks: vec![WalkRow {
+            service: "coupon".into(),
+            due_at: Some(5),
+            in_flight: true,
+            answered: false,
+            attempts: 2,
+            message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
+            entries: vec![evidence()],
+        }],
+        notes: vec![Note { at: 9, text: "called failed".to_owned() }],
+        gave_up: vec![3],
+        quiet_at: Some(11),
+        looked_again: true,
+    };
+    let roles = [
+        ReportRole::Rule(0),
+        ReportRole::RuleHeld(u32::MAX),
+        ReportRole::ByHand,
+        ReportRole::Derived,
+        ReportRole::AwaitsRoot(-1),
+        ReportRole::Unmatched,
+    ];
+    let mut reports: Vec<_> = (0..6).map(|position| report(7, position)).collect();
+    for (row, role) in reports.iter_mut().zip(roles) {
+        row.role = role;
+    }
+    let mut first = done(7, 1, "payment.pay");
+    first.stage = u16::MAX;
+    first.memo = StepMemo {
+        because: vec![0, 1],
+        would_have_asked: vec![2],
+        decided_by: Some("kim".to_owned()),
+        edited: Some(Arc::new(report(7, 0).report.data.data.clone())),
+        message: Some("ok".to_owned()),
+        status: Some(200),
+        sent_at: Some(1),
+        counting_since: Some(2),
+        counted: 3,
+        held: true,
+        last_try: true,
+    };
+    StoredCase {
+        case,
+        reports,
+        steps: vec![first, step(7, 2, "coupon.redeem", StepState::Waiting)],
+    }
+}
+
+fn writes_of(stored: &StoredCase) -> Vec<Write> {
+    let mut writes = vec![Write::from_case(stored.case.clone())];
+    writes.extend(stored.reports.iter().cloned().map(Write::from_report));
+    writes.extend(stored.steps.iter().cloned().map(Write::from_step));
+    writes
+}
+
+/// Every field of a case, its reports and its steps is given back.
+pub async fn what_is_committed_comes_back_unchanged(place: &impl Place) {
+    let store = place.open().await;
+    let stored = full_case();
+    store.commit(writes_of(&stored)).await.expect("commits");
+    assert_eq!(store.load().await.expect("loads").cases, [stored]);
+}
+
+/// A commit that returned is there after the store was closed and opened again.
+pub async fn a_reopened_store_has_everything(place: &impl Place) {
+    let (open, over) = (full_case(), settled(8));
+    let store = place.open().await;
+    store.commit(writes_of(&open)).await.expect("commits");
+    store.commit(whole(over.clone())).await.expect("commits");
+    let before = store.case(CaseId(8)).await.expect("reads");
+    drop(store);
+
+    let store = place.open().await;
+    let loaded = store.load().await.expect("loads");
+    assert_eq!((loaded.cases, loaded.last_case), (vec![open], 8));
+    assert!(before.is_some());
+    assert_eq!(store.case(CaseId(8)).await.expect("reads"), before);
+}
+
+/// Of several writes of one key within a batch, the last is kept.
+pub async fn the_last_write_of_a_batch_counts(place: &impl Place) {
+    let store = place.open().await;
+    let mut batch = whole(case(1));
+    batch.push(Write::from_case(amends_engine::CaseRow { state: CaseState::Stuck, ..case(1) }));
+    batch.push(Write::from_step(step(1, 2, "coupon.redeem", StepState::Due(at(1, 50)))));
+    let stuck = step(1, 2, "coupon.redeem", StepState::Stuck(StuckReason::Refused));
+    batch.push(Write::from_step(stuck.clone()));
+    let waiting = amends_engine::ReportRow { role: ReportRole::Derived, ..report(1, 0) };
+    batch.push(Write::from_report(waiting.clone()));
+    store.commit(batch).await.expect("commits");
+
+    let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
+    assert_eq!(loaded.case.state, CaseState::Stuck);
+    assert_eq!(loaded.steps[1], stuck);
+    assert_eq!(loaded.reports, [waiting]);
+}
+
+/// A row written again in a later batch is replaced, and nothing else.
+pub async fn a_later_batch_replaces_rows(place: &impl Place) {
+    let store = place.open().await;
+    store.commit(whole(case(1))).await.expect("commits");
+    let second = done(1, 2, "coupon.redeem");
+    let moved = amends_engine::CaseRow {
+        updated_at: at(1, 99),
+        message: None,
+        rulebook: None,
+        state: CaseState::Unmatched,
+        ..case(1)
+    };
+    let batch = vec![Write::from_step(second.clone()), Write::from_case(moved.clone())];
+    store.commit(batch).await.expect("commits");
+
+    let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
+    assert_eq!(loaded.case, moved);
+    assert_eq!(loaded.steps[1], second);
+    assert_eq!(loaded.steps.len(), 2);
+    assert_eq!(loaded.reports, [report(1, 0)]);
+}
+
+/// A report that another case holds already spoils the whole batch, whatever came before it in it.
+pub async fn a_conflicting_batch_leaves_nothing(place: &impl Place) {
+    let store = place.open().await;
+    store.commit(whole(case(1))).await.expect("commits");
+    let before = store.load().await.expect("loads");
+
+    let mut batch = whole(case(2));
+    batch.push(Write::from_case(settled(1)));
+    batch.push(Write::from_act(act("settle", Some(CaseId(1)), None)));
+    let stolen = amends_engine::ReportRow { case: CaseId(2), position: 1, ..report(1, 0) };
+    batch.push(Write::from_report(stolen));
+    let error = store.commit(batch).await.expect_err("the report belongs to case 1");
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    assert!(error.to_string().contains("report `payment/r-1-0` of case `c-2`"), "{error}");
+
+    assert_eq!(store.load().await.expect("loads"), before);
+    let acts = store.acts(None, crate::PageRequest::default()).await.expect("reads");
+    assert!(acts.items.is_empty());
+    store.commit(whole(case(2))).await.expect("goes on after the error");
+}
+
+/// Two cases can't be of one saga, and a case can't change its saga.
+pub async fn a_saga_has_one_case(place: &impl Place) {
+    let store = place.open().await;
+    store.commit(whole(case(1))).await.expect("commits");
+    let twin = amends_engine::CaseRow { saga: saga("order-1"), ..case(2) };
+    let error = store.commit(vec![Write::from_case(twin)]).await.expect_err("a second case");
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    let moved = amends_engine::CaseRow { saga: saga("order-9"), ..case(1) };
+    let error = store.commit(vec![Write::from_case(moved)]).await.expect_err("another saga");
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    assert_eq!(store.load().await.expect("loads").cases[0].case, case(1));
+}
+
+/// Commits that wait at the same time may share a transaction, but not a failure.
+pub async fn commits_that_queue_together_fail_alone(place: &impl Place) {
+    let store = place.open().await;
+    store.commit(whole(case(1))).await.expect("commits");
+    let stolen = amends_engine::ReportRow { case: CaseId(3), ..report(1, 0) };
+    let (a, b, c, d) = tokio_join(
+        store.commit(whole(case(2))),
+        store.commit(vec![Write::from_report(stolen)]),
+        store.commit(whole(case(4))),
+        store.commit(whole(case(5))),
+    )
+    .await;
+    a.expect("case 2");
+    assert!(matches!(b, Err(StoreError::Conflict { .. })), "{b:?}");
+    c.expect("case 4");
+    d.expect("case 5");
+    let ids: Vec<u64> =
+        store.load().await.expect("loads").cases.iter().map(|c| c.case.id.0).collect();
+    assert_eq!(ids, [1, 2, 4, 5]);
+}
+
+/// Polls four futures side by side, so that their commands queue before the first is answered.
+async fn tokio_join<A: Future, B: Future, C: Future, D: Future>(
+    a: A,
+    b: B,
+    c: C,
+    d: D,
+) -> (A::Output, B::Output, C::Output, D::Output) {
+    use std::{future::poll_fn, pin::pin, task::Poll};
+    let (mut a, mut b, mut c, mut d) = (pin!(a), pin!(b), pin!(c), pin!(d));
+    let (mut w, mut x, mut y, mut z) = (None, None, None, None);
+    poll_fn(|cx| {
+        fn poll_into<F: Future>(
+            out: &mut Option<F::Output>,
+            future: std::pin::Pin<&mut F>,
+            cx: &mut std::task::Context<'_>,
+        ) {
+            if out.is_none()
+                && let Poll::Ready(value) = future.poll(cx)
+            {
+                *out = Some(value);
+            }
+        }
+        poll_into(&mut w, a.as_mut(), cx);
+        poll_into(&mut x, b.as_mut(), cx);
+        poll_into(&mut y, c.as_mut(), cx);
+        poll_into(&mut z, d.as_mut(), cx);
+        match (w.take(), x.take(), y.take(), z.take()) {
+            (Some(w), Some(x), Some(y), Some(z)) => Poll::Ready((w, x, y, z)),
+            not_all => {
+                (w, x, y, z) = not_all;
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
+
+/// All states that a step can be in, with their data.
+pub async fn every_state_of_a_step_survives(place: &impl Place) {
+    let store = place.open().await;
+    let mut states = vec![
+        StepState::Waiting,
+        StepState::Due(Timestamp(i64::MAX)),
+        StepState::InFlight,
+        StepState::Accepted { poll_at: at(1, 5), until: at(1, 9), location: None },
+        StepState::Accepted {
+            poll_at: at(1, 5),
+            until: at(1, 9),
+            location: Some("/jobs/1".into()),
+        },
+        StepState::Superseded,
+        StepState::Shadow,
+    ];
+    states.extend(Outcome::ALL.iter().map(|&outcome| StepState::Done(outcome)));
+    states.extend(StuckReason::ALL.iter().map(|&reason| StepState::Stuck(reason)));
+    let steps: Vec<_> = states
+        .into_iter()
+        .zip(1..)
+        .map(|(state, ordinal)| step(1, ordinal, "a.b", state))
+        .collect();
+    let mut batch = vec![Write::from_case(case(1)), Write::from_report(report(1, 0))];
+    batch.extend(steps.iter().cloned().map(Write::from_step));
+    batch.push(Write::from_attempt(attempt(&steps[0], 1, "busy")));
+    store.commit(batch).await.expect("commits");
+    assert_eq!(store.load().await.expect("loads").cases[0].steps, steps);
+}
+
+/// A batch without writes is answered like any other, also for announcements only.
+pub async fn an_empty_batch_is_fine(place: &impl Place) {
+    let store = place.open().await;
+    store.commit(Vec::new()).await.expect("nothing to do");
+    let row = SagaRow {
+        saga: saga("order-1"),
+        service: "order".into(),
+        action: None,
+        deadline: at(1, 0),
+        state: SagaState::Begun,
+        data: Arc::default(),
+    };
+    store.commit(vec![Write::Saga(Box::new(row.clone()))]).await.expect("commits");
+    let wanted = Wanted { announced: vec![saga("order-1")], ..Wanted::default() };
+    assert_eq!(store.find(wanted).await.expect("finds").announced, [row]);
+}

@@ -1,0 +1,109 @@
+//! What can go wrong with a store, in words for an operator. It maps nothing to HTTP or exit codes.
+
+use std::path::PathBuf;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the directory open.
+    #[error(
+        "`{}` is in use by another supervisor; stop it first, or give this one its own directory", .dir.display()
+    )]
+    Locked {
+        /// The store's directory.
+        dir: PathBuf,
+    },
+    /// The file was written by a newer version.
+    #[error(
+        "the store has schema {found}, and this version knows up to {known}; start the version that wrote it, or a newer one"
+    )]
+    NewerSchema {
+        /// In the file.
+        found: i64,
+        /// The newest one known here.
+        known: i64,
+    },
+    /// The file is a database of something else.
+    #[error("`{}` is a database, but not one of Amends; give another directory", .path.display())]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A cursor that no page of this list gave out.
+    #[error(
+        "`{cursor}` is not a cursor of this list; pass `next` of the page before it unchanged, or nothing for the first page"
+    )]
+    BadCursor {
+        /// As it came in, shortened.
+        cursor: String,
+    },
+    /// A write claims a key that belongs to another row. The whole batch is refused.
+    #[error("{row} can't be stored: its key belongs to another row")]
+    Conflict {
+        /// Which write.
+        row: String,
+    },
+    /// A number that doesn't fit its place in a key. The whole batch is refused.
+    #[error("{row} can't be stored: its number is over the limit of {limit}")]
+    OverLimit {
+        /// Which write.
+        row: String,
+        /// The largest number that fits.
+        limit: u64,
+    },
+    /// A stored row that doesn't read back.
+    #[error(
+        "{row} in the store can't be read: {what}; restore a backup, or ask for help with the file"
+    )]
+    Corrupt {
+        /// Which row.
+        row: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// There is no such version of a rulebook.
+    #[error(
+        "no version `{hash}` of rulebook `{name}` is stored; store it before it is made active"
+    )]
+    UnknownRulebook {
+        /// The name asked for.
+        name: String,
+        /// The hash asked for.
+        hash: String,
+    },
+    /// A backup would overwrite something.
+    #[error("`{}` exists already; a backup never overwrites, so give another path", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A list was given up so that others can be read.
+    #[error(
+        "the search was given up after {seconds} seconds; ask for less, e.g. one case, one state or a shorter time"
+    )]
+    TooSlow {
+        /// The time limit.
+        seconds: u64,
+    },
+    /// A file or directory could not be used.
+    #[error("could not {doing} `{}`: {source}", .path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database failed, e.g. because the disk is full.
+    #[error("could not {doing}: {source}")]
+    Database {
+        /// What was tried.
+        doing: &'static str,
+        /// What the database says.
+        source: rusqlite::Error,
+    },
+    /// The store has been closed, or its thread has ended by a fault.
+    #[error("the store is closed")]
+    Closed,
+}

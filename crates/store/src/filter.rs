@@ -1,0 +1,89 @@
+//! What people can ask lists for. A filter is data; how it is searched is the store's affair.
+
+use amends_protocol::{
+    ActionName, CaseId, CaseState, Outcome, SagaId, StepStateName, StuckReason, Timestamp, Verb,
+};
+
+/// Rows of a page when nothing is said: about two screens.
+pub const DEFAULT_PAGE: u32 = 50;
+/// Most rows of a page, so that one answer stays under about a megabyte.
+pub const PAGE_LIMIT: u32 = 500;
+/// Most ids of one [`crate::Store::step_ids`]: what one bulk act may touch.
+pub const MOST_STEP_IDS: usize = 10_000;
+
+/// Which page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Most rows; taken as the nearest of 1 to [`PAGE_LIMIT`].
+    pub limit: u32,
+    /// `next` of the page before; nothing for the first page. Opaque.
+    pub cursor: Option<String>,
+}
+
+impl Default for PageRequest {
+    fn default() -> Self {
+        Self { limit: DEFAULT_PAGE, cursor: None }
+    }
+}
+
+impl PageRequest {
+    /// The first page, with this many rows.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { limit, cursor: None }
+    }
+
+    /// The limit within its bounds.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.limit.clamp(1, PAGE_LIMIT) as usize
+    }
+}
+
+/// Which cases. Everything given has to match; an empty filter matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaseFilter {
+    /// In one of these states; empty means any.
+    pub state: Vec<CaseState>,
+    /// Of this saga.
+    pub saga: Option<SagaId>,
+    /// Planned with a version of the rulebook of this name.
+    pub rulebook: Option<String>,
+    /// With this first report: `service/code`, or a beginning of it and `*`, as in `payment/*`.
+    pub report: Option<String>,
+    /// That has a step for this service, or whose first report came from it.
+    pub service: Option<String>,
+    /// That has a step on this action.
+    pub action: Option<ActionName>,
+    /// With this in the saga id or in the first report's message; ASCII letters match in either case.
+    pub text: Option<String>,
+    /// Opened at this moment or later.
+    pub opened_after: Option<Timestamp>,
+    /// Opened before this moment.
+    pub opened_before: Option<Timestamp>,
+}
+
+/// Which steps. Everything given has to match; an empty filter matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepFilter {
+    /// Of this case.
+    pub case: Option<CaseId>,
+    /// Of this saga.
+    pub saga: Option<SagaId>,
+    /// Of cases that are planned with a version of the rulebook of this name.
+    pub rulebook: Option<String>,
+    /// Asked of this service.
+    pub service: Option<String>,
+    /// On this action.
+    pub action: Option<ActionName>,
+    /// With this verb.
+    pub verb: Option<Verb>,
+    /// In one of these states; empty means any.
+    pub state: Vec<StepStateName>,
+    /// Ended like this.
+    pub outcome: Option<Outcome>,
+    /// Stuck for this reason.
+    pub reason: Option<StuckReason>,
+    /// With this in the message of the last try; ASCII letters match in either case.
+    pub text: Option<String>,
+}

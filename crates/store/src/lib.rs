@@ -1,0 +1,183 @@
+//! Keeps cases durable: the [`Store`] trait, its implementation on SQLite, and the tests that every store has to pass.
+//!
+//! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
+//! fill a row. All SQL of the product is in this crate.
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod error;
+mod filter;
+mod found;
+mod sqlite;
+
+pub use error::StoreError;
+pub use filter::{CaseFilter, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter};
+pub use found::{CaseRecord, Found, Loaded, RulebookRow, Wanted};
+pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
+
+use amends_engine::{SagaRow, Write};
+use amends_protocol::{
+    CaseId, SagaId, StepId, Timestamp,
+    resources::{ActView, CaseSummary, Overview, Page, StepView},
+};
+use std::{future::Future, path::Path, sync::Arc};
+
+/// Where one supervisor keeps what it must not forget. Clones share one store.
+///
+/// One driver writes ([`commit`](Self::commit)) and looks up ([`find`](Self::find)); everything under "for people" may
+/// be called by anybody at any time and never delays a commit.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Makes all writes durable, in their order; of several writes of one key the last counts.
+    ///
+    /// If the returned future is dropped early, the batch may or may not be committed, but never in part.
+    ///
+    /// # Errors
+    /// On any error nothing of the batch is stored. [`StoreError::Conflict`] when a report's `(source, id)` or a
+    /// case's saga already belongs to another row.
+    fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Looks up, in one round trip, what a batch of inputs is about, before it is stepped.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn find(&self, wanted: Wanted) -> impl Future<Output = Result<Found, StoreError>> + Send;
+
+    /// Reads everything that the engine needs at its start.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+
+    /// Keeps a version of a rulebook; known content stays as it was. If the row says `active`, it becomes the active
+    /// version of its name in the same commit.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_rulebook(&self, row: RulebookRow)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One version of a rulebook with its sources, by content hash.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn rulebook(
+        &self,
+        hash: Arc<str>,
+    ) -> impl Future<Output = Result<Option<RulebookRow>, StoreError>> + Send;
+
+    /// All versions of all rulebooks, by name, newest first; without their sources.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn rulebooks(&self) -> impl Future<Output = Result<Vec<RulebookRow>, StoreError>> + Send;
+
+    /// Makes one stored version the active one of its name.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRulebook`] when no such version is stored.
+    fn set_active(
+        &self,
+        name: Arc<str>,
+        hash: Arc<str>,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// For people: cases, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`]; [`StoreError::TooSlow`] when the filter has to look at too much.
+    fn cases(
+        &self,
+        filter: CaseFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<CaseSummary>, StoreError>> + Send;
+
+    /// For people: all that is known of one case.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn case(
+        &self,
+        id: CaseId,
+    ) -> impl Future<Output = Result<Option<CaseRecord>, StoreError>> + Send;
+
+    /// For people: steps, newest case first, without their logs.
+    ///
+    /// # Errors
+    /// As [`cases`](Self::cases).
+    fn steps(
+        &self,
+        filter: StepFilter,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<StepView>, StoreError>> + Send;
+
+    /// For people: one step with its log.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn step(&self, id: StepId)
+    -> impl Future<Output = Result<Option<StepView>, StoreError>> + Send;
+
+    /// For bulk acts: ids of the steps that a filter finds, newest case first; at most `limit`, and never more than
+    /// [`MOST_STEP_IDS`].
+    ///
+    /// # Errors
+    /// As [`cases`](Self::cases).
+    fn step_ids(
+        &self,
+        filter: StepFilter,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StepId>, StoreError>> + Send;
+
+    /// For people: the audit, newest first; of one case if given.
+    ///
+    /// # Errors
+    /// [`StoreError::BadCursor`].
+    fn acts(
+        &self,
+        case: Option<CaseId>,
+        page: PageRequest,
+    ) -> impl Future<Output = Result<Page<ActView>, StoreError>> + Send;
+
+    /// For people: an announced saga.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn saga(
+        &self,
+        saga: &SagaId,
+    ) -> impl Future<Output = Result<Option<SagaRow>, StoreError>> + Send;
+
+    /// For people: numbers of everything. May lag behind by some seconds when there is much to count.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn overview(&self) -> impl Future<Output = Result<Overview, StoreError>> + Send;
+
+    /// Removes cases that were settled before a moment, with their reports, steps and attempts, and announced sagas
+    /// whose deadline passed before it, that are over and have no case. The audit stays.
+    ///
+    /// Removes at most `limit` rows of cases and sagas together (an implementation may cap it) and says how many; less
+    /// means that nothing more is to be removed now, or that the rest is in use. A case that a recent
+    /// [`find`](Self::find) gave out is left for later, since a report may be about to reopen it.
+    ///
+    /// # Errors
+    /// On any error nothing is removed.
+    fn prune(
+        &self,
+        settled_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Writes a consistent copy to a file while work goes on. The copy opens as a store.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when there is such a file already; it is never overwritten.
+    fn backup(&self, to: &Path) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes something small durably, to learn whether writing works.
+    ///
+    /// # Errors
+    /// When it doesn't, with the reason.
+    fn check_writable(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

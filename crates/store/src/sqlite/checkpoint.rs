@@ -1,0 +1,94 @@
+//! Copies the WAL into the file without holding up commits: nearly all of it on a thread of its own.
+//!
+//! While the thread copies, the writer adds pages, so by itself it would never come to the end and the WAL would grow for
+//! ever. So the writer copies the little that is left, between two commits: then the WAL starts over.
+
+use super::connection::open_checkpointer;
+use crate::StoreError;
+use rusqlite::Connection;
+use std::{
+    cell::Cell,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// Pages (of 4 KiB) in the WAL before it is copied: 16 MiB, little to read through after a crash.
+const SOFT_PAGES: u32 = 4096;
+thread_local! {
+    /// Pages in the WAL after the last commit of this thread, as SQLite tells it.
+    static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The writer's side.
+pub(crate) struct Checkpointer {
+    wake: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+    /// Set by the thread when it has copied what was there.
+    copied: Arc<AtomicBool>,
+    next_at: u32,
+}
+
+impl Checkpointer {
+    /// Starts the thread and has `writer` count its WAL pages.
+    pub(crate) fn start(path: &Path, writer: &Connection) -> Result<Self, StoreError> {
+        let conn = open_checkpointer(path)?;
+        // One wish may wait: a second would do the same work again.
+        let (wake, wishes) = sync_channel::<()>(1);
+        let copied = Arc::new(AtomicBool::new(false));
+        let tell = Arc::clone(&copied);
+        let thread = thread::Builder::new()
+            .name("amends-checkpoint".to_owned())
+            .spawn(move || {
+                while wishes.recv().is_ok() {
+                    checkpoint(&conn, "PASSIVE");
+                    tell.store(true, Ordering::Release);
+                }
+            })
+            .map_err(super::connection::file("start a thread for", path))?;
+        writer.wal_hook(Some(|_, pages| {
+            WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        Ok(Self { wake: Some(wake), thread: Some(thread), copied, next_at: SOFT_PAGES })
+    }
+
+    /// To be called on the writer's thread after a commit, once its answer is out.
+    pub(crate) fn after_commit(&mut self, writer: &Connection) {
+        let pages = WAL_PAGES.get();
+        if self.copied.swap(false, Ordering::Acquire) {
+            checkpoint(writer, "PASSIVE");
+            // If a reader holds on to the log, it doesn't start over: then the next copy waits for as much again.
+            self.next_at = pages.saturating_add(SOFT_PAGES);
+        } else if pages < SOFT_PAGES {
+            self.next_at = SOFT_PAGES;
+        } else if pages >= self.next_at {
+            self.next_at = pages.saturating_add(SOFT_PAGES);
+            if let Some(wake) = &self.wake {
+                // Full means that a wish is waiting already.
+                let _ = wake.try_send(());
+            }
+        }
+    }
+
+    /// Ends the thread and empties the WAL, so that the file alone holds everything.
+    pub(crate) fn finish(&mut self, writer: &Connection) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        checkpoint(writer, "TRUNCATE");
+    }
+}
+
+/// A failed checkpoint loses nothing: the WAL stays and is copied the next time.
+fn checkpoint(conn: &Connection, mode: &str) {
+    let sql = format!("PRAGMA wal_checkpoint({mode})");
+    if let Err(error) = conn.query_row(&sql, [], |_| Ok(())) {
+        tracing::warn!(%error, "the write-ahead log could not be copied into the store; it will be tried again");
+    }
+}

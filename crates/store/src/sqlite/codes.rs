@@ -1,0 +1,70 @@
+//! The numbers that stand for words in the tables. A number is never given to another word: stored rows keep it for ever.
+
+use amends_engine::SagaState;
+use amends_protocol::{CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Verb};
+
+/// A word that is stored as a number.
+pub(crate) trait Coded: Copy + 'static {
+    /// What it is, for messages.
+    const WHAT: &'static str;
+    /// Its number.
+    fn code(self) -> i64;
+    /// The word with this number.
+    fn from_code(code: i64) -> Option<Self>;
+}
+
+macro_rules! codes {
+    ($($name:ident, $what:literal { $($variant:ident = $code:literal),+ $(,)? })+) => {$(
+        impl Coded for $name {
+            const WHAT: &'static str = $what;
+
+            fn code(self) -> i64 {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            fn from_code(code: i64) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    )+};
+}
+
+codes! {
+    Verb, "verb" { Compensate = 0, Retry = 1, Notify = 2 }
+    CaseState, "case state" { Open = 0, Stuck = 1, Unmatched = 2, Settled = 3 }
+    ClosedOn, "closing evidence" { Fenced = 0, Quiet = 1, Forward = 2, ByHand = 3 }
+    StepStateName, "step state" {
+        Waiting = 0, Due = 1, InFlight = 2, Accepted = 3, Done = 4, Stuck = 5, Superseded = 6, Shadow = 7,
+    }
+    Outcome, "outcome" {
+        Compensated = 0, AlreadyCompensated = 1, NothingToCompensate = 2, Retried = 3, Notified = 4, Refused = 5,
+        Waived = 6,
+    }
+    StuckReason, "reason of being stuck" {
+        Refused = 0, OutOfAttempts = 1, OutOfTime = 2, Rejected = 3, Unsendable = 4, AwaitsApproval = 5,
+    }
+    SagaState, "saga state" { Begun = 0, Ended = 1, Overdue = 2 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_come_back<T: Coded + PartialEq + std::fmt::Debug>(words: &[T]) {
+        for &word in words {
+            assert_eq!(T::from_code(word.code()), Some(word), "{}", T::WHAT);
+        }
+        assert_eq!(T::from_code(words.len() as i64), None, "{}", T::WHAT);
+    }
+
+    #[test]
+    fn every_word_has_its_own_number() {
+        all_come_back(Verb::ALL);
+        all_come_back(CaseState::ALL);
+        all_come_back(ClosedOn::ALL);
+        all_come_back(StepStateName::ALL);
+        all_come_back(Outcome::ALL);
+        all_come_back(StuckReason::ALL);
+        all_come_back(&[SagaState::Begun, SagaState::Ended, SagaState::Overdue]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Opens the file: lock, permissions, settings of a connection, and schema migrations. It reads and writes no rows.
+
+use crate::StoreError;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// The database within a store's directory.
+pub const FILE_NAME: &str = "amends.sqlite";
+const LOCK_NAME: &str = "amends.lock";
+/// `AMND`, marks the file as ours (`PRAGMA application_id`).
+const APPLICATION_ID: i64 = 0x414d_4e44;
+/// One per version of the schema, in order; never changed once released.
+const MIGRATIONS: &[&str] = &[include_str!("schema/0001_begin.sql")];
+/// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements kept ready per connection; more than there are fixed ones, so that lists don't push them out.
+const STATEMENTS: usize = 64;
+/// Page cache of the writer: the hot ends of all tables at full load, with room.
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+
+pub(crate) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+    move |source| StoreError::Database { doing, source }
+}
+
+pub(crate) fn file<'p>(
+    doing: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(std::io::Error) -> StoreError + 'p {
+    move |source| StoreError::File { doing, path: path.to_owned(), source }
+}
+
+/// Creates the directory if it is missing, and takes the lock that keeps a second supervisor out. The lock ends with
+/// the returned file, or with the process.
+pub(crate) fn lock_directory(dir: &Path) -> Result<File, StoreError> {
+    create_private_directory(dir).map_err(file("create directory", dir))?;
+    let path = dir.join(LOCK_NAME);
+    let lock = private(&mut OpenOptions::new())
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(file("open lock", &path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StoreError::File { doing: "lock", path, source }),
+    }
+}
+
+/// Opens the one writing connection and brings the schema up to date. The WAL takes over the file's permissions.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    private(&mut OpenOptions::new())
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(file("create", path))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = open(path, flags)?;
+    refuse_foreign(&conn, path)?;
+    let settings = format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{WRITER_CACHE_KIB};"
+    );
+    conn.execute_batch(&settings).map_err(database("set up the store"))?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+/// Opens a connection that only copies from the WAL to the file.
+pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = open(path, flags)?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")
+        .map_err(database("set up the store"))?;
+    Ok(conn)
+}
+
+/// Opens a connection that can't write.
+pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = open(path, flags)?;
+    conn.execute_batch("PRAGMA temp_store = MEMORY;").map_err(database("set up the store"))?;
+    Ok(conn)
+}
+
+/// Creates a file that isn't there yet and that only its owner may read.
+pub(crate) fn create_private_file(path: &Path) -> std::io::Result<File> {
+    private(&mut OpenOptions::new()).write(true).create_new(true).open(path)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let conn = Connection::open_with_flags(path, flags).map_err(database("open the store"))?;
+    conn.busy_timeout(BUSY_TIMEOUT).map_err(database("set up the store"))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+fn pragma(conn: &Connection, name: &str) -> Result<i64, StoreError> {
+    conn.pragma_query_value(None, name, |row| row.get(0))
+        .map_err(database("read the schema's version"))
+}
+
+fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let tables: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(database("read the store"))?;
+    if tables > 0 && pragma(conn, "application_id")? != APPLICATION_ID {
+        return Err(StoreError::ForeignFile { path: PathBuf::from(path) });
+    }
+    Ok(())
+}
+
+fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as i64;
+    let found = pragma(conn, "user_version")?;
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    for (migration, version) in
+        MIGRATIONS.iter().zip(1..).skip_while(|(_, version)| *version <= found)
+    {
+        let mut apply = || {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            tx.execute_batch(migration)?;
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.pragma_update(None, "user_version", version)?;
+            tx.commit()
+        };
+        apply().map_err(database("bring the schema up to date"))?;
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600)
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(unix)]
+fn create_private_directory(dir: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(not(unix))]
+fn create_private_directory(dir: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(dir)
+}

@@ -1,0 +1,260 @@
+//! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
+
+mod checkpoint;
+mod codes;
+mod connection;
+mod key;
+mod lists;
+mod lookup;
+mod reader;
+mod rows;
+mod search;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod views;
+mod write;
+mod writer;
+
+pub use connection::FILE_NAME;
+
+use crate::{
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
+    Wanted,
+};
+use amends_engine::{SagaRow, Write};
+use amends_protocol::{
+    CaseId, SagaId, StepId, Timestamp,
+    resources::{ActView, CaseSummary, Overview, Page, StepView},
+};
+use checkpoint::Checkpointer;
+use reader::Readers;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot};
+use writer::{Command, QUEUE, Reply, Writer};
+
+/// An overview that took less than this to count is never kept.
+const QUICK: Duration = Duration::from_millis(50);
+/// A kept overview serves this many times as long as it took to count: counting takes at most a twentieth of a core.
+const KEEP_FACTOR: u32 = 20;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Connections for reading; at least 1. They hold a thread each.
+    pub readers: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers: 2 }
+    }
+}
+
+/// A store in one SQLite file. Clones share it; when the last is dropped, queued commits are finished, the write-ahead
+/// log is put into the file and the directory is free again (this blocks for that long).
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    path: PathBuf,
+    commands: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    overview: Mutex<Option<Counted>>,
+    readers: Option<Readers>,
+    // Dropped after all threads have ended.
+    _lock: File,
+}
+
+struct Counted {
+    at: Instant,
+    took: Duration,
+    overview: Overview,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Readers first: an old snapshot of theirs would keep the log from being emptied.
+        self.readers = None;
+        self.commands = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in a directory, or begins one there. The file is [`FILE_NAME`], readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another supervisor (or another call) has it open; [`StoreError::NewerSchema`] when
+    /// a newer version wrote it; otherwise what the system or SQLite says.
+    pub fn open(dir: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let lock = connection::lock_directory(dir)?;
+        let path = dir.join(FILE_NAME);
+        let conn = connection::open_writer(&path)?;
+        let checkpointer = Checkpointer::start(&path, &conn)?;
+        let readers = Readers::start(&path, options.readers.max(1))?;
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let writer = Writer::new(conn, checkpointer);
+        let thread = thread::Builder::new()
+            .name("amends-write".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(connection::file("start a thread for", &path))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                path,
+                commands: Some(commands),
+                writer: Some(thread),
+                overview: Mutex::new(None),
+                readers: Some(readers),
+                _lock: lock,
+            }),
+        })
+    }
+
+    async fn order<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let commands = self.shared.commands.as_ref().ok_or(StoreError::Closed)?;
+        commands.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn readers(&self) -> Result<&Readers, StoreError> {
+        self.shared.readers.as_ref().ok_or(StoreError::Closed)
+    }
+
+    fn kept_overview(&self) -> Option<Overview> {
+        let kept = self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.as_ref()
+            .filter(|kept| kept.took > QUICK && kept.at.elapsed() < kept.took * KEEP_FACTOR)
+            .map(|kept| kept.overview.clone())
+    }
+}
+
+impl Store for SqliteStore {
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.order(|reply| Command::Commit(writes, reply)).await
+    }
+
+    async fn find(&self, wanted: Wanted) -> Result<Found, StoreError> {
+        self.order(|reply| Command::Find(wanted, reply)).await
+    }
+
+    async fn load(&self) -> Result<Loaded, StoreError> {
+        self.order(Command::Load).await
+    }
+
+    async fn put_rulebook(&self, row: RulebookRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutRulebook(row, reply)).await
+    }
+
+    async fn rulebook(&self, hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
+        self.readers()?.ask(move |conn| lookup::rulebook(conn, &hash)).await
+    }
+
+    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
+        self.readers()?.ask(lookup::rulebooks).await
+    }
+
+    async fn set_active(
+        &self,
+        name: Arc<str>,
+        hash: Arc<str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.order(|reply| Command::SetActive { name, hash, at, reply }).await
+    }
+
+    async fn cases(
+        &self,
+        filter: CaseFilter,
+        page: PageRequest,
+    ) -> Result<Page<CaseSummary>, StoreError> {
+        self.readers()?.ask(move |conn| lists::cases(conn, &filter, &page)).await
+    }
+
+    async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+        self.readers()?.ask(move |conn| views::case(conn, id)).await
+    }
+
+    async fn steps(
+        &self,
+        filter: StepFilter,
+        page: PageRequest,
+    ) -> Result<Page<StepView>, StoreError> {
+        self.readers()?.ask(move |conn| lists::steps(conn, &filter, &page)).await
+    }
+
+    async fn step(&self, id: StepId) -> Result<Option<StepView>, StoreError> {
+        self.readers()?.ask(move |conn| views::step_with_log(conn, id)).await
+    }
+
+    async fn step_ids(&self, filter: StepFilter, limit: usize) -> Result<Vec<StepId>, StoreError> {
+        self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
+    }
+
+    async fn acts(
+        &self,
+        case: Option<CaseId>,
+        page: PageRequest,
+    ) -> Result<Page<ActView>, StoreError> {
+        self.readers()?.ask(move |conn| lists::acts(conn, case, &page)).await
+    }
+
+    async fn saga(&self, saga: &SagaId) -> Result<Option<SagaRow>, StoreError> {
+        let saga = saga.clone();
+        self.readers()?.ask(move |conn| lookup::saga(conn, &saga)).await
+    }
+
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        if let Some(kept) = self.kept_overview() {
+            return Ok(kept);
+        }
+        let began = Instant::now();
+        // It has to look at everything, and is kept when that takes long: so it has no time limit.
+        let overview = self.readers()?.ask_for(None, views::overview).await?;
+        let counted =
+            Counted { at: Instant::now(), took: began.elapsed(), overview: overview.clone() };
+        *self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+        Ok(overview)
+    }
+
+    async fn prune(&self, settled_before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.order(|reply| Command::Prune { settled_before, limit, reply }).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        let (from, to) = (self.shared.path.clone(), to.to_owned());
+        let (reply, done) = oneshot::channel();
+        // A thread of its own: it takes as long as the file is large, and must not keep a reader busy.
+        thread::Builder::new()
+            .name("amends-backup".to_owned())
+            .spawn(move || {
+                let _ = reply.send(upkeep::backup(&from, &to));
+            })
+            .map_err(connection::file("start a thread for", &self.shared.path))?;
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.order(Command::CheckWritable).await
+    }
+}

@@ -1,0 +1,218 @@
+//! Reads rows of the tables back into the engine's rows. A row that doesn't make sense is an error, never a guess.
+
+use super::{
+    codes::Coded,
+    key::{case_of, key_range, position_of},
+    write::role_from,
+};
+use crate::{RulebookRow, StoreError};
+use amends_engine::{CaseRow, ReportRow, RulebookRef, SagaRow, StepRow, StepState, StoredCase};
+use amends_protocol::{
+    ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
+};
+use rusqlite::{Connection, ErrorCode, Params, Row, types::FromSql};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Longest time that a query for people may take, so that one costly search can't keep a connection for ever.
+pub(crate) const READ_LIMIT_SECONDS: u64 = 5;
+
+pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at, c.settled_at, c.closed_on, c.saga, \
+     c.rulebook, c.rulebook_hash, c.report, c.message, c.memo";
+const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
+pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
+     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
+pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
+
+pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
+    if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
+        return StoreError::TooSlow { seconds: READ_LIMIT_SECONDS };
+    }
+    StoreError::Database { doing: "read the store", source }
+}
+
+/// Runs a query that stays prepared, and reads each of its rows.
+pub(crate) fn collect<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(read_error)?;
+    let mut rows = statement.query(params).map_err(read_error)?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next().map_err(read_error)? {
+        out.push(read(row)?);
+    }
+    Ok(out)
+}
+
+/// A column as it is.
+pub(crate) fn column<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
+    row.get(index).map_err(read_error)
+}
+
+fn corrupt(name: impl Into<String>, what: impl ToString) -> StoreError {
+    StoreError::Corrupt { row: name.into(), what: what.to_string() }
+}
+
+fn word<T: Coded>(code: i64, name: &dyn Fn() -> String) -> Result<T, StoreError> {
+    T::from_code(code).ok_or_else(|| corrupt(name(), format!("{code} stands for no {}", T::WHAT)))
+}
+
+fn json<T: DeserializeOwned>(
+    row: &Row<'_>,
+    index: usize,
+    name: &dyn Fn() -> String,
+) -> Result<T, StoreError> {
+    let text = row.get_ref(index).map_err(read_error)?;
+    let text = text.as_str().map_err(|e| corrupt(name(), e))?;
+    serde_json::from_str(text).map_err(|e| corrupt(name(), e))
+}
+
+fn saga_id(row: &Row<'_>, index: usize, name: &dyn Fn() -> String) -> Result<SagaId, StoreError> {
+    let text = row.get_ref(index).map_err(read_error)?;
+    let text = text.as_str().map_err(|e| corrupt(name(), e))?;
+    SagaId::new(text).map_err(|e| corrupt(name(), e))
+}
+
+/// A case number as stored.
+pub(crate) fn case_id(row: &Row<'_>, index: usize) -> Result<CaseId, StoreError> {
+    Ok(CaseId(column::<i64>(row, index)?.cast_unsigned()))
+}
+
+fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp, StoreError> {
+    column(row, index).map(Timestamp)
+}
+
+/// A row of [`CASE_COLUMNS`].
+pub(crate) fn case_row(row: &Row<'_>) -> Result<CaseRow, StoreError> {
+    let id = case_id(row, 0)?;
+    let name = || format!("case `{id}`");
+    let rulebook = match (column::<Option<Arc<str>>>(row, 7)?, column::<Option<Arc<str>>>(row, 8)?)
+    {
+        (Some(name), Some(hash)) => Some(RulebookRef { name, hash }),
+        _ => None,
+    };
+    Ok(CaseRow {
+        id,
+        state: word(column(row, 1)?, &name)?,
+        opened_at: moment(row, 2)?,
+        updated_at: moment(row, 3)?,
+        settled_at: column::<Option<i64>>(row, 4)?.map(Timestamp),
+        closed_on: column::<Option<i64>>(row, 5)?.map(|code| word(code, &name)).transpose()?,
+        saga: saga_id(row, 6, &name)?,
+        rulebook,
+        report: column(row, 9)?,
+        message: column(row, 10)?,
+        detail: json(row, 11, &name)?,
+    })
+}
+
+fn report_row(row: &Row<'_>) -> Result<ReportRow, StoreError> {
+    let key: i64 = column(row, 0)?;
+    let (case, position) = (case_of(key), position_of(key));
+    let name = || format!("report {position} of case `{case}`");
+    let (role, arg): (i64, Option<i64>) = (column(row, 2)?, column(row, 3)?);
+    Ok(ReportRow {
+        case,
+        position,
+        received_at: moment(row, 1)?,
+        role: role_from(role, arg)
+            .ok_or_else(|| corrupt(name(), format!("{role} stands for no role")))?,
+        report: Arc::new(json(row, 4, &name)?),
+    })
+}
+
+/// A row of [`STEP_COLUMNS`].
+pub(crate) fn step_row(row: &Row<'_>) -> Result<StepRow, StoreError> {
+    let key: i64 = column(row, 0)?;
+    let tag = column::<i64>(row, 6)?.cast_unsigned();
+    let id = StepId { case: case_of(key), ordinal: position_of(key), tag };
+    let name = || format!("step `{id}`");
+    Ok(StepRow {
+        id,
+        verb: word(column(row, 3)?, &name)?,
+        action: ActionName { service: column(row, 4)?, action: column(row, 5)? },
+        stage: column(row, 7)?,
+        state: step_state(row, &name)?,
+        attempts: column(row, 8)?,
+        planned_at: moment(row, 9)?,
+        updated_at: moment(row, 10)?,
+        memo: json(row, 14, &name)?,
+    })
+}
+
+fn step_state(row: &Row<'_>, name: &dyn Fn() -> String) -> Result<StepState, StoreError> {
+    let needed = |index: usize, what: &str| {
+        column::<Option<i64>>(row, index)?
+            .ok_or_else(|| corrupt(name(), format!("its {what} is missing")))
+    };
+    Ok(match word(column(row, 1)?, name)? {
+        StepStateName::Waiting => StepState::Waiting,
+        StepStateName::Due => StepState::Due(Timestamp(needed(11, "time")?)),
+        StepStateName::InFlight => StepState::InFlight,
+        StepStateName::Accepted => StepState::Accepted {
+            poll_at: Timestamp(needed(11, "time")?),
+            until: Timestamp(needed(12, "time limit")?),
+            location: column(row, 13)?,
+        },
+        StepStateName::Done => StepState::Done(word::<Outcome>(needed(2, "outcome")?, name)?),
+        StepStateName::Stuck => StepState::Stuck(word::<StuckReason>(needed(2, "reason")?, name)?),
+        StepStateName::Superseded => StepState::Superseded,
+        StepStateName::Shadow => StepState::Shadow,
+    })
+}
+
+/// A row of [`SAGA_COLUMNS`].
+pub(crate) fn saga_row(row: &Row<'_>) -> Result<SagaRow, StoreError> {
+    let saga = saga_id(row, 0, &|| "an announced saga".to_owned())?;
+    let name = || format!("announced saga `{saga}`");
+    let (state, data) = (word(column(row, 4)?, &name)?, Arc::new(json(row, 5, &name)?));
+    Ok(SagaRow {
+        service: column(row, 1)?,
+        action: column(row, 2)?,
+        deadline: moment(row, 3)?,
+        state,
+        data,
+        saga,
+    })
+}
+
+/// A row of `hash, name, stored_at, active` and, if wanted, `sources`.
+pub(crate) fn rulebook_row(row: &Row<'_>, with_sources: bool) -> Result<RulebookRow, StoreError> {
+    let hash: Arc<str> = column(row, 0)?;
+    let sources = if with_sources {
+        json(row, 4, &|| format!("rulebook version `{hash}`"))?
+    } else {
+        Vec::new()
+    };
+    Ok(RulebookRow {
+        name: column(row, 1)?,
+        stored_at: moment(row, 2)?,
+        active: column(row, 3)?,
+        sources,
+        hash,
+    })
+}
+
+/// Reports of a case, by position.
+pub(crate) fn reports_of(conn: &Connection, case: CaseId) -> Result<Vec<ReportRow>, StoreError> {
+    let sql =
+        format!("SELECT {REPORT_COLUMNS} FROM reports WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
+    collect(conn, &sql, key_range(case), report_row)
+}
+
+/// Steps of a case, by ordinal.
+pub(crate) fn steps_of(conn: &Connection, case: CaseId) -> Result<Vec<StepRow>, StoreError> {
+    let sql =
+        format!("SELECT {STEP_COLUMNS} FROM steps s WHERE s.key BETWEEN ?1 AND ?2 ORDER BY s.key");
+    collect(conn, &sql, key_range(case), step_row)
+}
+
+/// A case with what hangs on it.
+pub(crate) fn with_rows(conn: &Connection, case: CaseRow) -> Result<StoredCase, StoreError> {
+    let reports = reports_of(conn, case.id)?;
+    let steps = steps_of(conn, case.id)?;
+    Ok(StoredCase { case, reports, steps })
+}

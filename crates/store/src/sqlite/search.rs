@@ -1,0 +1,182 @@
+//! Builds the condition of a search. Every value is bound; only text that is written in this crate becomes SQL.
+
+use super::{
+    codes::Coded,
+    key::{STEP_OF_CASE, case_number, key_range},
+};
+use crate::{CaseFilter, StepFilter, StoreError};
+use amends_protocol::CaseId;
+use rusqlite::types::Value;
+
+/// A conjunction and the values of its `?` marks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Search {
+    conditions: Vec<String>,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Search {
+    /// Adds a condition that has as many `?` as there are values.
+    pub(crate) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    /// The `WHERE` clause, or nothing.
+    pub(crate) fn clause(&self) -> String {
+        if self.conditions.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.conditions.join(" AND "))
+        }
+    }
+
+    fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
+        if !words.is_empty() {
+            let marks = vec!["?"; words.len()].join(", ");
+            self.and(&format!("{column} IN ({marks})"), words.iter().map(|w| w.code().into()));
+        }
+    }
+
+    fn and_text(&mut self, columns: &[&str], text: &str) {
+        let pattern = like_pattern(text);
+        let any: Vec<String> =
+            columns.iter().map(|column| format!("{column} LIKE ? ESCAPE '\\'")).collect();
+        let values = columns.iter().map(|_| Value::from(pattern.clone()));
+        self.and(&format!("({})", any.join(" OR ")), values);
+    }
+}
+
+/// `text` anywhere, with the signs that `LIKE` would read in its own way taken literally.
+fn like_pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
+fn text(value: &str) -> Value {
+    Value::from(value.to_owned())
+}
+
+/// What a case filter says of `cases c`, but for its states.
+pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
+    let mut search = Search::default();
+    if let Some(saga) = &filter.saga {
+        search.and("c.saga = ?", [text(saga.as_str())]);
+    }
+    if let Some(name) = &filter.rulebook {
+        search.and("c.rulebook = ?", [text(name)]);
+    }
+    if let Some(report) = &filter.report {
+        match report.strip_suffix('*') {
+            // Compares as text; LIKE would also match capitals and read `_` in its own way.
+            Some(prefix) => {
+                search.and("substr(c.report, 1, length(?)) = ?", [text(prefix), text(prefix)])
+            }
+            None => search.and("c.report = ?", [text(report)]),
+        }
+    }
+    if let Some(service) = &filter.service {
+        let from = format!("{service}/");
+        search.and(
+            &format!(
+                "(substr(c.report, 1, length(?)) = ?
+                  OR EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ?))"
+            ),
+            [text(&from), text(&from), text(service)],
+        );
+    }
+    if let Some(action) = &filter.action {
+        search.and(
+            &format!(
+                "EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? AND s.action = ?)"
+            ),
+            [text(&action.service), text(&action.action)],
+        );
+    }
+    if let Some(after) = filter.opened_after {
+        search.and("c.opened_at >= ?", [after.0.into()]);
+    }
+    if let Some(before) = filter.opened_before {
+        search.and("c.opened_at < ?", [before.0.into()]);
+    }
+    if let Some(wanted) = &filter.text {
+        search.and_text(&["c.saga", "c.message"], wanted);
+    }
+    search
+}
+
+/// Adds the states of a case filter.
+pub(crate) fn in_states<T: Coded>(search: &mut Search, column: &str, states: &[T]) {
+    search.and_in(column, states);
+}
+
+/// What a step filter says of `steps s` and its `cases c`. `case` is the one case that it is about, if it is.
+pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Search, StoreError> {
+    let mut search = Search::default();
+    if let Some(case) = case {
+        let (first, last) = key_range(case);
+        search.and("s.key BETWEEN ? AND ?", [first.into(), last.into()]);
+        if let Ok(number) = case_number(case) {
+            search.and("c.id = ?", [number.into()]);
+        }
+    }
+    search.and_in("s.state", &filter.state);
+    if let Some(outcome) = filter.outcome {
+        search.and("s.state = 4 AND s.ending = ?", [outcome.code().into()]);
+    }
+    if let Some(reason) = filter.reason {
+        search.and("s.state = 5 AND s.ending = ?", [reason.code().into()]);
+    }
+    if let Some(service) = &filter.service {
+        search.and("s.service = ?", [text(service)]);
+    }
+    if let Some(action) = &filter.action {
+        search.and("s.service = ? AND s.action = ?", [text(&action.service), text(&action.action)]);
+    }
+    if let Some(verb) = filter.verb {
+        search.and("s.verb = ?", [verb.code().into()]);
+    }
+    if let Some(name) = &filter.rulebook {
+        search.and("c.rulebook = ?", [text(name)]);
+    }
+    if let Some(wanted) = &filter.text {
+        search.and_text(&["json_extract(s.memo, '$.message')"], wanted);
+    }
+    Ok(search)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_protocol::StepStateName;
+
+    #[test]
+    fn signs_of_like_are_taken_literally() {
+        assert_eq!(like_pattern(r"50%_\"), r"%50\%\_\\%");
+    }
+
+    #[test]
+    fn there_is_a_value_for_every_mark() {
+        let filter = CaseFilter {
+            report: Some("payment/*".to_owned()),
+            service: Some("x' OR 1=1 --".to_owned()),
+            action: "a.b".parse().ok(),
+            text: Some("%".to_owned()),
+            ..CaseFilter::default()
+        };
+        let search = of_cases(&filter);
+        assert_eq!(search.clause().matches('?').count(), search.values.len());
+        assert!(!search.clause().contains("1=1"));
+        let filter = StepFilter { state: StepStateName::ALL.to_vec(), ..StepFilter::default() };
+        let search = of_steps(&filter, Some(CaseId(1))).expect("plain");
+        assert_eq!(search.clause().matches('?').count(), search.values.len());
+    }
+}

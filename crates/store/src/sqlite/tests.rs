@@ -1,0 +1,255 @@
+//! The conformance suite on SQLite, and what only SQLite has: the file, its lock, its versions, its log.
+
+use super::{FILE_NAME, SqliteOptions, SqliteStore, connection};
+use crate::{CaseFilter, PageRequest, Store, StoreError, conformance::Place};
+use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
+use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
+use rusqlite::Connection;
+use std::{fs, path::PathBuf};
+use tempfile::TempDir;
+
+struct Dir {
+    dir: TempDir,
+}
+
+impl Dir {
+    fn new() -> Self {
+        Self { dir: TempDir::new().expect("a temporary directory") }
+    }
+
+    fn try_open(&self) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open(self.dir.path(), &SqliteOptions::default())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join(FILE_NAME)
+    }
+
+    fn sql(&self, sql: &str) {
+        let conn = Connection::open(self.file()).expect("opens");
+        conn.execute_batch(sql).expect("runs");
+    }
+}
+
+impl Place for Dir {
+    type Store = SqliteStore;
+
+    async fn open(&self) -> SqliteStore {
+        self.try_open().expect("opens")
+    }
+
+    fn backup_path(&self) -> PathBuf {
+        self.dir.path().join("copy.sqlite")
+    }
+
+    fn place_of_backup(&self) -> Self {
+        let other = Self::new();
+        fs::copy(self.backup_path(), other.file()).expect("copies");
+        other
+    }
+}
+
+mod conformance {
+    crate::store_conformance!(crate::sqlite::tests::Dir::new());
+}
+
+fn case(n: u64, message: &str) -> Write {
+    Write::Case(Box::new(CaseRow {
+        id: CaseId(n),
+        saga: SagaId::new(&format!("order-{n}")).expect("valid"),
+        rulebook: None,
+        state: CaseState::Open,
+        closed_on: None,
+        opened_at: Timestamp(1),
+        updated_at: Timestamp(1),
+        settled_at: None,
+        report: "payment/report-1".into(),
+        message: Some(message.into()),
+        detail: CaseMemo::default(),
+    }))
+}
+
+#[tokio::test]
+async fn two_supervisors_cannot_use_one_directory() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let error = place.try_open().expect_err("it is in use");
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains("in use by another supervisor"), "{error}");
+    let clone = store.clone();
+    drop(store);
+    assert!(place.try_open().is_err(), "a clone is still there");
+    drop(clone);
+    place.try_open().expect("free again");
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let place = Dir::new();
+    drop(place.try_open().expect("opens"));
+    place.sql("PRAGMA user_version = 4711");
+    let error = place.try_open().expect_err("newer");
+    assert!(matches!(error, StoreError::NewerSchema { found: 4711, .. }), "{error}");
+    place.sql("PRAGMA user_version = 1");
+    place.try_open().expect("as before");
+}
+
+#[test]
+fn a_database_of_something_else_is_refused() {
+    let place = Dir::new();
+    place.sql("CREATE TABLE cases (id INTEGER)");
+    let error = place.try_open().expect_err("not ours");
+    assert!(matches!(error, StoreError::ForeignFile { .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Dir::new();
+    let store = place.open().await;
+    store.commit(vec![case(1, "secret")]).await.expect("commits");
+    store.backup(&place.backup_path()).await.expect("backs up");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(place.dir.path()).expect("lists") {
+        let entry = entry.expect("reads");
+        let mode = entry.metadata().expect("reads").permissions().mode() & 0o777;
+        names.push(entry.file_name());
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+    }
+    assert!(names.len() >= 4, "database, log, lock and backup: {names:?}");
+}
+
+#[tokio::test]
+async fn closing_puts_everything_into_the_one_file() {
+    let place = Dir::new();
+    let store = place.open().await;
+    store.commit(vec![case(1, "kept")]).await.expect("commits");
+    drop(store);
+    let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
+    assert!(fs::metadata(log).map_or(0, |m| m.len()) == 0);
+    let moved = Dir::new();
+    fs::copy(place.file(), moved.file()).expect("copies");
+    assert_eq!(moved.open().await.load().await.expect("loads").cases.len(), 1);
+}
+
+#[tokio::test]
+async fn the_log_does_not_grow_without_end() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
+    let large = "x".repeat(1 << 20);
+    for _ in 0..200 {
+        store.commit(vec![case(1, &large)]).await.expect("commits");
+    }
+    let size = fs::metadata(log).expect("there").len();
+    assert!(size < 100 << 20, "200 MiB were written, and the log has {size} bytes");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_leaves_the_store_as_it_was() {
+    let place = Dir::new();
+    {
+        let store = place.open().await;
+        store.commit(vec![case(1, "kept")]).await.expect("commits");
+    }
+    let mut conn = connection::open_writer(&place.file()).expect("opens");
+    conn.pragma_update(None, "max_page_count", 40).expect("sets");
+    let tx = conn.transaction().expect("begins");
+    let large = "x".repeat(1 << 20);
+    let batch = vec![case(2, "lost"), case(3, &large)];
+    let error = super::write::write_batch(&tx, &batch).expect_err("no room");
+    assert!(matches!(error, StoreError::Database { .. }), "{error}");
+    assert!(
+        error.to_string().contains("could not write to the store: database or disk is full"),
+        "{error}"
+    );
+    drop(tx);
+    drop(conn);
+    let cases = place.open().await.load().await.expect("loads").cases;
+    assert_eq!(cases.iter().map(|c| c.case.id.0).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named() {
+    let place = Dir::new();
+    place.open().await.commit(vec![case(1, "kept")]).await.expect("commits");
+    place.sql("UPDATE cases SET memo = '{\"notes\": 3}'");
+    let error = place.open().await.load().await.expect_err("damaged").to_string();
+    assert!(error.starts_with("case `c-1` in the store can't be read"), "{error}");
+    place.sql("UPDATE cases SET memo = '{}', state = 77");
+    let store = place.open().await;
+    let error =
+        store.cases(CaseFilter::default(), PageRequest::default()).await.expect_err("damaged");
+    assert!(error.to_string().contains("77 stands for no case state"), "{error}");
+}
+
+#[tokio::test]
+async fn numbers_that_do_not_fit_spoil_their_batch() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let batch = vec![case(1, "good"), case(u64::MAX, "too high")];
+    let error = store.commit(batch).await.expect_err("over the limit");
+    assert!(matches!(error, StoreError::OverLimit { .. }), "{error}");
+    assert!(store.load().await.expect("loads").cases.is_empty());
+}
+
+#[tokio::test]
+async fn readers_cannot_write_and_see_each_commit_at_once() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let reader = connection::open_reader(&place.file()).expect("opens");
+    assert!(reader.execute_batch("DELETE FROM cases").is_err());
+    for n in 1..=20 {
+        store.commit(vec![case(n, "x")]).await.expect("commits");
+        let page = store.cases(CaseFilter::default(), PageRequest::first(1)).await.expect("lists");
+        assert_eq!(page.items[0].id, CaseId(n));
+    }
+}
+
+#[test]
+fn unfinished_work_is_found_by_its_small_index() {
+    let place = Dir::new();
+    drop(place.try_open().expect("opens"));
+    let conn = connection::open_reader(&place.file()).expect("opens");
+    let plan = |sql: &str| -> String {
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepares");
+        let values = vec![rusqlite::types::Value::Integer(0); explain.parameter_count()];
+        let rows =
+            explain.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3));
+        rows.expect("explains").map(|line| line.expect("reads") + "\n").collect()
+    };
+    let load = plan("SELECT memo FROM cases c WHERE c.state <> 3");
+    assert!(load.contains("cases_unsettled"), "{load}");
+    let list = plan(
+        "SELECT memo FROM cases c WHERE c.state = ? AND c.state <> 3 ORDER BY c.id DESC LIMIT ?",
+    );
+    assert!(list.contains("cases_unsettled") && !list.contains("TEMP B-TREE"), "{list}");
+    let steps = plan(&format!(
+        "SELECT s.memo FROM cases c CROSS JOIN steps s ON {} WHERE s.state IN (?) AND c.state = ? AND c.state <> 3
+         ORDER BY c.id DESC, s.key DESC LIMIT ?",
+        super::key::STEP_OF_CASE
+    ));
+    assert!(steps.contains("cases_unsettled") && steps.contains("rowid>"), "{steps}");
+    assert!(!steps.contains("TEMP B-TREE"), "{steps}");
+    let sagas = plan("SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
+    assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
+}
+
+#[tokio::test]
+async fn acts_alone_are_a_batch_too() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let act = ActRow {
+        at: Timestamp(1),
+        actor: "kim".into(),
+        act: "pause",
+        reason: "deployment".into(),
+        case: None,
+        step: None,
+        detail: serde_json::Value::Null,
+    };
+    store.commit(vec![Write::Act(Box::new(act))]).await.expect("commits");
+    let page = store.acts(None, PageRequest::default()).await.expect("lists");
+    assert_eq!((page.items[0].case_id, &page.items[0].detail), (None, &serde_json::Value::Null));
+}

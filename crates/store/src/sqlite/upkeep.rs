@@ -1,0 +1,186 @@
+//! Rulebook versions, pruning, backups and the check that writing works.
+
+use super::{
+    codes::Coded,
+    connection::{create_private_file, database, file, open_reader},
+    key::{case_number, key_range},
+    lookup::LAST_CASE,
+    rows::{case_id, collect, column, read_error},
+};
+use crate::{RulebookRow, StoreError};
+use amends_engine::SagaState;
+use amends_protocol::{CaseId, CaseState, Timestamp};
+use rusqlite::{Connection, Transaction, params};
+use rustc_hash::FxHashSet;
+use std::{fs, io, path::Path};
+
+/// Most cases and sagas of one call: some ten thousand rows, so that a commit behind it waits for milliseconds.
+const PRUNE_LIMIT: usize = 500;
+const DOING_RULEBOOK: &str = "store a rulebook";
+const DOING_PRUNE: &str = "prune the store";
+
+/// Keeps a version; known content stays as it was.
+pub(crate) fn put_rulebook(tx: &Transaction<'_>, row: &RulebookRow) -> Result<(), StoreError> {
+    let sources = serde_json::to_string(&row.sources).map_err(|e| StoreError::Corrupt {
+        row: format!("rulebook `{}`", row.name),
+        what: e.to_string(),
+    })?;
+    tx.prepare_cached(
+        "INSERT INTO rulebooks (hash, name, stored_at, active, sources) VALUES (?1, ?2, ?3, 0, ?4)
+         ON CONFLICT (hash) DO NOTHING",
+    )
+    .and_then(|mut insert| {
+        insert.execute(params![&*row.hash, &*row.name, row.stored_at.0, sources])
+    })
+    .map_err(database(DOING_RULEBOOK))?;
+    if row.active { set_active(tx, &row.name, &row.hash, row.stored_at) } else { Ok(()) }
+}
+
+/// Makes one version the active one of its name.
+pub(crate) fn set_active(
+    tx: &Transaction<'_>,
+    name: &str,
+    hash: &str,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    // First off, then on: never are two of a name active, not even between two statements.
+    tx.execute("UPDATE rulebooks SET active = 0 WHERE name = ?1 AND active = 1", [name])
+        .map_err(database(DOING_RULEBOOK))?;
+    let changed = tx
+        .execute(
+            "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE name = ?1 AND hash = ?2",
+            params![name, hash, at.0],
+        )
+        .map_err(database(DOING_RULEBOOK))?;
+    if changed == 0 {
+        return Err(StoreError::UnknownRulebook { name: name.to_owned(), hash: hash.to_owned() });
+    }
+    Ok(())
+}
+
+/// Removes old settled cases and announcements; says how many.
+pub(crate) fn prune(
+    tx: &Transaction<'_>,
+    settled_before: Timestamp,
+    limit: usize,
+    lent: &FxHashSet<CaseId>,
+) -> Result<usize, StoreError> {
+    let limit = limit.min(PRUNE_LIMIT);
+    let cases = prunable(tx, settled_before, limit, lent)?;
+    if !cases.is_empty() {
+        // Numbers are never given out again, or an old audit entry would speak of the wrong case.
+        tx.execute(
+            "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases WHERE true
+             ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+            [LAST_CASE],
+        )
+        .map_err(database(DOING_PRUNE))?;
+    }
+    for &case in &cases {
+        let (first, last) = key_range(case);
+        for sql in [
+            "DELETE FROM attempts WHERE step BETWEEN ?1 AND ?2",
+            "DELETE FROM steps WHERE key BETWEEN ?1 AND ?2",
+            "DELETE FROM reports WHERE key BETWEEN ?1 AND ?2",
+        ] {
+            tx.prepare_cached(sql)
+                .and_then(|mut delete| delete.execute([first, last]))
+                .map_err(database(DOING_PRUNE))?;
+        }
+        let number = case_number(case)?;
+        tx.prepare_cached("DELETE FROM cases WHERE id = ?1")
+            .and_then(|mut delete| delete.execute([number]))
+            .map_err(database(DOING_PRUNE))?;
+    }
+    let left = limit - cases.len();
+    Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
+}
+
+/// Cases that may go, oldest first. A case is settled after it was opened, and numbers go with the time of opening: so
+/// the search ends at the first case that was opened too late, and never walks through the whole table in vain.
+fn prunable(
+    tx: &Transaction<'_>,
+    settled_before: Timestamp,
+    limit: usize,
+    lent: &FxHashSet<CaseId>,
+) -> Result<Vec<CaseId>, StoreError> {
+    let mut statement = tx
+        .prepare_cached("SELECT id, state, opened_at, settled_at FROM cases ORDER BY id")
+        .map_err(read_error)?;
+    let mut rows = statement.query([]).map_err(read_error)?;
+    let mut cases = Vec::new();
+    while cases.len() < limit
+        && let Some(row) = rows.next().map_err(read_error)?
+    {
+        if column::<i64>(row, 2)? >= settled_before.0 {
+            break;
+        }
+        let settled = column::<i64>(row, 1)? == CaseState::Settled.code()
+            && column::<Option<i64>>(row, 3)?.is_some_and(|at| at < settled_before.0);
+        let id = case_id(row, 0)?;
+        if settled && !lent.contains(&id) {
+            cases.push(id);
+        }
+    }
+    Ok(cases)
+}
+
+fn prune_sagas(
+    tx: &Transaction<'_>,
+    deadline_before: Timestamp,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let sql = "SELECT saga FROM sagas s WHERE state IN (?1, ?2) AND deadline < ?3
+               AND NOT EXISTS (SELECT 1 FROM cases c WHERE c.saga = s.saga) LIMIT ?4";
+    let over = params![
+        SagaState::Ended.code(),
+        SagaState::Overdue.code(),
+        deadline_before.0,
+        limit as i64
+    ];
+    let sagas = collect(tx, sql, over, |row| column::<String>(row, 0))?;
+    for saga in &sagas {
+        tx.prepare_cached("DELETE FROM sagas WHERE saga = ?1")
+            .and_then(|mut delete| delete.execute([saga]))
+            .map_err(database(DOING_PRUNE))?;
+    }
+    Ok(sagas.len())
+}
+
+/// Writes something that has to reach the disk.
+pub(crate) fn touch(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO marks (name, value) VALUES ('touched', 1)
+         ON CONFLICT (name) DO UPDATE SET value = value + 1",
+    )
+    .and_then(|mut touch| touch.execute([]))
+    .map_err(database("write to the store"))?;
+    Ok(())
+}
+
+/// Writes a consistent copy of the database at `from` to a new file that only its owner may read.
+pub(crate) fn backup(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let conn = open_reader(from)?;
+    let made = match create_private_file(to) {
+        Ok(made) => made,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(StoreError::Exists { path: to.to_owned() });
+        }
+        Err(error) => return Err(file("create", to)(error)),
+    };
+    let result = copy(&conn, to).and_then(|()| made.sync_all().map_err(file("sync", to)));
+    if result.is_err() {
+        // Half a copy is worse than none.
+        let _ = fs::remove_file(to);
+    }
+    result
+}
+
+fn copy(conn: &Connection, to: &Path) -> Result<(), StoreError> {
+    let Some(target) = to.to_str() else {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "the path is not unicode text");
+        return Err(file("write", to)(source));
+    };
+    conn.execute("VACUUM INTO ?1", [target]).map_err(database("write the backup"))?;
+    Ok(())
+}

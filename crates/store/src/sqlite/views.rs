@@ -1,0 +1,338 @@
+//! Turns rows into what people are shown: one case with everything, one step with its log, numbers of all.
+
+use super::{
+    codes::Coded,
+    key::{case_number, key_range, row_key},
+    lookup::case_by_id,
+    rows::{STEP_COLUMNS, collect, column, read_error, reports_of, step_row, steps_of},
+};
+use crate::{CaseRecord, StoreError};
+use amends_engine::{CaseRow, ReportRole, ReportRow, StepRow, StepState};
+use amends_protocol::{
+    CaseId, CaseState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
+    resources::{
+        ActView, AttemptView, CaseDetail, CaseSummary, NoteView, Overview, ReportView, StepView,
+        WalkView,
+    },
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+pub(crate) const ACT_COLUMNS: &str = "id, at, actor, act, reason, case_id, step, detail";
+/// Most acts shown with one case; the list of acts has them all.
+const ACTS_OF_CASE: usize = 1000;
+
+/// A case as a row of a list.
+pub(crate) fn summary(conn: &Connection, case: CaseRow) -> Result<CaseSummary, StoreError> {
+    let sql = "SELECT state, count(*) FROM steps WHERE key BETWEEN ?1 AND ?2 GROUP BY state";
+    let counts = collect(conn, sql, key_range(case.id), |row| {
+        Ok((step_state_name(column(row, 0)?)?, column::<u32>(row, 1)?))
+    })?;
+    Ok(summary_with(case, counts.into_iter().collect()))
+}
+
+fn summary_with(case: CaseRow, steps: BTreeMap<StepStateName, u32>) -> CaseSummary {
+    CaseSummary {
+        id: case.id,
+        saga_id: case.saga,
+        rulebook: case.rulebook.map(|r| r.name.to_string()),
+        state: case.state,
+        closed_on: case.closed_on,
+        report: case.report.to_string(),
+        message: case.message.map(|m| m.to_string()),
+        opened_at: case.opened_at,
+        updated_at: case.updated_at,
+        settled_at: case.settled_at,
+        steps,
+    }
+}
+
+/// All that is known of one case.
+pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+    let Some(case) = case_by_id(conn, id)? else { return Ok(None) };
+    let (reports, steps) = (reports_of(conn, id)?, steps_of(conn, id)?);
+    let mut logs = logs(conn, key_range(id))?;
+    let mut counts = BTreeMap::new();
+    let mut plan = Vec::with_capacity(steps.len());
+    for row in steps {
+        *counts.entry(row.state.name()).or_insert(0) += 1;
+        let log = complete(conn, logs.remove(&row.id.ordinal).unwrap_or_default(), &row)?;
+        let id_at = |position: u32| {
+            let report = reports.get(position as usize).filter(|r| r.position == position);
+            report.map(|r| r.report.id.clone())
+        };
+        let because = row.memo.because.iter().filter_map(|&p| id_at(p)).collect();
+        let would_have = row.memo.would_have_asked.iter().filter_map(|&p| id_at(p)).collect();
+        plan.push(StepView { log, ..step_view(row, case.saga.clone(), because, would_have) });
+    }
+    let memo = &case.detail;
+    let walks = memo.walks.iter().map(|walk| WalkView {
+        service: walk.service.to_string(),
+        answered: walk.answered,
+        attempts: walk.attempts,
+        message: walk.message.clone(),
+        entries: walk.entries.clone(),
+    });
+    let notes =
+        memo.notes.iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text.clone() });
+    let detail = CaseDetail {
+        rulebook_hash: case.rulebook.as_ref().map(|r| r.hash.to_string()),
+        walks: walks.collect(),
+        notes: notes.collect(),
+        acts: acts_of(conn, id)?,
+        quiet_at: memo.quiet_at.map(Timestamp),
+        reports: reports.iter().map(report_view).collect(),
+        plan,
+        summary: summary_with(case, counts),
+    };
+    Ok(Some(CaseRecord { detail, roles: reports.iter().map(|r| r.role).collect() }))
+}
+
+fn report_view(row: &ReportRow) -> ReportView {
+    let role = match row.role {
+        ReportRole::Rule(_) => "rule",
+        ReportRole::RuleHeld(_) => "rule_held",
+        ReportRole::ByHand => "by_hand",
+        ReportRole::Derived => "derived",
+        ReportRole::AwaitsRoot(_) => "awaits_root",
+        ReportRole::Unmatched => "unmatched",
+    };
+    ReportView {
+        source: row.report.source.clone(),
+        id: row.report.id.clone(),
+        service: row.report.service().to_owned(),
+        received_at: row.received_at,
+        rule: None,
+        role: role.to_owned(),
+        data: row.report.data.clone(),
+    }
+}
+
+/// A step of a list, without its log.
+pub(crate) fn step(conn: &Connection, row: StepRow, saga: SagaId) -> Result<StepView, StoreError> {
+    let because = report_ids(conn, row.id.case, &row.memo.because)?;
+    let would_have = report_ids(conn, row.id.case, &row.memo.would_have_asked)?;
+    Ok(step_view(row, saga, because, would_have))
+}
+
+/// One step with its log.
+pub(crate) fn step_with_log(conn: &Connection, id: StepId) -> Result<Option<StepView>, StoreError> {
+    let Some(case) = case_by_id(conn, id.case)? else { return Ok(None) };
+    let Ok(key) = row_key(id.case, id.ordinal) else { return Ok(None) };
+    let sql = format!("SELECT {STEP_COLUMNS} FROM steps s WHERE s.key = ?1 AND s.tag = ?2");
+    let found = collect(conn, &sql, [key, id.tag.cast_signed()], step_row)?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let tries = logs(conn, (key, key))?.remove(&id.ordinal).unwrap_or_default();
+    let log = complete(conn, tries, &row)?;
+    Ok(Some(StepView { log, ..step(conn, row, case.saga)? }))
+}
+
+fn step_view(
+    row: StepRow,
+    saga: SagaId,
+    because: Vec<String>,
+    would_have_asked: Vec<String>,
+) -> StepView {
+    let (mut outcome, mut reason, mut due_at, mut ended_at) = (None, None, None, None);
+    match &row.state {
+        StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => due_at = Some(*at),
+        StepState::Done(how) => (outcome, ended_at) = (Some(*how), Some(row.updated_at)),
+        StepState::Superseded => ended_at = Some(row.updated_at),
+        StepState::Stuck(why) => reason = Some(*why),
+        StepState::Waiting | StepState::InFlight | StepState::Shadow => {}
+    }
+    StepView {
+        id: row.id,
+        case_id: row.id.case,
+        saga_id: saga,
+        verb: row.verb,
+        action: row.action,
+        stage: row.stage,
+        state: row.state.name(),
+        outcome,
+        reason,
+        due_at,
+        attempts: row.attempts,
+        message: row.memo.message,
+        planned_at: row.planned_at,
+        ended_at,
+        because,
+        would_have_asked,
+        decided_by: row.memo.decided_by,
+        edited: row.memo.edited.map(|data| (*data).clone()),
+        log: Vec::new(),
+    }
+}
+
+fn report_ids(
+    conn: &Connection,
+    case: CaseId,
+    positions: &[u32],
+) -> Result<Vec<String>, StoreError> {
+    let mut one =
+        conn.prepare_cached("SELECT id FROM reports WHERE key = ?1").map_err(read_error)?;
+    let mut ids = Vec::with_capacity(positions.len());
+    for &position in positions {
+        let id = one.query_row([row_key(case, position)?], |row| row.get(0));
+        ids.extend(id.optional().map_err(read_error)?);
+    }
+    Ok(ids)
+}
+
+/// Stored tries of the steps in a range of keys, by ordinal.
+fn logs(
+    conn: &Connection,
+    keys: (i64, i64),
+) -> Result<FxHashMap<u32, Vec<AttemptView>>, StoreError> {
+    let sql = "SELECT step, attempt, sent_at, ended_at, result, status, message FROM attempts
+               WHERE step BETWEEN ?1 AND ?2 ORDER BY step, attempt";
+    let tries = collect(conn, sql, keys, |row| {
+        let view = AttemptView {
+            attempt: column(row, 1)?,
+            sent_at: Timestamp(column(row, 2)?),
+            ended_at: Timestamp(column(row, 3)?),
+            result: column(row, 4)?,
+            status: column(row, 5)?,
+            message: column(row, 6)?,
+        };
+        Ok((super::key::position_of(column(row, 0)?), view))
+    })?;
+    let mut by_step: FxHashMap<u32, Vec<AttemptView>> = FxHashMap::default();
+    for (ordinal, view) in tries {
+        by_step.entry(ordinal).or_default().push(view);
+    }
+    Ok(by_step)
+}
+
+/// Adds the try that ended the step. It has no row of its own, because the step's row tells everything about it and
+/// nearly every step ends with its first try: that saves a third of all rows.
+fn complete(
+    conn: &Connection,
+    mut log: Vec<AttemptView>,
+    row: &StepRow,
+) -> Result<Vec<AttemptView>, StoreError> {
+    let result = match &row.state {
+        // A waiver is a person's; no try brought it.
+        StepState::Done(Outcome::Waived) => return Ok(log),
+        StepState::Done(outcome) => outcome.as_str(),
+        StepState::Stuck(reason @ (StuckReason::Refused | StuckReason::Rejected)) => {
+            reason.as_str()
+        }
+        _ => return Ok(log),
+    };
+    let Some(sent_at) = row.memo.sent_at.filter(|_| row.attempts > 0) else { return Ok(log) };
+    let logged = log.last().is_some_and(|last| {
+        last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
+    });
+    if logged || was_recorded(conn, row)? {
+        return Ok(log);
+    }
+    log.push(AttemptView {
+        attempt: row.attempts,
+        sent_at: Timestamp(sent_at),
+        ended_at: row.updated_at,
+        result: result.to_owned(),
+        status: row.memo.status,
+        message: row.memo.message.clone(),
+    });
+    Ok(log)
+}
+
+/// Whether a person wrote down the outcome: then no try brought it either.
+fn was_recorded(conn: &Connection, row: &StepRow) -> Result<bool, StoreError> {
+    if row.memo.decided_by.is_none() || !matches!(row.state, StepState::Done(_)) {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM acts WHERE case_id = ?1 AND step = ?2 AND act = 'record'";
+    let mut record = conn.prepare_cached(sql).map_err(read_error)?;
+    record.exists(params![case_number(row.id.case)?, row.id.to_string()]).map_err(read_error)
+}
+
+/// A row of [`ACT_COLUMNS`] with its number.
+pub(crate) fn act(row: &Row<'_>) -> Result<(i64, ActView), StoreError> {
+    let id: i64 = column(row, 0)?;
+    let corrupt = |what: String| StoreError::Corrupt { row: format!("act {id}"), what };
+    let step: Option<String> = column(row, 6)?;
+    let view = ActView {
+        at: Timestamp(column(row, 1)?),
+        actor: column(row, 2)?,
+        act: column(row, 3)?,
+        reason: column(row, 4)?,
+        case_id: column::<Option<i64>>(row, 5)?.map(|n| CaseId(n.cast_unsigned())),
+        step_id: step
+            .map(|s| s.parse())
+            .transpose()
+            .map_err(|e: amends_protocol::InvalidName| corrupt(e.to_string()))?,
+        detail: serde_json::from_str(&column::<String>(row, 7)?)
+            .map_err(|e| corrupt(e.to_string()))?,
+    };
+    Ok((id, view))
+}
+
+/// Acts on a case, oldest first; of very many, the latest.
+fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<ActView>, StoreError> {
+    let sql =
+        format!("SELECT {ACT_COLUMNS} FROM acts WHERE case_id = ?1 ORDER BY id DESC LIMIT ?2");
+    let mut acts = collect(conn, &sql, params![case_number(case)?, ACTS_OF_CASE as i64], act)?;
+    acts.reverse();
+    Ok(acts.into_iter().map(|(_, act)| act).collect())
+}
+
+fn step_state_name(code: i64) -> Result<StepStateName, StoreError> {
+    StepStateName::from_code(code).ok_or_else(|| StoreError::Corrupt {
+        row: "a step".to_owned(),
+        what: format!("{code} stands for no step state"),
+    })
+}
+
+/// Counts everything by walking through all steps: SQLite would sort them to group them.
+pub(crate) fn overview(conn: &Connection) -> Result<Overview, StoreError> {
+    let mut overview = Overview::default();
+    let by_state = "SELECT state, count(*) FROM cases WHERE state <> 3 GROUP BY state";
+    let mut unsettled = 0;
+    for (code, count) in collect(conn, by_state, [], |row| Ok((column(row, 0)?, count(row, 1)?)))? {
+        unsettled += count;
+        if let Some(state) = CaseState::from_code(code) {
+            overview.cases.insert(state, count);
+        }
+    }
+    let all = collect(conn, "SELECT count(*) FROM cases", [], |row| count(row, 0))?;
+    let settled = all.first().copied().unwrap_or(0).saturating_sub(unsettled);
+    if settled > 0 {
+        overview.cases.insert(CaseState::Settled, settled);
+    }
+
+    let mut statement =
+        conn.prepare_cached("SELECT state, ending, service FROM steps").map_err(read_error)?;
+    let mut rows = statement.query([]).map_err(read_error)?;
+    let mut counts: FxHashMap<String, FxHashMap<(i64, Option<i64>), u64>> = FxHashMap::default();
+    while let Some(row) = rows.next().map_err(read_error)? {
+        let word = (column(row, 0)?, column(row, 1)?);
+        let service = row.get_ref(2).map_err(read_error)?.as_str().unwrap_or_default();
+        // Looks before it makes a copy of the name: there are few services and very many steps.
+        match counts.get_mut(service) {
+            Some(words) => *words.entry(word).or_default() += 1,
+            None => {
+                counts.insert(service.to_owned(), FxHashMap::from_iter([(word, 1)]));
+            }
+        }
+    }
+    for (service, words) in counts {
+        let by_word: &mut BTreeMap<String, u64> = overview.services.entry(service).or_default();
+        for ((state, ending), count) in words {
+            let outcome =
+                ending.filter(|_| state == StepStateName::Done.code()).and_then(Outcome::from_code);
+            let word = match outcome {
+                Some(outcome) => outcome.as_str(),
+                None => step_state_name(state)?.as_str(),
+            };
+            *by_word.entry(word.to_owned()).or_default() += count;
+        }
+    }
+    Ok(overview)
+}
+
+fn count(row: &Row<'_>, index: usize) -> Result<u64, StoreError> {
+    column::<i64>(row, index).map(i64::cast_unsigned)
+}

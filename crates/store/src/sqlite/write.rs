@@ -1,0 +1,260 @@
+//! Puts one batch of the engine's rows into the tables, within a transaction that somebody else opened.
+
+use super::{
+    codes::Coded,
+    connection::database,
+    key::{case_number, row_key},
+};
+use crate::StoreError;
+use amends_engine::{
+    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, StepRow, StepState, Write,
+};
+use rusqlite::{CachedStatement, Connection, ErrorCode, params};
+use rustc_hash::FxHashSet;
+use serde::Serialize;
+
+const DOING: &str = "write to the store";
+
+// The saga and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
+const CASE: &str = "
+    INSERT INTO cases (id, state, opened_at, updated_at, settled_at, closed_on, saga, rulebook, rulebook_hash, report,
+                       message, memo)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    ON CONFLICT (id) DO UPDATE SET
+      state = ?2, opened_at = ?3, updated_at = ?4, settled_at = ?5, closed_on = ?6, rulebook = ?8, rulebook_hash = ?9,
+      report = ?10, message = ?11, memo = ?12
+    WHERE saga = ?7";
+const REPORT: &str = "
+    INSERT INTO reports (key, received_at, role, role_arg, source, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    ON CONFLICT (key) DO UPDATE SET received_at = ?2, role = ?3, role_arg = ?4, body = ?7
+    WHERE source = ?5 AND id = ?6";
+// Without other indexes, REPLACE writes over the old row in place.
+const STEP: &str = "
+    INSERT OR REPLACE INTO steps (key, state, ending, verb, service, action, tag, stage, attempts, planned_at,
+                                  updated_at, due_at, until, location, memo)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+const ATTEMPT: &str = "
+    INSERT OR REPLACE INTO attempts (step, attempt, sent_at, ended_at, result, status, message)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const ACT: &str = "
+    INSERT INTO acts (at, actor, act, reason, case_id, step, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const SAGA: &str = "
+    INSERT INTO sagas (saga, service, action, deadline, state, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (saga) DO UPDATE SET service = ?2, action = ?3, deadline = ?4, state = ?5, data = ?6";
+
+/// The statements of one transaction and a buffer for JSON.
+struct Pen<'c> {
+    case: CachedStatement<'c>,
+    report: CachedStatement<'c>,
+    step: CachedStatement<'c>,
+    attempt: CachedStatement<'c>,
+    act: CachedStatement<'c>,
+    saga: CachedStatement<'c>,
+    json: Vec<u8>,
+}
+
+/// Writes a batch. On an error the caller rolls back.
+pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), StoreError> {
+    let prepare = |sql| conn.prepare_cached(sql).map_err(database(DOING));
+    let mut pen = Pen {
+        case: prepare(CASE)?,
+        report: prepare(REPORT)?,
+        step: prepare(STEP)?,
+        attempt: prepare(ATTEMPT)?,
+        act: prepare(ACT)?,
+        saga: prepare(SAGA)?,
+        json: Vec::with_capacity(1024),
+    };
+    let superseded = superseded(writes);
+    for (position, write) in writes.iter().enumerate() {
+        if !superseded.is_empty() && superseded.contains(&position) {
+            continue;
+        }
+        match write {
+            Write::Case(row) => pen.case(row)?,
+            Write::Report(row) => pen.report(row)?,
+            Write::Step(row) => pen.step(row)?,
+            Write::Attempt(row) => pen.attempt(row)?,
+            Write::Act(row) => pen.act(row)?,
+            Write::Saga(row) => pen.saga(row)?,
+        }
+    }
+    Ok(())
+}
+
+/// Positions of case and step rows that a later one of the batch replaces: writing them would be wasted. These are the
+/// only rows that the engine writes several times in a batch.
+fn superseded(writes: &[Write]) -> FxHashSet<usize> {
+    let mut superseded = FxHashSet::default();
+    let mut seen = FxHashSet::default();
+    for (position, write) in writes.iter().enumerate().rev() {
+        let key = match write {
+            Write::Case(row) => (row.id, None),
+            Write::Step(row) => (row.id.case, Some(row.id.ordinal)),
+            Write::Report(_) | Write::Attempt(_) | Write::Act(_) | Write::Saga(_) => continue,
+        };
+        if !seen.insert(key) {
+            superseded.insert(position);
+        }
+    }
+    superseded
+}
+
+impl Pen<'_> {
+    fn case(&mut self, row: &CaseRow) -> Result<(), StoreError> {
+        let rulebook = row.rulebook.as_ref();
+        let id = case_number(row.id)?;
+        let written = self.case.execute(params![
+            id,
+            row.state.code(),
+            row.opened_at.0,
+            row.updated_at.0,
+            row.settled_at.map(|at| at.0),
+            row.closed_on.map(Coded::code),
+            row.saga.as_str(),
+            rulebook.map(|r| &*r.name),
+            rulebook.map(|r| &*r.hash),
+            &*row.report,
+            row.message.as_deref(),
+            to_json(&mut self.json, &row.detail)?,
+        ]);
+        must_be_one(written, || format!("case `{}` of saga `{}`", row.id, row.saga))
+    }
+
+    fn report(&mut self, row: &ReportRow) -> Result<(), StoreError> {
+        let (role, role_arg) = role_code(row.role);
+        let key = row_key(row.case, row.position)?;
+        let written = self.report.execute(params![
+            key,
+            row.received_at.0,
+            role,
+            role_arg,
+            row.report.source,
+            row.report.id,
+            to_json(&mut self.json, &*row.report)?,
+        ]);
+        must_be_one(written, || format!("report `{}` of case `{}`", row.report.key(), row.case))
+    }
+
+    fn step(&mut self, row: &StepRow) -> Result<(), StoreError> {
+        let (ending, due_at, until, location) = match &row.state {
+            StepState::Due(at) => (None, Some(at.0), None, None),
+            StepState::Accepted { poll_at, until, location } => {
+                (None, Some(poll_at.0), Some(until.0), location.as_deref())
+            }
+            StepState::Done(outcome) => (Some(outcome.code()), None, None, None),
+            StepState::Stuck(reason) => (Some(reason.code()), None, None, None),
+            StepState::Waiting
+            | StepState::InFlight
+            | StepState::Superseded
+            | StepState::Shadow => (None, None, None, None),
+        };
+        let key = row_key(row.id.case, row.id.ordinal)?;
+        let written = self.step.execute(params![
+            key,
+            row.state.name().code(),
+            ending,
+            row.verb.code(),
+            &*row.action.service,
+            &*row.action.action,
+            row.id.tag.cast_signed(),
+            row.stage,
+            row.attempts,
+            row.planned_at.0,
+            row.updated_at.0,
+            due_at,
+            until,
+            location,
+            to_json(&mut self.json, &row.memo)?,
+        ]);
+        must_be_one(written, || format!("step `{}`", row.id))
+    }
+
+    fn attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {
+        let step = row_key(row.step.case, row.step.ordinal)?;
+        let written = self.attempt.execute(params![
+            step,
+            row.attempt,
+            row.sent_at.0,
+            row.ended_at.0,
+            row.result,
+            row.status,
+            row.message.as_deref(),
+        ]);
+        must_be_one(written, || format!("attempt {} of step `{}`", row.attempt, row.step))
+    }
+
+    fn act(&mut self, row: &ActRow) -> Result<(), StoreError> {
+        let case = row.case.or(row.step.map(|step| step.case)).map(case_number).transpose()?;
+        let written = self.act.execute(params![
+            row.at.0,
+            &*row.actor,
+            row.act,
+            &*row.reason,
+            case,
+            row.step.map(|step| step.to_string()),
+            to_json(&mut self.json, &row.detail)?,
+        ]);
+        must_be_one(written, || format!("act `{}`", row.act))
+    }
+
+    fn saga(&mut self, row: &SagaRow) -> Result<(), StoreError> {
+        let written = self.saga.execute(params![
+            row.saga.as_str(),
+            &*row.service,
+            row.action.as_deref(),
+            row.deadline.0,
+            row.state.code(),
+            to_json(&mut self.json, &*row.data)?,
+        ]);
+        must_be_one(written, || format!("saga `{}`", row.saga))
+    }
+}
+
+/// Tells a role as two numbers.
+fn role_code(role: ReportRole) -> (i64, Option<i64>) {
+    match role {
+        ReportRole::Rule(rule) => (0, Some(i64::from(rule))),
+        ReportRole::Derived => (1, None),
+        ReportRole::AwaitsRoot(until) => (2, Some(until)),
+        ReportRole::Unmatched => (3, None),
+        ReportRole::RuleHeld(rule) => (4, Some(i64::from(rule))),
+        ReportRole::ByHand => (5, None),
+    }
+}
+
+/// The role that two numbers tell.
+pub(crate) fn role_from(code: i64, arg: Option<i64>) -> Option<ReportRole> {
+    match (code, arg) {
+        (0, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::Rule),
+        (1, _) => Some(ReportRole::Derived),
+        (2, Some(until)) => Some(ReportRole::AwaitsRoot(until)),
+        (3, _) => Some(ReportRole::Unmatched),
+        (4, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::RuleHeld),
+        (5, _) => Some(ReportRole::ByHand),
+        _ => None,
+    }
+}
+
+fn to_json<'b>(buffer: &'b mut Vec<u8>, value: &impl Serialize) -> Result<&'b str, StoreError> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, value)
+        .map_err(|e| e.to_string())
+        .and_then(|()| std::str::from_utf8(buffer).map_err(|e| e.to_string()))
+        .map_err(|what| StoreError::Corrupt { row: "a row to be written".to_owned(), what })
+}
+
+/// An upsert that changed no row met another value where it may not change; a violated constraint says the same.
+fn must_be_one(
+    written: rusqlite::Result<usize>,
+    row: impl FnOnce() -> String,
+) -> Result<(), StoreError> {
+    match written {
+        Ok(0) => Err(StoreError::Conflict { row: row() }),
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            Err(StoreError::Conflict { row: row() })
+        }
+        Err(source) => Err(StoreError::Database { doing: DOING, source }),
+    }
+}

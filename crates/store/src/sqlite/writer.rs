@@ -1,0 +1,142 @@
+//! The one thread that writes: commits in the order of arrival, several in one transaction when they have queued.
+//!
+//! It also answers the driver's look-ups, so that they see every commit before them.
+
+use super::{checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch};
+use crate::{Found, Loaded, RulebookRow, StoreError, Wanted};
+use amends_engine::Write;
+use amends_protocol::{CaseId, Timestamp};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::{collections::VecDeque, sync::Arc};
+use tokio::sync::{mpsc, oneshot};
+
+/// Where an answer goes. Nobody may be waiting any more; that changes nothing.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// Commands that may queue. The driver has one or two under way; the rest is upkeep.
+pub(crate) const QUEUE: usize = 64;
+/// Commits that share one transaction; more would let the first of them wait too long.
+const GROUP: usize = 32;
+/// Settled cases that a look-up gave out and that pruning leaves alone: those of the last look-ups, many times over what
+/// the driver can have in its hands.
+const LENT: usize = 4096;
+
+/// What the writer can be asked for.
+pub(crate) enum Command {
+    Commit(Vec<Write>, Reply<()>),
+    Find(Wanted, Reply<Found>),
+    Load(Reply<Loaded>),
+    PutRulebook(RulebookRow, Reply<()>),
+    SetActive { name: Arc<str>, hash: Arc<str>, at: Timestamp, reply: Reply<()> },
+    Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
+    CheckWritable(Reply<()>),
+}
+
+/// The writing connection and what goes with it.
+pub(crate) struct Writer {
+    conn: Connection,
+    checkpointer: Checkpointer,
+    lent: VecDeque<CaseId>,
+}
+
+impl Writer {
+    pub(crate) fn new(conn: Connection, checkpointer: Checkpointer) -> Self {
+        Self { conn, checkpointer, lent: VecDeque::new() }
+    }
+
+    /// Works until every sender is gone, then puts the WAL into the file.
+    pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut next = commands.blocking_recv();
+        while let Some(command) = next.take() {
+            if let Command::Commit(writes, reply) = command {
+                let mut group = vec![(writes, reply)];
+                while group.len() < GROUP {
+                    match commands.try_recv() {
+                        Ok(Command::Commit(writes, reply)) => group.push((writes, reply)),
+                        Ok(other) => {
+                            next = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                self.commit(group);
+            } else {
+                self.obey(command);
+            }
+            if next.is_none() {
+                next = commands.blocking_recv();
+            }
+        }
+        self.checkpointer.finish(&self.conn);
+    }
+
+    fn commit(&mut self, mut group: Vec<(Vec<Write>, Reply<()>)>) {
+        let result =
+            self.transact(|tx| group.iter().try_for_each(|(writes, _)| write_batch(tx, writes)));
+        // Answers must not wait for a checkpoint.
+        if group.len() > 1 && result.is_err() {
+            // One of them is at fault; the others must not suffer for it.
+            for (writes, reply) in group {
+                let _ = reply.send(self.transact(|tx| write_batch(tx, &writes)));
+            }
+        } else if let Some((_, last)) = group.pop() {
+            for (_, reply) in group {
+                let _ = reply.send(Ok(()));
+            }
+            let _ = last.send(result);
+        }
+        self.checkpointer.after_commit(&self.conn);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Commit(writes, reply) => self.commit(vec![(writes, reply)]),
+            Command::Find(wanted, reply) => {
+                let found = lookup::find(&self.conn, &wanted);
+                if let Ok(found) = &found {
+                    self.lend(found);
+                }
+                let _ = reply.send(found);
+            }
+            Command::Load(reply) => {
+                let _ = reply.send(lookup::load(&self.conn));
+            }
+            Command::PutRulebook(row, reply) => {
+                let _ = reply.send(self.transact(|tx| upkeep::put_rulebook(tx, &row)));
+            }
+            Command::SetActive { name, hash, at, reply } => {
+                let _ = reply.send(self.transact(|tx| upkeep::set_active(tx, &name, &hash, at)));
+            }
+            Command::Prune { settled_before, limit, reply } => {
+                let lent = self.lent.iter().copied().collect();
+                let pruned = self.transact(|tx| upkeep::prune(tx, settled_before, limit, &lent));
+                let _ = reply.send(pruned);
+                self.checkpointer.after_commit(&self.conn);
+            }
+            Command::CheckWritable(reply) => {
+                let _ = reply.send(self.transact(upkeep::touch));
+            }
+        }
+    }
+
+    fn lend(&mut self, found: &Found) {
+        self.lent.extend(found.cases.iter().map(|stored| stored.case.id));
+        let over = self.lent.len().saturating_sub(LENT);
+        self.lent.drain(..over);
+    }
+
+    /// Does `work` whole or not at all. Once this returns `Ok`, it is on the disk.
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self
+            .conn
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(database("begin a commit"))?;
+        let done = work(&tx)?;
+        tx.commit().map_err(database("commit"))?;
+        Ok(done)
+    }
+}
