@@ -1,0 +1,192 @@
+//! How things go wrong, as values: an action's failure, a failed call to another service, a refused undo.
+
+use amends_protocol::{HistoryState, Problem};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// An action failed. The kit rolls back, answers the caller with a problem, and publishes a report with this code.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The report's code, e.g. `report-1`; together with the service it picks the rule.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// HTTP status for the caller; 422 unless said otherwise. Values outside 400 to 599 are sent as 500.
+    pub status: u16,
+    /// Business fields for the rulebook's conditions and placeholders.
+    pub data: Map<String, Value>,
+    /// Ids of the reports that this failure follows from.
+    pub caused_by: Vec<String>,
+    /// The action may have had an effect outside of its transaction: the report says `unknown` instead of `failed`.
+    pub effect_unknown: bool,
+}
+
+impl Failure {
+    /// A failure that provably left no effect of this action.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            status: 422,
+            data: Map::new(),
+            caused_by: Vec::new(),
+            effect_unknown: false,
+        }
+    }
+
+    /// Sets the HTTP status that the caller sees.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds a business field to the report.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// Names a failed call as the cause, if the other service published a report about it.
+    #[must_use]
+    pub fn caused_by(mut self, call: &CallFailed) -> Self {
+        if let Some(report) = &call.report
+            && !self.caused_by.contains(report)
+        {
+            self.caused_by.push(report.clone());
+        }
+        self
+    }
+
+    /// Says that the action may have had an effect that its transaction does not cover.
+    #[must_use]
+    pub fn effect_unknown(mut self) -> Self {
+        self.effect_unknown = true;
+        self
+    }
+
+    pub(crate) fn panicked(message: String) -> Self {
+        Self::new("panicked", message).status(500).effect_unknown()
+    }
+
+    pub(crate) fn crashed() -> Self {
+        let message = "the service stopped while it worked on this request";
+        Self::new("crashed", message).status(500).effect_unknown()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The usual way up: code `downstream`, and the other service's report as the cause.
+impl From<CallFailed> for Failure {
+    fn from(call: CallFailed) -> Self {
+        Self::new("downstream", call.to_string())
+            .status(502)
+            .with("service", call.service.as_str())
+            .with("action", call.action.as_str())
+            .caused_by(&call)
+    }
+}
+
+/// A statement of the effect failed: code `database`; the transaction was rolled back.
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::new("database", format!("the database failed: {error}")).status(500)
+    }
+}
+
+/// The body is not what the action takes: code `invalid-request`, status 400.
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new("invalid-request", error.to_string()).status(400)
+    }
+}
+
+/// A call to another service did not succeed.
+#[derive(Clone, Debug)]
+pub struct CallFailed {
+    /// The service called.
+    pub service: String,
+    /// Its action.
+    pub action: String,
+    /// The id under which the other service saw the call; a later repetition must use the same.
+    pub request_id: String,
+    /// `failed`: it answered that it took no effect. `unknown`: no answer, a timeout, or an answer that proves
+    /// nothing; the effect may be there.
+    pub state: HistoryState,
+    /// The answer's HTTP status, if one came.
+    pub status: Option<u16>,
+    /// The report that the other service published about it (`Amends-Report`).
+    pub report: Option<String>,
+    /// The answer's problem, if it was one.
+    pub problem: Option<Problem>,
+    /// For people: what happened.
+    pub detail: String,
+}
+
+impl fmt::Display for CallFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}.{}` {}: {}", self.service, self.action, self.state, self.detail)
+    }
+}
+
+impl std::error::Error for CallFailed {}
+
+/// An undo or a notice cannot be done. Everything of the attempt is rolled back and it is not remembered, so a later
+/// attempt may succeed.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// For people: why, and what would help.
+    pub message: String,
+    pub(crate) finality: Finality,
+}
+
+/// Whether the supervisor should stop asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finality {
+    /// The business says no: a person has to decide (422 `refused`).
+    Final,
+    /// The machinery failed: ask again (503).
+    Passing,
+}
+
+impl Refusal {
+    /// The business says no, for good; the step is stuck until a person decides.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), finality: Finality::Final }
+    }
+
+    /// It cannot be done right now; the supervisor asks again with backoff.
+    pub fn try_later(message: impl Into<String>) -> Self {
+        Self { message: message.into(), finality: Finality::Passing }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A failed statement is no business decision: the supervisor asks again.
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::try_later(format!("the database failed: {error}"))
+    }
+}
+
+/// A stored body that cannot be read needs a person.
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(format!("cannot read a stored request: {error}"))
+    }
+}

@@ -1,0 +1,80 @@
+//! Outgoing HTTP: one pooled client, plain HTTP/1.1, bounded in time and size. No TLS, no redirects, no repetitions.
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+
+/// Longest answer that is read; the same limit as for what comes in.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// Time for a TCP connection; a service in the same network that takes longer is not there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A pooled HTTP client; clones share the pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Transport {
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Self { client }
+    }
+
+    /// Posts and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Says in words why there is no whole answer; the request may have arrived all the same.
+    pub(crate) async fn post(
+        &self,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Reply, String> {
+        let mut request =
+            Request::post(uri).body(Full::new(body)).map_err(|error| error.to_string())?;
+        *request.headers_mut() = headers;
+        let exchange = async {
+            let answer = self.client.request(request).await.map_err(|error| whole_story(&error))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_LIMIT)
+                .collect()
+                .await
+                .map_err(|error| format!("the answer broke off: {error}"))?;
+            Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+        }
+    }
+}
+
+/// An error with its causes; hyper's outermost text alone says little.
+fn whole_story(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

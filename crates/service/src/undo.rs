@@ -1,0 +1,71 @@
+//! What an undo and a notice get to see. Reads nothing by itself.
+
+use amends_protocol::{ReportRef, SagaId};
+use serde_json::{Map, Value};
+use std::cell::Cell;
+
+/// A request that took effect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoneRequest {
+    /// The request's id.
+    pub id: String,
+    /// The action that it asked for.
+    pub action: String,
+    /// What it asked with.
+    pub body: Value,
+    /// What it was answered.
+    pub answer: Value,
+}
+
+/// A request that began and of which nobody knows whether it did anything outside of its transaction. Inside the
+/// service's own tables it did nothing, and now never will.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UncertainRequest {
+    /// The request's id.
+    pub id: String,
+    /// What it asked with.
+    pub body: Value,
+}
+
+/// What is to be undone: one action in one saga. The same transaction marks the requests compensated and puts up the
+/// fence that refuses late ones.
+#[derive(Debug)]
+pub struct Undo<'a> {
+    /// The saga.
+    pub saga: &'a SagaId,
+    /// The action.
+    pub action: &'a str,
+    /// Every request of the action that took effect in this saga, in the order of arrival.
+    pub requests: &'a [DoneRequest],
+    /// Requests that may have done something outside of the service's own tables (a card charged, a mail sent). Only
+    /// a service that works outside of its tables needs to look; see [`Undo::found_effect`].
+    pub uncertain: &'a [UncertainRequest],
+    /// The report that the case began with.
+    pub report: &'a ReportRef,
+    /// The report's business fields, or what an operator put in their place.
+    pub data: &'a Map<String, Value>,
+    pub(crate) found: Cell<bool>,
+}
+
+impl Undo<'_> {
+    /// Says that an uncertain request had done something, which is now undone: the outcome becomes `compensated`
+    /// instead of `nothing_to_compensate`.
+    pub fn found_effect(&self) {
+        self.found.set(true);
+    }
+}
+
+/// A message that is to go out, once per saga.
+#[derive(Debug)]
+pub struct Notice<'a> {
+    /// The saga.
+    pub saga: &'a SagaId,
+    /// The notice's name.
+    pub name: &'a str,
+    /// Every request that this service carried out in the saga, undone ones included: whom to write to.
+    pub requests: &'a [DoneRequest],
+    /// The report that the case began with.
+    pub report: &'a ReportRef,
+    /// The report's business fields, or what an operator put in their place.
+    pub data: &'a Map<String, Value>,
+}
