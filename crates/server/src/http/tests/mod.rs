@@ -1,0 +1,7 @@
+//! The API as its users meet it: a real driver and a real store behind the routes, and services that answer as told.
+
+mod desk;
+mod operating;
+mod reporting;
+mod rules;
+mod watching;
