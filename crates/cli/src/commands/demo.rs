@@ -1,0 +1,15 @@
+//! `amends demo`: starts the demo, which starts this same executable again for every service and for the supervisor.
+
+use super::block_on_all;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use amends_demo::DemoOptions;
+use anyhow::Context;
+use std::process::ExitCode;
+
+pub(super) fn run(options: DemoOptions) -> Outcome<Exit> {
+    let exe = std::env::current_exe().context("cannot find the path of this executable")?;
+    let code =
+        block_on_all(async { amends_demo::run(options, &exe).await.map_err(Failure::from) })?;
+    Ok(if code == ExitCode::SUCCESS { Exit::Ok } else { Exit::Findings })
+}
