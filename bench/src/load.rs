@@ -20,15 +20,16 @@ pub enum Pace {
     PerSecond(u64),
 }
 
-/// Sends reports of sagas `0..count` until `until_us` of the tally's time. Says how many were sent.
+/// Sends reports of the given sagas until `until_us` of the tally's time. Says which saga would have been next.
 pub async fn run(
     supervisor: &str,
     tally: &Arc<Tally>,
     pace: Pace,
-    count: usize,
+    sagas: std::ops::Range<usize>,
     until_us: u64,
 ) -> anyhow::Result<usize> {
-    let next = Arc::new(AtomicUsize::new(0));
+    let turn = Turn { first: sagas.start, end: sagas.end, from_us: tally.now_us(), until_us };
+    let next = Arc::new(AtomicUsize::new(sagas.start));
     let mut senders = tokio::task::JoinSet::new();
     for _ in 0..CONNECTIONS {
         let address = supervisor.trim_start_matches("http://").to_owned();
@@ -36,9 +37,10 @@ pub async fn run(
         senders.spawn(async move {
             let mut connection = Connection::new(TcpStream::connect(&address).await?)?;
             loop {
-                let Some(saga) = take_turn(&tally, &next, pace, count, until_us).await else { return Ok(()) };
+                let Some(saga) = take_turn(&tally, &next, pace, turn).await else { return Ok(()) };
                 connection.send(request(&address, saga).as_bytes()).await?;
-                let answer = connection.read().await?.context("the supervisor closed the connection")?;
+                let answer =
+                    connection.read().await?.context("the supervisor closed the connection")?;
                 ensure!(
                     answer.first_line.contains(" 202 "),
                     "report answered `{}`: {}",
@@ -51,28 +53,30 @@ pub async fn run(
     while let Some(ended) = senders.join_next().await {
         ended??;
     }
-    Ok(next.load(Ordering::Relaxed).min(count))
+    Ok(next.load(Ordering::Relaxed).min(sagas.end))
 }
 
-async fn take_turn(
-    tally: &Tally,
-    next: &AtomicUsize,
-    pace: Pace,
-    count: usize,
+#[derive(Clone, Copy)]
+struct Turn {
+    first: usize,
+    end: usize,
+    from_us: u64,
     until_us: u64,
-) -> Option<usize> {
+}
+
+async fn take_turn(tally: &Tally, next: &AtomicUsize, pace: Pace, turn: Turn) -> Option<usize> {
     match pace {
         Pace::Saturate => {
-            let left = Duration::from_micros(until_us.checked_sub(tally.now_us())?);
+            let left = Duration::from_micros(turn.until_us.checked_sub(tally.now_us())?);
             tokio::time::timeout(left, tally.room.acquire()).await.ok()?.ok()?.forget();
             let saga = next.fetch_add(1, Ordering::Relaxed);
-            (saga < count).then(|| tally.reported_at(saga, tally.now_us()))?;
+            (saga < turn.end).then(|| tally.reported_at(saga, tally.now_us()))?;
             Some(saga)
         }
         Pace::PerSecond(rate) => {
             let saga = next.fetch_add(1, Ordering::Relaxed);
-            let at_us = saga as u64 * 1_000_000 / rate + 1;
-            if saga >= count || at_us >= until_us {
+            let at_us = turn.from_us + (saga - turn.first) as u64 * 1_000_000 / rate;
+            if saga >= turn.end || at_us >= turn.until_us {
                 next.fetch_sub(1, Ordering::Relaxed);
                 return None;
             }

@@ -5,6 +5,7 @@
 mod cpu;
 mod load;
 mod null_store;
+mod outage;
 mod participant;
 mod supervisor;
 mod tally;
@@ -49,6 +50,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Role {
+    /// One service is away while cases pile up for it, then returns: how fast does the backlog drain, and who notices?
+    Outage {
+        /// Cases that wait for it.
+        #[arg(long, default_value_t = 10_000)]
+        cases: usize,
+    },
     /// The supervisor under test (started by the benchmark itself).
     #[command(hide = true)]
     Supervisor {
@@ -56,31 +63,47 @@ enum Role {
         store: String,
         #[arg(long)]
         data: PathBuf,
+        /// Address of the first service.
         #[arg(long)]
-        participant: String,
+        first: String,
+        /// Address of the others.
+        #[arg(long)]
+        others: String,
     },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    if let Some(Role::Supervisor { store, data, participant }) = cli.command {
-        return supervisor::run(&store, &data, &participant).await;
+    match &cli.command {
+        Some(Role::Supervisor { store, data, first, others }) => {
+            supervisor::run(store, data, first, others).await
+        }
+        Some(Role::Outage { cases }) => {
+            println!("{}", serde_json::to_string_pretty(&outage::run(*cases).await?)?);
+            Ok(())
+        }
+        None => throughput(&cli).await,
     }
+}
+
+async fn throughput(cli: &Cli) -> anyhow::Result<()> {
     let mut runs = serde_json::Map::new();
     // The two stores take turns, so that a machine that changes its speed hurts both alike.
     let mut ratios = Vec::new();
     for round in 1..=2 {
-        let sqlite = measure(&cli, "sqlite", Pace::Saturate).await?;
-        let null = measure(&cli, "null", Pace::Saturate).await?;
-        if let (Some(a), Some(b)) = (sqlite["reportsPerSecond"].as_f64(), null["reportsPerSecond"].as_f64()) {
+        let sqlite = measure(cli, "sqlite", Pace::Saturate).await?;
+        let null = measure(cli, "null", Pace::Saturate).await?;
+        if let (Some(a), Some(b)) =
+            (sqlite["reportsPerSecond"].as_f64(), null["reportsPerSecond"].as_f64())
+        {
             ratios.push(a / b);
         }
         runs.insert(format!("sqlite saturated, round {round}"), sqlite);
         runs.insert(format!("null store saturated, round {round}"), null);
     }
     for rate in &cli.rates {
-        let run = measure(&cli, "sqlite", Pace::PerSecond(*rate)).await?;
+        let run = measure(cli, "sqlite", Pace::PerSecond(*rate)).await?;
         runs.insert(format!("sqlite at {rate}/s"), run);
     }
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -92,15 +115,15 @@ async fn main() -> anyhow::Result<()> {
 
 async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
     eprintln!("{store}, {pace:?} …");
-    let data = tempfile::tempdir_in(std::env::current_dir()?.join("target"))
-        .or_else(|_| tempfile::tempdir())
-        .context("a folder for the store")?;
+    let data = store_folder()?;
     let until_us = (cli.warmup + cli.seconds) * 1_000_000;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let participant = format!("http://{}", listener.local_addr()?);
-    let (mut child, address) = start_supervisor(store, data.path(), &participant).await?;
+    let (mut child, address) =
+        start_supervisor(store, data.path(), &participant, &participant).await?;
     let pid = child.id().context("the supervisor has ended")?;
-    let tally = Arc::new(Tally::new(MOST_SAGAS, WINDOW)); // its clock begins now
+    let parts = u8::try_from(supervisor::SERVICES.len())?;
+    let tally = Arc::new(Tally::new(MOST_SAGAS, WINDOW, parts)); // its clock begins now
     let served = tokio::spawn(participant::serve(listener, Arc::clone(&tally)));
 
     let (from_us, to_us) = (cli.warmup * 1_000_000, until_us);
@@ -113,14 +136,18 @@ async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
         let after = (cpu::used_us(pid)?, cpu::used_us(std::process::id())?);
         anyhow::Ok((after.0 - before.0, after.1 - before.1))
     });
-    let sent = load::run(&address, &tally, pace, MOST_SAGAS, until_us).await?;
+    let sent = load::run(&address, &tally, pace, 0..MOST_SAGAS, until_us).await?;
     let (supervisor_us, load_us) = cpu.await??;
     let waited = tokio::time::timeout(STRAGGLERS, async {
         while tally.finished() < sent {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    ensure!(waited.await.is_ok(), "{} of {sent} sagas were never compensated", sent - tally.finished());
+    ensure!(
+        waited.await.is_ok(),
+        "{} of {sent} sagas were never compensated",
+        sent - tally.finished()
+    );
     served.abort();
     drop(child.stdin.take());
     child.wait().await?;
@@ -138,10 +165,11 @@ async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
 async fn start_supervisor(
     store: &str,
     data: &std::path::Path,
-    participant: &str,
+    first: &str,
+    others: &str,
 ) -> anyhow::Result<(Child, String)> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["supervisor", "--store", store, "--participant", participant, "--data"])
+        .args(["supervisor", "--store", store, "--first", first, "--others", others, "--data"])
         .arg(data)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -153,4 +181,11 @@ async fn start_supervisor(
     BufReader::new(output).read_line(&mut line).await?;
     ensure!(line.starts_with("http://"), "the supervisor did not start");
     Ok((child, line.trim().to_owned()))
+}
+
+/// On the disk of the build, not in a memory file system: a commit must cost what it costs.
+fn store_folder() -> anyhow::Result<tempfile::TempDir> {
+    tempfile::tempdir_in(std::env::current_dir()?.join("target"))
+        .or_else(|_| tempfile::tempdir())
+        .context("a folder for the store")
 }

@@ -4,7 +4,8 @@ use amends_engine::Write;
 use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError, Wanted,
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
+    Wanted,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -42,11 +43,20 @@ impl Store for NullStore {
         Ok(Vec::new())
     }
 
-    async fn set_active(&self, _name: Arc<str>, _hash: Arc<str>, _at: Timestamp) -> Result<(), StoreError> {
+    async fn set_active(
+        &self,
+        _name: Arc<str>,
+        _hash: Arc<str>,
+        _at: Timestamp,
+    ) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn cases(&self, _f: CaseFilter, _p: PageRequest) -> Result<Page<CaseSummary>, StoreError> {
+    async fn cases(
+        &self,
+        _f: CaseFilter,
+        _p: PageRequest,
+    ) -> Result<Page<CaseSummary>, StoreError> {
         Ok(empty())
     }
 
@@ -66,7 +76,11 @@ impl Store for NullStore {
         Ok(Vec::new())
     }
 
-    async fn acts(&self, _case: Option<CaseId>, _p: PageRequest) -> Result<Page<ActView>, StoreError> {
+    async fn acts(
+        &self,
+        _case: Option<CaseId>,
+        _p: PageRequest,
+    ) -> Result<Page<ActView>, StoreError> {
         Ok(empty())
     }
 

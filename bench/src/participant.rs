@@ -5,7 +5,8 @@ use crate::wire::Connection;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 25\r\n\r\n\
 {\"outcome\":\"compensated\"}";
 
 /// Serves until the runtime ends.

@@ -1,6 +1,5 @@
 //! Who was reported when, and when all of its compensations had been asked for.
 
-use crate::supervisor::SERVICES;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::sync::Semaphore;
@@ -11,6 +10,8 @@ pub struct Tally {
     reported: Vec<AtomicU64>,
     done: Vec<AtomicU64>,
     parts: Vec<AtomicU8>,
+    /// Compensations that make a saga whole.
+    parts_needed: u8,
     finished: AtomicUsize,
     /// Room for sagas that are reported and not finished.
     pub room: Semaphore,
@@ -26,12 +27,13 @@ pub struct Percentiles {
 }
 
 impl Tally {
-    pub fn new(sagas: usize, window: usize) -> Self {
+    pub fn new(sagas: usize, window: usize, parts_needed: u8) -> Self {
         Self {
             start: Instant::now(),
             reported: (0..sagas).map(|_| AtomicU64::new(0)).collect(),
             done: (0..sagas).map(|_| AtomicU64::new(0)).collect(),
             parts: (0..sagas).map(|_| AtomicU8::new(0)).collect(),
+            parts_needed,
             finished: AtomicUsize::new(0),
             room: Semaphore::new(window),
         }
@@ -48,7 +50,7 @@ impl Tally {
 
     pub fn compensated(&self, saga: usize) {
         let Some(parts) = self.parts.get(saga) else { return };
-        if usize::from(parts.fetch_add(1, Ordering::Relaxed)) + 1 == SERVICES.len() {
+        if parts.fetch_add(1, Ordering::Relaxed) + 1 == self.parts_needed {
             self.done[saga].store(self.now_us(), Ordering::Relaxed);
             self.finished.fetch_add(1, Ordering::Release);
             self.room.add_permits(1);
@@ -78,6 +80,11 @@ impl Tally {
         let at = |share: usize| took.get((took.len().saturating_sub(1)) * share / 100);
         #[allow(clippy::cast_precision_loss)] // microseconds of a run
         let ms = |us: &u64| *us as f64 / 1_000.0;
-        Some(Percentiles { p50: ms(at(50)?), p90: ms(at(90)?), p99: ms(at(99)?), max: ms(at(100)?) })
+        Some(Percentiles {
+            p50: ms(at(50)?),
+            p90: ms(at(90)?),
+            p99: ms(at(99)?),
+            max: ms(at(100)?),
+        })
     }
 }

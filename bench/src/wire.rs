@@ -37,7 +37,11 @@ impl Connection {
                 break end;
             }
             if !self.fill().await? {
-                return if self.buffer.is_empty() { Ok(None) } else { bail!("closed within a message") };
+                return if self.buffer.is_empty() {
+                    Ok(None)
+                } else {
+                    bail!("closed within a message")
+                };
             }
         };
         let head = std::str::from_utf8(&self.buffer[..head_end]).context("head is not text")?;

@@ -58,7 +58,7 @@ impl Progress {
             match ending {
                 Ending::Placed => eprintln!("  the customer is told: placed"),
                 Ending::Refused(status) => {
-                    eprintln!("  the customer is told: {status}, not placed")
+                    eprintln!("  the customer is told: {status}, not placed so far")
                 }
                 Ending::NoAnswer => eprintln!("  the customer gets no answer"),
             }

@@ -5,21 +5,34 @@ use amends_demo::Summary;
 use amends_demo::faults::Fault;
 use std::process::{Command, Stdio};
 
-#[test]
-fn every_fault_ends_in_all_or_nothing() {
-    let faults: Vec<_> = Fault::ALL.iter().chain(Fault::ALL).map(|fault| fault.as_str()).collect();
+/// Runs every fault twice, with so many customers at a time.
+fn run(clients: &str) -> Summary {
+    let mut faults: Vec<_> =
+        Fault::ALL.iter().copied().filter(|fault| *fault != Fault::CouponRaced).collect();
+    // The rival is the order before it: one that ends well, so that it keeps the coupon.
+    let rival = faults.iter().position(|fault| *fault == Fault::RiderFails).expect("on the list");
+    faults.insert(rival + 1, Fault::CouponRaced);
+    let faults: Vec<_> = faults.iter().chain(&faults).map(|fault| fault.as_str()).collect();
     let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args(["demo", "--orders", "40", "--seed", "2", "--json", "--faults", &faults.join(",")])
+        .args(["demo", "--orders", "40", "--seed", "2", "--json", "--clients", clients])
+        .args(["--faults", &faults.join(",")])
         .output()
         .expect("the binary runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     let summary: Summary =
         serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    assert_eq!(summary.invariants.len(), 5);
     assert!(summary.invariants.iter().all(|invariant| invariant.held), "{:?}", summary.invariants);
     assert_eq!(summary.faults.len(), Fault::ALL.len());
     assert!(summary.faults.values().all(|count| *count == 2), "{:?}", summary.faults);
-    // The faults really struck: each of these reports can only come from its fault.
+    summary
+}
+
+#[test]
+fn one_after_the_other_every_fault_strikes_and_only_its_own_order() {
+    let summary = run("1");
+    // Each of these can only come from its fault; with one customer at a time nobody else is dragged along.
     for report in [
         "order/report-1",
         "order/report-2",
@@ -33,12 +46,16 @@ fn every_fault_ends_in_all_or_nothing() {
         "rider/nobody-free",
         "sms/gateway-busy",
     ] {
-        assert!(
-            summary.reports.contains_key(report),
-            "no {report} in {:?}",
-            summary.reports.keys()
-        );
+        assert_eq!(summary.reports.get(report).map(|report| report.count), Some(2), "{report}");
     }
+    // Five faults end well: the order is retried, and riders and texts are only ever retried.
+    assert_eq!(summary.orders.cancelled, 2 * (Fault::ALL.len() as i64 - 5));
+}
+
+#[test]
+fn all_at_once_every_order_still_ends_whole_or_leaves_nothing() {
+    let summary = run("8");
+    assert!(summary.orders.completed > 0 && summary.orders.cancelled > 0, "{:?}", summary.orders);
 }
 
 #[test]
@@ -87,4 +104,50 @@ fn ctrl_c_ends_it_cleanly_and_leaves_no_folder() {
     let code = child.wait().expect("it ends").code();
     assert!(code.is_some_and(|code| code != 0), "it ended with {code:?} after {rest:?}");
     assert!(!std::path::Path::new(&folder).exists(), "`{folder}` is left behind");
+}
+
+#[test]
+fn a_rulebook_that_forgets_a_step_is_found_out() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let whole = "compensate: [coupon.redeem, delivery.request, rider.match]";
+    let forgetful = amends_demo::shop::RULEBOOK.replacen(
+        whole,
+        "compensate: [coupon.redeem, delivery.request]",
+        1,
+    );
+    assert_ne!(
+        forgetful,
+        amends_demo::shop::RULEBOOK,
+        "the rule for payment/report-1 is written otherwise"
+    );
+    let rules = folder.path().join("forgetful.yaml");
+    std::fs::write(&rules, forgetful).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
+        .args([
+            "demo",
+            "--orders",
+            "1",
+            "--seed",
+            "2",
+            "--json",
+            "--faults",
+            "payment-report-1",
+            "--rules",
+        ])
+        .arg(&rules)
+        .arg("--data")
+        .arg(folder.path().join("run"))
+        .output()
+        .expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let summary: Summary =
+        serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    let broken: Vec<_> =
+        summary.invariants.iter().filter(|i| !i.held).map(|i| i.name.as_str()).collect();
+    assert_eq!(broken, ["all-or-nothing", "rider-and-text"]);
+    assert!(
+        summary.mishaps.iter().any(|mishap| mishap.contains("is half done")),
+        "{:?}",
+        summary.mishaps
+    );
 }

@@ -6,10 +6,12 @@
 
 use crate::clock::Clock;
 use crate::feed::EventFeed;
-use crate::outbound::Outbound;
+use crate::outbound::{Ended, Outbound};
 use crate::supervisor::Supervisor;
-use amends_engine::{Answer, Engine, Input, LaneStatus, Output, Ticket};
-use amends_protocol::{CaseId, SagaId, Timestamp};
+use amends_engine::{
+    Answer, Engine, Errand, Input, LaneStatus, Output, StepReading, StepResult, Ticket, WalkResult,
+};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use amends_store::{RulebookRow, Store, StoreError, Wanted};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -211,11 +213,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         for errand in errands {
             self.under_way += 1;
-            let (outbound, results) = (self.outbound.clone(), self.result_sender.clone());
+            let promise = Promise::new(&errand, self.result_sender.clone());
+            let outbound = self.outbound.clone();
             tokio::spawn(async move {
-                let service = Arc::clone(errand.service());
                 let ended = outbound.perform(errand).await;
-                let _ = results.send(ended.into_input(service)); // the loop has ended; the store knows it as under way
+                promise.keep(ended);
             });
         }
         self.publish();
@@ -341,6 +343,58 @@ fn part_repeats(batch: Vec<Arrival>) -> (Vec<Arrival>, Vec<Arrival>) {
         Input::Report { report, .. } => seen.insert(report.key()),
         _ => true,
     })
+}
+
+/// Exactly one result for each errand, even if whoever performs it panics: then nobody knows what became of it.
+struct Promise {
+    results: mpsc::UnboundedSender<Input>,
+    service: Arc<str>,
+    of: Owed,
+    ended: Option<Ended>,
+}
+
+enum Owed {
+    Step(StepId, u32),
+    Walk(CaseId),
+}
+
+impl Promise {
+    fn new(errand: &Errand, results: mpsc::UnboundedSender<Input>) -> Self {
+        let of = match errand {
+            Errand::Send(send) => Owed::Step(send.step, send.attempt),
+            Errand::Poll(poll) => Owed::Step(poll.step, poll.attempt),
+            Errand::Walk(walk) => Owed::Walk(walk.case),
+        };
+        Self { results, service: Arc::clone(errand.service()), of, ended: None }
+    }
+
+    fn keep(mut self, ended: Ended) {
+        self.ended = Some(ended);
+    }
+
+    fn broken(&self) -> Ended {
+        let message = "the supervisor failed while it was sending".to_owned();
+        match self.of {
+            Owed::Step(step, attempt) => {
+                let (answer, history) = (StepReading::Unknown, Vec::new());
+                let result = StepResult { answer, status: None, message: Some(message), history };
+                Ended::Step { step, attempt, result }
+            }
+            Owed::Walk(case) => {
+                let result =
+                    WalkResult::Failed { message, unreachable: false, retry_after_ms: None };
+                Ended::Walk { case, service: Arc::clone(&self.service), result }
+            }
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let ended = self.ended.take().unwrap_or_else(|| self.broken());
+        // Nobody takes it any more when the loop has ended; the store knows the errand as under way.
+        let _ = self.results.send(ended.into_input(Arc::clone(&self.service)));
+    }
 }
 
 type Replies = FxHashMap<Ticket, oneshot::Sender<Answer>>;

@@ -19,13 +19,13 @@ pub struct EventFeed {
 #[derive(Debug, Default)]
 struct Ring {
     next_id: u64,
-    events: VecDeque<(u64, Arc<Event>)>,
+    events: VecDeque<(u64, Event)>,
 }
 
 /// Events as they come, after those that were kept.
 #[derive(Debug)]
 pub struct EventStream {
-    kept: VecDeque<(u64, Arc<Event>)>,
+    kept: VecDeque<(u64, Event)>,
     live: broadcast::Receiver<(u64, Arc<Event>)>,
     last: Option<u64>,
 }
@@ -48,9 +48,10 @@ impl EventFeed {
             if ring.events.len() == RING {
                 ring.events.pop_front();
             }
-            let event = Arc::new(event);
-            ring.events.push_back((id, Arc::clone(&event)));
-            let _ = self.live.send((id, event)); // nobody listens: nothing lost, the ring has it
+            if self.live.receiver_count() > 0 {
+                let _ = self.live.send((id, Arc::new(event.clone()))); // the last listener may just have gone
+            }
+            ring.events.push_back((id, event));
         }
     }
 

@@ -220,3 +220,15 @@ async fn an_orderly_end_waits_for_what_is_under_way_and_writes_it_down() {
     assert_eq!(of_s.len(), 2);
     assert!(of_s.iter().all(|s| s.outcome == Some(Outcome::Compensated)));
 }
+
+#[tokio::test]
+async fn an_errand_that_panics_counts_as_unanswered_and_is_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    outside.panics.store(true, Ordering::SeqCst);
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    running.until_settled(1).await;
+    assert_eq!(outside.sent().len(), 3);
+    running.end().await;
+}

@@ -112,6 +112,8 @@ pub struct Outside {
     sent: Arc<Mutex<Vec<(String, usize)>>>,
     pub gate: Arc<Semaphore>,
     pub commits: Arc<AtomicUsize>,
+    /// The next errand panics.
+    pub panics: Arc<AtomicBool>,
 }
 
 impl Outside {
@@ -122,7 +124,12 @@ impl Outside {
     }
 
     pub fn closed() -> Self {
-        Self { sent: Arc::default(), gate: Arc::new(Semaphore::new(0)), commits: Arc::default() }
+        Self {
+            sent: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
+            commits: Arc::default(),
+            panics: Arc::default(),
+        }
     }
 
     /// `verb service.action` of what was sent, sorted.
@@ -147,6 +154,7 @@ impl Outbound for Outside {
                     (format!("{} {}", send.verb, send.action), self.commits.load(Ordering::SeqCst));
                 self.sent.lock().expect("not poisoned").push(what);
                 self.gate.acquire().await.expect("never closed").forget();
+                assert!(!self.panics.swap(false, Ordering::SeqCst), "as the test wants");
                 let outcome = match send.verb {
                     Verb::Compensate => Outcome::Compensated,
                     Verb::Retry => Outcome::Retried,
