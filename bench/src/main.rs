@@ -3,6 +3,7 @@
 //! (load generator and participant) and the supervisor.
 
 mod cpu;
+mod engine;
 mod load;
 mod null_store;
 mod outage;
@@ -56,6 +57,8 @@ enum Role {
         #[arg(long, default_value_t = 10_000)]
         cases: usize,
     },
+    /// The engine alone, without HTTP and store.
+    Engine,
     /// The supervisor under test (started by the benchmark itself).
     #[command(hide = true)]
     Supervisor {
@@ -81,6 +84,10 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Outage { cases }) => {
             println!("{}", serde_json::to_string_pretty(&outage::run(*cases).await?)?);
+            Ok(())
+        }
+        Some(Role::Engine) => {
+            println!("{}", serde_json::to_string_pretty(&engine::run()?)?);
             Ok(())
         }
         None => throughput(&cli).await,

@@ -18,7 +18,7 @@ pub const SERVICES: [&str; 4] = ["coupon", "delivery", "payment", "rider"];
 const CONCURRENCY: u32 = 64;
 
 /// The first service has an address of its own, so that it can be away while the others are there.
-fn rulebook(first: &str, others: &str) -> String {
+pub fn rulebook(first: &str, others: &str) -> String {
     let services: String = SERVICES
         .iter()
         .map(|s| {
