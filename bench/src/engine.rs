@@ -16,7 +16,8 @@ const REPORTS: u64 = 200_000;
 const BATCH: u64 = 50;
 
 pub fn run() -> anyhow::Result<Value> {
-    let book = Rulebook::from_yaml(&rulebook("http://a", "http://b")).map_err(|d| anyhow!("{d:?}"))?;
+    let book =
+        Rulebook::from_yaml(&rulebook("http://a", "http://b")).map_err(|d| anyhow!("{d:?}"))?;
     let mut engine = Engine::new(0);
     engine.restore_active(book);
     let (mut writes, mut errands) = (0, 0);
@@ -24,7 +25,10 @@ pub fn run() -> anyhow::Result<Value> {
     for batch in 0..REPORTS / BATCH {
         let now = Timestamp(i64::try_from(batch)?);
         for n in batch * BATCH..(batch + 1) * BATCH {
-            engine.handle(now, Input::Report { report: Box::new(report(n)?), known_in: None, ticket: n });
+            engine.handle(
+                now,
+                Input::Report { report: Box::new(report(n)?), known_in: None, ticket: n },
+            );
         }
         let mut out = engine.take_output(now);
         while !out.errands.is_empty() {

@@ -24,6 +24,10 @@ use tally::Tally;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+// As in the binary `amends`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Sagas that a saturating run keeps under way.
 const WINDOW: usize = 256;
 

@@ -77,6 +77,8 @@ fn part(name: &str, arguments: &[&str]) -> anyhow::Result<bool> {
 fn counted(name: &str, arguments: &[&str]) -> anyhow::Result<(bool, Count)> {
     let began = begin(name, arguments);
     let mut child = cargo(arguments)
+        // Colours would stand in the way of reading the counts.
+        .env("CARGO_TERM_COLOR", "never")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -14,6 +14,11 @@ mod sse;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// A supervisor allocates a little for each of many small messages on several threads; with this allocator the same
+/// load takes about a fifth less CPU than with glibc's (`bench/`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = commands::Arguments::parse();
     match commands::run(arguments) {

@@ -3,6 +3,7 @@
 mod support;
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use support::{
     Legacy, Supervisor, amends, command, eventually, feed, scratch, shop_rules, unused_address,
@@ -174,21 +175,42 @@ fn a_rule_that_asks_first_waits_for_a_yes() {
 }
 
 #[test]
-fn steps_are_planned_by_hand_and_a_case_is_closed_by_hand() {
-    let (_folder, _billing, supervisor) = shop(200, "shadow");
+fn what_a_shadow_rule_recorded_is_sent_only_when_a_person_says_so() {
+    let (_folder, billing, supervisor) = shop(200, "shadow");
     let case = supervisor.report("order-1");
-    supervisor.run(&["cases", "plan", &case, "--reason", "nothing named"]).exits(2);
-    let unknown = supervisor
-        .run(&["cases", "plan", &case, "--compensate", "billing.chrage", "--reason", "x"])
-        .exits(4);
-    assert!(unknown.stderr.contains("billing.chrage"), "{}", unknown.stderr);
-    supervisor
-        .run(&["cases", "plan", &case, "--compensate", "billing.charge", "--reason", "for real"])
-        .exits(0);
-    eventually("the step is done", || {
-        let plan = supervisor.case(&case)["plan"].clone();
-        plan.as_array()?.iter().any(|s| s["outcome"] == "compensated").then_some(())
-    });
+    let id = step(&supervisor, &case, "shadow")["id"].as_str().expect("an id").to_owned();
+    assert!(billing.requests().is_empty(), "a shadow sends nothing");
+    supervisor.run(&["cases", "retry", &id, "--reason", "for real now"]).exits(0);
+    step(&supervisor, &case, "compensated");
+}
+
+#[test]
+fn steps_are_planned_by_hand_and_a_case_is_closed_by_hand() {
+    let (_folder, billing, supervisor) = shop(409, "auto");
+    // Nothing is known to have happened, so the plan is empty.
+    let report = ["report", "send", "--source", "shop", "--saga", "order-1", "--code", "odd"];
+    let data = ["--data", "paymentId=p-17", "--data", "amount=12"];
+    let case = supervisor.run(&[&report[..], &data[..]].concat()).exits(0).stdout.trim().to_owned();
+    let plan = |more: &[&str]| {
+        supervisor
+            .run(&[&["cases", "plan", &case, "--reason", "asked the customer"], more].concat())
+    };
+    plan(&[]).exits(2);
+    let unknown = plan(&["--compensate", "billing.chrage"]).exits(4);
+    assert!(unknown.stderr.contains("`billing.chrage`"), "{}", unknown.stderr);
+    plan(&["--compensate", "billing.charge"]).exits(0);
+    let stuck = step(&supervisor, &case, "stuck");
+    assert_eq!(billing.requests().len(), 1);
+
+    let settle = || supervisor.run(&["cases", "settle", &case, "--reason", "nothing left to do"]);
+    let early = settle().exits(4);
+    assert!(early.stderr.contains("[conflict]"), "{}", early.stderr);
+    let id = stuck["id"].as_str().expect("an id");
+    supervisor.run(&["cases", "waive", id, "--reason", "paid in cash"]).exits(0);
+    // It may have settled by itself by now; then there is nothing to close.
+    let closed = settle();
+    assert!(closed.code == 0 || closed.stderr.contains("the case is settled"), "{}", closed.stderr);
+    is_settled(&supervisor, &case);
     supervisor.run(&["cases", "settle", "c-99", "--reason", "x"]).exits(5);
 }
 
@@ -223,6 +245,32 @@ fn a_watched_case_ends_the_watching_by_being_settled() {
 }
 
 #[test]
+fn a_watcher_outlives_a_killed_supervisor() {
+    let (folder, _billing, supervisor) = shop(409, "auto");
+    let case = supervisor.report("order-1");
+    let id = step(&supervisor, &case, "stuck")["id"].as_str().expect("an id").to_owned();
+    let url = supervisor.url.clone();
+    let mut watcher = command()
+        .args(["cases", "watch", &case])
+        .env("AMENDS_URL", &url)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    // Its first line says that the stream is open.
+    let mut told = BufReader::new(watcher.stderr.take().expect("piped"));
+    let mut line = String::new();
+    told.read_line(&mut line).expect("a line");
+    assert!(line.contains("is stuck"), "{line}");
+
+    drop(supervisor); // killed
+    let address = url.strip_prefix("http://").expect("an http address");
+    let supervisor = Supervisor::start_at(address, folder.path(), &["--data", "data"]);
+    supervisor.run(&["cases", "waive", &id, "--reason", "paid in cash"]).exits(0);
+    assert!(watcher.wait().expect("it is our child").success());
+}
+
+#[test]
 fn exit_codes_tell_what_went_wrong() {
     let (_folder, _billing, supervisor) = shop(200, "auto");
     let gone = supervisor.run(&["cases", "show", "c-99"]).exits(5);
@@ -233,6 +281,7 @@ fn exit_codes_tell_what_went_wrong() {
     supervisor.run(&["cases", "waive", "--reason", "x"]).exits(2);
     supervisor.run(&["report", "send", "--source", "shop"]).exits(2);
     let nobody = format!("http://{}", unused_address());
+    amends(&["cases", "watch", "c-1", "--url", &nobody]).exits(3);
     let silent = amends(&["cases", "list", "--url", &nobody]).exits(3);
     assert!(
         silent.stderr.contains(&nobody) && silent.stderr.contains("amends serve"),

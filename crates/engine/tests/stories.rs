@@ -659,6 +659,20 @@ rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
     assert_eq!(world.step(case, "compensate a.x").state, StepState::Shadow);
     assert_eq!(world.state(case), CaseState::Settled);
     assert!(world.sent.is_empty());
+
+    let plan = || CaseAct::Plan {
+        reason: reason(),
+        compensate: vec!["a.x".parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert_eq!(world.act_on_case(case, plan()), Answer::Done, "a person means it in earnest");
+    world.settle_down();
+    assert_eq!(world.sent, ["compensate a.x"]);
+    assert!(
+        matches!(world.act_on_case(case, plan()), Answer::Conflict(_)),
+        "it is in the plan already"
+    );
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
     runtime.map_err(Failure::from)?.block_on(work)
 }
 
-#[cfg(test)]
+// The page describes the whole program.
+#[cfg(all(test, feature = "demo"))]
 #[path = "reference_test.rs"]
 mod reference;

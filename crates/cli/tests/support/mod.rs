@@ -110,10 +110,15 @@ pub struct Supervisor {
 impl Supervisor {
     /// `amends serve` with these arguments on a free port; returns when it listens.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", folder, arguments)
+    }
+
+    /// The same at a known address: for one that comes back.
+    pub fn start_at(address: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = command()
             .arg("serve")
             .args(arguments)
-            .args(["--listen", "127.0.0.1:0", "--exit-with-parent"])
+            .args(["--listen", address, "--exit-with-parent"])
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -121,7 +126,7 @@ impl Supervisor {
             .expect("the binary runs");
         let stderr = child.stderr.take().expect("piped");
         let log = Arc::new(Mutex::new(String::new()));
-        let (found, address) = mpsc::channel();
+        let (found, listening) = mpsc::channel();
         let copy = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -133,7 +138,7 @@ impl Supervisor {
                 log.push('\n');
             }
         });
-        let url = address.recv_timeout(START_LIMIT).unwrap_or_else(|_| {
+        let url = listening.recv_timeout(START_LIMIT).unwrap_or_else(|_| {
             panic!("the supervisor does not listen:\n{}", log.lock().expect("not poisoned"))
         });
         Self { url, child, log }

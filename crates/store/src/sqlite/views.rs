@@ -225,8 +225,8 @@ fn complete(
     let logged = log.last().is_some_and(|last| {
         last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
     });
-    if logged || was_recorded(conn, row)? {
-        return Ok(log);
+    if logged || row.memo.by_hand {
+        return Ok(log); // no try brought the outcome
     }
     log.push(AttemptView {
         attempt: row.attempts,
@@ -237,16 +237,6 @@ fn complete(
         message: row.memo.message.clone(),
     });
     Ok(log)
-}
-
-/// Whether a person wrote down the outcome: then no try brought it either.
-fn was_recorded(conn: &Connection, row: &StepRow) -> Result<bool, StoreError> {
-    if row.memo.decided_by.is_none() || !matches!(row.state, StepState::Done(_)) {
-        return Ok(false);
-    }
-    let sql = "SELECT 1 FROM acts WHERE case_id = ?1 AND step = ?2 AND act = 'record'";
-    let mut record = conn.prepare_cached(sql).map_err(read_error)?;
-    record.exists(params![case_number(row.id.case)?, row.id.to_string()]).map_err(read_error)
 }
 
 /// A row of [`ACT_COLUMNS`] with its number.

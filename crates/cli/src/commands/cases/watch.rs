@@ -44,15 +44,17 @@ pub(super) async fn run(client: &Client, options: WatchOptions) -> Outcome {
         None => "/v1/events".to_owned(),
     };
     let mut last_id: Option<String> = None;
+    // Nobody has ever answered: more likely a wrong address than a restart.
+    let mut was_open = false;
     let mut failed = 0;
     loop {
         // The stream is opened before the case is read, so that nothing falls between the two.
         let why = match client.stream(&path, last_id.as_deref()).await {
             Ok(stream) => {
-                if is_settled(client, options.case, failed > 0 || last_id.is_none()).await? {
+                if is_settled(client, options.case, !was_open || failed > 0).await? {
                     return Ok(());
                 }
-                failed = 0;
+                (was_open, failed) = (true, 0);
                 match follow(stream, &options, &mut last_id).await? {
                     Ended::Settled => return Ok(()),
                     Ended::Broken(why) => why,
@@ -62,8 +64,7 @@ pub(super) async fn run(client: &Client, options: WatchOptions) -> Outcome {
             Err(other) => return Err(other),
         };
         failed += 1;
-        // Nobody has ever answered: more likely a wrong address than a restart.
-        if failed >= TRIES || (failed == 1 && last_id.is_none() && options.case.is_none()) {
+        if failed >= TRIES || !was_open {
             return Err(client.unreachable(why));
         }
         tokio::time::sleep(PAUSE).await;

@@ -29,7 +29,7 @@ pub struct ExplainOptions {
     json: bool,
 }
 
-pub(super) fn run(options: ExplainOptions) -> Outcome {
+pub(super) fn run(options: &ExplainOptions) -> Outcome {
     let books = super::read_good(&options.rules)?;
     let mut report = options.report.read(Some("explained"))?;
     if !report.data.caused_by.is_empty() {

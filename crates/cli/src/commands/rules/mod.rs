@@ -22,14 +22,14 @@ pub enum RulesCommand {
     /// Show services, actions and rules as tables
     Show(show::ShowOptions),
     /// Tell which rule answers a report, why, and what it asks for
-    Explain(explain::ExplainOptions),
+    Explain(Box<explain::ExplainOptions>),
 }
 
 pub(super) fn run(command: RulesCommand) -> Outcome {
     match command {
         RulesCommand::Check(options) => check::run(options),
         RulesCommand::Show(options) => show::run(options),
-        RulesCommand::Explain(options) => explain::run(options),
+        RulesCommand::Explain(options) => explain::run(&options),
     }
 }
 
