@@ -525,6 +525,43 @@ fn retry_after_is_a_lower_bound() {
 }
 
 #[test]
+fn retry_after_never_hides_a_step_past_its_time_limit() {
+    let mut world = World::food_order();
+    let years = StepReading::Busy { overloaded: true, retry_after_ms: Some(10 * 365 * 86_400_000) };
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(years));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(25 * 3_600_000);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::OutOfTime)
+    );
+}
+
+#[test]
+fn a_saga_announced_after_its_failure_gets_no_second_case() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(60_000);
+    let stored = world.stored(case);
+    world.engine.hydrate(stored); // as the driver does before a saga begins
+    world.begin("s", "order", 1_000);
+    world.pass_ms(60_000);
+    assert_eq!(world.cases.len(), 1);
+    assert_eq!(world.reports.len(), 1, "no deadline is missed by a saga that has failed already");
+}
+
+#[test]
+fn evidence_of_an_action_that_the_rulebook_does_not_know_is_noted() {
+    let mut world = World::food_order();
+    let case =
+        world.report(report("payment/odd", "s").action("pay").saw("coupon.burn", H::Succeeded));
+    world.settle_down();
+    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
+}
+
+#[test]
 fn an_accepted_step_is_polled_until_it_ends() {
     let mut world = World::food_order();
     let accepted = StepReading::Accepted { location: Some("/jobs/1".into()), retry_after_ms: None };

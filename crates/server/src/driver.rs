@@ -244,10 +244,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                     self.want_case(step.case, &mut wanted.cases);
                 }
                 Input::CaseAct { case, .. } => self.want_case(*case, &mut wanted.cases),
+                Input::SagaBegan { begin, .. } => self.want_saga(&begin.saga_id, &mut wanted.sagas),
                 _ => {}
             }
         }
-        if wanted.reports.is_empty() && wanted.cases.is_empty() {
+        if wanted == Wanted::default() {
             return Ok(inputs);
         }
         let found = self.store.find(wanted).await?;
@@ -291,6 +292,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             match load_engine(&self.store, &self.shared, self.now).await {
                 Ok(engine) => {
                     self.engine = engine;
+                    if *self.stopping.borrow() {
+                        self.engine.halt();
+                    }
                     break;
                 }
                 Err(error) => tracing::error!(%error, "still failing"),

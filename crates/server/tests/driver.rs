@@ -3,6 +3,7 @@
 
 mod moody;
 
+use amends_protocol::resources::SagaBegin;
 use amends_protocol::{
     CaseState, Evidence, HistoryState, Outcome, ProblemCode, Report, ReportData, SagaId,
 };
@@ -230,5 +231,25 @@ async fn an_errand_that_panics_counts_as_unanswered_and_is_tried_again() {
     running.supervisor.report(report("s", "1")).await.expect("taken");
     running.until_settled(1).await;
     assert_eq!(outside.sent().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_saga_announced_after_its_case_has_settled_does_not_open_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    running.until_settled(1).await;
+    let begin = SagaBegin {
+        saga_id: SagaId::new("s").expect("valid"),
+        service: "a".to_owned(),
+        action: None,
+        deadline: SystemClock.now(),
+        data: serde_json::Map::new(),
+    };
+    running.supervisor.begin_saga(begin).await.expect("taken");
+    running.supervisor.report(report("t", "2")).await.expect("the supervisor goes on");
+    running.until_settled(2).await;
     running.end().await;
 }
