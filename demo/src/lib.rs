@@ -22,5 +22,5 @@ pub mod workload;
 
 pub use cases::{Cases, ReportCount, ServiceCount};
 pub use options::{DemoOptions, ServiceArgs};
-pub use runner::{Summary, run};
+pub use runner::{Summary, Verdict, run};
 pub use service::run_service;

@@ -13,15 +13,23 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// Exit code after Ctrl-C, as shells have it: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 /// Longest pause between two kills of the supervisor, so that a run of a few seconds meets many of them.
 const KILL_PAUSE_MS: u64 = 600;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every invariant held and everything came to rest.
+    Good,
+    /// Something did not.
+    Bad,
+    /// Ctrl-C came.
+    Interrupted,
+}
 
 /// The result of a run; `--json` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,11 +69,9 @@ impl Summary {
 
 /// Runs the demo; `exe` is the `amends` binary, of which every process is made.
 ///
-/// Success means that every invariant held and everything came to rest; 1 that something did not; 130 that Ctrl-C came.
-///
 /// # Errors
 /// When the run can't be carried out: a process doesn't come up, a folder can't be written.
-pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<ExitCode> {
+pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<Verdict> {
     let mut folder = Folder::choose(&options)?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
     let progress = Progress::new(options.orders, options.slow);
@@ -78,7 +84,7 @@ pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<ExitCode> {
     progress.end();
     if let Ok(None) = summary {
         eprintln!("interrupted");
-        return Ok(ExitCode::from(INTERRUPTED));
+        return Ok(Verdict::Interrupted);
     }
     let summary = summary.and_then(|summary| summary.context("interrupted"));
     if !summary.as_ref().is_ok_and(Summary::is_good) {
@@ -95,7 +101,7 @@ pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<ExitCode> {
     for mishap in &summary.mishaps {
         eprintln!("not planned: {mishap}");
     }
-    Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if summary.is_good() { Verdict::Good } else { Verdict::Bad })
 }
 
 /// The whole run between the folder and the tables; `None` after Ctrl-C. Whatever happens, no process is left.

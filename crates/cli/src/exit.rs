@@ -18,6 +18,8 @@ pub enum Exit {
     NotFound = 5,
     /// Something on this machine failed: a file, a port, a database.
     Failed = 6,
+    /// Ctrl-C ended it; as shells have it, 128 + SIGINT.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
         (Self::Refused, "refused"),
         (Self::NotFound, "not found"),
         (Self::Failed, "failed"),
+        (Self::Interrupted, "interrupted"),
     ];
 }
 

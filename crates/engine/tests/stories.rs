@@ -73,6 +73,33 @@ fn notices_go_out_when_the_compensations_are_done() {
 }
 
 #[test]
+fn a_step_that_several_rules_ask_for_takes_the_latest_of_their_stages() {
+    for order in [["a/one", "a/two"], ["a/two", "a/one"]] {
+        let mut world = World::new(
+            "
+rulebook: staged
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules:
+  - { on: a/one, compensate: [a.x] }
+  - { on: a/two, compensate: [b.y], then: { compensate: [a.x] } }
+",
+        );
+        world.pause("a", true);
+        world.replies.insert("b".into(), Reply::Silent);
+        let cases = order.map(|kind| world.report(report(kind, "s")));
+        world.settle_down();
+        assert_eq!(world.step(cases[0], "compensate a.x").stage, 1, "{order:?}");
+        world.pause("a", false);
+        assert_eq!(world.sent, ["compensate b.y"], "{order:?}");
+        world.answer("compensate b.y", StepReading::Done(Outcome::Compensated));
+        world.settle_down();
+        assert_eq!(world.sent, ["compensate b.y", "compensate a.x"], "{order:?}");
+    }
+}
+
+#[test]
 fn a_report_that_comes_again_changes_nothing() {
     let mut world = World::food_order();
     let first = world.report(payment_report_1("s"));

@@ -36,7 +36,7 @@ Examples:
   amends cases list --state stuck                what needs a person
   amends cases show c-17                         the whole story of one case
 
-Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed.";
+Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -62,6 +62,8 @@ impl Config {
             batch_bytes: read.number("limits.batch_bytes", 1 << 10, 256 << 20),
             batch_events: read.number("limits.batch_events", 1, 10_000),
             event_streams: read.number("limits.event_streams", 0, 100_000),
+            connections: read.number("limits.connections", 1, 1_000_000),
+            header_timeout: read.duration("limits.header_timeout"),
         };
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let outbound = HttpOptions {
@@ -89,6 +91,9 @@ impl Config {
         };
         if !config.listen.contains(':') {
             read.mistake("listen", "it must be `host:port`, as in `127.0.0.1:7100`");
+        }
+        if config.http.header_timeout < Duration::from_secs(1) {
+            read.mistake("limits.header_timeout", "it must be 1s or more");
         }
         if config.data.as_os_str().is_empty() {
             read.mistake("data", "it must name a folder");

@@ -24,6 +24,7 @@ fn the_embedded_defaults_are_those_of_the_code() {
     let (http, code) = (config.http, HttpLimits::default());
     assert_eq!((http.report_bytes, http.batch_bytes), (code.report_bytes, code.batch_bytes));
     assert_eq!((http.batch_events, http.event_streams), (code.batch_events, code.event_streams));
+    assert_eq!((http.connections, http.header_timeout), (code.connections, code.header_timeout));
     let (out, code) = (config.outbound, HttpOptions::default());
     assert_eq!((out.idle_per_host, out.answer_bytes), (code.idle_per_host, code.answer_bytes));
     assert_eq!(
@@ -88,7 +89,7 @@ fn unknown_keys_are_refused_with_their_path_and_all_at_once() {
 #[test]
 fn wrong_values_say_key_value_origin_and_rule_all_at_once() {
     let mut layers = Layers::defaults();
-    layers.file(Path::new("a.toml"), "data = 7\n[limits]\nbatch_inputs = 0\n").expect("known keys");
+    layers.file(Path::new("a.toml"), "data = 7\n[limits]\nbatch_inputs = 0\nheader_timeout = \"0s\"\n").expect("known keys");
     layers.environment(environment(&[
         ("AMENDS_LIMITS_REPORT_QUEUE", "many"),
         ("AMENDS_SHUTDOWN_GRACE", "25"),
@@ -98,6 +99,7 @@ fn wrong_values_say_key_value_origin_and_rule_all_at_once() {
     for said in [
         "`data` is 7 (file a.toml): it must be a text",
         "`limits.batch_inputs` is 0 (file a.toml): it must be a number from 1",
+        "`limits.header_timeout` is \"0s\" (file a.toml): it must be 1s or more",
         "`limits.report_queue` is \"many\" (environment AMENDS_LIMITS_REPORT_QUEUE)",
         "`shutdown.grace` is \"25\" (environment AMENDS_SHUTDOWN_GRACE): it must be a duration",
         "`listen` is \"7100\" (flag --listen): it must be `host:port`",

@@ -27,7 +27,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use request::Outgoing;
 use retry_after::retry_after_ms;
 use route::RouteTable;
-use std::error::Error as _;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -109,8 +110,11 @@ impl HttpOutbound {
     async fn exchange(&self, request: Outgoing, timeout_ms: u64) -> Result<Answered, Unanswered> {
         let whole =
             async {
+                let host = request.uri().authority().cloned();
                 let response = self.inner.client.request(request).await.map_err(|e| {
-                    Unanswered { not_sent: e.is_connect(), status: None, message: chain(&e) }
+                    let host = host.as_ref().map_or("", |host| host.as_str());
+                    let message = format!("{}: {host}", innermost(&e));
+                    Unanswered { not_sent: e.is_connect(), status: None, message }
                 })?;
                 let (head, body) = response.into_parts();
                 let status = head.status.as_u16();
@@ -125,7 +129,8 @@ impl HttpOutbound {
                                     self.inner.answer_bytes
                                 )
                             } else {
-                                format!("HTTP {status}, then the body broke off: {e}")
+                                let why = innermost(e.as_ref());
+                                format!("HTTP {status}, then the body broke off: {why}")
                             },
                         }
                     })?;
@@ -286,16 +291,24 @@ fn unanswered(none: Unanswered) -> StepResult {
     }
 }
 
-/// An error with what lies beneath it, since the top alone says only `client error`.
-fn chain(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = error.to_string();
-    let mut beneath = error.source();
-    while let Some(cause) = beneath {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        beneath = cause.source();
+/// What really went wrong, e.g. `connection refused`; what is above it says only `client error`.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(beneath) = cause.source() {
+        cause = beneath;
     }
-    text
+    match cause.downcast_ref::<io::Error>() {
+        // `Connection refused (os error 111)`: the number helps nobody here, and the sentence goes on.
+        Some(e) if e.raw_os_error().is_some() => {
+            let text = e.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default();
+            let (first, rest) = words.split_at_checked(1).unwrap_or_default();
+            first.to_ascii_lowercase() + rest
+        }
+        // Ours, from `connect_timeout_ms`; its own words are about a deadline.
+        Some(e) if e.kind() == io::ErrorKind::TimedOut => "no connection in time".to_owned(),
+        _ => cause.to_string(),
+    }
 }
 
 fn now() -> Timestamp {

@@ -1,10 +1,13 @@
 //! What every handler shares. Plain handles; no logic.
 
+use super::backups::Backups;
 use super::versions::Versions;
 use crate::books::Rejections;
 use crate::supervisor::Supervisor;
 use amends_store::Store;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// Limits of requests.
@@ -18,6 +21,10 @@ pub struct HttpLimits {
     pub batch_events: usize,
     /// Most open event streams; each holds a connection and a place in the ring.
     pub event_streams: usize,
+    /// Most open connections; more wait in the system's queue until one closes.
+    pub connections: usize,
+    /// How long a connection may take to send a request's headers, and also how long it may be idle.
+    pub header_timeout: Duration,
 }
 
 impl Default for HttpLimits {
@@ -27,6 +34,8 @@ impl Default for HttpLimits {
             batch_bytes: 8 << 20,
             batch_events: 1_000,
             event_streams: 256,
+            connections: 4_096,
+            header_timeout: Duration::from_secs(75),
         }
     }
 }
@@ -38,6 +47,7 @@ pub struct App<S: Store> {
     pub(crate) limits: HttpLimits,
     pub(crate) versions: Versions,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) backups: Option<Backups>,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -52,7 +62,15 @@ impl<S: Store> App<S> {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(limits.event_streams));
-        Self { supervisor, rejections, limits, versions: Versions::default(), streams, stopping }
+        let versions = Versions::default();
+        Self { supervisor, rejections, limits, versions, streams, backups: None, stopping }
+    }
+
+    /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
+    #[must_use]
+    pub fn with_backups(mut self, folder: PathBuf) -> Self {
+        self.backups = Some(Backups::new(folder));
+        self
     }
 }
 
@@ -64,6 +82,7 @@ impl<S: Store> Clone for App<S> {
             limits: self.limits,
             versions: self.versions.clone(),
             streams: Arc::clone(&self.streams),
+            backups: self.backups.clone(),
             stopping: self.stopping.clone(),
         }
     }

@@ -60,7 +60,7 @@ async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiErr
         Ok(None) | Err(_) => return Ok(detail),
     };
     for (report, role) in detail.reports.iter_mut().zip(&record.roles) {
-        if let ReportRole::Rule(index) = role
+        if let ReportRole::Rule(index) | ReportRole::RuleHeld(index) = role
             && let Some(rule) = book.rules().get(*index as usize)
         {
             debug_assert_eq!(rule.id, RuleId(*index));

@@ -3,6 +3,7 @@
 
 mod acts;
 mod app;
+mod backups;
 mod body;
 mod cases;
 mod events;
@@ -57,6 +58,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/acts", get(acts::list::<S>))
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
+        .route("/v1/backups", post(backups::make::<S>))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))

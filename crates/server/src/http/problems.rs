@@ -24,6 +24,7 @@ impl From<StoreError> for ApiError {
         let code = match &error {
             StoreError::BadCursor { .. } => ProblemCode::InvalidFilter,
             StoreError::UnknownRulebook { .. } => ProblemCode::NotFound,
+            StoreError::Exists { .. } => ProblemCode::Conflict,
             StoreError::TooSlow { .. } | StoreError::Closed => ProblemCode::Unavailable,
             StoreError::Locked { .. }
             | StoreError::NewerSchema { .. }
@@ -31,7 +32,6 @@ impl From<StoreError> for ApiError {
             | StoreError::Conflict { .. }
             | StoreError::OverLimit { .. }
             | StoreError::Corrupt { .. }
-            | StoreError::Exists { .. }
             | StoreError::File { .. }
             | StoreError::Database { .. } => ProblemCode::Internal,
         };

@@ -35,7 +35,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("rulebooks", "The predefined answers."),
     ("services", "Participants as the supervisor sees them."),
     ("watching", "Numbers, the audit, and what happens as it happens."),
-    ("running", "Probes and this document."),
+    ("running", "Backups, probes and this document."),
     ("participants", "What services are sent."),
 ];
 
@@ -370,6 +370,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[Answer("200", "Each `data` is an event.", "text/event-stream", "EventView")],
         )
     },
+    post(
+        "/v1/backups",
+        "running",
+        "makeBackup",
+        "Copies the store into a new file of the supervisor's folder for backups, while work goes on.",
+        &[Body(JSON, "BackupWanted")],
+        &[Answer("201", "The copy is whole and durable.", JSON, "BackupView")],
+    ),
     get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
     get(
         "/livez",

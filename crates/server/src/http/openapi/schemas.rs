@@ -1,7 +1,7 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, AttemptView, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseSummary,
+    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseSummary,
     DiagnosticView, EventView, NoteView, Overview, Page, ReasonGiven, ReportReceipt, ReportView,
     RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SourceView,
     StepAct, StepView, WalkView,
@@ -16,7 +16,7 @@ use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActView, AttemptView, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseState, CaseSummary, ClosedOn,
+    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseState, CaseSummary, ClosedOn,
     DiagnosticView, EventView, Evidence, HistoryAnswer, HistoryEntry, HistoryState, NoteView, Outcome,
     OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
