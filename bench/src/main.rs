@@ -60,6 +60,9 @@ enum Role {
         /// Cases that wait for it.
         #[arg(long, default_value_t = 10_000)]
         cases: usize,
+        /// Seconds that it stays away after the others are done.
+        #[arg(long, default_value_t = 5)]
+        away: u64,
     },
     /// The engine alone, without HTTP and store.
     Engine,
@@ -86,8 +89,9 @@ async fn main() -> anyhow::Result<()> {
         Some(Role::Supervisor { store, data, first, others }) => {
             supervisor::run(store, data, first, others).await
         }
-        Some(Role::Outage { cases }) => {
-            println!("{}", serde_json::to_string_pretty(&outage::run(*cases).await?)?);
+        Some(Role::Outage { cases, away }) => {
+            let result = outage::run(*cases, Duration::from_secs(*away)).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }
         Some(Role::Engine) => {

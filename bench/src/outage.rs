@@ -14,13 +14,11 @@ use tokio::net::TcpListener;
 /// Steady load, in reports a second, at which the other services are watched before and during the drain.
 const WATCHED_RATE: u64 = 500;
 
-/// How long they are watched before the service returns.
-const WATCH: Duration = Duration::from_secs(5);
-
-/// The whole run may take so long.
+/// Nothing may take longer than this.
 const LIMIT: Duration = Duration::from_secs(180);
 
-pub async fn run(cases: usize) -> anyhow::Result<Value> {
+/// `cases` pile up at once; then the service stays away for `away` more, under a steady load.
+pub async fn run(cases: usize, away_for: Duration) -> anyhow::Result<Value> {
     let data = store_folder()?;
     let away = TcpListener::bind("127.0.0.1:0").await?.local_addr()?; // free again at once
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -38,7 +36,7 @@ pub async fn run(cases: usize) -> anyhow::Result<Value> {
 
     eprintln!("the others are done; {WATCHED_RATE} reports/s, {} still away …", SERVICES[0]);
     let from = rest.now_us();
-    let to = from + u64::try_from(WATCH.as_micros())?;
+    let to = from + u64::try_from(away_for.as_micros())?;
     let next = load::run(&address, &rest, Pace::PerSecond(WATCHED_RATE), next..most, to).await?;
     let before = rest.percentiles(from, to);
 
