@@ -89,7 +89,12 @@ fn unknown_keys_are_refused_with_their_path_and_all_at_once() {
 #[test]
 fn wrong_values_say_key_value_origin_and_rule_all_at_once() {
     let mut layers = Layers::defaults();
-    layers.file(Path::new("a.toml"), "data = 7\n[limits]\nbatch_inputs = 0\nheader_timeout = \"0s\"\n").expect("known keys");
+    layers
+        .file(
+            Path::new("a.toml"),
+            "data = 7\n[limits]\nbatch_inputs = 0\nheader_timeout = \"0s\"\n",
+        )
+        .expect("known keys");
     layers.environment(environment(&[
         ("AMENDS_LIMITS_REPORT_QUEUE", "many"),
         ("AMENDS_SHUTDOWN_GRACE", "25"),

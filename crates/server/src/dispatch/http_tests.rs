@@ -165,7 +165,10 @@ async fn a_connection_that_breaks_after_the_request_is_unknown() {
     let result = step(send(&book(address, "10s"))).await;
     assert_eq!(result.answer, StepReading::Unknown, "{result:?}");
     let message = result.message.expect("a message");
-    assert!(message.starts_with("connection ") && message.ends_with(&address.to_string()), "{message}");
+    assert!(
+        message.starts_with("connection ") && message.ends_with(&address.to_string()),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -108,34 +108,33 @@ impl HttpOutbound {
     }
 
     async fn exchange(&self, request: Outgoing, timeout_ms: u64) -> Result<Answered, Unanswered> {
-        let whole =
-            async {
-                let host = request.uri().authority().cloned();
-                let response = self.inner.client.request(request).await.map_err(|e| {
-                    let host = host.as_ref().map_or("", |host| host.as_str());
-                    let message = format!("{}: {host}", innermost(&e));
-                    Unanswered { not_sent: e.is_connect(), status: None, message }
+        let whole = async {
+            let host = request.uri().authority().cloned();
+            let response = self.inner.client.request(request).await.map_err(|e| {
+                let host = host.as_ref().map_or("", |host| host.as_str());
+                let message = format!("{}: {host}", innermost(&e));
+                Unanswered { not_sent: e.is_connect(), status: None, message }
+            })?;
+            let (head, body) = response.into_parts();
+            let status = head.status.as_u16();
+            let body =
+                Limited::new(body, self.inner.answer_bytes).collect().await.map_err(|e| {
+                    Unanswered {
+                        not_sent: false,
+                        status: Some(status),
+                        message: if e.is::<LengthLimitError>() {
+                            format!(
+                                "HTTP {status} with a body over {} bytes",
+                                self.inner.answer_bytes
+                            )
+                        } else {
+                            let why = innermost(e.as_ref());
+                            format!("HTTP {status}, then the body broke off: {why}")
+                        },
+                    }
                 })?;
-                let (head, body) = response.into_parts();
-                let status = head.status.as_u16();
-                let body =
-                    Limited::new(body, self.inner.answer_bytes).collect().await.map_err(|e| {
-                        Unanswered {
-                            not_sent: false,
-                            status: Some(status),
-                            message: if e.is::<LengthLimitError>() {
-                                format!(
-                                    "HTTP {status} with a body over {} bytes",
-                                    self.inner.answer_bytes
-                                )
-                            } else {
-                                let why = innermost(e.as_ref());
-                                format!("HTTP {status}, then the body broke off: {why}")
-                            },
-                        }
-                    })?;
-                Ok(Answered { status, headers: head.headers, body: body.to_bytes() })
-            };
+            Ok(Answered { status, headers: head.headers, body: body.to_bytes() })
+        };
         match tokio::time::timeout(Duration::from_millis(timeout_ms), whole).await {
             Ok(result) => result,
             Err(_) => Err(Unanswered {

@@ -1,10 +1,10 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseSummary,
-    DiagnosticView, EventView, NoteView, Overview, Page, ReasonGiven, ReportReceipt, ReportView,
-    RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SourceView,
-    StepAct, StepView, WalkView,
+    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct,
+    CaseDetail, CaseSummary, DiagnosticView, EventView, NoteView, Overview, Page, ReasonGiven,
+    ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
+    ServiceView, SourceView, StepAct, StepView, WalkView,
 };
 use amends_protocol::{
     CaseState, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,

@@ -93,7 +93,7 @@ pub(super) struct Desk {
     pub(super) script: Script,
     pub(super) supervisor: Supervisor<SqliteStore>,
     pub(super) stop: watch::Sender<bool>,
-    _folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 /// What came back.
@@ -143,8 +143,9 @@ impl Desk {
             .await
             .expect("active");
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping);
-        Self { router: router(app), script, supervisor, stop, _folder: folder }
+        let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
+            .with_backups(folder.path().join("backups"));
+        Self { router: router(app), script, supervisor, stop, folder }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {

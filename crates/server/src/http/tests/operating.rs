@@ -1,6 +1,6 @@
 //! Operators at work: finding cases, acting on them, and what the audit says afterwards.
 
-use super::desk::Desk;
+use super::desk::{BOOK, Desk};
 use amends_engine::StepReading;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -216,4 +216,20 @@ async fn a_service_is_paused_and_resumed() {
         desk.post("/v1/services/payment/pause", &json!({})).await.problem(),
         "invalid-request"
     );
+}
+
+#[tokio::test]
+async fn a_case_shows_the_rule_that_holds_its_steps_back_too() {
+    let desk = Desk::open().await;
+    let limited =
+        BOOK.replacen("- on: order/failed", "- on: order/failed\n    limit: 1 per minute", 1);
+    let put = Request::put("/v1/rulebooks/shop").header("content-type", "application/yaml");
+    let put = desk.send(put.body(Body::from(limited)).expect("a request")).await;
+    assert_eq!(put.status, StatusCode::OK, "{put:?}");
+    for (saga, state) in [("o-1", "done"), ("o-2", "stuck")] {
+        let case = desk.report(saga, &format!("r-{saga}")).await;
+        desk.payment_step(&case, state).await;
+        let shown = desk.get(&format!("/v1/cases/{case}")).await.body;
+        assert_eq!(shown["reports"][0]["rule"], "order/failed", "{saga}: {shown}");
+    }
 }

@@ -77,8 +77,13 @@ async fn a_batch_with_a_mistake_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn limits_are_problems() {
-    let limits =
-        HttpLimits { report_bytes: 200, batch_bytes: 2_000, batch_events: 2, event_streams: 1 };
+    let limits = HttpLimits {
+        report_bytes: 200,
+        batch_bytes: 2_000,
+        batch_events: 2,
+        event_streams: 1,
+        ..HttpLimits::default()
+    };
     let desk = Desk::with(limits).await;
     let long = json!({"code": "failed", "message": "x".repeat(300)});
     let reply = desk.send(binary("o-1", "r-1", &long)).await;
