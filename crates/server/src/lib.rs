@@ -4,6 +4,7 @@
 pub mod books;
 mod clock;
 pub mod config;
+mod connections;
 pub mod dispatch;
 mod driver;
 mod feed;

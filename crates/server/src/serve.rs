@@ -3,13 +3,13 @@
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::connections;
 use crate::dispatch::HttpOutbound;
 use crate::driver::{Driver, StartError};
 use crate::http::{App, router};
 use crate::supervisor::Supervisor;
 use amends_protocol::Timestamp;
 use amends_store::{SqliteOptions, SqliteStore, Store, StoreError};
-use axum::serve::ListenerExt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub struct Running {
     grace: Duration,
     stopping: watch::Sender<bool>,
     look: mpsc::Sender<()>,
-    server: JoinHandle<io::Result<()>>,
+    server: JoinHandle<()>,
     driver: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
 }
@@ -109,18 +109,11 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(prune(supervisor.store().clone(), keep, stops.clone())));
     }
-    let app = App::new(supervisor.clone(), rejections, config.http, stops.clone());
-    let server = tokio::spawn(async move {
-        // An answer is one small packet; waiting for more to send would only add latency.
-        let listener = listener.tap_io(|connection| {
-            let _ = connection.set_nodelay(true); // only slower without
-        });
-        let mut stops = stops;
-        let told = async move {
-            let _ = stops.wait_for(|stop| *stop).await; // an error means that nobody is left to tell: stop too
-        };
-        axum::serve(listener, router(app)).with_graceful_shutdown(told).await
-    });
+    // Absolute, so that the path in an answer means the same to whoever reads it.
+    let data = std::path::absolute(&config.data).unwrap_or(config.data);
+    let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
+        .with_backups(data.join("backups"));
+    let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
     Ok(Running {
         address,
         supervisor,
