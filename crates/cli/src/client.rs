@@ -29,6 +29,7 @@ pub struct Client {
     base: String,
     actor: String,
     pool: Pool,
+    answer_limit: Duration,
 }
 
 /// A query string that grows, each value encoded.
@@ -88,7 +89,13 @@ impl Client {
             }
         };
         let pool = if secure { tls_pool()? } else { Pool::Plain(builder().build(tcp())) };
-        Ok(Self { base, actor: actor.to_owned(), pool })
+        Ok(Self { base, actor: actor.to_owned(), pool, answer_limit: ANSWER_LIMIT })
+    }
+
+    /// Waits longer (or shorter) for answers than is usual.
+    pub fn with_answer_limit(mut self, limit: Duration) -> Self {
+        self.answer_limit = limit;
+        self
     }
 
     /// `GET`, read as `T`.
@@ -164,7 +171,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
-        let answer = tokio::time::timeout(ANSWER_LIMIT, self.pool.request(request))
+        let answer = tokio::time::timeout(self.answer_limit, self.pool.request(request))
             .await
             .map_err(|_| {
                 self.unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs()))
@@ -186,7 +193,7 @@ impl Client {
 
     async fn body(&self, answer: Response<Incoming>) -> Outcome<Bytes> {
         let whole = Limited::new(answer.into_body(), BODY_LIMIT_BYTES).collect();
-        match tokio::time::timeout(ANSWER_LIMIT, whole).await {
+        match tokio::time::timeout(self.answer_limit, whole).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(e)) => Err(self.unreachable(format!("the answer broke off: {e}"))),
             Err(_) => Err(self.unreachable("the answer did not end in time")),

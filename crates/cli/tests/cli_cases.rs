@@ -291,19 +291,41 @@ fn exit_codes_tell_what_went_wrong() {
 }
 
 #[test]
+fn the_store_of_a_running_supervisor_is_backed_up_and_restored() {
+    let (folder, _billing, supervisor) = shop(409, "auto");
+    let case = supervisor.report("order-1");
+    step(&supervisor, &case, "stuck");
+    let made = supervisor.run(&["backup"]).exits(0).stdout;
+    let named = supervisor.run(&["backup", "--name", "named.sqlite", "--json"]).exits(0).json();
+    let named = named["path"].as_str().expect("a path");
+    assert!(named.ends_with("named.sqlite"), "{named}");
+    supervisor.run(&["backup", "--name", "named.sqlite"]).exits(4);
+    supervisor.run(&["backup", "--name", "../named.sqlite"]).exits(4);
+
+    for (copy, place) in [(made.trim(), "first"), (named, "second")] {
+        std::fs::create_dir(folder.path().join(place)).expect("ours");
+        std::fs::copy(copy, folder.path().join(place).join("amends.sqlite")).expect("a copy");
+        let restored = Supervisor::start(folder.path(), &["--data", place]);
+        step(&restored, &case, "stuck");
+    }
+}
+
+#[test]
 fn the_store_of_a_stopped_supervisor_is_backed_up_and_restored() {
     let (folder, _billing, supervisor) = shop(409, "auto");
     let case = supervisor.report("order-1");
     step(&supervisor, &case, "stuck");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    let backup = || amends(&["backup", "--data", &path("data"), &path("copy.sqlite")]);
+    let backup = || amends(&["backup", "--data", &path("data"), "--to", &path("copy.sqlite")]);
 
     let locked = backup().exits(6);
     assert!(locked.stderr.starts_with("error: "), "{}", locked.stderr);
     supervisor.stop();
     backup().exits(0);
     backup().exits(6);
-    amends(&["backup", "--data", &path("nowhere"), &path("other.sqlite")]).exits(6);
+    amends(&["backup", "--data", &path("nowhere"), "--to", &path("other.sqlite")]).exits(6);
+    amends(&["backup", "--data", &path("data")]).exits(2);
+    amends(&["backup", "--to", &path("other.sqlite")]).exits(2);
 
     std::fs::create_dir(path("restored")).expect("ours");
     std::fs::copy(path("copy.sqlite"), path("restored/amends.sqlite")).expect("the copy is there");

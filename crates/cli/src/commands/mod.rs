@@ -55,7 +55,7 @@ enum Command {
     Cases(cases::CasesOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
-    /// Copy the store of a stopped supervisor
+    /// Copy the store of a running or a stopped supervisor into one file
     Backup(backup::BackupOptions),
     /// Show and check the configuration of `serve`
     #[command(subcommand)]
