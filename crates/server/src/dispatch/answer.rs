@@ -12,12 +12,15 @@
 //! | 422 | rejected |
 //! | 429, 503 | busy and overloaded |
 //! | all else, also 3xx, 410 and a 200 without a readable outcome | unknown |
+//!
+//! Whatever the status and the mapping, a `history` in a JSON body is taken as evidence.
 
 use super::retry_after::retry_after_ms;
 use amends_engine::{StepReading, StepResult};
 use amends_protocol::{Evidence, Outcome, Problem, ProblemCode, StepAnswer, Timestamp, Verb};
 use amends_rulebook::{Endpoint, Mapped};
 use http::{HeaderMap, header};
+use serde::Deserialize;
 
 /// Longest message that is kept of an answer, in bytes; it is shown in lists.
 const MESSAGE_LIMIT: usize = 500;
@@ -35,51 +38,52 @@ pub fn read_answer(
     mapping: Option<&Endpoint>,
     now: Timestamp,
 ) -> StepResult {
-    let result =
-        |answer, message| StepResult { answer, status: Some(status), message, history: Vec::new() };
-    match mapping.and_then(|endpoint| endpoint.classify(status)) {
-        Some(Mapped::Done) => return result(StepReading::Done(plain_outcome(verb)), None),
-        Some(Mapped::Nothing) => return result(StepReading::Done(nothing_outcome(verb)), None),
-        Some(Mapped::Refused) => {
-            return result(StepReading::Refused, message_of(status, headers, body));
-        }
-        None => {}
-    }
+    let (answer, message) = match mapping.and_then(|endpoint| endpoint.classify(status)) {
+        Some(Mapped::Done) => (StepReading::Done(plain_outcome(verb)), None),
+        Some(Mapped::Nothing) => (StepReading::Done(nothing_outcome(verb)), None),
+        Some(Mapped::Refused) => (StepReading::Refused, message_of(status, headers, body)),
+        None if status == 200 => return read_200(verb, headers, body),
+        None => read_status(verb, status, headers, body, now),
+    };
+    StepResult { answer, status: Some(status), message, history: told(headers, body) }
+}
+
+/// What any status but 200 means, with a word for people.
+fn read_status(
+    verb: Verb,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> (StepReading, Option<String>) {
+    let retry_after_ms = || retry_after_ms(headers, now);
     match status {
-        200 => read_200(verb, body),
         202 => {
             let location =
                 headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
-            result(
-                StepReading::Accepted { location, retry_after_ms: retry_after_ms(headers, now) },
-                None,
-            )
+            (StepReading::Accepted { location, retry_after_ms: retry_after_ms() }, None)
         }
-        204 => result(StepReading::Done(plain_outcome(verb)), None),
+        204 => (StepReading::Done(plain_outcome(verb)), None),
         400..=599 => {
+            let busy =
+                |overloaded| StepReading::Busy { overloaded, retry_after_ms: retry_after_ms() };
             let answer = match status {
                 _ if is_refusal(body) => StepReading::Refused,
-                409 => StepReading::Busy {
-                    overloaded: false,
-                    retry_after_ms: retry_after_ms(headers, now),
-                },
+                409 => busy(false),
                 422 => StepReading::Rejected,
-                429 | 503 => StepReading::Busy {
-                    overloaded: true,
-                    retry_after_ms: retry_after_ms(headers, now),
-                },
+                429 | 503 => busy(true),
                 _ => StepReading::Unknown,
             };
-            result(answer, message_of(status, headers, body))
+            (answer, message_of(status, headers, body))
         }
-        300..=399 => result(
-            StepReading::Unknown,
-            Some(format!("HTTP {status}: a redirect, which is never followed")),
-        ),
-        _ => result(
-            StepReading::Unknown,
-            Some(format!("HTTP {status} has no meaning here; answer 200, 202 or 204")),
-        ),
+        300..=399 => {
+            let why = format!("HTTP {status}: a redirect, which is never followed");
+            (StepReading::Unknown, Some(why))
+        }
+        _ => {
+            let why = format!("HTTP {status} has no meaning here; answer 200, 202 or 204");
+            (StepReading::Unknown, Some(why))
+        }
     }
 }
 
@@ -113,41 +117,59 @@ const fn may_end(verb: Verb, outcome: Outcome) -> bool {
     }
 }
 
-fn read_200(verb: Verb, body: &[u8]) -> StepResult {
-    let unknown = |message: String| StepResult {
+fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
+    let unknown = |message: String, history| StepResult {
         answer: StepReading::Unknown,
         status: Some(200),
         message: Some(shortened(&message)),
-        history: Vec::new(),
+        history,
     };
-    let mut answer: StepAnswer = match serde_json::from_slice(body) {
+    let answer: StepAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
         Err(e) => {
-            return unknown(format!(
-                "HTTP 200 without a readable `outcome`: {e}; answer 204 if it is done"
-            ));
+            let why =
+                format!("HTTP 200 without a readable `outcome`: {e}; answer 204 if it is done");
+            return unknown(why, told(headers, body));
         }
     };
-    answer.history.truncate(EVIDENCE_LIMIT);
+    let history = bounded(answer.history);
     let reading = match answer.outcome {
         Outcome::Refused => StepReading::Refused,
         outcome if may_end(verb, outcome) => StepReading::Done(outcome),
         outcome => {
-            return unknown(format!(
-                "HTTP 200 with the outcome `{outcome}`, which `{verb}` cannot have"
-            ));
+            let why = format!("HTTP 200 with the outcome `{outcome}`, which `{verb}` cannot have");
+            return unknown(why, history);
         }
     };
-    StepResult {
-        answer: reading,
-        status: Some(200),
-        message: answer.message.map(|m| shortened(&m)),
-        history: bounded(answer.history),
-    }
+    let message = answer.message.map(|m| shortened(&m));
+    StepResult { answer: reading, status: Some(200), message, history }
 }
 
-/// Evidence with ids that can be stored; the rest is dropped, since an answer is no place to argue.
+/// The evidence that any answer with a JSON object as its body may carry. It is a courtesy there: a malformed one is
+/// ignored, where in a 200 of the protocol it makes the answer unreadable.
+fn told(headers: &HeaderMap, body: &[u8]) -> Vec<Evidence> {
+    #[derive(Deserialize)]
+    struct Aside {
+        #[serde(default)]
+        history: Vec<Evidence>,
+    }
+    if !is_json(headers) || !body.trim_ascii_start().starts_with(b"{") {
+        return Vec::new();
+    }
+    serde_json::from_slice(body).map_or_else(|_| Vec::new(), |aside: Aside| bounded(aside.history))
+}
+
+/// Whether the body may be JSON (`application/json`, `application/problem+json`, …); it may when nothing is said.
+fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
+    let kind = kind.to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+/// Evidence with ids that can be stored, up to a limit; the rest is dropped, since an answer is no place to argue.
 pub(crate) fn bounded(mut history: Vec<Evidence>) -> Vec<Evidence> {
+    history.truncate(EVIDENCE_LIMIT);
     let fits = |text: &str| amends_protocol::is_opaque_name(text);
     history.retain(|e| fits(&e.service) && fits(&e.action) && fits(&e.request_id));
     history

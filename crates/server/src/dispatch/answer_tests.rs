@@ -143,6 +143,79 @@ fn evidence_in_an_answer_is_taken_and_bounded() {
     assert_eq!(read(Verb::Compensate, 200, &[], &body).history.len(), EVIDENCE_LIMIT);
 }
 
+/// A body with one good piece of evidence among other members.
+fn telling(more: &str) -> String {
+    let entry = r#"{"service":"rider","action":"match","requestId":"r-1","state":"started"}"#;
+    format!("{{{more}\"history\":[{entry}]}}")
+}
+
+#[test]
+fn evidence_is_taken_from_every_answer() {
+    let plain = telling("");
+    let with_outcome = telling(r#""outcome":"retried","#);
+    let done = telling(r#""outcome":"compensated","#);
+    let refused =
+        telling(r#""type":"https://amends.dev/problems/refused","title":"no","status":422,"#);
+    let refused_200 = telling(r#""outcome":"refused","#);
+    let busy = |overloaded| StepReading::Busy { overloaded, retry_after_ms: None };
+    let accepted = StepReading::Accepted { location: None, retry_after_ms: None };
+    let (json, problem) = ("application/json", "application/problem+json");
+    let table = [
+        (200, json, &done, StepReading::Done(Outcome::Compensated)),
+        (200, "text/plain", &done, StepReading::Done(Outcome::Compensated)),
+        (200, json, &refused_200, StepReading::Refused),
+        (200, json, &with_outcome, StepReading::Unknown),
+        (200, json, &plain, StepReading::Unknown),
+        (202, json, &plain, accepted),
+        (307, json, &plain, StepReading::Unknown),
+        (404, problem, &plain, StepReading::Unknown),
+        (409, "Application/Problem+JSON; charset=utf-8", &plain, busy(false)),
+        (422, problem, &plain, StepReading::Rejected),
+        (422, problem, &refused, StepReading::Refused),
+        (429, json, &plain, busy(true)),
+        (500, json, &plain, StepReading::Unknown),
+        (503, problem, &plain, busy(true)),
+    ];
+    for (status, kind, body, wanted) in table {
+        let result = read(Verb::Compensate, status, &[("content-type", kind)], body);
+        assert_eq!(result.answer, wanted, "HTTP {status}, {kind}: {body}");
+        let ids: Vec<_> = result.history.iter().map(|e| &*e.request_id).collect();
+        assert_eq!(ids, ["r-1"], "HTTP {status}, {kind}: {body}");
+    }
+    let bare = read(Verb::Compensate, 503, &[], &plain);
+    assert_eq!(bare.history.len(), 1, "a body of no stated type is read as JSON");
+    let many: Vec<_> = (0..5_000)
+        .map(|n| json!({"service": "a", "action": "b", "requestId": format!("r-{n}"), "state": "failed"}))
+        .collect();
+    let many = json!({ "history": many }).to_string();
+    assert_eq!(read(Verb::Compensate, 503, &[], &many).history.len(), EVIDENCE_LIMIT);
+}
+
+#[test]
+fn malformed_evidence_changes_nothing_except_in_a_200_of_the_protocol() {
+    let entry = r#"{"service":"a","action":"b","requestId":"c","state":"odd"}"#;
+    let bodies = [
+        r#"{"history":"long"}"#.to_owned(),
+        r#"{"history":[1]}"#.to_owned(),
+        r#"{"history":null}"#.to_owned(),
+        format!(r#"{{"history":[{entry}]}}"#),
+        r#"{"history":[{"action":"b"}]}"#.to_owned(),
+        format!("[{}]", telling("")),
+        telling("").replace(r#""requestId":"r-1""#, r#""requestId":"r 1""#),
+        telling("").replace('}', ""),
+    ];
+    let wanted = StepReading::Busy { overloaded: true, retry_after_ms: None };
+    for body in &bodies {
+        let result = read(Verb::Compensate, 503, &[("content-type", "application/json")], body);
+        assert_eq!((result.answer, result.history), (wanted.clone(), Vec::new()), "{body}");
+    }
+    let result = read(Verb::Compensate, 503, &[("content-type", "text/html")], &telling(""));
+    assert_eq!((result.answer, result.history), (wanted, Vec::new()), "a page is no evidence");
+    let body = r#"{"outcome":"compensated","history":[1]}"#;
+    let result = read(Verb::Compensate, 200, &[("content-type", "application/json")], body);
+    assert_eq!((result.answer, result.history), (StepReading::Unknown, Vec::new()));
+}
+
 fn mapped_book() -> Arc<Rulebook> {
     Rulebook::from_yaml(
         "rulebook: legacy
@@ -174,4 +247,26 @@ fn a_mapped_status_stands_above_the_general_reading() {
     assert_eq!(read(409), StepReading::Refused);
     assert_eq!(read(503), StepReading::Busy { overloaded: true, retry_after_ms: None });
     assert_eq!(read(500), StepReading::Unknown);
+}
+
+#[test]
+fn a_mapped_endpoint_may_tell_evidence_too() {
+    let book = mapped_book();
+    let endpoint = book.actions()[0].endpoints.compensate.as_ref();
+    let read = |status, body: &str| {
+        read_answer(Verb::Compensate, status, &HeaderMap::new(), body.as_bytes(), endpoint, NOW)
+    };
+    for (status, wanted) in [
+        (200, StepReading::Done(Outcome::Compensated)),
+        (404, StepReading::Done(Outcome::NothingToCompensate)),
+        (409, StepReading::Refused),
+        (500, StepReading::Unknown),
+    ] {
+        let result = read(status, &telling(r#""refundId":"f-7","#));
+        assert_eq!(result.answer, wanted, "HTTP {status}");
+        assert_eq!(result.history.len(), 1, "HTTP {status}");
+        // What the service calls its history is its own matter.
+        let result = read(status, r#"{"history":[{"at":"09:00","what":"refund"}]}"#);
+        assert_eq!((result.answer, result.history), (wanted, Vec::new()), "HTTP {status}");
+    }
 }

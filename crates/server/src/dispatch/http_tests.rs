@@ -207,7 +207,8 @@ async fn a_poll_looks_where_it_was_told_and_nowhere_else() {
         StepReading::Done(Outcome::Compensated)
     );
     let result = step(poll(&book, "http://192.0.2.1/jobs/7")).await;
-    assert_eq!(result.answer, StepReading::NotSent);
+    // Not `NotSent`: that would be a sign that the service is gone, and it is well.
+    assert_eq!(result.answer, StepReading::Unsendable);
     assert!(result.message.expect("a message").contains("leaves"));
 }
 

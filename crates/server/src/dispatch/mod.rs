@@ -169,10 +169,8 @@ impl HttpOutbound {
         let routes = self.inner.routes.of(&poll.rulebook);
         let request = match request::of_poll(poll, &routes, now()) {
             Ok(request) => request,
-            // The step was taken; that its `Location` leads nowhere says nothing of how it ends.
-            Err(why) => {
-                return unanswered(Unanswered { not_sent: true, status: None, message: why });
-            }
+            // The step was taken; that its `Location` leads nowhere says neither how it ends nor how the service is.
+            Err(why) => return unsendable(&why),
         };
         let action = poll.rulebook.get(poll.action_id);
         match self.exchange(request, action.retry.timeout_ms).await {

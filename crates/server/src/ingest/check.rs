@@ -1,6 +1,7 @@
 //! What a report must fulfil beyond its shape: names that can be keys everywhere, lists of bounded length.
 
 use super::envelope::{Fault, invalid};
+use amends_engine::SUPERVISOR;
 use amends_protocol::{Evidence, NAME_LIMIT, Report, is_opaque_name};
 
 /// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
@@ -34,6 +35,11 @@ pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Res
     if !is_opaque_name(report.service()) {
         let detail = format!("{} `{}` names no service", attribute("source"), report.source);
         return Err(invalid(format!("{detail}; end it with the service's name")));
+    }
+    if report.service() == SUPERVISOR {
+        let detail = format!("{} `{}` names `{SUPERVISOR}`", attribute("source"), report.source);
+        let why = "that name is reserved for the supervisor's own reports";
+        return Err(invalid(format!("{detail}; {why}, so end it with the service's name")));
     }
     let data = &report.data;
     if !is_opaque_name(&data.code) || data.code.contains(['/', '*']) {

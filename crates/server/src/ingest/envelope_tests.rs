@@ -134,6 +134,22 @@ fn wrong_attributes_are_refused_with_their_name() {
 }
 
 #[test]
+fn no_service_speaks_as_the_supervisor() {
+    for source in ["supervisor", "//shop.example/supervisor"] {
+        let fault = read_with("ce-source", source).expect_err(source);
+        assert_eq!(fault.code, ProblemCode::InvalidReport);
+        assert!(fault.detail.contains("`ce-source`"), "{}", fault.detail);
+        assert!(fault.detail.contains("reserved for the supervisor's own"), "{}", fault.detail);
+        let mut event = structured();
+        event["source"] = json!(source);
+        assert!(read_event(&event).expect_err(source).detail.contains("reserved"));
+    }
+    let near = read_with("ce-source", "//supervisor/payment").expect("another service");
+    assert_eq!(near.service(), "payment");
+    assert_eq!(read_with("ce-source", "supervisors").expect("it").service(), "supervisors");
+}
+
+#[test]
 fn a_datacontenttype_header_is_refused_in_binary_mode() {
     let fault = read_with("ce-datacontenttype", "application/json").expect_err("must not appear");
     assert!(fault.detail.contains("ce-datacontenttype"), "{}", fault.detail);
