@@ -53,6 +53,8 @@ pub struct Summary {
     pub customers: BTreeMap<String, u64>,
     /// How often the supervisor was killed.
     pub kills: u32,
+    /// How many cases it had open each time, just before it was killed.
+    pub open_at_kills: Vec<u64>,
     /// What went wrong that nobody planned, and what was left when patience ran out. Empty in a good run.
     pub mishaps: Vec<String>,
     /// From the first process to the last table, in milliseconds.
@@ -148,8 +150,8 @@ async fn do_business(
     let placing = place_all(shop, orders, options, progress);
     let killing = kill_supervisor(shop, seed, options.kill_supervisor);
     let placing = async { tokio::try_join!(placing, killing) };
-    let customers = tokio::select! {
-        done = placing => done?.0,
+    let (customers, open_at_kills) = tokio::select! {
+        done = placing => done?,
         never = progress.count(shop) => match never {},
     };
     let rest = tokio::select! {
@@ -177,6 +179,7 @@ async fn do_business(
         cases: cases.by_state(),
         customers,
         kills: options.kill_supervisor,
+        open_at_kills,
         mishaps,
         elapsed_ms: 0,
     })
@@ -275,14 +278,16 @@ async fn all<T, F: Future<Output = anyhow::Result<T>>>(futures: Vec<F>) -> anyho
     .await
 }
 
-/// Kills the supervisor at points in time that the seed picks.
-async fn kill_supervisor(shop: &Shop, seed: u64, times: u32) -> anyhow::Result<()> {
+/// Kills the supervisor at points in time that the seed picks, and says how many cases each kill met.
+async fn kill_supervisor(shop: &Shop, seed: u64, times: u32) -> anyhow::Result<Vec<u64>> {
     let mut dice = Dice(seed ^ 0x6b69_6c6c);
+    let mut open = Vec::new();
     for _ in 0..times {
         tokio::time::sleep(Duration::from_millis(20 + dice.below(KILL_PAUSE_MS))).await;
+        open.push(shop.open_cases().await?);
         shop.supervisor().crash().await?;
     }
-    Ok(())
+    Ok(open)
 }
 
 fn in_short(summary: &Summary) -> String {

@@ -27,6 +27,10 @@ fn ten_kills_of_the_supervisor_lose_nothing() {
     let summary: Summary =
         serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
     assert_eq!(summary.kills, 10);
+    // Kills of an idle supervisor would prove nothing.
+    let open = &summary.open_at_kills;
+    assert_eq!(open.len(), 10, "each kill is counted: {open:?}");
+    assert!(open.iter().sum::<u64>() > 0, "no kill met an open case: {open:?}");
     assert!(summary.invariants.iter().all(|invariant| invariant.held), "{:?}", summary.invariants);
     // Faults were planned, so there are cases; every single one has settled by itself.
     let states: Vec<_> = summary.cases.keys().copied().collect();
