@@ -7,7 +7,7 @@ use crate::transition::StepEvent;
 use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepState, Write};
 use amends_protocol::resources::{CaseAct, StepAct};
 use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, StuckReason, Timestamp, Verb};
-use amends_rulebook::{Rulebook, Stage};
+use amends_rulebook::{Rulebook, Stage, fits};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -193,12 +193,18 @@ impl Case {
                 "a plan names 1 to {HAND_PLAN_LIMIT} steps, not {count}"
             )));
         }
-        for name in asked.iter().flat_map(|(_, names)| names) {
-            if book.action(&name.service, &name.action).is_none() {
-                return Err(Answer::Invalid(format!(
-                    "rulebook `{}` knows no action `{name}`",
-                    book.name()
-                )));
+        for (verb, names) in &asked {
+            for name in names {
+                let Some(id) = book.action(&name.service, &name.action) else {
+                    let text = format!("rulebook `{}` knows no action `{name}`", book.name());
+                    return Err(Answer::Invalid(text));
+                };
+                if !fits(*verb, book.get(id)) {
+                    let class = book.get(id).class.as_str();
+                    return Err(Answer::Invalid(format!(
+                        "`{name}` is {class}: `{verb}` makes no sense for it"
+                    )));
+                }
             }
         }
         let mut added = 0;

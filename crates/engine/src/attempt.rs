@@ -4,10 +4,10 @@ use crate::agenda::Agenda;
 use crate::backoff;
 use crate::case::Case;
 use crate::lane::{Health, Job};
-use crate::transition::StepEvent;
+use crate::transition::{self, StepEvent};
 use crate::{
-    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepRow, StepState, Told,
-    Write,
+    AttemptRow, Errand, PollStep, ReportRole, SendStep, StepReading, StepResult, StepRow,
+    StepState, Told, Write,
 };
 use amends_protocol::{Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
 use amends_rulebook::{GiveUp, RetryPolicy};
@@ -98,8 +98,24 @@ impl Case {
         Some(Errand::Send(Box::new(send)))
     }
 
+    /// The service has returned: an accepted step is looked at now. False if there is nothing to look at.
+    pub(crate) fn hurry_poll(&mut self, index: usize, now: Timestamp) -> bool {
+        let StepState::Accepted { poll_at, location: Some(_), .. } =
+            &mut self.step_mut(index).state
+        else {
+            return false;
+        };
+        *poll_at = now;
+        true
+    }
+
     /// The errand to look at an accepted step; none if there is nothing to look at.
-    pub(crate) fn launch_poll(&mut self, index: usize, now: Timestamp) -> Option<Errand> {
+    pub(crate) fn launch_poll(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        probing: bool,
+    ) -> Option<Errand> {
         let rulebook = Arc::clone(self.book.as_ref()?);
         let policy = self.policy(&self.steps[index]);
         let saga = self.row.saga.clone();
@@ -107,7 +123,7 @@ impl Case {
         let StepState::Accepted { poll_at, location: Some(location), .. } = &mut step.state else {
             return None;
         };
-        if *poll_at > now {
+        if *poll_at > now && !probing {
             return None;
         }
         // Not to be looked at twice at once; the result sets the real time.
@@ -151,7 +167,7 @@ impl Case {
         news || self.steps[index].verb == Verb::Retry
     }
 
-    /// A service tells the outcome of a step on its own.
+    /// A service tells the outcome of a step on its own. Said again, it changes nothing but brings its evidence.
     pub(crate) fn called_back(
         &mut self,
         index: usize,
@@ -159,23 +175,23 @@ impl Case {
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Result<(), String> {
-        let step = &self.steps[index];
-        check_outcome(step.verb, callback.outcome)?;
-        if let StepState::Done(outcome) = step.state {
-            return if outcome == callback.outcome {
-                Ok(())
-            } else {
-                Err(format!("the step already ended as `{outcome}`"))
-            };
-        }
-        let service = Arc::clone(&step.action.service);
+        check_outcome(self.steps[index].verb, callback.outcome)?;
+        let service = Arc::clone(&self.steps[index].action.service);
         self.hear(&service, &callback.history);
-        let event = match callback.outcome {
-            Outcome::Refused => StepEvent::Jam(StuckReason::Refused),
-            outcome => StepEvent::Answer(outcome),
+        let event = match (&self.steps[index].state, callback.outcome) {
+            (StepState::Done(outcome), said) if *outcome == said => return Ok(()),
+            (StepState::Done(outcome), _) => {
+                return Err(format!("the step already ended as `{outcome}`"));
+            }
+            (StepState::Stuck(StuckReason::Refused), Outcome::Refused) => return Ok(()),
+            (_, Outcome::Refused) => StepEvent::Jam(StuckReason::Refused),
+            (_, outcome) => StepEvent::Answer(outcome),
         };
+        transition::next(&self.steps[index].state, event.clone())
+            .map_err(|illegal| illegal.to_string())?;
         self.step_mut(index).memo.message = callback.message;
-        self.change(index, event, now, agenda).map_err(|illegal| illegal.to_string())
+        self.end_try(index, event, now, agenda);
+        Ok(())
     }
 
     /// Adds evidence from an answer; true if any was new.
@@ -203,10 +219,10 @@ impl Case {
     ) {
         let StepReading::Done(outcome) = result.answer else { return };
         let step = &self.steps[index];
-        if step.memo.decided_by.is_some() && step.state.is_terminal() {
+        if step.memo.by_hand && step.state.is_terminal() {
             let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
             self.note(now, text);
-        } else if matches!(step.state, StepState::Due(_)) {
+        } else if matches!(step.state, StepState::Due(_) | StepState::Stuck(_)) {
             self.must_change(index, StepEvent::Answer(outcome), now, agenda);
         }
     }
@@ -217,6 +233,10 @@ impl Case {
         };
         let waited = now.ms_since(Timestamp(self.steps[index].memo.sent_at.unwrap_or(now.0)));
         let pause = (waited / 4).clamp(POLL_FLOOR_MS, POLL_CAP_MS);
+        if is_gone(&result) {
+            let step = &self.steps[index];
+            agenda.lane(&step.action.service).back_off(Job::Poll(step.id));
+        }
         let memo = &mut self.step_mut(index).memo;
         memo.message = result.message;
         memo.status = result.status;
@@ -245,28 +265,29 @@ impl Case {
         let memo = &mut self.step_mut(index).memo;
         memo.message.clone_from(&result.message);
         memo.status = result.status;
+        memo.not_before = None;
+        if matches!(
+            result.answer,
+            StepReading::Accepted { .. } | StepReading::Busy { .. } | StepReading::Unknown
+        ) {
+            memo.counted = memo.counted.saturating_add(1);
+            memo.may_have_run = true;
+        }
         let event = match result.answer {
             StepReading::Done(outcome) => StepEvent::Answer(outcome),
             StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
             StepReading::Rejected => StepEvent::Jam(StuckReason::Rejected),
             StepReading::Unsendable => StepEvent::Jam(StuckReason::Unsendable),
-            StepReading::Accepted { ref location, retry_after_ms } => {
-                memo.counted = memo.counted.saturating_add(1);
-                StepEvent::Take {
-                    poll_at: now.plus_ms(retry_after_ms.unwrap_or(0).max(POLL_FLOOR_MS)),
-                    until: now.plus_ms(policy.accepted_ms),
-                    location: location.as_deref().map(Into::into),
-                }
-            }
+            StepReading::Accepted { ref location, retry_after_ms } => StepEvent::Take {
+                poll_at: now.plus_ms(retry_after_ms.unwrap_or(0).max(POLL_FLOOR_MS)),
+                until: now.plus_ms(policy.accepted_ms),
+                location: location.as_deref().map(Into::into),
+            },
             StepReading::Busy { retry_after_ms, .. } => {
-                memo.counted = memo.counted.saturating_add(1);
+                memo.not_before = retry_after_ms.map(|ms| now.plus_ms(ms).0);
                 self.fail(index, &policy, retry_after_ms, now)
             }
-            StepReading::Unknown => {
-                memo.counted = memo.counted.saturating_add(1);
-                self.fail(index, &policy, None, now)
-            }
-            StepReading::NotSent => self.fail(index, &policy, None, now),
+            StepReading::Unknown | StepReading::NotSent => self.fail(index, &policy, None, now),
         };
         let away = self.steps[index].action.service.clone();
         if matches!(event, StepEvent::Fail(_)) && is_gone(&result) {
@@ -307,6 +328,7 @@ impl Case {
         self.log_attempt(index, &result, now, agenda);
         let memo = &mut self.step_mut(index).memo;
         memo.counted = memo.counted.saturating_add(1);
+        memo.may_have_run = true;
         memo.message = result.message;
         self.end_try(index, StepEvent::Fail(now), now, agenda);
     }
@@ -318,7 +340,7 @@ impl Case {
             StepEvent::Fail(_) | StepEvent::Jam(_) if last => StepEvent::Supersede,
             StepEvent::Jam(reason) if reason != StuckReason::Unsendable && self.give_up(index) => {
                 self.step_mut(index).memo.message = Some(format!("given up ({reason})"));
-                StepEvent::Jam(reason)
+                StepEvent::Supersede
             }
             other => other,
         };
@@ -342,15 +364,13 @@ impl Case {
         let wanted = after_ms.map_or(0, |ms| ms.saturating_add(pause.min(ms / 10)));
         let at = now.plus_ms(pause.max(wanted));
         let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
-        let end = policy.max_age_ms.map(|age| since.plus_ms(age).max(now.plus_ms(1)));
+        let end = self.limits(step, policy).1.map(|age| since.plus_ms(age).max(now.plus_ms(1)));
         StepEvent::Fail(end.map_or(at, |end| at.min(end)))
     }
 
     /// Which limit a step has reached, if any.
     fn out_of(&self, step: &StepRow, policy: &RetryPolicy, now: Timestamp) -> Option<StuckReason> {
-        let give_up = self.give_up_of(step).map(|(_, g)| g);
-        let attempts = min_limit(policy.max_attempts, give_up.and_then(|g| g.attempts));
-        let age_ms = min_limit(policy.max_age_ms, give_up.and_then(|g| g.age_ms));
+        let (attempts, age_ms) = self.limits(step, policy);
         let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
         if attempts.is_some_and(|limit| step.memo.counted >= limit) {
             Some(StuckReason::OutOfAttempts)
@@ -377,29 +397,40 @@ impl Case {
         }
     }
 
-    /// The `give_up` clause that covers a retry: of the first rule that demands it.
-    fn give_up_of(&self, step: &StepRow) -> Option<(u32, &GiveUp)> {
-        if step.verb != Verb::Retry {
-            return None;
-        }
-        let book = self.book.as_ref()?;
-        step.memo.because.iter().find_map(|position| {
+    /// Most attempts and greatest age of a step: the policy's, or those of any rule that would give it up before.
+    fn limits(&self, step: &StepRow, policy: &RetryPolicy) -> (Option<u32>, Option<u64>) {
+        let start = (policy.max_attempts, policy.max_age_ms);
+        self.give_ups(step).fold(start, |(attempts, age_ms), (_, give_up)| {
+            (min_limit(attempts, give_up.attempts), min_limit(age_ms, give_up.age_ms))
+        })
+    }
+
+    /// The `give_up` clauses that cover a retry: of every rule that demands it.
+    fn give_ups(&self, step: &StepRow) -> impl Iterator<Item = (u32, &GiveUp)> {
+        let positions = if step.verb == Verb::Retry { &step.memo.because[..] } else { &[] };
+        positions.iter().filter_map(|position| {
+            let book = self.book.as_ref()?;
             let rule = match self.reports.get(*position as usize)?.role {
-                crate::ReportRole::Rule(rule) | crate::ReportRole::RuleHeld(rule) => rule,
-                _ => return None,
+                ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => rule,
+                ReportRole::Derived
+                | ReportRole::AwaitsRoot(_)
+                | ReportRole::Unmatched
+                | ReportRole::ByHand => return None,
             };
             Some((rule, book.rules().get(rule as usize)?.give_up.as_ref()?))
         })
     }
 
-    /// Puts the `give_up` demand of a retry into force, if it has one; the next planning then supersedes the retry.
+    /// Puts the `give_up` demands of a retry into force, if it has any.
     fn give_up(&mut self, index: usize) -> bool {
-        let Some((rule, _)) = self.give_up_of(&self.steps[index]) else { return false };
-        if !self.row.detail.gave_up.contains(&rule) {
-            self.row.detail.gave_up.push(rule);
-            self.row_changed = true;
+        let rules: Vec<u32> = self.give_ups(&self.steps[index]).map(|(rule, _)| rule).collect();
+        for rule in &rules {
+            if !self.row.detail.gave_up.contains(rule) {
+                self.row.detail.gave_up.push(*rule);
+                self.row_changed = true;
+            }
         }
-        true
+        !rules.is_empty()
     }
 
     fn log_attempt(&self, index: usize, result: &StepResult, now: Timestamp, agenda: &mut Agenda) {

@@ -10,7 +10,7 @@ use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{CaseState, Evidence, HistoryState, Outcome, Timestamp, Verb};
+use amends_protocol::{ActionName, CaseState, Evidence, HistoryState, Outcome, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, Facts, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -136,6 +136,7 @@ impl Case {
         }
         if step.state.is_terminal() {
             agenda.lane(&service).forget(Job::Step(id));
+            agenda.lane(&service).forget(Job::Poll(id));
         }
         agenda.tell(
             now,
@@ -216,6 +217,11 @@ impl Case {
     pub(crate) fn reporter(&self, book: &Rulebook, row: &ReportRow) -> Option<ActionId> {
         let (service, data) = (row.report.service(), &row.report.data);
         match &data.action {
+            // The supervisor's own report is about another service's action, so it names both.
+            Some(action) if service == crate::SUPERVISOR => {
+                let name: ActionName = action.parse().ok()?;
+                book.action(&name.service, &name.action)
+            }
             Some(action) => book.action(service, action),
             None => book.report(service, &data.code).and_then(|declared| declared.action),
         }
@@ -238,18 +244,20 @@ impl Case {
         own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
     }
 
-    /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, if no
-    /// report says which action failed.
+    /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, as soon
+    /// as one report does not say which action failed: more reports never make it less.
     pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
-        let reporters: BTreeSet<ActionId> =
-            self.reports.iter().filter_map(|r| self.reporter(book, r)).collect();
-        if reporters.is_empty() {
-            return (0..book.actions().len())
+        let reporters: Option<BTreeSet<ActionId>> =
+            self.reports.iter().map(|r| self.reporter(book, r)).collect();
+        match reporters {
+            Some(reporters) => {
+                reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
+            }
+            None => (0..book.actions().len())
                 .filter_map(|n| u32::try_from(n).ok())
                 .map(ActionId)
-                .collect();
+                .collect(),
         }
-        reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
     }
 
     /// What `action`'s own service said of its requests, in reports, walks and answers.
@@ -306,7 +314,7 @@ pub(crate) fn retry_may_have_effect(step: &StepRow) -> bool {
         | StepState::Waiting
         | StepState::Due(_)
         | StepState::Stuck(_)
-        | StepState::Superseded => step.memo.counted > 0,
+        | StepState::Superseded => step.memo.may_have_run,
     }
 }
 

@@ -3,7 +3,7 @@
 //! INVARIANT: a case settles by itself only when no step, no walk and no report waits for anything.
 
 use crate::agenda::Agenda;
-use crate::case::Case;
+use crate::case::{Case, keeps_history};
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
 use amends_protocol::{CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
@@ -30,10 +30,22 @@ impl Case {
         if self.is_settled() {
             return; // nothing new came of what was looked at
         }
+        self.ask_unreported(now, agenda);
+        if self.walks_pending() {
+            return self.set_state(CaseState::Open, now, agenda);
+        }
         match self.closing_evidence(now, agenda) {
             Some(evidence) => self.settle(evidence, now, agenda),
             None => self.set_state(CaseState::Open, now, agenda),
         }
+    }
+
+    /// A callee that failed or did not answer, and never reported, is asked for its History before the case is closed.
+    fn ask_unreported(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        let Some(book) = self.book.clone() else { return };
+        let mut silent = self.unreported();
+        silent.retain(|s| book.service(s).is_some_and(|id| keeps_history(&book, id)));
+        self.ask_histories(silent, now, agenda);
     }
 
     pub(crate) fn settle(&mut self, evidence: ClosedOn, now: Timestamp, agenda: &mut Agenda) {
@@ -43,6 +55,7 @@ impl Case {
                 format!("{service} was called, failed or did not answer, and never reported"),
             );
         }
+        self.forget_walks(agenda);
         self.set_quiet_at(None);
         self.row.closed_on = Some(evidence);
         self.row.settled_at = Some(now);
@@ -105,7 +118,7 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Option<ClosedOn> {
         let mut services: BTreeSet<Arc<str>> = self.unreported();
-        services.retain(|s| book.service(s).is_some_and(|id| crate::case::keeps_history(book, id)));
+        services.retain(|s| book.service(s).is_some_and(|id| keeps_history(book, id)));
         if self.uses_recorded() {
             services.extend(self.services_to_ask(book, open));
         }
@@ -122,15 +135,17 @@ impl Case {
 
     /// Undoable actions that the saga may still reach: neither undone with a fence nor proven without effect.
     fn unfenced(&self, book: &Rulebook) -> BTreeSet<ActionId> {
-        self.reachable_now(book)
-            .into_iter()
-            .filter(|id| {
-                book.get(*id).class == ActionClass::Compensable && !self.is_fenced(book, *id)
-            })
+        let reachable = self.reachable_now(book);
+        let compensable = |id: &&ActionId| book.get(**id).class == ActionClass::Compensable;
+        reachable
+            .iter()
+            .filter(compensable)
+            .filter(|id| !self.is_fenced(book, **id, &reachable))
+            .copied()
             .collect()
     }
 
-    fn is_fenced(&self, book: &Rulebook, id: ActionId) -> bool {
+    fn is_fenced(&self, book: &Rulebook, id: ActionId, reachable: &BTreeSet<ActionId>) -> bool {
         let action = book.get(id);
         let undone = action.endpoints.compensate.is_none()
             && self.steps.iter().any(|s| {
@@ -146,13 +161,23 @@ impl Case {
                         )
                     )
             });
-        undone || self.ended_without_effect(book, id)
+        undone || self.ended_without_effect(book, id, reachable)
     }
 
-    /// Whether the action's own service says of every request that it has no effect and never will.
-    fn ended_without_effect(&self, book: &Rulebook, id: ActionId) -> bool {
+    /// Whether the action's own service says of every request that it has no effect, and nobody is left who could send
+    /// another one: a failure is no fence, so its callers must have ended too.
+    fn ended_without_effect(
+        &self,
+        book: &Rulebook,
+        id: ActionId,
+        reachable: &BTreeSet<ActionId>,
+    ) -> bool {
         let mut word = self.owners_word(book, id).peekable();
-        word.peek().is_some() && word.all(|state| !state.may_have_effect())
+        if word.peek().is_none() || word.any(HistoryState::may_have_effect) {
+            return false;
+        }
+        let calls = |caller: &&ActionId| book.get(**caller).calls.iter().any(|c| c.action == id);
+        reachable.iter().filter(calls).all(|caller| self.ended(book, *caller))
     }
 
     /// What the saga may have reached, by what is known now: an action whose own service says that it has ended calls

@@ -13,7 +13,7 @@ use crate::transition::StepEvent;
 use crate::walk;
 use crate::{
     ActRow, Answer, CaseMemo, CaseRow, Errand, Happening, Input, ReportRole, ReportRow,
-    RulebookRef, SagaRow, SagaState, StepState, StoredCase, Ticket, Write,
+    RulebookRef, SagaRow, SagaState, StepReading, StepResult, StepState, StoredCase, Ticket, Write,
 };
 use amends_protocol::resources::SagaBegin;
 use amends_protocol::{CaseId, CaseState, Report, ReportData, SagaId, StepId, Timestamp};
@@ -24,6 +24,12 @@ use std::sync::Arc;
 
 /// The source of reports that the supervisor itself makes.
 pub const SUPERVISOR: &str = "supervisor";
+
+/// How long a lane is held after a 429 that names no time, in milliseconds.
+const HOLD_MS: u64 = 1_000;
+
+/// Longest hold of a whole lane, in milliseconds: a careless `Retry-After` of one answer must not stop everything.
+const HOLD_CAP_MS: u64 = 60_000;
 
 /// Steps looked at for their age each time that a dead service is probed; the oldest are first.
 const EXPIRE_SLICE: usize = 100;
@@ -161,9 +167,15 @@ impl Engine {
                 match &step.state {
                     StepState::InFlight => case.interrupted(index, now, agenda),
                     StepState::Due(at) if *at <= now => {
-                        agenda.enqueue(&service, Job::Step(step_id))
+                        agenda.enqueue(&service, Job::Step(step_id));
                     }
-                    StepState::Due(at) => agenda.timers.set(*at, Timer::Step(step_id)),
+                    StepState::Due(at) if step.memo.not_before.is_some_and(|t| t > now.0) => {
+                        agenda.timers.set(*at, Timer::Step(step_id));
+                    }
+                    // Who waited for whose return is not known any more, so each is tried at once.
+                    StepState::Due(_) => {
+                        case.must_change(index, StepEvent::Hurry(now), now, agenda)
+                    }
                     StepState::Accepted { poll_at, until, location } => {
                         let at = if location.is_some() { (*poll_at).min(*until) } else { *until };
                         agenda.timers.set(at, Timer::Step(step_id));
@@ -207,6 +219,16 @@ impl Engine {
         self.changed.insert(id);
     }
 
+    /// Takes over what is in memory only and a reload must not forget: pauses, and the counts of limited rules.
+    pub fn inherit(&mut self, old: Self) {
+        for (service, lane) in old.agenda.lanes {
+            if lane.paused {
+                self.agenda.lane(&service).paused = true;
+            }
+        }
+        self.limits = old.limits;
+    }
+
     /// From now on nothing more is sent; results are still taken. For an orderly end of the process.
     pub fn halt(&mut self) {
         self.halted = true;
@@ -222,6 +244,7 @@ impl Engine {
                 self.report(now, *report, known_in, ticket)
             }
             Input::StepEnded { step, attempt, service, result } => {
+                self.hold_lane(now, &service, &result);
                 self.lane_ended(now, &service, attempt::health(&result), result.message.as_deref());
                 self.with_step(step, |case, index, engine| {
                     let planning = case.step_ended(index, attempt, result, now, &mut engine.agenda);
@@ -293,6 +316,13 @@ impl Engine {
     // ---- reports ----
 
     fn report(&mut self, now: Timestamp, report: Report, known_in: Option<CaseId>, ticket: Ticket) {
+        if report.service() == SUPERVISOR {
+            // Its ids must stay free for the reports that the engine makes itself.
+            let text = format!(
+                "`{SUPERVISOR}` is the name of the supervisor's own reports; use the service's"
+            );
+            return self.agenda.answer(ticket, Answer::Invalid(text));
+        }
         let in_memory =
             self.by_saga.get(&report.saga_id).and_then(|id| self.cases.get(id)).filter(|case| {
                 case.reports
@@ -597,6 +627,7 @@ impl Engine {
             traceparent: None,
             data: ReportData {
                 code: "deadline".to_owned(),
+                action: row.action.as_ref().map(|action| format!("{}.{action}", row.service)),
                 message: Some(format!(
                     "{} neither ended nor reported by {}",
                     row.service, row.deadline
@@ -617,7 +648,7 @@ impl Engine {
                 Timer::Step(id) => self.step_timer(now, id),
                 Timer::Walk(id, service) => {
                     self.with_case(id, |case, engine| {
-                        case.hurry_walk(&service, now, &mut engine.agenda)
+                        case.walk_timer(&service, now, &mut engine.agenda);
                     });
                 }
                 Timer::Cause(id) => {
@@ -638,7 +669,9 @@ impl Engine {
     fn step_timer(&mut self, now: Timestamp, id: StepId) {
         self.with_step(id, |case, index, engine| {
             let service = Arc::clone(&case.steps[index].action.service);
-            if case.patience_over(index, now, &mut engine.agenda) {
+            let agenda = &mut engine.agenda;
+            let due = matches!(case.steps[index].state, StepState::Due(at) if at <= now);
+            if case.patience_over(index, now, agenda) || (due && case.expire(index, now, agenda)) {
                 return engine.go_on(case, true, now);
             }
             match &case.steps[index].state {
@@ -652,6 +685,16 @@ impl Engine {
                 _ => {}
             }
         });
+    }
+
+    /// A service that answers 429 gets nothing at all for a while, not only the step that it refused.
+    fn hold_lane(&mut self, now: Timestamp, service: &Arc<str>, result: &StepResult) {
+        let StepReading::Busy { retry_after_ms, .. } = result.answer else { return };
+        if result.status == Some(429) {
+            let at = now.plus_ms(retry_after_ms.unwrap_or(HOLD_MS).min(HOLD_CAP_MS));
+            self.agenda.lane(service).hold(at);
+            self.agenda.timers.set(at, Timer::Probe(Arc::clone(service)));
+        }
     }
 
     /// A dead service's lane gets its chance; what has waited too long there becomes stuck, visibly.
@@ -717,7 +760,13 @@ impl Engine {
                     case.hurry_walk(service, now, &mut engine.agenda)
                 });
             }
-            Job::Poll(_) => {}
+            Job::Poll(id) => {
+                self.with_step(id, |case, index, engine| {
+                    if case.hurry_poll(index, now) {
+                        engine.agenda.enqueue(service, Job::Poll(id));
+                    }
+                });
+            }
         }
     }
 
@@ -733,10 +782,14 @@ impl Engine {
             while let Some(job) = self.agenda.lane(&service).take(now) {
                 let errand = match job {
                     Job::Step(id) => self.with_step(id, |case, index, engine| {
-                        case.launch_step(index, now, probing, &mut engine.agenda)
+                        let errand = case.launch_step(index, now, probing, &mut engine.agenda);
+                        if errand.is_none() {
+                            engine.advance(case, now); // it may have become stuck instead
+                        }
+                        errand
                     }),
                     Job::Poll(id) => {
-                        self.with_step(id, |case, index, _| case.launch_poll(index, now))
+                        self.with_step(id, |case, index, _| case.launch_poll(index, now, probing))
                     }
                     Job::Walk(id) => {
                         self.with_case(id, |case, _| case.launch_walk(&service, now, probing))

@@ -79,6 +79,8 @@ pub(crate) struct Lane {
     pub(crate) breaker: Breaker,
     pub(crate) failures: u32,
     pub(crate) message: Option<String>,
+    /// The service answered 429: nothing goes before this moment.
+    hold_until: Timestamp,
     ready: VecDeque<Job>,
     /// Waits for a timer because the service was out of reach; hurried when it returns.
     backing_off: BTreeSet<Job>,
@@ -93,6 +95,7 @@ impl Lane {
             breaker: Breaker::Closed,
             failures: 0,
             message: None,
+            hold_until: Timestamp(i64::MIN),
             ready: VecDeque::new(),
             backing_off: BTreeSet::new(),
         }
@@ -119,7 +122,7 @@ impl Lane {
     /// The next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and asks
     /// again; so this only takes it from the queue.
     pub(crate) fn take(&mut self, now: Timestamp) -> Option<Job> {
-        if self.paused || self.in_flight >= self.limit {
+        if self.paused || self.in_flight >= self.limit || now < self.hold_until {
             return None;
         }
         match self.breaker {
@@ -128,6 +131,11 @@ impl Lane {
             Breaker::Open { probe_at } if probe_at > now => None,
             Breaker::Open { .. } => self.ready.pop_front().or_else(|| self.backing_off.pop_first()),
         }
+    }
+
+    /// The service wants to be asked less: everything waits until `at`.
+    pub(crate) fn hold(&mut self, at: Timestamp) {
+        self.hold_until = self.hold_until.max(at);
     }
 
     /// An errand goes out.
@@ -243,6 +251,15 @@ mod tests {
             panic!("the probe's success closes the breaker")
         };
         assert_eq!(hurried, (1..u64::from(BREAKER_FAILURES)).map(job).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_held_lane_goes_on_when_its_time_has_come() {
+        let mut lane = Lane::new(2);
+        lane.push(job(1));
+        lane.hold(Timestamp(10));
+        assert_eq!(lane.take(Timestamp(9)), None);
+        assert_eq!(lane.take(Timestamp(10)), Some(job(1)));
     }
 
     #[test]

@@ -388,12 +388,18 @@ impl Case {
             return;
         }
         let step = &self.steps[index];
-        let unsent =
-            matches!(step.state, StepState::Waiting | StepState::Due(_)) && step.attempts == 0;
-        if unsent && want.stage > step.stage {
+        let wakes = step.state == StepState::Shadow && want.hold != Hold::Shadow;
+        let unsent = step.attempts == 0
+            && matches!(
+                step.state,
+                StepState::Waiting
+                    | StepState::Due(_)
+                    | StepState::Stuck(StuckReason::AwaitsApproval)
+            );
+        if wakes || (unsent && want.stage > step.stage) {
             self.step_mut(index).stage = want.stage;
         }
-        if self.steps[index].state == StepState::Shadow && want.hold != Hold::Shadow {
+        if wakes {
             self.step_mut(index).memo.held = want.hold == Hold::Ask;
             self.must_change(index, StepEvent::Again(now), now, agenda);
         }
@@ -413,7 +419,7 @@ impl Case {
             let corrects = book
                 .action(&step.action.service, &step.action.action)
                 .is_some_and(|id| book.get(id).correction_of.is_some());
-            if step.verb != Verb::Retry || corrects || step.memo.decided_by.is_some() {
+            if step.verb != Verb::Retry || corrects {
                 continue;
             }
             match step.state {
@@ -443,7 +449,12 @@ fn want(
     let because = report.and_then(|r| u32::try_from(r).ok());
     let entry =
         wants.entry((action, verb)).or_insert(Want { stage: stage.0, hold, because: Vec::new() });
-    entry.stage = entry.stage.max(stage.0);
+    // A demand in shadow mode must not delay a real one.
+    match (entry.hold, hold) {
+        (Hold::Shadow, Hold::Ask | Hold::Auto) => entry.stage = stage.0,
+        (Hold::Ask | Hold::Auto, Hold::Shadow) => {}
+        _ => entry.stage = entry.stage.max(stage.0),
+    }
     entry.hold = entry.hold.max(hold);
     if let Some(position) = because.filter(|p| !entry.because.contains(p)) {
         entry.because.push(position);

@@ -215,6 +215,12 @@ pub struct StepMemo {
     /// UTC milliseconds of the first try since the limits started to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counting_since: Option<i64>,
+    /// A try reached the service, or may have: what it did is not known to be nothing. Never cleared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_run: bool,
+    /// UTC milliseconds before which the service does not want to be asked again (`Retry-After`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
     /// Tries that reached the service since the limits started to count.
     #[serde(skip_serializing_if = "is_zero")]
     pub counted: u32,

@@ -22,8 +22,8 @@ const WALK_POLICY: RetryPolicy =
     RetryPolicy { first_ms: 200, cap_ms: 30_000, ..RetryPolicy::DEFAULT };
 
 impl Case {
-    /// Services whose History may tell of something to undo: those with an undoable or correctable action in `actions`,
-    /// without those that have reported (a report brings what its service knows).
+    /// Services whose History may tell of something to undo: those with an undoable or correctable action in `actions`.
+    /// The reporter's too: a report may tell less than its service's History, and more by the time of the answer.
     pub(crate) fn services_to_ask(
         &self,
         book: &Rulebook,
@@ -35,7 +35,6 @@ impl Case {
             .filter(|a| a.class == ActionClass::Compensable || a.correction.is_some())
             .filter(|a| keeps_history(book, a.service))
             .map(|a| &a.name.service)
-            .filter(|name| self.reports.first().is_none_or(|r| r.report.service() != &***name))
             .cloned()
             .collect()
     }
@@ -172,28 +171,41 @@ impl Case {
         }
     }
 
-    /// The service has returned, or the walk's time has come.
-    pub(crate) fn hurry_walk(&mut self, service: &Arc<str>, now: Timestamp, agenda: &mut Agenda) {
-        let Some(walk) = self.row.detail.walks.iter_mut().find(|w| w.service == *service) else {
-            return;
-        };
-        if !walk.answered && !walk.in_flight {
-            walk.due_at = Some(now.0);
+    /// The time of the next try has come, unless the service returned before it.
+    pub(crate) fn walk_timer(&mut self, service: &Arc<str>, now: Timestamp, agenda: &mut Agenda) {
+        let due = |w: &&WalkRow| w.service == *service && w.due_at.is_some_and(|at| at <= now.0);
+        if self.row.detail.walks.iter().find(due).is_some_and(|w| !w.answered && !w.in_flight) {
             agenda.enqueue(service, Job::Walk(self.row.id));
         }
     }
 
-    /// After a restart: what was under way is asked again, what waits gets its timer back.
+    /// The service has returned: the pause that is left is forgotten.
+    pub(crate) fn hurry_walk(&mut self, service: &Arc<str>, now: Timestamp, agenda: &mut Agenda) {
+        let waits =
+            |w: &&mut WalkRow| w.service == *service && w.due_at.is_some_and(|at| at > now.0);
+        if let Some(walk) = self.row.detail.walks.iter_mut().find(waits) {
+            walk.due_at = Some(now.0);
+            self.row_changed = true;
+            agenda.enqueue(service, Job::Walk(self.row.id));
+        }
+    }
+
+    /// After a restart every History that is still missing is asked for at once: who waited for whose return is not
+    /// known any more.
     pub(crate) fn resume_walks(&mut self, now: Timestamp, agenda: &mut Agenda) {
         let id = self.row.id;
         for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
             walk.in_flight = false;
-            let at = Timestamp(walk.due_at.unwrap_or(now.0));
-            if at <= now {
-                agenda.enqueue(&walk.service, Job::Walk(id));
-            } else {
-                agenda.timers.set(at, Timer::Walk(id, Arc::clone(&walk.service)));
-            }
+            walk.due_at = Some(now.0);
+            self.row_changed = true;
+            agenda.enqueue(&walk.service, Job::Walk(id));
+        }
+    }
+
+    /// Nobody waits for the Histories any more.
+    pub(crate) fn forget_walks(&self, agenda: &mut Agenda) {
+        for walk in &self.row.detail.walks {
+            agenda.lane(&walk.service).forget(Job::Walk(self.row.id));
         }
     }
 }

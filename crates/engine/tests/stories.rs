@@ -812,6 +812,331 @@ rules: [{ on: \"*/*\", compensate: recorded }]
 }
 
 #[test]
+fn the_reporters_own_history_is_asked_too_whoever_reported_first() {
+    for order in [["coupon/odd", "payment/report-2"], ["payment/report-2", "coupon/odd"]] {
+        let mut world = World::food_order();
+        let told = WalkResult::Told(vec![evidence("coupon.redeem", "r", H::Succeeded)]);
+        world.histories.insert("payment".into(), told);
+        let cases = order.map(|kind| world.report(report(kind, "s")));
+        world.settle_down();
+        world.pass_ms(60_000);
+        let row = world.step(cases[0], "compensate coupon.redeem");
+        assert_eq!(row.state, StepState::Done(Outcome::Compensated), "{order:?}");
+    }
+}
+
+#[test]
+fn a_report_that_does_not_name_its_action_widens_the_reach_whenever_it_comes() {
+    for order in [["stranger/one", "coupon/two"], ["coupon/two", "stranger/one"]] {
+        let mut world = World::new(
+            "
+rulebook: islands
+services:
+  coupon: { url: \"http://c\", actions: { redeem: { compensation: restore } } }
+  far: { url: \"http://f\", actions: { away: { compensation: back } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+        );
+        let told = WalkResult::Told(vec![evidence("far.away", "r", H::Succeeded)]);
+        world.histories.insert("far".into(), told);
+        let reports = order.map(|kind| {
+            let new = report(kind, "s");
+            if kind == "coupon/two" {
+                new.action("redeem").saw("coupon.redeem", H::Failed)
+            } else {
+                new
+            }
+        });
+        let cases = reports.map(|r| world.report(r));
+        world.settle_down();
+        assert!(world.plan(cases[0]).contains("compensate far.away"), "{order:?}");
+    }
+}
+
+#[test]
+fn an_operators_retry_does_not_forget_that_an_earlier_try_may_have_run() {
+    let mut world = World::food_order();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::Unknown));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::NotSent));
+    let step = world.step(case, "retry order.place").id;
+    world.act(step, StepAct::Retry { reason: reason() });
+    world.settle_down();
+    world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    assert!(world.plan(case).contains("compensate order.place"));
+}
+
+#[test]
+fn an_edited_retry_in_flight_is_awaited_like_any_other() {
+    let mut world = World::food_order();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::Rejected));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    world.replies.insert("retry order.place".into(), Reply::Silent);
+    world.answer("retry order.place", StepReading::Unknown);
+    let step = world.step(case, "retry order.place").id;
+    world.act(step, StepAct::Edit { reason: reason(), data: Map::new() });
+    world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    assert!(world.sent.iter().all(|s| s == "retry order.place"), "{:?}", world.sent);
+    world.answer("retry order.place", StepReading::Done(Outcome::Retried));
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate order.place").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+/// Two rules retry the same action; each gives up on its own terms.
+const TWO_GIVE_UPS: &str = "
+rulebook: two
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  sms: { url: \"http://s\", actions: { send: { on_failure: retry, correction: sorry } } }
+rules:
+  - { on: a/soon, retry: a.x, give_up: { after: 2 attempts, then: { notify: [sms.sorry] } } }
+  - { on: a/late, retry: a.x, give_up: { after: 5 attempts, then: { compensate: [a.x] } } }
+";
+
+#[test]
+fn the_strictest_give_up_counts_and_every_consequence_comes_into_force() {
+    for order in [["a/soon", "a/late"], ["a/late", "a/soon"]] {
+        let mut world = World::new(TWO_GIVE_UPS);
+        world.replies.insert("retry a.x".into(), Reply::Silent);
+        let cases = order.map(|kind| world.report(report(kind, "s").action("x")));
+        world.answer("retry a.x", StepReading::Unknown);
+        world.replies.insert("retry a.x".into(), Reply::Says(StepReading::Unknown));
+        world.settle_down();
+        world.pass_ms(3_600_000);
+        let tries = world.sent.iter().filter(|s| *s == "retry a.x").count();
+        assert_eq!(tries, 2, "{order:?}");
+        assert_eq!(
+            world.plan(cases[0]),
+            words(["retry a.x", "compensate a.x", "notify sms.sorry"]),
+            "{order:?}"
+        );
+        assert_eq!(world.state(cases[0]), CaseState::Settled, "{order:?}");
+    }
+}
+
+#[test]
+fn giving_up_may_just_tell_somebody() {
+    let mut world = World::new(TWO_GIVE_UPS);
+    world.replies.insert("retry a.x".into(), Reply::Says(StepReading::Unknown));
+    let case = world.report(report("a/soon", "s").action("x"));
+    world.settle_down();
+    world.pass_ms(3_600_000);
+    assert_eq!(world.step(case, "retry a.x").state, StepState::Superseded);
+    assert_eq!(world.step(case, "notify sms.sorry").state, StepState::Done(Outcome::Notified));
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_refusal_by_callback_is_like_any_refusal_and_may_be_said_twice() {
+    let mut world = World::new(TWO_GIVE_UPS);
+    let accepted = StepReading::Accepted { location: None, retry_after_ms: None };
+    world.replies.insert("retry a.x".into(), Reply::Says(accepted));
+    let case = world.report(report("a/soon", "s").action("x"));
+    world.settle_down();
+    let step = world.step(case, "retry a.x").id;
+    assert_eq!(world.call_back(step, Outcome::Refused), Answer::Done);
+    world.settle_down();
+    assert_eq!(world.step(case, "retry a.x").state, StepState::Superseded, "given up");
+
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    let step = world.step(case, "compensate coupon.redeem").id;
+    assert_eq!(world.call_back(step, Outcome::Refused), Answer::Done);
+    assert_eq!(world.call_back(step, Outcome::Refused), Answer::Done);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::Refused)
+    );
+}
+
+#[test]
+fn a_shadow_rules_stage_delays_nothing_and_a_woken_step_takes_the_real_ones() {
+    let book = "
+rulebook: staged
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules:
+  - { on: a/shadow-late, mode: shadow, compensate: [b.y], then: { compensate: [a.x] } }
+  - { on: a/shadow-soon, mode: shadow, compensate: [a.x] }
+  - { on: a/soon, compensate: [a.x] }
+  - { on: a/late, compensate: [b.y], then: { compensate: [a.x] } }
+";
+    for (pair, stage) in [(["a/shadow-late", "a/soon"], 0), (["a/shadow-soon", "a/late"], 1)] {
+        for order in [pair, [pair[1], pair[0]]] {
+            let mut world = World::new(book);
+            world.pause("a", true);
+            world.pause("b", true);
+            let cases = order.map(|kind| world.report(report(kind, "s")));
+            assert_eq!(world.step(cases[0], "compensate a.x").stage, stage, "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_that_the_new_rulebook_does_not_know_makes_the_case_stuck_in_the_open() {
+    let mut world = World::food_order();
+    world.pause("coupon", true);
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.activate(
+        Rulebook::from_yaml(
+            "
+rulebook: food-order
+services: { payment: { url: \"http://p\", actions: { pay: { compensation: refund } } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+        )
+        .expect("valid"),
+    );
+    assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
+    world.pause("coupon", false);
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::Unsendable)
+    );
+    assert_eq!(world.state(case), CaseState::Stuck);
+}
+
+#[test]
+fn a_restart_during_an_outage_does_not_bring_the_backoff_back() {
+    let mut world = World::food_order();
+    world.replies.insert("coupon".into(), Reply::Says(StepReading::NotSent));
+    let cases: Vec<_> = (0..20).map(|n| world.report(payment_report_1(&format!("s{n}")))).collect();
+    world.settle_down();
+    world.pass_ms(1_800_000);
+    world.crash();
+    world.settle_down();
+    world.pass_ms(3_000);
+    world.replies.clear();
+    world.pass_ms(2_000);
+    for case in cases {
+        let row = world.step(case, "compensate coupon.redeem");
+        assert_eq!(row.state, StepState::Done(Outcome::Compensated));
+    }
+}
+
+#[test]
+fn a_history_is_asked_for_as_seldom_as_its_service_wants() {
+    let mut world = World::food_order();
+    let busy = WalkResult::Failed {
+        message: "busy".into(),
+        unreachable: false,
+        retry_after_ms: Some(60_000),
+    };
+    world.histories.insert("coupon".into(), busy);
+    for n in 0..6 {
+        world.report(
+            report("payment/odd", &format!("s{n}")).action("pay").saw("payment.pay", H::Failed),
+        );
+    }
+    world.settle_down();
+    world.pass_ms(600_000);
+    let walks = world.walked.iter().filter(|s| *s == "coupon").count();
+    assert!(walks <= 6 * 11, "{walks}");
+}
+
+#[test]
+fn a_late_answer_brings_its_evidence_to_a_case_that_was_settled_by_hand() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
+    let case = world.report(
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Succeeded),
+    );
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    world.act(step, StepAct::Waive { reason: reason() });
+    world.settle_down();
+    assert_eq!(world.act_on_case(case, CaseAct::Settle { reason: reason() }), Answer::Done);
+    let stored = world.stored(case);
+    world.engine.hydrate(stored); // as the driver does for every result of a case that is not in memory
+    world.answer_with(
+        "compensate coupon.redeem",
+        StepReading::Done(Outcome::Compensated),
+        vec![evidence("delivery.request", "d", H::Succeeded)],
+    );
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate delivery.request").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn a_429_holds_the_whole_lane() {
+    let mut world = World::food_order();
+    world.pause("coupon", true);
+    for n in 0..50 {
+        world.report(payment_report_1(&format!("s{n}")));
+    }
+    world.settle_down();
+    world.limited.insert("coupon".into());
+    world.sent.clear();
+    world.pause("coupon", false);
+    world.settle_down();
+    let first = world.sent.len();
+    assert!(first <= 16, "no more than what was under way at once: {first}");
+    world.limited.clear();
+    world.pass_ms(60_000);
+    assert!(world.cases.values().all(|c| c.state == CaseState::Settled));
+}
+
+#[test]
+fn a_silent_callee_is_asked_for_its_history_before_the_case_closes() {
+    let mut world = World::food_order();
+    let case = world.report(
+        report("order/report-1", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .saw("payment.pay", H::Unknown),
+    );
+    world.settle_down();
+    assert_eq!(world.walked, ["payment"]);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_failure_is_no_fence_while_its_caller_may_try_again() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s").id("p1"));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Open, "the order has not been heard of");
+    world.report(
+        report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .caused_by("p1"),
+    );
+    world.settle_down();
+    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Fenced));
+}
+
+#[test]
+fn a_plan_by_hand_asks_only_for_what_makes_sense() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    let act = CaseAct::Plan {
+        reason: reason(),
+        compensate: vec!["sms.send".parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert!(matches!(world.act_on_case(case, act), Answer::Invalid(_)));
+}
+
+#[test]
 fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
     let mut world = World::food_order();
     world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);

@@ -39,7 +39,7 @@ pub use number::Number;
 pub use participant::{
     Action, ActionClass, ActionId, Call, ReportDecl, RetryPolicy, Service, ServiceId,
 };
-pub use plan::{Known, PlannedStep};
+pub use plan::{Known, PlannedStep, fits};
 pub use render::render;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,

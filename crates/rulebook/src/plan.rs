@@ -93,7 +93,8 @@ impl Rulebook {
 }
 
 /// Whether `verb` can be asked of an action at all.
-pub(crate) fn fits(verb: Verb, action: &Action) -> bool {
+#[must_use]
+pub fn fits(verb: Verb, action: &Action) -> bool {
     match verb {
         Verb::Compensate => action.class == ActionClass::Compensable,
         Verb::Retry => action.correction_of.is_none(),

@@ -38,8 +38,11 @@ impl Default for DriverOptions {
     }
 }
 
-/// Pause before the store is tried again after a failed commit or load.
+/// Pause before the store is tried again after a failed load, and after a second commit in a row that failed.
 const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// Longest pause of that kind: a store that is back must not wait long for us.
+const LONGEST_STORE_RETRY: Duration = Duration::from_secs(10);
 
 /// The supervisor could not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +92,12 @@ pub struct Driver<S, O, C> {
     stopping: watch::Receiver<bool>,
     under_way: usize,
     now: Timestamp,
+    /// Turns in a row that the store refused; 0 after a good one.
+    refused: u32,
+    /// Turns still to be taken one input at a time, so that one bad input spoils no others.
+    one_by_one: usize,
+    /// The store could not be loaded again before the end: nothing more may be done.
+    over: bool,
 }
 
 impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
@@ -122,6 +131,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             stopping,
             under_way: 0,
             now,
+            refused: 0,
+            one_by_one: 0,
+            over: false,
         };
         let handle = tokio::spawn(driver.run());
         Ok((supervisor, handle))
@@ -170,7 +182,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if let Some(input) = ended {
             batch.push(self.result(input));
         }
-        while batch.len() < self.options.batch {
+        let most = if self.one_by_one > 0 { 1 } else { self.options.batch };
+        self.one_by_one = self.one_by_one.saturating_sub(1);
+        while batch.len() < most {
             if let Ok(input) = self.results.try_recv() {
                 let arrival = self.result(input);
                 batch.push(arrival);
@@ -206,6 +220,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         {
             return self.start_over(&error, replies).await;
         }
+        self.refused = 0;
         for (ticket, answer) in answers {
             if let Some(reply) = replies.remove(&ticket) {
                 let _ = reply.send(answer); // the one who asked has gone away
@@ -243,6 +258,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 Input::StepAct { step, .. } | Input::StepCalledBack { step, .. } => {
                     self.want_case(step.case, &mut wanted.cases);
                 }
+                // A late effect or answer may reopen a settled case.
+                Input::StepEnded { step, .. } => self.want_case(step.case, &mut wanted.cases),
+                Input::WalkEnded { case, .. } => self.want_case(*case, &mut wanted.cases),
                 Input::CaseAct { case, .. } => self.want_case(*case, &mut wanted.cases),
                 Input::SagaBegan { begin, .. } => self.want_saga(&begin.saga_id, &mut wanted.sagas),
                 _ => {}
@@ -283,26 +301,37 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew.
+    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew. After a write
+    /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
     async fn start_over(&mut self, error: &StoreError, replies: Replies) {
         self.shared.ready.store(false, Ordering::Release);
         tracing::error!(%error, "the store failed; loading all open cases again");
         drop(replies); // a dropped reply is answered as `unavailable`
+        if matches!(error, StoreError::Conflict { .. }) {
+            self.one_by_one = self.options.batch;
+        }
+        self.refused = self.refused.saturating_add(1);
+        if self.refused > 1 {
+            tokio::time::sleep(STORE_RETRY.saturating_mul(self.refused).min(LONGEST_STORE_RETRY))
+                .await;
+        }
         loop {
             match load_engine(&self.store, &self.shared, self.now).await {
                 Ok(engine) => {
-                    self.engine = engine;
-                    if *self.stopping.borrow() {
-                        self.engine.halt();
-                    }
+                    let old = std::mem::replace(&mut self.engine, engine);
+                    self.engine.inherit(old);
                     break;
                 }
                 Err(error) => tracing::error!(%error, "still failing"),
             }
             if *self.stopping.borrow() {
+                self.over = true;
                 return;
             }
             tokio::time::sleep(STORE_RETRY).await;
+        }
+        if *self.stopping.borrow() {
+            self.engine.halt();
         }
         // Sends again what was under way; should this fail too, the next input starts over.
         let _ = self.result_sender.send(Input::Tick);
@@ -318,9 +347,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         while let Ok(arrival) = self.arrivals.try_recv() {
             rest.push(arrival);
         }
-        self.turn(rest).await; // what had been taken into the queue is still made durable and answered
+        // What had been taken into the queue is still made durable and answered.
+        let (first, repeated) = part_repeats(rest);
+        self.turn(first).await;
+        if !repeated.is_empty() && !self.over {
+            self.turn(repeated).await;
+        }
         let deadline = tokio::time::Instant::now() + self.options.grace;
-        while self.under_way > 0 {
+        while self.under_way > 0 && !self.over {
             match tokio::time::timeout_at(deadline, self.results.recv()).await {
                 Ok(Some(input)) => {
                     let arrival = self.result(input);

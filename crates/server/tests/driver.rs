@@ -253,3 +253,24 @@ async fn a_saga_announced_after_its_case_has_settled_does_not_open_another() {
     running.until_settled(2).await;
     running.end().await;
 }
+
+#[tokio::test]
+async fn nobody_can_take_the_names_of_the_supervisors_own_reports() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    let impostor = Report { source: "supervisor".to_owned(), ..report("t", "deadline-s") };
+    let refused = running.supervisor.report(impostor).await.expect_err("reserved");
+    assert!(refused.is(ProblemCode::InvalidRequest), "{refused:?}");
+    let begin = SagaBegin {
+        saga_id: SagaId::new("s").expect("valid"),
+        service: "a".to_owned(),
+        action: Some("x".to_owned()),
+        deadline: SystemClock.now(),
+        data: serde_json::Map::new(),
+    };
+    running.supervisor.begin_saga(begin).await.expect("taken");
+    running.until_settled(1).await;
+    assert_eq!(outside.sent(), ["compensate a.x", "compensate b.y"]);
+    running.end().await;
+}

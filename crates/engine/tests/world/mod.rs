@@ -9,8 +9,8 @@ use amends_engine::{
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId,
-    Timestamp, Verb,
+    CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, Report, ReportData,
+    SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::{Map, Value};
@@ -45,6 +45,8 @@ pub struct World {
     /// By `verb service.action`, else `verb`, else done.
     pub replies: BTreeMap<String, Reply>,
     pub histories: BTreeMap<String, WalkResult>,
+    /// Services that answer every step with 429.
+    pub limited: BTreeSet<String>,
     /// `verb service.action` in the order of sending.
     pub sent: Vec<String>,
     pub walked: Vec<String>,
@@ -68,6 +70,7 @@ impl World {
             under_way: VecDeque::new(),
             replies: BTreeMap::new(),
             histories: BTreeMap::new(),
+            limited: BTreeSet::new(),
             sent: vec![],
             walked: vec![],
             answers: BTreeMap::new(),
@@ -195,6 +198,11 @@ impl World {
             Errand::Poll(_) => format!("poll {action}"),
             _ => format!("{verb} {action}"),
         };
+        if self.limited.contains(&*action.service) {
+            let answer = StepReading::Busy { overloaded: true, retry_after_ms: Some(1_000) };
+            let result = StepResult { answer, status: Some(429), message: None, history: vec![] };
+            return Some(Input::StepEnded { step, attempt, service, result });
+        }
         let reply = self.replies.get(&key).or_else(|| self.replies.get(&*action.service)).cloned();
         let plain = match verb {
             Verb::Compensate => Outcome::Compensated,
@@ -213,18 +221,26 @@ impl World {
 
     /// Answers the oldest errand under way for `verb service.action`.
     pub fn answer(&mut self, what: &str, answer: StepReading) {
-        let position = self
-            .under_way
-            .iter()
-            .position(
-                |e| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what),
-            )
-            .unwrap_or_else(|| panic!("{what} is not under way"));
+        self.answer_with(what, answer, vec![]);
+    }
+
+    pub fn answer_with(&mut self, what: &str, answer: StepReading, history: Vec<Evidence>) {
+        let is_it =
+            |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
+        let position = self.under_way.iter().position(is_it);
+        let position = position.unwrap_or_else(|| panic!("{what} is not under way"));
         let errand = self.under_way.remove(position).expect("found");
         let (step, attempt) = errand.step().expect("a step");
         let service = Arc::clone(errand.service());
-        let result = StepResult { answer, status: None, message: None, history: vec![] };
+        let result = StepResult { answer, status: None, message: None, history };
         self.input(Input::StepEnded { step, attempt, service, result });
+    }
+
+    pub fn call_back(&mut self, step: StepId, outcome: Outcome) -> Answer {
+        let ticket = self.next_ticket();
+        let callback = OutcomeCallback { outcome, message: None, history: vec![] };
+        self.input(Input::StepCalledBack { step, callback, ticket });
+        self.answers.remove(&ticket).expect("answered")
     }
 
     pub fn pass_ms(&mut self, ms: u64) {
