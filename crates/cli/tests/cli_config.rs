@@ -102,3 +102,35 @@ fn the_command_line_explains_itself() {
     let wrong = amends(&["cases", "shwo", "c-1"]).exits(2);
     assert!(wrong.stderr.contains("show"), "{}", wrong.stderr);
 }
+
+/// The blocks of one language in the guide.
+fn guide(language: &str) -> Vec<&'static str> {
+    let page = include_str!("../../../docs/guides/run-in-production.md");
+    let fence = format!("```{language}\n");
+    page.split(&*fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_guides_configuration_is_valid_and_its_commands_exist() {
+    let folder = scratch();
+    let [configuration] = guide("toml")[..] else { panic!("one configuration is shown") };
+    let path = write(folder.path(), "amends.toml", configuration);
+    amends(&["config", "check", "--config", &path]).exits(0);
+
+    let [unit] = guide("ini")[..] else { panic!("one unit is shown") };
+    let started = unit.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    let shell = guide("sh").into_iter().flat_map(str::lines);
+    let ours = shell.chain(started).filter_map(|line| {
+        let line = line.strip_prefix("copy=\"$(").map_or(line, |l| l.trim_end_matches(")\""));
+        let (program, arguments) = line.split_once(' ')?;
+        (program.rsplit('/').next() == Some("amends")).then_some(arguments)
+    });
+    let mut seen = 0;
+    for arguments in ours {
+        // With `--help` last, all that stands before it has to be understood, and nothing is done.
+        let arguments = arguments.split_whitespace().chain(["--help"]);
+        amends(&arguments.collect::<Vec<_>>()).exits(0);
+        seen += 1;
+    }
+    assert!(seen >= 7, "only {seen} commands were found");
+}

@@ -370,14 +370,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[Answer("200", "Each `data` is an event.", "text/event-stream", "EventView")],
         )
     },
-    post(
-        "/v1/backups",
-        "running",
-        "makeBackup",
-        "Copies the store into a new file of the supervisor's folder for backups, while work goes on.",
-        &[Body(JSON, "BackupWanted")],
-        &[Answer("201", "The copy is whole and durable.", JSON, "BackupView")],
-    ),
+    Operation {
+        headers: &[("Amends-Actor", false, "Who asks, for the log; `api` if not given.")],
+        ..post(
+            "/v1/backups",
+            "running",
+            "makeBackup",
+            "Copies the store into a new file of the supervisor's folder for backups, while work goes on.",
+            &[Body(JSON, "BackupWanted")],
+            &[Answer("201", "The copy is whole and durable.", JSON, "BackupView")],
+        )
+    },
     get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
     get(
         "/livez",
