@@ -439,3 +439,17 @@ impl Says for Report {
         self
     }
 }
+
+/// What an operator says in these tests.
+pub fn reason() -> String {
+    "because".to_owned()
+}
+
+/// Payment failed for good, and its History says that it left nothing behind.
+pub fn payment_report_1(saga: &str) -> Report {
+    report("payment/report-1", saga)
+        .action("pay")
+        .saw("payment.pay", HistoryState::Failed)
+        .saw("coupon.redeem", HistoryState::Succeeded)
+        .saw("delivery.request", HistoryState::Succeeded)
+}

@@ -1,0 +1,366 @@
+//! What people may do to a case, and what then stays as they decided.
+
+mod world;
+
+use amends_engine::{Answer, Errand, StepReading, StepState};
+use amends_protocol::resources::{CaseAct, StepAct};
+use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StuckReason};
+use amends_rulebook::Rulebook;
+use serde_json::{Map, json};
+use world::{Reply, Says, World, evidence, payment_report_1, reason, report};
+
+#[test]
+fn a_refusal_is_stuck_and_everything_else_goes_on() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(StepReading::Refused));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::Refused)
+    );
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
+    assert_eq!(
+        world.step(case, "notify sms.send-cancellation").state,
+        StepState::Waiting,
+        "a stuck step holds its stage back"
+    );
+
+    let step = world.step(case, "compensate coupon.redeem").id;
+    assert_eq!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Done);
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Waived)
+    );
+    assert_eq!(world.acts.last().map(|a| (a.act, &*a.actor)), Some(("waive", "kim")));
+    assert!(
+        matches!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Conflict(_)),
+        "once is enough"
+    );
+}
+
+#[test]
+fn what_a_person_waived_stays_waived_and_later_reports_are_noted_beside_it() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(StepReading::Refused));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    world.act(step, StepAct::Waive { reason: reason() });
+    world.settle_down();
+    world.pass_ms(10_000);
+    world.report(report("order/report-3", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    let row = world.step(case, "compensate coupon.redeem");
+    assert_eq!(row.state, StepState::Done(Outcome::Waived));
+    assert_eq!(row.memo.would_have_asked, [1]);
+    assert_eq!(row.memo.because, [0]);
+}
+
+#[test]
+fn an_operator_edits_and_tries_again_under_the_same_key() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(StepReading::Rejected));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
+    let data = Map::from_iter([("coupon".to_owned(), json!("SPRING"))]);
+    assert_eq!(
+        world.act(step, StepAct::Edit { reason: reason(), data: data.clone() }),
+        Answer::Done
+    );
+    let Some(Errand::Send(send)) = world.under_way.back() else { panic!("sent again") };
+    assert_eq!((send.step, send.attempt), (step, 2));
+    assert_eq!(send.edited.as_deref(), Some(&data));
+    world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn acts_that_make_no_sense_are_refused_with_a_reason_and_change_nothing() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    let conflict = |answer: Answer| matches!(answer, Answer::Conflict(_));
+    assert!(conflict(world.act(step, StepAct::Waive { reason: reason() })), "it is compensated");
+    assert!(conflict(world.act(step, StepAct::Retry { reason: reason() })));
+    assert!(conflict(world.act(step, StepAct::Approve { reason: reason() })));
+    assert!(matches!(world.act(step, StepAct::Waive { reason: " ".into() }), Answer::Invalid(_)));
+    let wrong = StepAct::Record { reason: reason(), outcome: Outcome::Notified };
+    assert!(matches!(world.act(step, wrong), Answer::Invalid(_)));
+    assert!(world.acts.iter().all(|a| a.act == "activate"));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn an_outcome_reached_outside_can_be_recorded() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(StepReading::Refused));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    let act = StepAct::Record { reason: reason(), outcome: Outcome::Compensated };
+    assert_eq!(world.act(step, act), Answer::Done);
+    world.settle_down();
+    let row = world.step(case, "compensate coupon.redeem");
+    assert_eq!(row.state, StepState::Done(Outcome::Compensated));
+    assert_eq!(row.memo.decided_by.as_deref(), Some("kim"));
+    assert_ne!(world.cases[&case].closed_on, Some(ClosedOn::Fenced), "a person's word is no fence");
+}
+
+#[test]
+fn a_report_that_no_rule_answers_waits_for_a_person() {
+    let mut world = World::new(
+        "
+rulebook: narrow
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: a/known, compensate: [a.x] }]
+",
+    );
+    let case = world.report(report("a/strange", "s"));
+    assert_eq!(world.state(case), CaseState::Unmatched);
+    let plan = |what: &str| CaseAct::Plan {
+        reason: reason(),
+        compensate: vec![what.parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert!(matches!(world.act_on_case(case, plan("a.nope")), Answer::Invalid(_)));
+    assert_eq!(world.act_on_case(case, plan("a.x")), Answer::Done);
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_mended_rulebook_answers_an_unmatched_case_by_replanning() {
+    let narrow = "
+rulebook: r
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: a/known, compensate: [a.x] }]
+";
+    let mut world = World::new(narrow);
+    let case = world.report(report("a/strange", "s"));
+    world.activate(Rulebook::from_yaml(&narrow.replace("a/known", "\"*/*\"")).expect("valid"));
+    assert_eq!(
+        world.state(case),
+        CaseState::Unmatched,
+        "a case keeps the rulebook that it began with"
+    );
+    assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_rule_in_ask_mode_waits_for_a_yes_and_one_in_shadow_mode_sends_nothing() {
+    let book = |mode: &str| {
+        format!(
+            "
+rulebook: r
+services: {{ a: {{ url: \"http://a\", actions: {{ x: {{ compensation: y }} }} }} }}
+rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
+"
+        )
+    };
+    let mut world = World::new(&book("ask"));
+    let case = world.report(report("a/broken", "s"));
+    world.settle_down();
+    let step = world.step(case, "compensate a.x").id;
+    assert_eq!(
+        world.step(case, "compensate a.x").state,
+        StepState::Stuck(StuckReason::AwaitsApproval)
+    );
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert!(world.sent.is_empty());
+    assert_eq!(world.act(step, StepAct::Approve { reason: reason() }), Answer::Done);
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Settled);
+
+    let mut world = World::new(&book("shadow"));
+    let case = world.report(report("a/broken", "s"));
+    world.settle_down();
+    assert_eq!(world.step(case, "compensate a.x").state, StepState::Shadow);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert!(world.sent.is_empty());
+
+    let plan = || CaseAct::Plan {
+        reason: reason(),
+        compensate: vec!["a.x".parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert_eq!(world.act_on_case(case, plan()), Answer::Done, "a person means it in earnest");
+    world.settle_down();
+    assert_eq!(world.sent, ["compensate a.x"]);
+    assert!(
+        matches!(world.act_on_case(case, plan()), Answer::Conflict(_)),
+        "it is in the plan already"
+    );
+}
+
+#[test]
+fn past_its_limit_a_rule_falls_back_to_ask() {
+    let mut world = World::new(
+        "
+rulebook: r
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
+",
+    );
+    let cases: Vec<_> =
+        (0..3).map(|n| world.report(report("a/broken", &format!("s{n}")))).collect();
+    world.settle_down();
+    let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
+    assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
+}
+
+#[test]
+fn a_service_belongs_to_one_rulebook() {
+    let mut world = World::food_order();
+    let other = Rulebook::from_yaml(
+        "
+rulebook: other
+services: { payment: { url: \"http://p\", actions: { pay: { compensation: refund } } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+    )
+    .expect("valid");
+    world.activate(other);
+    let case = world.report(payment_report_1("s"));
+    assert_eq!(world.cases[&case].rulebook.as_ref().map(|r| &*r.name), Some("food-order"));
+}
+
+#[test]
+fn an_operators_retry_does_not_forget_that_an_earlier_try_may_have_run() {
+    let mut world = World::food_order();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::Unknown));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::NotSent));
+    let step = world.step(case, "retry order.place").id;
+    world.act(step, StepAct::Retry { reason: reason() });
+    world.settle_down();
+    world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    assert!(world.plan(case).contains("compensate order.place"));
+}
+
+#[test]
+fn an_edited_retry_in_flight_is_awaited_like_any_other() {
+    let mut world = World::food_order();
+    world.replies.insert("retry order.place".into(), Reply::Says(StepReading::Rejected));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    world.replies.insert("retry order.place".into(), Reply::Silent);
+    world.answer("retry order.place", StepReading::Unknown);
+    let step = world.step(case, "retry order.place").id;
+    world.act(step, StepAct::Edit { reason: reason(), data: Map::new() });
+    world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    assert!(world.sent.iter().all(|s| s == "retry order.place"), "{:?}", world.sent);
+    world.answer("retry order.place", StepReading::Done(Outcome::Retried));
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate order.place").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn a_step_that_the_new_rulebook_does_not_know_makes_the_case_stuck_in_the_open() {
+    let mut world = World::food_order();
+    world.pause("coupon", true);
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.activate(
+        Rulebook::from_yaml(
+            "
+rulebook: food-order
+services: { payment: { url: \"http://p\", actions: { pay: { compensation: refund } } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+        )
+        .expect("valid"),
+    );
+    assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
+    world.pause("coupon", false);
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::Unsendable)
+    );
+    assert_eq!(world.state(case), CaseState::Stuck);
+}
+
+#[test]
+fn a_late_answer_brings_its_evidence_to_a_case_that_was_settled_by_hand() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
+    let case = world.report(
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Succeeded),
+    );
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    world.act(step, StepAct::Waive { reason: reason() });
+    world.settle_down();
+    assert_eq!(world.act_on_case(case, CaseAct::Settle { reason: reason() }), Answer::Done);
+    let stored = world.stored(case);
+    world.engine.hydrate(stored); // as the driver does for every result of a case that is not in memory
+    world.answer_with(
+        "compensate coupon.redeem",
+        StepReading::Done(Outcome::Compensated),
+        vec![evidence("delivery.request", "d", H::Succeeded)],
+    );
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate delivery.request").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn a_plan_by_hand_asks_only_for_what_makes_sense() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    let act = CaseAct::Plan {
+        reason: reason(),
+        compensate: vec!["sms.send".parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert!(matches!(world.act_on_case(case, act), Answer::Invalid(_)));
+}
+
+#[test]
+fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let step = world.step(case, "compensate coupon.redeem").id;
+    assert_eq!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Done);
+    world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Waived)
+    );
+    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("after the decision")));
+}

@@ -1,0 +1,364 @@
+//! How reports become a plan, how it is carried out and when it is at its end: each test is one sentence of the design.
+
+mod world;
+
+use amends_engine::{StepReading, StepState, WalkResult};
+use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome};
+use world::{Reply, Says, World, evidence, payment_report_1, report, words};
+
+#[test]
+fn the_five_reports_ask_for_exactly_what_the_rules_list() {
+    let undo = |what: &[&str]| -> std::collections::BTreeSet<String> {
+        what.iter()
+            .map(|a| format!("compensate {a}"))
+            .chain(["notify sms.send-cancellation".to_owned()])
+            .collect()
+    };
+    let table = [
+        ("payment/report-1", "pay", undo(&["coupon.redeem", "delivery.request", "rider.match"])),
+        ("payment/report-2", "pay", undo(&["delivery.request", "rider.match"])),
+        ("order/report-1", "place", words(["retry order.place"])),
+        ("order/report-2", "place", undo(&["payment.pay", "delivery.request", "rider.match"])),
+        (
+            "order/report-3",
+            "place",
+            undo(&["payment.pay", "coupon.redeem", "delivery.request", "rider.match"]),
+        ),
+    ];
+    for (kind, action, expected) in table {
+        let mut world = World::food_order();
+        let own = format!("{}.{action}", kind.split_once('/').expect("a kind").0);
+        let case = world.report(report(kind, "s").action(action).saw(&own, H::Failed));
+        world.settle_down();
+        world.pass_ms(60_000);
+        assert_eq!(world.plan(case), expected, "{kind}");
+        assert!(world.steps_of(case).all(|s| matches!(s.state, StepState::Done(_))), "{kind}");
+        assert_eq!(world.state(case), CaseState::Settled, "{kind}");
+    }
+}
+
+#[test]
+fn notices_go_out_when_the_compensations_are_done() {
+    let mut world = World::food_order();
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    assert_eq!(world.step(case, "notify sms.send-cancellation").state, StepState::Waiting);
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
+    world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "notify sms.send-cancellation").state,
+        StepState::Done(Outcome::Notified)
+    );
+}
+
+#[test]
+fn a_step_that_several_rules_ask_for_takes_the_latest_of_their_stages() {
+    for order in [["a/one", "a/two"], ["a/two", "a/one"]] {
+        let mut world = World::new(
+            "
+rulebook: staged
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules:
+  - { on: a/one, compensate: [a.x] }
+  - { on: a/two, compensate: [b.y], then: { compensate: [a.x] } }
+",
+        );
+        world.pause("a", true);
+        world.replies.insert("b".into(), Reply::Silent);
+        let cases = order.map(|kind| world.report(report(kind, "s")));
+        world.settle_down();
+        assert_eq!(world.step(cases[0], "compensate a.x").stage, 1, "{order:?}");
+        world.pause("a", false);
+        assert_eq!(world.sent, ["compensate b.y"], "{order:?}");
+        world.answer("compensate b.y", StepReading::Done(Outcome::Compensated));
+        world.settle_down();
+        assert_eq!(world.sent, ["compensate b.y", "compensate a.x"], "{order:?}");
+    }
+}
+
+#[test]
+fn a_report_that_comes_again_changes_nothing() {
+    let mut world = World::food_order();
+    let first = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(60_000);
+    let sent = world.sent.len();
+    assert_eq!(world.report(payment_report_1("s")), first);
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.sent.len(), sent);
+}
+
+#[test]
+fn a_derived_report_joins_its_root_whichever_comes_first() {
+    for root_first in [true, false] {
+        let mut world = World::food_order();
+        let root = payment_report_1("s").id("p1");
+        let derived = report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .caused_by("p1");
+        let mut both = vec![root, derived];
+        if !root_first {
+            both.reverse();
+        }
+        let cases: Vec<_> = both.into_iter().map(|r| world.report(r)).collect();
+        world.settle_down();
+        assert_eq!(cases[0], cases[1]);
+        assert_eq!(
+            world.plan(cases[0]),
+            words([
+                "compensate coupon.redeem",
+                "compensate delivery.request",
+                "compensate rider.match",
+                "notify sms.send-cancellation"
+            ])
+        );
+        assert_eq!(world.state(cases[0]), CaseState::Settled);
+        assert_eq!(world.cases[&cases[0]].closed_on, Some(ClosedOn::Fenced));
+    }
+}
+
+#[test]
+fn a_derived_report_whose_root_never_comes_is_answered_by_its_own_rule() {
+    let mut world = World::food_order();
+    let case = world.report(
+        report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Started)
+            .caused_by("lost"),
+    );
+    world.settle_down();
+    assert!(world.plan(case).is_empty());
+    assert_eq!(world.state(case), CaseState::Open);
+    world.pass_ms(11_000);
+    assert!(world.plan(case).contains("compensate order.place"));
+    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("lost")));
+}
+
+#[test]
+fn causes_in_a_circle_still_get_an_answer() {
+    let mut world = World::food_order();
+    let saw = |r: amends_protocol::Report| r.saw("order.place", H::Unknown).action("place");
+    world.report(saw(report("order/a", "s")).id("a").caused_by("b"));
+    let case = world.report(saw(report("order/b", "s")).id("b").caused_by("a"));
+    world.pass_ms(30_000);
+    assert!(world.plan(case).contains("compensate order.place"));
+}
+
+#[test]
+fn the_reporter_is_in_its_own_plan_unless_its_history_proves_it_empty() {
+    let mut world = World::food_order();
+    let half_done = world.report(report("payment/report-2", "s1").action("pay"));
+    let proven =
+        world.report(report("payment/report-2", "s2").action("pay").saw("payment.pay", H::Failed));
+    assert!(world.plan(half_done).contains("compensate payment.pay"));
+    assert!(!world.plan(proven).contains("compensate payment.pay"));
+}
+
+#[test]
+fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
+    let mut world = World::food_order();
+    world.histories.insert(
+        "delivery".into(),
+        WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)]),
+    );
+    world.histories.insert(
+        "rider".into(),
+        WalkResult::Failed { message: "refused".into(), unreachable: true, retry_after_ms: None },
+    );
+    let case = world.report(
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Unknown),
+    );
+    assert_eq!(
+        world.plan(case),
+        words(["compensate coupon.redeem", "notify sms.send-cancellation"])
+    );
+    world.settle_down();
+    assert!(world.plan(case).contains("compensate delivery.request"), "found by the walk");
+    world.pass_ms(20_000);
+    assert_eq!(world.state(case), CaseState::Open, "rider's History is still unknown");
+    world
+        .histories
+        .insert("rider".into(), WalkResult::Told(vec![evidence("rider.match", "m", H::Started)]));
+    world.pass_ms(120_000);
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_call_that_was_still_running_is_found_by_the_answers_to_other_steps() {
+    let mut world = World::food_order();
+    world.replies.insert(
+        "compensate delivery.request".into(),
+        Reply::SaysWith(
+            StepReading::Done(Outcome::Compensated),
+            vec![evidence("rider.match", "m", H::Unknown)],
+        ),
+    );
+    let case = world.report(
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("delivery.request", H::Succeeded),
+    );
+    world.settle_down();
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn a_case_that_is_not_fenced_settles_on_quiet_after_a_last_look() {
+    let mut world = World::food_order();
+    let case = world.report(report("payment/odd", "s").action("pay"));
+    world.settle_down();
+    assert_eq!(
+        world.state(case),
+        CaseState::Open,
+        "coupon, delivery and rider might still be called"
+    );
+    let walks = world.walked.len();
+    world.pass_ms(2_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Quiet));
+    assert!(world.walked.len() > walks, "the last look asks again");
+}
+
+#[test]
+fn the_last_look_may_find_something_and_then_the_quiet_time_begins_anew() {
+    let mut world = World::food_order();
+    let case = world.report(report("payment/odd", "s").action("pay"));
+    world.settle_down();
+    world.histories.insert(
+        "coupon".into(),
+        WalkResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)]),
+    );
+    world.pass_ms(2_000);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Compensated)
+    );
+    assert_eq!(world.state(case), CaseState::Open);
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_report_for_a_settled_case_reopens_it_with_only_the_new_steps() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    let sent = world.sent.len();
+    world.report(report("order/report-3", "s").action("place").saw("order.place", H::Failed));
+    world.settle_down();
+    assert_eq!(world.sent[sent..], ["compensate payment.pay".to_owned()]);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn evidence_of_an_action_that_the_rulebook_does_not_know_is_noted() {
+    let mut world = World::food_order();
+    let case =
+        world.report(report("payment/odd", "s").action("pay").saw("coupon.burn", H::Succeeded));
+    world.settle_down();
+    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
+}
+
+#[test]
+fn a_report_that_does_not_name_its_action_widens_the_reach_whenever_it_comes() {
+    for order in [["stranger/one", "coupon/two"], ["coupon/two", "stranger/one"]] {
+        let mut world = World::new(
+            "
+rulebook: islands
+services:
+  coupon: { url: \"http://c\", actions: { redeem: { compensation: restore } } }
+  far: { url: \"http://f\", actions: { away: { compensation: back } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+        );
+        let told = WalkResult::Told(vec![evidence("far.away", "r", H::Succeeded)]);
+        world.histories.insert("far".into(), told);
+        let reports = order.map(|kind| {
+            let new = report(kind, "s");
+            if kind == "coupon/two" {
+                new.action("redeem").saw("coupon.redeem", H::Failed)
+            } else {
+                new
+            }
+        });
+        let cases = reports.map(|r| world.report(r));
+        world.settle_down();
+        assert!(world.plan(cases[0]).contains("compensate far.away"), "{order:?}");
+    }
+}
+
+#[test]
+fn a_shadow_rules_stage_delays_nothing_and_a_woken_step_takes_the_real_ones() {
+    let book = "
+rulebook: staged
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules:
+  - { on: a/shadow-late, mode: shadow, compensate: [b.y], then: { compensate: [a.x] } }
+  - { on: a/shadow-soon, mode: shadow, compensate: [a.x] }
+  - { on: a/soon, compensate: [a.x] }
+  - { on: a/late, compensate: [b.y], then: { compensate: [a.x] } }
+";
+    for (pair, stage) in [(["a/shadow-late", "a/soon"], 0), (["a/shadow-soon", "a/late"], 1)] {
+        for order in [pair, [pair[1], pair[0]]] {
+            let mut world = World::new(book);
+            world.pause("a", true);
+            world.pause("b", true);
+            let cases = order.map(|kind| world.report(report(kind, "s")));
+            assert_eq!(world.step(cases[0], "compensate a.x").stage, stage, "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn a_silent_callee_is_asked_for_its_history_before_the_case_closes() {
+    let mut world = World::food_order();
+    let case = world.report(
+        report("order/report-1", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .saw("payment.pay", H::Unknown),
+    );
+    world.settle_down();
+    assert_eq!(world.walked, ["payment"]);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_failure_is_no_fence_while_its_caller_may_try_again() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s").id("p1"));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Open, "the order has not been heard of");
+    world.report(
+        report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .caused_by("p1"),
+    );
+    world.settle_down();
+    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Fenced));
+}
