@@ -34,6 +34,12 @@ pub(crate) fn failure_body(failure: &Failure) -> Result<Value, KitError> {
     serde_json::to_value(problem).map_err(corrupt)
 }
 
+/// What anything of an action is told that is being undone in its saga.
+pub(crate) fn fenced(saga: &SagaId) -> Problem {
+    let detail = format!("saga `{saga}` is being undone here; start a new saga to try again");
+    Problem::new(ProblemCode::SagaFenced, detail)
+}
+
 /// The stored answer of a request.
 pub(crate) fn stored(answer: &StoredAnswer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -2,6 +2,7 @@
 
 use crate::config::KitError;
 use crate::failure::CallFailed;
+use crate::history::Fence;
 use crate::kit::{Kit, now_ms};
 use crate::rows::{RequestRow, state_of};
 use crate::saga_context::put;
@@ -164,10 +165,10 @@ struct CallRow {
     action: String,
 }
 
-/// INVARIANT: a call begins only while its request is `started`. So whatever a compensation of that request must take
+/// INVARIANT: a call begins only while its request is `started` and no fence is up. So whatever a compensation of that request must take
 /// into account is on record when the fence goes up, and goes into the answer to the step.
 fn begin(tx: &Transaction<'_>, row: &CallRow) -> Result<Begun, KitError> {
-    if state_of(tx, &row.parent)? != Some(HistoryState::Started) {
+    if state_of(tx, &row.parent)? != Some((HistoryState::Started, Fence::Down)) {
         return Ok(Begun::Fenced);
     }
     let made: u32 = tx
@@ -209,20 +210,19 @@ impl BadAnswer {
     }
 }
 
-/// What an answer proves. A 2xx: it took effect. A 4xx, or a 5xx with a problem: it took none, unless the problem's
-/// type says otherwise. All else proves nothing.
+/// What an answer proves. A 2xx: it took effect. A problem of one of our types: what the type says. Any other 4xx but a
+/// time-out: it took none. All else proves nothing, problems of other types included: frameworks and proxies dress
+/// their own 5xx in them, and know nothing of what the handler did before.
 fn judge(reply: &Reply) -> Result<Value, BadAnswer> {
     if reply.status.is_success() {
         return Ok(serde_json::from_slice(&reply.body).unwrap_or(Value::Null));
     }
     let problem: Option<Problem> =
         is_problem(&reply.headers).then(|| serde_json::from_slice(&reply.body).ok()).flatten();
-    let proves_nothing = match &problem {
-        Some(problem) => {
-            problem.is(ProblemCode::InProgress)
-                || problem.is(ProblemCode::Internal)
-                || problem.is(ProblemCode::EffectUnknown)
-        }
+    let ours = problem.as_ref().and_then(|p| ProblemCode::ALL.iter().find(|code| p.is(**code)));
+    let proves_nothing = match ours {
+        Some(ProblemCode::InProgress | ProblemCode::Internal | ProblemCode::EffectUnknown) => true,
+        Some(_) => false,
         None => !reply.status.is_client_error() || reply.status == StatusCode::REQUEST_TIMEOUT,
     };
     let said = problem.as_ref().and_then(|p| p.detail.clone());

@@ -90,6 +90,24 @@ where
     answer.await.map_err(|_| KitError::Closed)?
 }
 
+/// Runs `work` within a transaction, so that only what it wrote is rolled back when it returns `Err` or panics. What was
+/// written before stays.
+///
+/// # Errors
+/// The outer one when SQLite cannot do even that; the whole transaction has to be rolled back then.
+pub(crate) fn attempt<T, E: From<KitError>>(
+    tx: &Transaction<'_>,
+    work: impl FnOnce() -> Result<T, E>,
+) -> Result<Result<T, E>, KitError> {
+    tx.execute_batch("SAVEPOINT amends_attempt")?;
+    let done = guarded(work).map_err(E::from).flatten();
+    if done.is_err() {
+        tx.execute_batch("ROLLBACK TO amends_attempt")?;
+    }
+    tx.execute_batch("RELEASE amends_attempt")?;
+    Ok(done)
+}
+
 /// Turns a panic of the host's code into an error, so that it cannot end the thread.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, KitError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| KitError::Panicked(panic_text(&*panic)))

@@ -140,7 +140,7 @@ impl fmt::Display for CallFailed {
 impl std::error::Error for CallFailed {}
 
 /// An undo or a notice cannot be done. Everything of the attempt is rolled back and it is not remembered, so a later
-/// attempt may succeed.
+/// attempt may succeed. The fence of an undo stays up: nothing of the action takes effect while a person decides.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// For people: why, and what would help.

@@ -94,8 +94,7 @@ async fn take(kit: Kit, arrival: Arrival) -> (Option<SagaId>, Response) {
 }
 
 fn fenced(saga: &SagaId) -> Response {
-    let detail = format!("saga `{saga}` is being undone here; start a new saga to try again");
-    answer::refuse(ProblemCode::SagaFenced, detail)
+    answer::problem(&answer::fenced(saga))
 }
 
 /// Whether a failure is news for the supervisor. A `retry` step gets its failure as the answer.
@@ -189,22 +188,24 @@ async fn attempt(kit: &Kit, row: &Arc<RequestRow>) -> Result<StoredAnswer, Unfin
         }
         Err(_) => return Err(Unfinished::Kit(KitError::Closed)),
     };
-    let (running, request_id) = (kit.inner.running.clone(), row.request_id.clone());
+    let (running, row) = (kit.inner.running.clone(), row.clone());
     let value = kit
         .inner
         .database
         .write(move |tx| {
             // INVARIANT: the fence is looked at in the transaction that holds the effect.
-            if ledger::may_commit(tx, &running, &request_id)? == Finish::Fenced {
-                return Err(Unfinished::Fenced);
+            if ledger::may_commit(tx, &running, &row.request_id)? == Finish::Fenced {
+                ledger::turn_away(tx, &running, &row)?;
+                return Ok(None);
             }
             let value = (effect.run)(tx).map_err(Unfinished::Failure)?;
-            match ledger::succeed(tx, &running, &request_id, &value)? {
-                Finish::Done => Ok(value),
+            match ledger::succeed(tx, &running, &row.request_id, &value)? {
+                Finish::Done => Ok(Some(value)),
                 Finish::Fenced => Err(Unfinished::Fenced),
             }
         })
-        .await?;
+        .await?
+        .ok_or(Unfinished::Fenced)?;
     Ok(StoredAnswer { status: 200, body: value, report: None })
 }
 

@@ -1,24 +1,27 @@
-//! What may happen to one request, as one total function of where it stands and what comes. Decides only; the
-//! writing is done in the same transaction by `ledger`, on the one writing thread.
+//! What may happen to one request, as one total function of where it stands, whether the fence of its action is up, and
+//! what comes. Decides only; the writing is done in the same transaction by `ledger`, on the one writing thread.
 //!
-//! | stands | arrive | rerun | commit | fail | fail unsure | compensate | sweep |
-//! | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | absent | run | missing | stray | stray | stray | leave | leave |
-//! | barred | refuse | refuse | stray | stray | stray | leave | leave |
-//! | running | busy | busy | succeeded | failed | unknown | fenced | leave |
-//! | abandoned | busy | run | stray | stray | stray | fenced | unknown |
-//! | succeeded | replay | replay | stray | stray | stray | compensated | leave |
-//! | failed | replay | run | stray | stray | stray | fenced | leave |
-//! | unknown | replay | run | stray | stray | stray | fenced | leave |
-//! | compensated | refuse | refuse | refuse | refuse | refuse | leave | leave |
-//! | fenced | refuse | refuse | refuse | refuse | refuse | leave | leave |
+//! | stands | arrive | rerun | commit | fail | fail unsure | turn away | compensate | sweep |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | absent | run, refuse | missing, refuse | stray | stray | stray | stray | leave | leave |
+//! | running | busy, refuse | busy, refuse | succeeded, refuse | failed, refuse | unknown, refuse | stray, unknown | fenced | leave |
+//! | abandoned | busy | run, refuse | stray | stray | stray | stray | fenced | unknown |
+//! | succeeded | replay | replay | stray | stray | stray | stray | compensated | leave |
+//! | failed | replay | run, refuse | stray | stray | stray | stray | fenced | leave |
+//! | unknown | replay | run, refuse | stray | stray | stray | stray | fenced | leave |
+//! | compensated | refuse | refuse | refuse | refuse | refuse | leave | leave | leave |
+//! | fenced | refuse | refuse | refuse | refuse | refuse | leave | leave | leave |
 //!
-//! *Absent*: no such request. *Barred*: none, and the tombstone of its action is up. *Running*: started by this process,
-//! which is at work on it. *Abandoned*: started by a process that is gone. A word of `HistoryState` in a cell is the
-//! state that the request enters. *Run*: it enters `started` and the handler runs. *Stray*: cannot happen unless a
-//! second process writes to the file; nothing is written. Compensation also puts up the tombstone, in every case.
+//! Of two words in a cell, the second holds while the fence of the action is up in the saga. *Absent*: no such request.
+//! *Running*: started by this process, which is at work on it. *Abandoned*: started by a process that is gone. *Turn
+//! away*: the request was refused its end, and is told so. A word of `HistoryState` in a cell is the state that the
+//! request enters. *Run*: it enters `started` and the handler runs. *Stray*: cannot happen unless a second process
+//! writes to the file; nothing is written.
 //!
-//! INVARIANT: no way leads from `fenced` or `compensated` to an effect.
+//! Compensation puts up the fence in every case. When the undo is refused, the fence is all that it leaves: every
+//! request stays where it stands, so that a later compensation finds it there, and the second words hold meanwhile.
+//!
+//! INVARIANT: no way leads from `fenced` or `compensated` to an effect, nor from anywhere while the fence is up.
 
 use amends_protocol::HistoryState;
 
@@ -26,7 +29,6 @@ use amends_protocol::HistoryState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Absent,
-    Barred,
     Running,
     Abandoned,
     Succeeded,
@@ -34,6 +36,13 @@ pub(crate) enum Standing {
     Unknown,
     Compensated,
     Fenced,
+}
+
+/// Whether the tombstone of an action is up in a saga. It never comes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    Down,
+    Up,
 }
 
 impl Standing {
@@ -64,6 +73,8 @@ pub(crate) enum Event {
     Fail,
     /// It failed and may have left an effect outside of the transaction.
     FailUnsure,
+    /// It was refused its end; whatever its handler did outside of the transaction is done.
+    TurnAway,
     /// A `compensate` step of its action.
     Compensate,
     /// It has been unfinished for too long.
@@ -92,49 +103,55 @@ pub(crate) enum Verdict {
 }
 
 /// The table of the module's page.
-pub(crate) const fn decide(standing: Standing, event: Event) -> Verdict {
+pub(crate) const fn decide(standing: Standing, fence: Fence, event: Event) -> Verdict {
     use Event as E;
+    use Fence as F;
     use Standing as S;
     use Verdict as V;
-    match (standing, event) {
-        (S::Absent, E::Arrive) => V::Run,
-        (S::Absent, E::Rerun) => V::Missing,
-        (S::Absent, E::Commit | E::Fail | E::FailUnsure) => V::Stray,
-        (S::Absent, E::Compensate | E::Sweep) => V::Leave,
+    match (standing, event, fence) {
+        (S::Absent, E::Arrive, F::Down) => V::Run,
+        (S::Absent, E::Rerun, F::Down) => V::Missing,
+        (S::Absent, E::Arrive | E::Rerun, F::Up) => V::Refuse,
+        (S::Absent, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Absent, E::Compensate | E::Sweep, _) => V::Leave,
 
-        (S::Barred, E::Arrive | E::Rerun) => V::Refuse,
-        (S::Barred, E::Commit | E::Fail | E::FailUnsure) => V::Stray,
-        (S::Barred, E::Compensate | E::Sweep) => V::Leave,
+        (S::Running, E::Arrive | E::Rerun, F::Down) => V::Busy,
+        (S::Running, E::Commit, F::Down) => V::Enter(HistoryState::Succeeded),
+        (S::Running, E::Fail, F::Down) => V::Enter(HistoryState::Failed),
+        (S::Running, E::FailUnsure, F::Down) => V::Enter(HistoryState::Unknown),
+        (S::Running, E::TurnAway, F::Down) => V::Stray,
+        (S::Running, E::Arrive | E::Rerun | E::Commit | E::Fail | E::FailUnsure, F::Up) => {
+            V::Refuse
+        }
+        (S::Running, E::TurnAway, F::Up) => V::Enter(HistoryState::Unknown),
+        (S::Running, E::Compensate, _) => V::Enter(HistoryState::Fenced),
+        (S::Running, E::Sweep, _) => V::Leave,
 
-        (S::Running, E::Arrive | E::Rerun) => V::Busy,
-        (S::Running, E::Commit) => V::Enter(HistoryState::Succeeded),
-        (S::Running, E::Fail) => V::Enter(HistoryState::Failed),
-        (S::Running, E::FailUnsure) => V::Enter(HistoryState::Unknown),
-        (S::Running, E::Compensate) => V::Enter(HistoryState::Fenced),
-        (S::Running, E::Sweep) => V::Leave,
+        (S::Abandoned, E::Arrive, _) => V::Busy,
+        (S::Abandoned, E::Rerun, F::Down) => V::Run,
+        (S::Abandoned, E::Rerun, F::Up) => V::Refuse,
+        (S::Abandoned, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Abandoned, E::Compensate, _) => V::Enter(HistoryState::Fenced),
+        (S::Abandoned, E::Sweep, _) => V::Enter(HistoryState::Unknown),
 
-        (S::Abandoned, E::Arrive) => V::Busy,
-        (S::Abandoned, E::Rerun) => V::Run,
-        (S::Abandoned, E::Commit | E::Fail | E::FailUnsure) => V::Stray,
-        (S::Abandoned, E::Compensate) => V::Enter(HistoryState::Fenced),
-        (S::Abandoned, E::Sweep) => V::Enter(HistoryState::Unknown),
+        (S::Succeeded, E::Arrive | E::Rerun, _) => V::Replay,
+        (S::Succeeded, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Succeeded, E::Compensate, _) => V::Enter(HistoryState::Compensated),
+        (S::Succeeded, E::Sweep, _) => V::Leave,
 
-        (S::Succeeded, E::Arrive | E::Rerun) => V::Replay,
-        (S::Succeeded, E::Commit | E::Fail | E::FailUnsure) => V::Stray,
-        (S::Succeeded, E::Compensate) => V::Enter(HistoryState::Compensated),
-        (S::Succeeded, E::Sweep) => V::Leave,
-
-        (S::Failed | S::Unknown, E::Arrive) => V::Replay,
-        (S::Failed | S::Unknown, E::Rerun) => V::Run,
-        (S::Failed | S::Unknown, E::Commit | E::Fail | E::FailUnsure) => V::Stray,
-        (S::Failed | S::Unknown, E::Compensate) => V::Enter(HistoryState::Fenced),
-        (S::Failed | S::Unknown, E::Sweep) => V::Leave,
+        (S::Failed | S::Unknown, E::Arrive, _) => V::Replay,
+        (S::Failed | S::Unknown, E::Rerun, F::Down) => V::Run,
+        (S::Failed | S::Unknown, E::Rerun, F::Up) => V::Refuse,
+        (S::Failed | S::Unknown, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Failed | S::Unknown, E::Compensate, _) => V::Enter(HistoryState::Fenced),
+        (S::Failed | S::Unknown, E::Sweep, _) => V::Leave,
 
         (
             S::Compensated | S::Fenced,
             E::Arrive | E::Rerun | E::Commit | E::Fail | E::FailUnsure,
+            _,
         ) => V::Refuse,
-        (S::Compensated | S::Fenced, E::Compensate | E::Sweep) => V::Leave,
+        (S::Compensated | S::Fenced, E::TurnAway | E::Compensate | E::Sweep, _) => V::Leave,
     }
 }
 
@@ -142,9 +159,8 @@ pub(crate) const fn decide(standing: Standing, event: Event) -> Verdict {
 mod tests {
     use super::*;
 
-    const STANDINGS: [Standing; 9] = [
+    const STANDINGS: [Standing; 8] = [
         Standing::Absent,
-        Standing::Barred,
         Standing::Running,
         Standing::Abandoned,
         Standing::Succeeded,
@@ -153,32 +169,37 @@ mod tests {
         Standing::Compensated,
         Standing::Fenced,
     ];
-    const EVENTS: [Event; 7] = [
+    const EVENTS: [Event; 8] = [
         Event::Arrive,
         Event::Rerun,
         Event::Commit,
         Event::Fail,
         Event::FailUnsure,
+        Event::TurnAway,
         Event::Compensate,
         Event::Sweep,
     ];
 
-    fn cell(verdict: Verdict) -> String {
-        match verdict {
+    fn cell(standing: Standing, event: Event) -> String {
+        let word = |fence| match decide(standing, fence, event) {
             Verdict::Enter(state) => state.to_string(),
             other => format!("{other:?}").to_lowercase(),
+        };
+        match (word(Fence::Down), word(Fence::Up)) {
+            (down, up) if down == up => down,
+            (down, up) => format!("{down}, {up}"),
         }
     }
 
     #[test]
     fn the_table_on_the_page_is_the_machine() {
         let mut rows = vec![
-            "| stands | arrive | rerun | commit | fail | fail unsure | compensate | sweep |"
+            "| stands | arrive | rerun | commit | fail | fail unsure | turn away | compensate | sweep |"
                 .to_owned(),
-            "| --- | --- | --- | --- | --- | --- | --- | --- |".to_owned(),
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |".to_owned(),
         ];
         for standing in STANDINGS {
-            let cells: Vec<String> = EVENTS.iter().map(|&e| cell(decide(standing, e))).collect();
+            let cells: Vec<String> = EVENTS.iter().map(|&e| cell(standing, e)).collect();
             let name = format!("{standing:?}").to_lowercase();
             rows.push(format!("| {name} | {} |", cells.join(" | ")));
         }
@@ -195,8 +216,10 @@ mod tests {
         let mut next = 0;
         while let Some(&standing) = reached.get(next) {
             next += 1;
-            for event in EVENTS {
-                let verdict = decide(standing, event);
+            for (event, fence) in
+                EVENTS.into_iter().flat_map(|e| [(e, Fence::Down), (e, Fence::Up)])
+            {
+                let verdict = decide(standing, fence, event);
                 assert_ne!(verdict, Verdict::Run, "{standing:?} {event:?}");
                 if let Verdict::Enter(state) = verdict {
                     for running in [true, false] {
@@ -207,6 +230,21 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_begins_or_takes_effect_while_the_fence_is_up() {
+        for standing in STANDINGS {
+            for event in EVENTS {
+                let verdict = decide(standing, Fence::Up, event);
+                assert_ne!(verdict, Verdict::Run, "{standing:?} {event:?}");
+                assert_ne!(
+                    verdict,
+                    Verdict::Enter(HistoryState::Succeeded),
+                    "{standing:?} {event:?}"
+                );
             }
         }
     }

@@ -161,7 +161,7 @@ impl KitBuilder {
     }
 
     /// How the action `name` is undone. Runs in the transaction that also marks its requests compensated and puts up
-    /// the fence.
+    /// the fence. When it refuses (or panics), what it wrote is rolled back and the fence stays.
     ///
     /// # Panics
     /// When the action has one already.

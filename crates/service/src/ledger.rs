@@ -3,12 +3,12 @@
 
 use crate::config::KitError;
 use crate::failure::Failure;
-use crate::history::{Event, Standing, Verdict, decide};
+use crate::history::{Event, Fence, Standing, Verdict, decide};
 use crate::kit::{Running, RunningGuard, now_ms};
 use crate::report;
-use crate::rows::{RequestRow, StoredAnswer, corrupt, find, insert, of_action, select, state_of};
+use crate::rows::{RequestRow, StoredAnswer, corrupt, fence_of, find, insert, of_action, state_of};
 use crate::saga_context::PassedOn;
-use amends_protocol::{HistoryState, SagaId};
+use amends_protocol::{HistoryState, ProblemCode, SagaId};
 use rusqlite::{Transaction, params};
 use serde_json::Value;
 use std::sync::Arc;
@@ -51,14 +51,14 @@ pub(crate) fn arrive(
         if other_saga || row.fingerprint != arrival.fingerprint {
             return Ok((arrival.saga.unwrap_or(saga), Admission::KeyReused));
         }
-        let standing = Standing::of(row.state, running.contains(&row.request_id));
-        return Ok((saga, admit(tx, running, row, decide(standing, Event::Arrive))?));
+        let verdict = judge(tx, running, &row, Event::Arrive)?;
+        return Ok((saga, admit(tx, running, row, verdict)?));
     }
     let saga = match arrival.saga {
         Some(saga) => saga,
         None => new_saga()?,
     };
-    let standing = absent(tx, &saga, &arrival.action)?;
+    let fence = fence_of(tx, &saga, &arrival.action)?;
     let row = RequestRow {
         request_id: arrival.request_id,
         saga: saga.clone(),
@@ -69,7 +69,7 @@ pub(crate) fn arrive(
         state: HistoryState::Started,
         answer: None,
     };
-    let verdict = decide(standing, Event::Arrive);
+    let verdict = decide(Standing::Absent, fence, Event::Arrive);
     if verdict == Verdict::Run {
         insert(tx, &row)?;
     }
@@ -93,15 +93,25 @@ pub(crate) fn rerun(
         .or_else(|| rows.iter().rposition(unsucceeded))
         .or_else(|| rows.len().checked_sub(1));
     let Some(wanted) = wanted else {
-        let verdict = decide(absent(tx, saga, action)?, Event::Rerun);
-        return Ok(match verdict {
+        let fence = fence_of(tx, saga, action)?;
+        return Ok(match decide(Standing::Absent, fence, Event::Rerun) {
             Verdict::Missing => Admission::Missing,
             _ => Admission::Fenced,
         });
     };
     let row = rows.swap_remove(wanted);
+    let verdict = judge(tx, running, &row, Event::Rerun)?;
+    admit(tx, running, row, verdict)
+}
+
+fn judge(
+    tx: &Transaction<'_>,
+    running: &Running,
+    row: &RequestRow,
+    event: Event,
+) -> Result<Verdict, KitError> {
     let standing = Standing::of(row.state, running.contains(&row.request_id));
-    admit(tx, running, row, decide(standing, Event::Rerun))
+    Ok(decide(standing, fence_of(tx, &row.saga, &row.action)?, event))
 }
 
 fn admit(
@@ -157,7 +167,8 @@ pub(crate) fn may_commit(
     running: &Running,
     request_id: &str,
 ) -> Result<Finish, KitError> {
-    match decide(stands(tx, running, request_id)?, Event::Commit) {
+    let (standing, fence) = stands(tx, running, request_id)?;
+    match decide(standing, fence, Event::Commit) {
         Verdict::Enter(_) => Ok(Finish::Done),
         Verdict::Refuse => Ok(Finish::Fenced),
         _ => Err(stray(request_id)),
@@ -188,12 +199,29 @@ pub(crate) fn fail(
         report: id,
     };
     if finish(tx, running, &row.request_id, event, &answer)? == Finish::Fenced {
+        turn_away(tx, running, row)?;
         return Ok(None);
     }
     if reported && let Some(id) = &answer.report {
         report::publish(tx, service, row, failure, id)?;
     }
     Ok(Some(answer))
+}
+
+/// Closes a running request that the fence stopped. After a compensation nothing is left to write; after a refused one
+/// the request enters `unknown`, since its handler may have done something outside of the tables.
+pub(crate) fn turn_away(
+    tx: &Transaction<'_>,
+    running: &Running,
+    row: &RequestRow,
+) -> Result<(), KitError> {
+    let answer = StoredAnswer {
+        status: ProblemCode::SagaFenced.status(),
+        body: serde_json::to_value(crate::answer::fenced(&row.saga)).map_err(corrupt)?,
+        report: row.answer.as_ref().and_then(|answer| answer.report.clone()),
+    };
+    finish(tx, running, &row.request_id, Event::TurnAway, &answer)?;
+    Ok(())
 }
 
 fn finish(
@@ -203,7 +231,8 @@ fn finish(
     event: Event,
     answer: &StoredAnswer,
 ) -> Result<Finish, KitError> {
-    match decide(stands(tx, running, request_id)?, event) {
+    let (standing, fence) = stands(tx, running, request_id)?;
+    match decide(standing, fence, event) {
         Verdict::Enter(state) => {
             tx.prepare_cached(
                 "UPDATE amends_requests SET state = ?2, status = ?3, answer = ?4, report = ?5, ended_at = ?6
@@ -219,7 +248,7 @@ fn finish(
             ])?;
             Ok(Finish::Done)
         }
-        Verdict::Refuse => Ok(Finish::Fenced),
+        Verdict::Refuse | Verdict::Leave => Ok(Finish::Fenced),
         _ => Err(stray(request_id)),
     }
 }
@@ -233,18 +262,10 @@ pub(crate) fn sweep(
     service: &str,
     started_before: i64,
 ) -> Result<usize, KitError> {
-    let rows: Vec<RequestRow> = select(
-        tx,
-        "WHERE state = 'started' AND started_at <= ?1 ORDER BY seq LIMIT ?2",
-        params![started_before, SWEEP_BATCH],
-    )?
-    .into_iter()
-    .filter(|row| !running.contains(&row.request_id))
-    .collect();
-    for row in &rows {
-        let Verdict::Enter(state) = decide(Standing::of(row.state, false), Event::Sweep) else {
-            continue;
-        };
+    let mut swept = 0;
+    for request_id in abandoned(tx, running, started_before)? {
+        let Some(row) = find(tx, &request_id)? else { continue };
+        let Verdict::Enter(state) = judge(tx, running, &row, Event::Sweep)? else { continue };
         let failure = Failure::crashed();
         let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
         let reported = earlier.is_none();
@@ -262,14 +283,39 @@ pub(crate) fn sweep(
             ],
         )?;
         if reported {
-            report::publish(tx, service, row, &failure, &id)?;
+            report::publish(tx, service, &row, &failure, &id)?;
         }
+        swept += 1;
     }
-    Ok(rows.len())
+    Ok(swept)
 }
 
 /// Requests that one sweep takes; the next one takes more. It bounds how long requests wait for the transaction.
-const SWEEP_BATCH: u32 = 500;
+const SWEEP_BATCH: usize = 500;
+
+/// The oldest requests that are `started` and that nobody works on, a batch of them. Running ones are passed over and
+/// don't count, so that ever so many of them can't hide an abandoned one; they are no more than this process works on.
+fn abandoned(
+    tx: &Transaction<'_>,
+    running: &Running,
+    started_before: i64,
+) -> rusqlite::Result<Vec<String>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT request_id FROM amends_requests WHERE state = 'started' AND started_at <= ?1
+         ORDER BY started_at, seq",
+    )?;
+    let mut rows = statement.query([started_before])?;
+    let mut found = Vec::new();
+    while found.len() < SWEEP_BATCH
+        && let Some(row) = rows.next()?
+    {
+        let request_id: String = row.get(0)?;
+        if !running.contains(&request_id) {
+            found.push(request_id);
+        }
+    }
+    Ok(found)
+}
 
 /// Puts up the tombstone: no request of the action may take effect in this saga any more.
 pub(crate) fn put_fence(tx: &Transaction<'_>, saga: &SagaId, action: &str) -> rusqlite::Result<()> {
@@ -293,20 +339,14 @@ pub(crate) fn set_undone(
     Ok(())
 }
 
-fn stands(tx: &Transaction<'_>, running: &Running, request_id: &str) -> Result<Standing, KitError> {
+fn stands(
+    tx: &Transaction<'_>,
+    running: &Running,
+    request_id: &str,
+) -> Result<(Standing, Fence), KitError> {
     Ok(match state_of(tx, request_id)? {
-        Some(state) => Standing::of(state, running.contains(request_id)),
-        None => Standing::Absent,
-    })
-}
-
-fn absent(tx: &Transaction<'_>, saga: &SagaId, action: &str) -> rusqlite::Result<Standing> {
-    let fenced = tx
-        .prepare_cached("SELECT 1 FROM amends_fences WHERE saga = ?1 AND action = ?2")?
-        .exists([saga.as_str(), action])?;
-    Ok(match fenced {
-        true => Standing::Barred,
-        false => Standing::Absent,
+        Some((state, fence)) => (Standing::of(state, running.contains(request_id)), fence),
+        None => (Standing::Absent, Fence::Down),
     })
 }
 
@@ -319,3 +359,7 @@ fn stray(request_id: &str) -> KitError {
         "request `{request_id}` changed while this process worked on it; only one process may use the file"
     ))
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -1,5 +1,5 @@
 //! The relay: posts reports from the outbox to the supervisor, one after the other, for as long as it takes. A report
-//! leaves the outbox only when the supervisor has it, or says that it never will take it.
+//! leaves the queue only when the supervisor has it, or says that it never will take it; the next start asks once more.
 
 use crate::config::KitError;
 use crate::kit::Kit;
@@ -59,6 +59,9 @@ pub(crate) async fn relay(kit: Kit, mut stop: watch::Receiver<()>) {
             return;
         }
     };
+    if let Err(error) = revive(&kit).await {
+        tracing::error!(%error, "dead reports cannot be tried again");
+    }
     let mut pause = FIRST_PAUSE;
     loop {
         let wait = tokio::select! {
@@ -101,6 +104,7 @@ async fn deliver_next(kit: &Kit, uri: &Uri) -> Result<Round, KitError> {
     let sent = envelope(&kit.inner.service, &report);
     let body = Bytes::from(report.data);
     let posted = kit.inner.transport.post(uri.clone(), sent, body, TRY_TIMEOUT).await;
+    let turned_away = posted.as_ref().is_ok_and(|reply| reply.status.is_client_error());
     let (state, error) = match judge(posted) {
         Delivery::Taken => ("sent", None),
         Delivery::Dead(why) => {
@@ -109,12 +113,22 @@ async fn deliver_next(kit: &Kit, uri: &Uri) -> Result<Round, KitError> {
                 report = id,
                 saga = report.saga,
                 why,
-                "THE SUPERVISOR REFUSED A REPORT; it stays in `amends_outbox` as `dead` and nobody acts on it"
+                "THE SUPERVISOR REFUSED A REPORT; it stays in `amends_outbox` as `dead`, nobody acts on it, and the next \
+                 start tries it once more"
             );
             ("dead", Some(why))
         }
         Delivery::Later(why, at_least) => {
-            tracing::warn!(service = kit.inner.service, report = id, why, "a report has to wait");
+            let service = &kit.inner.service;
+            match turned_away {
+                true => tracing::error!(
+                    service,
+                    report = id,
+                    why,
+                    "REPORTS DO NOT GET THROUGH; check the supervisor's address, its credentials and what is before it"
+                ),
+                false => tracing::warn!(service, report = id, why, "a report has to wait"),
+            }
             return Ok(Round::Later(at_least));
         }
     };
@@ -160,10 +174,12 @@ fn judge(posted: Result<Reply, String>) -> Delivery {
     };
     match reply.status {
         status if status.is_success() => Delivery::Taken,
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Delivery::Later(why(), retry_after(&reply.headers))
-        }
-        status if status.is_client_error() => Delivery::Dead(why()),
+        // The words for a report that is wrong in itself. Any other 4xx is about the way there: an ingress that knows
+        // no route during a deployment, a token that ran out. That passes.
+        StatusCode::BAD_REQUEST
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::UNPROCESSABLE_ENTITY => Delivery::Dead(why()),
         _ => Delivery::Later(why(), retry_after(&reply.headers)),
     }
 }
@@ -174,6 +190,23 @@ fn retry_after(headers: &HeaderMap) -> Duration {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.trim().parse().ok())
         .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// Puts dead reports back into the queue, at their old places: the supervisor may have learned to read them, or it was
+/// another that refused them. One that is refused again stays dead until the next start.
+async fn revive(kit: &Kit) -> Result<(), KitError> {
+    let revived = kit
+        .inner
+        .database
+        .write(|tx| {
+            let update = "UPDATE amends_outbox SET state = 'pending' WHERE state = 'dead'";
+            Ok::<_, KitError>(tx.execute(update, [])?)
+        })
+        .await?;
+    if revived > 0 {
+        tracing::warn!(service = kit.inner.service, revived, "dead reports are tried once more");
+    }
+    Ok(())
 }
 
 fn next(connection: &Connection) -> rusqlite::Result<Option<Pending>> {

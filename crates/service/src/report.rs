@@ -1,12 +1,24 @@
-//! Builds a report from History and puts it into the outbox, within the transaction that marks the failure. Sends
-//! nothing.
+//! Builds a report from History and puts it into the outbox, within the transaction that marks the failure. Keeps the
+//! supervisor's bounds, so that none is refused for its length. Sends nothing.
 
 use crate::config::KitError;
 use crate::failure::Failure;
 use crate::kit::now_ms;
 use crate::rows::{RequestRow, corrupt, parse_state};
-use amends_protocol::{Evidence, HistoryState, ReportData, SagaId};
+use amends_protocol::{Evidence, HistoryState, ReportData, SagaId, is_opaque_name};
 use rusqlite::{Connection, Transaction, params};
+use std::collections::HashSet;
+
+// The supervisor refuses a report beyond any of these for good.
+
+/// Longest message, in bytes.
+const MESSAGE_LIMIT: usize = 8 << 10;
+
+/// Most causes of one report.
+const CAUSES_LIMIT: usize = 64;
+
+/// Most pieces of evidence in one report.
+const HISTORY_LIMIT: usize = 1_000;
 
 /// Puts the report about `failure` of the request into the outbox, under the id that the caller's answer names.
 pub(crate) fn publish(
@@ -20,9 +32,9 @@ pub(crate) fn publish(
         code: failure.code.clone(),
         action: Some(row.action.clone()),
         request_id: Some(row.request_id.clone()),
-        message: Some(failure.message.clone()),
-        caused_by: failure.caused_by.clone(),
-        history: evidence(tx, service, &row.saga)?,
+        message: Some(shortened(&failure.message)),
+        caused_by: causes(&failure.caused_by),
+        history: fitting(evidence(tx, service, &row.saga)?, &row.request_id),
         data: failure.data.clone(),
     };
     tx.execute(
@@ -36,6 +48,46 @@ pub(crate) fn publish(
         ],
     )?;
     Ok(())
+}
+
+fn shortened(message: &str) -> String {
+    const CUT: &str = " …";
+    match message.len() > MESSAGE_LIMIT {
+        true => {
+            let kept = message.floor_char_boundary(MESSAGE_LIMIT - CUT.len());
+            format!("{}{CUT}", &message[..kept])
+        }
+        false => message.to_owned(),
+    }
+}
+
+/// The first causes. What another service called its report and cannot be a report's id is left out.
+fn causes(named: &[String]) -> Vec<String> {
+    named.iter().filter(|id| is_opaque_name(id)).take(CAUSES_LIMIT).cloned().collect()
+}
+
+/// The evidence that matters most, in its old order: first the failed request itself and one entry of each action and
+/// state, since plans are about actions and not requests; then what may have taken effect; then the rest.
+fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
+    if found.len() <= HISTORY_LIMIT {
+        return found;
+    }
+    tracing::warn!(
+        entries = found.len(),
+        "a report has too much history; the least telling is left out"
+    );
+    let mut seen = HashSet::new();
+    let mut ranked: Vec<(bool, bool, usize)> = Vec::with_capacity(found.len());
+    for (place, entry) in found.iter().enumerate() {
+        let kind = (entry.service.as_str(), entry.action.as_str(), entry.state);
+        let told_before = !seen.insert(kind) && entry.request_id != failed;
+        ranked.push((told_before, !entry.state.may_have_effect(), place));
+    }
+    ranked.sort_unstable();
+    let kept: HashSet<usize> =
+        ranked.into_iter().take(HISTORY_LIMIT).map(|(_, _, place)| place).collect();
+    let keep = |(place, entry)| kept.contains(&place).then_some(entry);
+    found.into_iter().enumerate().filter_map(keep).collect()
 }
 
 /// What a report says of the saga: the service's own requests that are not undone, then its calls to others.

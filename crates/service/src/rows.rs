@@ -1,6 +1,7 @@
 //! The rows of the request table: reads and writes them as they are. Decides nothing; see `ledger`.
 
 use crate::config::KitError;
+use crate::history::Fence;
 use crate::kit::now_ms;
 use crate::saga_context::PassedOn;
 use amends_protocol::{HistoryState, SagaId};
@@ -54,16 +55,38 @@ pub(crate) fn find(
     Ok(select(connection, "WHERE request_id = ?1", [request_id])?.pop())
 }
 
-/// The stored state of one request.
+/// The stored state of one request, and the fence of its action.
 pub(crate) fn state_of(
     connection: &Connection,
     request_id: &str,
-) -> Result<Option<HistoryState>, KitError> {
-    let state: Option<String> = connection
-        .prepare_cached("SELECT state FROM amends_requests WHERE request_id = ?1")?
-        .query_row([request_id], |row| row.get(0))
+) -> Result<Option<(HistoryState, Fence)>, KitError> {
+    let found: Option<(String, bool)> = connection
+        .prepare_cached(
+            "SELECT state, EXISTS (SELECT 1 FROM amends_fences AS f WHERE f.saga = r.saga AND f.action = r.action)
+             FROM amends_requests AS r WHERE request_id = ?1",
+        )?
+        .query_row([request_id], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    state.map(|text| parse_state(&text)).transpose()
+    found.map(|(state, up)| Ok((parse_state(&state)?, fence_when(up)))).transpose()
+}
+
+/// The fence of one action in one saga.
+pub(crate) fn fence_of(
+    connection: &Connection,
+    saga: &SagaId,
+    action: &str,
+) -> rusqlite::Result<Fence> {
+    connection
+        .prepare_cached("SELECT 1 FROM amends_fences WHERE saga = ?1 AND action = ?2")?
+        .exists([saga.as_str(), action])
+        .map(fence_when)
+}
+
+const fn fence_when(up: bool) -> Fence {
+    match up {
+        true => Fence::Up,
+        false => Fence::Down,
+    }
 }
 
 /// Writes a request that is new, as `started`.

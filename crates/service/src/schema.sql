@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS amends_calls (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS amends_calls_by_saga ON amends_calls (saga);
 
--- Tombstones: no request of the action may take effect in this saga any more.
+-- Tombstones: no request of the action may take effect in this saga any more. Up also when the undo was refused.
 CREATE TABLE IF NOT EXISTS amends_fences (
   saga     TEXT NOT NULL,
   action   TEXT NOT NULL,
@@ -62,7 +62,7 @@ CREATE TABLE IF NOT EXISTS amends_notices (
   PRIMARY KEY (saga, notice)
 ) STRICT, WITHOUT ROWID;
 
--- Reports on their way to the supervisor, in order.
+-- Reports on their way to the supervisor, in order. Each start of the relay makes dead ones pending once more.
 CREATE TABLE IF NOT EXISTS amends_outbox (
   seq         INTEGER PRIMARY KEY AUTOINCREMENT,
   report_id   TEXT NOT NULL UNIQUE,
@@ -74,3 +74,4 @@ CREATE TABLE IF NOT EXISTS amends_outbox (
   last_error  TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS amends_outbox_pending ON amends_outbox (seq) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS amends_outbox_dead ON amends_outbox (seq) WHERE state = 'dead';

@@ -1,10 +1,12 @@
 //! The supervisor's steps: `compensate`, `retry`, `notify`. Each is decided and done in one transaction (a retry in
-//! two, with the handler between them), and its outcome is remembered under the step's id.
+//! two, with the handler between them), and its outcome is remembered under the step's id. Of a `compensate` that
+//! cannot be done, the fence alone is kept.
 
 use crate::config::KitError;
+use crate::database::attempt;
 use crate::failure::{Finality, Refusal};
 use crate::forward::{Ended, Reporting, execute};
-use crate::history::{Event, Standing, Verdict, decide};
+use crate::history::{Event, Fence, Standing, Verdict, decide};
 use crate::kit::{Kit, now_ms};
 use crate::ledger::{self, Admission};
 use crate::report;
@@ -73,21 +75,29 @@ pub(crate) async fn perform(
             database
                 .write(move |tx| {
                     if let Some(outcome) = remembered(tx, verb, &step)? {
-                        return answer(tx, &step.saga_id, outcome);
+                        return Ok(Ok(answer(tx, &step.saga_id, outcome)?));
                     }
                     let outcome = match verb {
-                        Verb::Compensate => compensate(tx, &kit, &step)?,
+                        Verb::Compensate => match compensate(tx, &kit, &step)? {
+                            Ok(outcome) => outcome,
+                            Err(why) => return Ok(Err(why)),
+                        },
                         Verb::Notify | Verb::Retry => notify(tx, &kit, &step)?,
                     };
                     remember(tx, verb, &step, outcome)?;
-                    answer(tx, &step.saga_id, outcome)
+                    Ok::<_, NotDone>(Ok(answer(tx, &step.saga_id, outcome)?))
                 })
-                .await
+                .await?
         }
     }
 }
 
-fn compensate(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Outcome, NotDone> {
+/// The inner error says why the undo cannot be done; the fence is up all the same, and to be committed.
+fn compensate(
+    tx: &Transaction<'_>,
+    kit: &Kit,
+    step: &StepRequest,
+) -> Result<Result<Outcome, NotDone>, NotDone> {
     let (saga, action) = (&step.saga_id, &*step.action.action);
     let mut done = Vec::new();
     let mut uncertain = Vec::new();
@@ -96,7 +106,7 @@ fn compensate(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Out
     for row in rows::of_action(tx, saga, action)? {
         let standing = Standing::of(row.state, kit.inner.running.contains(&row.request_id));
         undone_before |= standing == Standing::Compensated;
-        let Verdict::Enter(state) = decide(standing, Event::Compensate) else {
+        let Verdict::Enter(state) = decide(standing, Fence::Up, Event::Compensate) else {
             continue;
         };
         entered.push((row.request_id.clone(), standing, state));
@@ -105,11 +115,7 @@ fn compensate(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Out
             Standing::Running | Standing::Abandoned | Standing::Unknown => {
                 uncertain.push(UncertainRequest { id: row.request_id, body: row.body });
             }
-            Standing::Absent
-            | Standing::Barred
-            | Standing::Failed
-            | Standing::Compensated
-            | Standing::Fenced => {}
+            Standing::Absent | Standing::Failed | Standing::Compensated | Standing::Fenced => {}
         }
     }
     let undo = Undo {
@@ -121,8 +127,13 @@ fn compensate(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Out
         data: &step.data,
         found: Cell::new(false),
     };
-    let undone = undo_in(tx, kit, &undo)?;
+    // INVARIANT: nothing of the action takes effect once a compensation was answered, refusals included: what a
+    // person sees when it was refused is what there is to decide about.
     ledger::put_fence(tx, saga, action)?;
+    let undone = match attempt(tx, || undo_in(tx, kit, &undo))? {
+        Ok(undone) => undone,
+        Err(why) => return Ok(Err(why)),
+    };
     for (request_id, standing, state) in entered {
         let unsure =
             matches!(standing, Standing::Running | Standing::Abandoned | Standing::Unknown);
@@ -132,11 +143,11 @@ fn compensate(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Out
         };
         ledger::set_undone(tx, &request_id, state)?;
     }
-    Ok(match (undone, undone_before) {
+    Ok(Ok(match (undone, undone_before) {
         (true, _) => Outcome::Compensated,
         (false, true) => Outcome::AlreadyCompensated,
         (false, false) => Outcome::NothingToCompensate,
-    })
+    }))
 }
 
 /// Runs the host's undo if there is anything for it; says whether something was undone.

@@ -28,7 +28,7 @@ pub struct UncertainRequest {
 }
 
 /// What is to be undone: one action in one saga. The same transaction marks the requests compensated and puts up the
-/// fence that refuses late ones.
+/// fence that refuses late ones. After a refusal only the fence is there, and the next attempt sees the same requests.
 #[derive(Debug)]
 pub struct Undo<'a> {
     /// The saga.

@@ -114,6 +114,43 @@ async fn an_answer_counts_for_what_it_proves() {
             stranger(500, PROBLEM, r#"{"type":"https://amends.dev/problems/internal"}"#).await,
             "unknown",
         ),
+        (
+            "a framework's own problem",
+            stranger(500, PROBLEM, r#"{"type":"about:blank","title":"Internal Server Error"}"#)
+                .await,
+            "unknown",
+        ),
+        (
+            "a type of ours that nobody knows",
+            stranger(500, PROBLEM, r#"{"type":"https://amends.dev/problems/news"}"#).await,
+            "unknown",
+        ),
+        (
+            "a gateway's problem",
+            stranger(502, PROBLEM, r#"{"type":"about:blank"}"#).await,
+            "unknown",
+        ),
+        (
+            "a mesh's problem",
+            stranger(503, PROBLEM, r#"{"type":"https://mesh.example/problems/overload"}"#).await,
+            "unknown",
+        ),
+        ("a gateway's time-out", stranger(504, PROBLEM, "{}").await, "unknown"),
+        (
+            "a failed action behind a 502",
+            stranger(502, PROBLEM, r#"{"type":"https://amends.dev/problems/action-failed"}"#).await,
+            "failed",
+        ),
+        (
+            "a client error of another type",
+            stranger(422, PROBLEM, r#"{"type":"https://shop.example/no-stock"}"#).await,
+            "failed",
+        ),
+        (
+            "a time-out as a problem",
+            stranger(408, PROBLEM, r#"{"type":"about:blank"}"#).await,
+            "unknown",
+        ),
         ("a broken proxy", stranger(502, "text/html", "<h1>Bad Gateway</h1>").await, "unknown"),
         ("a time-out", stranger(408, "text/plain", "").await, "unknown"),
         ("a redirect", stranger(302, "text/plain", "").await, "unknown"),

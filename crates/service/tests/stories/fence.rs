@@ -115,7 +115,7 @@ async fn calls_that_are_under_way_are_evidence_in_the_answer() {
 }
 
 #[tokio::test]
-async fn a_refusal_changes_nothing_and_is_not_remembered() {
+async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered() {
     let payment = Service::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     payment.desk.refuses.store(true, Ordering::SeqCst);
@@ -123,15 +123,75 @@ async fn a_refusal_changes_nothing_and_is_not_remembered() {
     assert_eq!((refused.status, refused.problem()), (422, "refused"));
     assert_eq!(refused.body["detail"], "the month is closed");
     assert_eq!(payment.ledger("order-1").await, (30, 1));
-    assert_eq!(
-        payment.pay("order-1", "r-2", &json!({ "amount": 1 })).await.status,
-        200,
-        "no fence either"
-    );
+    assert_eq!(payment.history("order-1").await, [("pay".into(), "succeeded".into())]);
+    // While a person decides, nothing new takes effect; what did is answered as before.
+    let late = payment.pay("order-1", "r-2", &json!({ "amount": 1 })).await;
+    assert_eq!((late.status, late.problem()), (409, "saga-fenced"));
+    assert_eq!(payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await.status, 200);
+    assert_eq!(payment.ledger("order-1").await, (30, 1));
 
     payment.desk.refuses.store(false, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
-    assert_eq!(payment.ledger("order-1").await, (0, 4));
+    assert_eq!(payment.ledger("order-1").await, (0, 2));
+}
+
+#[tokio::test]
+async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the_next() {
+    let delivery = Service::configured("delivery", |_| {}).await;
+    let payment = Service::start().await;
+    let call = json!({ "url": delivery.url, "service": "delivery", "action": "pay", "body": {}, "tolerated": true });
+    let (url, body) = (format!("{}/pay", payment.url), json!({ "wait": true, "calls": [call] }));
+    let sent = body.clone();
+    let original = tokio::spawn(async move {
+        send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &sent).await
+    });
+    payment.desk.gate.reached(1).await;
+    payment.desk.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
+    payment.desk.gate.open(1);
+    let original = original.await.expect("ends");
+    assert_eq!((original.status, original.problem()), (409, "saga-fenced"));
+    assert_eq!(payment.desk.effects.load(Ordering::SeqCst), 0, "its effect is not even tried");
+    assert_eq!(delivery.history("order-1").await, [], "the call was not sent");
+    // Its handler may have done something elsewhere, so it is not called fenced before an undo has looked.
+    assert_eq!(payment.history("order-1").await, [("pay".into(), "unknown".into())]);
+    assert_eq!(payment.pay("order-1", "r-1", &body).await.problem(), "saga-fenced");
+    assert_eq!(payment.step("retry", "pay", "order-1", 2).await.problem(), "refused");
+    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0, "it is no news");
+
+    payment.desk.refuses.store(false, Ordering::SeqCst);
+    payment.desk.charged_outside.lock().expect("whole").insert("r-1".to_owned());
+    assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
+    assert_eq!(payment.ledger("order-1").await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too() {
+    let payment = Service::start().await;
+    let url = format!("{}/pay", payment.url);
+    let body = json!({ "wait": true, "fail": "report-1" });
+    let original = tokio::spawn(async move {
+        send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &body).await
+    });
+    payment.desk.gate.reached(1).await;
+    payment.desk.refuses.store(true, Ordering::SeqCst);
+    assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
+    payment.desk.gate.open(1);
+    assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
+    assert_eq!(payment.history("order-1").await, [("pay".into(), "unknown".into())]);
+    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0);
+}
+
+#[tokio::test]
+async fn what_failed_before_a_refused_compensation_does_not_run_again() {
+    let payment = Service::start().await;
+    payment.pay("order-1", "r-1", &json!({ "fail": "report-1", "fail_runs": 1 })).await;
+    payment.desk.refuses.store(true, Ordering::SeqCst);
+    payment.pay("order-1", "r-2", &json!({})).await;
+    assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.problem(), "refused");
+    assert_eq!(payment.step("retry", "pay", "order-1", 2).await.problem(), "refused");
+    assert_eq!(payment.desk.runs.lock().expect("whole")["r-1"], 1);
+    assert_eq!(payment.ledger("order-1").await, (10, 1));
 }
 
 #[tokio::test]
@@ -145,6 +205,7 @@ async fn an_undo_that_trips_is_rolled_back_and_asked_for_again() {
         (503, "unavailable", Some("1"))
     );
     assert_eq!(payment.ledger("order-1").await, (30, 1));
+    assert_eq!(payment.pay("order-1", "r-2", &json!({})).await.problem(), "saga-fenced");
     payment.desk.trips.store(false, Ordering::SeqCst);
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
 }
@@ -181,6 +242,7 @@ async fn an_action_without_compensation_is_fenced_but_never_called_undone() {
     assert_eq!(payment.act("log", "order-1", "r-1", &json!({})).await.problem(), "saga-fenced");
     payment.act("log", "order-2", "r-2", &json!({})).await;
     assert_eq!(payment.step("compensate", "log", "order-2", 2).await.problem(), "refused");
+    assert_eq!(payment.act("log", "order-2", "r-3", &json!({})).await.problem(), "saga-fenced");
 }
 
 #[tokio::test]
@@ -209,6 +271,7 @@ async fn steps_that_make_no_sense_are_told_so() {
     // One step id means one thing.
     let reused = send(&url, &[], &step_body("payment", "pay", "order-2", 1)).await;
     assert_eq!((reused.status, reused.problem()), (422, "key-reused"));
+    assert_eq!(payment.pay("order-2", "r-1", &json!({})).await.status, 200, "and fences nothing");
 }
 
 #[tokio::test]

@@ -10,6 +10,14 @@ async fn fail(payment: &Service, request: &str) -> String {
     failed.header("amends-report").expect("named").to_owned()
 }
 
+/// Waits until nothing is on its way any more; what was taken is known as such then, and not sent again by a restart.
+async fn emptied(payment: &Service) {
+    until("the outbox is empty", async || {
+        payment.kit.pending_reports().await.expect("readable") == 0
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn reports_wait_for_the_supervisor_and_come_in_order() {
     let supervisor = Supervisor::start().await;
@@ -24,10 +32,7 @@ async fn reports_wait_for_the_supervisor_and_come_in_order() {
     assert_eq!(taken, sent);
     let tries = supervisor.told.tries.lock().expect("whole").clone();
     assert_eq!(tries[..4], [sent[0].clone(), sent[0].clone(), sent[0].clone(), sent[0].clone()]);
-    until("the outbox is empty", async || {
-        payment.kit.pending_reports().await.expect("readable") == 0
-    })
-    .await;
+    emptied(&payment).await;
 }
 
 #[tokio::test]
@@ -72,6 +77,91 @@ async fn a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the
         )
         .expect("kept");
     assert_eq!((kept.0, kept.1.as_str(), kept.2.as_str()), (dead, "dead", "answered 400: "));
+}
+
+#[tokio::test]
+async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives() {
+    let supervisor = Supervisor::start().await;
+    let payment = Service::reporting_to(&supervisor).await;
+    // A token that ran out, an ingress in the middle of a deployment.
+    supervisor.told.answers.lock().expect("whole").extend([401, 403, 404]);
+    let sent = [fail(&payment, "a").await, fail(&payment, "b").await];
+    let taken: Vec<_> =
+        supervisor.reports(2).await.into_iter().map(|(h, _)| h["ce-id"].clone()).collect();
+    assert_eq!(taken, sent);
+    assert_eq!(supervisor.told.tries.lock().expect("whole").len(), 5);
+}
+
+#[tokio::test]
+async fn a_dead_report_is_tried_once_more_by_each_start() {
+    let supervisor = Supervisor::start().await;
+    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+    let start = async || {
+        let url = supervisor.url.clone();
+        let mut payment = Service::in_folder("payment", folder.clone(), |config| {
+            config.supervisor = Some(url);
+        })
+        .await;
+        payment.background();
+        payment
+    };
+    let answers = |codes: &[u16]| supervisor.told.answers.lock().expect("whole").extend(codes);
+    answers(&[400]);
+    let payment = start().await;
+    let dead = fail(&payment, "a").await;
+    let b = fail(&payment, "b").await;
+    emptied(&payment).await;
+    payment.stop().await;
+
+    answers(&[422]);
+    let payment = start().await;
+    let c = fail(&payment, "c").await;
+    emptied(&payment).await;
+    payment.stop().await;
+
+    let payment = start().await;
+    supervisor.reports(3).await;
+    emptied(&payment).await;
+    let tries = supervisor.told.tries.lock().expect("whole").clone();
+    assert_eq!(tries, [dead.clone(), b, dead.clone(), c, dead.clone()]);
+    assert_eq!(supervisor.reports(3).await[2].0["ce-id"], dead);
+}
+
+#[tokio::test]
+async fn a_report_keeps_within_what_the_supervisor_takes() {
+    let supervisor = Supervisor::start().await;
+    let payment = Service::reporting_to(&supervisor).await;
+    let shell = payment.shell();
+    shell
+        .execute_batch(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1100)
+             INSERT INTO amends_requests (request_id, saga, action, fingerprint, body, context, state, started_at)
+             SELECT 'old-' || n, 'order-1', 'pay', x'00', '{}', '{}', 'failed', 1 FROM n;
+             INSERT INTO amends_calls (call_id, saga, parent, service, action, state, started_at)
+             VALUES ('call-1', 'order-1', 'old-1', 'coupon', 'redeem', 'succeeded', 1)",
+        )
+        .expect("written");
+    // What may have taken effect comes last of all, and is not among the first 1,000.
+    let mut causes: Vec<String> = (0..80).map(|n| format!("cause-{n}")).collect();
+    causes.insert(0, "no id".to_owned());
+    let message = "\u{1f4b8}".repeat(5_000);
+    let body = json!({ "fail": "report-1", "message": message, "causes": causes });
+    payment.pay("order-1", "r-1", &body).await;
+
+    let (_, data) = supervisor.reports(1).await.remove(0);
+    let told = data["message"].as_str().expect("text");
+    assert!(told.len() <= 8 << 10 && told.len() > 8_000, "{}", told.len());
+    assert!(told.ends_with("\u{1f4b8} …"));
+    let named = data["causedBy"].as_array().expect("a list");
+    assert_eq!(
+        (named.len(), &named[0], &named[63]),
+        (64, &causes[1].clone().into(), &causes[64].clone().into())
+    );
+    let history = data["history"].as_array().expect("a list");
+    assert_eq!(history.len(), 1_000);
+    let ids: Vec<_> =
+        history.iter().map(|entry| entry["requestId"].as_str().expect("text")).collect();
+    assert_eq!((ids[0], &ids[998..]), ("old-1", &["r-1", "call-1"][..]));
 }
 
 #[tokio::test]

@@ -193,8 +193,11 @@ async fn pay(desk: Arc<Desk>, context: ActionContext, body: Value) -> Result<Eff
     if let Some(code) = body["fail"].as_str()
         && u64::from(run) <= body["fail_runs"].as_u64().unwrap_or(u64::MAX)
     {
-        let failure =
-            Failure::new(code, "no money").status(402).with("amount", body["amount"].clone());
+        let message = body["message"].as_str().unwrap_or("no money");
+        let mut failure =
+            Failure::new(code, message).status(402).with("amount", body["amount"].clone());
+        let causes = body["causes"].as_array().into_iter().flatten();
+        failure.caused_by.extend(causes.filter_map(|id| id.as_str().map(str::to_owned)));
         return Err(match body["unsure"] == true {
             true => failure.effect_unknown(),
             false => failure,
