@@ -21,6 +21,16 @@ pub enum Errand {
 }
 
 impl Errand {
+    /// The step that the errand is for and the number of the try, if it is for a step.
+    #[must_use]
+    pub fn step(&self) -> Option<(StepId, u32)> {
+        match self {
+            Self::Send(send) => Some((send.step, send.attempt)),
+            Self::Poll(poll) => Some((poll.step, poll.attempt)),
+            Self::Walk(_) => None,
+        }
+    }
+
     /// The service that it goes to.
     #[must_use]
     pub fn service(&self) -> &Arc<str> {
@@ -120,7 +130,8 @@ pub enum StepReading {
     Refused,
     /// 422: the request itself is called wrong. A person must look.
     Rejected,
-    /// The request cannot be built (a placeholder without value, a service without URL). A person must look.
+    /// The request cannot be built (a placeholder without value, a service without URL); of a poll, its `Location`
+    /// leaves the service's host. A person must look.
     Unsendable,
     /// 409, 429, 503: not now. The service answered, so it lives; `overloaded` says whether it wants less.
     Busy {

@@ -1,0 +1,124 @@
+//! A report finds its saga's case, or makes it.
+
+use super::Engine;
+use crate::case::Case;
+use crate::plan::REPORTS_LIMIT;
+use crate::{
+    Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR,
+    SagaState, Ticket, Write,
+};
+use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp};
+use amends_rulebook::Rulebook;
+use std::sync::Arc;
+
+impl Engine {
+    pub(super) fn report(
+        &mut self,
+        now: Timestamp,
+        report: Report,
+        known_in: Option<CaseId>,
+        ticket: Ticket,
+    ) {
+        if report.service() == SUPERVISOR {
+            // Its ids must stay free for the reports that the engine makes itself.
+            let text = format!(
+                "`{SUPERVISOR}` is the name of the supervisor's own reports; use the service's"
+            );
+            return self.agenda.answer(ticket, Answer::Invalid(text));
+        }
+        let in_memory =
+            self.by_saga.get(&report.saga_id).and_then(|id| self.cases.get(id)).filter(|case| {
+                case.reports
+                    .iter()
+                    .any(|r| r.report.id == report.id && r.report.source == report.source)
+            });
+        if let Some(case) = known_in.or(in_memory.map(|c| c.row.id)) {
+            return self.agenda.answer(ticket, Answer::Received { case, duplicate: true });
+        }
+        let case = self.case_for(now, &report);
+        let full = self.with_case(case, |case, engine| {
+            if case.reports.len() >= REPORTS_LIMIT {
+                return true;
+            }
+            engine.add_report(case, now, report);
+            false
+        });
+        let answer = match full {
+            Some(false) => Answer::Received { case, duplicate: false },
+            _ => Answer::Conflict(format!("case {case} already holds {REPORTS_LIMIT} reports")),
+        };
+        self.agenda.answer(ticket, answer);
+    }
+
+    pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Report) {
+        if case.book.is_none() {
+            self.adopt(case, report.service());
+        }
+        case.reopen(now, &mut self.agenda);
+        let index = case.reports.len();
+        let report = Arc::new(report);
+        case.add_report(ReportRow {
+            case: case.row.id,
+            position: u32::try_from(index).unwrap_or(u32::MAX),
+            received_at: now,
+            role: ReportRole::Unmatched,
+            report: Arc::clone(&report),
+        });
+        self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
+        case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
+        if let Some(mut saga) = self.sagas.remove(&case.row.saga) {
+            saga.state = SagaState::Overdue;
+            self.agenda.out.writes.push(Write::Saga(Box::new(saga)));
+        }
+        self.go_on(case, true, now);
+    }
+
+    /// The saga's case, made if there is none.
+    pub(super) fn case_for(&mut self, now: Timestamp, report: &Report) -> CaseId {
+        if let Some(id) = self.by_saga.get(&report.saga_id) {
+            return *id;
+        }
+        self.last_case += 1;
+        let id = CaseId(self.last_case);
+        let book = self.book_for(report.service(), &report.saga_id);
+        let row = CaseRow {
+            id,
+            saga: report.saga_id.clone(),
+            rulebook: book
+                .as_ref()
+                .map(|b| RulebookRef { name: b.name().into(), hash: b.hash().into() }),
+            state: CaseState::Open,
+            closed_on: None,
+            opened_at: now,
+            updated_at: now,
+            settled_at: None,
+            report: format!("{}/{}", report.service(), report.data.code).into(),
+            message: report.data.message.as_deref().map(Into::into),
+            detail: CaseMemo::default(),
+        };
+        self.by_saga.insert(report.saga_id.clone(), id);
+        self.cases.insert(id, Box::new(Case::new(row, book)));
+        id
+    }
+
+    /// The active rulebook that claims a service. The supervisor's own reports go where the saga began; a service that
+    /// nobody claims goes to the only rulebook, if there is just one.
+    pub(super) fn book_for(&self, service: &str, saga: &SagaId) -> Option<Arc<Rulebook>> {
+        let service = match self.sagas.get(saga) {
+            Some(row) if service == SUPERVISOR => &*row.service,
+            _ => service,
+        };
+        let claimed = self.active.values().find(|book| book.service(service).is_some());
+        let only = if self.active.len() == 1 { self.active.values().next() } else { None };
+        claimed.or(only).cloned()
+    }
+
+    pub(super) fn adopt(&self, case: &mut Case, service: &str) {
+        if let Some(book) = self.book_for(service, &case.row.saga) {
+            case.row.rulebook =
+                Some(RulebookRef { name: book.name().into(), hash: book.hash().into() });
+            case.row_changed = true;
+            case.book = Some(book);
+        }
+    }
+}

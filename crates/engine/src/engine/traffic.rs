@@ -1,0 +1,185 @@
+//! Time and lanes: what is due, what may go to which service now, and what its answers say of the service.
+
+use super::Engine;
+use crate::lane::{Breaker, BreakerChange, Health, Job};
+use crate::timer::Timer;
+use crate::transition::StepEvent;
+use crate::{Happening, StepReading, StepResult, StepState};
+use amends_protocol::{StepId, Timestamp};
+use std::sync::Arc;
+
+/// How long a lane is held after a 429 that names no time, in milliseconds.
+const HOLD_MS: u64 = 1_000;
+
+/// Longest hold of a whole lane, in milliseconds: a careless `Retry-After` of one answer must not stop everything.
+const HOLD_CAP_MS: u64 = 60_000;
+
+/// Steps looked at for their age each time that a dead service is probed; the oldest are first.
+const EXPIRE_SLICE: usize = 100;
+
+impl Engine {
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while let Some(timer) = self.agenda.timers.pop_due(now) {
+            match timer {
+                Timer::Step(id) => self.step_timer(now, id),
+                Timer::Walk(id, service) => {
+                    self.with_case(id, |case, engine| {
+                        case.walk_timer(&service, now, &mut engine.agenda);
+                    });
+                }
+                Timer::Cause(id) => {
+                    self.with_case(id, |case, engine| {
+                        case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+                        engine.go_on(case, true, now);
+                    });
+                }
+                Timer::Quiet(id) => {
+                    self.with_case(id, |case, engine| engine.advance(case, now));
+                }
+                Timer::Probe(service) => self.probe(now, &service),
+                Timer::Deadline(saga) => self.deadline(now, &saga),
+            }
+        }
+    }
+
+    pub(super) fn step_timer(&mut self, now: Timestamp, id: StepId) {
+        self.with_step(id, |case, index, engine| {
+            let service = Arc::clone(&case.steps[index].action.service);
+            let agenda = &mut engine.agenda;
+            let due = matches!(case.steps[index].state, StepState::Due(at) if at <= now);
+            if case.patience_over(index, now, agenda) || (due && case.expire(index, now, agenda)) {
+                return engine.go_on(case, true, now);
+            }
+            match &case.steps[index].state {
+                StepState::Due(at) if *at <= now => engine.agenda.enqueue(&service, Job::Step(id)),
+                StepState::Accepted { poll_at, until, location } => {
+                    if location.is_some() && *poll_at <= now {
+                        engine.agenda.enqueue(&service, Job::Poll(id));
+                    }
+                    engine.agenda.timers.set(*until, Timer::Step(id));
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// A service that answers 429 gets nothing at all for a while, not only the step that it refused.
+    pub(super) fn hold_lane(&mut self, now: Timestamp, service: &Arc<str>, result: &StepResult) {
+        let StepReading::Busy { retry_after_ms, .. } = result.answer else { return };
+        if result.status == Some(429) {
+            let at = now.plus_ms(retry_after_ms.unwrap_or(HOLD_MS).min(HOLD_CAP_MS));
+            self.agenda.lane(service).hold(at);
+            self.agenda.timers.set(at, Timer::Probe(Arc::clone(service)));
+        }
+    }
+
+    /// A dead service's lane gets its chance; what has waited too long there becomes stuck, visibly.
+    pub(super) fn probe(&mut self, now: Timestamp, service: &Arc<str>) {
+        let oldest: Vec<Job> = self.agenda.lane(service).oldest().take(EXPIRE_SLICE).collect();
+        for job in oldest {
+            if let Job::Step(id) = job {
+                self.with_step(id, |case, index, engine| {
+                    if case.expire(index, now, &mut engine.agenda) {
+                        engine.go_on(case, true, now);
+                    }
+                });
+            }
+        }
+        self.agenda.stir(service);
+    }
+
+    pub(super) fn lane_ended(
+        &mut self,
+        now: Timestamp,
+        service: &Arc<str>,
+        health: Health,
+        message: Option<&str>,
+    ) {
+        let change = self.agenda.lane(service).ended(now, health, message);
+        self.agenda.stir(service);
+        match change {
+            BreakerChange::None => {}
+            BreakerChange::Opened { probe_at } => {
+                self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
+                let message = self.agenda.lane(service).message.clone();
+                self.agenda.tell(
+                    now,
+                    Happening::Breaker { service: Arc::clone(service), state: "open", message },
+                );
+            }
+            BreakerChange::Closed(hurried) => {
+                let closed = Happening::Breaker {
+                    service: Arc::clone(service),
+                    state: "closed",
+                    message: None,
+                };
+                self.agenda.tell(now, closed);
+                for job in hurried {
+                    self.hurry(now, service, job);
+                }
+            }
+        }
+    }
+
+    /// The service has returned: whatever backoff a job had grown is forgotten.
+    pub(super) fn hurry(&mut self, now: Timestamp, service: &Arc<str>, job: Job) {
+        match job {
+            Job::Step(id) => {
+                self.with_step(id, |case, index, engine| {
+                    if matches!(case.steps[index].state, StepState::Due(_)) {
+                        case.must_change(index, StepEvent::Hurry(now), now, &mut engine.agenda);
+                    }
+                });
+            }
+            Job::Walk(id) => {
+                self.with_case(id, |case, engine| {
+                    case.hurry_walk(service, now, &mut engine.agenda)
+                });
+            }
+            Job::Poll(id) => {
+                self.with_step(id, |case, index, engine| {
+                    if case.hurry_poll(index, now) {
+                        engine.agenda.enqueue(service, Job::Poll(id));
+                    }
+                });
+            }
+        }
+    }
+
+    /// Sends whatever may go, lane by lane.
+    pub(super) fn pump(&mut self, now: Timestamp) {
+        if self.halted {
+            return;
+        }
+        while let Some(service) = self.agenda.next_stirred() {
+            let was = self.agenda.lane(&service).breaker;
+            // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
+            let probing = matches!(was, Breaker::Open { .. });
+            while let Some(job) = self.agenda.lane(&service).take(now) {
+                let errand = match job {
+                    Job::Step(id) => self.with_step(id, |case, index, engine| {
+                        let errand = case.launch_step(index, now, probing, &mut engine.agenda);
+                        if errand.is_none() {
+                            engine.advance(case, now); // it may have become stuck instead
+                        }
+                        errand
+                    }),
+                    Job::Poll(id) => {
+                        self.with_step(id, |case, index, _| case.launch_poll(index, now, probing))
+                    }
+                    Job::Walk(id) => {
+                        self.with_case(id, |case, _| case.launch_walk(&service, now, probing))
+                    }
+                };
+                if let Some(errand) = errand.flatten() {
+                    self.agenda.lane(&service).launched();
+                    self.agenda.out.errands.push(errand);
+                }
+            }
+            if was != self.agenda.lane(&service).breaker {
+                let state = self.agenda.lane(&service).breaker.as_str();
+                self.agenda.tell(now, Happening::Breaker { service, state, message: None });
+            }
+        }
+    }
+}
