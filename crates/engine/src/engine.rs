@@ -14,7 +14,7 @@ use crate::attempt;
 use crate::case::Case;
 use crate::plan::RuleLimits;
 use crate::walk;
-use crate::{Answer, Errand, Input, SagaRow, Ticket};
+use crate::{Answer, Input, SagaRow, Ticket};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
