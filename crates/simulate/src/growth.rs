@@ -1,0 +1,1 @@
+//! Businesses of any size, made up from a seed, to measure how rules grow.
