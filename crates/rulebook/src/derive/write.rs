@@ -20,7 +20,10 @@ pub enum ExplicitPart {
 /// The steps that a declared report needs: the retry of its action if that is what it says, else what undoes the state
 /// at its place. None if the report doesn't name its action.
 #[must_use]
-pub(crate) fn needs_of_report(book: &Rulebook, report: &ReportDecl) -> Option<BTreeSet<NeededStep>> {
+pub(crate) fn needs_of_report(
+    book: &Rulebook,
+    report: &ReportDecl,
+) -> Option<BTreeSet<NeededStep>> {
     let action = report.action?;
     if report.keep || book.get(action).on_failure_retry {
         return Some(BTreeSet::from([(Verb::Retry, action)]));
@@ -35,7 +38,11 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
     let root = book.sources.first().map_or("", |s| &*s.text);
     let (kept, cut) = without_sections(root);
     let moved = |r: &&ReportDecl| cut.iter().any(|c| r.span.file == 0 && c.contains(&r.span.start));
-    let mut out = if part == ExplicitPart::Whole { kept.trim_end().to_owned() + "\n\n" } else { String::new() };
+    let mut out = if part == ExplicitPart::Whole {
+        kept.trim_end().to_owned() + "\n\n"
+    } else {
+        String::new()
+    };
     out += "reports:\n";
     for report in book.reports().iter().filter(moved) {
         write_declared(book, report, &mut out);
@@ -50,7 +57,8 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
     out += "\nrules:\n";
     for (n, report) in book.reports().iter().enumerate() {
         let needs = needs_of_report(book, report).unwrap_or_default();
-        let give_up = report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
+        let give_up =
+            report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
         write_rule(book, &book.report_name(n), &needs, give_up, &mut out);
     }
     for point in &silent {
@@ -104,9 +112,17 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
         parts.push("keep: true".to_owned());
     }
     if let Some(data) = &report.data {
-        parts.push(format!("data: [{}]", data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", ")));
+        parts.push(format!(
+            "data: [{}]",
+            data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", ")
+        ));
     }
-    let _ = writeln!(out, "  {}: {{ {} }}", plain(&format!("{service}/{}", report.code)), parts.join(", "));
+    let _ = writeln!(
+        out,
+        "  {}: {{ {} }}",
+        plain(&format!("{service}/{}", report.code)),
+        parts.join(", ")
+    );
 }
 
 fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
@@ -121,9 +137,11 @@ fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
     for id in point.taken.iter().filter(|id| last.is_none_or(|c| c.action != **id)) {
         after.push(book.get(*id).name.to_string());
     }
-    let mut parts = vec![format!("in: {}", action.name.action), format!("after: [{}]", after.join(", "))];
+    let mut parts =
+        vec![format!("in: {}", action.name.action), format!("after: [{}]", after.join(", "))];
     if !point.not_taken.is_empty() {
-        let names: Vec<_> = point.not_taken.iter().map(|id| book.get(*id).name.to_string()).collect();
+        let names: Vec<_> =
+            point.not_taken.iter().map(|id| book.get(*id).name.to_string()).collect();
         parts.push(format!("without: [{}]", names.join(", ")));
     }
     let name = plain(&format!("{}/{}", action.name.service, point.code));
@@ -139,15 +157,17 @@ fn write_rule(
     out: &mut String,
 ) {
     let _ = writeln!(out, "  - on: {}", plain(on));
-    if needs.is_empty() {
-        out.push_str("    compensate: recorded  # nothing below it has happened by then\n");
+    if needs.iter().all(|(verb, _)| *verb == Verb::Notify) {
+        // A rule without `compensate` doesn't undo the failing action itself, which may be half done.
+        out.push_str("    compensate: recorded  # nothing below it is to be undone by then\n");
     }
     for line in demand_lines(book, needs) {
         let _ = writeln!(out, "    {line}");
     }
     if let Some(undo) = give_up {
         let undo = demand_lines(book, &undo);
-        let then = if undo.is_empty() { "compensate: recorded".to_owned() } else { undo.join(", ") };
+        let then =
+            if undo.is_empty() { "compensate: recorded".to_owned() } else { undo.join(", ") };
         let _ = writeln!(out, "    give_up: {{ after: 10 attempts, then: {{ {then} }} }}");
     }
 }
@@ -156,7 +176,8 @@ fn demand_lines(book: &Rulebook, needs: &BTreeSet<NeededStep>) -> Vec<String> {
     let verbs = [Verb::Compensate, Verb::Retry, Verb::Notify];
     let line = |verb: Verb| {
         let of = |step: &&NeededStep| step.0 == verb;
-        let names: Vec<_> = needs.iter().filter(of).map(|(_, id)| book.get(*id).name.to_string()).collect();
+        let names: Vec<_> =
+            needs.iter().filter(of).map(|(_, id)| book.get(*id).name.to_string()).collect();
         (!names.is_empty()).then(|| format!("{verb}: [{}]", names.join(", ")))
     };
     verbs.into_iter().filter_map(line).collect()
@@ -165,6 +186,8 @@ fn demand_lines(book: &Rulebook, needs: &BTreeSet<NeededStep>) -> Vec<String> {
 /// In quotes if YAML would read it as something else.
 fn plain(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
-    let clear = text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(safe) && text.contains(['/', '.']);
+    let clear = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(safe)
+        && text.contains(['/', '.']);
     if clear { text.to_owned() } else { serde_json::Value::from(text).to_string() }
 }
