@@ -1,7 +1,7 @@
 //! Everything that can go wrong with one request, and every place where it can.
 
 use crate::flow::Flow;
-use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use amends_rulebook::{ActionClass, ActionId, ReportDecl, Rulebook};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -47,15 +47,51 @@ pub struct Fault {
 /// The code of a failure for which the rulebook declares no report at that point.
 pub(crate) const PLAIN: &str = "failed";
 
+/// The declared reports of each action.
+pub(crate) struct Declared<'b>(Vec<Vec<&'b ReportDecl>>);
+
+impl<'b> Declared<'b> {
+    pub(crate) fn of(book: &'b Rulebook) -> Self {
+        let mut by_action = vec![Vec::new(); book.actions().len()];
+        for report in book.reports() {
+            if let Some(action) = report.action {
+                by_action[action.0 as usize].push(report);
+            }
+        }
+        Self(by_action)
+    }
+
+    /// The codes with which a service can report that a request failed after so many of its calls: those declared for
+    /// that very point, else the plain one.
+    fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
+        let declared = &self.0[flow.nodes[node].action.0 as usize];
+        if declared.is_empty() {
+            return vec![PLAIN.into()];
+        }
+        let made = flow.made_by(node, after);
+        let before = after.checked_sub(1).map(|n| flow.made_by(node, n));
+        let holds =
+            |wanted: &[ActionId], made: &[ActionId]| wanted.iter().all(|a| made.contains(a));
+        let at_last = |r: &ReportDecl| before.as_ref().is_none_or(|made| !holds(&r.after, made));
+        let codes: Vec<Arc<str>> = declared
+            .iter()
+            .filter(|r| r.anywhere || (holds(&r.after, &made) && at_last(r)))
+            .filter(|r| r.without.iter().all(|a| !made.contains(a)))
+            .map(|r| Arc::clone(&r.code))
+            .collect();
+        if codes.is_empty() { vec![PLAIN.into()] } else { codes }
+    }
+}
+
 /// Every fault that a flow can have, in the order of its requests.
-pub(crate) fn faults(book: &Rulebook, flow: &Flow) -> Vec<Fault> {
+pub(crate) fn faults(book: &Rulebook, declared: &Declared<'_>, flow: &Flow) -> Vec<Fault> {
     let mut all = Vec::new();
     for node in 0..flow.nodes.len() {
         let has_effect = book.get(flow.nodes[node].action).class != ActionClass::Free;
         let halves: &[bool] = if has_effect { &[false, true] } else { &[false] };
         let mut add = |after, kind| all.push(Fault { node, after, kind, times: 1 });
         for after in 0..=flow.nodes[node].calls.len() {
-            for code in codes(book, flow, node, after) {
+            for code in declared.codes(flow, node, after) {
                 for &half_done in halves {
                     add(after, FaultKind::Fails { code: Arc::clone(&code), half_done });
                 }
@@ -74,25 +110,6 @@ pub(crate) fn faults(book: &Rulebook, flow: &Flow) -> Vec<Fault> {
         }
     }
     all
-}
-
-/// The codes with which a service can report that a request failed after so many of its calls: those declared for that
-/// very point, else the plain one.
-fn codes(book: &Rulebook, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
-    let action = flow.nodes[node].action;
-    let made = flow.made_by(node, after);
-    let before = after.checked_sub(1).map(|n| flow.made_by(node, n));
-    let holds = |wanted: &[ActionId], made: &[ActionId]| wanted.iter().all(|a| made.contains(a));
-    let declared: Vec<Arc<str>> = book
-        .reports()
-        .iter()
-        .filter(|r| r.action == Some(action))
-        .filter(|r| holds(&r.after, &made))
-        .filter(|r| before.as_ref().is_none_or(|before| !holds(&r.after, before)))
-        .filter(|r| r.without.iter().all(|a| !made.contains(a)))
-        .map(|r| Arc::clone(&r.code))
-        .collect();
-    if declared.is_empty() { vec![PLAIN.into()] } else { declared }
 }
 
 impl Fault {

@@ -5,7 +5,7 @@
 //! budget is played whole, of any other a sample that a seed decides.
 
 use crate::dice::Dice;
-use crate::fault::{Fault, FaultKind, faults};
+use crate::fault::{Declared, Fault, FaultKind, faults};
 use crate::flow::{Flow, flows};
 use crate::play::{Played, play};
 use crate::schedule::{Disturbance, Order, Schedule, Spacing};
@@ -117,7 +117,9 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
             counterexamples: Vec::new(),
         },
     };
-    let faults: Vec<(&Flow, Vec<Fault>)> = flows.iter().map(|f| (f, faults(book, f))).collect();
+    let declared = Declared::of(book);
+    let faults: Vec<(&Flow, Vec<Fault>)> =
+        flows.iter().map(|f| (f, faults(book, &declared, f))).collect();
     run.result.faults = faults.iter().map(|(_, faults)| faults.len()).sum();
     let singles = run.alone(&faults);
     run.varied(&singles);
