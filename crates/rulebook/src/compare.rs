@@ -79,7 +79,9 @@ pub fn compare(a: &Rulebook, b: &Rulebook) -> Comparison {
 
 impl Comparison {
     fn add(&mut self, change: PlanChange) {
-        let same = |c: &&PlanChange| (&c.report, &c.before, &c.after) == (&change.report, &change.before, &change.after);
+        let same = |c: &&PlanChange| {
+            (&c.report, &c.before, &c.after) == (&change.report, &change.before, &change.after)
+        };
         if self.changes.iter().rev().take(50).any(|c| same(&c)) {
             return;
         }
@@ -100,7 +102,11 @@ impl Comparison {
         if self.omitted > 0 {
             out += &format!("{} more are not shown\n", self.omitted);
         }
-        out + &format!("{} of {} kinds of report get another plan\n", self.changes.len() + self.omitted, self.tried)
+        out + &format!(
+            "{} of {} kinds of report get another plan\n",
+            self.changes.len() + self.omitted,
+            self.tried
+        )
     }
 
     /// As data: `changes`, `tried`, `omitted`.
@@ -113,12 +119,32 @@ impl Comparison {
 
 /// What both make of one report in a saga with these effects (names, `service.action`); none if it is the same.
 #[must_use]
-pub fn compare_answers(a: &Rulebook, b: &Rulebook, facts: &Facts<'_>, effects: &[String]) -> Option<PlanChange> {
+pub fn compare_answers(
+    a: &Rulebook,
+    b: &Rulebook,
+    facts: &Facts<'_>,
+    effects: &[String],
+) -> Option<PlanChange> {
     let (before, after) = (Answer::of(a, facts, effects), Answer::of(b, facts, effects));
-    let differs = (&before.steps, &before.given_up, &before.mode, &before.give_up_after, before.rule.is_some())
-        != (&after.steps, &after.given_up, &after.mode, &after.give_up_after, after.rule.is_some());
+    let differs = (
+        &before.steps,
+        &before.given_up,
+        &before.mode,
+        &before.give_up_after,
+        before.rule.is_some(),
+    ) != (
+        &after.steps,
+        &after.given_up,
+        &after.mode,
+        &after.give_up_after,
+        after.rule.is_some(),
+    );
     differs.then(|| PlanChange {
-        report: format!("{}/{}", facts.service, if facts.code == ANY_CODE { "*" } else { facts.code }),
+        report: format!(
+            "{}/{}",
+            facts.service,
+            if facts.code == ANY_CODE { "*" } else { facts.code }
+        ),
         example: Example {
             action: facts.action.map(str::to_owned),
             message: facts.message.map(str::to_owned),
@@ -143,8 +169,11 @@ impl Answer {
         };
         let steps = |demand: &Demand| {
             let named = book.resolve(demand, &known).into_iter();
-            let stage = |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
-            named.map(|s| (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage))).collect()
+            let stage =
+                |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
+            named
+                .map(|s| (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage)))
+                .collect()
         };
         let limit = rule.limit_per_minute.map_or(String::new(), |n| format!(", {n} per minute"));
         let give_up = rule.give_up.as_ref();
@@ -169,16 +198,25 @@ impl PlanChange {
         let mut out = format!("{}{example}\n", self.report);
         let rule = |a: &Answer| a.rule.clone().unwrap_or_else(|| "no rule".to_owned());
         if self.before.rule != self.after.rule {
-            out += &format!("  answered by {} instead of {}\n", rule(&self.after), rule(&self.before));
+            out +=
+                &format!("  answered by {} instead of {}\n", rule(&self.after), rule(&self.before));
         }
         out += &steps_changed("", &self.before.steps, &self.after.steps);
         out += &steps_changed("given up: ", &self.before.given_up, &self.after.given_up);
-        if self.before.mode != self.after.mode && self.before.rule.is_some() && self.after.rule.is_some() {
+        if self.before.mode != self.after.mode
+            && self.before.rule.is_some()
+            && self.after.rule.is_some()
+        {
             out += &format!("  ~ mode {} instead of {}\n", self.after.mode, self.before.mode);
         }
         if self.before.give_up_after != self.after.give_up_after {
-            let or_never = |t: &str| if t.is_empty() { "never".to_owned() } else { format!("after {t}") };
-            out += &format!("  ~ given up {} instead of {}\n", or_never(&self.after.give_up_after), or_never(&self.before.give_up_after));
+            let or_never =
+                |t: &str| if t.is_empty() { "never".to_owned() } else { format!("after {t}") };
+            out += &format!(
+                "  ~ given up {} instead of {}\n",
+                or_never(&self.after.give_up_after),
+                or_never(&self.before.give_up_after)
+            );
         }
         out + "\n"
     }
@@ -191,7 +229,11 @@ impl PlanChange {
     }
 }
 
-fn steps_changed(what: &str, before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> String {
+fn steps_changed(
+    what: &str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> String {
     let mut out = String::new();
     for step in after.keys().filter(|s| !before.contains_key(*s)) {
         out += &format!("  + {what}{step}\n");
@@ -246,13 +288,21 @@ fn probes(book: &Rulebook) -> Vec<Probe> {
     all
 }
 
-fn of_rule(book: &Rulebook, rule: &Rule, service: String, code: &str, declared: Option<ActionId>) -> Vec<Probe> {
+fn of_rule(
+    book: &Rulebook,
+    rule: &Rule,
+    service: String,
+    code: &str,
+    declared: Option<ActionId>,
+) -> Vec<Probe> {
     let says_action = rule.when.iter().any(|c| c.field == Field::Action);
     let actions: Vec<Option<String>> = match (declared, says_action) {
         (_, true) => vec![None],
         (Some(id), false) => vec![Some(book.get(id).name.action.to_string())],
         (None, false) => {
-            let own = book.service(&service).map_or(&[][..], |id| &book.services()[id.0 as usize].actions);
+            let own = book
+                .service(&service)
+                .map_or(&[][..], |id| &book.services()[id.0 as usize].actions);
             let own = own.iter().filter(|id| book.get(**id).correction_of.is_none());
             own.map(|id| Some(book.get(*id).name.action.to_string())).chain([None]).collect()
         }
@@ -272,7 +322,8 @@ fn of_rule(book: &Rulebook, rule: &Rule, service: String, code: &str, declared: 
 
 /// As much as can have happened when the report comes, by names.
 fn effects(book: &Rulebook, facts: &Facts<'_>) -> Vec<String> {
-    let declared = book.report(facts.service, facts.code).and_then(|r| SagaState::of_report(book, r));
+    let declared =
+        book.report(facts.service, facts.code).and_then(|r| SagaState::of_report(book, r));
     let state = declared.or_else(|| {
         let action = facts.action.and_then(|a| book.action(facts.service, a))?;
         Some(SagaState::at_most(book, action))

@@ -34,7 +34,13 @@ impl Example {
     /// The example as a report of `service/code`.
     #[must_use]
     pub fn facts<'a>(&'a self, service: &'a str, code: &'a str) -> Facts<'a> {
-        Facts { service, code, action: self.action.as_deref(), message: self.message.as_deref(), data: &self.data }
+        Facts {
+            service,
+            code,
+            action: self.action.as_deref(),
+            message: self.message.as_deref(),
+            data: &self.data,
+        }
     }
 
     /// As data, e.g. `{"action": "pay", "data": {"amount": 75}}`.
@@ -115,7 +121,8 @@ pub(crate) fn search(
     let mut at = vec![0usize; fields.len()];
     for _ in 0..TRIES {
         let mut example = Example::default();
-        let fits = fields.iter().zip(&at).all(|((field, values), n)| example.set(field, &values[*n]));
+        let fits =
+            fields.iter().zip(&at).all(|((field, values), n)| example.set(field, &values[*n]));
         if fits && wanted(&example) {
             return Search::Found(example);
         }

@@ -39,10 +39,15 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>) -> Explana
                 give_up.age_ms.map(|ms| format!("{} s", ms / 1_000)),
             ];
             let limits: Vec<_> = limits.into_iter().flatten().collect();
-            changes.push(format!("if the retry still fails after {}: {}", limits.join(" or "), in_words(book, &then)));
+            changes.push(format!(
+                "if the retry still fails after {}: {}",
+                limits.join(" or "),
+                in_words(book, &then)
+            ));
         }
         if let Some(limit) = rule.limit_per_minute {
-            changes.push(format!("in a minute with more than {limit} cases: a person is asked first"));
+            changes
+                .push(format!("in a minute with more than {limit} cases: a person is asked first"));
         }
     }
     changes.truncate(CHANGES_LIMIT);
@@ -53,15 +58,32 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>) -> Explana
 fn other_rules(book: &Rulebook, considered: &[Considered]) -> Vec<String> {
     let before = considered.iter().take_while(|c| !c.chosen).filter(|c| !c.matches);
     let missed = before.filter_map(|c| {
-        let by_pattern = c.checks.iter().any(|k| !k.holds && (k.field == "service" || k.field == "code"));
-        let wanted: Vec<_> = c.checks.iter().filter(|k| !k.holds).map(|k| format!("{} {}", k.field, k.wanted)).collect();
-        (!by_pattern && !wanted.is_empty()).then(|| format!("with {}: rule `{}` answers", wanted.join(" and "), book.rule(c.rule).index_label))
+        let by_pattern =
+            c.checks.iter().any(|k| !k.holds && (k.field == "service" || k.field == "code"));
+        let wanted: Vec<_> = c
+            .checks
+            .iter()
+            .filter(|k| !k.holds)
+            .map(|k| format!("{} {}", k.field, k.wanted))
+            .collect();
+        (!by_pattern && !wanted.is_empty()).then(|| {
+            format!(
+                "with {}: rule `{}` answers",
+                wanted.join(" and "),
+                book.rule(c.rule).index_label
+            )
+        })
     });
     missed.take(CHANGES_LIMIT).collect()
 }
 
 /// What further evidence would add.
-fn more_evidence(book: &Rulebook, rule: &crate::Rule, known: &Known<'_>, steps: &[PlannedStep]) -> Option<String> {
+fn more_evidence(
+    book: &Rulebook,
+    rule: &crate::Rule,
+    known: &Known<'_>,
+    steps: &[PlannedStep],
+) -> Option<String> {
     if !rule.demand.uses_recorded() {
         return None;
     }
@@ -72,7 +94,8 @@ fn more_evidence(book: &Rulebook, rule: &crate::Rule, known: &Known<'_>, steps: 
     let most = book.resolve(&rule.demand, &Known { reporter: known.reporter, effects: &all });
     let has = |s: &PlannedStep| steps.iter().any(|k| (k.verb, k.action) == (s.verb, s.action));
     let more: Vec<_> = most.into_iter().filter(|s| !has(s)).collect();
-    (!more.is_empty()).then(|| format!("if the Histories say that these happened too: {}", in_words(book, &more)))
+    (!more.is_empty())
+        .then(|| format!("if the Histories say that these happened too: {}", in_words(book, &more)))
 }
 
 /// Steps as one sentence, e.g. `undo payment.pay, then notify sms.send-cancellation`.
@@ -90,7 +113,9 @@ pub(crate) fn in_words(book: &Rulebook, steps: &[PlannedStep]) -> String {
             Verb::Notify => "notify",
         };
         let _ = match before {
-            Some((stage, verb)) if (stage, verb) == (step.stage, step.verb) => write!(out, ", {name}"),
+            Some((stage, verb)) if (stage, verb) == (step.stage, step.verb) => {
+                write!(out, ", {name}")
+            }
             Some((stage, _)) if stage == step.stage => write!(out, ", {word} {name}"),
             Some(_) => write!(out, "; then {word} {name}"),
             None => write!(out, "{word} {name}"),
@@ -115,10 +140,15 @@ impl Explanation {
             for check in &one.checks {
                 let found = check.found.as_deref().unwrap_or("absent");
                 let sign = if check.holds { "holds" } else { "fails" };
-                let _ = writeln!(out, "                  {sign}: {} is {found}, wanted {}", check.field, check.wanted);
+                let _ = writeln!(
+                    out,
+                    "                  {sign}: {} is {found}, wanted {}",
+                    check.field, check.wanted
+                );
             }
         }
-        let Some(rule) = self.considered.iter().find(|c| c.chosen).map(|c| book.rule(c.rule)) else {
+        let Some(rule) = self.considered.iter().find(|c| c.chosen).map(|c| book.rule(c.rule))
+        else {
             out.push_str("\nno rule answers it: the case waits for a person\n");
             return out;
         };
@@ -152,7 +182,8 @@ impl Explanation {
             .iter()
             .map(|s| json!({ "stage": s.stage.0, "verb": s.verb, "action": book.get(s.action).name }))
             .collect();
-        let chosen = self.considered.iter().find(|c| c.chosen).map(|c| &book.rule(c.rule).index_label);
+        let chosen =
+            self.considered.iter().find(|c| c.chosen).map(|c| &book.rule(c.rule).index_label);
         json!({ "rulebook": book.name(), "report": self.report, "rule": chosen, "considered": rules, "plan": steps, "changes": self.changes })
     }
 }

@@ -21,6 +21,7 @@ mod duration;
 mod endpoint;
 mod examples;
 mod explain;
+mod format;
 mod graph;
 mod load;
 mod matching;
@@ -35,26 +36,28 @@ mod render;
 mod rule;
 mod rule_index;
 mod sarif;
+mod schema;
 mod table_test;
 mod template;
 mod tree;
 mod value_set;
 
-pub use case_plan::{CasePlan, facts};
 pub use book::{Rulebook, Settings, check_together, sources_together};
+pub use case_plan::{CasePlan, facts};
 pub use chart::{Chart, ChartNode};
 pub use check::{CheckSettings, StillNeeded, check, check_activation, check_with};
 pub use codes::{CODES, CodeInfo, FoundBy};
 pub use compare::{Answer, Comparison, PlanChange, compare, compare_answers};
 pub use condition::{Condition, Field, Matcher, Scalar};
 pub use derive::{
-    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState, count_failure_points, derive,
-    explicit_rulebook,
+    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,
+    count_failure_points, derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
 pub use explain::{Explanation, explain};
+pub use format::format;
 pub use load::{FILE_LIMIT_BYTES, Loaded, SourceFile, load, load_sources};
 pub use matching::{Considered, Facts, FieldCheck};
 pub use matrix::{Cell, CellKind, Matrix, Row};
@@ -67,9 +70,10 @@ pub use render::render;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
 };
-pub use table_test::{
-    Coverage, Expectation, LoadedTests, TableTest, TestReport, TestResult, junit, load_tests, rulebook_path,
-    run_tests,
-};
 pub use sarif::sarif;
+pub use schema::{as_json, manifest_schema, rulebook_schema};
+pub use table_test::{
+    Coverage, Expectation, LoadedTests, TableTest, TestReport, TestResult, junit, load_tests,
+    rulebook_path, run_tests,
+};
 pub use template::{BodyTemplate, PLACEHOLDERS, Template};

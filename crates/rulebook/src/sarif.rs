@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Where each kind of mistake is described.
-const HELP_PAGE: &str = "https://github.com/amends-dev/amends/blob/main/docs/reference/diagnostics.md";
+const HELP_PAGE: &str =
+    "https://github.com/amends-dev/amends/blob/main/docs/reference/diagnostics.md";
 
 /// One run with all findings. `parts` are findings with the sources that their spans point into.
 #[must_use]
 pub fn sarif(parts: &[(&[Diagnostic], &[SourceFile])]) -> Value {
-    let used: BTreeSet<&str> = parts.iter().flat_map(|(found, _)| found.iter().map(|d| d.code)).collect();
+    let used: BTreeSet<&str> =
+        parts.iter().flat_map(|(found, _)| found.iter().map(|d| d.code)).collect();
     let rules: Vec<Value> = CODES
         .iter()
         .filter(|c| used.contains(c.code))
@@ -52,11 +54,17 @@ fn level(severity: Severity) -> &'static str {
     severity.as_str()
 }
 
-fn result(diagnostic: &Diagnostic, rule: Option<usize>, sources: &[SourceFile], lines: &[LineIndex<'_>]) -> Value {
+fn result(
+    diagnostic: &Diagnostic,
+    rule: Option<usize>,
+    sources: &[SourceFile],
+    lines: &[LineIndex<'_>],
+) -> Value {
     let place = |span: Span| {
         let source = sources.get(span.file)?;
         let index = lines.get(span.file)?;
-        let ((line, column), (end_line, end_column)) = (index.position(span.start), index.position(span.end));
+        let ((line, column), (end_line, end_column)) =
+            (index.position(span.start), index.position(span.end));
         Some(json!({ "physicalLocation": {
             "artifactLocation": { "uri": uri(&source.path) },
             "region": { "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column },

@@ -336,7 +336,9 @@ impl Landmarks {
         let mut all = vec![None];
         let fresh = |prefix: &str| {
             let mut text = format!("{prefix}other");
-            while self.texts.contains(text.as_str()) || self.prefixes.iter().any(|p| p.len() > prefix.len() && text.starts_with(&**p)) {
+            while self.texts.contains(text.as_str())
+                || self.prefixes.iter().any(|p| p.len() > prefix.len() && text.starts_with(&**p))
+            {
                 text.push('-');
             }
             Some(Value::from(text))

@@ -30,8 +30,11 @@ fn where_the_source_speaks_the_derived_answer_is_its_rule() {
         for point in at {
             let effects = point.state.effects();
             let known = Known { reporter: report.action, effects: &effects };
-            let asked: BTreeSet<_> =
-                book.resolve(&rule.demand, &known).into_iter().map(|s| (s.verb, s.action)).collect();
+            let asked: BTreeSet<_> = book
+                .resolve(&rule.demand, &known)
+                .into_iter()
+                .map(|s| (s.verb, s.action))
+                .collect();
             let needs = if report.keep {
                 BTreeSet::from([(Verb::Retry, point.action)])
             } else {
@@ -54,7 +57,12 @@ fn every_failure_point_is_named_also_where_the_source_is_silent() {
         .map(|p| {
             let reports: Vec<_> = p.reports.iter().map(|n| book.report_name(*n)).collect();
             let said = if reports.is_empty() { "silent".to_owned() } else { reports.join(" ") };
-            format!("{} {}: {} [{said}]", book.get(p.action).name, p.in_words(&book), steps(&book, &p.needs))
+            format!(
+                "{} {}: {} [{said}]",
+                book.get(p.action).name,
+                p.in_words(&book),
+                steps(&book, &p.needs)
+            )
         })
         .collect();
     insta::with_settings!({ snapshot_path => "data/derive", prepend_module_to_snapshot => false, omit_expression => true }, {
@@ -86,8 +94,17 @@ fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
         assert!(found.is_empty(), "{}", render(&found, long.sources(), false));
         let again = derive(&long);
         assert_eq!(again.total, derived.total);
-        assert_eq!(again.silent().count(), again.points.iter().filter(|p| matches!(p.position, amends_rulebook::Position::Sent(_))).count(), "only a call without an answer is declared as made");
-        let codes: BTreeSet<_> = derived.points.iter().map(|p| (p.action, p.code.clone())).collect();
+        assert_eq!(
+            again.silent().count(),
+            again
+                .points
+                .iter()
+                .filter(|p| matches!(p.position, amends_rulebook::Position::Sent(_)))
+                .count(),
+            "only a call without an answer is declared as made"
+        );
+        let codes: BTreeSet<_> =
+            derived.points.iter().map(|p| (p.action, p.code.clone())).collect();
         assert_eq!(codes.len(), derived.points.len());
         let reports = explicit_rulebook(&short, &derived, ExplicitPart::Reports);
         assert!(whole.contains(&reports), "the reports alone are a part of the whole");

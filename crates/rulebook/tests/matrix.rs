@@ -44,7 +44,10 @@ fn the_table_fits_a_terminal() {
     assert!(!text.contains('\u{1b}'));
     shown!("food-order", text);
     let narrow = matrix.to_text(50, false);
-    assert!(narrow.lines().take_while(|l| !l.starts_with("undo  ")).all(|l| l.chars().count() <= 50), "{narrow}");
+    assert!(
+        narrow.lines().take_while(|l| !l.starts_with("undo  ")).all(|l| l.chars().count() <= 50),
+        "{narrow}"
+    );
     assert_eq!(narrow.matches("REPORT").count(), 3, "{narrow}");
 }
 
@@ -75,7 +78,9 @@ fn documents_hold_the_same_cells_and_nothing_executable() {
     shown!("food-order-markdown", matrix.to_markdown());
     shown!("food-order-html", matrix.to_html());
     shown!("food-order-svg", matrix.to_svg());
-    let hostile = book("rulebook: x\nservices: { s: { url: 'http://s', actions: { do: { compensation: undo } } } }\nrules: [{ on: 's/<script>alert(1)&\"', compensate: all }, { on: '*/*', compensate: all }]\n");
+    let hostile = book(
+        "rulebook: x\nservices: { s: { url: 'http://s', actions: { do: { compensation: undo } } } }\nrules: [{ on: 's/<script>alert(1)&\"', compensate: all }, { on: '*/*', compensate: all }]\n",
+    );
     let matrix = Matrix::new(&hostile, None);
     for page in [matrix.to_html(), matrix.to_svg()] {
         assert!(!page.contains("<script"), "{page}");
@@ -92,5 +97,8 @@ fn the_graph_of_calls_is_drawn_three_ways() {
     shown!("report-mermaid", one.to_mermaid());
     shown!("report-svg", one.to_svg());
     let error = Chart::of_report(&book, "payment/report-7", None).expect_err("not declared");
-    assert!(error.contains("`payment/report-7`") && error.contains("`payment/report-1`"), "{error}");
+    assert!(
+        error.contains("`payment/report-7`") && error.contains("`payment/report-1`"),
+        "{error}"
+    );
 }

@@ -62,7 +62,12 @@ fn check(example: &str, about: FoundBy, code: &str) -> (Vec<Diagnostic>, String)
         });
         shown += &render(&loaded.diagnostics, &loaded.sources, false);
         // A rulebook without a default is what some of these examples are about.
-        found.extend(loaded.diagnostics.into_iter().filter(|d| about == FoundBy::Load || d.code != "no-default-rule"));
+        found.extend(
+            loaded
+                .diagnostics
+                .into_iter()
+                .filter(|d| about == FoundBy::Load || d.code != "no-default-rule"),
+        );
         for book in loaded.rulebook.iter() {
             let mut settings = CheckSettings::default();
             let more = match about {
@@ -74,7 +79,11 @@ fn check(example: &str, about: FoundBy, code: &str) -> (Vec<Diagnostic>, String)
                 }
                 FoundBy::Activation => check_activation(
                     book,
-                    &[StillNeeded { verb: Verb::Compensate, action: ActionName::new("payment", "pay"), cases: 1 }],
+                    &[StillNeeded {
+                        verb: Verb::Compensate,
+                        action: ActionName::new("payment", "pay"),
+                        cases: 1,
+                    }],
                 ),
             };
             shown += &render(&more, book.sources(), false);

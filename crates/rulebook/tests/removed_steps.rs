@@ -6,7 +6,8 @@ use amends_rulebook::{Diagnostic, Loaded, Severity, SourceFile, check, load, ren
 const TEXT: &str = include_str!("../../../demo/rulebook/food-order.yaml");
 
 /// `recorded` corrects messages by itself, so these two say twice what the rule asks for anyway.
-const SAID_TWICE: &[&str] = &["order/report-1 give_up notify sms.send-cancellation", "*/* notify sms.send-cancellation"];
+const SAID_TWICE: &[&str] =
+    &["order/report-1 give_up notify sms.send-cancellation", "*/* notify sms.send-cancellation"];
 
 fn load_text(text: &str) -> Loaded {
     let root = SourceFile { path: "food-order.yaml".to_owned(), text: text.into() };
@@ -42,8 +43,10 @@ fn without_each_step(text: &str) -> Vec<(String, String)> {
             let start = at + key;
             let value = &text[start + verb.len() + 2..];
             let list = value.strip_prefix('[').map(|rest| &rest[..rest.find(']').expect("closed")]);
-            let whole = list.map_or_else(|| value.find([',', '}', '\n']).expect("ends"), |l| l.len() + 2);
-            let items: Vec<&str> = list.unwrap_or(&value[..whole]).split(',').map(str::trim).collect();
+            let whole =
+                list.map_or_else(|| value.find([',', '}', '\n']).expect("ends"), |l| l.len() + 2);
+            let items: Vec<&str> =
+                list.unwrap_or(&value[..whole]).split(',').map(str::trim).collect();
             for item in &items {
                 let rest: Vec<_> = items.iter().filter(|i| *i != item).copied().collect();
                 let end = start + verb.len() + 2 + whole;
@@ -89,7 +92,11 @@ fn without_any_single_step_something_is_named() {
 
 #[test]
 fn what_is_left_behind_is_shown_with_the_state_of_the_saga() {
-    let text = TEXT.replacen("[coupon.redeem, delivery.request, rider.match]", "[delivery.request, rider.match]", 1);
+    let text = TEXT.replacen(
+        "[coupon.redeem, delivery.request, rider.match]",
+        "[delivery.request, rider.match]",
+        1,
+    );
     let (_, shown) = findings(&text);
     insta::with_settings!({ snapshot_path => "data/check", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("a-coupon-left-behind", shown);

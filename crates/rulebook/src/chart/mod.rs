@@ -46,10 +46,18 @@ impl Chart {
     /// # Errors
     /// Says that there is no such report.
     pub fn of_report(book: &Rulebook, name: &str, rule: Option<RuleId>) -> Result<Self, String> {
-        let (service, code) = name.split_once('/').ok_or_else(|| format!("`{name}` is not a report; it is written `service/code`"))?;
+        let (service, code) = name
+            .split_once('/')
+            .ok_or_else(|| format!("`{name}` is not a report; it is written `service/code`"))?;
         let report = book.report(service, code).ok_or_else(|| {
-            let known: Vec<_> = (0..book.reports().len()).take(20).map(|n| format!("`{}`", book.report_name(n))).collect();
-            format!("no report `{name}` is declared; declared are: {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })
+            let known: Vec<_> = (0..book.reports().len())
+                .take(20)
+                .map(|n| format!("`{}`", book.report_name(n)))
+                .collect();
+            format!(
+                "no report `{name}` is declared; declared are: {}",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            )
         })?;
         let rule = rule.or_else(|| answers(book, service, code, report.action).0.first().copied());
         let actions = match report.action {
@@ -58,12 +66,19 @@ impl Chart {
         };
         let place = Place::new(book, Some(report));
         let demand = rule.map(|id| &book.rule(id).demand);
-        let kinds: Vec<CellKind> = place.cells(book, &actions, demand).iter().map(|c| c.kind).collect();
-        let by = rule.map_or("no rule".to_owned(), |id| format!("rule {}", book.rule(id).index_label));
+        let kinds: Vec<CellKind> =
+            place.cells(book, &actions, demand).iter().map(|c| c.kind).collect();
+        let by =
+            rule.map_or("no rule".to_owned(), |id| format!("rule {}", book.rule(id).index_label));
         Ok(Self::new(book, format!("{name}, answered by {by}"), &actions, Some(&kinds)))
     }
 
-    fn new(book: &Rulebook, title: String, actions: &[ActionId], kinds: Option<&[CellKind]>) -> Self {
+    fn new(
+        book: &Rulebook,
+        title: String,
+        actions: &[ActionId],
+        kinds: Option<&[CellKind]>,
+    ) -> Self {
         let mut position = vec![usize::MAX; book.actions().len()];
         for (n, id) in actions.iter().enumerate() {
             position[id.0 as usize] = n;

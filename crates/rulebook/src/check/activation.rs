@@ -33,7 +33,10 @@ fn dropped(new: &Rulebook, step: &StillNeeded) -> Option<Diagnostic> {
         None => (service.unwrap_or(new.name_span), "it is no longer declared"),
     };
     let plural = if *cases == 1 { "open case needs" } else { "open cases need" };
-    let message = format!("{cases} {plural} to {verb} `{action}`, which this rulebook cannot ask for");
+    let message =
+        format!("{cases} {plural} to {verb} `{action}`, which this rulebook cannot ask for");
     let help = "keep it declared until those cases are settled, or settle them first";
-    Some(Diagnostic::new(codes::DROPPED_COMPENSATION, at, message).with_label(label).with_help(help))
+    Some(
+        Diagnostic::new(codes::DROPPED_COMPENSATION, at, message).with_label(label).with_help(help),
+    )
 }

@@ -14,13 +14,26 @@ use std::collections::BTreeSet;
 const NAMES: usize = 8;
 
 /// One declared report against every rule that can answer it.
-pub(super) fn check_report(book: &Rulebook, n: usize, report: &ReportDecl, found: &mut Findings<'_>) {
+pub(super) fn check_report(
+    book: &Rulebook,
+    n: usize,
+    report: &ReportDecl,
+    found: &mut Findings<'_>,
+) {
     let service = &book.services()[report.service.0 as usize].name;
     let (rules, answered) = answers(book, service, &report.code, report.action);
     let name = book.report_name(n);
     if rules.is_empty() {
-        let mistake = Diagnostic::new(codes::REPORT_WITHOUT_RULE, report.span, format!("no rule answers the report `{name}`"));
-        found.add(mistake.with_label("its cases would wait for a person").with_help(format!("add a rule `on: {name}`, or one for `\"*/*\"`")));
+        let mistake = Diagnostic::new(
+            codes::REPORT_WITHOUT_RULE,
+            report.span,
+            format!("no rule answers the report `{name}`"),
+        );
+        found.add(
+            mistake
+                .with_label("its cases would wait for a person")
+                .with_help(format!("add a rule `on: {name}`, or one for `\"*/*\"`")),
+        );
     } else if !answered {
         super::gaps::check_fall_through(book, report, &name, &rules, found);
     }
@@ -29,7 +42,10 @@ pub(super) fn check_report(book: &Rulebook, n: usize, report: &ReportDecl, found
     };
     for id in rules {
         let rule = book.rule(id);
-        if !found.spend(8 + rule.demand.stages.len() + state.happened.len() + state.maybe.len(), rule.span) {
+        if !found.spend(
+            8 + rule.demand.stages.len() + state.happened.len() + state.maybe.len(),
+            rule.span,
+        ) {
             return;
         }
         let at = Place { report, name: &name, state: &state };
@@ -50,14 +66,35 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
     let asked = asked(book, &rule.demand, &known);
     let retries: Vec<ActionId> = asked.iter().filter(|s| s.0 == Verb::Retry).map(|s| s.1).collect();
     if at.report.keep && rule.demand.is_backward() {
-        let mistake = Diagnostic::new(codes::UNDOES_WHAT_IS_KEPT, rule.span, format!("`{}` says that everything below stays, and its rule undoes it", at.name));
-        found.add(mistake.with_place(at.report.span, "declared with `keep: true`").with_help("run the action again with `retry:`, or leave `keep` out of the report"));
+        // A rule for many codes undoes whatever has no rule of its own: safe, if more than was asked for.
+        if matches!(rule.pattern.code, CodePattern::Prefix(_)) {
+            return;
+        }
+        let mistake = Diagnostic::new(
+            codes::UNDOES_WHAT_IS_KEPT,
+            rule.span,
+            format!("`{}` says that everything below stays, and its rule undoes it", at.name),
+        );
+        found.add(
+            mistake
+                .with_place(at.report.span, "declared with `keep: true`")
+                .with_help("run the action again with `retry:`, or leave `keep` out of the report"),
+        );
         return;
     }
     let own = at.report.action.map(|a| (Verb::Retry, a));
     if !retries.is_empty() || at.report.keep {
         if let Some(own) = own.filter(|own| at.report.keep && !asked.contains(own)) {
-            report_missing(book, rule, at, &BTreeSet::from([own]), "", found);
+            let name = &book.get(own.1).name;
+            let message = format!(
+                "`{}` says that everything below stays, and its rule never runs `{name}` again",
+                at.name
+            );
+            found.add(
+                Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
+                    .with_place(at.report.span, "declared with `keep: true`")
+                    .with_help(format!("add `{name}` to `retry:`")),
+            );
         }
         if let Some(give_up) = &rule.give_up {
             let missing = missing(book, &give_up.then, &known, at.state);
@@ -79,7 +116,12 @@ fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<Needed
     book.resolve(demand, known).into_iter().map(|s| (s.verb, s.action)).collect()
 }
 
-fn missing(book: &Rulebook, demand: &Demand, known: &Known<'_>, state: &SagaState) -> BTreeSet<NeededStep> {
+fn missing(
+    book: &Rulebook,
+    demand: &Demand,
+    known: &Known<'_>,
+    state: &SagaState,
+) -> BTreeSet<NeededStep> {
     state.undo(book).difference(&asked(book, demand, known)).copied().collect()
 }
 
@@ -93,7 +135,9 @@ fn report_missing(
 ) {
     let message = format!("{when}`{}` leaves behind {}", at.name, left_behind(book, missing));
     let label = format!("asks for nothing of {}", step_names(book, missing));
-    let failing = at.report.action.map_or(String::new(), |a| format!("`{}` fails when these have happened: ", book.get(a).name));
+    let failing = at.report.action.map_or(String::new(), |a| {
+        format!("`{}` fails when these have happened: ", book.get(a).name)
+    });
     found.add(
         Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
             .with_label(label)
@@ -108,7 +152,6 @@ fn left_behind(book: &Rulebook, missing: &BTreeSet<NeededStep>) -> String {
         let action = book.get(*id);
         match (verb, action.correction_of) {
             (Verb::Notify, Some(of)) => format!("the message `{}` uncorrected", book.get(of).name),
-            (Verb::Retry, _) => format!("`{}` undone by nobody and never run again", action.name),
             _ => format!("`{}`", action.name),
         }
     };
@@ -133,16 +176,31 @@ fn how_to_add(book: &Rulebook, rule: &Rule, missing: &BTreeSet<NeededStep>) -> S
         .into_iter()
         .filter_map(|verb| {
             let of = missing.iter().filter(|s| s.0 == verb);
-            let names: Vec<_> = of.map(|(_, id)| book.get(*id).name.to_string()).take(NAMES).collect();
-            (!names.is_empty()).then(|| format!("{} to `{verb}:`", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")))
+            let names: Vec<_> =
+                of.map(|(_, id)| book.get(*id).name.to_string()).take(NAMES).collect();
+            (!names.is_empty()).then(|| {
+                format!(
+                    "{} to `{verb}:`",
+                    names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+                )
+            })
         })
         .collect();
     format!("add {}; or `compensate: recorded`, which covers every place", all.join(" and "))
 }
 
 /// Named steps for what cannot have happened at the place. Sets are not judged: being too large is what they are for.
-fn check_superfluous(book: &Rulebook, rule: &Rule, at: &Place<'_>, effects: &BTreeSet<ActionId>, found: &mut Findings<'_>) {
-    if at.report.anywhere || !matches!(rule.pattern.code, CodePattern::Exact(_)) || !found.wants(codes::OVER_COMPENSATION) {
+fn check_superfluous(
+    book: &Rulebook,
+    rule: &Rule,
+    at: &Place<'_>,
+    effects: &BTreeSet<ActionId>,
+    found: &mut Findings<'_>,
+) {
+    if at.report.anywhere
+        || !matches!(rule.pattern.code, CodePattern::Exact(_))
+        || !found.wants(codes::OVER_COMPENSATION)
+    {
         return;
     }
     let happened = |id: ActionId| effects.contains(&id) || is_caller(book, id, at.report.action);
@@ -167,11 +225,20 @@ fn check_superfluous(book: &Rulebook, rule: &Rule, at: &Place<'_>, effects: &BTr
         return;
     }
     let names = step_names(book, &extra);
+    let message_too = extra.iter().any(|s| s.0 == Verb::Notify);
+    let label = if message_too {
+        "a message that corrects nothing"
+    } else {
+        "harmless, and it costs calls"
+    };
     let message = format!("`{}` asks for {names}, which cannot be needed by then", at.name);
     found.add(
         Diagnostic::new(codes::OVER_COMPENSATION, rule.span, message)
-            .with_label("harmless, and it costs calls")
-            .with_place(at.report.span, format!("by then have happened: {}", at.state.in_words(book)))
+            .with_label(label)
+            .with_place(
+                at.report.span,
+                format!("by then have happened: {}", at.state.in_words(book)),
+            )
             .with_help("leave it out, or correct `after:` of the report"),
     );
 }
@@ -195,7 +262,11 @@ fn check_creeping(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Find
         .flat_map(|s| &s.compensate)
         .filter_map(|t| if let Target::Action(id) = t { Some(*id) } else { None })
         .collect();
-    let literal = rule.demand.stages.iter().all(|s| s.compensate.iter().all(|t| matches!(t, Target::Action(_))));
+    let literal = rule
+        .demand
+        .stages
+        .iter()
+        .all(|s| s.compensate.iter().all(|t| matches!(t, Target::Action(_))));
     if named.len() < LIST_CREEPS_FROM || !literal {
         return;
     }
@@ -206,12 +277,19 @@ fn check_creeping(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Find
         "downstream"
     } else if named == compensable(book.saga_reach(action)) {
         "all"
-    } else if at.state.undo(book).iter().filter(|s| s.0 == Verb::Compensate).all(|s| named.contains(&s.1)) {
+    } else if at
+        .state
+        .undo(book)
+        .iter()
+        .filter(|s| s.0 == Verb::Compensate)
+        .all(|s| named.contains(&s.1))
+    {
         "recorded"
     } else {
         return;
     };
-    let message = format!("`{}` lists {} actions that `compensate: {set}` would say", at.name, named.len());
+    let message =
+        format!("`{}` lists {} actions that `compensate: {set}` would say", at.name, named.len());
     found.add(
         Diagnostic::new(codes::CREEPING_LIST, rule.span, message)
             .with_label("such a list must grow with every new call")
@@ -221,8 +299,13 @@ fn check_creeping(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Find
 
 /// Rules for more than one code, which answer whatever no rule of its own answers.
 pub(super) fn check_wildcards(book: &Rulebook, found: &mut Findings<'_>) {
-    for rule in book.rules().iter().filter(|r| matches!(r.pattern.code, CodePattern::Prefix(_)) && !r.implied) {
-        let covers_all = rule.demand.uses_recorded() || rule.demand.stages.iter().any(|s| !s.retry.is_empty());
+    for rule in book
+        .rules()
+        .iter()
+        .filter(|r| matches!(r.pattern.code, CodePattern::Prefix(_)) && !r.implied)
+    {
+        let covers_all =
+            rule.demand.uses_recorded() || rule.demand.stages.iter().any(|s| !s.retry.is_empty());
         if !covers_all {
             check_wildcard(book, rule, found);
         }
@@ -238,7 +321,12 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
             return;
         }
         let effects = state.effects();
-        let missing = missing(book, &rule.demand, &Known { reporter: Some(action), effects: &effects }, &state);
+        let missing = missing(
+            book,
+            &rule.demand,
+            &Known { reporter: Some(action), effects: &effects },
+            &state,
+        );
         if missing.is_empty() {
             continue;
         }
@@ -251,12 +339,26 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
         return;
     };
     let name = &book.get(action).name;
-    let more = if others > 0 { format!(" (and failures of {others} more actions)") } else { String::new() };
-    let message = format!("rule `{}` leaves behind {} when `{name}` fails late{more}", rule.index_label, left_behind(book, &missing));
+    let more = if others > 0 {
+        format!(" (and failures of {others} more actions)")
+    } else {
+        String::new()
+    };
+    let message = format!(
+        "rule `{}` leaves behind {} when `{name}` fails late{more}",
+        rule.index_label,
+        left_behind(book, &missing)
+    );
     found.add(
         Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
             .with_label(format!("asks for nothing of {}", step_names(book, &missing)))
-            .with_place(book.get(action).span, format!("by then may have happened: {}", state.in_words(book).replace("perhaps ", "")))
+            .with_place(
+                book.get(action).span,
+                format!(
+                    "by then may have happened: {}",
+                    state.in_words(book).replace("perhaps ", "")
+                ),
+            )
             .with_help(how_to_add(book, rule, &missing)),
     );
 }
@@ -271,7 +373,9 @@ fn actions_of<'b>(book: &'b Rulebook, rule: &'b Rule) -> impl Iterator<Item = Ac
     };
     all.into_iter().filter(move |id| {
         let action = book.get(*id);
-        action.correction_of.is_none() && can_be_about(book, rule, *id) && !answered_before(book, rule, *id)
+        action.correction_of.is_none()
+            && can_be_about(book, rule, *id)
+            && !answered_before(book, rule, *id)
     })
 }
 

@@ -28,8 +28,13 @@ fn compensation_cycles(book: &Rulebook, found: &mut Findings<'_>) {
         let mut at = Some(start);
         while let Some(id) = at.filter(|id| !done.contains(id)) {
             if let Some(from) = path.iter().position(|p| *p == id) {
-                let names: Vec<_> = path[from..].iter().map(|p| format!("`{}`", book.get(*p).name)).collect();
-                let mistake = Diagnostic::new(codes::COMPENSATION_CYCLE, book.get(id).span, "these actions undo each other in a circle");
+                let names: Vec<_> =
+                    path[from..].iter().map(|p| format!("`{}`", book.get(*p).name)).collect();
+                let mistake = Diagnostic::new(
+                    codes::COMPENSATION_CYCLE,
+                    book.get(id).span,
+                    "these actions undo each other in a circle",
+                );
                 found.add(mistake.with_label(format!("{} -> `{}`", names.join(" -> "), book.get(id).name)).with_help("an operation that undoes is not undone itself: leave the `compensation:` of one of them out, and say `effect: none`"));
                 break;
             }
@@ -44,7 +49,8 @@ fn compensation_cycles(book: &Rulebook, found: &mut Findings<'_>) {
 fn horizon_ms(policy: &RetryPolicy) -> Option<u64> {
     let by_attempts = policy.max_attempts.map(|n| {
         let n = u64::from(n);
-        n.saturating_mul(policy.timeout_ms).saturating_add(n.saturating_sub(1).saturating_mul(policy.cap_ms))
+        n.saturating_mul(policy.timeout_ms)
+            .saturating_add(n.saturating_sub(1).saturating_mul(policy.cap_ms))
     });
     match (by_attempts, policy.max_age_ms) {
         (Some(a), Some(b)) => Some(a.min(b)),
@@ -62,19 +68,32 @@ fn retry_outlives_history(book: &Rulebook, action: &Action, found: &mut Findings
         return;
     }
     let tried = horizon.map_or("for ever".to_owned(), |ms| format!("for {}", in_words(ms)));
-    let message = format!("steps of `{}` are tried {tried}, and `{}` remembers only {}", action.name, service.name, in_words(kept));
+    let message = format!(
+        "steps of `{}` are tried {tried}, and `{}` remembers only {}",
+        action.name,
+        service.name,
+        in_words(kept)
+    );
     found.add(
         Diagnostic::new(codes::RETRY_OUTLIVES_HISTORY, action.span, message)
             .with_label("an attempt after that could do its work twice")
             .with_place(service.span, format!("`history: {}`", in_words(kept)))
-            .with_help(format!("give it `retry_policy: {{ age: {} }}` or less, or let the service remember longer", in_words(kept))),
+            .with_help(format!(
+                "give it `retry_policy: {{ age: {} }}` or less, or let the service remember longer",
+                in_words(kept)
+            )),
     );
 }
 
 fn in_words(ms: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     let unit = units.into_iter().find(|(size, _)| ms.is_multiple_of(*size) && ms >= *size);
-    unit.map_or_else(|| format!("{ms}ms"), |(size, name)| format!("{}{name}", ms / size))
+    match unit {
+        // A long time to the second says less than one in days.
+        Some((1_000, _)) if ms > 2 * 86_400_000 => format!("about {}d", ms / 86_400_000),
+        Some((size, name)) => format!("{}{name}", ms / size),
+        None => format!("{ms}ms"),
+    }
 }
 
 /// A retry ends by the rule's `give_up`, or by the policy's attempts or age.
@@ -95,8 +114,13 @@ fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
         found.add(
             Diagnostic::new(codes::ENDLESS_RETRY, rule.span, message)
                 .with_label("the saga stands still for as long as it fails")
-                .with_place(book.get(id).span, "its `retry_policy` has neither `attempts` nor `age`")
-                .with_help("add `give_up: { after: 10 attempts, then: … }`, or give the policy an `age`"),
+                .with_place(
+                    book.get(id).span,
+                    "its `retry_policy` has neither `attempts` nor `age`",
+                )
+                .with_help(
+                    "add `give_up: { after: 10 attempts, then: … }`, or give the policy an `age`",
+                ),
         );
     }
 }

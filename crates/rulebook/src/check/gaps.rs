@@ -29,18 +29,28 @@ pub(super) fn check_fall_through(
     });
     if let Search::Found(example) = search {
         let shown = shown(name, &example);
-        let mut mistake = Diagnostic::new(codes::GAP_IN_CONDITIONS, report.span, format!("some reports `{name}` are answered by no rule"))
-            .with_label(format!("for example {shown}"));
+        let mut mistake = Diagnostic::new(
+            codes::GAP_IN_CONDITIONS,
+            report.span,
+            format!("some reports `{name}` are answered by no rule"),
+        )
+        .with_label(format!("for example {shown}"));
         if let Some(rule) = rules.first().map(|id| book.rule(*id)) {
             mistake = mistake.with_place(rule.span, "this rule asks for more");
         }
-        found.add(mistake.with_help(format!("add a rule `on: {name}` without conditions, or one for `\"*/*\"`")));
+        found.add(mistake.with_help(format!(
+            "add a rule `on: {name}` without conditions, or one for `\"*/*\"`"
+        )));
     }
 }
 
 fn shown(name: &str, example: &Example) -> String {
     let fields = example.to_json();
-    if fields == json!({}) { format!("`{name}` without fields") } else { format!("`{name}` with `{fields}`") }
+    if fields == json!({}) {
+        format!("`{name}` without fields")
+    } else {
+        format!("`{name}` with `{fields}`")
+    }
 }
 
 /// All patterns, one by one.
@@ -70,8 +80,17 @@ fn check_bucket(book: &Rulebook, bucket: &Bucket, found: &mut Findings<'_>) {
             let candidates = examples::candidates(rules().flat_map(|r| &r.when), None);
             let free = |e: &Example| bucket.tree.find(book.rules(), &e.facts("", "")).is_none();
             if let Search::Impossible = examples::search(&candidates, &mut |e| free(e)) {
-                let mistake = Diagnostic::new(codes::SHADOWED_RULE, last.span, format!("rule `{}` never answers", last.index_label));
-                found.add(mistake.with_label("the conditions of the others leave no report to it").with_place(first.span, "one of the others").with_help("leave it out, or leave some reports to it"));
+                let mistake = Diagnostic::new(
+                    codes::SHADOWED_RULE,
+                    last.span,
+                    format!("rule `{}` never answers", last.index_label),
+                );
+                found.add(
+                    mistake
+                        .with_label("the conditions of the others leave no report to it")
+                        .with_place(first.span, "one of the others")
+                        .with_help("leave it out, or leave some reports to it"),
+                );
             }
         }
         None => check_numbers(book, bucket, found),
@@ -85,7 +104,9 @@ fn check_numbers(book: &Rulebook, bucket: &Bucket, found: &mut Findings<'_>) {
         return;
     };
     let on_one_field = |field: &Field| {
-        rules.iter().all(|r| r.when.len() == 1 && r.when[0].field == *field && !r.when[0].accepts.can_be_listed())
+        rules.iter().all(|r| {
+            r.when.len() == 1 && r.when[0].field == *field && !r.when[0].accepts.can_be_listed()
+        })
     };
     let Some(field) = first.when.first().map(|c| &c.field).filter(|f| on_one_field(f)) else {
         return;
@@ -96,7 +117,11 @@ fn check_numbers(book: &Rulebook, bucket: &Bucket, found: &mut Findings<'_>) {
         return;
     };
     let inside = |value: &Option<Value>| {
-        value.as_ref().and_then(Value::as_number).and_then(crate::Number::from_json).is_some_and(|n| n >= low && n <= high)
+        value
+            .as_ref()
+            .and_then(Value::as_number)
+            .and_then(crate::Number::from_json)
+            .is_some_and(|n| n >= low && n <= high)
     };
     let mut candidates = examples::candidates(rules.iter().flat_map(|r| &r.when), None);
     candidates.values_mut().for_each(|values| values.retain(inside));
@@ -135,11 +160,17 @@ fn check_reached(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
     };
     match &rule.pattern.code {
         CodePattern::Exact(code) => {
-            let Some((report, action)) = book.report(service, code).and_then(|r| Some((r, r.action?))) else {
+            let Some((report, action)) =
+                book.report(service, code).and_then(|r| Some((r, r.action?)))
+            else {
                 return;
             };
             if !can_be_about(book, rule, action) {
-                let mistake = Diagnostic::new(codes::SHADOWED_RULE, rule.span, format!("rule `{}` never answers", rule.index_label));
+                let mistake = Diagnostic::new(
+                    codes::SHADOWED_RULE,
+                    rule.span,
+                    format!("rule `{}` never answers", rule.index_label),
+                );
                 found.add(
                     mistake
                         .with_label("its condition on `action` excludes the report's own")
@@ -154,9 +185,18 @@ fn check_reached(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
             if covered.peek().is_none() || !found.spend(declared.len(), rule.span) {
                 return;
             }
-            let reaches = |code: &str| book.index.covering(service, code).find(|b| !b.unconditional.is_empty()).is_some_and(|b| b.unconditional.contains(&rule.id));
+            let reaches = |code: &str| {
+                book.index
+                    .covering(service, code)
+                    .find(|b| !b.unconditional.is_empty())
+                    .is_some_and(|b| b.unconditional.contains(&rule.id))
+            };
             if !covered.any(|code| reaches(code)) {
-                let mistake = Diagnostic::new(codes::SHADOWED_RULE, rule.span, format!("rule `{}` never answers", rule.index_label));
+                let mistake = Diagnostic::new(
+                    codes::SHADOWED_RULE,
+                    rule.span,
+                    format!("rule `{}` never answers", rule.index_label),
+                );
                 found.add(
                     mistake
                         .with_label("every declared report that begins so has a rule of its own")

@@ -38,8 +38,9 @@ impl CheckSettings {
     /// # Errors
     /// If there is no such code.
     pub fn set(&mut self, code: &str, severity: Option<Severity>) -> Result<(), String> {
-        let known: Option<&CodeInfo> =
-            CODES.iter().find(|c| c.code == code && matches!(c.found_by, FoundBy::Check | FoundBy::CheckIfAsked));
+        let known: Option<&CodeInfo> = CODES.iter().find(|c| {
+            c.code == code && matches!(c.found_by, FoundBy::Check | FoundBy::CheckIfAsked)
+        });
         match known {
             Some(info) => {
                 self.severities.insert(info.code, severity);
@@ -69,7 +70,8 @@ pub fn check(book: &Rulebook) -> Vec<Diagnostic> {
 /// The same with severities of one's own.
 #[must_use]
 pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> {
-    let mut found = Findings { settings, all: Vec::new(), beyond: 0, work: WORK_LIMIT, gave_up_at: None };
+    let mut found =
+        Findings { settings, all: Vec::new(), beyond: 0, work: WORK_LIMIT, gave_up_at: None };
     declared::check(book, &mut found);
     order::check_calls(book, &mut found);
     for (n, report) in book.reports().iter().enumerate() {
@@ -135,7 +137,10 @@ impl Findings<'_> {
         if let (Some(last), 1..) = (all.last(), beyond) {
             let at = Span { end: last.at.start, ..last.at };
             let message = format!("{beyond} more findings are not shown");
-            all.push(Diagnostic::new(codes::NOT_FULLY_CHECKED, at, message).with_help("mend these first"));
+            all.push(
+                Diagnostic::new(codes::NOT_FULLY_CHECKED, at, message)
+                    .with_help("mend these first"),
+            );
         }
         all
     }

@@ -2,8 +2,8 @@
 //! can fail.
 
 use super::Findings;
-use crate::{Action, ActionClass, ActionId, Diagnostic, Known, Rule, Rulebook, Stage, codes};
 use crate::derive::SagaState;
+use crate::{Action, ActionClass, ActionId, Diagnostic, Known, Rule, Rulebook, Stage, codes};
 use amends_protocol::Verb;
 use std::collections::BTreeMap;
 
@@ -12,20 +12,28 @@ const PAIRS: usize = 10_000;
 
 /// Calls of each action: what cannot be undone should come last.
 pub(super) fn check_calls(book: &Rulebook, found: &mut Findings<'_>) {
-    let final_below = first_below(book, |a| is_final(a));
-    let fallible_below = first_below(book, |a| a.class == ActionClass::Compensable && !a.on_failure_retry);
+    let final_below = first_below(book, is_final);
+    let fallible_below =
+        first_below(book, |a| a.class == ActionClass::Compensable && !a.on_failure_retry);
     for id in book.action_ids() {
         let action = book.get(id);
         let mut before: Option<ActionId> = None;
         for call in &action.calls {
             let n = call.action.0 as usize;
             if let (Some(last), Some(fails)) = (before, fallible_below[n]) {
-                let message = format!("`{}` calls `{}`, which cannot be undone, before `{}`, which can fail", action.name, book.get(last).name, book.get(fails).name);
+                let message = format!(
+                    "`{}` calls `{}`, which cannot be undone, before `{}`, which can fail",
+                    action.name,
+                    book.get(last).name,
+                    book.get(fails).name
+                );
                 found.add(
                     Diagnostic::new(codes::IRREVERSIBLE_FIRST, action.span, message)
                         .with_label("in its `calls`")
                         .with_place(book.get(last).span, kind_of_final(book.get(last)))
-                        .with_help("call it last; or give it a `compensation:`, a message a `correction:`"),
+                        .with_help(
+                            "call it last; or give it a `compensation:`, a message a `correction:`",
+                        ),
                 );
                 break;
             }
@@ -43,7 +51,11 @@ fn is_final(action: &Action) -> bool {
 }
 
 fn kind_of_final(action: &Action) -> &'static str {
-    if action.class == ActionClass::Notice { "a message without a correction" } else { "it is only ever run again" }
+    if action.class == ActionClass::Notice {
+        "a message without a correction"
+    } else {
+        "it is only ever run again"
+    }
 }
 
 /// By action: itself or the first one below it that is so.
@@ -59,7 +71,8 @@ fn first_below(book: &Rulebook, is_so: impl Fn(&Action) -> bool) -> Vec<Option<A
 
 /// Rules with stages: what was done last is undone first.
 pub(super) fn check_rules(book: &Rulebook, found: &mut Findings<'_>) {
-    let with_stages = |r: &&Rule| r.demand.stages.iter().filter(|s| !s.compensate.is_empty()).count() > 1;
+    let with_stages =
+        |r: &&Rule| r.demand.stages.iter().filter(|s| !s.compensate.is_empty()).count() > 1;
     for rule in book.rules().iter().filter(with_stages) {
         if !check_rule(book, rule, found) {
             return;
@@ -83,11 +96,19 @@ fn check_rule(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) -> bool {
                 continue;
             };
             let (first, then) = (&book.get(*early).name, &book.get(*late).name);
-            let message = format!("rule `{}` undoes `{first}` before `{then}`, which came after it", rule.index_label);
+            let message = format!(
+                "rule `{}` undoes `{first}` before `{then}`, which came after it",
+                rule.index_label
+            );
             found.add(
                 Diagnostic::new(codes::WRONG_ORDER, rule.span, message)
-                    .with_place(book.get(caller).span, format!("`{}` calls `{first}` before `{then}`", book.get(caller).name))
-                    .with_help(format!("undo `{then}` in the same stage or before, `{first}` under `then:`")),
+                    .with_place(
+                        book.get(caller).span,
+                        format!("`{}` calls `{first}` before `{then}`", book.get(caller).name),
+                    )
+                    .with_help(format!(
+                        "undo `{then}` in the same stage or before, `{first}` under `then:`"
+                    )),
             );
             return true;
         }
@@ -110,7 +131,9 @@ fn undone(book: &Rulebook, rule: &Rule) -> BTreeMap<ActionId, Stage> {
 
 /// The action that calls `a`, or what leads to it, before `b`, and neither the other way round.
 fn ran_before(book: &Rulebook, a: ActionId, b: ActionId) -> Option<ActionId> {
-    let leads = |from: ActionId, to: ActionId| from == to || book.downstream(from).binary_search(&to).is_ok();
+    let leads = |from: ActionId, to: ActionId| {
+        from == to || book.downstream(from).binary_search(&to).is_ok()
+    };
     let mut open = vec![a];
     let mut seen = vec![a];
     // A chain of callers longer than this is no order that a person had in mind.

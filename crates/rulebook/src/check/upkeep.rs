@@ -25,7 +25,11 @@ fn check_people(rule: &Rule, found: &mut Findings<'_>) {
         }
     };
     if rule.owner.is_none() {
-        lacks(codes::RULE_WITHOUT_OWNER, "`owner`", "say whom to ask about it: `owner: payment team`");
+        lacks(
+            codes::RULE_WITHOUT_OWNER,
+            "`owner`",
+            "say whom to ask about it: `owner: payment team`",
+        );
     }
     if rule.why.is_none() {
         lacks(codes::RULE_WITHOUT_WHY, "`why`", "say in a sentence why it is so: `why: …`");
@@ -36,12 +40,21 @@ fn check_people(rule: &Rule, found: &mut Findings<'_>) {
     {
         let message = format!("no test reaches rule `{}`", rule.index_label);
         let mistake = Diagnostic::new(codes::RULE_WITHOUT_TEST, rule.span, message);
-        found.add(mistake.with_help("add a report that it answers to a `*.test.yaml` beside the rulebook"));
+        found.add(
+            mistake
+                .with_help("add a report that it answers to a `*.test.yaml` beside the rulebook"),
+        );
     }
 }
 
 /// A report that says which fields it carries, against the requests that its rules lead to.
-fn check_fields(book: &Rulebook, n: usize, report: &ReportDecl, data: &[Arc<str>], found: &mut Findings<'_>) {
+fn check_fields(
+    book: &Rulebook,
+    n: usize,
+    report: &ReportDecl,
+    data: &[Arc<str>],
+    found: &mut Findings<'_>,
+) {
     let service = &book.services()[report.service.0 as usize].name;
     let state = SagaState::of_report(book, report).unwrap_or_default();
     let known = Known { reporter: report.action, effects: &state.effects() };
@@ -59,7 +72,10 @@ fn check_fields(book: &Rulebook, n: usize, report: &ReportDecl, data: &[Arc<str>
                 continue;
             };
             let name = book.report_name(n);
-            let message = format!("to {} `{}` needs `{{{field}}}`, which `{name}` doesn't carry", step.verb, action.name);
+            let message = format!(
+                "to {} `{}` needs `{{{field}}}`, which `{name}` doesn't carry",
+                step.verb, action.name
+            );
             found.add(
                 Diagnostic::new(codes::UNSUPPLIED_FIELD, report.span, message)
                     .with_label("its `data:` lacks the field")
@@ -76,7 +92,9 @@ fn check_fields(book: &Rulebook, n: usize, report: &ReportDecl, data: &[Arc<str>
 fn carried(field: &str, data: &[Arc<str>]) -> bool {
     let path = field.strip_prefix("data.").unwrap_or(field);
     data.iter().any(|d| {
-        let inside = |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        let inside = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+        };
         &**d == path || inside(d, path) || inside(path, d)
     })
 }
@@ -98,6 +116,8 @@ fn body_fields(body: &BodyTemplate, all: &mut Vec<String>) {
         BodyTemplate::Constant(_) => {}
         BodyTemplate::Text(text) => all.extend(text.fields().map(str::to_owned)),
         BodyTemplate::List(items) => items.iter().for_each(|item| body_fields(item, all)),
-        BodyTemplate::Object(entries) => entries.iter().for_each(|(_, item)| body_fields(item, all)),
+        BodyTemplate::Object(entries) => {
+            entries.iter().for_each(|(_, item)| body_fields(item, all))
+        }
     }
 }

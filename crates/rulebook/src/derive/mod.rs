@@ -225,7 +225,8 @@ impl FailurePoint {
     #[must_use]
     pub fn in_words(&self, book: &Rulebook) -> String {
         let calls = &book.get(self.action).calls;
-        let called = |n: usize| calls.get(n).map_or(String::new(), |c| book.get(c.action).name.to_string());
+        let called =
+            |n: usize| calls.get(n).map_or(String::new(), |c| book.get(c.action).name.to_string());
         let mut text = match self.position {
             Position::Start if calls.is_empty() => "in its own work".to_owned(),
             Position::Start => "before any call".to_owned(),
@@ -237,7 +238,8 @@ impl FailurePoint {
             all.join(", ")
         };
         let own = self.called(book);
-        let with: Vec<ActionId> = self.taken.iter().copied().filter(|id| Some(*id) != own).collect();
+        let with: Vec<ActionId> =
+            self.taken.iter().copied().filter(|id| Some(*id) != own).collect();
         if !with.is_empty() {
             text += &format!(", with {}", names(&with));
         }
@@ -280,8 +282,11 @@ impl Derived {
             .points
             .iter()
             .map(|p| {
-                let needs: Vec<_> =
-                    p.needs.iter().map(|(verb, id)| json!({ "verb": verb, "action": name(id) })).collect();
+                let needs: Vec<_> = p
+                    .needs
+                    .iter()
+                    .map(|(verb, id)| json!({ "verb": verb, "action": name(id) }))
+                    .collect();
                 json!({
                     "action": name(&p.action),
                     "place": p.in_words(book).replace('`', ""),

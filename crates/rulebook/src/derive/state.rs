@@ -77,7 +77,13 @@ impl SagaState {
     }
 
     /// Adds `from` and what it calls; `surely` if it is known to have answered.
-    pub(crate) fn expand(&mut self, book: &Rulebook, from: ActionId, surely: bool, calls: &Calls<'_>) {
+    pub(crate) fn expand(
+        &mut self,
+        book: &Rulebook,
+        from: ActionId,
+        surely: bool,
+        calls: &Calls<'_>,
+    ) {
         let mut open = vec![(from, surely)];
         while let Some((at, surely)) = open.pop() {
             let news = if surely {
@@ -139,7 +145,8 @@ impl SagaState {
     #[must_use]
     pub fn in_words(&self, book: &Rulebook) -> String {
         let names = |ids: &BTreeSet<ActionId>| {
-            let few: Vec<_> = ids.iter().take(8).map(|id| format!("`{}`", book.get(*id).name)).collect();
+            let few: Vec<_> =
+                ids.iter().take(8).map(|id| format!("`{}`", book.get(*id).name)).collect();
             let more = ids.len().saturating_sub(few.len());
             let end = if more > 0 { format!(" and {more} more") } else { String::new() };
             few.join(", ") + &end
@@ -148,7 +155,9 @@ impl SagaState {
             (true, true) => "nothing".to_owned(),
             (false, true) => names(&self.happened),
             (true, false) => format!("perhaps {}", names(&self.maybe)),
-            (false, false) => format!("{} and perhaps {}", names(&self.happened), names(&self.maybe)),
+            (false, false) => {
+                format!("{} and perhaps {}", names(&self.happened), names(&self.maybe))
+            }
         }
     }
 }

@@ -59,7 +59,9 @@ impl Variants {
             if calls.is_empty() {
                 continue;
             }
-            let ways = calls.iter().fold(vec![Variant::default()], |ways, call| product(&ways, &all.of_call(call)));
+            let ways = calls
+                .iter()
+                .fold(vec![Variant::default()], |ways, call| product(&ways, &all.of_call(call)));
             all.ways[id.0 as usize] = Rc::new(ways);
             all.counts[id.0 as usize] =
                 calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));

@@ -2,17 +2,14 @@
 //! nothing of how it is drawn; `text` and `page` draw it.
 
 mod page;
+mod place;
 mod text;
 
 pub(crate) use page::{colors, escape};
+pub(crate) use place::Place;
 
-use crate::check::{answers, is_caller};
-use crate::derive::SagaState;
-use crate::{
-    ActionClass, ActionId, Demand, Diagnostic, Known, PlannedStep, ReportDecl, Rule, RuleId, Rulebook,
-    Stage, Target, check,
-};
-use amends_protocol::Verb;
+use crate::check::answers;
+use crate::{ActionId, Diagnostic, ReportDecl, Rule, RuleId, Rulebook, check};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -164,7 +161,11 @@ impl Matrix {
         let spans = [report.map(|(_, r)| r.span), rule.filter(|r| !r.implied).map(|r| r.span)];
         let about = |d: &Diagnostic| {
             spans.iter().flatten().any(|s| *s == d.at)
-                && report.is_none_or(|(_, r)| d.related.is_empty() || d.related.iter().any(|(at, _)| *at == r.span) || d.at == r.span)
+                && report.is_none_or(|(_, r)| {
+                    d.related.is_empty()
+                        || d.related.iter().any(|(at, _)| *at == r.span)
+                        || d.at == r.span
+                })
         };
         let findings = (0..self.findings.len()).filter(|n| about(&self.findings[*n])).collect();
         let place = Place::new(book, report.map(|(_, r)| r));
@@ -176,7 +177,14 @@ impl Matrix {
         self.rows.push(Row { label, rule: id, report: n, given_up: false, cells, findings });
         if let (Some(give_up), Some(label)) = (give_up, after) {
             let cells = place.cells(book, &self.columns, Some(&give_up.then));
-            self.rows.push(Row { label, rule: id, report: n, given_up: true, cells, findings: Vec::new() });
+            self.rows.push(Row {
+                label,
+                rule: id,
+                report: n,
+                given_up: true,
+                cells,
+                findings: Vec::new(),
+            });
         }
     }
 
@@ -207,7 +215,13 @@ impl Matrix {
         let line = |row: &Row| {
             let with = |kind: CellKind| {
                 let fits = |(_, cell): &(&(String, String), &Cell)| cell.kind == kind;
-                let names: Vec<_> = self.heads.iter().zip(&row.cells).filter(fits).map(|((s, a), _)| format!("{s}.{a}")).collect();
+                let names: Vec<_> = self
+                    .heads
+                    .iter()
+                    .zip(&row.cells)
+                    .filter(fits)
+                    .map(|((s, a), _)| format!("{s}.{a}"))
+                    .collect();
                 (!names.is_empty()).then(|| names.join(", "))
             };
             let parts: Vec<String> = [
@@ -222,7 +236,13 @@ impl Matrix {
             .into_iter()
             .filter_map(|(kind, word)| with(kind).map(|names| format!("{word} {names}")))
             .collect();
-            let all = if row.rule.is_none() { "answered by no rule".to_owned() } else if parts.is_empty() { "nothing".to_owned() } else { parts.join("; ") };
+            let all = if row.rule.is_none() {
+                "answered by no rule".to_owned()
+            } else if parts.is_empty() {
+                "nothing".to_owned()
+            } else {
+                parts.join("; ")
+            };
             format!("{}: {all}", row.label)
         };
         self.rows.iter().map(line).collect()
@@ -305,7 +325,8 @@ impl Cell {
 fn columns(book: &Rulebook) -> Vec<ActionId> {
     let mut columns = Vec::new();
     let mut seen = vec![false; book.actions().len()];
-    let is_entry = |id: &ActionId| book.graph.callers(*id).is_empty() && book.get(*id).correction_of.is_none();
+    let is_entry =
+        |id: &ActionId| book.graph.callers(*id).is_empty() && book.get(*id).correction_of.is_none();
     let mut open: Vec<ActionId> = book.action_ids().filter(is_entry).collect();
     open.reverse();
     while let Some(id) = open.pop() {
@@ -315,98 +336,4 @@ fn columns(book: &Rulebook) -> Vec<ActionId> {
         }
     }
     columns
-}
-
-/// A place in the work of a service, and what has happened by then. Without a report: anywhere.
-pub(crate) struct Place<'a> {
-    report: Option<&'a ReportDecl>,
-    state: Option<SagaState>,
-    effects: BTreeSet<ActionId>,
-}
-
-impl<'a> Place<'a> {
-    pub(crate) fn new(book: &Rulebook, report: Option<&'a ReportDecl>) -> Self {
-        let state = report.and_then(|r| SagaState::of_report(book, r));
-        let effects = state.as_ref().map_or_else(|| book.action_ids().collect(), SagaState::effects);
-        Self { report, state, effects }
-    }
-
-    /// What becomes of each action under a demand; none: no rule answers.
-    pub(crate) fn cells(&self, book: &Rulebook, columns: &[ActionId], demand: Option<&Demand>) -> Vec<Cell> {
-        let reporter = self.report.and_then(|r| r.action);
-        let known = Known { reporter, effects: &self.effects };
-        let steps = demand.map_or_else(Vec::new, |d| book.resolve(d, &known));
-        let asked: BTreeMap<(Verb, ActionId), &PlannedStep> =
-            steps.iter().map(|s| ((s.verb, s.action), s)).collect();
-        let many_stages = demand.is_some_and(|d| d.stages.len() > 1);
-        columns.iter().map(|id| self.cell(book, *id, &asked, demand, many_stages)).collect()
-    }
-
-    fn cell(
-        &self,
-        book: &Rulebook,
-        id: ActionId,
-        asked: &BTreeMap<(Verb, ActionId), &PlannedStep>,
-        demand: Option<&Demand>,
-        many_stages: bool,
-    ) -> Cell {
-        let action = book.get(id);
-        let own = self.report.and_then(|r| r.action) == Some(id);
-        let named = |verb: Verb, id: ActionId| demand.is_some_and(|d| is_named(book, d, verb, id));
-        let happened = self.effects.contains(&id);
-        let unknown_place = self.state.is_none();
-        let cell = |kind: CellKind, step: Option<&PlannedStep>, superfluous: bool| {
-            let stage = step.filter(|s| many_stages && s.stage != Stage::NOTICES).map(|s| s.stage.0 + 1);
-            Cell { kind, stage, superfluous }
-        };
-        let reached = happened || is_caller(book, id, self.report.and_then(|r| r.action));
-        if let Some(step) = asked.get(&(Verb::Retry, id)) {
-            return cell(CellKind::Retry, Some(step), false);
-        }
-        if let Some(step) = asked.get(&(Verb::Compensate, id)) {
-            let sure = !unknown_place || named(Verb::Compensate, id);
-            let kind = if sure { CellKind::Compensate } else { CellKind::CompensateIfRecorded };
-            return cell(kind, Some(step), !reached);
-        }
-        let notice = [Some(id), action.correction].into_iter().flatten();
-        for notice in notice {
-            if let Some(step) = asked.get(&(Verb::Notify, notice)) {
-                let sure = !unknown_place || named(Verb::Notify, notice);
-                let kind = if sure { CellKind::Notify } else { CellKind::NotifyIfRecorded };
-                return cell(kind, Some(step), !reached);
-            }
-        }
-        let forward = asked.keys().any(|(verb, _)| *verb == Verb::Retry);
-        let keeps = self.report.is_some_and(|r| r.keep) || forward;
-        let needs_undo = match action.class {
-            ActionClass::Compensable => true,
-            ActionClass::Notice => action.correction.is_some(),
-            ActionClass::Retriable | ActionClass::Free => false,
-        };
-        let kind = if own {
-            CellKind::Own
-        } else if unknown_place || !happened {
-            CellKind::NotReached
-        } else if !keeps && needs_undo {
-            CellKind::Missing
-        } else {
-            CellKind::Kept
-        };
-        cell(kind, None, false)
-    }
-}
-
-/// Whether the demand names the step itself or by a tag, so that it is asked for in every saga.
-fn is_named(book: &Rulebook, demand: &Demand, verb: Verb, id: ActionId) -> bool {
-    let of = |target: &Target| match target {
-        Target::Action(named) => *named == id,
-        Target::Tag(tag) => book.tagged(tag).any(|t| t == id),
-        Target::All => true,
-        Target::Recorded | Target::Downstream => false,
-    };
-    demand.stages.iter().any(|s| match verb {
-        Verb::Compensate => s.compensate.iter().any(of),
-        Verb::Retry => s.retry.iter().any(of),
-        Verb::Notify => s.notify.iter().any(of),
-    })
 }

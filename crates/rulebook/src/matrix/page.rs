@@ -19,7 +19,11 @@ impl Matrix {
             let _ = write!(out, "| {}{mark} |", escape_markdown(&row.label));
             for cell in &row.cells {
                 let text = escape_markdown(&cell.text());
-                let _ = if cell.kind == CellKind::Missing { write!(out, " **{text}** |") } else { write!(out, " {text} |") };
+                let _ = if cell.kind == CellKind::Missing {
+                    write!(out, " **{text}** |")
+                } else {
+                    write!(out, " {text} |")
+                };
             }
             out.push('\n');
         }
@@ -29,23 +33,46 @@ impl Matrix {
     /// A page of its own.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let mut out = format!("<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{} at a glance</title>\n<style>\n", escape(&self.name));
+        let mut out = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{} at a glance</title>\n<style>\n",
+            escape(&self.name)
+        );
         out.push_str("body { font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #fff }\ntable { border-collapse: collapse }\nth, td { border: 1px solid #d5dae3; padding: .3rem .6rem; text-align: center }\nth[scope=row] { text-align: left; font-weight: 500 }\nthead th small { display: block; font-weight: 400; color: #5a6575 }\n");
         for kind in CellKind::ALL {
             let (fill, ink) = colors(kind);
             let _ = writeln!(out, ".{} {{ background: {fill}; color: {ink} }}", kind.as_str());
         }
-        let _ = write!(out, "</style>\n<h1>{}</h1>\n<table>\n<thead><tr><th scope=\"col\">report</th>", escape(&self.name));
+        let _ = write!(
+            out,
+            "</style>\n<h1>{}</h1>\n<table>\n<thead><tr><th scope=\"col\">report</th>",
+            escape(&self.name)
+        );
         for (service, action) in &self.heads {
-            let _ = write!(out, "<th scope=\"col\"><small>{}</small>{}</th>", escape(service), escape(action));
+            let _ = write!(
+                out,
+                "<th scope=\"col\"><small>{}</small>{}</th>",
+                escape(service),
+                escape(action)
+            );
         }
         out.push_str("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
-            let titles: Vec<_> = row.findings.iter().map(|n| self.findings[*n].message.as_str()).collect();
-            let mark = if titles.is_empty() { String::new() } else { format!(" <span title=\"{}\">⚠</span>", escape(&titles.join("; "))) };
+            let titles: Vec<_> =
+                row.findings.iter().map(|n| self.findings[*n].message.as_str()).collect();
+            let mark = if titles.is_empty() {
+                String::new()
+            } else {
+                format!(" <span title=\"{}\">⚠</span>", escape(&titles.join("; ")))
+            };
             let _ = write!(out, "<tr><th scope=\"row\">{}{mark}</th>", escape(&row.label));
             for cell in &row.cells {
-                let _ = write!(out, "<td class=\"{}\" title=\"{}\">{}</td>", cell.kind.as_str(), escape(cell.kind.meaning()), escape(&cell.text()));
+                let _ = write!(
+                    out,
+                    "<td class=\"{}\" title=\"{}\">{}</td>",
+                    cell.kind.as_str(),
+                    escape(cell.kind.meaning()),
+                    escape(&cell.text())
+                );
             }
             out.push_str("</tr>\n");
         }
@@ -68,22 +95,46 @@ impl Matrix {
             })
             .collect();
         let (top, line) = (48, 26);
-        let (width, height) = (left + widths.iter().sum::<usize>() + 8, top + line * self.rows.len() + 8);
-        let mut out = format!("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{} at a glance\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n", escape(&self.name));
+        let (width, height) =
+            (left + widths.iter().sum::<usize>() + 8, top + line * self.rows.len() + 8);
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{} at a glance\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+            escape(&self.name)
+        );
         let mut x = left;
         for ((service, action), w) in self.heads.iter().zip(&widths) {
             let middle = x + w / 2;
-            let _ = writeln!(out, "<text x=\"{middle}\" y=\"20\" text-anchor=\"middle\" fill=\"#5a6575\">{}</text><text x=\"{middle}\" y=\"37\" text-anchor=\"middle\" fill=\"#1c2330\" font-weight=\"600\">{}</text>", escape(service), escape(action));
+            let _ = writeln!(
+                out,
+                "<text x=\"{middle}\" y=\"20\" text-anchor=\"middle\" fill=\"#5a6575\">{}</text><text x=\"{middle}\" y=\"37\" text-anchor=\"middle\" fill=\"#1c2330\" font-weight=\"600\">{}</text>",
+                escape(service),
+                escape(action)
+            );
             x += w;
         }
         for (n, row) in self.rows.iter().enumerate() {
             let y = top + n * line;
             let mark = if row.findings.is_empty() && row.rule.is_some() { "" } else { " ⚠" };
-            let _ = writeln!(out, "<text x=\"8\" y=\"{}\" fill=\"#1c2330\">{}{mark}</text>", y + 17, escape(&row.label));
+            let _ = writeln!(
+                out,
+                "<text x=\"8\" y=\"{}\" fill=\"#1c2330\">{}{mark}</text>",
+                y + 17,
+                escape(&row.label)
+            );
             let mut x = left;
             for (cell, w) in row.cells.iter().zip(&widths) {
                 let (fill, ink) = colors(cell.kind);
-                let _ = writeln!(out, "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"3\" fill=\"{fill}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>", x + 1, y + 1, w - 2, line - 2, x + w / 2, y + 17, escape(&cell.text()));
+                let _ = writeln!(
+                    out,
+                    "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"3\" fill=\"{fill}\"/><text x=\"{}\" y=\"{}\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
+                    x + 1,
+                    y + 1,
+                    w - 2,
+                    line - 2,
+                    x + w / 2,
+                    y + 17,
+                    escape(&cell.text())
+                );
                 x += w;
             }
         }

@@ -12,7 +12,7 @@ impl Matrix {
     /// Folded to `width` characters, with ANSI colours or without.
     #[must_use]
     pub fn to_text(&self, width: usize, color: bool) -> String {
-        let labels: Vec<String> = self.rows.iter().map(|r| label(r)).collect();
+        let labels: Vec<String> = self.rows.iter().map(label).collect();
         let label_width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).max(6);
         let widths: Vec<usize> = (0..self.columns.len()).map(|n| self.column_width(n)).collect();
         let mut out = String::new();
@@ -26,7 +26,12 @@ impl Matrix {
                 for n in block.clone() {
                     let text = row.cells[n].text();
                     let padded = pad(&text, widths[n]);
-                    let _ = write!(line, "{}{}", " ".repeat(GAP), if color { paint(row.cells[n].kind, &padded) } else { padded });
+                    let _ = write!(
+                        line,
+                        "{}{}",
+                        " ".repeat(GAP),
+                        if color { paint(row.cells[n].kind, &padded) } else { padded }
+                    );
                 }
                 out += line.trim_end();
                 out.push('\n');
@@ -42,12 +47,23 @@ impl Matrix {
         cells.chain([service.chars().count(), action.chars().count()]).max().unwrap_or(0)
     }
 
-    fn head(&self, out: &mut String, label_width: usize, widths: &[usize], block: std::ops::Range<usize>) {
+    fn head(
+        &self,
+        out: &mut String,
+        label_width: usize,
+        widths: &[usize],
+        block: std::ops::Range<usize>,
+    ) {
         for (first, of) in [("REPORT", 0), ("", 1)] {
             let mut line = pad(first, label_width);
             for n in block.clone() {
                 let (service, action) = &self.heads[n];
-                let _ = write!(line, "{}{}", " ".repeat(GAP), pad(if of == 0 { service } else { action }, widths[n]));
+                let _ = write!(
+                    line,
+                    "{}{}",
+                    " ".repeat(GAP),
+                    pad(if of == 0 { service } else { action }, widths[n])
+                );
             }
             out.push_str(line.trim_end());
             out.push('\n');
@@ -66,12 +82,14 @@ impl Matrix {
             let _ = writeln!(out, "{}  asked for, and cannot have happened by then", pad("*", 8));
         }
         if cells().any(|c| c.stage.is_some()) {
-            let _ = writeln!(out, "{}  its stage: later ones wait for earlier ones", pad("1, 2 …", 8));
+            let _ =
+                writeln!(out, "{}  its stage: later ones wait for earlier ones", pad("1, 2 …", 8));
         }
         if self.omitted > 0 {
             let _ = writeln!(out, "\n{} more rows are not shown", self.omitted);
         }
-        let mut marked: Vec<usize> = self.rows.iter().flat_map(|r| r.findings.iter().copied()).collect();
+        let mut marked: Vec<usize> =
+            self.rows.iter().flat_map(|r| r.findings.iter().copied()).collect();
         marked.sort_unstable();
         marked.dedup();
         if !marked.is_empty() {
@@ -79,7 +97,8 @@ impl Matrix {
         }
         for n in marked {
             let finding = &self.findings[n];
-            let text = format!("{}[{}]: {}", finding.severity.as_str(), finding.code, finding.message);
+            let text =
+                format!("{}[{}]: {}", finding.severity.as_str(), finding.code, finding.message);
             let _ = writeln!(out, "!  {}", wrapped(&text, width.saturating_sub(3)).join("\n   "));
         }
     }
@@ -89,8 +108,12 @@ fn label(row: &Row) -> String {
     let mark = if row.findings.is_empty() && row.rule.is_some() { "" } else { " !" };
     let room = LABEL_CHARS - mark.len();
     let cut = match row.label.strip_suffix(", given up") {
-        Some(of) if row.label.chars().count() > room => format!("{}…, given up", of.chars().take(room.saturating_sub(11)).collect::<String>()),
-        _ if row.label.chars().count() > room => row.label.chars().take(room - 1).collect::<String>() + "…",
+        Some(of) if row.label.chars().count() > room => {
+            format!("{}…, given up", of.chars().take(room.saturating_sub(11)).collect::<String>())
+        }
+        _ if row.label.chars().count() > room => {
+            row.label.chars().take(room - 1).collect::<String>() + "…"
+        }
         _ => row.label.clone(),
     };
     cut + mark

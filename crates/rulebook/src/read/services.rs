@@ -11,8 +11,16 @@ use crate::{ActionClass, ActionId, Diagnostic, Service, ServiceId, Span, codes};
 
 const SERVICE_KEYS: &[&str] =
     &["url", "concurrency", "signing_key", "retry_policy", "history", "actions", "reports"];
-const MANIFEST_KEYS: &[&str] =
-    &["service", "url", "concurrency", "signing_key", "retry_policy", "history", "actions", "reports"];
+const MANIFEST_KEYS: &[&str] = &[
+    "service",
+    "url",
+    "concurrency",
+    "signing_key",
+    "retry_policy",
+    "history",
+    "actions",
+    "reports",
+];
 /// A service whose names are known and whose content is still to be read.
 pub(crate) struct Declared<'n> {
     pub(crate) id: ServiceId,
