@@ -201,17 +201,43 @@ impl Case {
                 )));
             }
         }
+        let mut added = 0;
         for (verb, names) in asked {
             for name in names {
-                if self.steps.iter().all(|s| s.verb != verb || s.action != name) {
-                    let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
-                    self.push_step(verb, name, stage, StepState::Waiting, StepMemo::default(), now);
-                }
+                added += usize::from(self.add_by_hand(verb, name, now, agenda));
             }
+        }
+        if added == 0 {
+            return Err(Answer::Conflict(
+                "every one of these steps is in the plan already".to_owned(),
+            ));
         }
         self.answer_by_hand();
         self.reopen(now, agenda);
         Ok(())
+    }
+
+    /// True if the plan has changed: a step was added, or one in shadow mode is now meant in earnest.
+    fn add_by_hand(
+        &mut self,
+        verb: Verb,
+        action: ActionName,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let known = self.steps.iter().position(|s| s.verb == verb && s.action == action);
+        match known {
+            Some(index) if self.steps[index].state == StepState::Shadow => {
+                self.must_change(index, StepEvent::Again(now), now, agenda);
+                true
+            }
+            Some(_) => false,
+            None => {
+                let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
+                self.push_step(verb, action, stage, StepState::Waiting, StepMemo::default(), now);
+                true
+            }
+        }
     }
 
     /// Reports without a rule are answered now, by a person.

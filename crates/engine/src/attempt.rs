@@ -325,7 +325,8 @@ impl Case {
         self.must_change(index, event, now, agenda);
     }
 
-    /// The event after a failed try: another one, or stuck at the end of the policy.
+    /// The event after a failed try: another one, or stuck at the end of the policy. What the service wants
+    /// (`Retry-After`) is a lower bound, but not past the step's time limit: a person must hear of it then.
     fn fail(
         &self,
         index: usize,
@@ -337,9 +338,12 @@ impl Case {
         if let Some(reason) = self.out_of(step, policy, now) {
             return StepEvent::Jam(reason);
         }
-        let pause =
-            backoff::pause_ms(policy, step.id.tag, step.attempts).max(after_ms.unwrap_or(0));
-        StepEvent::Fail(now.plus_ms(pause))
+        let pause = backoff::pause_ms(policy, step.id.tag, step.attempts);
+        let wanted = after_ms.map_or(0, |ms| ms.saturating_add(pause.min(ms / 10)));
+        let at = now.plus_ms(pause.max(wanted));
+        let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
+        let end = policy.max_age_ms.map(|age| since.plus_ms(age).max(now.plus_ms(1)));
+        StepEvent::Fail(end.map_or(at, |end| at.min(end)))
     }
 
     /// Which limit a step has reached, if any.

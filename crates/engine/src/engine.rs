@@ -561,6 +561,12 @@ impl Engine {
             state: SagaState::Begun,
             data: Arc::new(begin.data),
         };
+        if self.by_saga.contains_key(&row.saga) {
+            // It has failed already; its case tells the rest, and no deadline must make another.
+            let row = SagaRow { state: SagaState::Overdue, ..row };
+            self.agenda.out.writes.push(Write::Saga(Box::new(row)));
+            return self.agenda.answer(ticket, Answer::Done);
+        }
         self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
         self.restore_saga(row);
         self.agenda.answer(ticket, Answer::Done);

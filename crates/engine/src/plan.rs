@@ -243,8 +243,30 @@ impl Case {
             self.supersede_retries(&book, now, agenda);
         }
         if self.uses_recorded() {
+            self.note_strangers(&book, now);
             let services = self.services_to_ask(&book, &self.reach(&book));
             self.ask_histories(services, now, agenda);
+        }
+    }
+
+    /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
+    fn note_strangers(&mut self, book: &Rulebook, now: Timestamp) {
+        let strangers: FxHashSet<String> = self
+            .told()
+            .filter(|(_, e)| {
+                e.state.may_have_effect() && book.action(&e.service, &e.action).is_none()
+            })
+            .map(|(by, e)| {
+                format!(
+                    "{by} tells of {}.{}, which the rulebook does not know",
+                    e.service, e.action
+                )
+            })
+            .collect();
+        let mut strangers: Vec<String> = strangers.into_iter().collect();
+        strangers.sort();
+        for text in strangers {
+            self.note(now, text);
         }
     }
 

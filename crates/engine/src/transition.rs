@@ -95,7 +95,8 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
         (S::InFlight | S::Accepted { .. }, E::Jam(reason)) => Ok(S::Stuck(reason)),
         (S::Stuck(_), E::Again(at)) => Ok(S::Due(at)),
         (S::Due(_), E::Again(at)) => Ok(S::Due(at)),
-        // A waiver can be taken back; what a service did cannot.
+        // A waiver can be taken back, or give way to an outcome; what a service did cannot.
+        (S::Done(Outcome::Waived), event @ E::Decide(Outcome::Waived)) => Err(illegal(&event)),
         (S::Done(Outcome::Waived), E::Again(at)) => Ok(S::Due(at)),
         (S::Shadow, E::Again(_)) => Ok(S::Waiting),
         (
@@ -217,13 +218,21 @@ d S . . . . . . . s . D
 . . . . D a d S . s . D
 . . . . D a d S . s . D
 . . . . . . . . . . . .
-. . . . . . . . . . d D
+. . . . . . . . . . d .
 . . . . D . . . . s d D
 . . . . . . . . . . . .
 . . . . . . . . . . w .
 "
         .replace(' ', "");
         assert_eq!(picture, expected);
+    }
+
+    #[test]
+    fn a_waiver_gives_way_to_an_outcome_but_is_not_given_twice() {
+        let waived = StepState::Done(Outcome::Waived);
+        let recorded = next(&waived, StepEvent::Decide(Outcome::Compensated));
+        assert_eq!(recorded, Ok(StepState::Done(Outcome::Compensated)));
+        assert!(next(&waived, StepEvent::Decide(Outcome::Waived)).is_err());
     }
 
     /// INVARIANT 3: an outcome that a service gave never leads to another request.

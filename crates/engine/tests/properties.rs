@@ -27,7 +27,8 @@ fn any_report() -> impl Strategy<Value = Report> {
         ("sms/gateway", "send"),
         ("stranger/any", "thing"),
     ]);
-    let seen = prop::collection::vec((0..ACTIONS.len(), prop::sample::select(HistoryState::ALL)), 0..4);
+    let seen =
+        prop::collection::vec((0..ACTIONS.len(), prop::sample::select(HistoryState::ALL)), 0..4);
     let causes = prop::collection::vec(0_usize..8, 0..2);
     (kinds, seen, causes).prop_map(|((kind, action), seen, causes)| {
         let mut report = report(kind, "s").action(action);
@@ -93,7 +94,10 @@ impl Weather {
                 world.replies.insert(service(n), Reply::Silent);
             }
             Self::Refuses(n) => {
-                world.replies.insert(format!("compensate {}", ACTIONS[*n]), Reply::Says(StepReading::Refused));
+                world.replies.insert(
+                    format!("compensate {}", ACTIONS[*n]),
+                    Reply::Says(StepReading::Refused),
+                );
             }
             Self::Nothing(n) => {
                 let nothing = Reply::Done(Outcome::NothingToCompensate);

@@ -35,7 +35,11 @@ fn the_five_reports_ask_for_exactly_what_the_rules_list() {
         ("payment/report-2", "pay", undo(&["delivery.request", "rider.match"])),
         ("order/report-1", "place", words(["retry order.place"])),
         ("order/report-2", "place", undo(&["payment.pay", "delivery.request", "rider.match"])),
-        ("order/report-3", "place", undo(&["payment.pay", "coupon.redeem", "delivery.request", "rider.match"])),
+        (
+            "order/report-3",
+            "place",
+            undo(&["payment.pay", "coupon.redeem", "delivery.request", "rider.match"]),
+        ),
     ];
     for (kind, action, expected) in table {
         let mut world = World::food_order();
@@ -56,13 +60,43 @@ fn notices_go_out_when_the_compensations_are_done() {
     let case = world.report(payment_report_1("s"));
     world.settle_down();
     assert_eq!(world.step(case, "notify sms.send-cancellation").state, StepState::Waiting);
-    assert_eq!(world.step(case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
     world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
     world.settle_down();
     assert_eq!(
         world.step(case, "notify sms.send-cancellation").state,
         StepState::Done(Outcome::Notified)
     );
+}
+
+#[test]
+fn a_step_that_several_rules_ask_for_takes_the_latest_of_their_stages() {
+    for order in [["a/one", "a/two"], ["a/two", "a/one"]] {
+        let mut world = World::new(
+            "
+rulebook: staged
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules:
+  - { on: a/one, compensate: [a.x] }
+  - { on: a/two, compensate: [b.y], then: { compensate: [a.x] } }
+",
+        );
+        world.pause("a", true);
+        world.replies.insert("b".into(), Reply::Silent);
+        let cases = order.map(|kind| world.report(report(kind, "s")));
+        world.settle_down();
+        assert_eq!(world.step(cases[0], "compensate a.x").stage, 1, "{order:?}");
+        world.pause("a", false);
+        assert_eq!(world.sent, ["compensate b.y"], "{order:?}");
+        world.answer("compensate b.y", StepReading::Done(Outcome::Compensated));
+        world.settle_down();
+        assert_eq!(world.sent, ["compensate b.y", "compensate a.x"], "{order:?}");
+    }
 }
 
 #[test]
@@ -83,8 +117,10 @@ fn a_derived_report_joins_its_root_whichever_comes_first() {
     for root_first in [true, false] {
         let mut world = World::food_order();
         let root = payment_report_1("s").id("p1");
-        let derived =
-            report("order/downstream", "s").action("place").saw("order.place", H::Failed).caused_by("p1");
+        let derived = report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .caused_by("p1");
         let mut both = vec![root, derived];
         if !root_first {
             both.reverse();
@@ -110,7 +146,10 @@ fn a_derived_report_joins_its_root_whichever_comes_first() {
 fn a_derived_report_whose_root_never_comes_is_answered_by_its_own_rule() {
     let mut world = World::food_order();
     let case = world.report(
-        report("order/downstream", "s").action("place").saw("order.place", H::Started).caused_by("lost"),
+        report("order/downstream", "s")
+            .action("place")
+            .saw("order.place", H::Started)
+            .caused_by("lost"),
     );
     world.settle_down();
     assert!(world.plan(case).is_empty());
@@ -134,7 +173,8 @@ fn causes_in_a_circle_still_get_an_answer() {
 fn the_reporter_is_in_its_own_plan_unless_its_history_proves_it_empty() {
     let mut world = World::food_order();
     let half_done = world.report(report("payment/report-2", "s1").action("pay"));
-    let proven = world.report(report("payment/report-2", "s2").action("pay").saw("payment.pay", H::Failed));
+    let proven =
+        world.report(report("payment/report-2", "s2").action("pay").saw("payment.pay", H::Failed));
     assert!(world.plan(half_done).contains("compensate payment.pay"));
     assert!(!world.plan(proven).contains("compensate payment.pay"));
 }
@@ -151,19 +191,27 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
         WalkResult::Failed { message: "refused".into(), unreachable: true, retry_after_ms: None },
     );
     let case = world.report(
-        report("payment/odd", "s").action("pay").saw("payment.pay", H::Failed).saw("coupon.redeem", H::Unknown),
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Unknown),
     );
-    assert_eq!(world.plan(case), words(["compensate coupon.redeem", "notify sms.send-cancellation"]));
+    assert_eq!(
+        world.plan(case),
+        words(["compensate coupon.redeem", "notify sms.send-cancellation"])
+    );
     world.settle_down();
     assert!(world.plan(case).contains("compensate delivery.request"), "found by the walk");
     world.pass_ms(20_000);
     assert_eq!(world.state(case), CaseState::Open, "rider's History is still unknown");
-    world.histories.insert(
-        "rider".into(),
-        WalkResult::Told(vec![evidence("rider.match", "m", H::Started)]),
-    );
+    world
+        .histories
+        .insert("rider".into(), WalkResult::Told(vec![evidence("rider.match", "m", H::Started)]));
     world.pass_ms(120_000);
-    assert_eq!(world.step(case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
     assert_eq!(world.state(case), CaseState::Settled);
 }
 
@@ -178,10 +226,16 @@ fn a_call_that_was_still_running_is_found_by_the_answers_to_other_steps() {
         ),
     );
     let case = world.report(
-        report("payment/odd", "s").action("pay").saw("payment.pay", H::Failed).saw("delivery.request", H::Succeeded),
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("delivery.request", H::Succeeded),
     );
     world.settle_down();
-    assert_eq!(world.step(case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
 }
 
 #[test]
@@ -189,7 +243,11 @@ fn a_case_that_is_not_fenced_settles_on_quiet_after_a_last_look() {
     let mut world = World::food_order();
     let case = world.report(report("payment/odd", "s").action("pay"));
     world.settle_down();
-    assert_eq!(world.state(case), CaseState::Open, "coupon, delivery and rider might still be called");
+    assert_eq!(
+        world.state(case),
+        CaseState::Open,
+        "coupon, delivery and rider might still be called"
+    );
     let walks = world.walked.len();
     world.pass_ms(2_000);
     assert_eq!(world.state(case), CaseState::Settled);
@@ -207,7 +265,10 @@ fn the_last_look_may_find_something_and_then_the_quiet_time_begins_anew() {
         WalkResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)]),
     );
     world.pass_ms(2_000);
-    assert_eq!(world.step(case, "compensate coupon.redeem").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Compensated)
+    );
     assert_eq!(world.state(case), CaseState::Open);
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
@@ -230,7 +291,8 @@ fn a_report_for_a_settled_case_reopens_it_with_only_the_new_steps() {
 #[test]
 fn order_report_1_retries_the_order_only_and_settles_forward() {
     let mut world = World::food_order();
-    let case = world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
     assert_eq!(world.sent, ["retry order.place"]);
     assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Forward));
@@ -240,7 +302,8 @@ fn order_report_1_retries_the_order_only_and_settles_forward() {
 fn a_retry_not_yet_sent_is_superseded_by_compensation() {
     let mut world = World::food_order();
     world.pause("order", true);
-    let case = world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
     world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
     assert_eq!(world.step(case, "retry order.place").state, StepState::Superseded);
@@ -254,7 +317,8 @@ fn a_retry_not_yet_sent_is_superseded_by_compensation() {
 fn a_retry_in_flight_is_awaited_first_and_what_it_did_is_undone_too() {
     let mut world = World::food_order();
     world.replies.insert("retry order.place".into(), Reply::Silent);
-    let case = world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+    let case =
+        world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
     world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
@@ -262,21 +326,30 @@ fn a_retry_in_flight_is_awaited_first_and_what_it_did_is_undone_too() {
     world.answer("retry order.place", StepReading::Done(Outcome::Retried));
     world.settle_down();
     assert_eq!(world.step(case, "retry order.place").state, StepState::Done(Outcome::Retried));
-    assert_eq!(world.step(case, "compensate order.place").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate order.place").state,
+        StepState::Done(Outcome::Compensated)
+    );
 }
 
 #[test]
 fn a_retry_in_flight_that_fails_is_not_tried_again_once_all_is_undone() {
-    for (answer, undone) in [(StepReading::Unknown, true), (StepReading::NotSent, false), (StepReading::Refused, false)]
+    for (answer, undone) in
+        [(StepReading::Unknown, true), (StepReading::NotSent, false), (StepReading::Refused, false)]
     {
         let mut world = World::food_order();
         world.replies.insert("retry order.place".into(), Reply::Silent);
-        let case = world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
+        let case = world
+            .report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
         world.settle_down();
         world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
         world.answer("retry order.place", answer.clone());
         world.settle_down();
-        assert_eq!(world.step(case, "retry order.place").state, StepState::Superseded, "{answer:?}");
+        assert_eq!(
+            world.step(case, "retry order.place").state,
+            StepState::Superseded,
+            "{answer:?}"
+        );
         assert_eq!(world.plan(case).contains("compensate order.place"), undone, "{answer:?}");
     }
 }
@@ -287,14 +360,23 @@ fn a_retry_that_is_given_up_turns_into_compensation() {
     let failing = StepReading::Busy { overloaded: true, retry_after_ms: Some(100) };
     world.replies.insert("retry order.place".into(), Reply::Says(failing));
     let case = world.report(
-        report("order/report-1", "s").action("place").saw("order.place", H::Failed).saw("payment.pay", H::Succeeded),
+        report("order/report-1", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .saw("payment.pay", H::Succeeded),
     );
     world.settle_down();
     world.pass_ms(3_600_000);
     assert_eq!(world.sent.iter().filter(|s| *s == "retry order.place").count(), 10);
     assert_eq!(world.step(case, "retry order.place").state, StepState::Superseded);
-    assert_eq!(world.step(case, "compensate payment.pay").state, StepState::Done(Outcome::Compensated));
-    assert_eq!(world.step(case, "compensate order.place").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate payment.pay").state,
+        StepState::Done(Outcome::Compensated)
+    );
+    assert_eq!(
+        world.step(case, "compensate order.place").state,
+        StepState::Done(Outcome::Compensated)
+    );
     assert_eq!(world.state(case), CaseState::Settled);
 }
 
@@ -302,13 +384,17 @@ fn a_retry_that_is_given_up_turns_into_compensation() {
 fn the_retry_of_a_rider_is_dropped_when_its_saga_is_undone() {
     let mut world = World::food_order();
     world.pause("rider", true);
-    let case = world.report(report("rider/none-free", "s").action("match").saw("rider.match", H::Failed));
+    let case =
+        world.report(report("rider/none-free", "s").action("match").saw("rider.match", H::Failed));
     assert_eq!(world.plan(case), words(["retry rider.match"]));
     world.report(payment_report_1("s"));
     world.pause("rider", false);
     world.settle_down();
     assert_eq!(world.step(case, "retry rider.match").state, StepState::Superseded);
-    assert_eq!(world.step(case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
 }
 
 #[test]
@@ -318,8 +404,14 @@ fn a_refusal_is_stuck_and_everything_else_goes_on() {
     let case = world.report(payment_report_1("s"));
     world.settle_down();
     assert_eq!(world.state(case), CaseState::Stuck);
-    assert_eq!(world.step(case, "compensate coupon.redeem").state, StepState::Stuck(StuckReason::Refused));
-    assert_eq!(world.step(case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::Refused)
+    );
+    assert_eq!(
+        world.step(case, "compensate rider.match").state,
+        StepState::Done(Outcome::Compensated)
+    );
     assert_eq!(
         world.step(case, "notify sms.send-cancellation").state,
         StepState::Waiting,
@@ -331,8 +423,15 @@ fn a_refusal_is_stuck_and_everything_else_goes_on() {
     world.settle_down();
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
-    assert_eq!(world.step(case, "compensate coupon.redeem").state, StepState::Done(Outcome::Waived));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Waived)
+    );
     assert_eq!(world.acts.last().map(|a| (a.act, &*a.actor)), Some(("waive", "kim")));
+    assert!(
+        matches!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Conflict(_)),
+        "once is enough"
+    );
 }
 
 #[test]
@@ -362,7 +461,10 @@ fn an_operator_edits_and_tries_again_under_the_same_key() {
     let step = world.step(case, "compensate coupon.redeem").id;
     world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
     let data = Map::from_iter([("coupon".to_owned(), json!("SPRING"))]);
-    assert_eq!(world.act(step, StepAct::Edit { reason: reason(), data: data.clone() }), Answer::Done);
+    assert_eq!(
+        world.act(step, StepAct::Edit { reason: reason(), data: data.clone() }),
+        Answer::Done
+    );
     let Some(Errand::Send(send)) = world.under_way.back() else { panic!("sent again") };
     assert_eq!((send.step, send.attempt), (step, 2));
     assert_eq!(send.edited.as_deref(), Some(&data));
@@ -386,7 +488,10 @@ fn acts_that_make_no_sense_are_refused_with_a_reason_and_change_nothing() {
     let wrong = StepAct::Record { reason: reason(), outcome: Outcome::Notified };
     assert!(matches!(world.act(step, wrong), Answer::Invalid(_)));
     assert!(world.acts.iter().all(|a| a.act == "activate"));
-    assert_eq!(world.step(case, "compensate coupon.redeem").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Compensated)
+    );
 }
 
 #[test]
@@ -413,7 +518,10 @@ fn a_dead_service_delays_only_its_own_steps_and_all_go_at_once_when_it_returns()
     world.settle_down();
     world.pass_ms(600_000);
     for case in &cases {
-        assert_eq!(world.step(*case, "compensate rider.match").state, StepState::Done(Outcome::Compensated));
+        assert_eq!(
+            world.step(*case, "compensate rider.match").state,
+            StepState::Done(Outcome::Compensated)
+        );
         assert!(matches!(world.step(*case, "compensate coupon.redeem").state, StepState::Due(_)));
     }
     let tries = world.sent.iter().filter(|s| *s == "compensate coupon.redeem").count();
@@ -422,7 +530,11 @@ fn a_dead_service_delays_only_its_own_steps_and_all_go_at_once_when_it_returns()
     world.pass_ms(1_001);
     for case in &cases {
         let row = world.step(*case, "compensate coupon.redeem");
-        assert_eq!(row.state, StepState::Done(Outcome::Compensated), "within one probe of its return");
+        assert_eq!(
+            row.state,
+            StepState::Done(Outcome::Compensated),
+            "within one probe of its return"
+        );
     }
 }
 
@@ -433,8 +545,47 @@ fn retry_after_is_a_lower_bound() {
     world.replies.insert("compensate coupon.redeem".into(), Reply::Says(busy));
     let case = world.report(payment_report_1("s"));
     world.settle_down();
-    let StepState::Due(at) = world.step(case, "compensate coupon.redeem").state else { panic!("due") };
+    let StepState::Due(at) = world.step(case, "compensate coupon.redeem").state else {
+        panic!("due")
+    };
     assert!(at >= world.now.plus_ms(30_000));
+}
+
+#[test]
+fn retry_after_never_hides_a_step_past_its_time_limit() {
+    let mut world = World::food_order();
+    let years = StepReading::Busy { overloaded: true, retry_after_ms: Some(10 * 365 * 86_400_000) };
+    world.replies.insert("compensate coupon.redeem".into(), Reply::Says(years));
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(25 * 3_600_000);
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Stuck(StuckReason::OutOfTime)
+    );
+}
+
+#[test]
+fn a_saga_announced_after_its_failure_gets_no_second_case() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    world.pass_ms(60_000);
+    let stored = world.stored(case);
+    world.engine.hydrate(stored); // as the driver does before a saga begins
+    world.begin("s", "order", 1_000);
+    world.pass_ms(60_000);
+    assert_eq!(world.cases.len(), 1);
+    assert_eq!(world.reports.len(), 1, "no deadline is missed by a saga that has failed already");
+}
+
+#[test]
+fn evidence_of_an_action_that_the_rulebook_does_not_know_is_noted() {
+    let mut world = World::food_order();
+    let case =
+        world.report(report("payment/odd", "s").action("pay").saw("coupon.burn", H::Succeeded));
+    world.settle_down();
+    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
 }
 
 #[test]
@@ -446,7 +597,10 @@ fn an_accepted_step_is_polled_until_it_ends() {
     let case = world.report(payment_report_1("s"));
     world.settle_down();
     world.pass_ms(10_000);
-    assert!(matches!(world.step(case, "compensate coupon.redeem").state, StepState::Accepted { .. }));
+    assert!(matches!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Accepted { .. }
+    ));
     world.replies.insert("poll coupon.redeem".into(), Reply::Done(Outcome::Compensated));
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
@@ -482,7 +636,10 @@ rules: [{ on: \"*/*\", compensate: [a.x, b.x] }]
     let case = world.report(report("a/broken", "s"));
     world.settle_down();
     world.pass_ms(2 * 3_600_000);
-    assert_eq!(world.step(case, "compensate a.x").state, StepState::Stuck(StuckReason::OutOfAttempts));
+    assert_eq!(
+        world.step(case, "compensate a.x").state,
+        StepState::Stuck(StuckReason::OutOfAttempts)
+    );
     assert_eq!(world.step(case, "compensate b.x").state, StepState::Stuck(StuckReason::OutOfTime));
     assert_eq!(world.state(case), CaseState::Stuck);
     world.replies.clear();
@@ -525,7 +682,11 @@ rules: [{ on: a/known, compensate: [a.x] }]
     let mut world = World::new(narrow);
     let case = world.report(report("a/strange", "s"));
     world.activate(Rulebook::from_yaml(&narrow.replace("a/known", "\"*/*\"")).expect("valid"));
-    assert_eq!(world.state(case), CaseState::Unmatched, "a case keeps the rulebook that it began with");
+    assert_eq!(
+        world.state(case),
+        CaseState::Unmatched,
+        "a case keeps the rulebook that it began with"
+    );
     assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
     world.settle_down();
     assert_eq!(world.state(case), CaseState::Settled);
@@ -546,7 +707,10 @@ rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
     let case = world.report(report("a/broken", "s"));
     world.settle_down();
     let step = world.step(case, "compensate a.x").id;
-    assert_eq!(world.step(case, "compensate a.x").state, StepState::Stuck(StuckReason::AwaitsApproval));
+    assert_eq!(
+        world.step(case, "compensate a.x").state,
+        StepState::Stuck(StuckReason::AwaitsApproval)
+    );
     assert_eq!(world.state(case), CaseState::Stuck);
     assert!(world.sent.is_empty());
     assert_eq!(world.act(step, StepAct::Approve { reason: reason() }), Answer::Done);
@@ -559,6 +723,20 @@ rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
     assert_eq!(world.step(case, "compensate a.x").state, StepState::Shadow);
     assert_eq!(world.state(case), CaseState::Settled);
     assert!(world.sent.is_empty());
+
+    let plan = || CaseAct::Plan {
+        reason: reason(),
+        compensate: vec!["a.x".parse().expect("a name")],
+        retry: vec![],
+        notify: vec![],
+    };
+    assert_eq!(world.act_on_case(case, plan()), Answer::Done, "a person means it in earnest");
+    world.settle_down();
+    assert_eq!(world.sent, ["compensate a.x"]);
+    assert!(
+        matches!(world.act_on_case(case, plan()), Answer::Conflict(_)),
+        "it is in the plan already"
+    );
 }
 
 #[test]
@@ -570,7 +748,8 @@ services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
 rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
 ",
     );
-    let cases: Vec<_> = (0..3).map(|n| world.report(report("a/broken", &format!("s{n}")))).collect();
+    let cases: Vec<_> =
+        (0..3).map(|n| world.report(report("a/broken", &format!("s{n}")))).collect();
     world.settle_down();
     let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
     assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
@@ -593,7 +772,10 @@ fn a_saga_that_never_ends_gets_a_report_at_its_deadline() {
     assert_eq!(world.cases.len(), 1);
     let case = *world.cases.keys().next().expect("one");
     assert_eq!(&*world.cases[&case].report, "supervisor/deadline");
-    assert_eq!(world.step(case, "compensate payment.pay").state, StepState::Done(Outcome::Compensated));
+    assert_eq!(
+        world.step(case, "compensate payment.pay").state,
+        StepState::Done(Outcome::Compensated)
+    );
 }
 
 #[test]
@@ -638,6 +820,9 @@ fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
     let step = world.step(case, "compensate coupon.redeem").id;
     assert_eq!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Done);
     world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
-    assert_eq!(world.step(case, "compensate coupon.redeem").state, StepState::Done(Outcome::Waived));
+    assert_eq!(
+        world.step(case, "compensate coupon.redeem").state,
+        StepState::Done(Outcome::Waived)
+    );
     assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("after the decision")));
 }

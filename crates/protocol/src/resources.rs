@@ -515,6 +515,27 @@ pub struct ReasonGiven {
     pub reason: String,
 }
 
+/// Body of `POST /v1/backups`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BackupWanted {
+    /// Name of the file, `….sqlite`; made from the time if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A backup that was made: answer of `POST /v1/backups`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BackupView {
+    /// The file, on the supervisor's machine.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
 /// The files of a rulebook: JSON body of `PUT /v1/rulebooks/{name}` and `POST /v1/rulebooks:check`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -4,12 +4,13 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Answer, CaseRow, Engine, Errand, Input, Output, ReportRow, StepReading, StepResult, StepRow, StepState,
-    StoredCase, WalkResult, Write,
+    Answer, CaseRow, Engine, Errand, Input, Output, ReportRow, StepReading, StepResult, StepRow,
+    StepState, StoredCase, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
+    CaseId, CaseState, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId,
+    Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::{Map, Value};
@@ -83,7 +84,12 @@ impl World {
     pub fn activate(&mut self, book: Arc<Rulebook>) {
         self.books.push(Arc::clone(&book));
         let ticket = self.next_ticket();
-        self.input(Input::Activate { rulebook: book, actor: "test".into(), reason: "test".into(), ticket });
+        self.input(Input::Activate {
+            rulebook: book,
+            actor: "test".into(),
+            reason: "test".into(),
+            ticket,
+        });
     }
 
     fn next_ticket(&mut self) -> u64 {
@@ -136,7 +142,8 @@ impl World {
     /// INVARIANTS 3, 4 and 5, checked on every errand against what is durable at that moment.
     fn check_errand(&self, errand: &Errand) {
         let Errand::Send(send) = errand else { return };
-        let row = self.steps.get(&(send.step.case, send.step.ordinal)).expect("sent only once durable");
+        let row =
+            self.steps.get(&(send.step.case, send.step.ordinal)).expect("sent only once durable");
         assert_eq!(row.state, StepState::InFlight, "{} must be durable as in flight", row.id);
         assert_eq!(row.id, send.step, "one key for ever");
         for other in self.steps_of(send.step.case) {
@@ -209,7 +216,9 @@ impl World {
         let position = self
             .under_way
             .iter()
-            .position(|e| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what))
+            .position(
+                |e| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what),
+            )
             .unwrap_or_else(|| panic!("{what} is not under way"));
         let errand = self.under_way.remove(position).expect("found");
         let (step, attempt) = errand.step().expect("a step");

@@ -105,6 +105,7 @@ pub async fn a_recorded_outcome_is_not_shown_as_a_try(place: &impl Place) {
     let store = place.open().await;
     let mut recorded = done(1, 1, "payment.pay");
     recorded.memo.decided_by = Some("kim".to_owned());
+    recorded.memo.by_hand = true;
     let mut edited = done(1, 2, "coupon.redeem");
     edited.memo.decided_by = Some("kim".to_owned());
     let batch = vec![

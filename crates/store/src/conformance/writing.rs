@@ -58,6 +58,7 @@ fn full_case() -> StoredCase {
         because: vec![0, 1],
         would_have_asked: vec![2],
         decided_by: Some("kim".to_owned()),
+        by_hand: true,
         edited: Some(Arc::new(report(7, 0).report.data.data.clone())),
         message: Some("ok".to_owned()),
         status: Some(200),

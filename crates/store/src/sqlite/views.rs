@@ -57,7 +57,7 @@ pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, 
     let mut plan = Vec::with_capacity(steps.len());
     for row in steps {
         *counts.entry(row.state.name()).or_insert(0) += 1;
-        let log = complete(conn, logs.remove(&row.id.ordinal).unwrap_or_default(), &row)?;
+        let log = complete(logs.remove(&row.id.ordinal).unwrap_or_default(), &row);
         let id_at = |position: u32| {
             let report = reports.get(position as usize).filter(|r| r.position == position);
             report.map(|r| r.report.id.clone())
@@ -124,7 +124,7 @@ pub(crate) fn step_with_log(conn: &Connection, id: StepId) -> Result<Option<Step
     let found = collect(conn, &sql, [key, id.tag.cast_signed()], step_row)?;
     let Some(row) = found.into_iter().next() else { return Ok(None) };
     let tries = logs(conn, (key, key))?.remove(&id.ordinal).unwrap_or_default();
-    let log = complete(conn, tries, &row)?;
+    let log = complete(tries, &row);
     Ok(Some(StepView { log, ..step(conn, row, case.saga)? }))
 }
 
@@ -207,26 +207,22 @@ fn logs(
 
 /// Adds the try that ended the step. It has no row of its own, because the step's row tells everything about it and
 /// nearly every step ends with its first try: that saves a third of all rows.
-fn complete(
-    conn: &Connection,
-    mut log: Vec<AttemptView>,
-    row: &StepRow,
-) -> Result<Vec<AttemptView>, StoreError> {
+fn complete(mut log: Vec<AttemptView>, row: &StepRow) -> Vec<AttemptView> {
     let result = match &row.state {
         // A waiver is a person's; no try brought it.
-        StepState::Done(Outcome::Waived) => return Ok(log),
+        StepState::Done(Outcome::Waived) => return log,
         StepState::Done(outcome) => outcome.as_str(),
         StepState::Stuck(reason @ (StuckReason::Refused | StuckReason::Rejected)) => {
             reason.as_str()
         }
-        _ => return Ok(log),
+        _ => return log,
     };
-    let Some(sent_at) = row.memo.sent_at.filter(|_| row.attempts > 0) else { return Ok(log) };
+    let Some(sent_at) = row.memo.sent_at.filter(|_| row.attempts > 0) else { return log };
     let logged = log.last().is_some_and(|last| {
         last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
     });
-    if logged || was_recorded(conn, row)? {
-        return Ok(log);
+    if logged || row.memo.by_hand {
+        return log; // no try brought the outcome
     }
     log.push(AttemptView {
         attempt: row.attempts,
@@ -236,17 +232,7 @@ fn complete(
         status: row.memo.status,
         message: row.memo.message.clone(),
     });
-    Ok(log)
-}
-
-/// Whether a person wrote down the outcome: then no try brought it either.
-fn was_recorded(conn: &Connection, row: &StepRow) -> Result<bool, StoreError> {
-    if row.memo.decided_by.is_none() || !matches!(row.state, StepState::Done(_)) {
-        return Ok(false);
-    }
-    let sql = "SELECT 1 FROM acts WHERE case_id = ?1 AND step = ?2 AND act = 'record'";
-    let mut record = conn.prepare_cached(sql).map_err(read_error)?;
-    record.exists(params![case_number(row.id.case)?, row.id.to_string()]).map_err(read_error)
+    log
 }
 
 /// A row of [`ACT_COLUMNS`] with its number.

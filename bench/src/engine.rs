@@ -1,0 +1,80 @@
+//! The engine alone, without HTTP and store: what the decisions cost.
+
+use crate::supervisor::rulebook;
+use amends_engine::{Engine, Errand, Input, StepReading, StepResult};
+use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, Timestamp};
+use amends_rulebook::Rulebook;
+use anyhow::anyhow;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Reports of one run.
+const REPORTS: u64 = 200_000;
+
+/// Reports that a batch takes, as a busy driver's does.
+const BATCH: u64 = 50;
+
+pub fn run() -> anyhow::Result<Value> {
+    let book =
+        Rulebook::from_yaml(&rulebook("http://a", "http://b")).map_err(|d| anyhow!("{d:?}"))?;
+    let mut engine = Engine::new(0);
+    engine.restore_active(book);
+    let (mut writes, mut errands) = (0, 0);
+    let start = Instant::now();
+    for batch in 0..REPORTS / BATCH {
+        let now = Timestamp(i64::try_from(batch)?);
+        for n in batch * BATCH..(batch + 1) * BATCH {
+            engine.handle(
+                now,
+                Input::Report { report: Box::new(report(n)?), known_in: None, ticket: n },
+            );
+        }
+        let mut out = engine.take_output(now);
+        while !out.errands.is_empty() {
+            writes += out.writes.len();
+            errands += out.errands.len();
+            for errand in out.errands {
+                engine.handle(now, answer(&errand)?);
+            }
+            out = engine.take_output(now);
+        }
+        writes += out.writes.len();
+    }
+    let us = start.elapsed().as_micros() / u128::from(REPORTS);
+    Ok(json!({ "microsPerReport": us, "writesPerReport": writes as u64 / REPORTS,
+        "errandsPerReport": errands as u64 / REPORTS, "casesLeftOpen": engine.open_cases() }))
+}
+
+fn answer(errand: &Errand) -> anyhow::Result<Input> {
+    let (step, attempt) = errand.step().ok_or_else(|| anyhow!("only steps are sent here"))?;
+    let answer = StepReading::Done(Outcome::Compensated);
+    let result = StepResult { answer, status: Some(200), message: None, history: Vec::new() };
+    Ok(Input::StepEnded { step, attempt, service: Arc::clone(errand.service()), result })
+}
+
+fn report(n: u64) -> anyhow::Result<Report> {
+    let seen = |service: &str, action: &str, state| Evidence {
+        service: service.to_owned(),
+        action: action.to_owned(),
+        request_id: format!("r-{n}"),
+        state,
+    };
+    Ok(Report {
+        id: format!("bench-{n}"),
+        source: "order".to_owned(),
+        saga_id: SagaId::new(&format!("bench-{n}"))?,
+        time: None,
+        traceparent: None,
+        data: ReportData {
+            code: "report-1".to_owned(),
+            action: Some("place".to_owned()),
+            history: vec![
+                seen("order", "place", HistoryState::Failed),
+                seen("payment", "act", HistoryState::Succeeded),
+                seen("delivery", "act", HistoryState::Succeeded),
+            ],
+            ..ReportData::default()
+        },
+    })
+}

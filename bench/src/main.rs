@@ -1,0 +1,206 @@
+//! Measures the supervisor on this machine: reports/s, latency, CPU per report, and the share of the same server with
+//! a store that forgets. Prints one JSON object. Everything goes over HTTP on loopback between two processes: this one
+//! (load generator and participant) and the supervisor.
+
+mod cpu;
+mod engine;
+mod load;
+mod null_store;
+mod outage;
+mod participant;
+mod supervisor;
+mod tally;
+mod wire;
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+use load::Pace;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tally::Tally;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+// As in the binary `amends`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Sagas that a saturating run keeps under way.
+const WINDOW: usize = 256;
+
+/// Most sagas of one run: bounds memory.
+const MOST_SAGAS: usize = 2_000_000;
+
+/// How long stragglers may take after the load has ended.
+const STRAGGLERS: Duration = Duration::from_secs(30);
+
+#[derive(Parser)]
+#[command(about = "Measures the supervisor on this machine and prints one JSON object")]
+struct Cli {
+    /// Seconds of each measured run.
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Seconds before each measured run that do not count.
+    #[arg(long, default_value_t = 2)]
+    warmup: u64,
+    /// Steady rates at which latency is measured, in reports per second.
+    #[arg(long, value_delimiter = ',', default_value = "1000,4000")]
+    rates: Vec<u64>,
+    #[command(subcommand)]
+    command: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// One service is away while cases pile up for it, then returns: how fast does the backlog drain, and who notices?
+    Outage {
+        /// Cases that wait for it.
+        #[arg(long, default_value_t = 10_000)]
+        cases: usize,
+        /// Seconds that it stays away after the others are done.
+        #[arg(long, default_value_t = 5)]
+        away: u64,
+    },
+    /// The engine alone, without HTTP and store.
+    Engine,
+    /// The supervisor under test (started by the benchmark itself).
+    #[command(hide = true)]
+    Supervisor {
+        #[arg(long)]
+        store: String,
+        #[arg(long)]
+        data: PathBuf,
+        /// Address of the first service.
+        #[arg(long)]
+        first: String,
+        /// Address of the others.
+        #[arg(long)]
+        others: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    match &cli.command {
+        Some(Role::Supervisor { store, data, first, others }) => {
+            supervisor::run(store, data, first, others).await
+        }
+        Some(Role::Outage { cases, away }) => {
+            let result = outage::run(*cases, Duration::from_secs(*away)).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            Ok(())
+        }
+        Some(Role::Engine) => {
+            println!("{}", serde_json::to_string_pretty(&engine::run()?)?);
+            Ok(())
+        }
+        None => throughput(&cli).await,
+    }
+}
+
+async fn throughput(cli: &Cli) -> anyhow::Result<()> {
+    let mut runs = serde_json::Map::new();
+    // The two stores take turns, so that a machine that changes its speed hurts both alike.
+    let mut ratios = Vec::new();
+    for round in 1..=2 {
+        let sqlite = measure(cli, "sqlite", Pace::Saturate).await?;
+        let null = measure(cli, "null", Pace::Saturate).await?;
+        if let (Some(a), Some(b)) =
+            (sqlite["reportsPerSecond"].as_f64(), null["reportsPerSecond"].as_f64())
+        {
+            ratios.push(a / b);
+        }
+        runs.insert(format!("sqlite saturated, round {round}"), sqlite);
+        runs.insert(format!("null store saturated, round {round}"), null);
+    }
+    for rate in &cli.rates {
+        let run = measure(cli, "sqlite", Pace::PerSecond(*rate)).await?;
+        runs.insert(format!("sqlite at {rate}/s"), run);
+    }
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let result = json!({ "cores": cores, "compensationsPerReport": supervisor::SERVICES.len(),
+        "shareOfNullStore": ratios, "runs": runs });
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
+}
+
+async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
+    eprintln!("{store}, {pace:?} …");
+    let data = store_folder()?;
+    let until_us = (cli.warmup + cli.seconds) * 1_000_000;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let participant = format!("http://{}", listener.local_addr()?);
+    let (mut child, address) =
+        start_supervisor(store, data.path(), &participant, &participant).await?;
+    let pid = child.id().context("the supervisor has ended")?;
+    let parts = u8::try_from(supervisor::SERVICES.len())?;
+    let tally = Arc::new(Tally::new(MOST_SAGAS, WINDOW, parts)); // its clock begins now
+    let served = tokio::spawn(participant::serve(listener, Arc::clone(&tally)));
+
+    let (from_us, to_us) = (cli.warmup * 1_000_000, until_us);
+    let marks = Arc::clone(&tally);
+    let warmup = Duration::from_secs(cli.warmup);
+    let cpu = tokio::spawn(async move {
+        tokio::time::sleep(warmup).await;
+        let before = (cpu::used_us(pid)?, cpu::used_us(std::process::id())?);
+        tokio::time::sleep(Duration::from_micros(to_us.saturating_sub(marks.now_us()))).await;
+        let after = (cpu::used_us(pid)?, cpu::used_us(std::process::id())?);
+        anyhow::Ok((after.0 - before.0, after.1 - before.1))
+    });
+    let sent = load::run(&address, &tally, pace, 0..MOST_SAGAS, until_us).await?;
+    let (supervisor_us, load_us) = cpu.await??;
+    let waited = tokio::time::timeout(STRAGGLERS, async {
+        while tally.finished() < sent {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    ensure!(
+        waited.await.is_ok(),
+        "{} of {sent} sagas were never compensated",
+        sent - tally.finished()
+    );
+    served.abort();
+    drop(child.stdin.take());
+    child.wait().await?;
+
+    let finished = tally.finished_between(from_us, to_us).max(1) as u64;
+    let per_second = finished / cli.seconds.max(1);
+    Ok(json!({
+        "reportsPerSecond": per_second,
+        "reports": finished,
+        "latencyMs": tally.percentiles(from_us, to_us),
+        "cpuMicrosPerReport": { "supervisor": supervisor_us / finished, "loadAndParticipant": load_us / finished },
+    }))
+}
+
+async fn start_supervisor(
+    store: &str,
+    data: &std::path::Path,
+    first: &str,
+    others: &str,
+) -> anyhow::Result<(Child, String)> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["supervisor", "--store", store, "--first", first, "--others", others, "--data"])
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .context("starting the supervisor")?;
+    let output = child.stdout.take().context("no output")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).await?;
+    ensure!(line.starts_with("http://"), "the supervisor did not start");
+    Ok((child, line.trim().to_owned()))
+}
+
+/// On the disk of the build, not in a memory file system: a commit must cost what it costs.
+fn store_folder() -> anyhow::Result<tempfile::TempDir> {
+    tempfile::tempdir_in(std::env::current_dir()?.join("target"))
+        .or_else(|_| tempfile::tempdir())
+        .context("a folder for the store")
+}

@@ -1,0 +1,106 @@
+//! A store that forgets everything at once: what remains is the server without its database.
+
+use amends_engine::Write;
+use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use amends_store::{
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
+    Wanted,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Takes everything, keeps nothing.
+#[derive(Clone, Debug, Default)]
+pub struct NullStore;
+
+fn empty<T>() -> Page<T> {
+    Page { items: Vec::new(), next: None }
+}
+
+impl Store for NullStore {
+    async fn commit(&self, _writes: Vec<Write>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn find(&self, wanted: Wanted) -> Result<Found, StoreError> {
+        Ok(Found { reports: vec![None; wanted.reports.len()], ..Found::default() })
+    }
+
+    async fn load(&self) -> Result<Loaded, StoreError> {
+        Ok(Loaded::default())
+    }
+
+    async fn put_rulebook(&self, _row: RulebookRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn rulebook(&self, _hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn set_active(
+        &self,
+        _name: Arc<str>,
+        _hash: Arc<str>,
+        _at: Timestamp,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn cases(
+        &self,
+        _f: CaseFilter,
+        _p: PageRequest,
+    ) -> Result<Page<CaseSummary>, StoreError> {
+        Ok(empty())
+    }
+
+    async fn case(&self, _id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+        Ok(None)
+    }
+
+    async fn steps(&self, _f: StepFilter, _p: PageRequest) -> Result<Page<StepView>, StoreError> {
+        Ok(empty())
+    }
+
+    async fn step(&self, _id: StepId) -> Result<Option<StepView>, StoreError> {
+        Ok(None)
+    }
+
+    async fn step_ids(&self, _f: StepFilter, _limit: usize) -> Result<Vec<StepId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn acts(
+        &self,
+        _case: Option<CaseId>,
+        _p: PageRequest,
+    ) -> Result<Page<ActView>, StoreError> {
+        Ok(empty())
+    }
+
+    async fn saga(&self, _saga: &SagaId) -> Result<Option<amends_engine::SagaRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        Ok(Overview::default())
+    }
+
+    async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    async fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

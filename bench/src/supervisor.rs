@@ -1,0 +1,69 @@
+//! The supervisor under test as a process of its own: the production driver, HTTP and dispatch, on the store that the
+//! run asks for. The rulebook's one rule asks four services for one compensation each.
+
+use crate::null_store::NullStore;
+use amends_protocol::Timestamp;
+use amends_rulebook::Rulebook;
+use amends_server::books::Rejections;
+use amends_server::dispatch::{HttpOptions, HttpOutbound};
+use amends_server::{App, Clock, Driver, DriverOptions, HttpLimits, SystemClock, router};
+use amends_store::{SqliteOptions, SqliteStore, Store};
+use anyhow::anyhow;
+use std::path::Path;
+
+/// Services of the rulebook, and so compensations for each report.
+pub const SERVICES: [&str; 4] = ["coupon", "delivery", "payment", "rider"];
+
+/// Requests under way to each service at once.
+const CONCURRENCY: u32 = 64;
+
+/// The first service has an address of its own, so that it can be away while the others are there.
+pub fn rulebook(first: &str, others: &str) -> String {
+    let services: String = SERVICES
+        .iter()
+        .map(|s| {
+            let url = if *s == SERVICES[0] { first } else { others };
+            format!(
+                "  {s}: {{ url: \"{url}\", concurrency: {CONCURRENCY}, \
+                 actions: {{ act: {{ compensation: undo }} }} }}\n"
+            )
+        })
+        .collect();
+    let calls = SERVICES.map(|s| format!("{s}.act")).join(", ");
+    format!(
+        "rulebook: bench\nservices:\n  order: {{ url: \"{others}\", \
+         actions: {{ place: {{ compensation: cancel, calls: [{calls}] }} }} }}\n{services}\
+         rules:\n  - {{ on: \"*/*\", compensate: [{calls}] }}\n"
+    )
+}
+
+/// Serves until standard input ends. Prints its address as one line.
+pub async fn run(store: &str, data: &Path, first: &str, others: &str) -> anyhow::Result<()> {
+    let book = rulebook(first, others);
+    match store {
+        "sqlite" => serve(SqliteStore::open(data, &SqliteOptions::default())?, &book).await,
+        "null" => serve(NullStore, &book).await,
+        other => Err(anyhow!("unknown store `{other}`; one of: sqlite, null")),
+    }
+}
+
+async fn serve<S: Store>(store: S, rulebook: &str) -> anyhow::Result<()> {
+    let outbound = HttpOutbound::new(HttpOptions { idle_per_host: 256, ..HttpOptions::default() });
+    let (supervisor, driver) =
+        Driver::start(store, outbound, SystemClock, DriverOptions::default()).await?;
+    let book = Rulebook::from_yaml(rulebook).map_err(|d| anyhow!("{d:?}"))?;
+    let now: Timestamp = SystemClock.now();
+    supervisor.activate(book, "bench", "bench", now).await.map_err(|p| anyhow!("{p:?}"))?;
+    let (_stop, stopping) = tokio::sync::watch::channel(false);
+    let app = App::new(supervisor.clone(), Rejections::default(), HttpLimits::default(), stopping);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    println!("http://{}", listener.local_addr()?);
+    let (mut input, mut nowhere) = (tokio::io::stdin(), tokio::io::sink());
+    tokio::select! {
+        served = axum::serve(listener, router(app)) => served?,
+        _ = tokio::io::copy(&mut input, &mut nowhere) => {}
+    }
+    supervisor.stop();
+    driver.await?;
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. It never retries an act.
+
+use crate::failure::{Failure, Outcome};
+use amends_protocol::Problem;
+use amends_protocol::headers::AMENDS_ACTOR;
+use bytes::Bytes;
+use http::{Method, Request, Response, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::error::Error;
+use std::time::Duration;
+
+/// Where the supervisor is looked for when nobody says otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:7100";
+/// How long a connection may take: nobody wants to wait longer for a machine that is off.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long an answer may take: an act on 10,000 steps (the API's limit) is done long before.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+/// Longest answer: a page of 500 cases has well under 1 MiB, a case with thousands of attempts a few.
+const BODY_LIMIT_BYTES: usize = 64 << 20;
+
+/// Talks to one supervisor.
+pub struct Client {
+    base: String,
+    actor: String,
+    pool: Pool,
+    answer_limit: Duration,
+}
+
+/// A query string that grows, each value encoded.
+#[derive(Clone, Debug, Default)]
+pub struct Query(String);
+
+impl Query {
+    /// Adds `name=value`.
+    pub fn push(&mut self, name: &str, value: &str) {
+        self.0.push(if self.0.is_empty() { '?' } else { '&' });
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.push_str(&encode(value));
+    }
+
+    /// Adds `name=value` when there is a value.
+    pub fn push_opt<T: ToString>(&mut self, name: &str, value: Option<&T>) {
+        if let Some(value) = value {
+            self.push(name, &value.to_string());
+        }
+    }
+
+    /// `?a=b&c=d`, or nothing.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Percent-encodes everything but unreserved characters, for one path segment or query value.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+impl Client {
+    /// A client of the supervisor at `url`, acting as `actor`. Connects only when needed.
+    pub fn new(url: &str, actor: &str) -> Outcome<Self> {
+        let base = url.trim_end_matches('/').to_owned();
+        let uri: Uri = base.parse().map_err(|e| {
+            Failure::Usage(format!("`{url}` is not a URL: {e}; write e.g. `{DEFAULT_URL}`"))
+        })?;
+        let secure = match (uri.scheme_str(), uri.host()) {
+            (Some("http"), Some(_)) => false,
+            (Some("https"), Some(_)) => true,
+            _ => {
+                return Err(Failure::Usage(format!(
+                    "`{url}` is not an http URL; write e.g. `{DEFAULT_URL}`"
+                )));
+            }
+        };
+        let pool = if secure { tls_pool()? } else { Pool::Plain(builder().build(tcp())) };
+        Ok(Self { base, actor: actor.to_owned(), pool, answer_limit: ANSWER_LIMIT })
+    }
+
+    /// Waits longer (or shorter) for answers than is usual.
+    pub fn with_answer_limit(mut self, limit: Duration) -> Self {
+        self.answer_limit = limit;
+        self
+    }
+
+    /// `GET`, read as `T`.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        let request = self.request(Method::GET, path, "", Bytes::new())?;
+        self.read(self.send(request).await?).await
+    }
+
+    /// `POST` of a JSON body, the answer read as `T`.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Outcome<T> {
+        self.read(self.post_raw(path, "application/json", body).await?).await
+    }
+
+    /// `POST` with a content type of its own, the answer read as `T`.
+    pub async fn post_as<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: &B,
+    ) -> Outcome<T> {
+        self.read(self.post_raw(path, content_type, body).await?).await
+    }
+
+    /// Opens a stream of server-sent events.
+    pub async fn stream(&self, path: &str, last_id: Option<&str>) -> Outcome<Incoming> {
+        let mut request = self.request(Method::GET, path, "", Bytes::new())?;
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, header::HeaderValue::from_static("text/event-stream"));
+        if let Some(value) = last_id.and_then(|id| header::HeaderValue::from_str(id).ok()) {
+            request.headers_mut().insert("last-event-id", value);
+        }
+        Ok(self.send(request).await?.into_body())
+    }
+
+    /// The failure that says that this supervisor gave no (whole) answer.
+    pub fn unreachable(&self, why: impl Into<String>) -> Failure {
+        Failure::Unreachable { url: self.base.clone(), why: why.into() }
+    }
+
+    async fn post_raw<B: Serialize>(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: &B,
+    ) -> Outcome<Response<Incoming>> {
+        let body = serde_json::to_vec(body).map_err(anyhow::Error::from)?;
+        self.send(self.request(Method::POST, path, content_type, body.into())?).await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+    ) -> Outcome<Request<Full<Bytes>>> {
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(header::USER_AGENT, concat!("amends-cli/", env!("CARGO_PKG_VERSION")))
+            .header(AMENDS_ACTOR, &self.actor);
+        if !content_type.is_empty() {
+            builder = builder.header(header::CONTENT_TYPE, content_type);
+        }
+        builder.body(Full::new(body)).map_err(|e| {
+            Failure::Usage(format!("cannot make a request for `{path}` as `{}`: {e}", self.actor))
+        })
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
+        let answer = tokio::time::timeout(self.answer_limit, self.pool.request(request))
+            .await
+            .map_err(|_| {
+                self.unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs()))
+            })?
+            .map_err(|e| self.unreachable(root_cause(&e)))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status().as_u16();
+        let body = self.body(answer).await.unwrap_or_default();
+        Err(Failure::Problem(Box::new(read_problem(status, &body))))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, answer: Response<Incoming>) -> Outcome<T> {
+        let body = self.body(answer).await?;
+        serde_json::from_slice(&body)
+            .map_err(|e| self.unreachable(format!("its answer is none of a supervisor: {e}")))
+    }
+
+    async fn body(&self, answer: Response<Incoming>) -> Outcome<Bytes> {
+        let whole = Limited::new(answer.into_body(), BODY_LIMIT_BYTES).collect();
+        match tokio::time::timeout(self.answer_limit, whole).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(e)) => Err(self.unreachable(format!("the answer broke off: {e}"))),
+            Err(_) => Err(self.unreachable("the answer did not end in time")),
+        }
+    }
+}
+
+/// Connections, with TLS only where it is asked for: its certificates need not be there otherwise.
+enum Pool {
+    Plain(legacy::Client<HttpConnector, Full<Bytes>>),
+    #[cfg(feature = "tls")]
+    Tls(legacy::Client<hyper_rustls::HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Pool {
+    fn request(&self, request: Request<Full<Bytes>>) -> legacy::ResponseFuture {
+        match self {
+            Self::Plain(client) => client.request(request),
+            #[cfg(feature = "tls")]
+            Self::Tls(client) => client.request(request),
+        }
+    }
+}
+
+fn builder() -> legacy::Builder {
+    legacy::Client::builder(TokioExecutor::new())
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(CONNECT_LIMIT));
+    tcp
+}
+
+#[cfg(feature = "tls")]
+fn tls_pool() -> Outcome<Pool> {
+    let mut tcp = tcp();
+    tcp.enforce_http(false);
+    let roots = hyper_rustls::HttpsConnectorBuilder::new().with_native_roots().map_err(|e| {
+        anyhow::anyhow!(
+            "the system's root certificates can't be read: {e}; install `ca-certificates`"
+        )
+    })?;
+    let connector = roots.https_only().enable_http1().wrap_connector(tcp);
+    Ok(Pool::Tls(builder().build(connector)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls_pool() -> Outcome<Pool> {
+    let text =
+        "this build knows no https; build it with the feature `tls`, or use the http address";
+    Err(Failure::Usage(text.to_owned()))
+}
+
+/// A problem as sent, or one made up from the status when something else answered (a proxy, another server).
+fn read_problem(status: u16, body: &[u8]) -> Problem {
+    let mut problem: Problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+        type_uri: "about:blank".to_owned(),
+        title: String::new(),
+        status,
+        detail: None,
+        instance: None,
+        code: None,
+        retryable: None,
+        errors: Vec::new(),
+    });
+    problem.status = status;
+    problem
+}
+
+/// The innermost reason; the outer ones only say "client error".
+fn root_cause(error: &dyn Error) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    at.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_values_are_encoded() {
+        let mut query = Query::default();
+        query.push("report", "payment/*");
+        query.push("q", "a b&c=ü");
+        query.push_opt::<String>("saga", None);
+        assert_eq!(query.as_str(), "?report=payment%2F%2A&q=a%20b%26c%3D%C3%BC");
+    }
+
+    #[test]
+    fn only_http_urls_are_taken() {
+        for bad in ["ftp://x", "127.0.0.1:7100", "http://", "x y"] {
+            assert!(
+                matches!(Client::new(bad, "me"), Err(Failure::Usage(_))),
+                "{bad} must be refused"
+            );
+        }
+        assert!(Client::new("http://127.0.0.1:7100/", "me").is_ok());
+    }
+
+    #[test]
+    fn an_answer_that_is_no_problem_still_names_its_status() {
+        let problem = read_problem(502, b"<html>bad gateway</html>");
+        assert_eq!((problem.status, problem.title.as_str()), (502, ""));
+    }
+}

@@ -1,0 +1,29 @@
+//! `amends cases approve`: says yes to steps of a rule that asks first.
+
+use super::steps::{Deed, Selection};
+use crate::client::Client;
+use crate::failure::Outcome;
+use amends_protocol::resources::StepAct;
+use amends_protocol::{StepStateName, StuckReason};
+
+/// Options of `cases approve`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  amends cases approve c-17 --reason 'checked with the customer'\n\n\
+Case ids and filters mean steps that await approval."
+)]
+pub struct ApproveOptions {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+pub(super) async fn run(client: &Client, options: ApproveOptions) -> Outcome {
+    let deed = Deed {
+        act: StepAct::Approve { reason: options.selection.reason.clone() },
+        verb: "approve",
+        done: "approved",
+        states: &[StepStateName::Stuck],
+        stuck_because: Some(StuckReason::AwaitsApproval),
+    };
+    options.selection.perform(client, deed).await
+}

@@ -1,0 +1,74 @@
+//! `amends cases`: what the supervisor knows and does, and what a person decides. One file per command.
+
+mod approve;
+mod list;
+mod plan;
+mod resolve;
+mod retry;
+mod settle;
+mod show;
+mod steps;
+mod waive;
+mod watch;
+
+use super::Connection;
+use crate::failure::Outcome;
+use amends_protocol::StepStateName;
+use std::collections::BTreeMap;
+
+/// What to do with cases, and where.
+#[derive(Debug, clap::Args)]
+pub struct CasesOptions {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: CasesCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum CasesCommand {
+    /// List cases, newest first
+    List(list::ListOptions),
+    /// Tell the whole story of one case
+    Show(show::ShowOptions),
+    /// Follow what happens, live
+    Watch(watch::WatchOptions),
+    /// Try steps again now
+    Retry(retry::RetryOptions),
+    /// Go without steps, for a reason
+    Waive(waive::WaiveOptions),
+    /// Write down outcomes that were reached outside
+    Resolve(resolve::ResolveOptions),
+    /// Say yes to steps that wait for it
+    Approve(approve::ApproveOptions),
+    /// Add steps to a case, or plan it again with the active rulebook
+    Plan(plan::PlanOptions),
+    /// Close a case by hand
+    Settle(settle::SettleOptions),
+}
+
+pub(super) fn run(options: CasesOptions) -> Outcome {
+    let client = options.connection.client()?;
+    super::block_on(async {
+        match options.command {
+            CasesCommand::List(list) => list::run(&client, list).await,
+            CasesCommand::Show(show) => show::run(&client, show).await,
+            CasesCommand::Watch(watch) => watch::run(&client, watch).await,
+            CasesCommand::Retry(retry) => retry::run(&client, retry).await,
+            CasesCommand::Waive(waive) => waive::run(&client, waive).await,
+            CasesCommand::Resolve(resolve) => resolve::run(&client, resolve).await,
+            CasesCommand::Approve(approve) => approve::run(&client, approve).await,
+            CasesCommand::Plan(plan) => plan::run(&client, plan).await,
+            CasesCommand::Settle(settle) => settle::run(&client, settle).await,
+        }
+    })
+}
+
+/// `2 done, 1 stuck`, in the order of the states.
+fn progress(steps: &BTreeMap<StepStateName, u32>) -> String {
+    let parts: Vec<_> = steps
+        .iter()
+        .map(|(state, n)| format!("{n} {}", state.as_str().replace('_', " ")))
+        .collect();
+    if parts.is_empty() { "no steps".to_owned() } else { parts.join(", ") }
+}

@@ -1,0 +1,204 @@
+//! `amends cases show`: the story of one case: what was reported, what is asked for, how far it has come, who decided what.
+
+use super::progress;
+use crate::client::Client;
+use crate::commands::rules::stage_text;
+use crate::failure::Outcome;
+use crate::moment::{clock, now, relative};
+use crate::output::{self, Grid};
+use amends_protocol::resources::{CaseDetail, ReportView, StepView};
+use amends_protocol::{CaseId, CaseState, ClosedOn, Timestamp};
+
+/// Options of `cases show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  amends cases show c-17")]
+pub struct ShowOptions {
+    /// Which case, e.g. c-17
+    case: CaseId,
+    /// With every try of every step
+    #[arg(long)]
+    attempts: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, options: ShowOptions) -> Outcome {
+    let case: CaseDetail = client.get(&format!("/v1/cases/{}", options.case)).await?;
+    if options.json {
+        return output::json(&case);
+    }
+    let now = now();
+    output::line(&header(&case, now))?;
+    reports(&case, now)?;
+    plan(&case, now)?;
+    if options.attempts {
+        attempts(&case)?;
+    }
+    walks(&case)?;
+    notes_and_acts(&case)
+}
+
+/// The first lines: where the case stands, in words.
+pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
+    let s = &case.summary;
+    let book = s.rulebook.as_deref().map_or(String::new(), |b| format!(", rulebook {b}"));
+    let mut lines = vec![format!(
+        "{} is {}: {} of saga {}, opened {}{book}",
+        s.id,
+        s.state,
+        s.report,
+        s.saga_id,
+        relative(s.opened_at, now)
+    )];
+    lines.push(match (s.state, s.settled_at) {
+        (CaseState::Settled, Some(at)) => format!("settled {}: {}", relative(at, now), evidence(s.closed_on)),
+        (CaseState::Unmatched, _) => {
+            "no rule answers it; pick steps with `amends cases plan`, or close it with `amends cases settle`".to_owned()
+        }
+        _ => progress(&s.steps),
+    });
+    if let (true, Some(at)) = (s.state == CaseState::Open, case.quiet_at) {
+        lines.push(format!("settles {} if nothing more happens", relative(at, now)));
+    }
+    lines.join("\n")
+}
+
+fn evidence(closed_on: Option<ClosedOn>) -> &'static str {
+    match closed_on {
+        Some(ClosedOn::Fenced) => {
+            "every service that the saga could reach has answered, so nothing can still take effect"
+        }
+        Some(ClosedOn::Quiet) => "no sign of life for the declared time",
+        Some(ClosedOn::Forward) => "nothing had to be undone, and what was tried again succeeded",
+        Some(ClosedOn::ByHand) => "by hand",
+        None => "without stated evidence",
+    }
+}
+
+fn reports(case: &CaseDetail, now: Timestamp) -> Outcome {
+    output::line("\nReports")?;
+    let mut grid = Grid::new(&["received", "report", "answered by", "caused by", "message"]);
+    for report in &case.reports {
+        grid.row(vec![
+            relative(report.received_at, now),
+            format!("{}/{}", report.service, report.data.code),
+            answer(report),
+            if report.data.caused_by.is_empty() {
+                "-".to_owned()
+            } else {
+                report.data.caused_by.join(", ")
+            },
+            report.data.message.clone().unwrap_or_default(),
+        ]);
+    }
+    grid.print()
+}
+
+fn answer(report: &ReportView) -> String {
+    match (&report.rule, report.role.as_str()) {
+        (Some(rule), _) => format!("rule {rule}"),
+        (None, "derived") => "its cause's rule".to_owned(),
+        (None, "awaits_root") => "nothing yet: waits for its cause".to_owned(),
+        (None, "unmatched") => "no rule".to_owned(),
+        (None, role) => role.replace('_', " "),
+    }
+}
+
+fn plan(case: &CaseDetail, now: Timestamp) -> Outcome {
+    if case.plan.is_empty() {
+        return output::line("\nThe plan is empty");
+    }
+    output::line("\nPlan")?;
+    let mut grid = Grid::new(&["step", "stage", "asks", "state", "tries", "next", "message"]);
+    for step in &case.plan {
+        grid.row(vec![
+            step.id.to_string(),
+            stage_text(step.stage),
+            format!("{} {}", step.verb, step.action),
+            state(step),
+            step.attempts.to_string(),
+            step.due_at.map_or("-".to_owned(), |at| relative(at, now)),
+            step.message.clone().unwrap_or_default(),
+        ]);
+    }
+    grid.print()
+}
+
+/// The outcome of what has ended, the reason of what is stuck, else the state.
+pub(super) fn state(step: &StepView) -> String {
+    let by = step.decided_by.as_deref().map_or(String::new(), |who| format!(" by {who}"));
+    match (step.outcome, step.reason) {
+        (Some(outcome), _) => format!("{outcome}{by}"),
+        (None, Some(reason)) => format!("{}: {}", step.state, reason.as_str().replace('_', " ")),
+        (None, None) => step.state.to_string(),
+    }
+}
+
+fn attempts(case: &CaseDetail) -> Outcome {
+    output::line("\nTries")?;
+    let mut grid = Grid::new(&["step", "try", "sent", "result", "status", "message"]);
+    for step in &case.plan {
+        for one in &step.log {
+            grid.row(vec![
+                format!("{} {}", step.verb, step.action),
+                one.attempt.to_string(),
+                clock(one.sent_at),
+                one.result.clone(),
+                one.status.map_or("-".to_owned(), |s| s.to_string()),
+                one.message.clone().unwrap_or_default(),
+            ]);
+        }
+    }
+    grid.print()
+}
+
+fn walks(case: &CaseDetail) -> Outcome {
+    if case.walks.is_empty() {
+        return Ok(());
+    }
+    output::line("\nHistories asked")?;
+    let mut grid = Grid::new(&["service", "answer", "tries", "message"]);
+    for walk in &case.walks {
+        let entries: Vec<_> = walk
+            .entries
+            .iter()
+            .map(|e| format!("{}.{} {}", e.service, e.action, e.state))
+            .collect();
+        let answer = match (walk.answered, entries.is_empty()) {
+            (false, _) => "none yet".to_owned(),
+            (true, true) => "nothing of this saga".to_owned(),
+            (true, false) => entries.join(", "),
+        };
+        grid.row(vec![
+            walk.service.clone(),
+            answer,
+            walk.attempts.to_string(),
+            walk.message.clone().unwrap_or_default(),
+        ]);
+    }
+    grid.print()
+}
+
+fn notes_and_acts(case: &CaseDetail) -> Outcome {
+    if !case.notes.is_empty() {
+        output::line("\nNotes")?;
+    }
+    for note in &case.notes {
+        output::line(&format!("{}  {}", clock(note.at), note.text))?;
+    }
+    if !case.acts.is_empty() {
+        output::line("\nActs")?;
+    }
+    for act in &case.acts {
+        let step = act.step_id.map_or(String::new(), |s| format!(" {s}"));
+        output::line(&format!(
+            "{}  {} {}{step}: {}",
+            clock(act.at),
+            act.actor,
+            act.act,
+            act.reason
+        ))?;
+    }
+    Ok(())
+}

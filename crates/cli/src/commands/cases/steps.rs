@@ -1,0 +1,310 @@
+//! Which steps an act is for, and the act itself: one step, several by id, or all that a filter finds. What comes from a
+//! filter is counted and confirmed first.
+
+use super::show::state;
+use crate::client::{Client, Query};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use amends_protocol::resources::{BulkAct, BulkResult, Page, StepAct, StepView};
+use amends_protocol::{ActionName, CaseId, SagaId, StepId, StepStateName, StuckReason, Verb};
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
+
+/// The API lists at most so many ids of a dry run; up to here, exactly the steps that were shown are touched.
+const LISTED_IDS: usize = 1_000;
+
+/// A step, or a case whose steps are meant.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Step(StepId),
+    Case(CaseId),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(step) = text.parse() {
+            return Ok(Self::Step(step));
+        }
+        text.parse().map(Self::Case).map_err(|_| {
+            format!(
+                "`{text}` is neither a step id (`s-17-3-9f86d081884c7d65`) nor a case id (`c-17`)"
+            )
+        })
+    }
+}
+
+/// Which steps.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Step ids; or case ids, whose steps in the default state are meant
+    #[arg(value_name = "ID")]
+    ids: Vec<Target>,
+    /// Steps of this service
+    #[arg(long)]
+    service: Option<String>,
+    /// Steps of this action: SERVICE.ACTION
+    #[arg(long)]
+    action: Option<ActionName>,
+    /// Steps with this verb: compensate, retry, notify
+    #[arg(long)]
+    verb: Option<Verb>,
+    /// Steps in these states, e.g. stuck,due
+    #[arg(long, value_delimiter = ',')]
+    state: Vec<StepStateName>,
+    /// Steps that are stuck for this reason, e.g. out_of_time
+    #[arg(long, value_name = "REASON")]
+    stuck_because: Option<StuckReason>,
+    /// Steps of this saga
+    #[arg(long)]
+    saga: Option<SagaId>,
+    /// Steps of this rulebook
+    #[arg(long)]
+    rulebook: Option<String>,
+    /// Steps with this text in their message
+    #[arg(long, value_name = "TEXT")]
+    find: Option<String>,
+    /// Only say which steps it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Don't ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// An act with its words.
+pub struct Deed {
+    /// What is sent.
+    pub act: StepAct,
+    /// `retry`, for questions.
+    pub verb: &'static str,
+    /// `retried`, for answers.
+    pub done: &'static str,
+    /// The states that are meant when a filter names none.
+    pub states: &'static [StepStateName],
+    /// The reason that is meant when a filter names none.
+    pub stuck_because: Option<StuckReason>,
+}
+
+impl Selection {
+    /// Does it to the selected steps.
+    pub async fn perform(&self, client: &Client, deed: Deed) -> Outcome {
+        let filter = self.filter();
+        let bulk = match (self.ids.as_slice(), filter.is_empty()) {
+            ([Target::Step(step)], true) if !self.dry_run => {
+                return self.one(client, *step, &deed).await;
+            }
+            ([], true) => {
+                return Err(Failure::Usage(format!(
+                    "say which steps to {}: ids, or filters such as --service and --state",
+                    deed.verb
+                )));
+            }
+            ([], false) => self.bulk(&deed, Vec::new(), Some(self.with_defaults(filter, &deed))),
+            (ids, _) => {
+                let only_state = filter.keys().all(|k| k == "state");
+                if !only_state {
+                    return Err(Failure::Usage(
+                        "give ids or filters, not both (--state may go with case ids)".into(),
+                    ));
+                }
+                self.bulk(&deed, self.resolve(client, ids, &deed).await?, None)
+            }
+        };
+        self.many(client, bulk, &deed).await
+    }
+
+    fn filter(&self) -> BTreeMap<String, String> {
+        let mut filter = BTreeMap::new();
+        let mut put = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                filter.insert(name.to_owned(), value);
+            }
+        };
+        put("service", self.service.clone());
+        put("action", self.action.as_ref().map(ToString::to_string));
+        put("verb", self.verb.map(|v| v.to_string()));
+        put("reason", self.stuck_because.map(|r| r.to_string()));
+        put("saga", self.saga.as_ref().map(ToString::to_string));
+        put("rulebook", self.rulebook.clone());
+        put("q", self.find.clone());
+        put("state", (!self.state.is_empty()).then(|| words(&self.state)));
+        filter
+    }
+
+    fn with_defaults(
+        &self,
+        mut filter: BTreeMap<String, String>,
+        deed: &Deed,
+    ) -> BTreeMap<String, String> {
+        filter.entry("state".to_owned()).or_insert_with(|| words(deed.states));
+        if let Some(reason) = deed.stuck_because {
+            filter.entry("reason".to_owned()).or_insert_with(|| reason.to_string());
+        }
+        filter
+    }
+
+    fn bulk(
+        &self,
+        deed: &Deed,
+        ids: Vec<StepId>,
+        filter: Option<BTreeMap<String, String>>,
+    ) -> BulkAct {
+        BulkAct { act: deed.act.clone(), ids, filter, dry_run: false }
+    }
+
+    /// Case ids become the ids of their steps in the wanted states.
+    async fn resolve(
+        &self,
+        client: &Client,
+        targets: &[Target],
+        deed: &Deed,
+    ) -> Outcome<Vec<StepId>> {
+        let states = if self.state.is_empty() { deed.states } else { &self.state };
+        let mut ids = Vec::new();
+        for target in targets {
+            match target {
+                Target::Step(id) => ids.push(*id),
+                Target::Case(case) => {
+                    let found = steps_of(client, *case, states, deed).await?;
+                    if found.is_empty() {
+                        output::tell(&format!(
+                            "{case} has no step that is {}; name others with --state, or by id",
+                            words(states).replace(',', " or ")
+                        ));
+                    }
+                    ids.extend(found);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn one(&self, client: &Client, step: StepId, deed: &Deed) -> Outcome {
+        let view: StepView = client.post(&format!("/v1/steps/{step}/acts"), &deed.act).await?;
+        if self.json {
+            return output::json(&view);
+        }
+        output::line(&format!(
+            "{} {} {} {}: {}",
+            deed.done,
+            view.id,
+            view.verb,
+            view.action,
+            state(&view)
+        ))
+    }
+
+    async fn many(&self, client: &Client, mut bulk: BulkAct, deed: &Deed) -> Outcome {
+        if bulk.filter.is_none() && bulk.ids.is_empty() {
+            return Ok(());
+        }
+        let explicit =
+            self.ids.iter().all(|t| matches!(t, Target::Step(_))) && !self.ids.is_empty();
+        if self.dry_run || !(explicit || self.yes) {
+            let rehearsal = BulkAct { dry_run: true, ..bulk.clone() };
+            let meant: BulkResult = client.post("/v1/steps:act", &rehearsal).await?;
+            if self.dry_run {
+                return self.print_rehearsal(&meant, deed);
+            }
+            if meant.matched == 0 {
+                output::tell("no step matches");
+                return Ok(());
+            }
+            confirm(&meant, deed)?;
+            if meant.matched <= LISTED_IDS {
+                bulk = self.bulk(deed, meant.ids, None);
+            }
+        }
+        let result: BulkResult = client.post("/v1/steps:act", &bulk).await?;
+        self.print_result(&result, deed)
+    }
+
+    fn print_rehearsal(&self, meant: &BulkResult, deed: &Deed) -> Outcome {
+        if self.json {
+            return output::json(meant);
+        }
+        for id in &meant.ids {
+            output::line(&id.to_string())?;
+        }
+        output::tell(&format!("would {} {}", deed.verb, steps(meant.matched)));
+        Ok(())
+    }
+
+    fn print_result(&self, result: &BulkResult, deed: &Deed) -> Outcome {
+        if self.json {
+            output::json(result)?;
+        } else {
+            output::line(&format!("{} {} of {}", deed.done, result.done, steps(result.matched)))?;
+        }
+        for failure in &result.failed {
+            output::tell(&format!("error: {}: {}", failure.id, failure.detail));
+        }
+        if result.done < result.matched { Err(Failure::SomeRefused) } else { Ok(()) }
+    }
+}
+
+async fn steps_of(
+    client: &Client,
+    case: CaseId,
+    states: &[StepStateName],
+    deed: &Deed,
+) -> Outcome<Vec<StepId>> {
+    let mut ids = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let mut query = Query::default();
+        query.push("case", &case.to_string());
+        query.push("state", &words(states));
+        query.push_opt("reason", deed.stuck_because.as_ref());
+        query.push("limit", "500");
+        query.push_opt("cursor", cursor.as_ref());
+        let page: Page<StepView> = client.get(&format!("/v1/steps{}", query.as_str())).await?;
+        cursor = page.next.filter(|_| !page.items.is_empty());
+        ids.extend(page.items.iter().map(|s| s.id));
+        if cursor.is_none() {
+            return Ok(ids);
+        }
+    }
+}
+
+/// Asks on a terminal; elsewhere the answer has to be on the command line.
+fn confirm(meant: &BulkResult, deed: &Deed) -> Outcome {
+    let question = format!("{} {}", deed.verb, steps(meant.matched));
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "this would {question}; add --yes to do it, or --dry-run to see them"
+        )));
+    }
+    for id in meant.ids.iter().take(10) {
+        output::tell(&format!("  {id}"));
+    }
+    if meant.matched > 10 {
+        output::tell(&format!("  and {} more", meant.matched - 10));
+    }
+    eprint!("{question}? [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(Failure::Usage("not confirmed; nothing was changed".to_owned()))
+    }
+}
+
+fn words(states: &[StepStateName]) -> String {
+    states.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn steps(n: usize) -> String {
+    format!("{n} step{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,89 @@
+//! `amends config`: what `serve` would run with, and where each value comes from.
+
+mod check;
+mod default;
+mod show;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use amends_server::config::{Config, ConfigError, Layers};
+use anyhow::Context;
+use std::path::PathBuf;
+
+/// What to do with the configuration.
+#[derive(Debug, clap::Subcommand)]
+pub enum ConfigCommand {
+    /// Print every key with its value
+    Show(show::ShowOptions),
+    /// Find every mistake in the configuration
+    Check(check::CheckOptions),
+    /// Print the default configuration file, with a comment for each key
+    Default,
+}
+
+pub(super) fn run(command: ConfigCommand) -> Outcome {
+    match command {
+        ConfigCommand::Show(options) => show::run(options),
+        ConfigCommand::Check(options) => check::run(options),
+        ConfigCommand::Default => default::run(),
+    }
+}
+
+/// The layers that a command line adds. Flags win over the environment, that over the file, that over the defaults.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArguments {
+    /// A rulebook file, or a folder of them
+    #[arg(long, value_name = "PATH")]
+    rules: Option<PathBuf>,
+    /// Folder of the store
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "AMENDS_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigArguments {
+    /// All layers, unchecked values included.
+    fn layers(&self) -> Outcome<Layers> {
+        let mut layers = Layers::defaults();
+        if let Some(path) = &self.config {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read `{}`", path.display()))?;
+            layers.file(path, &text).map_err(|e| findings(&e))?;
+        }
+        // A name or value that is not UTF-8 can be none of ours.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        layers.environment(std::env::vars_os().filter_map(text));
+        let paths = [("rules", &self.rules), ("data", &self.data)];
+        for (name, path) in paths {
+            if let Some(path) = path {
+                let text = path.to_str().ok_or_else(|| {
+                    Failure::Usage(format!("--{name}: `{}` is not UTF-8", path.display()))
+                })?;
+                layers.flag(name, name, text);
+            }
+        }
+        if let Some(listen) = &self.listen {
+            layers.flag("listen", "listen", listen);
+        }
+        Ok(layers)
+    }
+
+    /// The checked configuration; mistakes are shown.
+    pub fn read(&self) -> Outcome<Config> {
+        Config::from_layers(&self.layers()?).map_err(|e| findings(&e))
+    }
+}
+
+fn findings(error: &ConfigError) -> Failure {
+    for mistake in &error.0 {
+        output::tell(&format!("error: {mistake}"));
+    }
+    Failure::Findings
+}

@@ -1,0 +1,122 @@
+//! Every command, one file each. This file only names them and starts the right one.
+
+mod backup;
+mod cases;
+mod completions;
+mod config;
+#[cfg(feature = "demo")]
+mod demo;
+#[cfg(feature = "demo")]
+mod demo_service;
+mod openapi;
+mod report;
+mod rules;
+mod serve;
+
+use crate::client::{Client, DEFAULT_URL};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use clap::{Args, Parser, Subcommand};
+use std::future::Future;
+
+/// A compensation supervisor for microservices: when a service fails, what the others did is undone or tried again,
+/// until it is done.
+#[derive(Debug, Parser)]
+#[command(name = "amends", version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  amends demo                                    six services that fail and compensate
+  amends serve --rules rules.yaml --data data    run the supervisor
+  amends rules check rules.yaml                  find every mistake in a rulebook
+  amends cases list --state stuck                what needs a person
+  amends cases show c-17                         the whole story of one case
+
+Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the supervisor
+    Serve(serve::ServeOptions),
+    /// Run six real services with planned faults, and prove that nothing half done remains
+    #[cfg(feature = "demo")]
+    Demo(amends_demo::DemoOptions),
+    #[cfg(feature = "demo")]
+    #[command(hide = true)]
+    DemoService(amends_demo::ServiceArgs),
+    /// Check, show and explain rulebooks
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
+    /// See and steer cases of a running supervisor
+    Cases(cases::CasesOptions),
+    /// Send a report to a running supervisor
+    Report(report::ReportOptions),
+    /// Copy the store of a running or a stopped supervisor into one file
+    Backup(backup::BackupOptions),
+    /// Show and check the configuration of `serve`
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsOptions),
+    #[command(hide = true)]
+    Openapi,
+}
+
+/// Runs what the command line asks for.
+pub fn run(arguments: Arguments) -> Outcome<Exit> {
+    match arguments.command {
+        Command::Serve(options) => serve::run(options)?,
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => return demo::run(options),
+        #[cfg(feature = "demo")]
+        Command::DemoService(options) => demo_service::run(options)?,
+        Command::Rules(command) => rules::run(command)?,
+        Command::Cases(options) => cases::run(options)?,
+        Command::Report(options) => report::run(options)?,
+        Command::Backup(options) => backup::run(options)?,
+        Command::Config(command) => config::run(command)?,
+        Command::Completions(options) => completions::run(options)?,
+        Command::Openapi => openapi::run()?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// Where the supervisor is, and who is asking.
+#[derive(Clone, Debug, Args)]
+pub struct Connection {
+    /// Address of the supervisor
+    #[arg(long, global = true, env = "AMENDS_URL", default_value = DEFAULT_URL, value_name = "URL")]
+    url: String,
+    /// Who acts, for the audit [default: $USER]
+    #[arg(long, global = true, env = "AMENDS_ACTOR", value_name = "NAME")]
+    actor: Option<String>,
+}
+
+impl Connection {
+    fn client(&self) -> Outcome<Client> {
+        let user = || std::env::var("USER").ok().filter(|u| !u.is_empty());
+        let actor = self.actor.clone().or_else(user).unwrap_or_else(|| "cli".to_owned());
+        Client::new(&self.url, &actor)
+    }
+}
+
+/// Runs a command that only waits for the network: one thread is enough.
+fn block_on<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::from)?.block_on(work)
+}
+
+/// Runs a command that serves: all processors.
+fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(Failure::from)?.block_on(work)
+}
+
+// The page describes the whole program.
+#[cfg(all(test, feature = "demo"))]
+#[path = "reference_test.rs"]
+mod reference;

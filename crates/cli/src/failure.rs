@@ -1,0 +1,121 @@
+//! What can go wrong in a command, with the exit code that belongs to it. Each is shown once, on standard error.
+
+use crate::exit::Exit;
+use amends_protocol::{Problem, ProblemCode};
+use std::io;
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub enum Failure {
+    /// Something wrong was found and has been shown already.
+    Findings,
+    /// The command line asks for something impossible.
+    Usage(String),
+    /// No answer from the supervisor.
+    Unreachable {
+        /// Where it should be.
+        url: String,
+        /// What happened instead.
+        why: String,
+    },
+    /// The supervisor's answer is a problem.
+    Problem(Box<Problem>),
+    /// The supervisor did a part of it; what it refused has been shown already.
+    SomeRefused,
+    /// A file, port or database of this machine.
+    Local(anyhow::Error),
+    /// Whoever read our output has gone; not an error.
+    BrokenPipe,
+}
+
+/// What a command returns.
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// Its exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Findings => Exit::Findings,
+            Self::Usage(_) => Exit::Usage,
+            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Problem(p) if p.is(ProblemCode::NotFound) => Exit::NotFound,
+            Self::Problem(_) | Self::SomeRefused => Exit::Refused,
+            Self::Local(_) => Exit::Failed,
+            Self::BrokenPipe => Exit::Ok,
+        }
+    }
+
+    /// The lines for standard error; none if there is nothing (more) to say.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Findings | Self::SomeRefused | Self::BrokenPipe => Vec::new(),
+            Self::Usage(text) => vec![format!("error: {text}")],
+            Self::Unreachable { url, why } => vec![
+                format!("error: cannot reach the supervisor at `{url}`: {why}"),
+                "help: is `amends serve` running there? name another address with --url or AMENDS_URL"
+                    .to_owned(),
+            ],
+            Self::Problem(problem) => problem_lines(problem),
+            Self::Local(error) => vec![format!("error: {error:#}")],
+        }
+    }
+}
+
+fn problem_lines(problem: &Problem) -> Vec<String> {
+    let title = match problem.title.as_str() {
+        "" => format!("the supervisor answered with status {}", problem.status),
+        title => title.to_owned(),
+    };
+    let detail = problem.detail.as_deref().map_or(String::new(), |d| format!(": {d}"));
+    let code = problem.code.as_deref().map_or(String::new(), |c| format!(" [{c}]"));
+    let mut lines = vec![format!("error: {title}{detail}{code}")];
+    lines.extend(problem.errors.iter().map(|e| format!("  - {e}")));
+    if problem.retryable == Some(true) {
+        lines.push("help: the same command may succeed later".to_owned());
+    }
+    lines
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Local(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Self::BrokenPipe
+        } else {
+            Self::Local(error.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_shown_with_title_detail_and_code() {
+        let mut problem = Problem::new(ProblemCode::Conflict, "step `s-1` has ended");
+        problem.errors.push("one".to_owned());
+        let failure = Failure::Problem(Box::new(problem));
+        assert_eq!(failure.exit(), Exit::Refused);
+        assert_eq!(
+            failure.lines(),
+            [
+                "error: The current state does not allow this: step `s-1` has ended [conflict]",
+                "  - one"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_found_and_a_reader_that_left_have_their_own_codes() {
+        let gone = Failure::Problem(Box::new(Problem::new(ProblemCode::NotFound, "no case `c-9`")));
+        assert_eq!(gone.exit(), Exit::NotFound);
+        let pipe = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((pipe.exit(), pipe.lines().len()), (Exit::Ok, 0));
+    }
+}

@@ -1,0 +1,138 @@
+//! Data on standard output, everything else on standard error. A reader that goes away early is no error.
+
+use crate::failure::Outcome;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// Writes one line of data.
+pub fn line(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
+}
+
+/// Writes text that ends its own lines.
+pub fn text(text: &str) -> Outcome {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Writes one JSON value, readable.
+pub fn json<T: Serialize>(value: &T) -> Outcome {
+    line(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
+}
+
+/// Writes one JSON value on one line.
+pub fn json_line<T: Serialize>(value: &T) -> Outcome {
+    line(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
+}
+
+/// Tells the person something; programs don't read it.
+pub fn tell(text: &str) {
+    // Nobody is left to tell when this fails.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Whether text on standard output may be coloured: it is a terminal and `NO_COLOR` is not set.
+pub fn color_on_stdout() -> bool {
+    io::stdout().is_terminal() && no_color_is_unset()
+}
+
+/// Whether text on standard error may be coloured.
+pub fn color_on_stderr() -> bool {
+    io::stderr().is_terminal() && no_color_is_unset()
+}
+
+// https://no-color.org: set and not empty means no colour, whatever its value.
+fn no_color_is_unset() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// A table without frames: easy to read, easy to cut with other tools. Only a terminal wraps its cells.
+pub struct Grid {
+    table: Table,
+    color: bool,
+}
+
+impl Grid {
+    /// A table with these column heads.
+    pub fn new(heads: &[&str]) -> Self {
+        let color = color_on_stdout();
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        table.set_content_arrangement(if io::stdout().is_terminal() {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
+        let head = |h: &&str| {
+            let cell = Cell::new(h.to_uppercase());
+            if color { cell.add_attribute(Attribute::Bold) } else { cell }
+        };
+        table.set_header(heads.iter().map(head).collect::<Vec<_>>());
+        Self { table, color }
+    }
+
+    /// Adds a row. A cell that is one of the product's words gets the word's colour.
+    pub fn row(&mut self, cells: Vec<String>) {
+        let color = self.color;
+        self.table.add_row(cells.into_iter().map(|text| {
+            let paint = if color { word_color(&text) } else { None };
+            let cell = Cell::new(text);
+            match paint {
+                Some(paint) => cell.fg(paint),
+                None => cell,
+            }
+        }));
+    }
+
+    /// The whole table, each line without blanks at either end.
+    pub fn render(&self) -> String {
+        let lines: Vec<_> = self
+            .table
+            .lines()
+            .map(|l| l.trim_end().strip_prefix(' ').unwrap_or(&l).trim_end().to_owned())
+            .collect();
+        lines.join("\n")
+    }
+
+    /// Writes the table as data.
+    pub fn print(&self) -> Outcome {
+        line(&self.render())
+    }
+}
+
+/// Green is finished, red needs a person, yellow is under way.
+fn word_color(text: &str) -> Option<Color> {
+    let word = text.split([' ', ':']).next().unwrap_or(text);
+    match word {
+        "settled"
+        | "done"
+        | "compensated"
+        | "retried"
+        | "notified"
+        | "already_compensated"
+        | "nothing_to_compensate" => Some(Color::Green),
+        "stuck" | "unmatched" | "refused" | "error" => Some(Color::Red),
+        "open" | "due" | "in_flight" | "accepted" | "waiting" | "waived" | "warning" => {
+            Some(Color::Yellow)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Grid;
+
+    #[test]
+    fn a_table_has_heads_and_aligned_columns_and_no_frame() {
+        let mut grid = Grid::new(&["case", "state"]);
+        grid.row(vec!["c-1".into(), "open".into()]);
+        grid.row(vec!["c-1000".into(), "settled".into()]);
+        assert_eq!(grid.render(), "CASE    STATE\nc-1     open\nc-1000  settled");
+    }
+}

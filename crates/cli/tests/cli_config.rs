@@ -1,0 +1,104 @@
+//! `amends config` and what belongs to the shell: completions, help, a reader that goes away.
+
+mod support;
+
+use std::process::Stdio;
+use support::{amends, command, finish, scratch, write};
+
+#[test]
+fn the_printed_defaults_are_a_valid_configuration() {
+    let folder = scratch();
+    let defaults = amends(&["config", "default"]).exits(0).stdout;
+    let path = write(folder.path(), "amends.toml", &defaults);
+    amends(&["config", "check", "--config", &path]).exits(0);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_path_and_its_file() {
+    let folder = scratch();
+    let path = write(
+        folder.path(),
+        "amends.toml",
+        "listen = \"127.0.0.1:0\"\n[limits]\nreport_qeue = 5\n",
+    );
+    let commands: [&[&str]; 3] =
+        [&["config", "check"], &["config", "show"], &["serve", "--data", "unused"]];
+    for command in commands {
+        let arguments = [command, &["--config", &path]].concat();
+        let refused = amends(&arguments).exits(1);
+        assert!(refused.stderr.contains("`limits.report_qeue`"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains(&path) && refused.stderr.contains("report_queue"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn every_value_knows_where_it_was_set() {
+    let folder = scratch();
+    let path =
+        write(folder.path(), "amends.toml", "[limits]\nreport_queue = 5\nbatch_inputs = 6\n");
+    let shown = finish(
+        command()
+            .args(["config", "show", "--origin", "--config", &path, "--listen", "127.0.0.1:0"])
+            .env("AMENDS_LIMITS_BATCH_INPUTS", "7"),
+    )
+    .exits(0);
+    let row = |key: &str| {
+        let line = shown.stdout.lines().find(|l| l.split_whitespace().next() == Some(key));
+        line.unwrap_or_else(|| panic!("no row `{key}`:\n{}", shown.stdout))
+            .split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(row("limits.report_queue"), format!("5 file {path}"));
+    assert_eq!(row("limits.batch_inputs"), "7 environment AMENDS_LIMITS_BATCH_INPUTS");
+    assert_eq!(row("listen"), "\"127.0.0.1:0\" flag --listen");
+    assert_eq!(row("limits.batch_events"), "1000 default");
+}
+
+#[test]
+fn a_bad_value_names_its_key_and_origin() {
+    let refused =
+        finish(command().args(["config", "check"]).env("AMENDS_SHUTDOWN_GRACE", "soon")).exits(1);
+    assert!(refused.stderr.contains("shutdown.grace"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("AMENDS_SHUTDOWN_GRACE"), "{}", refused.stderr);
+}
+
+#[test]
+fn every_shell_gets_a_completion_script_that_knows_the_commands() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = amends(&["completions", shell]).exits(0).stdout;
+        assert!(script.contains("waive") && script.contains("report"), "{shell}");
+    }
+    amends(&["completions", "cmd"]).exits(2);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = command()
+        .args(["config", "default"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn the_command_line_explains_itself() {
+    let help = amends(&["--help"]).exits(0).stdout;
+    assert!(help.contains("amends rules check") && help.contains("Exit codes"), "{help}");
+    assert!(
+        !help.contains("demo-service") && !help.contains("openapi"),
+        "hidden commands are shown: {help}"
+    );
+    let wrong = amends(&["cases", "shwo", "c-1"]).exits(2);
+    assert!(wrong.stderr.contains("show"), "{}", wrong.stderr);
+}

@@ -1,0 +1,161 @@
+//! `amends rules`: all mistakes at once, the rules at a glance, and why a rule answers.
+
+mod support;
+
+use support::{amends, scratch, write};
+
+const FOOD_ORDER: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/rulebook/food-order.yaml");
+
+/// Ten mistakes of ten kinds.
+const TEN_MISTAKES: &str = r#"rulebook: ten
+sevices: {}
+services:
+  order:
+    url: "127.0.0.1:7101"
+    actions:
+      place: { compensation: cancel, calls: [payment.pya] }
+  payment:
+    url: "http://127.0.0.1:7102"
+    actions:
+      pay: { compensation: refund, retry_policy: { timeout: 10parsecs } }
+      peek: {}
+      fetch: { effect: none }
+reports:
+  payment/report-1: { in: pay, after: [coupon.redeem] }
+rules:
+  - on: payment/report-1
+    compensate: [payment.fetch]
+  - on: payment/*
+    compensate: recorded
+    mode: sometimes
+  - on: payment/*
+    compensate: recorded
+  - on: order/report-1
+    why: it asks for nothing
+  - on: "*/*"
+    compensate: recorded
+"#;
+
+#[test]
+fn ten_mistakes_are_all_told_in_one_run() {
+    let folder = scratch();
+    let path = write(folder.path(), "ten.yaml", TEN_MISTAKES);
+
+    let checked = amends(&["rules", "check", &path]).exits(1);
+    assert_eq!(checked.stdout, "", "findings are no data");
+    let told = checked.stderr.lines().filter(|l| l.starts_with("error[")).count();
+    assert_eq!(told, 10, "{}", checked.stderr);
+    assert!(checked.stderr.contains("ten.yaml:2:1"), "{}", checked.stderr);
+    assert!(
+        checked.stderr.trim_end().ends_with("1 rulebook checked: 10 errors, 0 warnings"),
+        "{}",
+        checked.stderr
+    );
+
+    let found = amends(&["rules", "check", &path, "--json"]).exits(1).json();
+    assert_eq!(
+        (&found["errors"], found["diagnostics"].as_array().map(Vec::len)),
+        (&10.into(), Some(10))
+    );
+    assert_eq!(found["diagnostics"][0]["line"], 2);
+}
+
+#[test]
+fn warnings_fail_only_when_they_are_denied() {
+    let folder = scratch();
+    let text = "rulebook: partial\nservices:\n  order:\n    url: \"http://127.0.0.1:1\"\n    actions:\n      \
+        place: { compensation: cancel }\nrules:\n  - on: order/report-1\n    compensate: recorded\n";
+    let path = write(folder.path(), "partial.yaml", text);
+    let lenient = amends(&["rules", "check", &path]).exits(0);
+    assert!(lenient.stderr.contains("0 errors, 1 warning"), "{}", lenient.stderr);
+    amends(&["rules", "check", &path, "--deny-warnings"]).exits(1);
+}
+
+#[test]
+fn rulebooks_of_one_folder_are_checked_against_each_other() {
+    let folder = scratch();
+    let book = |name: &str| {
+        format!(
+            "rulebook: {name}\nservices:\n  order:\n    url: \"http://127.0.0.1:1\"\n    actions:\n      \
+             place: {{ compensation: cancel }}\nrules:\n  - on: \"*/*\"\n    compensate: recorded\n"
+        )
+    };
+    write(folder.path(), "a.yaml", &book("a"));
+    write(folder.path(), "b.yaml", &book("b"));
+    let path = folder.path().to_str().expect("UTF-8");
+    let checked = amends(&["rules", "check", path]).exits(1);
+    assert!(
+        checked.stderr.contains("service `order` belongs to two rulebooks"),
+        "{}",
+        checked.stderr
+    );
+    assert!(checked.stderr.contains("2 rulebooks checked: 1 error"), "{}", checked.stderr);
+}
+
+#[test]
+fn a_path_that_is_not_there_is_a_failure_of_this_machine() {
+    let missing = amends(&["rules", "check", "/nowhere/at/all.yaml"]).exits(6);
+    assert!(missing.stderr.contains("/nowhere/at/all.yaml"), "{}", missing.stderr);
+    amends(&["rules", "check"]).exits(2);
+}
+
+#[test]
+fn the_rules_are_shown_at_a_glance() {
+    let shown = amends(&["rules", "show", FOOD_ORDER]).exits(0);
+    let row =
+        shown.stdout.lines().find(|l| l.starts_with("payment/report-1")).expect("a row per report");
+    assert!(row.contains("coupon.redeem, delivery.request, rider.match"), "{row}");
+    assert!(shown.stdout.contains("rider/* when action = \"match\" (implied)"), "{}", shown.stdout);
+
+    let json = amends(&["rules", "show", FOOD_ORDER, "--json"]).exits(0).json();
+    assert_eq!(json[0]["rulebook"], "food-order");
+    assert_eq!(json[0]["rules"][0]["stages"][0]["compensate"][0], "coupon.redeem");
+}
+
+#[test]
+fn an_explanation_says_which_rule_answers_why_and_what_comes_of_it() {
+    let explained = amends(&[
+        "rules", "explain", "--rules", FOOD_ORDER, "--source", "payment", "--code", "report-1",
+        "--action", "pay",
+    ])
+    .exits(0);
+    let text = &explained.stdout;
+    assert!(text.contains("answered by payment/report-1 (auto)"), "{text}");
+    assert!(text.contains("code is report-1, wanted report-2"), "{text}");
+    assert!(text.contains("last   notify      sms.send-cancellation"), "{text}");
+    assert!(!text.contains("order.place "), "nothing above the payment is undone: {text}");
+}
+
+#[test]
+fn more_evidence_means_more_steps_under_recorded() {
+    let explain = |history: &[&str]| {
+        let mut arguments = vec![
+            "rules", "explain", "--rules", FOOD_ORDER, "--json", "--source", "payment", "--code",
+            "odd",
+        ];
+        arguments.extend(history.iter().flat_map(|h| ["--history", h]));
+        let explained = amends(&arguments).exits(0).json();
+        assert_eq!(explained["rule"], "*/*");
+        let steps = explained["plan"].as_array().expect("a plan").clone();
+        steps
+            .into_iter()
+            .map(|s| s["action"].as_str().expect("a name").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(explain(&[]), ["sms.send-cancellation"]);
+    assert_eq!(
+        explain(&["coupon.redeem=unknown", "delivery.request=failed"]),
+        ["coupon.redeem", "sms.send-cancellation"]
+    );
+}
+
+#[test]
+fn a_rulebook_with_mistakes_explains_nothing() {
+    let folder = scratch();
+    let path = write(folder.path(), "ten.yaml", TEN_MISTAKES);
+    let refused =
+        amends(&["rules", "explain", "--rules", &path, "--source", "a", "--code", "b"]).exits(1);
+    assert_eq!(refused.stdout, "");
+    assert!(refused.stderr.contains("10 errors"), "{}", refused.stderr);
+}

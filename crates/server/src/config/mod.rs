@@ -1,0 +1,137 @@
+//! The configuration of a supervisor: flags over environment over file over the documented defaults. Every mistake says
+//! where the value came from. Opens nothing that it names, except key files.
+
+mod layers;
+mod value;
+
+pub use layers::{Layers, Origin};
+
+use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
+use crate::driver::DriverOptions;
+use crate::http::HttpLimits;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The default file, with a comment for every key.
+pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
+
+/// A configuration that cannot be used, with every mistake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// Everything that a supervisor needs to be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `host:port` that the API listens on.
+    pub listen: String,
+    /// Folder of the store.
+    pub data: PathBuf,
+    /// A rulebook file or a folder of them; none means that they come over the API only.
+    pub rules: Option<PathBuf>,
+    /// How often the rulebook files are looked at; zero never looks.
+    pub reload_every: Duration,
+    /// The driver's limits.
+    pub driver: DriverOptions,
+    /// The API's limits.
+    pub http: HttpLimits,
+    /// How requests are sent, keys and allowed hosts included.
+    pub outbound: HttpOptions,
+    /// After what time settled cases are removed; none keeps them.
+    pub keep_settled: Option<Duration>,
+    /// Shut down when the standard input ends: for a supervisor that is a child of something that may be killed.
+    pub exit_with_parent: bool,
+}
+
+impl Config {
+    /// Puts the layers together and checks every value.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its key, its value and where it came from.
+    pub fn from_layers(layers: &Layers) -> Result<Self, ConfigError> {
+        let mut read = value::Reader::new(layers);
+        let driver = DriverOptions {
+            queue: read.number("limits.report_queue", 1, 10_000_000),
+            // A batch is one transaction: past this, its first report waits for a second and more.
+            batch: read.number("limits.batch_inputs", 1, 100_000),
+            grace: read.duration("shutdown.grace"),
+        };
+        let http = HttpLimits {
+            report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
+            batch_bytes: read.number("limits.batch_bytes", 1 << 10, 256 << 20),
+            batch_events: read.number("limits.batch_events", 1, 10_000),
+            event_streams: read.number("limits.event_streams", 0, 100_000),
+            connections: read.number("limits.connections", 1, 1_000_000),
+            header_timeout: read.duration("limits.header_timeout"),
+        };
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let outbound = HttpOptions {
+            idle_per_host: read.number("dispatch.idle_per_host", 0, 10_000),
+            connect_timeout_ms: ms(read.duration("dispatch.connect_timeout")),
+            idle_timeout_ms: ms(read.duration("dispatch.idle_timeout")),
+            answer_bytes: read.number("dispatch.answer_bytes", 1 << 10, 64 << 20),
+            destinations: Destinations {
+                signers: signers(&mut read),
+                allow_hosts: read.list("dispatch.allow_hosts"),
+            },
+        };
+        let keep = read.duration("retention.settled");
+        let rules = read.text("rules");
+        let config = Self {
+            listen: read.text("listen"),
+            data: read.text("data").into(),
+            rules: (!rules.is_empty()).then(|| rules.into()),
+            reload_every: read.duration("reload.every"),
+            driver,
+            http,
+            outbound,
+            keep_settled: (!keep.is_zero()).then_some(keep),
+            exit_with_parent: false,
+        };
+        if !config.listen.contains(':') {
+            read.mistake("listen", "it must be `host:port`, as in `127.0.0.1:7100`");
+        }
+        if config.http.header_timeout < Duration::from_secs(1) {
+            read.mistake("limits.header_timeout", "it must be 1s or more");
+        }
+        if config.data.as_os_str().is_empty() {
+            read.mistake("data", "it must name a folder");
+        }
+        read.finish().map(|()| config)
+    }
+
+    /// The defaults, for tests and hosts that set the rest themselves.
+    ///
+    /// # Panics
+    /// Never: a test reads the same defaults.
+    #[must_use]
+    pub fn defaults() -> Self {
+        Self::from_layers(&Layers::defaults()).expect("the embedded defaults are valid")
+    }
+}
+
+fn signers(read: &mut value::Reader<'_>) -> BTreeMap<String, Signer> {
+    let mut signers = BTreeMap::new();
+    for (name, given) in read.keys_of("signing_keys") {
+        let keys = match given {
+            Ok(keys) => keys,
+            Err(why) => {
+                read.mistake(&name, &why);
+                continue;
+            }
+        };
+        match Signer::new(&keys) {
+            Ok(signer) => {
+                signers.insert(name.trim_start_matches("signing_keys.").to_owned(), signer);
+            }
+            Err(why) => {
+                read.mistake(&name, &format!("{why} (at most {MOST_KEYS_OF_A_NAME} keys per name)"))
+            }
+        }
+    }
+    signers
+}
+
+#[cfg(test)]
+mod tests;

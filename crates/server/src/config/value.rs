@@ -1,0 +1,170 @@
+//! Reads single values with their type and bounds, and collects what is wrong.
+
+use super::layers::{Layers, OPEN_TABLE};
+use super::{ConfigError, MOST_KEYS_OF_A_NAME};
+use std::fs::File;
+use std::io::Read;
+use std::time::Duration;
+use toml::Value;
+
+/// Longest key file, in bytes: a few lines.
+const KEY_FILE_LIMIT: u64 = 4_096;
+
+/// Gives values of the layers; a wrong one is noted and some value given in its place.
+pub(super) struct Reader<'a> {
+    layers: &'a Layers,
+    mistakes: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: &'a Layers) -> Self {
+        Self { layers, mistakes: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(ConfigError(self.mistakes)) }
+    }
+
+    /// Notes a mistake with the key, its value and its origin.
+    pub(super) fn mistake(&mut self, key: &str, why: &str) {
+        let text = match self.layers.values.get(key) {
+            Some((_, origin)) if key.starts_with(OPEN_TABLE) => {
+                format!("`{key}` ({origin}): {why}")
+            }
+            Some((value, origin)) => format!("`{key}` is {value} ({origin}): {why}"),
+            None => format!("`{key}`: {why}"),
+        };
+        self.mistakes.push(text);
+    }
+
+    fn value(&self, key: &str) -> Option<&'a Value> {
+        self.layers.values.get(key).map(|(value, _)| value)
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> String {
+        match self.value(key) {
+            Some(Value::String(text)) => text.clone(),
+            _ => {
+                self.mistake(key, "it must be a text");
+                String::new()
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, key: &str, least: usize, most: usize) -> usize {
+        let number = match self.value(key) {
+            Some(Value::Integer(n)) => usize::try_from(*n).ok(),
+            _ => None,
+        };
+        match number.filter(|n| (least..=most).contains(n)) {
+            Some(n) => n,
+            None => {
+                self.mistake(key, &format!("it must be a number from {least} to {most}"));
+                least
+            }
+        }
+    }
+
+    pub(super) fn duration(&mut self, key: &str) -> Duration {
+        match self.value(key) {
+            Some(Value::String(text)) => match duration(text) {
+                Some(duration) => duration,
+                None => {
+                    self.mistake(key, "it must be a duration, as in 500ms, 10s, 5m, 2h or 30d");
+                    Duration::ZERO
+                }
+            },
+            _ => {
+                self.mistake(key, "it must be a duration in quotes, as in \"10s\"");
+                Duration::ZERO
+            }
+        }
+    }
+
+    pub(super) fn list(&mut self, key: &str) -> Vec<String> {
+        match self.value(key).and_then(texts) {
+            Some(list) => list,
+            None => {
+                self.mistake(key, "it must be a list of texts");
+                Vec::new()
+            }
+        }
+    }
+
+    /// The keys of each name in the open table; an error says why they can't be had.
+    pub(super) fn keys_of(&self, table: &str) -> Vec<(String, Result<Vec<String>, String>)> {
+        let prefix = format!("{table}.");
+        let ours = self.layers.values.iter().filter(|(key, _)| key.starts_with(&prefix));
+        ours.map(|(key, (value, _))| (key.clone(), keys(value))).collect()
+    }
+}
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    let Value::Array(all) = value else { return None };
+    all.iter().map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+fn keys(value: &Value) -> Result<Vec<String>, String> {
+    let wrong = || "it must be a key, a list of keys, or `{ file = \"…\" }`".to_owned();
+    match value {
+        Value::String(key) => Ok(vec![key.clone()]),
+        Value::Array(_) => texts(value).ok_or_else(wrong),
+        Value::Table(table) if table.len() == 1 => {
+            let path = table.get("file").and_then(Value::as_str).ok_or_else(wrong)?;
+            let mut text = String::new();
+            File::open(path)
+                .and_then(|file| file.take(KEY_FILE_LIMIT).read_to_string(&mut text))
+                .map_err(|e| format!("the key file `{path}` cannot be read: {e}"))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            Ok(lines.take(MOST_KEYS_OF_A_NAME + 1).map(str::to_owned).collect())
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Reads e.g. `500ms`, `10s`, `5m`, `2h`, `30d`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(ms).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("30d", 2_592_000_000),
+        ] {
+            assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
+        }
+        for text in [
+            "",
+            "10",
+            "s",
+            "1.5s",
+            "-1s",
+            "10 s",
+            "1w",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
+            assert_eq!(duration(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Errands against real sockets: what a refused, silent, broken or redirecting service is read as.
+
+use super::*;
+use amends_protocol::{
+    ActionName, CaseId, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Verb,
+};
+use amends_rulebook::Rulebook;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect};
+use axum::routing::{get, post};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+fn book(address: SocketAddr, timeout: &str) -> Arc<Rulebook> {
+    let text = format!(
+        "rulebook: shop
+services:
+  pay:
+    url: \"http://{address}\"
+    retry_policy: {{ timeout: {timeout} }}
+    actions: {{ charge: {{ compensation: refund }} }}
+  old:
+    url: \"http://{address}\"
+    actions:
+      book:
+        compensation: unbook
+        endpoints: {{ compensate: {{ method: POST, path: /unbook, done: [200] }} }}
+rules:
+  - {{ on: \"*/*\", compensate: recorded }}
+"
+    );
+    Rulebook::from_yaml(&text).expect("a valid rulebook")
+}
+
+fn saga() -> SagaId {
+    SagaId::new("o/1").expect("a saga id")
+}
+
+fn send(rulebook: &Arc<Rulebook>) -> Errand {
+    let name = ActionName::new("pay", "charge");
+    let report = Report {
+        id: "r-1".to_owned(),
+        source: "order".to_owned(),
+        saga_id: saga(),
+        time: None,
+        traceparent: None,
+        data: ReportData { code: "x".to_owned(), ..ReportData::default() },
+    };
+    Errand::Send(Box::new(SendStep {
+        step: StepId::derive(CaseId(1), 1, &saga(), "compensate", &name),
+        attempt: 1,
+        verb: Verb::Compensate,
+        action_id: rulebook.action("pay", "charge").expect("an action"),
+        action: name,
+        rulebook: Arc::clone(rulebook),
+        saga: saga(),
+        request_ids: Vec::new(),
+        report: Arc::new(report),
+        edited: None,
+    }))
+}
+
+fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Errand {
+    let Errand::Send(send) = send(rulebook) else { unreachable!("made above") };
+    Errand::Poll(Box::new(PollStep {
+        step: send.step,
+        attempt: 1,
+        verb: send.verb,
+        action: send.action,
+        action_id: send.action_id,
+        rulebook: send.rulebook,
+        saga: send.saga,
+        location: location.into(),
+    }))
+}
+
+async fn step(errand: Errand) -> StepResult {
+    let outbound = HttpOutbound::new(HttpOptions::default());
+    match outbound.perform(errand).await {
+        Ended::Step { result, .. } => result,
+        other => panic!("not a step: {other:?}"),
+    }
+}
+
+async fn walk(rulebook: &Arc<Rulebook>, service: &str) -> WalkResult {
+    let outbound = HttpOutbound::new(HttpOptions::default());
+    let walk = WalkHistory {
+        case: CaseId(1),
+        service: service.into(),
+        rulebook: Arc::clone(rulebook),
+        saga: saga(),
+    };
+    match outbound.perform(Errand::Walk(Box::new(walk))).await {
+        Ended::Walk { result, .. } => result,
+        other => panic!("not a walk: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_and_the_connection_is_used_again() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let router = Router::new()
+        .route("/amends/v1/compensate/charge", post(|| async { StatusCode::NO_CONTENT }));
+    let listener = axum::serve::ListenerExt::tap_io(listener, move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let outbound = HttpOutbound::new(HttpOptions::default());
+    let book = book(address, "10s");
+    for _ in 0..20 {
+        let Ended::Step { result, .. } = outbound.perform(send(&book)).await else {
+            panic!("a step was sent")
+        };
+        assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");
+    }
+    assert!(connections.load(Ordering::Relaxed) < 20, "connections are pooled");
+}
+
+#[tokio::test]
+async fn a_refused_connection_was_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let result = step(send(&book(address, "10s"))).await;
+    assert_eq!(result.answer, StepReading::NotSent, "{result:?}");
+    let message = result.message.expect("a message");
+    if cfg!(unix) {
+        assert_eq!(message, format!("connection refused: {address}"));
+    }
+    assert!(message.contains("refused"), "{message}");
+}
+
+#[tokio::test]
+async fn silence_is_unknown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let result = step(send(&book(address, "50ms"))).await;
+    assert_eq!(result.answer, StepReading::Unknown, "{result:?}");
+    assert_eq!(result.message.as_deref(), Some("no answer within 50 ms"));
+    drop(listener);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_is_unknown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut some = [0; 16];
+        socket.read_exact(&mut some).await.expect("a request");
+    });
+    let result = step(send(&book(address, "10s"))).await;
+    assert_eq!(result.answer, StepReading::Unknown, "{result:?}");
+    let message = result.message.expect("a message");
+    assert!(
+        message.starts_with("connection ") && message.ends_with(&address.to_string()),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let followed = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&followed);
+    let elsewhere = move || async move {
+        seen.fetch_add(1, Ordering::Relaxed);
+        StatusCode::NO_CONTENT
+    };
+    let router = Router::new()
+        .route("/amends/v1/compensate/charge", post(|| async { Redirect::temporary("/elsewhere") }))
+        .route("/elsewhere", post(elsewhere));
+    let result = step(send(&book(serve(router).await, "10s"))).await;
+    assert_eq!(result.answer, StepReading::Unknown, "{result:?}");
+    assert_eq!(followed.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let huge = || async { (StatusCode::OK, vec![b' '; (1 << 20) + 1]) };
+    let router = Router::new().route("/amends/v1/compensate/charge", post(huge));
+    let result = step(send(&book(serve(router).await, "10s"))).await;
+    assert_eq!((result.answer, result.status), (StepReading::Unknown, Some(200)));
+    assert!(result.message.expect("a message").contains("1048576"));
+}
+
+#[tokio::test]
+async fn a_poll_looks_where_it_was_told_and_nowhere_else() {
+    let router = Router::new().route("/jobs/7", get(|| async { "{\"outcome\":\"compensated\"}" }));
+    let address = serve(router).await;
+    let book = book(address, "10s");
+    assert_eq!(step(poll(&book, "/jobs/7")).await.answer, StepReading::Done(Outcome::Compensated));
+    assert_eq!(
+        step(poll(&book, &format!("http://{address}/jobs/7"))).await.answer,
+        StepReading::Done(Outcome::Compensated)
+    );
+    let result = step(poll(&book, "http://192.0.2.1/jobs/7")).await;
+    assert_eq!(result.answer, StepReading::NotSent);
+    assert!(result.message.expect("a message").contains("leaves"));
+}
+
+#[tokio::test]
+async fn a_history_is_read_with_the_asked_service_as_the_default() {
+    let history = || async {
+        let entry = |more: &str| {
+            format!("{{\"action\":\"charge\",\"requestId\":\"q-1\",\"state\":\"succeeded\"{more}}}")
+        };
+        format!(
+            "{{\"sagaId\":\"o/1\",\"entries\":[{},{}]}}",
+            entry(""),
+            entry(",\"service\":\"rider\"")
+        )
+    };
+    let router = Router::new()
+        .route("/amends/v1/history/o%2F1", get(history))
+        .route("/amends/v1/history/{saga}", get(history));
+    let book = book(serve(router).await, "10s");
+    let evidence = |service: &str| Evidence {
+        service: service.to_owned(),
+        action: "charge".to_owned(),
+        request_id: "q-1".to_owned(),
+        state: HistoryState::Succeeded,
+    };
+    assert_eq!(
+        walk(&book, "pay").await,
+        WalkResult::Told(vec![evidence("pay"), evidence("rider")])
+    );
+    assert_eq!(walk(&book, "old").await, WalkResult::NoHistory);
+}
+
+#[tokio::test]
+async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
+    let book_404 = book(serve(Router::new()).await, "10s");
+    assert_eq!(walk(&book_404, "pay").await, WalkResult::Told(Vec::new()));
+    let wrong = Router::new().fallback(|| async { "{\"sagaId\":\"another\",\"entries\":[]}" });
+    let busy = Router::new().fallback(|| async {
+        (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")]).into_response()
+    });
+    let WalkResult::Failed { message, unreachable: false, .. } =
+        walk(&book(serve(wrong).await, "10s"), "pay").await
+    else {
+        panic!("another saga's History must not be taken")
+    };
+    assert!(message.contains("another"), "{message}");
+    let WalkResult::Failed { retry_after_ms: Some(2_000), unreachable: false, .. } =
+        walk(&book(serve(busy).await, "10s"), "pay").await
+    else {
+        panic!("a busy service is a failure with a pause")
+    };
+}
+
+/// A rulebook whose service speaks TLS.
+fn secure_book(address: SocketAddr) -> Arc<Rulebook> {
+    let plain = book(address, "10s");
+    let text = plain.sources()[0].text.replace("http://", "https://");
+    Rulebook::from_yaml(&text).expect("a valid rulebook")
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_service_that_cannot_prove_its_name_is_sent_nothing() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    let router = Router::new().fallback(move || async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let result = step(send(&secure_book(serve(router).await))).await;
+    assert_eq!(result.answer, StepReading::NotSent, "{result:?}");
+    assert_eq!(seen.load(Ordering::Relaxed), 0);
+}
+
+#[cfg(not(feature = "tls"))]
+#[tokio::test]
+async fn a_build_without_tls_says_so() {
+    let address = serve(Router::new()).await;
+    let result = step(send(&secure_book(address))).await;
+    assert_eq!(result.answer, StepReading::Unsendable);
+    assert!(result.message.expect("a message").contains("speaks no `https`"));
+}

@@ -1,0 +1,356 @@
+//! Performs errands over HTTP: sends steps, polls accepted ones, reads Histories. Decides neither when nor how often,
+//! limits no concurrency and breaks no circuit: the engine does.
+//!
+//! No redirect is ever followed, and no host is ever taken from a report or an answer.
+
+mod answer;
+mod request;
+mod retry_after;
+mod route;
+mod sign;
+pub(crate) mod trace;
+
+pub use answer::read_answer;
+pub use route::Destinations;
+pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
+
+use crate::outbound::{Ended, Outbound};
+use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
+use amends_protocol::{Evidence, HistoryAnswer, Timestamp};
+use amends_rulebook::RetryPolicy;
+use answer::{EVIDENCE_LIMIT, bounded, message_of, shortened};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use request::Outgoing;
+use retry_after::retry_after_ms;
+use route::RouteTable;
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[cfg(not(feature = "tls"))]
+type Connector = HttpConnector;
+#[cfg(feature = "tls")]
+type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+
+/// How requests are sent.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Idle connections kept per host.
+    pub idle_per_host: usize,
+    /// How long a connection may take to open, in milliseconds; a step that runs into it was not sent.
+    pub connect_timeout_ms: u64,
+    /// How long an idle connection is kept, in milliseconds. Node.js closes its own after 5 s; a request that meets the
+    /// closing ends as unknown, so ours go first.
+    pub idle_timeout_ms: u64,
+    /// Longest body of an answer, in bytes.
+    pub answer_bytes: usize,
+    /// Keys and allowed hosts.
+    pub destinations: Destinations,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            idle_per_host: 64,
+            connect_timeout_ms: 3_000,
+            idle_timeout_ms: 4_000,
+            answer_bytes: 1 << 20,
+            destinations: Destinations::default(),
+        }
+    }
+}
+
+/// Errands over HTTP/1.1 with pooled connections. Clones share the pool.
+#[derive(Clone, Debug)]
+pub struct HttpOutbound {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client<Connector, Full<Bytes>>,
+    routes: RouteTable,
+    answer_bytes: usize,
+}
+
+/// What came back.
+struct Answered {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Why nothing came back.
+struct Unanswered {
+    /// It is sure that nothing was sent.
+    not_sent: bool,
+    status: Option<u16>,
+    message: String,
+}
+
+impl HttpOutbound {
+    /// A client that has no connection yet.
+    #[must_use]
+    pub fn new(options: HttpOptions) -> Self {
+        let connector = connector(Duration::from_millis(options.connect_timeout_ms));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(options.idle_per_host)
+            .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        let routes = RouteTable::new(options.destinations);
+        Self { inner: Arc::new(Inner { client, routes, answer_bytes: options.answer_bytes }) }
+    }
+
+    async fn exchange(&self, request: Outgoing, timeout_ms: u64) -> Result<Answered, Unanswered> {
+        let whole = async {
+            let host = request.uri().authority().cloned();
+            let response = self.inner.client.request(request).await.map_err(|e| {
+                let host = host.as_ref().map_or("", |host| host.as_str());
+                let message = format!("{}: {host}", innermost(&e));
+                Unanswered { not_sent: e.is_connect(), status: None, message }
+            })?;
+            let (head, body) = response.into_parts();
+            let status = head.status.as_u16();
+            let body =
+                Limited::new(body, self.inner.answer_bytes).collect().await.map_err(|e| {
+                    Unanswered {
+                        not_sent: false,
+                        status: Some(status),
+                        message: if e.is::<LengthLimitError>() {
+                            format!(
+                                "HTTP {status} with a body over {} bytes",
+                                self.inner.answer_bytes
+                            )
+                        } else {
+                            let why = innermost(e.as_ref());
+                            format!("HTTP {status}, then the body broke off: {why}")
+                        },
+                    }
+                })?;
+            Ok(Answered { status, headers: head.headers, body: body.to_bytes() })
+        };
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), whole).await {
+            Ok(result) => result,
+            Err(_) => Err(Unanswered {
+                not_sent: false,
+                status: None,
+                message: format!("no answer within {timeout_ms} ms"),
+            }),
+        }
+    }
+
+    async fn send(&self, send: &SendStep) -> StepResult {
+        let routes = self.inner.routes.of(&send.rulebook);
+        let request = match request::of_step(send, &routes, now()) {
+            Ok(request) => request,
+            Err(why) => return unsendable(&why),
+        };
+        let action = send.rulebook.get(send.action_id);
+        match self.exchange(request, action.retry.timeout_ms).await {
+            Ok(a) => read_answer(
+                send.verb,
+                a.status,
+                &a.headers,
+                &a.body,
+                action.endpoints.get(send.verb),
+                now(),
+            ),
+            Err(none) => unanswered(none),
+        }
+    }
+
+    async fn poll(&self, poll: &PollStep) -> StepResult {
+        let routes = self.inner.routes.of(&poll.rulebook);
+        let request = match request::of_poll(poll, &routes, now()) {
+            Ok(request) => request,
+            // The step was taken; that its `Location` leads nowhere says nothing of how it ends.
+            Err(why) => {
+                return unanswered(Unanswered { not_sent: true, status: None, message: why });
+            }
+        };
+        let action = poll.rulebook.get(poll.action_id);
+        match self.exchange(request, action.retry.timeout_ms).await {
+            Ok(a) => read_answer(
+                poll.verb,
+                a.status,
+                &a.headers,
+                &a.body,
+                action.endpoints.get(poll.verb),
+                now(),
+            ),
+            Err(none) => unanswered(none),
+        }
+    }
+
+    async fn walk(&self, walk: &WalkHistory) -> WalkResult {
+        let failed = |message: String| WalkResult::Failed {
+            message,
+            unreachable: false,
+            retry_after_ms: None,
+        };
+        let Some(service) = walk.rulebook.service(&walk.service) else {
+            return WalkResult::NoHistory;
+        };
+        if walk.rulebook.services()[service.0 as usize].url.is_none() {
+            return WalkResult::NoHistory;
+        }
+        let routes = self.inner.routes.of(&walk.rulebook);
+        let route = match routes.service(service.0 as usize) {
+            Ok(route) if route.without_history => return WalkResult::NoHistory,
+            Ok(route) => route,
+            Err(why) => return failed(why),
+        };
+        let request = match request::of_walk(walk, route, now()) {
+            Ok(request) => request,
+            Err(why) => return failed(why),
+        };
+        match self.exchange(request, RetryPolicy::DEFAULT.timeout_ms).await {
+            Ok(answered) => read_history(walk, &answered),
+            Err(none) => {
+                let unreachable = none.status.is_none();
+                WalkResult::Failed {
+                    message: shortened(&none.message),
+                    unreachable,
+                    retry_after_ms: None,
+                }
+            }
+        }
+    }
+}
+
+impl Outbound for HttpOutbound {
+    async fn perform(&self, errand: Errand) -> Ended {
+        match errand {
+            Errand::Send(send) => {
+                let result = self.send(&send).await;
+                Ended::Step { step: send.step, attempt: send.attempt, result }
+            }
+            Errand::Poll(poll) => {
+                let result = self.poll(&poll).await;
+                Ended::Step { step: poll.step, attempt: poll.attempt, result }
+            }
+            Errand::Walk(walk) => {
+                let result = self.walk(&walk).await;
+                Ended::Walk { case: walk.case, service: Arc::clone(&walk.service), result }
+            }
+        }
+    }
+}
+
+fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
+    let failed = |message: String, retry_after_ms| WalkResult::Failed {
+        message,
+        unreachable: false,
+        retry_after_ms,
+    };
+    match answered.status {
+        200 => match serde_json::from_slice::<HistoryAnswer>(&answered.body) {
+            Ok(told) if told.saga_id != walk.saga => failed(
+                format!("the History is of saga `{}`, not of the one asked for", told.saga_id),
+                None,
+            ),
+            Ok(told) => {
+                let mine = || walk.service.to_string();
+                let entries = told.entries.into_iter().take(EVIDENCE_LIMIT).map(|e| Evidence {
+                    service: e.service.unwrap_or_else(mine),
+                    action: e.action,
+                    request_id: e.request_id,
+                    state: e.state,
+                });
+                WalkResult::Told(bounded(entries.collect()))
+            }
+            Err(e) => failed(shortened(&format!("HTTP 200 without a readable History: {e}")), None),
+        },
+        204 | 404 => WalkResult::Told(Vec::new()),
+        status => {
+            let message = message_of(status, &answered.headers, &answered.body).unwrap_or_default();
+            failed(message, retry_after_ms(&answered.headers, now()))
+        }
+    }
+}
+
+fn unsendable(why: &str) -> StepResult {
+    let message = Some(shortened(why));
+    StepResult { answer: StepReading::Unsendable, status: None, message, history: Vec::new() }
+}
+
+fn unanswered(none: Unanswered) -> StepResult {
+    let answer = if none.not_sent { StepReading::NotSent } else { StepReading::Unknown };
+    StepResult {
+        answer,
+        status: none.status,
+        message: Some(shortened(&none.message)),
+        history: Vec::new(),
+    }
+}
+
+/// What really went wrong, e.g. `connection refused`; what is above it says only `client error`.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(beneath) = cause.source() {
+        cause = beneath;
+    }
+    match cause.downcast_ref::<io::Error>() {
+        // `Connection refused (os error 111)`: the number helps nobody here, and the sentence goes on.
+        Some(e) if e.raw_os_error().is_some() => {
+            let text = e.to_string();
+            let words = text.split(" (os error").next().unwrap_or_default();
+            let (first, rest) = words.split_at_checked(1).unwrap_or_default();
+            first.to_ascii_lowercase() + rest
+        }
+        // Ours, from `connect_timeout_ms`; its own words are about a deadline.
+        Some(e) if e.kind() == io::ErrorKind::TimedOut => "no connection in time".to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(not(feature = "tls"))]
+fn connector(timeout: Duration) -> Connector {
+    tcp(timeout)
+}
+
+/// Without root certificates (a bare container) only `https://` services are out of reach, so that is no reason not to
+/// start.
+#[cfg(feature = "tls")]
+fn connector(timeout: Duration) -> Connector {
+    use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
+    let mut http = tcp(timeout);
+    http.enforce_http(false);
+    let config = match rustls::ClientConfig::builder().with_native_roots() {
+        Ok(config) => config.with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "no root certificates: `https://` services fail; install `ca-certificates`");
+            rustls::ClientConfig::builder()
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth()
+        }
+    };
+    HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(http)
+}
+
+fn tcp(timeout: Duration) -> HttpConnector {
+    let mut http = HttpConnector::new();
+    http.set_connect_timeout(Some(timeout));
+    // A step is one small request; waiting for more bytes to send would only add latency.
+    http.set_nodelay(true);
+    http
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

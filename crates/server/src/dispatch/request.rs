@@ -1,0 +1,273 @@
+//! Builds the request of a step: address, headers, the exact bytes of the body. Pure, and sends nothing.
+
+use super::route::{Route, Routes};
+use super::trace::Traceparent;
+use amends_engine::{PollStep, SendStep, WalkHistory};
+use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp, headers};
+use amends_rulebook::{ActionId, Endpoint, Rulebook};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A request that is ready to go.
+pub(crate) type Outgoing = Request<Full<Bytes>>;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("amends/", env!("CARGO_PKG_VERSION")));
+const ACCEPTED: HeaderValue =
+    HeaderValue::from_static("application/json, application/problem+json");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What is encoded in a value of `baggage`: all but RFC 3986's unreserved characters.
+const BAGGAGE_VALUE: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// [`amends_protocol::StepRequest`] with borrowed parts; the same JSON (a test says so).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StepBody<'a> {
+    saga_id: &'a SagaId,
+    case_id: CaseId,
+    step_id: &'a str,
+    attempt: u32,
+    action: &'a ActionName,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    request_ids: &'a [Arc<str>],
+    report: ReportBody<'a>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    data: &'a Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct ReportBody<'a> {
+    service: &'a str,
+    code: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+/// The request of one try of a step. The error says why it can't be built, for people.
+pub(crate) fn of_step(
+    send: &SendStep,
+    routes: &Routes,
+    now: Timestamp,
+) -> Result<Outgoing, String> {
+    let action = action(&send.rulebook, send.action_id)?;
+    let route = routes.service(action.service.0 as usize)?;
+    let id = send.step.to_string();
+    let mut request = match action.endpoints.get(send.verb) {
+        Some(endpoint) => of_endpoint(send, &id, endpoint, route)?,
+        None => {
+            let uri =
+                routes.step(send.action_id, send.verb).ok_or("the action has no address")?.clone();
+            let body = serde_json::to_vec(&step_body(send, &id))
+                .map_err(|e| format!("the body can't be written: {e}"))?;
+            let mut request = bare(Method::POST, uri, body.into());
+            request.1.insert(CONTENT_TYPE, JSON);
+            request
+        }
+    };
+    let trace =
+        Traceparent::of_attempt(send.report.traceparent.as_deref(), send.step, send.attempt);
+    let common = common_headers(&send.saga, &id, trace, route, &request.2, now)?;
+    Ok(request.finish(common))
+}
+
+/// The request of one look at a step that was taken with 202.
+pub(crate) fn of_poll(
+    poll: &PollStep,
+    routes: &Routes,
+    now: Timestamp,
+) -> Result<Outgoing, String> {
+    let action = action(&poll.rulebook, poll.action_id)?;
+    let route = routes.service(action.service.0 as usize)?;
+    let mut request = bare(Method::GET, route.locate(&poll.location)?, Bytes::new());
+    let trace = Traceparent::of_attempt(None, poll.step, poll.attempt);
+    let common = common_headers(&poll.saga, &poll.step.to_string(), trace, route, &request.2, now)?;
+    Ok(request.finish(common))
+}
+
+/// The request of one reading of a History.
+pub(crate) fn of_walk(
+    walk: &WalkHistory,
+    route: &Route,
+    now: Timestamp,
+) -> Result<Outgoing, String> {
+    let mut request = bare(Method::GET, route.history(walk.saga.as_str())?, Bytes::new());
+    // No step is asked for, so the signature is over an id that names the reading.
+    let id = format!("history-{}", walk.case);
+    let trace = Traceparent::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0 }, 0);
+    let mut common = common_headers(&walk.saga, &id, trace, route, &request.2, now)?;
+    common.remove(headers::IDEMPOTENCY_KEY);
+    Ok(request.finish(common))
+}
+
+/// Method and address, own headers, body.
+struct Parts((Method, Uri), HeaderMap, Bytes);
+
+fn bare(method: Method, uri: Uri, body: Bytes) -> Parts {
+    Parts((method, uri), HeaderMap::with_capacity(16), body)
+}
+
+impl Parts {
+    /// What a rulebook maps stands above the common headers.
+    fn finish(&mut self, common: HeaderMap) -> Outgoing {
+        let Self((method, uri), own, body) = self;
+        let mut request = Request::new(Full::new(std::mem::take(body)));
+        *request.method_mut() = std::mem::take(method);
+        *request.uri_mut() = std::mem::take(uri);
+        *request.headers_mut() = common;
+        for (name, value) in std::mem::take(own) {
+            if let Some(name) = name {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        request
+    }
+}
+
+fn action(book: &Rulebook, id: ActionId) -> Result<&amends_rulebook::Action, String> {
+    book.actions()
+        .get(id.0 as usize)
+        .ok_or_else(|| format!("rulebook `{}` has no such action", book.name()))
+}
+
+fn step_body<'a>(send: &'a SendStep, id: &'a str) -> StepBody<'a> {
+    let report = &send.report;
+    StepBody {
+        saga_id: &send.saga,
+        case_id: send.step.case,
+        step_id: id,
+        attempt: send.attempt,
+        action: &send.action,
+        request_ids: &send.request_ids,
+        report: ReportBody {
+            service: report.service(),
+            code: &report.data.code,
+            id: &report.id,
+            message: report.data.message.as_deref(),
+        },
+        data: data(send),
+    }
+}
+
+fn data(send: &SendStep) -> &Map<String, Value> {
+    send.edited.as_deref().unwrap_or(&send.report.data.data)
+}
+
+fn of_endpoint(
+    send: &SendStep,
+    id: &str,
+    endpoint: &Endpoint,
+    route: &Route,
+) -> Result<Parts, String> {
+    let rendered = endpoint.render(&|name| field(send, id, name))?;
+    let method = rendered
+        .method
+        .parse::<Method>()
+        .map_err(|_| format!("`{}` is not a method", rendered.method))?;
+    let body = match &rendered.body {
+        Some(value) => {
+            serde_json::to_vec(value).map_err(|e| format!("the body can't be written: {e}"))?.into()
+        }
+        None => Bytes::new(),
+    };
+    let mut parts = bare(method, route.at(&rendered.path)?, body);
+    if rendered.body.is_some() {
+        parts.1.insert(CONTENT_TYPE, JSON);
+    }
+    for (name, value) in rendered.headers {
+        let header =
+            name.parse::<HeaderName>().map_err(|_| format!("`{name}` is not a header's name"))?;
+        let value = HeaderValue::from_str(&value)
+            .map_err(|_| format!("`{value}` can't stand in the header `{name}`"))?;
+        parts.1.insert(header, value);
+    }
+    Ok(parts)
+}
+
+/// The value of a placeholder; none if it has none.
+fn field(send: &SendStep, id: &str, name: &str) -> Option<Value> {
+    let report = &send.report;
+    Some(match name {
+        "sagaId" => send.saga.as_str().into(),
+        "stepId" => id.into(),
+        "caseId" => send.step.case.to_string().into(),
+        "requestId" => (&**send.request_ids.first()?).into(),
+        "attempt" => send.attempt.into(),
+        "action" => send.action.to_string().into(),
+        "report.code" => report.data.code.as_str().into(),
+        "report.service" => report.service().into(),
+        "report.id" => report.id.as_str().into(),
+        "report.message" => report.data.message.as_deref()?.into(),
+        _ => {
+            let mut keys = name.strip_prefix("data.")?.split('.');
+            let first = data(send).get(keys.next()?)?;
+            keys.try_fold(first, |value, key| value.get(key))?.clone()
+        }
+    })
+}
+
+fn common_headers(
+    saga: &SagaId,
+    id: &str,
+    trace: Traceparent,
+    route: &Route,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<HeaderMap, String> {
+    let value = |text: String| {
+        HeaderValue::try_from(text).map_err(|e| format!("a header can't be built: {e}"))
+    };
+    let mut map = HeaderMap::with_capacity(16);
+    map.insert(ACCEPT, ACCEPTED);
+    map.insert(USER_AGENT, AGENT);
+    map.insert(HeaderName::from_static(headers::SAGA_ID), value(saga.as_str().to_owned())?);
+    map.insert(HeaderName::from_static(headers::IDEMPOTENCY_KEY), value(format!("\"{id}\""))?);
+    map.insert(HeaderName::from_static(headers::TRACEPARENT), value(trace.to_string())?);
+    let baggage =
+        format!("{}={}", headers::BAGGAGE_SAGA, utf8_percent_encode(saga.as_str(), BAGGAGE_VALUE));
+    map.insert(HeaderName::from_static(headers::BAGGAGE), value(baggage)?);
+    if let Some(signer) = &route.signer {
+        let seconds = now.0.div_euclid(1_000);
+        map.insert(HeaderName::from_static(headers::WEBHOOK_ID), value(id.to_owned())?);
+        map.insert(
+            HeaderName::from_static(headers::WEBHOOK_TIMESTAMP),
+            value(seconds.to_string())?,
+        );
+        map.insert(
+            HeaderName::from_static(headers::WEBHOOK_SIGNATURE),
+            value(signer.sign(id, seconds, body))?,
+        );
+    }
+    Ok(map)
+}
+
+/// What [`StepBody`] borrows, owned: for the test that both are the same on the wire.
+#[cfg(test)]
+pub(crate) fn owned_body(send: &SendStep) -> amends_protocol::StepRequest {
+    amends_protocol::StepRequest {
+        saga_id: send.saga.clone(),
+        case_id: send.step.case,
+        step_id: send.step,
+        attempt: send.attempt,
+        action: send.action.clone(),
+        request_ids: send.request_ids.iter().map(|id| id.to_string()).collect(),
+        report: amends_protocol::ReportRef {
+            service: send.report.service().to_owned(),
+            code: send.report.data.code.clone(),
+            id: send.report.id.clone(),
+            message: send.report.data.message.clone(),
+        },
+        data: data(send).clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

@@ -1,0 +1,464 @@
+//! The loop: stamp the time, take what has queued, step the engine, commit all writes in one transaction, and only
+//! then answer and act. Generic over store, clock and outbound, so that a simulator runs this very loop.
+//!
+//! INVARIANT: nothing of an output happens before its writes are durable. A failed commit is followed by nothing: the
+//! engine is thrown away and loaded from the store.
+
+use crate::clock::Clock;
+use crate::feed::EventFeed;
+use crate::outbound::{Ended, Outbound};
+use crate::supervisor::Supervisor;
+use amends_engine::{
+    Answer, Engine, Errand, Input, LaneStatus, Output, StepReading, StepResult, Ticket, WalkResult,
+};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use amends_rulebook::{Rulebook, SourceFile, load_sources};
+use amends_store::{RulebookRow, Store, StoreError, Wanted};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Limits of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct DriverOptions {
+    /// Inputs from outside that may wait; one more is refused as overload. Ten thousand reports of a kilobyte are ten
+    /// megabytes and about a second of work.
+    pub queue: usize,
+    /// Most inputs in one transaction: bounds the delay of the first one.
+    pub batch: usize,
+    /// How long an orderly end waits for errands that are under way.
+    pub grace: Duration,
+}
+
+impl Default for DriverOptions {
+    fn default() -> Self {
+        Self { queue: 10_000, batch: 512, grace: Duration::from_secs(25) }
+    }
+}
+
+/// Pause before the store is tried again after a failed commit or load.
+const STORE_RETRY: Duration = Duration::from_millis(500);
+
+/// The supervisor could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// A stored rulebook that cases need cannot be understood.
+    #[error("the stored rulebook `{name}` ({hash}) cannot be read: {why}")]
+    Rulebook {
+        /// Its name.
+        name: String,
+        /// Its content hash.
+        hash: String,
+        /// The first mistake.
+        why: String,
+    },
+}
+
+/// Something that came, and who waits for the answer.
+pub(crate) struct Arrival {
+    pub(crate) input: Input,
+    pub(crate) reply: Option<(Ticket, oneshot::Sender<Answer>)>,
+}
+
+/// What the loop shares with those who look.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) ready: AtomicBool,
+    pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
+    pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
+    pub(crate) feed: EventFeed,
+}
+
+/// The loop of one supervisor, started by [`Driver::start`].
+pub struct Driver<S, O, C> {
+    store: S,
+    outbound: O,
+    clock: C,
+    options: DriverOptions,
+    engine: Engine,
+    shared: Arc<Shared>,
+    arrivals: mpsc::Receiver<Arrival>,
+    /// Results of errands. Its length is bounded by the errands under way, and those by the lanes' limits.
+    results: mpsc::UnboundedReceiver<Input>,
+    result_sender: mpsc::UnboundedSender<Input>,
+    stopping: watch::Receiver<bool>,
+    under_way: usize,
+    now: Timestamp,
+}
+
+impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
+    /// Loads the open cases and starts the loop on the current runtime. The second value ends when the loop has ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read; nothing is running then.
+    pub async fn start(
+        store: S,
+        outbound: O,
+        clock: C,
+        options: DriverOptions,
+    ) -> Result<(Supervisor<S>, tokio::task::JoinHandle<()>), StartError> {
+        let (arrival_sender, arrivals) = mpsc::channel(options.queue);
+        let (result_sender, results) = mpsc::unbounded_channel();
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared::default());
+        let supervisor = Supervisor::new(store.clone(), arrival_sender, stop, Arc::clone(&shared));
+        let now = clock.now();
+        let engine = load_engine(&store, &shared, now).await?;
+        let driver = Self {
+            store,
+            outbound,
+            clock,
+            options,
+            engine,
+            shared,
+            arrivals,
+            results,
+            result_sender,
+            stopping,
+            under_way: 0,
+            now,
+        };
+        let handle = tokio::spawn(driver.run());
+        Ok((supervisor, handle))
+    }
+
+    async fn run(mut self) {
+        // What was under way before the start goes out again at once.
+        self.turn(vec![Arrival { input: Input::Tick, reply: None }]).await;
+        self.shared.ready.store(true, Ordering::Release);
+        while let Some(batch) = self.next_batch().await {
+            let mut rest = batch;
+            while !rest.is_empty() {
+                let (first, repeated) = part_repeats(rest);
+                self.turn(first).await;
+                rest = repeated;
+            }
+        }
+        self.shared.ready.store(false, Ordering::Release);
+        self.finish().await;
+    }
+
+    /// Waits for the first input, then takes all that has queued meanwhile. None when it is time to stop.
+    async fn next_batch(&mut self) -> Option<Vec<Arrival>> {
+        let mut batch = Vec::new();
+        let wakeup = self.engine.next_wakeup();
+        let clock = self.clock.clone();
+        let timer = async move {
+            match wakeup {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            _ = self.stopping.wait_for(|stop| *stop) => return None,
+            Some(input) = self.results.recv() => Some(input),
+            Some(arrival) = self.arrivals.recv() => {
+                batch.push(arrival);
+                None
+            }
+            () = timer => {
+                batch.push(Arrival { input: Input::Tick, reply: None });
+                None
+            }
+        };
+        if let Some(input) = ended {
+            batch.push(self.result(input));
+        }
+        while batch.len() < self.options.batch {
+            if let Ok(input) = self.results.try_recv() {
+                let arrival = self.result(input);
+                batch.push(arrival);
+            } else if let Ok(arrival) = self.arrivals.try_recv() {
+                batch.push(arrival);
+            } else {
+                break;
+            }
+        }
+        Some(batch)
+    }
+
+    fn result(&mut self, input: Input) -> Arrival {
+        self.under_way = self.under_way.saturating_sub(1);
+        Arrival { input, reply: None }
+    }
+
+    /// One turn of the loop: look up, step, commit, release.
+    async fn turn(&mut self, batch: Vec<Arrival>) {
+        self.now = self.now.max(self.clock.now());
+        let now = self.now;
+        let (inputs, mut replies) = split(batch);
+        let inputs = match self.look_up(inputs).await {
+            Ok(inputs) => inputs,
+            Err(error) => return self.start_over(&error, replies).await,
+        };
+        for input in inputs {
+            self.engine.handle(now, input);
+        }
+        let Output { writes, errands, answers, events } = self.engine.take_output(now);
+        if !writes.is_empty()
+            && let Err(error) = self.store.commit(writes).await
+        {
+            return self.start_over(&error, replies).await;
+        }
+        for (ticket, answer) in answers {
+            if let Some(reply) = replies.remove(&ticket) {
+                let _ = reply.send(answer); // the one who asked has gone away
+            }
+        }
+        for errand in errands {
+            self.under_way += 1;
+            let promise = Promise::new(&errand, self.result_sender.clone());
+            let outbound = self.outbound.clone();
+            tokio::spawn(async move {
+                let ended = outbound.perform(errand).await;
+                promise.keep(ended);
+            });
+        }
+        self.publish();
+        self.shared.feed.tell(events);
+    }
+
+    fn publish(&self) {
+        let lanes = Arc::new(self.engine.lanes());
+        *self.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
+    }
+
+    /// Brings in what the store knows and the engine does not hold: duplicates, settled cases, ended sagas.
+    async fn look_up(&mut self, inputs: Vec<Input>) -> Result<Vec<Input>, StoreError> {
+        let mut wanted = Wanted::default();
+        let mut asked = Vec::new();
+        for (index, input) in inputs.iter().enumerate() {
+            match input {
+                Input::Report { report, .. } => {
+                    asked.push(index);
+                    wanted.reports.push(report.key());
+                    self.want_saga(&report.saga_id, &mut wanted.sagas);
+                }
+                Input::StepAct { step, .. } | Input::StepCalledBack { step, .. } => {
+                    self.want_case(step.case, &mut wanted.cases);
+                }
+                Input::CaseAct { case, .. } => self.want_case(*case, &mut wanted.cases),
+                Input::SagaBegan { begin, .. } => self.want_saga(&begin.saga_id, &mut wanted.sagas),
+                _ => {}
+            }
+        }
+        if wanted == Wanted::default() {
+            return Ok(inputs);
+        }
+        let found = self.store.find(wanted).await?;
+        for stored in found.cases {
+            if let Some(book) = &stored.case.rulebook
+                && !self.engine.knows_rulebook(&book.hash)
+                && let Some(row) = self.store.rulebook(Arc::clone(&book.hash)).await?
+                && let Some(book) = parse(&row)
+            {
+                self.engine.learn_rulebook(book);
+            }
+            self.engine.hydrate(stored);
+        }
+        let mut inputs = inputs;
+        for (index, known) in asked.into_iter().zip(found.reports) {
+            if let Input::Report { known_in, .. } = &mut inputs[index] {
+                *known_in = known;
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn want_saga(&self, saga: &SagaId, sagas: &mut Vec<SagaId>) {
+        if !self.engine.holds_saga(saga) {
+            sagas.push(saga.clone());
+        }
+    }
+
+    fn want_case(&self, case: CaseId, cases: &mut Vec<CaseId>) {
+        if !self.engine.holds_case(case) {
+            cases.push(case);
+        }
+    }
+
+    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew.
+    async fn start_over(&mut self, error: &StoreError, replies: Replies) {
+        self.shared.ready.store(false, Ordering::Release);
+        tracing::error!(%error, "the store failed; loading all open cases again");
+        drop(replies); // a dropped reply is answered as `unavailable`
+        loop {
+            match load_engine(&self.store, &self.shared, self.now).await {
+                Ok(engine) => {
+                    self.engine = engine;
+                    if *self.stopping.borrow() {
+                        self.engine.halt();
+                    }
+                    break;
+                }
+                Err(error) => tracing::error!(%error, "still failing"),
+            }
+            if *self.stopping.borrow() {
+                return;
+            }
+            tokio::time::sleep(STORE_RETRY).await;
+        }
+        // Sends again what was under way; should this fail too, the next input starts over.
+        let _ = self.result_sender.send(Input::Tick);
+        self.under_way += 1;
+        self.shared.ready.store(true, Ordering::Release);
+    }
+
+    /// Takes no more inputs, sends nothing more, and waits for what is under way.
+    async fn finish(mut self) {
+        self.arrivals.close();
+        self.engine.halt();
+        let mut rest = Vec::new();
+        while let Ok(arrival) = self.arrivals.try_recv() {
+            rest.push(arrival);
+        }
+        self.turn(rest).await; // what had been taken into the queue is still made durable and answered
+        let deadline = tokio::time::Instant::now() + self.options.grace;
+        while self.under_way > 0 {
+            match tokio::time::timeout_at(deadline, self.results.recv()).await {
+                Ok(Some(input)) => {
+                    let arrival = self.result(input);
+                    self.turn(vec![arrival]).await;
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::warn!(
+                        under_way = self.under_way,
+                        "stopping before every service has answered"
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Parts a batch so that no report comes twice in the first part: the store must know the first before the second is
+/// looked up.
+fn part_repeats(batch: Vec<Arrival>) -> (Vec<Arrival>, Vec<Arrival>) {
+    let mut seen = FxHashSet::default();
+    batch.into_iter().partition(|arrival| match &arrival.input {
+        Input::Report { report, .. } => seen.insert(report.key()),
+        _ => true,
+    })
+}
+
+/// Exactly one result for each errand, even if whoever performs it panics: then nobody knows what became of it.
+struct Promise {
+    results: mpsc::UnboundedSender<Input>,
+    service: Arc<str>,
+    of: Owed,
+    ended: Option<Ended>,
+}
+
+enum Owed {
+    Step(StepId, u32),
+    Walk(CaseId),
+}
+
+impl Promise {
+    fn new(errand: &Errand, results: mpsc::UnboundedSender<Input>) -> Self {
+        let of = match errand {
+            Errand::Send(send) => Owed::Step(send.step, send.attempt),
+            Errand::Poll(poll) => Owed::Step(poll.step, poll.attempt),
+            Errand::Walk(walk) => Owed::Walk(walk.case),
+        };
+        Self { results, service: Arc::clone(errand.service()), of, ended: None }
+    }
+
+    fn keep(mut self, ended: Ended) {
+        self.ended = Some(ended);
+    }
+
+    fn broken(&self) -> Ended {
+        let message = "the supervisor failed while it was sending".to_owned();
+        match self.of {
+            Owed::Step(step, attempt) => {
+                let (answer, history) = (StepReading::Unknown, Vec::new());
+                let result = StepResult { answer, status: None, message: Some(message), history };
+                Ended::Step { step, attempt, result }
+            }
+            Owed::Walk(case) => {
+                let result =
+                    WalkResult::Failed { message, unreachable: false, retry_after_ms: None };
+                Ended::Walk { case, service: Arc::clone(&self.service), result }
+            }
+        }
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let ended = self.ended.take().unwrap_or_else(|| self.broken());
+        // Nobody takes it any more when the loop has ended; the store knows the errand as under way.
+        let _ = self.results.send(ended.into_input(Arc::clone(&self.service)));
+    }
+}
+
+type Replies = FxHashMap<Ticket, oneshot::Sender<Answer>>;
+
+fn split(batch: Vec<Arrival>) -> (Vec<Input>, Replies) {
+    let mut replies = Replies::default();
+    let inputs = batch
+        .into_iter()
+        .map(|arrival| {
+            replies.extend(arrival.reply);
+            arrival.input
+        })
+        .collect();
+    (inputs, replies)
+}
+
+/// An engine with everything that is open in the store.
+async fn load_engine<S: Store>(
+    store: &S,
+    shared: &Shared,
+    now: Timestamp,
+) -> Result<Engine, StartError> {
+    let loaded = store.load().await?;
+    let mut engine = Engine::new(loaded.last_case);
+    let mut active = Vec::new();
+    for row in &loaded.rulebooks {
+        let book = parse(row).ok_or_else(|| unreadable(row))?;
+        if row.active {
+            active.push(Arc::clone(&book));
+            engine.restore_active(book);
+        } else {
+            engine.learn_rulebook(book);
+        }
+    }
+    *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    for saga in loaded.sagas {
+        engine.restore_saga(saga);
+    }
+    for case in loaded.cases {
+        engine.restore(now, case);
+    }
+    Ok(engine)
+}
+
+fn files(row: &RulebookRow) -> Vec<SourceFile> {
+    row.sources
+        .iter()
+        .map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() })
+        .collect()
+}
+
+fn parse(row: &RulebookRow) -> Option<Arc<Rulebook>> {
+    load_sources(files(row)).rulebook
+}
+
+fn unreadable(row: &RulebookRow) -> StartError {
+    let first = load_sources(files(row)).diagnostics.into_iter().next();
+    StartError::Rulebook {
+        name: row.name.to_string(),
+        hash: row.hash.to_string(),
+        why: first.map_or_else(|| "it is empty".to_owned(), |d| d.message),
+    }
+}

@@ -1,0 +1,83 @@
+//! The REST API: one file per resource. Each handler reads the request, asks the supervisor or the store, and writes
+//! the answer; none decides. Every failure is `application/problem+json`.
+
+mod acts;
+mod app;
+mod backups;
+mod body;
+mod cases;
+mod events;
+mod openapi;
+mod overview;
+mod path;
+mod probes;
+mod problems;
+mod query;
+mod rulebooks;
+mod sagas;
+mod services;
+mod steps;
+mod versions;
+
+pub use app::{App, HttpLimits};
+pub(crate) use body::read_body;
+pub use openapi::openapi_json;
+pub(crate) use problems::ApiError;
+
+use crate::ingest;
+use amends_protocol::{Problem, ProblemCode};
+use amends_store::Store;
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::routing::{get, post};
+
+/// All routes. The OpenAPI document lists the same ones; a test compares them.
+pub fn router<S: Store>(app: App<S>) -> Router {
+    Router::new()
+        .route("/", get(probes::index))
+        .route("/v1/reports", post(ingest::receive::<S>).options(ingest::handshake))
+        .route("/v1/reports:batch", post(ingest::receive_batch::<S>).options(ingest::handshake))
+        .route("/v1/cases", get(cases::list::<S>))
+        .route("/v1/cases/{id}", get(cases::show::<S>))
+        .route("/v1/cases/{id}/acts", post(cases::act::<S>))
+        .route("/v1/steps", get(steps::list::<S>))
+        .route("/v1/steps:act", post(steps::act_on_many::<S>))
+        .route("/v1/steps/{id}", get(steps::show::<S>))
+        .route("/v1/steps/{id}/acts", post(steps::act::<S>))
+        .route("/v1/steps/{id}/outcome", post(steps::call_back::<S>))
+        .route("/v1/sagas", post(sagas::begin::<S>))
+        .route("/v1/sagas/{id}", get(sagas::show::<S>))
+        .route("/v1/sagas/{id}/end", post(sagas::end::<S>))
+        .route("/v1/rulebooks", get(rulebooks::list::<S>))
+        .route("/v1/rulebooks:check", post(rulebooks::check::<S>))
+        .route("/v1/rulebooks/{name}", get(rulebooks::show::<S>).put(rulebooks::put::<S>))
+        .route("/v1/rulebooks/{name}/versions/{hash}", get(rulebooks::version::<S>))
+        .route("/v1/services", get(services::list::<S>))
+        .route("/v1/services/{name}/pause", post(services::pause::<S>))
+        .route("/v1/services/{name}/resume", post(services::resume::<S>))
+        .route("/v1/acts", get(acts::list::<S>))
+        .route("/v1/overview", get(overview::show::<S>))
+        .route("/v1/events", get(events::stream::<S>))
+        .route("/v1/backups", post(backups::make::<S>))
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready::<S>))
+        .route("/healthz", get(probes::ready::<S>))
+        .route("/openapi.json", get(openapi::serve))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .with_state(app)
+}
+
+async fn no_such_path(uri: Uri) -> ApiError {
+    let detail = format!("there is no `{}`; `/` lists what there is", uri.path());
+    Problem::new(ProblemCode::NotFound, detail).into()
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    let detail =
+        format!("`{}` does not take `{method}`; the header `Allow` says what it takes", uri.path());
+    Problem::new(ProblemCode::MethodNotAllowed, detail).into()
+}
+
+#[cfg(test)]
+mod tests;

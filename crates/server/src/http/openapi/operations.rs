@@ -1,0 +1,490 @@
+//! Every operation of the API, and every request that services are sent, as data.
+
+/// A body: content type and schema.
+pub(super) struct Body(pub(super) &'static str, pub(super) &'static str);
+
+/// An answer: status, meaning, content type and schema (empty: no body).
+pub(super) struct Answer(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+);
+
+/// One method on one path.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) tag: &'static str,
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    /// Name and meaning.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    /// Name, whether it is required, meaning.
+    pub(super) headers: &'static [(&'static str, bool, &'static str)],
+    pub(super) bodies: &'static [Body],
+    pub(super) answers: &'static [Answer],
+}
+
+/// What operations are grouped by.
+pub(super) const TAGS: &[(&str, &str)] = &[
+    ("reports", "Failure events in."),
+    ("cases", "What is known and done about one saga that had a report."),
+    ("steps", "Single compensations, retries and notices."),
+    ("sagas", "Sagas that announce themselves with a deadline."),
+    ("rulebooks", "The predefined answers."),
+    ("services", "Participants as the supervisor sees them."),
+    ("watching", "Numbers, the audit, and what happens as it happens."),
+    ("running", "Backups, probes and this document."),
+    ("participants", "What services are sent."),
+];
+
+const JSON: &str = "application/json";
+const PLAIN: &str = "text/plain";
+
+const ACTOR: (&str, bool, &str) =
+    ("Amends-Actor", false, "Who acts, for the audit; `api` if not given.");
+const LIMIT: (&str, &str) = ("limit", "Most rows.");
+const CURSOR: (&str, &str) = ("cursor", "`next` of the page before.");
+const REASON: (&str, &str) = ("reason", "Why, for the audit.");
+
+const CASE_FILTER: &[(&str, &str)] = &[
+    ("state", "In one of these states: open, stuck, unmatched, settled."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Planned with this rulebook, by name."),
+    ("report", "With this first report: `service/code` or `service/*`."),
+    ("service", "That has to do with this service."),
+    ("action", "With a step on this `service.action`."),
+    ("q", "With this in the saga id or the first report's message."),
+    ("opened_after", "Opened at this moment or later."),
+    ("opened_before", "Opened before this moment."),
+    LIMIT,
+    CURSOR,
+];
+
+const STEP_FILTER: &[(&str, &str)] = &[
+    ("case", "Of this case."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Of cases planned with this rulebook, by name."),
+    ("service", "Asked of this service."),
+    ("action", "On this `service.action`."),
+    ("verb", "compensate, retry or notify."),
+    ("state", "In one of these states."),
+    ("outcome", "Ended so."),
+    ("reason", "Stuck for this reason."),
+    ("q", "With this in the message of the last try."),
+    LIMIT,
+    CURSOR,
+];
+
+const SOURCES: &[Body] = &[Body("application/yaml", "string"), Body(JSON, "RulebookSources")];
+
+/// Sets what most operations do not have.
+const NONE: Operation = Operation {
+    method: "get",
+    path: "",
+    tag: "",
+    id: "",
+    summary: "",
+    query: &[],
+    headers: &[],
+    bodies: &[],
+    answers: &[],
+};
+
+/// A `GET` that answers one JSON schema.
+const fn get(
+    path: &'static str,
+    tag: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    answers: &'static [Answer],
+) -> Operation {
+    Operation { path, tag, id, summary, answers, ..NONE }
+}
+
+/// A `POST` of one JSON schema by a person.
+const fn post(
+    path: &'static str,
+    tag: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    bodies: &'static [Body],
+    answers: &'static [Answer],
+) -> Operation {
+    Operation { method: "post", path, tag, id, summary, bodies, answers, headers: &[ACTOR], ..NONE }
+}
+
+/// The API.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        bodies: &[
+            Body("application/cloudevents+json", "ReportEvent"),
+            Body(JSON, "ReportData"),
+            Body("application/cloudevents-batch+json", "[ReportEvent]"),
+        ],
+        headers: &[
+            ("ce-specversion", false, "`1.0`; like all `ce-` headers, in binary mode only."),
+            ("ce-type", false, "`dev.amends.report.v1`."),
+            ("ce-source", false, "The reporting service."),
+            ("ce-id", false, "Unique per source."),
+            ("ce-subject", false, "The saga id."),
+            ("ce-time", false, "The service's clock, RFC 3339."),
+        ],
+        ..post(
+            "/v1/reports",
+            "reports",
+            "report",
+            "Takes a report, a CloudEvent in structured, binary or batched mode. It is durable once answered.",
+            &[],
+            &[
+                Answer(
+                    "202",
+                    "Taken; `Location` is its case. A batch is answered with a list.",
+                    JSON,
+                    "ReportReceipt",
+                ),
+                Answer("200", "It was known; nothing was doubled.", JSON, "ReportReceipt"),
+            ],
+        )
+    },
+    Operation {
+        method: "options",
+        headers: &[("WebHook-Request-Origin", false, "Who asks for consent.")],
+        ..get(
+            "/v1/reports",
+            "reports",
+            "handshake",
+            "The handshake of CloudEvents web hooks.",
+            &[Answer("200", "`WebHook-Allowed-Origin` consents.", "", "")],
+        )
+    },
+    Operation {
+        headers: &[],
+        ..post(
+            "/v1/reports:batch",
+            "reports",
+            "reportBatch",
+            "Takes up to 1,000 reports; all of them, or an error. After an error, send the same batch again.",
+            &[Body("application/cloudevents-batch+json", "[ReportEvent]")],
+            &[
+                Answer("202", "Taken, in the order of the batch.", JSON, "[ReportReceipt]"),
+                Answer("200", "All were known.", JSON, "[ReportReceipt]"),
+            ],
+        )
+    },
+    Operation {
+        query: CASE_FILTER,
+        ..get(
+            "/v1/cases",
+            "cases",
+            "listCases",
+            "Cases, newest first.",
+            &[Answer("200", "A page.", JSON, "Page_CaseSummary")],
+        )
+    },
+    get(
+        "/v1/cases/{id}",
+        "cases",
+        "showCase",
+        "All that is known of a case.",
+        &[Answer("200", "The case.", JSON, "CaseDetail")],
+    ),
+    post(
+        "/v1/cases/{id}/acts",
+        "cases",
+        "actOnCase",
+        "An operator's act on a case.",
+        &[Body(JSON, "CaseAct")],
+        &[Answer("200", "Done; the case as it is now.", JSON, "CaseDetail")],
+    ),
+    Operation {
+        query: STEP_FILTER,
+        ..get(
+            "/v1/steps",
+            "steps",
+            "listSteps",
+            "Steps of the newest cases first.",
+            &[Answer("200", "A page.", JSON, "Page_StepView")],
+        )
+    },
+    post(
+        "/v1/steps:act",
+        "steps",
+        "actOnSteps",
+        "One act on many steps, by ids or by a filter; at most 10,000. A filter without a state means unfinished steps.",
+        &[Body(JSON, "BulkAct")],
+        &[Answer("200", "What was done, or would be.", JSON, "BulkResult")],
+    ),
+    get(
+        "/v1/steps/{id}",
+        "steps",
+        "showStep",
+        "A step with its tries.",
+        &[Answer("200", "The step.", JSON, "StepView")],
+    ),
+    post(
+        "/v1/steps/{id}/acts",
+        "steps",
+        "actOnStep",
+        "An operator's act on a step.",
+        &[Body(JSON, "StepAct")],
+        &[Answer("200", "Done; the step as it is now.", JSON, "StepView")],
+    ),
+    Operation {
+        headers: &[],
+        ..post(
+            "/v1/steps/{id}/outcome",
+            "steps",
+            "callBack",
+            "A service tells how a step ended that it had taken with 202.",
+            &[Body(JSON, "OutcomeCallback")],
+            &[Answer("204", "Taken.", "", "")],
+        )
+    },
+    Operation {
+        headers: &[],
+        ..post(
+            "/v1/sagas",
+            "sagas",
+            "beginSaga",
+            "Announces a saga. If it is neither ended nor reported by its deadline, `supervisor/deadline` is reported.",
+            &[Body(JSON, "SagaBegin")],
+            &[Answer("201", "Announced.", JSON, "SagaView")],
+        )
+    },
+    get(
+        "/v1/sagas/{id}",
+        "sagas",
+        "showSaga",
+        "An announced saga.",
+        &[Answer("200", "The saga.", JSON, "SagaView")],
+    ),
+    Operation {
+        headers: &[],
+        ..post(
+            "/v1/sagas/{id}/end",
+            "sagas",
+            "endSaga",
+            "A saga has ended well.",
+            &[],
+            &[Answer("204", "Noted.", "", "")],
+        )
+    },
+    get(
+        "/v1/rulebooks",
+        "rulebooks",
+        "listRulebooks",
+        "Versions of rulebooks: the active ones, then the newest others; 64 in all.",
+        &[Answer("200", "The versions.", JSON, "[RulebookView]")],
+    ),
+    Operation {
+        query: &[REASON],
+        headers: &[],
+        ..post(
+            "/v1/rulebooks:check",
+            "rulebooks",
+            "checkRulebook",
+            "Checks a rulebook beside the active ones; stores nothing.",
+            SOURCES,
+            &[Answer("200", "What was found.", JSON, "RulebookCheck")],
+        )
+    },
+    get(
+        "/v1/rulebooks/{name}",
+        "rulebooks",
+        "showRulebook",
+        "The active version.",
+        &[Answer("200", "The version.", JSON, "RulebookView")],
+    ),
+    Operation {
+        method: "put",
+        query: &[REASON],
+        ..post(
+            "/v1/rulebooks/{name}",
+            "rulebooks",
+            "putRulebook",
+            "Stores a version and makes it active for new cases. A rulebook with errors changes nothing.",
+            SOURCES,
+            &[Answer("200", "Active.", JSON, "RulebookView")],
+        )
+    },
+    get(
+        "/v1/rulebooks/{name}/versions/{hash}",
+        "rulebooks",
+        "showRulebookVersion",
+        "One version, by content hash.",
+        &[Answer("200", "The version.", JSON, "RulebookView")],
+    ),
+    get(
+        "/v1/services",
+        "services",
+        "listServices",
+        "Services of the active rulebooks.",
+        &[Answer("200", "By name.", JSON, "[ServiceView]")],
+    ),
+    post(
+        "/v1/services/{name}/pause",
+        "services",
+        "pauseService",
+        "Sends nothing more to a service until it is resumed or the supervisor restarts.",
+        &[Body(JSON, "ReasonGiven")],
+        &[Answer("200", "The service as it is now.", JSON, "ServiceView")],
+    ),
+    post(
+        "/v1/services/{name}/resume",
+        "services",
+        "resumeService",
+        "Sends again.",
+        &[Body(JSON, "ReasonGiven")],
+        &[Answer("200", "The service as it is now.", JSON, "ServiceView")],
+    ),
+    Operation {
+        query: &[("case", "Of this case."), LIMIT, CURSOR],
+        ..get(
+            "/v1/acts",
+            "watching",
+            "listActs",
+            "The audit, newest first.",
+            &[Answer("200", "A page.", JSON, "Page_ActView")],
+        )
+    },
+    get(
+        "/v1/overview",
+        "watching",
+        "overview",
+        "Numbers of everything.",
+        &[Answer("200", "The numbers.", JSON, "Overview")],
+    ),
+    Operation {
+        query: &[
+            ("case", "Of this case."),
+            ("kind", "Of these kinds: report, step, case, walk, act, breaker, rulebook."),
+        ],
+        headers: &[("Last-Event-ID", false, "Go on after this event, if it is still kept.")],
+        ..get(
+            "/v1/events",
+            "watching",
+            "events",
+            "What happens, as server-sent events. An event `gap` says that some were missed.",
+            &[Answer("200", "Each `data` is an event.", "text/event-stream", "EventView")],
+        )
+    },
+    post(
+        "/v1/backups",
+        "running",
+        "makeBackup",
+        "Copies the store into a new file of the supervisor's folder for backups, while work goes on.",
+        &[Body(JSON, "BackupWanted")],
+        &[Answer("201", "The copy is whole and durable.", JSON, "BackupView")],
+    ),
+    get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
+    get(
+        "/livez",
+        "running",
+        "live",
+        "Whether the process lives.",
+        &[Answer("200", "It does.", PLAIN, "string")],
+    ),
+    Operation {
+        query: &[("verbose", "List each check.")],
+        ..get(
+            "/readyz",
+            "running",
+            "ready",
+            "Whether requests can be taken.",
+            &[Answer("200", "They can.", PLAIN, "string")],
+        )
+    },
+    Operation {
+        query: &[("verbose", "List each check.")],
+        ..get(
+            "/healthz",
+            "running",
+            "healthy",
+            "The same as `/readyz`.",
+            &[Answer("200", "They can.", PLAIN, "string")],
+        )
+    },
+    get(
+        "/openapi.json",
+        "running",
+        "openapi",
+        "This document.",
+        &[Answer("200", "OpenAPI 3.1.", JSON, "object")],
+    ),
+];
+
+const STEP_HEADERS: &[(&str, bool, &str)] = &[
+    ("Saga-Id", true, "The saga."),
+    ("Idempotency-Key", true, "The step's id, quoted; the same on every attempt."),
+    ("traceparent", true, "W3C trace context of the attempt."),
+    ("baggage", true, "`saga-id`, percent-encoded."),
+    (
+        "webhook-id",
+        false,
+        "Standard Webhooks; with the other two if the service has a signing key.",
+    ),
+    ("webhook-timestamp", false, "Seconds since 1970, new for each attempt."),
+    (
+        "webhook-signature",
+        false,
+        "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; several while keys rotate.",
+    ),
+];
+
+const STEP_ANSWERS: &[Answer] = &[
+    Answer("200", "Ended so.", JSON, "StepAnswer"),
+    Answer(
+        "202",
+        "Taken. `Location` is polled; or the service posts to `/v1/steps/{id}/outcome` later.",
+        "",
+        "",
+    ),
+    Answer("204", "Done.", "", ""),
+    Answer("409", "Not now; tried again.", "application/problem+json", "Problem"),
+    Answer(
+        "422",
+        "With the type `refused`: the service cannot, for good. With any other: the request is wrong; a person looks.",
+        "application/problem+json",
+        "Problem",
+    ),
+    Answer(
+        "429",
+        "Less, please. `Retry-After` is honoured.",
+        "application/problem+json",
+        "Problem",
+    ),
+    Answer("503", "Not now. `Retry-After` is honoured.", "application/problem+json", "Problem"),
+    Answer("default", "Nobody knows; tried again.", "", ""),
+];
+
+/// What services are sent.
+pub(super) const WEBHOOKS: &[Operation] = &[
+    Operation {
+        method: "post",
+        path: "step",
+        tag: "participants",
+        id: "step",
+        summary: "`POST {url}/amends/v1/{verb}/{action}`: asks a service to compensate, retry or notify.",
+        query: &[],
+        headers: STEP_HEADERS,
+        bodies: &[Body(JSON, "StepRequest")],
+        answers: STEP_ANSWERS,
+    },
+    Operation {
+        method: "get",
+        path: "history",
+        tag: "participants",
+        id: "history",
+        summary: "`GET {url}/amends/v1/history/{saga}`: asks a service what it knows of a saga.",
+        query: &[],
+        headers: &[("Saga-Id", true, "The saga.")],
+        bodies: &[],
+        answers: &[
+            Answer("200", "Its History.", JSON, "HistoryAnswer"),
+            Answer("404", "It knows nothing of it.", "", ""),
+            Answer("default", "Asked again.", "", ""),
+        ],
+    },
+];

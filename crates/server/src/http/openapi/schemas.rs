@@ -1,0 +1,55 @@
+//! The schemas of the OpenAPI document, from the wire types.
+
+use amends_protocol::resources::{
+    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct,
+    CaseDetail, CaseSummary, DiagnosticView, EventView, NoteView, Overview, Page, ReasonGiven,
+    ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
+    ServiceView, SourceView, StepAct, StepView, WalkView,
+};
+use amends_protocol::{
+    CaseState, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,
+    OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, StepAnswer, StepRequest,
+    StepStateName, StuckReason, Verb,
+};
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseState, CaseSummary, ClosedOn,
+    DiagnosticView, EventView, Evidence, HistoryAnswer, HistoryEntry, HistoryState, NoteView, Outcome,
+    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, ReasonGiven, ReportData,
+    ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
+    ServiceView, SourceView, StepAct, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, Verb, WalkView,
+)))]
+struct Schemas;
+
+/// All of them by name, with the CloudEvents envelope, which no wire type of ours has.
+pub(super) fn all() -> Map<String, Value> {
+    let document = serde_json::to_value(Schemas::openapi()).unwrap_or_default();
+    let mut schemas = match document.pointer("/components/schemas") {
+        Some(Value::Object(schemas)) => schemas.clone(),
+        _ => Map::new(),
+    };
+    schemas.insert("ReportEvent".to_owned(), report_event());
+    schemas
+}
+
+fn report_event() -> Value {
+    json!({
+        "type": "object",
+        "description": "A report as a CloudEvent 1.0 in structured mode. Unknown attributes are ignored.",
+        "required": ["specversion", "type", "source", "id", "subject", "data"],
+        "properties": {
+            "specversion": { "const": "1.0" },
+            "type": { "const": REPORT_TYPE },
+            "source": { "type": "string", "maxLength": 512, "description": "The reporting service: its name, or a URI that ends in it." },
+            "id": { "type": "string", "minLength": 1, "maxLength": 128, "description": "Unique per source; the same when it is sent again." },
+            "subject": { "type": "string", "minLength": 1, "maxLength": 128, "description": "The saga id." },
+            "time": { "type": "string", "format": "date-time" },
+            "datacontenttype": { "type": "string", "description": "`application/json`, if given." },
+            "traceparent": { "type": "string", "description": "W3C trace context of the failure; an invalid one is ignored." },
+            "data": { "$ref": "#/components/schemas/ReportData" }
+        }
+    })
+}

@@ -1,0 +1,12 @@
+//! Numbers of everything: `GET /v1/overview`.
+
+use super::{ApiError, App};
+use amends_protocol::resources::Overview;
+use amends_store::Store;
+use axum::Json;
+use axum::extract::State;
+
+/// `GET /v1/overview`
+pub(crate) async fn show<S: Store>(State(app): State<App<S>>) -> Result<Json<Overview>, ApiError> {
+    Ok(Json(app.supervisor.store().overview().await?))
+}

@@ -1,0 +1,82 @@
+//! Turns what went wrong into `application/problem+json`. The table of kinds is `amends_protocol::ProblemCode`.
+
+use amends_protocol::{Problem, ProblemCode};
+use amends_store::StoreError;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Pause that a turned-away caller is asked for, in seconds: the queue empties within that, or the supervisor is in
+/// trouble that no pause mends.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A failed answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ApiError(Box<Problem>);
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::BadCursor { .. } => ProblemCode::InvalidFilter,
+            StoreError::UnknownRulebook { .. } => ProblemCode::NotFound,
+            StoreError::Exists { .. } => ProblemCode::Conflict,
+            StoreError::TooSlow { .. } | StoreError::Closed => ProblemCode::Unavailable,
+            StoreError::Locked { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::ForeignFile { .. }
+            | StoreError::Conflict { .. }
+            | StoreError::OverLimit { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::File { .. }
+            | StoreError::Database { .. } => ProblemCode::Internal,
+        };
+        Problem::new(code, error.to_string()).into()
+    }
+}
+
+impl ApiError {
+    /// There is no such thing.
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Problem::new(ProblemCode::NotFound, detail).into()
+    }
+
+    /// The body is not what the resource takes.
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Problem::new(ProblemCode::InvalidRequest, detail).into()
+    }
+
+    /// A parameter is not what the resource takes.
+    pub(crate) fn filter(detail: impl Into<String>) -> Self {
+        Problem::new(ProblemCode::InvalidFilter, detail).into()
+    }
+
+    /// The problem itself.
+    #[cfg(test)]
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = *self.0;
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::error!(code = problem.code, detail = problem.detail, "a request failed");
+        }
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut answer = (status, body).into_response();
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        answer
+    }
+}

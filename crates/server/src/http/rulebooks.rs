@@ -1,0 +1,231 @@
+//! Rulebooks: `GET /v1/rulebooks`, `GET` and `PUT /v1/rulebooks/{name}`, `GET /v1/rulebooks/{name}/versions/{hash}`,
+//! `POST /v1/rulebooks:check`.
+
+use super::body::{actor, check_reason, is_json, read_body};
+use super::path::{Id, Pair};
+use super::query::Query;
+use super::{ApiError, App};
+use crate::books::{diagnostics, views};
+use crate::clock::{Clock, SystemClock};
+use amends_protocol::resources::{RulebookCheck, RulebookSources, RulebookView, SourceView};
+use amends_protocol::{Problem, ProblemCode};
+use amends_rulebook::{
+    Loaded, Rulebook, Severity, SourceFile, check_together, load_sources, render, sources_together,
+};
+use amends_store::{RulebookRow, Store};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri, header};
+use std::sync::Arc;
+
+/// Longest body with sources, in bytes: a root of the largest size and its imports.
+const SOURCES_LIMIT: usize = 16 << 20;
+/// Versions that the list shows.
+const LISTED: usize = 64;
+/// Content types of YAML that people use; `application/yaml` is RFC 9512's.
+const YAML: [&str; 5] =
+    ["application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain"];
+
+/// `GET /v1/rulebooks`: the active versions first, then the newest others.
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+) -> Result<Json<Vec<RulebookView>>, ApiError> {
+    Query::of(&uri)?.finish()?;
+    let mut rows = app.supervisor.store().rulebooks().await?;
+    rows.sort_by(|a, b| {
+        (b.active, b.stored_at).cmp(&(a.active, a.stored_at)).then_with(|| a.name.cmp(&b.name))
+    });
+    let mut all = Vec::with_capacity(rows.len().min(LISTED));
+    for row in rows.into_iter().take(LISTED) {
+        all.push(view(&app, row, false).await?);
+    }
+    Ok(Json(all))
+}
+
+/// `GET /v1/rulebooks/{name}`: the active version.
+pub(crate) async fn show<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+) -> Result<Json<RulebookView>, ApiError> {
+    active(&app, &name).await.map(Json)
+}
+
+/// `GET /v1/rulebooks/{name}/versions/{hash}`
+pub(crate) async fn version<S: Store>(
+    State(app): State<App<S>>,
+    Pair(name, hash): Pair,
+) -> Result<Json<RulebookView>, ApiError> {
+    match app.supervisor.store().rulebook(hash.as_str().into()).await? {
+        Some(row) if *row.name == *name => view(&app, row, true).await.map(Json),
+        _ => Err(ApiError::not_found(format!("there is no version `{hash}` of rulebook `{name}`"))),
+    }
+}
+
+/// `POST /v1/rulebooks:check`: what a `PUT` of the same would say; nothing is stored.
+pub(crate) async fn check<S: Store>(
+    State(app): State<App<S>>,
+    request: Request,
+) -> Result<Json<RulebookCheck>, ApiError> {
+    let (head, body) = request.into_parts();
+    let bytes = read_body(&head.headers, body, SOURCES_LIMIT).await?;
+    let given = sources(&head, &bytes)?;
+    let loaded = load_sources(given.files);
+    let mut found = diagnostics(&loaded.diagnostics, &loaded.sources);
+    let mut rendered = render(&loaded.diagnostics, &loaded.sources, false);
+    if let Some(book) = &loaded.rulebook {
+        let (together, text) = beside_the_others(&app, book);
+        found.extend(together);
+        rendered.push_str(&text);
+    }
+    let valid =
+        loaded.rulebook.is_some() && !found.iter().any(|d| d.severity == Severity::Error.as_str());
+    Ok(Json(RulebookCheck {
+        valid,
+        name: loaded.rulebook.as_ref().map(|b| b.name().to_owned()),
+        hash: loaded.rulebook.as_ref().map(|b| b.hash().to_owned()),
+        diagnostics: found,
+        rendered,
+    }))
+}
+
+/// `PUT /v1/rulebooks/{name}`: stores a version and makes it the active one.
+pub(crate) async fn put<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+    request: Request,
+) -> Result<Json<RulebookView>, ApiError> {
+    let (head, body) = request.into_parts();
+    let bytes = read_body(&head.headers, body, SOURCES_LIMIT).await?;
+    let given = sources(&head, &bytes)?;
+    check_reason(&given.reason)?;
+    let Loaded { rulebook, diagnostics: found, sources } = load_sources(given.files);
+    let Some(book) = rulebook else {
+        return Err(rejected(&render(&found, &sources, false)));
+    };
+    if book.name() != name {
+        let detail =
+            format!("the rulebook calls itself `{}`; put it to `/v1/rulebooks/{0}`", book.name());
+        return Err(ApiError::invalid(detail));
+    }
+    let (together, text) = beside_the_others(&app, &book);
+    if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
+        return Err(rejected(&text));
+    }
+    app.supervisor
+        .activate(Arc::clone(&book), actor(&head.headers)?, &given.reason, SystemClock.now())
+        .await?;
+    active(&app, &name).await.map(Json)
+}
+
+struct Given {
+    files: Vec<SourceFile>,
+    reason: String,
+}
+
+/// Files of a rulebook, from a YAML body (one file) or a JSON body (several). `?reason=` is for both.
+fn sources(head: &Parts, bytes: &[u8]) -> Result<Given, ApiError> {
+    let mut query = Query::of(&head.uri)?;
+    let in_query = query.text("reason")?;
+    query.finish()?;
+    let kind = content_type(&head.headers);
+    if is_json(kind) {
+        let given: RulebookSources = serde_json::from_slice(bytes).map_err(|e| {
+            ApiError::invalid(format!("the body can't be read: {e}; send `{{\"sources\": […]}}`"))
+        })?;
+        if given.sources.is_empty() {
+            return Err(ApiError::invalid(
+                "`sources` is empty; the first file is the rulebook itself",
+            ));
+        }
+        let files = given
+            .sources
+            .into_iter()
+            .map(|s| SourceFile { path: s.path, text: s.text.into() })
+            .collect();
+        return Ok(Given {
+            files,
+            reason: in_query.or(given.reason).unwrap_or_else(default_reason),
+        });
+    }
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if !YAML.iter().any(|y| y.eq_ignore_ascii_case(essence)) {
+        let detail = format!(
+            "`{kind}` is not understood; send `application/yaml`, or `application/json` with `sources`"
+        );
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| ApiError::invalid(format!("the body is not UTF-8: {e}")))?;
+    let files = vec![SourceFile { path: "rulebook.yaml".to_owned(), text: text.into() }];
+    Ok(Given { files, reason: in_query.unwrap_or_else(default_reason) })
+}
+
+fn default_reason() -> String {
+    "put over the API".to_owned()
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// What is wrong with a rulebook beside the active ones that it does not replace.
+fn beside_the_others<S: Store>(
+    app: &App<S>,
+    book: &Arc<Rulebook>,
+) -> (Vec<amends_protocol::resources::DiagnosticView>, String) {
+    let mut books = app.supervisor.active_books();
+    books.retain(|b| b.name() != book.name());
+    books.push(Arc::clone(book));
+    let found = check_together(&books);
+    let all = sources_together(&books);
+    (
+        diagnostics(&found, &all),
+        if found.is_empty() { String::new() } else { render(&found, &all, false) },
+    )
+}
+
+/// One entry of `errors` per finding, as `render` draws them.
+fn rejected(rendered: &str) -> ApiError {
+    let mut problem = Problem::new(
+        ProblemCode::RulebookInvalid,
+        "the rulebook has errors and was not stored; the active version stays. `POST /v1/rulebooks:check` gives them as data",
+    );
+    problem.errors = rendered
+        .split("\n\n")
+        .map(str::trim_end)
+        .filter(|e| !e.is_empty())
+        .map(str::to_owned)
+        .collect();
+    problem.into()
+}
+
+async fn active<S: Store>(app: &App<S>, name: &str) -> Result<RulebookView, ApiError> {
+    let none = || ApiError::not_found(format!("there is no active rulebook `{name}`"));
+    let book =
+        app.supervisor.active_books().into_iter().find(|b| b.name() == name).ok_or_else(none)?;
+    match app.supervisor.store().rulebook(book.hash().into()).await? {
+        Some(row) => view(app, row, true).await,
+        None => Err(none()),
+    }
+}
+
+async fn view<S: Store>(
+    app: &App<S>,
+    row: RulebookRow,
+    with_sources: bool,
+) -> Result<RulebookView, ApiError> {
+    let book = app.versions.get(&app.supervisor, &row.hash).await?;
+    let sources = row.sources.into_iter().map(|(path, text)| SourceView { path, text });
+    Ok(RulebookView {
+        rejected: if row.active { views(&app.rejections, &row.name) } else { Vec::new() },
+        name: row.name.to_string(),
+        hash: row.hash.to_string(),
+        active: row.active,
+        stored_at: row.stored_at,
+        services: book.as_ref().map_or(0, |b| b.services().len()),
+        rules: book.as_ref().map_or(0, |b| b.rules().len()),
+        sources: if with_sources { sources.collect() } else { Vec::new() },
+    })
+}

@@ -1,0 +1,62 @@
+//! Announced sagas: `POST /v1/sagas`, `GET /v1/sagas/{id}`, `POST /v1/sagas/{id}/end`.
+
+use super::body::Payload;
+use super::path::Id;
+use super::{ApiError, App};
+use amends_engine::SagaRow;
+use amends_protocol::resources::{SagaBegin, SagaView};
+use amends_protocol::{SagaId, is_opaque_name};
+use amends_store::Store;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// `POST /v1/sagas`
+pub(crate) async fn begin<S: Store>(
+    State(app): State<App<S>>,
+    payload: Payload,
+) -> Result<Response, ApiError> {
+    let begin: SagaBegin = payload.json()?;
+    for (field, text) in [("service", Some(&begin.service)), ("action", begin.action.as_ref())] {
+        if let Some(text) = text.filter(|t| !is_opaque_name(t)) {
+            let rule = "it must be 1 to 128 bytes of printable ASCII without spaces";
+            return Err(ApiError::invalid(format!("`{field}` is `{text}`; {rule}")));
+        }
+    }
+    let saga = begin.saga_id.clone();
+    app.supervisor.begin_saga(begin).await?;
+    let location = format!("/v1/sagas/{}", utf8_percent_encode(saga.as_str(), NON_ALPHANUMERIC));
+    let view = view(&app, &saga).await?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response())
+}
+
+/// `GET /v1/sagas/{id}`
+pub(crate) async fn show<S: Store>(
+    State(app): State<App<S>>,
+    Id(saga): Id<SagaId>,
+) -> Result<Json<SagaView>, ApiError> {
+    view(&app, &saga).await.map(Json)
+}
+
+/// `POST /v1/sagas/{id}/end`
+pub(crate) async fn end<S: Store>(
+    State(app): State<App<S>>,
+    Id(saga): Id<SagaId>,
+) -> Result<StatusCode, ApiError> {
+    app.supervisor.end_saga(saga).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn view<S: Store>(app: &App<S>, saga: &SagaId) -> Result<SagaView, ApiError> {
+    let row = app.supervisor.store().saga(saga).await?;
+    let SagaRow { saga, service, deadline, state, .. } =
+        row.ok_or_else(|| ApiError::not_found(format!("saga `{saga}` was never announced")))?;
+    Ok(SagaView {
+        saga_id: saga,
+        state: state.as_str().to_owned(),
+        service: service.to_string(),
+        deadline,
+    })
+}

@@ -1,0 +1,45 @@
+//! Services: `GET /v1/services`, `POST /v1/services/{name}/pause` and `/resume`.
+
+use super::body::{Payload, check_reason};
+use super::path::Id;
+use super::{ApiError, App};
+use amends_protocol::resources::{ReasonGiven, ServiceView};
+use amends_store::Store;
+use axum::Json;
+use axum::extract::State;
+
+/// `GET /v1/services`
+pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<Vec<ServiceView>> {
+    Json(app.supervisor.services())
+}
+
+/// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.
+pub(crate) async fn pause<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+    payload: Payload,
+) -> Result<Json<ServiceView>, ApiError> {
+    set(&app, &name, true, &payload).await
+}
+
+/// `POST /v1/services/{name}/resume`
+pub(crate) async fn resume<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+    payload: Payload,
+) -> Result<Json<ServiceView>, ApiError> {
+    set(&app, &name, false, &payload).await
+}
+
+async fn set<S: Store>(
+    app: &App<S>,
+    name: &str,
+    paused: bool,
+    payload: &Payload,
+) -> Result<Json<ServiceView>, ApiError> {
+    let ReasonGiven { reason } = payload.json()?;
+    check_reason(&reason)?;
+    app.supervisor.pause(name, paused, payload.actor()?, &reason).await?;
+    let now = app.supervisor.services().into_iter().find(|s| s.name == name);
+    now.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no service `{name}`")))
+}

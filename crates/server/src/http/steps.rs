@@ -1,0 +1,152 @@
+//! Steps: `GET /v1/steps`, `GET /v1/steps/{id}`, `POST /v1/steps/{id}/acts`, `POST /v1/steps/{id}/outcome`,
+//! `POST /v1/steps:act`.
+
+use super::body::{Payload, check_reason};
+use super::path::Id;
+use super::query::{Query, UNFINISHED, step_filter};
+use super::{ApiError, App};
+use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
+use amends_protocol::{Outcome, OutcomeCallback, StepId};
+use amends_store::{MOST_STEP_IDS, Store};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use futures_util::future::join_all;
+
+/// Acts of one bulk that wait at the same time: enough to fill one commit, few enough to leave the queue to reports.
+const ACTS_AT_ONCE: usize = 256;
+/// Ids and failures that an answer lists.
+const LISTED: usize = 1_000;
+/// Most evidence in one callback, as in a report.
+const HISTORY_LIMIT: usize = 1_000;
+
+/// `GET /v1/steps`
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+) -> Result<Json<Page<StepView>>, ApiError> {
+    let mut query = Query::of(&uri)?;
+    let (filter, page) = (step_filter(&mut query)?, query.page()?);
+    query.finish()?;
+    Ok(Json(app.supervisor.store().steps(filter, page).await?))
+}
+
+/// `GET /v1/steps/{id}`
+pub(crate) async fn show<S: Store>(
+    State(app): State<App<S>>,
+    Id(id): Id<StepId>,
+) -> Result<Json<StepView>, ApiError> {
+    view(&app, id).await.map(Json)
+}
+
+/// `POST /v1/steps/{id}/acts`
+pub(crate) async fn act<S: Store>(
+    State(app): State<App<S>>,
+    Id(id): Id<StepId>,
+    payload: Payload,
+) -> Result<Json<StepView>, ApiError> {
+    let act: StepAct = payload.json()?;
+    check(&act)?;
+    app.supervisor.act_on_step(id, act, payload.actor()?).await?;
+    view(&app, id).await.map(Json)
+}
+
+/// `POST /v1/steps/{id}/outcome`: a service tells how a step ended that it had taken with 202.
+pub(crate) async fn call_back<S: Store>(
+    State(app): State<App<S>>,
+    Id(id): Id<StepId>,
+    payload: Payload,
+) -> Result<StatusCode, ApiError> {
+    let callback: OutcomeCallback = payload.json()?;
+    if callback.outcome == Outcome::Waived {
+        return Err(ApiError::invalid(
+            "`waived` is an operator's decision; a service can't say it",
+        ));
+    }
+    if callback.history.len() > HISTORY_LIMIT {
+        let given = callback.history.len();
+        return Err(ApiError::invalid(format!(
+            "`history` has {given} entries; at most {HISTORY_LIMIT} are taken"
+        )));
+    }
+    app.supervisor.call_back(id, callback).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/steps:act`: one act on many steps.
+pub(crate) async fn act_on_many<S: Store>(
+    State(app): State<App<S>>,
+    payload: Payload,
+) -> Result<Json<BulkResult>, ApiError> {
+    let bulk: BulkAct = payload.json()?;
+    check(&bulk.act)?;
+    let actor = payload.actor()?;
+    let ids = meant(&app, &bulk).await?;
+    let mut result =
+        BulkResult { matched: ids.len(), done: 0, failed: Vec::new(), ids: Vec::new() };
+    if !bulk.dry_run {
+        for some in ids.chunks(ACTS_AT_ONCE) {
+            let each =
+                some.iter().map(|id| app.supervisor.act_on_step(*id, bulk.act.clone(), actor));
+            for (id, acted) in some.iter().zip(join_all(each).await) {
+                match acted {
+                    Ok(()) => result.done += 1,
+                    Err(problem) if result.failed.len() < LISTED => {
+                        let detail = problem.detail.unwrap_or(problem.title);
+                        result.failed.push(BulkFailure { id: *id, detail });
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+    }
+    result.ids = ids.into_iter().take(LISTED).collect();
+    Ok(Json(result))
+}
+
+/// The steps that a bulk act is about. Without a state in the filter, those that an act can still change.
+async fn meant<S: Store>(app: &App<S>, bulk: &BulkAct) -> Result<Vec<StepId>, ApiError> {
+    match (&bulk.filter, bulk.ids.as_slice()) {
+        (None, []) => Err(ApiError::invalid("give `ids` or a `filter`")),
+        (Some(_), [_, ..]) => {
+            Err(ApiError::invalid("`ids` and `filter` exclude each other; give one of them"))
+        }
+        (None, ids) if ids.len() > MOST_STEP_IDS => Err(ApiError::invalid(format!(
+            "there are {} ids; at most {MOST_STEP_IDS} are taken at once",
+            ids.len()
+        ))),
+        (None, ids) => {
+            let mut ids = ids.to_vec();
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(ids)
+        }
+        (Some(filter), []) if filter.is_empty() => {
+            Err(ApiError::invalid("`filter` is empty and would mean every step; narrow it"))
+        }
+        (Some(filter), []) => {
+            let mut query = Query::from_pairs(filter.clone().into_iter().collect());
+            let mut filter = step_filter(&mut query)?;
+            query.finish()?;
+            if filter.state.is_empty() && filter.outcome.is_none() {
+                filter.state = UNFINISHED.to_vec();
+            }
+            Ok(app.supervisor.store().step_ids(filter, MOST_STEP_IDS).await?)
+        }
+    }
+}
+
+fn check(act: &StepAct) -> Result<(), ApiError> {
+    check_reason(match act {
+        StepAct::Retry { reason }
+        | StepAct::Edit { reason, .. }
+        | StepAct::Waive { reason }
+        | StepAct::Record { reason, .. }
+        | StepAct::Approve { reason } => reason,
+    })
+}
+
+async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {
+    let step = app.supervisor.store().step(id).await?;
+    step.ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
+}

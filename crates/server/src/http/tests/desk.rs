@@ -1,0 +1,215 @@
+//! A supervisor with scripted services, and a way to call it.
+
+use crate::books::Rejections;
+use crate::clock::SystemClock;
+use crate::driver::{Driver, DriverOptions};
+use crate::http::{App, HttpLimits, router};
+use crate::outbound::{Ended, Outbound};
+use crate::supervisor::Supervisor;
+use amends_engine::{Errand, StepReading, StepResult, WalkResult};
+use amends_protocol::{Outcome, Verb};
+use amends_rulebook::Rulebook;
+use amends_store::{SqliteOptions, SqliteStore};
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+/// How long a story waits for something to become true. Generous: it only matters when a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) const BOOK: &str = r#"
+rulebook: shop
+services:
+  order:   { url: "http://127.0.0.1:1", actions: { place: { compensation: cancel, calls: [payment.pay] } } }
+  payment: { url: "http://127.0.0.1:1", actions: { pay: { compensation: refund } } }
+rules:
+  - on: order/failed
+    compensate: [payment.pay]
+  - on: "*/*"
+    compensate: recorded
+"#;
+
+/// Services that answer each step as the script says; without a word in it, a step is simply done.
+#[derive(Clone, Default)]
+pub(super) struct Script(Arc<Mutex<HashMap<String, StepReading>>>);
+
+impl Script {
+    pub(super) fn answer(&self, action: &str, reading: StepReading) {
+        self.0.lock().expect("not poisoned").insert(action.to_owned(), reading);
+    }
+
+    fn reading(&self, action: &str, verb: Verb) -> StepReading {
+        let plain = match verb {
+            Verb::Compensate => Outcome::Compensated,
+            Verb::Retry => Outcome::Retried,
+            Verb::Notify => Outcome::Notified,
+        };
+        self.0
+            .lock()
+            .expect("not poisoned")
+            .get(action)
+            .cloned()
+            .unwrap_or(StepReading::Done(plain))
+    }
+}
+
+impl Outbound for Script {
+    async fn perform(&self, errand: Errand) -> Ended {
+        let (step, attempt, answer) = match errand {
+            Errand::Send(send) => {
+                (send.step, send.attempt, self.reading(&send.action.to_string(), send.verb))
+            }
+            Errand::Poll(poll) => {
+                (poll.step, poll.attempt, self.reading(&poll.action.to_string(), poll.verb))
+            }
+            Errand::Walk(walk) => {
+                return Ended::Walk {
+                    case: walk.case,
+                    service: walk.service,
+                    result: WalkResult::NoHistory,
+                };
+            }
+        };
+        let result = StepResult {
+            answer,
+            status: None,
+            message: Some("as told".to_owned()),
+            history: Vec::new(),
+        };
+        Ended::Step { step, attempt, result }
+    }
+}
+
+/// One running supervisor.
+pub(super) struct Desk {
+    pub(super) router: Router,
+    pub(super) script: Script,
+    pub(super) supervisor: Supervisor<SqliteStore>,
+    pub(super) stop: watch::Sender<bool>,
+    pub(super) folder: TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().expect("text"))
+    }
+
+    /// The problem's code, after a look at what every problem has.
+    #[track_caller]
+    pub(super) fn problem(&self) -> &str {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        assert_eq!(self.body["status"], self.status.as_u16(), "{self:?}");
+        assert!(self.body["detail"].is_string() && self.body["retryable"].is_boolean(), "{self:?}");
+        let code = self.body["code"].as_str().expect("a code");
+        assert_eq!(self.body["type"], format!("https://amends.dev/problems/{code}"));
+        code
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        self.body["detail"].as_str().unwrap_or_default()
+    }
+}
+
+impl Desk {
+    pub(super) async fn open() -> Self {
+        Self::with(HttpLimits::default()).await
+    }
+
+    pub(super) async fn with(limits: HttpLimits) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("a store");
+        let script = Script::default();
+        let options = DriverOptions::default();
+        let (supervisor, _driver) =
+            Driver::start(store, script.clone(), SystemClock, options).await.expect("a driver");
+        let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");
+        supervisor
+            .activate(book, "test", "to begin with", crate::Clock::now(&SystemClock))
+            .await
+            .expect("active");
+        let (stop, stopping) = watch::channel(false);
+        let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
+            .with_backups(folder.path().join("backups"));
+        Self { router: router(app), script, supervisor, stop, folder }
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Reply {
+        let answer = self.router.clone().oneshot(request).await.expect("routes do not fail");
+        let (head, body) = answer.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+        Reply { status: head.status, headers: head.headers, body }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        self.send(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .header("amends-actor", "ann");
+        self.send(request.body(Body::from(body.to_string())).expect("a request")).await
+    }
+
+    /// Reports that placing the order of a saga failed after it was paid; gives the case.
+    pub(super) async fn report(&self, saga: &str, id: &str) -> String {
+        let reply =
+            self.send(binary(saga, id, &json!({"code": "failed", "action": "place"}))).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED, "{reply:?}");
+        reply.body["caseId"].as_str().expect("a case").to_owned()
+    }
+
+    /// Asks again until the answer is as wished.
+    pub(super) async fn until(&self, path: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let reply = self.get(path).await;
+            if wish(&reply.body) {
+                return reply.body;
+            }
+            assert!(began.elapsed() < PATIENCE, "waited in vain; last: {reply:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The step on `payment.pay` of a case, once it is in a state.
+    pub(super) async fn payment_step(&self, case: &str, state: &str) -> Value {
+        let wish = |body: &Value| payment(body).is_some_and(|step| step["state"] == state);
+        let body = self.until(&format!("/v1/cases/{case}"), wish).await;
+        payment(&body).expect("just seen").clone()
+    }
+}
+
+fn payment(case: &Value) -> Option<&Value> {
+    case["plan"].as_array()?.iter().find(|step| step["action"] == "payment.pay")
+}
+
+/// A report in binary mode.
+pub(super) fn binary(saga: &str, id: &str, data: &Value) -> Request<Body> {
+    Request::post("/v1/reports")
+        .header("content-type", "application/json")
+        .header("ce-specversion", "1.0")
+        .header("ce-type", "dev.amends.report.v1")
+        .header("ce-source", "order")
+        .header("ce-id", id)
+        .header("ce-subject", saga)
+        .body(Body::from(data.to_string()))
+        .expect("a request")
+}

@@ -1,0 +1,8 @@
+//! The API as its users meet it: a real driver and a real store behind the routes, and services that answer as told.
+
+mod backups;
+mod desk;
+mod operating;
+mod reporting;
+mod rules;
+mod watching;

@@ -1,0 +1,85 @@
+//! What a report must fulfil beyond its shape: names that can be keys everywhere, lists of bounded length.
+
+use super::envelope::{Fault, invalid};
+use amends_protocol::{Evidence, NAME_LIMIT, Report, is_opaque_name};
+
+/// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
+const SOURCE_LIMIT: usize = 512;
+/// Longest message, in bytes: it is for people.
+const MESSAGE_LIMIT: usize = 8 << 10;
+/// Most causes of one report: a failed answer names one, and an action makes few calls.
+const CAUSES_LIMIT: usize = 64;
+/// Most pieces of evidence in one report; a saga with more requests than this is none.
+const HISTORY_LIMIT: usize = 1_000;
+
+const NAME_RULE: &str = "it must be 1 to 128 bytes of printable ASCII without spaces";
+
+/// Checks names and limits; `attribute` says how an attribute is called in this mode.
+pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Result<(), Fault> {
+    if !is_opaque_name(&report.id) {
+        return Err(invalid(format!(
+            "{} is `{}`; {NAME_RULE}",
+            attribute("id"),
+            shown(&report.id)
+        )));
+    }
+    if report.source.len() > SOURCE_LIMIT || !report.source.bytes().all(|b| b.is_ascii_graphic()) {
+        let what = format!("1 to {SOURCE_LIMIT} bytes of printable ASCII without spaces");
+        return Err(invalid(format!(
+            "{} is `{}`; it must be {what}",
+            attribute("source"),
+            shown(&report.source)
+        )));
+    }
+    if !is_opaque_name(report.service()) {
+        let detail = format!("{} `{}` names no service", attribute("source"), report.source);
+        return Err(invalid(format!("{detail}; end it with the service's name")));
+    }
+    let data = &report.data;
+    if !is_opaque_name(&data.code) || data.code.contains(['/', '*']) {
+        return Err(invalid(format!(
+            "`data.code` is `{}`; {NAME_RULE}, `/` or `*`",
+            shown(&data.code)
+        )));
+    }
+    name("data.action", data.action.as_deref())?;
+    name("data.requestId", data.request_id.as_deref())?;
+    limit("data.message", "bytes", data.message.as_ref().map_or(0, String::len), MESSAGE_LIMIT)?;
+    limit("data.causedBy", "entries", data.caused_by.len(), CAUSES_LIMIT)?;
+    limit("data.history", "entries", data.history.len(), HISTORY_LIMIT)?;
+    for (n, cause) in data.caused_by.iter().enumerate() {
+        name(&format!("data.causedBy[{n}]"), Some(cause))?;
+    }
+    data.history.iter().enumerate().try_for_each(|(n, entry)| evidence(n, entry))
+}
+
+fn evidence(n: usize, entry: &Evidence) -> Result<(), Fault> {
+    let parts =
+        [("service", &entry.service), ("action", &entry.action), ("requestId", &entry.request_id)];
+    match parts.into_iter().find(|(_, text)| !is_opaque_name(text)) {
+        Some((field, text)) => {
+            Err(invalid(format!("`data.history[{n}].{field}` is `{}`; {NAME_RULE}", shown(text))))
+        }
+        None => Ok(()),
+    }
+}
+
+fn name(field: &str, text: Option<&str>) -> Result<(), Fault> {
+    match text.filter(|text| !is_opaque_name(text)) {
+        Some(text) => Err(invalid(format!("`{field}` is `{}`; {NAME_RULE}", shown(text)))),
+        None => Ok(()),
+    }
+}
+
+fn limit(field: &str, what: &str, length: usize, most: usize) -> Result<(), Fault> {
+    if length > most {
+        Err(invalid(format!("`{field}` has {length} {what}; at most {most} are taken")))
+    } else {
+        Ok(())
+    }
+}
+
+/// Enough of a text to know it again.
+fn shown(text: &str) -> String {
+    text.chars().take(NAME_LIMIT).collect()
+}

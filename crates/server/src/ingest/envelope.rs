@@ -1,0 +1,259 @@
+//! From CloudEvents 1.0 over HTTP to checked reports: pure functions from headers and bytes. Talks to nobody.
+
+use super::check;
+use super::header_value::decode;
+use crate::dispatch::trace::Traceparent;
+use amends_protocol::{ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, Timestamp, headers};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Mistakes of a batch that are listed; more would not be read.
+const ERRORS_LISTED: usize = 20;
+
+/// How events are packed, told by `Content-Type` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The body is the data, attributes are headers.
+    Binary,
+    /// The body is the whole event.
+    Structured,
+    /// The body is a list of whole events.
+    Batch,
+}
+
+/// What is wrong with an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) code: ProblemCode,
+    pub(crate) detail: String,
+    pub(crate) errors: Vec<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
+    }
+}
+
+/// A malformed report.
+pub(crate) fn invalid(detail: impl Into<String>) -> Fault {
+    Fault::new(ProblemCode::InvalidReport, detail)
+}
+
+fn unsupported(detail: impl Into<String>) -> Fault {
+    Fault::new(ProblemCode::UnsupportedMediaType, detail)
+}
+
+impl Mode {
+    /// The batch prefix begins with the structured one, so it is tested first; case does not matter.
+    pub(crate) fn of(content_type: &str) -> Self {
+        let begins = |prefix: &str| {
+            content_type
+                .as_bytes()
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        if begins("application/cloudevents-batch") {
+            Self::Batch
+        } else if begins("application/cloudevents") {
+            Self::Structured
+        } else {
+            Self::Binary
+        }
+    }
+}
+
+/// The content type of a request, without the white space around it.
+pub(crate) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().trim()
+}
+
+/// One event whose attributes are headers.
+pub(crate) fn read_binary(headers: &HeaderMap, body: &[u8]) -> Result<Report, Fault> {
+    let content_type = content_type(headers);
+    if !content_type.is_empty() && !is_json(content_type) {
+        return Err(unsupported(format!(
+            "`{content_type}` is not understood; send a binary event as `application/json` with `ce-` headers, or a \
+             structured one as `application/cloudevents+json`"
+        )));
+    }
+    if headers.contains_key("ce-datacontenttype") {
+        return Err(invalid(
+            "remove the header `ce-datacontenttype`; `Content-Type` says it in binary mode",
+        ));
+    }
+    let attribute = |name: &str| -> Result<Option<String>, Fault> {
+        let mut values = headers.get_all(format!("ce-{name}")).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(invalid(format!("the header `ce-{name}` is there twice; send it once")));
+        }
+        decode(value.as_bytes())
+            .map(Some)
+            .map_err(|what| invalid(format!("the header `ce-{name}` {what}")))
+    };
+    let named = |name: &str| format!("the header `ce-{name}`");
+    report(&attribute, &named, data(body)?, header_trace(headers))
+}
+
+/// One event as a JSON object.
+pub(crate) fn read_structured(headers: &HeaderMap, body: &[u8]) -> Result<Report, Fault> {
+    demand_json_format(content_type(headers), "application/cloudevents+json")?;
+    event(body, header_trace(headers))
+}
+
+/// A list of events. All or none is taken; the fault lists the first mistakes by position.
+pub(crate) fn read_batch(
+    headers: &HeaderMap,
+    body: &[u8],
+    limit: usize,
+) -> Result<Vec<Report>, Fault> {
+    demand_json_format(content_type(headers), "application/cloudevents-batch+json")?;
+    let events: Vec<&RawValue> = serde_json::from_slice(body)
+        .map_err(|e| invalid(format!("the body is not a JSON list of events: {e}")))?;
+    if events.len() > limit {
+        let detail = format!("the batch has {} events; send at most {limit} at once", events.len());
+        return Err(Fault::new(ProblemCode::TooLarge, detail));
+    }
+    let mut reports = Vec::with_capacity(events.len());
+    let mut faults: Vec<(usize, Fault)> = Vec::new();
+    for (n, raw) in events.iter().enumerate() {
+        match event(raw.get().as_bytes(), None) {
+            Ok(report) => reports.push(report),
+            Err(fault) => faults.push((n, fault)),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(reports);
+    }
+    let detail =
+        format!("{} of the {} events are malformed; none was taken", faults.len(), events.len());
+    let errors = faults
+        .into_iter()
+        .take(ERRORS_LISTED)
+        .map(|(n, f)| format!("event {n}: {}", f.detail))
+        .collect();
+    Err(Fault { errors, ..invalid(detail) })
+}
+
+fn demand_json_format(content_type: &str, wanted: &str) -> Result<(), Fault> {
+    if essence(content_type).eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    Err(unsupported(format!(
+        "the event format of `{content_type}` is not understood; send `{wanted}`"
+    )))
+}
+
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = essence(content_type).to_ascii_lowercase();
+    essence == "application/json"
+        || essence == "text/json"
+        || (essence.contains('/') && essence.ends_with("+json"))
+}
+
+fn event(body: &[u8], hop: Option<String>) -> Result<Report, Fault> {
+    let members: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(body)
+        .map_err(|e| invalid(format!("the event is not a JSON object: {e}")))?;
+    let attribute = |name: &str| -> Result<Option<String>, Fault> {
+        match members.get(name) {
+            None => Ok(None),
+            Some(raw) => serde_json::from_str::<Option<String>>(raw.get()).map_err(|_| {
+                invalid(format!("the attribute `{name}` is `{}`; it must be a text", raw.get()))
+            }),
+        }
+    };
+    if let Some(kind) = attribute("datacontenttype")?.filter(|kind| !is_json(kind)) {
+        return Err(unsupported(format!(
+            "the data is `{kind}`; a report's data is `application/json`"
+        )));
+    }
+    let data = match (members.get("data"), attribute("data_base64")?) {
+        (Some(_), Some(_)) => {
+            return Err(invalid("`data` and `data_base64` exclude each other; send one of them"));
+        }
+        (Some(raw), None) => data(raw.get().as_bytes())?,
+        (None, Some(encoded)) => {
+            let bytes = STANDARD
+                .decode(encoded)
+                .map_err(|e| invalid(format!("`data_base64` is not base64: {e}")))?;
+            data(&bytes)?
+        }
+        (None, None) => {
+            return Err(invalid("the event has no `data`; give it an object with at least `code`"));
+        }
+    };
+    report(&attribute, &|name| format!("the attribute `{name}`"), data, hop)
+}
+
+fn data(body: &[u8]) -> Result<ReportData, Fault> {
+    if body.trim_ascii().is_empty() {
+        return Err(invalid("the data is empty; give an object with at least `code`"));
+    }
+    serde_json::from_slice(body).map_err(|e| invalid(format!("the data is not a report's: {e}")))
+}
+
+/// The trace of this hop, if it is valid.
+fn header_trace(headers: &HeaderMap) -> Option<String> {
+    headers.get(headers::TRACEPARENT)?.to_str().ok().map(str::to_owned)
+}
+
+type Attribute<'a> = &'a dyn Fn(&str) -> Result<Option<String>, Fault>;
+
+fn report(
+    attribute: Attribute<'_>,
+    named: &dyn Fn(&str) -> String,
+    data: ReportData,
+    hop: Option<String>,
+) -> Result<Report, Fault> {
+    let required = |name: &str, mend: &str| match attribute(name)? {
+        Some(text) if !text.is_empty() => Ok(text),
+        _ => Err(invalid(format!("{} is missing; {mend}", named(name)))),
+    };
+    let specversion = required("specversion", "set it to `1.0`")?;
+    if specversion != "1.0" {
+        return Err(invalid(format!(
+            "{} is `{specversion}`; only `1.0` is understood",
+            named("specversion")
+        )));
+    }
+    let kind = required("type", &format!("set it to `{REPORT_TYPE}`"))?;
+    if kind != REPORT_TYPE {
+        return Err(invalid(format!(
+            "{} is `{kind}`; a report's is `{REPORT_TYPE}`",
+            named("type")
+        )));
+    }
+    let subject = required("subject", "set it to the saga id")?;
+    let saga_id =
+        SagaId::new(&subject).map_err(|e| invalid(format!("{}: {e}", named("subject"))))?;
+    let time = attribute("time")?
+        .map(|text| Timestamp::parse(&text).map_err(|e| invalid(format!("{}: {e}", named("time")))))
+        .transpose()?;
+    // The extension holds the trace that the failure began in, the plain header only this hop. An invalid one is
+    // ignored, never an error.
+    let valid = |text: &String| Traceparent::parse(text).is_some();
+    let traceparent = attribute("traceparent").ok().flatten().filter(valid).or(hop.filter(valid));
+    let report = Report {
+        id: required("id", "set it to something unique per source")?,
+        source: required("source", "set it to the reporting service's name")?,
+        saga_id,
+        time,
+        traceparent,
+        data,
+    };
+    check::report(&report, named)?;
+    Ok(report)
+}
+
+#[cfg(test)]
+#[path = "envelope_tests.rs"]
+mod tests;

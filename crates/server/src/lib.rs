@@ -1,0 +1,24 @@
+//! The supervisor as a library: driver, HTTP, dispatch. The engine decides; this crate stamps the time, persists, and
+//! only then acts.
+
+pub mod books;
+mod clock;
+pub mod config;
+mod connections;
+pub mod dispatch;
+mod driver;
+mod feed;
+mod http;
+mod ingest;
+mod outbound;
+mod serve;
+mod supervisor;
+
+pub use self::http::{App, HttpLimits, openapi_json, router};
+pub use clock::{Clock, SystemClock};
+pub use config::{Config, ConfigError};
+pub use driver::{Driver, DriverOptions, StartError};
+pub use feed::{EventFeed, EventStream};
+pub use outbound::{Ended, Outbound};
+pub use serve::{Running, ServeError, serve, start};
+pub use supervisor::Supervisor;

@@ -1,0 +1,307 @@
+//! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
+
+use crate::books::{Books, BooksError, Rejections};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::connections;
+use crate::dispatch::HttpOutbound;
+use crate::driver::{Driver, StartError};
+use crate::http::{App, router};
+use crate::supervisor::Supervisor;
+use amends_protocol::Timestamp;
+use amends_store::{SqliteOptions, SqliteStore, Store, StoreError};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// How long requests that are being answered may take once the process is told to stop. What they wait for is a
+/// commit, which takes milliseconds.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often settled cases are looked through for removal.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+/// Cases removed in one go: a few milliseconds of the writer.
+const PRUNE_SLICE: usize = 200;
+/// Pause between slices, so that reports come first.
+const PRUNE_PAUSE: Duration = Duration::from_millis(50);
+
+/// The supervisor could not be started, or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The driver cannot start.
+    #[error("{0}")]
+    Start(#[from] StartError),
+    /// The rules cannot be read.
+    #[error("{0}")]
+    Books(#[from] BooksError),
+    /// The rulebooks have errors, and none is active from before.
+    #[error("the rulebooks cannot be used, and none is active from before:\n{0}")]
+    Rules(String),
+    /// The address cannot be had.
+    #[error("cannot listen on `{address}`: {source}; set `listen` to a free address")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Signals cannot be heard.
+    #[error("cannot hear signals: {0}")]
+    Signals(io::Error),
+    /// The driver's task ended by a fault.
+    #[error("the supervisor's loop ended by a fault; what was acknowledged is in the store")]
+    Fault,
+}
+
+/// A supervisor that is running. Dropping it without [`Running::stop`] leaves it running as long as the runtime does.
+#[derive(Debug)]
+pub struct Running {
+    /// Where the API is; the port is the real one.
+    pub address: SocketAddr,
+    /// The handle for programs that host it.
+    pub supervisor: Supervisor<SqliteStore>,
+    grace: Duration,
+    stopping: watch::Sender<bool>,
+    look: mpsc::Sender<()>,
+    server: JoinHandle<()>,
+    driver: JoinHandle<()>,
+    upkeep: Vec<JoinHandle<()>>,
+}
+
+/// Starts a supervisor; it is ready when this returns.
+///
+/// # Errors
+/// When anything that it needs cannot be had. Nothing is left running then, except what a dropped runtime ends.
+pub async fn start(config: Config) -> Result<Running, ServeError> {
+    let listen = |source| ServeError::Listen { address: config.listen.clone(), source };
+    // Before the store: a second supervisor by mistake should fail for the simplest reason.
+    let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
+    let outbound = HttpOutbound::new(config.outbound.clone());
+    let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
+    let rejections = Rejections::default();
+    let books = match &config.rules {
+        None => None,
+        Some(path) => {
+            let mut books = Books::new(path.clone(), rejections.clone());
+            let found = books.reload(&supervisor, true).await;
+            if !found.rejected.is_empty() && supervisor.active_books().is_empty() {
+                supervisor.stop();
+                let _ = driver.await; // nothing was under way
+                return Err(ServeError::Rules(found.rejected));
+            }
+            Some(books)
+        }
+    };
+    let (stopping, stops) = watch::channel(false);
+    let (look, looks) = mpsc::channel(1);
+    let mut upkeep = Vec::new();
+    if let Some(books) = books {
+        let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
+        upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, looks, stops.clone())));
+    }
+    if let Some(keep) = config.keep_settled {
+        upkeep.push(tokio::spawn(prune(supervisor.store().clone(), keep, stops.clone())));
+    }
+    // Absolute, so that the path in an answer means the same to whoever reads it.
+    let data = std::path::absolute(&config.data).unwrap_or(config.data);
+    let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
+        .with_backups(data.join("backups"));
+    let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
+    Ok(Running {
+        address,
+        supervisor,
+        grace: config.driver.grace,
+        stopping,
+        look,
+        server,
+        driver,
+        upkeep,
+    })
+}
+
+/// A year: longer than a process lives without being looked at.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
+
+impl Running {
+    /// Looks at the rulebook files now, and reads those that look unchanged too.
+    pub fn look_at_files(&self) {
+        let _ = self.look.try_send(()); // a look is due already
+    }
+
+    /// Ends in order: not ready any more, answers what is being asked, makes durable what was taken, waits for services
+    /// up to the grace, and closes the store.
+    ///
+    /// # Errors
+    /// [`ServeError::Fault`] when the loop had ended by a fault.
+    pub async fn stop(self) -> Result<(), ServeError> {
+        self.stopping.send_replace(true);
+        let mut server = self.server;
+        if tokio::time::timeout(DRAIN, &mut server).await.is_err() {
+            server.abort();
+            let _ = server.await; // aborted: its connections are closed
+        }
+        self.supervisor.stop();
+        let mut driver = self.driver;
+        // The driver keeps to the grace itself; a little more is for its last commit.
+        let ended = tokio::time::timeout(self.grace + DRAIN, &mut driver).await;
+        for task in self.upkeep {
+            task.abort();
+            let _ = task.await; // aborted between two writes
+        }
+        match ended {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(ServeError::Fault),
+            Err(_) => {
+                driver.abort();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the loop still runs.
+    fn is_alive(&self) -> bool {
+        !self.driver.is_finished()
+    }
+}
+
+/// Runs a supervisor until SIGTERM, SIGINT, or (if so configured) the end of the standard input.
+///
+/// # Errors
+/// When it cannot start, or ended by a fault.
+pub async fn serve(config: Config) -> Result<(), ServeError> {
+    let mut signals = Signals::new(config.exit_with_parent).map_err(ServeError::Signals)?;
+    let running = start(config).await?;
+    eprintln!("listening on http://{}", running.address);
+    notify("READY=1");
+    loop {
+        match tokio::time::timeout(Duration::from_secs(1), signals.next()).await {
+            Ok(Signal::Look) => running.look_at_files(),
+            Ok(Signal::Stop(why)) => {
+                tracing::info!("stopping: {why}");
+                break;
+            }
+            Err(_) if running.is_alive() => {}
+            Err(_) => break,
+        }
+    }
+    notify("STOPPING=1");
+    running.stop().await
+}
+
+/// Removes what was settled long ago, slice by slice.
+async fn prune<S: Store>(store: S, keep: Duration, mut stopping: watch::Receiver<bool>) {
+    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+    loop {
+        let before = Timestamp(SystemClock.now().0.saturating_sub(keep_ms));
+        let pause = match store.prune(before, PRUNE_SLICE).await {
+            Ok(removed) if removed >= PRUNE_SLICE => PRUNE_PAUSE,
+            Ok(_) => PRUNE_EVERY,
+            Err(error) => {
+                tracing::warn!(%error, "settled cases could not be removed");
+                PRUNE_EVERY
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+enum Signal {
+    Stop(&'static str),
+    Look,
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+    parent: watch::Receiver<bool>,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new(exit_with_parent: bool) -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            parent: parent(exit_with_parent)?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Signal::Look,
+            () = gone(&mut self.parent) => Signal::Stop("the standard input ended"),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals {
+    parent: watch::Receiver<bool>,
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new(exit_with_parent: bool) -> io::Result<Self> {
+        Ok(Self { parent: parent(exit_with_parent)? })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => Signal::Stop("Ctrl-C"),
+            () = gone(&mut self.parent) => Signal::Stop("the standard input ended"),
+        }
+    }
+}
+
+/// Turns true when the standard input ends. A thread of its own reads it: a runtime would wait for the read for ever.
+fn parent(watched: bool) -> io::Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    std::thread::Builder::new().name("parent".to_owned()).spawn(move || {
+        if watched {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink()); // an error is an end as well
+            let _ = sender.send(true); // nobody waits any more
+        }
+    })?;
+    Ok(receiver)
+}
+
+async fn gone(parent: &mut watch::Receiver<bool>) {
+    if parent.wait_for(|gone| *gone).await.is_err() {
+        std::future::pending::<()>().await; // it is not watched
+    }
+}
+
+/// Tells systemd (`Type=notify`), if it asked for it. Failing to tell is no reason to fail.
+#[cfg(target_os = "linux")]
+fn notify(state: &str) {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let told = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
+    if let Err(error) = told {
+        tracing::warn!(%error, "systemd could not be told `{state}`");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn notify(_state: &str) {}

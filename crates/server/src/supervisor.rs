@@ -1,0 +1,280 @@
+//! The handle to a running supervisor: everything that the HTTP API (or a host program) can ask of it.
+//!
+//! It decides nothing; it puts inputs into the driver's queue and hands back what the engine answers.
+
+use crate::driver::{Arrival, Shared};
+use crate::feed::EventFeed;
+use amends_engine::{Answer, Input, Ticket};
+use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, ServiceView, StepAct};
+use amends_protocol::{
+    CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId, Timestamp,
+};
+use amends_rulebook::Rulebook;
+use amends_store::{RulebookRow, Store};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A running supervisor; clones are the same one. The process should end by [`Supervisor::stop`].
+#[derive(Debug)]
+pub struct Supervisor<S> {
+    store: S,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    arrivals: mpsc::Sender<Arrival>,
+    stop: watch::Sender<bool>,
+    shared: Arc<Shared>,
+    tickets: AtomicU64,
+}
+
+impl<S: Clone> Clone for Supervisor<S> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: Store> Supervisor<S> {
+    pub(crate) fn new(
+        store: S,
+        arrivals: mpsc::Sender<Arrival>,
+        stop: watch::Sender<bool>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            store,
+            inner: Arc::new(Inner { arrivals, stop, shared, tickets: AtomicU64::new(1) }),
+        }
+    }
+
+    /// Takes a report. It is durable when this returns.
+    ///
+    /// # Errors
+    /// `overloaded` when the queue is full, `unavailable` while starting, stopping or when the store fails; nothing was
+    /// taken then.
+    pub async fn report(&self, report: Report) -> Result<ReportReceipt, Problem> {
+        let report = Box::new(report);
+        match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
+            Answer::Received { case, duplicate } => Ok(ReportReceipt { case_id: case, duplicate }),
+            other => Err(refusal(other)),
+        }
+    }
+
+    /// Takes a service's late outcome of a step that it had accepted.
+    ///
+    /// # Errors
+    /// `not-found`, `conflict` when the step ended otherwise, or as [`Supervisor::report`].
+    pub async fn call_back(&self, step: StepId, callback: OutcomeCallback) -> Result<(), Problem> {
+        self.ask_done(|ticket| Input::StepCalledBack { step, callback, ticket }).await
+    }
+
+    /// An operator's act on a step.
+    ///
+    /// # Errors
+    /// `not-found`, `conflict` when the step's state does not allow it, `invalid-request`, or as
+    /// [`Supervisor::report`].
+    pub async fn act_on_step(
+        &self,
+        step: StepId,
+        act: StepAct,
+        actor: &str,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::StepAct { step, act, actor, ticket }).await
+    }
+
+    /// An operator's act on a case.
+    ///
+    /// # Errors
+    /// As [`Supervisor::act_on_step`].
+    pub async fn act_on_case(
+        &self,
+        case: CaseId,
+        act: CaseAct,
+        actor: &str,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::CaseAct { case, act, actor, ticket }).await
+    }
+
+    /// Stops or resumes sending to a service, for a maintenance window. Not durable: a restart resumes.
+    ///
+    /// # Errors
+    /// `not-found` when no active rulebook knows the service, or as [`Supervisor::report`].
+    pub async fn pause(
+        &self,
+        service: &str,
+        paused: bool,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        let (service, actor, reason) = (service.into(), actor.into(), reason.into());
+        self.ask_done(|ticket| Input::Pause { service, paused, actor, reason, ticket }).await
+    }
+
+    /// A saga announces itself with a deadline. Said again, it changes nothing.
+    ///
+    /// # Errors
+    /// As [`Supervisor::report`].
+    pub async fn begin_saga(&self, begin: SagaBegin) -> Result<(), Problem> {
+        let known = self.store.saga(&begin.saga_id).await.map_err(|e| internal(&e))?;
+        if known.is_some() {
+            return Ok(());
+        }
+        self.ask_done(|ticket| Input::SagaBegan { begin, ticket }).await
+    }
+
+    /// A saga says that it has ended well. Said again, it changes nothing.
+    ///
+    /// # Errors
+    /// `not-found` when it never began, or as [`Supervisor::report`].
+    pub async fn end_saga(&self, saga: SagaId) -> Result<(), Problem> {
+        let asked = saga.clone();
+        match self.ask_done(|ticket| Input::SagaEnded { saga: asked, ticket }).await {
+            Err(problem) if problem.is(ProblemCode::NotFound) => {
+                let known = self.store.saga(&saga).await.map_err(|e| internal(&e))?;
+                if known.is_some() { Ok(()) } else { Err(problem) }
+            }
+            other => other,
+        }
+    }
+
+    /// Stores a rulebook version and makes it the one that new cases are planned with. `now` is written beside it.
+    ///
+    /// # Errors
+    /// `conflict` when one of its services belongs to another active rulebook, or as [`Supervisor::report`].
+    pub async fn activate(
+        &self,
+        rulebook: Arc<Rulebook>,
+        actor: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), Problem> {
+        let row = RulebookRow {
+            name: rulebook.name().into(),
+            hash: rulebook.hash().into(),
+            sources: rulebook
+                .sources()
+                .iter()
+                .map(|s| (s.path.clone(), s.text.to_string()))
+                .collect(),
+            stored_at: now,
+            active: false,
+        };
+        let (name, hash) = (Arc::clone(&row.name), Arc::clone(&row.hash));
+        // Stored before any case can be planned with it.
+        self.store.put_rulebook(row).await.map_err(|e| internal(&e))?;
+        let (actor, reason, book) = (actor.into(), reason.into(), Arc::clone(&rulebook));
+        self.ask_done(|ticket| Input::Activate { rulebook: book, actor, reason, ticket }).await?;
+        self.store.set_active(name, hash, now).await.map_err(|e| internal(&e))?;
+        let mut books = self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut active: Vec<_> =
+            books.iter().filter(|b| b.name() != rulebook.name()).cloned().collect();
+        active.push(rulebook);
+        active.sort_by(|a, b| a.name().cmp(b.name()));
+        *books = Arc::new(active);
+        Ok(())
+    }
+
+    /// Every service of the active rulebooks, with the state of its lane.
+    #[must_use]
+    pub fn services(&self) -> Vec<ServiceView> {
+        let lanes =
+            Arc::clone(&self.inner.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let books = self.active_books();
+        let mut services: Vec<ServiceView> = books
+            .iter()
+            .flat_map(|book| book.services().iter().map(move |service| (book, service)))
+            .map(|(book, service)| {
+                let lane = lanes.iter().find(|l| l.service == service.name);
+                ServiceView {
+                    name: service.name.to_string(),
+                    rulebook: book.name().to_owned(),
+                    url: service.url.clone(),
+                    breaker: lane.map_or("closed", |l| l.breaker).to_owned(),
+                    paused: lane.is_some_and(|l| l.paused),
+                    in_flight: lane.map_or(0, |l| l.in_flight),
+                    concurrency: lane.map_or(service.concurrency, |l| l.concurrency),
+                    queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
+                    failures: lane.map_or(0, |l| l.failures),
+                    message: lane.and_then(|l| l.message.clone()),
+                }
+            })
+            .collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
+    }
+
+    /// The versions that new cases are planned with.
+    #[must_use]
+    pub fn active_books(&self) -> Vec<Arc<Rulebook>> {
+        self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
+    }
+
+    /// What happens, as it happens.
+    #[must_use]
+    pub fn events(&self) -> EventFeed {
+        self.inner.shared.feed.clone()
+    }
+
+    /// The store, for reading.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Whether all open cases are loaded and the store took the last batch.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.inner.shared.ready.load(Ordering::Acquire) && !*self.inner.stop.borrow()
+    }
+
+    /// Asks the loop to end in order: takes nothing more, finishes what is under way. Wait on the driver's handle.
+    pub fn stop(&self) {
+        self.inner.stop.send_replace(true);
+    }
+
+    async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
+        match self.ask(input).await? {
+            Answer::Done => Ok(()),
+            other => Err(refusal(other)),
+        }
+    }
+
+    async fn ask(&self, input: impl FnOnce(Ticket) -> Input) -> Result<Answer, Problem> {
+        let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        let arrival = Arrival { input: input(ticket), reply: Some((ticket, reply)) };
+        self.inner.arrivals.try_send(arrival).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Problem::new(
+                ProblemCode::Overloaded,
+                "the supervisor's queue is full; try again shortly",
+            ),
+            mpsc::error::TrySendError::Closed(_) => unavailable("the supervisor is stopping"),
+        })?;
+        answer.await.map_err(|_| {
+            unavailable("the store failed or the supervisor is stopping; nothing was taken")
+        })
+    }
+}
+
+fn unavailable(why: &str) -> Problem {
+    Problem::new(ProblemCode::Unavailable, why)
+}
+
+fn internal(error: &amends_store::StoreError) -> Problem {
+    Problem::new(ProblemCode::Internal, error.to_string())
+}
+
+fn refusal(answer: Answer) -> Problem {
+    match answer {
+        Answer::NotFound(detail) => Problem::new(ProblemCode::NotFound, detail),
+        Answer::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
+        Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
+        Answer::Received { .. } | Answer::Done => {
+            Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The loop's promises, on the real SQLite store and a scripted outside: commit before acting, no loss, no repetition,
+//! overload refused, an orderly end.
+
+mod moody;
+
+use amends_protocol::resources::SagaBegin;
+use amends_protocol::{
+    CaseState, Evidence, HistoryState, Outcome, ProblemCode, Report, ReportData, SagaId,
+};
+use amends_rulebook::Rulebook;
+use amends_server::{Clock, Driver, DriverOptions, Supervisor, SystemClock};
+use amends_store::{CaseFilter, PageRequest, SqliteOptions, SqliteStore, StepFilter, Store};
+use moody::{Moody, Outside};
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+const RULEBOOK: &str = "
+rulebook: two
+settle: { quiet: 50ms }
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: undo, calls: [b.y] } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules: [{ on: \"*/*\", compensate: [a.x, b.y] }]
+";
+
+struct Running {
+    supervisor: Supervisor<Moody>,
+    driver: JoinHandle<()>,
+    failing: Arc<AtomicBool>,
+}
+
+async fn start(folder: &Path, outside: &Outside, options: DriverOptions) -> Running {
+    let inner = SqliteStore::open(folder, &SqliteOptions::default()).expect("a store");
+    let failing = Arc::new(AtomicBool::new(false));
+    let store =
+        Moody { inner, failing: Arc::clone(&failing), commits: Arc::clone(&outside.commits) };
+    let (supervisor, driver) =
+        Driver::start(store, outside.clone(), SystemClock, options).await.expect("starts");
+    let book = Rulebook::from_yaml(RULEBOOK).expect("valid");
+    supervisor.activate(book, "test", "test", SystemClock.now()).await.expect("active");
+    Running { supervisor, driver, failing }
+}
+
+impl Running {
+    async fn end(self) {
+        self.supervisor.stop();
+        self.driver.await.expect("ends");
+    }
+
+    async fn settled(&self) -> usize {
+        let filter = CaseFilter { state: vec![CaseState::Settled], ..CaseFilter::default() };
+        let page =
+            self.supervisor.store().cases(filter, PageRequest::first(500)).await.expect("readable");
+        page.items.len()
+    }
+
+    async fn until_settled(&self, count: usize) {
+        eventually("settled", || async { self.settled().await == count }).await;
+    }
+}
+
+fn report(saga: &str, id: &str) -> Report {
+    Report {
+        id: id.to_owned(),
+        source: "a".to_owned(),
+        saga_id: SagaId::new(saga).expect("valid"),
+        time: None,
+        traceparent: None,
+        data: ReportData {
+            code: "broken".to_owned(),
+            action: Some("x".to_owned()),
+            history: vec![Evidence {
+                service: "a".to_owned(),
+                action: "x".to_owned(),
+                request_id: "r".to_owned(),
+                state: HistoryState::Succeeded,
+            }],
+            ..ReportData::default()
+        },
+    }
+}
+
+/// Polls until `holds`; a minute is far beyond anything that these tests wait for.
+async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_taken_compensated_and_settled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    assert!(!running.supervisor.report(report("s", "1")).await.expect("taken").duplicate);
+    running.until_settled(1).await;
+    assert_eq!(outside.sent(), ["compensate a.x", "compensate b.y"]);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_it_is_durable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    let before = outside.commits.load(Ordering::SeqCst);
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    eventually("sent", || async { outside.sent().len() == 2 }).await;
+    let seen = outside.commits_when_sent();
+    assert!(seen.iter().all(|commits| *commits > before), "{seen:?} against {before}");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_failed_commit_answers_nobody_sends_nothing_and_is_recovered_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.failing.store(true, Ordering::SeqCst);
+    let problem = running.supervisor.report(report("s", "1")).await.expect_err("not durable");
+    assert!(problem.is(ProblemCode::Unavailable), "{problem:?}");
+    assert!(!running.supervisor.is_ready());
+    assert!(outside.sent().is_empty(), "a failed commit is never followed by effects");
+    running.failing.store(false, Ordering::SeqCst);
+    eventually("ready again", || async { running.supervisor.is_ready() }).await;
+    assert!(!running.supervisor.report(report("s", "1")).await.expect("taken now").duplicate);
+    running.until_settled(1).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_report_is_one_report_however_often_and_however_late_it_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    let same = (0..50).map(|_| running.supervisor.report(report("s", "1")));
+    let receipts = futures_util::future::join_all(same).await;
+    let fresh = receipts.iter().filter(|r| !r.as_ref().expect("taken").duplicate).count();
+    assert_eq!(fresh, 1);
+    running.until_settled(1).await;
+    assert!(running.supervisor.report(report("s", "1")).await.expect("taken").duplicate);
+    // Source and id are a report's name, whatever saga it claims to be about.
+    assert!(running.supervisor.report(report("other", "1")).await.expect("taken").duplicate);
+    assert_eq!(outside.sent().len(), 2);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_late_report_joins_the_settled_case_and_nothing_is_compensated_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    let first = running.supervisor.report(report("s", "1")).await.expect("taken");
+    running.until_settled(1).await;
+    let second = running.supervisor.report(report("s", "2")).await.expect("taken");
+    assert_eq!((first.case_id, second.duplicate), (second.case_id, false));
+    running.until_settled(1).await;
+    assert_eq!(outside.sent().len(), 2);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::closed();
+    let options = DriverOptions { grace: Duration::ZERO, ..DriverOptions::default() };
+    let running = start(folder.path(), &outside, options).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    eventually("sent", || async { outside.sent().len() == 2 }).await;
+    running.end().await; // nobody answered
+
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.until_settled(1).await;
+    assert_eq!(outside.sent(), ["compensate a.x", "compensate b.y"]);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_is_refused_as_overload_and_nothing_of_it_is_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let options = DriverOptions { queue: 1, batch: 1, ..DriverOptions::default() };
+    let running = start(folder.path(), &outside, options).await;
+    let many =
+        (0..200).map(|n| running.supervisor.report(report(&format!("s{n}"), &format!("{n}"))));
+    let answers = futures_util::future::join_all(many).await;
+    let taken = answers.iter().filter(|a| a.is_ok()).count();
+    for problem in answers.iter().filter_map(|a| a.as_ref().err()) {
+        assert!(problem.is(ProblemCode::Overloaded), "{problem:?}");
+    }
+    assert!((1..200).contains(&taken), "{taken}");
+    running.until_settled(taken).await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn an_orderly_end_waits_for_what_is_under_way_and_writes_it_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::closed();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    eventually("sent", || async { outside.sent().len() == 2 }).await;
+    running.supervisor.stop();
+    eventually("refused", || async {
+        let answer = running.supervisor.report(report("t", "2")).await;
+        answer.is_err_and(|problem| problem.is(ProblemCode::Unavailable))
+    })
+    .await;
+    outside.gate.add_permits(2);
+    let store = running.supervisor.store().clone();
+    running.driver.await.expect("ends");
+    let steps = store.steps(StepFilter::default(), PageRequest::first(10)).await.expect("readable");
+    let of_s: Vec<_> = steps.items.iter().filter(|s| s.saga_id.as_str() == "s").collect();
+    assert_eq!(of_s.len(), 2);
+    assert!(of_s.iter().all(|s| s.outcome == Some(Outcome::Compensated)));
+}
+
+#[tokio::test]
+async fn an_errand_that_panics_counts_as_unanswered_and_is_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    outside.panics.store(true, Ordering::SeqCst);
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    running.until_settled(1).await;
+    assert_eq!(outside.sent().len(), 3);
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_saga_announced_after_its_case_has_settled_does_not_open_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    running.until_settled(1).await;
+    let begin = SagaBegin {
+        saga_id: SagaId::new("s").expect("valid"),
+        service: "a".to_owned(),
+        action: None,
+        deadline: SystemClock.now(),
+        data: serde_json::Map::new(),
+    };
+    running.supervisor.begin_saga(begin).await.expect("taken");
+    running.supervisor.report(report("t", "2")).await.expect("the supervisor goes on");
+    running.until_settled(2).await;
+    running.end().await;
+}

@@ -1,0 +1,176 @@
+//! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
+
+use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult, Write};
+use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
+use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
+use amends_server::{Ended, Outbound};
+use amends_store::{
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, SqliteStore, StepFilter,
+    Store, StoreError, Wanted,
+};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+type Stored<T> = Result<T, StoreError>;
+
+#[derive(Clone)]
+pub struct Moody {
+    pub inner: SqliteStore,
+    pub failing: Arc<AtomicBool>,
+    pub commits: Arc<AtomicUsize>,
+}
+
+impl Moody {
+    fn mood(&self) -> Stored<()> {
+        if self.failing.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+}
+
+impl Store for Moody {
+    async fn commit(&self, writes: Vec<Write>) -> Stored<()> {
+        self.mood()?;
+        self.inner.commit(writes).await?;
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn load(&self) -> Stored<Loaded> {
+        self.mood()?;
+        self.inner.load().await
+    }
+
+    async fn find(&self, wanted: Wanted) -> Stored<Found> {
+        self.inner.find(wanted).await
+    }
+
+    async fn put_rulebook(&self, row: RulebookRow) -> Stored<()> {
+        self.inner.put_rulebook(row).await
+    }
+
+    async fn rulebook(&self, hash: Arc<str>) -> Stored<Option<RulebookRow>> {
+        self.inner.rulebook(hash).await
+    }
+
+    async fn rulebooks(&self) -> Stored<Vec<RulebookRow>> {
+        self.inner.rulebooks().await
+    }
+
+    async fn set_active(&self, name: Arc<str>, hash: Arc<str>, at: Timestamp) -> Stored<()> {
+        self.inner.set_active(name, hash, at).await
+    }
+
+    async fn cases(&self, filter: CaseFilter, page: PageRequest) -> Stored<Page<CaseSummary>> {
+        self.inner.cases(filter, page).await
+    }
+
+    async fn case(&self, id: CaseId) -> Stored<Option<CaseRecord>> {
+        self.inner.case(id).await
+    }
+
+    async fn steps(&self, filter: StepFilter, page: PageRequest) -> Stored<Page<StepView>> {
+        self.inner.steps(filter, page).await
+    }
+
+    async fn step(&self, id: StepId) -> Stored<Option<StepView>> {
+        self.inner.step(id).await
+    }
+
+    async fn step_ids(&self, filter: StepFilter, limit: usize) -> Stored<Vec<StepId>> {
+        self.inner.step_ids(filter, limit).await
+    }
+
+    async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<Page<ActView>> {
+        self.inner.acts(case, page).await
+    }
+
+    async fn saga(&self, saga: &SagaId) -> Stored<Option<SagaRow>> {
+        self.inner.saga(saga).await
+    }
+
+    async fn overview(&self) -> Stored<Overview> {
+        self.inner.overview().await
+    }
+
+    async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {
+        self.inner.prune(settled_before, limit).await
+    }
+
+    async fn backup(&self, to: &Path) -> Stored<()> {
+        self.inner.backup(to).await
+    }
+
+    async fn check_writable(&self) -> Stored<()> {
+        self.inner.check_writable().await
+    }
+}
+
+/// Services that answer with success, one for each permit of the gate.
+#[derive(Clone)]
+pub struct Outside {
+    sent: Arc<Mutex<Vec<(String, usize)>>>,
+    pub gate: Arc<Semaphore>,
+    pub commits: Arc<AtomicUsize>,
+    /// The next errand panics.
+    pub panics: Arc<AtomicBool>,
+}
+
+impl Outside {
+    pub fn open() -> Self {
+        let outside = Self::closed();
+        outside.gate.add_permits(1_000_000);
+        outside
+    }
+
+    pub fn closed() -> Self {
+        Self {
+            sent: Arc::default(),
+            gate: Arc::new(Semaphore::new(0)),
+            commits: Arc::default(),
+            panics: Arc::default(),
+        }
+    }
+
+    /// `verb service.action` of what was sent, sorted.
+    pub fn sent(&self) -> Vec<String> {
+        let mut sent: Vec<_> =
+            self.sent.lock().expect("not poisoned").iter().map(|(what, _)| what.clone()).collect();
+        sent.sort();
+        sent
+    }
+
+    /// How many commits were durable when each errand was performed.
+    pub fn commits_when_sent(&self) -> Vec<usize> {
+        self.sent.lock().expect("not poisoned").iter().map(|(_, commits)| *commits).collect()
+    }
+}
+
+impl Outbound for Outside {
+    async fn perform(&self, errand: Errand) -> Ended {
+        match errand {
+            Errand::Send(send) => {
+                let what =
+                    (format!("{} {}", send.verb, send.action), self.commits.load(Ordering::SeqCst));
+                self.sent.lock().expect("not poisoned").push(what);
+                self.gate.acquire().await.expect("never closed").forget();
+                assert!(!self.panics.swap(false, Ordering::SeqCst), "as the test wants");
+                let outcome = match send.verb {
+                    Verb::Compensate => Outcome::Compensated,
+                    Verb::Retry => Outcome::Retried,
+                    Verb::Notify => Outcome::Notified,
+                };
+                let answer = StepReading::Done(outcome);
+                let result =
+                    StepResult { answer, status: Some(200), message: None, history: vec![] };
+                Ended::Step { step: send.step, attempt: send.attempt, result }
+            }
+            Errand::Walk(walk) => Ended::Walk {
+                case: walk.case,
+                service: walk.service,
+                result: WalkResult::Told(vec![]),
+            },
+            Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The text message service: `send` writes the confirmation, the notice `send-cancellation` the correction. A sent
+//! text can't be taken back.
+
+use super::{OrderForm, Setting};
+use crate::faults::Fault;
+use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use rusqlite::params;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS messages (
+        entry   INTEGER PRIMARY KEY AUTOINCREMENT,
+        saga    TEXT NOT NULL,
+        kind    TEXT NOT NULL CHECK (kind IN ('confirmation', 'cancellation')),
+        text    TEXT NOT NULL,
+        sent_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS messages_by_saga ON messages (saga);";
+
+const SEND: &str = "INSERT INTO messages (saga, kind, text) VALUES (?1, ?2, ?3)";
+
+pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+    kit.action("send", move |context, body| send(Arc::clone(&setting), context, body)).notice(
+        "send-cancellation",
+        |tx, notice| {
+            let saga = notice.saga.as_str();
+            let text = format!("Your order {saga} was cancelled. You pay nothing.");
+            tx.execute(SEND, params![saga, "cancellation", text])?;
+            Ok(())
+        },
+    )
+}
+
+async fn send(
+    setting: Arc<Setting>,
+    context: ActionContext,
+    body: Value,
+) -> Result<Effect, Failure> {
+    let form = OrderForm::read(body)?;
+    if form.has(Fault::SmsFails) && setting.strikes.strikes(context.saga().as_str()) {
+        return Err(Failure::new(
+            "gateway-busy",
+            "the message gateway takes no messages right now",
+        ));
+    }
+    let saga = context.saga().to_string();
+    Ok(context.effect(move |tx| {
+        let text = format!("Dear {}, your order {} is on its way.", form.customer, form.order_id);
+        tx.execute(SEND, params![saga, "confirmation", text])?;
+        Ok(json!({"sent": true}))
+    }))
+}

@@ -1,0 +1,246 @@
+//! What the supervisor says of a run: its cases, counted by report and by service. It reads the REST API and changes
+//! nothing.
+
+use crate::client::{Client, NoAnswer};
+use amends_protocol::resources::{CaseDetail, CaseSummary, Overview, Page, ReportView, StepView};
+use amends_protocol::{CaseState, StepStateName};
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One question may take this long; the biggest page takes milliseconds.
+const QUESTION_LIMIT: Duration = Duration::from_secs(10);
+/// How long a supervisor that doesn't answer is asked again: longer than a restart takes.
+const AWAY_LIMIT: Duration = Duration::from_secs(60);
+/// Cases per page.
+const PAGE: usize = 200;
+
+/// One kind of report, how often it came, and which steps it led to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportCount {
+    /// How many came.
+    pub count: u64,
+    /// By `service.action`: how many steps ended how, or where they stand.
+    pub steps: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// How far one service has compensated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCount {
+    /// Steps that it was asked for at least once.
+    pub asked: u64,
+    /// Steps that ended with an outcome.
+    pub done: u64,
+    /// Steps by outcome.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Steps that are still to be done.
+    pub waiting: u64,
+    /// Steps that need a person.
+    pub stuck: u64,
+}
+
+/// All cases of a supervisor.
+#[derive(Clone, Debug, Default)]
+pub struct Cases(pub Vec<CaseDetail>);
+
+impl Cases {
+    /// How many cases are in which state.
+    #[must_use]
+    pub fn by_state(&self) -> BTreeMap<CaseState, u64> {
+        let mut counts = BTreeMap::new();
+        for case in &self.0 {
+            *counts.entry(case.summary.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The case of a saga, if it has one.
+    #[must_use]
+    pub fn of_saga(&self, saga: &str) -> Option<&CaseDetail> {
+        self.0.iter().find(|case| case.summary.saga_id.as_str() == saga)
+    }
+
+    /// Reports by `service/code`. A step is counted with the first report that demands it by a rule of its own; one
+    /// that only a report without a rule demands, with that report.
+    #[must_use]
+    pub fn by_report(&self) -> BTreeMap<String, ReportCount> {
+        let mut counts: BTreeMap<String, ReportCount> = BTreeMap::new();
+        for case in &self.0 {
+            for report in &case.reports {
+                counts.entry(report_name(report)).or_default().count += 1;
+            }
+            for step in &case.plan {
+                let mut because =
+                    case.reports.iter().filter(|report| step.because.contains(&report.id));
+                let first = because.clone().next();
+                let reason = because.find(|report| report.rule.is_some()).or(first);
+                let reason = reason.map_or_else(|| "by hand".to_owned(), report_name);
+                let steps = &mut counts.entry(reason).or_default().steps;
+                *steps
+                    .entry(step.action.to_string())
+                    .or_default()
+                    .entry(standing(step))
+                    .or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Steps by service.
+    #[must_use]
+    pub fn by_service(&self) -> BTreeMap<String, ServiceCount> {
+        let mut counts: BTreeMap<String, ServiceCount> = BTreeMap::new();
+        for step in self.0.iter().flat_map(|case| &case.plan) {
+            let count = counts.entry(step.action.service.to_string()).or_default();
+            count.asked += u64::from(step.attempts > 0);
+            match step.state {
+                StepStateName::Done => {
+                    count.done += 1;
+                    *count.outcomes.entry(standing(step)).or_default() += 1;
+                }
+                StepStateName::Stuck => count.stuck += 1,
+                StepStateName::Waiting
+                | StepStateName::Due
+                | StepStateName::InFlight
+                | StepStateName::Accepted => {
+                    count.waiting += 1;
+                }
+                StepStateName::Superseded | StepStateName::Shadow => {}
+            }
+        }
+        counts
+    }
+}
+
+fn report_name(report: &ReportView) -> String {
+    format!("{}/{}", report.service, report.data.code)
+}
+
+/// How a step ended, or where it stands.
+fn standing(step: &StepView) -> String {
+    step.outcome.map_or_else(|| step.state.to_string(), |outcome| outcome.to_string())
+}
+
+/// Asks the supervisor at `url` for everything that it knows of its cases.
+///
+/// # Errors
+/// When it can't be reached for a minute, or answers something else.
+pub async fn read_cases(client: &Client, url: &str) -> anyhow::Result<Cases> {
+    let mut cases = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page: Page<CaseSummary> =
+            ask(client, &format!("{url}/v1/cases?limit={PAGE}{cursor}")).await?;
+        for case in page.items {
+            cases.push(ask(client, &format!("{url}/v1/cases/{}", case.id)).await?);
+        }
+        match page.next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(Cases(cases)),
+        }
+    }
+}
+
+/// Asks for the numbers of everything.
+///
+/// # Errors
+/// When the supervisor can't be reached for a minute, or answers something else.
+pub async fn read_overview(client: &Client, url: &str) -> anyhow::Result<Overview> {
+    ask(client, &format!("{url}/v1/overview")).await
+}
+
+async fn ask<T: DeserializeOwned>(client: &Client, url: &str) -> anyhow::Result<T> {
+    let deadline = Instant::now() + AWAY_LIMIT;
+    let answer = loop {
+        match client.get(url, QUESTION_LIMIT).await {
+            Ok(answer) if answer.status.is_server_error() && Instant::now() < deadline => {}
+            Ok(answer) => break answer,
+            Err(NoAnswer::NotSent(_) | NoAnswer::Lost(_)) if Instant::now() < deadline => {}
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("the supervisor doesn't answer `{url}`"));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    if !answer.status.is_success() {
+        bail!("the supervisor answers `{url}` with {}: {}", answer.status, answer.body);
+    }
+    serde_json::from_value(answer.body)
+        .with_context(|| format!("`{url}` answers something unexpected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn step(
+        action: &str,
+        verb: &str,
+        state: &str,
+        outcome: Option<&str>,
+        because: &[&str],
+    ) -> Value {
+        json!({
+            "id": "s-1-1-0000000000000001", "caseId": "c-1", "sagaId": "a", "verb": verb, "action": action,
+            "stage": 0, "state": state, "outcome": outcome, "attempts": u32::from(state != "waiting"),
+            "plannedAt": "2026-01-01T00:00:00Z", "because": because,
+        })
+    }
+
+    fn report(id: &str, service: &str, code: &str, rule: Option<&str>) -> Value {
+        let role = if rule.is_some() { "rule" } else { "derived" };
+        json!({
+            "source": service, "id": id, "service": service, "receivedAt": "2026-01-01T00:00:00Z",
+            "rule": rule, "role": role, "data": {"code": code},
+        })
+    }
+
+    fn cases() -> Cases {
+        let case = json!({
+            "id": "c-1", "sagaId": "a", "state": "open", "report": "order/downstream", "steps": {},
+            "openedAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
+            "reports": [
+                report("r-2", "order", "downstream", None),
+                report("r-1", "payment", "report-1", Some("payment/report-1")),
+            ],
+            "plan": [
+                step("coupon.redeem", "compensate", "done", Some("compensated"), &["r-2", "r-1"]),
+                step("order.place", "compensate", "stuck", None, &["r-2"]),
+                step("sms.send-cancellation", "notify", "waiting", None, &["r-1"]),
+            ],
+            "walks": [], "notes": [], "acts": [],
+        });
+        Cases(vec![serde_json::from_value(case).expect("the shape of a case")])
+    }
+
+    #[test]
+    fn a_step_is_counted_with_the_report_whose_rule_asks_for_it() {
+        let counts = cases().by_report();
+        let rule = &counts["payment/report-1"];
+        assert_eq!(rule.count, 1);
+        assert_eq!(rule.steps["coupon.redeem"], BTreeMap::from([("compensated".to_owned(), 1)]));
+        assert_eq!(
+            rule.steps["sms.send-cancellation"],
+            BTreeMap::from([("waiting".to_owned(), 1)])
+        );
+        let derived = &counts["order/downstream"];
+        assert_eq!(derived.steps.keys().collect::<Vec<_>>(), ["order.place"]);
+    }
+
+    #[test]
+    fn a_service_is_asked_done_waiting_or_stuck() {
+        let counts = cases().by_service();
+        let coupon = &counts["coupon"];
+        assert_eq!((coupon.asked, coupon.done, coupon.waiting, coupon.stuck), (1, 1, 0, 0));
+        let sms = &counts["sms"];
+        assert_eq!((sms.asked, sms.done, sms.waiting, sms.stuck), (0, 0, 1, 0));
+        assert_eq!(counts["order"].stuck, 1);
+        assert_eq!(cases().by_state(), BTreeMap::from([(CaseState::Open, 1)]));
+        assert!(cases().of_saga("a").is_some() && cases().of_saga("b").is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! A small HTTP client for the demo's own needs: placing orders, errands, and reading the supervisor's API. It knows
+//! nothing of sagas, repeats nothing, and follows no redirects.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client as Pooled;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use std::fmt;
+use std::time::Duration;
+
+/// Longest answer that is read. A page of cases with all their evidence is far below it.
+const ANSWER_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A pooled client; cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pooled<HttpConnector, Full<Bytes>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as JSON; `null` if it is none.
+    pub body: Value,
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// The connection was refused, so nothing was sent.
+    NotSent(String),
+    /// It was sent, or may have been.
+    Lost(String),
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSent(why) => write!(f, "not sent: {why}"),
+            Self::Lost(why) => write!(f, "no answer: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self { pool: Pooled::builder(TokioExecutor::new()).build_http() }
+    }
+}
+
+impl Client {
+    /// Sends `body` as JSON.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; any status is an answer.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.send(Method::POST, url, headers, Bytes::from(body.to_string()), limit).await
+    }
+
+    /// Asks for a resource.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]; any status is an answer.
+    pub async fn get(&self, url: &str, limit: Duration) -> Result<Answer, NoAnswer> {
+        self.send(Method::GET, url, &[], Bytes::new(), limit).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let not_sent = |why: &dyn fmt::Display| NoAnswer::NotSent(why.to_string());
+        let uri: Uri = url.parse().map_err(|e| not_sent(&e))?;
+        let mut request = Request::builder().method(method).uri(uri);
+        if !body.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).map_err(|e| not_sent(&e))?;
+        let exchange = async {
+            let answer = self.pool.request(request).await.map_err(|e| {
+                let why = describe(&e);
+                if e.is_connect() { NoAnswer::NotSent(why) } else { NoAnswer::Lost(why) }
+            })?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await;
+            let body = body.map_err(|e| NoAnswer::Lost(describe(e.as_ref())))?.to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
+        };
+        tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| {
+            Err(NoAnswer::Lost(format!("nothing within {} ms", limit.as_millis())))
+        })
+    }
+}
+
+/// An error with its causes in one line; the outermost alone says only "client error".
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,239 @@
+//! The front door of a service process: serves a router on a listener, and does the transport's planned faults, which
+//! no handler can do. It decides nothing about the business.
+//!
+//! - closed: every request is turned away with 503 and nothing happens;
+//! - `coupon-answer-broken`: the coupon service did its work, but the answer becomes a bare 500;
+//! - `delivery-answer-lost`: the delivery service did its work, but the connection breaks instead of an answer.
+
+use crate::faults::Fault;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+/// Largest request that the door reads; the kit's own limit.
+const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// How long requests under way may take when the service shuts down. The longest call between services is below it.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What the door does about requests.
+#[derive(Debug)]
+pub struct Door {
+    service: String,
+    closed: AtomicBool,
+}
+
+/// The planned loss of an answer: hyper closes the connection on it.
+#[derive(Debug)]
+struct AnswerLost;
+
+impl std::fmt::Display for AnswerLost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the plan loses this answer")
+    }
+}
+
+impl std::error::Error for AnswerLost {}
+
+impl Door {
+    /// The open door of a service.
+    #[must_use]
+    pub fn new(service: &str) -> Arc<Self> {
+        Arc::new(Self { service: service.to_owned(), closed: AtomicBool::new(false) })
+    }
+
+    /// Turns everybody away from now on, or lets them in again.
+    pub fn set_closed(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    /// Serves until `stop` turns true, then lets the requests under way end.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        router: Router,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut connections = JoinSet::new();
+        let for_connections = stop.clone();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        let door = Arc::clone(&self);
+                        connections.spawn(door.converse(stream, router.clone(), for_connections.clone()));
+                    }
+                    // Out of file handles, or the peer is gone already: give the others time to end.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                },
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+                () = told_to_stop(&mut stop) => break,
+            }
+        }
+        drop(listener);
+        let _ =
+            tokio::time::timeout(DRAIN, async { while connections.join_next().await.is_some() {} })
+                .await;
+    }
+
+    async fn converse(
+        self: Arc<Self>,
+        stream: TcpStream,
+        router: Router,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let _ = stream.set_nodelay(true);
+        let service = service_fn(move |request| {
+            let door = Arc::clone(&self);
+            let router = router.clone();
+            async move { door.answer(router, request).await }
+        });
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        // A broken conversation is the peer's to notice; the kit has what happened in its History.
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = told_to_stop(&mut stop) => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+
+    async fn answer(
+        &self,
+        router: Router,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, AnswerLost> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Ok(bare(StatusCode::SERVICE_UNAVAILABLE, "closed for a moment"));
+        }
+        let (parts, body) = request.into_parts();
+        let Ok(body) = Limited::new(body, BODY_LIMIT_BYTES).collect().await else {
+            return Ok(bare(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB"));
+        };
+        let body = body.to_bytes();
+        let forward = parts.method == Method::POST && !parts.uri.path().starts_with("/amends/");
+        let fault = forward.then(|| planned_fault(&body)).flatten();
+        let request = Request::from_parts(parts, Body::from(body));
+        let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        match (self.service.as_str(), fault) {
+            ("coupon", Some(Fault::CouponAnswerBroken)) => {
+                Ok(bare(StatusCode::INTERNAL_SERVER_ERROR, "something broke on the way out"))
+            }
+            ("delivery", Some(Fault::DeliveryAnswerLost)) => Err(AnswerLost),
+            _ => Ok(answer),
+        }
+    }
+}
+
+/// Waits until the process is to end, which it also is when nobody is left to say so.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+fn planned_fault(body: &Bytes) -> Option<Fault> {
+    #[derive(serde::Deserialize)]
+    struct OnlyFault {
+        fault: Option<Fault>,
+    }
+    serde_json::from_slice::<OnlyFault>(body).ok()?.fault
+}
+
+/// An answer such as proxies and crashing frameworks give: no problem details.
+fn bare(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut answer = Response::new(Body::from(text));
+    *answer.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Client, NoAnswer};
+    use axum::routing::post;
+    use serde_json::{Value, json};
+    use std::sync::atomic::AtomicU32;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A service that counts how often it did its work, behind a door.
+    struct House {
+        url: String,
+        door: Arc<Door>,
+        work: Arc<AtomicU32>,
+        stop: watch::Sender<bool>,
+        serving: tokio::task::JoinHandle<()>,
+    }
+
+    async fn house(service: &str) -> House {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/request", listener.local_addr().expect("bound"));
+        let work = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&work);
+        let router = Router::new().route(
+            "/request",
+            post(async move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+                "{\"done\": true}"
+            }),
+        );
+        let (stop, stopped) = watch::channel(false);
+        let door = Door::new(service);
+        let serving = tokio::spawn(Arc::clone(&door).serve(listener, router, stopped));
+        House { url, door, work, stop, serving }
+    }
+
+    async fn knock(house: &House, form: &Value) -> Result<u16, NoAnswer> {
+        let answer = Client::default().post(&house.url, &[], form, LIMIT).await?;
+        Ok(answer.status.as_u16())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_lost_only_where_the_plan_says_and_the_work_is_done_all_the_same() {
+        let lost = json!({"fault": "delivery-answer-lost"});
+        let delivery = house("delivery").await;
+        assert!(matches!(knock(&delivery, &lost).await, Err(NoAnswer::Lost(_))));
+        assert_eq!(delivery.work.load(Ordering::SeqCst), 1);
+        assert_eq!(knock(&delivery, &json!({})).await.expect("an answer"), 200);
+        let rider = house("rider").await;
+        assert_eq!(knock(&rider, &lost).await.expect("an answer"), 200);
+        let coupon = house("coupon").await;
+        assert_eq!(
+            knock(&coupon, &json!({"fault": "coupon-answer-broken"})).await.expect("an answer"),
+            500
+        );
+        assert_eq!(coupon.work.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_door_answers_503_and_lets_nobody_work() {
+        let sms = house("sms").await;
+        sms.door.set_closed(true);
+        assert_eq!(knock(&sms, &json!({})).await.expect("an answer"), 503);
+        assert_eq!(sms.work.load(Ordering::SeqCst), 0);
+        sms.door.set_closed(false);
+        assert_eq!(knock(&sms, &json!({})).await.expect("an answer"), 200);
+    }
+
+    #[tokio::test]
+    async fn after_the_end_nobody_listens() {
+        let mut sms = house("sms").await;
+        sms.stop.send_replace(true);
+        (&mut sms.serving).await.expect("it ends");
+        assert!(matches!(knock(&sms, &json!({})).await, Err(NoAnswer::NotSent(_))));
+    }
+}

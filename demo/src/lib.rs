@@ -1,0 +1,26 @@
+//! The food-order business: six services that really fail and really compensate, a workload with planned faults, and
+//! the proof that every order ended whole or left nothing behind.
+//!
+//! Nothing is simulated: every service and the supervisor is a process of its own, all calls go over HTTP, all state is
+//! in databases on disk. What went wrong was planned from a seed; what came out is read from the services' databases.
+
+mod business;
+mod cases;
+mod client;
+mod door;
+pub mod faults;
+pub mod invariants;
+mod options;
+pub mod process;
+mod progress;
+mod runner;
+mod service;
+pub mod shop;
+pub mod supervisor;
+mod tables;
+pub mod workload;
+
+pub use cases::{Cases, ReportCount, ServiceCount};
+pub use options::{DemoOptions, ServiceArgs};
+pub use runner::{Summary, Verdict, run};
+pub use service::run_service;

@@ -1,0 +1,69 @@
+//! What `amends demo` takes on its command line, and what a service process takes on its own.
+
+use crate::faults::Fault;
+use std::path::PathBuf;
+
+/// Options of `amends demo`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoOptions {
+    /// How many orders to place.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=90_000))]
+    pub orders: u32,
+    /// Makes the plan: the same seed gives the same orders and faults. Drawn and printed if absent.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Share of the orders with a planned fault, 0 to 1.
+    #[arg(long, default_value_t = 0.35, value_parser = parse_rate)]
+    pub fault_rate: f64,
+    /// How many customers order at the same time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub clients: u32,
+    /// Print one JSON object on standard output instead of tables.
+    #[arg(long)]
+    pub json: bool,
+    /// Keep the databases and logs of the run.
+    #[arg(long)]
+    pub keep: bool,
+    /// Put the databases and logs here (an empty or new folder) and keep them.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// One order per second, explained, so that a person can watch.
+    #[arg(long)]
+    pub slow: bool,
+    /// Use this rulebook; `http://127.0.0.1:7101` to `7106` in it become the services' real addresses.
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Give these faults to the first orders, and none to the others.
+    #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
+    pub faults: Vec<Fault>,
+    /// Kill the supervisor this many times during the run, and start it again on the same data.
+    #[arg(long, default_value_t = 0, value_name = "TIMES")]
+    pub kill_supervisor: u32,
+    /// How long to wait for all cases to settle once the orders are placed, in seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    pub patience: u64,
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(rate),
+        _ => Err(format!("`{text}` is not a share; give a number from 0 to 1, e.g. 0.35")),
+    }
+}
+
+/// Options of one service process.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServiceArgs {
+    /// Which of the six services to be.
+    #[arg(long)]
+    pub service: String,
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// Folder of the service's database.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// How many coupons the coupon service has issued.
+    #[arg(long, default_value_t = 0)]
+    pub coupons: u32,
+}

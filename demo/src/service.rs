@@ -1,0 +1,157 @@
+//! One service as a process: announces its port, learns where the others are, serves until its standard input ends.
+//!
+//! The talk with the runner, one JSON object per line:
+//! - it says `{"listening": "127.0.0.1:4711"}` once its port is bound, before it serves;
+//! - it hears [`Addresses`] as the first line, then serves;
+//! - it hears `{"closed": true}` or `{"closed": false}` to turn everybody away with 503, or to let them in again;
+//! - it says `{"ready": true}` when it serves, and `{"kill": "<saga>"}` where the plan wants it to die;
+//! - when its standard input ends, because the runner said so or is gone, it shuts down.
+
+use crate::business::{self, Setting};
+use crate::door::Door;
+use crate::faults::Strikes;
+use crate::options::ServiceArgs;
+use amends_service::{Kit, KitConfig};
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The six services, in the order of the call chain.
+pub const SERVICES: [&str; 6] = ["order", "payment", "coupon", "delivery", "rider", "sms"];
+
+/// How long a restarted service tries to get its old port back. A connection that the dead process left behind holds
+/// it for a moment at most.
+const BIND_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where everybody is: base URLs without a slash at the end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Addresses {
+    /// The supervisor.
+    pub supervisor: String,
+    /// The services by name.
+    pub services: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Command {
+    closed: bool,
+}
+
+/// Runs one service until its standard input ends.
+///
+/// # Errors
+/// When the service is unknown, its port or database can't be had, or the first line isn't [`Addresses`].
+pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
+    if !SERVICES.contains(&args.service.as_str()) {
+        bail!("there is no service `{}`; one of: {}", args.service, SERVICES.join(", "));
+    }
+    log_to_stderr();
+    let listener = bind(args.port).await?;
+    say(&json!({"listening": listener.local_addr()?.to_string()}));
+    let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    let Some(line) = commands.next_line().await? else { return Ok(()) };
+    let addresses: Addresses =
+        serde_json::from_str(&line).context("the first line must be the addresses")?;
+
+    std::fs::create_dir_all(&args.data)
+        .with_context(|| format!("cannot create the folder `{}`", args.data.display()))?;
+    let database = args.data.join(format!("{}.sqlite", args.service));
+    let strikes = Strikes::open(&args.data.join(format!("{}.strikes", args.service)))?;
+    let mut config = KitConfig::new(&args.service, &database);
+    config.supervisor = Some(addresses.supervisor.clone());
+    config.schema = business::schema(&args.service);
+    config.call_timeout_ms = call_timeout_ms(&args.service);
+    // Only a process that died leaves rows unfinished; the runner restarts it at once, so there is nothing to wait for.
+    config.unfinished_after_ms = 1_000;
+    config.sweep_every_ms = 500;
+    let setting = Arc::new(Setting::new(addresses, strikes));
+    let kit = business::fit_out(&args.service, Kit::open(config)?, &setting).build();
+    if args.service == "coupon" {
+        business::coupon::issue(&database, args.coupons)?;
+    }
+
+    let (stop, stopped) = watch::channel(false);
+    let background = kit.spawn_background();
+    let errands = (args.service == "delivery").then(|| {
+        tokio::spawn(business::errands::run(
+            database.clone(),
+            Arc::clone(&setting),
+            stopped.clone(),
+        ))
+    });
+    let door = Door::new(&args.service);
+    let serving = tokio::spawn(Arc::clone(&door).serve(listener, kit.router(), stopped));
+    say(&json!({"ready": true}));
+
+    obey(&mut commands, &door).await;
+    stop.send_replace(true);
+    let _ = serving.await;
+    if let Some(errands) = errands {
+        let _ = errands.await;
+    }
+    background.stop().await;
+    Ok(())
+}
+
+/// Does what the lines say until there are no more.
+async fn obey(commands: &mut Lines<BufReader<Stdin>>, door: &Door) {
+    while let Ok(Some(line)) = commands.next_line().await {
+        match serde_json::from_str::<Command>(&line) {
+            Ok(command) => {
+                door.set_closed(command.closed);
+                say(&json!({"closed": command.closed}));
+            }
+            Err(error) => tracing::warn!(%line, %error, "a command that nobody understands"),
+        }
+    }
+}
+
+/// Tells the runner something. If it is gone, nobody listens, and the end of standard input follows.
+pub(crate) fn say(line: &Value) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// A caller waits longer than everything below it may take, so that the innermost failure is the one that is seen.
+fn call_timeout_ms(service: &str) -> u64 {
+    match service {
+        "order" => 20_000,
+        "payment" => 12_000,
+        _ => 4_000,
+    }
+}
+
+async fn bind(port: u16) -> anyhow::Result<TcpListener> {
+    let deadline = tokio::time::Instant::now() + BIND_PATIENCE;
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return Ok(listener),
+            Err(error)
+                if error.kind() == std::io::ErrorKind::AddrInUse
+                    && tokio::time::Instant::now() < deadline =>
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot listen on 127.0.0.1:{port}"));
+            }
+        }
+    }
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    // A second subscriber in one process (a test that runs a service within itself) is no harm.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,263 @@
+//! The whole shop: six service processes and their supervisor, wired together in one folder. It places single orders
+//! and says when everything has come to rest; which orders, and what goes wrong, others decide.
+
+use crate::cases::{self, Cases};
+use crate::client::{Client, NoAnswer};
+use crate::invariants::{self, Findings};
+use crate::process::ServiceProcess;
+use crate::service::{Addresses, SERVICES};
+use crate::supervisor::SupervisorProcess;
+use crate::workload::{PlannedOrder, coupons_used};
+use amends_protocol::{CaseState, headers};
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
+
+/// The rulebook of the shop, with the addresses that the services have in the documentation.
+pub const RULEBOOK: &str = include_str!("../rulebook/food-order.yaml");
+/// The first of the six ports in [`RULEBOOK`], in the order of [`SERVICES`].
+const FIRST_WRITTEN_PORT: u16 = 7101;
+/// How long a customer waits for an answer: longer than the order service waits for the payment.
+const CUSTOMER_LIMIT: Duration = Duration::from_secs(30);
+/// How long a customer knocks at an order service that isn't there: longer than a restart takes.
+const KNOCK_LIMIT: Duration = Duration::from_secs(60);
+/// How often the shop is asked whether it has come to rest.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// A running shop.
+pub struct Shop {
+    folder: PathBuf,
+    client: Client,
+    services: BTreeMap<&'static str, Arc<ServiceProcess>>,
+    supervisor: Arc<SupervisorProcess>,
+    mishaps: Mutex<mpsc::UnboundedReceiver<String>>,
+}
+
+/// How a customer saw an order end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// 200: the order is placed.
+    Placed,
+    /// The order service said no, with this status.
+    Refused(u16),
+    /// The connection broke or nothing came in time: the customer knows nothing.
+    NoAnswer,
+}
+
+/// What was still going on when patience ran out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unrest {
+    /// Cases that are open.
+    pub open_cases: u64,
+    /// Requests that are neither done nor given up, reports in outboxes, and errands, by service.
+    pub busy: BTreeMap<String, u64>,
+}
+
+impl fmt::Display for Unrest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cases open", self.open_cases)?;
+        for (service, count) in &self.busy {
+            write!(f, ", {service} busy with {count}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Shop {
+    /// Starts everything in `folder`, with coupons for the plan. `rulebook` is the text of a rulebook that names the
+    /// services as [`RULEBOOK`] does.
+    ///
+    /// # Errors
+    /// When a process doesn't come up or the folder can't be written.
+    pub async fn open(
+        exe: &Path,
+        folder: &Path,
+        rulebook: &str,
+        plan: &[PlannedOrder],
+    ) -> anyhow::Result<Self> {
+        let (mishap, mishaps) = mpsc::unbounded_channel();
+        let mut services = BTreeMap::new();
+        let mut introductions = Vec::new();
+        let mut text = rulebook.to_owned();
+        for (name, port) in SERVICES.into_iter().zip(FIRST_WRITTEN_PORT..) {
+            let coupons = if name == "coupon" { coupons_used(plan) } else { 0 };
+            let (service, introduction) =
+                ServiceProcess::start(name, exe, folder, coupons, mishap.clone()).await?;
+            text = text.replace(&format!("http://127.0.0.1:{port}"), &service.url());
+            introductions.push((Arc::clone(&service), introduction));
+            services.insert(name, service);
+        }
+        let rules = folder.join("food-order.yaml");
+        std::fs::write(&rules, text)
+            .with_context(|| format!("cannot write `{}`", rules.display()))?;
+        let supervisor = SupervisorProcess::start(exe, folder, &rules).await?;
+        let addresses = Addresses {
+            supervisor: supervisor.url(),
+            services: services
+                .iter()
+                .map(|(name, service)| ((*name).to_owned(), service.url()))
+                .collect(),
+        };
+        for (service, introduction) in introductions {
+            service.introduce(introduction, &addresses).await?;
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            client: Client::default(),
+            services,
+            supervisor,
+            mishaps: Mutex::new(mishaps),
+        })
+    }
+
+    /// One of the six services.
+    ///
+    /// # Errors
+    /// When there is no such service.
+    pub fn service(&self, name: &str) -> anyhow::Result<&Arc<ServiceProcess>> {
+        self.services.get(name).with_context(|| format!("there is no service `{name}`"))
+    }
+
+    /// The supervisor.
+    #[must_use]
+    pub fn supervisor(&self) -> &Arc<SupervisorProcess> {
+        &self.supervisor
+    }
+
+    /// Places an order as its customer would: once. A customer whom the connection refused, so that nothing was sent,
+    /// knocks again.
+    ///
+    /// # Errors
+    /// When nobody opens for a minute.
+    pub async fn place(&self, order: &PlannedOrder) -> anyhow::Result<Ending> {
+        let url = format!("{}/place", self.service("order")?.url());
+        let request = format!("{}-place", order.id);
+        let sent = [(headers::SAGA_ID, order.id.as_str()), (headers::REQUEST_ID, request.as_str())];
+        let form = json!({
+            "orderId": order.id, "customer": order.customer, "amount": order.amount,
+            "coupon": order.coupon, "fault": order.fault,
+        });
+        let deadline = Instant::now() + KNOCK_LIMIT;
+        loop {
+            match self.client.post(&url, &sent, &form, CUSTOMER_LIMIT).await {
+                Ok(answer) if answer.status.is_success() => return Ok(Ending::Placed),
+                Ok(answer) => return Ok(Ending::Refused(answer.status.as_u16())),
+                Err(NoAnswer::Lost(_)) => return Ok(Ending::NoAnswer),
+                Err(NoAnswer::NotSent(why)) if Instant::now() >= deadline => {
+                    bail!("the order service doesn't open its door: {why}")
+                }
+                Err(NoAnswer::NotSent(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    /// Waits until nothing is going on any more: no open case, no unfinished request, no report on its way, no errand.
+    ///
+    /// # Errors
+    /// When the supervisor can't be asked or a database can't be read. Running out of patience is not an error but
+    /// [`Unrest`].
+    pub async fn rest(&self, patience: Duration) -> anyhow::Result<Result<(), Unrest>> {
+        let deadline = Instant::now() + patience;
+        loop {
+            // In this order: a report leaves its outbox only when its case is open. Looked at twice, because a case
+            // that has just settled may have put an action back to work.
+            let mut unrest = self.look()?;
+            if unrest.busy.is_empty() {
+                unrest.open_cases = self.open_cases().await?;
+            }
+            if unrest == Unrest::default() {
+                unrest = self.look()?;
+            }
+            if unrest == Unrest::default() {
+                return Ok(Ok(()));
+            }
+            if Instant::now() >= deadline {
+                unrest.open_cases = self.open_cases().await?;
+                return Ok(Err(unrest));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// How many cases go on by themselves.
+    ///
+    /// # Errors
+    /// When the supervisor can't be asked.
+    pub async fn open_cases(&self) -> anyhow::Result<u64> {
+        Ok(self.case_states().await?.get(&CaseState::Open).copied().unwrap_or(0))
+    }
+
+    /// How many cases are in which state.
+    ///
+    /// # Errors
+    /// When the supervisor can't be asked.
+    pub async fn case_states(&self) -> anyhow::Result<BTreeMap<CaseState, u64>> {
+        Ok(cases::read_overview(&self.client, &self.supervisor.url()).await?.cases)
+    }
+
+    /// Every case, from the supervisor's API.
+    ///
+    /// # Errors
+    /// When the supervisor can't be asked.
+    pub async fn cases(&self) -> anyhow::Result<Cases> {
+        cases::read_cases(&self.client, &self.supervisor.url()).await
+    }
+
+    /// Judges the services' databases against the plan.
+    ///
+    /// # Errors
+    /// When a database can't be read.
+    pub fn judge(&self, plan: &[PlannedOrder]) -> anyhow::Result<Findings> {
+        invariants::judge(&self.folder, plan).context("the services' databases cannot be read")
+    }
+
+    /// What went wrong that nobody planned, since it was asked last.
+    pub async fn mishaps(&self) -> Vec<String> {
+        let mut mishaps = self.mishaps.lock().await;
+        std::iter::from_fn(|| mishaps.try_recv().ok()).collect()
+    }
+
+    /// Ends all processes.
+    pub async fn close(self) {
+        for service in self.services.values() {
+            service.end().await;
+        }
+        self.supervisor.end().await;
+    }
+
+    /// What the services' databases say is still to be done.
+    fn look(&self) -> anyhow::Result<Unrest> {
+        let mut busy = BTreeMap::new();
+        for (name, service) in &self.services {
+            let count = unfinished(&service.database(), *name == "delivery")
+                .with_context(|| format!("the database of the {name} service cannot be read"))?;
+            if count > 0 {
+                busy.insert((*name).to_owned(), count);
+            }
+        }
+        Ok(Unrest { open_cases: 0, busy })
+    }
+}
+
+/// Requests under way, reports on their way, and errands to run.
+fn unfinished(database: &Path, has_errands: bool) -> rusqlite::Result<u64> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let errands =
+        if has_errands { "SELECT count(*) FROM errands WHERE state = 'open'" } else { "SELECT 0" };
+    let count: i64 = connection.query_row(
+        &format!(
+            "SELECT (SELECT count(*) FROM amends_requests WHERE state = 'started')
+                  + (SELECT count(*) FROM amends_outbox WHERE state = 'pending') + ({errands})"
+        ),
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(count.unsigned_abs())
+}

@@ -1,0 +1,39 @@
+//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`. No part of the product.
+
+mod docs_links;
+mod manifests;
+mod openapi;
+mod purity;
+mod sources;
+mod test;
+mod tidy;
+
+use anyhow::bail;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+  test      format check, lints, all tests; what .ci/test runs
+  tidy      the tree's own rules: dependencies, purity, file heads, links
+  openapi   write docs/reference/openapi.json anew";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["test"] => test::run(),
+        ["tidy"] => tidy::run(),
+        ["openapi"] => openapi::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => (|| bail!("unknown command `{}`\n{USAGE}", other.join(" ")))(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Which crate may depend on which, read from the manifests through `cargo metadata`.
+
+use crate::sources::root;
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::process::Command;
+
+/// A crate of ours and the crates of ours that it may build on. What is not listed may not be there.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("amends-protocol", &[]),
+    ("amends-rulebook", &["amends-protocol"]),
+    ("amends-engine", &["amends-protocol", "amends-rulebook"]),
+    ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
+    ("amends-server", &["amends-protocol", "amends-rulebook", "amends-engine", "amends-store"]),
+    ("amends-service", &["amends-protocol"]),
+    ("amends-demo", &["amends-protocol", "amends-service"]),
+    (
+        "amends",
+        &[
+            "amends-protocol",
+            "amends-rulebook",
+            "amends-engine",
+            "amends-store",
+            "amends-server",
+            "amends-demo",
+        ],
+    ),
+];
+
+/// Crates that stand outside the product: they may use anything of ours, and nothing may use them.
+const OUTSIDE: &[&str] = &["amends-bench", "amends-sim", "xtask"];
+
+/// Crates that never see a clock, a network, a disk or a random number.
+pub const PURE: &[(&str, &str)] = &[
+    ("amends-protocol", "crates/protocol/src/"),
+    ("amends-rulebook", "crates/rulebook/src/"),
+    ("amends-engine", "crates/engine/src/"),
+];
+
+/// What would bring them one.
+const IMPURE: &[&str] = &[
+    "async-std",
+    "axum",
+    "fastrand",
+    "getrandom",
+    "hyper",
+    "hyper-util",
+    "mio",
+    "rand",
+    "rand_core",
+    "reqwest",
+    "rusqlite",
+    "smol",
+    "sqlx",
+    "tokio",
+    "tower",
+    "tower-http",
+    "uuid",
+];
+
+/// Every dependency that breaks a rule.
+pub fn check() -> anyhow::Result<Vec<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(findings(&serde_json::from_slice(&output.stdout)?))
+}
+
+fn findings(metadata: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for package in array(&metadata["packages"]) {
+        let name = text(&package["name"]);
+        if OUTSIDE.contains(&name) {
+            continue;
+        }
+        let Some((_, allowed)) = ALLOWED.iter().find(|(n, _)| *n == name) else {
+            found.push(format!(
+                "crate `{name}` is in no rule; say in xtask/src/manifests.rs what it may depend on"
+            ));
+            continue;
+        };
+        for dependency in array(&package["dependencies"]) {
+            let on = text(&dependency["name"]);
+            let is_ours = ALLOWED.iter().any(|(n, _)| *n == on) || OUTSIDE.contains(&on);
+            let is_dev = dependency["kind"].as_str() == Some("dev");
+            // A crate may depend on itself in tests, with other features.
+            if is_ours && on != name && !allowed.contains(&on) {
+                found.push(format!(
+                    "`{name}` depends on `{on}`; it may depend on {}",
+                    list(allowed)
+                ));
+            }
+            if on == "amends-demo" && dependency["optional"].as_bool() != Some(true) {
+                found.push(format!("`{name}` depends on `amends-demo` without a feature"));
+            }
+            if PURE.iter().any(|(n, _)| *n == name) && IMPURE.contains(&on) && !is_dev {
+                found.push(format!("`{name}` is pure, but its manifest names `{on}`"));
+            }
+        }
+    }
+    found
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() { "none of ours".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::findings;
+    use serde_json::json;
+
+    #[test]
+    fn a_forbidden_dependency_is_named() {
+        let metadata = json!({ "packages": [
+            { "name": "amends-engine", "dependencies": [
+                { "name": "amends-store" }, { "name": "tokio" }, { "name": "serde" }, { "name": "tokio", "kind": "dev" }
+            ] },
+            { "name": "amends-server", "dependencies": [{ "name": "xtask", "kind": "dev" }] },
+            { "name": "amends", "dependencies": [{ "name": "amends-demo", "optional": false }] },
+            { "name": "stranger", "dependencies": [] },
+        ] });
+        let found = findings(&metadata);
+        let expected = [
+            "`amends-engine` depends on `amends-store`",
+            "`amends-engine` is pure, but its manifest names `tokio`",
+            "`amends-server` depends on `xtask`",
+            "`amends` depends on `amends-demo` without a feature",
+            "crate `stranger` is in no rule",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(found.starts_with(expected), "{found}");
+        }
+    }
+}

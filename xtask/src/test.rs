@@ -1,0 +1,154 @@
+//! `cargo xtask test`: everything that must be green. All parts run, whatever the earlier ones said; the tests come
+//! last, so that the output ends with their summary and the count.
+
+use crate::sources::root;
+use anyhow::{Context, bail};
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs all parts; fails if one did.
+pub fn run() -> anyhow::Result<()> {
+    let mut bad = Vec::new();
+    let parts: [(&str, &[&str]); 3] = [
+        ("format", &["fmt", "--all", "--check"]),
+        ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        ("build without demo and tls", &["check", "--package", "amends", "--no-default-features"]),
+    ];
+    for (name, arguments) in parts {
+        if !part(name, arguments)? {
+            bad.push(name);
+        }
+    }
+    let mut count = Count::default();
+    let (ok, documentation) = counted("documentation tests", &["test", "--workspace", "--doc"])?;
+    count.add(documentation);
+    if !ok {
+        bad.push("documentation tests");
+    }
+    let (ok, tests) = if has_nextest() {
+        counted("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])?
+    } else {
+        counted("tests", &["test", "--workspace", "--all-targets", "--no-fail-fast"])?
+    };
+    count.add(tests);
+    if !ok {
+        bad.push("tests");
+    }
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if bad.is_empty() { Ok(()) } else { bail!("failed: {}", bad.join(", ")) }
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command =
+        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn has_nextest() -> bool {
+    let output = cargo(&["nextest", "--version"]).stderr(Stdio::null()).output();
+    output.is_ok_and(|o| o.status.success())
+}
+
+fn part(name: &str, arguments: &[&str]) -> anyhow::Result<bool> {
+    let began = begin(name, arguments);
+    let status = cargo(arguments).status().context("cannot run cargo")?;
+    end(name, status.success(), began);
+    Ok(status.success())
+}
+
+/// Runs tests, shows their output as it comes, and reads the counts from it.
+fn counted(name: &str, arguments: &[&str]) -> anyhow::Result<(bool, Count)> {
+    let began = begin(name, arguments);
+    let mut child = cargo(arguments)
+        // Colours would stand in the way of reading the counts.
+        .env("CARGO_TERM_COLOR", "never")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run cargo")?;
+    // nextest writes its summary to standard error, cargo test to standard output.
+    let errors =
+        child.stderr.take().map(|e| std::thread::spawn(move || pass_on(e, std::io::stderr())));
+    let mut count =
+        child.stdout.take().map_or_else(Count::default, |o| pass_on(o, std::io::stdout()));
+    if let Some(Ok(more)) = errors.map(std::thread::JoinHandle::join) {
+        count.add(more);
+    }
+    let ok = child.wait().context("cannot wait for cargo")?.success();
+    end(name, ok, began);
+    Ok((ok, count))
+}
+
+fn pass_on(from: impl Read, mut to: impl Write) -> Count {
+    let mut count = Count::default();
+    let mut lines = BufReader::new(from);
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+        // Whoever reads us may have gone; the tests go on for their exit code.
+        let _ = to.write_all(&line);
+        count.add(summary(&String::from_utf8_lossy(&line)));
+        line.clear();
+    }
+    count
+}
+
+/// The counts of a summary line: `Summary [ 1.2s] 3 tests run: 2 passed (1 slow), 1 failed, 0 skipped` of nextest, or
+/// `test result: ok. 3 passed; 0 failed; …` of cargo test.
+fn summary(line: &str) -> Count {
+    let line = line.trim_start();
+    let rest = match line.strip_prefix("Summary [") {
+        Some(rest) => rest.split_once("run:").map(|(_, rest)| rest),
+        None => line.strip_prefix("test result:"),
+    };
+    let Some(rest) = rest else { return Count::default() };
+    let words: Vec<&str> = rest.split([' ', ',', ';']).filter(|w| !w.is_empty()).collect();
+    let before = |word: &str| {
+        words
+            .windows(2)
+            .filter(|w| w[1] == word)
+            .filter_map(|w| w[0].parse::<u64>().ok())
+            .sum::<u64>()
+    };
+    Count { passed: before("passed"), failed: before("failed") + before("timed") }
+}
+
+fn begin(name: &str, arguments: &[&str]) -> Instant {
+    eprintln!("== {name}: cargo {}", arguments.join(" "));
+    Instant::now()
+}
+
+fn end(name: &str, ok: bool, began: Instant) {
+    let verdict = if ok { "ok" } else { "FAILED" };
+    eprintln!("== {name}: {verdict} after {} s", began.elapsed().as_secs());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, summary};
+
+    #[test]
+    fn both_runners_are_understood() {
+        let nextest = "     Summary [   1.204s] 12/13 tests run: 10 passed (1 slow, 2 leaky), 2 failed, 1 skipped";
+        assert_eq!(summary(nextest), Count { passed: 10, failed: 2 });
+        let cargo = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!(summary(cargo), Count { passed: 3, failed: 1 });
+        assert_eq!(summary("test the_summary ... ok"), Count::default());
+    }
+}
