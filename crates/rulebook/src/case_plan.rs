@@ -1,7 +1,9 @@
 //! The plan that a set of reports about one saga leads to, before anything is sent: what the supervisor's engine plans
 //! for the same reports and Histories. Knows no attempts, limits and acts of people.
 
-use crate::{ActionClass, ActionId, Facts, Known, Mode, PlannedStep, RuleId, Rulebook, Stage};
+use crate::{
+    ActionClass, ActionId, Example, Facts, Known, Mode, PlannedStep, RuleId, Rulebook, Stage, examples,
+};
 use amends_protocol::{Evidence, Report, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,6 +101,13 @@ impl Rulebook {
             .collect();
         steps.sort_unstable();
         steps
+    }
+
+    /// Fields of reports that a rule's conditions accept, at both ends of them; at most `limit`. One without fields for
+    /// a rule without conditions, none if the conditions are too entangled to find any.
+    #[must_use]
+    pub fn examples_of(&self, rule: RuleId, limit: usize) -> Vec<Example> {
+        self.rules.get(rule.0 as usize).map_or_else(Vec::new, |r| examples::of_rule(r, limit))
     }
 
     /// The action that a report is about, as far as the rulebook knows it.

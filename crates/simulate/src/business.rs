@@ -8,7 +8,8 @@ use crate::flow::Flow;
 use crate::story::Story;
 use amends_engine::StepReading;
 use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Verb};
-use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use amends_rulebook::{ActionClass, ActionId, Example, Rulebook};
+use serde_json::Map;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -42,6 +43,14 @@ pub(crate) enum Pending {
     Resume(usize, usize),
     /// A caller repeats a call that it got no answer to.
     Repeat(usize, u32),
+}
+
+/// What a report says beside the History.
+#[derive(Clone, Copy)]
+struct Why<'w> {
+    code: &'w str,
+    fields: Option<&'w Example>,
+    cause: Option<usize>,
 }
 
 /// What a caller gets.
@@ -178,7 +187,10 @@ impl<'a> Business<'a> {
                 )
         };
         match self.strike(node, here)? {
-            FaultKind::Fails { code, half_done } => Some(self.fail(node, &code, half_done, None)),
+            FaultKind::Fails { code, fields, half_done } => {
+                let why = Why { code: &code, fields: Some(&fields), cause: None };
+                Some(self.fail(node, why, half_done))
+            }
             FaultKind::Crashes { half_done } => {
                 let row = &mut self.rows[node];
                 row.running = false;
@@ -222,7 +234,7 @@ impl<'a> Business<'a> {
             Reply::Failed { report } => report,
             Reply::Fenced | Reply::Nothing => None,
         };
-        Some(self.fail(node, "downstream", false, report))
+        Some(self.fail(node, Why { code: "downstream", fields: None, cause: report }, false))
     }
 
     /// A failure of such a call doesn't concern its caller: the action is run again until it is done.
@@ -280,7 +292,7 @@ impl<'a> Business<'a> {
         }
     }
 
-    fn fail(&mut self, node: usize, code: &str, half: bool, cause: Option<usize>) -> Reply {
+    fn fail(&mut self, node: usize, why: Why<'_>, half: bool) -> Reply {
         self.rows[node].running = false;
         if self.rows[node].state != Some(HistoryState::Started) {
             return Reply::Fenced;
@@ -289,11 +301,11 @@ impl<'a> Business<'a> {
         self.rows[node].state = Some(state);
         self.rows[node].effect |= half;
         let done = if half { ", its effect done" } else { "" };
-        self.tell(node, |name| format!("{name} fails ({code}){done}"));
+        self.tell(node, |name| format!("{name} fails ({}){done}", why.code));
         if self.rerun == Some(node) {
             return Reply::Failed { report: self.rows[node].report };
         }
-        let report = self.publish(node, code, cause);
+        let report = self.publish(node, why);
         self.pending.push(Pending::Report(report));
         Reply::Failed { report: Some(report) }
     }
@@ -307,11 +319,11 @@ impl<'a> Business<'a> {
         self.tell(node, |name| format!("{service} is back and finds {name} unfinished"));
         match self.rows[node].report {
             Some(_) => None, // it was reported when it failed first
-            None => Some(self.publish(node, "crashed", None)),
+            None => Some(self.publish(node, Why { code: "crashed", fields: None, cause: None })),
         }
     }
 
-    fn publish(&mut self, node: usize, code: &str, cause: Option<usize>) -> usize {
+    fn publish(&mut self, node: usize, why: Why<'_>) -> usize {
         let index = self.reports.len();
         let name = &self.book.get(self.flow.nodes[node].action).name;
         let mut history = self.own_requests(self.service_of(node), false);
@@ -328,12 +340,13 @@ impl<'a> Business<'a> {
             time: None,
             traceparent: None,
             data: ReportData {
-                code: code.to_owned(),
+                code: why.code.to_owned(),
                 action: Some(name.action.to_string()),
                 request_id: Some(request_id(node)),
-                caused_by: cause.iter().map(|n| format!("report-{n}")).collect(),
+                caused_by: why.cause.iter().map(|n| format!("report-{n}")).collect(),
                 history,
-                ..ReportData::default()
+                message: why.fields.and_then(|f| f.message.clone()),
+                data: why.fields.map_or_else(Map::new, |f| f.data.clone()),
             },
         }));
         self.rows[node].report = Some(index);

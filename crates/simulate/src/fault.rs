@@ -1,18 +1,19 @@
 //! Everything that can go wrong with one request, and every place where it can.
 
 use crate::flow::Flow;
-use amends_rulebook::{ActionClass, ActionId, ReportDecl, Rulebook};
-use serde::Serialize;
+use amends_rulebook::{ActionClass, ActionId, Example, ReportDecl, Rulebook};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What goes wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FaultKind {
     /// The action's own work fails, and the service reports it.
     Fails {
         /// The code that it reports.
         code: Arc<str>,
+        /// The message and business fields that the report carries.
+        fields: Arc<Example>,
         /// Its effect took place all the same, outside of its transaction.
         half_done: bool,
     },
@@ -32,7 +33,7 @@ pub enum FaultKind {
 }
 
 /// One thing that goes wrong in one place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     /// Which request of the flow.
     pub node: usize,
@@ -47,8 +48,16 @@ pub struct Fault {
 /// The code of a failure for which the rulebook declares no report at that point.
 pub(crate) const PLAIN: &str = "failed";
 
-/// The declared reports of each action.
-pub(crate) struct Declared<'b>(Vec<Vec<&'b ReportDecl>>);
+/// Fields tried per code, beside none: both ends of the conditions of two rules.
+const FIELDS_LIMIT: usize = 4;
+
+/// What services may report: the declared reports of each action, and fields that rules with conditions look at.
+pub(crate) struct Declared<'b> {
+    book: &'b Rulebook,
+    by_action: Vec<Vec<&'b ReportDecl>>,
+    /// By service, examples with the position of their rule.
+    fields: BTreeMap<&'b str, Vec<(usize, Arc<Example>)>>,
+}
 
 impl<'b> Declared<'b> {
     pub(crate) fn of(book: &'b Rulebook) -> Self {
@@ -58,13 +67,50 @@ impl<'b> Declared<'b> {
                 by_action[action.0 as usize].push(report);
             }
         }
-        Self(by_action)
+        let mut fields: BTreeMap<&str, Vec<(usize, Arc<Example>)>> = BTreeMap::new();
+        let conditional =
+            book.rules().iter().enumerate().filter(|(_, r)| !r.implied && !r.when.is_empty());
+        for (n, rule) in conditional {
+            for example in book.examples_of(rule.id, 2).into_iter().map(Arc::new) {
+                let of = |service| rule.pattern.service.as_deref().is_none_or(|s| s == service);
+                for service in book.services().iter().map(|s| &*s.name).filter(|s| of(*s)) {
+                    fields.entry(service).or_default().push((n, Arc::clone(&example)));
+                }
+            }
+        }
+        Self { book, by_action, fields }
     }
 
-    /// The codes with which a service can report that a request failed after so many of its calls: those declared for
-    /// that very point, else the plain one.
+    /// What a service can report when a request failed after so many of its calls: the codes declared for that very
+    /// point, else the plain one; each without fields, and with those that rules for it look at.
+    fn reports(&self, flow: &Flow, node: usize, after: usize) -> Vec<(Arc<str>, Arc<Example>)> {
+        let mut all = Vec::new();
+        for code in self.codes(flow, node, after) {
+            all.push((Arc::clone(&code), Arc::default()));
+            all.extend(
+                self.fields_for(flow.nodes[node].action, &code)
+                    .map(|fields| (Arc::clone(&code), fields)),
+            );
+        }
+        all
+    }
+
+    fn fields_for(&self, action: ActionId, code: &str) -> impl Iterator<Item = Arc<Example>> {
+        let name = &self.book.get(action).name;
+        let examples = self.fields.get(&*name.service).map_or(&[][..], Vec::as_slice);
+        examples
+            .iter()
+            .filter(move |(rule, example)| {
+                self.book.rules()[*rule].pattern.covers(&name.service, code)
+                    && example.action.as_ref().is_none_or(|a| **a == *name.action)
+                    && (example.message.is_some() || !example.data.is_empty())
+            })
+            .map(|(_, example)| Arc::clone(example))
+            .take(FIELDS_LIMIT)
+    }
+
     fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
-        let declared = &self.0[flow.nodes[node].action.0 as usize];
+        let declared = &self.by_action[flow.nodes[node].action.0 as usize];
         if declared.is_empty() {
             return vec![PLAIN.into()];
         }
@@ -91,9 +137,10 @@ pub(crate) fn faults(book: &Rulebook, declared: &Declared<'_>, flow: &Flow) -> V
         let halves: &[bool] = if has_effect { &[false, true] } else { &[false] };
         let mut add = |after, kind| all.push(Fault { node, after, kind, times: 1 });
         for after in 0..=flow.nodes[node].calls.len() {
-            for code in declared.codes(flow, node, after) {
+            for (code, fields) in declared.reports(flow, node, after) {
                 for &half_done in halves {
-                    add(after, FaultKind::Fails { code: Arc::clone(&code), half_done });
+                    let (code, fields) = (Arc::clone(&code), Arc::clone(&fields));
+                    add(after, FaultKind::Fails { code, fields, half_done });
                 }
             }
             for &half_done in halves {
@@ -126,8 +173,13 @@ impl Fault {
         let effect = |half: &bool| if *half { ", its effect done" } else { ", without effect" };
         let often = if self.times > 1 { ", again and again" } else { "" };
         match &self.kind {
-            FaultKind::Fails { code, half_done } => {
-                format!("{name} fails {place} with code {code}{}{often}", effect(half_done))
+            FaultKind::Fails { code, fields, half_done } => {
+                let with = match fields.to_json() {
+                    fields if **code == *PLAIN && fields == serde_json::json!({}) => String::new(),
+                    fields if fields == serde_json::json!({}) => format!(" with code {code}"),
+                    fields => format!(" with code {code} and {fields}"),
+                };
+                format!("{name} fails {place}{with}{}{often}", effect(half_done))
             }
             FaultKind::Crashes { half_done } => {
                 format!("{} crashes in {name} {place}{}", name.service, effect(half_done))

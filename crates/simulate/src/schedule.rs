@@ -5,7 +5,7 @@ use crate::flow::Flow;
 use amends_rulebook::Rulebook;
 
 /// One run of a flow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     /// What fails; at most two in the schedules that are listed.
     pub faults: Vec<Fault>,

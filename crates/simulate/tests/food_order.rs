@@ -130,14 +130,19 @@ fn concerns(found: &Counterexample, rule: &Rule) -> bool {
 #[test]
 fn every_step_of_every_rule_is_needed() {
     let book = Rulebook::from_yaml(FOOD_ORDER).expect("valid");
-    let options = Options { pairs: false, stop_after: 40, ..Options::default() };
+    let options = |stop_after| Options { pairs: false, stop_after, ..Options::default() };
     let mut spare = Vec::new();
     let places = places(&book);
     assert_eq!(places.len(), 21);
     for place in places {
         let rule = &book.rules()[place.rule];
-        let result = simulate(&without(&book, &place), &options);
-        if !result.counterexamples.iter().any(|c| concerns(c, rule)) {
+        let lesser = without(&book, &place);
+        // The first counterexample is about the step nearly always; else there are others before it.
+        let found = [1, 40].into_iter().any(|stop_after| {
+            let result = simulate(&lesser, &options(stop_after));
+            result.counterexamples.iter().any(|c| concerns(c, rule))
+        });
+        if !found {
             let after = if place.in_give_up { " when given up" } else { "" };
             spare.push(format!("{}: {}{after}", rule.on, place.verb));
         }
