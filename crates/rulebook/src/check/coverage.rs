@@ -317,7 +317,8 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
     let mut others = 0;
     for action in actions_of(book, rule) {
         let state = SagaState::at_most(book, action);
-        if !found.spend(8 + state.maybe.len(), rule.span) {
+        // Sets of this size are built several times.
+        if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
             return;
         }
         let effects = state.effects();

@@ -20,8 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Findings that are shown; the last one counts the others.
 const FINDINGS_LIMIT: usize = 500;
 
-/// Looks at a rule, action or value, about two seconds of work. An ordinary rulebook of 100,000 rules needs a tenth of it.
-const WORK_LIMIT: usize = 40_000_000;
+/// Looks at a rule, action or value, about two seconds of work. A rulebook of 100,000 rules for 1,000 services needs a
+/// tenth of it.
+const WORK_LIMIT: usize = 20_000_000;
 
 /// How strictly to look.
 #[derive(Clone, Debug, Default)]

@@ -22,6 +22,9 @@ use variants::{Variant, Variants};
 /// Points that are written out. The number of all of them is told exactly, however large; nobody reads more than this.
 pub const POINTS_LIMIT: usize = 20_000;
 
+/// Actions in the states of all points that are written out together: some hundred megabytes at worst.
+const STATES_LIMIT: usize = 2_000_000;
+
 /// Where in its work an action fails. The numbers are positions in its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Position {
@@ -70,12 +73,13 @@ pub fn derive(book: &Rulebook) -> Derived {
     let variants = Variants::new(book);
     let mut points = Vec::new();
     let mut total = 0u128;
+    let mut room = STATES_LIMIT;
     let by_action = reports_by_action(book);
     for action in book.action_ids().filter(|id| book.get(*id).correction_of.is_none()) {
         let reports = &by_action[action.0 as usize];
         total = total.saturating_add(variants.points(book, action));
         let first = points.len();
-        points_of(book, action, reports, &variants, &mut points);
+        points_of(book, action, reports, &variants, &mut points, &mut room);
         give_codes(book, &mut points[first..]);
     }
     Derived { points, total }
@@ -105,11 +109,15 @@ fn points_of(
     reports: &[usize],
     variants: &Variants,
     points: &mut Vec<FailurePoint>,
+    room: &mut usize,
 ) {
     let mut prefixes = vec![Variant::default()];
+    let around = Around::new(book, action);
     let mut add = |position, variant: &Variant| {
-        if points.len() < POINTS_LIMIT {
-            points.push(point(book, action, position, variant, reports));
+        if points.len() < POINTS_LIMIT && *room > 0 {
+            let point = point(book, action, position, variant, reports, &around);
+            *room = room.saturating_sub(1 + point.state.happened.len() + point.state.maybe.len());
+            points.push(point);
         }
     };
     add(Position::Start, &Variant::default());
@@ -134,8 +142,9 @@ fn point(
     position: Position,
     variant: &Variant,
     reports: &[usize],
+    around: &Around,
 ) -> FailurePoint {
-    let state = state_at(book, action, position, variant);
+    let state = state_at(book, action, position, variant, around);
     let needs = if book.get(action).on_failure_retry {
         BTreeSet::from([(Verb::Retry, action)])
     } else {
@@ -160,7 +169,13 @@ fn point(
     }
 }
 
-fn state_at(book: &Rulebook, action: ActionId, position: Position, variant: &Variant) -> SagaState {
+fn state_at(
+    book: &Rulebook,
+    action: ActionId,
+    position: Position,
+    variant: &Variant,
+    around: &Around,
+) -> SagaState {
     let calls = Calls { made: &variant.taken, not_made: &variant.not_taken };
     let (answered, sent) = match position {
         Position::Start => (0, None),
@@ -176,9 +191,27 @@ fn state_at(book: &Rulebook, action: ActionId, position: Position, variant: &Var
         let unknown = Calls { made: &[], not_made: &[] };
         state.expand(book, call.action, false, &unknown);
     }
-    state.add_upstream(book, action, &Calls { made: &[], not_made: &[] });
-    state.leave_out_callers(book, action);
+    let news = around.upstream.difference(&state.happened).copied().collect::<Vec<_>>();
+    state.maybe.extend(news);
+    around.callers.iter().chain([&action]).for_each(|id| {
+        state.maybe.remove(id);
+    });
     state
+}
+
+/// What is the same at every point of one action.
+struct Around {
+    /// What its callers called before it.
+    upstream: BTreeSet<ActionId>,
+    callers: BTreeSet<ActionId>,
+}
+
+impl Around {
+    fn new(book: &Rulebook, action: ActionId) -> Self {
+        let mut state = SagaState::default();
+        state.add_upstream(book, action, &Calls { made: &[], not_made: &[] });
+        Self { upstream: state.effects(), callers: state::callers(book, action) }
+    }
 }
 
 /// Longest code of a report, in bytes.

@@ -129,15 +129,8 @@ impl SagaState {
 
     /// An action that is a caller by one way and called earlier by another stays with its caller's own History.
     pub(crate) fn leave_out_callers(&mut self, book: &Rulebook, action: ActionId) {
-        let mut open = vec![action];
-        let mut seen = BTreeSet::new();
-        while let Some(at) = open.pop() {
-            for caller in book.graph.callers(at) {
-                if seen.insert(*caller) {
-                    self.maybe.remove(caller);
-                    open.push(*caller);
-                }
-            }
+        for caller in callers(book, action) {
+            self.maybe.remove(&caller);
         }
     }
 
@@ -160,6 +153,16 @@ impl SagaState {
             }
         }
     }
+}
+
+/// Who calls `action`, directly or through others.
+pub(crate) fn callers(book: &Rulebook, action: ActionId) -> BTreeSet<ActionId> {
+    let mut open = vec![action];
+    let mut all = BTreeSet::new();
+    while let Some(at) = open.pop() {
+        open.extend(book.graph.callers(at).iter().filter(|caller| all.insert(**caller)));
+    }
+    all
 }
 
 fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
