@@ -12,8 +12,9 @@ pub(crate) use state::last_call;
 pub use state::{NeededStep, SagaState};
 pub use write::{ExplicitPart, explicit_rulebook};
 
-use crate::{ActionId, Rulebook};
+use crate::{ActionId, ReportDecl, Rulebook, ServiceId};
 use amends_protocol::Verb;
+use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
 use state::Calls;
 use std::collections::BTreeSet;
@@ -78,10 +79,9 @@ pub fn derive(book: &Rulebook) -> Derived {
     for action in book.action_ids().filter(|id| book.get(*id).correction_of.is_none()) {
         let reports = &by_action[action.0 as usize];
         total = total.saturating_add(variants.points(book, action));
-        let first = points.len();
         points_of(book, action, reports, &variants, &mut points, &mut room);
-        give_codes(book, &mut points[first..]);
     }
+    give_codes(book, &mut points);
     Derived { points, total }
 }
 
@@ -217,16 +217,22 @@ impl Around {
 /// Longest code of a report, in bytes.
 const CODE_LIMIT: usize = 128;
 
+/// Gives each point a code that no other report of its service has.
 fn give_codes(book: &Rulebook, points: &mut [FailurePoint]) {
-    let mut names: Vec<String> = points.iter().map(|p| p.long_code(book)).collect();
-    for (n, name) in names.iter_mut().enumerate() {
-        if name.len() > CODE_LIMIT {
-            name.truncate(CODE_LIMIT - 12);
-            *name += &format!("-{}", n + 1);
+    let declared = |r: &ReportDecl| (r.service, r.code.to_string());
+    let mut taken: FxHashSet<(ServiceId, String)> = book.reports().iter().map(declared).collect();
+    for point in points {
+        let service = book.get(point.action).service;
+        let mut stem = point.long_code(book);
+        // Names are ASCII; room for a number is left.
+        stem.truncate(CODE_LIMIT - 8);
+        let mut code = stem.clone();
+        let mut n = 1u32;
+        while !taken.insert((service, code.clone())) {
+            n += 1;
+            code = format!("{stem}-{n}");
         }
-    }
-    for (point, name) in points.iter_mut().zip(names) {
-        point.code = name;
+        point.code = code;
     }
 }
 

@@ -139,10 +139,11 @@ fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
     }
     let mut parts =
         vec![format!("in: {}", action.name.action), format!("after: [{}]", after.join(", "))];
-    if !point.not_taken.is_empty() {
-        let names: Vec<_> =
-            point.not_taken.iter().map(|id| book.get(*id).name.to_string()).collect();
-        parts.push(format!("without: [{}]", names.join(", ")));
+    let names = point.not_taken.iter().map(|id| book.get(*id).name.to_string());
+    // An action that is called twice may be left out once.
+    let without: Vec<String> = names.filter(|name| !after.contains(name)).collect();
+    if !without.is_empty() {
+        parts.push(format!("without: [{}]", without.join(", ")));
     }
     let name = plain(&format!("{}/{}", action.name.service, point.code));
     let comment = if sent { "  # the last call may still take effect" } else { "" };
