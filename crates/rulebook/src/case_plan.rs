@@ -2,7 +2,8 @@
 //! for the same reports and Histories. Knows no attempts, limits and acts of people.
 
 use crate::{
-    ActionClass, ActionId, Example, Facts, Known, Mode, PlannedStep, RuleId, Rulebook, Stage, examples,
+    ActionClass, ActionId, Example, Facts, Known, Mode, PlannedStep, RuleId, Rulebook, Stage,
+    examples,
 };
 use amends_protocol::{Evidence, Report, Verb};
 use std::collections::{BTreeMap, BTreeSet};
