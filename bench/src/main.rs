@@ -8,6 +8,7 @@ mod load;
 mod null_store;
 mod outage;
 mod participant;
+mod rules;
 mod supervisor;
 mod tally;
 mod wire;
@@ -66,6 +67,8 @@ enum Role {
     },
     /// The engine alone, without HTTP and store.
     Engine,
+    /// A rulebook with 100,000 rules: loading, checking, matching.
+    Rules,
     /// The supervisor under test (started by the benchmark itself).
     #[command(hide = true)]
     Supervisor {
@@ -96,6 +99,10 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Engine) => {
             println!("{}", serde_json::to_string_pretty(&engine::run()?)?);
+            Ok(())
+        }
+        Some(Role::Rules) => {
+            println!("{}", serde_json::to_string_pretty(&rules::run()?)?);
             Ok(())
         }
         None => throughput(&cli).await,

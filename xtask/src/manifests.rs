@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-protocol", &[]),
     ("amends-rulebook", &["amends-protocol"]),
     ("amends-engine", &["amends-protocol", "amends-rulebook"]),
+    ("amends-simulate", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     ("amends-server", &["amends-protocol", "amends-rulebook", "amends-engine", "amends-store"]),
     ("amends-service", &["amends-protocol"]),
@@ -20,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "amends-protocol",
             "amends-rulebook",
             "amends-engine",
+            "amends-simulate",
             "amends-store",
             "amends-server",
             "amends-demo",
@@ -35,6 +37,7 @@ pub const PURE: &[(&str, &str)] = &[
     ("amends-protocol", "crates/protocol/src/"),
     ("amends-rulebook", "crates/rulebook/src/"),
     ("amends-engine", "crates/engine/src/"),
+    ("amends-simulate", "crates/simulate/src/"),
 ];
 
 /// What would bring them one.

@@ -11,71 +11,107 @@ pub struct CodeInfo {
     pub severity: Severity,
     /// What it means, in one line.
     pub summary: &'static str,
+    /// Who finds it.
+    pub found_by: FoundBy,
+}
+
+/// Who finds a kind of mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// [`crate::load`] and [`crate::check_together`]: whether the rulebook can be read and means one thing.
+    Load,
+    /// [`crate::check`]: whether what it asks for leaves nothing behind.
+    Check,
+    /// [`crate::check`], if its severity is set; otherwise it is not looked for.
+    CheckIfAsked,
+    /// [`crate::check_activation`]: whether the open cases can go on.
+    Activation,
 }
 
 macro_rules! codes {
-    ($($severity:ident $name:ident = $text:literal: $summary:literal;)+) => {
+    ($($by:ident $severity:ident $name:ident = $text:literal: $summary:literal;)+) => {
         $(pub(crate) const $name: &str = $text;)+
 
         /// Every kind of mistake.
-        pub const CODES: &[CodeInfo] = &[$(CodeInfo { code: $text, severity: Severity::$severity, summary: $summary }),+];
+        pub const CODES: &[CodeInfo] = &[$(CodeInfo { code: $text, severity: Severity::$severity, summary: $summary, found_by: FoundBy::$by }),+];
     };
 }
 
 codes! {
     // The text itself.
-    Error YAML_SYNTAX = "yaml-syntax": "the text is not YAML";
-    Error YAML_FEATURE = "yaml-feature": "a part of YAML that rulebooks leave out: anchors, aliases, tags, several documents";
-    Error TOO_LARGE = "too-large": "a file, its nesting or the number of mistakes is beyond the limit";
-    Error DUPLICATE_KEY = "duplicate-key": "a key stands twice in one mapping";
-    Error UNKNOWN_KEY = "unknown-key": "a key that means nothing here";
-    Error MISSING_KEY = "missing-key": "a key that must be there is not";
-    Error WRONG_TYPE = "wrong-type": "a text where a list should be, and the like";
+    Load Error YAML_SYNTAX = "yaml-syntax": "the text is not YAML";
+    Load Error YAML_FEATURE = "yaml-feature": "a part of YAML that rulebooks leave out: anchors, aliases, tags, several documents";
+    Load Error TOO_LARGE = "too-large": "a file, its nesting or the number of mistakes is beyond the limit";
+    Load Error DUPLICATE_KEY = "duplicate-key": "a key stands twice in one mapping";
+    Load Error UNKNOWN_KEY = "unknown-key": "a key that means nothing here";
+    Load Error MISSING_KEY = "missing-key": "a key that must be there is not";
+    Load Error WRONG_TYPE = "wrong-type": "a text where a list should be, and the like";
     // Single values.
-    Error INVALID_NAME = "invalid-name": "a name with characters that names don't have";
-    Error INVALID_WORD = "invalid-word": "not one of the words that can stand here";
-    Error INVALID_NUMBER = "invalid-number": "not a number, or out of its range";
-    Error INVALID_DURATION = "invalid-duration": "not a length of time such as `10s`";
-    Error INVALID_URL = "invalid-url": "not an address such as `http://payment:8080`";
-    Error INVALID_PATTERN = "invalid-pattern": "`on` is not `service/code`, `service/prefix*`, `service/*` or `*/*`";
+    Load Error INVALID_NAME = "invalid-name": "a name with characters that names don't have";
+    Load Error INVALID_WORD = "invalid-word": "not one of the words that can stand here";
+    Load Error INVALID_NUMBER = "invalid-number": "not a number, or out of its range";
+    Load Error INVALID_DURATION = "invalid-duration": "not a length of time such as `10s`";
+    Load Error INVALID_URL = "invalid-url": "not an address such as `http://payment:8080`";
+    Load Error INVALID_PATTERN = "invalid-pattern": "`on` is not `service/code`, `service/prefix*`, `service/*` or `*/*`";
     // Files.
-    Error IMPORT_FAILED = "import-failed": "a manifest cannot be read, or is imported twice";
-    Error NOT_A_RULEBOOK = "not-a-rulebook": "a manifest where a rulebook should be";
+    Load Error IMPORT_FAILED = "import-failed": "a manifest cannot be read, or is imported twice";
+    Load Error NOT_A_RULEBOOK = "not-a-rulebook": "a manifest where a rulebook should be";
     // Services and actions.
-    Error DUPLICATE_SERVICE = "duplicate-service": "a service is declared twice";
-    Error DUPLICATE_REPORT = "duplicate-report": "a report is declared twice";
-    Error UNKNOWN_SERVICE = "unknown-service": "no such service";
-    Error UNKNOWN_ACTION = "unknown-action": "no such action";
-    Error UNKNOWN_TAG = "unknown-tag": "no action has the tag";
-    Error NO_UNDO = "no-undo": "an action says nothing of what can be done about it";
-    Error CLASH_OF_CLASSES = "clash-of-classes": "an action says two things of itself that exclude each other";
-    Error CALL_CYCLE = "call-cycle": "actions call each other in a circle";
-    Error MISSING_URL = "missing-url": "a service has actions to ask for and no address";
-    Error BAD_RETRY_POLICY = "bad-retry-policy": "a retry policy that contradicts itself";
-    Error CONTRADICTORY_REPORT = "contradictory-report": "a report is declared with a call both made and not made";
-    Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
+    Load Error DUPLICATE_SERVICE = "duplicate-service": "a service is declared twice";
+    Load Error DUPLICATE_REPORT = "duplicate-report": "a report is declared twice";
+    Load Error UNKNOWN_SERVICE = "unknown-service": "no such service";
+    Load Error UNKNOWN_ACTION = "unknown-action": "no such action";
+    Load Error UNKNOWN_TAG = "unknown-tag": "no action has the tag";
+    Load Error NO_UNDO = "no-undo": "an action says nothing of what can be done about it";
+    Load Error CLASH_OF_CLASSES = "clash-of-classes": "an action says two things of itself that exclude each other";
+    Load Error CALL_CYCLE = "call-cycle": "actions call each other in a circle";
+    Load Error MISSING_URL = "missing-url": "a service has actions to ask for and no address";
+    Load Error BAD_RETRY_POLICY = "bad-retry-policy": "a retry policy that contradicts itself";
+    Load Error CONTRADICTORY_REPORT = "contradictory-report": "a report is declared with a call both made and not made";
+    Load Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
     // Endpoints.
-    Error BAD_ENDPOINT = "bad-endpoint": "method, path or header of a mapped request cannot be sent";
-    Error INVALID_STATUS = "invalid-status": "not a status such as 204 or `2xx`";
-    Error AMBIGUOUS_STATUS = "ambiguous-status": "one status with two meanings";
-    Error UNKNOWN_PLACEHOLDER = "unknown-placeholder": "not a placeholder, or braces without their partner";
-    Warning UNUSED_ENDPOINT = "unused-endpoint": "a mapped request for a verb that is never asked of the action";
+    Load Error BAD_ENDPOINT = "bad-endpoint": "method, path or header of a mapped request cannot be sent";
+    Load Error INVALID_STATUS = "invalid-status": "not a status such as 204 or `2xx`";
+    Load Error AMBIGUOUS_STATUS = "ambiguous-status": "one status with two meanings";
+    Load Error UNKNOWN_PLACEHOLDER = "unknown-placeholder": "not a placeholder, or braces without their partner";
+    Load Warning UNUSED_ENDPOINT = "unused-endpoint": "a mapped request for a verb that is never asked of the action";
     // Rules.
-    Error EMPTY_RULE = "empty-rule": "a rule that asks for nothing";
-    Error EMPTY_STAGE = "empty-stage": "a `then` that asks for nothing";
-    Error NOT_COMPENSABLE = "not-compensable": "`compensate` names an action that cannot be undone";
-    Error NOT_RETRIABLE = "not-retriable": "`retry` names something that cannot be run again";
-    Error NOT_A_NOTICE = "not-a-notice": "`notify` names something that is no message";
-    Error RETRY_IN_BACKWARD_RULE = "retry-in-backward-rule": "a rule both undoes and runs again";
-    Error GIVE_UP_WITHOUT_RETRY = "give-up-without-retry": "`give_up` where nothing is retried";
-    Error CONTRADICTORY_CONDITIONS = "contradictory-conditions": "conditions that no report can meet";
-    Error OVERLAPPING_RULES = "overlapping-rules": "two rules of equal rank that can both answer one report";
-    Error CONDITIONS_TOO_ENTANGLED = "conditions-too-entangled": "too many rules of one pattern to compare each with each";
-    Warning UNDECLARED_REPORT = "undeclared-report": "a rule for a report that its service doesn't declare";
-    Warning NO_DEFAULT_RULE = "no-default-rule": "no rule for `*/*`, so reports can stay unanswered";
+    Load Error EMPTY_RULE = "empty-rule": "a rule that asks for nothing";
+    Load Error EMPTY_STAGE = "empty-stage": "a `then` that asks for nothing";
+    Load Error NOT_COMPENSABLE = "not-compensable": "`compensate` names an action that cannot be undone";
+    Load Error NOT_RETRIABLE = "not-retriable": "`retry` names something that cannot be run again";
+    Load Error NOT_A_NOTICE = "not-a-notice": "`notify` names something that is no message";
+    Load Error RETRY_IN_BACKWARD_RULE = "retry-in-backward-rule": "a rule both undoes and runs again";
+    Load Error GIVE_UP_WITHOUT_RETRY = "give-up-without-retry": "`give_up` where nothing is retried";
+    Load Error CONTRADICTORY_CONDITIONS = "contradictory-conditions": "conditions that no report can meet";
+    Load Error OVERLAPPING_RULES = "overlapping-rules": "two rules of equal rank that can both answer one report";
+    Load Error CONDITIONS_TOO_ENTANGLED = "conditions-too-entangled": "too many rules of one pattern to compare each with each";
+    Load Warning UNDECLARED_REPORT = "undeclared-report": "a rule for a report that its service doesn't declare";
+    Load Warning NO_DEFAULT_RULE = "no-default-rule": "no rule for `*/*`, so reports can stay unanswered";
+    // What the rules ask for, against what each failure needs.
+    Check Error UNDER_COMPENSATION = "under-compensation": "a rule leaves behind what a failure needs undone";
+    Check Note OVER_COMPENSATION = "over-compensation": "a rule asks for what cannot have happened by then";
+    Check Warning UNDOES_WHAT_IS_KEPT = "undoes-what-is-kept": "a rule undoes what its report says stays";
+    Check Error REPORT_WITHOUT_RULE = "report-without-rule": "a declared report that no rule answers";
+    Check Warning GAP_IN_CONDITIONS = "gap-in-conditions": "conditions that some reports fall between";
+    Check Warning SHADOWED_RULE = "shadowed-rule": "a rule that never answers anything";
+    Check Warning WRONG_ORDER = "wrong-order": "something is undone before what was built on it";
+    Check Warning UNSUPPLIED_FIELD = "unsupplied-field": "a request needs a field that the report doesn't carry";
+    Check Note CREEPING_LIST = "creeping-list": "a long list of actions that a set would say";
+    CheckIfAsked Warning RULE_WITHOUT_OWNER = "rule-without-owner": "a rule without `owner`";
+    CheckIfAsked Warning RULE_WITHOUT_WHY = "rule-without-why": "a rule without `why`";
+    CheckIfAsked Warning RULE_WITHOUT_TEST = "rule-without-test": "a rule that no test reaches";
+    Check Warning NOT_FULLY_CHECKED = "not-fully-checked": "the rulebook is too entangled to check all of it";
+    // What the services declare, taken together.
+    Check Error COMPENSATION_CYCLE = "compensation-cycle": "actions that undo each other in a circle";
+    Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
+    Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
+    Check Warning RETRY_OUTLIVES_HISTORY = "retry-outlives-history": "a step is tried for longer than its service remembers";
+    // Putting a rulebook in the place of another.
+    Activation Error DROPPED_COMPENSATION = "dropped-compensation": "open cases need a step that the new rulebook cannot ask for";
     // Several rulebooks.
-    Error DUPLICATE_RULEBOOK = "duplicate-rulebook": "two rulebooks of one name";
-    Error SERVICE_IN_TWO_RULEBOOKS = "service-in-two-rulebooks": "a service belongs to two rulebooks";
+    Load Error DUPLICATE_RULEBOOK = "duplicate-rulebook": "two rulebooks of one name";
+    Load Error SERVICE_IN_TWO_RULEBOOKS = "service-in-two-rulebooks": "a service belongs to two rulebooks";
 }
 
 /// The severity of a code.

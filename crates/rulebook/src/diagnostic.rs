@@ -11,15 +11,18 @@ pub enum Severity {
     Error,
     /// The rulebook can be used, but probably says something else than was meant.
     Warning,
+    /// Nothing is wrong; it could be said better, or cheaper.
+    Note,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }

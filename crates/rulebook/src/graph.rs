@@ -44,6 +44,33 @@ impl Graph {
         })
     }
 
+    /// Who calls `action` directly; one that calls it twice stands there twice.
+    pub(crate) fn callers(&self, action: ActionId) -> &[ActionId] {
+        &self.callers[action.0 as usize]
+    }
+
+    /// Every action after all that it calls.
+    pub(crate) fn callees_first(&self) -> Vec<ActionId> {
+        let mut waits_for: Vec<usize> = self.callees.iter().map(Vec::len).collect();
+        let mut order: Vec<ActionId> = (0u32..)
+            .zip(&waits_for)
+            .filter(|(_, calls)| **calls == 0)
+            .map(|(n, _)| ActionId(n))
+            .collect();
+        let mut next = 0;
+        while let Some(done) = order.get(next).copied() {
+            next += 1;
+            for caller in &self.callers[done.0 as usize] {
+                let left = &mut waits_for[caller.0 as usize];
+                *left -= 1;
+                if *left == 0 {
+                    order.push(*caller);
+                }
+            }
+        }
+        order
+    }
+
     /// One cycle, as the actions on it in call order, if there is any.
     pub(crate) fn cycle(&self) -> Option<Vec<ActionId>> {
         let mut state = vec![Visit::New; self.callees.len()];

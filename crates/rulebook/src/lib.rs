@@ -3,18 +3,29 @@
 //!
 //! One stage per file, in this order: [`load`] (files and limits) -> `tree` and `recovery` (YAML with byte spans) -> `read` (tree to
 //! declarations and rules, all mistakes at once) -> `overlap` (no two rules of equal rank) -> [`Rulebook`] ->
-//! `matching` -> `plan`. The language is described in `docs/reference/rulebook.md`, every mistake in
+//! `matching` -> `plan`. What is known of a rulebook beyond that stands beside it: `derive` (every failure point and what it
+//! needs), `check` (the rules against that), `matrix` and `chart` (at a glance), `explain`, `compare`, `format`, `schema`.
+//! The language is described in `docs/reference/rulebook.md`, every mistake in
 //! `docs/reference/diagnostics.md`.
 
 mod book;
+mod case_plan;
+mod chart;
+mod check;
 mod codes;
+mod compare;
 mod condition;
+mod derive;
 mod diagnostic;
 mod duration;
 mod endpoint;
+mod examples;
+mod explain;
+mod format;
 mod graph;
 mod load;
 mod matching;
+mod matrix;
 mod number;
 mod overlap;
 mod participant;
@@ -24,17 +35,32 @@ mod recovery;
 mod render;
 mod rule;
 mod rule_index;
+mod sarif;
+mod schema;
+mod table_test;
 mod template;
 mod tree;
 mod value_set;
 
 pub use book::{Rulebook, Settings, check_together, sources_together};
-pub use codes::{CODES, CodeInfo};
+pub use case_plan::{CasePlan, facts};
+pub use chart::{Chart, ChartNode};
+pub use check::{CheckSettings, StillNeeded, check, check_activation, check_with};
+pub use codes::{CODES, CodeInfo, FoundBy};
+pub use compare::{Answer, Comparison, PlanChange, compare, compare_answers};
 pub use condition::{Condition, Field, Matcher, Scalar};
+pub use derive::{
+    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,
+    count_failure_points, derive, explicit_rulebook,
+};
 pub use diagnostic::{Diagnostic, Severity, Span, position};
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
+pub use examples::Example;
+pub use explain::{Explanation, explain};
+pub use format::format;
 pub use load::{FILE_LIMIT_BYTES, Loaded, SourceFile, load, load_sources};
 pub use matching::{Considered, Facts, FieldCheck};
+pub use matrix::{Cell, CellKind, Matrix, Row};
 pub use number::Number;
 pub use participant::{
     Action, ActionClass, ActionId, Call, ReportDecl, RetryPolicy, Service, ServiceId,
@@ -43,5 +69,11 @@ pub use plan::{Known, PlannedStep, fits};
 pub use render::render;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
+};
+pub use sarif::sarif;
+pub use schema::{as_json, manifest_schema, rulebook_schema};
+pub use table_test::{
+    Coverage, Expectation, LoadedTests, TableTest, TestReport, TestResult, junit, load_tests,
+    rulebook_path, run_tests,
 };
 pub use template::{BodyTemplate, PLACEHOLDERS, Template};

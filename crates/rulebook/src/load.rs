@@ -52,7 +52,7 @@ pub fn load(
         &mut found,
     );
     let diagnostics = found.into_sorted();
-    let usable = diagnostics.iter().all(|d| d.severity == Severity::Warning);
+    let usable = diagnostics.iter().all(|d| d.severity != Severity::Error);
     let rulebook = draft
         .filter(|_| usable)
         .map(|draft| Arc::new(draft.finish(sources.clone(), hash(&sources))));

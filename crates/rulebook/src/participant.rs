@@ -23,6 +23,8 @@ pub struct Service {
     pub concurrency: u32,
     /// Name of a key in the server's configuration, never the secret itself.
     pub signing_key: Option<String>,
+    /// How long it remembers a request, and so knows one that comes again; none if it doesn't say.
+    pub history_ms: Option<u64>,
     /// Its actions, sorted by name; corrections included.
     pub actions: Vec<ActionId>,
     /// Its name in the source.
@@ -137,12 +139,16 @@ pub struct ReportDecl {
     pub code: Arc<str>,
     /// The action that fails.
     pub action: Option<ActionId>,
+    /// It doesn't say after which calls: it may come from anywhere in the action's work.
+    pub anywhere: bool,
     /// Calls that were made by then.
     pub after: Vec<ActionId>,
     /// Calls that were not made in this case.
     pub without: Vec<ActionId>,
     /// Everything below succeeded and stays.
     pub keep: bool,
+    /// Business fields that it carries, as paths with dots; none if it doesn't say.
+    pub data: Option<Vec<Arc<str>>>,
     /// The code in the source.
     pub span: Span,
 }

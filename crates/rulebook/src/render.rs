@@ -38,6 +38,7 @@ fn draw<'a>(
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
     };
     let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code));
     let mut places = vec![Place {
@@ -113,12 +114,15 @@ fn within_line(span: Span, index: &LineIndex<'_>, window: &Range<usize>) -> Rang
 }
 
 fn count(diagnostics: &[Diagnostic]) -> String {
-    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    let warnings = diagnostics.len() - errors;
+    let of = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
     let some = |n: usize, what: &str| {
         (n > 0).then(|| format!("{n} {what}{}", if n == 1 { "" } else { "s" }))
     };
-    let parts: Vec<_> =
-        [some(errors, "error"), some(warnings, "warning")].into_iter().flatten().collect();
+    let kinds = [
+        some(of(Severity::Error), "error"),
+        some(of(Severity::Warning), "warning"),
+        some(of(Severity::Note), "note"),
+    ];
+    let parts: Vec<_> = kinds.into_iter().flatten().collect();
     parts.join(", ")
 }

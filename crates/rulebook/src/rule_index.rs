@@ -179,7 +179,7 @@ impl Node {
         Self::Hash(Box::new(level))
     }
 
-    fn find(&self, rules: &[Rule], facts: &Facts<'_>) -> Option<RuleId> {
+    pub(crate) fn find(&self, rules: &[Rule], facts: &Facts<'_>) -> Option<RuleId> {
         match self {
             Self::List(ids) => ids
                 .iter()

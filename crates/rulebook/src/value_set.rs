@@ -2,6 +2,8 @@
 //! This is what makes overlap and contradiction decidable; it knows nothing of rules.
 
 use crate::{Matcher, Number, Scalar};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a field of a report holds. JSON `null` counts as absent.
@@ -292,5 +294,77 @@ impl Texts {
                 Self::Starting { prefix: longer.clone(), except }
             }
         }
+    }
+}
+
+/// The values at which sets begin, end or make an exception. Between two neighbours nothing changes, so a few examples
+/// around each of them stand for all values.
+#[derive(Debug, Default)]
+pub(crate) struct Landmarks {
+    numbers: BTreeSet<Number>,
+    texts: BTreeSet<Arc<str>>,
+    prefixes: BTreeSet<Arc<str>>,
+}
+
+impl Landmarks {
+    /// Adds those of one set.
+    pub(crate) fn add(&mut self, set: &ValueSet) {
+        match &set.numbers {
+            Numbers::Only(all) => self.numbers.extend(all),
+            Numbers::Between { low, high, except } => {
+                self.numbers.extend(low.iter().chain(high).map(|b| b.at));
+                self.numbers.extend(except);
+            }
+        }
+        match &set.texts {
+            Texts::Only(all) => self.texts.extend(all.iter().cloned()),
+            Texts::Starting { prefix, except } => {
+                self.prefixes.insert(prefix.clone());
+                self.texts.extend(except.iter().cloned());
+            }
+        }
+    }
+
+    /// The smallest and the largest number.
+    pub(crate) fn number_range(&self) -> Option<(Number, Number)> {
+        Some((*self.numbers.first()?, *self.numbers.last()?))
+    }
+
+    /// One example of each kind of value that some set may tell from the others; none is an absent field. Values that
+    /// stand nowhere come first.
+    pub(crate) fn examples(&self) -> Vec<Option<Value>> {
+        let mut all = vec![None];
+        let fresh = |prefix: &str| {
+            let mut text = format!("{prefix}other");
+            while self.texts.contains(text.as_str())
+                || self.prefixes.iter().any(|p| p.len() > prefix.len() && text.starts_with(&**p))
+            {
+                text.push('-');
+            }
+            Some(Value::from(text))
+        };
+        all.push(fresh(""));
+        all.extend(self.prefixes.iter().filter(|p| !p.is_empty()).map(|p| fresh(p)));
+        let float = |n: &Number| n.to_json().as_f64().unwrap_or(0.0);
+        let numbers: Vec<&Number> = self.numbers.iter().collect();
+        let as_value = |x: f64| Number::from_f64(x).map(Number::to_json);
+        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
+            all.push(as_value(float(last) + 1.0));
+            all.push(as_value(float(first) - 1.0));
+        } else {
+            all.push(Some(Value::from(0)));
+        }
+        for pair in numbers.windows(2) {
+            let (low, high) = (float(pair[0]), float(pair[1]));
+            let middle = (low + high) / 2.0;
+            let whole = middle.floor();
+            all.push(as_value(if whole > low && whole < high { whole } else { middle }));
+        }
+        all.extend([Some(Value::from(true)), Some(Value::from(false))]);
+        all.push(Some(Value::Array(Vec::new())));
+        all.extend(self.numbers.iter().map(|n| Some(n.to_json())));
+        all.extend(self.texts.iter().map(|t| Some(Value::from(&**t))));
+        all.extend(self.prefixes.iter().map(|p| Some(Value::from(&**p))));
+        all
     }
 }

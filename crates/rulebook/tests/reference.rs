@@ -1,15 +1,18 @@
 //! `docs/reference/` says the truth: every kind of mistake has its entry, and every example does what is said of it.
 
+use amends_protocol::{ActionName, Verb};
 use amends_rulebook::{
-    CODES, Diagnostic, SourceFile, check_together, load, render, sources_together,
+    CODES, CheckSettings, CodeInfo, Diagnostic, FoundBy, SourceFile, StillNeeded, check_activation,
+    check_together, check_with, load, render, sources_together,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 const DIAGNOSTICS: &str = include_str!("../../../docs/reference/diagnostics.md");
 const RULEBOOK: &str = include_str!("../../../docs/reference/rulebook.md");
 
-/// Needs thousands of rules to show; `limits.rs` does.
-const WITHOUT_EXAMPLE: &[&str] = &["conditions-too-entangled"];
+/// Need thousands of rules, or the tests beside a rulebook, to show; `limits.rs` and `check.rs` do.
+const WITHOUT_EXAMPLE: &[&str] =
+    &["conditions-too-entangled", "not-fully-checked", "rule-without-test"];
 
 /// Code -> its two examples.
 fn entries() -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -38,8 +41,13 @@ fn files(example: &str) -> Vec<SourceFile> {
     files.into_iter().map(|(path, text)| SourceFile { path, text: text.into() }).collect()
 }
 
-/// Everything that is found in an example, and how it is shown.
-fn check(example: &str) -> (Vec<Diagnostic>, String) {
+fn info(code: &str) -> &'static CodeInfo {
+    CODES.iter().find(|c| c.code == code).expect("a known code")
+}
+
+/// Everything that is found in an example of a code, and how it is shown. What only `check` finds is looked for in its own
+/// examples alone: the others are about loading.
+fn check(example: &str, about: FoundBy, code: &str) -> (Vec<Diagnostic>, String) {
     let files = files(example);
     let is_rulebook = |f: &&SourceFile| f.text.contains("rulebook:");
     let mut roots: Vec<_> = files.iter().filter(is_rulebook).cloned().collect();
@@ -53,7 +61,34 @@ fn check(example: &str) -> (Vec<Diagnostic>, String) {
             file.map(|f| f.text.to_string()).ok_or_else(|| "no such file".to_owned())
         });
         shown += &render(&loaded.diagnostics, &loaded.sources, false);
-        found.extend(loaded.diagnostics);
+        // A rulebook without a default is what some of these examples are about.
+        found.extend(
+            loaded
+                .diagnostics
+                .into_iter()
+                .filter(|d| about == FoundBy::Load || d.code != "no-default-rule"),
+        );
+        for book in loaded.rulebook.iter() {
+            let mut settings = CheckSettings::default();
+            let more = match about {
+                FoundBy::Load => Vec::new(),
+                FoundBy::Check => check_with(book, &settings),
+                FoundBy::CheckIfAsked => {
+                    settings.set(code, Some(info(code).severity)).expect("can be set");
+                    check_with(book, &settings)
+                }
+                FoundBy::Activation => check_activation(
+                    book,
+                    &[StillNeeded {
+                        verb: Verb::Compensate,
+                        action: ActionName::new("payment", "pay"),
+                        cases: 1,
+                    }],
+                ),
+            };
+            shown += &render(&more, book.sources(), false);
+            found.extend(more);
+        }
         books.extend(loaded.rulebook);
     }
     let together = check_together(&books);
@@ -78,7 +113,8 @@ fn a_wrong_example_has_its_mistake_alone_and_the_right_one_has_none() {
         let [wrong, right] = examples.as_slice() else {
             panic!("`{code}` has {} examples", examples.len());
         };
-        let (found, shown) = check(wrong);
+        let about = info(code).found_by;
+        let (found, shown) = check(wrong, about, code);
         let codes: BTreeSet<_> = found.iter().map(|d| d.code).collect();
         assert_eq!(
             codes,
@@ -86,7 +122,7 @@ fn a_wrong_example_has_its_mistake_alone_and_the_right_one_has_none() {
             "the wrong example of `{code}`\n{wrong}\n{shown}"
         );
         assert!(found.iter().all(|d| d.help.is_some()), "`{code}` says how to mend it\n{shown}");
-        let (found, shown) = check(right);
+        let (found, shown) = check(right, about, code);
         assert!(found.is_empty(), "the right example of `{code}`\n{right}\n{shown}");
     }
 }
@@ -96,7 +132,7 @@ fn the_examples_of_the_language_reference_are_rulebooks() {
     let whole: Vec<_> = blocks(RULEBOOK).into_iter().filter(|b| b.contains("rulebook:")).collect();
     assert!(!whole.is_empty());
     for example in whole {
-        let (found, shown) = check(example);
+        let (found, shown) = check(example, FoundBy::Check, "");
         assert!(found.is_empty(), "{example}\n{shown}");
     }
 }

@@ -85,7 +85,8 @@ pub(crate) fn diagnostics(found: &[Diagnostic], sources: &[SourceFile]) -> Vec<D
     found.iter().map(view).collect()
 }
 
-/// Loads a rulebook file, or every `*.yaml` and `*.yml` of a folder that is no manifest. Findings are in the answer;
+/// Loads a rulebook file, or every `*.yaml` and `*.yml` of a folder that is no manifest and
+/// no test. Findings are in the answer;
 /// only a path that can't be read is an error.
 ///
 /// # Errors
@@ -104,7 +105,7 @@ fn roots(path: &Path) -> Result<Vec<PathBuf>, BooksError> {
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
         let yaml = file.extension().is_some_and(|e| e == "yaml" || e == "yml");
-        if yaml && file.is_file() && !is_manifest(&file) {
+        if yaml && file.is_file() && !is_test(&file) && !is_manifest(&file) {
             roots.push(file);
         }
         if roots.len() > FILES_LIMIT {
@@ -113,6 +114,12 @@ fn roots(path: &Path) -> Result<Vec<PathBuf>, BooksError> {
     }
     roots.sort();
     Ok(roots)
+}
+
+/// Table tests lie beside the rulebook that they test; `amends rules test` runs them.
+fn is_test(file: &Path) -> bool {
+    let name = file.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
 /// A manifest has `service:` at the top where a rulebook has `rulebook:`; rulebooks import it. A file with neither is

@@ -7,13 +7,27 @@ use crate::feed::EventFeed;
 use amends_engine::{Answer, Input, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, ServiceView, StepAct};
 use amends_protocol::{
-    CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId, Timestamp,
+    ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId,
+    StepStateName, Timestamp, Verb,
 };
-use amends_rulebook::Rulebook;
-use amends_store::{RulebookRow, Store};
+use amends_rulebook::{Rulebook, StillNeeded, check_activation};
+use amends_store::{PAGE_LIMIT, PageRequest, RulebookRow, StepFilter, Store};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// Steps that still have to be asked for, or may have to be again.
+const UNFINISHED: [StepStateName; 5] = [
+    StepStateName::Waiting,
+    StepStateName::Due,
+    StepStateName::InFlight,
+    StepStateName::Accepted,
+    StepStateName::Stuck,
+];
+
+/// Pages of unfinished steps looked at before a rulebook becomes active: 10,000 steps show every kind that matters.
+const ACTIVATION_PAGES: usize = 20;
 
 /// A running supervisor; clones are the same one. The process should end by [`Supervisor::stop`].
 #[derive(Debug)]
@@ -144,7 +158,8 @@ impl<S: Store> Supervisor<S> {
     /// Stores a rulebook version and makes it the one that new cases are planned with. `now` is written beside it.
     ///
     /// # Errors
-    /// `conflict` when one of its services belongs to another active rulebook, or as [`Supervisor::report`].
+    /// `conflict` when one of its services belongs to another active rulebook, or when it drops what open cases still
+    /// need, or as [`Supervisor::report`].
     pub async fn activate(
         &self,
         rulebook: Arc<Rulebook>,
@@ -152,6 +167,7 @@ impl<S: Store> Supervisor<S> {
         reason: &str,
         now: Timestamp,
     ) -> Result<(), Problem> {
+        self.refuse_dropped(&rulebook).await?;
         let row = RulebookRow {
             name: rulebook.name().into(),
             hash: rulebook.hash().into(),
@@ -176,6 +192,44 @@ impl<S: Store> Supervisor<S> {
         active.sort_by(|a, b| a.name().cmp(b.name()));
         *books = Arc::new(active);
         Ok(())
+    }
+
+    /// A version that drops what open cases of its name still have to ask for is not taken: whoever removed it may not
+    /// know of them. Looks at the newest steps up to a limit; more of one kind change nothing.
+    async fn refuse_dropped(&self, rulebook: &Rulebook) -> Result<(), Problem> {
+        let filter = StepFilter {
+            rulebook: Some(rulebook.name().to_owned()),
+            state: UNFINISHED.to_vec(),
+            ..StepFilter::default()
+        };
+        let mut cases: BTreeMap<(Verb, ActionName), BTreeSet<CaseId>> = BTreeMap::new();
+        let mut page = PageRequest::first(PAGE_LIMIT);
+        for _ in 0..ACTIVATION_PAGES {
+            let found = self.store.steps(filter.clone(), page).await.map_err(|e| internal(&e))?;
+            for step in found.items {
+                cases.entry((step.verb, step.action)).or_default().insert(step.case_id);
+            }
+            match found.next {
+                Some(next) => {
+                    page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
+                }
+                None => break,
+            }
+        }
+        let needed: Vec<StillNeeded> = cases
+            .into_iter()
+            .map(|((verb, action), of)| StillNeeded { verb, action, cases: of.len() as u64 })
+            .collect();
+        let dropped = check_activation(rulebook, &needed);
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        let detail = format!(
+            "open cases still need what this version of `{}` drops; keep it declared until they are settled",
+            rulebook.name()
+        );
+        let errors = dropped.into_iter().map(|found| found.message).collect();
+        Err(Problem { errors, ..Problem::new(ProblemCode::Conflict, detail) })
     }
 
     /// Every service of the active rulebooks, with the state of its lane.

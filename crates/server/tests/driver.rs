@@ -274,3 +274,32 @@ async fn nobody_can_take_the_names_of_the_supervisors_own_reports() {
     assert_eq!(outside.sent(), ["compensate a.x", "compensate b.y"]);
     running.end().await;
 }
+
+#[tokio::test]
+async fn a_rulebook_that_drops_what_open_cases_need_is_not_taken() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let outside = Outside::closed();
+    let options = DriverOptions { grace: Duration::ZERO, ..DriverOptions::default() };
+    let running = start(folder.path(), &outside, options).await;
+    running.supervisor.report(report("s", "1")).await.expect("taken");
+    let smaller = Rulebook::from_yaml(
+        "
+rulebook: two
+services: { a: { url: \"http://a\", actions: { x: { compensation: undo } } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+    )
+    .expect("valid");
+    let now = SystemClock.now();
+    let refused = running.supervisor.activate(smaller.clone(), "test", "smaller", now).await;
+    let problem = refused.expect_err("b.y is still to be undone");
+    assert!(problem.is(ProblemCode::Conflict) && problem.errors[0].contains("b.y"), "{problem:?}");
+    outside.gate.add_permits(10);
+    running.until_settled(1).await;
+    running
+        .supervisor
+        .activate(smaller, "test", "smaller", now)
+        .await
+        .expect("nobody needs it now");
+    running.end().await;
+}

@@ -6,7 +6,7 @@ mod conditions;
 mod demands;
 mod diagnostics;
 mod endpoints;
-mod fields;
+pub(crate) mod fields;
 mod policy;
 mod reports;
 mod rules;

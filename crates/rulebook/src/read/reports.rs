@@ -7,8 +7,9 @@ use super::services::Declared;
 use crate::graph::Graph;
 use crate::tree::{Entry, Node};
 use crate::{ActionId, Diagnostic, ReportDecl, ServiceId, codes};
+use std::sync::Arc;
 
-const REPORT_KEYS: &[&str] = &["in", "after", "without", "keep"];
+const REPORT_KEYS: &[&str] = &["in", "after", "without", "keep", "data"];
 
 /// `reports:` of a service or its manifest: codes without the service.
 pub(crate) fn read_of_service(
@@ -91,9 +92,11 @@ fn read_one(
         service,
         code: code.into(),
         action: None,
+        anywhere: true,
         after: Vec::new(),
         without: Vec::new(),
         keep: false,
+        data: None,
         span: at,
     };
     if let Some(fields) = Fields::open_or_empty(&entry.value, &what, REPORT_KEYS, found) {
@@ -138,11 +141,32 @@ fn fill_in(
             );
         }
     }
+    report.anywhere = fields.get("after").is_none();
     report.after = after.into_iter().map(|(id, _)| id).collect();
     report.without = without.into_iter().map(|(id, _)| id).collect();
+    report.data = fields.get("data").map(|n| read_data(n, found));
     if let Some(node) = fields.get("keep") {
         report.keep = fields::flag(node, "`keep`", found).unwrap_or(false);
     }
+}
+
+/// Paths of business fields; `data.` in front of one may be left out.
+fn read_data(node: &Node, found: &mut Diagnostics) -> Vec<Arc<str>> {
+    let mut paths = Vec::new();
+    for item in fields::one_or_many(node) {
+        let Some(text) = fields::text(item, "`data`", found) else {
+            continue;
+        };
+        let path = text.strip_prefix("data.").unwrap_or(text);
+        if path.split('.').any(str::is_empty) {
+            let message = format!("{} is not a field of a report", quote(text));
+            let help = "name it with dots between nested objects, e.g. `customer.country`";
+            found.add(Diagnostic::new(codes::INVALID_NAME, item.span, message).with_help(help));
+            continue;
+        }
+        paths.push(path.into());
+    }
+    paths
 }
 
 fn read_calls<'n>(

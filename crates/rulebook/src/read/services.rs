@@ -10,9 +10,17 @@ use crate::tree::{Entry, Node};
 use crate::{ActionClass, ActionId, Diagnostic, Service, ServiceId, Span, codes};
 
 const SERVICE_KEYS: &[&str] =
-    &["url", "concurrency", "signing_key", "retry_policy", "actions", "reports"];
-const MANIFEST_KEYS: &[&str] =
-    &["service", "url", "concurrency", "signing_key", "retry_policy", "actions", "reports"];
+    &["url", "concurrency", "signing_key", "retry_policy", "history", "actions", "reports"];
+const MANIFEST_KEYS: &[&str] = &[
+    "service",
+    "url",
+    "concurrency",
+    "signing_key",
+    "retry_policy",
+    "history",
+    "actions",
+    "reports",
+];
 /// A service whose names are known and whose content is still to be read.
 pub(crate) struct Declared<'n> {
     pub(crate) id: ServiceId,
@@ -110,6 +118,7 @@ fn declare<'n>(
         url: None,
         concurrency: 1,
         signing_key: None,
+        history_ms: None,
         actions: Vec::new(),
         span,
     };
@@ -148,6 +157,8 @@ pub(crate) fn define(
         fields::valid_name(key, *span, "a key in the server's configuration", found)
     });
     scope.services[index].signing_key = key.map(|(key, _)| key.to_owned());
+    let history = fields.get("history").and_then(|n| fields::duration(n, "`history`", 1, found));
+    scope.services[index].history_ms = history;
     let retry = match fields.get("retry_policy") {
         Some(node) => policy::retry_policy(node, defaults.retry, found),
         None => defaults.retry,

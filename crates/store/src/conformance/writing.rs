@@ -64,6 +64,8 @@ fn full_case() -> StoredCase {
         status: Some(200),
         sent_at: Some(1),
         counting_since: Some(2),
+        may_have_run: true,
+        not_before: Some(3),
         counted: 3,
         held: true,
         last_try: true,

@@ -1,16 +1,23 @@
-//! `amends rules check`: all mistakes of all files at once, each with its place and how to mend it.
+//! `amends rules check`: all mistakes of all files at once, each with its place and how to mend it; then the rules of those
+//! that can be read against what failures need.
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{Diagnostic, Severity, SourceFile, check_together, render, sources_together};
+use amends_rulebook::{
+    CheckSettings, Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, check_with,
+    load_tests, render, rulebook_path, run_tests, sarif, sources_together,
+};
 use serde_json::json;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Options of `rules check`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  amends rules check rules.yaml\n  amends rules check rules/ --deny-warnings\n  \
-amends rules check rules/ --json"
+amends rules check rules/ --json\n  amends rules check rules/ --severity rule-without-owner=warning\n  \
+amends rules check rules/ --sarif > rules.sarif"
 )]
 pub struct CheckOptions {
     /// Rulebook files, or folders of them; they are also checked against each other
@@ -19,9 +26,31 @@ pub struct CheckOptions {
     /// Print the findings as one JSON object on standard output
     #[arg(long)]
     json: bool,
+    /// Print the findings as SARIF 2.1.0, for code review tools
+    #[arg(long, conflicts_with = "json")]
+    sarif: bool,
+    /// How grave a kind of finding is: CODE=error, warning, note or off. Repeatable
+    #[arg(long, value_name = "CODE=WORD", value_parser = severity)]
+    severity: Vec<(String, Option<Severity>)>,
+    /// Only whether the files can be loaded; not whether the rules leave anything behind
+    #[arg(long)]
+    load_only: bool,
     /// Warnings fail too
     #[arg(long)]
     deny_warnings: bool,
+}
+
+fn severity(text: &str) -> Result<(String, Option<Severity>), String> {
+    let (code, word) = text.split_once('=').ok_or("write `code=word`")?;
+    let severity = match word {
+        "error" => Some(Severity::Error),
+        "warning" => Some(Severity::Warning),
+        "note" => Some(Severity::Note),
+        "off" => None,
+        other => return Err(format!("`{other}` is not `error`, `warning`, `note` or `off`")),
+    };
+    CheckSettings::default().set(code, severity)?;
+    Ok((code.to_owned(), severity))
 }
 
 /// Findings with the files that they point into.
@@ -37,11 +66,12 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
     for path in &options.paths {
         for file in super::read(path)? {
             files += 1;
+            let mut diagnostics = file.loaded.diagnostics;
+            if let Some(book) = file.loaded.rulebook.as_ref().filter(|_| !options.load_only) {
+                diagnostics.extend(check_with(book, &settings(&options, &file.path, book)?));
+            }
             good.extend(file.loaded.rulebook);
-            all.push(Findings {
-                diagnostics: file.loaded.diagnostics,
-                sources: file.loaded.sources,
-            });
+            all.push(Findings { diagnostics, sources: file.loaded.sources });
         }
     }
     all.push(Findings { diagnostics: check_together(&good), sources: sources_together(&good) });
@@ -49,10 +79,15 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
         all.iter().flat_map(|f| &f.diagnostics).filter(|d| d.severity == severity).count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if options.json {
-        print_json(&all, files, errors, warnings)?;
+    let notes = count(Severity::Note);
+    if options.sarif {
+        let parts: Vec<_> =
+            all.iter().map(|f| (f.diagnostics.as_slice(), f.sources.as_slice())).collect();
+        output::json(&sarif(&parts))?;
+    } else if options.json {
+        print_json(&all, files, [errors, warnings, notes])?;
     } else {
-        print_text(&all, files, errors, warnings);
+        print_text(&all, files, [errors, warnings, notes]);
     }
     if errors > 0 || (options.deny_warnings && warnings > 0) {
         Err(Failure::Findings)
@@ -61,15 +96,56 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
     }
 }
 
-fn print_json(all: &[Findings], files: usize, errors: usize, warnings: usize) -> Outcome {
+/// The severities asked for, and the rules that tests beside the rulebook reach, if that is asked for.
+fn settings(options: &CheckOptions, path: &Path, book: &Rulebook) -> Outcome<CheckSettings> {
+    let mut settings = CheckSettings::default();
+    for (code, severity) in &options.severity {
+        settings.set(code, *severity).map_err(Failure::Usage)?;
+    }
+    if settings.severities.get("rule-without-test").is_some_and(Option::is_some) {
+        settings.tested = Some(tested(path, book)?);
+    }
+    Ok(settings)
+}
+
+/// The rules that the tests in `*.test.yaml` beside the rulebook reach.
+fn tested(path: &Path, book: &Rulebook) -> Outcome<BTreeSet<RuleId>> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut reached = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !(name.ends_with(".test.yaml") || name.ends_with(".test.yml")) {
+            continue;
+        }
+        let text = fs::read_to_string(&file)?;
+        let source = SourceFile { path: file.display().to_string(), text: text.into() };
+        let about = rulebook_path(&source).map(|of| folder.join(of));
+        if about.is_none_or(|of| of.file_name() != path.file_name()) {
+            continue;
+        }
+        let coverage = run_tests(book, &load_tests(&source, book).tests).coverage;
+        let labels: BTreeSet<_> = coverage
+            .rules
+            .iter()
+            .filter(|(_, hit)| **hit)
+            .map(|(label, _)| label.as_str())
+            .collect();
+        let rules = book.rules().iter().filter(|r| labels.contains(r.index_label.as_str()));
+        reached.extend(rules.map(|r| r.id));
+    }
+    Ok(reached)
+}
+
+fn print_json(all: &[Findings], files: usize, [errors, warnings, notes]: [usize; 3]) -> Outcome {
     let each = all.iter().flat_map(|f| f.diagnostics.iter().map(|d| d.to_json(&f.sources)));
     let found: Vec<_> = each.collect();
     output::json(
-        &json!({ "files": files, "errors": errors, "warnings": warnings, "diagnostics": found }),
+        &json!({ "files": files, "errors": errors, "warnings": warnings, "notes": notes, "diagnostics": found }),
     )
 }
 
-fn print_text(all: &[Findings], files: usize, errors: usize, warnings: usize) {
+fn print_text(all: &[Findings], files: usize, [errors, warnings, notes]: [usize; 3]) {
     for findings in all.iter().filter(|f| !f.diagnostics.is_empty()) {
         let drawn = render(&findings.diagnostics, &findings.sources, output::color_on_stderr());
         // The last line counts one file's findings; the summary below counts them all.
@@ -77,8 +153,9 @@ fn print_text(all: &[Findings], files: usize, errors: usize, warnings: usize) {
         let body = drawn.rsplit_once("\n\n").map_or(drawn, |(body, _)| body);
         output::tell(&format!("{body}\n"));
     }
+    let notes = if notes > 0 { format!(", {}", counted(notes, "note")) } else { String::new() };
     output::tell(&format!(
-        "{} checked: {}, {}",
+        "{} checked: {}, {}{notes}",
         counted(files, "rulebook"),
         counted(errors, "error"),
         counted(warnings, "warning")

@@ -6,8 +6,8 @@ use crate::moment;
 use crate::output::{self, Grid};
 use crate::report_file::ReportArguments;
 use amends_engine::{Engine, Input, StepRow, StepState, Write};
-use amends_protocol::{Report, StepId};
-use amends_rulebook::{Considered, Facts, Rulebook, Stage};
+use amends_protocol::{Evidence, HistoryState, Report, StepId};
+use amends_rulebook::{Considered, Facts, Known, Rulebook, Stage};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -41,10 +41,28 @@ pub(super) fn run(options: &ExplainOptions) -> Outcome {
     let book = owner(&books, &report)?;
     let considered = book.considered(&facts(&report));
     let plan = plan(book, &report);
+    let changes = changes(book, &report);
     if options.json {
-        return output::json(&as_json(book, &report, &considered, &plan));
+        let mut all = as_json(book, &report, &considered, &plan);
+        all["changes"] = changes.into();
+        return output::json(&all);
     }
-    print(book, &report, &considered, &plan)
+    print(book, &report, &considered, &plan)?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    output::line("\nwhat would change it:")?;
+    changes.iter().try_for_each(|change| output::line(&format!("- {change}")))
+}
+
+/// What would lead to another plan.
+fn changes(book: &Rulebook, report: &Report) -> Vec<String> {
+    let may_have_happened = |e: &&Evidence| e.state != HistoryState::Failed;
+    let evidence = report.data.history.iter().filter(may_have_happened);
+    let effects = evidence.filter_map(|e| book.action(&e.service, &e.action)).collect();
+    let action = report.data.action.as_deref();
+    let reporter = action.and_then(|a| book.action(report.service(), a));
+    amends_rulebook::explain(book, &facts(report), &Known { reporter, effects: &effects }).changes
 }
 
 fn facts(report: &Report) -> Facts<'_> {

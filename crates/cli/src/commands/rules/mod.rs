@@ -1,8 +1,19 @@
-//! `amends rules`: everything about rulebook files. Needs no supervisor.
+//! `amends rules`: everything about rulebook files. Only `hits` and `diff --replay` need a supervisor.
 
 mod check;
+mod derive;
+mod diff;
 mod explain;
+mod fmt;
+mod graph;
+mod hits;
+mod matrix;
+mod replay;
+mod schema;
 mod show;
+mod simulate;
+mod stored;
+mod test;
 
 pub(super) use explain::stage_text;
 
@@ -19,6 +30,24 @@ use std::sync::Arc;
 pub enum RulesCommand {
     /// Find every mistake of rulebook files
     Check(check::CheckOptions),
+    /// Show reports down, actions across, and what becomes of each: the rulebook at a glance
+    Matrix(matrix::MatrixOptions),
+    /// Compute every failure point and what it needs, or write the rules that it takes without sets
+    Derive(derive::DeriveOptions),
+    /// Draw who calls whom, and what becomes of each action when a report comes
+    Graph(graph::GraphOptions),
+    /// Tell which reports get different plans under two rulebooks
+    Diff(Box<diff::DiffOptions>),
+    /// Play every failure in every place through the real engine, and tell what is left behind
+    Simulate(simulate::SimulateOptions),
+    /// Run the table tests beside rulebooks
+    Test(test::TestOptions),
+    /// Tell which rules a running supervisor has used, when last, and which never
+    Hits(hits::HitsOptions),
+    /// Bring rulebooks and manifests into one form, keeping comments
+    Fmt(fmt::FmtOptions),
+    /// Print the JSON Schema of rulebooks, for editors
+    Schema(schema::SchemaOptions),
     /// Show services, actions and rules as tables
     Show(show::ShowOptions),
     /// Tell which rule answers a report, why, and what it asks for
@@ -28,6 +57,15 @@ pub enum RulesCommand {
 pub(super) fn run(command: RulesCommand) -> Outcome {
     match command {
         RulesCommand::Check(options) => check::run(options),
+        RulesCommand::Matrix(options) => matrix::run(&options),
+        RulesCommand::Derive(options) => derive::run(&options),
+        RulesCommand::Graph(options) => graph::run(&options),
+        RulesCommand::Diff(options) => diff::run(&options),
+        RulesCommand::Simulate(options) => simulate::run(&options),
+        RulesCommand::Test(options) => test::run(&options),
+        RulesCommand::Hits(options) => hits::run(&options),
+        RulesCommand::Fmt(options) => fmt::run(&options),
+        RulesCommand::Schema(options) => schema::run(&options),
         RulesCommand::Show(options) => show::run(options),
         RulesCommand::Explain(options) => explain::run(&options),
     }
@@ -60,4 +98,20 @@ fn read_good(path: &Path) -> Outcome<Vec<Arc<Rulebook>>> {
         books.extend(loaded.rulebook);
     }
     if bad { Err(Failure::Findings) } else { Ok(books) }
+}
+
+/// Reads the one rulebook of a file; shows its mistakes if it isn't good.
+fn read_one(path: &Path) -> Outcome<Arc<Rulebook>> {
+    let books = read_good(path)?;
+    match books.as_slice() {
+        [only] => Ok(Arc::clone(only)),
+        many => {
+            let names: Vec<_> = many.iter().map(|b| format!("`{}`", b.name())).collect();
+            let place = path.display();
+            Err(Failure::Usage(format!(
+                "`{place}` holds {}; name the file of one",
+                names.join(", ")
+            )))
+        }
+    }
 }

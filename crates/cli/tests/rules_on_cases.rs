@@ -1,0 +1,117 @@
+//! `amends rules hits` and `rules diff --replay` on the cases of a real run, and `rules test` and `rules simulate`.
+#![cfg(feature = "demo")]
+
+mod support;
+
+use support::{Supervisor, amends, scratch, write};
+
+const FOOD_ORDER: &str = include_str!("../../../demo/rulebook/food-order.yaml");
+const TESTS: &str = include_str!("../../../demo/rulebook/food-order.test.yaml");
+
+#[test]
+fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_would_change() {
+    let folder = scratch();
+    let data = folder.path().join("run");
+    let data = data.to_str().expect("UTF-8");
+    let faults = "payment-report-1,payment-report-2,order-report-1";
+    let run = ["demo", "--orders", "6", "--seed", "1", "--fault-rate", "0", "--json"];
+    amends(&[&run[..], &["--faults", faults, "--data", data]].concat()).exits(0);
+
+    let rules = format!("{data}/food-order.yaml");
+    let supervisor = Supervisor::start(
+        folder.path(),
+        &["--rules", &rules, "--data", &format!("{data}/supervisor")],
+    );
+
+    let hits = supervisor.run(&["rules", "hits", &rules, "--json"]).exits(0).json();
+    let reports = |label: &str| {
+        let rules = hits["rules"].as_array().expect("rules");
+        let rule = rules.iter().find(|r| r["rule"] == label).expect(label);
+        (rule["reports"].as_u64().expect("a number"), rule["lastAt"].is_string())
+    };
+    for used in ["payment/report-1", "payment/report-2", "order/report-1"] {
+        assert_eq!(reports(used), (1, true), "{used}");
+    }
+    assert_eq!(reports("order/report-3"), (0, false));
+    assert_eq!(hits["cases"], 3);
+    assert!(supervisor.run(&["rules", "hits", &rules]).exits(0).stdout.contains("never"));
+
+    // Without the rider: the one case with payment/report-1 would get another plan.
+    let text = std::fs::read_to_string(&rules).expect("the run's rulebook");
+    let list = "compensate: [coupon.redeem, delivery.request, rider.match]";
+    let lesser = text.replace(list, "compensate: [coupon.redeem, delivery.request]");
+    assert_ne!(lesser, text);
+    let lesser = write(folder.path(), "lesser.yaml", &lesser);
+    let saved = folder.path().join("cases.ndjson");
+    let saved = saved.to_str().expect("UTF-8");
+    let replay = ["rules", "diff", &rules, &lesser, "--replay", "--save", saved, "--exit-code"];
+    let told = supervisor.run(&replay).exits(1).stdout;
+    assert!(told.contains("payment/report-1: 1 case,"), "{told}");
+    assert!(told.contains("- compensate rider.match in stage 1"), "{told}");
+    assert!(told.ends_with("1 of 3 cases would get another plan\n"), "{told}");
+
+    let from_file = ["rules", "diff", &rules, &lesser, "--replay-file", saved, "--json"];
+    let again = amends(&from_file).exits(0).json();
+    assert_eq!((&again["cases"], &again["differ"]), (&3.into(), &1.into()));
+    let same = amends(&["rules", "diff", &rules, &rules, "--replay-file", saved]).exits(0).stdout;
+    assert_eq!(same, "0 of 3 cases would get another plan\n");
+}
+
+#[test]
+fn tests_beside_a_rulebook_pass_and_fail_with_their_lines() {
+    let folder = scratch();
+    write(folder.path(), "food-order.yaml", FOOD_ORDER);
+    let tests = write(folder.path(), "food-order.test.yaml", TESTS);
+    let place = folder.path().to_str().expect("UTF-8");
+    let junit = folder.path().join("results.xml");
+    let passed = amends(&["rules", "test", place, "--junit", junit.to_str().expect("UTF-8")]);
+    let passed = passed.exits(0).stdout;
+    assert!(passed.contains("reached: 6 of 6 rules"), "{passed}");
+    assert!(passed.ends_with("8 passed, 0 failed\n"), "{passed}");
+    let xml = std::fs::read_to_string(junit).expect("written");
+    assert!(xml.contains("tests=\"8\" failures=\"0\""), "{xml}");
+    // A folder of rulebooks is not disturbed by the tests in it.
+    amends(&["rules", "show", place]).exits(0);
+
+    let lesser =
+        FOOD_ORDER.replace("[coupon.redeem, delivery.request, rider.match]", "[coupon.redeem]");
+    let lesser = write(folder.path(), "lesser.yaml", &lesser);
+    let failed = amends(&["rules", "test", &tests, "--rules", &lesser]).exits(1).stdout;
+    assert!(failed.contains("FAILED"), "{failed}");
+    assert!(failed.contains("food-order.test.yaml:5 the payment failed"), "{failed}");
+    assert!(failed.contains("expected, not in the plan: compensate rider.match"), "{failed}");
+}
+
+#[test]
+fn a_mistake_in_a_test_file_is_shown_with_its_place() {
+    let folder = scratch();
+    write(folder.path(), "food-order.yaml", FOOD_ORDER);
+    let tests = TESTS.replace("payment.pay: unknown", "payment.pay: perhaps");
+    let tests = write(folder.path(), "food-order.test.yaml", &tests);
+    let told = amends(&["rules", "test", &tests]).exits(1).stderr;
+    assert!(told.contains("food-order.test.yaml:25"), "{told}");
+    assert!(told.contains("`perhaps` cannot stand in a History"), "{told}");
+}
+
+#[test]
+fn a_missing_step_makes_a_story() {
+    let folder = scratch();
+    let rules = write(folder.path(), "rules.yaml", FOOD_ORDER);
+    let fine = amends(&["rules", "simulate", &rules, "--single", "--json"]).exits(0).json();
+    assert_eq!(fine["failed"], 0);
+    assert_eq!(fine["tiers"][0]["played"], fine["tiers"][0]["all"]);
+
+    let lesser = FOOD_ORDER.replace(
+        "[coupon.redeem, delivery.request, rider.match]",
+        "[coupon.redeem, delivery.request]",
+    );
+    let lesser = write(folder.path(), "lesser.yaml", &lesser);
+    let told = amends(&["rules", "simulate", &lesser, "--stories", "1"]).exits(1).stdout;
+    for part in [
+        "left behind: rider.match (would take: compensate rider.match)",
+        "rule `payment/report-1` answers",
+        "the supervisor asks: compensate coupon.redeem: compensated",
+    ] {
+        assert!(told.contains(part), "`{part}` is missing in\n{told}");
+    }
+}

@@ -1,0 +1,333 @@
+//! Two rulebooks compared by what they do: which reports get different plans, and how. Text, order and comments don't
+//! count.
+
+use crate::condition::Field;
+use crate::derive::SagaState;
+use crate::examples;
+use crate::{ActionId, CodePattern, Demand, Example, Facts, Known, Rule, Rulebook, Stage};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reports that are tried per rule: both ends of its conditions, and a little more.
+const EXAMPLES_PER_RULE: usize = 6;
+
+/// Differences that are told.
+const CHANGES_LIMIT: usize = 1_000;
+
+/// What a rulebook makes of one report, by names, so that two rulebooks can be compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The answering rule's label; none if no rule answers.
+    pub rule: Option<String>,
+    /// Steps as `verb service.action`, with their stages from 0 (`last` for final notices).
+    pub steps: BTreeMap<String, String>,
+    /// The same for when a retry is given up.
+    pub given_up: BTreeMap<String, String>,
+    /// `auto`, `ask` or `shadow`, with the limit, if there is one.
+    pub mode: String,
+    /// When the retry is given up.
+    pub give_up_after: String,
+}
+
+/// A report that the two answer differently.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanChange {
+    /// `service/code`; a code of `*` stands for every code without a rule of its own.
+    pub report: String,
+    /// An example of it.
+    pub example: Example,
+    /// What has happened in that example, by names.
+    pub effects: Vec<String>,
+    /// The answer of the first rulebook.
+    pub before: Answer,
+    /// The answer of the second.
+    pub after: Answer,
+}
+
+/// What came of a comparison.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// Reports with different plans.
+    pub changes: Vec<PlanChange>,
+    /// Reports that were tried.
+    pub tried: usize,
+    /// Changes beyond the limit.
+    pub omitted: usize,
+}
+
+/// Which reports get different plans. Tries, for each rule and each declared report of both rulebooks, reports at the ends
+/// of its conditions, in a saga where as much has happened as the report allows.
+#[must_use]
+pub fn compare(a: &Rulebook, b: &Rulebook) -> Comparison {
+    let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut all = Comparison::default();
+    for book in [a, b] {
+        for probe in probes(book) {
+            let report = format!("{}/{}", probe.service, probe.code);
+            if seen.insert((report, probe.example.to_json().to_string())) {
+                all.tried += 1;
+                let facts = probe.example.facts(&probe.service, &probe.code);
+                let effects = effects(book, &facts);
+                if let Some(change) = compare_answers(a, b, &facts, &effects) {
+                    all.add(PlanChange { example: probe.example.clone(), ..change });
+                }
+            }
+        }
+    }
+    all
+}
+
+impl Comparison {
+    fn add(&mut self, change: PlanChange) {
+        let same = |c: &&PlanChange| {
+            (&c.report, &c.before, &c.after) == (&change.report, &change.before, &change.after)
+        };
+        if self.changes.iter().rev().take(50).any(|c| same(&c)) {
+            return;
+        }
+        if self.changes.len() < CHANGES_LIMIT {
+            self.changes.push(change);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    /// For people: one paragraph per report.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        if self.changes.is_empty() {
+            return format!("no difference in {} kinds of report\n", self.tried);
+        }
+        let mut out: String = self.changes.iter().map(PlanChange::to_text).collect();
+        if self.omitted > 0 {
+            out += &format!("{} more are not shown\n", self.omitted);
+        }
+        out + &format!(
+            "{} of {} kinds of report get another plan\n",
+            self.changes.len() + self.omitted,
+            self.tried
+        )
+    }
+
+    /// As data: `changes`, `tried`, `omitted`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let changes: Vec<_> = self.changes.iter().map(PlanChange::to_json).collect();
+        json!({ "changes": changes, "tried": self.tried, "omitted": self.omitted })
+    }
+}
+
+/// What both make of one report in a saga with these effects (names, `service.action`); none if it is the same.
+#[must_use]
+pub fn compare_answers(
+    a: &Rulebook,
+    b: &Rulebook,
+    facts: &Facts<'_>,
+    effects: &[String],
+) -> Option<PlanChange> {
+    let (before, after) = (Answer::of(a, facts, effects), Answer::of(b, facts, effects));
+    let differs = (
+        &before.steps,
+        &before.given_up,
+        &before.mode,
+        &before.give_up_after,
+        before.rule.is_some(),
+    ) != (
+        &after.steps,
+        &after.given_up,
+        &after.mode,
+        &after.give_up_after,
+        after.rule.is_some(),
+    );
+    differs.then(|| PlanChange {
+        report: format!(
+            "{}/{}",
+            facts.service,
+            if facts.code == ANY_CODE { "*" } else { facts.code }
+        ),
+        example: Example {
+            action: facts.action.map(str::to_owned),
+            message: facts.message.map(str::to_owned),
+            data: facts.data.clone(),
+        },
+        effects: effects.to_vec(),
+        before,
+        after,
+    })
+}
+
+impl Answer {
+    /// What a rulebook makes of a report. Effects that it doesn't know are left out.
+    #[must_use]
+    pub fn of(book: &Rulebook, facts: &Facts<'_>, effects: &[String]) -> Self {
+        let find = |name: &str| name.split_once('.').and_then(|(s, a)| book.action(s, a));
+        let effects: BTreeSet<ActionId> = effects.iter().filter_map(|name| find(name)).collect();
+        let reporter = facts.action.and_then(|a| book.action(facts.service, a));
+        let known = Known { reporter, effects: &effects };
+        let Some(rule) = book.matching(facts).map(|id| book.rule(id)) else {
+            return Self::default();
+        };
+        let steps = |demand: &Demand| {
+            let named = book.resolve(demand, &known).into_iter();
+            let stage =
+                |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
+            named
+                .map(|s| (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage)))
+                .collect()
+        };
+        let limit = rule.limit_per_minute.map_or(String::new(), |n| format!(", {n} per minute"));
+        let give_up = rule.give_up.as_ref();
+        Self {
+            rule: Some(rule.index_label.clone()),
+            steps: steps(&rule.demand),
+            given_up: give_up.map_or_else(BTreeMap::new, |g| steps(&g.then)),
+            mode: format!("{}{limit}", rule.mode.as_str()),
+            give_up_after: give_up.map_or(String::new(), |g| {
+                let attempts = g.attempts.map(|n| format!("{n} attempts"));
+                let age = g.age_ms.map(|ms| format!("{ms} ms"));
+                attempts.into_iter().chain(age).collect::<Vec<_>>().join(" or ")
+            }),
+        }
+    }
+}
+
+impl PlanChange {
+    fn to_text(&self) -> String {
+        let fields = self.example.to_json();
+        let example = if fields == json!({}) { String::new() } else { format!(" with {fields}") };
+        let mut out = format!("{}{example}\n", self.report);
+        let rule = |a: &Answer| a.rule.clone().unwrap_or_else(|| "no rule".to_owned());
+        if self.before.rule != self.after.rule {
+            out +=
+                &format!("  answered by {} instead of {}\n", rule(&self.after), rule(&self.before));
+        }
+        out += &steps_changed("", &self.before.steps, &self.after.steps);
+        out += &steps_changed("given up: ", &self.before.given_up, &self.after.given_up);
+        if self.before.mode != self.after.mode
+            && self.before.rule.is_some()
+            && self.after.rule.is_some()
+        {
+            out += &format!("  ~ mode {} instead of {}\n", self.after.mode, self.before.mode);
+        }
+        if self.before.give_up_after != self.after.give_up_after {
+            let or_never =
+                |t: &str| if t.is_empty() { "never".to_owned() } else { format!("after {t}") };
+            out += &format!(
+                "  ~ given up {} instead of {}\n",
+                or_never(&self.after.give_up_after),
+                or_never(&self.before.give_up_after)
+            );
+        }
+        out + "\n"
+    }
+
+    /// As data.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let answer = |a: &Answer| json!({ "rule": a.rule, "steps": a.steps, "givenUp": a.given_up, "mode": a.mode, "giveUpAfter": a.give_up_after });
+        json!({ "report": self.report, "example": self.example.to_json(), "effects": self.effects, "before": answer(&self.before), "after": answer(&self.after) })
+    }
+}
+
+fn steps_changed(
+    what: &str,
+    before: &BTreeMap<String, String>,
+    after: &BTreeMap<String, String>,
+) -> String {
+    let mut out = String::new();
+    for step in after.keys().filter(|s| !before.contains_key(*s)) {
+        out += &format!("  + {what}{step}\n");
+    }
+    for step in before.keys().filter(|s| !after.contains_key(*s)) {
+        out += &format!("  - {what}{step}\n");
+    }
+    for (step, stage) in after {
+        if let Some(was) = before.get(step).filter(|was| *was != stage) {
+            out += &format!("  ~ {what}{step} in stage {stage} instead of {was}\n");
+        }
+    }
+    out
+}
+
+/// A code that no rule has for its own.
+const ANY_CODE: &str = "any-other-code";
+
+struct Probe {
+    service: String,
+    code: String,
+    example: Example,
+}
+
+/// Reports worth trying: of each rule at the ends of its conditions, of each declared report, and of each action under a
+/// code without a rule.
+fn probes(book: &Rulebook) -> Vec<Probe> {
+    let mut all = Vec::new();
+    let mut by_report: BTreeMap<(String, String), Option<ActionId>> = BTreeMap::new();
+    for report in book.reports() {
+        let service = book.services()[report.service.0 as usize].name.to_string();
+        by_report.insert((service, report.code.to_string()), report.action);
+    }
+    for rule in book.rules() {
+        let services: Vec<String> = match &rule.pattern.service {
+            Some(service) => vec![service.to_string()],
+            None => book.services().iter().map(|s| s.name.to_string()).collect(),
+        };
+        let code = match &rule.pattern.code {
+            CodePattern::Exact(code) => code.to_string(),
+            CodePattern::Prefix(prefix) => format!("{prefix}{ANY_CODE}"),
+        };
+        for service in services {
+            let declared = by_report.get(&(service.clone(), code.clone())).copied().flatten();
+            all.extend(of_rule(book, rule, service, &code, declared));
+        }
+    }
+    for ((service, code), action) in by_report {
+        let action = action.map(|id| book.get(id).name.action.to_string());
+        all.push(Probe { service, code, example: Example { action, ..Example::default() } });
+    }
+    all
+}
+
+fn of_rule(
+    book: &Rulebook,
+    rule: &Rule,
+    service: String,
+    code: &str,
+    declared: Option<ActionId>,
+) -> Vec<Probe> {
+    let says_action = rule.when.iter().any(|c| c.field == Field::Action);
+    let actions: Vec<Option<String>> = match (declared, says_action) {
+        (_, true) => vec![None],
+        (Some(id), false) => vec![Some(book.get(id).name.action.to_string())],
+        (None, false) => {
+            let own = book
+                .service(&service)
+                .map_or(&[][..], |id| &book.services()[id.0 as usize].actions);
+            let own = own.iter().filter(|id| book.get(**id).correction_of.is_none());
+            own.map(|id| Some(book.get(*id).name.action.to_string())).chain([None]).collect()
+        }
+    };
+    let mut all = Vec::new();
+    for example in examples::of_rule(rule, EXAMPLES_PER_RULE) {
+        for action in &actions {
+            let mut example = example.clone();
+            if !says_action {
+                example.action.clone_from(action);
+            }
+            all.push(Probe { service: service.clone(), code: code.to_owned(), example });
+        }
+    }
+    all
+}
+
+/// As much as can have happened when the report comes, by names.
+fn effects(book: &Rulebook, facts: &Facts<'_>) -> Vec<String> {
+    let declared =
+        book.report(facts.service, facts.code).and_then(|r| SagaState::of_report(book, r));
+    let state = declared.or_else(|| {
+        let action = facts.action.and_then(|a| book.action(facts.service, a))?;
+        Some(SagaState::at_most(book, action))
+    });
+    let ids = state.map_or_else(|| book.action_ids().collect(), |s| s.effects());
+    ids.iter().map(|id| book.get(*id).name.to_string()).collect()
+}

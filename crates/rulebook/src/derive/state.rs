@@ -1,0 +1,189 @@
+//! What has happened, and what may have happened, in a saga at the moment when one of its actions fails. Follows the
+//! declared calls; knows nothing of rules.
+
+use crate::{ActionClass, ActionId, ReportDecl, Rulebook};
+use amends_protocol::Verb;
+use std::collections::BTreeSet;
+
+/// The effects of a saga at one moment. The failing action itself and its callers are in neither set: whether they took
+/// effect is told by their own Histories, and the case sees to them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SagaState {
+    /// Actions that surely took effect.
+    pub happened: BTreeSet<ActionId>,
+    /// Actions that took effect in some such sagas.
+    pub maybe: BTreeSet<ActionId>,
+}
+
+/// A step that a failure needs.
+pub type NeededStep = (Verb, ActionId);
+
+/// What is known of the calls that were made.
+pub(crate) struct Calls<'a> {
+    pub(crate) made: &'a [ActionId],
+    pub(crate) not_made: &'a [ActionId],
+}
+
+impl SagaState {
+    /// All that happened or may have happened.
+    #[must_use]
+    pub fn effects(&self) -> BTreeSet<ActionId> {
+        self.happened.union(&self.maybe).copied().collect()
+    }
+
+    /// What undoes it: a compensation for each compensable action, and the correction of each message that has one.
+    #[must_use]
+    pub fn undo(&self, book: &Rulebook) -> BTreeSet<NeededStep> {
+        let all = self.happened.iter().chain(&self.maybe);
+        all.filter_map(|id| undo_one(book, *id)).collect()
+    }
+
+    /// The state at the place that a report declares; none if it doesn't name its action.
+    #[must_use]
+    pub fn of_report(book: &Rulebook, report: &ReportDecl) -> Option<Self> {
+        let action = report.action?;
+        let calls = Calls { made: &report.after, not_made: &report.without };
+        let mut state = Self::default();
+        let last = last_call(book, report);
+        for (n, call) in book.get(action).calls.iter().enumerate() {
+            let made = report.anywhere || last.is_some_and(|last| n <= last);
+            if made && !report.without.contains(&call.action) {
+                let surely = !report.anywhere
+                    && (!call.optional
+                        || last == Some(n)
+                        || leads_to_any(book, call.action, &report.after));
+                state.expand(book, call.action, surely, &calls);
+            }
+        }
+        for id in &report.after {
+            state.expand(book, *id, true, &calls);
+        }
+        state.add_upstream(book, action, &calls);
+        state.leave_out_callers(book, action);
+        Some(state)
+    }
+
+    /// The most that can have happened when `action` fails: all that it calls, and all that was called before it.
+    #[must_use]
+    pub fn at_most(book: &Rulebook, action: ActionId) -> Self {
+        let calls = Calls { made: &[], not_made: &[] };
+        let mut state = Self::default();
+        for call in &book.get(action).calls {
+            state.expand(book, call.action, false, &calls);
+        }
+        state.add_upstream(book, action, &calls);
+        state.leave_out_callers(book, action);
+        state
+    }
+
+    /// Adds `from` and what it calls; `surely` if it is known to have answered.
+    pub(crate) fn expand(
+        &mut self,
+        book: &Rulebook,
+        from: ActionId,
+        surely: bool,
+        calls: &Calls<'_>,
+    ) {
+        let mut open = vec![(from, surely)];
+        while let Some((at, surely)) = open.pop() {
+            let news = if surely {
+                self.maybe.remove(&at);
+                self.happened.insert(at)
+            } else {
+                !self.happened.contains(&at) && self.maybe.insert(at)
+            };
+            if !news {
+                continue;
+            }
+            for call in &book.get(at).calls {
+                if !calls.not_made.contains(&call.action) {
+                    let made = !call.optional || calls.made.contains(&call.action);
+                    open.push((call.action, surely && made));
+                }
+            }
+        }
+    }
+
+    /// Adds what the callers of `action`, and theirs, called before. A caller that fails because of `action` needs no
+    /// rule of its own, so what it did before is the business of the rule that answers `action`'s failure.
+    pub(crate) fn add_upstream(&mut self, book: &Rulebook, action: ActionId, calls: &Calls<'_>) {
+        let mut seen = BTreeSet::from([action]);
+        let mut open = vec![action];
+        while let Some(at) = open.pop() {
+            for caller in book.graph.callers(at) {
+                let earlier = &book.get(*caller).calls;
+                let position = earlier.iter().rposition(|c| c.action == at).unwrap_or(0);
+                for call in &earlier[..position] {
+                    if call.action != at && !calls.not_made.contains(&call.action) {
+                        self.expand(book, call.action, false, calls);
+                    }
+                }
+                if seen.insert(*caller) {
+                    open.push(*caller);
+                }
+            }
+        }
+        self.happened.remove(&action);
+        self.maybe.remove(&action);
+    }
+
+    /// An action that is a caller by one way and called earlier by another stays with its caller's own History.
+    pub(crate) fn leave_out_callers(&mut self, book: &Rulebook, action: ActionId) {
+        for caller in callers(book, action) {
+            self.maybe.remove(&caller);
+        }
+    }
+
+    /// For people: `coupon.redeem, delivery.request and perhaps rider.match`.
+    #[must_use]
+    pub fn in_words(&self, book: &Rulebook) -> String {
+        let names = |ids: &BTreeSet<ActionId>| {
+            let few: Vec<_> =
+                ids.iter().take(8).map(|id| format!("`{}`", book.get(*id).name)).collect();
+            let more = ids.len().saturating_sub(few.len());
+            let end = if more > 0 { format!(" and {more} more") } else { String::new() };
+            few.join(", ") + &end
+        };
+        match (self.happened.is_empty(), self.maybe.is_empty()) {
+            (true, true) => "nothing".to_owned(),
+            (false, true) => names(&self.happened),
+            (true, false) => format!("perhaps {}", names(&self.maybe)),
+            (false, false) => {
+                format!("{} and perhaps {}", names(&self.happened), names(&self.maybe))
+            }
+        }
+    }
+}
+
+/// Who calls `action`, directly or through others.
+pub(crate) fn callers(book: &Rulebook, action: ActionId) -> BTreeSet<ActionId> {
+    let mut open = vec![action];
+    let mut all = BTreeSet::new();
+    while let Some(at) = open.pop() {
+        open.extend(book.graph.callers(at).iter().filter(|caller| all.insert(**caller)));
+    }
+    all
+}
+
+fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
+    let action = book.get(id);
+    match action.class {
+        ActionClass::Compensable => Some((Verb::Compensate, id)),
+        ActionClass::Notice => action.correction.map(|c| (Verb::Notify, c)),
+        ActionClass::Retriable | ActionClass::Free => None,
+    }
+}
+
+/// Position of the last direct call that a report's `after` implies.
+pub(crate) fn last_call(book: &Rulebook, report: &ReportDecl) -> Option<usize> {
+    let calls = &book.get(report.action?).calls;
+    let first_way = |made: &ActionId| {
+        let direct = calls.iter().position(|c| c.action == *made);
+        direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
+    };
+    report.after.iter().filter_map(first_way).max()
+}
+
+fn leads_to_any(book: &Rulebook, from: ActionId, wanted: &[ActionId]) -> bool {
+    wanted.iter().any(|w| *w == from || book.downstream(from).binary_search(w).is_ok())
+}

@@ -1,0 +1,114 @@
+//! The ways that a call can go: which optional calls are made below it. Their number is a product, so it is counted
+//! exactly and written out only up to a limit.
+
+use crate::{ActionId, Call, Rulebook};
+use std::rc::Rc;
+
+/// Ways of one call that are written out; eleven optional calls below one action already make more.
+const WAYS_LIMIT: usize = 2_048;
+
+/// Optional calls that were made, and those that were not. Both sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Variant {
+    pub(crate) taken: Vec<ActionId>,
+    pub(crate) not_taken: Vec<ActionId>,
+}
+
+impl Variant {
+    pub(crate) fn taken(id: ActionId) -> Self {
+        Self { taken: vec![id], not_taken: Vec::new() }
+    }
+
+    fn not_taken(id: ActionId) -> Self {
+        Self { taken: Vec::new(), not_taken: vec![id] }
+    }
+
+    /// Both together. What one way calls was called, whatever the other one left out.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        let mut taken = [self.taken.as_slice(), &other.taken].concat();
+        taken.sort_unstable();
+        taken.dedup();
+        let mut not_taken = [self.not_taken.as_slice(), &other.not_taken].concat();
+        not_taken.sort_unstable();
+        not_taken.dedup();
+        not_taken.retain(|id| taken.binary_search(id).is_err());
+        Self { taken, not_taken }
+    }
+
+    /// Whether this call was not made.
+    pub(crate) fn leaves_out(&self, call: &Call) -> bool {
+        call.optional && self.not_taken.binary_search(&call.action).is_ok()
+    }
+}
+
+/// By action: the ways below it, and how many there are.
+pub(crate) struct Variants {
+    ways: Vec<Rc<Vec<Variant>>>,
+    counts: Vec<u128>,
+}
+
+impl Variants {
+    pub(crate) fn new(book: &Rulebook) -> Self {
+        let one_way = Rc::new(vec![Variant::default()]);
+        let mut all = Self {
+            ways: vec![one_way; book.actions().len()],
+            counts: vec![1; book.actions().len()],
+        };
+        for id in book.graph.callees_first() {
+            let calls = &book.get(id).calls;
+            if calls.is_empty() {
+                continue;
+            }
+            let ways = calls
+                .iter()
+                .fold(vec![Variant::default()], |ways, call| product(&ways, &all.of_call(call)));
+            all.ways[id.0 as usize] = Rc::new(ways);
+            all.counts[id.0 as usize] =
+                calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));
+        }
+        all
+    }
+
+    /// The ways of one call, not made being one of them if it is optional.
+    pub(crate) fn of_call(&self, call: &Call) -> Vec<Variant> {
+        let below = &self.ways[call.action.0 as usize];
+        if !call.optional {
+            return below.to_vec();
+        }
+        let made = Variant::taken(call.action);
+        let mut ways = vec![Variant::not_taken(call.action)];
+        ways.extend(below.iter().map(|way| made.and(way)));
+        ways
+    }
+
+    fn count(&self, call: &Call) -> u128 {
+        self.counts[call.action.0 as usize].saturating_add(u128::from(call.optional))
+    }
+
+    /// How many failure points an action has.
+    pub(crate) fn points(&self, book: &Rulebook, action: ActionId) -> u128 {
+        let mut sum = 1u128;
+        let mut before = 1u128;
+        for call in &book.get(action).calls {
+            let below = self.counts[call.action.0 as usize];
+            let here = before.saturating_add(before.saturating_mul(below));
+            sum = sum.saturating_add(here);
+            before = before.saturating_mul(self.count(call));
+        }
+        sum
+    }
+}
+
+/// Each way of the one with each way of the other, without doubles, up to the limit.
+pub(crate) fn product(a: &[Variant], b: &[Variant]) -> Vec<Variant> {
+    if let [only] = b
+        && *only == Variant::default()
+    {
+        return a.to_vec();
+    }
+    let mut all: Vec<Variant> =
+        a.iter().flat_map(|x| b.iter().map(move |y| x.and(y))).take(WAYS_LIMIT).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

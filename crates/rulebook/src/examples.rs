@@ -1,0 +1,165 @@
+//! Example reports: finds fields that meet some conditions, or none of them. Tries one value of each kind that the
+//! conditions can tell apart, so what it doesn't find within its limit of tries it calls unknown, never impossible.
+
+use crate::condition::{Condition, Field};
+use crate::value_set::Landmarks;
+use crate::{Facts, Rule};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Reports that are tried in one search.
+const TRIES: usize = 4_000;
+
+/// The fields of an example report that conditions look at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Example {
+    /// The action, without the service.
+    pub action: Option<String>,
+    /// The message.
+    pub message: Option<String>,
+    /// Business fields.
+    pub data: Map<String, Value>,
+}
+
+/// What came of a search.
+pub(crate) enum Search {
+    Found(Example),
+    /// Every kind of report was tried.
+    Impossible,
+    /// There are too many kinds to try.
+    Unknown,
+}
+
+impl Example {
+    /// The example as a report of `service/code`.
+    #[must_use]
+    pub fn facts<'a>(&'a self, service: &'a str, code: &'a str) -> Facts<'a> {
+        Facts {
+            service,
+            code,
+            action: self.action.as_deref(),
+            message: self.message.as_deref(),
+            data: &self.data,
+        }
+    }
+
+    /// As data, e.g. `{"action": "pay", "data": {"amount": 75}}`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut all = Map::new();
+        if let Some(action) = &self.action {
+            all.insert("action".to_owned(), json!(action));
+        }
+        if let Some(message) = &self.message {
+            all.insert("message".to_owned(), json!(message));
+        }
+        if !self.data.is_empty() {
+            all.insert("data".to_owned(), Value::Object(self.data.clone()));
+        }
+        Value::Object(all)
+    }
+
+    /// False if the field cannot hold this beside what is there already.
+    fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
+        match (field, value) {
+            (_, None) => true,
+            (Field::Action, Some(Value::String(text))) => {
+                self.action = Some(text.clone());
+                true
+            }
+            (Field::Message, Some(Value::String(text))) => {
+                self.message = Some(text.clone());
+                true
+            }
+            (Field::Action | Field::Message, Some(_)) => false,
+            (Field::Data(path), Some(value)) => {
+                let Some((last, outer)) = path.split_last() else {
+                    return false;
+                };
+                let mut at = &mut self.data;
+                for part in outer {
+                    let inner = at.entry(part.to_string()).or_insert_with(|| json!({}));
+                    // A list stands for anything nested, so it may as well be an object.
+                    if inner.as_array().is_some() {
+                        *inner = json!({});
+                    }
+                    match inner {
+                        Value::Object(inner) => at = inner,
+                        _ => return false,
+                    }
+                }
+                at.insert(last.to_string(), value.clone());
+                true
+            }
+        }
+    }
+}
+
+/// By field, the values worth trying for these conditions. `action` fixes the action, if it is known.
+pub(crate) fn candidates<'c>(
+    conditions: impl Iterator<Item = &'c Condition>,
+    action: Option<&str>,
+) -> BTreeMap<Field, Vec<Option<Value>>> {
+    let mut landmarks: BTreeMap<Field, Landmarks> = BTreeMap::new();
+    for condition in conditions {
+        landmarks.entry(condition.field.clone()).or_default().add(&condition.accepts);
+    }
+    let mut all: BTreeMap<Field, Vec<Option<Value>>> =
+        landmarks.into_iter().map(|(field, marks)| (field, marks.examples())).collect();
+    if let Some(action) = action {
+        all.insert(Field::Action, vec![Some(json!(action))]);
+    }
+    all
+}
+
+/// The first combination of candidates that `wanted` accepts.
+pub(crate) fn search(
+    candidates: &BTreeMap<Field, Vec<Option<Value>>>,
+    wanted: &mut dyn FnMut(&Example) -> bool,
+) -> Search {
+    let fields: Vec<(&Field, &Vec<Option<Value>>)> = candidates.iter().collect();
+    let mut at = vec![0usize; fields.len()];
+    for _ in 0..TRIES {
+        let mut example = Example::default();
+        let fits =
+            fields.iter().zip(&at).all(|((field, values), n)| example.set(field, &values[*n]));
+        if fits && wanted(&example) {
+            return Search::Found(example);
+        }
+        // The next combination, like an odometer.
+        let Some(position) = (0..at.len()).find(|p| at[*p] + 1 < fields[*p].1.len()) else {
+            return Search::Impossible;
+        };
+        at[..position].fill(0);
+        at[position] += 1;
+    }
+    Search::Unknown
+}
+
+/// Reports that a rule accepts, at both ends of its conditions; at most `limit`.
+pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
+    if rule.when.is_empty() {
+        return vec![Example::default()];
+    }
+    let candidates = candidates(rule.when.iter(), None);
+    let mut good: BTreeMap<Field, Vec<Option<Value>>> = BTreeMap::new();
+    for condition in &rule.when {
+        let fits = |value: &&Option<Value>| {
+            let mut one = Example::default();
+            one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
+        };
+        let values = candidates[&condition.field].iter().filter(fits).cloned().collect();
+        good.insert(condition.field.clone(), values);
+    }
+    let mut found = Vec::new();
+    if good.values().any(Vec::is_empty) {
+        return found;
+    }
+    search(&good, &mut |example| {
+        if rule.when.iter().all(|c| c.holds(&example.facts("", ""))) {
+            found.push(example.clone());
+        }
+        found.len() >= limit
+    });
+    found
+}

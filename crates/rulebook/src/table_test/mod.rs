@@ -1,0 +1,166 @@
+//! Table tests of a rulebook: given a report and Histories, expect a plan. Pure; the caller reads the files.
+
+mod coverage;
+mod junit;
+mod read;
+
+pub use coverage::Coverage;
+pub use junit::junit;
+pub use read::{LoadedTests, load_tests, rulebook_path};
+
+use crate::{ActionId, CasePlan, Mode, Rulebook, Span};
+use amends_protocol::{Evidence, Report, Verb};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// One row: what is given, and what is expected.
+#[derive(Clone, Debug)]
+pub struct TableTest {
+    /// Its name, unique in its file.
+    pub name: String,
+    /// The report that comes.
+    pub report: Report,
+    /// What the Histories of other services say.
+    pub others: Vec<Evidence>,
+    /// What should follow.
+    pub expect: Expectation,
+    /// Its name in the source.
+    pub span: Span,
+}
+
+/// What should follow from a report. What is not said is not compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// No rule answers.
+    pub unmatched: bool,
+    /// `on` of the rule that answers, or its label.
+    pub rule: Option<String>,
+    /// Its mode.
+    pub mode: Option<Mode>,
+    /// The steps, stage by stage.
+    pub stages: Option<Vec<BTreeSet<(Verb, ActionId)>>>,
+}
+
+/// How a test went.
+#[derive(Clone, Debug)]
+pub struct TestResult {
+    /// The test's name.
+    pub name: String,
+    /// Its place.
+    pub span: Span,
+    /// Every difference, one line each; none if it passed.
+    pub differences: Vec<String>,
+}
+
+/// How all tests of a rulebook went.
+#[derive(Clone, Debug)]
+pub struct TestReport {
+    /// In the order written.
+    pub results: Vec<TestResult>,
+    /// What they have reached.
+    pub coverage: Coverage,
+}
+
+/// Runs the tests of one rulebook.
+#[must_use]
+pub fn run_tests(book: &Rulebook, tests: &[TableTest]) -> TestReport {
+    let mut coverage = Coverage::of(book);
+    let results = tests
+        .iter()
+        .map(|test| {
+            let plan = book.plan_case(&[&test.report], &test.others);
+            coverage.reach(book, &test.report, &plan);
+            let differences = compare(book, &test.expect, &plan);
+            TestResult { name: test.name.clone(), span: test.span, differences }
+        })
+        .collect();
+    TestReport { results, coverage }
+}
+
+impl TestReport {
+    /// Tests that failed.
+    pub fn failed(&self) -> impl Iterator<Item = &TestResult> {
+        self.results.iter().filter(|r| !r.differences.is_empty())
+    }
+
+    /// As data.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let results: Vec<Value> = self
+            .results
+            .iter()
+            .map(|r| {
+                json!({ "name": r.name, "passed": r.differences.is_empty(), "differences": r.differences })
+            })
+            .collect();
+        let failed = self.failed().count();
+        json!({
+            "tests": results,
+            "passed": self.results.len() - failed,
+            "failed": failed,
+            "coverage": self.coverage.to_json(),
+        })
+    }
+}
+
+fn compare(book: &Rulebook, expect: &Expectation, plan: &CasePlan) -> Vec<String> {
+    let mut differences = Vec::new();
+    let rule = plan.rules.first().copied().flatten().map(|id| book.rule(id));
+    match (expect.unmatched, rule) {
+        (true, None) => return differences,
+        (true, Some(rule)) => {
+            return vec![format!("rule `{}` answers, none was expected", rule.index_label)];
+        }
+        (false, None) => return vec!["no rule answers".to_owned()],
+        (false, Some(_)) => {}
+    }
+    let Some(rule) = rule else { return differences };
+    if let Some(wanted) = expect.rule.as_ref().filter(|w| **w != rule.on && **w != rule.index_label)
+    {
+        differences.push(format!("rule `{}` answers, expected `{wanted}`", rule.index_label));
+    }
+    if let Some(wanted) = expect.mode.filter(|m| *m != rule.mode) {
+        let (is, wanted) = (rule.mode.as_str(), wanted.as_str());
+        differences.push(format!("the mode is `{is}`, expected `{wanted}`"));
+    }
+    if let Some(wanted) = &expect.stages {
+        compare_stages(book, wanted, plan, rule.mode, &mut differences);
+    }
+    differences
+}
+
+fn compare_stages(
+    book: &Rulebook,
+    wanted: &[BTreeSet<(Verb, ActionId)>],
+    plan: &CasePlan,
+    mode: Mode,
+    differences: &mut Vec<String>,
+) {
+    let planned = match mode {
+        Mode::Shadow => CasePlan { steps: plan.shadow.clone(), ..plan.clone() }.stages(),
+        Mode::Auto | Mode::Ask => plan.stages(),
+    };
+    let flat = |stages: &[BTreeSet<(Verb, ActionId)>]| -> BTreeSet<(Verb, ActionId)> {
+        stages.iter().flatten().copied().collect()
+    };
+    let name = |(verb, id): &(Verb, ActionId)| format!("{verb} {}", book.get(*id).name);
+    let (all_wanted, all_planned) = (flat(wanted), flat(&planned));
+    for step in all_wanted.difference(&all_planned) {
+        differences.push(format!("expected, not in the plan: {}", name(step)));
+    }
+    for step in all_planned.difference(&all_wanted) {
+        differences.push(format!("in the plan, not expected: {}", name(step)));
+    }
+    if !differences.is_empty() || planned == wanted {
+        return;
+    }
+    let stage_of = |stages: &[BTreeSet<(Verb, ActionId)>], step| {
+        stages.iter().position(|s| s.contains(step)).map_or(0, |n| n + 1)
+    };
+    for step in &all_planned {
+        let (is, should) = (stage_of(&planned, step), stage_of(wanted, step));
+        if is != should {
+            differences.push(format!("{} is in stage {is}, expected in {should}", name(step)));
+        }
+    }
+}

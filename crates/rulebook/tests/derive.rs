@@ -1,0 +1,129 @@
+//! Every failure point of the demo's business, against what its source says of it.
+
+use amends_protocol::Verb;
+use amends_rulebook::{
+    ExplicitPart, Known, Rulebook, check, count_failure_points, derive, explicit_rulebook, render,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const TEXT: &str = include_str!("../../../demo/rulebook/food-order.yaml");
+
+fn book(text: &str) -> Arc<Rulebook> {
+    Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}\n{text}"))
+}
+
+fn steps(book: &Rulebook, needs: &BTreeSet<(Verb, amends_rulebook::ActionId)>) -> String {
+    let all: Vec<_> = needs.iter().map(|(v, id)| format!("{v} {}", book.get(*id).name)).collect();
+    all.join(", ")
+}
+
+#[test]
+fn where_the_source_speaks_the_derived_answer_is_its_rule() {
+    let book = book(TEXT);
+    let derived = derive(&book);
+    let mut spoken = BTreeSet::new();
+    for (n, report) in book.reports().iter().enumerate() {
+        let rule = book.rules().iter().find(|r| r.on == book.report_name(n)).expect("one each");
+        let at: Vec<_> = derived.points.iter().filter(|p| p.reports.contains(&n)).collect();
+        assert!(!at.is_empty(), "{} is at no failure point", rule.on);
+        for point in at {
+            let effects = point.state.effects();
+            let known = Known { reporter: report.action, effects: &effects };
+            let asked: BTreeSet<_> = book
+                .resolve(&rule.demand, &known)
+                .into_iter()
+                .map(|s| (s.verb, s.action))
+                .collect();
+            let needs = if report.keep {
+                BTreeSet::from([(Verb::Retry, point.action)])
+            } else {
+                point.needs.clone()
+            };
+            assert_eq!(steps(&book, &asked), steps(&book, &needs), "{}", rule.on);
+            spoken.insert(rule.on.clone());
+        }
+    }
+    assert_eq!(spoken.len(), 5);
+}
+
+#[test]
+fn every_failure_point_is_named_also_where_the_source_is_silent() {
+    let book = book(TEXT);
+    let derived = derive(&book);
+    let lines: Vec<String> = derived
+        .points
+        .iter()
+        .map(|p| {
+            let reports: Vec<_> = p.reports.iter().map(|n| book.report_name(*n)).collect();
+            let said = if reports.is_empty() { "silent".to_owned() } else { reports.join(" ") };
+            format!(
+                "{} {}: {} [{said}]",
+                book.get(p.action).name,
+                p.in_words(&book),
+                steps(&book, &p.needs)
+            )
+        })
+        .collect();
+    insta::with_settings!({ snapshot_path => "data/derive", prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!("food-order", lines.join("\n"));
+    });
+    assert_eq!(derived.total, derived.points.len() as u128);
+    assert_eq!(count_failure_points(&book), derived.total);
+}
+
+#[test]
+fn what_a_caller_did_before_belongs_to_the_failure_of_what_it_calls_next() {
+    let book = book(
+        "rulebook: shop\nservices:\n  a: { url: 'http://a', actions: { start: { compensation: x, calls: [b.first, 'c.second?', d.third] } } }\n  b: { url: 'http://b', actions: { first: { compensation: x } } }\n  c: { url: 'http://c', actions: { second: { compensation: x } } }\n  d: { url: 'http://d', actions: { third: { compensation: x } } }\nrules: [{ on: '*/*', compensate: recorded }]\n",
+    );
+    let third = book.action("d", "third").expect("there");
+    let derived = derive(&book);
+    let point = derived.points.iter().find(|p| p.action == third).expect("a point of its own");
+    assert_eq!(steps(&book, &point.needs), "compensate b.first, compensate c.second");
+}
+
+#[test]
+fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
+    for text in [TEXT, include_str!("data/derive/travel.yaml")] {
+        let short = book(text);
+        let derived = derive(&short);
+        let whole = explicit_rulebook(&short, &derived, ExplicitPart::Whole);
+        let long = book(&whole);
+        let found = check(&long);
+        assert!(found.is_empty(), "{}", render(&found, long.sources(), false));
+        let again = derive(&long);
+        assert_eq!(again.total, derived.total);
+        assert_eq!(
+            again.silent().count(),
+            again
+                .points
+                .iter()
+                .filter(|p| matches!(p.position, amends_rulebook::Position::Sent(_)))
+                .count(),
+            "only a call without an answer is declared as made"
+        );
+        let codes: BTreeSet<_> =
+            derived.points.iter().map(|p| (p.action, p.code.clone())).collect();
+        assert_eq!(codes.len(), derived.points.len());
+        let reports = explicit_rulebook(&short, &derived, ExplicitPart::Reports);
+        assert!(whole.contains(&reports), "the reports alone are a part of the whole");
+    }
+}
+
+#[test]
+fn forty_optional_calls_are_counted_and_not_written_out() {
+    let calls: Vec<_> = (0..40).map(|n| format!("'s.a{n}?'")).collect();
+    let actions: Vec<_> = (0..40).map(|n| format!("a{n}: {{ compensation: x }}")).collect();
+    let book = book(&format!(
+        "rulebook: wide\nservices: {{ s: {{ url: 'http://s', actions: {{ top: {{ compensation: x, calls: [{}] }}, {} }} }} }}\nrules: [{{ on: '*/*', compensate: recorded }}]\n",
+        calls.join(", "),
+        actions.join(", ")
+    ));
+    // 1 before any call, and per call the ways before it twice: sent, and answered.
+    let by_hand = 1 + (0..40).map(|n| 2 * (1u128 << n)).sum::<u128>() + 40;
+    assert_eq!(count_failure_points(&book), by_hand);
+    let derived = derive(&book);
+    assert_eq!(derived.total, by_hand);
+    assert!(derived.points.len() <= amends_rulebook::POINTS_LIMIT);
+}

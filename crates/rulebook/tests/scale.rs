@@ -1,0 +1,73 @@
+//! The checker on a large business: everything is looked at, in work that grows with its size. No clock: the limit of work
+//! that `check` sets itself is the measure.
+
+use amends_rulebook::{Rulebook, check, derive};
+use std::fmt::Write as _;
+
+/// A business of `services` services with five actions each, two levels of calls, and `per_service` special rules each.
+fn business(services: usize, per_service: usize) -> String {
+    let mut text = "rulebook: large\nservices:\n".to_owned();
+    let mut write = |line: String| writeln!(text, "{line}").expect("writes to a text");
+    for s in 0..services {
+        write(format!("  s{s}:\n    url: 'http://s{s}'\n    actions:"));
+        let next =
+            (s % 10 != 9 && s + 1 < services).then(|| format!("s{}.a0, 's{}.a1?'", s + 1, s + 1));
+        write(format!(
+            "      a0: {{ compensation: undo, calls: [s{s}.a2, {}] }}",
+            next.unwrap_or_default()
+        ));
+        for a in 1..5 {
+            write(format!("      a{a}: {{ compensation: undo }}"));
+        }
+    }
+    write("reports:".to_owned());
+    for s in 0..services {
+        for r in 0..per_service {
+            write(format!("  s{s}/r{r}: {{ in: a{}, after: [] }}", r % 5));
+        }
+    }
+    write("rules:\n  - { on: '*/*', compensate: recorded }".to_owned());
+    for s in 0..services {
+        for r in 0..per_service {
+            write(format!("  - {{ on: s{s}/r{r}, compensate: recorded, mode: ask }}"));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_thousand_services_with_a_hundred_thousand_rules_are_checked_in_full() {
+    let book = Rulebook::from_yaml(&business(1_000, 100)).expect("without mistakes");
+    assert_eq!(
+        (book.services().len(), book.actions().len(), book.rules().len()),
+        (1_000, 5_000, 100_001)
+    );
+    assert_eq!(check(&book), [], "and the limit of work is not reached");
+}
+
+#[test]
+fn a_flaw_among_ten_thousand_rules_is_found() {
+    let text = business(100, 100)
+        .replace("on: s42/r7, compensate: recorded", "on: s42/r7, compensate: [s0.a3]");
+    let book = Rulebook::from_yaml(&text).expect("without mistakes");
+    let found = check(&book);
+    assert!(found.iter().all(|d| d.message.contains("`s42/r7`")), "{found:#?}");
+    assert!(found.iter().any(|d| d.code == "under-compensation"), "{found:#?}");
+}
+
+#[test]
+fn a_rulebook_that_is_too_entangled_says_so() {
+    // Every rule lists tags for a whole service, in a chain where everything lies below everything.
+    let mut text =
+        "rulebook: chain\nservices:\n  s:\n    url: 'http://s'\n    actions:\n".to_owned();
+    for n in 0..3_000 {
+        let calls = if n + 1 < 3_000 { format!(", calls: [s.a{}]", n + 1) } else { String::new() };
+        writeln!(text, "      a{n}: {{ compensation: undo{calls} }}").expect("writes to a text");
+    }
+    text +=
+        "rules:\n  - { on: s/*, compensate: [s.a0] }\n  - { on: '*/*', compensate: recorded }\n";
+    let book = Rulebook::from_yaml(&text).expect("without mistakes");
+    let codes: Vec<_> = check(&book).iter().map(|d| d.code).collect();
+    assert!(codes.contains(&"not-fully-checked"), "{codes:?}");
+    assert!(derive(&book).points.len() <= amends_rulebook::POINTS_LIMIT);
+}

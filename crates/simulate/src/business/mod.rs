@@ -1,0 +1,414 @@
+//! The services of one saga as models of the service kit: what each remembers, does, answers and reports. The states and
+//! answers follow the table in `crates/service/src/history.rs`.
+//!
+//! INVARIANT: no way leads from a request that was undone or fenced to an effect.
+
+mod steps;
+
+use crate::fault::{Fault, FaultKind};
+use crate::flow::Flow;
+use crate::story::Story;
+use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId};
+use amends_rulebook::{ActionClass, Example, Rulebook};
+use serde_json::Map;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How often a caller repeats a call without answer to an action that only has to be retried.
+const REPEATS: u32 = 5;
+
+/// What a service knows of one request, and what is really there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) state: Option<HistoryState>,
+    /// Somebody is at work on it.
+    running: bool,
+    /// The effect is there, whatever the History says.
+    pub(crate) effect: bool,
+    /// The report about its failure.
+    report: Option<usize>,
+    /// What its caller knows of it.
+    pub(crate) call: Option<HistoryState>,
+}
+
+/// What is still to come after the saga's own run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// A report waits in its service's outbox.
+    Report(usize),
+    /// A crashed service is back and looks at its unfinished requests.
+    Sweep(usize),
+    /// A late request arrives.
+    Arrive(usize),
+    /// Slow work goes on after so many calls.
+    Resume(usize, usize),
+    /// A caller repeats a call that it got no answer to.
+    Repeat(usize, u32),
+}
+
+/// What a report says beside the History.
+#[derive(Clone, Copy)]
+struct Why<'w> {
+    code: &'w str,
+    fields: Option<&'w Example>,
+    cause: Option<usize>,
+}
+
+/// What a caller gets.
+enum Reply {
+    Ok,
+    Failed { report: Option<usize> },
+    Fenced,
+    Nothing,
+}
+
+/// All services of one saga.
+pub(crate) struct Business<'a> {
+    book: &'a Rulebook,
+    flow: &'a Flow,
+    faults: Vec<Fault>,
+    pub(crate) rows: Vec<Row>,
+    fences: Vec<bool>,
+    pub(crate) corrected: Vec<bool>,
+    remembered: BTreeMap<StepId, Outcome>,
+    pub(crate) reports: Vec<Arc<Report>>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) story: Story,
+    /// A retry step runs: a failure is its answer and no report.
+    rerun: Option<usize>,
+}
+
+impl<'a> Business<'a> {
+    pub(crate) fn new(book: &'a Rulebook, flow: &'a Flow, faults: &[Fault], story: Story) -> Self {
+        Self {
+            book,
+            flow,
+            faults: faults.to_vec(),
+            rows: vec![Row::default(); flow.nodes.len()],
+            fences: vec![false; book.actions().len()],
+            corrected: vec![false; book.actions().len()],
+            remembered: BTreeMap::new(),
+            reports: Vec::new(),
+            pending: Vec::new(),
+            story,
+            rerun: None,
+        }
+    }
+
+    /// Begins the saga.
+    pub(crate) fn begin(&mut self) {
+        self.arrive(0);
+    }
+
+    /// Lets something happen that was still to come. Gives the report that is to go to the supervisor, if that is what
+    /// it was.
+    pub(crate) fn happen(&mut self, pending: Pending) -> Option<usize> {
+        match pending {
+            Pending::Report(report) => return Some(report),
+            Pending::Sweep(node) => return self.sweep(node),
+            Pending::Arrive(node) => drop(self.arrive(node)),
+            Pending::Resume(node, after) => {
+                if self.rows[node].state == Some(HistoryState::Started) {
+                    self.tell(node, |name| format!("{name} goes on with its slow work"));
+                }
+                self.run(node, after);
+            }
+            Pending::Repeat(node, times) => self.repeat(node, times),
+        }
+        None
+    }
+
+    fn name(&self, node: usize) -> String {
+        self.book.get(self.flow.nodes[node].action).name.to_string()
+    }
+
+    fn tell(&mut self, node: usize, line: impl FnOnce(String) -> String) {
+        let name = &self.book.get(self.flow.nodes[node].action).name;
+        self.story.tell(|| line(name.to_string()));
+    }
+
+    fn service_of(&self, node: usize) -> &'a str {
+        &self.book.get(self.flow.nodes[node].action).name.service
+    }
+
+    /// Takes the fault that strikes here, if any is left.
+    fn strike(&mut self, node: usize, fits: impl Fn(&Fault) -> bool) -> Option<FaultKind> {
+        let fault = self.faults.iter_mut().find(|f| f.node == node && f.times > 0 && fits(f))?;
+        fault.times -= 1;
+        Some(fault.kind.clone())
+    }
+
+    // ---- forward ----
+
+    fn arrive(&mut self, node: usize) -> Reply {
+        let fenced = self.fences[self.flow.nodes[node].action.0 as usize];
+        match self.rows[node].state {
+            None if fenced => {
+                self.tell(node, |name| format!("{name} is refused: the saga is being undone"));
+                Reply::Fenced
+            }
+            None => {
+                self.rows[node].state = Some(HistoryState::Started);
+                self.run(node, 0)
+            }
+            Some(HistoryState::Started) => Reply::Nothing,
+            Some(HistoryState::Succeeded) => Reply::Ok,
+            Some(HistoryState::Failed | HistoryState::Unknown) => {
+                Reply::Failed { report: self.rows[node].report }
+            }
+            Some(HistoryState::Compensated | HistoryState::Fenced) => Reply::Fenced,
+        }
+    }
+
+    /// Works on a request that is `started`, from the point where so many of its calls are made.
+    fn run(&mut self, node: usize, from: usize) -> Reply {
+        self.rows[node].running = true;
+        let calls = self.flow.nodes[node].calls.len();
+        for after in from..=calls {
+            if let Some(reply) = self.own_work(node, after) {
+                return reply;
+            }
+            if after < calls {
+                let call = self.flow.nodes[node].calls[after];
+                if let Some(reply) = self.call(node, call) {
+                    return reply;
+                }
+            }
+        }
+        self.commit(node)
+    }
+
+    /// The action's own work between two calls; an answer if it ends there.
+    fn own_work(&mut self, node: usize, after: usize) -> Option<Reply> {
+        let here = |f: &Fault| {
+            f.after == after
+                && matches!(
+                    f.kind,
+                    FaultKind::Fails { .. } | FaultKind::Crashes { .. } | FaultKind::Slow
+                )
+        };
+        match self.strike(node, here)? {
+            FaultKind::Fails { code, fields, half_done } => {
+                let why = Why { code: &code, fields: Some(&fields), cause: None };
+                Some(self.fail(node, why, half_done))
+            }
+            FaultKind::Crashes { half_done } => {
+                let row = &mut self.rows[node];
+                row.running = false;
+                row.effect |= half_done && row.state == Some(HistoryState::Started);
+                self.pending.push(Pending::Sweep(node));
+                let done = if half_done { ", its effect done" } else { "" };
+                let service = self.service_of(node);
+                self.tell(node, |name| format!("{service} crashes at work on {name}{done}"));
+                Some(Reply::Nothing)
+            }
+            _ => {
+                self.pending.push(Pending::Resume(node, after));
+                self.tell(node, |name| format!("{name} is slow; its caller stops waiting"));
+                Some(Reply::Nothing)
+            }
+        }
+    }
+
+    /// One call; an answer if the caller ends with it.
+    fn call(&mut self, node: usize, call: usize) -> Option<Reply> {
+        if self.rows[node].state != Some(HistoryState::Started) {
+            self.rows[node].running = false;
+            return Some(Reply::Fenced);
+        }
+        self.rows[call].call = Some(HistoryState::Started);
+        let reply = self.deliver(call);
+        let state = match reply {
+            Reply::Ok => HistoryState::Succeeded,
+            Reply::Failed { .. } | Reply::Fenced => HistoryState::Failed,
+            Reply::Nothing => HistoryState::Unknown,
+        };
+        self.rows[call].call = Some(state);
+        if self.only_retried(call) {
+            if state == HistoryState::Unknown {
+                self.pending.push(Pending::Repeat(call, REPEATS));
+            }
+            return None;
+        }
+        let report = match reply {
+            Reply::Ok => return None,
+            Reply::Failed { report } => report,
+            Reply::Fenced | Reply::Nothing => None,
+        };
+        Some(self.fail(node, Why { code: "downstream", fields: None, cause: report }, false))
+    }
+
+    /// A failure of such a call doesn't concern its caller: the action is run again until it is done.
+    fn only_retried(&self, node: usize) -> bool {
+        self.book.get(self.flow.nodes[node].action).on_failure_retry
+    }
+
+    fn deliver(&mut self, node: usize) -> Reply {
+        let lost = |f: &Fault| matches!(f.kind, FaultKind::RequestLost | FaultKind::RequestLate);
+        match self.strike(node, lost) {
+            Some(FaultKind::RequestLate) => {
+                self.pending.push(Pending::Arrive(node));
+                self.tell(node, |name| format!("the request of {name} is under way for long"));
+                Reply::Nothing
+            }
+            Some(_) => {
+                self.tell(node, |name| format!("the request of {name} is lost"));
+                Reply::Nothing
+            }
+            None => self.arrive(node),
+        }
+    }
+
+    fn repeat(&mut self, node: usize, times: u32) {
+        let caller = self.flow.nodes[node].parent.and_then(|p| self.rows[p].state);
+        if caller != Some(HistoryState::Succeeded) || times == 0 {
+            return;
+        }
+        self.tell(node, |name| format!("{name} is called again"));
+        match self.deliver(node) {
+            Reply::Ok => self.rows[node].call = Some(HistoryState::Succeeded),
+            Reply::Failed { .. } | Reply::Fenced => {
+                self.rows[node].call = Some(HistoryState::Failed);
+            }
+            Reply::Nothing => self.pending.push(Pending::Repeat(node, times - 1)),
+        }
+    }
+
+    /// The end of the work: the effect and its mark in History, in one go, unless a fence came first.
+    fn commit(&mut self, node: usize) -> Reply {
+        self.rows[node].running = false;
+        if self.rows[node].state != Some(HistoryState::Started) {
+            self.tell(node, |name| format!("{name} may not take effect any more"));
+            return Reply::Fenced;
+        }
+        self.rows[node].state = Some(HistoryState::Succeeded);
+        self.rows[node].effect = true;
+        self.tell(node, |name| format!("{name} takes effect"));
+        match self.strike(node, |f| f.kind == FaultKind::AnswerLost) {
+            Some(_) => {
+                self.tell(node, |name| format!("the answer of {name} is lost"));
+                Reply::Nothing
+            }
+            None => Reply::Ok,
+        }
+    }
+
+    fn fail(&mut self, node: usize, why: Why<'_>, half: bool) -> Reply {
+        self.rows[node].running = false;
+        if self.rows[node].state != Some(HistoryState::Started) {
+            return Reply::Fenced;
+        }
+        let state = if half { HistoryState::Unknown } else { HistoryState::Failed };
+        self.rows[node].state = Some(state);
+        self.rows[node].effect |= half;
+        let done = if half { ", its effect done" } else { "" };
+        self.tell(node, |name| format!("{name} fails ({}){done}", why.code));
+        if self.rerun == Some(node) {
+            return Reply::Failed { report: self.rows[node].report };
+        }
+        let report = self.publish(node, why);
+        self.pending.push(Pending::Report(report));
+        Reply::Failed { report: Some(report) }
+    }
+
+    fn sweep(&mut self, node: usize) -> Option<usize> {
+        if self.rows[node].state != Some(HistoryState::Started) || self.rows[node].running {
+            return None;
+        }
+        self.rows[node].state = Some(HistoryState::Unknown);
+        let service = self.service_of(node);
+        self.tell(node, |name| format!("{service} is back and finds {name} unfinished"));
+        match self.rows[node].report {
+            Some(_) => None, // it was reported when it failed first
+            None => Some(self.publish(node, Why { code: "crashed", fields: None, cause: None })),
+        }
+    }
+
+    fn publish(&mut self, node: usize, why: Why<'_>) -> usize {
+        let index = self.reports.len();
+        let name = &self.book.get(self.flow.nodes[node].action).name;
+        let mut history = self.own_requests(self.service_of(node), false);
+        history.extend(self.own_calls(self.service_of(node)).map(|mut call| {
+            if call.state == HistoryState::Started {
+                call.state = HistoryState::Unknown; // nobody waits for its answer any more
+            }
+            call
+        }));
+        self.reports.push(Arc::new(Report {
+            id: format!("report-{index}"),
+            source: name.service.to_string(),
+            saga_id: saga(),
+            time: None,
+            traceparent: None,
+            data: ReportData {
+                code: why.code.to_owned(),
+                action: Some(name.action.to_string()),
+                request_id: Some(request_id(node)),
+                caused_by: why.cause.iter().map(|n| format!("report-{n}")).collect(),
+                history,
+                message: why.fields.and_then(|f| f.message.clone()),
+                data: why.fields.map_or_else(Map::new, |f| f.data.clone()),
+            },
+        }));
+        self.rows[node].report = Some(index);
+        index
+    }
+
+    // ---- what a History says ----
+
+    fn own_requests(&self, service: &str, with_undone: bool) -> Vec<Evidence> {
+        (0..self.rows.len())
+            .filter(|n| self.service_of(*n) == service)
+            .filter_map(|n| Some((n, self.rows[n].state?)))
+            .filter(|(_, state)| {
+                with_undone || !matches!(state, HistoryState::Compensated | HistoryState::Fenced)
+            })
+            .map(|(n, state)| self.evidence(n, state))
+            .collect()
+    }
+
+    fn own_calls<'s>(&'s self, service: &'s str) -> impl Iterator<Item = Evidence> + 's {
+        (0..self.rows.len())
+            .filter(move |n| {
+                self.flow.nodes[*n].parent.is_some_and(|p| self.service_of(p) == service)
+            })
+            .filter_map(|n| Some(self.evidence(n, self.rows[n].call?)))
+    }
+
+    fn evidence(&self, node: usize, state: HistoryState) -> Evidence {
+        let name = &self.book.get(self.flow.nodes[node].action).name;
+        Evidence {
+            service: name.service.to_string(),
+            action: name.action.to_string(),
+            request_id: request_id(node),
+            state,
+        }
+    }
+
+    /// The answer to a walk.
+    pub(crate) fn history(&self, service: &str) -> Vec<Evidence> {
+        let mut all = self.own_requests(service, true);
+        all.extend(self.own_calls(service));
+        all
+    }
+
+    /// The class of a request's action.
+    pub(crate) fn class(&self, node: usize) -> ActionClass {
+        self.book.get(self.flow.nodes[node].action).class
+    }
+
+    /// The name of a request's action.
+    pub(crate) fn action_name(&self, node: usize) -> String {
+        self.name(node)
+    }
+}
+
+/// The one saga of a run.
+pub(crate) fn saga() -> SagaId {
+    // A constant that is valid; the fallback can't be reached.
+    SagaId::new("saga-1").unwrap_or_else(|_| unreachable!("a valid saga id"))
+}
+
+fn request_id(node: usize) -> String {
+    format!("request-{node}")
+}

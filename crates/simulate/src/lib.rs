@@ -1,0 +1,23 @@
+//! Plays the sagas of a rulebook with failures in every place, through the real engine, and finds what is left behind.
+//!
+//! Pure: no clock, no randomness (a seed is an argument), no IO. The supervisor is the production engine; the services
+//! are models of the service kit: History, fence, once-only effects, reports with evidence and causes. What the model
+//! takes for granted is written in `docs/concepts/simulation.md`. It proves nothing about services that break these rules.
+
+mod business;
+mod dice;
+mod fault;
+mod flow;
+pub mod growth;
+mod play;
+mod schedule;
+mod simulation;
+mod story;
+mod supervisor;
+mod verdict;
+
+pub use fault::{Fault, FaultKind};
+pub use flow::{Flow, Invocation, NODES_LIMIT};
+pub use schedule::{Disturbance, Order, Schedule, Spacing};
+pub use simulation::{Counterexample, Options, Simulation, simulate};
+pub use verdict::{Finding, Leftover};

@@ -1,0 +1,247 @@
+//! Plays one schedule of a flow from the saga's begin to the end of its case.
+
+use crate::business::{Business, Pending};
+use crate::flow::Flow;
+use crate::schedule::{Disturbance, Schedule, Spacing};
+use crate::story::Story;
+use crate::supervisor::Supervisor;
+use crate::verdict::{Finding, judge};
+use amends_engine::{Errand, Input, ReportRole, StepReading, StepResult, StepState, WalkResult};
+use amends_protocol::Timestamp;
+use amends_rulebook::{ActionClass, Rulebook};
+use std::sync::Arc;
+
+/// Errands, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
+/// each, about 300; what needs ten times that never ends.
+const TURNS_LIMIT: u32 = 3_000;
+
+/// With [`Spacing::Apart`], how long the supervisor gets between two events: longer than any pause that it makes by
+/// itself (cause wait, quiet time with their defaults), short against a day of retries.
+const APART_MS: u64 = 600_000;
+
+/// How one schedule went.
+#[derive(Debug)]
+pub(crate) struct Played {
+    /// What is wrong at the end, if anything is.
+    pub(crate) finding: Option<Finding>,
+    /// What came in after the saga's own run.
+    pub(crate) events: usize,
+    /// Errands of the supervisor.
+    pub(crate) errands: usize,
+    /// A rule asked for a retry that it gives up at some point.
+    pub(crate) gives_up: bool,
+    pub(crate) rules: Vec<String>,
+    pub(crate) story: Vec<String>,
+}
+
+/// Plays `schedule`; the story is only told if asked for.
+pub(crate) fn play(
+    book: &Arc<Rulebook>,
+    flow: &Flow,
+    schedule: &Schedule,
+    telling: bool,
+) -> Played {
+    let story = if telling { Story::telling() } else { Story::default() };
+    let mut stage = Stage {
+        business: Business::new(book, flow, &schedule.faults, story),
+        supervisor: Supervisor::new(book),
+        book,
+        disturbance: schedule.disturbance,
+        errands: 0,
+        turns: 0,
+    };
+    stage.business.begin();
+    let events = stage.aftermath(schedule);
+    stage.end(events, flow)
+}
+
+struct Stage<'a> {
+    business: Business<'a>,
+    supervisor: Supervisor,
+    book: &'a Arc<Rulebook>,
+    disturbance: Option<Disturbance>,
+    errands: usize,
+    turns: u32,
+}
+
+impl Stage<'_> {
+    /// Everything that comes in after the saga's own run, in the schedule's order. Gives the number of events.
+    fn aftermath(&mut self, schedule: &Schedule) -> usize {
+        let mut queue = schedule.order.apply(std::mem::take(&mut self.business.pending));
+        let events = queue.len();
+        let until = |now: Timestamp| now.plus_ms(APART_MS);
+        loop {
+            while !queue.is_empty() && self.has_turns() {
+                let pending = queue.remove(0);
+                self.come_in(pending, schedule.twice);
+                match schedule.spacing {
+                    Spacing::Together => {}
+                    Spacing::OneErrand => self.run_errand(),
+                    Spacing::Apart => self.work(until(self.supervisor.now)),
+                }
+                queue.append(&mut self.business.pending);
+            }
+            let end = Timestamp(i64::MAX);
+            self.work(if schedule.spacing == Spacing::Apart {
+                until(self.supervisor.now)
+            } else {
+                end
+            });
+            queue.append(&mut self.business.pending);
+            if queue.is_empty() {
+                self.work(end);
+                queue.append(&mut self.business.pending);
+            }
+            if queue.is_empty() || !self.has_turns() {
+                return events;
+            }
+        }
+    }
+
+    fn has_turns(&mut self) -> bool {
+        self.turns += 1;
+        self.turns < TURNS_LIMIT
+    }
+
+    fn come_in(&mut self, pending: Pending, twice: bool) {
+        let Some(index) = self.business.happen(pending) else { return };
+        let report = Arc::clone(&self.business.reports[index]);
+        self.supervisor.report(&report);
+        if twice {
+            self.supervisor.report(&report);
+        }
+        let role = self.supervisor.reports.values().find(|r| r.report.id == report.id);
+        let answered = match role.map(|r| r.role) {
+            Some(ReportRole::Rule(n) | ReportRole::RuleHeld(n)) => {
+                format!("rule `{}` answers", self.book.rules()[n as usize].index_label)
+            }
+            Some(ReportRole::Derived) => "derived, its cause is answered".to_owned(),
+            Some(ReportRole::AwaitsRoot(_)) => "derived, its cause has not come yet".to_owned(),
+            Some(ReportRole::Unmatched | ReportRole::ByHand) | None => "no rule answers".to_owned(),
+        };
+        let kind = format!("{}/{}", report.service(), report.data.code);
+        self.business.story.tell(|| format!("{kind} is reported: {answered}"));
+    }
+
+    /// Errands, then time, until the case is at rest, something else comes up, or it is `until`.
+    fn work(&mut self, until: Timestamp) {
+        loop {
+            if !self.has_turns() || !self.business.pending.is_empty() {
+                return;
+            }
+            self.supervisor.approve();
+            if !self.supervisor.errands.is_empty() {
+                self.run_errand();
+            } else if self.supervisor.is_at_rest() || !self.supervisor.pass_time(until) {
+                return;
+            }
+        }
+    }
+
+    fn run_errand(&mut self) {
+        let number = self.errands;
+        if self.disturbance == Some(Disturbance::Restart(number)) {
+            self.disturbance = None;
+            self.business.story.tell(|| "the supervisor dies and starts again".to_owned());
+            self.supervisor.restart();
+        }
+        let Some(errand) = self.supervisor.errands.pop_front() else { return };
+        self.errands += 1;
+        let not_sent = self.disturbance == Some(Disturbance::NotSent(number));
+        let lost = self.disturbance == Some(Disturbance::AnswerLost(number));
+        let input = match errand {
+            Errand::Walk(walk) => {
+                let result = if not_sent || lost {
+                    let message = "no answer".to_owned();
+                    WalkResult::Failed { message, unreachable: true, retry_after_ms: None }
+                } else {
+                    self.walk(&walk.service)
+                };
+                Input::WalkEnded { case: walk.case, service: walk.service, result }
+            }
+            Errand::Send(send) => {
+                let (mut answer, mut history) = (StepReading::NotSent, Vec::new());
+                if !not_sent {
+                    (answer, history) = self.business.perform(send.step, send.verb, send.action_id);
+                    if lost {
+                        (answer, history) = (StepReading::Unknown, Vec::new());
+                    }
+                }
+                if self.is_mapped(send.action_id) {
+                    history.clear();
+                }
+                self.business.story.tell(|| {
+                    format!("the supervisor asks: {} {}: {}", send.verb, send.action, said(&answer))
+                });
+                let result = StepResult { answer, status: None, message: None, history };
+                let service = Arc::clone(&send.action.service);
+                Input::StepEnded { step: send.step, attempt: send.attempt, service, result }
+            }
+            Errand::Poll(poll) => {
+                let answer = StepReading::Unknown; // no model answers 202
+                let result =
+                    StepResult { answer, status: None, message: None, history: Vec::new() };
+                let service = Arc::clone(&poll.action.service);
+                Input::StepEnded { step: poll.step, attempt: poll.attempt, service, result }
+            }
+        };
+        self.supervisor.input(input);
+    }
+
+    fn is_mapped(&self, action: amends_rulebook::ActionId) -> bool {
+        let endpoints = &self.book.get(action).endpoints;
+        endpoints.compensate.is_some() || endpoints.retry.is_some() || endpoints.notify.is_some()
+    }
+
+    fn walk(&mut self, service: &str) -> WalkResult {
+        let mut actions = self
+            .book
+            .actions()
+            .iter()
+            .zip(0u32..)
+            .filter(|(a, _)| *a.name.service == *service && a.class != ActionClass::Free);
+        if actions.all(|(_, n)| self.is_mapped(amends_rulebook::ActionId(n))) {
+            return WalkResult::NoHistory;
+        }
+        WalkResult::Told(self.business.history(service))
+    }
+
+    fn end(self, events: usize, flow: &Flow) -> Played {
+        let finding = judge(self.book, flow, &self.business, &self.supervisor);
+        let gives_up = self.supervisor.reports.values().any(|r| match r.role {
+            ReportRole::Rule(n) | ReportRole::RuleHeld(n) => {
+                self.book.rules()[n as usize].give_up.is_some()
+            }
+            _ => false,
+        });
+        let rules = self.supervisor.rules();
+        let mut story = self.business.story.into_lines();
+        if !story.is_empty() {
+            story.extend(plan_lines(&self.supervisor));
+        }
+        Played { finding, events, errands: self.errands, gives_up, rules, story }
+    }
+}
+
+fn said(answer: &StepReading) -> String {
+    match answer {
+        StepReading::Done(outcome) => outcome.to_string(),
+        StepReading::Refused => "refused".to_owned(),
+        StepReading::NotSent => "nobody there".to_owned(),
+        StepReading::Busy { .. } => "not now".to_owned(),
+        _ => "no answer".to_owned(),
+    }
+}
+
+fn plan_lines(supervisor: &Supervisor) -> Vec<String> {
+    let unfinished: Vec<String> = supervisor
+        .steps
+        .values()
+        .filter(|s| !matches!(s.state, StepState::Done(_) | StepState::Superseded))
+        .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
+        .collect();
+    let state = supervisor.case.as_ref().map_or("there is no case", |c| c.state.as_str());
+    let mut lines = vec![format!("in the end the case is: {state}")];
+    lines.extend(unfinished);
+    lines
+}

@@ -1,0 +1,128 @@
+//! Whether a saga ended as all or nothing: what is really there, against what a person would expect.
+
+use crate::business::Business;
+use crate::flow::Flow;
+use crate::supervisor::Supervisor;
+use amends_engine::StepState;
+use amends_protocol::CaseState;
+use amends_rulebook::{ActionClass, Rulebook};
+use serde::Serialize;
+
+/// What is wrong at the end of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    /// The saga was undone in part: these effects are still there.
+    LeftBehind {
+        /// What is left.
+        leftovers: Vec<Leftover>,
+    },
+    /// The saga went forward in part: these actions are missing.
+    Incomplete {
+        /// `service.action` of each.
+        missing: Vec<String>,
+    },
+    /// Everything happened and stays, yet a correction went out.
+    WronglyCorrected {
+        /// `service.action` of the messages that were corrected.
+        corrected: Vec<String>,
+    },
+    /// No rule answers a report; the case waits for a person.
+    Unmatched {
+        /// `service/code` of the reports without a rule.
+        reports: Vec<String>,
+    },
+    /// The case never comes to its end by itself.
+    NeverSettles {
+        /// Steps that are not done, each with its state.
+        steps: Vec<String>,
+    },
+}
+
+/// One effect that nobody undid.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Leftover {
+    /// `service.action`.
+    pub action: String,
+    /// What it would have taken, e.g. `compensate rider.match`.
+    pub wanted: String,
+}
+
+/// Looks at the end of a run.
+pub(crate) fn judge(
+    book: &Rulebook,
+    flow: &Flow,
+    business: &Business<'_>,
+    supervisor: &Supervisor,
+) -> Option<Finding> {
+    if let Some(case) = supervisor.case.as_ref().filter(|_| !supervisor.is_settled()) {
+        return Some(unsettled(case.state, supervisor));
+    }
+    let ids = 0..flow.nodes.len();
+    let there = |n: &usize| business.rows[*n].effect;
+    let corrected = |n: usize| business.corrected[flow.nodes[n].action.0 as usize];
+    let mut leftovers: Vec<Leftover> = ids
+        .clone()
+        .filter(there)
+        .filter_map(|n| {
+            let action = book.get(flow.nodes[n].action);
+            let wanted = match (action.class, action.correction) {
+                (ActionClass::Compensable, _) => format!("compensate {}", action.name),
+                (_, Some(correction)) if !corrected(n) => {
+                    format!("notify {}", book.get(correction).name)
+                }
+                _ => return None,
+            };
+            Some(Leftover { action: action.name.to_string(), wanted })
+        })
+        .collect();
+    if leftovers.is_empty() {
+        return None; // nothing of it happened
+    }
+    let missing: Vec<String> = ids
+        .clone()
+        .filter(|n| !there(n) && business.class(*n) != ActionClass::Free)
+        .map(|n| business.action_name(n))
+        .collect();
+    let mut wrongly: Vec<String> =
+        ids.filter(|n| there(n) && corrected(*n)).map(|n| business.action_name(n)).collect();
+    if missing.is_empty() && wrongly.is_empty() {
+        return None; // all of it happened
+    }
+    if missing.is_empty() {
+        wrongly.dedup();
+        return Some(Finding::WronglyCorrected { corrected: wrongly });
+    }
+    let undone = supervisor
+        .steps
+        .values()
+        .any(|s| s.verb == amends_protocol::Verb::Compensate && s.state != StepState::Shadow);
+    let went_forward = supervisor.steps.values().any(|s| s.verb == amends_protocol::Verb::Retry);
+    if went_forward && !undone {
+        return Some(Finding::Incomplete { missing });
+    }
+    leftovers.sort();
+    leftovers.dedup();
+    Some(Finding::LeftBehind { leftovers })
+}
+
+fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
+    if state == CaseState::Unmatched {
+        let mut reports: Vec<String> = supervisor
+            .reports
+            .values()
+            .filter(|r| r.role == amends_engine::ReportRole::Unmatched)
+            .map(|r| format!("{}/{}", r.report.service(), r.report.data.code))
+            .collect();
+        reports.sort();
+        reports.dedup();
+        return Finding::Unmatched { reports };
+    }
+    let steps = supervisor
+        .steps
+        .values()
+        .filter(|s| !s.state.is_terminal())
+        .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
+        .collect();
+    Finding::NeverSettles { steps }
+}

@@ -1,0 +1,107 @@
+//! Flows of other shapes than the source's.
+
+use amends_rulebook::Rulebook;
+use amends_simulate::{Options, simulate};
+
+const EIGHT: &str = r#"
+rulebook: eight
+settle: { quiet: 2s }
+services:
+  shop: { url: "http://shop", actions: { buy: { compensation: cancel, calls: [stock.reserve, wallet.charge, parcel.send] } } }
+  stock: { url: "http://stock", actions: { reserve: { compensation: release, calls: [depot.pick] } } }
+  depot: { url: "http://depot", actions: { pick: { compensation: put-back } } }
+  wallet: { url: "http://wallet", actions: { charge: { compensation: refund, calls: ["points.spend?", bank.debit] } } }
+  points: { url: "http://points", actions: { spend: { compensation: give-back } } }
+  bank: { url: "http://bank", actions: { debit: { compensation: credit } } }
+  parcel: { url: "http://parcel", actions: { send: { compensation: stop, calls: [mail.tell] } } }
+  mail: { url: "http://mail", actions: { tell: { on_failure: retry, correction: tell-otherwise } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
+#[test]
+fn eight_services_with_every_single_failure() {
+    let book = Rulebook::from_yaml(EIGHT).expect("valid");
+    let options = Options { pairs: false, ..Options::default() };
+    let result = simulate(&book, &options);
+    let stories: String = result.counterexamples.iter().map(ToString::to_string).collect();
+    assert!(result.counterexamples.is_empty(), "{stories}");
+    assert_eq!((result.flows, result.longest), (2, 8));
+    for tier in &result.tiers {
+        assert!(tier.all > 0 && tier.played == tier.all, "{:?}", result.tiers);
+    }
+}
+
+fn findings(text: &str) -> Vec<String> {
+    let book = Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}"));
+    // A step that never ends is tried for a simulated day: a few of those are enough.
+    let result = simulate(&book, &Options { stop_after: 3, ..Options::default() });
+    result.counterexamples.iter().map(|c| c.finding.to_string()).collect()
+}
+
+const SHOP: &str = r#"
+rulebook: shop
+settle: { quiet: 2s }
+services:
+  shop: { url: "http://shop", actions: { buy: { compensation: cancel, calls: [wallet.charge] } } }
+  wallet: { url: "http://wallet", actions: { charge: { compensation: refund } } }
+reports:
+  shop/late: { in: buy, after: [wallet.charge] }
+rules:
+"#;
+
+fn shop(rules: &str) -> Vec<String> {
+    findings(&format!("{SHOP}{rules}"))
+}
+
+#[test]
+fn the_default_alone_leaves_nothing_behind() {
+    assert_eq!(shop("  - { on: \"*/*\", compensate: recorded }\n"), Vec::<String>::new());
+}
+
+#[test]
+fn a_report_without_a_rule_never_comes_to_its_end() {
+    let found = shop("  - { on: wallet/*, compensate: recorded }\n");
+    assert!(found.contains(&"no rule answers: shop/late".to_owned()), "{found:?}");
+}
+
+#[test]
+fn a_rule_in_shadow_mode_leaves_everything_behind() {
+    let found = shop(
+        "  - { on: shop/late, compensate: recorded, mode: shadow }\n  - { on: \"*/*\", compensate: recorded }\n",
+    );
+    assert_eq!(found[0], "left behind: wallet.charge (would take: compensate wallet.charge)");
+}
+
+#[test]
+fn a_rule_that_waits_for_a_yes_gets_it() {
+    let found = shop(
+        "  - { on: shop/late, compensate: recorded, mode: ask }\n  - { on: \"*/*\", compensate: recorded }\n",
+    );
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_with_conditions_is_tried_where_they_hold() {
+    let found = shop(
+        "  - { on: shop/late, when: { data.amount: { gt: 100 } }, compensate: [shop.buy] }\n  - { on: \"*/*\", compensate: recorded }\n",
+    );
+    assert_eq!(found[0], "left behind: wallet.charge (would take: compensate wallet.charge)");
+}
+
+#[test]
+fn a_rule_that_runs_again_what_was_undone_below_is_found() {
+    // The wallet has failed for good, so running the shop's part again cannot succeed.
+    let found =
+        shop("  - { on: wallet/*, retry: shop.buy }\n  - { on: \"*/*\", compensate: recorded }\n");
+    assert!(found.iter().any(|f| f.starts_with("the case never comes to its end")), "{found:?}");
+}
+
+#[test]
+fn the_same_seed_plays_the_same() {
+    let book = Rulebook::from_yaml(EIGHT).expect("valid");
+    let options = Options { max_schedules: 500, ..Options::default() };
+    let run = || serde_json::to_value(simulate(&book, &options)).expect("plain");
+    assert_eq!(run(), run());
+    assert_eq!(run()["schedules"], 500);
+}
