@@ -70,6 +70,9 @@ fn tests_beside_a_rulebook_pass_and_fail_with_their_lines() {
     assert!(passed.ends_with("8 passed, 0 failed\n"), "{passed}");
     let xml = std::fs::read_to_string(junit).expect("written");
     assert!(xml.contains("tests=\"8\" failures=\"0\""), "{xml}");
+    let rulebook = folder.path().join("food-order.yaml");
+    let named = amends(&["rules", "test", rulebook.to_str().expect("UTF-8")]).exits(0).stdout;
+    assert!(named.ends_with("8 passed, 0 failed\n"), "the tests beside it: {named}");
     // A folder of rulebooks is not disturbed by the tests in it.
     amends(&["rules", "show", place]).exits(0);
 

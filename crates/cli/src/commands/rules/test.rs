@@ -24,7 +24,7 @@ const WATCH_EVERY: Duration = Duration::from_millis(300);
 #[command(after_help = "Examples:\n  amends rules test rules.test.yaml\n  \
 amends rules test rules/ --junit results.xml\n  amends rules test rules.test.yaml --watch")]
 pub struct TestOptions {
-    /// Test files, or folders with *.test.yaml files
+    /// Test files, rulebooks with such a file beside them, or folders with *.test.yaml files
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The rulebook to test, instead of the one that each test file names
@@ -137,7 +137,7 @@ fn test_files(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
     for path in paths {
         let place = path.display();
         if !path.is_dir() {
-            files.push(path.clone());
+            files.push(beside(path).unwrap_or_else(|| path.clone()));
             continue;
         }
         let entries = fs::read_dir(path).with_context(|| format!("cannot read `{place}`"))?;
@@ -155,6 +155,14 @@ fn test_files(paths: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
         files.append(&mut found);
     }
     Ok(files)
+}
+
+/// The test file that lies beside a rulebook, if there is one.
+fn beside(rulebook: &Path) -> Option<PathBuf> {
+    let stem = rulebook.file_stem()?.to_str()?;
+    let extension = rulebook.extension()?.to_str()?;
+    let tests = rulebook.with_file_name(format!("{stem}.test.{extension}"));
+    (!stem.ends_with(".test") && tests.is_file()).then_some(tests)
 }
 
 fn read(path: &Path) -> Outcome<SourceFile> {
