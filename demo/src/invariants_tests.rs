@@ -186,6 +186,12 @@ fn each_single_thing_out_of_place_breaks_its_invariant() {
             "cancellation-text",
         ),
         (
+            "a confirmation after the cancellation",
+            "sms",
+            "INSERT INTO messages (saga, kind, text) VALUES ('b', 'confirmation', '')",
+            "cancellation-text",
+        ),
+        (
             "two cancellation texts",
             "sms",
             "INSERT INTO messages (saga, kind, text) VALUES ('b', 'cancellation', '')",
@@ -209,6 +215,14 @@ fn each_single_thing_out_of_place_breaks_its_invariant() {
             .expect("a known name");
         assert!(!invariant.held, "{what} goes unnoticed: {}", invariant.evidence);
     }
+}
+
+#[test]
+fn who_got_no_confirmation_needs_no_cancellation() {
+    let books = Books::new();
+    books.write("sms", "DELETE FROM messages WHERE saga = 'b'");
+    let findings = books.judge();
+    assert!(findings.invariants.iter().all(|invariant| invariant.held), "{findings:?}");
 }
 
 #[test]

@@ -106,6 +106,7 @@ codes! {
     Check Error COMPENSATION_CYCLE = "compensation-cycle": "actions that undo each other in a circle";
     Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
     Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
+    Check Warning NO_GIVE_UP = "no-give-up": "a retry in place of undoing that doesn't say what comes when it fails for good";
     Check Warning RETRY_OUTLIVES_HISTORY = "retry-outlives-history": "a step is tried for longer than its service remembers";
     // Putting a rulebook in the place of another.
     Activation Error DROPPED_COMPENSATION = "dropped-compensation": "open cases need a step that the new rulebook cannot ask for";
