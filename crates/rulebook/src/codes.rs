@@ -92,6 +92,7 @@ codes! {
     Check Error UNDER_COMPENSATION = "under-compensation": "a rule leaves behind what a failure needs undone";
     Check Note OVER_COMPENSATION = "over-compensation": "a rule asks for what cannot have happened by then";
     Check Warning UNDOES_WHAT_IS_KEPT = "undoes-what-is-kept": "a rule undoes what its report says stays";
+    Check Note SHADOW_RULE = "shadow-rule": "a rule that only watches";
     Check Error REPORT_WITHOUT_RULE = "report-without-rule": "a declared report that no rule answers";
     Check Warning GAP_IN_CONDITIONS = "gap-in-conditions": "conditions that some reports fall between";
     Check Warning SHADOWED_RULE = "shadowed-rule": "a rule that never answers anything";

@@ -4,7 +4,7 @@
 //! A failure point is a place in an action's work: before its first call, after a call was sent whose answer is unknown,
 //! after a call that was answered; times the optional calls that were made until then, directly or by others.
 
-mod state;
+pub(crate) mod state;
 mod variants;
 mod write;
 
@@ -203,14 +203,15 @@ fn state_at(
 struct Around {
     /// What its callers called before it.
     upstream: BTreeSet<ActionId>,
+    /// Callers that are nothing else.
     callers: BTreeSet<ActionId>,
 }
 
 impl Around {
     fn new(book: &Rulebook, action: ActionId) -> Self {
-        let mut state = SagaState::default();
-        state.add_upstream(book, action, &Calls { made: &[], not_made: &[] });
-        Self { upstream: state.effects(), callers: state::callers(book, action) }
+        let upstream = SagaState::at_least(book, action).effects();
+        let callers = state::callers(book, action).difference(&upstream).copied().collect();
+        Self { upstream, callers }
     }
 }
 
