@@ -142,7 +142,7 @@ fn why_unsettled(case: &CaseDetail) -> String {
     let steps = unfinished.map(|step| {
         let message = step.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
         let (verb, action, state) = (step.verb, &step.action, step.state);
-        format!("{verb} `{action}` is {state} after {} attempts{message}", step.attempts)
+        format!("{verb} `{action}` is {state}, attempts so far {}{message}", step.attempts)
     });
     let walks = case.walks.iter().filter(|walk| !walk.answered).map(|walk| {
         let message = walk.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
@@ -304,8 +304,10 @@ mod tests {
         let told = cases().unsettled();
         assert_eq!(
             told,
-            ["case c-1 of saga `a` is open: compensate `order.place` is stuck after 1 attempts; \
-              notify `sms.send-cancellation` is waiting after 0 attempts"]
+            [
+                "case c-1 of saga `a` is open: compensate `order.place` is stuck, attempts so far 1; \
+              notify `sms.send-cancellation` is waiting, attempts so far 0"
+            ]
         );
         let mut settled = cases();
         settled.0[0].summary.state = CaseState::Settled;

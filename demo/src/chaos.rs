@@ -35,7 +35,7 @@ impl fmt::Display for ChaosCount {
             self.kills_by_process.iter().map(|(name, count)| format!("{name} {count}")).collect();
         write!(
             f,
-            "chaos: {} kills ({}), {} compensations found nothing, {} late originals refused, {} crash reports",
+            "chaos: kills {} ({}), null compensations {}, refused late originals {}, crash reports {}",
             self.kills,
             kills.join(", "),
             self.null_compensations,
@@ -195,8 +195,7 @@ mod tests {
         assert_eq!(count, expected);
         assert_eq!(
             count.to_string(),
-            "chaos: 3 kills (coupon 2, supervisor 1), 3 compensations found nothing, 3 late originals refused, \
-             2 crash reports"
+            "chaos: kills 3 (coupon 2, supervisor 1), null compensations 3, refused late originals 3, crash reports 2"
         );
         let wire = serde_json::to_value(&count).expect("plain");
         let members: Vec<_> = wire.as_object().expect("an object").keys().cloned().collect();

@@ -11,14 +11,16 @@ use crate::shop::{RULEBOOK, Shop};
 use crate::summary::Summary;
 use crate::tables;
 use crate::workload::{Dice, PlanOptions, PlannedOrder, plan};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
-/// How long the supervisor may take to tell all its cases in the end. A thousand take seconds.
+/// How long the supervisor may take to tell all its cases in the end: ten thousand take seconds.
 const TELL_LIMIT: Duration = Duration::from_secs(60);
+/// The same after a run that was given up, perhaps because the supervisor is gone.
+const TELL_LIMIT_GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +123,26 @@ async fn do_business(
         done = business => done,
         never = progress.count(shop) => match never {},
     };
-    let customers = customers.unwrap_or_else(|why| {
-        mishaps.push(format!("the run was given up: {why:#}"));
-        BTreeMap::new()
-    });
-    let cases = tokio::time::timeout(TELL_LIMIT, shop.cases()).await.map_err(anyhow::Error::from);
-    let cases = cases.flatten().unwrap_or_else(|why| {
+    let (customers, tell_limit) = match customers {
+        Ok(customers) => (customers, TELL_LIMIT),
+        Err(why) => {
+            mishaps.push(format!("the run was given up: {why:#}"));
+            (BTreeMap::new(), TELL_LIMIT_GIVEN_UP)
+        }
+    };
+    let at_rest = mishaps.is_empty();
+    let cases = tokio::time::timeout(tell_limit, shop.cases()).await;
+    let cases = cases.unwrap_or_else(|_| Err(anyhow!("nothing within {} s", tell_limit.as_secs())));
+    let cases = cases.unwrap_or_else(|why| {
         mishaps.push(format!("the supervisor doesn't tell its cases: {why:#}"));
         Cases::default()
     });
     mishaps.extend(cases.unsettled());
     let findings = shop.judge(orders)?;
-    mishaps.extend(chaos::unreported(shop.folder(), &cases)?);
+    if at_rest {
+        // Before, a report may still be on its way.
+        mishaps.extend(chaos::unreported(shop.folder(), &cases)?);
+    }
     mishaps.extend(shop.mishaps().await);
     mishaps.extend(findings.half_done.iter().map(|order| format!("order `{order}` is half done")));
     let chaos = match options.chaos {
