@@ -13,8 +13,8 @@ use tower::ServiceExt;
 
 /// Requests that one door holds at most. Each customer has one order under way, and there are at most 64 of them.
 const HELD_LIMIT: usize = 64;
-/// How long a request waits for its compensation before it gets through without: longer than any call's time limit, so
-/// that its caller has given up for sure.
+/// How long a request waits for its compensation before it gets through without. The report, the plan and a restart of
+/// the supervisor in between take a few seconds on a busy machine.
 const HOLD_LIMIT: Duration = Duration::from_secs(30);
 
 /// Saga and action, as headers and path say.
