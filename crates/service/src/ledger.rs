@@ -52,6 +52,9 @@ pub(crate) fn arrive(
             return Ok((arrival.saga.unwrap_or(saga), Admission::KeyReused));
         }
         let verdict = judge(tx, running, &row, Event::Arrive)?;
+        if verdict == Verdict::Refuse {
+            count_refused(tx, &saga, &row.action)?;
+        }
         return Ok((saga, admit(tx, running, row, verdict)?));
     }
     let saga = match arrival.saga {
@@ -72,6 +75,9 @@ pub(crate) fn arrive(
     let verdict = decide(Standing::Absent, fence, Event::Arrive);
     if verdict == Verdict::Run {
         insert(tx, &row)?;
+    }
+    if verdict == Verdict::Refuse {
+        count_refused(tx, &saga, &row.action)?;
     }
     Ok((saga, admit(tx, running, row, verdict)?))
 }
@@ -221,6 +227,15 @@ pub(crate) fn turn_away(
         report: row.answer.as_ref().and_then(|answer| answer.report.clone()),
     };
     finish(tx, running, &row.request_id, Event::TurnAway, &answer)?;
+    Ok(count_refused(tx, &row.saga, &row.action)?)
+}
+
+/// Counts a late original, or the commit of one, that the fence turned away.
+fn count_refused(tx: &Transaction<'_>, saga: &SagaId, action: &str) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE amends_fences SET refused = refused + 1 WHERE saga = ?1 AND action = ?2",
+        [saga.as_str(), action],
+    )?;
     Ok(())
 }
 

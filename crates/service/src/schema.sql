@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS amends_fences (
   saga     TEXT NOT NULL,
   action   TEXT NOT NULL,
   put_at   INTEGER NOT NULL,
+  refused  INTEGER NOT NULL DEFAULT 0,  -- forward requests, or their commits, that it turned away
   PRIMARY KEY (saga, action)
 ) STRICT, WITHOUT ROWID;
 

@@ -344,3 +344,27 @@ async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence()
         "an effect that is under way when the step is sent comes first: {seen:?}"
     );
 }
+
+#[tokio::test]
+async fn the_fence_counts_whom_it_turned_away() {
+    let payment = Service::start().await;
+    let refused = || {
+        let query = "SELECT coalesce(sum(refused), 0) FROM amends_fences";
+        payment.shell().query_row(query, [], |row| row.get::<_, i64>(0)).expect("a number")
+    };
+    let url = format!("{}/pay", payment.url);
+    let original = tokio::spawn(async move {
+        send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
+    });
+    payment.desk.gate.reached(1).await;
+    payment.step("compensate", "pay", "order-1", 1).await;
+    assert_eq!(refused(), 0, "nobody has come yet");
+    payment.desk.gate.open(1);
+    original.await.expect("ends");
+    assert_eq!(refused(), 1, "the commit of the running original");
+    payment.pay("order-1", "r-1", &json!({ "wait": true })).await;
+    payment.pay("order-1", "r-2", &json!({})).await;
+    assert_eq!(refused(), 3, "its repetition, and a late request");
+    payment.pay("order-2", "r-3", &json!({})).await;
+    assert_eq!(refused(), 3, "and nobody else");
+}
