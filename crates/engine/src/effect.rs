@@ -204,6 +204,17 @@ pub enum Happening {
         saga: SagaId,
         /// Its new state.
         state: amends_protocol::CaseState,
+        /// When its first report came.
+        opened_at: Timestamp,
+    },
+    /// Steps joined a case's plan.
+    Planned {
+        /// The case.
+        case: CaseId,
+        /// The report that the case began with.
+        report: Arc<Report>,
+        /// How many.
+        steps: usize,
     },
     /// A History was read.
     Walked {

@@ -575,7 +575,7 @@ pub struct EventView {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// What: `report`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
+    /// What: `report`, `plan`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
     pub kind: String,
     /// The case, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -605,6 +605,10 @@ pub struct Overview {
     pub cases: BTreeMap<CaseState, u64>,
     /// Steps by service, then by state or outcome.
     pub services: BTreeMap<String, BTreeMap<String, u64>>,
+    /// When the oldest case that is not settled was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub oldest_unsettled_at: Option<Timestamp>,
 }
 
 /// Evidence as a case keeps it: who said what of which request.

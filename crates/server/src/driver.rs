@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::feed::EventFeed;
 use crate::outbound::{Ended, Outbound};
 use crate::supervisor::Supervisor;
+use crate::telemetry::{self, Metrics, Traces};
 use amends_engine::{
     Answer, Engine, Errand, Input, LaneStatus, Output, StepReading, StepResult, Ticket, WalkResult,
 };
@@ -17,7 +18,7 @@ use amends_store::{RulebookRow, Store, StoreError, Wanted};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Limits of the loop.
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) feed: EventFeed,
+    pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
 }
 
 /// The loop of one supervisor, started by [`Driver::start`].
@@ -211,14 +214,17 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             Ok(inputs) => inputs,
             Err(error) => return self.start_over(&error, replies).await,
         };
+        let taken = inputs.len();
         for input in inputs {
             self.engine.handle(now, input);
         }
         let Output { writes, errands, answers, events } = self.engine.take_output(now);
-        if !writes.is_empty()
-            && let Err(error) = self.store.commit(writes).await
-        {
-            return self.start_over(&error, replies).await;
+        if !writes.is_empty() {
+            let began = Instant::now();
+            if let Err(error) = self.store.commit(writes).await {
+                return self.start_over(&error, replies).await;
+            }
+            self.shared.metrics.committed(taken, began.elapsed());
         }
         self.refused = 0;
         for (ticket, answer) in answers {
@@ -229,13 +235,20 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         for errand in errands {
             self.under_way += 1;
             let promise = Promise::new(&errand, self.result_sender.clone());
-            let outbound = self.outbound.clone();
+            let (outbound, shared) = (self.outbound.clone(), Arc::clone(&self.shared));
             tokio::spawn(async move {
+                let watched = shared.traces.attempt(&errand);
+                let (service, began) = (Arc::clone(errand.service()), Instant::now());
                 let ended = outbound.perform(errand).await;
+                shared.metrics.attempted(&service, &ended, began.elapsed());
+                shared.traces.attempted(watched, &ended);
                 promise.keep(ended);
             });
         }
         self.publish();
+        self.shared.metrics.happened(&events);
+        self.shared.traces.happened(&events);
+        telemetry::log(&events);
         self.shared.feed.tell(events);
     }
 
@@ -305,6 +318,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
     async fn start_over(&mut self, error: &StoreError, replies: Replies) {
         self.shared.ready.store(false, Ordering::Release);
+        self.shared.metrics.store_failed();
         tracing::error!(%error, "the store failed; loading all open cases again");
         drop(replies); // a dropped reply is answered as `unavailable`
         if matches!(error, StoreError::Conflict { .. }) {
@@ -467,6 +481,8 @@ async fn load_engine<S: Store>(
             engine.learn_rulebook(book);
         }
     }
+    let services = active.iter().flat_map(|book| book.services());
+    shared.metrics.know(services.map(|service| &*service.name));
     *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
     for saga in loaded.sagas {
         engine.restore_saga(saga);

@@ -13,6 +13,7 @@ mod ingest;
 mod outbound;
 mod serve;
 mod supervisor;
+mod telemetry;
 
 pub use self::http::{App, HttpLimits, openapi_json, router};
 pub use clock::{Clock, SystemClock};
@@ -22,3 +23,4 @@ pub use feed::{EventFeed, EventStream};
 pub use outbound::{Ended, Outbound};
 pub use serve::{Running, ServeError, serve, start};
 pub use supervisor::Supervisor;
+pub use telemetry::{Metrics, Traces};

@@ -4,6 +4,7 @@
 
 use crate::driver::{Arrival, Shared};
 use crate::feed::EventFeed;
+use crate::telemetry::{Metrics, Traces};
 use amends_engine::{Answer, Input, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, ServiceView, StepAct};
 use amends_protocol::{
@@ -69,9 +70,13 @@ impl<S: Store> Supervisor<S> {
     /// `overloaded` when the queue is full, `unavailable` while starting, stopping or when the store fails; nothing was
     /// taken then.
     pub async fn report(&self, report: Report) -> Result<ReportReceipt, Problem> {
+        let service = report.service().to_owned();
         let report = Box::new(report);
         match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
-            Answer::Received { case, duplicate } => Ok(ReportReceipt { case_id: case, duplicate }),
+            Answer::Received { case, duplicate } => {
+                self.metrics().report_taken(&service, duplicate);
+                Ok(ReportReceipt { case_id: case, duplicate })
+            }
             other => Err(refusal(other)),
         }
     }
@@ -190,6 +195,8 @@ impl<S: Store> Supervisor<S> {
             books.iter().filter(|b| b.name() != rulebook.name()).cloned().collect();
         active.push(rulebook);
         active.sort_by(|a, b| a.name().cmp(b.name()));
+        let services = active.iter().flat_map(|book| book.services());
+        self.metrics().know(services.map(|service| &*service.name));
         *books = Arc::new(active);
         Ok(())
     }
@@ -271,6 +278,23 @@ impl<S: Store> Supervisor<S> {
     #[must_use]
     pub fn events(&self) -> EventFeed {
         self.inner.shared.feed.clone()
+    }
+
+    /// The numbers that Prometheus reads.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.shared.metrics
+    }
+
+    /// Where finished spans go.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.inner.shared.traces
+    }
+
+    /// Inputs that wait for the loop.
+    pub(crate) fn queued_inputs(&self) -> usize {
+        self.inner.arrivals.max_capacity() - self.inner.arrivals.capacity()
     }
 
     /// The store, for reading.

@@ -9,6 +9,7 @@ pub use layers::{Layers, Origin};
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
 use crate::driver::DriverOptions;
 use crate::http::HttpLimits;
+use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// How requests are sent, keys and allowed hosts included.
     pub outbound: HttpOptions,
+    /// Where spans go: the whole address, `…/v1/traces`; none makes none.
+    pub traces: Option<Uri>,
     /// After what time settled cases are removed; none keeps them.
     pub keep_settled: Option<Duration>,
     /// Shut down when the standard input ends: for a supervisor that is a child of something that may be killed.
@@ -77,6 +80,7 @@ impl Config {
             },
         };
         let keep = read.duration("retention.settled");
+        let traces = traces(&mut read);
         let rules = read.text("rules");
         let config = Self {
             listen: read.text("listen"),
@@ -86,6 +90,7 @@ impl Config {
             driver,
             http,
             outbound,
+            traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
             exit_with_parent: false,
         };
@@ -108,6 +113,24 @@ impl Config {
     #[must_use]
     pub fn defaults() -> Self {
         Self::from_layers(&Layers::defaults()).expect("the embedded defaults are valid")
+    }
+}
+
+fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {
+    let endpoint = read.text("traces.endpoint");
+    if endpoint.is_empty() {
+        return None;
+    }
+    let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    match address.parse::<Uri>() {
+        Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => Some(uri),
+        _ => {
+            read.mistake(
+                "traces.endpoint",
+                "it must be an address such as `http://collector:4318`",
+            );
+            None
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod backups;
 mod body;
 mod cases;
 mod events;
+mod metrics;
 mod openapi;
 mod overview;
 mod path;
@@ -59,6 +60,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))
+        .route("/metrics", get(metrics::scrape::<S>))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))

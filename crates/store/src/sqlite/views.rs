@@ -283,6 +283,9 @@ pub(crate) fn overview(conn: &Connection) -> Result<Overview, StoreError> {
             overview.cases.insert(state, count);
         }
     }
+    let oldest = "SELECT min(opened_at) FROM cases WHERE state <> 3";
+    let oldest = collect(conn, oldest, [], |row| column::<Option<i64>>(row, 0))?;
+    overview.oldest_unsettled_at = oldest.into_iter().flatten().next().map(Timestamp);
     let all = collect(conn, "SELECT count(*) FROM cases", [], |row| count(row, 0))?;
     let settled = all.first().copied().unwrap_or(0).saturating_sub(unsettled);
     if settled > 0 {

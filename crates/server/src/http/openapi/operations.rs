@@ -383,6 +383,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
     get(
+        "/metrics",
+        "running",
+        "metrics",
+        "Numbers for Prometheus, in the OpenMetrics text format.",
+        &[Answer("200", "The numbers.", "application/openmetrics-text", "string")],
+    ),
+    get(
         "/livez",
         "running",
         "live",
