@@ -481,8 +481,7 @@ async fn load_engine<S: Store>(
             engine.learn_rulebook(book);
         }
     }
-    let services = active.iter().flat_map(|book| book.services());
-    shared.metrics.know(services.map(|service| &*service.name));
+    active.iter().for_each(|book| shared.metrics.know(book));
     *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
     for saga in loaded.sagas {
         engine.restore_saga(saga);

@@ -195,8 +195,7 @@ impl<S: Store> Supervisor<S> {
             books.iter().filter(|b| b.name() != rulebook.name()).cloned().collect();
         active.push(rulebook);
         active.sort_by(|a, b| a.name().cmp(b.name()));
-        let services = active.iter().flat_map(|book| book.services());
-        self.metrics().know(services.map(|service| &*service.name));
+        active.iter().for_each(|book| self.metrics().know(book));
         *books = Arc::new(active);
         Ok(())
     }

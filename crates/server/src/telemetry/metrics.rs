@@ -4,8 +4,9 @@
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
 use amends_engine::{Event, Happening, StepReading, StepState, WalkResult};
-use amends_protocol::CaseState;
 use amends_protocol::resources::{Overview, ServiceView};
+use amends_protocol::{CaseState, Outcome, Verb};
+use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -183,7 +184,7 @@ impl Metrics {
         );
         registry.register(
             "steps",
-            "Steps that ended, by how: an outcome, `stuck`, `superseded` or `shadow`",
+            "Steps that ended, by how: an outcome, `stuck` or `superseded`",
             self.steps.clone(),
         );
         registry.register(
@@ -272,8 +273,28 @@ impl Metrics {
         );
     }
 
-    /// Makes the series of these services exist, so that a rate from zero can be seen.
-    pub(crate) fn know<'a>(&self, services: impl Iterator<Item = &'a str>) {
+    /// Makes the series of a rulebook's services and actions exist, so that a rate from zero can be seen.
+    pub(crate) fn know(&self, book: &Rulebook) {
+        self.know_services(book.services().iter().map(|service| &*service.name));
+        for action in book.actions() {
+            let (verb, outcome) = match action.class {
+                ActionClass::Compensable => (Verb::Compensate, Outcome::Compensated),
+                ActionClass::Retriable => (Verb::Retry, Outcome::Retried),
+                ActionClass::Notice => (Verb::Notify, Outcome::Notified),
+                ActionClass::Free => continue,
+            };
+            for outcome in [outcome.as_str(), "stuck"] {
+                drop(self.steps.get_or_create(&StepLabels {
+                    service: action.name.service.to_string(),
+                    action: action.name.action.to_string(),
+                    verb: verb.as_str(),
+                    outcome,
+                }));
+            }
+        }
+    }
+
+    fn know_services<'a>(&self, services: impl Iterator<Item = &'a str>) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for service in services {
             if known.len() >= SERVICES_LIMIT || !known.insert(service.to_owned()) {
@@ -343,8 +364,8 @@ impl Metrics {
                         StepState::Done(outcome) => outcome.as_str(),
                         StepState::Stuck(_) => "stuck",
                         StepState::Superseded => "superseded",
-                        StepState::Shadow => "shadow",
-                        StepState::Waiting
+                        StepState::Shadow
+                        | StepState::Waiting
                         | StepState::Due(_)
                         | StepState::InFlight
                         | StepState::Accepted { .. } => continue,

@@ -2,7 +2,7 @@
 
 use super::*;
 use amends_engine::{StepResult, WalkResult};
-use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
+use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use std::collections::BTreeMap;
 
 fn step(state: StepState) -> Event {
@@ -29,7 +29,7 @@ fn has(text: &str, line: &str) {
 #[test]
 fn what_has_happened_is_counted_by_how_it_ended() {
     let metrics = Metrics::new();
-    metrics.know(["payment"].into_iter());
+    metrics.know_services(["payment"].into_iter());
     metrics.happened(&[
         step(StepState::InFlight),
         step(StepState::Done(Outcome::Compensated)),
@@ -65,7 +65,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
 #[test]
 fn known_services_start_at_zero_and_strangers_share_one_name() {
     let metrics = Metrics::new();
-    metrics.know(["payment"].into_iter());
+    metrics.know_services(["payment"].into_iter());
     metrics.report_taken("a-stranger", false);
     let text = scraped(&metrics);
     has(&text, r#"amends_reports_total{service="payment",result="accepted"} 0"#);
