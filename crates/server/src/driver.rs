@@ -4,6 +4,7 @@
 //! INVARIANT: nothing of an output happens before its writes are durable. A failed commit is followed by nothing: the
 //! engine is thrown away and loaded from the store.
 
+use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::feed::EventFeed;
 use crate::outbound::{Ended, Outbound};
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     pub(crate) feed: EventFeed,
     pub(crate) metrics: Metrics,
     pub(crate) traces: Traces,
+    pub(crate) alerts: Alerts,
 }
 
 /// The loop of one supervisor, started by [`Driver::start`].
@@ -248,6 +250,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         self.publish();
         self.shared.metrics.happened(&events);
         self.shared.traces.happened(&events);
+        self.shared.alerts.happened(&events);
         telemetry::log(&events);
         self.shared.feed.tell(events);
     }

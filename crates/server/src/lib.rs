@@ -1,6 +1,7 @@
 //! The supervisor as a library: driver, HTTP, dispatch. The engine decides; this crate stamps the time, persists, and
 //! only then acts.
 
+mod alerts;
 pub mod books;
 mod clock;
 pub mod config;
@@ -16,6 +17,7 @@ mod supervisor;
 mod telemetry;
 
 pub use self::http::{App, HttpLimits, openapi_json, router};
+pub use alerts::AlertOptions;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use driver::{Driver, DriverOptions, StartError};

@@ -1,5 +1,6 @@
 //! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
 
+use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -119,6 +120,17 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     }
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(prune(supervisor.store().clone(), keep, stops.clone())));
+    }
+    if config.alerts.tells_anybody()
+        && let Some(news) = supervisor.alerts().open()
+    {
+        let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
+        let mut options = config.alerts.clone();
+        if options.public_url.is_empty() {
+            options.public_url = format!("http://{address}");
+        }
+        let store = supervisor.store().clone();
+        upkeep.push(tokio::spawn(watch_alerts(store, client, options, news, stops.clone())));
     }
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);

@@ -2,6 +2,7 @@
 //!
 //! It decides nothing; it puts inputs into the driver's queue and hands back what the engine answers.
 
+use crate::alerts::Alerts;
 use crate::driver::{Arrival, Shared};
 use crate::feed::EventFeed;
 use crate::telemetry::{Metrics, Traces};
@@ -289,6 +290,11 @@ impl<S: Store> Supervisor<S> {
     #[must_use]
     pub fn traces(&self) -> &Traces {
         &self.inner.shared.traces
+    }
+
+    /// Where what people should hear of goes.
+    pub(crate) fn alerts(&self) -> &Alerts {
+        &self.inner.shared.alerts
     }
 
     /// Inputs that wait for the loop.

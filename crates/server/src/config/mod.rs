@@ -6,6 +6,7 @@ mod value;
 
 pub use layers::{Layers, Origin};
 
+use crate::alerts::AlertOptions;
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
 use crate::driver::DriverOptions;
 use crate::http::HttpLimits;
@@ -39,6 +40,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// How requests are sent, keys and allowed hosts included.
     pub outbound: HttpOptions,
+    /// Who is told when something needs a person.
+    pub alerts: AlertOptions,
     /// Where spans go: the whole address, `…/v1/traces`; none makes none.
     pub traces: Option<Uri>,
     /// After what time settled cases are removed; none keeps them.
@@ -89,6 +92,7 @@ impl Config {
             reload_every: read.duration("reload.every"),
             driver,
             http,
+            alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
             traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
@@ -113,6 +117,40 @@ impl Config {
     #[must_use]
     pub fn defaults() -> Self {
         Self::from_layers(&Layers::defaults()).expect("the embedded defaults are valid")
+    }
+}
+
+fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> AlertOptions {
+    let mut hooks = |key: &str| {
+        let given = read.list(key);
+        let mut found = Vec::with_capacity(given.len());
+        for address in given {
+            match address.parse::<Uri>() {
+                Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => found.push(uri),
+                // Not the address itself: it may be a secret.
+                _ => read.mistake_of_secret(
+                    key,
+                    "every entry must be an `http://` or `https://` address",
+                ),
+            }
+        }
+        found
+    };
+    let (webhooks, slack) = (hooks("alerts.webhooks"), hooks("alerts.slack"));
+    let name = read.text("alerts.signing_key");
+    let signer = signers.get(&name).cloned();
+    if !name.is_empty() && signer.is_none() {
+        read.mistake("alerts.signing_key", "there is no such key in [signing_keys]");
+    }
+    let objective = read.duration("alerts.objective");
+    AlertOptions {
+        webhooks,
+        slack,
+        signer,
+        group_wait: read.duration("alerts.group_wait"),
+        every: read.duration("alerts.every"),
+        objective: (!objective.is_zero()).then_some(objective),
+        public_url: read.text("alerts.public_url"),
     }
 }
 
