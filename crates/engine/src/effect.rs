@@ -202,6 +202,8 @@ pub enum Happening {
         case: CaseId,
         /// Its saga.
         saga: SagaId,
+        /// When its first report came.
+        opened_at: Timestamp,
         /// Its new state.
         state: amends_protocol::CaseState,
     },

@@ -122,7 +122,7 @@ fn view(event: &Event) -> EventView {
             };
             view.message.clone_from(message);
         }
-        Happening::Case { case, saga, state } => {
+        Happening::Case { case, saga, state, .. } => {
             view.kind = "case".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());

@@ -5,12 +5,15 @@ pub mod books;
 mod clock;
 pub mod config;
 mod connections;
+mod desk;
 pub mod dispatch;
 mod driver;
 mod feed;
 mod http;
 mod ingest;
 mod outbound;
+mod overview;
+mod pulse;
 mod serve;
 mod supervisor;
 
