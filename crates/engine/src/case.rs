@@ -179,8 +179,8 @@ impl Case {
                 what: Happening::Case {
                     case: self.row.id,
                     saga: self.row.saga.clone(),
-                    state,
                     opened_at: self.row.opened_at,
+                    state,
                 },
             });
         }

@@ -202,10 +202,10 @@ pub enum Happening {
         case: CaseId,
         /// Its saga.
         saga: SagaId,
-        /// Its new state.
-        state: amends_protocol::CaseState,
         /// When its first report came.
         opened_at: Timestamp,
+        /// Its new state.
+        state: amends_protocol::CaseState,
     },
     /// Steps joined a case's plan.
     Planned {

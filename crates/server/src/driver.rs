@@ -6,8 +6,10 @@
 
 use crate::alerts::Alerts;
 use crate::clock::Clock;
+use crate::desk::{Desk, QUESTIONS, Question};
 use crate::feed::EventFeed;
 use crate::outbound::{Ended, Outbound};
+use crate::pulse::{MOST_CASES_AT_START, Pulse, WINDOW_MS};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{self, Metrics, Traces};
 use amends_engine::{
@@ -70,6 +72,14 @@ pub(crate) struct Arrival {
     pub(crate) reply: Option<(Ticket, oneshot::Sender<Answer>)>,
 }
 
+/// The ways into the loop.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
 /// What the loop shares with those who look.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -80,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) traces: Traces,
     pub(crate) alerts: Alerts,
+    pub(crate) pulse: Pulse,
 }
 
 /// The loop of one supervisor, started by [`Driver::start`].
@@ -94,6 +105,8 @@ pub struct Driver<S, O, C> {
     /// Results of errands. Its length is bounded by the errands under way, and those by the lanes' limits.
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
+    questions: mpsc::Receiver<Question>,
+    desk: Desk,
     stopping: watch::Receiver<bool>,
     under_way: usize,
     now: Timestamp,
@@ -118,10 +131,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     ) -> Result<(Supervisor<S>, tokio::task::JoinHandle<()>), StartError> {
         let (arrival_sender, arrivals) = mpsc::channel(options.queue);
         let (result_sender, results) = mpsc::unbounded_channel();
+        let (question_sender, questions) = mpsc::channel(QUESTIONS);
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::default());
-        let supervisor = Supervisor::new(store.clone(), arrival_sender, stop, Arc::clone(&shared));
+        let doors = Doors { arrivals: arrival_sender, questions: question_sender, stop };
+        let supervisor = Supervisor::new(store.clone(), doors, Arc::clone(&shared));
         let now = clock.now();
+        let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
+        shared.pulse.begin(now, &store.settlements(hour_ago, MOST_CASES_AT_START).await?);
         let engine = load_engine(&store, &shared, now).await?;
         let driver = Self {
             store,
@@ -133,6 +150,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             arrivals,
             results,
             result_sender,
+            questions,
+            desk: Desk::default(),
             stopping,
             under_way: 0,
             now,
@@ -163,6 +182,18 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Waits for the first input, then takes all that has queued meanwhile. None when it is time to stop.
     async fn next_batch(&mut self) -> Option<Vec<Arrival>> {
         let mut batch = Vec::new();
+        if self.desk.is_busy() {
+            self.desk.look(&self.engine, self.clock.now());
+            // Others on this thread come first; then whatever has queued, without waiting.
+            tokio::task::yield_now().await;
+            if *self.stopping.borrow() {
+                return None;
+            }
+            let due = self.engine.next_wakeup().is_some_and(|at| at <= self.clock.now());
+            batch.extend(due.then_some(Arrival { input: Input::Tick, reply: None }));
+            self.fill(&mut batch);
+            return Some(batch);
+        }
         let wakeup = self.engine.next_wakeup();
         let clock = self.clock.clone();
         let timer = async move {
@@ -179,6 +210,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 batch.push(arrival);
                 None
             }
+            Some(question) = self.questions.recv() => {
+                self.desk.take(question, &self.engine, self.clock.now());
+                None
+            }
             () = timer => {
                 batch.push(Arrival { input: Input::Tick, reply: None });
                 None
@@ -186,6 +221,15 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         };
         if let Some(input) = ended {
             batch.push(self.result(input));
+        }
+        self.fill(&mut batch);
+        Some(batch)
+    }
+
+    /// Adds what has queued, up to the limit of a batch.
+    fn fill(&mut self, batch: &mut Vec<Arrival>) {
+        while let Ok(question) = self.questions.try_recv() {
+            self.desk.take(question, &self.engine, self.clock.now());
         }
         let most = if self.one_by_one > 0 { 1 } else { self.options.batch };
         self.one_by_one = self.one_by_one.saturating_sub(1);
@@ -199,7 +243,6 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 break;
             }
         }
-        Some(batch)
     }
 
     fn result(&mut self, input: Input) -> Arrival {
@@ -237,12 +280,16 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         for errand in errands {
             self.under_way += 1;
             let promise = Promise::new(&errand, self.result_sender.clone());
-            let (outbound, shared) = (self.outbound.clone(), Arc::clone(&self.shared));
+            let (outbound, clock) = (self.outbound.clone(), self.clock.clone());
+            let shared = Arc::clone(&self.shared);
             tokio::spawn(async move {
                 let watched = shared.traces.attempt(&errand);
-                let (service, began) = (Arc::clone(errand.service()), Instant::now());
+                let service = Arc::clone(errand.service());
+                let began = tokio::time::Instant::now();
                 let ended = outbound.perform(errand).await;
-                shared.metrics.attempted(&service, &ended, began.elapsed());
+                let took = began.elapsed();
+                shared.pulse.answered(&service, clock.now(), took, &ended);
+                shared.metrics.attempted(&service, &ended, took);
                 shared.traces.attempted(watched, &ended);
                 promise.keep(ended);
             });
@@ -252,6 +299,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         self.shared.traces.happened(&events);
         self.shared.alerts.happened(&events);
         telemetry::log(&events);
+        self.shared.pulse.note(&events);
         self.shared.feed.tell(events);
     }
 

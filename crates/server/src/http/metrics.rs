@@ -1,6 +1,7 @@
 //! Numbers for Prometheus: `GET /metrics`.
 
 use super::{ApiError, App};
+use crate::clock::{Clock, SystemClock};
 use crate::telemetry::Standing;
 use amends_store::Store;
 use axum::extract::State;
@@ -14,12 +15,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub(crate) async fn scrape<S: Store>(
     State(app): State<App<S>>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let overview = app.supervisor.store().overview().await?;
-    let services = app.supervisor.services();
-    let written = app.supervisor.metrics().scrape(&Standing {
-        overview: &overview,
-        services: &services,
-        queued_inputs: app.supervisor.queued_inputs(),
-    });
+    let overview = app.supervisor.overview(SystemClock.now()).await?;
+    let written = app
+        .supervisor
+        .metrics()
+        .scrape(&Standing { overview: &overview, queued_inputs: app.supervisor.queued_inputs() });
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], written))
 }

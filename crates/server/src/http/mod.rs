@@ -7,6 +7,7 @@ mod backups;
 mod body;
 mod cases;
 mod events;
+mod groups;
 mod metrics;
 mod openapi;
 mod overview;
@@ -57,6 +58,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/services/{name}/pause", post(services::pause::<S>))
         .route("/v1/services/{name}/resume", post(services::resume::<S>))
         .route("/v1/acts", get(acts::list::<S>))
+        .route("/v1/groups", get(groups::list::<S>))
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))

@@ -4,7 +4,7 @@
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
 use amends_engine::{Event, Happening, StepReading, StepState, WalkResult};
-use amends_protocol::resources::{Overview, ServiceView};
+use amends_protocol::resources::Overview;
 use amends_protocol::{CaseState, Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -130,7 +130,6 @@ impl Default for Metrics {
 #[derive(Debug)]
 pub(crate) struct Standing<'a> {
     pub(crate) overview: &'a Overview,
-    pub(crate) services: &'a [ServiceView],
     pub(crate) queued_inputs: usize,
 }
 
@@ -410,14 +409,14 @@ impl Metrics {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         self.oldest_open
-            .set(standing.overview.oldest_unsettled_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
+            .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         // Services come and go with rulebooks: what is gone must not stay at its last value.
         self.service_queue.clear();
         self.service_in_flight.clear();
         self.service_paused.clear();
         self.breaker.clear();
-        for service in standing.services.iter().take(SERVICES_LIMIT) {
+        for service in standing.overview.services.iter().take(SERVICES_LIMIT) {
             let labels = || ServiceLabels { service: service.name.clone() };
             self.service_queue.get_or_create(&labels()).set(i64::from(service.queued));
             self.service_in_flight.get_or_create(&labels()).set(i64::from(service.in_flight));

@@ -15,10 +15,10 @@ fn step(state: StepState) -> Event {
 fn scraped(metrics: &Metrics) -> String {
     let overview = Overview {
         cases: BTreeMap::from([(CaseState::Open, 3), (CaseState::Settled, 40)]),
-        oldest_unsettled_at: Some(Timestamp(1_500)),
+        oldest_open_at: Some(Timestamp(1_500)),
         ..Overview::default()
     };
-    metrics.scrape(&Standing { overview: &overview, services: &[], queued_inputs: 2 })
+    metrics.scrape(&Standing { overview: &overview, queued_inputs: 2 })
 }
 
 #[track_caller]
