@@ -1,12 +1,13 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
 use amends_engine::Write;
-use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
-use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
-    Wanted,
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, StepFilter,
+    Store, StoreError, Wanted,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -88,8 +89,16 @@ impl Store for NullStore {
         Ok(None)
     }
 
-    async fn overview(&self) -> Result<Overview, StoreError> {
-        Ok(Overview::default())
+    async fn case_counts(&self) -> Result<BTreeMap<CaseState, u64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn settlements(
+        &self,
+        _since: Timestamp,
+        _limit: usize,
+    ) -> Result<Settlements, StoreError> {
+        Ok(Settlements::default())
     }
 
     async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {

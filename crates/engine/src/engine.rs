@@ -12,6 +12,7 @@ mod traffic;
 use crate::agenda::{Agenda, Output};
 use crate::attempt;
 use crate::case::Case;
+use crate::lane::Lane;
 use crate::plan::RuleLimits;
 use crate::walk;
 use crate::{Answer, Input, SagaRow, Ticket};
@@ -127,6 +128,21 @@ impl Engine {
             .collect();
         lanes.sort_by(|a, b| a.service.cmp(&b.service));
         lanes
+    }
+
+    pub(crate) fn open_case(&self, id: CaseId) -> Option<&Case> {
+        self.cases.get(&id).map(|case| &**case).filter(|case| !case.is_settled())
+    }
+
+    /// In order.
+    pub(crate) fn open_case_ids(&self) -> Vec<CaseId> {
+        let mut ids: Vec<CaseId> = self.cases.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(crate) fn known_lane(&self, service: &Arc<str>) -> Option<&Lane> {
+        self.agenda.lanes.get(service)
     }
 
     /// From now on nothing more is sent; results are still taken. For an orderly end of the process.

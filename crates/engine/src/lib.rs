@@ -16,6 +16,7 @@ mod input;
 mod lane;
 mod plan;
 mod record;
+mod survey;
 mod timer;
 mod transition;
 mod walk;
@@ -30,3 +31,4 @@ pub use record::{
     ActRow, AttemptRow, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef, SagaRow,
     SagaState, StepMemo, StepRow, StepState, StoredCase, Told, WalkRow, Write,
 };
+pub use survey::{Group, GroupKey, GroupWalk, Members, Progress, Survey, SurveyWalk, Trouble};

@@ -7,7 +7,7 @@ use crate::agenda::Agenda;
 use crate::case::{Case, facts, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{ReportRole, StepMemo, StepRow, StepState};
+use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
 use amends_protocol::{ActionName, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, Demand, Known, Mode, Rulebook, Stage};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -330,12 +330,20 @@ impl Case {
             self.steps.iter().enumerate().map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
         let mut wants: Vec<_> = wants.into_iter().collect();
         wants.sort_by_key(|((action, verb), want)| (want.stage, *action, *verb));
+        let before = self.steps.len();
         for ((action, verb), want) in wants {
             let name = &book.get(action).name;
             match known.get(&(verb, name.clone())) {
                 Some(index) => self.strengthen(*index, &want, now, agenda),
                 None => self.add_planned(verb, name.clone(), want, now),
             }
+        }
+        let steps = self.steps.len() - before;
+        if steps > 0
+            && let Some(first) = self.reports.first()
+        {
+            let report = Arc::clone(&first.report);
+            agenda.tell(now, Happening::Planned { case: self.row.id, report, steps });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 use amends_protocol::{
-    ActionName, CaseId, CaseState, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
     StepStateName, StuckReason, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
@@ -209,6 +209,9 @@ pub struct StepMemo {
     /// HTTP status of the last try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Why the last try did not end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Cause>,
     /// UTC milliseconds when the current (or last) try was released for sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<i64>,

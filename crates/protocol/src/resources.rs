@@ -1,5 +1,13 @@
 //! What the supervisor's REST API shows and takes. Times are RFC 3339, ids are text, names are camelCase.
 
+mod groups;
+mod overview;
+
+pub use groups::GroupView;
+pub use overview::{
+    AttemptFigures, MinuteView, Overview, Progress, ServiceView, SettleFigures, TroubleView,
+};
+
 use crate::{
     ActionName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, ReportData, SagaId,
     StepId, StepStateName, StuckReason, Timestamp, Verb,
@@ -419,35 +427,6 @@ pub struct SagaView {
     pub deadline: Timestamp,
 }
 
-/// A participant as the supervisor sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ServiceView {
-    /// Its name.
-    pub name: String,
-    /// The rulebook that it belongs to.
-    pub rulebook: String,
-    /// Where it is reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// `closed` (healthy), `open` (given up for the moment) or `probing`.
-    pub breaker: String,
-    /// Whether an operator has paused dispatch to it.
-    pub paused: bool,
-    /// Requests under way.
-    pub in_flight: u32,
-    /// Most requests at once.
-    pub concurrency: u32,
-    /// Steps and walks that wait for their turn or for its return.
-    pub queued: u32,
-    /// Failures in a row.
-    pub failures: u32,
-    /// What it failed with last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
 /// A rulebook of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -575,7 +554,7 @@ pub struct EventView {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// What: `report`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
+    /// What: `report`, `plan`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
     pub kind: String,
     /// The case, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -593,18 +572,6 @@ pub struct EventView {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-/// Numbers of everything, for an overview: `GET /v1/overview`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Overview {
-    /// Cases by state.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
-    pub cases: BTreeMap<CaseState, u64>,
-    /// Steps by service, then by state or outcome.
-    pub services: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Evidence as a case keeps it: who said what of which request.

@@ -41,6 +41,15 @@ pub struct Loaded {
     pub rulebooks: Vec<RulebookRow>,
 }
 
+/// Cases that were settled lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlements {
+    /// When each was opened and settled, newest case first.
+    pub times: Vec<(Timestamp, Timestamp)>,
+    /// There are older cases that were not looked at: what was settled of those opened before this moment is missing.
+    pub opened_since: Option<Timestamp>,
+}
+
 /// One version of a rulebook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulebookRow {

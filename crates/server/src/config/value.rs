@@ -37,6 +37,12 @@ impl<'a> Reader<'a> {
         self.mistakes.push(text);
     }
 
+    /// Notes a mistake with the key and its origin, without its value.
+    pub(super) fn mistake_of_secret(&mut self, key: &str, why: &str) {
+        let origin = self.layers.values.get(key).map(|(_, origin)| format!(" ({origin})"));
+        self.mistakes.push(format!("`{key}`{}: {why}", origin.unwrap_or_default()));
+    }
+
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.layers.values.get(key).map(|(value, _)| value)
     }

@@ -7,6 +7,8 @@ mod backups;
 mod body;
 mod cases;
 mod events;
+mod groups;
+mod metrics;
 mod openapi;
 mod overview;
 mod path;
@@ -56,9 +58,11 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/services/{name}/pause", post(services::pause::<S>))
         .route("/v1/services/{name}/resume", post(services::resume::<S>))
         .route("/v1/acts", get(acts::list::<S>))
+        .route("/v1/groups", get(groups::list::<S>))
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))
+        .route("/metrics", get(metrics::scrape::<S>))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))

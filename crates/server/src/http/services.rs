@@ -3,14 +3,17 @@
 use super::body::{Payload, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
+use crate::clock::{Clock, SystemClock};
 use amends_protocol::resources::{ReasonGiven, ServiceView};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 
 /// `GET /v1/services`
-pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<Vec<ServiceView>> {
-    Json(app.supervisor.services())
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+) -> Result<Json<Vec<ServiceView>>, ApiError> {
+    Ok(Json(app.supervisor.services(SystemClock.now()).await?))
 }
 
 /// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.
@@ -40,6 +43,7 @@ async fn set<S: Store>(
     let ReasonGiven { reason } = payload.json()?;
     check_reason(&reason)?;
     app.supervisor.pause(name, paused, payload.actor()?, &reason).await?;
-    let now = app.supervisor.services().into_iter().find(|s| s.name == name);
+    let services = app.supervisor.services(SystemClock.now()).await?;
+    let now = services.into_iter().find(|s| s.name == name);
     now.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no service `{name}`")))
 }

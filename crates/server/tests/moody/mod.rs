@@ -1,13 +1,14 @@
 //! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
 
 use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult, Write};
-use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
-use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
+use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, SqliteStore, StepFilter,
-    Store, StoreError, Wanted,
+    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, SqliteStore,
+    StepFilter, Store, StoreError, Wanted,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,8 +90,12 @@ impl Store for Moody {
         self.inner.saga(saga).await
     }
 
-    async fn overview(&self) -> Stored<Overview> {
-        self.inner.overview().await
+    async fn case_counts(&self) -> Stored<BTreeMap<CaseState, u64>> {
+        self.inner.case_counts().await
+    }
+
+    async fn settlements(&self, since: Timestamp, limit: usize) -> Stored<Settlements> {
+        self.inner.settlements(since, limit).await
     }
 
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {

@@ -4,6 +4,7 @@
 //! [`Place`]; it needs `tokio` with `macros` and `rt` among the caller's dev-dependencies.
 
 pub mod audit;
+pub mod counts;
 pub mod lists;
 pub mod lookups;
 mod sample;
@@ -68,7 +69,11 @@ macro_rules! store_conformance {
                 a_recorded_outcome_is_not_shown_as_a_try,
                 a_step_is_found_by_its_whole_id_only,
                 acts_are_listed_newest_first,
-                the_overview_counts_cases_and_steps,
+            }
+            counts {
+                cases_are_counted_by_state,
+                cases_are_counted_through_every_change,
+                settlements_are_told_newest_first,
             }
             upkeep {
                 pruning_takes_old_settled_cases_only,

@@ -14,7 +14,10 @@ const LOCK_NAME: &str = "amends.lock";
 /// `AMND`, marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x414d_4e44;
 /// One per version of the schema, in order; never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_begin.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_counts.sql")];
+/// The version that this program writes.
+pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready per connection; more than there are fixed ones, so that lists don't push them out.
@@ -116,7 +119,7 @@ fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as i64;
+    let known = SCHEMA;
     let found = pragma(conn, "user_version")?;
     if found > known {
         return Err(StoreError::NewerSchema { found, known });

@@ -9,10 +9,9 @@ use super::{
 use crate::{CaseRecord, StoreError};
 use amends_engine::{CaseRow, ReportRole, ReportRow, StepRow, StepState};
 use amends_protocol::{
-    CaseId, CaseState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
+    CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
     resources::{
-        ActView, AttemptView, CaseDetail, CaseSummary, NoteView, Overview, ReportView, StepView,
-        WalkView,
+        ActView, AttemptView, CaseDetail, CaseSummary, NoteView, ReportView, StepView, WalkView,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -270,55 +269,4 @@ fn step_state_name(code: i64) -> Result<StepStateName, StoreError> {
         row: "a step".to_owned(),
         what: format!("{code} stands for no step state"),
     })
-}
-
-/// Counts everything by walking through all steps: SQLite would sort them to group them.
-pub(crate) fn overview(conn: &Connection) -> Result<Overview, StoreError> {
-    let mut overview = Overview::default();
-    let by_state = "SELECT state, count(*) FROM cases WHERE state <> 3 GROUP BY state";
-    let mut unsettled = 0;
-    for (code, count) in collect(conn, by_state, [], |row| Ok((column(row, 0)?, count(row, 1)?)))? {
-        unsettled += count;
-        if let Some(state) = CaseState::from_code(code) {
-            overview.cases.insert(state, count);
-        }
-    }
-    let all = collect(conn, "SELECT count(*) FROM cases", [], |row| count(row, 0))?;
-    let settled = all.first().copied().unwrap_or(0).saturating_sub(unsettled);
-    if settled > 0 {
-        overview.cases.insert(CaseState::Settled, settled);
-    }
-
-    let mut statement =
-        conn.prepare_cached("SELECT state, ending, service FROM steps").map_err(read_error)?;
-    let mut rows = statement.query([]).map_err(read_error)?;
-    let mut counts: FxHashMap<String, FxHashMap<(i64, Option<i64>), u64>> = FxHashMap::default();
-    while let Some(row) = rows.next().map_err(read_error)? {
-        let word = (column(row, 0)?, column(row, 1)?);
-        let service = row.get_ref(2).map_err(read_error)?.as_str().unwrap_or_default();
-        // Looks before it makes a copy of the name: there are few services and very many steps.
-        match counts.get_mut(service) {
-            Some(words) => *words.entry(word).or_default() += 1,
-            None => {
-                counts.insert(service.to_owned(), FxHashMap::from_iter([(word, 1)]));
-            }
-        }
-    }
-    for (service, words) in counts {
-        let by_word: &mut BTreeMap<String, u64> = overview.services.entry(service).or_default();
-        for ((state, ending), count) in words {
-            let outcome =
-                ending.filter(|_| state == StepStateName::Done.code()).and_then(Outcome::from_code);
-            let word = match outcome {
-                Some(outcome) => outcome.as_str(),
-                None => step_state_name(state)?.as_str(),
-            };
-            *by_word.entry(word.to_owned()).or_default() += count;
-        }
-    }
-    Ok(overview)
-}
-
-fn count(row: &Row<'_>, index: usize) -> Result<u64, StoreError> {
-    column::<i64>(row, index).map(i64::cast_unsigned)
 }

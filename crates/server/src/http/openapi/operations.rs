@@ -350,10 +350,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     get(
+        "/v1/groups",
+        "watching",
+        "listGroups",
+        "Open work by cause: what is wrong first, then by number. A group's id is a filter of lists and bulk acts.",
+        &[Answer("200", "The groups.", JSON, "[GroupView]")],
+    ),
+    get(
         "/v1/overview",
         "watching",
         "overview",
-        "Numbers of everything.",
+        "Numbers of everything: open work as it is now, the pace of the last hour, each service, what needs a person.",
         &[Answer("200", "The numbers.", JSON, "Overview")],
     ),
     Operation {
@@ -382,6 +389,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
+    get(
+        "/metrics",
+        "running",
+        "metrics",
+        "Numbers for Prometheus, in the OpenMetrics text format.",
+        &[Answer("200", "The numbers.", "application/openmetrics-text", "string")],
+    ),
     get(
         "/livez",
         "running",

@@ -2,6 +2,7 @@
 
 mod backups;
 mod desk;
+mod open_work;
 mod operating;
 mod reporting;
 mod rules;
