@@ -151,6 +151,8 @@ mod signature;
 mod sink;
 mod steps;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod undo;
 
