@@ -113,8 +113,9 @@ impl Desk {
         }
         let mut runs = self.runs.lock().expect("whole");
         let run = runs.entry(id.to_owned()).or_default();
+        let earlier = *run;
         *run += 1;
-        (*run, AtWork { desk: self, id: id.to_owned() })
+        (earlier, AtWork { desk: self, id: id.to_owned() })
     }
 
     fn runs(&self) -> u32 {
@@ -157,8 +158,8 @@ async fn pay(
     fails_once: bool,
     calls: bool,
 ) -> Result<Effect<MemoryStore>, Failure> {
-    let id = context.request_id().to_owned();
-    let (run, _at_work) = desk.enter(&id);
+    let (id, run) = (context.request_id().to_owned(), context.row.run);
+    let (earlier, _at_work) = desk.enter(&id);
     if calls {
         let call = context.next_call("coupon", "redeem");
         call.begin().await?;
@@ -166,13 +167,13 @@ async fn pay(
         call.end(&Ok(())).await;
     }
     pause().await;
-    if fails_once && id == "r-1" && run == 1 {
-        return Err(Failure::new("report-1", "no money"));
+    if fails_once && id == "r-1" && earlier == 0 {
+        return Err(Failure::new("report-1", run.to_string()));
     }
     Ok(context.effect_within(move |tx| {
         Box::pin(async move {
             tx.let_others().await;
-            tx.change(move |world| world.effects.push(id.clone()));
+            tx.change(move |world| world.effects.push((id.clone(), run)));
             Ok(json!({ "run": run }))
         })
     }))
@@ -265,10 +266,17 @@ fn play(scene: &Scene, choices: &Choices) {
 /// What must hold when all is quiet.
 fn check(scene: &Scene, memory: &Memory, desk: &Desk, told: &[Told]) {
     let world = memory.world();
-    let count = |list: &[String], id: &str| list.iter().filter(|known| *known == id).count();
     for row in &world.requests {
         let id = row.request.request_id.as_str();
-        let (effects, undone) = (count(&world.effects, id), count(&world.undone, id));
+        let written: Vec<i64> =
+            world.effects.iter().filter(|(known, _)| known == id).map(|(_, run)| *run).collect();
+        let undone = world.undone.iter().filter(|known| *known == id).count();
+        let effects = written.len();
+        assert!(written.iter().all(|run| *run == row.run), "`{id}` was lost and written: {told:?}");
+        if row.state == HistoryState::Failed {
+            let told = &row.answer.as_ref().expect("answered").body["detail"];
+            assert_eq!(*told, row.run.to_string(), "`{id}` was lost and its end written");
+        }
         let in_force = match row.state {
             HistoryState::Succeeded => (1, 0),
             HistoryState::Compensated => (1, 1),
@@ -314,7 +322,7 @@ fn check(scene: &Scene, memory: &Memory, desk: &Desk, told: &[Told]) {
     let compensated = outcomes.values().filter(|o| **o == Outcome::Compensated).count();
     assert!(compensated <= 1, "undone twice: {told:?}");
     if outcomes.values().any(|outcome| *outcome == Outcome::Retried) {
-        assert_ne!(world.effects, Vec::<String>::new(), "retried without effect: {told:?}");
+        assert!(!world.effects.is_empty(), "retried without effect: {told:?}");
     }
     if !scene.is_struck() {
         assert!(!*desk.overlapped.lock().expect("whole"), "two handlers at once: {told:?}");

@@ -25,7 +25,8 @@ pub struct World {
     pub steps: Vec<StepRow>,
     pub notices: Vec<(SagaId, String)>,
     pub outbox: Vec<ReportRow>,
-    pub effects: Vec<String>,
+    /// Requests and the runs that wrote them.
+    pub effects: Vec<(String, i64)>,
     pub undone: Vec<String>,
 }
 
