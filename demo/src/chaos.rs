@@ -121,7 +121,8 @@ fn open(folder: &Path, service: &str) -> rusqlite::Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_service::{Kit, KitConfig};
+    use crate::business::schema;
+    use amends_service::Sqlite;
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
@@ -130,7 +131,7 @@ mod tests {
         let folder = TempDir::new().expect("a temporary folder");
         for service in SERVICES {
             let path = folder.path().join(format!("{service}.sqlite"));
-            let _ = Kit::open(KitConfig::new(service, path)).expect("a new database");
+            let _ = Sqlite::open(&path, schema(service)).expect("a new database");
         }
         folder
     }

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::business::schema;
-use amends_service::{Kit, KitConfig};
+use amends_service::Sqlite;
 use tempfile::TempDir;
 
 /// The six databases, with one complete order `a` (with a coupon) and one cancelled order `b`.
@@ -15,9 +15,7 @@ impl Books {
     fn new() -> Self {
         let books = Self { folder: TempDir::new().expect("a temporary folder") };
         for service in SERVICES {
-            let mut config = KitConfig::new(service, books.path(service));
-            config.schema = schema(service);
-            let _ = Kit::open(config).expect("a new database");
+            let _ = Sqlite::open(books.path(service), schema(service)).expect("a new database");
         }
         for saga in ["a", "b"] {
             books.write("order", &format!(

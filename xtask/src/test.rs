@@ -18,10 +18,22 @@ struct Count {
 /// Runs all parts; fails if one did.
 pub fn run() -> anyhow::Result<()> {
     let mut bad = Vec::new();
-    let parts: [(&str, &[&str]); 3] = [
+    let parts: [(&str, &[&str]); 5] = [
         ("format", &["fmt", "--all", "--check"]),
         ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("build without demo and tls", &["check", "--package", "amends", "--no-default-features"]),
+        ("the kit on SQLite alone", &["check", "--package", "amends-service"]),
+        (
+            "the kit on PostgreSQL alone",
+            &[
+                "check",
+                "--package",
+                "amends-service",
+                "--no-default-features",
+                "--features",
+                "postgres",
+            ],
+        ),
     ];
     for (name, arguments) in parts {
         if !part(name, arguments)? {
