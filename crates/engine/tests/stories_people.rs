@@ -226,6 +226,32 @@ rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
     world.settle_down();
     let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
     assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
+    let held = &world.cases[&cases[2]].detail.notes[0].text;
+    assert!(held.contains("more than 2 cases a minute for rule `*/*`"), "{held}");
+}
+
+#[test]
+fn a_limits_minute_begins_with_its_first_case_and_a_new_one_when_it_is_over() {
+    const MINUTE_MS: u64 = 60_000;
+    let mut world = World::new(
+        "
+rulebook: r
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: \"*/*\", compensate: [a.x], limit: 1 per minute }]
+",
+    );
+    // The clock's minute is a third over, so the first case's minute lies across two of it.
+    assert_eq!(world.now.0 % 60_000, 20_000);
+    let mut arrives = |saga: &str, after_ms: u64| {
+        world.pass_ms(after_ms);
+        let case = world.report(report("a/broken", saga));
+        world.settle_down();
+        world.state(case)
+    };
+    assert_eq!(arrives("first", 0), CaseState::Settled);
+    assert_eq!(arrives("in-the-same-minute", MINUTE_MS - 1), CaseState::Stuck);
+    assert_eq!(arrives("in-the-next", 1), CaseState::Settled);
+    assert_eq!(arrives("too-soon-again", MINUTE_MS / 2), CaseState::Stuck);
 }
 
 #[test]
