@@ -1,9 +1,10 @@
 //! The supervisor's requests: steps, readings of History, and looks at a step that was taken with 202; signed rightly, or
 //! wrongly in one way. Builds them; sending is the scene's.
 
+use crate::finding::Stop;
 use crate::signature::Signer;
-use crate::wire::{Exchange, Sent};
-use amends_protocol::{Outcome, Verb, headers};
+use crate::wire::{Answer, Exchange, Sent};
+use amends_protocol::{Outcome, ProblemCode, Verb, headers};
 use http::Method;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -128,6 +129,24 @@ pub(crate) fn sign(sent: &mut Sent, signer: &Signer, id: &str, signed: Signed) {
 pub(crate) struct Done {
     pub(crate) exchange: Exchange,
     pub(crate) outcome: Option<Outcome>,
+}
+
+impl Done {
+    /// A finding about how the step ended.
+    pub(crate) fn unlike(&self, expected: impl Into<String>) -> Stop {
+        match self.outcome {
+            Some(outcome) => self.exchange.wrong(expected, format!("the outcome `{outcome}`")),
+            None => self.exchange.unlike(expected),
+        }
+    }
+
+    /// Whether the service says that it can't, for good.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let failed = |answer: &Answer| (400..=599).contains(&answer.status);
+        self.outcome == Some(Outcome::Refused)
+            || self.exchange.came.as_ref().is_ok_and(failed)
+                && self.exchange.says(ProblemCode::Refused)
+    }
 }
 
 /// The outcome that an answer gives, as the supervisor reads it.

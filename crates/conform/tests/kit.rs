@@ -68,8 +68,10 @@ fn router(kit: &Kit) -> Router {
     let read = async |State(kit): State<Kit>, asked: Asked| {
         count(&kit, "receipts", asked["saga"].clone()).await
     };
-    let observing =
-        Router::new().route("/effects", get(look)).route("/receipts", get(read)).with_state(kit.clone());
+    let observing = Router::new()
+        .route("/effects", get(look))
+        .route("/receipts", get(read))
+        .with_state(kit.clone());
     observing.merge(kit.router())
 }
 

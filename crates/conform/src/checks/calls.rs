@@ -61,7 +61,7 @@ pub(super) const CHECKS: &[Check] = &[
         "forward-requests",
         |scene| Box::pin(failed(scene)),
     )
-    .after(&["call-succeeded"])
+    .after(&["call-succeeded", "report-arrives"])
     .needs(&[Means::Calls]),
     Check::of_action(
         "call-unknown",
@@ -70,7 +70,7 @@ pub(super) const CHECKS: &[Check] = &[
         "forward-requests",
         |scene| Box::pin(unknown(scene)),
     )
-    .after(&["call-succeeded"])
+    .after(&["call-succeeded", "report-arrives"])
     .needs(&[Means::Calls]),
     Check::of_action(
         "call-cause",

@@ -155,7 +155,7 @@ async fn failed(scene: &Scene) -> Tried {
         _ => {
             let expected =
                 "the compensation of a failed request: the outcome `nothing_to_compensate`";
-            Err(done.exchange.unlike(expected))
+            Err(done.unlike(expected))
         }
     }
 }
@@ -176,7 +176,7 @@ async fn running(scene: &Scene) -> Tried {
     let possible = [Some(Outcome::Compensated), Some(Outcome::NothingToCompensate)];
     if !possible.contains(&done.outcome) {
         let expected = "the outcome `compensated` or `nothing_to_compensate`";
-        return Err(done.exchange.unlike(expected));
+        return Err(done.unlike(expected));
     }
     if took_effect && done.outcome == Some(Outcome::NothingToCompensate) {
         let expected = "the original is refused, 409 `saga-fenced`, since its compensation found nothing to undo";

@@ -1,7 +1,7 @@
 //! The saga context of what comes in: whose saga a request belongs to.
 
-use crate::check::{Check, Means};
-use crate::finding::{Stop, Tried};
+use crate::check::Check;
+use crate::finding::Tried;
 use crate::scene::{Ask, Kind, Scene};
 use amends_protocol::{Outcome, Verb, headers};
 
@@ -48,15 +48,6 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(opaque_saga(scene)),
     )
     .after(&["forward-works"]),
-    Check::of_action(
-        "context-opaque-subject",
-        "the subject of a report is the saga id, percent-encoded where a header needs it",
-        "a report about another saga leads the supervisor to undo nothing, or the wrong thing",
-        "reports",
-        |scene| Box::pin(opaque_subject(scene)),
-    )
-    .after(&["context-opaque-saga"])
-    .needs(&[Means::FailsWith, Means::Supervisor]),
 ];
 
 /// That History knows the request under the saga.
@@ -101,39 +92,18 @@ async fn malformed_trace(scene: &Scene) -> Tried {
 }
 
 /// A saga id with everything that paths, headers and `baggage` treat specially.
-fn strange(scene: &Scene) -> String {
+pub(super) fn strange_saga(scene: &Scene) -> String {
     let saga = format!("{}/a?b#c%20&\"d\",e;f=g\\h", scene.saga());
     scene.remember_saga(&saga);
     saga
 }
 
 async fn opaque_saga(scene: &Scene) -> Tried {
-    let ask = scene.ask_in(&strange(scene), Kind::Plain);
+    let ask = scene.ask_in(&strange_saga(scene), Kind::Plain);
     scene.send(&ask).await.succeeds("a request of a saga with special characters in its id")?;
     belongs(scene, &ask, "a saga with special characters in its id, encoded as one path segment")
         .await?;
     let step = scene.step(Verb::Compensate, &ask.saga);
     let what = "the compensation of a saga with special characters in its id";
     scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
-}
-
-async fn opaque_subject(scene: &Scene) -> Tried {
-    let ask = scene.ask_in(&strange(scene), Kind::Fails);
-    let answer = scene.failed(&ask).await?;
-    let named = answer.came.as_ref().ok().and_then(|a| a.header(headers::AMENDS_REPORT));
-    let named = named.map(str::to_owned);
-    let of_request = |event: &crate::stands::Event| {
-        event.subject == ask.saga
-            || event.text("requestId") == Some(&ask.request)
-            || named.as_ref() == Some(&event.id)
-    };
-    let event =
-        scene.told(of_request, "a report of a saga with special characters in its id").await?;
-    match event.subject == ask.saga {
-        true => Ok(()),
-        false => {
-            let expected = format!("the subject `{}`, once it is percent-decoded", ask.saga);
-            Err(Stop::found(expected, format!("`{}`", event.subject)))
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! Failures as the caller sees them.
 
 use crate::check::{Check, Means};
-use crate::finding::{Stop, Tried};
+use crate::finding::Tried;
 use crate::scene::{Kind, Scene};
 use crate::stands::Take;
-use amends_protocol::{ProblemCode, headers, is_opaque_name};
+use amends_protocol::ProblemCode;
 
 const SECTION: &str = "forward-requests";
 
@@ -27,15 +27,6 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["failure-is-problem"])
     .needs(&[Means::FailsWith, Means::Observe]),
-    Check::of_action(
-        "failure-repeat",
-        "a failed request that is repeated gets the same answer with the same report, and no further report is made",
-        "a caller that repeats would make one failure into many, and a success after a report would never be undone",
-        SECTION,
-        |scene| Box::pin(repeat(scene)),
-    )
-    .after(&["forward-works"])
-    .needs(&[Means::FailsWith]),
     Check::of_action(
         "failure-does-not-wait",
         "the caller gets its answer while the supervisor does not answer",
@@ -72,43 +63,6 @@ async fn has_no_effect(scene: &Scene) -> Tried {
     match exchange.says(ProblemCode::ActionFailed) {
         true => scene.shows(&[&ask], 0, "after `action-failed`").await,
         false => Ok(()),
-    }
-}
-
-async fn repeat(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let first = scene.failed(&ask).await?;
-    let first = first.answered("an answer")?;
-    let again = scene.send(&ask).await;
-    let answer = again.repeats(first, "a failed request that is repeated")?;
-    if answer.header(headers::AMENDS_REPORT) != first.header(headers::AMENDS_REPORT) {
-        let word = |header: Option<&str>| header.unwrap_or("none").to_owned();
-        let expected = format!(
-            "the first answer's `Amends-Report` again, `{}`",
-            word(first.header(headers::AMENDS_REPORT))
-        );
-        return Err(again.wrong(expected, word(answer.header(headers::AMENDS_REPORT))));
-    }
-    // Without a report of its own there is nothing to count; other checks say so.
-    if scene.stage.supervisor.is_none()
-        || !first.header(headers::AMENDS_REPORT).is_some_and(is_opaque_name)
-    {
-        return Ok(());
-    }
-    let reports = scene.all_reports_of(&ask.saga).await?;
-    let of_it = |id: &&str| {
-        reports.iter().any(|r| r.id == **id && r.text("requestId") == Some(&ask.request))
-    };
-    let mut ids: Vec<&str> =
-        reports.iter().map(|report| report.id.as_str()).filter(|id| of_it(&id)).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    match ids.len() {
-        0 | 1 => Ok(()),
-        _ => Err(Stop::found(
-            "one report about one failed request",
-            format!("reports {}", ids.join(", ")),
-        )),
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::check::{Check, Means};
 use crate::finding::Tried;
 use crate::scene::{Ask, Kind, Scene};
-use crate::wire::Exchange;
-use amends_protocol::{Outcome, ProblemCode, Verb};
+use crate::step::Done;
+use amends_protocol::{ProblemCode, Verb};
 
 const SECTION: &str = "what-each-verb-means";
 
@@ -39,34 +39,30 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Sends the request whose compensation is refused, and asks for it.
-async fn refused(scene: &Scene) -> Tried<(Ask, Exchange)> {
+async fn refused(scene: &Scene) -> Tried<(Ask, Done)> {
     let ask = scene.ask(Kind::Refuses);
     scene.done(&ask).await?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    let done = scene.carry_out(&step).await?;
-    Ok((ask, done.exchange))
+    let done = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
+    Ok((ask, done))
 }
 
-fn is_refusal(exchange: &Exchange) -> Tried {
+fn must_refuse(done: &Done) -> Tried {
     let expected = "a compensation that the service refuses: a problem of type `refused` with 400 to 599, or 200 with \
                     the outcome `refused`";
-    let answer = exchange.answered(expected)?;
-    let by_outcome = answer.status == 200 && answer.json()["outcome"] == Outcome::Refused.as_str();
-    let by_problem = (400..=599).contains(&answer.status) && exchange.says(ProblemCode::Refused);
-    match by_outcome || by_problem {
+    match done.is_refusal() {
         true => Ok(()),
-        false => Err(exchange.unlike(expected)),
+        false => Err(done.unlike(expected)),
     }
 }
 
 async fn is_problem(scene: &Scene) -> Tried {
-    let (_, exchange) = refused(scene).await?;
-    is_refusal(&exchange)
+    let (_, done) = refused(scene).await?;
+    must_refuse(&done)
 }
 
 async fn keeps(scene: &Scene) -> Tried {
-    let (ask, exchange) = refused(scene).await?;
-    is_refusal(&exchange)?;
+    let (ask, done) = refused(scene).await?;
+    must_refuse(&done)?;
     scene.shows(&[&ask], 1, "after a refused compensation").await?;
     let history = scene.history(&ask.saga).await?;
     if history.own(&ask.request) == Some("compensated") {
@@ -74,12 +70,12 @@ async fn keeps(scene: &Scene) -> Tried {
         return Err(history.exchange.wrong(expected, "it is `compensated`"));
     }
     let again = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
-    is_refusal(&again.exchange)
+    must_refuse(&again)
 }
 
 async fn fences(scene: &Scene) -> Tried {
-    let (ask, exchange) = refused(scene).await?;
-    is_refusal(&exchange)?;
+    let (ask, done) = refused(scene).await?;
+    must_refuse(&done)?;
     let fresh = scene.ask_in(&ask.saga, Kind::Plain);
     let what = "a new request of an action whose compensation was refused";
     scene.send(&fresh).await.is_problem(ProblemCode::SagaFenced, what)?;

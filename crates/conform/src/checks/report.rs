@@ -1,10 +1,11 @@
 //! Reports: that they come, that they are what the supervisor understands, and that nothing loses them.
 
+use super::context::strange_saga;
 use crate::check::{Check, Means};
 use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
-use crate::stands::Take;
-use amends_protocol::{HistoryState, ProblemCode, headers};
+use crate::stands::{Event, Take};
+use amends_protocol::{HistoryState, ProblemCode, headers, is_opaque_name};
 use serde_json::Value;
 
 const SECTION: &str = "reports";
@@ -69,6 +70,24 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
+    Check::of_action(
+        "report-subject",
+        "the subject of a report is the saga id, percent-encoded where a header needs it",
+        "a report about another saga leads the supervisor to undo nothing, or the wrong thing",
+        SECTION,
+        |scene| Box::pin(subject(scene)),
+    )
+    .after(&["context-opaque-saga", "report-arrives"])
+    .needs(&[Means::FailsWith, Means::Supervisor]),
+    Check::of_action(
+        "failure-repeat",
+        "a failed request that is repeated gets the same answer with the same report, and no further report is made",
+        "a caller that repeats would make one failure into many, and a success after a report would never be undone",
+        "forward-requests",
+        |scene| Box::pin(repeat(scene)),
+    )
+    .after(&["report-arrives"])
+    .needs(&[Means::FailsWith]),
 ];
 
 async fn arrives(scene: &Scene) -> Tried {
@@ -135,7 +154,7 @@ async fn history(scene: &Scene) -> Tried {
     let event = scene.report_of(&ask, &answer).await?;
     let evidence = event.data["history"].as_array().cloned().unwrap_or_default();
     for entry in &evidence {
-        let text = |key: &str| entry[key].as_str().is_some_and(amends_protocol::is_opaque_name);
+        let text = |key: &str| entry[key].as_str().is_some_and(is_opaque_name);
         let state = entry["state"].as_str().and_then(|state| state.parse::<HistoryState>().ok());
         let told = matches!(
             state,
@@ -207,6 +226,64 @@ async fn survives(scene: &Scene) -> Tried {
         _ => Err(Stop::found(
             "a report keeps its id when it is sent again",
             format!("ids {}", ids.join(", ")),
+        )),
+    }
+}
+
+async fn subject(scene: &Scene) -> Tried {
+    let ask = scene.ask_in(&strange_saga(scene), Kind::Fails);
+    let answer = scene.failed(&ask).await?;
+    let named = answer.came.as_ref().ok().and_then(|a| a.header(headers::AMENDS_REPORT));
+    let named = named.map(str::to_owned);
+    let of_request = |event: &Event| {
+        event.subject == ask.saga
+            || event.text("requestId") == Some(&ask.request)
+            || named.as_ref() == Some(&event.id)
+    };
+    let event =
+        scene.told(of_request, "a report of a saga with special characters in its id").await?;
+    match event.subject == ask.saga {
+        true => Ok(()),
+        false => {
+            let expected = format!("the subject `{}`, once it is percent-decoded", ask.saga);
+            Err(Stop::found(expected, format!("`{}`", event.subject)))
+        }
+    }
+}
+
+async fn repeat(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Fails);
+    let first = scene.failed(&ask).await?;
+    let first = first.answered("an answer")?;
+    let again = scene.send(&ask).await;
+    let answer = again.repeats(first, "a failed request that is repeated")?;
+    if answer.header(headers::AMENDS_REPORT) != first.header(headers::AMENDS_REPORT) {
+        let word = |header: Option<&str>| header.unwrap_or("none").to_owned();
+        let expected = format!(
+            "the first answer's `Amends-Report` again, `{}`",
+            word(first.header(headers::AMENDS_REPORT))
+        );
+        return Err(again.wrong(expected, word(answer.header(headers::AMENDS_REPORT))));
+    }
+    // Without a report of its own there is nothing to count; other checks say so.
+    if scene.stage.supervisor.is_none()
+        || !first.header(headers::AMENDS_REPORT).is_some_and(is_opaque_name)
+    {
+        return Ok(());
+    }
+    let reports = scene.all_reports_of(&ask.saga).await?;
+    let of_it = |id: &&str| {
+        reports.iter().any(|r| r.id == **id && r.text("requestId") == Some(&ask.request))
+    };
+    let mut ids: Vec<&str> =
+        reports.iter().map(|report| report.id.as_str()).filter(|id| of_it(&id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    match ids.len() {
+        0 | 1 => Ok(()),
+        _ => Err(Stop::found(
+            "one report about one failed request",
+            format!("reports {}", ids.join(", ")),
         )),
     }
 }

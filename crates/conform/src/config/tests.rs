@@ -60,7 +60,7 @@ supervisor: { listen: \"127.0.0.1:0\" }
 signing: { env: NO_SUCH, secret: whsec_x }
 timeouts: { answer: 10 }
 ";
-    let shown = read(text).expect_err("eleven mistakes");
+    let shown = read(text).expect_err("ten mistakes");
     for told in [
         "participant.yaml:1:1",
         "unknown key `servise`",

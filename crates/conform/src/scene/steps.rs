@@ -56,7 +56,7 @@ impl Scene {
         let done = self.carry_out(step).await?;
         match done.outcome == Some(outcome) {
             true => Ok(done),
-            false => Err(done.exchange.unlike(format!("{what}: 200 with the outcome `{outcome}`"))),
+            false => Err(done.unlike(format!("{what}: 200 with the outcome `{outcome}`"))),
         }
     }
 
