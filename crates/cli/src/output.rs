@@ -51,6 +51,17 @@ fn no_color_is_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
+/// A word of at least this width, in a colour if there is one.
+pub fn painted(word: &str, width: usize, color: Option<Color>) -> String {
+    let code = match color {
+        Some(Color::Green) => "32",
+        Some(Color::Red) => "31",
+        Some(Color::Yellow) => "33",
+        _ => return format!("{word:width$}"),
+    };
+    format!("\x1b[{code}m{word:width$}\x1b[0m")
+}
+
 /// A table without frames: easy to read, easy to cut with other tools. Only a terminal wraps its cells.
 pub struct Grid {
     table: Table,

@@ -4,6 +4,7 @@ mod backup;
 mod cases;
 mod completions;
 mod config;
+mod conform;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "demo")]
@@ -53,6 +54,8 @@ enum Command {
     Rules(rules::RulesCommand),
     /// See and steer cases of a running supervisor
     Cases(cases::CasesOptions),
+    /// Test a participant, in any language, against the protocol
+    Conform(conform::ConformOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
     /// Copy the store of a running or a stopped supervisor into one file
@@ -76,6 +79,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::DemoService(options) => demo_service::run(options)?,
         Command::Rules(command) => rules::run(command)?,
         Command::Cases(options) => cases::run(options)?,
+        Command::Conform(options) => conform::run(&options)?,
         Command::Report(options) => report::run(options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Config(command) => config::run(command)?,
