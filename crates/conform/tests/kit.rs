@@ -8,17 +8,18 @@ use amends_service::axum::routing::get;
 use amends_service::rusqlite::params;
 use amends_service::serde_json::{Value, json};
 use amends_service::{
-    ActionContext, Effect, Failure, Kit, KitConfig, Refusal, axum::Json, signing_key,
+    ActionContext, Effect, Failure, Kit, KitConfig, Refusal, Sqlite, axum::Json, signing_key,
 };
 use rig::{KEY, Ports, config, ended, examine, serve, story};
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT NOT NULL, saga TEXT NOT NULL, final INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS receipts (saga TEXT NOT NULL);
 ";
 
-async fn redeem(context: ActionContext, body: Value) -> Result<Effect, Failure> {
+async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
     if let Some(url) = body["call"].as_str() {
         context.call(url, "payment", "pay", &json!({ "coupon": body["coupon"] })).await?;
     }
@@ -33,9 +34,9 @@ async fn redeem(context: ActionContext, body: Value) -> Result<Effect, Failure> 
     }))
 }
 
-fn build(config: KitConfig) -> Kit {
-    Kit::open(config)
-        .expect("opens")
+fn build(config: KitConfig, file: &Path) -> Kit<Sqlite> {
+    Kit::builder(config, Sqlite::open(file, SCHEMA).expect("opens"))
+        .expect("valid settings")
         .action("redeem", redeem)
         .compensation("redeem", |tx, undo| {
             tx.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
@@ -52,7 +53,7 @@ fn build(config: KitConfig) -> Kit {
 }
 
 /// How often something of a saga is in a table.
-async fn count(kit: &Kit, table: &'static str, saga: String) -> Json<Value> {
+async fn count(kit: &Kit<Sqlite>, table: &'static str, saga: String) -> Json<Value> {
     let query = format!("SELECT count(*) FROM {table} WHERE saga = ?1");
     let count: i64 =
         kit.read(move |c| c.query_row(&query, [saga], |row| row.get(0))).await.expect("readable");
@@ -61,11 +62,11 @@ async fn count(kit: &Kit, table: &'static str, saga: String) -> Json<Value> {
 
 type Asked = Query<HashMap<String, String>>;
 
-fn router(kit: &Kit) -> Router {
-    let look = async |State(kit): State<Kit>, asked: Asked| {
+fn router(kit: &Kit<Sqlite>) -> Router {
+    let look = async |State(kit): State<Kit<Sqlite>>, asked: Asked| {
         count(&kit, "redeemed", asked["saga"].clone()).await
     };
-    let read = async |State(kit): State<Kit>, asked: Asked| {
+    let read = async |State(kit): State<Kit<Sqlite>>, asked: Asked| {
         count(&kit, "receipts", asked["saga"].clone()).await
     };
     let observing = Router::new()
@@ -79,11 +80,10 @@ fn router(kit: &Kit) -> Router {
 async fn a_participant_on_the_service_kit_passes_every_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let ports = Ports::free().await;
-    let mut settings = KitConfig::new("coupon", folder.path().join("coupon.sqlite"));
+    let mut settings = KitConfig::new("coupon");
     settings.supervisor = Some(format!("http://{}", ports.supervisor));
     settings.signing_keys = vec![signing_key(KEY).expect("a key")];
-    settings.schema = SCHEMA;
-    let kit = build(settings);
+    let kit = build(settings, &folder.path().join("coupon.sqlite"));
     let background = kit.spawn_background();
     let (url, _server) = serve(router(&kit)).await;
 
