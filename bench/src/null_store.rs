@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct NullStore;
 
 fn empty<T>() -> Page<T> {
-    Page { items: Vec::new(), next: None }
+    Page { items: Vec::new(), next: None, searched_until: None }
 }
 
 impl Store for NullStore {

@@ -3,11 +3,11 @@
 
 use crate::desk::Question;
 use crate::supervisor::Supervisor;
-use amends_engine::{Group, GroupKey, Survey, Trouble};
+use amends_engine::{Group, GroupKey, Members, Survey, Trouble};
 use amends_protocol::resources::{GroupView, Overview, Progress, ServiceView, TroubleView};
 use amends_protocol::sentence::group_title;
 use amends_protocol::{CaseState, Problem, ProblemCode, StuckReason, Timestamp};
-use amends_store::Store;
+use amends_store::{MOST_STEP_IDS, Store};
 use std::sync::{Arc, PoisonError};
 
 impl<S: Store> Supervisor<S> {
@@ -54,6 +54,14 @@ impl<S: Store> Supervisor<S> {
         let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
         groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
         Ok(groups)
+    }
+
+    /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn members(&self, group: String) -> Result<Members, Problem> {
+        self.inquire(|reply| Question::Members { group, limit: MOST_STEP_IDS, reply }).await
     }
 
     /// All open work, as it was at a moment after this call.

@@ -11,7 +11,9 @@ mod found;
 mod sqlite;
 
 pub use error::StoreError;
-pub use filter::{CaseFilter, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter};
+pub use filter::{
+    CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
+};
 pub use found::{CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
 pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
 
@@ -82,10 +84,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// For people: cases, newest first.
+    /// For people: cases, in the order that the filter says. A page may end before it is full, so that it comes soon; then
+    /// `searched_until` says how far it came, and `next` goes on from there.
     ///
     /// # Errors
-    /// [`StoreError::BadCursor`]; [`StoreError::TooSlow`] when the filter has to look at too much.
+    /// [`StoreError::BadCursor`].
     fn cases(
         &self,
         filter: CaseFilter,

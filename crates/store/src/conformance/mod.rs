@@ -59,6 +59,8 @@ macro_rules! store_conformance {
                 limits_are_kept_within_bounds,
                 a_foreign_cursor_is_refused,
                 every_case_filter_does_its_part,
+                the_beginning_of_a_saga_id_is_found_first,
+                a_long_search_is_cut_into_pages,
                 every_step_filter_does_its_part,
                 unfinished_steps_page_across_case_states,
                 step_ids_stop_at_the_limit,

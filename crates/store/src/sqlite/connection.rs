@@ -15,7 +15,7 @@ const LOCK_NAME: &str = "amends.lock";
 const APPLICATION_ID: i64 = 0x414d_4e44;
 /// One per version of the schema, in order; never changed once released.
 const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_counts.sql")];
+    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_operating.sql")];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.

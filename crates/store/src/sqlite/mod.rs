@@ -1,5 +1,6 @@
 //! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
 
+mod case_list;
 mod checkpoint;
 mod codes;
 mod connection;
@@ -169,7 +170,7 @@ impl Store for SqliteStore {
         filter: CaseFilter,
         page: PageRequest,
     ) -> Result<Page<CaseSummary>, StoreError> {
-        self.readers()?.ask(move |conn| lists::cases(conn, &filter, &page)).await
+        self.readers()?.ask(move |conn| case_list::cases(conn, &filter, &page)).await
     }
 
     async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {

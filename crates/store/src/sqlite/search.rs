@@ -2,7 +2,7 @@
 
 use super::{
     codes::Coded,
-    key::{STEP_OF_CASE, case_number, key_range},
+    key::{STEP_OF_CASE, case_number, key_range, row_key},
 };
 use crate::{CaseFilter, StepFilter, StoreError};
 use amends_protocol::CaseId;
@@ -29,6 +29,19 @@ impl Search {
         } else {
             format!("WHERE {}", self.conditions.join(" AND "))
         }
+    }
+
+    /// Adds every condition of another search.
+    pub(crate) fn all_of(&mut self, other: &Self) {
+        self.conditions.extend_from_slice(&other.conditions);
+        self.values.extend_from_slice(&other.values);
+    }
+
+    /// Adds that a column has one of these numbers, in any quantity.
+    fn and_among(&mut self, column: &str, numbers: impl Iterator<Item = i64>) {
+        let list: Vec<String> = numbers.map(|n| n.to_string()).collect();
+        let condition = format!("{column} IN (SELECT value FROM json_each(?))");
+        self.and(&condition, [Value::from(format!("[{}]", list.join(",")))]);
     }
 
     fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
@@ -61,13 +74,17 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-fn text(value: &str) -> Value {
+/// A text as a value.
+pub(crate) fn text(value: &str) -> Value {
     Value::from(value.to_owned())
 }
 
 /// What a case filter says of `cases c`, but for its states.
 pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     let mut search = Search::default();
+    if let Some(among) = &filter.among {
+        search.and_among("c.id", among.iter().filter_map(|case| case_number(*case).ok()));
+    }
     if let Some(saga) = &filter.saga {
         search.and("c.saga = ?", [text(saga.as_str())]);
     }
@@ -127,6 +144,10 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         if let Ok(number) = case_number(case) {
             search.and("c.id = ?", [number.into()]);
         }
+    }
+    if let Some(ids) = &filter.ids {
+        let keys = ids.iter().filter_map(|id| row_key(id.case, id.ordinal).ok());
+        search.and_among("s.key", keys);
     }
     search.and_in("s.state", &filter.state);
     if let Some(outcome) = filter.outcome {

@@ -58,6 +58,10 @@ const CASE_FILTER: &[(&str, &str)] = &[
     ("q", "With this in the saga id or the first report's message."),
     ("opened_after", "Opened at this moment or later."),
     ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
     LIMIT,
     CURSOR,
 ];
@@ -73,6 +77,7 @@ const STEP_FILTER: &[(&str, &str)] = &[
     ("outcome", "Ended so."),
     ("reason", "Stuck for this reason."),
     ("q", "With this in the message of the last try."),
+    ("group", "Of this group of open work, by its id."),
     LIMIT,
     CURSOR,
 ];
@@ -179,7 +184,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/cases",
             "cases",
             "listCases",
-            "Cases, newest first.",
+            "Cases. A page may end before it is full; `searchedUntil` and `next` then say where to go on.",
             &[Answer("200", "A page.", JSON, "Page_CaseSummary")],
         )
     },

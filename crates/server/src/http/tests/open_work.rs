@@ -62,6 +62,19 @@ async fn groups_name_the_cause_and_disappear_with_it() {
     assert!(title.starts_with("payment unreachable: 3 waiting since "), "{title}");
     assert!(group["exampleStep"].is_string() && group["since"].is_string(), "{group}");
 
+    let id = group["id"].as_str().expect("an id");
+    for (path, rows) in [
+        (format!("/v1/cases?group={id}"), 3),
+        (format!("/v1/cases?group={id}&q=o-1"), 1),
+        (format!("/v1/steps?group={id}"), 3),
+        (format!("/v1/cases?group={id}&older_than=1d"), 0),
+        ("/v1/cases?group=g-0".to_owned(), 0),
+    ] {
+        let page = desk.get(&path).await.body;
+        assert_eq!(page["items"].as_array().map(Vec::len), Some(rows), "{path}: {page}");
+    }
+    assert_eq!(desk.get("/v1/cases?group=7").await.problem(), "invalid-filter");
+
     let done = StepReading::Done(amends_protocol::Outcome::Compensated);
     desk.script.answer("payment.pay", done);
     desk.until("/v1/groups", |body| *body == json!([])).await;
