@@ -2,6 +2,7 @@
 //! only then acts.
 
 pub mod books;
+mod bulk;
 mod clock;
 pub mod config;
 mod connections;

@@ -14,7 +14,7 @@ pub use error::StoreError;
 pub use filter::{
     CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
 };
-pub use found::{CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
+pub use found::{BulkRow, CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
 pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
 
 use amends_engine::{SagaRow, Write};
@@ -131,6 +131,24 @@ pub trait Store: Clone + Send + Sync + 'static {
         filter: StepFilter,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StepId>, StoreError>> + Send;
+
+    /// Keeps a bulk act. Of one that is known, only the state is replaced.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_bulk(&self, row: BulkRow) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One bulk act.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulk(&self, id: u64) -> impl Future<Output = Result<Option<BulkRow>, StoreError>> + Send;
+
+    /// The newest bulk acts, newest first, without their `ids`. At most `keep` of them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulks(&self, keep: usize) -> impl Future<Output = Result<Vec<BulkRow>, StoreError>> + Send;
 
     /// For people: the audit, newest first; of one case if given.
     ///

@@ -97,7 +97,7 @@ pub(crate) async fn act_on_many<S: Store>(
                     Ok(()) => result.done += 1,
                     Err(problem) if result.failed.len() < LISTED => {
                         let detail = problem.detail.unwrap_or(problem.title);
-                        result.failed.push(BulkFailure { id: *id, detail });
+                        result.failed.push(BulkFailure { id: id.to_string(), detail });
                     }
                     Err(_) => {}
                 }

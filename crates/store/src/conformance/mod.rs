@@ -7,6 +7,7 @@ pub mod audit;
 pub mod counts;
 pub mod lists;
 pub mod lookups;
+pub mod operating;
 mod sample;
 pub mod upkeep;
 pub mod writing;
@@ -76,6 +77,10 @@ macro_rules! store_conformance {
                 cases_are_counted_by_state,
                 cases_are_counted_through_every_change,
                 settlements_are_told_newest_first,
+            }
+            operating {
+                settings_of_services_are_loaded,
+                bulk_acts_are_kept,
             }
             upkeep {
                 pruning_takes_old_settled_cases_only,

@@ -1,5 +1,6 @@
 //! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
 
+mod bulks;
 mod case_list;
 mod checkpoint;
 mod codes;
@@ -21,8 +22,8 @@ mod writer;
 pub use connection::FILE_NAME;
 
 use crate::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, StepFilter,
-    Store, StoreError, Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    StepFilter, Store, StoreError, Wanted,
 };
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{
@@ -191,6 +192,18 @@ impl Store for SqliteStore {
 
     async fn step_ids(&self, filter: StepFilter, limit: usize) -> Result<Vec<StepId>, StoreError> {
         self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
+    }
+
+    async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutBulk(row, reply)).await
+    }
+
+    async fn bulk(&self, id: u64) -> Result<Option<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::one(conn, id)).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
     }
 
     async fn acts(

@@ -6,7 +6,9 @@ use super::{
     write::role_from,
 };
 use crate::{RulebookRow, StoreError};
-use amends_engine::{CaseRow, ReportRow, RulebookRef, SagaRow, StepRow, StepState, StoredCase};
+use amends_engine::{
+    CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState, StoredCase,
+};
 use amends_protocol::{
     ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
 };
@@ -177,6 +179,13 @@ pub(crate) fn saga_row(row: &Row<'_>) -> Result<SagaRow, StoreError> {
         data,
         saga,
     })
+}
+
+/// A row of `service, settings`.
+pub(crate) fn service_row(row: &Row<'_>) -> Result<ServiceRow, StoreError> {
+    let service: Arc<str> = column(row, 0)?;
+    let settings = json(row, 1, &|| format!("settings of service `{service}`"))?;
+    Ok(ServiceRow { service, settings })
 }
 
 /// A row of `hash, name, stored_at, active` and, if wanted, `sources`.

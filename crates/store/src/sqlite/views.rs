@@ -142,6 +142,7 @@ fn step_view(
         StepState::Waiting | StepState::InFlight | StepState::Shadow => {}
     }
     StepView {
+        cause: row.cause(),
         id: row.id,
         case_id: row.id.case,
         saga_id: saga,
