@@ -64,6 +64,15 @@ pub struct CaseSummary {
     /// Name of the rulebook that it began with; absent if none claims it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rulebook: Option<String>,
+    /// In plain words: what failed, how far it is undone, what is next.
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            example = "payment failed after coupon: no rider; 3 of 4 undone; coupon unreachable, next try 14:05:10 UTC"
+        )
+    )]
+    pub sentence: String,
     /// Where it stands.
     pub state: CaseState,
     /// On what evidence it was settled.

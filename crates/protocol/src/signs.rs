@@ -188,7 +188,10 @@ mod tests {
     /// INVARIANT: every state has a word and a shape, and within one list no two share one of them.
     fn told_apart<T: Signed + std::fmt::Debug>(all: &[T]) {
         let signs: Vec<Sign> = all.iter().map(|one| one.sign()).collect();
-        assert!(signs.iter().all(|s| !s.word.is_empty() && s.shape.chars().count() == 1), "{all:?}");
+        assert!(
+            signs.iter().all(|s| !s.word.is_empty() && s.shape.chars().count() == 1),
+            "{all:?}"
+        );
         let words: BTreeSet<_> = signs.iter().map(|s| s.word).collect();
         let shapes: BTreeSet<_> = signs.iter().map(|s| s.shape).collect();
         assert_eq!((words.len(), shapes.len()), (all.len(), all.len()), "{all:?}: {signs:?}");

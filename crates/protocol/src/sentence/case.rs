@@ -95,14 +95,14 @@ fn progress(steps: &[StepFacts]) -> Vec<String> {
         of(verb).filter(|s| s.outcome.is_some_and(|o| outcomes.contains(&o))).count()
     };
     let mut clauses = Vec::new();
-    let undone =
-        ended(Verb::Compensate, &[Outcome::Compensated, Outcome::AlreadyCompensated]);
+    let undone = ended(Verb::Compensate, &[Outcome::Compensated, Outcome::AlreadyCompensated]);
     let empty = ended(Verb::Compensate, &[Outcome::NothingToCompensate]);
     let to_undo = of(Verb::Compensate).count() - empty;
     match (to_undo, undone) {
         (0, _) => {}
         (all, done) if all == done => clauses.push(match all {
             1 => "undone".to_owned(),
+            2 => "both undone".to_owned(),
             _ => format!("all {all} undone"),
         }),
         (all, done) => clauses.push(format!("{done} of {all} undone")),
@@ -110,10 +110,9 @@ fn progress(steps: &[StepFacts]) -> Vec<String> {
     if empty > 0 {
         clauses.push(format!("{empty} had nothing to undo"));
     }
-    for (verb, outcome, word) in [
-        (Verb::Retry, Outcome::Retried, "retried"),
-        (Verb::Notify, Outcome::Notified, "told"),
-    ] {
+    for (verb, outcome, word) in
+        [(Verb::Retry, Outcome::Retried, "retried"), (Verb::Notify, Outcome::Notified, "told")]
+    {
         match (of(verb).count(), ended(verb, &[outcome])) {
             (0, _) => {}
             (1, 1) => clauses.extend(of(verb).map(|s| format!("{} {word}", s.action.service))),

@@ -85,7 +85,7 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
                 closed_on: Some(ClosedOn::Fenced),
                 ..case(Settled, vec![undone("payment"), undone("coupon"), told])
             },
-            "; all 2 undone; sms told; settled, every service has answered",
+            "; both undone; sms told; settled, every service has answered",
         ),
         (
             CaseFacts {

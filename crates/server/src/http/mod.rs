@@ -8,6 +8,7 @@ mod body;
 mod bulk;
 mod cases;
 mod events;
+mod export;
 mod groups;
 mod openapi;
 mod overview;
@@ -40,6 +41,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/reports", post(ingest::receive::<S>).options(ingest::handshake))
         .route("/v1/reports:batch", post(ingest::receive_batch::<S>).options(ingest::handshake))
         .route("/v1/cases", get(cases::list::<S>))
+        .route("/v1/cases:export", get(export::cases::<S>))
         .route("/v1/cases/{id}", get(cases::show::<S>))
         .route("/v1/cases/{id}/acts", post(cases::act::<S>))
         .route("/v1/steps", get(steps::list::<S>))

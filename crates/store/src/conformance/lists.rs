@@ -190,6 +190,10 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
         store.cases(CaseFilter { saga: Some(saga("order-4")), ..all() }, PageRequest::default());
     let summary = page.await.expect("lists").items.remove(0);
     assert_eq!(summary.report, "delivery/late");
+    let shown = store.case(summary.id).await.expect("reads").expect("there").detail.summary;
+    assert_eq!(shown, summary, "a list and a page say the same");
+    assert!(summary.sentence.starts_with("delivery failed: "), "{}", summary.sentence);
+    assert!(summary.sentence.contains("no rule answers delivery/late"), "{}", summary.sentence);
     assert_eq!(summary.steps[&StepStateName::Done], 2);
     assert_eq!(summary.steps[&StepStateName::InFlight], 1);
 }

@@ -212,6 +212,17 @@ pub(crate) fn reports_of(conn: &Connection, case: CaseId) -> Result<Vec<ReportRo
     collect(conn, &sql, key_range(case), report_row)
 }
 
+/// The report that a case began with.
+pub(crate) fn first_report(
+    conn: &Connection,
+    case: CaseId,
+) -> Result<Option<ReportRow>, StoreError> {
+    let sql = format!(
+        "SELECT {REPORT_COLUMNS} FROM reports WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1"
+    );
+    Ok(collect(conn, &sql, key_range(case), report_row)?.into_iter().next())
+}
+
 /// Steps of a case, by ordinal.
 pub(crate) fn steps_of(conn: &Connection, case: CaseId) -> Result<Vec<StepRow>, StoreError> {
     let sql =

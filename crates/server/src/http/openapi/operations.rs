@@ -67,6 +67,23 @@ const CASE_FILTER: &[(&str, &str)] = &[
     CURSOR,
 ];
 
+const EXPORT: &[(&str, &str)] = &[
+    ("format", "`ndjson` (the default) or `csv`."),
+    ("state", "In one of these states: open, stuck, unmatched, settled."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Planned with this rulebook, by name."),
+    ("report", "With this first report: `service/code` or `service/*`."),
+    ("service", "That has to do with this service."),
+    ("action", "With a step on this `service.action`."),
+    ("q", "With this in the saga id or the first report's message."),
+    ("opened_after", "Opened at this moment or later."),
+    ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
+];
+
 const STEP_FILTER: &[(&str, &str)] = &[
     ("case", "Of this case."),
     ("saga", "Of this saga."),
@@ -187,6 +204,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "listCases",
             "Cases. A page may end before it is full; `searchedUntil` and `next` then say where to go on.",
             &[Answer("200", "A page.", JSON, "Page_CaseSummary")],
+        )
+    },
+    Operation {
+        query: EXPORT,
+        ..get(
+            "/v1/cases:export",
+            "cases",
+            "exportCases",
+            "All cases that a filter finds, as a file: one JSON object per line, or CSV.",
+            &[Answer("200", "The file.", "application/x-ndjson", "CaseSummary")],
         )
     },
     get(
