@@ -15,7 +15,7 @@ pub use filter::{
     CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
 };
 pub use found::{BulkRow, CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
-pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
+pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{

@@ -15,8 +15,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// What to do with bulk acts, and where.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends bulk list\n  amends bulk stop b-3 --reason 'wrong filter'\n  amends bulk watch b-3\n\n\
-`amends cases retry`, `waive` and `approve` make them.")]
+#[command(
+    after_help = "Examples:\n  amends bulk list\n  amends bulk stop b-3 --reason 'wrong filter'\n  amends bulk watch b-3\n\n\
+`amends cases retry`, `waive` and `approve` make them."
+)]
 pub struct BulkOptions {
     #[command(flatten)]
     connection: Connection,

@@ -37,20 +37,25 @@ enum Format {
 pub(super) fn run(options: ExportOptions) -> Outcome {
     let client = options.connection.client()?;
     let mut query = options.filters.query();
-    query.push("format", match options.format {
-        Format::Ndjson => "ndjson",
-        Format::Csv => "csv",
-    });
+    query.push(
+        "format",
+        match options.format {
+            Format::Ndjson => "ndjson",
+            Format::Csv => "csv",
+        },
+    );
     block_on(async {
         let mut body = client.stream(&format!("/v1/cases:export{}", query.as_str()), None).await?;
         let mut out: Box<dyn Write> = match &options.to {
             Some(path) => Box::new(BufWriter::new(
-                File::create_new(path).with_context(|| format!("cannot create `{}`", path.display()))?,
+                File::create_new(path)
+                    .with_context(|| format!("cannot create `{}`", path.display()))?,
             )),
             None => Box::new(io::stdout().lock()),
         };
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| client.unreachable(format!("the export broke off: {e}")))?;
+            let frame =
+                frame.map_err(|e| client.unreachable(format!("the export broke off: {e}")))?;
             if let Ok(bytes) = frame.into_data() {
                 out.write_all(&bytes)?;
             }

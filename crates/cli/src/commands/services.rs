@@ -9,9 +9,11 @@ use amends_protocol::signs::breaker_sign;
 
 /// What to do with services, and where.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends services\n  amends services pause payment --reason 'maintenance until ten'\n  \
+#[command(
+    after_help = "Examples:\n  amends services\n  amends services pause payment --reason 'maintenance until ten'\n  \
 amends services limit payment --per-second 20 --reason 'it is slow today'\n  \
-amends services limit payment --reason 'as the rulebook says again'")]
+amends services limit payment --reason 'as the rulebook says again'"
+)]
 pub struct ServicesOptions {
     #[command(flatten)]
     connection: Connection,
@@ -86,7 +88,20 @@ fn show(views: &[ServiceView], json: bool) -> Outcome {
         output::tell("no rulebook is active, so there are no services");
         return Ok(());
     }
-    let heads = ["service", "state", "queue", "done", "waiting", "in flight", "retrying", "stuck", "errors", "p50", "p99", "limits"];
+    let heads = [
+        "service",
+        "state",
+        "queue",
+        "done",
+        "waiting",
+        "in flight",
+        "retrying",
+        "stuck",
+        "errors",
+        "p50",
+        "p99",
+        "limits",
+    ];
     let mut grid = Grid::new(&heads);
     for view in views {
         let progress = &view.progress;

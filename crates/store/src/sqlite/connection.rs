@@ -54,6 +54,17 @@ pub(crate) fn lock_directory(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Whether somebody holds the lock of a directory.
+pub(crate) fn is_locked(dir: &Path) -> bool {
+    let lock = File::open(dir.join(LOCK_NAME));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// The version of a file's schema.
+pub(crate) fn version(conn: &Connection) -> Result<i64, StoreError> {
+    pragma(conn, "user_version")
+}
+
 /// Opens the one writing connection and brings the schema up to date. The WAL takes over the file's permissions.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     private(&mut OpenOptions::new())
@@ -108,7 +119,7 @@ fn pragma(conn: &Connection, name: &str) -> Result<i64, StoreError> {
         .map_err(database("read the schema's version"))
 }
 
-fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(database("read the store"))?;

@@ -6,6 +6,7 @@ mod checkpoint;
 mod codes;
 mod connection;
 mod counts;
+mod inspect;
 mod key;
 mod lists;
 mod lookup;
@@ -20,6 +21,7 @@ mod write;
 mod writer;
 
 pub use connection::FILE_NAME;
+pub use inspect::{StoreSeen, inspect};
 
 use crate::{
     BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,

@@ -9,8 +9,10 @@ use amends_protocol::signs::Signed;
 
 /// Options of `cases groups`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends cases groups\n  amends cases list --group g-9f86d081884c7d65\n  \
-amends cases retry --group g-9f86d081884c7d65 --reason 'payment is back'")]
+#[command(
+    after_help = "Examples:\n  amends cases groups\n  amends cases list --group g-9f86d081884c7d65\n  \
+amends cases retry --group g-9f86d081884c7d65 --reason 'payment is back'"
+)]
 pub struct GroupsOptions {
     /// Also what is on its way
     #[arg(long)]
