@@ -36,7 +36,7 @@ impl Desk {
             Question::Survey(reply) if self.survey.is_some() => self.next.push(reply),
             Question::Survey(reply) => self.survey = Some((engine.survey(now), vec![reply])),
             Question::Members { group, limit, reply } => {
-                self.groups.push_back((engine.members(group, limit), reply));
+                self.groups.push_back((engine.members(&group, limit), reply));
             }
         }
     }

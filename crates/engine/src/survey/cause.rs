@@ -66,6 +66,11 @@ impl GroupKey {
     /// Its id: the same for the same key, after a restart too.
     #[must_use]
     pub fn id(&self) -> String {
+        format!("g-{:016x}", self.number())
+    }
+
+    /// The number in its id.
+    pub(super) fn number(&self) -> u64 {
         let verb = self.verb.map_or("", Verb::as_str);
         let stuck = if self.stuck { "stuck" } else { "" };
         let parts = [
@@ -76,7 +81,7 @@ impl GroupKey {
             stuck,
             self.error.as_deref().unwrap_or_default(),
         ];
-        format!("g-{:016x}", digest(&parts))
+        digest(&parts)
     }
 
     pub(super) fn without_error(&self) -> Self {

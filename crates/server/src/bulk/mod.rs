@@ -65,11 +65,14 @@ impl Job {
     }
 }
 
+/// Bulk acts by number.
+type Jobs = Mutex<BTreeMap<u64, Arc<Job>>>;
+
 /// The bulk acts of one supervisor; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bulks {
     /// Read from the store when they are first asked for.
-    jobs: Arc<OnceCell<Mutex<BTreeMap<u64, Arc<Job>>>>>,
+    jobs: Arc<OnceCell<Jobs>>,
 }
 
 impl Bulks {
@@ -140,19 +143,21 @@ impl Bulks {
         let running = self.list(supervisor).await?;
         let running = running.iter().filter(|view| view.state == BulkState::Running).count();
         let now = SystemClock.now();
-        let before = job.change(|view| match view.state {
-            BulkState::Preview | BulkState::Stopped if running < RUNNING => {
-                let before = view.state;
-                view.state = BulkState::Running;
-                (view.why, view.ended_at, view.started_at) = (None, None, Some(now));
-                Ok(before)
-            }
-            BulkState::Preview | BulkState::Stopped => Err(conflict(format!(
-                "{RUNNING} bulk acts are running already; wait for one, or stop one"
-            ))),
-            BulkState::Running => Err(conflict("it is running already")),
-            BulkState::Done => Err(conflict("it is done; make another one for what is left open")),
-        })?;
+        let before = job
+            .change(|view| match view.state {
+                BulkState::Preview | BulkState::Stopped if running < RUNNING => {
+                    let before = view.state;
+                    view.state = BulkState::Running;
+                    (view.why, view.ended_at, view.started_at) = (None, None, Some(now));
+                    Ok(before)
+                }
+                BulkState::Preview | BulkState::Stopped => {
+                    Err("too many bulk acts are running already; wait for one, or stop one")
+                }
+                BulkState::Running => Err("it is running already"),
+                BulkState::Done => Err("it is done; make another one for what is left open"),
+            })
+            .map_err(conflict)?;
         let begun = self.note(supervisor, job, "bulk_start", actor, reason).await;
         if let Err(problem) = begun {
             job.change(|view| view.state = before);
@@ -179,10 +184,9 @@ impl Bulks {
                 view.ended_at = Some(now);
                 Ok(())
             }
-            BulkState::Preview | BulkState::Stopped | BulkState::Done => {
-                Err(conflict("it is not running"))
-            }
-        })?;
+            BulkState::Preview | BulkState::Stopped | BulkState::Done => Err("it is not running"),
+        })
+        .map_err(conflict)?;
         self.note(supervisor, job, "bulk_stop", actor, reason).await
     }
 
@@ -202,17 +206,12 @@ impl Bulks {
         supervisor.audit(act, actor, reason.as_deref().unwrap_or(&view.reason), detail).await
     }
 
-    async fn jobs<S: Store>(
-        &self,
-        supervisor: &Supervisor<S>,
-    ) -> Result<&Mutex<BTreeMap<u64, Arc<Job>>>, Problem> {
+    async fn jobs<S: Store>(&self, supervisor: &Supervisor<S>) -> Result<&Jobs, Problem> {
         self.jobs.get_or_try_init(|| load(supervisor)).await
     }
 }
 
-async fn load<S: Store>(
-    supervisor: &Supervisor<S>,
-) -> Result<Mutex<BTreeMap<u64, Arc<Job>>>, Problem> {
+async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
     let rows = supervisor.store().bulks(LISTED).await.map_err(failed)?;
     let mut jobs = BTreeMap::new();
     for row in rows {

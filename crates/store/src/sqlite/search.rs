@@ -80,6 +80,8 @@ pub(crate) fn text(value: &str) -> Value {
 }
 
 /// What a case filter says of `cases c`, but for its states.
+///
+/// Steps are looked at case by case: SQLite turns an `EXISTS` into a join, which it may begin at the steps of all cases.
 pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     let mut search = Search::default();
     if let Some(among) = &filter.among {
@@ -105,7 +107,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
         search.and(
             &format!(
                 "(substr(c.report, 1, length(?)) = ?
-                  OR EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ?))"
+                  OR (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? LIMIT 1) = 1)"
             ),
             [text(&from), text(&from), text(service)],
         );
@@ -113,7 +115,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     if let Some(action) = &filter.action {
         search.and(
             &format!(
-                "EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? AND s.action = ?)"
+                "(SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? AND s.action = ? LIMIT 1) = 1"
             ),
             [text(&action.service), text(&action.action)],
         );

@@ -77,9 +77,9 @@ fn clocks(check: &str, seen: &str, date: Option<Timestamp>) -> Finding {
     let text = format!("{seen}; its clock is {} {way}", span(apart));
     let help = "set both clocks by NTP; signatures and deadlines go by them";
     match apart {
-        ..=SAME_MS => Finding::ok(check, seen),
-        ..REFUSED_MS => Finding::warn(check, text, help),
-        _ => Finding::fail(check, text, help),
+        ..SAME_MS => Finding::ok(check, seen),
+        SAME_MS..REFUSED_MS => Finding::warn(check, text, help),
+        REFUSED_MS.. => Finding::fail(check, text, help),
     }
 }
 
