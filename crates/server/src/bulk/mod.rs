@@ -16,6 +16,7 @@ use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
 use amends_store::{BulkRow, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
@@ -48,9 +49,31 @@ impl Targets {
 pub(crate) struct Job {
     pub(crate) number: u64,
     pub(crate) view: Mutex<BulkView>,
+    /// Somebody lets it out. INVARIANT: never two at once, or each would act on what the other has done.
+    busy: AtomicBool,
+}
+
+/// The right to let a bulk act out; given back when dropped, also by a panic.
+struct Turn(Arc<Job>);
+
+impl Turn {
+    fn take(job: &Arc<Job>) -> Option<Self> {
+        let was_busy = job.busy.swap(true, Ordering::AcqRel);
+        (!was_busy).then(|| Self(Arc::clone(job)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
 }
 
 impl Job {
+    fn new(number: u64, view: BulkView) -> Arc<Self> {
+        Arc::new(Self { number, view: Mutex::new(view), busy: AtomicBool::new(false) })
+    }
+
     pub(crate) fn view(&self) -> BulkView {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -113,7 +136,7 @@ impl Bulks {
             let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
             let number = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
             view.id = Some(format!("b-{number}"));
-            let job = Arc::new(Job { number, view: Mutex::new(view) });
+            let job = Job::new(number, view);
             jobs.insert(number, Arc::clone(&job));
             while jobs.len() > LISTED {
                 let over = jobs.iter().find(|(_, job)| !job.is_wanted()).map(|(n, _)| *n);
@@ -123,7 +146,10 @@ impl Bulks {
             job
         };
         let ids = serde_json::to_string(targets).unwrap_or_default();
-        keep(supervisor, &job, ids).await?;
+        if let Err(problem) = keep(supervisor, &job, ids).await {
+            jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.number);
+            return Err(problem);
+        }
         Ok(job)
     }
 
@@ -140,6 +166,9 @@ impl Bulks {
         let targets = targets.ok_or_else(|| {
             Problem::new(ProblemCode::NotFound, "what this bulk act is about is no longer stored")
         })?;
+        let Some(turn) = Turn::take(job) else {
+            return Err(conflict("it is running, or its last wave is still coming to its end"));
+        };
         let running = self.list(supervisor).await?;
         let running = running.iter().filter(|view| view.state == BulkState::Running).count();
         let now = SystemClock.now();
@@ -163,8 +192,8 @@ impl Bulks {
             job.change(|view| view.state = before);
             return Err(problem);
         }
-        let (supervisor, job) = (supervisor.clone(), Arc::clone(job));
-        tokio::spawn(async move { ramp::run(&supervisor, &job, &targets).await });
+        let supervisor = supervisor.clone();
+        tokio::spawn(async move { ramp::run(&supervisor, turn, &targets).await });
         Ok(())
     }
 
@@ -222,7 +251,7 @@ async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
             view.why = Some("the supervisor was restarted; start it again to go on".to_owned());
             view.progress.waiting = 0;
         }
-        jobs.insert(row.id, Arc::new(Job { number: row.id, view: Mutex::new(view) }));
+        jobs.insert(row.id, Job::new(row.id, view));
     }
     Ok(Mutex::new(jobs))
 }

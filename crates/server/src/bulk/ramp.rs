@@ -2,7 +2,7 @@
 //! has its answer. It stops by itself when more than a fifth of a wave failed again, or when a wave has had no answer for
 //! two minutes. Everything that it knows is durable after each wave.
 
-use super::{Job, Targets, keep};
+use super::{Job, Targets, Turn, keep};
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct, StepView};
@@ -10,6 +10,7 @@ use amends_protocol::{Problem, StepId, StepStateName};
 use amends_store::{PageRequest, StepFilter, Store};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Sizes of the waves; the last one repeats. Small first: one answer tells whether it helps at all.
@@ -30,8 +31,12 @@ const FAILURES: usize = 100;
 /// Why it ends before everything is done.
 struct Stop(String);
 
-pub(super) async fn run<S: Store>(supervisor: &Supervisor<S>, job: &Job, targets: &Targets) {
+pub(super) async fn run<S: Store>(supervisor: &Supervisor<S>, turn: Turn, targets: &Targets) {
+    let job = Arc::clone(&turn.0);
+    let job = &*job;
     let ended = waves(supervisor, job, targets).await;
+    // Before it is seen to stand, so that whoever sees it can start it again.
+    drop(turn);
     job.change(|view| {
         view.progress.waiting = 0;
         // Whoever stopped it by hand has said why.

@@ -25,6 +25,9 @@ const STATEMENTS: usize = 64;
 /// Page cache of the writer: the hot ends of all tables at full load, with room.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 
+/// Page cache of each reader: the rows that one page of a list looks at.
+const READER_CACHE_KIB: i64 = 16 * 1024;
+
 pub(crate) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| StoreError::Database { doing, source }
 }
@@ -98,7 +101,8 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = open(path, flags)?;
-    conn.execute_batch("PRAGMA temp_store = MEMORY;").map_err(database("set up the store"))?;
+    let settings = format!("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{READER_CACHE_KIB};");
+    conn.execute_batch(&settings).map_err(database("set up the store"))?;
     Ok(conn)
 }
 
