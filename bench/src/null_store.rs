@@ -4,8 +4,8 @@ use amends_engine::Write;
 use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, StepFilter,
-    Store, StoreError, Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    StepFilter, Store, StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct NullStore;
 
 fn empty<T>() -> Page<T> {
-    Page { items: Vec::new(), next: None }
+    Page { items: Vec::new(), next: None, searched_until: None }
 }
 
 impl Store for NullStore {
@@ -74,6 +74,18 @@ impl Store for NullStore {
     }
 
     async fn step_ids(&self, _f: StepFilter, _limit: usize) -> Result<Vec<StepId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn bulk(&self, _id: u64) -> Result<Option<BulkRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn bulks(&self, _keep: usize) -> Result<Vec<BulkRow>, StoreError> {
         Ok(Vec::new())
     }
 

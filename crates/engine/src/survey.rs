@@ -82,7 +82,8 @@ pub struct SurveyWalk {
 #[derive(Debug)]
 pub struct GroupWalk {
     left: Vec<CaseId>,
-    group: String,
+    /// The number in its id; none finds nothing.
+    group: Option<u64>,
     limit: usize,
     members: Members,
 }
@@ -111,7 +112,8 @@ impl Engine {
 
     /// Begins to search for the members of a group, by its id; at most `limit` steps, or cases if it has no steps.
     #[must_use]
-    pub fn members(&self, group: String, limit: usize) -> GroupWalk {
+    pub fn members(&self, group: &str, limit: usize) -> GroupWalk {
+        let group = group.strip_prefix("g-").and_then(|hex| u64::from_str_radix(hex, 16).ok());
         GroupWalk { left: self.open_case_ids(), group, limit, members: Members::default() }
     }
 }
@@ -190,7 +192,10 @@ impl GroupWalk {
             let Some(case) = engine.open_case(id) else { continue };
             let mine: Vec<Holdup> = cause::holdups(engine, case)
                 .into_iter()
-                .filter(|h| h.key.id() == self.group || h.key.without_error().id() == self.group)
+                .filter(|h| {
+                    Some(h.key.number()) == self.group
+                        || Some(h.key.without_error().number()) == self.group
+                })
                 .collect();
             if mine.is_empty() {
                 continue;

@@ -15,7 +15,7 @@ fn survey(world: &World) -> Survey {
 }
 
 fn members(world: &World, group: &str, limit: usize) -> Members {
-    let mut walk = world.engine.members(group.to_owned(), limit);
+    let mut walk = world.engine.members(group, limit);
     while !walk.look(&world.engine, 1) {}
     walk.finish()
 }

@@ -10,6 +10,7 @@ mod problem;
 mod report;
 pub mod resources;
 pub mod sentence;
+pub mod signs;
 mod step;
 mod time;
 mod words;

@@ -1,8 +1,10 @@
 //! States in plain words, for the head of a case and of a group. Pure: no clock and no formatting for a medium; times
 //! are UTC.
 
+mod case;
 mod group;
 
+pub use case::{CaseFacts, StepFacts, case_sentence};
 pub use group::group_title;
 
 use crate::Timestamp;

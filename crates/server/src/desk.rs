@@ -5,10 +5,13 @@ use amends_engine::{Engine, GroupWalk, Members, Survey, SurveyWalk};
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Cases looked at between two batches: about a millisecond.
-const SLICE: usize = 1_000;
+/// How long cases are looked at between two batches: a report waits so much longer, while somebody looks.
+const TURN: Duration = Duration::from_millis(3);
+/// Cases looked at between two looks at the clock.
+const SLICE: usize = 200;
 /// Questions that may wait; each is a page that somebody looks at.
 pub(crate) const QUESTIONS: usize = 64;
 
@@ -36,7 +39,7 @@ impl Desk {
             Question::Survey(reply) if self.survey.is_some() => self.next.push(reply),
             Question::Survey(reply) => self.survey = Some((engine.survey(now), vec![reply])),
             Question::Members { group, limit, reply } => {
-                self.groups.push_back((engine.members(group, limit), reply));
+                self.groups.push_back((engine.members(&group, limit), reply));
             }
         }
     }
@@ -49,7 +52,7 @@ impl Desk {
     /// Looks at one slice of cases. Gives a survey that is whole now.
     pub(crate) fn look(&mut self, engine: &Engine, now: Timestamp) -> Option<Arc<Survey>> {
         if let Some((walk, reply)) = self.groups.front_mut() {
-            if reply.is_closed() || walk.look(engine, SLICE) {
+            if reply.is_closed() || for_a_turn(|| walk.look(engine, SLICE)) {
                 let answered = self.groups.pop_front();
                 if let Some((walk, reply)) = answered {
                     let _ = reply.send(walk.finish()); // the one who asked has gone away
@@ -58,7 +61,7 @@ impl Desk {
             return None;
         }
         let (walk, _) = self.survey.as_mut()?;
-        if !walk.look(engine, SLICE) {
+        if !for_a_turn(|| walk.look(engine, SLICE)) {
             return None;
         }
         let (walk, replies) = self.survey.take()?;
@@ -71,5 +74,18 @@ impl Desk {
             self.survey = Some((engine.survey(now), waiting));
         }
         Some(survey)
+    }
+}
+
+/// Repeats `look` until it has seen everything, or the turn is over. True if it has.
+fn for_a_turn(mut look: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if look() {
+            return true;
+        }
+        if began.elapsed() >= TURN {
+            return false;
+        }
     }
 }

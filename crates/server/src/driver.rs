@@ -534,6 +534,9 @@ async fn load_engine<S: Store>(
     }
     active.iter().for_each(|book| shared.metrics.know(book));
     *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    for row in loaded.services {
+        engine.restore_service(row);
+    }
     for saga in loaded.sagas {
         engine.restore_saga(saga);
     }

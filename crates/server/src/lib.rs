@@ -3,6 +3,7 @@
 
 mod alerts;
 pub mod books;
+mod bulk;
 mod clock;
 pub mod config;
 mod connections;

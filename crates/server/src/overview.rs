@@ -3,11 +3,13 @@
 
 use crate::desk::Question;
 use crate::supervisor::Supervisor;
-use amends_engine::{Group, GroupKey, Survey, Trouble};
-use amends_protocol::resources::{GroupView, Overview, Progress, ServiceView, TroubleView};
+use amends_engine::{Decision, Group, GroupKey, Limits, Members, Survey, Trouble};
+use amends_protocol::resources::{
+    DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
+};
 use amends_protocol::sentence::group_title;
 use amends_protocol::{CaseState, Problem, ProblemCode, StuckReason, Timestamp};
-use amends_store::Store;
+use amends_store::{MOST_STEP_IDS, Store};
 use std::sync::{Arc, PoisonError};
 
 impl<S: Store> Supervisor<S> {
@@ -56,6 +58,14 @@ impl<S: Store> Supervisor<S> {
         Ok(groups)
     }
 
+    /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn members(&self, group: String) -> Result<Members, Problem> {
+        self.inquire(|reply| Question::Members { group, limit: MOST_STEP_IDS, reply }).await
+    }
+
     /// All open work, as it was at a moment after this call.
     pub(crate) async fn survey(&self) -> Result<Arc<Survey>, Problem> {
         self.inquire(Question::Survey).await
@@ -75,9 +85,12 @@ impl<S: Store> Supervisor<S> {
                     rulebook: book.name().to_owned(),
                     url: service.url.clone(),
                     breaker: lane.map_or("closed", |l| l.breaker).to_owned(),
-                    paused: lane.is_some_and(|l| l.paused),
+                    paused: lane.is_some_and(|l| l.settings.pause.is_some()),
+                    pause: lane.and_then(|l| l.settings.pause.as_ref()).map(decision),
+                    limits: lane.and_then(|l| l.settings.limits.as_ref()).map(limits),
                     in_flight: lane.map_or(0, |l| l.in_flight),
                     concurrency: lane.map_or(service.concurrency, |l| l.concurrency),
+                    per_second: lane.and_then(|l| l.per_second),
                     queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
                     failures: lane.map_or(0, |l| l.failures),
                     message: lane.and_then(|l| l.message.clone()),
@@ -94,6 +107,22 @@ impl<S: Store> Supervisor<S> {
 fn progress(progress: &amends_engine::Progress) -> Progress {
     let amends_engine::Progress { done, waiting, in_flight, retrying, stuck } = *progress;
     Progress { done, waiting, in_flight, retrying, stuck }
+}
+
+fn decision(decision: &Decision) -> DecisionView {
+    DecisionView {
+        at: Timestamp(decision.at),
+        by: decision.by.to_string(),
+        reason: decision.reason.to_string(),
+    }
+}
+
+fn limits(limits: &Limits) -> LimitsView {
+    LimitsView {
+        concurrency: limits.concurrency,
+        per_second: limits.per_second,
+        decision: decision(&limits.decision),
+    }
 }
 
 fn group((key, group): (&GroupKey, &Group)) -> GroupView {

@@ -7,7 +7,7 @@ use crate::desk::Question;
 use crate::driver::{Arrival, Doors, Shared};
 use crate::feed::EventFeed;
 use crate::telemetry::{Metrics, Traces};
-use amends_engine::{Answer, Input, Ticket};
+use amends_engine::{Answer, Input, NewLimits, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId,
@@ -97,8 +97,7 @@ impl<S: Store> Supervisor<S> {
         act: StepAct,
         actor: &str,
     ) -> Result<(), Problem> {
-        let actor = actor.into();
-        self.ask_done(|ticket| Input::StepAct { step, act, actor, ticket }).await
+        self.act_in_bulk(step, act, actor, None).await
     }
 
     /// An operator's act on a case.
@@ -111,11 +110,64 @@ impl<S: Store> Supervisor<S> {
         act: CaseAct,
         actor: &str,
     ) -> Result<(), Problem> {
-        let actor = actor.into();
-        self.ask_done(|ticket| Input::CaseAct { case, act, actor, ticket }).await
+        self.act_on_case_in_bulk(case, act, actor, None).await
     }
 
-    /// Stops or resumes sending to a service, for a maintenance window. Not durable: a restart resumes.
+    /// An operator's act on a step as a part of a bulk act.
+    pub(crate) async fn act_in_bulk(
+        &self,
+        step: StepId,
+        act: StepAct,
+        actor: &str,
+        bulk: Option<u64>,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::StepAct { step, act, actor, bulk, ticket }).await
+    }
+
+    /// An operator's act on a case as a part of a bulk act.
+    pub(crate) async fn act_on_case_in_bulk(
+        &self,
+        case: CaseId,
+        act: CaseAct,
+        actor: &str,
+        bulk: Option<u64>,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::CaseAct { case, act, actor, bulk, ticket }).await
+    }
+
+    /// Writes into the audit what a person did outside of the engine.
+    ///
+    /// # Errors
+    /// As [`Supervisor::report`].
+    pub async fn audit(
+        &self,
+        act: &'static str,
+        actor: &str,
+        reason: &str,
+        detail: serde_json::Value,
+    ) -> Result<(), Problem> {
+        let (actor, reason) = (actor.into(), reason.into());
+        self.ask_done(|ticket| Input::Audit { act, actor, reason, detail, ticket }).await
+    }
+
+    /// Sets limits of a service in place of the rulebook's; what is absent is the rulebook's again. Durable.
+    ///
+    /// # Errors
+    /// `not-found` when no active rulebook knows the service, `invalid-request`, or as [`Supervisor::report`].
+    pub async fn limit(
+        &self,
+        service: &str,
+        limits: NewLimits,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        let (service, actor, reason) = (service.into(), actor.into(), reason.into());
+        self.ask_done(|ticket| Input::Limit { service, limits, actor, reason, ticket }).await
+    }
+
+    /// Stops or resumes sending to a service, for a maintenance window. Durable.
     ///
     /// # Errors
     /// `not-found` when no active rulebook knows the service, or as [`Supervisor::report`].

@@ -11,9 +11,11 @@ mod found;
 mod sqlite;
 
 pub use error::StoreError;
-pub use filter::{CaseFilter, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter};
-pub use found::{CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
-pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
+pub use filter::{
+    CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
+};
+pub use found::{BulkRow, CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
+pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{
@@ -82,10 +84,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// For people: cases, newest first.
+    /// For people: cases, in the order that the filter says. A page may end before it is full, so that it comes soon; then
+    /// `searched_until` says how far it came, and `next` goes on from there.
     ///
     /// # Errors
-    /// [`StoreError::BadCursor`]; [`StoreError::TooSlow`] when the filter has to look at too much.
+    /// [`StoreError::BadCursor`].
     fn cases(
         &self,
         filter: CaseFilter,
@@ -128,6 +131,24 @@ pub trait Store: Clone + Send + Sync + 'static {
         filter: StepFilter,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StepId>, StoreError>> + Send;
+
+    /// Keeps a bulk act. Of one that is known, only the state is replaced.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_bulk(&self, row: BulkRow) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One bulk act.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulk(&self, id: u64) -> impl Future<Output = Result<Option<BulkRow>, StoreError>> + Send;
+
+    /// The newest bulk acts, newest first, without their `ids`. At most `keep` of them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulks(&self, keep: usize) -> impl Future<Output = Result<Vec<BulkRow>, StoreError>> + Send;
 
     /// For people: the audit, newest first; of one case if given.
     ///

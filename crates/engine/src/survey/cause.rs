@@ -5,7 +5,7 @@ use super::gist::gist;
 use super::{Arc, Case, CaseId, Cause, Engine, StepId, StepRow, StepState, Timestamp, Verb};
 use crate::WalkRow;
 use crate::lane::{Breaker, Lane};
-use amends_protocol::{CaseState, StuckReason, digest};
+use amends_protocol::{CaseState, digest};
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +66,11 @@ impl GroupKey {
     /// Its id: the same for the same key, after a restart too.
     #[must_use]
     pub fn id(&self) -> String {
+        format!("g-{:016x}", self.number())
+    }
+
+    /// The number in its id.
+    pub(super) fn number(&self) -> u64 {
         let verb = self.verb.map_or("", Verb::as_str);
         let stuck = if self.stuck { "stuck" } else { "" };
         let parts = [
@@ -76,7 +81,7 @@ impl GroupKey {
             stuck,
             self.error.as_deref().unwrap_or_default(),
         ];
-        format!("g-{:016x}", digest(&parts))
+        digest(&parts)
     }
 
     pub(super) fn without_error(&self) -> Self {
@@ -111,15 +116,18 @@ fn of_step(engine: &Engine, case: &Case, step: &StepRow) -> Option<Holdup> {
         StepState::Done(_) | StepState::Superseded | StepState::Shadow => return None,
         StepState::Waiting => (Cause::Stage, step.planned_at, None),
         StepState::Due(at) => {
-            let own = step.memo.last.filter(|_| step.attempts > 0).unwrap_or(Cause::Queued);
-            (of_lane(lane).unwrap_or(own), began, Some(*at))
+            (of_lane(lane).or(step.cause()).unwrap_or(Cause::Queued), began, Some(*at))
         }
-        StepState::InFlight => (Cause::Asked, began, None),
+        // While it is tried again, it is still held up by what the last try met.
+        StepState::InFlight => match step.cause() {
+            Some(last) => (of_lane(lane).unwrap_or(last), began, None),
+            None => (Cause::Asked, began, None),
+        },
         StepState::Accepted { poll_at, until, location } => {
             let next = if location.is_some() { poll_at } else { until };
             (Cause::Accepted, began, Some(*next))
         }
-        StepState::Stuck(reason) => (of_reason(*reason, step.memo.last), step.updated_at, None),
+        StepState::Stuck(_) => (step.cause().unwrap_or(Cause::NoAnswer), step.updated_at, None),
     };
     let message = match (cause, lane) {
         // All of them wait for the same return, whatever each of them met.
@@ -181,21 +189,11 @@ fn of_unmatched(case: &Case) -> Holdup {
 /// What keeps everything back that goes to a service.
 fn of_lane(lane: Option<&Lane>) -> Option<Cause> {
     let lane = lane?;
-    if lane.paused {
+    if lane.paused() {
         return Some(Cause::Paused);
     }
     match lane.breaker {
         Breaker::Closed => None,
         Breaker::Open { .. } | Breaker::Probing => Some(Cause::Unreachable),
-    }
-}
-
-fn of_reason(reason: StuckReason, last: Option<Cause>) -> Cause {
-    match reason {
-        StuckReason::Refused => Cause::Refused,
-        StuckReason::Rejected => Cause::Rejected,
-        StuckReason::Unsendable => Cause::Unsendable,
-        StuckReason::AwaitsApproval => Cause::Approval,
-        StuckReason::OutOfAttempts | StuckReason::OutOfTime => last.unwrap_or(Cause::NoAnswer),
     }
 }

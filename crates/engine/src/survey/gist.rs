@@ -1,6 +1,7 @@
 //! The part of a message that many cases share: without ids, so that one trouble makes one group. It is for grouping
 //! and reading; nothing is decided by it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Longest gist, in bytes: a line.
@@ -12,9 +13,12 @@ const GAP: char = '…';
 
 /// A message without the saga's id and without words that look like ids.
 pub(super) fn gist(message: &str, saga: &str) -> Arc<str> {
-    let message = message.replace(saga, "…");
+    let message = match message.contains(saga) {
+        true => Cow::Owned(message.replace(saga, "…")),
+        false => Cow::Borrowed(message),
+    };
     let mut out = String::with_capacity(message.len().min(GIST_LIMIT));
-    let mut rest = message.as_str();
+    let mut rest = &*message;
     while !rest.is_empty() && out.len() < GIST_LIMIT {
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);

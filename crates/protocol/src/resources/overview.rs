@@ -79,10 +79,19 @@ pub struct ServiceView {
     pub breaker: String,
     /// Whether an operator has paused dispatch to it.
     pub paused: bool,
+    /// Who paused it, when and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<DecisionView>,
+    /// Limits that an operator set in place of the rulebook's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsView>,
     /// Requests under way.
     pub in_flight: u32,
-    /// Most requests at once.
+    /// Most requests at once, as it holds now.
     pub concurrency: u32,
+    /// Most requests a second, if an operator set a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
     /// Steps and walks that wait for their turn or for its return.
     pub queued: u32,
     /// Failures in a row.
@@ -96,6 +105,50 @@ pub struct ServiceView {
     /// How it answered lately.
     #[serde(default)]
     pub attempts: AttemptFigures,
+}
+
+/// Who decided something, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecisionView {
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Limits that an operator set; what is absent follows the rulebook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LimitsView {
+    /// Most requests at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// By whom, when and why.
+    #[serde(flatten)]
+    pub decision: DecisionView,
+}
+
+/// Body of `POST /v1/services/{name}/limits`. What is absent is the rulebook's again; with neither, both are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LimitsWanted {
+    /// Most requests at once, 1 to 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most requests a second, 1 to 100,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// Why.
+    pub reason: String,
 }
 
 /// Steps of one service in cases that are not settled. Superseded steps and those in shadow mode are in none.

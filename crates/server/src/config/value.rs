@@ -129,7 +129,7 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// Reads e.g. `500ms`, `10s`, `5m`, `2h`, `30d`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;

@@ -5,8 +5,8 @@ use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, SqliteStore,
-    StepFilter, Store, StoreError, Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    SqliteStore, StepFilter, Store, StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,6 +80,18 @@ impl Store for Moody {
 
     async fn step_ids(&self, filter: StepFilter, limit: usize) -> Stored<Vec<StepId>> {
         self.inner.step_ids(filter, limit).await
+    }
+
+    async fn put_bulk(&self, row: BulkRow) -> Stored<()> {
+        self.inner.put_bulk(row).await
+    }
+
+    async fn bulk(&self, id: u64) -> Stored<Option<BulkRow>> {
+        self.inner.bulk(id).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Stored<Vec<BulkRow>> {
+        self.inner.bulks(keep).await
     }
 
     async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<Page<ActView>> {

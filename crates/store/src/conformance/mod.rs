@@ -7,6 +7,7 @@ pub mod audit;
 pub mod counts;
 pub mod lists;
 pub mod lookups;
+pub mod operating;
 mod sample;
 pub mod upkeep;
 pub mod writing;
@@ -59,6 +60,8 @@ macro_rules! store_conformance {
                 limits_are_kept_within_bounds,
                 a_foreign_cursor_is_refused,
                 every_case_filter_does_its_part,
+                the_beginning_of_a_saga_id_is_found_first,
+                a_long_search_is_cut_into_pages,
                 every_step_filter_does_its_part,
                 unfinished_steps_page_across_case_states,
                 step_ids_stop_at_the_limit,
@@ -74,6 +77,10 @@ macro_rules! store_conformance {
                 cases_are_counted_by_state,
                 cases_are_counted_through_every_change,
                 settlements_are_told_newest_first,
+            }
+            operating {
+                settings_of_services_are_loaded,
+                bulk_acts_are_kept,
             }
             upkeep {
                 pruning_takes_old_settled_cases_only,

@@ -1,9 +1,12 @@
 //! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
 
+mod bulks;
+mod case_list;
 mod checkpoint;
 mod codes;
 mod connection;
 mod counts;
+mod inspect;
 mod key;
 mod lists;
 mod lookup;
@@ -18,10 +21,11 @@ mod write;
 mod writer;
 
 pub use connection::FILE_NAME;
+pub use inspect::{StoreSeen, inspect};
 
 use crate::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements, StepFilter,
-    Store, StoreError, Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    StepFilter, Store, StoreError, Wanted,
 };
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{
@@ -169,7 +173,7 @@ impl Store for SqliteStore {
         filter: CaseFilter,
         page: PageRequest,
     ) -> Result<Page<CaseSummary>, StoreError> {
-        self.readers()?.ask(move |conn| lists::cases(conn, &filter, &page)).await
+        self.readers()?.ask(move |conn| case_list::cases(conn, &filter, &page)).await
     }
 
     async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
@@ -190,6 +194,18 @@ impl Store for SqliteStore {
 
     async fn step_ids(&self, filter: StepFilter, limit: usize) -> Result<Vec<StepId>, StoreError> {
         self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
+    }
+
+    async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutBulk(row, reply)).await
+    }
+
+    async fn bulk(&self, id: u64) -> Result<Option<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::one(conn, id)).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
     }
 
     async fn acts(

@@ -237,6 +237,22 @@ fn unfinished_work_is_found_by_its_small_index() {
 }
 
 #[tokio::test]
+async fn a_store_is_looked_at_from_outside_while_it_is_used() {
+    let dir = Dir::new();
+    let look = || super::inspect(dir.dir.path());
+    assert_eq!(look().expect("looks"), None);
+    let store = dir.open().await;
+    store.commit(vec![case(1, "a"), case(2, "b")]).await.expect("commits");
+    let seen = look().expect("looks").expect("a store");
+    assert_eq!((seen.cases, seen.in_use, seen.checked, seen.damage), (2, true, true, None));
+    drop(store);
+    assert!(!look().expect("looks").expect("a store").in_use);
+    let broken = Dir::new();
+    fs::write(broken.file(), b"no database at all, but long enough to be one").expect("writes");
+    super::inspect(broken.dir.path()).expect_err("no store");
+}
+
+#[tokio::test]
 async fn what_is_pruned_leaves_no_rows_behind() {
     let dir = Dir::new();
     let store = dir.open().await;

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::StoreError;
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, StepRow, StepState, Write,
+    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
+    Write,
 };
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use rustc_hash::FxHashSet;
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 const DOING: &str = "write to the store";
 
-// The saga and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
+// A case's saga and first report and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
 // Inserting and changing a case are two statements, so that new cases can be counted.
 const NEW_CASE: &str = "
     INSERT INTO cases (id, state, opened_at, updated_at, settled_at, closed_on, saga, rulebook, rulebook_hash, report,
@@ -25,8 +26,8 @@ const NEW_CASE: &str = "
 const CASE: &str = "
     UPDATE cases SET
       state = ?2, opened_at = ?3, updated_at = ?4, settled_at = ?5, closed_on = ?6, rulebook = ?8, rulebook_hash = ?9,
-      report = ?10, message = ?11, memo = ?12
-    WHERE id = ?1 AND saga = ?7";
+      message = ?11, memo = ?12
+    WHERE id = ?1 AND saga = ?7 AND report = ?10";
 const REPORT: &str = "
     INSERT INTO reports (key, received_at, role, role_arg, source, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (key) DO UPDATE SET received_at = ?2, role = ?3, role_arg = ?4, body = ?7
@@ -44,6 +45,8 @@ const ACT: &str = "
 const SAGA: &str = "
     INSERT INTO sagas (saga, service, action, deadline, state, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (saga) DO UPDATE SET service = ?2, action = ?3, deadline = ?4, state = ?5, data = ?6";
+
+const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
 struct Pen<'c> {
@@ -88,6 +91,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Attempt(row) => pen.attempt(row)?,
             Write::Act(row) => pen.act(row)?,
             Write::Saga(row) => pen.saga(row)?,
+            Write::Service(row) => service(conn, &mut pen.json, row)?,
         }
     }
     let new_cases = pen.new_cases;
@@ -104,7 +108,11 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
         let key = match write {
             Write::Case(row) => (row.id, None),
             Write::Step(row) => (row.id.case, Some(row.id.ordinal)),
-            Write::Report(_) | Write::Attempt(_) | Write::Act(_) | Write::Saga(_) => continue,
+            Write::Report(_)
+            | Write::Attempt(_)
+            | Write::Act(_)
+            | Write::Saga(_)
+            | Write::Service(_) => continue,
         };
         if !seen.insert(key) {
             superseded.insert(position);
@@ -229,6 +237,12 @@ impl Pen<'_> {
         ]);
         must_be_one(written, || format!("saga `{}`", row.saga))
     }
+}
+
+/// Seldom written, so it has no statement at hand.
+fn service(conn: &Connection, json: &mut Vec<u8>, row: &ServiceRow) -> Result<(), StoreError> {
+    let written = conn.execute(SERVICE, params![&*row.service, to_json(json, &row.settings)?]);
+    must_be_one(written, || format!("settings of service `{}`", row.service))
 }
 
 /// Tells a role as two numbers.
