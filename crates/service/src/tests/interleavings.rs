@@ -78,7 +78,7 @@ impl Scene {
     }
 
     fn is_struck(&self) -> bool {
-        self.mishap == Mishap::Mistaken
+        matches!(self.mishap, Mishap::Mistaken | Mishap::MistakenAtOnce)
     }
 }
 
@@ -448,8 +448,8 @@ fn useful_triples() {
 fn a_process_that_was_taken_for_dead_and_is_asked_again() {
     for fails_once in [false, true] {
         let mut scene = Scene::of(&[Act::Pay("r-1"), Act::Sweep, Act::Retry(3)]);
-        (scene.place, scene.mishap, scene.fails_once) =
-            (Place::ByTurns, Mishap::Mistaken, fails_once);
+        (scene.place, scene.mishap) = (Place::ByTurns, Mishap::MistakenAtOnce);
+        scene.fails_once = fails_once;
         println!("{:?} by turns, taken for dead: {} schedules", scene.acts, prove(&scene));
     }
 }
