@@ -44,6 +44,8 @@ enum Place {
     OneProcess,
     /// The first act in one process, all others in another.
     TwoProcesses,
+    /// By turns in two processes.
+    ByTurns,
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +78,7 @@ impl Scene {
     }
 
     fn is_struck(&self) -> bool {
-        self.mishap == Mishap::Mistaken
+        matches!(self.mishap, Mishap::Mistaken | Mishap::MistakenAtOnce)
     }
 }
 
@@ -231,7 +233,7 @@ fn play(scene: &Scene, choices: &Choices) {
     let first = kit(&memory, "first", &desk, scene);
     let second = match scene.place {
         Place::OneProcess => first.clone(),
-        Place::TwoProcesses => kit(&memory, "second", &desk, scene),
+        Place::TwoProcesses | Place::ByTurns => kit(&memory, "second", &desk, scene),
     };
     let mut told = Vec::new();
     if scene.before != Before::Nothing {
@@ -244,7 +246,8 @@ fn play(scene: &Scene, choices: &Choices) {
     let tasks = scene.acts.iter().enumerate().map(|(number, what)| {
         let (process, kit) = match (number, scene.place) {
             (0, _) | (_, Place::OneProcess) => (0, first.clone()),
-            (_, Place::TwoProcesses) => (1, second.clone()),
+            (number, Place::ByTurns) if number.is_multiple_of(2) => (0, first.clone()),
+            (_, Place::TwoProcesses | Place::ByTurns) => (1, second.clone()),
         };
         Task::new(process, act(kit, *what))
     });
@@ -437,6 +440,17 @@ fn useful_triples() {
             schedules += prove(&scene);
         }
         println!("{acts:?}: {schedules} schedules");
+    }
+}
+
+/// The first run is still at work where the second one begins: only the run number tells them apart.
+#[test]
+fn a_process_that_was_taken_for_dead_and_is_asked_again() {
+    for fails_once in [false, true] {
+        let mut scene = Scene::of(&[Act::Pay("r-1"), Act::Sweep, Act::Retry(3)]);
+        (scene.place, scene.mishap) = (Place::ByTurns, Mishap::MistakenAtOnce);
+        scene.fails_once = fails_once;
+        println!("{:?} by turns, taken for dead: {} schedules", scene.acts, prove(&scene));
     }
 }
 

@@ -112,6 +112,8 @@ pub enum Mishap {
     Crash,
     /// The first process is taken for dead, and goes on all the same.
     Mistaken,
+    /// So it is from the start.
+    MistakenAtOnce,
 }
 
 /// Runs the tasks to their ends in the order that the choices say. A task that the mishap ended gives `None`.
@@ -124,7 +126,10 @@ pub fn run<T>(
 ) -> Vec<Option<T>> {
     let mut ended: Vec<Option<T>> = tasks.iter().map(|_| None).collect();
     let mut tasks: Vec<Option<Task<T>>> = tasks.into_iter().map(Some).collect();
-    let mut may_strike = mishap != Mishap::None;
+    let mut may_strike = matches!(mishap, Mishap::Crash | Mishap::Mistaken);
+    if mishap == Mishap::MistakenAtOnce {
+        strike();
+    }
     loop {
         let free = |task: &Task<T>| task.blocked_at.is_none_or(|at| at != ways.releases());
         let runnable: Vec<usize> =
