@@ -62,6 +62,8 @@ pub struct Simulation {
     pub tiers: Vec<Tier>,
     /// Schedules that ended badly.
     pub failed: usize,
+    /// Rules that answered in none of the played schedules: of these nothing is known.
+    pub rules_not_reached: Vec<String>,
     /// One story for each kind of bad end.
     pub counterexamples: Vec<Counterexample>,
 }
@@ -108,6 +110,7 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
         dice,
         left: options.max_schedules,
         found: BTreeMap::new(),
+        reached: BTreeSet::new(),
         result: Simulation {
             flows: flows.len(),
             flows_complete: flows_complete && flows.iter().all(|f| !f.cut),
@@ -116,6 +119,7 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
             schedules: 0,
             tiers: Vec::new(),
             failed: 0,
+            rules_not_reached: Vec::new(),
             counterexamples: Vec::new(),
         },
     };
@@ -128,6 +132,8 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
     if options.pairs {
         run.paired(&faults);
     }
+    let written = book.rules().iter().filter(|r| !r.implied).map(|r| &r.index_label);
+    run.result.rules_not_reached = written.filter(|r| !run.reached.contains(*r)).cloned().collect();
     run.result
 }
 
@@ -147,6 +153,8 @@ struct Run<'b> {
     left: usize,
     /// Position of a bad end among the counterexamples.
     found: BTreeMap<(Finding, Vec<String>), usize>,
+    /// Rules that answered.
+    reached: BTreeSet<String>,
     result: Simulation,
 }
 
@@ -159,6 +167,11 @@ impl Run<'_> {
         let mut played = play(self.book, flow, schedule, false);
         self.left = self.left.saturating_sub(1);
         self.result.schedules += 1;
+        for rule in &played.rules {
+            if !self.reached.contains(rule) {
+                self.reached.insert(rule.clone());
+            }
+        }
         if let Some(finding) = played.finding.take() {
             self.result.failed += 1;
             self.note(flow, schedule, finding, &played);

@@ -1,12 +1,30 @@
 //! What the simulator plays of a rulebook, and that it says how much of it: no rule is passed over in silence.
 
 use amends_rulebook::Rulebook;
-use amends_simulate::{Options, Simulation, simulate};
+use amends_simulate::{Counterexample, Options, Simulation, simulate};
+
+fn played(text: &str) -> Simulation {
+    played_with(text, &Options { pairs: false, ..Options::default() })
+}
 
 fn played_with(text: &str, options: &Options) -> Simulation {
     let book = Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}"));
     simulate(&book, options)
 }
+
+fn findings(simulation: &Simulation) -> Vec<String> {
+    simulation.counterexamples.iter().map(|c| c.finding.to_string()).collect()
+}
+
+const SHOP: &str = r#"
+rulebook: shop
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: [stock.reserve, payment.pay] } } }
+  stock: { url: "http://stock", actions: { reserve: { compensation: release } } }
+  payment: { url: "http://payment", actions: { pay: { compensation: refund } } }
+"#;
+
+const STOCK_LEFT: &str = "left behind: stock.reserve (would take: compensate stock.reserve)";
 
 const SIX_IN_A_CHAIN: &str = r#"
 rulebook: chain
@@ -34,5 +52,47 @@ fn a_tier_with_more_orders_than_are_tried_is_a_part_whatever_the_seed() {
     assert!(all > 720 * 3 && played > 1_000, "{played} of {all}");
     for seed in [2, 6] {
         assert_eq!(varied(seed), (played, all), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_rule_for_a_code_that_nobody_declared_is_played() {
+    for code in ["order/failed-late", "payment/declined"] {
+        let result = played(&format!(
+            "{SHOP}rules:\n  - {{ on: {code}, compensate: [payment.pay] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+        ));
+        assert!(findings(&result).contains(&STOCK_LEFT.to_owned()), "{code}: {result:#?}");
+    }
+}
+
+#[test]
+fn a_rule_for_one_action_only_is_not_played_in_another() {
+    let text = SHOP.replace("reserve: {", "count: { compensation: uncount }, reserve: {");
+    let result = played(&format!(
+        "{text}rules:\n  - {{ on: stock/odd, when: {{ action: count }}, compensate: [stock.count] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    // `stock.count` is a saga by itself, in which there is nothing else.
+    assert_eq!(findings(&result), Vec::<String>::new());
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
+}
+
+#[test]
+fn a_rule_that_no_schedule_reaches_is_named() {
+    // A call that fails is reported as `downstream` with its cause, and the cause is what is answered.
+    let result = played(&format!(
+        "{SHOP}rules:\n  - {{ on: stock/downstream, compensate: recorded }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert_eq!(result.rules_not_reached, ["stock/downstream"]);
+}
+
+#[test]
+fn a_rule_for_many_codes_is_played_beside_the_declared_ones() {
+    for pattern in ["payment/*", "payment/card-*"] {
+        let result = played(&format!(
+            "{SHOP}reports:\n  payment/declined: {{ in: pay }}\nrules:\n  - {{ on: payment/declined, compensate: recorded }}\n  - {{ on: \"{pattern}\", compensate: downstream }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+        ));
+        let of_it = |c: &&Counterexample| c.rules.iter().any(|r| r == pattern);
+        let found = result.counterexamples.iter().find(of_it).map(|c| c.finding.to_string());
+        assert_eq!(found.as_deref(), Some(STOCK_LEFT), "{pattern}: {result:#?}");
     }
 }
