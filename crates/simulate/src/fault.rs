@@ -53,8 +53,15 @@ pub(crate) const PLAIN: &str = "failed";
 /// What services report when a call failed or they died: other faults lead to these.
 const NOT_OWN: [&str; 2] = ["crashed", "downstream"];
 
-/// Fields tried per code, beside none: both ends of the conditions of two rules.
-const FIELDS_LIMIT: usize = 4;
+/// Conditional rules tried per code, each where its conditions hold; a rulebook with more of them for one code has made
+/// a table of its rules. Those beyond are listed as never reached.
+const CONDITIONAL_LIMIT: usize = 32;
+
+/// Of these the first so many are tried at both ends of their conditions.
+const BOTH_ENDS_LIMIT: usize = 2;
+
+/// The position of a conditional rule, and reports that it accepts.
+type Conditional = (usize, Vec<Arc<Example>>);
 
 /// Codes that no report declares, tried per action; each is tried in every place, so many make many faults.
 const UNDECLARED_LIMIT: usize = 32;
@@ -66,8 +73,8 @@ pub(crate) struct Declared<'b> {
     by_action: Vec<Vec<&'b ReportDecl>>,
     /// By action, what it may report from anywhere in its work.
     undeclared: Vec<Vec<Arc<str>>>,
-    /// By service, examples with the position of their rule.
-    fields: BTreeMap<&'b str, Vec<(usize, Arc<Example>)>>,
+    /// By service.
+    fields: BTreeMap<&'b str, Vec<Conditional>>,
 }
 
 impl<'b> Declared<'b> {
@@ -78,12 +85,12 @@ impl<'b> Declared<'b> {
                 by_action[action.0 as usize].push(report);
             }
         }
-        let mut fields: BTreeMap<&str, Vec<(usize, Arc<Example>)>> = BTreeMap::new();
+        let mut fields: BTreeMap<&str, Vec<Conditional>> = BTreeMap::new();
         for (n, rule) in written(book).filter(|(_, r)| !r.when.is_empty()) {
-            for example in book.examples_of(rule.id, 2).into_iter().map(Arc::new) {
-                let of = |service| rule.pattern.service.as_deref().is_none_or(|s| s == service);
-                for service in book.services().iter().map(|s| &*s.name).filter(|s| of(*s)) {
-                    fields.entry(service).or_default().push((n, Arc::clone(&example)));
+            let examples: Vec<_> = book.examples_of(rule.id, 2).into_iter().map(Arc::new).collect();
+            for service in book.services().iter().map(|s| &*s.name) {
+                if rule.pattern.service.as_deref().is_none_or(|s| s == service) {
+                    fields.entry(service).or_default().push((n, examples.clone()));
                 }
             }
         }
@@ -98,23 +105,29 @@ impl<'b> Declared<'b> {
         for code in self.codes(flow, node, after) {
             all.push((Arc::clone(&code), Arc::default()));
             let fields = self.fields_for(flow.nodes[node].action, &code);
-            all.extend(fields.map(|fields| (Arc::clone(&code), fields)));
+            all.extend(fields.into_iter().map(|fields| (Arc::clone(&code), fields)));
         }
         all
     }
 
-    fn fields_for(&self, action: ActionId, code: &str) -> impl Iterator<Item = Arc<Example>> {
+    /// One example for each conditional rule, and the other end for the first few.
+    fn fields_for(&self, action: ActionId, code: &str) -> Vec<Arc<Example>> {
         let name = &self.book.get(action).name;
-        let examples = self.fields.get(&*name.service).map_or(&[][..], Vec::as_slice);
-        examples
+        let fits = |example: &&Arc<Example>| {
+            example.action.as_ref().is_none_or(|a| **a == *name.action)
+                && (example.message.is_some() || !example.data.is_empty())
+        };
+        let rules = self.fields.get(&*name.service).map_or(&[][..], Vec::as_slice);
+        let ends = rules
             .iter()
-            .filter(move |(rule, example)| {
-                self.book.rules()[*rule].pattern.covers(&name.service, code)
-                    && example.action.as_ref().is_none_or(|a| **a == *name.action)
-                    && (example.message.is_some() || !example.data.is_empty())
-            })
-            .map(|(_, example)| Arc::clone(example))
-            .take(FIELDS_LIMIT)
+            .filter(|(rule, _)| self.book.rules()[*rule].pattern.covers(&name.service, code))
+            .map(|(_, examples)| examples.iter().filter(fits))
+            .filter(|ends| ends.clone().next().is_some());
+        let mut all = Vec::new();
+        for (n, ends) in ends.take(CONDITIONAL_LIMIT).enumerate() {
+            all.extend(ends.take(if n < BOTH_ENDS_LIMIT { 2 } else { 1 }).cloned());
+        }
+        all
     }
 
     /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.

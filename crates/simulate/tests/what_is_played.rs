@@ -96,3 +96,22 @@ fn a_rule_for_many_codes_is_played_beside_the_declared_ones() {
         assert_eq!(found.as_deref(), Some(STOCK_LEFT), "{pattern}: {result:#?}");
     }
 }
+
+#[test]
+fn every_rule_with_conditions_is_played_where_they_hold() {
+    let ranges = ["lt: 10", "gte: 10, lt: 100", "gte: 100, lt: 200", "gte: 200, lt: 300"];
+    let rule = |range: &str| {
+        format!(
+            "  - {{ on: order/*, when: {{ data.amount: {{ {range} }} }}, compensate: recorded }}\n"
+        )
+    };
+    let rules: String = ranges.iter().map(|range| rule(range)).collect();
+    let last = "  - { on: order/*, when: { data.amount: { gte: 300 } }, compensate: recorded, mode: shadow }\n";
+    let result = played(&format!(
+        "{SHOP}rules:\n{rules}{last}  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert!(!findings(&result).is_empty(), "{result:#?}");
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
+    let reached_badly = |r: &String| r.contains(">= 300") || r.contains("gte");
+    assert!(result.counterexamples[0].rules.iter().any(reached_badly), "{result:#?}");
+}
