@@ -70,19 +70,28 @@ const UNDECLARED_LIMIT: usize = 32;
 /// conditions look at.
 pub(crate) struct Declared<'b> {
     book: &'b Rulebook,
-    by_action: Vec<Vec<&'b ReportDecl>>,
+    by_action: Vec<Vec<Place<'b>>>,
     /// By action, what it may report from anywhere in its work.
     undeclared: Vec<Vec<Arc<str>>>,
     /// By service.
     fields: BTreeMap<&'b str, Vec<Conditional>>,
 }
 
+/// A declared report, and the direct call after which it comes.
+struct Place<'b> {
+    report: &'b ReportDecl,
+    last_call: Option<ActionId>,
+}
+
 impl<'b> Declared<'b> {
     pub(crate) fn of(book: &'b Rulebook) -> Self {
-        let mut by_action = vec![Vec::new(); book.actions().len()];
+        let mut by_action: Vec<Vec<Place<'_>>> = Vec::new();
+        by_action.resize_with(book.actions().len(), Vec::new);
         for report in book.reports() {
             if let Some(action) = report.action {
-                by_action[action.0 as usize].push(report);
+                let calls = &book.get(action).calls;
+                let last_call = report.last_call(book).and_then(|n| calls.get(n)).map(|c| c.action);
+                by_action[action.0 as usize].push(Place { report, last_call });
             }
         }
         let mut fields: BTreeMap<&str, Vec<Conditional>> = BTreeMap::new();
@@ -132,17 +141,20 @@ impl<'b> Declared<'b> {
 
     /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.
     fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
+        let request = &flow.nodes[node];
+        let direct = |n: &usize| flow.nodes[*n].action;
+        let last = after.checked_sub(1).map(|n| direct(&request.calls[n]));
+        // The same call once more is another place, which no declaration means.
+        let again = after > 0 && request.calls[..after - 1].iter().any(|n| Some(direct(n)) == last);
         let made = flow.made_by(node, after);
-        let before = after.checked_sub(1).map(|n| flow.made_by(node, n));
-        let holds =
-            |wanted: &[ActionId], made: &[ActionId]| wanted.iter().all(|a| made.contains(a));
-        let at_last = |r: &ReportDecl| before.as_ref().is_none_or(|made| !holds(&r.after, made));
-        let index = flow.nodes[node].action.0 as usize;
-        let declared = self.by_action[index]
-            .iter()
-            .filter(|r| r.anywhere || (holds(&r.after, &made) && at_last(r)))
-            .filter(|r| r.without.iter().all(|a| !made.contains(a)))
-            .map(|r| &r.code);
+        let here = |place: &&Place<'_>| {
+            let report = place.report;
+            let reached = place.last_call == last && !again;
+            (report.anywhere || (reached && report.after.iter().all(|a| made.contains(a))))
+                && report.without.iter().all(|a| !made.contains(a))
+        };
+        let index = request.action.0 as usize;
+        let declared = self.by_action[index].iter().filter(here).map(|p| &p.report.code);
         declared.chain(&self.undeclared[index]).cloned().collect()
     }
 }

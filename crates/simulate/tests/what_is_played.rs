@@ -55,6 +55,28 @@ fn a_tier_with_more_orders_than_are_tried_is_a_part_whatever_the_seed() {
     }
 }
 
+/// The order calls the coupon itself, in some sagas, and the payment calls it too.
+const COUPON_ON_TWO_WAYS: &str = r#"
+rulebook: two-ways
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: ["coupon.redeem?", payment.pay] } } }
+  payment: { url: "http://payment", actions: { pay: { compensation: refund, calls: ["coupon.redeem?"] } } }
+  coupon: { url: "http://coupon", actions: { redeem: { compensation: restore } } }
+reports:
+  order/after-coupon: { in: place, after: [coupon.redeem] }
+rules:
+  - { on: order/after-coupon, compensate: [coupon.redeem] }
+  - { on: "*/*", compensate: recorded }
+"#;
+
+#[test]
+fn a_declared_report_comes_right_after_the_direct_call_and_nowhere_else() {
+    // After the payment, which may have redeemed a coupon as well, it would leave the payment behind.
+    let result = played(COUPON_ON_TWO_WAYS);
+    assert_eq!(findings(&result), Vec::<String>::new());
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
+}
+
 #[test]
 fn a_rule_for_a_code_that_nobody_declared_is_played() {
     for code in ["order/failed-late", "payment/declined"] {
