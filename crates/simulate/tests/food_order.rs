@@ -16,6 +16,7 @@ fn the_rulebook_of_the_source_leaves_nothing_behind() {
     let result = simulate(&book, &Options::default());
     assert!(result.counterexamples.is_empty(), "{}", stories(&result));
     assert!(result.flows_complete);
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
     for tier in &result.tiers {
         assert!(tier.all > 0 && tier.played == tier.all, "{:?}", result.tiers);
     }

@@ -8,7 +8,6 @@ pub(crate) mod state;
 mod variants;
 mod write;
 
-pub(crate) use state::last_call;
 pub use state::{NeededStep, SagaState};
 pub use write::{ExplicitPart, explicit_rulebook};
 
@@ -153,7 +152,7 @@ fn point(
     let speaks = |n: &&usize| {
         let report = &book.reports()[**n];
         report.anywhere
-            || (position == last_call(book, report).map_or(Position::Start, Position::After)
+            || (position == report.last_call(book).map_or(Position::Start, Position::After)
                 && variant.taken.iter().all(|id| !report.without.contains(id))
                 && variant.not_taken.iter().all(|id| !report.after.contains(id)))
     };

@@ -44,7 +44,7 @@ impl SagaState {
         let action = report.action?;
         let calls = Calls { made: &report.after, not_made: &report.without };
         let mut state = Self::default();
-        let last = last_call(book, report);
+        let last = report.last_call(book);
         for (n, call) in book.get(action).calls.iter().enumerate() {
             let made = report.anywhere || last.is_some_and(|last| n <= last);
             if made && !report.without.contains(&call.action) {
@@ -200,14 +200,17 @@ fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
     }
 }
 
-/// Position of the last direct call that a report's `after` implies.
-pub(crate) fn last_call(book: &Rulebook, report: &ReportDecl) -> Option<usize> {
-    let calls = &book.get(report.action?).calls;
-    let first_way = |made: &ActionId| {
-        let direct = calls.iter().position(|c| c.action == *made);
-        direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
-    };
-    report.after.iter().filter_map(first_way).max()
+impl ReportDecl {
+    /// Position of the last direct call that `after` implies: the report comes right after it.
+    #[must_use]
+    pub fn last_call(&self, book: &Rulebook) -> Option<usize> {
+        let calls = &book.get(self.action?).calls;
+        let first_way = |made: &ActionId| {
+            let direct = calls.iter().position(|c| c.action == *made);
+            direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
+        };
+        self.after.iter().filter_map(first_way).max()
+    }
 }
 
 fn leads_to_any(book: &Rulebook, from: ActionId, wanted: &[ActionId]) -> bool {
