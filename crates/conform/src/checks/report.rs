@@ -204,7 +204,7 @@ async fn named(scene: &Scene) -> Tried {
 
 async fn survives(scene: &Scene) -> Tried {
     let supervisor = scene.supervisor()?;
-    supervisor.begin([Take::Away, Take::TakeAndHangUp, Take::Away]);
+    supervisor.begin([Take::Away, Take::HangUp, Take::Away]);
     let ask = scene.ask(Kind::Fails);
     scene.failed(&ask).await?;
     let limit = scene.stage.config.report_timeout;
@@ -276,7 +276,7 @@ async fn repeat(scene: &Scene) -> Tried {
         reports.iter().any(|r| r.id == **id && r.text("requestId") == Some(&ask.request))
     };
     let mut ids: Vec<&str> =
-        reports.iter().map(|report| report.id.as_str()).filter(|id| of_it(&id)).collect();
+        reports.iter().map(|report| report.id.as_str()).filter(of_it).collect();
     ids.sort_unstable();
     ids.dedup();
     match ids.len() {

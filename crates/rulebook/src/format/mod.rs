@@ -62,7 +62,7 @@ fn difference(before: Option<&Node>, after: Option<&Node>) -> Option<usize> {
         }
         (Kind::List(x), Kind::List(y)) => {
             let inner = x.iter().zip(y).find_map(|(x, y)| difference(Some(x), Some(y)));
-            inner.or_else(|| if x.len() == y.len() { None } else { here })
+            inner.or(if x.len() == y.len() { None } else { here })
         }
         (Kind::Map(x), Kind::Map(y)) => {
             let entry = |(x, y): (&Entry, &Entry)| {
@@ -73,7 +73,7 @@ fn difference(before: Option<&Node>, after: Option<&Node>) -> Option<usize> {
                 }
             };
             let inner = x.iter().zip(y).find_map(entry);
-            inner.or_else(|| if x.len() == y.len() { None } else { here })
+            inner.or(if x.len() == y.len() { None } else { here })
         }
         _ => here,
     }
