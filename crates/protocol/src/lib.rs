@@ -18,7 +18,10 @@ pub use name::{
     ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, is_opaque_name,
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
-pub use report::{Evidence, REPORT_TYPE, Report, ReportData};
+pub use report::{
+    Evidence, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
+    REPORT_TYPE, Report, ReportData,
+};
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{

@@ -7,6 +7,15 @@ use serde_json::{Map, Value};
 /// The CloudEvents `type` of a report.
 pub const REPORT_TYPE: &str = "dev.amends.report.v1";
 
+/// Longest message of a report, in bytes: it is for people. The supervisor refuses a longer one for good.
+pub const REPORT_MESSAGE_LIMIT: usize = 8 << 10;
+/// Most causes of one report: a failed answer names one, and an action makes few calls.
+pub const REPORT_CAUSES_LIMIT: usize = 64;
+/// Most pieces of evidence in one report; a saga with more requests than this is none.
+pub const REPORT_HISTORY_LIMIT: usize = 1_000;
+/// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
+pub const REPORT_SOURCE_LIMIT: usize = 512;
+
 /// A report with its envelope, after the envelope's own checks. `service/code` names its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
