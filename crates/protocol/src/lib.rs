@@ -9,6 +9,7 @@ mod name;
 mod problem;
 mod report;
 pub mod resources;
+pub mod schemas;
 mod step;
 mod time;
 mod words;
