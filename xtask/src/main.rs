@@ -1,9 +1,10 @@
-//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`. No part of the product.
+//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`. No part of the product.
 
 mod docs_links;
 mod manifests;
 mod openapi;
 mod purity;
+mod schemas;
 mod sources;
 mod test;
 mod tidy;
@@ -15,7 +16,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test      format check, lints, all tests; what .ci/test runs
   tidy      the tree's own rules: dependencies, purity, file heads, links
-  openapi   write docs/reference/openapi.json anew";
+  openapi   write docs/reference/openapi.json anew
+  schemas   write docs/reference/schemas anew";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         ["openapi"] => openapi::run(),
+        ["schemas"] => schemas::run(),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

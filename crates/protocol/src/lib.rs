@@ -9,6 +9,7 @@ mod name;
 mod problem;
 mod report;
 pub mod resources;
+pub mod schemas;
 pub mod sentence;
 pub mod signs;
 mod step;
@@ -21,8 +22,8 @@ pub use name::{
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{
-    Evidence, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_TYPE, Report,
-    ReportData,
+    Evidence, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
+    REPORT_TYPE, Report, ReportData,
 };
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;

@@ -13,6 +13,8 @@ pub const REPORT_MESSAGE_LIMIT: usize = 8 << 10;
 pub const REPORT_CAUSES_LIMIT: usize = 64;
 /// Most pieces of evidence in one report; a saga with more requests than this is none.
 pub const REPORT_HISTORY_LIMIT: usize = 1_000;
+/// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
+pub const REPORT_SOURCE_LIMIT: usize = 512;
 
 /// A report with its envelope, after the envelope's own checks. `service/code` names its kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

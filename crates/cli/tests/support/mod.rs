@@ -1,6 +1,8 @@
 //! What the tests of the binary share: running it, a real supervisor on a free port, and a service of the old kind.
 #![allow(dead_code)] // every test file uses its own part
 
+pub mod page;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
