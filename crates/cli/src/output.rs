@@ -38,6 +38,12 @@ pub fn tell(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Clears the screen, if standard output is one.
+pub fn clear_screen() -> Done {
+    // ANSI: erase the display, cursor to its first place. What was scrolled away stays.
+    if io::stdout().is_terminal() { text("\x1b[2J\x1b[H") } else { Ok(()) }
+}
+
 /// Whether text on standard output may be coloured: it is a terminal and `NO_COLOR` is not set.
 pub fn color_on_stdout() -> bool {
     io::stdout().is_terminal() && no_color_is_unset()

@@ -36,6 +36,16 @@ fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_
     assert_eq!(hits["cases"], 3);
     assert!(supervisor.run(&["rules", "hits", &rules]).exits(0).stdout.contains("never"));
 
+    // The supervisor knows its rulebook itself.
+    let of_the_active = |more: &[&str]| {
+        let all = [&["rules", "hits", "--json"], more].concat();
+        supervisor.run(&all).exits(0).json()
+    };
+    assert_eq!(of_the_active(&[]), hits);
+    assert_eq!(of_the_active(&["--rulebook", "food-order"]), hits);
+    let unknown = supervisor.run(&["rules", "hits", "--rulebook", "drinks"]).exits(5);
+    assert!(unknown.stderr.contains("`drinks`"), "{}", unknown.stderr);
+
     // Without the rider: the one case with payment/report-1 would get another plan.
     let text = std::fs::read_to_string(&rules).expect("the run's rulebook");
     let list = "compensate: [coupon.redeem, delivery.request, rider.match]";
@@ -55,6 +65,26 @@ fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_
     assert_eq!((&again["cases"], &again["differ"]), (&3.into(), &1.into()));
     let same = amends(&["rules", "diff", &rules, &rules, "--replay-file", saved]).exits(0).stdout;
     assert_eq!(same, "0 of 3 cases would get another plan\n");
+}
+
+#[test]
+fn of_several_rulebooks_the_one_to_count_is_named() {
+    let folder = scratch();
+    let books = folder.path().join("rules");
+    std::fs::create_dir(&books).expect("ours");
+    for name in ["food", "drinks"] {
+        let text = format!("rulebook: {name}\nrules: [{{ on: \"*/*\", compensate: recorded }}]\n");
+        write(&books, &format!("{name}.yaml"), &text);
+    }
+    let rules = books.to_str().expect("UTF-8");
+    let supervisor = Supervisor::start(folder.path(), &["--rules", rules, "--data", "data"]);
+    let told = supervisor.run(&["rules", "hits"]).exits(2).stderr;
+    assert!(told.contains("choose one with --rulebook: drinks, food"), "{told}");
+    supervisor.run(&["rules", "hits", "--rulebook", "food"]).exits(0);
+
+    let empty = Supervisor::start(folder.path(), &["--data", "other"]);
+    let told = empty.run(&["rules", "hits"]).exits(2).stderr;
+    assert!(told.contains("has no rulebook"), "{told}");
 }
 
 #[test]
@@ -91,9 +121,34 @@ fn a_mistake_in_a_test_file_is_shown_with_its_place() {
     write(folder.path(), "food-order.yaml", FOOD_ORDER);
     let tests = TESTS.replace("payment.pay: unknown", "payment.pay: perhaps");
     let tests = write(folder.path(), "food-order.test.yaml", &tests);
-    let told = amends(&["rules", "test", &tests]).exits(1).stderr;
+    let junit = folder.path().join("results.xml");
+    let run = ["rules", "test", &tests, "--json", "--junit", junit.to_str().expect("UTF-8")];
+    let failed = amends(&run).exits(1);
+    let told = &failed.stderr;
     assert!(told.contains("food-order.test.yaml:25"), "{told}");
     assert!(told.contains("`perhaps` cannot stand in a History"), "{told}");
+
+    // A program that reads the results doesn't take what is missing for passed.
+    let broken = &failed.json()["broken"][0];
+    assert_eq!((&broken["file"], &broken["diagnostics"][0]["line"]), (&tests.into(), &25.into()));
+    let xml = std::fs::read_to_string(junit).expect("written");
+    assert!(xml.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{xml}");
+}
+
+#[test]
+fn tests_of_a_broken_rulebook_are_told_as_broken_and_the_others_run() {
+    let folder = scratch();
+    write(folder.path(), "food-order.yaml", FOOD_ORDER);
+    write(folder.path(), "food-order.test.yaml", TESTS);
+    write(folder.path(), "broken.yaml", "rulebook: [");
+    write(folder.path(), "broken.test.yaml", "tests: []");
+    let failed = amends(&["rules", "test", folder.path().to_str().expect("UTF-8")]).exits(1);
+    assert!(failed.stderr.contains("error[yaml-syntax]"), "{}", failed.stderr);
+    assert!(
+        failed.stdout.ends_with("8 passed, 0 failed, 1 file could not be run\n"),
+        "{}",
+        failed.stdout
+    );
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub use rule::{
 pub use sarif::sarif;
 pub use schema::{as_json, manifest_schema, rulebook_schema};
 pub use table_test::{
-    Coverage, Expectation, LoadedTests, TableTest, TestReport, TestResult, junit, load_tests,
-    rulebook_path, run_tests,
+    Coverage, Expectation, LoadedTests, Suite, TableTest, TestReport, TestResult, junit,
+    load_tests, rulebook_path, run_tests,
 };
 pub use template::{BodyTemplate, PLACEHOLDERS, Template};

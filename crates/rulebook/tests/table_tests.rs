@@ -1,7 +1,7 @@
 //! Table tests beside a rulebook: they pass when the rules are as expected, and say what differs when they are not.
 
 use amends_rulebook::{
-    Rulebook, SourceFile, TestReport, junit, load_tests, position, rulebook_path, run_tests,
+    Rulebook, SourceFile, Suite, TestReport, junit, load_tests, position, rulebook_path, run_tests,
 };
 use std::sync::Arc;
 
@@ -107,7 +107,10 @@ fn junit_names_what_failed_and_escapes_it() {
     let tests =
         "tests: [{ name: \"a < b & c\", report: payment/report-2, expect: { rule: \"*/*\" } }]";
     let report = run(FOOD_ORDER, tests);
-    insta::assert_snapshot!(junit(&[("x.test.yaml".to_owned(), &report)]));
+    insta::assert_snapshot!(junit(&[
+        ("x.test.yaml".to_owned(), Suite::Ran(&report)),
+        ("y.test.yaml".to_owned(), Suite::Broken("error: <tests> is missing".to_owned())),
+    ]));
 }
 
 #[test]

@@ -50,6 +50,13 @@ pub struct BookFile {
     stamps: Stamps,
 }
 
+impl BookFile {
+    /// The rulebook's own file and every import that was looked for, also those that are not there.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.stamps.keys().map(PathBuf::as_path)
+    }
+}
+
 type Stamps = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// What the last reload found wrong, by name of the rulebook. Clones share it.

@@ -1,5 +1,5 @@
 //! The text message service: `send` writes the confirmation, the notice `send-cancellation` the correction. A sent
-//! text can't be taken back.
+//! text can't be taken back, so a confirmation that comes later than its cancellation is not sent at all.
 
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
@@ -18,7 +18,9 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS messages_by_saga ON messages (saga);";
 
-const SEND: &str = "INSERT INTO messages (saga, kind, text) VALUES (?1, ?2, ?3)";
+const CONFIRM: &str = "INSERT INTO messages (saga, kind, text) SELECT ?1, 'confirmation', ?2
+    WHERE NOT EXISTS (SELECT 1 FROM messages WHERE saga = ?1 AND kind = 'cancellation')";
+const CANCEL: &str = "INSERT INTO messages (saga, kind, text) VALUES (?1, 'cancellation', ?2)";
 
 pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("send", move |context, body| send(Arc::clone(&setting), context, body)).notice(
@@ -26,7 +28,7 @@ pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuil
         |tx, notice| {
             let saga = notice.saga.as_str();
             let text = format!("Your order {saga} was cancelled. You pay nothing.");
-            tx.execute(SEND, params![saga, "cancellation", text])?;
+            tx.execute(CANCEL, params![saga, text])?;
             Ok(())
         },
     )
@@ -47,7 +49,7 @@ async fn send(
     let saga = context.saga().to_string();
     Ok(context.effect(move |tx| {
         let text = format!("Dear {}, your order {} is on its way.", form.customer, form.order_id);
-        tx.execute(SEND, params![saga, "confirmation", text])?;
-        Ok(json!({"sent": true}))
+        let sent = tx.execute(CONFIRM, params![saga, text])? == 1;
+        Ok(json!({"sent": sent}))
     }))
 }

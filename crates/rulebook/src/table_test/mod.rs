@@ -5,7 +5,7 @@ mod junit;
 mod read;
 
 pub use coverage::Coverage;
-pub use junit::junit;
+pub use junit::{Suite, junit};
 pub use read::{LoadedTests, load_tests, rulebook_path};
 
 use crate::{ActionId, CasePlan, Mode, Rulebook, Span};

@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{CaseDetail, ReportView, StepView};
-use amends_protocol::{CaseId, CaseState, ClosedOn, Timestamp};
+use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp};
 
 /// Options of `cases show`.
 #[derive(Debug, clap::Args)]
@@ -53,7 +53,7 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
     )];
     lines.push(s.sentence.clone());
     lines.push(match (s.state, s.settled_at) {
-        (CaseState::Settled, Some(at)) => format!("settled {}: {}", relative(at, now), evidence(s.closed_on)),
+        (CaseState::Settled, Some(at)) => format!("settled {}: {}", relative(at, now), evidence(case)),
         (CaseState::Unmatched, _) => {
             "no rule answers it; pick steps with `amends cases plan`, or close it with `amends cases settle`".to_owned()
         }
@@ -65,8 +65,13 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
     lines.join("\n")
 }
 
-fn evidence(closed_on: Option<ClosedOn>) -> &'static str {
-    match closed_on {
+fn evidence(case: &CaseDetail) -> &'static str {
+    let only_watched =
+        !case.plan.is_empty() && case.plan.iter().all(|s| s.state == StepStateName::Shadow);
+    match case.summary.closed_on {
+        Some(ClosedOn::Forward) if only_watched => {
+            "nothing was sent, since the rule that answered only watches (mode `shadow`)"
+        }
         Some(ClosedOn::Fenced) => {
             "every service that the saga could reach has answered, so nothing can still take effect"
         }

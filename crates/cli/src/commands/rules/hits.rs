@@ -1,5 +1,6 @@
 //! `amends rules hits`: which rules have answered reports of a running supervisor, when last, and which never did.
 
+use super::active::active;
 use super::stored::{self, Which};
 use crate::commands::Connection;
 use crate::failure::Outcome;
@@ -14,12 +15,17 @@ use std::path::PathBuf;
 
 /// Options of `rules hits`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends rules hits rules.yaml\n  \
-amends rules hits rules.yaml --since 2026-01-01T00:00:00Z --json")]
+#[command(
+    after_help = "Examples:\n  amends rules hits\n  amends rules hits --rulebook food-order --since 2026-01-01T00:00:00Z\n  \
+amends rules hits next.yaml --json"
+)]
 pub struct HitsOptions {
-    /// The rulebook whose rules are counted
+    /// A file with the rulebook whose rules are counted [default: the one that the supervisor plans with]
     #[arg(value_name = "PATH")]
-    rules: PathBuf,
+    rules: Option<PathBuf>,
+    /// Which rulebook of the supervisor, if it has several
+    #[arg(long, value_name = "NAME", conflicts_with = "rules")]
+    rulebook: Option<String>,
     #[command(flatten)]
     which: Which,
     /// Print JSON
@@ -67,18 +73,21 @@ impl Tally {
 }
 
 pub(super) fn run(options: &HitsOptions) -> Outcome {
-    let book = super::read_one(&options.rules)?;
+    let file = options.rules.as_deref().map(super::read_one).transpose()?;
     let client = options.connection.client()?;
     let mut tally = Tally::default();
-    let seen = crate::commands::block_on(stored::each(
-        &client,
-        &options.which,
-        Some(book.name()),
-        &mut |case| {
+    let (book, seen) = crate::commands::block_on(async {
+        let book = match file {
+            Some(book) => book,
+            None => active(&client, options.rulebook.as_deref()).await?,
+        };
+        let mut count = |case: CaseDetail| {
             tally.add(&case);
             Ok(())
-        },
-    ))?;
+        };
+        let seen = stored::each(&client, &options.which, Some(book.name()), &mut count).await?;
+        Ok((book, seen))
+    })?;
     if options.json { print_json(&book, &tally, seen) } else { print(&book, &tally, seen) }
 }
 

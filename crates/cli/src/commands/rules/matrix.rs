@@ -30,7 +30,7 @@ pub struct MatrixOptions {
     /// Without colours, also in a terminal
     #[arg(long)]
     no_color: bool,
-    /// Print JSON
+    /// Print JSON: the same as `--format json`
     #[arg(long, conflicts_with = "format")]
     json: bool,
 }
@@ -48,15 +48,14 @@ enum Form {
     Html,
     /// A picture
     Svg,
+    /// For programs
+    Json,
 }
 
 pub(super) fn run(options: &MatrixOptions) -> Outcome {
     let book = super::read_one(&options.path)?;
     let matrix = Matrix::new(&book, options.only.as_deref());
-    if options.json {
-        return output::json(&matrix.to_json());
-    }
-    match options.format {
+    match if options.json { Form::Json } else { options.format } {
         Form::Text => {
             let color = output::color_on_stdout() && !options.no_color;
             output::text(&matrix.to_text(options.width.unwrap_or_else(columns), color))
@@ -65,6 +64,7 @@ pub(super) fn run(options: &MatrixOptions) -> Outcome {
         Form::Markdown => output::text(&matrix.to_markdown()),
         Form::Html => output::text(&matrix.to_html()),
         Form::Svg => output::text(&matrix.to_svg()),
+        Form::Json => output::json(&matrix.to_json()),
     }
 }
 

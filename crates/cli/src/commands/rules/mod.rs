@@ -1,5 +1,6 @@
-//! `amends rules`: everything about rulebook files. Only `hits` and `diff --replay` need a supervisor.
+//! `amends rules`: everything about rulebooks. Only `hits` and `diff --replay` need a supervisor, the rest needs files.
 
+mod active;
 mod check;
 mod derive;
 mod diff;
@@ -14,13 +15,14 @@ mod show;
 mod simulate;
 mod stored;
 mod test;
+mod watch;
 
 pub(super) use explain::stage_text;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{Rulebook, render};
-use amends_server::books::{BookFile, load_path};
+use amends_rulebook::{Loaded, Rulebook, render};
+use amends_server::books::{BookFile, BooksError, load_path};
 use anyhow::anyhow;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +75,13 @@ pub(super) fn run(command: RulesCommand) -> Outcome {
 
 /// Reads the rulebooks of a file or folder.
 fn read(path: &Path) -> Outcome<Vec<BookFile>> {
-    let files = load_path(path).map_err(anyhow::Error::from)?;
+    let files = load_path(path).map_err(|error| match error {
+        // The error of its own speaks of the configuration's `rules`.
+        BooksError::Unreadable { path, source } => {
+            anyhow!("`{}` cannot be read: {source}", path.display())
+        }
+        BooksError::TooMany(_) => error.into(),
+    })?;
     if files.is_empty() {
         let place = path.display();
         return Err(Failure::Local(anyhow!(
@@ -85,33 +93,35 @@ fn read(path: &Path) -> Outcome<Vec<BookFile>> {
 
 /// Reads rulebooks that must be good; shows their mistakes otherwise.
 fn read_good(path: &Path) -> Outcome<Vec<Arc<Rulebook>>> {
-    let mut books = Vec::new();
-    let mut bad = false;
-    for file in read(path)? {
-        let loaded = file.loaded;
-        bad |= loaded.rulebook.is_none();
-        if loaded.rulebook.is_none() {
-            output::tell(
-                render(&loaded.diagnostics, &loaded.sources, output::color_on_stderr()).trim_end(),
-            );
-        }
-        books.extend(loaded.rulebook);
-    }
-    if bad { Err(Failure::Findings) } else { Ok(books) }
+    let books: Vec<_> = read(path)?.into_iter().map(|file| good(file.loaded)).collect();
+    // Only now, so that the mistakes of all of them are shown.
+    books.into_iter().collect()
 }
 
 /// Reads the one rulebook of a file; shows its mistakes if it isn't good.
 fn read_one(path: &Path) -> Outcome<Arc<Rulebook>> {
-    let books = read_good(path)?;
-    match books.as_slice() {
-        [only] => Ok(Arc::clone(only)),
-        many => {
-            let names: Vec<_> = many.iter().map(|b| format!("`{}`", b.name())).collect();
-            let place = path.display();
-            Err(Failure::Usage(format!(
-                "`{place}` holds {}; name the file of one",
-                names.join(", ")
-            )))
-        }
+    good(load_one(path)?.loaded)
+}
+
+/// Reads the one rulebook of a file, with what was found in it.
+fn load_one(path: &Path) -> Outcome<BookFile> {
+    let mut files = read(path)?;
+    if let [_, _, ..] = files.as_slice() {
+        let names: Vec<_> = files.iter().map(|f| format!("`{}`", f.path.display())).collect();
+        let place = path.display();
+        return Err(Failure::Usage(format!(
+            "`{place}` holds {} rulebooks, and this takes one: {}",
+            names.len(),
+            names.join(", ")
+        )));
     }
+    Ok(files.swap_remove(0))
+}
+
+fn good(loaded: Loaded) -> Outcome<Arc<Rulebook>> {
+    loaded.rulebook.ok_or_else(|| {
+        let drawn = render(&loaded.diagnostics, &loaded.sources, output::color_on_stderr());
+        output::tell(drawn.trim_end());
+        Failure::Findings
+    })
 }

@@ -3,21 +3,16 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_rulebook::{
-    LoadedTests, SourceFile, TestReport, junit, load_tests, position, render, rulebook_path,
-    run_tests,
+    Diagnostic, LoadedTests, SourceFile, TestReport, junit, load_tests, position, render,
+    rulebook_path, run_tests,
 };
 use anyhow::{Context, anyhow};
-use serde_json::json;
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 /// Longest test file, as of a rulebook.
 const FILE_LIMIT_BYTES: u64 = 16 << 20;
-
-/// How often `--watch` looks: a person who saves a file sees the result at once.
-const WATCH_EVERY: Duration = Duration::from_millis(300);
 
 /// Options of `rules test`.
 #[derive(Debug, clap::Args)]
@@ -26,10 +21,10 @@ amends rules test rules/ --junit results.xml\n  amends rules test rules.test.yam
 pub struct TestOptions {
     /// Test files, rulebooks with such a file beside them, or folders with *.test.yaml files
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    pub(super) paths: Vec<PathBuf>,
     /// The rulebook to test, instead of the one that each test file names
     #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
+    pub(super) rules: Option<PathBuf>,
     /// Write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -45,87 +40,125 @@ pub struct TestOptions {
 }
 
 pub(super) fn run(options: &TestOptions) -> Outcome {
-    if !options.watch {
-        return once(options);
-    }
-    loop {
-        let before = stamps(options)?;
-        match once(options) {
-            Ok(()) | Err(Failure::Findings) => {}
-            Err(Failure::Local(error)) => output::tell(&format!("error: {error:#}")),
-            Err(other) => return Err(other),
-        }
-        output::tell("waiting for a change");
-        while stamps(options)? == before {
-            std::thread::sleep(WATCH_EVERY);
-        }
-    }
+    if options.watch { super::watch::run(options) } else { once(options) }
 }
 
-/// When each file that may matter changed last: the test files and all that lies beside them.
-fn stamps(options: &TestOptions) -> Outcome<BTreeMap<PathBuf, Option<SystemTime>>> {
-    let mut all = BTreeMap::new();
-    let mut folders: Vec<PathBuf> = options.paths.clone();
-    folders.extend(options.rules.clone());
-    for path in folders {
-        let folder = if path.is_dir() { path } else { folder_of(&path) };
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for file in entries.flatten().map(|e| e.path()).filter(|p| is_yaml(p)) {
-            let changed = fs::metadata(&file).and_then(|m| m.modified()).ok();
-            all.insert(file, changed);
-        }
-    }
-    Ok(all)
+/// What came of one test file.
+enum Suite {
+    Ran(TestReport),
+    /// It or its rulebook has mistakes.
+    Broken {
+        diagnostics: Vec<Diagnostic>,
+        sources: Vec<SourceFile>,
+    },
 }
 
-fn once(options: &TestOptions) -> Outcome {
-    let files = test_files(&options.paths)?;
-    let mut suites: Vec<(String, TestReport)> = Vec::new();
-    let mut broken = false;
-    for file in files {
+/// Runs every test of every file.
+pub(super) fn once(options: &TestOptions) -> Outcome {
+    let mut suites: Vec<(String, Suite)> = Vec::new();
+    for file in test_files(&options.paths)? {
         let source = read(&file)?;
-        let book = super::read_one(&rulebook_of(options, &file, &source)?)?;
-        let LoadedTests { tests, diagnostics } = load_tests(&source, &book);
-        if !diagnostics.is_empty() {
-            broken = true;
-            let drawn = render(&diagnostics, &[source], output::color_on_stderr());
-            output::tell(drawn.trim_end());
-            continue;
+        let suite = run_file(&source, &rulebook_of(options, &file, &source)?)?;
+        match &suite {
+            Suite::Ran(report) if !options.json => print(&source, report, options.missed)?,
+            Suite::Ran(_) => {}
+            Suite::Broken { diagnostics, sources } => {
+                output::tell(render(diagnostics, sources, output::color_on_stderr()).trim_end());
+            }
         }
-        let report = run_tests(&book, &tests);
-        if !options.json {
-            print(&source, &report, options.missed)?;
-        }
-        suites.push((source.path, report));
+        suites.push((source.path, suite));
     }
     if let Some(path) = &options.junit {
-        let suites: Vec<_> = suites.iter().map(|(file, r)| (file.clone(), r)).collect();
         let place = path.display();
-        fs::write(path, junit(&suites)).with_context(|| format!("cannot write `{place}`"))?;
+        fs::write(path, as_junit(&suites)).with_context(|| format!("cannot write `{place}`"))?;
     }
-    let failed: usize = suites.iter().map(|(_, r)| r.failed().count()).sum();
-    let all: usize = suites.iter().map(|(_, r)| r.results.len()).sum();
+    let reports = || suites.iter().filter_map(|(_, s)| s.report());
+    let failed: usize = reports().map(|r| r.failed().count()).sum();
+    let passed = reports().map(|r| r.results.len()).sum::<usize>() - failed;
+    let broken = suites.len() - reports().count();
     if options.json {
-        let files: Vec<_> = suites
-            .iter()
-            .map(|(file, report)| {
+        output::json(&as_json(&suites, passed, failed))?;
+    } else {
+        let broken = match broken {
+            0 => String::new(),
+            1 => ", 1 file could not be run".to_owned(),
+            n => format!(", {n} files could not be run"),
+        };
+        output::line(&format!("{passed} passed, {failed} failed{broken}"))?;
+    }
+    if failed > 0 || broken > 0 { Err(Failure::Findings) } else { Ok(()) }
+}
+
+fn run_file(source: &SourceFile, rulebook: &Path) -> Outcome<Suite> {
+    let loaded = super::load_one(rulebook)?.loaded;
+    let Some(book) = loaded.rulebook else {
+        return Ok(Suite::Broken { diagnostics: loaded.diagnostics, sources: loaded.sources });
+    };
+    let LoadedTests { tests, diagnostics } = load_tests(source, &book);
+    if diagnostics.is_empty() {
+        Ok(Suite::Ran(run_tests(&book, &tests)))
+    } else {
+        Ok(Suite::Broken { diagnostics, sources: vec![source.clone()] })
+    }
+}
+
+impl Suite {
+    fn report(&self) -> Option<&TestReport> {
+        match self {
+            Self::Ran(report) => Some(report),
+            Self::Broken { .. } => None,
+        }
+    }
+}
+
+fn as_junit(suites: &[(String, Suite)]) -> String {
+    let mut told = Vec::new();
+    for (file, suite) in suites {
+        let suite = match suite {
+            Suite::Ran(report) => amends_rulebook::Suite::Ran(report),
+            Suite::Broken { diagnostics, sources } => {
+                amends_rulebook::Suite::Broken(render(diagnostics, sources, false))
+            }
+        };
+        told.push((file.clone(), suite));
+    }
+    junit(&told)
+}
+
+fn as_json(suites: &[(String, Suite)], passed: usize, failed: usize) -> Value {
+    let mut files = Vec::new();
+    let mut broken = Vec::new();
+    for (file, suite) in suites {
+        match suite {
+            Suite::Ran(report) => {
                 let mut one = report.to_json();
                 one["file"] = json!(file);
-                one
-            })
-            .collect();
-        output::json(&json!({ "files": files, "passed": all - failed, "failed": failed }))?;
-    } else {
-        output::line(&format!("{} passed, {failed} failed", all - failed))?;
+                files.push(one);
+            }
+            Suite::Broken { diagnostics, sources } => {
+                let found: Vec<_> = diagnostics.iter().map(|d| d.to_json(sources)).collect();
+                broken.push(json!({ "file": file, "diagnostics": found }));
+            }
+        }
     }
-    if failed > 0 || broken { Err(Failure::Findings) } else { Ok(()) }
+    json!({ "files": files, "broken": broken, "passed": passed, "failed": failed })
 }
 
-fn is_yaml(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "yaml" || e == "yml")
+/// Every file that the tests are made of, as far as it can be told now: test files, their rulebooks, what these import.
+pub(super) fn files(options: &TestOptions) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for file in test_files(&options.paths).unwrap_or_default() {
+        let rulebook = read(&file).and_then(|source| rulebook_of(options, &file, &source));
+        if let Ok(book) = rulebook.and_then(|path| super::load_one(&path)) {
+            all.extend(book.files().map(Path::to_owned));
+        }
+        all.push(file);
+    }
+    all
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that a file lies in.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
