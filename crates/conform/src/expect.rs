@@ -10,12 +10,12 @@ const PHRASE_CHARS: usize = 120;
 impl Exchange {
     /// A finding about this exchange.
     pub(crate) fn wrong(&self, expected: impl Into<String>, came: impl Into<String>) -> Stop {
-        Stop::Failed(Finding {
+        Stop::Failed(Box::new(Finding {
             expected: expected.into(),
             came: came.into(),
             exchange: Some(self.clone()),
             story: Vec::new(),
-        })
+        }))
     }
 
     /// The same, with what came in the answer's own words.

@@ -61,7 +61,7 @@ pub struct Finding {
 /// Why a check ends before its end.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Failed(Finding),
+    Failed(Box<Finding>),
     Skipped(Lack),
 }
 
@@ -69,7 +69,7 @@ impl Stop {
     /// A broken promise that no single exchange shows.
     pub(crate) fn found(expected: impl Into<String>, came: impl Into<String>) -> Self {
         let (expected, came) = (expected.into(), came.into());
-        Self::Failed(Finding { expected, came, exchange: None, story: Vec::new() })
+        Self::Failed(Box::new(Finding { expected, came, exchange: None, story: Vec::new() }))
     }
 
     /// What can't be tried on this participant.

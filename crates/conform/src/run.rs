@@ -205,7 +205,7 @@ impl Session {
             let verdict = match tried {
                 Ok(()) => Verdict::Passed,
                 Err(Stop::Skipped(lack)) => Verdict::Skipped(lack),
-                Err(Stop::Failed(finding)) => Verdict::Failed(Box::new(finding)),
+                Err(Stop::Failed(finding)) => Verdict::Failed(finding),
             };
             let failed = matches!(verdict, Verdict::Failed(_));
             self.end(check, on, verdict, begun.elapsed(), tell);

@@ -17,7 +17,7 @@ pub(crate) enum Take {
     /// 503: the supervisor is away.
     Away,
     /// It takes the report, and the connection breaks before it says so.
-    TakeAndHangUp,
+    HangUp,
     /// Held until it is let go, then taken.
     Hold,
 }
@@ -142,8 +142,8 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
     let broken: Vec<String> = events.iter().flat_map(|event| event.mistakes.clone()).collect();
     let status = match how {
         Some(Take::Away) => 503,
-        Some(Take::TakeAndHangUp) | Some(Take::Hold) | None if !broken.is_empty() => 400,
-        Some(Take::TakeAndHangUp) | Some(Take::Hold) | None => {
+        Some(Take::HangUp) | Some(Take::Hold) | None if !broken.is_empty() => 400,
+        Some(Take::HangUp) | Some(Take::Hold) | None => {
             let mut taken = lock(&desk.taken);
             let mut is_new = false;
             for event in &events {
@@ -152,7 +152,7 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
             if is_new { 202 } else { 200 }
         }
     };
-    let hangs_up = how == Some(Take::TakeAndHangUp);
+    let hangs_up = how == Some(Take::HangUp);
     if current {
         let told = if hangs_up { 0 } else { status };
         desk.tries.send_modify(|tries| {
@@ -163,11 +163,15 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
         return Given::HangUp;
     }
     match status {
-        503 => Given::problem(
-            503,
-            &format!("{PROBLEM_TYPE_BASE}unavailable"),
-            "the supervisor is away",
-        ),
+        503 => {
+            let kind = format!("{PROBLEM_TYPE_BASE}unavailable");
+            let mut given = Given::problem(503, &kind, "the supervisor is away");
+            if let Given::Json { headers, .. } = &mut given {
+                // It says when to ask again, as the real one does; here at once, so that nobody waits.
+                headers.push(("retry-after", "0".to_owned()));
+            }
+            given
+        }
         400 => {
             Given::problem(400, &format!("{PROBLEM_TYPE_BASE}invalid-report"), &broken.join("; "))
         }
