@@ -5,9 +5,6 @@
 //! A [`Check`] is one promise of `docs/reference/protocol.md`, with the reason why it matters. [`run`] tries every check
 //! for which the [`Config`] gives the means and hands back an [`Examination`].
 
-// A finding carries what a person needs to act, and is rare; a box around each would only cost its reader.
-#![allow(clippy::result_large_err)]
-
 mod check;
 mod checks;
 mod config;
@@ -26,7 +23,7 @@ pub use check::{CHECKS, Check};
 pub use config::{Config, KeySource, parse_duration};
 pub use finding::{Finding, Lack, Verdict};
 pub use run::{CheckResult, Examination, Progress, run};
-pub use shown::{junit, page_table};
+pub use shown::junit;
 pub use stands::Stands;
 pub use wire::{Answer, Exchange, NoAnswer, Sent};
 

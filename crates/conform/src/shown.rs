@@ -1,6 +1,5 @@
-//! A run as other programs read it: JUnit XML for CI, and the table of checks for the documentation.
+//! A run as CI systems read it: JUnit XML.
 
-use crate::check::CHECKS;
 use crate::finding::{Lack, Verdict};
 use crate::run::{CheckResult, Examination};
 use std::fmt::Write as _;
@@ -82,16 +81,42 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// The table of all checks in `docs/reference/conformance.md`.
-#[must_use]
-pub fn page_table() -> String {
-    let mut out = String::from("| check | promise | why it matters |\n| --- | --- | --- |\n");
-    for check in CHECKS.iter() {
-        let _ = writeln!(
-            out,
-            "| `{}` | [{}](protocol.md#{}) | {} |",
-            check.id, check.title, check.section, check.why
+#[cfg(test)]
+mod tests {
+    use crate::CHECKS;
+    use std::fmt::Write as _;
+    use std::fs;
+    use std::path::PathBuf;
+
+    const BEGIN: &str = "<!-- the checks: made from the program -->\n";
+    const END: &str = "<!-- the end of the checks -->\n";
+
+    #[test]
+    fn the_reference_lists_every_check() {
+        let path =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/conformance.md");
+        let page = fs::read_to_string(&path).expect("the page is there");
+        let (before, rest) = page.split_once(BEGIN).expect("the table's beginning");
+        let (_, after) = rest.split_once(END).expect("the table's end");
+        let wanted = format!("{before}{BEGIN}{}{END}{after}", table());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, &wanted).expect("the page can be written");
+            return;
+        }
+        assert!(
+            page == wanted,
+            "docs/reference/conformance.md does not list the checks as they are; write it anew with\n  \
+             UPDATE_DOCS=1 cargo test -p amends-conform the_reference_lists"
         );
     }
-    out
+
+    fn table() -> String {
+        let mut out = String::from("\n| check | promise | why it matters |\n| --- | --- | --- |\n");
+        for check in CHECKS.iter() {
+            let (id, title, why) = (check.id, check.title, check.why);
+            let _ = writeln!(out, "| `{id}` | [{title}](protocol.md#{}) | {why} |", check.section);
+        }
+        out.push('\n');
+        out
+    }
 }

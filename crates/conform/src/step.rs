@@ -9,9 +9,9 @@ use http::Method;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How old a signature is that must not be accepted: beyond the protocol's five minutes, by enough for a clock that is
+/// How far off the time of a signature is that must not be accepted: beyond the protocol's five minutes, by enough for a clock that is
 /// a little off.
-const OLD_SECONDS: i64 = 600;
+const OFF_SECONDS: i64 = 600;
 
 /// How a request of the supervisor is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) enum Signed {
     ByStranger,
     /// With the right key, at a time long ago.
     LongAgo,
+    /// With the right key, at a time far ahead.
+    LongAhead,
     /// With the right key, over another body.
     OverAnotherBody,
     /// Twice, as while a key is replaced: by a stranger, then rightly.
@@ -110,11 +112,19 @@ impl Step {
 pub(crate) fn sign(sent: &mut Sent, signer: &Signer, id: &str, signed: Signed) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    let seconds = if signed == Signed::LongAgo { now - OLD_SECONDS } else { now };
+    let seconds = match signed {
+        Signed::LongAgo => now - OFF_SECONDS,
+        Signed::LongAhead => now + OFF_SECONDS,
+        Signed::Rightly
+        | Signed::NotAtAll
+        | Signed::ByStranger
+        | Signed::OverAnotherBody
+        | Signed::ByBoth => now,
+    };
     let right = signer.sign(id, seconds, &sent.body);
     let signature = match signed {
         Signed::NotAtAll => return,
-        Signed::Rightly | Signed::LongAgo => right,
+        Signed::Rightly | Signed::LongAgo | Signed::LongAhead => right,
         Signed::ByStranger => Signer::stranger().sign(id, seconds, &sent.body),
         Signed::OverAnotherBody => signer.sign(id, seconds, b"{\"another\":\"body\"}"),
         Signed::ByBoth => format!("{} {right}", Signer::stranger().sign(id, seconds, &sent.body)),

@@ -72,7 +72,10 @@ async fn names(scene: &Scene) -> Tried {
     let answer = exchange.answered("an answer")?;
     for (name, wanted) in [(headers::SAGA_ID, &ask.saga), (headers::REQUEST_ID, &ask.request)] {
         if answer.header(name) != Some(wanted) {
-            let came = format!("`{name}: {}`", answer.header(name).unwrap_or(""));
+            let came = match answer.header(name) {
+                Some(other) => format!("`{name}: {other}`"),
+                None => format!("no `{name}`"),
+            };
             return Err(exchange.wrong(format!("`{name}: {wanted}` on the answer"), came));
         }
     }

@@ -272,11 +272,8 @@ async fn repeat(scene: &Scene) -> Tried {
         return Ok(());
     }
     let reports = scene.all_reports_of(&ask.saga).await?;
-    let of_it = |id: &&str| {
-        reports.iter().any(|r| r.id == **id && r.text("requestId") == Some(&ask.request))
-    };
-    let mut ids: Vec<&str> =
-        reports.iter().map(|report| report.id.as_str()).filter(of_it).collect();
+    let about = |event: &&Event| event.text("requestId") == Some(&ask.request);
+    let mut ids: Vec<&str> = reports.iter().filter(about).map(|event| event.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
     match ids.len() {

@@ -29,12 +29,10 @@ pub(super) const CHECKS: &[Check] = &[
     .needs(&[Means::Signing]),
     Check::of_service(
         "signature-old",
-        "a step whose signature is ten minutes old is refused with 401",
+        "a step whose signature is ten minutes old, or ahead, is refused with 401",
         "what was recorded once could be played again at any time",
         SECTION,
-        |scene| {
-            Box::pin(refused(scene, Signed::LongAgo, "a step whose signature is ten minutes old"))
-        },
+        |scene| Box::pin(old(scene)),
     )
     .after(&["compensate-undoes"])
     .needs(&[Means::Signing]),
@@ -85,6 +83,11 @@ async fn refused(scene: &Scene, signed: Signed, what: &str) -> Tried {
         .carry_out_to(&step, Outcome::Compensated, "the same step, rightly signed")
         .await
         .map(|_| ())
+}
+
+async fn old(scene: &Scene) -> Tried {
+    refused(scene, Signed::LongAgo, "a step whose signature is ten minutes old").await?;
+    refused(scene, Signed::LongAhead, "a step whose signature is ten minutes ahead").await
 }
 
 async fn rotation(scene: &Scene) -> Tried {

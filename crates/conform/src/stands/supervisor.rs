@@ -163,11 +163,15 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
         return Given::HangUp;
     }
     match status {
-        503 => Given::problem(
-            503,
-            &format!("{PROBLEM_TYPE_BASE}unavailable"),
-            "the supervisor is away",
-        ),
+        503 => {
+            let kind = format!("{PROBLEM_TYPE_BASE}unavailable");
+            let mut given = Given::problem(503, &kind, "the supervisor is away");
+            if let Given::Json { headers, .. } = &mut given {
+                // It says when to ask again, as the real one does; here at once, so that nobody waits.
+                headers.push(("retry-after", "0".to_owned()));
+            }
+            given
+        }
         400 => {
             Given::problem(400, &format!("{PROBLEM_TYPE_BASE}invalid-report"), &broken.join("; "))
         }

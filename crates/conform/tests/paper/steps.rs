@@ -9,9 +9,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Longest body of a step.
 const BODY_LIMIT: usize = 1 << 20;
+
+/// How often a compensation looks whether it may go on, for the defect that it waits.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A step that could be read.
 #[derive(Clone, Debug)]
@@ -175,7 +179,7 @@ async fn compensate(participant: &Participant, step: &Step) -> StepEnd {
             .iter()
             .any(|row| row.saga == step.saga && row.stands == Stands::Started)
         {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
     if participant.has(Defect::CompensationsRace) {
