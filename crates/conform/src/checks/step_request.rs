@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-const SECTION: &str = "what-to-answer";
+const SECTION: &str = "what-each-verb-means";
 
 /// A body that nobody needs to take: a step has some hundred bytes.
 const TOO_LARGE_BYTES: usize = 8 << 20;
