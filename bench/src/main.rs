@@ -8,11 +8,14 @@ mod load;
 mod null_store;
 mod outage;
 mod participant;
+mod queries;
 mod rules;
+mod store_fill;
 mod supervisor;
 mod tally;
 mod wire;
 
+use amends_server::{Clock, SystemClock};
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use load::Pace;
@@ -69,6 +72,33 @@ enum Role {
     Engine,
     /// A rulebook with 100,000 rules: loading, checking, matching.
     Rules,
+    /// Fills the store of a folder with settled and open cases.
+    StoreFill {
+        /// The folder; its store must not be in use.
+        #[arg(long)]
+        to: PathBuf,
+        /// Settled cases.
+        #[arg(long, default_value_t = 1_000_000)]
+        settled: u64,
+        /// Cases that still wait.
+        #[arg(long, default_value_t = 10_000)]
+        open: u64,
+    },
+    /// How long an operator's questions take with a large store, while reports come in.
+    Queries {
+        /// Settled cases.
+        #[arg(long, default_value_t = 1_000_000)]
+        settled: u64,
+        /// Cases that still wait.
+        #[arg(long, default_value_t = 10_000)]
+        open: u64,
+        /// Reports a second.
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
+        /// A folder that `store-fill` has filled with these numbers; filled anew if not given.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
     /// The supervisor under test (started by the benchmark itself).
     #[command(hide = true)]
     Supervisor {
@@ -99,6 +129,16 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Engine) => {
             println!("{}", serde_json::to_string_pretty(&engine::run()?)?);
+            Ok(())
+        }
+        Some(Role::StoreFill { to, settled, open }) => {
+            store_fill::run(to, *settled, *open, SystemClock.now()).await
+        }
+        Some(Role::Queries { settled, open, rate, data }) => {
+            let (settled, open, rate) = (*settled, *open, *rate);
+            let options = queries::Options { settled, open, rate, data: data.clone() };
+            let result = queries::run(options).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }
         Some(Role::Rules) => {

@@ -1,12 +1,13 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
 use amends_engine::Write;
-use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
-use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
-    Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    StepFilter, Store, StoreError, Wanted,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use std::sync::Arc;
 pub struct NullStore;
 
 fn empty<T>() -> Page<T> {
-    Page { items: Vec::new(), next: None }
+    Page { items: Vec::new(), next: None, searched_until: None }
 }
 
 impl Store for NullStore {
@@ -76,6 +77,18 @@ impl Store for NullStore {
         Ok(Vec::new())
     }
 
+    async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn bulk(&self, _id: u64) -> Result<Option<BulkRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn bulks(&self, _keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
     async fn acts(
         &self,
         _case: Option<CaseId>,
@@ -88,8 +101,16 @@ impl Store for NullStore {
         Ok(None)
     }
 
-    async fn overview(&self) -> Result<Overview, StoreError> {
-        Ok(Overview::default())
+    async fn case_counts(&self) -> Result<BTreeMap<CaseState, u64>, StoreError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn settlements(
+        &self,
+        _since: Timestamp,
+        _limit: usize,
+    ) -> Result<Settlements, StoreError> {
+        Ok(Settlements::default())
     }
 
     async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 const QUESTION_LIMIT: Duration = Duration::from_secs(10);
 /// How long a supervisor that doesn't answer is asked again: longer than a restart takes.
 const AWAY_LIMIT: Duration = Duration::from_secs(60);
+/// Unsettled cases that are told one by one: enough to see what kind they are of.
+const TOLD_CASES: usize = 20;
 /// Cases per page.
 const PAGE: usize = 200;
 
@@ -27,15 +29,21 @@ pub struct ReportCount {
     pub steps: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
-/// How far one service has compensated.
+/// How far one service has compensated. `planned` is the sum of `done`, `superseded`, `shadow`, `waiting` and `stuck`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceCount {
+    /// Steps in the plans of all cases.
+    pub planned: u64,
     /// Steps that it was asked for at least once.
     pub asked: u64,
     /// Steps that ended with an outcome.
     pub done: u64,
     /// Steps by outcome.
     pub outcomes: BTreeMap<String, u64>,
+    /// Steps that a later report made pointless, whether they had been asked for or not: retries of what is undone.
+    pub superseded: u64,
+    /// Steps of rules in `shadow` mode: recorded, never sent.
+    pub shadow: u64,
     /// Steps that are still to be done.
     pub waiting: u64,
     /// Steps that need a person.
@@ -95,6 +103,7 @@ impl Cases {
         let mut counts: BTreeMap<String, ServiceCount> = BTreeMap::new();
         for step in self.0.iter().flat_map(|case| &case.plan) {
             let count = counts.entry(step.action.service.to_string()).or_default();
+            count.planned += 1;
             count.asked += u64::from(step.attempts > 0);
             match step.state {
                 StepStateName::Done => {
@@ -108,11 +117,44 @@ impl Cases {
                 | StepStateName::Accepted => {
                     count.waiting += 1;
                 }
-                StepStateName::Superseded | StepStateName::Shadow => {}
+                StepStateName::Superseded => count.superseded += 1,
+                StepStateName::Shadow => count.shadow += 1,
             }
         }
         counts
     }
+
+    /// What is not settled, and why: a sentence for each of the first [`TOLD_CASES`] such cases.
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<String> {
+        let unsettled = self.0.iter().filter(|case| case.summary.state != CaseState::Settled);
+        unsettled.take(TOLD_CASES).map(why_unsettled).collect()
+    }
+}
+
+fn why_unsettled(case: &CaseDetail) -> String {
+    let unfinished = case.plan.iter().filter(|step| {
+        !matches!(
+            step.state,
+            StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow
+        )
+    });
+    let steps = unfinished.map(|step| {
+        let message = step.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
+        let (verb, action, state) = (step.verb, &step.action, step.state);
+        format!("{verb} `{action}` is {state}, attempts so far {}{message}", step.attempts)
+    });
+    let walks = case.walks.iter().filter(|walk| !walk.answered).map(|walk| {
+        let message = walk.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
+        format!("the History of `{}` is not known{message}", walk.service)
+    });
+    let why: Vec<_> = steps.chain(walks).collect();
+    let why = match why.is_empty() {
+        true => "all its steps have ended, and it waits for quiet".to_owned(),
+        false => why.join("; "),
+    };
+    let summary = &case.summary;
+    format!("case {} of saga `{}` is {}: {why}", summary.id, summary.saga_id, summary.state)
 }
 
 fn report_name(report: &ReportView) -> String {
@@ -192,6 +234,11 @@ mod tests {
         })
     }
 
+    fn asked(mut step: Value, attempts: u32) -> Value {
+        step["attempts"] = attempts.into();
+        step
+    }
+
     fn report(id: &str, service: &str, code: &str, rule: Option<&str>) -> Value {
         let role = if rule.is_some() { "rule" } else { "derived" };
         json!({
@@ -212,6 +259,8 @@ mod tests {
                 step("coupon.redeem", "compensate", "done", Some("compensated"), &["r-2", "r-1"]),
                 step("order.place", "compensate", "stuck", None, &["r-2"]),
                 step("sms.send-cancellation", "notify", "waiting", None, &["r-1"]),
+                asked(step("rider.match", "retry", "superseded", None, &["r-1"]), 1),
+                asked(step("rider.match", "retry", "superseded", None, &["r-1"]), 0),
             ],
             "walks": [], "notes": [], "acts": [],
         });
@@ -239,8 +288,29 @@ mod tests {
         assert_eq!((coupon.asked, coupon.done, coupon.waiting, coupon.stuck), (1, 1, 0, 0));
         let sms = &counts["sms"];
         assert_eq!((sms.asked, sms.done, sms.waiting, sms.stuck), (0, 0, 1, 0));
+        let rider = &counts["rider"];
+        assert_eq!((rider.planned, rider.asked, rider.done, rider.superseded), (2, 1, 0, 2));
+        for (service, count) in &counts {
+            let sum = count.done + count.superseded + count.shadow + count.waiting + count.stuck;
+            assert_eq!(count.planned, sum, "{service}");
+        }
         assert_eq!(counts["order"].stuck, 1);
         assert_eq!(cases().by_state(), BTreeMap::from([(CaseState::Open, 1)]));
         assert!(cases().of_saga("a").is_some() && cases().of_saga("b").is_none());
+    }
+
+    #[test]
+    fn what_is_not_settled_says_why() {
+        let told = cases().unsettled();
+        assert_eq!(
+            told,
+            [
+                "case c-1 of saga `a` is open: compensate `order.place` is stuck, attempts so far 1; \
+              notify `sms.send-cancellation` is waiting, attempts so far 0"
+            ]
+        );
+        let mut settled = cases();
+        settled.0[0].summary.state = CaseState::Settled;
+        assert!(settled.unsettled().is_empty());
     }
 }

@@ -31,6 +31,14 @@ pub struct Answer {
     pub body: Value,
 }
 
+impl Answer {
+    /// Whether it says that the same request may be answered otherwise later.
+    #[must_use]
+    pub fn may_change(&self) -> bool {
+        self.body["retryable"].as_bool() == Some(true)
+    }
+}
+
 /// Why nothing came back.
 #[derive(Debug)]
 pub enum NoAnswer {

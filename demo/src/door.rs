@@ -3,12 +3,17 @@
 //!
 //! - closed: every request is turned away with 503 and nothing happens;
 //! - `coupon-answer-broken`: the coupon service did its work, but the answer becomes a bare 500;
-//! - `delivery-answer-lost`: the delivery service did its work, but the connection breaks instead of an answer.
+//! - `delivery-answer-lost`: the delivery service did its work, but the connection breaks instead of an answer;
+//! - `payment-late`, `coupon-late`, `delivery-late`: the connection breaks before the service has the request, which
+//!   arrives all the same when the compensation of its action has been there (see [`crate::late`]).
 
 use crate::faults::Fault;
+use crate::late::{Key, Late};
+use amends_protocol::headers;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -23,6 +28,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+/// Where the supervisor asks for compensations; the action follows.
+const COMPENSATE: &str = "/amends/v1/compensate/";
 /// Largest request that the door reads; the kit's own limit.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
 /// How long requests under way may take when the service shuts down. The longest call between services is below it.
@@ -33,6 +40,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct Door {
     service: String,
     closed: AtomicBool,
+    late: Late,
 }
 
 /// The planned loss of an answer: hyper closes the connection on it.
@@ -51,7 +59,11 @@ impl Door {
     /// The open door of a service.
     #[must_use]
     pub fn new(service: &str) -> Arc<Self> {
-        Arc::new(Self { service: service.to_owned(), closed: AtomicBool::new(false) })
+        Arc::new(Self {
+            service: service.to_owned(),
+            closed: AtomicBool::new(false),
+            late: Late::default(),
+        })
     }
 
     /// Turns everybody away from now on, or lets them in again.
@@ -125,8 +137,20 @@ impl Door {
         let body = body.to_bytes();
         let forward = parts.method == Method::POST && !parts.uri.path().starts_with("/amends/");
         let fault = forward.then(|| planned_fault(&body)).flatten();
+        if is_late(&self.service, fault)
+            && let Some(key) = key(&parts, parts.uri.path().trim_start_matches('/'))
+        {
+            self.late.hold(router, key, parts, body).await;
+            return Err(AnswerLost);
+        }
+        let compensated = parts.uri.path().strip_prefix(COMPENSATE);
+        let compensated = compensated.and_then(|action| key(&parts, action));
         let request = Request::from_parts(parts, Body::from(body));
-        let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
+        let answer = router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        if let Some(key) = compensated {
+            // Before the supervisor has its answer, so that a run doesn't end while an original is on its way.
+            self.late.let_through(&router, &key).await;
+        }
         match (self.service.as_str(), fault) {
             ("coupon", Some(Fault::CouponAnswerBroken)) => {
                 Ok(bare(StatusCode::INTERNAL_SERVER_ERROR, "something broke on the way out"))
@@ -135,6 +159,22 @@ impl Door {
             _ => Ok(answer),
         }
     }
+}
+
+/// Whether the plan lets requests with this fault come late to the service.
+fn is_late(service: &str, fault: Option<Fault>) -> bool {
+    matches!(
+        (service, fault),
+        ("payment", Some(Fault::PaymentLate))
+            | ("coupon", Some(Fault::CouponLate))
+            | ("delivery", Some(Fault::DeliveryLate))
+    )
+}
+
+/// What a request and the compensation that must come first have in common; nothing without a saga.
+fn key(parts: &Parts, action: &str) -> Option<Key> {
+    let saga = parts.headers.get(headers::SAGA_ID)?.to_str().ok()?;
+    Some((saga.to_owned(), action.to_owned()))
 }
 
 /// Waits until the process is to end, which it also is when nobody is left to say so.
@@ -164,41 +204,49 @@ fn bare(status: StatusCode, text: &'static str) -> Response<Body> {
 mod tests {
     use super::*;
     use crate::client::{Client, NoAnswer};
-    use axum::routing::post;
+    use axum::routing::any;
     use serde_json::{Value, json};
-    use std::sync::atomic::AtomicU32;
+    use std::sync::Mutex;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// A service that counts how often it did its work, behind a door.
+    /// A service that writes down what it was asked for, behind a door.
     struct House {
         url: String,
         door: Arc<Door>,
-        work: Arc<AtomicU32>,
+        work: Arc<Mutex<Vec<String>>>,
         stop: watch::Sender<bool>,
         serving: tokio::task::JoinHandle<()>,
     }
 
     async fn house(service: &str) -> House {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/request", listener.local_addr().expect("bound"));
-        let work = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&work);
-        let router = Router::new().route(
-            "/request",
-            post(async move || {
-                counter.fetch_add(1, Ordering::SeqCst);
-                "{\"done\": true}"
-            }),
-        );
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let work = Arc::new(Mutex::new(Vec::new()));
+        let book = Arc::clone(&work);
+        let router = Router::new().fallback(any(async move |uri: http::Uri| {
+            book.lock().expect("not poisoned").push(uri.path().to_owned());
+            "{\"done\": true}"
+        }));
         let (stop, stopped) = watch::channel(false);
         let door = Door::new(service);
         let serving = tokio::spawn(Arc::clone(&door).serve(listener, router, stopped));
         House { url, door, work, stop, serving }
     }
 
+    impl House {
+        fn worked(&self) -> Vec<String> {
+            self.work.lock().expect("not poisoned").clone()
+        }
+    }
+
     async fn knock(house: &House, form: &Value) -> Result<u16, NoAnswer> {
-        let answer = Client::default().post(&house.url, &[], form, LIMIT).await?;
+        ask(house, "/request", "a", form).await
+    }
+
+    async fn ask(house: &House, path: &str, saga: &str, form: &Value) -> Result<u16, NoAnswer> {
+        let url = format!("{}{path}", house.url);
+        let answer = Client::default().post(&url, &[("saga-id", saga)], form, LIMIT).await?;
         Ok(answer.status.as_u16())
     }
 
@@ -207,7 +255,7 @@ mod tests {
         let lost = json!({"fault": "delivery-answer-lost"});
         let delivery = house("delivery").await;
         assert!(matches!(knock(&delivery, &lost).await, Err(NoAnswer::Lost(_))));
-        assert_eq!(delivery.work.load(Ordering::SeqCst), 1);
+        assert_eq!(delivery.worked(), ["/request"]);
         assert_eq!(knock(&delivery, &json!({})).await.expect("an answer"), 200);
         let rider = house("rider").await;
         assert_eq!(knock(&rider, &lost).await.expect("an answer"), 200);
@@ -216,7 +264,26 @@ mod tests {
             knock(&coupon, &json!({"fault": "coupon-answer-broken"})).await.expect("an answer"),
             500
         );
-        assert_eq!(coupon.work.load(Ordering::SeqCst), 1);
+        assert_eq!(coupon.worked(), ["/request"]);
+    }
+
+    #[tokio::test]
+    async fn a_late_request_comes_when_its_compensation_has_been_there() {
+        let undo = "/amends/v1/compensate/request";
+        let late = json!({"fault": "delivery-late"});
+        let delivery = house("delivery").await;
+        assert!(matches!(ask(&delivery, "/request", "a", &late).await, Err(NoAnswer::Lost(_))));
+        // The compensation of another saga is none of its.
+        assert_eq!(ask(&delivery, undo, "b", &json!({})).await.expect("an answer"), 200);
+        assert_eq!(delivery.worked(), [undo]);
+        // It has arrived by the time that its own compensation is answered, and once is enough.
+        for _ in 0..2 {
+            assert_eq!(ask(&delivery, undo, "a", &json!({})).await.expect("an answer"), 200);
+        }
+        assert_eq!(delivery.worked(), [undo, undo, "/request", undo]);
+        // The fault is the delivery's alone.
+        let coupon = house("coupon").await;
+        assert_eq!(knock(&coupon, &late).await.expect("an answer"), 200);
     }
 
     #[tokio::test]
@@ -224,7 +291,7 @@ mod tests {
         let sms = house("sms").await;
         sms.door.set_closed(true);
         assert_eq!(knock(&sms, &json!({})).await.expect("an answer"), 503);
-        assert_eq!(sms.work.load(Ordering::SeqCst), 0);
+        assert!(sms.worked().is_empty());
         sms.door.set_closed(false);
         assert_eq!(knock(&sms, &json!({})).await.expect("an answer"), 200);
     }

@@ -89,6 +89,12 @@ faults! {
     DeliveryRefused = "delivery-refused", Any, 3, "the delivery service takes no more deliveries";
     /// The delivery is requested, but the connection breaks before the answer.
     DeliveryAnswerLost = "delivery-answer-lost", Any, 3, "the delivery is requested, but its answer is lost";
+    /// The order gives the payment up; the request comes when it has been undone.
+    PaymentLate = "payment-late", Any, 3, "the payment request is held up on its way and comes after its compensation";
+    /// The payment gives the coupon up; the request comes when it has been undone.
+    CouponLate = "coupon-late", With, 3, "the coupon request is held up on its way and comes after its compensation";
+    /// The payment gives the delivery up; the request comes when it has been undone.
+    DeliveryLate = "delivery-late", Any, 3, "the delivery request is held up on its way and comes after its compensation";
     /// The rider matching fails for a while and reports it.
     RiderFails = "rider-fails", Any, 3, "the rider matching fails for a while";
     /// The text message fails for a while and reports it.

@@ -60,7 +60,8 @@ const VIEW: &str = "
         (SELECT count(*) FROM delivery_db.deliveries d WHERE d.saga = plan.saga AND status = 'requested') AS requested,
         (SELECT count(*) FROM rider_db.matches m WHERE m.saga = plan.saga AND status = 'matched') AS matched,
         (SELECT count(*) FROM sms_db.messages m WHERE m.saga = plan.saga AND kind = 'confirmation') AS confirmations,
-        (SELECT count(*) FROM sms_db.messages m WHERE m.saga = plan.saga AND kind = 'cancellation') AS cancellations
+        (SELECT count(*) FROM sms_db.messages m WHERE m.saga = plan.saga AND kind = 'cancellation') AS cancellations,
+        (SELECT kind FROM sms_db.messages m WHERE m.saga = plan.saga ORDER BY entry DESC LIMIT 1) AS last_text
     FROM plan;
     CREATE TEMP VIEW judged AS SELECT *,
         placed = 1 AND charges = 1 AND refunds = 0 AND kept = amount AND requested = 1 AND matched = 1
@@ -192,19 +193,24 @@ fn rider_and_text(db: &Db) -> rusqlite::Result<Invariant> {
     })
 }
 
+/// Nobody is left with a text for an order that is undone. Who got no text needs no correction, and may get one.
 fn cancellation_text(db: &Db) -> rusqlite::Result<Invariant> {
-    let cancelled = db.number("SELECT count(*) FROM verdict WHERE begun AND NOT complete")?;
-    let told_once = db.number(
-        "SELECT count(*) FROM verdict WHERE begun AND NOT complete AND cancellations = 1",
-    )?;
+    const CANCELLED: &str = "SELECT count(*) FROM verdict WHERE begun AND NOT complete";
+    let cancelled = db.number(CANCELLED)?;
+    let texted = db.number(&format!("{CANCELLED} AND confirmations > 0"))?;
+    let corrected = db.number(&format!(
+        "{CANCELLED} AND confirmations > 0 AND cancellations = 1 AND last_text = 'cancellation'"
+    ))?;
+    let told_twice = db.number(&format!("{CANCELLED} AND cancellations > 1"))?;
     let told_wrongly = db.number(
         "SELECT count(*) FROM verdict WHERE (complete OR NOT begun) AND cancellations > 0",
     )?;
     Ok(Invariant {
         name: "cancellation-text".to_owned(),
-        held: told_once == cancelled && told_wrongly == 0,
+        held: corrected == texted && told_twice == 0 && told_wrongly == 0,
         evidence: format!(
-            "{told_once} of {cancelled} begun and cancelled orders got exactly one cancellation text, {told_wrongly} others got one"
+            "of {cancelled} cancelled orders {texted} had got a confirmation, and {corrected} of these then one \
+             cancellation; {told_twice} got two, {told_wrongly} others got one"
         ),
     })
 }

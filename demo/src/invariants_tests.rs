@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::business::schema;
-use amends_service::{Kit, KitConfig};
+use amends_service::Sqlite;
 use tempfile::TempDir;
 
 /// The six databases, with one complete order `a` (with a coupon) and one cancelled order `b`.
@@ -15,9 +15,7 @@ impl Books {
     fn new() -> Self {
         let books = Self { folder: TempDir::new().expect("a temporary folder") };
         for service in SERVICES {
-            let mut config = KitConfig::new(service, books.path(service));
-            config.schema = schema(service);
-            let _ = Kit::open(config).expect("a new database");
+            let _ = Sqlite::open(books.path(service), schema(service)).expect("a new database");
         }
         for saga in ["a", "b"] {
             books.write("order", &format!(
@@ -186,6 +184,12 @@ fn each_single_thing_out_of_place_breaks_its_invariant() {
             "cancellation-text",
         ),
         (
+            "a confirmation after the cancellation",
+            "sms",
+            "INSERT INTO messages (saga, kind, text) VALUES ('b', 'confirmation', '')",
+            "cancellation-text",
+        ),
+        (
             "two cancellation texts",
             "sms",
             "INSERT INTO messages (saga, kind, text) VALUES ('b', 'cancellation', '')",
@@ -209,6 +213,14 @@ fn each_single_thing_out_of_place_breaks_its_invariant() {
             .expect("a known name");
         assert!(!invariant.held, "{what} goes unnoticed: {}", invariant.evidence);
     }
+}
+
+#[test]
+fn who_got_no_confirmation_needs_no_cancellation() {
+    let books = Books::new();
+    books.write("sms", "DELETE FROM messages WHERE saga = 'b'");
+    let findings = books.judge();
+    assert!(findings.invariants.iter().all(|invariant| invariant.held), "{findings:?}");
 }
 
 #[test]

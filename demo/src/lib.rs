@@ -6,21 +6,29 @@
 
 mod business;
 mod cases;
+mod chaos;
 mod client;
+mod customers;
 mod door;
 pub mod faults;
+mod folder;
 pub mod invariants;
+mod kills;
+mod late;
 mod options;
 pub mod process;
 mod progress;
 mod runner;
 mod service;
 pub mod shop;
+mod summary;
 pub mod supervisor;
 mod tables;
 pub mod workload;
 
 pub use cases::{Cases, ReportCount, ServiceCount};
+pub use chaos::ChaosCount;
 pub use options::{DemoOptions, ServiceArgs};
-pub use runner::{Summary, Verdict, run};
+pub use runner::{Verdict, run};
 pub use service::run_service;
+pub use summary::Summary;

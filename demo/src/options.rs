@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// Options of `amends demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoOptions {
-    /// How many orders to place.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=90_000))]
+    /// How many orders to place; 300 with `--chaos`.
+    #[arg(long, default_value_t = 200, default_value_if("chaos", "true", "300"), value_parser = clap::value_parser!(u32).range(1..=90_000))]
     pub orders: u32,
     /// Makes the plan: the same seed gives the same orders and faults. Drawn and printed if absent.
     #[arg(long)]
@@ -39,6 +39,12 @@ pub struct DemoOptions {
     /// Kill the supervisor this many times during the run, and start it again on the same data.
     #[arg(long, default_value_t = 0, value_name = "TIMES")]
     pub kill_supervisor: u32,
+    /// Kill random services and the supervisor with SIGKILL during the run, and start them again.
+    #[arg(long, conflicts_with = "kill_supervisor")]
+    pub chaos: bool,
+    /// How often to kill in a run with `--chaos`; each of the seven processes is killed at least once.
+    #[arg(long, default_value_t = 24, requires = "chaos", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(7..=500))]
+    pub kills: u32,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub patience: u64,

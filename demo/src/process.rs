@@ -30,7 +30,7 @@ pub struct ServiceProcess {
     port: AtomicU16,
     addresses: OnceLock<Addresses>,
     state: Mutex<State>,
-    mishaps: mpsc::UnboundedSender<String>,
+    mishaps: mpsc::Sender<String>,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl ServiceProcess {
         exe: &Path,
         folder: &Path,
         coupons: u32,
-        mishaps: mpsc::UnboundedSender<String>,
+        mishaps: mpsc::Sender<String>,
     ) -> anyhow::Result<(Arc<Self>, Introduction)> {
         let service = Arc::new(Self {
             name,
@@ -103,11 +103,12 @@ impl ServiceProcess {
         self.greet(&mut state, introduction).await
     }
 
-    /// Kills the service with SIGKILL and keeps it down until [`Self::let_up`] was called as often.
-    pub async fn hold_down(&self) {
+    /// Kills the service with SIGKILL and keeps it down until [`Self::let_up`] was called as often. Says whether there
+    /// was a process to kill.
+    pub async fn hold_down(&self) -> bool {
         let mut state = self.state.lock().await;
         state.held_down += 1;
-        kill(&mut state).await;
+        kill(&mut state).await
     }
 
     /// Starts it again when nobody else holds it down.
@@ -267,9 +268,7 @@ impl ServiceProcess {
             state.generation == generation && state.running.is_some()
         };
         if unexpected {
-            let _ = self
-                .mishaps
-                .send(format!("the {0} service ended by itself; see `{0}.log`", self.name));
+            self.mishap(format!("the {0} service ended by itself; see `{0}.log`", self.name));
             self.restart(generation).await;
         }
     }
@@ -282,11 +281,15 @@ impl ServiceProcess {
         let service = Arc::clone(self);
         Box::pin(async move {
             if let Err(error) = service.crash(generation).await {
-                let _ = service
-                    .mishaps
-                    .send(format!("the {} service cannot be restarted: {error:#}", service.name));
+                let name = service.name;
+                service.mishap(format!("the {name} service cannot be restarted: {error:#}"));
             }
         })
+    }
+
+    fn mishap(&self, what: String) {
+        // When it is full, more of the same says nothing new; when nobody listens, the run is over.
+        let _ = self.mishaps.try_send(what);
     }
 }
 
@@ -317,12 +320,12 @@ async fn set_door(state: &mut State) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn kill(state: &mut State) {
-    if let Some(mut running) = state.running.take() {
-        state.generation += 1;
-        // It may have ended by itself; then there is nothing to kill.
-        let _ = running.child.kill().await;
-    }
+async fn kill(state: &mut State) -> bool {
+    let Some(mut running) = state.running.take() else { return false };
+    state.generation += 1;
+    // It may have ended by itself; then there is nothing to kill.
+    let _ = running.child.kill().await;
+    true
 }
 
 pub(crate) async fn end(mut child: Child) {

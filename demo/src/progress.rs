@@ -65,6 +65,13 @@ impl Progress {
         }
     }
 
+    /// Tells that a process was killed, in a slow run.
+    pub fn killed(&self, victim: &impl std::fmt::Display) {
+        if self.slow {
+            eprintln!("kill -9: {victim}; it is started again");
+        }
+    }
+
     /// Tells what the supervisor does about the order, in a slow run.
     pub async fn explain(&self, shop: &Shop, order: &PlannedOrder) {
         if !self.slow {

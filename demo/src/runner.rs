@@ -1,24 +1,26 @@
 //! One run of the demo: plans, places the orders with their faults, waits for rest, judges, and shows the result.
 
-use crate::cases::{ReportCount, ServiceCount};
-use crate::faults::Fault;
-use crate::invariants::{Invariant, OrderCount};
+use crate::cases::Cases;
+use crate::chaos;
+use crate::customers::place_all;
+use crate::folder::Folder;
+use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
-use crate::shop::{Ending, RULEBOOK, Shop};
+use crate::shop::{RULEBOOK, Shop};
+use crate::summary::Summary;
 use crate::tables;
 use crate::workload::{Dice, PlanOptions, PlannedOrder, plan};
-use amends_protocol::CaseState;
-use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tempfile::TempDir;
+use tokio::sync::watch;
 
-/// Longest pause between two kills of the supervisor, so that a run of a few seconds meets many of them.
-const KILL_PAUSE_MS: u64 = 600;
+/// How long the supervisor may take to tell all its cases in the end: ten thousand take seconds.
+const TELL_LIMIT: Duration = Duration::from_secs(60);
+/// The same after a run that was given up, perhaps because the supervisor is gone.
+const TELL_LIMIT_GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,44 +31,6 @@ pub enum Verdict {
     Bad,
     /// Ctrl-C came.
     Interrupted,
-}
-
-/// The result of a run; `--json` prints it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// What the plan was made from.
-    pub seed: u64,
-    /// How the orders ended.
-    pub orders: OrderCount,
-    /// Planned faults by kind.
-    pub faults: BTreeMap<Fault, u64>,
-    /// Reports by `service/code`, with the steps that they led to.
-    pub reports: BTreeMap<String, ReportCount>,
-    /// How far each service has compensated.
-    pub services: BTreeMap<String, ServiceCount>,
-    /// Whether the business held.
-    pub invariants: Vec<Invariant>,
-    /// Cases by state.
-    pub cases: BTreeMap<CaseState, u64>,
-    /// How the customers saw it: answers by kind.
-    pub customers: BTreeMap<String, u64>,
-    /// How often the supervisor was killed.
-    pub kills: u32,
-    /// How many cases it had open each time, just before it was killed.
-    pub open_at_kills: Vec<u64>,
-    /// What went wrong that nobody planned, and what was left when patience ran out. Empty in a good run.
-    pub mishaps: Vec<String>,
-    /// From the first process to the last table, in milliseconds.
-    pub elapsed_ms: u64,
-}
-
-impl Summary {
-    /// Whether every invariant holds, nothing is left to do, and nothing happened that nobody planned.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.mishaps.is_empty() && self.invariants.iter().all(|invariant| invariant.held)
-    }
 }
 
 /// Runs the demo; `exe` is the `amends` binary, of which every process is made.
@@ -98,7 +62,7 @@ pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<Verdict> {
         println!("{}", serde_json::to_string_pretty(&summary)?);
     } else {
         print!("{}", tables::render(&summary));
-        println!("{}", in_short(&summary));
+        println!("{}", summary.in_short());
     }
     for mishap in &summary.mishaps {
         eprintln!("not planned: {mishap}");
@@ -147,24 +111,44 @@ async fn do_business(
     progress: &Progress,
 ) -> anyhow::Result<Summary> {
     let mut mishaps = Vec::new();
-    let placing = place_all(shop, orders, options, progress);
-    let killing = kill_supervisor(shop, seed, options.kill_supervisor);
-    let placing = async { tokio::try_join!(placing, killing) };
-    let (customers, open_at_kills) = tokio::select! {
-        done = placing => done?,
+    let mut killed = Killed::default();
+    let business = async {
+        let customers = place_and_kill(shop, orders, options, seed, progress, &mut killed).await?;
+        if let Err(unrest) = shop.rest(Duration::from_secs(options.patience)).await? {
+            mishaps.push(format!("no rest within {} s: {unrest}", options.patience));
+        }
+        Ok::<_, anyhow::Error>(customers)
+    };
+    let customers = tokio::select! {
+        done = business => done,
         never = progress.count(shop) => match never {},
     };
-    let rest = tokio::select! {
-        rest = shop.rest(Duration::from_secs(options.patience)) => rest?,
-        never = progress.count(shop) => match never {},
+    let (customers, tell_limit) = match customers {
+        Ok(customers) => (customers, TELL_LIMIT),
+        Err(why) => {
+            mishaps.push(format!("the run was given up: {why:#}"));
+            (BTreeMap::new(), TELL_LIMIT_GIVEN_UP)
+        }
     };
-    if let Err(unrest) = rest {
-        mishaps.push(format!("no rest within {} s: {unrest}", options.patience));
-    }
-    let cases = shop.cases().await?;
+    let at_rest = mishaps.is_empty();
+    let cases = tokio::time::timeout(tell_limit, shop.cases()).await;
+    let cases = cases.unwrap_or_else(|_| Err(anyhow!("nothing within {} s", tell_limit.as_secs())));
+    let cases = cases.unwrap_or_else(|why| {
+        mishaps.push(format!("the supervisor doesn't tell its cases: {why:#}"));
+        Cases::default()
+    });
+    mishaps.extend(cases.unsettled());
     let findings = shop.judge(orders)?;
+    if at_rest {
+        // Before, a report may still be on its way.
+        mishaps.extend(chaos::unreported(shop.folder(), &cases)?);
+    }
     mishaps.extend(shop.mishaps().await);
     mishaps.extend(findings.half_done.iter().map(|order| format!("order `{order}` is half done")));
+    let chaos = match options.chaos {
+        true => Some(chaos::count(shop.folder(), &cases, killed.by_process)?),
+        false => None,
+    };
     let mut faults = BTreeMap::new();
     for fault in orders.iter().filter_map(|order| order.fault) {
         *faults.entry(fault).or_default() += 1;
@@ -178,129 +162,32 @@ async fn do_business(
         invariants: findings.invariants,
         cases: cases.by_state(),
         customers,
-        kills: options.kill_supervisor,
-        open_at_kills,
+        kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
+        open_at_kills: killed.open_cases,
+        chaos,
         mishaps,
         elapsed_ms: 0,
     })
 }
 
-/// Lets all customers order, and counts how they saw it end.
-async fn place_all(
+/// Lets the customers order while processes are killed as planned, and gives how they saw their orders end.
+async fn place_and_kill(
     shop: &Shop,
     orders: &[PlannedOrder],
     options: &DemoOptions,
+    seed: u64,
     progress: &Progress,
+    killed: &mut Killed,
 ) -> anyhow::Result<BTreeMap<String, u64>> {
-    let next = AtomicUsize::new(0);
-    let clients = if options.slow { 1 } else { options.clients };
-    let customer = async || {
-        let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-        let mut pace = tokio::time::interval(Duration::from_secs(1));
-        while let Some(order) = orders.get(next.fetch_add(1, Ordering::SeqCst)) {
-            if options.slow {
-                pace.tick().await;
-            }
-            progress.before(order);
-            let ending = place(shop, order).await?;
-            progress.after(&ending);
-            *seen.entry(word(&ending).to_owned()).or_default() += 1;
-            if options.slow {
-                // Half of the second for the supervisor to work, so that there is something to tell.
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                progress.explain(shop, order).await;
-            }
-        }
-        Ok::<_, anyhow::Error>(seen)
+    let plan = match options.chaos {
+        true => kills::of_anybody(seed, options.orders, options.kills),
+        false => kills::of_supervisor(seed, options.orders, options.kill_supervisor),
     };
-    let mut total: BTreeMap<String, u64> = BTreeMap::new();
-    for seen in all((0..clients).map(|_| customer()).collect()).await? {
-        for (ending, count) in seen {
-            *total.entry(ending).or_default() += count;
-        }
-    }
-    Ok(total)
-}
-
-/// Places one order, with the faults that are done to a service from outside.
-async fn place(shop: &Shop, order: &PlannedOrder) -> anyhow::Result<Ending> {
-    match order.fault {
-        Some(Fault::RiderDown) => {
-            let rider = shop.service("rider")?;
-            rider.hold_down().await;
-            let ending = shop.place(order).await;
-            rider.let_up().await?;
-            ending
-        }
-        Some(Fault::SmsDown) => {
-            let sms = shop.service("sms")?;
-            sms.close_door().await?;
-            let ending = shop.place(order).await;
-            sms.open_door().await?;
-            ending
-        }
-        _ => shop.place(order).await,
-    }
-}
-
-const fn word(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Placed => "placed",
-        Ending::Refused(_) => "refused",
-        Ending::NoAnswer => "no-answer",
-    }
-}
-
-/// Runs futures side by side in one task: they borrow, so they can't be spawned.
-async fn all<T, F: Future<Output = anyhow::Result<T>>>(futures: Vec<F>) -> anyhow::Result<Vec<T>> {
-    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for (future, result) in &mut waiting {
-            if result.is_none() {
-                match future.as_mut().poll(context) {
-                    std::task::Poll::Ready(Ok(value)) => *result = Some(value),
-                    std::task::Poll::Ready(Err(error)) => {
-                        return std::task::Poll::Ready(Err(error));
-                    }
-                    std::task::Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            return std::task::Poll::Pending;
-        }
-        std::task::Poll::Ready(Ok(waiting
-            .iter_mut()
-            .filter_map(|(_, result)| result.take())
-            .collect()))
-    })
-    .await
-}
-
-/// Kills the supervisor at points in time that the seed picks, and says how many cases each kill met.
-async fn kill_supervisor(shop: &Shop, seed: u64, times: u32) -> anyhow::Result<Vec<u64>> {
-    let mut dice = Dice(seed ^ 0x6b69_6c6c);
-    let mut open = Vec::new();
-    for _ in 0..times {
-        tokio::time::sleep(Duration::from_millis(20 + dice.below(KILL_PAUSE_MS))).await;
-        open.push(shop.open_cases().await?);
-        shop.supervisor().crash().await?;
-    }
-    Ok(open)
-}
-
-fn in_short(summary: &Summary) -> String {
-    format!(
-        "{} orders: {} complete, {} cancelled ({} never begun); {} with a planned fault; seed {}; {:.1} s",
-        summary.orders.total,
-        summary.orders.completed,
-        summary.orders.cancelled,
-        summary.orders.never_begun,
-        summary.faults.values().sum::<u64>(),
-        summary.seed,
-        summary.elapsed_ms as f64 / 1000.0
-    )
+    let (answered, count) = watch::channel(0);
+    let placing = place_all(shop, orders, options, progress, &answered);
+    let killing = kills::carry_out(shop, &plan, count, progress, killed);
+    let (customers, ()) = tokio::try_join!(placing, killing)?;
+    Ok(customers)
 }
 
 /// Any number will do, as long as the next run has another one.
@@ -308,50 +195,4 @@ fn seed_from_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Below 2^32, so that it is easy to read and to type.
     Dice(since.as_nanos() as u64).next_u64() >> 32
-}
-
-/// Where the databases and logs of a run are.
-enum Folder {
-    Given(PathBuf),
-    Temporary(Option<TempDir>, PathBuf),
-}
-
-impl Folder {
-    fn choose(options: &DemoOptions) -> anyhow::Result<Self> {
-        let Some(path) = &options.data else {
-            let folder = tempfile::Builder::new()
-                .prefix("amends-demo-")
-                .tempdir()
-                .context("no temporary folder")?;
-            let path = folder.path().to_owned();
-            let mut folder = Self::Temporary(Some(folder), path);
-            if options.keep {
-                folder.keep();
-            }
-            return Ok(folder);
-        };
-        std::fs::create_dir_all(path)
-            .with_context(|| format!("cannot create the folder `{}`", path.display()))?;
-        if std::fs::read_dir(path)?.next().is_some() {
-            bail!(
-                "the folder `{}` is not empty; each run needs a folder of its own",
-                path.display()
-            );
-        }
-        Ok(Self::Given(path.canonicalize()?))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Given(path) | Self::Temporary(_, path) => path,
-        }
-    }
-
-    fn keep(&mut self) {
-        if let Self::Temporary(folder, _) = self
-            && let Some(folder) = folder.take()
-        {
-            let _ = folder.keep();
-        }
-    }
 }

@@ -11,7 +11,7 @@ use crate::business::{self, Setting};
 use crate::door::Door;
 use crate::faults::Strikes;
 use crate::options::ServiceArgs;
-use amends_service::{Kit, KitConfig};
+use amends_service::{Kit, KitConfig, Sqlite};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -64,15 +64,15 @@ pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot create the folder `{}`", args.data.display()))?;
     let database = args.data.join(format!("{}.sqlite", args.service));
     let strikes = Strikes::open(&args.data.join(format!("{}.strikes", args.service)))?;
-    let mut config = KitConfig::new(&args.service, &database);
+    let mut config = KitConfig::new(&args.service);
     config.supervisor = Some(addresses.supervisor.clone());
-    config.schema = business::schema(&args.service);
     config.call_timeout_ms = call_timeout_ms(&args.service);
     // Only a process that died leaves rows unfinished; the runner restarts it at once, so there is nothing to wait for.
     config.unfinished_after_ms = 1_000;
     config.sweep_every_ms = 500;
     let setting = Arc::new(Setting::new(addresses, strikes));
-    let kit = business::fit_out(&args.service, Kit::open(config)?, &setting).build();
+    let store = Sqlite::open(&database, business::schema(&args.service))?;
+    let kit = business::fit_out(&args.service, Kit::builder(config, store)?, &setting).build();
     if args.service == "coupon" {
         business::coupon::issue(&database, args.coupons)?;
     }

@@ -26,8 +26,14 @@ pub const RULEBOOK: &str = include_str!("../rulebook/food-order.yaml");
 const FIRST_WRITTEN_PORT: u16 = 7101;
 /// How long a customer waits for an answer: longer than the order service waits for the payment.
 const CUSTOMER_LIMIT: Duration = Duration::from_secs(30);
-/// How long a customer knocks at an order service that isn't there: longer than a restart takes.
-const KNOCK_LIMIT: Duration = Duration::from_secs(60);
+/// How long a customer asks for an answer before giving up: longer than a few restarts of the order service take.
+const PLACE_LIMIT: Duration = Duration::from_secs(60);
+/// The pause before a customer asks again; it doubles up to [`LONGEST_PAUSE`], so that nobody waits long for a service
+/// that is back.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+/// Mishaps that are kept until somebody asks. One is enough to spoil a run; these are enough to see what kind it was.
+const MISHAPS_LIMIT: usize = 100;
 /// How often the shop is asked whether it has come to rest.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -37,7 +43,7 @@ pub struct Shop {
     client: Client,
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
     supervisor: Arc<SupervisorProcess>,
-    mishaps: Mutex<mpsc::UnboundedReceiver<String>>,
+    mishaps: Mutex<mpsc::Receiver<String>>,
 }
 
 /// How a customer saw an order end.
@@ -47,7 +53,7 @@ pub enum Ending {
     Placed,
     /// The order service said no, with this status.
     Refused(u16),
-    /// The connection broke or nothing came in time: the customer knows nothing.
+    /// However often the customer asked, the connection broke or nothing came in time: the customer knows nothing.
     NoAnswer,
 }
 
@@ -82,7 +88,7 @@ impl Shop {
         rulebook: &str,
         plan: &[PlannedOrder],
     ) -> anyhow::Result<Self> {
-        let (mishap, mishaps) = mpsc::unbounded_channel();
+        let (mishap, mishaps) = mpsc::channel(MISHAPS_LIMIT);
         let mut services = BTreeMap::new();
         let mut introductions = Vec::new();
         let mut text = rulebook.to_owned();
@@ -125,17 +131,23 @@ impl Shop {
         self.services.get(name).with_context(|| format!("there is no service `{name}`"))
     }
 
+    /// Where the databases and logs are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The supervisor.
     #[must_use]
     pub fn supervisor(&self) -> &Arc<SupervisorProcess> {
         &self.supervisor
     }
 
-    /// Places an order as its customer would: once. A customer whom the connection refused, so that nothing was sent,
-    /// knocks again.
+    /// Places an order as its customer would: again and again under the same saga id and request id, as long as nobody
+    /// answers or the answer is that the same may succeed later.
     ///
     /// # Errors
-    /// When nobody opens for a minute.
+    /// When the order service has not opened its door for a minute.
     pub async fn place(&self, order: &PlannedOrder) -> anyhow::Result<Ending> {
         let url = format!("{}/place", self.service("order")?.url());
         let request = format!("{}-place", order.id);
@@ -144,17 +156,24 @@ impl Shop {
             "orderId": order.id, "customer": order.customer, "amount": order.amount,
             "coupon": order.coupon, "fault": order.fault,
         });
-        let deadline = Instant::now() + KNOCK_LIMIT;
+        let deadline = Instant::now() + PLACE_LIMIT;
+        let mut pause = FIRST_PAUSE;
         loop {
-            match self.client.post(&url, &sent, &form, CUSTOMER_LIMIT).await {
+            let result = self.client.post(&url, &sent, &form, CUSTOMER_LIMIT).await;
+            let too_late = Instant::now() >= deadline;
+            match result {
                 Ok(answer) if answer.status.is_success() => return Ok(Ending::Placed),
-                Ok(answer) => return Ok(Ending::Refused(answer.status.as_u16())),
-                Err(NoAnswer::Lost(_)) => return Ok(Ending::NoAnswer),
-                Err(NoAnswer::NotSent(why)) if Instant::now() >= deadline => {
+                Ok(answer) if too_late || !answer.may_change() => {
+                    return Ok(Ending::Refused(answer.status.as_u16()));
+                }
+                Err(NoAnswer::Lost(_)) if too_late => return Ok(Ending::NoAnswer),
+                Err(NoAnswer::NotSent(why)) if too_late => {
                     bail!("the order service doesn't open its door: {why}")
                 }
-                Err(NoAnswer::NotSent(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+                Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::NotSent(_)) => {}
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

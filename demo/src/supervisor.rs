@@ -44,20 +44,12 @@ impl SupervisorProcess {
         format!("http://{}", self.address.get().map_or("127.0.0.1:9", String::as_str))
     }
 
-    /// Kills it with SIGKILL and starts it again on the same data.
-    ///
-    /// # Errors
-    /// When it doesn't come up again.
-    pub async fn crash(&self) -> anyhow::Result<()> {
-        self.kill().await;
-        self.revive().await
-    }
-
-    /// Kills it with SIGKILL; it stays down until [`Self::revive`].
-    pub async fn kill(&self) {
-        if let Some((mut child, _)) = self.running.lock().await.take() {
-            let _ = child.kill().await;
-        }
+    /// Kills it with SIGKILL; it stays down until [`Self::revive`]. Says whether there was a process to kill.
+    pub async fn kill(&self) -> bool {
+        let Some((mut child, _)) = self.running.lock().await.take() else { return false };
+        // It may have ended by itself; then there is nothing to kill.
+        let _ = child.kill().await;
+        true
     }
 
     /// Starts it again on the same data and at the same address.

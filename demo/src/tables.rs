@@ -1,6 +1,6 @@
 //! The three tables of a run, as text for people. It computes nothing.
 
-use crate::runner::Summary;
+use crate::summary::Summary;
 use amends_protocol::Outcome;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::collections::BTreeMap;
@@ -41,14 +41,20 @@ fn services(summary: &Summary) -> Table {
         .filter(|word| summary.services.values().any(|count| count.outcomes.contains_key(*word)))
         .collect();
     let titles: Vec<String> = seen.iter().map(|word| word.replace('_', " ")).collect();
-    let mut header = vec!["service", "asked", "done"];
+    let mut header = vec!["service", "planned", "asked", "done"];
     header.extend(titles.iter().map(String::as_str));
+    let shadowed = summary.services.values().any(|count| count.shadow > 0);
+    header.push("superseded");
+    header.extend(shadowed.then_some("shadow"));
     header.extend(["waiting", "stuck"]);
     let mut table = plain(&header);
     for (service, count) in &summary.services {
-        let mut row = vec![Cell::new(service), number(count.asked), number(count.done)];
+        let mut row = vec![Cell::new(service)];
+        row.extend([count.planned, count.asked, count.done].map(number));
         row.extend(seen.iter().map(|word| number(count.outcomes.get(*word).copied().unwrap_or(0))));
-        row.extend([number(count.waiting), number(count.stuck)]);
+        row.push(number(count.superseded));
+        row.extend(shadowed.then(|| number(count.shadow)));
+        row.extend([count.waiting, count.stuck].map(number));
         table.add_row(row);
     }
     table

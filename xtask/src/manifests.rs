@@ -14,6 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     ("amends-server", &["amends-protocol", "amends-rulebook", "amends-engine", "amends-store"]),
     ("amends-service", &["amends-protocol"]),
+    // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
+    ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
     ("amends-demo", &["amends-protocol", "amends-service"]),
     (
         "amends",
@@ -24,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "amends-simulate",
             "amends-store",
             "amends-server",
+            "amends-conform",
             "amends-demo",
         ],
     ),

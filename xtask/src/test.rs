@@ -1,5 +1,5 @@
 //! `cargo xtask test`: everything that must be green. All parts run, whatever the earlier ones said; the tests come
-//! last, so that the output ends with their summary and the count.
+//! last, so that the output ends with their summary and the count. Installs nothing but the participants' packages.
 
 use crate::sources::root;
 use anyhow::{Context, bail};
@@ -18,15 +18,30 @@ struct Count {
 /// Runs all parts; fails if one did.
 pub fn run() -> anyhow::Result<()> {
     let mut bad = Vec::new();
-    let parts: [(&str, &[&str]); 3] = [
+    let parts: [(&str, &[&str]); 5] = [
         ("format", &["fmt", "--all", "--check"]),
         ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ("build without demo and tls", &["check", "--package", "amends", "--no-default-features"]),
+        ("the kit on SQLite alone", &["check", "--package", "amends-service"]),
+        (
+            "the kit on PostgreSQL alone",
+            &[
+                "check",
+                "--package",
+                "amends-service",
+                "--no-default-features",
+                "--features",
+                "postgres",
+            ],
+        ),
     ];
     for (name, arguments) in parts {
         if !part(name, arguments)? {
             bad.push(name);
         }
+    }
+    if !install()? {
+        bad.push("install");
     }
     let mut count = Count::default();
     let (ok, documentation) = counted("documentation tests", &["test", "--workspace", "--doc"])?;
@@ -64,6 +79,27 @@ fn cargo(arguments: &[&str]) -> Command {
 fn has_nextest() -> bool {
     let output = cargo(&["nextest", "--version"]).stderr(Stdio::null()).output();
     output.is_ok_and(|o| o.status.success())
+}
+
+/// Brings what the participant in TypeScript needs, by its lock file. Only this part asks a package registry, so that
+/// no test does; and only when the lock file is newer than what is there.
+fn install() -> anyhow::Result<bool> {
+    let folder = root().join("participants/typescript");
+    let changed =
+        |name: &str| std::fs::metadata(folder.join(name)).and_then(|file| file.modified());
+    let locked = changed("package-lock.json").context("cannot look at the lock file")?;
+    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= locked) {
+        return Ok(true);
+    }
+    let began = Instant::now();
+    eprintln!("== install: npm ci in {}", folder.display());
+    let status = Command::new("npm")
+        .args(["ci", "--no-audit", "--no-fund"])
+        .current_dir(&folder)
+        .status()
+        .context("cannot run npm; install the packages `nodejs` and `npm`")?;
+    end("install", status.success(), began);
+    Ok(status.success())
 }
 
 fn part(name: &str, arguments: &[&str]) -> anyhow::Result<bool> {

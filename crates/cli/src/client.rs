@@ -1,8 +1,8 @@
 //! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. It never retries an act.
 
 use crate::failure::{Failure, Outcome};
-use amends_protocol::Problem;
 use amends_protocol::headers::AMENDS_ACTOR;
+use amends_protocol::{Problem, Timestamp};
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Where the supervisor is looked for when nobody says otherwise.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:7100";
@@ -133,6 +133,20 @@ impl Client {
             request.headers_mut().insert("last-event-id", value);
         }
         Ok(self.send(request).await?.into_body())
+    }
+
+    /// Asks whether somebody is there: the status of whatever answer, and the time that it tells.
+    pub async fn probe(&self, path: &str, limit: Duration) -> Outcome<(u16, Option<Timestamp>)> {
+        let request = self.request(Method::GET, path, "", Bytes::new())?;
+        let answer = tokio::time::timeout(limit, self.pool.request(request))
+            .await
+            .map_err(|_| self.unreachable(format!("no answer within {} s", limit.as_secs())))?
+            .map_err(|e| self.unreachable(root_cause(&e)))?;
+        let date = answer.headers().get(header::DATE).and_then(|v| v.to_str().ok());
+        let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
+        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        let at = since.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp);
+        Ok((answer.status().as_u16(), at))
     }
 
     /// The failure that says that this supervisor gave no (whole) answer.

@@ -10,7 +10,7 @@ pub enum Exit {
     Findings = 1,
     /// The command line is wrong, or an answer from a person is missing.
     Usage = 2,
-    /// The supervisor can't be reached or broke the connection.
+    /// The supervisor (or a participant under test) can't be reached or broke the connection.
     Unreachable = 3,
     /// The supervisor refused the request with a problem.
     Refused = 4,

@@ -18,6 +18,8 @@ pub enum Failure {
         /// What happened instead.
         why: String,
     },
+    /// The participant under test is not there, in words.
+    NoParticipant(String),
     /// The supervisor's answer is a problem.
     Problem(Box<Problem>),
     /// The supervisor did a part of it; what it refused has been shown already.
@@ -37,7 +39,7 @@ impl Failure {
         match self {
             Self::Findings => Exit::Findings,
             Self::Usage(_) => Exit::Usage,
-            Self::Unreachable { .. } => Exit::Unreachable,
+            Self::Unreachable { .. } | Self::NoParticipant(_) => Exit::Unreachable,
             Self::Problem(p) if p.is(ProblemCode::NotFound) => Exit::NotFound,
             Self::Problem(_) | Self::SomeRefused => Exit::Refused,
             Self::Local(_) => Exit::Failed,
@@ -54,6 +56,10 @@ impl Failure {
                 format!("error: cannot reach the supervisor at `{url}`: {why}"),
                 "help: is `amends serve` running there? name another address with --url or AMENDS_URL"
                     .to_owned(),
+            ],
+            Self::NoParticipant(text) => vec![
+                format!("error: {text}"),
+                "help: is it running there? it must be started before it can be tested".to_owned(),
             ],
             Self::Problem(problem) => problem_lines(problem),
             Self::Local(error) => vec![format!("error: {error:#}")],

@@ -1,12 +1,14 @@
 //! Data on standard output, everything else on standard error. A reader that goes away early is no error.
 
-use crate::failure::Outcome;
+use crate::failure::Outcome as Done;
+use amends_protocol::signs::{Signed, Tone};
+use amends_protocol::{CaseState, Outcome, StepStateName};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
 /// Writes one line of data.
-pub fn line(text: &str) -> Outcome {
+pub fn line(text: &str) -> Done {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
@@ -14,19 +16,19 @@ pub fn line(text: &str) -> Outcome {
 }
 
 /// Writes text that ends its own lines.
-pub fn text(text: &str) -> Outcome {
+pub fn text(text: &str) -> Done {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
 /// Writes one JSON value, readable.
-pub fn json<T: Serialize>(value: &T) -> Outcome {
+pub fn json<T: Serialize>(value: &T) -> Done {
     line(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
 }
 
 /// Writes one JSON value on one line.
-pub fn json_line<T: Serialize>(value: &T) -> Outcome {
+pub fn json_line<T: Serialize>(value: &T) -> Done {
     line(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
 }
 
@@ -49,6 +51,17 @@ pub fn color_on_stderr() -> bool {
 // https://no-color.org: set and not empty means no colour, whatever its value.
 fn no_color_is_unset() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// A word of at least this width, in a colour if there is one.
+pub fn painted(word: &str, width: usize, color: Option<Color>) -> String {
+    let code = match color {
+        Some(Color::Green) => "32",
+        Some(Color::Red) => "31",
+        Some(Color::Yellow) => "33",
+        _ => return format!("{word:width$}"),
+    };
+    format!("\x1b[{code}m{word:width$}\x1b[0m")
 }
 
 /// A table without frames: easy to read, easy to cut with other tools. Only a terminal wraps its cells.
@@ -100,27 +113,29 @@ impl Grid {
     }
 
     /// Writes the table as data.
-    pub fn print(&self) -> Outcome {
+    pub fn print(&self) -> Done {
         line(&self.render())
     }
 }
 
-/// Green is finished, red needs a person, yellow is under way.
+/// The colour of a word of the closed lists, as the one table of signs has it.
 fn word_color(text: &str) -> Option<Color> {
     let word = text.split([' ', ':']).next().unwrap_or(text);
+    let state = || word.parse::<CaseState>().ok().map(Signed::sign);
+    let step = || word.parse::<StepStateName>().ok().map(Signed::sign);
+    let outcome = || word.parse::<Outcome>().ok().map(Signed::sign);
     match word {
-        "settled"
-        | "done"
-        | "compensated"
-        | "retried"
-        | "notified"
-        | "already_compensated"
-        | "nothing_to_compensate" => Some(Color::Green),
-        "stuck" | "unmatched" | "refused" | "error" => Some(Color::Red),
-        "open" | "due" | "in_flight" | "accepted" | "waiting" | "waived" | "warning" => {
-            Some(Color::Yellow)
-        }
-        _ => None,
+        "error" => return Some(Color::Red),
+        "warning" => return Some(Color::Yellow),
+        _ => {}
+    }
+    match state().or_else(step).or_else(outcome)?.tone {
+        Tone::Good => Some(Color::Green),
+        Tone::Bad => Some(Color::Red),
+        Tone::Waiting => Some(Color::Yellow),
+        Tone::Going => Some(Color::Cyan),
+        Tone::Decided => Some(Color::Magenta),
+        Tone::Quiet => None,
     }
 }
 

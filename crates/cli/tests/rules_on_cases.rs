@@ -97,6 +97,19 @@ fn a_mistake_in_a_test_file_is_shown_with_its_place() {
 }
 
 #[test]
+fn a_simulation_that_plays_nothing_or_a_part_does_not_pass_in_silence() {
+    let folder = scratch();
+    let rules = write(folder.path(), "rules.yaml", FOOD_ORDER);
+    for option in ["--schedules", "--stories"] {
+        amends(&["rules", "simulate", &rules, option, "0"]).exits(2);
+    }
+    let part = amends(&["rules", "simulate", &rules, "--single", "--schedules", "1"]).exits(0);
+    assert!(part.stderr.contains("warning: one fault: only a part was played"), "{}", part.stderr);
+    assert!(part.stdout.contains(": 1 schedule in "), "{}", part.stdout);
+    assert!(part.stdout.contains("never answered, so nothing is known of them: "));
+}
+
+#[test]
 fn a_missing_step_makes_a_story() {
     let folder = scratch();
     let rules = write(folder.path(), "rules.yaml", FOOD_ORDER);

@@ -17,24 +17,31 @@ const REASON_LIMIT: usize = 2_000;
 /// Longest plan by hand.
 const HAND_PLAN_LIMIT: usize = 1_000;
 
+/// Who acts, when, and in which bulk act.
+#[derive(Clone, Copy)]
+pub(crate) struct ActBy<'a> {
+    pub(crate) actor: &'a Arc<str>,
+    pub(crate) bulk: Option<u64>,
+    pub(crate) now: Timestamp,
+}
+
 impl Case {
     pub(crate) fn step_act(
         &mut self,
         index: usize,
         act: StepAct,
-        actor: &Arc<str>,
-        now: Timestamp,
+        by: ActBy<'_>,
         agenda: &mut Agenda,
     ) -> Answer {
         let (word, reason, detail) = describe_step_act(&act);
         if let Err(answer) = check_reason(&reason) {
             return answer;
         }
-        if let Err(refusal) = self.apply_step_act(index, act, actor, now, agenda) {
+        if let Err(refusal) = self.apply_step_act(index, act, by.actor, by.now, agenda) {
             return refusal;
         }
         let step = self.steps[index].id;
-        self.audit(Some(step), word, reason, detail, actor, now, agenda);
+        self.audit(Some(step), word, reason, detail, by, agenda);
         Answer::Done
     }
 
@@ -133,10 +140,10 @@ impl Case {
         &mut self,
         act: CaseAct,
         active: Option<Arc<Rulebook>>,
-        actor: &Arc<str>,
-        now: Timestamp,
+        by: ActBy<'_>,
         agenda: &mut Agenda,
     ) -> Answer {
+        let now = by.now;
         let (word, reason, detail) = describe_case_act(&act);
         if let Err(answer) = check_reason(&reason) {
             return answer;
@@ -154,7 +161,7 @@ impl Case {
         if let Err(answer) = done {
             return answer;
         }
-        self.audit(None, word, reason, detail, actor, now, agenda);
+        self.audit(None, word, reason, detail, by, agenda);
         Answer::Done
     }
 
@@ -305,17 +312,22 @@ impl Case {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // one flat record of who did what, when and why
     fn audit(
         &mut self,
         step: Option<StepId>,
         act: &'static str,
         reason: String,
-        detail: Value,
-        actor: &Arc<str>,
-        now: Timestamp,
+        mut detail: Value,
+        by: ActBy<'_>,
         agenda: &mut Agenda,
     ) {
+        let ActBy { actor, bulk, now } = by;
+        if let Some(bulk) = bulk {
+            if detail.is_null() {
+                detail = json!({});
+            }
+            detail["bulk"] = format!("b-{bulk}").into();
+        }
         agenda.out.writes.push(Write::Act(Box::new(ActRow {
             at: now,
             actor: Arc::clone(actor),

@@ -9,7 +9,7 @@ use crate::{
     AttemptRow, Errand, PollStep, ReportRole, SendStep, StepReading, StepResult, StepRow,
     StepState, Told, Write,
 };
-use amends_protocol::{Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
+use amends_protocol::{Cause, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
 use amends_rulebook::{GiveUp, RetryPolicy};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -238,6 +238,7 @@ impl Case {
             agenda.lane(&step.action.service).back_off(Job::Poll(step.id));
         }
         let memo = &mut self.step_mut(index).memo;
+        memo.last = cause(&result);
         memo.message = result.message;
         memo.status = result.status;
         let again = |after: Option<u64>, location| StepEvent::Take {
@@ -263,6 +264,7 @@ impl Case {
     fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
         let policy = self.policy(&self.steps[index]);
         let memo = &mut self.step_mut(index).memo;
+        memo.last = cause(&result);
         memo.message.clone_from(&result.message);
         memo.status = result.status;
         memo.not_before = None;
@@ -310,8 +312,9 @@ impl Case {
             return false;
         }
         let policy = self.policy(&self.steps[index]);
-        self.step_mut(index).memo.message =
-            Some("accepted, but no outcome came in time".to_owned());
+        let memo = &mut self.step_mut(index).memo;
+        memo.last = Some(Cause::NoAnswer);
+        memo.message = Some("accepted, but no outcome came in time".to_owned());
         let event = self.fail(index, &policy, None, now);
         self.end_try(index, event, now, agenda);
         true
@@ -329,6 +332,7 @@ impl Case {
         let memo = &mut self.step_mut(index).memo;
         memo.counted = memo.counted.saturating_add(1);
         memo.may_have_run = true;
+        memo.last = Some(Cause::NoAnswer);
         memo.message = result.message;
         self.end_try(index, StepEvent::Fail(now), now, agenda);
     }
@@ -494,6 +498,23 @@ fn is_gone(result: &StepResult) -> bool {
         | StepReading::Refused
         | StepReading::Rejected
         | StepReading::Unsendable => false,
+    }
+}
+
+/// Why a try did not end its step; none if it did, or if the service took it.
+fn cause(result: &StepResult) -> Option<Cause> {
+    match result.answer {
+        StepReading::Done(_) | StepReading::Accepted { .. } => None,
+        StepReading::Refused => Some(Cause::Refused),
+        StepReading::Rejected => Some(Cause::Rejected),
+        StepReading::Unsendable => Some(Cause::Unsendable),
+        StepReading::NotSent => Some(Cause::Unreachable),
+        StepReading::Unknown if result.status.is_none() => Some(Cause::NoAnswer),
+        StepReading::Busy { .. } | StepReading::Unknown if is_gone(result) => {
+            Some(Cause::Unreachable)
+        }
+        StepReading::Busy { .. } => Some(Cause::Busy),
+        StepReading::Unknown => Some(Cause::Status),
     }
 }
 

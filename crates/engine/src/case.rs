@@ -176,7 +176,12 @@ impl Case {
             }
             agenda.out.events.push(Event {
                 at: now,
-                what: Happening::Case { case: self.row.id, saga: self.row.saga.clone(), state },
+                what: Happening::Case {
+                    case: self.row.id,
+                    saga: self.row.saga.clone(),
+                    opened_at: self.row.opened_at,
+                    state,
+                },
             });
         }
     }

@@ -202,8 +202,19 @@ pub enum Happening {
         case: CaseId,
         /// Its saga.
         saga: SagaId,
+        /// When its first report came.
+        opened_at: Timestamp,
         /// Its new state.
         state: amends_protocol::CaseState,
+    },
+    /// Steps joined a case's plan.
+    Planned {
+        /// The case.
+        case: CaseId,
+        /// The report that the case began with.
+        report: Arc<Report>,
+        /// How many.
+        steps: usize,
     },
     /// A History was read.
     Walked {

@@ -9,12 +9,14 @@ mod reports;
 mod sagas;
 mod traffic;
 
+use crate::act::ActBy;
 use crate::agenda::{Agenda, Output};
 use crate::attempt;
 use crate::case::Case;
+use crate::lane::Lane;
 use crate::plan::RuleLimits;
 use crate::walk;
-use crate::{Answer, Input, SagaRow, Ticket};
+use crate::{Answer, Input, SagaRow, ServiceSettings, Ticket};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
@@ -50,12 +52,14 @@ pub struct LaneStatus {
     pub service: Arc<str>,
     /// `closed`, `open` or `probing`.
     pub breaker: &'static str,
-    /// Whether a person has paused it.
-    pub paused: bool,
+    /// What operators have set: a pause, limits.
+    pub settings: ServiceSettings,
     /// Errands under way.
     pub in_flight: u32,
     /// Most errands at once.
     pub concurrency: u32,
+    /// Most errands a second, if an operator set a limit.
+    pub per_second: Option<u32>,
     /// Steps and walks that wait for their turn or for the service's return.
     pub queued: usize,
     /// Failures in a row.
@@ -117,9 +121,10 @@ impl Engine {
             .map(|(service, lane)| LaneStatus {
                 service: Arc::clone(service),
                 breaker: lane.breaker.as_str(),
-                paused: lane.paused,
+                settings: lane.settings.clone(),
                 in_flight: lane.in_flight,
-                concurrency: lane.limit,
+                concurrency: lane.concurrency(),
+                per_second: lane.per_second(),
                 queued: lane.queued(),
                 failures: lane.failures,
                 message: lane.message.clone(),
@@ -127,6 +132,21 @@ impl Engine {
             .collect();
         lanes.sort_by(|a, b| a.service.cmp(&b.service));
         lanes
+    }
+
+    pub(crate) fn open_case(&self, id: CaseId) -> Option<&Case> {
+        self.cases.get(&id).map(|case| &**case).filter(|case| !case.is_settled())
+    }
+
+    /// In order.
+    pub(crate) fn open_case_ids(&self) -> Vec<CaseId> {
+        let mut ids: Vec<CaseId> = self.cases.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(crate) fn known_lane(&self, service: &Arc<str>) -> Option<&Lane> {
+        self.agenda.lanes.get(service)
     }
 
     /// From now on nothing more is sent; results are still taken. For an orderly end of the process.
@@ -168,19 +188,27 @@ impl Engine {
                     engine.go_on(case, news, now);
                 });
             }
-            Input::StepAct { step, act, actor, ticket } => {
+            Input::StepAct { step, act, actor, bulk, ticket } => {
                 let answer = self.with_step(step, |case, index, engine| {
-                    let answer = case.step_act(index, act, &actor, now, &mut engine.agenda);
+                    let by = ActBy { actor: &actor, bulk, now };
+                    let answer = case.step_act(index, act, by, &mut engine.agenda);
                     engine.go_on(case, true, now);
                     answer
                 });
                 self.answer(ticket, answer, || format!("there is no step {step}"));
             }
-            Input::CaseAct { case, act, actor, ticket } => {
-                self.case_act(now, case, act, &actor, ticket)
+            Input::CaseAct { case, act, actor, bulk, ticket } => {
+                self.case_act(case, act, ActBy { actor: &actor, bulk, now }, ticket);
             }
             Input::Pause { service, paused, actor, reason, ticket } => {
                 self.pause(now, &service, paused, &actor, &reason, ticket);
+            }
+            Input::Limit { service, limits, actor, reason, ticket } => {
+                self.limit(now, &service, limits, &actor, &reason, ticket);
+            }
+            Input::Audit { act, actor, reason, detail, ticket } => {
+                self.audit(now, act, &actor, &reason, detail);
+                self.agenda.answer(ticket, Answer::Done);
             }
             Input::SagaBegan { begin, ticket } => self.saga_began(begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(&saga, ticket),

@@ -60,6 +60,8 @@ pub enum Input {
         act: StepAct,
         /// Who.
         actor: Arc<str>,
+        /// The bulk act that it is part of, for the audit.
+        bulk: Option<u64>,
         /// Who waits.
         ticket: Ticket,
     },
@@ -71,6 +73,8 @@ pub enum Input {
         act: CaseAct,
         /// Who.
         actor: Arc<str>,
+        /// The bulk act that it is part of, for the audit.
+        bulk: Option<u64>,
         /// Who waits.
         ticket: Ticket,
     },
@@ -84,6 +88,32 @@ pub enum Input {
         actor: Arc<str>,
         /// Why.
         reason: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person sets limits of a service in place of the rulebook's, or takes them back.
+    Limit {
+        /// The service.
+        service: Arc<str>,
+        /// The new limits; a limit that is absent is the rulebook's.
+        limits: NewLimits,
+        /// Who.
+        actor: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person did something outside of the engine that belongs into the audit.
+    Audit {
+        /// What, in a word.
+        act: &'static str,
+        /// Who.
+        actor: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Details.
+        detail: serde_json::Value,
         /// Who waits.
         ticket: Ticket,
     },
@@ -114,6 +144,15 @@ pub enum Input {
     },
     /// Time has passed; whatever is due is done.
     Tick,
+}
+
+/// Limits of one service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewLimits {
+    /// Most requests at once.
+    pub concurrency: Option<u32>,
+    /// Most requests a second.
+    pub per_second: Option<u32>,
 }
 
 /// What the one who waits is told, after the commit.

@@ -5,6 +5,7 @@
 //! The breaker is the classic one (Nygard, "Release It!", 2007): closed, open after failures in a row, then one probe
 //! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff.
 
+use crate::ServiceSettings;
 use amends_protocol::{CaseId, StepId, Timestamp};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -15,6 +16,10 @@ pub(crate) const BREAKER_FAILURES: u32 = 5;
 /// Pause between probes, in milliseconds: a returned service is noticed within about a second, and a dead one costs
 /// one request a second.
 pub(crate) const PROBE_EVERY_MS: u64 = 1_000;
+
+/// How far requests may run ahead of their limit per second, in microseconds: a tenth of a second's worth may go at
+/// once, so that a limit of thousands needs no timer per request.
+const AHEAD_US: i64 = 100_000;
 
 /// Something that wants to go to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,9 +78,14 @@ pub(crate) enum BreakerChange {
 
 #[derive(Debug)]
 pub(crate) struct Lane {
+    /// The rulebook's.
     pub(crate) limit: u32,
     pub(crate) in_flight: u32,
-    pub(crate) paused: bool,
+    pub(crate) settings: ServiceSettings,
+    /// When the next request would be on time by the limit per second, in microseconds.
+    on_time_us: i64,
+    /// When the lane is looked at again because of that limit.
+    slot_at: Option<Timestamp>,
     pub(crate) breaker: Breaker,
     pub(crate) failures: u32,
     pub(crate) message: Option<String>,
@@ -91,7 +101,9 @@ impl Lane {
         Self {
             limit: limit.max(1),
             in_flight: 0,
-            paused: false,
+            settings: ServiceSettings::default(),
+            on_time_us: i64::MIN,
+            slot_at: None,
             breaker: Breaker::Closed,
             failures: 0,
             message: None,
@@ -122,7 +134,8 @@ impl Lane {
     /// The next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and asks
     /// again; so this only takes it from the queue.
     pub(crate) fn take(&mut self, now: Timestamp) -> Option<Job> {
-        if self.paused || self.in_flight >= self.limit || now < self.hold_until {
+        let full = self.in_flight >= self.concurrency();
+        if self.paused() || full || now < self.hold_until || !self.is_on_time(now) {
             return None;
         }
         match self.breaker {
@@ -133,14 +146,46 @@ impl Lane {
         }
     }
 
+    pub(crate) fn paused(&self) -> bool {
+        self.settings.pause.is_some()
+    }
+
+    /// Most errands at once: an operator's word counts before the rulebook's.
+    pub(crate) fn concurrency(&self) -> u32 {
+        self.settings.limits.as_ref().and_then(|l| l.concurrency).unwrap_or(self.limit).max(1)
+    }
+
+    pub(crate) fn per_second(&self) -> Option<u32> {
+        self.settings.limits.as_ref().and_then(|l| l.per_second)
+    }
+
+    fn is_on_time(&self, now: Timestamp) -> bool {
+        self.per_second().is_none() || self.on_time_us <= now.0.saturating_mul(1_000) + AHEAD_US
+    }
+
+    /// When the lane must be looked at again because only the limit per second keeps its queue back; told once.
+    pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let told = self.slot_at.is_some_and(|at| at > now);
+        if told || self.ready.is_empty() || self.is_on_time(now) {
+            return None;
+        }
+        let at = Timestamp((self.on_time_us - AHEAD_US).div_euclid(1_000) + 1);
+        self.slot_at = Some(at);
+        Some(at)
+    }
+
     /// The service wants to be asked less: everything waits until `at`.
     pub(crate) fn hold(&mut self, at: Timestamp) {
         self.hold_until = self.hold_until.max(at);
     }
 
     /// An errand goes out.
-    pub(crate) fn launched(&mut self) {
+    pub(crate) fn launched(&mut self, now: Timestamp) {
         self.in_flight += 1;
+        if let Some(per_second) = self.per_second() {
+            let from = self.on_time_us.max(now.0.saturating_mul(1_000));
+            self.on_time_us = from.saturating_add(1_000_000 / i64::from(per_second.max(1)));
+        }
         if let Breaker::Open { .. } = self.breaker {
             self.breaker = Breaker::Probing;
         }
@@ -196,9 +241,14 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Decision, Limits};
 
     fn job(n: u64) -> Job {
         Job::Walk(CaseId(n))
+    }
+
+    fn decision() -> Decision {
+        Decision { at: 0, by: "kim".into(), reason: "maintenance".into() }
     }
 
     fn broken(now: Timestamp) -> Lane {
@@ -206,7 +256,7 @@ mod tests {
         for n in 0..u64::from(BREAKER_FAILURES) {
             lane.push(job(n));
             let taken = lane.take(now).expect("closed");
-            lane.launched();
+            lane.launched(now);
             lane.ended(now, Health::Gone, Some("refused"));
             lane.back_off(taken);
         }
@@ -219,7 +269,7 @@ mod tests {
         (0..3).for_each(|n| lane.push(job(n)));
         for _ in 0..2 {
             lane.take(Timestamp(0)).expect("room");
-            lane.launched();
+            lane.launched(Timestamp(0));
         }
         assert_eq!(lane.take(Timestamp(0)), None);
         lane.ended(Timestamp(0), Health::Alive, None);
@@ -233,7 +283,7 @@ mod tests {
         assert_eq!(lane.take(Timestamp(0)), None, "not before the probe's time");
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
         assert_eq!(lane.take(at), Some(job(90)));
-        lane.launched();
+        lane.launched(at);
         assert_eq!(lane.take(at), None, "one probe at a time");
         assert_eq!(
             lane.ended(at, Health::Gone, None),
@@ -246,7 +296,7 @@ mod tests {
         let mut lane = broken(Timestamp(0));
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
         assert_eq!(lane.take(at), Some(job(0)));
-        lane.launched();
+        lane.launched(at);
         let BreakerChange::Closed(hurried) = lane.ended(at, Health::Alive, None) else {
             panic!("the probe's success closes the breaker")
         };
@@ -266,7 +316,35 @@ mod tests {
     fn a_paused_lane_sends_nothing() {
         let mut lane = Lane::new(2);
         lane.push(job(1));
-        lane.paused = true;
+        lane.settings.pause = Some(decision());
         assert_eq!(lane.take(Timestamp(0)), None);
+    }
+
+    #[test]
+    fn an_operators_limits_count_before_the_rulebooks() {
+        let mut lane = Lane::new(16);
+        let limits = |concurrency, per_second| {
+            Some(Limits { concurrency, per_second, decision: decision() })
+        };
+        lane.settings.limits = limits(Some(1), None);
+        (0..100).for_each(|n| lane.push(job(n)));
+        lane.take(Timestamp(0)).expect("room for one");
+        lane.launched(Timestamp(0));
+        assert_eq!(lane.take(Timestamp(0)), None);
+        lane.settings.limits = limits(Some(100), Some(20));
+        let mut sent_at = Vec::new();
+        for ms in 0..2_000 {
+            while lane.take(Timestamp(ms)).is_some() {
+                lane.launched(Timestamp(ms));
+                sent_at.push(ms);
+            }
+        }
+        let within =
+            |from: i64| sent_at.iter().filter(move |at| (from..from + 1_000).contains(*at));
+        assert_eq!(within(1_000).count(), 20, "{sent_at:?}");
+        assert!((20..=23).contains(&within(0).count()), "a tenth of a second ahead: {sent_at:?}");
+        let next = lane.wait_for_slot(Timestamp(1_999)).expect("others wait");
+        assert!(next > Timestamp(1_999) && lane.take(next).is_some());
+        assert_eq!(lane.wait_for_slot(Timestamp(1_999)), None, "told once");
     }
 }

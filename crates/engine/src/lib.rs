@@ -16,6 +16,7 @@ mod input;
 mod lane;
 mod plan;
 mod record;
+mod survey;
 mod timer;
 mod transition;
 mod walk;
@@ -25,8 +26,10 @@ pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
 pub use engine::{Engine, LaneStatus, SUPERVISOR};
-pub use input::{Answer, Input, Ticket};
+pub use input::{Answer, Input, NewLimits, Ticket};
 pub use record::{
-    ActRow, AttemptRow, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef, SagaRow,
-    SagaState, StepMemo, StepRow, StepState, StoredCase, Told, WalkRow, Write,
+    ActRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole, ReportRow,
+    RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,
+    StoredCase, Told, WalkRow, Write,
 };
+pub use survey::{Group, GroupKey, GroupWalk, Members, Progress, Survey, SurveyWalk, Trouble};

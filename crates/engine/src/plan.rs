@@ -7,7 +7,7 @@ use crate::agenda::Agenda;
 use crate::case::{Case, facts, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{ReportRole, StepMemo, StepRow, StepState};
+use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
 use amends_protocol::{ActionName, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, Demand, Known, Mode, Rulebook, Stage};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -36,20 +36,30 @@ struct Want {
 
 type Wants = BTreeMap<(ActionId, Verb), Want>;
 
-/// Counts the cases that each limited rule has answered in the current minute.
+/// A limit counts the cases of this long.
+const LIMIT_WINDOW_MS: u64 = 60_000;
+
+/// Counts the cases that each limited rule has answered in its current minute. A minute begins with the first case after
+/// the one before has ended, not with the clock's: else a burst across the full minute would pass twice the limit.
 #[derive(Debug, Default)]
-pub(crate) struct RuleLimits(FxHashMap<(Arc<str>, u32), (i64, u32)>);
+pub(crate) struct RuleLimits(FxHashMap<(Arc<str>, u32), Window>);
+
+#[derive(Debug)]
+struct Window {
+    began: Timestamp,
+    cases: u32,
+}
 
 impl RuleLimits {
     /// Counts one more case; false if the rule's limit is passed.
     fn admit(&mut self, now: Timestamp, book: &Rulebook, rule: u32, per_minute: u32) -> bool {
-        let minute = now.0.div_euclid(60_000);
-        let entry = self.0.entry((book.hash().into(), rule)).or_insert((minute, 0));
-        if entry.0 != minute {
-            *entry = (minute, 0);
+        let fresh = || Window { began: now, cases: 0 };
+        let window = self.0.entry((book.hash().into(), rule)).or_insert_with(fresh);
+        if now.ms_since(window.began) >= LIMIT_WINDOW_MS {
+            *window = fresh();
         }
-        entry.1 = entry.1.saturating_add(1);
-        entry.1 <= per_minute
+        window.cases = window.cases.saturating_add(1);
+        window.cases <= per_minute
     }
 }
 
@@ -330,12 +340,20 @@ impl Case {
             self.steps.iter().enumerate().map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
         let mut wants: Vec<_> = wants.into_iter().collect();
         wants.sort_by_key(|((action, verb), want)| (want.stage, *action, *verb));
+        let before = self.steps.len();
         for ((action, verb), want) in wants {
             let name = &book.get(action).name;
             match known.get(&(verb, name.clone())) {
                 Some(index) => self.strengthen(*index, &want, now, agenda),
                 None => self.add_planned(verb, name.clone(), want, now),
             }
+        }
+        let steps = self.steps.len() - before;
+        if steps > 0
+            && let Some(first) = self.reports.first()
+        {
+            let report = Arc::clone(&first.report);
+            agenda.tell(now, Happening::Planned { case: self.row.id, report, steps });
         }
     }
 

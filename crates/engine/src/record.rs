@@ -1,7 +1,7 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 use amends_protocol::{
-    ActionName, CaseId, CaseState, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
     StepStateName, StuckReason, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub enum Write {
     Act(Box<ActRow>),
     /// Inserts or replaces an announced saga, by saga id.
     Saga(Box<SagaRow>),
+    /// Inserts or replaces what operators set for a service, by its name.
+    Service(Box<ServiceRow>),
 }
 
 /// A case without its reports and steps.
@@ -184,6 +186,29 @@ pub struct StepRow {
     pub memo: StepMemo,
 }
 
+impl StepRow {
+    /// Why it is not done yet, as far as its own tries tell; none if nothing has gone wrong with it.
+    #[must_use]
+    pub fn cause(&self) -> Option<Cause> {
+        match &self.state {
+            StepState::Stuck(reason) => Some(match reason {
+                StuckReason::Refused => Cause::Refused,
+                StuckReason::Rejected => Cause::Rejected,
+                StuckReason::Unsendable => Cause::Unsendable,
+                StuckReason::AwaitsApproval => Cause::Approval,
+                StuckReason::OutOfAttempts | StuckReason::OutOfTime => {
+                    self.memo.last.unwrap_or(Cause::NoAnswer)
+                }
+            }),
+            StepState::Due(_) | StepState::InFlight => self.memo.last.filter(|_| self.attempts > 0),
+            StepState::Accepted { .. } => Some(Cause::Accepted),
+            StepState::Waiting | StepState::Done(_) | StepState::Superseded | StepState::Shadow => {
+                None
+            }
+        }
+    }
+}
+
 /// The part of a step that nobody searches by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -209,6 +234,9 @@ pub struct StepMemo {
     /// HTTP status of the last try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Why the last try did not end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Cause>,
     /// UTC milliseconds when the current (or last) try was released for sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<i64>,
@@ -331,6 +359,51 @@ pub struct ActRow {
     pub step: Option<StepId>,
     /// Details.
     pub detail: Value,
+}
+
+/// What operators have set for one service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRow {
+    /// The key.
+    pub service: Arc<str>,
+    /// What holds now.
+    pub settings: ServiceSettings,
+}
+
+/// What operators have set, stored as one JSON text. What is absent follows the rulebook.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceSettings {
+    /// Nothing is sent to it, by this decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Decision>,
+    /// Its limits, by this decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+}
+
+/// Who decided, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// UTC milliseconds.
+    pub at: i64,
+    /// Who.
+    pub by: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// Limits of one service in place of the rulebook's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most requests at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// By whom.
+    pub decision: Decision,
 }
 
 /// A saga that announced itself with a deadline.

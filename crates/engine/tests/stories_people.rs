@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{Answer, Errand, StepReading, StepState};
+use amends_engine::{Answer, Errand, NewLimits, StepReading, StepState};
 use amends_protocol::resources::{CaseAct, StepAct};
 use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StuckReason};
 use amends_rulebook::Rulebook;
@@ -226,6 +226,32 @@ rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
     world.settle_down();
     let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
     assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
+    let held = &world.cases[&cases[2]].detail.notes[0].text;
+    assert!(held.contains("more than 2 cases a minute for rule `*/*`"), "{held}");
+}
+
+#[test]
+fn a_limits_minute_begins_with_its_first_case_and_a_new_one_when_it_is_over() {
+    const MINUTE_MS: u64 = 60_000;
+    let mut world = World::new(
+        "
+rulebook: r
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: \"*/*\", compensate: [a.x], limit: 1 per minute }]
+",
+    );
+    // The clock's minute is a third over, so the first case's minute lies across two of it.
+    assert_eq!(world.now.0 % 60_000, 20_000);
+    let mut arrives = |saga: &str, after_ms: u64| {
+        world.pass_ms(after_ms);
+        let case = world.report(report("a/broken", saga));
+        world.settle_down();
+        world.state(case)
+    };
+    assert_eq!(arrives("first", 0), CaseState::Settled);
+    assert_eq!(arrives("in-the-same-minute", MINUTE_MS - 1), CaseState::Stuck);
+    assert_eq!(arrives("in-the-next", 1), CaseState::Settled);
+    assert_eq!(arrives("too-soon-again", MINUTE_MS / 2), CaseState::Stuck);
 }
 
 #[test]
@@ -363,4 +389,62 @@ fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
         StepState::Done(Outcome::Waived)
     );
     assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("after the decision")));
+}
+
+#[test]
+fn a_pause_and_limits_outlive_a_restart_and_are_taken_back() {
+    let mut world = World::food_order();
+    world.pause("coupon", true);
+    let limits = NewLimits { concurrency: Some(3), per_second: Some(2) };
+    assert_eq!(world.limit("delivery", limits), Answer::Done);
+    world.crash();
+    let lane = |world: &World, name: &str| {
+        world.engine.lanes().into_iter().find(|l| &*l.service == name).expect("a lane")
+    };
+    let delivery = lane(&world, "delivery");
+    assert_eq!((delivery.concurrency, delivery.per_second), (3, Some(2)));
+    assert_eq!(&*lane(&world, "coupon").settings.pause.expect("paused").by, "kim");
+    world.report(payment_report_1("s"));
+    world.settle_down();
+    assert!(!world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
+
+    assert_eq!(world.limit("delivery", NewLimits::default()), Answer::Done);
+    world.pause("coupon", false);
+    world.crash();
+    let delivery = lane(&world, "delivery");
+    assert_eq!((delivery.settings.limits, delivery.per_second), (None, None));
+    world.pass_ms(1_000);
+    assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
+    let acts: Vec<_> = world.acts.iter().map(|a| a.act).filter(|a| *a != "activate").collect();
+    assert_eq!(acts, ["pause", "limit", "limit", "resume"]);
+}
+
+#[test]
+fn a_limit_per_second_spreads_the_work_and_loses_none() {
+    let mut world = World::food_order();
+    let limits = NewLimits { concurrency: None, per_second: Some(4) };
+    world.limit("coupon", limits);
+    for n in 0..12 {
+        world.report(payment_report_1(&format!("s-{n}")));
+        world.settle_down();
+    }
+    let sent =
+        |world: &World| world.sent.iter().filter(|s| *s == "compensate coupon.redeem").count();
+    assert!((1..=2).contains(&sent(&world)), "the first at once: {}", sent(&world));
+    world.pass_ms(1_000);
+    assert!((4..=6).contains(&sent(&world)), "then four a second: {}", sent(&world));
+    world.pass_ms(3_000);
+    assert_eq!(sent(&world), 12);
+}
+
+#[test]
+fn limits_that_make_no_sense_change_nothing() {
+    let mut world = World::food_order();
+    for limits in [
+        NewLimits { concurrency: Some(0), per_second: None },
+        NewLimits { concurrency: None, per_second: Some(1_000_000) },
+    ] {
+        assert!(matches!(world.limit("coupon", limits), Answer::Invalid(_)), "{limits:?}");
+    }
+    assert!(matches!(world.limit("nobody", NewLimits::default()), Answer::NotFound(_)));
 }

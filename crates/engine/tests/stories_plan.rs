@@ -180,10 +180,7 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
             .saw("payment.pay", H::Failed)
             .saw("coupon.redeem", H::Unknown),
     );
-    assert_eq!(
-        world.plan(case),
-        words(["compensate coupon.redeem", "notify sms.send-cancellation"])
-    );
+    assert_eq!(world.plan(case), words(["compensate coupon.redeem"]));
     world.settle_down();
     assert!(world.plan(case).contains("compensate delivery.request"), "found by the walk");
     world.pass_ms(20_000);

@@ -10,13 +10,15 @@ mod problem;
 mod report;
 pub mod resources;
 pub mod schemas;
+pub mod sentence;
+pub mod signs;
 mod step;
 mod time;
 mod words;
 
 pub use history::{HistoryAnswer, HistoryEntry};
 pub use name::{
-    ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, is_opaque_name,
+    ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, digest, is_opaque_name,
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{
@@ -26,5 +28,6 @@ pub use report::{
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
-    CaseState, ClosedOn, HistoryState, Outcome, StepStateName, StuckReason, UnknownWord, Verb,
+    CaseState, Cause, ClosedOn, HistoryState, Outcome, StepStateName, StuckReason, UnknownWord,
+    Verb,
 };

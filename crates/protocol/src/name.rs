@@ -151,14 +151,14 @@ impl StepId {
         action: &ActionName,
     ) -> Self {
         let parts = [saga.as_str(), verb, &action.service, &action.action];
-        Self { case, ordinal, tag: fnv1a(&parts) }
+        Self { case, ordinal, tag: digest(&parts) }
     }
 }
 
 /// FNV-1a, 64 bits, over length-prefixed parts (so that `ab`,`c` and `a`,`bc` differ). Stable for ever: it is in keys
 /// that participants store. Source: <http://www.isthe.com/chongo/tech/comp/fnv/>.
 #[must_use]
-pub(crate) fn fnv1a(parts: &[&str]) -> u64 {
+pub fn digest(parts: &[&str]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut eat = |byte: u8| {
         hash ^= u64::from(byte);
@@ -268,6 +268,6 @@ mod tests {
 
     #[test]
     fn digest_has_no_prefix_hazard() {
-        assert_ne!(fnv1a(&["ab", "c"]), fnv1a(&["a", "bc"]));
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
     }
 }

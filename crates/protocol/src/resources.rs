@@ -1,8 +1,21 @@
 //! What the supervisor's REST API shows and takes. Times are RFC 3339, ids are text, names are camelCase.
 
+mod bulk;
+mod groups;
+mod overview;
+
+pub use bulk::{
+    BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted,
+};
+pub use groups::GroupView;
+pub use overview::{
+    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
+    ServiceView, SettleFigures, TroubleView,
+};
+
 use crate::{
-    ActionName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, ReportData, SagaId,
-    StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome, ReportData,
+    SagaId, StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,6 +23,7 @@ use std::collections::BTreeMap;
 
 /// One page of a list. `next` goes back unchanged as `cursor`; absent on the last page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The rows.
@@ -17,6 +31,11 @@ pub struct Page<T> {
     /// Where the next page begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// The page ended early so that it comes soon: only cases opened after this moment (or before it, oldest first) have
+    /// been looked at; `next` goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub searched_until: Option<Timestamp>,
 }
 
 /// Answer of `POST /v1/reports`.
@@ -45,6 +64,15 @@ pub struct CaseSummary {
     /// Name of the rulebook that it began with; absent if none claims it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rulebook: Option<String>,
+    /// In plain words: what failed, how far it is undone, what is next.
+    #[serde(default)]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            example = "payment failed after coupon: no rider; 3 of 4 undone; coupon unreachable, next try 14:05:10 UTC"
+        )
+    )]
+    pub sentence: String,
     /// Where it stands.
     pub state: CaseState,
     /// On what evidence it was settled.
@@ -149,6 +177,9 @@ pub struct StepView {
     /// Why it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StuckReason>,
+    /// Why it is not done yet, as far as its own tries tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// When it will be sent (or polled) next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -370,13 +401,12 @@ pub struct BulkResult {
     pub ids: Vec<StepId>,
 }
 
-/// A step that a bulk act could not change.
+/// A step (or case) that a bulk act could not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BulkFailure {
-    /// The step.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub id: StepId,
+    /// Its id.
+    pub id: String,
     /// Why not.
     pub detail: String,
 }
@@ -417,35 +447,6 @@ pub struct SagaView {
     /// When it must have ended.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub deadline: Timestamp,
-}
-
-/// A participant as the supervisor sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ServiceView {
-    /// Its name.
-    pub name: String,
-    /// The rulebook that it belongs to.
-    pub rulebook: String,
-    /// Where it is reached.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// `closed` (healthy), `open` (given up for the moment) or `probing`.
-    pub breaker: String,
-    /// Whether an operator has paused dispatch to it.
-    pub paused: bool,
-    /// Requests under way.
-    pub in_flight: u32,
-    /// Most requests at once.
-    pub concurrency: u32,
-    /// Steps and walks that wait for their turn or for its return.
-    pub queued: u32,
-    /// Failures in a row.
-    pub failures: u32,
-    /// What it failed with last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
 }
 
 /// A rulebook of the supervisor.
@@ -523,6 +524,9 @@ pub struct BackupWanted {
     /// Name of the file, `….sqlite`; made from the time if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Why, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A backup that was made: answer of `POST /v1/backups`.
@@ -575,7 +579,7 @@ pub struct EventView {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// What: `report`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
+    /// What: `report`, `plan`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
     pub kind: String,
     /// The case, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -593,18 +597,6 @@ pub struct EventView {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-/// Numbers of everything, for an overview: `GET /v1/overview`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Overview {
-    /// Cases by state.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
-    pub cases: BTreeMap<CaseState, u64>,
-    /// Steps by service, then by state or outcome.
-    pub services: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Evidence as a case keeps it: who said what of which request.

@@ -190,6 +190,60 @@ words! {
     }
 }
 
+words! {
+    /// Why a piece of open work is not done yet.
+    Cause, "cause" {
+        /// Nobody answers at the service: connection refused, no such name, a gateway that says so.
+        Unreachable = "unreachable",
+        /// Asked, and no answer came: a time limit, a broken connection.
+        NoAnswer = "no_answer",
+        /// The service answered with a status that ends nothing.
+        Status = "status",
+        /// The service wants to be asked later (409, 429, 503).
+        Busy = "busy",
+        /// The service refused for good.
+        Refused = "refused",
+        /// The service calls the request itself wrong.
+        Rejected = "rejected",
+        /// The request cannot be built.
+        Unsendable = "unsendable",
+        /// Waits for a person's yes.
+        Approval = "approval",
+        /// No rule answers the report.
+        Unmatched = "unmatched",
+        /// An operator has paused the service.
+        Paused = "paused",
+        /// The service took it and works on it.
+        Accepted = "accepted",
+        /// An earlier stage is not finished.
+        Stage = "stage",
+        /// Its turn has not come yet.
+        Queued = "queued",
+        /// Sent; the answer is awaited.
+        Asked = "asked",
+    }
+}
+
+impl Cause {
+    /// Whether something is wrong, rather than on its way.
+    #[must_use]
+    pub const fn is_trouble(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::NoAnswer
+            | Self::Status
+            | Self::Busy
+            | Self::Refused
+            | Self::Rejected
+            | Self::Unsendable
+            | Self::Approval
+            | Self::Unmatched
+            | Self::Paused => true,
+            Self::Accepted | Self::Stage | Self::Queued | Self::Asked => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -92,6 +92,7 @@ codes! {
     Check Error UNDER_COMPENSATION = "under-compensation": "a rule leaves behind what a failure needs undone";
     Check Note OVER_COMPENSATION = "over-compensation": "a rule asks for what cannot have happened by then";
     Check Warning UNDOES_WHAT_IS_KEPT = "undoes-what-is-kept": "a rule undoes what its report says stays";
+    Check Note SHADOW_RULE = "shadow-rule": "a rule that only watches";
     Check Error REPORT_WITHOUT_RULE = "report-without-rule": "a declared report that no rule answers";
     Check Warning GAP_IN_CONDITIONS = "gap-in-conditions": "conditions that some reports fall between";
     Check Warning SHADOWED_RULE = "shadowed-rule": "a rule that never answers anything";
@@ -106,6 +107,7 @@ codes! {
     Check Error COMPENSATION_CYCLE = "compensation-cycle": "actions that undo each other in a circle";
     Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
     Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
+    Check Warning NO_GIVE_UP = "no-give-up": "a retry in place of undoing that doesn't say what comes when it fails for good";
     Check Warning RETRY_OUTLIVES_HISTORY = "retry-outlives-history": "a step is tried for longer than its service remembers";
     // Putting a rulebook in the place of another.
     Activation Error DROPPED_COMPENSATION = "dropped-compensation": "open cases need a step that the new rulebook cannot ask for";

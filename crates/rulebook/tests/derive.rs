@@ -127,3 +127,23 @@ fn forty_optional_calls_are_counted_and_not_written_out() {
     assert_eq!(derived.total, by_hand);
     assert!(derived.points.len() <= amends_rulebook::POINTS_LIMIT);
 }
+
+#[test]
+fn ways_that_come_to_the_same_are_counted_once() {
+    // The order calls the coupon or not, and so does the payment: that it was called is one way, whoever called it.
+    let book = Rulebook::from_yaml(
+        r#"
+rulebook: two-ways
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: ["coupon.redeem?", payment.pay] } } }
+  payment: { url: "http://payment", actions: { pay: { compensation: refund, calls: ["coupon.redeem?"] } } }
+  coupon: { url: "http://coupon", actions: { redeem: { compensation: restore } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#,
+    )
+    .expect("valid");
+    let derived = derive(&book);
+    assert_eq!(derived.points.len(), 11);
+    assert_eq!((derived.total, count_failure_points(&book)), (11, 11));
+}

@@ -132,7 +132,7 @@ fn giving_up_the_retry_undoes_the_order() {
     assert_eq!((give_up.attempts, give_up.age_ms), (Some(10), None));
     assert!(give_up.then.is_backward() && give_up.then.uses_recorded());
     assert!(!rule.demand.is_backward() && !rule.demand.uses_recorded());
-    let effects = BTreeSet::from([id(&book, "delivery.request")]);
+    let effects = BTreeSet::from([id(&book, "delivery.request"), id(&book, "sms.send")]);
     let steps = book.resolve(&give_up.then, &Known { reporter: None, effects: &effects });
     assert_eq!(show(&book, &steps), "compensate delivery.request | notify sms.send-cancellation");
     assert_eq!(steps.last().map(|s| (s.verb, s.stage)), Some((Verb::Notify, Stage::NOTICES)));

@@ -29,16 +29,9 @@ fn no_step_of_the_guide_leaves_anything_behind() {
 }
 
 #[test]
-fn the_first_step_only_spares_messages_that_correct_nothing() {
+fn the_first_step_changes_no_plan() {
     let found = compare(&book(DEMO), &steps()[0]);
-    assert!(!found.changes.is_empty());
-    for change in &found.changes {
-        let gone: Vec<_> =
-            change.before.steps.keys().filter(|s| !change.after.steps.contains_key(*s)).collect();
-        assert_eq!(gone, ["notify sms.send-cancellation"], "{}", found.to_text());
-        assert!(change.after.steps.keys().all(|s| change.before.steps.contains_key(s)));
-        assert!(!change.effects.contains(&"sms.send".to_owned()), "{change:?}");
-    }
+    assert!(found.changes.is_empty(), "{}", found.to_text());
 }
 
 #[test]

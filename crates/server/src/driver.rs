@@ -4,10 +4,14 @@
 //! INVARIANT: nothing of an output happens before its writes are durable. A failed commit is followed by nothing: the
 //! engine is thrown away and loaded from the store.
 
+use crate::alerts::Alerts;
 use crate::clock::Clock;
+use crate::desk::{Desk, QUESTIONS, Question};
 use crate::feed::EventFeed;
 use crate::outbound::{Ended, Outbound};
+use crate::pulse::{MOST_CASES_AT_START, Pulse, WINDOW_MS};
 use crate::supervisor::Supervisor;
+use crate::telemetry::{self, Metrics, Traces};
 use amends_engine::{
     Answer, Engine, Errand, Input, LaneStatus, Output, StepReading, StepResult, Ticket, WalkResult,
 };
@@ -17,7 +21,7 @@ use amends_store::{RulebookRow, Store, StoreError, Wanted};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Limits of the loop.
@@ -68,6 +72,14 @@ pub(crate) struct Arrival {
     pub(crate) reply: Option<(Ticket, oneshot::Sender<Answer>)>,
 }
 
+/// The ways into the loop.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
 /// What the loop shares with those who look.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -75,6 +87,10 @@ pub(crate) struct Shared {
     pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) feed: EventFeed,
+    pub(crate) metrics: Metrics,
+    pub(crate) traces: Traces,
+    pub(crate) alerts: Alerts,
+    pub(crate) pulse: Pulse,
 }
 
 /// The loop of one supervisor, started by [`Driver::start`].
@@ -89,6 +105,8 @@ pub struct Driver<S, O, C> {
     /// Results of errands. Its length is bounded by the errands under way, and those by the lanes' limits.
     results: mpsc::UnboundedReceiver<Input>,
     result_sender: mpsc::UnboundedSender<Input>,
+    questions: mpsc::Receiver<Question>,
+    desk: Desk,
     stopping: watch::Receiver<bool>,
     under_way: usize,
     now: Timestamp,
@@ -113,10 +131,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     ) -> Result<(Supervisor<S>, tokio::task::JoinHandle<()>), StartError> {
         let (arrival_sender, arrivals) = mpsc::channel(options.queue);
         let (result_sender, results) = mpsc::unbounded_channel();
+        let (question_sender, questions) = mpsc::channel(QUESTIONS);
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::default());
-        let supervisor = Supervisor::new(store.clone(), arrival_sender, stop, Arc::clone(&shared));
+        let doors = Doors { arrivals: arrival_sender, questions: question_sender, stop };
+        let supervisor = Supervisor::new(store.clone(), doors, Arc::clone(&shared));
         let now = clock.now();
+        let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
+        shared.pulse.begin(now, &store.settlements(hour_ago, MOST_CASES_AT_START).await?);
         let engine = load_engine(&store, &shared, now).await?;
         let driver = Self {
             store,
@@ -128,6 +150,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             arrivals,
             results,
             result_sender,
+            questions,
+            desk: Desk::default(),
             stopping,
             under_way: 0,
             now,
@@ -158,6 +182,18 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// Waits for the first input, then takes all that has queued meanwhile. None when it is time to stop.
     async fn next_batch(&mut self) -> Option<Vec<Arrival>> {
         let mut batch = Vec::new();
+        if self.desk.is_busy() {
+            self.desk.look(&self.engine, self.clock.now());
+            // Others on this thread come first; then whatever has queued, without waiting.
+            tokio::task::yield_now().await;
+            if *self.stopping.borrow() {
+                return None;
+            }
+            let due = self.engine.next_wakeup().is_some_and(|at| at <= self.clock.now());
+            batch.extend(due.then_some(Arrival { input: Input::Tick, reply: None }));
+            self.fill(&mut batch);
+            return Some(batch);
+        }
         let wakeup = self.engine.next_wakeup();
         let clock = self.clock.clone();
         let timer = async move {
@@ -174,6 +210,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 batch.push(arrival);
                 None
             }
+            Some(question) = self.questions.recv() => {
+                self.desk.take(question, &self.engine, self.clock.now());
+                None
+            }
             () = timer => {
                 batch.push(Arrival { input: Input::Tick, reply: None });
                 None
@@ -181,6 +221,15 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         };
         if let Some(input) = ended {
             batch.push(self.result(input));
+        }
+        self.fill(&mut batch);
+        Some(batch)
+    }
+
+    /// Adds what has queued, up to the limit of a batch.
+    fn fill(&mut self, batch: &mut Vec<Arrival>) {
+        while let Ok(question) = self.questions.try_recv() {
+            self.desk.take(question, &self.engine, self.clock.now());
         }
         let most = if self.one_by_one > 0 { 1 } else { self.options.batch };
         self.one_by_one = self.one_by_one.saturating_sub(1);
@@ -194,7 +243,6 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 break;
             }
         }
-        Some(batch)
     }
 
     fn result(&mut self, input: Input) -> Arrival {
@@ -211,14 +259,17 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             Ok(inputs) => inputs,
             Err(error) => return self.start_over(&error, replies).await,
         };
+        let taken = inputs.len();
         for input in inputs {
             self.engine.handle(now, input);
         }
         let Output { writes, errands, answers, events } = self.engine.take_output(now);
-        if !writes.is_empty()
-            && let Err(error) = self.store.commit(writes).await
-        {
-            return self.start_over(&error, replies).await;
+        if !writes.is_empty() {
+            let began = Instant::now();
+            if let Err(error) = self.store.commit(writes).await {
+                return self.start_over(&error, replies).await;
+            }
+            self.shared.metrics.committed(taken, began.elapsed());
         }
         self.refused = 0;
         for (ticket, answer) in answers {
@@ -229,13 +280,26 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         for errand in errands {
             self.under_way += 1;
             let promise = Promise::new(&errand, self.result_sender.clone());
-            let outbound = self.outbound.clone();
+            let (outbound, clock) = (self.outbound.clone(), self.clock.clone());
+            let shared = Arc::clone(&self.shared);
             tokio::spawn(async move {
+                let watched = shared.traces.attempt(&errand);
+                let service = Arc::clone(errand.service());
+                let began = tokio::time::Instant::now();
                 let ended = outbound.perform(errand).await;
+                let took = began.elapsed();
+                shared.pulse.answered(&service, clock.now(), took, &ended);
+                shared.metrics.attempted(&service, &ended, took);
+                shared.traces.attempted(watched, &ended);
                 promise.keep(ended);
             });
         }
         self.publish();
+        self.shared.metrics.happened(&events);
+        self.shared.traces.happened(&events);
+        self.shared.alerts.happened(&events);
+        telemetry::log(&events);
+        self.shared.pulse.note(&events);
         self.shared.feed.tell(events);
     }
 
@@ -305,6 +369,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
     async fn start_over(&mut self, error: &StoreError, replies: Replies) {
         self.shared.ready.store(false, Ordering::Release);
+        self.shared.metrics.store_failed();
         tracing::error!(%error, "the store failed; loading all open cases again");
         drop(replies); // a dropped reply is answered as `unavailable`
         if matches!(error, StoreError::Conflict { .. }) {
@@ -467,7 +532,11 @@ async fn load_engine<S: Store>(
             engine.learn_rulebook(book);
         }
     }
+    active.iter().for_each(|book| shared.metrics.know(book));
     *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    for row in loaded.services {
+        engine.restore_service(row);
+    }
     for saga in loaded.sagas {
         engine.restore_saga(saga);
     }

@@ -122,11 +122,21 @@ fn view(event: &Event) -> EventView {
             };
             view.message.clone_from(message);
         }
-        Happening::Case { case, saga, state } => {
+        Happening::Case { case, saga, state, .. } => {
             view.kind = "case".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
             view.state = state.to_string();
+        }
+        Happening::Planned { case, report, steps } => {
+            view.kind = "plan".to_owned();
+            view.case_id = Some(*case);
+            view.subject = Some(format!("{}/{}", report.service(), report.data.code));
+            view.state = "planned".to_owned();
+            view.message = Some(match steps {
+                1 => "1 step".to_owned(),
+                steps => format!("{steps} steps"),
+            });
         }
         Happening::Walked { case, service, entries } => {
             view.kind = "walk".to_owned();

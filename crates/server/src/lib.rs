@@ -1,20 +1,27 @@
 //! The supervisor as a library: driver, HTTP, dispatch. The engine decides; this crate stamps the time, persists, and
 //! only then acts.
 
+mod alerts;
 pub mod books;
+mod bulk;
 mod clock;
 pub mod config;
 mod connections;
+mod desk;
 pub mod dispatch;
 mod driver;
 mod feed;
 mod http;
 mod ingest;
 mod outbound;
+mod overview;
+mod pulse;
 mod serve;
 mod supervisor;
+mod telemetry;
 
 pub use self::http::{App, HttpLimits, openapi_json, router};
+pub use alerts::AlertOptions;
 pub use clock::{Clock, SystemClock};
 pub use config::{Config, ConfigError};
 pub use driver::{Driver, DriverOptions, StartError};
@@ -22,3 +29,4 @@ pub use feed::{EventFeed, EventStream};
 pub use outbound::{Ended, Outbound};
 pub use serve::{Running, ServeError, serve, start};
 pub use supervisor::Supervisor;
+pub use telemetry::{Metrics, Traces};

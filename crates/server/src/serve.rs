@@ -1,20 +1,22 @@
 //! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
 
+use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::connections;
-use crate::dispatch::HttpOutbound;
+use crate::dispatch::{HttpOutbound, WebClient};
 use crate::driver::{Driver, StartError};
 use crate::http::{App, router};
 use crate::supervisor::Supervisor;
+use crate::telemetry::export;
 use amends_protocol::Timestamp;
 use amends_store::{SqliteOptions, SqliteStore, Store, StoreError};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// How long requests that are being answered may take once the process is told to stop. What they wait for is a
@@ -71,6 +73,7 @@ pub struct Running {
     server: JoinHandle<()>,
     driver: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
+    exporter: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
 /// Starts a supervisor; it is ready when this returns.
@@ -102,12 +105,32 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let (stopping, stops) = watch::channel(false);
     let (look, looks) = mpsc::channel(1);
     let mut upkeep = Vec::new();
+    let mut exporter = None;
+    if let Some(endpoint) = config.traces.clone() {
+        let metrics = supervisor.metrics().clone();
+        let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
+        if let Some(spans) = supervisor.traces().open(metrics.clone()) {
+            let (end, ends) = oneshot::channel();
+            exporter = Some((end, tokio::spawn(export(endpoint, client, metrics, spans, ends))));
+        }
+    }
     if let Some(books) = books {
         let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
         upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, looks, stops.clone())));
     }
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(prune(supervisor.store().clone(), keep, stops.clone())));
+    }
+    if config.alerts.tells_anybody()
+        && let Some(news) = supervisor.alerts().open()
+    {
+        let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
+        let mut options = config.alerts.clone();
+        if options.public_url.is_empty() {
+            options.public_url = format!("http://{address}");
+        }
+        let store = supervisor.store().clone();
+        upkeep.push(tokio::spawn(watch_alerts(store, client, options, news, stops.clone())));
     }
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
@@ -123,6 +146,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         server,
         driver,
         upkeep,
+        exporter,
     })
 }
 
@@ -154,6 +178,12 @@ impl Running {
         for task in self.upkeep {
             task.abort();
             let _ = task.await; // aborted between two writes
+        }
+        if let Some((end, mut exporter)) = self.exporter {
+            let _ = end.send(()); // an exporter that has ended has nothing to flush
+            if tokio::time::timeout(DRAIN, &mut exporter).await.is_err() {
+                exporter.abort();
+            }
         }
         match ended {
             Ok(Ok(())) => Ok(()),

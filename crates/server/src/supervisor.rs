@@ -2,10 +2,13 @@
 //!
 //! It decides nothing; it puts inputs into the driver's queue and hands back what the engine answers.
 
-use crate::driver::{Arrival, Shared};
+use crate::alerts::Alerts;
+use crate::desk::Question;
+use crate::driver::{Arrival, Doors, Shared};
 use crate::feed::EventFeed;
-use amends_engine::{Answer, Input, Ticket};
-use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, ServiceView, StepAct};
+use crate::telemetry::{Metrics, Traces};
+use amends_engine::{Answer, Input, NewLimits, Ticket};
+use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId,
     StepStateName, Timestamp, Verb,
@@ -15,7 +18,8 @@ use amends_store::{PAGE_LIMIT, PageRequest, RulebookRow, StepFilter, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::{mpsc, oneshot, watch};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
 
 /// Steps that still have to be asked for, or may have to be again.
 const UNFINISHED: [StepStateName; 5] = [
@@ -29,6 +33,9 @@ const UNFINISHED: [StepStateName; 5] = [
 /// Pages of unfinished steps looked at before a rulebook becomes active: 10,000 steps show every kind that matters.
 const ACTIVATION_PAGES: usize = 20;
 
+/// How long a question about open work waits: longer than a look at a million cases takes.
+const QUESTION_LIMIT: Duration = Duration::from_secs(10);
+
 /// A running supervisor; clones are the same one. The process should end by [`Supervisor::stop`].
 #[derive(Debug)]
 pub struct Supervisor<S> {
@@ -38,8 +45,7 @@ pub struct Supervisor<S> {
 
 #[derive(Debug)]
 struct Inner {
-    arrivals: mpsc::Sender<Arrival>,
-    stop: watch::Sender<bool>,
+    doors: Doors,
     shared: Arc<Shared>,
     tickets: AtomicU64,
 }
@@ -51,16 +57,8 @@ impl<S: Clone> Clone for Supervisor<S> {
 }
 
 impl<S: Store> Supervisor<S> {
-    pub(crate) fn new(
-        store: S,
-        arrivals: mpsc::Sender<Arrival>,
-        stop: watch::Sender<bool>,
-        shared: Arc<Shared>,
-    ) -> Self {
-        Self {
-            store,
-            inner: Arc::new(Inner { arrivals, stop, shared, tickets: AtomicU64::new(1) }),
-        }
+    pub(crate) fn new(store: S, doors: Doors, shared: Arc<Shared>) -> Self {
+        Self { store, inner: Arc::new(Inner { doors, shared, tickets: AtomicU64::new(1) }) }
     }
 
     /// Takes a report. It is durable when this returns.
@@ -69,9 +67,13 @@ impl<S: Store> Supervisor<S> {
     /// `overloaded` when the queue is full, `unavailable` while starting, stopping or when the store fails; nothing was
     /// taken then.
     pub async fn report(&self, report: Report) -> Result<ReportReceipt, Problem> {
+        let service = report.service().to_owned();
         let report = Box::new(report);
         match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
-            Answer::Received { case, duplicate } => Ok(ReportReceipt { case_id: case, duplicate }),
+            Answer::Received { case, duplicate } => {
+                self.metrics().report_taken(&service, duplicate);
+                Ok(ReportReceipt { case_id: case, duplicate })
+            }
             other => Err(refusal(other)),
         }
     }
@@ -95,8 +97,7 @@ impl<S: Store> Supervisor<S> {
         act: StepAct,
         actor: &str,
     ) -> Result<(), Problem> {
-        let actor = actor.into();
-        self.ask_done(|ticket| Input::StepAct { step, act, actor, ticket }).await
+        self.act_in_bulk(step, act, actor, None).await
     }
 
     /// An operator's act on a case.
@@ -109,11 +110,64 @@ impl<S: Store> Supervisor<S> {
         act: CaseAct,
         actor: &str,
     ) -> Result<(), Problem> {
-        let actor = actor.into();
-        self.ask_done(|ticket| Input::CaseAct { case, act, actor, ticket }).await
+        self.act_on_case_in_bulk(case, act, actor, None).await
     }
 
-    /// Stops or resumes sending to a service, for a maintenance window. Not durable: a restart resumes.
+    /// An operator's act on a step as a part of a bulk act.
+    pub(crate) async fn act_in_bulk(
+        &self,
+        step: StepId,
+        act: StepAct,
+        actor: &str,
+        bulk: Option<u64>,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::StepAct { step, act, actor, bulk, ticket }).await
+    }
+
+    /// An operator's act on a case as a part of a bulk act.
+    pub(crate) async fn act_on_case_in_bulk(
+        &self,
+        case: CaseId,
+        act: CaseAct,
+        actor: &str,
+        bulk: Option<u64>,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::CaseAct { case, act, actor, bulk, ticket }).await
+    }
+
+    /// Writes into the audit what a person did outside of the engine.
+    ///
+    /// # Errors
+    /// As [`Supervisor::report`].
+    pub async fn audit(
+        &self,
+        act: &'static str,
+        actor: &str,
+        reason: &str,
+        detail: serde_json::Value,
+    ) -> Result<(), Problem> {
+        let (actor, reason) = (actor.into(), reason.into());
+        self.ask_done(|ticket| Input::Audit { act, actor, reason, detail, ticket }).await
+    }
+
+    /// Sets limits of a service in place of the rulebook's; what is absent is the rulebook's again. Durable.
+    ///
+    /// # Errors
+    /// `not-found` when no active rulebook knows the service, `invalid-request`, or as [`Supervisor::report`].
+    pub async fn limit(
+        &self,
+        service: &str,
+        limits: NewLimits,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        let (service, actor, reason) = (service.into(), actor.into(), reason.into());
+        self.ask_done(|ticket| Input::Limit { service, limits, actor, reason, ticket }).await
+    }
+
+    /// Stops or resumes sending to a service, for a maintenance window. Durable.
     ///
     /// # Errors
     /// `not-found` when no active rulebook knows the service, or as [`Supervisor::report`].
@@ -190,6 +244,7 @@ impl<S: Store> Supervisor<S> {
             books.iter().filter(|b| b.name() != rulebook.name()).cloned().collect();
         active.push(rulebook);
         active.sort_by(|a, b| a.name().cmp(b.name()));
+        active.iter().for_each(|book| self.metrics().know(book));
         *books = Arc::new(active);
         Ok(())
     }
@@ -232,35 +287,6 @@ impl<S: Store> Supervisor<S> {
         Err(Problem { errors, ..Problem::new(ProblemCode::Conflict, detail) })
     }
 
-    /// Every service of the active rulebooks, with the state of its lane.
-    #[must_use]
-    pub fn services(&self) -> Vec<ServiceView> {
-        let lanes =
-            Arc::clone(&self.inner.shared.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let books = self.active_books();
-        let mut services: Vec<ServiceView> = books
-            .iter()
-            .flat_map(|book| book.services().iter().map(move |service| (book, service)))
-            .map(|(book, service)| {
-                let lane = lanes.iter().find(|l| l.service == service.name);
-                ServiceView {
-                    name: service.name.to_string(),
-                    rulebook: book.name().to_owned(),
-                    url: service.url.clone(),
-                    breaker: lane.map_or("closed", |l| l.breaker).to_owned(),
-                    paused: lane.is_some_and(|l| l.paused),
-                    in_flight: lane.map_or(0, |l| l.in_flight),
-                    concurrency: lane.map_or(service.concurrency, |l| l.concurrency),
-                    queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
-                    failures: lane.map_or(0, |l| l.failures),
-                    message: lane.and_then(|l| l.message.clone()),
-                }
-            })
-            .collect();
-        services.sort_by(|a, b| a.name.cmp(&b.name));
-        services
-    }
-
     /// The versions that new cases are planned with.
     #[must_use]
     pub fn active_books(&self) -> Vec<Arc<Rulebook>> {
@@ -273,6 +299,29 @@ impl<S: Store> Supervisor<S> {
         self.inner.shared.feed.clone()
     }
 
+    /// The numbers that Prometheus reads.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.shared.metrics
+    }
+
+    /// Where finished spans go.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.inner.shared.traces
+    }
+
+    /// Where what people should hear of goes.
+    pub(crate) fn alerts(&self) -> &Alerts {
+        &self.inner.shared.alerts
+    }
+
+    /// Inputs that wait for the loop.
+    pub(crate) fn queued_inputs(&self) -> usize {
+        let arrivals = &self.inner.doors.arrivals;
+        arrivals.max_capacity() - arrivals.capacity()
+    }
+
     /// The store, for reading.
     #[must_use]
     pub fn store(&self) -> &S {
@@ -282,12 +331,34 @@ impl<S: Store> Supervisor<S> {
     /// Whether all open cases are loaded and the store took the last batch.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.shared.ready.load(Ordering::Acquire) && !*self.inner.stop.borrow()
+        self.inner.shared.ready.load(Ordering::Acquire) && !*self.inner.doors.stop.borrow()
     }
 
     /// Asks the loop to end in order: takes nothing more, finishes what is under way. Wait on the driver's handle.
     pub fn stop(&self) {
-        self.inner.stop.send_replace(true);
+        self.inner.doors.stop.send_replace(true);
+    }
+
+    /// What the loop shares with those who look.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// Puts a question about open work to the loop and waits for the answer.
+    pub(crate) async fn inquire<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.inner.doors.questions.send(question(reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout(QUESTION_LIMIT, asked).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(unavailable("the supervisor is stopping")),
+            Err(_) => Err(unavailable("the supervisor is busy with its store; try again shortly")),
+        }
     }
 
     async fn ask_done(&self, input: impl FnOnce(Ticket) -> Input) -> Result<(), Problem> {
@@ -301,7 +372,7 @@ impl<S: Store> Supervisor<S> {
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let arrival = Arrival { input: input(ticket), reply: Some((ticket, reply)) };
-        self.inner.arrivals.try_send(arrival).map_err(|error| match error {
+        self.inner.doors.arrivals.try_send(arrival).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Problem::new(
                 ProblemCode::Overloaded,
                 "the supervisor's queue is full; try again shortly",

@@ -294,7 +294,7 @@ fn times_and_bounds_are_those_of_the_code() {
     begins("the pause between attempts", pause);
     begins("a step", format!("{}h", policy.max_age_ms.expect("a limit") / 3_600_000));
     begins("a taken step", format!("{}h", policy.accepted_ms / 3_600_000));
-    let kit = KitConfig::new("any", "any.sqlite");
+    let kit = KitConfig::new("any");
     begins("a row left `started`", format!("{}s", kit.unfinished_after_ms / 1_000));
     let book = amends_rulebook::Rulebook::from_yaml(
         "rulebook: r\nservices: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }\nrules: [{ on: \"*/*\", compensate: recorded }]\n",

@@ -2,8 +2,8 @@
 
 use crate::config::KitError;
 use crate::failure::Failure;
-use crate::rows::{StoredAnswer, corrupt};
 use crate::saga_context::put;
+use crate::store::{StoredAnswer, corrupt};
 use amends_protocol::{Problem, ProblemCode, SagaId, headers};
 use axum::body::Body;
 use axum::response::Response;

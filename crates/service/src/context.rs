@@ -2,44 +2,42 @@
 
 use crate::failure::{CallFailed, Failure};
 use crate::kit::Kit;
-use crate::rows::RequestRow;
-use crate::saga_context::derive_request_id;
+use crate::recorded::Calls;
+use crate::store::{BoxFuture, HistoryStore, RequestRow};
 use amends_protocol::SagaId;
-use rusqlite::Transaction;
 use serde_json::Value;
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The context of one forward request. Cheap to clone; all clones count calls together.
-#[derive(Clone)]
-pub struct ActionContext {
-    pub(crate) kit: Kit,
-    pub(crate) request: Arc<RequestRow>,
-    calls_made: Arc<Mutex<HashMap<String, u32>>>,
+pub struct ActionContext<S: HistoryStore> {
+    pub(crate) kit: Kit<S>,
+    pub(crate) row: Arc<RequestRow>,
+    pub(crate) calls: Arc<Calls>,
 }
 
-impl ActionContext {
-    pub(crate) fn new(kit: Kit, request: Arc<RequestRow>) -> Self {
-        Self { kit, request, calls_made: Arc::default() }
+impl<S: HistoryStore> ActionContext<S> {
+    pub(crate) fn new(kit: Kit<S>, row: Arc<RequestRow>) -> Self {
+        Self { kit, row, calls: Arc::default() }
     }
 
     /// The saga that the request belongs to.
     #[must_use]
     pub fn saga(&self) -> &SagaId {
-        &self.request.saga
+        &self.row.request.saga
     }
 
-    /// The request's own id; the same when it runs again.
+    /// The request's own id; the same when it runs again. What is done outside of the service's tables is done under
+    /// this id, so that a re-run and an undo find it.
     #[must_use]
     pub fn request_id(&self) -> &str {
-        &self.request.request_id
+        &self.row.request.request_id
     }
 
     /// The value of a W3C `baggage` member that came with the request; it is passed on to every call by itself.
     #[must_use]
     pub fn baggage(&self, key: &str) -> Option<String> {
-        self.request.passed_on.baggage(key)
+        self.row.request.passed_on.baggage(key)
     }
 
     /// Calls `action` of another service: `POST {base_url}/{action}` with the saga context.
@@ -60,29 +58,30 @@ impl ActionContext {
         action: &'a str,
         body: &'a Value,
     ) -> impl Future<Output = Result<Value, CallFailed>> + Send + 'a {
-        let ordinal = self.next_ordinal(service, action);
-        let call_id = derive_request_id(self.request_id(), service, action, ordinal);
-        async move { self.kit.call(&self.request, base_url, service, action, &call_id, body).await }
+        let call = self.next_call(service, action);
+        async move { call.post(base_url, body).await }
     }
 
-    /// What the action does to the service's own tables. It runs after the handler, in one transaction with the
-    /// request's History row: both are durable, or neither. Its value is the body of the 200 answer.
-    pub fn effect(
+    /// An effect as a store's author gives it; hosts use `effect`, which gives them their database's own connection. It
+    /// runs after the handler, in one transaction with the request's History row: both are durable, or neither. Its
+    /// value is the body of the 200 answer.
+    pub fn effect_within(
         &self,
-        run: impl FnOnce(&Transaction<'_>) -> Result<Value, Failure> + Send + 'static,
-    ) -> Effect {
+        run: impl for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<Value, Failure>>
+        + Send
+        + 'static,
+    ) -> Effect<S> {
         Effect { run: Box::new(run) }
-    }
-
-    fn next_ordinal(&self, service: &str, action: &str) -> u32 {
-        let mut made = self.calls_made.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = made.entry(format!("{service}.{action}")).or_default();
-        *count = count.saturating_add(1);
-        *count
     }
 }
 
-impl fmt::Debug for ActionContext {
+impl<S: HistoryStore> Clone for ActionContext<S> {
+    fn clone(&self) -> Self {
+        Self { kit: self.kit.clone(), row: Arc::clone(&self.row), calls: Arc::clone(&self.calls) }
+    }
+}
+
+impl<S: HistoryStore> fmt::Debug for ActionContext<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActionContext")
             .field("saga", self.saga())
@@ -91,14 +90,14 @@ impl fmt::Debug for ActionContext {
     }
 }
 
-type EffectFn = dyn FnOnce(&Transaction<'_>) -> Result<Value, Failure> + Send;
+type EffectFn<T> = dyn for<'t> FnOnce(&'t mut T) -> BoxFuture<'t, Result<Value, Failure>> + Send;
 
-/// A local effect that waits for its transaction; made by [`ActionContext::effect`].
-pub struct Effect {
-    pub(crate) run: Box<EffectFn>,
+/// A local effect that waits for its transaction; made by the context's `effect`.
+pub struct Effect<S: HistoryStore> {
+    pub(crate) run: Box<EffectFn<S::Tx>>,
 }
 
-impl fmt::Debug for Effect {
+impl<S: HistoryStore> fmt::Debug for Effect<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Effect")
     }

@@ -17,6 +17,8 @@ pub struct Failure {
     pub data: Map<String, Value>,
     /// Ids of the reports that this failure follows from.
     pub caused_by: Vec<String>,
+    /// Whether the last failed call may be named as the cause when no cause is named; see [`Failure::uncaused`].
+    pub(crate) takes_cause: bool,
     /// The action may have had an effect outside of its transaction: the report says `unknown` instead of `failed`.
     pub effect_unknown: bool,
 }
@@ -30,6 +32,7 @@ impl Failure {
             status: 422,
             data: Map::new(),
             caused_by: Vec::new(),
+            takes_cause: true,
             effect_unknown: false,
         }
     }
@@ -59,6 +62,16 @@ impl Failure {
         self
     }
 
+    /// Says that no other failure is the cause of this one, so that its report opens a case of its own.
+    ///
+    /// Without it, a failure that names no cause, of a handler whose last recorded call failed with a report, names that
+    /// report by itself: it is nearly always why. A call that succeeded afterwards ends that suspicion.
+    #[must_use]
+    pub fn uncaused(mut self) -> Self {
+        self.takes_cause = false;
+        self
+    }
+
     /// Says that the action may have had an effect that its transaction does not cover.
     #[must_use]
     pub fn effect_unknown(mut self) -> Self {
@@ -68,6 +81,11 @@ impl Failure {
 
     pub(crate) fn panicked(message: String) -> Self {
         Self::new("panicked", message).status(500).effect_unknown()
+    }
+
+    /// The handler came to its end and its effect was not committed, through no fault of the host's.
+    pub(crate) fn not_committed(error: &crate::config::KitError) -> Self {
+        Self::new("database", error.to_string()).status(500).effect_unknown()
     }
 
     pub(crate) fn crashed() -> Self {
@@ -96,9 +114,25 @@ impl From<CallFailed> for Failure {
 }
 
 /// A statement of the effect failed: code `database`; the transaction was rolled back.
+#[cfg(feature = "sqlite")]
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::new("database", format!("the database failed: {error}")).status(500)
+    }
+}
+
+/// A statement of the effect failed: code `database`; the transaction is rolled back. A deadlock or a serialization
+/// failure is one too: nothing of it took effect, and a `retry` runs it again.
+#[cfg(feature = "postgres")]
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let state =
+            error.as_database_error().and_then(|told| told.code()).map(|code| code.into_owned());
+        let failure = Self::new("database", format!("the database failed: {error}")).status(500);
+        match state {
+            Some(state) => failure.with("sqlState", state),
+            None => failure,
+        }
     }
 }
 
@@ -178,8 +212,17 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// A failed statement is no business decision: the supervisor asks again.
+#[cfg(feature = "sqlite")]
 impl From<rusqlite::Error> for Refusal {
     fn from(error: rusqlite::Error) -> Self {
+        Self::try_later(format!("the database failed: {error}"))
+    }
+}
+
+/// A failed statement is no business decision: the supervisor asks again.
+#[cfg(feature = "postgres")]
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
         Self::try_later(format!("the database failed: {error}"))
     }
 }

@@ -3,25 +3,39 @@
 
 use crate::answer;
 use crate::config::KitError;
-use crate::context::ActionContext;
-use crate::database::panic_text;
+use crate::context::{ActionContext, Effect};
 use crate::failure::Failure;
-use crate::kit::{Kit, RunningGuard};
-use crate::ledger::{self, Admission, Arrival, Finish};
-use crate::rows::{RequestRow, StoredAnswer};
-use crate::saga_context::SagaContext;
-use amends_protocol::{ProblemCode, SagaId};
+use crate::guarded::guarded;
+use crate::kit::Kit;
+use crate::ledger::{self, Admission, Arrived, Failed, Finish};
+use crate::observer::ReportNews;
+use crate::running::RunningGuard;
+use crate::saga_context::{PassedOn, SagaContext};
+use crate::store::{HistoryStore, NewRequest, RequestRow, StoredAnswer, corrupt};
+use amends_protocol::{HistoryState, ProblemCode, SagaId};
 use axum::body::Bytes;
 use axum::response::Response;
 use http::HeaderMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Instant;
+use tracing::Instrument;
 use uuid::Uuid;
 
+/// A forward request before it is in History.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) saga: Option<SagaId>,
+    pub(crate) request_id: String,
+    pub(crate) action: String,
+    pub(crate) body: Value,
+    pub(crate) passed_on: PassedOn,
+}
+
 /// Answers `POST /{action}`.
-pub(crate) async fn forward(
-    kit: Kit,
+pub(crate) async fn forward<S: HistoryStore>(
+    kit: Kit<S>,
     action: String,
     headers: &HeaderMap,
     body: &Bytes,
@@ -33,27 +47,28 @@ pub(crate) async fn forward(
     let saga = context.saga.clone();
     let request_id = context.request_id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let name = |response, saga: Option<&SagaId>| answer::named(response, saga, Some(&request_id));
+    let refuse = |code, detail: String| name(answer::refuse(code, detail), saga.as_ref());
     if !kit.inner.actions.contains_key(action.as_str()) {
-        let detail = format!("`{}` has no action `{action}`", kit.inner.service);
-        let response = answer::refuse(ProblemCode::NotFound, detail);
-        return name(response, saga.as_ref());
+        let detail = format!("`{}` has no action `{action}`", kit.service());
+        return refuse(ProblemCode::NotFound, detail);
+    }
+    if saga.is_none() && !kit.inner.config.starts_sagas {
+        let detail = format!(
+            "`{}` begins no sagas, and this request names none; send the header `Saga-Id`",
+            kit.service()
+        );
+        return refuse(ProblemCode::InvalidRequest, detail);
     }
     let body: Value = match serde_json::from_slice(body) {
         Ok(body) => body,
         Err(error) => {
             let detail = format!("the body of `{action}` is not JSON: {error}");
-            let response = answer::refuse(ProblemCode::InvalidRequest, detail);
-            return name(response, saga.as_ref());
+            return refuse(ProblemCode::InvalidRequest, detail);
         }
     };
-    let arrival = Arrival {
-        saga: context.saga,
-        request_id: request_id.clone(),
-        fingerprint: fingerprint(&action, &body),
-        action,
-        body,
-        passed_on: context.passed_on,
-    };
+    let passed_on = context.passed_on;
+    let arrival =
+        Arrival { saga: context.saga, request_id: request_id.clone(), action, body, passed_on };
     // In a task of its own: the caller's connection may go away at any time.
     match tokio::spawn(take(kit, arrival)).await {
         Ok((saga, response)) => name(response, saga.as_ref()),
@@ -64,37 +79,82 @@ pub(crate) async fn forward(
     }
 }
 
-async fn take(kit: Kit, arrival: Arrival) -> (Option<SagaId>, Response) {
+/// Takes a request in and sees it to its end. Gives its saga, which may be new, and the answer.
+pub(crate) async fn take<S: HistoryStore>(
+    kit: Kit<S>,
+    arrival: Arrival,
+) -> (Option<SagaId>, Response) {
     let given = arrival.saga.clone();
-    let running = kit.inner.running.clone();
-    let taken = kit.inner.database.write(move |tx| ledger::arrive(tx, &running, arrival)).await;
-    let (saga, admission) = match taken {
+    let (saga, admission) = match admit(&kit, arrival).await {
         Ok(taken) => taken,
+        // Nothing was started, so the caller may count on it; or it may have been, and then the sweep finds it.
+        Err(error) if error.is_without_effect() => {
+            return (given, answer::broken(ProblemCode::Unavailable, &error));
+        }
         Err(error) => return (given, answer::broken(ProblemCode::Internal, &error)),
     };
     let response = match admission {
         Admission::Run(row, guard) => match execute(&kit, row, guard, Reporting::Yes).await {
             Ended::Succeeded(answer) | Ended::Failed(answer) => answer::stored(&answer),
-            Ended::Fenced => fenced(&saga),
+            Ended::Fenced => answer::problem(&answer::fenced(&saga)),
+            Ended::Lost(admission) => told(&saga, admission),
             Ended::Broken(error) => answer::broken(ProblemCode::Internal, &error),
         },
+        other => told(&saga, other),
+    };
+    (Some(saga), response)
+}
+
+/// The saga is the one that is named, or that of the request's first arrival, or a new one.
+async fn admit<S: HistoryStore>(
+    kit: &Kit<S>,
+    arrival: Arrival,
+) -> Result<(SagaId, Admission), KitError> {
+    let mut named = arrival.saga.is_some();
+    let saga = match arrival.saga {
+        Some(saga) => saga,
+        None => SagaId::new(&Uuid::now_v7().to_string()).map_err(corrupt)?,
+    };
+    let mut request = NewRequest {
+        request_id: arrival.request_id,
+        saga,
+        fingerprint: fingerprint(&arrival.action, &arrival.body),
+        action: arrival.action,
+        body: arrival.body,
+        passed_on: arrival.passed_on,
+    };
+    loop {
+        let (running, asked) = (kit.inner.running.clone(), request.clone());
+        let arrived = kit
+            .write(Some(&request.saga), move |tx| {
+                Box::pin(async move { ledger::arrive(tx, &running, asked, named).await })
+            })
+            .await?;
+        match arrived {
+            Arrived::Here(admission) => return Ok((request.saga, admission)),
+            // Once at most: then the saga is named.
+            Arrived::In(saga) => (request.saga, named) = (saga, true),
+        }
+    }
+}
+
+/// The answer to a request that does not run here and now.
+fn told(saga: &SagaId, admission: Admission) -> Response {
+    match admission {
         Admission::Replay(answer) => answer::stored(&answer),
         Admission::Busy => answer::refuse(
             ProblemCode::InProgress,
             "the same request is still running; ask again with the same request id",
         ),
-        Admission::Fenced => fenced(&saga),
+        Admission::Fenced => answer::problem(&answer::fenced(saga)),
         Admission::KeyReused => answer::refuse(
             ProblemCode::KeyReused,
             "this request id was used before with another saga, action or body; use a new one for a new request",
         ),
-        Admission::Missing => answer::refuse(ProblemCode::NotFound, "there is no such request"),
-    };
-    (Some(saga), response)
-}
-
-fn fenced(saga: &SagaId) -> Response {
-    answer::problem(&answer::fenced(saga))
+        Admission::Missing | Admission::Run(..) => {
+            answer::refuse(ProblemCode::NotFound, "there is no such request")
+        }
+    }
 }
 
 /// Whether a failure is news for the supervisor. A `retry` step gets its failure as the answer.
@@ -104,57 +164,107 @@ pub(crate) enum Reporting {
     No,
 }
 
-/// How the run of a request ended.
+/// How a run ended.
 #[derive(Debug)]
 pub(crate) enum Ended {
     Succeeded(StoredAnswer),
     Failed(StoredAnswer),
-    /// A compensation came first: nothing took effect.
     Fenced,
-    /// The database failed; the request stays `started` and the sweep will report it.
+    /// Somebody else has decided about the request; what its caller is told.
+    Lost(Admission),
+    /// The kit could not write the end; nobody knows, until the sweep has found the row.
     Broken(KitError),
+}
+
+impl Ended {
+    /// What History says now; of a lost run somebody else tells.
+    fn state(&self) -> Option<HistoryState> {
+        match self {
+            Self::Succeeded(_) => Some(HistoryState::Succeeded),
+            Self::Failed(answer) if answer.is_unsure() => Some(HistoryState::Unknown),
+            Self::Failed(_) => Some(HistoryState::Failed),
+            Self::Fenced => Some(HistoryState::Fenced),
+            Self::Lost(_) => None,
+            Self::Broken(_) => Some(HistoryState::Started),
+        }
+    }
 }
 
 /// Runs a request that is `started`: its handler, then its effect and History row in one transaction, or else its
 /// failure and report in one transaction.
-pub(crate) async fn execute(
-    kit: &Kit,
+pub(crate) async fn execute<S: HistoryStore>(
+    kit: &Kit<S>,
     row: Arc<RequestRow>,
     guard: RunningGuard,
     reporting: Reporting,
 ) -> Ended {
-    let failure = match attempt(kit, &row).await {
-        Ok(answer) => return Ended::Succeeded(answer),
-        Err(Unfinished::Fenced) => return Ended::Fenced,
-        Err(Unfinished::Kit(KitError::Panicked(text))) => Failure::panicked(text),
-        Err(Unfinished::Kit(error)) => return Ended::Broken(error),
+    let began = Instant::now();
+    let span = tracing::info_span!(
+        "action",
+        service = kit.service(),
+        action = row.request.action,
+        saga = %row.request.saga,
+        request = row.request.request_id,
+        run = row.run,
+    );
+    let ended = run(kit, &row, reporting).instrument(span).await;
+    // INVARIANT: the run counts as under way until its end is written, or could not be.
+    drop(guard);
+    if let Some(state) = ended.state() {
+        kit.inner.observer.request_ended(&row.request.action, state, began.elapsed());
+    }
+    ended
+}
+
+async fn run<S: HistoryStore>(kit: &Kit<S>, row: &Arc<RequestRow>, reporting: Reporting) -> Ended {
+    let failure = match attempt(kit, row).await {
+        Ok(Committed::Done(answer)) => return Ended::Succeeded(answer),
+        Ok(Committed::Fenced) => return Ended::Fenced,
+        Ok(Committed::Lost(admission)) => return Ended::Lost(admission),
         Err(Unfinished::Failure(failure)) => failure,
+        Err(Unfinished::Kit(KitError::Panicked(text))) => Failure::panicked(text),
+        // Also when nobody knows whether it committed: `fail` looks at the row, after whatever the database still does
+        // about it, and a request that did succeed is answered so.
+        Err(Unfinished::Kit(error)) => Failure::not_committed(&error),
     };
-    tracing::info!(saga = %row.saga, action = row.action, request = row.request_id, %failure, "an action failed");
-    let (running, service) = (kit.inner.running.clone(), kit.inner.service.clone());
+    tracing::info!(%failure, "an action failed");
+    let reported = reporting == Reporting::Yes;
+    let (own, row) = (kit.clone(), row.clone());
     let failed = kit
-        .inner
-        .database
-        .write(move |tx| {
-            let reported = reporting == Reporting::Yes;
-            ledger::fail(tx, &running, &service, &row, &failure, reported)
+        .write(Some(&row.request.saga.clone()), move |tx| {
+            Box::pin(async move {
+                let (running, service) = (&own.inner.running, own.service());
+                ledger::fail(tx, running, service, &row, &failure, reported).await
+            })
         })
         .await;
-    drop(guard);
     match failed {
-        Ok(Some(answer)) => {
-            kit.inner.outbox_filled.notify_one();
+        Ok(Failed::Answer(answer)) => {
+            if reported {
+                kit.report_queued();
+            }
             Ended::Failed(answer)
         }
-        Ok(None) => Ended::Fenced,
+        Ok(Failed::Fenced) => Ended::Fenced,
+        Ok(Failed::Lost(Admission::Replay(answer))) if answer.status == 200 => {
+            Ended::Succeeded(answer)
+        }
+        Ok(Failed::Lost(admission)) => Ended::Lost(admission),
         Err(error) => Ended::Broken(error),
+    }
+}
+
+impl<S: HistoryStore> Kit<S> {
+    /// A report is in the outbox.
+    pub(crate) fn report_queued(&self) {
+        self.inner.observer.report(ReportNews::Queued);
+        self.inner.outbox_filled.notify_one();
     }
 }
 
 /// Why a request did not come to its end; rolls back the transaction that it is returned from.
 enum Unfinished {
     Failure(Failure),
-    Fenced,
     Kit(KitError),
 }
 
@@ -164,49 +274,53 @@ impl From<KitError> for Unfinished {
     }
 }
 
-async fn attempt(kit: &Kit, row: &Arc<RequestRow>) -> Result<StoredAnswer, Unfinished> {
+/// What the transaction of an effect came to.
+enum Committed {
+    Done(StoredAnswer),
+    Fenced,
+    Lost(Admission),
+}
+
+async fn attempt<S: HistoryStore>(
+    kit: &Kit<S>,
+    row: &Arc<RequestRow>,
+) -> Result<Committed, Unfinished> {
     let context = ActionContext::new(kit.clone(), row.clone());
-    let handling = {
-        let kit = kit.clone();
-        let row = row.clone();
-        // A task of its own turns a panic of the handler into a value.
-        tokio::spawn(async move {
-            match kit.inner.actions.get(row.action.as_str()) {
-                Some(action) => (action.handler)(context, row.body.clone()).await,
-                None => {
-                    Err(Failure::new("no-action", format!("there is no action `{}`", row.action)))
-                }
+    let handling = async {
+        match kit.inner.actions.get(row.request.action.as_str()) {
+            Some(action) => (action.handler)(context.clone(), row.request.body.clone()).await,
+            None => {
+                let message = format!("there is no action `{}`", row.request.action);
+                Err(Failure::new("no-action", message))
             }
-        })
-    };
-    let effect = match handling.await {
-        Ok(Ok(effect)) => effect,
-        Ok(Err(failure)) => return Err(Unfinished::Failure(failure)),
-        Err(error) if error.is_panic() => {
-            let text = panic_text(&*error.into_panic());
-            return Err(Unfinished::Kit(KitError::Panicked(text)));
         }
-        Err(_) => return Err(Unfinished::Kit(KitError::Closed)),
     };
-    let (running, row) = (kit.inner.running.clone(), row.clone());
-    let value = kit
-        .inner
-        .database
-        .write(move |tx| {
-            // INVARIANT: the fence is looked at in the transaction that holds the effect.
-            if ledger::may_commit(tx, &running, &row.request_id)? == Finish::Fenced {
-                ledger::turn_away(tx, &running, &row)?;
-                return Ok(None);
-            }
-            let value = (effect.run)(tx).map_err(Unfinished::Failure)?;
-            match ledger::succeed(tx, &running, &row.request_id, &value)? {
-                Finish::Done => Ok(Some(value)),
-                Finish::Fenced => Err(Unfinished::Fenced),
-            }
-        })
+    let effect = guarded(handling)
         .await?
-        .ok_or(Unfinished::Fenced)?;
-    Ok(StoredAnswer { status: 200, body: value, report: None })
+        .map_err(|failure| Unfinished::Failure(context.calls.blame(failure)))?;
+    let (running, row) = (kit.inner.running.clone(), row.clone());
+    kit.write(Some(context.saga()), move |tx| {
+        Box::pin(async move { commit(tx, &running, &row, effect).await })
+    })
+    .await
+}
+
+/// INVARIANT: where the request and its fence stand is looked at in the transaction that holds the effect; and something
+/// of ours is written after the effect, so that a failed statement that the host kept to itself is found out.
+async fn commit<S: HistoryStore>(
+    tx: &mut S::Tx,
+    running: &crate::running::Running,
+    row: &RequestRow,
+    effect: Effect<S>,
+) -> Result<Committed, Unfinished> {
+    match ledger::may_commit(tx, running, row).await? {
+        Finish::Done => {}
+        Finish::Fenced => return Ok(Committed::Fenced),
+        Finish::Lost(admission) => return Ok(Committed::Lost(admission)),
+    }
+    let value =
+        guarded(async { (effect.run)(&mut *tx).await }).await?.map_err(Unfinished::Failure)?;
+    Ok(Committed::Done(ledger::succeed(tx, row, value).await?))
 }
 
 /// SHA-256 over action and body. The body is taken as a value, so that white space and the order of members, which

@@ -1,28 +1,38 @@
 //! What may happen to one request, as one total function of where it stands, whether the fence of its action is up, and
-//! what comes. Decides only; the writing is done in the same transaction by `ledger`, on the one writing thread.
+//! what comes. Decides only; the writing is done in the same transaction by `ledger`, which no other transaction of the
+//! saga runs beside.
 //!
 //! | stands | arrive | rerun | commit | fail | fail unsure | turn away | compensate | sweep |
 //! | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | absent | run, refuse | missing, refuse | stray | stray | stray | stray | leave | leave |
-//! | running | busy, refuse | busy, refuse | succeeded, refuse | failed, refuse | unknown, refuse | stray, unknown | fenced | leave |
-//! | abandoned | busy | run, refuse | stray | stray | stray | stray | fenced | unknown |
-//! | succeeded | replay | replay | stray | stray | stray | stray | compensated | leave |
-//! | failed | replay | run, refuse | stray | stray | stray | stray | fenced | leave |
-//! | unknown | replay | run, refuse | stray | stray | stray | stray | fenced | leave |
+//! | absent | run, refuse | missing, refuse | lost | lost | lost | lost | leave | leave |
+//! | running | busy, refuse | busy, refuse | succeeded, refuse | failed, refuse | unknown, refuse | lost, unknown | fenced | leave |
+//! | elsewhere | busy, refuse | busy, refuse | lost | lost | lost | lost | fenced | leave |
+//! | abandoned | busy | run, refuse | lost | lost | lost | lost | fenced | unknown |
+//! | succeeded | replay | replay | lost | lost | lost | lost | compensated | leave |
+//! | failed | replay | run, refuse | lost | lost | lost | lost | fenced | leave |
+//! | unknown | replay | run, refuse | lost | lost | lost | lost | fenced | leave |
 //! | compensated | refuse | refuse | refuse | refuse | refuse | leave | leave | leave |
 //! | fenced | refuse | refuse | refuse | refuse | refuse | leave | leave | leave |
 //!
 //! Of two words in a cell, the second holds while the fence of the action is up in the saga. *Absent*: no such request.
-//! *Running*: started by this process, which is at work on it. *Abandoned*: started by a process that is gone. *Turn
-//! away*: the request was refused its end, and is told so. A word of `HistoryState` in a cell is the state that the
-//! request enters. *Run*: it enters `started` and the handler runs. *Stray*: cannot happen unless a second process
-//! writes to the file; nothing is written.
+//! *Running*: this process is at work on it; for an end (commit, fail, fail unsure, turn away): in this very run.
+//! *Elsewhere*: another living process, or another run, is at work on it. *Abandoned*: started, and nobody is at work on
+//! it any more. *Turn away*: the request was refused its end, and is told so. A word of `HistoryState` in a cell is the
+//! state that the request enters. *Run*: it enters `started` under the next run number and the handler runs. *Lost*: the
+//! process was taken for dead and somebody else has decided about its request; it writes nothing, and its caller is
+//! answered as if the request came again.
+//!
+//! A run is a fencing number. Who takes a request over from the dead starts it under the next one, so a process that was
+//! only paused finds `elsewhere`, or an end, where it left `running`. As long as nobody has taken it over, nobody was
+//! told anything that its commit could belie, and it may commit.
 //!
 //! Compensation puts up the fence in every case. When the undo is refused, the fence is all that it leaves: every
 //! request stays where it stands, so that a later compensation finds it there, and the second words hold meanwhile.
 //!
-//! INVARIANT: no way leads from `fenced` or `compensated` to an effect, nor from anywhere while the fence is up.
+//! INVARIANT: no way leads from `fenced` or `compensated` to an effect, nor from anywhere while the fence is up; and no
+//! end is written but by the run that the request is in.
 
+use crate::store::Fence;
 use amends_protocol::HistoryState;
 
 /// Where a request stands.
@@ -30,6 +40,7 @@ use amends_protocol::HistoryState;
 pub(crate) enum Standing {
     Absent,
     Running,
+    Elsewhere,
     Abandoned,
     Succeeded,
     Failed,
@@ -38,19 +49,23 @@ pub(crate) enum Standing {
     Fenced,
 }
 
-/// Whether the tombstone of an action is up in a saga. It never comes down.
+/// Who is at work on a request that is `started`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fence {
-    Down,
-    Up,
+pub(crate) enum Holder {
+    /// Who asks.
+    Asker,
+    /// Somebody else who is alive, or the asker in another run.
+    Other,
+    Nobody,
 }
 
 impl Standing {
-    /// From the stored state and whether this process works on the request.
-    pub(crate) const fn of(state: HistoryState, running: bool) -> Self {
-        match (state, running) {
-            (HistoryState::Started, true) => Self::Running,
-            (HistoryState::Started, false) => Self::Abandoned,
+    /// From the stored state and who is at work on the request.
+    pub(crate) const fn of(state: HistoryState, holder: Holder) -> Self {
+        match (state, holder) {
+            (HistoryState::Started, Holder::Asker) => Self::Running,
+            (HistoryState::Started, Holder::Other) => Self::Elsewhere,
+            (HistoryState::Started, Holder::Nobody) => Self::Abandoned,
             (HistoryState::Succeeded, _) => Self::Succeeded,
             (HistoryState::Failed, _) => Self::Failed,
             (HistoryState::Unknown, _) => Self::Unknown,
@@ -98,8 +113,8 @@ pub(crate) enum Verdict {
     Missing,
     /// Nothing changes.
     Leave,
-    /// Write nothing; somebody else wrote to the file.
-    Stray,
+    /// Write nothing; somebody else has decided about the request. Answer as if it came again.
+    Lost,
 }
 
 /// The table of the module's page.
@@ -112,14 +127,14 @@ pub(crate) const fn decide(standing: Standing, fence: Fence, event: Event) -> Ve
         (S::Absent, E::Arrive, F::Down) => V::Run,
         (S::Absent, E::Rerun, F::Down) => V::Missing,
         (S::Absent, E::Arrive | E::Rerun, F::Up) => V::Refuse,
-        (S::Absent, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Absent, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Lost,
         (S::Absent, E::Compensate | E::Sweep, _) => V::Leave,
 
         (S::Running, E::Arrive | E::Rerun, F::Down) => V::Busy,
         (S::Running, E::Commit, F::Down) => V::Enter(HistoryState::Succeeded),
         (S::Running, E::Fail, F::Down) => V::Enter(HistoryState::Failed),
         (S::Running, E::FailUnsure, F::Down) => V::Enter(HistoryState::Unknown),
-        (S::Running, E::TurnAway, F::Down) => V::Stray,
+        (S::Running, E::TurnAway, F::Down) => V::Lost,
         (S::Running, E::Arrive | E::Rerun | E::Commit | E::Fail | E::FailUnsure, F::Up) => {
             V::Refuse
         }
@@ -127,22 +142,28 @@ pub(crate) const fn decide(standing: Standing, fence: Fence, event: Event) -> Ve
         (S::Running, E::Compensate, _) => V::Enter(HistoryState::Fenced),
         (S::Running, E::Sweep, _) => V::Leave,
 
+        (S::Elsewhere, E::Arrive | E::Rerun, F::Down) => V::Busy,
+        (S::Elsewhere, E::Arrive | E::Rerun, F::Up) => V::Refuse,
+        (S::Elsewhere, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Lost,
+        (S::Elsewhere, E::Compensate, _) => V::Enter(HistoryState::Fenced),
+        (S::Elsewhere, E::Sweep, _) => V::Leave,
+
         (S::Abandoned, E::Arrive, _) => V::Busy,
         (S::Abandoned, E::Rerun, F::Down) => V::Run,
         (S::Abandoned, E::Rerun, F::Up) => V::Refuse,
-        (S::Abandoned, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Abandoned, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Lost,
         (S::Abandoned, E::Compensate, _) => V::Enter(HistoryState::Fenced),
         (S::Abandoned, E::Sweep, _) => V::Enter(HistoryState::Unknown),
 
         (S::Succeeded, E::Arrive | E::Rerun, _) => V::Replay,
-        (S::Succeeded, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Succeeded, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Lost,
         (S::Succeeded, E::Compensate, _) => V::Enter(HistoryState::Compensated),
         (S::Succeeded, E::Sweep, _) => V::Leave,
 
         (S::Failed | S::Unknown, E::Arrive, _) => V::Replay,
         (S::Failed | S::Unknown, E::Rerun, F::Down) => V::Run,
         (S::Failed | S::Unknown, E::Rerun, F::Up) => V::Refuse,
-        (S::Failed | S::Unknown, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Stray,
+        (S::Failed | S::Unknown, E::Commit | E::Fail | E::FailUnsure | E::TurnAway, _) => V::Lost,
         (S::Failed | S::Unknown, E::Compensate, _) => V::Enter(HistoryState::Fenced),
         (S::Failed | S::Unknown, E::Sweep, _) => V::Leave,
 
@@ -159,9 +180,10 @@ pub(crate) const fn decide(standing: Standing, fence: Fence, event: Event) -> Ve
 mod tests {
     use super::*;
 
-    const STANDINGS: [Standing; 8] = [
+    const STANDINGS: [Standing; 9] = [
         Standing::Absent,
         Standing::Running,
+        Standing::Elsewhere,
         Standing::Abandoned,
         Standing::Succeeded,
         Standing::Failed,
@@ -222,8 +244,8 @@ mod tests {
                 let verdict = decide(standing, fence, event);
                 assert_ne!(verdict, Verdict::Run, "{standing:?} {event:?}");
                 if let Verdict::Enter(state) = verdict {
-                    for running in [true, false] {
-                        let then = Standing::of(state, running);
+                    for holder in [Holder::Asker, Holder::Other, Holder::Nobody] {
+                        let then = Standing::of(state, holder);
                         assert_ne!(then, Standing::Succeeded);
                         if !reached.contains(&then) {
                             reached.push(then);
@@ -245,6 +267,30 @@ mod tests {
                     Verdict::Enter(HistoryState::Succeeded),
                     "{standing:?} {event:?}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn no_end_is_written_but_by_the_run_that_the_request_is_in() {
+        let ends = [Event::Commit, Event::Fail, Event::FailUnsure, Event::TurnAway];
+        for standing in STANDINGS.into_iter().filter(|s| *s != Standing::Running) {
+            for (event, fence) in ends.into_iter().flat_map(|e| [(e, Fence::Down), (e, Fence::Up)])
+            {
+                let verdict = decide(standing, fence, event);
+                assert!(!matches!(verdict, Verdict::Enter(_)), "{standing:?} {event:?} {fence:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_living_process_is_at_work_on_is_swept_or_run_again() {
+        for standing in [Standing::Running, Standing::Elsewhere] {
+            for fence in [Fence::Down, Fence::Up] {
+                assert_eq!(decide(standing, fence, Event::Sweep), Verdict::Leave);
+                for event in [Event::Arrive, Event::Rerun] {
+                    assert_ne!(decide(standing, fence, event), Verdict::Run);
+                }
             }
         }
     }

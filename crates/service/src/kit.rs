@@ -1,92 +1,80 @@
 //! The kit itself: built from a service's actions, compensations and notices; gives a router and background work.
-//! Holds no rule about requests (see `history`) and no SQL (see `ledger`).
+//! Holds no rule about requests (see `history`) and no SQL (see `store`).
 
 use crate::background::Background;
 use crate::config::{KitConfig, KitError, is_plain_name};
 use crate::context::{ActionContext, Effect};
-use crate::database::Database;
 use crate::failure::{Failure, Refusal};
+use crate::observer::{Nobody, Observer};
+use crate::running::Running;
+use crate::sink::{HttpSink, ReportSink};
+use crate::store::{BoxFuture, HistoryStore};
 use crate::transport::Transport;
 use crate::undo::{Notice, Undo};
-use rusqlite::{Connection, Transaction};
+use amends_protocol::SagaId;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-type Handled = Pin<Box<dyn Future<Output = Result<Effect, Failure>> + Send>>;
-type Handler = Box<dyn Fn(ActionContext, Value) -> Handled + Send + Sync>;
-type UndoFn = Box<dyn Fn(&Transaction<'_>, &Undo<'_>) -> Result<(), Refusal> + Send + Sync>;
-type NoticeFn = Box<dyn Fn(&Transaction<'_>, &Notice<'_>) -> Result<(), Refusal> + Send + Sync>;
+type Handled<S> = BoxFuture<'static, Result<Effect<S>, Failure>>;
+type Handler<S> = Box<dyn Fn(ActionContext<S>, Value) -> Handled<S> + Send + Sync>;
+pub(crate) type UndoFn<T> =
+    Box<dyn for<'t> Fn(&'t mut T, &'t Undo) -> BoxFuture<'t, Result<(), Refusal>> + Send + Sync>;
+pub(crate) type NoticeFn<T> =
+    Box<dyn for<'t> Fn(&'t mut T, &'t Notice) -> BoxFuture<'t, Result<(), Refusal>> + Send + Sync>;
 
 /// One service's kit. Clones share everything.
-#[derive(Clone)]
-pub struct Kit {
-    pub(crate) inner: Arc<Inner>,
+pub struct Kit<S: HistoryStore> {
+    pub(crate) inner: Arc<Inner<S>>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) service: String,
-    pub(crate) supervisor: Option<String>,
-    pub(crate) signing_keys: Vec<Vec<u8>>,
-    pub(crate) unfinished_after_ms: u64,
-    pub(crate) sweep_every: Duration,
-    pub(crate) call_timeout: Duration,
-    pub(crate) database: Database,
+pub(crate) struct Inner<S: HistoryStore> {
+    pub(crate) config: KitConfig,
+    pub(crate) store: S,
     pub(crate) transport: Transport,
+    pub(crate) sink: Option<Arc<dyn ReportSink>>,
+    pub(crate) observer: Arc<dyn Observer>,
     pub(crate) running: Running,
     /// Told when a report was put into the outbox.
-    pub(crate) outbox_filled: Arc<Notify>,
-    pub(crate) actions: HashMap<&'static str, Action>,
-    pub(crate) notices: HashMap<&'static str, NoticeFn>,
+    pub(crate) outbox_filled: Notify,
+    pub(crate) actions: HashMap<&'static str, Action<S>>,
+    pub(crate) notices: HashMap<&'static str, NoticeFn<S::Tx>>,
 }
 
-pub(crate) struct Action {
-    pub(crate) handler: Handler,
-    pub(crate) undo: Option<UndoFn>,
+pub(crate) struct Action<S: HistoryStore> {
+    pub(crate) handler: Handler<S>,
+    pub(crate) undo: Option<UndoFn<S::Tx>>,
 }
 
-impl Kit {
-    /// Opens or creates the service's database (WAL, every commit waits for the disk), brings the kit's tables up to
-    /// date and runs the host's schema.
+impl<S: HistoryStore> Kit<S> {
+    /// Begins a kit that keeps History in `store`.
     ///
     /// # Errors
-    /// [`KitError`] when a setting is wrong or the file cannot be used.
-    pub fn open(config: KitConfig) -> Result<KitBuilder, KitError> {
-        if !is_plain_name(&config.service) {
-            return Err(KitError::Config(format!(
-                "`{}` is not a service name: 1 to 128 of `a-z A-Z 0-9 _ -`",
-                config.service
-            )));
-        }
-        if let Some(url) = &config.supervisor
-            && !url.starts_with("http://")
-        {
-            return Err(KitError::Config(format!(
-                "`{url}` is not a supervisor's address: it must start with `http://` (TLS belongs to a proxy)"
-            )));
-        }
-        let database = Database::open(&config)?;
-        Ok(KitBuilder {
-            inner: Inner {
-                service: config.service,
-                supervisor: config.supervisor,
-                signing_keys: config.signing_keys,
-                unfinished_after_ms: config.unfinished_after_ms,
-                sweep_every: Duration::from_millis(config.sweep_every_ms.max(1)),
-                call_timeout: Duration::from_millis(config.call_timeout_ms.max(1)),
-                database,
-                transport: Transport::new(),
-                running: Running::default(),
-                outbox_filled: Arc::default(),
-                actions: HashMap::new(),
-                notices: HashMap::new(),
-            },
-            undos: HashMap::new(),
-        })
+    /// [`KitError::Config`] when a setting is wrong.
+    pub fn builder(config: KitConfig, store: S) -> Result<KitBuilder<S>, KitError> {
+        config.check()?;
+        let transport = Transport::new();
+        let sink = match &config.supervisor {
+            Some(supervisor) => {
+                Some(HttpSink::new(&config.service, supervisor, transport.clone())?)
+            }
+            None => None,
+        };
+        let inner = Inner {
+            running: Running::new(store.worker()),
+            config,
+            store,
+            transport,
+            sink: sink.map(|sink| Arc::new(sink) as Arc<dyn ReportSink>),
+            observer: Arc::new(Nobody),
+            outbox_filled: Notify::new(),
+            actions: HashMap::new(),
+            notices: HashMap::new(),
+        };
+        Ok(KitBuilder { inner, undos: HashMap::new() })
     }
 
     /// The forward actions at `POST /{action}`, the participant's endpoints below `/amends/v1/`, and `GET /healthz`.
@@ -94,8 +82,9 @@ impl Kit {
         crate::routes::router(self.clone())
     }
 
-    /// Starts what must go on beside the requests: the relay of reports to the supervisor, and the sweep that finds
-    /// requests of a process that died. Both stop with [`Background::stop`] or when the handle is dropped.
+    /// Starts what must go on beside the requests: the relay of reports to the supervisor, the sweep that finds requests
+    /// of a process that died, and the removal of old sagas. All stop with [`Background::stop`] or when the handle is
+    /// dropped.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -103,45 +92,66 @@ impl Kit {
         Background::spawn(self)
     }
 
-    /// Runs one of the host's own queries; it sees everything committed before it began, and cannot write.
-    ///
-    /// # Errors
-    /// [`KitError`] when the query fails.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, KitError> {
-        self.inner.database.read(query).await
-    }
-
     /// Reports that the supervisor has not acknowledged yet.
     ///
     /// # Errors
     /// [`KitError`] when the database fails.
     pub async fn pending_reports(&self) -> Result<u64, KitError> {
-        self.read(crate::outbox::count_pending).await
+        use crate::store::HistoryTx as _;
+        self.inner.store.read(|tx| Box::pin(tx.count_pending())).await
     }
 
     /// The service's name.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.inner.service
+        &self.inner.config.service
+    }
+
+    /// Where History lies.
+    #[must_use]
+    pub fn store(&self) -> &S {
+        &self.inner.store
+    }
+
+    /// A transaction of the store, told to the observer when it is durable.
+    pub(crate) async fn write<T, E, F>(&self, saga: Option<&SagaId>, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<KitError> + Send + 'static,
+    {
+        let began = Instant::now();
+        let done = self.inner.store.write(saga, work).await;
+        if done.is_ok() {
+            self.inner.observer.committed(began.elapsed());
+        }
+        done
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.inner.config.call_timeout_ms.max(1))
     }
 }
 
-impl fmt::Debug for Kit {
+impl<S: HistoryStore> Clone for Kit<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: HistoryStore> fmt::Debug for Kit<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kit").field("service", &self.inner.service).finish_non_exhaustive()
+        f.debug_struct("Kit").field("service", &self.service()).finish_non_exhaustive()
     }
 }
 
 /// Takes a service's actions, how each is undone, and its notices.
-pub struct KitBuilder {
-    inner: Inner,
-    undos: HashMap<&'static str, UndoFn>,
+pub struct KitBuilder<S: HistoryStore> {
+    inner: Inner<S>,
+    undos: HashMap<&'static str, UndoFn<S::Tx>>,
 }
 
-impl KitBuilder {
+impl<S: HistoryStore> KitBuilder<S> {
     /// A forward action at `POST /{name}`. The handler may call other services and returns the local effect; the
     /// effect runs in one transaction with the History row.
     ///
@@ -150,44 +160,65 @@ impl KitBuilder {
     #[must_use]
     pub fn action<F, Fut>(mut self, name: &'static str, handler: F) -> Self
     where
-        F: Fn(ActionContext, Value) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<Effect, Failure>> + Send + 'static,
+        F: Fn(ActionContext<S>, Value) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Effect<S>, Failure>> + Send + 'static,
     {
-        let handler: Handler = Box::new(move |context, body| Box::pin(handler(context, body)));
+        let handler: Handler<S> = Box::new(move |context, body| Box::pin(handler(context, body)));
         let action = Action { handler, undo: None };
         let taken = self.inner.actions.insert(checked(name), action).is_some();
         assert!(!taken, "the action `{name}` is given twice");
         self
     }
 
-    /// How the action `name` is undone. Runs in the transaction that also marks its requests compensated and puts up
-    /// the fence. When it refuses (or panics), what it wrote is rolled back and the fence stays.
+    /// A compensation as a store's author gives it; hosts use `compensation`, which gives them their database's own
+    /// connection. Runs in the transaction that also marks the requests compensated and puts up the fence. When it
+    /// refuses (or panics), what it wrote is rolled back and the fence stays.
     ///
     /// # Panics
     /// When the action has one already.
     #[must_use]
-    pub fn compensation(
+    pub fn compensation_within(
         mut self,
         name: &'static str,
-        undo: impl Fn(&Transaction<'_>, &Undo<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
+        undo: impl for<'t> Fn(&'t mut S::Tx, &'t Undo) -> BoxFuture<'t, Result<(), Refusal>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let taken = self.undos.insert(name, Box::new(undo)).is_some();
         assert!(!taken, "the action `{name}` has two compensations");
         self
     }
 
-    /// A (correcting) message that the supervisor may ask for with the verb `notify`; sent once per saga.
+    /// A notice as a store's author gives it; hosts use `notice`.
     ///
     /// # Panics
     /// When the name is taken or can't be part of a path.
     #[must_use]
-    pub fn notice(
+    pub fn notice_within(
         mut self,
         name: &'static str,
-        send: impl Fn(&Transaction<'_>, &Notice<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
+        send: impl for<'t> Fn(&'t mut S::Tx, &'t Notice) -> BoxFuture<'t, Result<(), Refusal>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         let taken = self.inner.notices.insert(checked(name), Box::new(send)).is_some();
         assert!(!taken, "the notice `{name}` is given twice");
+        self
+    }
+
+    /// Who is told of what the kit does.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.inner.observer = Arc::new(observer);
+        self
+    }
+
+    /// Where reports go instead of to [`KitConfig::supervisor`] by HTTP, e.g. to a broker.
+    #[must_use]
+    pub fn report_sink(mut self, sink: impl ReportSink) -> Self {
+        self.inner.sink = Some(Arc::new(sink));
         self
     }
 
@@ -196,7 +227,7 @@ impl KitBuilder {
     /// # Panics
     /// When a compensation names no action.
     #[must_use]
-    pub fn build(mut self) -> Kit {
+    pub fn build(mut self) -> Kit<S> {
         for (name, undo) in self.undos {
             match self.inner.actions.get_mut(name) {
                 Some(action) => action.undo = Some(undo),
@@ -207,54 +238,15 @@ impl KitBuilder {
     }
 }
 
-impl fmt::Debug for KitBuilder {
+impl<S: HistoryStore> fmt::Debug for KitBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KitBuilder").field("service", &self.inner.service).finish_non_exhaustive()
+        f.debug_struct("KitBuilder")
+            .field("service", &self.inner.config.service)
+            .finish_non_exhaustive()
     }
 }
 
 fn checked(name: &'static str) -> &'static str {
     assert!(is_plain_name(name), "`{name}` can't be part of a path: 1 to 128 of `a-z A-Z 0-9 _ -`");
     name
-}
-
-/// The requests that this process is working on. Whoever is `started` and not here was left behind by a process that
-/// is gone. Read and changed on the writing thread, except for leaving.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Running(Arc<Mutex<HashSet<String>>>);
-
-impl Running {
-    /// Counts the request in until the guard is dropped.
-    pub(crate) fn enter(&self, request_id: &str) -> RunningGuard {
-        self.lock().insert(request_id.to_owned());
-        RunningGuard { running: self.clone(), request_id: request_id.to_owned() }
-    }
-
-    pub(crate) fn contains(&self, request_id: &str) -> bool {
-        self.lock().contains(request_id)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Keeps a request counted as running.
-#[derive(Debug)]
-pub(crate) struct RunningGuard {
-    running: Running,
-    request_id: String,
-}
-
-impl Drop for RunningGuard {
-    fn drop(&mut self) {
-        self.running.lock().remove(&self.request_id);
-    }
-}
-
-/// UTC milliseconds, the one place where the kit looks at a clock.
-pub(crate) fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |passed| i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,31 +1,20 @@
-//! The History tables: finds where a request stands, asks `history` what is to be done, and writes just that. Every
-//! function works within its caller's transaction; none commits.
+//! The life of a request in History: finds where it stands, asks `history` what is to be done, and has just that written.
+//! Every function works within its caller's transaction; none commits.
 
 use crate::config::KitError;
 use crate::failure::Failure;
-use crate::history::{Event, Fence, Standing, Verdict, decide};
-use crate::kit::{Running, RunningGuard, now_ms};
+use crate::history::{Event, Holder, Standing, Verdict, decide};
 use crate::report;
-use crate::rows::{RequestRow, StoredAnswer, corrupt, fence_of, find, insert, of_action, state_of};
-use crate::saga_context::PassedOn;
+use crate::running::{Running, RunningGuard};
+use crate::store::{
+    Fence, HistoryTx, NewRequest, RequestRow, StoredAnswer, StoredStanding, Unfinished, corrupt,
+};
 use amends_protocol::{HistoryState, ProblemCode, SagaId};
-use rusqlite::{Transaction, params};
 use serde_json::Value;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// A forward request before it is in History.
-#[derive(Clone, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) saga: Option<SagaId>,
-    pub(crate) request_id: String,
-    pub(crate) action: String,
-    pub(crate) fingerprint: Vec<u8>,
-    pub(crate) body: Value,
-    pub(crate) passed_on: PassedOn,
-}
-
-/// What becomes of a request that is to run.
+/// What becomes of a request that arrives or is to run again.
 #[derive(Debug)]
 pub(crate) enum Admission {
     /// It is `started` now, and counted as running until the guard is dropped.
@@ -39,154 +28,243 @@ pub(crate) enum Admission {
     Missing,
 }
 
-/// Takes in a forward request. Also gives the saga, which may be new or that of the request's first arrival.
-pub(crate) fn arrive(
-    tx: &Transaction<'_>,
+/// What became of a forward request.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    Here(Admission),
+    /// The id belongs to a request of another saga, and this one named none: to be asked again in that saga.
+    In(SagaId),
+}
+
+/// Takes in a forward request. `named` says whether its caller named the saga, or it is a new one.
+pub(crate) async fn arrive<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
-    arrival: Arrival,
-) -> Result<(SagaId, Admission), KitError> {
-    if let Some(row) = find(tx, &arrival.request_id)? {
-        let other_saga = arrival.saga.as_ref().is_some_and(|saga| *saga != row.saga);
-        let saga = row.saga.clone();
-        if other_saga || row.fingerprint != arrival.fingerprint {
-            return Ok((arrival.saga.unwrap_or(saga), Admission::KeyReused));
+    request: NewRequest,
+    named: bool,
+) -> Result<Arrived, KitError> {
+    // One statement for the usual case; all others are looked at more closely.
+    if tx.insert_request(&request).await? {
+        debug_assert_eq!(decide(Standing::Absent, Fence::Down, Event::Arrive), Verdict::Run);
+        return Ok(Arrived::Here(admitted(running, first_run(running, request))));
+    }
+    let admission = match tx.find_request(&request.request_id).await? {
+        // INVARIANT: a request that was not inserted and is not there met the fence.
+        None => {
+            admit(tx, running, Err(&request), decide(Standing::Absent, Fence::Up, Event::Arrive))
+                .await?
         }
-        let verdict = judge(tx, running, &row, Event::Arrive)?;
-        return Ok((saga, admit(tx, running, row, verdict)?));
-    }
-    let saga = match arrival.saga {
-        Some(saga) => saga,
-        None => new_saga()?,
+        Some(row) if row.request.saga != request.saga => match named {
+            // A request never changes its saga, so this holds without a lock on the other one.
+            true => Admission::KeyReused,
+            false => return Ok(Arrived::In(row.request.saga)),
+        },
+        Some(row) if row.request.fingerprint != request.fingerprint => Admission::KeyReused,
+        Some(row) => {
+            let verdict = judge(tx, running, &row, Event::Arrive).await?;
+            admit(tx, running, Ok(row), verdict).await?
+        }
     };
-    let fence = fence_of(tx, &saga, &arrival.action)?;
-    let row = RequestRow {
-        request_id: arrival.request_id,
-        saga: saga.clone(),
-        action: arrival.action,
-        fingerprint: arrival.fingerprint,
-        body: arrival.body,
-        passed_on: arrival.passed_on,
-        state: HistoryState::Started,
-        answer: None,
-    };
-    let verdict = decide(Standing::Absent, fence, Event::Arrive);
-    if verdict == Verdict::Run {
-        insert(tx, &row)?;
+    if matches!(admission, Admission::Fenced) {
+        tx.count_refused(&request.saga, &request.action).await?;
     }
-    Ok((saga, admit(tx, running, row, verdict)?))
+    Ok(Arrived::Here(admission))
 }
 
 /// Picks the request that a `retry` step means: the latest one of the action that did not succeed, one that the
 /// supervisor names before others; if all succeeded, the latest.
-pub(crate) fn rerun(
-    tx: &Transaction<'_>,
+pub(crate) async fn rerun<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
     saga: &SagaId,
     action: &str,
     named: &[String],
 ) -> Result<Admission, KitError> {
-    let mut rows = of_action(tx, saga, action)?;
+    let mut rows = tx.requests_of(saga, Some(action)).await?;
     let unsucceeded = |row: &RequestRow| row.state != HistoryState::Succeeded;
     let wanted = rows
         .iter()
-        .rposition(|row| unsucceeded(row) && named.contains(&row.request_id))
+        .rposition(|row| unsucceeded(row) && named.contains(&row.request.request_id))
         .or_else(|| rows.iter().rposition(unsucceeded))
         .or_else(|| rows.len().checked_sub(1));
     let Some(wanted) = wanted else {
-        let fence = fence_of(tx, saga, action)?;
+        let fence = tx.fence_of(saga, action).await?;
         return Ok(match decide(Standing::Absent, fence, Event::Rerun) {
             Verdict::Missing => Admission::Missing,
             _ => Admission::Fenced,
         });
     };
     let row = rows.swap_remove(wanted);
-    let verdict = judge(tx, running, &row, Event::Rerun)?;
-    admit(tx, running, row, verdict)
+    let verdict = judge(tx, running, &row, Event::Rerun).await?;
+    admit(tx, running, Ok(row), verdict).await
 }
 
-fn judge(
-    tx: &Transaction<'_>,
+/// What the caller of a request is told that this process has lost: the same as if it came again.
+pub(crate) async fn lost<T: HistoryTx>(
+    tx: &mut T,
+    running: &Running,
+    request_id: &str,
+) -> Result<Admission, KitError> {
+    let Some(row) = tx.find_request(request_id).await? else {
+        return Err(corrupt(format!("request `{request_id}` vanished while it ran")));
+    };
+    tracing::warn!(
+        request_id,
+        state = %row.state,
+        worker = row.worker,
+        run = row.run,
+        "this process was taken for dead; its effect is not committed"
+    );
+    let verdict = judge(tx, running, &row, Event::Arrive).await?;
+    admit(tx, running, Ok(row), verdict).await
+}
+
+async fn judge<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
     row: &RequestRow,
     event: Event,
 ) -> Result<Verdict, KitError> {
-    let standing = Standing::of(row.state, running.contains(&row.request_id));
-    Ok(decide(standing, fence_of(tx, &row.saga, &row.action)?, event))
+    let id = &row.request.request_id;
+    let standing =
+        Standing::of(row.state, holder(tx, running, row.state, id, &row.worker, row.run).await?);
+    let fence = tx.fence_of(&row.request.saga, &row.request.action).await?;
+    Ok(decide(standing, fence, event))
 }
 
-fn admit(
-    tx: &Transaction<'_>,
+/// Who is at work on a request, in the eyes of one who is not.
+pub(crate) async fn holder<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
-    row: RequestRow,
+    state: HistoryState,
+    request_id: &str,
+    worker: &str,
+    run: i64,
+) -> Result<Holder, KitError> {
+    if state != HistoryState::Started {
+        return Ok(Holder::Nobody);
+    }
+    if worker == running.worker() {
+        return Ok(match running.contains(request_id, run) {
+            true => Holder::Asker,
+            false => Holder::Nobody,
+        });
+    }
+    Ok(match tx.is_alive(worker).await? {
+        true => Holder::Other,
+        false => Holder::Nobody,
+    })
+}
+
+/// Does what was decided about a request that came, which is in History or is not.
+async fn admit<T: HistoryTx>(
+    tx: &mut T,
+    running: &Running,
+    found: Result<RequestRow, &NewRequest>,
     verdict: Verdict,
 ) -> Result<Admission, KitError> {
-    Ok(match verdict {
-        Verdict::Run => {
-            tx.prepare_cached(
-                "UPDATE amends_requests SET state = 'started', started_at = ?2, ended_at = NULL
-                 WHERE request_id = ?1",
-            )?
-            .execute(params![row.request_id, now_ms()])?;
-            let guard = running.enter(&row.request_id);
-            Admission::Run(Arc::new(row), guard)
+    Ok(match (verdict, found) {
+        (Verdict::Run, Ok(mut row)) => {
+            row.run = tx.restart_request(&row.request.request_id).await?;
+            running.worker().clone_into(&mut row.worker);
+            admitted(running, row)
         }
-        Verdict::Replay => match row.answer {
-            Some(answer) => Admission::Replay(answer),
-            None => return Err(corrupt("a finished request has no answer")),
-        },
-        Verdict::Busy => Admission::Busy,
-        Verdict::Refuse => Admission::Fenced,
-        Verdict::Missing | Verdict::Leave | Verdict::Stray | Verdict::Enter(_) => {
+        (Verdict::Replay, Ok(RequestRow { answer: Some(answer), .. })) => Admission::Replay(answer),
+        (Verdict::Replay, _) => return Err(corrupt("a finished request has no answer")),
+        (Verdict::Busy, _) => Admission::Busy,
+        (Verdict::Refuse, _) => Admission::Fenced,
+        (Verdict::Run, Err(_))
+        | (Verdict::Missing | Verdict::Leave | Verdict::Lost | Verdict::Enter(_), _) => {
             return Err(corrupt("a request stands where it cannot"));
         }
     })
 }
 
-/// How the commit of a running request went.
-#[derive(Debug, PartialEq, Eq)]
+fn first_run(running: &Running, request: NewRequest) -> RequestRow {
+    RequestRow {
+        request,
+        state: HistoryState::Started,
+        worker: running.worker().to_owned(),
+        run: 1,
+        answer: None,
+    }
+}
+
+fn admitted(running: &Running, row: RequestRow) -> Admission {
+    let guard = running.enter(&row);
+    Admission::Run(Arc::new(row), guard)
+}
+
+/// How a run may end, or ended.
+#[derive(Debug)]
 pub(crate) enum Finish {
     Done,
     /// A compensation came first: nothing may be written.
     Fenced,
+    /// Somebody else has decided about the request; what its caller is told.
+    Lost(Admission),
 }
 
-/// Marks a running request succeeded, with its answer. The caller's effect is in the same transaction.
-pub(crate) fn succeed(
-    tx: &Transaction<'_>,
+/// Whether a run may still commit; asked before its effect runs, in the transaction that holds the effect.
+///
+/// INVARIANT: nobody else writes to the request between this and the end of the transaction, since every transaction that
+/// decides about the saga waits for it.
+pub(crate) async fn may_commit<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
-    request_id: &str,
-    value: &Value,
+    row: &RequestRow,
 ) -> Result<Finish, KitError> {
-    let answer = StoredAnswer { status: 200, body: value.clone(), report: None };
-    finish(tx, running, request_id, Event::Commit, &answer)
+    let finish = match verdict_on(tx, running, row, Event::Commit).await? {
+        Verdict::Enter(_) => Finish::Done,
+        Verdict::Refuse => {
+            tx.count_refused(&row.request.saga, &row.request.action).await?;
+            turn_away(tx, running, row).await?;
+            Finish::Fenced
+        }
+        _ => Finish::Lost(lost(tx, running, &row.request.request_id).await?),
+    };
+    Ok(finish)
 }
 
-/// Whether a running request may still commit; asked before its effect runs.
-pub(crate) fn may_commit(
-    tx: &Transaction<'_>,
-    running: &Running,
-    request_id: &str,
-) -> Result<Finish, KitError> {
-    let (standing, fence) = stands(tx, running, request_id)?;
-    match decide(standing, fence, Event::Commit) {
-        Verdict::Enter(_) => Ok(Finish::Done),
-        Verdict::Refuse => Ok(Finish::Fenced),
-        _ => Err(stray(request_id)),
-    }
+/// Marks a run that may commit as succeeded, with its answer. The caller's effect is in the same transaction.
+pub(crate) async fn succeed<T: HistoryTx>(
+    tx: &mut T,
+    row: &RequestRow,
+    value: Value,
+) -> Result<StoredAnswer, KitError> {
+    let answer = StoredAnswer { status: 200, body: value, report: None };
+    tx.end_request(&row.request.request_id, HistoryState::Succeeded, &answer).await?;
+    Ok(answer)
 }
 
-/// Marks a running request failed (or unknown) and, if `reported`, puts the report into the outbox. Gives the answer.
-pub(crate) fn fail(
-    tx: &Transaction<'_>,
+/// What a failure came to.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    Answer(StoredAnswer),
+    Fenced,
+    Lost(Admission),
+}
+
+/// Marks a run failed (or unknown) and, if `reported`, puts the report into the outbox. Gives the answer.
+pub(crate) async fn fail<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
     service: &str,
     row: &RequestRow,
     failure: &Failure,
     reported: bool,
-) -> Result<Option<StoredAnswer>, KitError> {
+) -> Result<Failed, KitError> {
     let event = match failure.effect_unknown {
         true => Event::FailUnsure,
         false => Event::Fail,
+    };
+    let state = match verdict_on(tx, running, row, event).await? {
+        Verdict::Enter(state) => state,
+        Verdict::Refuse => {
+            turn_away(tx, running, row).await?;
+            return Ok(Failed::Fenced);
+        }
+        _ => return Ok(Failed::Lost(lost(tx, running, &row.request.request_id).await?)),
     };
     let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
     let id = match reported {
@@ -198,168 +276,82 @@ pub(crate) fn fail(
         body: crate::answer::failure_body(failure)?,
         report: id,
     };
-    if finish(tx, running, &row.request_id, event, &answer)? == Finish::Fenced {
-        turn_away(tx, running, row)?;
-        return Ok(None);
-    }
+    tx.end_request(&row.request.request_id, state, &answer).await?;
     if reported && let Some(id) = &answer.report {
-        report::publish(tx, service, row, failure, id)?;
+        report::publish(tx, service, &row.request, failure, id).await?;
     }
-    Ok(Some(answer))
+    Ok(Failed::Answer(answer))
 }
 
-/// Closes a running request that the fence stopped. After a compensation nothing is left to write; after a refused one
-/// the request enters `unknown`, since its handler may have done something outside of the tables.
-pub(crate) fn turn_away(
-    tx: &Transaction<'_>,
+/// Closes a run that the fence stopped. After a compensation nothing is left to write; after a refused one the request
+/// enters `unknown`, since its handler may have done something outside of the tables.
+async fn turn_away<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
     row: &RequestRow,
 ) -> Result<(), KitError> {
-    let answer = StoredAnswer {
-        status: ProblemCode::SagaFenced.status(),
-        body: serde_json::to_value(crate::answer::fenced(&row.saga)).map_err(corrupt)?,
-        report: row.answer.as_ref().and_then(|answer| answer.report.clone()),
-    };
-    finish(tx, running, &row.request_id, Event::TurnAway, &answer)?;
+    if let Verdict::Enter(state) = verdict_on(tx, running, row, Event::TurnAway).await? {
+        let answer = StoredAnswer {
+            status: ProblemCode::SagaFenced.status(),
+            body: serde_json::to_value(crate::answer::fenced(&row.request.saga))
+                .map_err(corrupt)?,
+            report: row.answer.as_ref().and_then(|answer| answer.report.clone()),
+        };
+        tx.end_request(&row.request.request_id, state, &answer).await?;
+    }
     Ok(())
 }
 
-fn finish(
-    tx: &Transaction<'_>,
+/// What the machine says of the end of this very run.
+async fn verdict_on<T: HistoryTx>(
+    tx: &mut T,
     running: &Running,
-    request_id: &str,
+    row: &RequestRow,
     event: Event,
-    answer: &StoredAnswer,
-) -> Result<Finish, KitError> {
-    let (standing, fence) = stands(tx, running, request_id)?;
-    match decide(standing, fence, event) {
-        Verdict::Enter(state) => {
-            tx.prepare_cached(
-                "UPDATE amends_requests SET state = ?2, status = ?3, answer = ?4, report = ?5, ended_at = ?6
-                 WHERE request_id = ?1",
-            )?
-            .execute(params![
-                request_id,
-                state.as_str(),
-                answer.status,
-                answer.body.to_string(),
-                answer.report,
-                now_ms()
-            ])?;
-            Ok(Finish::Done)
-        }
-        Verdict::Refuse | Verdict::Leave => Ok(Finish::Fenced),
-        _ => Err(stray(request_id)),
-    }
-}
-
-/// Marks what a dead process left behind as `unknown`, each with its report. A request that was running again after a
-/// reported failure has its report already, and the step that ran it again is still open: no second one then. Gives
-/// how many there were.
-pub(crate) fn sweep(
-    tx: &Transaction<'_>,
-    running: &Running,
-    service: &str,
-    started_before: i64,
-) -> Result<usize, KitError> {
-    let mut swept = 0;
-    for request_id in abandoned(tx, running, started_before)? {
-        let Some(row) = find(tx, &request_id)? else { continue };
-        let Verdict::Enter(state) = judge(tx, running, &row, Event::Sweep)? else { continue };
-        let failure = Failure::crashed();
-        let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
-        let reported = earlier.is_none();
-        let id = earlier.unwrap_or_else(|| Uuid::now_v7().to_string());
-        tx.execute(
-            "UPDATE amends_requests SET state = ?2, status = ?3, answer = ?4, report = ?5, ended_at = ?6
-             WHERE request_id = ?1",
-            params![
-                row.request_id,
-                state.as_str(),
-                failure.status,
-                crate::answer::failure_body(&failure)?.to_string(),
-                id,
-                now_ms()
-            ],
-        )?;
-        if reported {
-            report::publish(tx, service, &row, &failure, &id)?;
-        }
-        swept += 1;
-    }
-    Ok(swept)
-}
-
-/// Requests that one sweep takes; the next one takes more. It bounds how long requests wait for the transaction.
-const SWEEP_BATCH: usize = 500;
-
-/// The oldest requests that are `started` and that nobody works on, a batch of them. Running ones are passed over and
-/// don't count, so that ever so many of them can't hide an abandoned one; they are no more than this process works on.
-fn abandoned(
-    tx: &Transaction<'_>,
-    running: &Running,
-    started_before: i64,
-) -> rusqlite::Result<Vec<String>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT request_id FROM amends_requests WHERE state = 'started' AND started_at <= ?1
-         ORDER BY started_at, seq",
-    )?;
-    let mut rows = statement.query([started_before])?;
-    let mut found = Vec::new();
-    while found.len() < SWEEP_BATCH
-        && let Some(row) = rows.next()?
-    {
-        let request_id: String = row.get(0)?;
-        if !running.contains(&request_id) {
-            found.push(request_id);
-        }
-    }
-    Ok(found)
-}
-
-/// Puts up the tombstone: no request of the action may take effect in this saga any more.
-pub(crate) fn put_fence(tx: &Transaction<'_>, saga: &SagaId, action: &str) -> rusqlite::Result<()> {
-    tx.execute(
-        "INSERT OR IGNORE INTO amends_fences (saga, action, put_at) VALUES (?1, ?2, ?3)",
-        params![saga.as_str(), action, now_ms()],
-    )?;
-    Ok(())
-}
-
-/// Writes the state that a compensation gives to a request.
-pub(crate) fn set_undone(
-    tx: &Transaction<'_>,
-    request_id: &str,
-    state: HistoryState,
-) -> rusqlite::Result<()> {
-    tx.execute(
-        "UPDATE amends_requests SET state = ?2, ended_at = ?3 WHERE request_id = ?1",
-        params![request_id, state.as_str(), now_ms()],
-    )?;
-    Ok(())
-}
-
-fn stands(
-    tx: &Transaction<'_>,
-    running: &Running,
-    request_id: &str,
-) -> Result<(Standing, Fence), KitError> {
-    Ok(match state_of(tx, request_id)? {
-        Some((state, fence)) => (Standing::of(state, running.contains(request_id)), fence),
-        None => (Standing::Absent, Fence::Down),
+) -> Result<Verdict, KitError> {
+    Ok(match tx.standing_of(&row.request.request_id).await? {
+        Some(found) => decide(own_standing(running, row, &found), found.fence, event),
+        None => decide(Standing::Absent, Fence::Down, event),
     })
 }
 
-fn new_saga() -> Result<SagaId, KitError> {
-    SagaId::new(&Uuid::now_v7().to_string()).map_err(corrupt)
+fn own_standing(running: &Running, row: &RequestRow, found: &StoredStanding) -> Standing {
+    let own = found.worker == running.worker() && found.run == row.run;
+    Standing::of(found.state, if own { Holder::Asker } else { Holder::Other })
 }
 
-fn stray(request_id: &str) -> KitError {
-    KitError::Corrupt(format!(
-        "request `{request_id}` changed while this process worked on it; only one process may use the file"
-    ))
-}
+/// Requests that one look of the sweep takes; the next look takes more. It bounds the memory of a look.
+pub(crate) const SWEEP_BATCH: u32 = 500;
 
-#[cfg(test)]
-#[path = "ledger_tests.rs"]
-mod tests;
+/// Marks what a dead process left behind as `unknown`, with its report. A request that was running again after a
+/// reported failure has its report already, and the step that ran it again is still open: no second one then. Says
+/// whether there was anything to mark.
+pub(crate) async fn sweep<T: HistoryTx>(
+    tx: &mut T,
+    running: &Running,
+    service: &str,
+    left: &Unfinished,
+) -> Result<bool, KitError> {
+    let Some(row) = tx.find_request(&left.request_id).await? else { return Ok(false) };
+    if row.run != left.run {
+        // Somebody took it over since it was looked for.
+        return Ok(false);
+    }
+    let Verdict::Enter(state) = judge(tx, running, &row, Event::Sweep).await? else {
+        return Ok(false);
+    };
+    let failure = Failure::crashed();
+    let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
+    let reported = earlier.is_none();
+    let id = earlier.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let answer = StoredAnswer {
+        status: failure.status,
+        body: crate::answer::failure_body(&failure)?,
+        report: Some(id.clone()),
+    };
+    tx.end_request(&left.request_id, state, &answer).await?;
+    if reported {
+        report::publish(tx, service, &row.request, &failure, &id).await?;
+    }
+    Ok(true)
+}

@@ -4,35 +4,36 @@
 //! failure that its report does not tell. It does not decide what is undone; the supervisor's rulebook does.
 //!
 //! - An **action** is an async handler that may call other services and returns its local effect. The effect runs in
-//!   one SQLite transaction with the request's History row.
+//!   one transaction with the request's History row.
 //! - A **compensation** undoes every request of its action in one saga, in the transaction that also refuses late ones.
 //! - A **failure** is answered to the caller and reported to the supervisor; both come from one transaction.
 //!
-//! What a service does outside of its own tables (charge a card, send a mail) belongs in the handler, under the
-//! request's id; [`Failure::effect_unknown`] and [`Undo::uncertain`] are for that.
+//! History lies next to the service's own tables, in SQLite (feature `sqlite`, on by default: one file, one process) or
+//! in PostgreSQL (feature `postgres`: any number of processes). [`store`] says how to add another database.
 //!
-//! The smallest honest service: coupons, each used at most once.
+//! The smallest honest service on SQLite: coupons, each used at most once.
 //!
 //! ```no_run
 //! use amends_service::rusqlite::params;
 //! use amends_service::serde_json::json;
-//! use amends_service::{Failure, Kit, KitConfig, axum};
+//! use amends_service::{Failure, Kit, KitConfig, Sqlite, axum};
+//!
+//! const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT NOT NULL)";
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut config = KitConfig::new("coupon", "coupon.sqlite");
+//! let mut config = KitConfig::new("coupon");
 //! config.supervisor = Some("http://127.0.0.1:7100".to_owned());
-//! config.schema = "CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT NOT NULL)";
 //!
-//! let kit = Kit::open(config)?
+//! let kit = Kit::builder(config, Sqlite::open("coupon.sqlite", SCHEMA)?)?
 //!     .action("redeem", async |context, body| {
 //!         let Some(coupon) = body["coupon"].as_str().map(str::to_owned) else {
 //!             return Err(Failure::new("no-coupon", "`coupon` is missing").status(400));
 //!         };
 //!         // Calls to other services go here: `context.call(url, service, action, &body).await?`
 //!         let saga = context.saga().to_string();
-//!         Ok(context.effect(move |tx| {
-//!             let free = tx.execute(
+//!         Ok(context.effect(move |connection| {
+//!             let free = connection.execute(
 //!                 "INSERT OR IGNORE INTO redeemed (coupon, saga) VALUES (?1, ?2)",
 //!                 params![coupon, saga],
 //!             )?;
@@ -42,8 +43,8 @@
 //!             }
 //!         }))
 //!     })
-//!     .compensation("redeem", |tx, undo| {
-//!         tx.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
+//!     .compensation("redeem", |connection, undo| {
+//!         connection.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
 //!         Ok(())
 //!     })
 //!     .build();
@@ -55,6 +56,75 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! The same on PostgreSQL, as many processes of it as are wanted:
+//!
+//! ```no_run
+//! use amends_service::serde_json::json;
+//! use amends_service::sqlx::query;
+//! use amends_service::{Failure, Kit, KitConfig, Postgres, axum};
+//!
+//! const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT NOT NULL)";
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = KitConfig::new("coupon");
+//! config.supervisor = Some("http://127.0.0.1:7100".to_owned());
+//!
+//! let kit = Kit::builder(config, Postgres::connect("postgres://coupon@db/coupon", SCHEMA).await?)?
+//!     .action("redeem", async |context, body| {
+//!         let Some(coupon) = body["coupon"].as_str().map(str::to_owned) else {
+//!             return Err(Failure::new("no-coupon", "`coupon` is missing").status(400));
+//!         };
+//!         let saga = context.saga().to_string();
+//!         Ok(context.effect(move |connection| {
+//!             Box::pin(async move {
+//!                 let insert = "INSERT INTO redeemed VALUES ($1, $2) ON CONFLICT DO NOTHING";
+//!                 let free = query(insert).bind(&coupon).bind(&saga).execute(connection).await?;
+//!                 match free.rows_affected() {
+//!                     1 => Ok(json!({ "redeemed": coupon })),
+//!                     _ => Err(Failure::new("used", format!("coupon `{coupon}` is used"))),
+//!                 }
+//!             })
+//!         }))
+//!     })
+//!     .compensation("redeem", |connection, undo| {
+//!         Box::pin(async move {
+//!             let delete = "DELETE FROM redeemed WHERE saga = $1";
+//!             query(delete).bind(undo.saga.as_str()).execute(connection).await?;
+//!             Ok(())
+//!         })
+//!     })
+//!     .build();
+//!
+//! let background = kit.spawn_background();
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:7103").await?;
+//! axum::serve(listener, kit.router()).await?;
+//! background.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Effects outside of the service's tables
+//!
+//! A card network, a mail gateway: what a service does there is in no transaction of its own. Do it in the handler, under
+//! [`ActionContext::request_id`] as the key, so that a re-run repeats it and does not double it. Then:
+//!
+//! - It said no: return a [`Failure`]. Nothing happened, and nothing will be undone.
+//! - Nobody knows (a time-out), or it said yes and something after it failed: return the failure with
+//!   [`Failure::effect_unknown`]. The report says `unknown`, and so does History, until the action is compensated.
+//! - In the compensation, look at [`Undo::requests`] *and* at [`Undo::uncertain`]: ask the network for each uncertain
+//!   request's id, undo what it finds, and say so with [`Undo::found_effect`]. Then the outcome is `compensated`; without
+//!   it, the request is taken for empty, `nothing_to_compensate`.
+//!
+//! A request that the fence stopped on its way to its commit, or whose process died, is among the uncertain ones as well.
+//!
+//! # Which failure caused which
+//!
+//! A failure that comes from another service's failure names that one's report as its cause, and joins its case. With
+//! `context.call(…).await?` that happens by itself. So it does when a handler drops the call's error and fails in its own
+//! words: a failure without causes, of a handler whose last recorded call failed with a report, is taken to come from it.
+//! [`Failure::uncaused`] says that it does not.
 
 // Errors here carry what a person needs to act, and are rare; a box around each would only cost its reader.
 #![allow(clippy::result_large_err)]
@@ -64,30 +134,46 @@ mod background;
 mod call;
 mod config;
 mod context;
-mod database;
 mod failure;
 mod forward;
+mod guarded;
 mod history;
 mod kit;
 mod ledger;
+mod observer;
 mod outbox;
+mod recorded;
 mod report;
 mod routes;
-mod rows;
+mod running;
 mod saga_context;
 mod signature;
+mod sink;
 mod steps;
+pub mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod undo;
 
-pub use amends_protocol::{HistoryState, Problem, ReportRef, SagaId};
+pub use amends_protocol::{HistoryState, Outcome, Problem, ReportRef, SagaId, Verb};
 pub use axum;
 pub use background::Background;
 pub use config::{KitConfig, KitError};
 pub use context::{ActionContext, Effect};
 pub use failure::{CallFailed, Failure, Refusal};
 pub use kit::{Kit, KitBuilder};
+pub use observer::{Observer, ReportNews};
+#[cfg(feature = "sqlite")]
 pub use rusqlite;
+pub use saga_context::PassedOn;
 pub use serde_json;
 pub use signature::signing_key;
+pub use sink::{Delivery, ReportSink};
+#[cfg(feature = "postgres")]
+pub use sqlx;
+#[cfg(feature = "postgres")]
+pub use store::postgres::{Postgres, PostgresConfig};
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::Sqlite;
 pub use undo::{DoneRequest, Notice, UncertainRequest, Undo};

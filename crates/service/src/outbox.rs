@@ -1,125 +1,168 @@
-//! The relay: posts reports from the outbox to the supervisor, one after the other, for as long as it takes. A report
-//! leaves the queue only when the supervisor has it, or says that it never will take it; the next start asks once more.
+//! The relay: takes reports from the outbox to the sink for as long as it takes; those of one saga in order, those of
+//! different sagas a few at a time, so that no report holds another saga's back. A report leaves the queue only when the
+//! supervisor has it, or says that it never will take it; the next start asks once more.
 
 use crate::config::KitError;
 use crate::kit::Kit;
-use crate::saga_context::{percent_encode, put};
-use crate::transport::Reply;
-use amends_protocol::{REPORT_TYPE, Timestamp, headers};
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri, header};
-use rusqlite::{Connection, OptionalExtension, params};
+use crate::observer::ReportNews;
+use crate::sink::{Delivery, ReportSink, TRY_TIMEOUT};
+use crate::store::{Claimed, HistoryStore, HistoryTx, OutgoingReport, ReportState};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// First pause after a failed try, and the longest one: a supervisor that comes back is fed within seconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Longest `Retry-After` that is obeyed, so that a wrong one can't silence a service for a day.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Reports that are under way together: enough that a slow one costs the others little, few enough for a supervisor that
+/// hears from a hundred services after an outage.
+const AT_ONCE: usize = 8;
 
-/// Time for one try.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a claim keeps others off: longer than a try can take.
+const HOLD_MS: u64 = 2 * TRY_TIMEOUT.as_secs() * 1_000;
 
-/// A report on its way.
-#[derive(Debug)]
-struct Pending {
-    report_id: String,
-    saga: String,
-    traceparent: Option<String>,
-    happened_at: i64,
-    data: String,
+/// Longest time without a look. Reports of this process announce themselves; those that another process left when it
+/// died, or that it was told of by nobody, are found so.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// How the way to the supervisor looks; when in doubt, with the last pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Open,
+    /// The last try failed, and no other one has succeeded since: one at a time, after a pause.
+    Doubtful(Duration),
 }
 
-/// What a try led to.
-#[derive(Debug, PartialEq, Eq)]
-enum Delivery {
-    Taken,
-    /// The supervisor will never take it.
-    Dead(String),
-    /// Ask again, not before the given time.
-    Later(String, Duration),
+impl Way {
+    const fn at_once(self) -> usize {
+        match self {
+            Self::Open => AT_ONCE,
+            Self::Doubtful(_) => 1,
+        }
+    }
+
+    const fn doubted(self) -> Self {
+        match self {
+            Self::Open => Self::Doubtful(Duration::ZERO),
+            Self::Doubtful(_) => self,
+        }
+    }
+
+    fn next_pause(self) -> Duration {
+        match self {
+            Self::Open => FIRST_PAUSE,
+            Self::Doubtful(pause) => (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE),
+        }
+    }
 }
 
-/// Posts reports until told to stop.
-pub(crate) async fn relay(kit: Kit, mut stop: watch::Receiver<()>) {
-    let Some(supervisor) = kit.inner.supervisor.clone() else {
+/// Takes reports to the sink until told to stop.
+pub(crate) async fn relay<S: HistoryStore>(kit: Kit<S>, mut stop: watch::Receiver<()>) {
+    let Some(sink) = kit.inner.sink.clone() else {
         tracing::warn!(
-            service = kit.inner.service,
+            service = kit.service(),
             "no supervisor is configured; reports stay in the outbox"
         );
         return;
     };
-    let address = format!("{}/v1/reports", supervisor.trim_end_matches('/'));
-    let uri: Uri = match address.parse() {
-        Ok(uri) => uri,
-        Err(error) => {
-            tracing::error!(%error, address, "the supervisor's address is no URL; reports stay in the outbox");
-            return;
-        }
-    };
     if let Err(error) = revive(&kit).await {
         tracing::error!(%error, "dead reports cannot be tried again");
     }
-    let mut pause = FIRST_PAUSE;
+    let mut way = Way::Open;
+    let mut under_way = JoinSet::new();
     loop {
-        let wait = tokio::select! {
-            _ = stop.changed() => return,
-            round = deliver_next(&kit, &uri) => match round {
-                Ok(Round::Empty) => None,
-                Ok(Round::Gone) => {
-                    pause = FIRST_PAUSE;
-                    continue;
+        let room = way.at_once().saturating_sub(under_way.len());
+        let mut look_in = LOOK_AT_LEAST;
+        match claim(&kit, room).await {
+            Ok(claimed) => {
+                look_in =
+                    claimed.next_in_ms.map_or(look_in, |ms| look_in.min(Duration::from_millis(ms)));
+                if claimed.reports.len() == room && room > 0 {
+                    // There may be more, as soon as there is room.
+                    look_in = Duration::ZERO;
                 }
-                Ok(Round::Later(at_least)) => Some(at_least),
-                Err(error) => {
-                    tracing::error!(%error, "the outbox cannot be read or written");
-                    Some(Duration::ZERO)
+                for report in claimed.reports {
+                    under_way.spawn(deliver(kit.clone(), Arc::clone(&sink), report));
                 }
-            },
-        };
-        let filled = kit.inner.outbox_filled.clone();
-        tokio::select! {
-            _ = stop.changed() => return,
-            () = filled.notified(), if wait.is_none() => {}
-            () = tokio::time::sleep(wait.unwrap_or_default().max(pause)), if wait.is_some() => {
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
+            Err(error) => tracing::error!(%error, "the outbox cannot be read or written"),
+        }
+        let full = under_way.len() >= way.at_once();
+        tokio::select! {
+            // What is under way is given up; it is sent again, under its id, by whoever comes next.
+            _ = stop.changed() => return,
+            Some(ended) = under_way.join_next() => match ended {
+                Ok(Try::Through) => way = Way::Open,
+                // The pause grows once for all that were under way together.
+                Ok(Try::Failed(_)) if !under_way.is_empty() => way = way.doubted(),
+                Ok(Try::Failed(at_least)) => {
+                    let pause = way.next_pause();
+                    way = Way::Doubtful(pause);
+                    tokio::select! {
+                        _ = stop.changed() => return,
+                        () = tokio::time::sleep(pause.max(at_least)) => {}
+                    }
+                }
+                // A try that panicked is as good as one that failed; its claim runs out.
+                Err(_) => way = way.doubted(),
+            },
+            () = kit.inner.outbox_filled.notified(), if !full => {}
+            () = tokio::time::sleep(look_in), if !full => {}
         }
     }
 }
 
-enum Round {
-    Empty,
-    Gone,
-    Later(Duration),
+/// How a try ended.
+enum Try {
+    /// The supervisor answered about the report itself.
+    Through,
+    Failed(Duration),
 }
 
-async fn deliver_next(kit: &Kit, uri: &Uri) -> Result<Round, KitError> {
-    let Some(report) = kit.inner.database.read(next).await? else {
-        return Ok(Round::Empty);
-    };
-    let id = report.report_id.clone();
-    let sent = envelope(&kit.inner.service, &report);
-    let body = Bytes::from(report.data);
-    let posted = kit.inner.transport.post(uri.clone(), sent, body, TRY_TIMEOUT).await;
-    let turned_away = posted.as_ref().is_ok_and(|reply| reply.status.is_client_error());
-    let (state, error) = match judge(posted) {
-        Delivery::Taken => ("sent", None),
-        Delivery::Dead(why) => {
+async fn claim<S: HistoryStore>(kit: &Kit<S>, room: usize) -> Result<Claimed, KitError> {
+    let room = u32::try_from(room).unwrap_or(u32::MAX);
+    match room {
+        0 => Ok(Claimed::default()),
+        _ => {
+            kit.inner
+                .store
+                .write(None, move |tx| {
+                    Box::pin(async move { tx.claim_reports(room, HOLD_MS).await })
+                })
+                .await
+        }
+    }
+}
+
+async fn deliver<S: HistoryStore>(
+    kit: Kit<S>,
+    sink: Arc<dyn ReportSink>,
+    sent: OutgoingReport,
+) -> Try {
+    let id = sent.report.report_id.clone();
+    let service = kit.service();
+    let delivery = tokio::time::timeout(TRY_TIMEOUT, sink.deliver(&sent)).await;
+    let delivery = delivery.unwrap_or_else(|_| Delivery::Later {
+        why: format!("no answer within {} s", TRY_TIMEOUT.as_secs()),
+        at_least: Duration::ZERO,
+        turned_away: false,
+    });
+    let (state, error, pause, ended) = match delivery {
+        Delivery::Taken => (ReportState::Sent, None, Duration::ZERO, Try::Through),
+        Delivery::Refused(why) => {
             tracing::error!(
-                service = kit.inner.service,
+                service,
                 report = id,
-                saga = report.saga,
+                saga = %sent.report.saga,
                 why,
                 "THE SUPERVISOR REFUSED A REPORT; it stays in `amends_outbox` as `dead`, nobody acts on it, and the next \
                  start tries it once more"
             );
-            ("dead", Some(why))
+            (ReportState::Dead, Some(why), Duration::ZERO, Try::Through)
         }
-        Delivery::Later(why, at_least) => {
-            let service = &kit.inner.service;
+        Delivery::Later { why, at_least, turned_away } => {
             match turned_away {
                 true => tracing::error!(
                     service,
@@ -129,110 +172,49 @@ async fn deliver_next(kit: &Kit, uri: &Uri) -> Result<Round, KitError> {
                 ),
                 false => tracing::warn!(service, report = id, why, "a report has to wait"),
             }
-            return Ok(Round::Later(at_least));
+            let pause = pause_alone(sent.tries).max(at_least);
+            (ReportState::Pending, Some(why), pause, Try::Failed(at_least))
         }
     };
-    kit.inner
-        .database
-        .write(move |tx| {
-            tx.execute(
-                "UPDATE amends_outbox SET state = ?2, last_error = ?3 WHERE report_id = ?1",
-                params![id, state, error],
-            )?;
-            Ok::<_, KitError>(Round::Gone)
+    kit.inner.observer.report(match state {
+        ReportState::Sent => ReportNews::Sent,
+        ReportState::Dead => ReportNews::Refused,
+        ReportState::Pending => ReportNews::Waits,
+    });
+    let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let written: Result<(), KitError> = kit
+        .inner
+        .store
+        .write(None, move |tx| {
+            Box::pin(async move { tx.settle_report(&id, state, error.as_deref(), pause_ms).await })
         })
-        .await
-}
-
-/// CloudEvents 1.0, binary mode.
-fn envelope(service: &str, report: &Pending) -> HeaderMap {
-    let kept = |byte: u8| byte != b'"' && byte != b'%';
-    let mut sent = HeaderMap::new();
-    put(&mut sent, "content-type", "application/json");
-    put(&mut sent, "ce-specversion", "1.0");
-    put(&mut sent, "ce-type", REPORT_TYPE);
-    put(&mut sent, "ce-source", service);
-    put(&mut sent, "ce-id", &report.report_id);
-    put(&mut sent, "ce-subject", &percent_encode(&report.saga, kept));
-    put(&mut sent, "ce-time", &Timestamp(report.happened_at).to_string());
-    if let Some(parent) = &report.traceparent {
-        // One hop, so the starting trace and this hop's agree.
-        put(&mut sent, "ce-traceparent", parent);
-        put(&mut sent, headers::TRACEPARENT, parent);
-    }
-    sent
-}
-
-fn judge(posted: Result<Reply, String>) -> Delivery {
-    let reply = match posted {
-        Ok(reply) => reply,
-        Err(why) => return Delivery::Later(why, Duration::ZERO),
-    };
-    let why = || {
-        let told: String = String::from_utf8_lossy(&reply.body).chars().take(500).collect();
-        format!("answered {}: {told}", reply.status.as_u16())
-    };
-    match reply.status {
-        status if status.is_success() => Delivery::Taken,
-        // The words for a report that is wrong in itself. Any other 4xx is about the way there: an ingress that knows
-        // no route during a deployment, a token that ran out. That passes.
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => Delivery::Dead(why()),
-        _ => Delivery::Later(why(), retry_after(&reply.headers)),
+        .await;
+    match written {
+        Ok(()) => ended,
+        Err(error) => {
+            // Its claim runs out, and it is sent once more, which the supervisor recognises by its id.
+            tracing::error!(%error, "the outbox cannot be written");
+            Try::Failed(Duration::ZERO)
+        }
     }
 }
 
-fn retry_after(headers: &HeaderMap) -> Duration {
-    headers
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.trim().parse().ok())
-        .map_or(Duration::ZERO, |seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+/// The pause of a report that failed this often before.
+fn pause_alone(tries: u32) -> Duration {
+    // Past this many doublings the limit has been reached long since.
+    FIRST_PAUSE.saturating_mul(1 << tries.min(16)).min(LONGEST_PAUSE)
 }
 
 /// Puts dead reports back into the queue, at their old places: the supervisor may have learned to read them, or it was
 /// another that refused them. One that is refused again stays dead until the next start.
-async fn revive(kit: &Kit) -> Result<(), KitError> {
-    let revived = kit
+async fn revive<S: HistoryStore>(kit: &Kit<S>) -> Result<(), KitError> {
+    let revived: u64 = kit
         .inner
-        .database
-        .write(|tx| {
-            let update = "UPDATE amends_outbox SET state = 'pending' WHERE state = 'dead'";
-            Ok::<_, KitError>(tx.execute(update, [])?)
-        })
+        .store
+        .write(None, |tx| Box::pin(async move { tx.revive_reports().await }))
         .await?;
     if revived > 0 {
-        tracing::warn!(service = kit.inner.service, revived, "dead reports are tried once more");
+        tracing::warn!(service = kit.service(), revived, "dead reports are tried once more");
     }
     Ok(())
-}
-
-fn next(connection: &Connection) -> rusqlite::Result<Option<Pending>> {
-    connection
-        .prepare_cached(
-            "SELECT report_id, saga, traceparent, happened_at, data FROM amends_outbox
-             WHERE state = 'pending' ORDER BY seq LIMIT 1",
-        )?
-        .query_row([], |row| {
-            Ok(Pending {
-                report_id: row.get(0)?,
-                saga: row.get(1)?,
-                traceparent: row.get(2)?,
-                happened_at: row.get(3)?,
-                data: row.get(4)?,
-            })
-        })
-        .optional()
-}
-
-/// Reports that are still on their way.
-pub(crate) fn count_pending(connection: &Connection) -> rusqlite::Result<u64> {
-    let count: i64 = connection.query_row(
-        "SELECT count(*) FROM amends_outbox WHERE state = 'pending'",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(count.unsigned_abs())
 }

@@ -3,58 +3,44 @@
 
 use crate::config::KitError;
 use crate::failure::Failure;
-use crate::kit::now_ms;
-use crate::rows::{RequestRow, corrupt, parse_state};
-use amends_protocol::{Evidence, HistoryState, ReportData, SagaId, is_opaque_name};
-use rusqlite::{Connection, Transaction, params};
+use crate::store::{HistoryTx, NewRequest, ReportRow, corrupt};
+use amends_protocol::{
+    Evidence, HistoryState, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT,
+    ReportData, SagaId, is_opaque_name,
+};
 use std::collections::HashSet;
 
-// The supervisor refuses a report beyond any of these for good.
-
-/// Longest message, in bytes.
-const MESSAGE_LIMIT: usize = 8 << 10;
-
-/// Most causes of one report.
-const CAUSES_LIMIT: usize = 64;
-
-/// Most pieces of evidence in one report.
-const HISTORY_LIMIT: usize = 1_000;
-
 /// Puts the report about `failure` of the request into the outbox, under the id that the caller's answer names.
-pub(crate) fn publish(
-    tx: &Transaction<'_>,
+pub(crate) async fn publish<T: HistoryTx>(
+    tx: &mut T,
     service: &str,
-    row: &RequestRow,
+    request: &NewRequest,
     failure: &Failure,
     id: &str,
 ) -> Result<(), KitError> {
     let data = ReportData {
         code: failure.code.clone(),
-        action: Some(row.action.clone()),
-        request_id: Some(row.request_id.clone()),
+        action: Some(request.action.clone()),
+        request_id: Some(request.request_id.clone()),
         message: Some(shortened(&failure.message)),
         caused_by: causes(&failure.caused_by),
-        history: fitting(evidence(tx, service, &row.saga)?, &row.request_id),
+        history: fitting(evidence(tx, service, &request.saga).await?, &request.request_id),
         data: failure.data.clone(),
     };
-    tx.execute(
-        "INSERT INTO amends_outbox (report_id, saga, traceparent, happened_at, data) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![
-            id,
-            row.saga.as_str(),
-            row.passed_on.traceparent,
-            now_ms(),
-            serde_json::to_string(&data).map_err(corrupt)?
-        ],
-    )?;
-    Ok(())
+    let report = ReportRow {
+        report_id: id.to_owned(),
+        saga: request.saga.clone(),
+        traceparent: request.passed_on.traceparent.clone(),
+        data: serde_json::to_string(&data).map_err(corrupt)?,
+    };
+    tx.put_report(&report).await
 }
 
 fn shortened(message: &str) -> String {
     const CUT: &str = " …";
-    match message.len() > MESSAGE_LIMIT {
+    match message.len() > REPORT_MESSAGE_LIMIT {
         true => {
-            let kept = message.floor_char_boundary(MESSAGE_LIMIT - CUT.len());
+            let kept = message.floor_char_boundary(REPORT_MESSAGE_LIMIT - CUT.len());
             format!("{}{CUT}", &message[..kept])
         }
         false => message.to_owned(),
@@ -63,13 +49,13 @@ fn shortened(message: &str) -> String {
 
 /// The first causes. What another service called its report and cannot be a report's id is left out.
 fn causes(named: &[String]) -> Vec<String> {
-    named.iter().filter(|id| is_opaque_name(id)).take(CAUSES_LIMIT).cloned().collect()
+    named.iter().filter(|id| is_opaque_name(id)).take(REPORT_CAUSES_LIMIT).cloned().collect()
 }
 
 /// The evidence that matters most, in its old order: first the failed request itself and one entry of each action and
 /// state, since plans are about actions and not requests; then what may have taken effect; then the rest.
 fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
-    if found.len() <= HISTORY_LIMIT {
+    if found.len() <= REPORT_HISTORY_LIMIT {
         return found;
     }
     tracing::warn!(
@@ -85,55 +71,31 @@ fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
     }
     ranked.sort_unstable();
     let kept: HashSet<usize> =
-        ranked.into_iter().take(HISTORY_LIMIT).map(|(_, _, place)| place).collect();
+        ranked.into_iter().take(REPORT_HISTORY_LIMIT).map(|(_, _, place)| place).collect();
     let keep = |(place, entry)| kept.contains(&place).then_some(entry);
     found.into_iter().enumerate().filter_map(keep).collect()
 }
 
 /// What a report says of the saga: the service's own requests that are not undone, then its calls to others.
-fn evidence(
-    connection: &Connection,
+async fn evidence<T: HistoryTx>(
+    tx: &mut T,
     service: &str,
     saga: &SagaId,
 ) -> Result<Vec<Evidence>, KitError> {
-    let mut found = Vec::new();
-    let mut statement = connection.prepare_cached(
-        "SELECT action, request_id, state FROM amends_requests
-         WHERE saga = ?1 AND state NOT IN ('compensated', 'fenced') ORDER BY seq",
-    )?;
-    let mut rows = statement.query([saga.as_str()])?;
-    while let Some(row) = rows.next()? {
-        found.push(Evidence {
-            service: service.to_owned(),
-            action: row.get(0)?,
-            request_id: row.get(1)?,
-            state: parse_state(&row.get::<_, String>(2)?)?,
-        });
-    }
-    found.extend(calls(connection, saga)?.into_iter().map(|mut call| {
+    let undone = |state| matches!(state, HistoryState::Compensated | HistoryState::Fenced);
+    let own = tx.requests_of(saga, None).await?.into_iter().filter(|row| !undone(row.state));
+    let own = own.map(|row| Evidence {
+        service: service.to_owned(),
+        action: row.request.action,
+        request_id: row.request.request_id,
+        state: row.state,
+    });
+    let calls = tx.calls_of(saga).await?.into_iter().map(|mut call| {
         if call.state == HistoryState::Started {
             // Nobody waits for its answer any more.
             call.state = HistoryState::Unknown;
         }
         call
-    }));
-    Ok(found)
-}
-
-/// The calls that the service made in the saga, in their order, as recorded.
-pub(crate) fn calls(connection: &Connection, saga: &SagaId) -> Result<Vec<Evidence>, KitError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT service, action, call_id, state FROM amends_calls WHERE saga = ?1 ORDER BY seq",
-    )?;
-    let mut rows = statement.query([saga.as_str()])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push(Evidence {
-            service: row.get(0)?,
-            action: row.get(1)?,
-            request_id: row.get(2)?,
-            state: parse_state(&row.get::<_, String>(3)?)?,
-        });
-    }
-    Ok(found)
+    });
+    Ok(own.chain(calls).collect())
 }

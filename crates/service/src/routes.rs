@@ -2,12 +2,12 @@
 //! decides nothing about sagas.
 
 use crate::answer;
+use crate::config::KitError;
 use crate::forward::forward;
-use crate::kit::{Kit, now_ms};
-use crate::report;
-use crate::rows;
+use crate::kit::Kit;
 use crate::signature;
 use crate::steps::{NotDone, perform};
+use crate::store::{HistoryStore, HistoryTx};
 use amends_protocol::{
     HistoryAnswer, HistoryEntry, Problem, ProblemCode, SagaId, StepRequest, Verb, headers,
 };
@@ -16,29 +16,31 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest body that is read. Requests are stored whole in History; what is larger belongs behind a link.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-pub(crate) fn router(kit: Kit) -> Router {
+pub(crate) fn router<S: HistoryStore>(kit: Kit<S>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok").fallback(wrong_method))
-        .route("/amends/v1/history/{saga}", get(history).fallback(wrong_method))
-        .route("/amends/v1/{verb}/{action}", post(step).fallback(wrong_method))
-        .route("/{action}", post(action).fallback(wrong_method))
+        .route("/amends/v1/manifest", get(manifest::<S>).fallback(wrong_method))
+        .route("/amends/v1/history/{saga}", get(history::<S>).fallback(wrong_method))
+        .route("/amends/v1/{verb}/{action}", post(step::<S>).fallback(wrong_method))
+        .route("/{action}", post(action::<S>).fallback(wrong_method))
         .with_state(kit)
 }
 
 async fn wrong_method() -> Response {
     answer::refuse(
         ProblemCode::MethodNotAllowed,
-        "actions and steps take POST, history and health take GET",
+        "actions and steps take POST; history, manifest and health take GET",
     )
 }
 
-async fn action(
-    State(kit): State<Kit>,
+async fn action<S: HistoryStore>(
+    State(kit): State<Kit<S>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -49,8 +51,8 @@ async fn action(
     }
 }
 
-async fn step(
-    State(kit): State<Kit>,
+async fn step<S: HistoryStore>(
+    State(kit): State<Kit<S>>,
     Path((verb, action)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -75,8 +77,8 @@ async fn step(
 }
 
 /// Checks signature, path, body and key against each other.
-fn read_step(
-    kit: &Kit,
+fn read_step<S: HistoryStore>(
+    kit: &Kit<S>,
     verb: &str,
     action: &str,
     headers: &HeaderMap,
@@ -88,10 +90,11 @@ fn read_step(
     check_signature(kit, headers, body)?;
     let step: StepRequest = serde_json::from_slice(body)
         .map_err(|error| invalid(format!("the body is not a step: {error}")))?;
-    if *step.action.action != *action || *step.action.service != *kit.inner.service {
+    if *step.action.action != *action || *step.action.service != *kit.service() {
         return Err(invalid(format!(
             "the path asks `{}.{action}`, the body asks `{}`; they must be the same",
-            kit.inner.service, step.action
+            kit.service(),
+            step.action
         )));
     }
     if let Some(key) = headers.get(headers::IDEMPOTENCY_KEY) {
@@ -108,15 +111,26 @@ fn read_step(
     Ok((verb, step))
 }
 
-fn check_signature(kit: &Kit, headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
-    match kit.inner.signing_keys.as_slice() {
+fn check_signature<S: HistoryStore>(
+    kit: &Kit<S>,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(), Problem> {
+    match kit.inner.config.signing_keys.as_slice() {
         [] => Ok(()),
-        keys => signature::verify(keys, headers, body, now_ms() / 1_000)
-            .map_err(|detail| Problem::new(ProblemCode::Unauthorized, detail)),
+        keys => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            signature::verify(keys, headers, body, i64::try_from(now).unwrap_or(i64::MAX))
+                .map_err(|detail| Problem::new(ProblemCode::Unauthorized, detail))
+        }
     }
 }
 
-async fn history(State(kit): State<Kit>, Path(saga): Path<String>, headers: HeaderMap) -> Response {
+async fn history<S: HistoryStore>(
+    State(kit): State<Kit<S>>,
+    Path(saga): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     if let Err(problem) = check_signature(&kit, &headers, b"") {
         return answer::problem(&problem);
     }
@@ -125,13 +139,8 @@ async fn history(State(kit): State<Kit>, Path(saga): Path<String>, headers: Head
         Err(error) => return answer::refuse(ProblemCode::InvalidRequest, error.to_string()),
     };
     let asked = saga.clone();
-    // The queries' own errors are values inside, so that the outer one is the database alone.
-    let read = kit
-        .inner
-        .database
-        .read(move |connection| Ok(entries(connection, &asked)))
-        .await
-        .and_then(|entries| entries);
+    let read =
+        kit.inner.store.read(move |tx| Box::pin(async move { entries(tx, &asked).await })).await;
     let response = match read {
         Ok(entries) => {
             let body = HistoryAnswer { saga_id: saga.clone(), entries };
@@ -142,23 +151,35 @@ async fn history(State(kit): State<Kit>, Path(saga): Path<String>, headers: Head
     answer::named(response, Some(&saga), None)
 }
 
-fn entries(
-    connection: &rusqlite::Connection,
-    saga: &SagaId,
-) -> Result<Vec<HistoryEntry>, crate::config::KitError> {
-    let own = rows::of_saga(connection, saga)?.into_iter().map(|row| HistoryEntry {
+async fn entries<T: HistoryTx>(tx: &mut T, saga: &SagaId) -> Result<Vec<HistoryEntry>, KitError> {
+    let own = tx.requests_of(saga, None).await?.into_iter().map(|row| HistoryEntry {
         service: None,
-        action: row.action,
-        request_id: row.request_id,
+        action: row.request.action,
+        request_id: row.request.request_id,
         state: row.state,
     });
-    let calls = report::calls(connection, saga)?.into_iter().map(|call| HistoryEntry {
+    let calls = tx.calls_of(saga).await?.into_iter().map(|call| HistoryEntry {
         service: Some(call.service),
         action: call.action,
         request_id: call.request_id,
         state: call.state,
     });
     Ok(own.chain(calls).collect())
+}
+
+async fn manifest<S: HistoryStore>(State(kit): State<Kit<S>>) -> Response {
+    match &kit.inner.config.manifest {
+        Some(manifest) => {
+            let mut response = Response::new(Body::from(manifest.clone()));
+            let yaml = HeaderValue::from_static("application/yaml");
+            response.headers_mut().insert(header::CONTENT_TYPE, yaml);
+            response
+        }
+        None => {
+            let detail = format!("`{}` serves no manifest", kit.service());
+            answer::refuse(ProblemCode::NotFound, detail)
+        }
+    }
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Problem> {

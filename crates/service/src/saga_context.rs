@@ -15,14 +15,16 @@ const BAGGAGE_BYTES: usize = 8_192;
 
 /// What is passed on besides the ids; stored with the request, so that a re-run passes on the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PassedOn {
+pub struct PassedOn {
+    /// W3C Trace Context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) traceparent: Option<String>,
+    pub traceparent: Option<String>,
+    /// W3C Trace Context, vendor part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) tracestate: Option<String>,
+    pub tracestate: Option<String>,
     /// The members of `baggage` other than ours, as they came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) baggage: Vec<String>,
+    pub baggage: Vec<String>,
 }
 
 /// The context of one incoming request.

@@ -3,21 +3,21 @@
 //! cannot be done, the fence alone is kept.
 
 use crate::config::KitError;
-use crate::database::attempt;
 use crate::failure::{Finality, Refusal};
 use crate::forward::{Ended, Reporting, execute};
-use crate::history::{Event, Fence, Standing, Verdict, decide};
-use crate::kit::{Kit, now_ms};
+use crate::guarded::guarded;
+use crate::history::{Event, Standing, Verdict, decide};
+use crate::kit::Kit;
 use crate::ledger::{self, Admission};
-use crate::report;
-use crate::rows::{self, RequestRow, corrupt};
+use crate::store::{Fence, HistoryStore, HistoryTx, RequestRow, StepRow};
 use crate::undo::{DoneRequest, Notice, UncertainRequest, Undo};
 use amends_protocol::{
     Evidence, HistoryState, Outcome, Problem, ProblemCode, SagaId, StepAnswer, StepRequest, Verb,
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
-use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use tracing::Instrument;
 
 /// Why a step has no outcome; the problem that the supervisor gets.
 #[derive(Debug)]
@@ -29,12 +29,6 @@ pub(crate) enum NotDone {
 impl From<KitError> for NotDone {
     fn from(error: KitError) -> Self {
         Self::Kit(error)
-    }
-}
-
-impl From<rusqlite::Error> for NotDone {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Kit(error.into())
     }
 }
 
@@ -52,8 +46,8 @@ fn not_done(code: ProblemCode, detail: impl Into<String>) -> NotDone {
 }
 
 /// Carries out a step, or answers it as before.
-pub(crate) async fn perform(
-    kit: Kit,
+pub(crate) async fn perform<S: HistoryStore>(
+    kit: Kit<S>,
     verb: Verb,
     step: StepRequest,
 ) -> Result<StepAnswer, NotDone> {
@@ -64,38 +58,66 @@ pub(crate) async fn perform(
     };
     if !known {
         let what = if verb == Verb::Notify { "notice" } else { "action" };
-        let detail =
-            format!("`{}` has no {what} `{action}`; correct the rulebook", kit.inner.service);
+        let detail = format!("`{}` has no {what} `{action}`; correct the rulebook", kit.service());
         return Err(not_done(ProblemCode::NotFound, detail));
     }
-    match verb {
-        Verb::Retry => retry(kit, step).await,
-        Verb::Compensate | Verb::Notify => {
-            let database = kit.inner.database.clone();
-            database
-                .write(move |tx| {
-                    if let Some(outcome) = remembered(tx, verb, &step)? {
-                        return Ok(Ok(answer(tx, &step.saga_id, outcome)?));
-                    }
-                    let outcome = match verb {
-                        Verb::Compensate => match compensate(tx, &kit, &step)? {
-                            Ok(outcome) => outcome,
-                            Err(why) => return Ok(Err(why)),
-                        },
-                        Verb::Notify | Verb::Retry => notify(tx, &kit, &step)?,
-                    };
-                    remember(tx, verb, &step, outcome)?;
-                    Ok::<_, NotDone>(Ok(answer(tx, &step.saga_id, outcome)?))
-                })
-                .await?
-        }
+    let began = Instant::now();
+    let span = tracing::info_span!(
+        "step",
+        service = kit.service(),
+        %verb,
+        action,
+        saga = %step.saga_id,
+        step = %step.step_id,
+        attempt = step.attempt,
+    );
+    let done = match verb {
+        Verb::Retry => retry(&kit, step).instrument(span).await,
+        Verb::Compensate | Verb::Notify => at_once(&kit, verb, step).instrument(span).await,
+    };
+    let outcome = done.as_ref().ok().map(|answer| answer.outcome);
+    kit.inner.observer.step_ended(verb, &action, outcome, began.elapsed());
+    done
+}
+
+/// A step that is decided and done in one transaction.
+async fn at_once<S: HistoryStore>(
+    kit: &Kit<S>,
+    verb: Verb,
+    step: StepRequest,
+) -> Result<StepAnswer, NotDone> {
+    let (own, saga) = (kit.clone(), step.saga_id.clone());
+    kit.write(Some(&saga), move |tx| {
+        Box::pin(async move { carry_out(tx, &own, verb, &step).await })
+    })
+    .await?
+}
+
+/// The inner error says why the step cannot be done, and is to be committed all the same.
+async fn carry_out<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
+    verb: Verb,
+    step: &StepRequest,
+) -> Result<Result<StepAnswer, NotDone>, NotDone> {
+    if let Some(outcome) = remembered(tx, verb, step).await? {
+        return Ok(Ok(answer(tx, &step.saga_id, outcome).await?));
     }
+    let outcome = match verb {
+        Verb::Compensate => match compensate(tx, kit, step).await? {
+            Ok(outcome) => outcome,
+            Err(why) => return Ok(Err(why)),
+        },
+        Verb::Notify | Verb::Retry => notify(tx, kit, step).await?,
+    };
+    tx.insert_step(&done_step(verb, step, outcome)).await?;
+    Ok(Ok(answer(tx, &step.saga_id, outcome).await?))
 }
 
 /// The inner error says why the undo cannot be done; the fence is up all the same, and to be committed.
-fn compensate(
-    tx: &Transaction<'_>,
-    kit: &Kit,
+async fn compensate<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
     step: &StepRequest,
 ) -> Result<Result<Outcome, NotDone>, NotDone> {
     let (saga, action) = (&step.saga_id, &*step.action.action);
@@ -103,209 +125,228 @@ fn compensate(
     let mut uncertain = Vec::new();
     let mut entered = Vec::new();
     let mut undone_before = false;
-    for row in rows::of_action(tx, saga, action)? {
-        let standing = Standing::of(row.state, kit.inner.running.contains(&row.request_id));
+    for row in tx.requests_of(saga, Some(action)).await? {
+        let id = &row.request.request_id;
+        let running = &kit.inner.running;
+        let holder = ledger::holder(tx, running, row.state, id, &row.worker, row.run).await?;
+        let standing = Standing::of(row.state, holder);
         undone_before |= standing == Standing::Compensated;
         let Verdict::Enter(state) = decide(standing, Fence::Up, Event::Compensate) else {
             continue;
         };
-        entered.push((row.request_id.clone(), standing, state));
-        match standing {
-            Standing::Succeeded => done.push(done_request(row)?),
-            Standing::Running | Standing::Abandoned | Standing::Unknown => {
-                uncertain.push(UncertainRequest { id: row.request_id, body: row.body });
-            }
-            Standing::Absent | Standing::Failed | Standing::Compensated | Standing::Fenced => {}
+        entered.push((id.clone(), is_uncertain(standing), state));
+        if standing == Standing::Succeeded {
+            done.push(done_request(row));
+        } else if is_uncertain(standing) {
+            uncertain.push(UncertainRequest { id: row.request.request_id, body: row.request.body });
         }
     }
     let undo = Undo {
-        saga,
-        action,
-        requests: &done,
-        uncertain: &uncertain,
-        report: &step.report,
-        data: &step.data,
-        found: Cell::new(false),
+        saga: saga.clone(),
+        action: action.to_owned(),
+        requests: done,
+        uncertain,
+        report: step.report.clone(),
+        data: step.data.clone(),
+        found: AtomicBool::new(false),
     };
     // INVARIANT: nothing of the action takes effect once a compensation was answered, refusals included: what a
     // person sees when it was refused is what there is to decide about.
-    ledger::put_fence(tx, saga, action)?;
-    let undone = match attempt(tx, || undo_in(tx, kit, &undo))? {
-        Ok(undone) => undone,
-        Err(why) => return Ok(Err(why)),
-    };
-    for (request_id, standing, state) in entered {
-        let unsure =
-            matches!(standing, Standing::Running | Standing::Abandoned | Standing::Unknown);
-        let state = match unsure && undo.found.get() {
+    tx.put_fence(saga, action).await?;
+    if let Err(why) = undo_in(tx, kit, &undo).await? {
+        return Ok(Err(why));
+    }
+    let found = undo.has_found_effect();
+    for (request_id, unsure, state) in entered {
+        let state = match unsure && found {
             true => HistoryState::Compensated,
             false => state,
         };
-        ledger::set_undone(tx, &request_id, state)?;
+        tx.undo_request(&request_id, state).await?;
     }
-    Ok(Ok(match (undone, undone_before) {
+    Ok(Ok(match (!undo.requests.is_empty() || found, undone_before) {
         (true, _) => Outcome::Compensated,
         (false, true) => Outcome::AlreadyCompensated,
         (false, false) => Outcome::NothingToCompensate,
     }))
 }
 
-/// Runs the host's undo if there is anything for it; says whether something was undone.
-fn undo_in(tx: &Transaction<'_>, kit: &Kit, undo: &Undo<'_>) -> Result<bool, NotDone> {
-    if undo.requests.is_empty() && undo.uncertain.is_empty() {
-        return Ok(false);
+/// Whether the request may have done something outside of the tables.
+const fn is_uncertain(standing: Standing) -> bool {
+    match standing {
+        Standing::Running | Standing::Elsewhere | Standing::Abandoned | Standing::Unknown => true,
+        Standing::Absent
+        | Standing::Succeeded
+        | Standing::Failed
+        | Standing::Compensated
+        | Standing::Fenced => false,
     }
-    let by_host = kit.inner.actions.get(undo.action).and_then(|action| action.undo.as_ref());
-    match by_host {
-        Some(by_host) => by_host(tx, undo)?,
-        None if undo.requests.is_empty() => {}
-        None => {
-            let detail = format!(
-                "`{}.{}` took effect and has no compensation; correct the rulebook or add one",
-                kit.inner.service, undo.action
-            );
-            return Err(not_done(ProblemCode::Refused, detail));
-        }
-    }
-    Ok(!undo.requests.is_empty() || undo.found.get())
 }
 
-fn notify(tx: &Transaction<'_>, kit: &Kit, step: &StepRequest) -> Result<Outcome, NotDone> {
+/// Runs the host's undo if there is anything for it. When it cannot be done, only what it wrote is taken back.
+///
+/// # Errors
+/// The outer one when the database cannot do even that; the whole transaction has to be rolled back then.
+async fn undo_in<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
+    undo: &Undo,
+) -> Result<Result<(), NotDone>, KitError> {
+    if undo.requests.is_empty() && undo.uncertain.is_empty() {
+        return Ok(Ok(()));
+    }
+    let action = kit.inner.actions.get(undo.action.as_str());
+    let Some(by_host) = action.and_then(|action| action.undo.as_ref()) else {
+        return Ok(match undo.requests.is_empty() {
+            true => Ok(()),
+            false => {
+                let detail = format!(
+                    "`{}.{}` took effect and has no compensation; correct the rulebook or add one",
+                    kit.service(),
+                    undo.action
+                );
+                Err(not_done(ProblemCode::Refused, detail))
+            }
+        });
+    };
+    tx.savepoint().await?;
+    let undone = match guarded(async { by_host(&mut *tx, undo).await }).await {
+        Ok(Ok(())) => match tx.release_savepoint().await {
+            Ok(()) => return Ok(Ok(())),
+            // A statement had failed and the host kept that to itself.
+            Err(error) => NotDone::Kit(error),
+        },
+        Ok(Err(refusal)) => refusal.into(),
+        Err(panic) => NotDone::Kit(panic),
+    };
+    tx.roll_back_to_savepoint().await?;
+    tx.release_savepoint().await?;
+    Ok(Err(undone))
+}
+
+async fn notify<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
+    step: &StepRequest,
+) -> Result<Outcome, NotDone> {
     let name = &*step.action.action;
-    let first = tx.execute(
-        "INSERT OR IGNORE INTO amends_notices (saga, notice, sent_at) VALUES (?1, ?2, ?3)",
-        params![step.saga_id.as_str(), name, now_ms()],
-    )? == 1;
+    let first = tx.insert_notice(&step.saga_id, name).await?;
     if first && let Some(send) = kit.inner.notices.get(name) {
         let carried_out = |row: &RequestRow| {
             matches!(row.state, HistoryState::Succeeded | HistoryState::Compensated)
+                && row.answer.is_some()
         };
-        let requests = rows::of_saga(tx, &step.saga_id)?
-            .into_iter()
-            .filter(carried_out)
-            .filter(|row| row.answer.is_some())
-            .map(done_request)
-            .collect::<Result<Vec<_>, _>>()?;
+        let requests = tx.requests_of(&step.saga_id, None).await?;
         let notice = Notice {
-            saga: &step.saga_id,
-            name,
-            requests: &requests,
-            report: &step.report,
-            data: &step.data,
+            saga: step.saga_id.clone(),
+            name: name.to_owned(),
+            requests: requests.into_iter().filter(carried_out).map(done_request).collect(),
+            report: step.report.clone(),
+            data: step.data.clone(),
         };
-        send(tx, &notice)?;
+        guarded(async { send(&mut *tx, &notice).await }).await??;
     }
     Ok(Outcome::Notified)
 }
 
-async fn retry(kit: Kit, step: StepRequest) -> Result<StepAnswer, NotDone> {
+async fn retry<S: HistoryStore>(kit: &Kit<S>, step: StepRequest) -> Result<StepAnswer, NotDone> {
     let (running, asked) = (kit.inner.running.clone(), step.clone());
     let admission = kit
-        .inner
-        .database
-        .write(move |tx| {
-            if let Some(outcome) = remembered(tx, Verb::Retry, &asked)? {
-                return Ok(Err(answer(tx, &asked.saga_id, outcome)?));
-            }
-            let (saga, action) = (&asked.saga_id, &*asked.action.action);
-            let admission = ledger::rerun(tx, &running, saga, action, &asked.request_ids)?;
-            Ok::<_, NotDone>(Ok(admission))
+        .write(Some(&step.saga_id), move |tx| {
+            Box::pin(async move {
+                if let Some(outcome) = remembered(tx, Verb::Retry, &asked).await? {
+                    return Ok(Err(answer(tx, &asked.saga_id, outcome).await?));
+                }
+                let (saga, action) = (&asked.saga_id, &*asked.action.action);
+                let admission =
+                    ledger::rerun(tx, &running, saga, action, &asked.request_ids).await?;
+                Ok::<_, NotDone>(Ok(admission))
+            })
         })
         .await?;
-    let fenced = || {
-        let detail = format!("saga `{}` is being undone here, so nothing runs again", step.saga_id);
-        not_done(ProblemCode::Refused, detail)
-    };
-    match admission {
+    let admission = match admission {
         Err(answered) => return Ok(answered),
-        Ok(Admission::Replay(_)) => {}
-        Ok(Admission::Run(row, guard)) => match execute(&kit, row, guard, Reporting::No).await {
-            Ended::Succeeded(_) => {}
+        Ok(Admission::Run(row, guard)) => match execute(kit, row, guard, Reporting::No).await {
+            Ended::Succeeded(answer) => Admission::Replay(answer),
             Ended::Failed(answer) => {
-                let said = answer.body["detail"].as_str().unwrap_or("no detail").to_owned();
-                return Err(not_done(ProblemCode::Unavailable, format!("it failed again: {said}")));
+                let said = answer.body["detail"].as_str().unwrap_or("no detail");
+                let detail = format!("it failed again: {said}");
+                return Err(not_done(ProblemCode::Unavailable, detail));
             }
-            Ended::Fenced => return Err(fenced()),
+            Ended::Fenced => Admission::Fenced,
+            // Whoever took it over is at it, or has ended it otherwise; the next attempt finds out.
+            Ended::Lost(_) => Admission::Busy,
             Ended::Broken(error) => return Err(NotDone::Kit(error)),
         },
-        Ok(Admission::Busy) => {
+        Ok(admission) => admission,
+    };
+    match admission {
+        Admission::Replay(_) => {}
+        Admission::Busy | Admission::Run(..) => {
             return Err(not_done(ProblemCode::InProgress, "the request is still running"));
         }
-        Ok(Admission::Fenced) => return Err(fenced()),
-        Ok(Admission::Missing | Admission::KeyReused) => {
+        Admission::Fenced => {
+            let detail =
+                format!("saga `{}` is being undone here, so nothing runs again", step.saga_id);
+            return Err(not_done(ProblemCode::Refused, detail));
+        }
+        Admission::Missing | Admission::KeyReused => {
             let detail =
                 format!("no request of `{}` is known in saga `{}`", step.action, step.saga_id);
             return Err(not_done(ProblemCode::NotFound, detail));
         }
     }
-    kit.inner
-        .database
-        .write(move |tx| {
-            remember(tx, Verb::Retry, &step, Outcome::Retried)?;
-            answer(tx, &step.saga_id, Outcome::Retried)
+    let saga = step.saga_id.clone();
+    kit.write(Some(&saga), move |tx| {
+        Box::pin(async move {
+            tx.insert_step(&done_step(Verb::Retry, &step, Outcome::Retried)).await?;
+            Ok(answer(tx, &step.saga_id, Outcome::Retried).await?)
         })
-        .await
+    })
+    .await
 }
 
 /// The outcome that an earlier attempt of the same step had.
-fn remembered(
-    tx: &Transaction<'_>,
+async fn remembered<T: HistoryTx>(
+    tx: &mut T,
     verb: Verb,
     step: &StepRequest,
 ) -> Result<Option<Outcome>, NotDone> {
-    let found: Option<[String; 4]> = tx
-        .prepare_cached("SELECT saga, verb, action, outcome FROM amends_steps WHERE step_id = ?1")
-        .and_then(|mut statement| {
-            statement
-                .query_row([step.step_id.to_string()], |row| {
-                    Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])
-                })
-                .optional()
-        })?;
-    let Some([saga, by, action, outcome]) = found else {
+    let Some(found) = tx.find_step(&step.step_id.to_string()).await? else {
         return Ok(None);
     };
-    if saga != step.saga_id.as_str() || by != verb.as_str() || action != *step.action.action {
+    if found.saga != step.saga_id || found.verb != verb || found.action != *step.action.action {
         let detail = format!("step `{}` asked for something else before", step.step_id);
         return Err(not_done(ProblemCode::KeyReused, detail));
     }
-    Ok(Some(outcome.parse().map_err(corrupt)?))
+    Ok(Some(found.outcome))
 }
 
-fn remember(
-    tx: &Transaction<'_>,
-    verb: Verb,
-    step: &StepRequest,
+fn done_step(verb: Verb, step: &StepRequest, outcome: Outcome) -> StepRow {
+    StepRow {
+        step_id: step.step_id.to_string(),
+        saga: step.saga_id.clone(),
+        verb,
+        action: step.action.action.to_string(),
+        outcome,
+    }
+}
+
+async fn answer<T: HistoryTx>(
+    tx: &mut T,
+    saga: &SagaId,
     outcome: Outcome,
-) -> rusqlite::Result<()> {
-    tx.execute(
-        "INSERT OR IGNORE INTO amends_steps (step_id, saga, verb, action, outcome, done_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            step.step_id.to_string(),
-            step.saga_id.as_str(),
-            verb.as_str(),
-            &*step.action.action,
-            outcome.as_str(),
-            now_ms()
-        ],
-    )?;
-    Ok(())
-}
-
-fn answer(connection: &Connection, saga: &SagaId, outcome: Outcome) -> Result<StepAnswer, NotDone> {
-    let history: Vec<Evidence> = report::calls(connection, saga)?
-        .into_iter()
-        .filter(|call| call.state.may_have_effect())
-        .collect();
+) -> Result<StepAnswer, KitError> {
+    let mut history: Vec<Evidence> = tx.calls_of(saga).await?;
+    history.retain(|call| call.state.may_have_effect());
     Ok(StepAnswer { outcome, message: None, history })
 }
 
-fn done_request(row: RequestRow) -> Result<DoneRequest, KitError> {
-    Ok(DoneRequest {
-        id: row.request_id,
-        action: row.action,
-        body: row.body,
+fn done_request(row: RequestRow) -> DoneRequest {
+    DoneRequest {
+        id: row.request.request_id,
+        action: row.request.action,
+        body: row.request.body,
         answer: row.answer.map_or(Value::Null, |answer| answer.body),
-    })
+    }
 }

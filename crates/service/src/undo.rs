@@ -2,7 +2,7 @@
 
 use amends_protocol::{ReportRef, SagaId};
 use serde_json::{Map, Value};
-use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A request that took effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,42 +30,46 @@ pub struct UncertainRequest {
 /// What is to be undone: one action in one saga. The same transaction marks the requests compensated and puts up the
 /// fence that refuses late ones. After a refusal only the fence is there, and the next attempt sees the same requests.
 #[derive(Debug)]
-pub struct Undo<'a> {
+pub struct Undo {
     /// The saga.
-    pub saga: &'a SagaId,
+    pub saga: SagaId,
     /// The action.
-    pub action: &'a str,
+    pub action: String,
     /// Every request of the action that took effect in this saga, in the order of arrival.
-    pub requests: &'a [DoneRequest],
+    pub requests: Vec<DoneRequest>,
     /// Requests that may have done something outside of the service's own tables (a card charged, a mail sent). Only
     /// a service that works outside of its tables needs to look; see [`Undo::found_effect`].
-    pub uncertain: &'a [UncertainRequest],
+    pub uncertain: Vec<UncertainRequest>,
     /// The report that the case began with.
-    pub report: &'a ReportRef,
+    pub report: ReportRef,
     /// The report's business fields, or what an operator put in their place.
-    pub data: &'a Map<String, Value>,
-    pub(crate) found: Cell<bool>,
+    pub data: Map<String, Value>,
+    pub(crate) found: AtomicBool,
 }
 
-impl Undo<'_> {
+impl Undo {
     /// Says that an uncertain request had done something, which is now undone: the outcome becomes `compensated`
     /// instead of `nothing_to_compensate`.
     pub fn found_effect(&self) {
-        self.found.set(true);
+        self.found.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_found_effect(&self) -> bool {
+        self.found.load(Ordering::Relaxed)
     }
 }
 
 /// A message that is to go out, once per saga.
 #[derive(Debug)]
-pub struct Notice<'a> {
+pub struct Notice {
     /// The saga.
-    pub saga: &'a SagaId,
+    pub saga: SagaId,
     /// The notice's name.
-    pub name: &'a str,
+    pub name: String,
     /// Every request that this service carried out in the saga, undone ones included: whom to write to.
-    pub requests: &'a [DoneRequest],
+    pub requests: Vec<DoneRequest>,
     /// The report that the case began with.
-    pub report: &'a ReportRef,
+    pub report: ReportRef,
     /// The report's business fields, or what an operator put in their place.
-    pub data: &'a Map<String, Value>,
+    pub data: Map<String, Value>,
 }

@@ -1,7 +1,9 @@
 //! Everything that can go wrong with one request, and every place where it can.
 
 use crate::flow::Flow;
-use amends_rulebook::{ActionClass, ActionId, Example, ReportDecl, Rulebook};
+use amends_rulebook::{
+    Action, ActionClass, ActionId, CodePattern, Example, Field, ReportDecl, Rule, Rulebook,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,88 +47,173 @@ pub struct Fault {
     pub times: u32,
 }
 
-/// The code of a failure for which the rulebook declares no report at that point.
+/// The code of a failure that no rule and no report of the rulebook knows.
 pub(crate) const PLAIN: &str = "failed";
 
-/// Fields tried per code, beside none: both ends of the conditions of two rules.
-const FIELDS_LIMIT: usize = 4;
+/// What services report when a call failed or they died: other faults lead to these.
+const NOT_OWN: [&str; 2] = ["crashed", "downstream"];
 
-/// What services may report: the declared reports of each action, and fields that rules with conditions look at.
+/// Conditional rules tried per code, each where its conditions hold; a rulebook with more of them for one code has made
+/// a table of its rules. Those beyond are listed as never reached.
+const CONDITIONAL_LIMIT: usize = 32;
+
+/// Of these the first so many are tried at both ends of their conditions.
+const BOTH_ENDS_LIMIT: usize = 2;
+
+/// The position of a conditional rule, and reports that it accepts.
+type Conditional = (usize, Vec<Arc<Example>>);
+
+/// Codes that no report declares, tried per action; each is tried in every place, so many make many faults.
+const UNDECLARED_LIMIT: usize = 32;
+
+/// What services may report: the declared reports of each action, codes that only rules know, and fields that rules with
+/// conditions look at.
 pub(crate) struct Declared<'b> {
     book: &'b Rulebook,
-    by_action: Vec<Vec<&'b ReportDecl>>,
-    /// By service, examples with the position of their rule.
-    fields: BTreeMap<&'b str, Vec<(usize, Arc<Example>)>>,
+    by_action: Vec<Vec<Place<'b>>>,
+    /// By action, what it may report from anywhere in its work.
+    undeclared: Vec<Vec<Arc<str>>>,
+    /// By service.
+    fields: BTreeMap<&'b str, Vec<Conditional>>,
+}
+
+/// A declared report, and the direct call after which it comes.
+struct Place<'b> {
+    report: &'b ReportDecl,
+    last_call: Option<ActionId>,
 }
 
 impl<'b> Declared<'b> {
     pub(crate) fn of(book: &'b Rulebook) -> Self {
-        let mut by_action = vec![Vec::new(); book.actions().len()];
+        let mut by_action: Vec<Vec<Place<'_>>> = Vec::new();
+        by_action.resize_with(book.actions().len(), Vec::new);
         for report in book.reports() {
             if let Some(action) = report.action {
-                by_action[action.0 as usize].push(report);
+                let calls = &book.get(action).calls;
+                let last_call = report.last_call(book).and_then(|n| calls.get(n)).map(|c| c.action);
+                by_action[action.0 as usize].push(Place { report, last_call });
             }
         }
-        let mut fields: BTreeMap<&str, Vec<(usize, Arc<Example>)>> = BTreeMap::new();
-        let conditional =
-            book.rules().iter().enumerate().filter(|(_, r)| !r.implied && !r.when.is_empty());
-        for (n, rule) in conditional {
-            for example in book.examples_of(rule.id, 2).into_iter().map(Arc::new) {
-                let of = |service| rule.pattern.service.as_deref().is_none_or(|s| s == service);
-                for service in book.services().iter().map(|s| &*s.name).filter(|s| of(*s)) {
-                    fields.entry(service).or_default().push((n, Arc::clone(&example)));
+        let mut fields: BTreeMap<&str, Vec<Conditional>> = BTreeMap::new();
+        for (n, rule) in written(book).filter(|(_, r)| !r.when.is_empty()) {
+            let examples: Vec<_> = book.examples_of(rule.id, 2).into_iter().map(Arc::new).collect();
+            for service in book.services().iter().map(|s| &*s.name) {
+                if rule.pattern.service.as_deref().is_none_or(|s| s == service) {
+                    fields.entry(service).or_default().push((n, examples.clone()));
                 }
             }
         }
-        Self { book, by_action, fields }
+        let undeclared = book.actions().iter().map(|a| undeclared(book, a)).collect();
+        Self { book, by_action, undeclared, fields }
     }
 
-    /// What a service can report when a request failed after so many of its calls: the codes declared for that very
-    /// point, else the plain one; each without fields, and with those that rules for it look at.
+    /// What a service can report when a request failed after so many of its calls; each code without fields, and with
+    /// those that rules for it look at.
     fn reports(&self, flow: &Flow, node: usize, after: usize) -> Vec<(Arc<str>, Arc<Example>)> {
         let mut all = Vec::new();
         for code in self.codes(flow, node, after) {
             all.push((Arc::clone(&code), Arc::default()));
-            all.extend(
-                self.fields_for(flow.nodes[node].action, &code)
-                    .map(|fields| (Arc::clone(&code), fields)),
-            );
+            let fields = self.fields_for(flow.nodes[node].action, &code);
+            all.extend(fields.into_iter().map(|fields| (Arc::clone(&code), fields)));
         }
         all
     }
 
-    fn fields_for(&self, action: ActionId, code: &str) -> impl Iterator<Item = Arc<Example>> {
+    /// One example for each conditional rule, and the other end for the first few.
+    fn fields_for(&self, action: ActionId, code: &str) -> Vec<Arc<Example>> {
         let name = &self.book.get(action).name;
-        let examples = self.fields.get(&*name.service).map_or(&[][..], Vec::as_slice);
-        examples
+        let fits = |example: &&Arc<Example>| {
+            example.action.as_ref().is_none_or(|a| **a == *name.action)
+                && (example.message.is_some() || !example.data.is_empty())
+        };
+        let rules = self.fields.get(&*name.service).map_or(&[][..], Vec::as_slice);
+        let ends = rules
             .iter()
-            .filter(move |(rule, example)| {
-                self.book.rules()[*rule].pattern.covers(&name.service, code)
-                    && example.action.as_ref().is_none_or(|a| **a == *name.action)
-                    && (example.message.is_some() || !example.data.is_empty())
-            })
-            .map(|(_, example)| Arc::clone(example))
-            .take(FIELDS_LIMIT)
+            .filter(|(rule, _)| self.book.rules()[*rule].pattern.covers(&name.service, code))
+            .map(|(_, examples)| examples.iter().filter(fits))
+            .filter(|ends| ends.clone().next().is_some());
+        let mut all = Vec::new();
+        for (n, ends) in ends.take(CONDITIONAL_LIMIT).enumerate() {
+            all.extend(ends.take(if n < BOTH_ENDS_LIMIT { 2 } else { 1 }).cloned());
+        }
+        all
     }
 
+    /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.
     fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
-        let declared = &self.by_action[flow.nodes[node].action.0 as usize];
-        if declared.is_empty() {
-            return vec![PLAIN.into()];
-        }
+        let request = &flow.nodes[node];
+        let direct = |n: &usize| flow.nodes[*n].action;
+        let last = after.checked_sub(1).map(|n| direct(&request.calls[n]));
+        // The same call once more is another place, which no declaration means.
+        let again = after > 0 && request.calls[..after - 1].iter().any(|n| Some(direct(n)) == last);
         let made = flow.made_by(node, after);
-        let before = after.checked_sub(1).map(|n| flow.made_by(node, n));
-        let holds =
-            |wanted: &[ActionId], made: &[ActionId]| wanted.iter().all(|a| made.contains(a));
-        let at_last = |r: &ReportDecl| before.as_ref().is_none_or(|made| !holds(&r.after, made));
-        let codes: Vec<Arc<str>> = declared
-            .iter()
-            .filter(|r| r.anywhere || (holds(&r.after, &made) && at_last(r)))
-            .filter(|r| r.without.iter().all(|a| !made.contains(a)))
-            .map(|r| Arc::clone(&r.code))
-            .collect();
-        if codes.is_empty() { vec![PLAIN.into()] } else { codes }
+        let here = |place: &&Place<'_>| {
+            let report = place.report;
+            let reached = place.last_call == last && !again;
+            (report.anywhere || (reached && report.after.iter().all(|a| made.contains(a))))
+                && report.without.iter().all(|a| !made.contains(a))
+        };
+        let index = request.action.0 as usize;
+        let declared = self.by_action[index].iter().filter(here).map(|p| &p.report.code);
+        declared.chain(&self.undeclared[index]).cloned().collect()
     }
+}
+
+/// The rules that somebody wrote, with their positions.
+fn written(book: &Rulebook) -> impl Iterator<Item = (usize, &Rule)> {
+    book.rules().iter().enumerate().filter(|(_, r)| !r.implied)
+}
+
+/// Codes that an action may report though no report declares them: the plain one, one for each rule that answers many
+/// codes, and the code of each rule that answers one.
+fn undeclared(book: &Rulebook, action: &Action) -> Vec<Arc<str>> {
+    let service = &*action.name.service;
+    let mut codes: Vec<Arc<str>> = vec![PLAIN.into()];
+    for (_, rule) in written(book) {
+        let pattern = &rule.pattern;
+        if pattern.service.as_deref().is_some_and(|s| s != service) || !may_be(rule, action) {
+            continue;
+        }
+        let code = match &pattern.code {
+            CodePattern::Prefix(prefix) => code_that_begins(book, service, prefix),
+            CodePattern::Exact(code) => {
+                let placed = book.report(service, code).is_some_and(|r| r.action.is_some());
+                (!placed && !NOT_OWN.contains(&&**code)).then(|| Arc::clone(code))
+            }
+        };
+        if let Some(code) = code.filter(|code| !codes.contains(code)) {
+            codes.push(code);
+        }
+        if codes.len() == UNDECLARED_LIMIT {
+            break;
+        }
+    }
+    codes
+}
+
+/// Whether the rule's conditions let a report be about this action.
+fn may_be(rule: &Rule, action: &Action) -> bool {
+    let name = Some(action.name.action.to_string());
+    let report = Example { action: name, ..Example::default() };
+    let mut about = rule.when.iter().filter(|c| c.field == Field::Action);
+    about.all(|c| c.holds(&report.facts("", "")))
+}
+
+/// A code with this prefix that no report declares and no closer rule answers.
+fn code_that_begins(book: &Rulebook, service: &str, prefix: &str) -> Option<Arc<str>> {
+    let closer = |code: &str| {
+        written(book).any(|(_, r)| {
+            r.pattern.service.as_deref() == Some(service)
+                && match &r.pattern.code {
+                    CodePattern::Exact(exact) => **exact == *code,
+                    CodePattern::Prefix(p) => p.len() > prefix.len() && code.starts_with(&**p),
+                }
+        })
+    };
+    let plain = PLAIN.starts_with(prefix).then(|| PLAIN.to_owned());
+    let others = ('a'..='z').rev().map(|letter| format!("{prefix}{letter}"));
+    let mut codes = plain.into_iter().chain(others);
+    codes.find(|code| book.report(service, code).is_none() && !closer(code)).map(Arc::from)
 }
 
 /// Every fault that a flow can have, in the order of its requests.

@@ -8,7 +8,7 @@ use crate::supervisor::Supervisor;
 use crate::verdict::{Finding, judge};
 use amends_engine::{Errand, Input, ReportRole, StepReading, StepResult, StepState, WalkResult};
 use amends_protocol::Timestamp;
-use amends_rulebook::{ActionClass, Rulebook};
+use amends_rulebook::{ActionClass, Rule, Rulebook, Target};
 use std::sync::Arc;
 
 /// Errands, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
@@ -210,7 +210,8 @@ impl Stage<'_> {
         let finding = judge(self.book, flow, &self.business, &self.supervisor);
         let gives_up = self.supervisor.reports.values().any(|r| match r.role {
             ReportRole::Rule(n) | ReportRole::RuleHeld(n) => {
-                self.book.rules()[n as usize].give_up.is_some()
+                let rule = &self.book.rules()[n as usize];
+                rule.give_up.is_some() || (!rule.implied && retries_for_good(self.book, rule))
             }
             _ => false,
         });
@@ -221,6 +222,18 @@ impl Stage<'_> {
         }
         Played { finding, events, errands: self.errands, gives_up, rules, story }
     }
+}
+
+/// Whether a rule runs something again that would otherwise be undone: then its failing for good has to be played too.
+fn retries_for_good(book: &Rulebook, rule: &Rule) -> bool {
+    let named = rule.demand.stages.iter().flat_map(|stage| &stage.retry);
+    named.into_iter().any(|target| match target {
+        Target::Action(id) => {
+            let action = book.get(*id);
+            action.compensation.is_some() && !action.on_failure_retry
+        }
+        Target::Tag(_) | Target::Recorded | Target::All | Target::Downstream => false,
+    })
 }
 
 fn said(answer: &StepReading) -> String {

@@ -12,12 +12,14 @@ use crate::schedule::{Disturbance, Order, Schedule, Spacing};
 use crate::verdict::Finding;
 use amends_rulebook::Rulebook;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 /// Orders tried per fault: all of four events; of more a sample.
 const ORDERS_LIMIT: usize = 24;
+
+const SPACINGS: [Spacing; 3] = [Spacing::Apart, Spacing::Together, Spacing::OneErrand];
 
 /// Runs of a retried action that a fault strikes when it is to outlast every retry.
 const ALWAYS: u32 = 1_000;
@@ -60,6 +62,8 @@ pub struct Simulation {
     pub tiers: Vec<Tier>,
     /// Schedules that ended badly.
     pub failed: usize,
+    /// Rules that answered in none of the played schedules: of these nothing is known.
+    pub rules_not_reached: Vec<String>,
     /// One story for each kind of bad end.
     pub counterexamples: Vec<Counterexample>,
 }
@@ -106,6 +110,7 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
         dice,
         left: options.max_schedules,
         found: BTreeMap::new(),
+        reached: BTreeSet::new(),
         result: Simulation {
             flows: flows.len(),
             flows_complete: flows_complete && flows.iter().all(|f| !f.cut),
@@ -114,6 +119,7 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
             schedules: 0,
             tiers: Vec::new(),
             failed: 0,
+            rules_not_reached: Vec::new(),
             counterexamples: Vec::new(),
         },
     };
@@ -126,6 +132,8 @@ pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
     if options.pairs {
         run.paired(&faults);
     }
+    let written = book.rules().iter().filter(|r| !r.implied).map(|r| &r.index_label);
+    run.result.rules_not_reached = written.filter(|r| !run.reached.contains(*r)).cloned().collect();
     run.result
 }
 
@@ -145,6 +153,8 @@ struct Run<'b> {
     left: usize,
     /// Position of a bad end among the counterexamples.
     found: BTreeMap<(Finding, Vec<String>), usize>,
+    /// Rules that answered.
+    reached: BTreeSet<String>,
     result: Simulation,
 }
 
@@ -157,6 +167,11 @@ impl Run<'_> {
         let mut played = play(self.book, flow, schedule, false);
         self.left = self.left.saturating_sub(1);
         self.result.schedules += 1;
+        for rule in &played.rules {
+            if !self.reached.contains(rule) {
+                self.reached.insert(rule.clone());
+            }
+        }
         if let Some(finding) = played.finding.take() {
             self.result.failed += 1;
             self.note(flow, schedule, finding, &played);
@@ -220,12 +235,13 @@ impl Run<'_> {
 
     fn varied(&mut self, singles: &[Single<'_>]) {
         let before = self.result.schedules;
-        let all: usize = singles.iter().map(|s| variations(s, &mut self.dice).len()).sum();
+        let all = singles.iter().fold(0usize, |n, s| n.saturating_add(variations_of(s, orders(s))));
+        let listed: usize = singles.iter().map(|s| variations_of(s, listed_orders(s))).sum();
         // The pairs get the other half, if there are to be any.
         let share = if self.options.pairs { self.left / 2 } else { self.left };
-        if all <= share {
-            for single in singles {
-                for schedule in variations(single, &mut self.dice) {
+        if listed <= share {
+            for (n, single) in singles.iter().enumerate() {
+                for schedule in variations(single, self.seed_of(n)) {
                     if self.enough() {
                         break;
                     }
@@ -237,15 +253,18 @@ impl Run<'_> {
                 if self.enough() {
                     break;
                 }
-                let single = &singles[self.dice.below(singles.len())];
-                let mut schedules = variations(single, &mut self.dice);
-                if !schedules.is_empty() {
-                    let schedule = schedules.swap_remove(self.dice.below(schedules.len()));
-                    self.play(single.flow, &schedule);
-                }
+                let n = self.dice.below(singles.len());
+                let mut schedules = variations(&singles[n], self.seed_of(n));
+                let schedule = schedules.swap_remove(self.dice.below(schedules.len()));
+                self.play(singles[n].flow, &schedule);
             }
         }
         self.tier("one fault, in every order, with every disturbance", all, before);
+    }
+
+    /// Decides which orders of the n-th single are played, however often they are asked for.
+    fn seed_of(&self, single: usize) -> u64 {
+        self.options.seed.rotate_left(32) ^ single as u64
     }
 
     fn paired(&mut self, faults: &[(&Flow, Vec<Fault>)]) {
@@ -287,15 +306,45 @@ fn pair(first: &Fault, second: &Fault, spacing: Spacing) -> Schedule {
     Schedule { spacing, ..Schedule::plain(vec![first.clone(), second.clone()]) }
 }
 
-/// Everything that can vary around one fault.
-fn variations(single: &Single<'_>, dice: &mut Dice) -> Vec<Schedule> {
+/// In how many orders the aftermath of a fault can come. Saturates.
+fn orders(single: &Single<'_>) -> usize {
+    (1..=single.events).fold(1, usize::saturating_mul)
+}
+
+/// How many of them are tried.
+fn listed_orders(single: &Single<'_>) -> usize {
+    orders(single).min(ORDERS_LIMIT)
+}
+
+/// How many schedules [`variations`] makes of so many orders: each with every spacing, of which the plain one was played
+/// already; twice; the errands disturbed; and the fault again and again. Saturates.
+fn variations_of(single: &Single<'_>, orders: usize) -> usize {
+    let rest = 2 + 3 * single.errands + usize::from(fails_for_good(single));
+    orders.saturating_mul(SPACINGS.len()).saturating_add(rest) - 1
+}
+
+fn fails_for_good(single: &Single<'_>) -> bool {
+    single.gives_up && matches!(single.fault.kind, FaultKind::Fails { .. })
+}
+
+/// The orders that are tried: all, or the plain one and others that the seed decides, none of them twice.
+fn orders_tried(single: &Single<'_>, seed: u64) -> BTreeSet<usize> {
+    let (orders, tried) = (orders(single), listed_orders(single));
+    let mut dice = Dice::new(seed);
+    let mut numbers: BTreeSet<usize> = BTreeSet::from([0]);
+    while numbers.len() < tried {
+        numbers.insert(if orders == tried { numbers.len() } else { dice.below(orders) });
+    }
+    numbers
+}
+
+/// What can vary around one fault. The same for the same seed.
+fn variations(single: &Single<'_>, seed: u64) -> Vec<Schedule> {
     let plain = Schedule::plain(vec![single.fault.clone()]);
     let mut all = Vec::new();
-    let orders = (1..=single.events).product::<usize>();
-    for n in 0..orders.min(ORDERS_LIMIT) {
-        let n = if orders <= ORDERS_LIMIT || n == 0 { n } else { dice.below(orders) };
+    for n in orders_tried(single, seed) {
         let order = if n == 0 { Order::AsItHappened } else { Order::Permuted(n) };
-        for spacing in [Spacing::Apart, Spacing::Together, Spacing::OneErrand] {
+        for spacing in SPACINGS {
             let schedule = Schedule { order, spacing, ..plain.clone() };
             if schedule != plain {
                 all.push(schedule);
@@ -309,7 +358,7 @@ fn variations(single: &Single<'_>, dice: &mut Dice) -> Vec<Schedule> {
         let at = [Disturbance::AnswerLost(n), Disturbance::NotSent(n), Disturbance::Restart(n)];
         all.extend(at.map(|d| Schedule { disturbance: Some(d), ..plain.clone() }));
     }
-    if single.gives_up && matches!(single.fault.kind, FaultKind::Fails { .. }) {
+    if fails_for_good(single) {
         all.push(Schedule::plain(vec![Fault { times: ALWAYS, ..single.fault.clone() }]));
     }
     all

@@ -45,7 +45,7 @@ impl Supervisor {
                 Write::Case(row) => self.case = Some(*row),
                 Write::Report(row) => drop(self.reports.insert(row.position, *row)),
                 Write::Step(row) => drop(self.steps.insert(row.id.ordinal, *row)),
-                Write::Attempt(_) | Write::Act(_) | Write::Saga(_) => {}
+                Write::Attempt(_) | Write::Act(_) | Write::Saga(_) | Write::Service(_) => {}
             }
         }
         self.errands.extend(out.errands);
@@ -85,7 +85,13 @@ impl Supervisor {
             .collect();
         for step in waiting {
             let act = StepAct::Approve { reason: "simulated".to_owned() };
-            self.input(Input::StepAct { step, act, actor: "simulation".into(), ticket: 0 });
+            self.input(Input::StepAct {
+                step,
+                act,
+                actor: "simulation".into(),
+                bulk: None,
+                ticket: 0,
+            });
         }
     }
 

@@ -1,8 +1,11 @@
 //! What people can ask lists for. A filter is data; how it is searched is the store's affair.
 
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Outcome, SagaId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
+    Verb,
 };
+
+use std::str::FromStr;
 
 /// Rows of a page when nothing is said: about two screens.
 pub const DEFAULT_PAGE: u32 = 50;
@@ -61,11 +64,48 @@ pub struct CaseFilter {
     pub opened_after: Option<Timestamp>,
     /// Opened before this moment.
     pub opened_before: Option<Timestamp>,
+    /// Among these, e.g. the members of a group.
+    pub among: Option<Vec<CaseId>>,
+    /// Which come first.
+    pub order: CaseOrder,
+}
+
+/// In which order cases are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CaseOrder {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// The oldest first.
+    Oldest,
+}
+
+impl CaseOrder {
+    pub(crate) const fn sql(self) -> &'static str {
+        match self {
+            Self::Newest => "DESC",
+            Self::Oldest => "ASC",
+        }
+    }
+}
+
+impl FromStr for CaseOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "newest" => Ok(Self::Newest),
+            "oldest" => Ok(Self::Oldest),
+            _ => Err(format!("unknown order `{text}`; one of: newest, oldest")),
+        }
+    }
 }
 
 /// Which steps. Everything given has to match; an empty filter matches all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepFilter {
+    /// These, e.g. the members of a group.
+    pub ids: Option<Vec<StepId>>,
     /// Of this case.
     pub case: Option<CaseId>,
     /// Of this saga.

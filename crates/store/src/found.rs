@@ -1,6 +1,6 @@
 //! What goes in and out of a store in one piece, besides the engine's own rows. Plain data.
 
-use amends_engine::{ReportRole, SagaRow, StoredCase};
+use amends_engine::{ReportRole, SagaRow, ServiceRow, StoredCase};
 use amends_protocol::{CaseId, ReportKey, SagaId, Timestamp, resources::CaseDetail};
 use std::sync::Arc;
 
@@ -37,8 +37,19 @@ pub struct Loaded {
     pub cases: Vec<StoredCase>,
     /// Announced sagas that are still under way, by deadline.
     pub sagas: Vec<SagaRow>,
+    /// What operators have set for services, by name.
+    pub services: Vec<ServiceRow>,
     /// Active versions of rulebooks, and those that these cases are planned with.
     pub rulebooks: Vec<RulebookRow>,
+}
+
+/// Cases that were settled lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settlements {
+    /// When each was opened and settled, newest case first.
+    pub times: Vec<(Timestamp, Timestamp)>,
+    /// There are older cases that were not looked at: what was settled of those opened before this moment is missing.
+    pub opened_since: Option<Timestamp>,
 }
 
 /// One version of a rulebook.
@@ -54,6 +65,17 @@ pub struct RulebookRow {
     pub stored_at: Timestamp,
     /// Whether new cases are planned with it.
     pub active: bool,
+}
+
+/// One bulk act. What its texts mean is its maker's affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkRow {
+    /// From 1; the key.
+    pub id: u64,
+    /// What it is for; never changes. Empty in lists.
+    pub ids: String,
+    /// Everything else.
+    pub state: String,
 }
 
 /// One case for people, with what only the rulebook can put in words.

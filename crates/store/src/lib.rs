@@ -11,16 +11,18 @@ mod found;
 mod sqlite;
 
 pub use error::StoreError;
-pub use filter::{CaseFilter, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter};
-pub use found::{CaseRecord, Found, Loaded, RulebookRow, Wanted};
-pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore};
+pub use filter::{
+    CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
+};
+pub use found::{BulkRow, CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
+pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{
-    CaseId, SagaId, StepId, Timestamp,
-    resources::{ActView, CaseSummary, Overview, Page, StepView},
+    CaseId, CaseState, SagaId, StepId, Timestamp,
+    resources::{ActView, CaseSummary, Page, StepView},
 };
-use std::{future::Future, path::Path, sync::Arc};
+use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc};
 
 /// Where one supervisor keeps what it must not forget. Clones share one store.
 ///
@@ -82,10 +84,11 @@ pub trait Store: Clone + Send + Sync + 'static {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// For people: cases, newest first.
+    /// For people: cases, in the order that the filter says. A page may end before it is full, so that it comes soon; then
+    /// `searched_until` says how far it came, and `next` goes on from there.
     ///
     /// # Errors
-    /// [`StoreError::BadCursor`]; [`StoreError::TooSlow`] when the filter has to look at too much.
+    /// [`StoreError::BadCursor`].
     fn cases(
         &self,
         filter: CaseFilter,
@@ -129,6 +132,24 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<StepId>, StoreError>> + Send;
 
+    /// Keeps a bulk act. Of one that is known, only the state is replaced.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_bulk(&self, row: BulkRow) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One bulk act.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulk(&self, id: u64) -> impl Future<Output = Result<Option<BulkRow>, StoreError>> + Send;
+
+    /// The newest bulk acts, newest first, without their `ids`. At most `keep` of them.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn bulks(&self, keep: usize) -> impl Future<Output = Result<Vec<BulkRow>, StoreError>> + Send;
+
     /// For people: the audit, newest first; of one case if given.
     ///
     /// # Errors
@@ -148,11 +169,23 @@ pub trait Store: Clone + Send + Sync + 'static {
         saga: &SagaId,
     ) -> impl Future<Output = Result<Option<SagaRow>, StoreError>> + Send;
 
-    /// For people: numbers of everything. May lag behind by some seconds when there is much to count.
+    /// For people: cases by state, states without cases absent. Exact, and as quick with a million settled cases.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn overview(&self) -> impl Future<Output = Result<Overview, StoreError>> + Send;
+    fn case_counts(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<CaseState, u64>, StoreError>> + Send;
+
+    /// What was settled at a moment or later, of the newest `limit` cases.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn settlements(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Settlements, StoreError>> + Send;
 
     /// Removes cases that were settled before a moment, with their reports, steps and attempts, and announced sagas
     /// whose deadline passed before it, that are over and have no case. The audit stays.

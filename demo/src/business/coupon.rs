@@ -4,7 +4,7 @@
 use super::OrderForm;
 use crate::faults::Fault;
 use crate::workload::coupon_code;
-use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -35,7 +35,7 @@ pub fn issue(database: &Path, count: u32) -> rusqlite::Result<()> {
     tx.commit()
 }
 
-pub(super) fn fit_out(kit: KitBuilder) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>) -> KitBuilder<Sqlite> {
     kit.action("redeem", redeem).compensation("redeem", |tx, undo| {
         let saga = undo.saga.as_str();
         tx.execute(
@@ -47,7 +47,7 @@ pub(super) fn fit_out(kit: KitBuilder) -> KitBuilder {
     })
 }
 
-async fn redeem(context: ActionContext, body: Value) -> Result<Effect, Failure> {
+async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     if form.has(Fault::CouponRefused) {
         return Err(Failure::new("unavailable", "coupons cannot be used right now"));

@@ -14,7 +14,7 @@
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
 use amends_protocol::ProblemCode;
-use amends_service::{ActionContext, CallFailed, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, CallFailed, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS errands_open ON errands (due_ms) WHERE state = 'open';";
 
-pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("request", move |context, body| request(Arc::clone(&setting), context, body))
         .compensation("request", |tx, undo| {
             let saga = undo.saga.as_str();
@@ -53,9 +53,9 @@ pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
 
 async fn request(
     setting: Arc<Setting>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     if form.has(Fault::DeliveryRefused) {
         return Err(Failure::new("no-capacity", "no more deliveries are taken today"));

@@ -12,7 +12,7 @@ mod sms;
 use crate::client::Client;
 use crate::faults::{Fault, Strikes};
 use crate::service::Addresses;
-use amends_service::{Failure, KitBuilder};
+use amends_service::{Failure, KitBuilder, Sqlite};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -97,7 +97,11 @@ pub fn schema(service: &str) -> &'static str {
 
 /// Gives the kit the actions of a service.
 #[must_use]
-pub fn fit_out(service: &str, kit: KitBuilder, setting: &Arc<Setting>) -> KitBuilder {
+pub fn fit_out(
+    service: &str,
+    kit: KitBuilder<Sqlite>,
+    setting: &Arc<Setting>,
+) -> KitBuilder<Sqlite> {
     let setting = Arc::clone(setting);
     match service {
         "order" => order::fit_out(kit, setting),

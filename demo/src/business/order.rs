@@ -3,7 +3,7 @@
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
 use crate::service::say;
-use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) const SCHEMA: &str = "
         status   TEXT NOT NULL CHECK (status IN ('placed', 'cancelled'))
     ) STRICT;";
 
-pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("place", move |context, body| place(Arc::clone(&setting), context, body))
         .compensation("place", |tx, undo| {
             tx.execute(
@@ -30,9 +30,9 @@ pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
 
 async fn place(
     setting: Arc<Setting>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     context.call(setting.url("payment"), "payment", "pay", &form.write()).await?;
     own_logic(&setting, &context, &form).await?;
@@ -49,7 +49,7 @@ async fn place(
 /// What the order service does after the payment, and where the plan lets it fail.
 async fn own_logic(
     setting: &Setting,
-    context: &ActionContext,
+    context: &ActionContext<Sqlite>,
     form: &OrderForm,
 ) -> Result<(), Failure> {
     let fail = |code, message: &str| {

@@ -3,7 +3,7 @@
 
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
-use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS ledger_by_saga ON ledger (saga);";
 
-pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("pay", move |context, body| pay(Arc::clone(&setting), context, body)).compensation(
         "pay",
         |tx, undo| {
@@ -37,9 +37,9 @@ pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
 
 async fn pay(
     setting: Arc<Setting>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     if form.coupon.is_some() {
         context.call(setting.url("coupon"), "coupon", "redeem", &form.write()).await?;

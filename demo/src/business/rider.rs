@@ -3,7 +3,7 @@
 
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
-use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) const SCHEMA: &str = "
         status TEXT NOT NULL CHECK (status IN ('matched', 'released'))
     ) STRICT;";
 
-pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("match", move |context, body| find_rider(Arc::clone(&setting), context, body))
         .compensation("match", |tx, undo| {
             tx.execute(
@@ -31,9 +31,9 @@ pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
 
 async fn find_rider(
     setting: Arc<Setting>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     if form.has(Fault::RiderFails) && setting.strikes.strikes(context.saga().as_str()) {
         return Err(Failure::new("nobody-free", "no rider is free right now"));

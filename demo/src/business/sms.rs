@@ -3,7 +3,7 @@
 
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
-use amends_service::{ActionContext, Effect, Failure, KitBuilder};
+use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) const SCHEMA: &str = "
 
 const SEND: &str = "INSERT INTO messages (saga, kind, text) VALUES (?1, ?2, ?3)";
 
-pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("send", move |context, body| send(Arc::clone(&setting), context, body)).notice(
         "send-cancellation",
         |tx, notice| {
@@ -34,9 +34,9 @@ pub(super) fn fit_out(kit: KitBuilder, setting: Arc<Setting>) -> KitBuilder {
 
 async fn send(
     setting: Arc<Setting>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let form = OrderForm::read(body)?;
     if form.has(Fault::SmsFails) && setting.strikes.strikes(context.saga().as_str()) {
         return Err(Failure::new(

@@ -29,6 +29,9 @@ pub struct BackupOptions {
     /// Name of the file in the supervisor's folder, `….sqlite` [default: by the time]
     #[arg(long, value_name = "NAME", conflicts_with = "data")]
     name: Option<String>,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT", conflicts_with = "data")]
+    reason: Option<String>,
     /// Print the answer as JSON
     #[arg(long, conflicts_with = "data")]
     json: bool,
@@ -50,7 +53,7 @@ pub(super) fn run(options: BackupOptions) -> Outcome {
 /// Has a running supervisor make the copy.
 fn ask(options: BackupOptions) -> Outcome {
     let client = options.connection.client()?.with_answer_limit(BACKUP_LIMIT);
-    let wanted = BackupWanted { name: options.name };
+    let wanted = BackupWanted { name: options.name, reason: options.reason };
     let made: BackupView = block_on(client.post("/v1/backups", &wanted))?;
     if options.json {
         return output::json(&made);

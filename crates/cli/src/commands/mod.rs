@@ -1,17 +1,23 @@
 //! Every command, one file each. This file only names them and starts the right one.
 
 mod backup;
+mod bulk;
 mod cases;
 mod completions;
 mod config;
+mod conform;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_service;
+mod doctor;
+mod export;
 mod openapi;
 mod report;
 mod rules;
 mod serve;
+mod services;
+mod top;
 
 use crate::client::{Client, DEFAULT_URL};
 use crate::exit::Exit;
@@ -33,6 +39,8 @@ Examples:
   amends demo                                    six services that fail and compensate
   amends serve --rules rules.yaml --data data    run the supervisor
   amends rules check rules.yaml                  find every mistake in a rulebook
+  amends top                                     what is going on, live
+  amends cases groups                            what open work waits for
   amends cases list --state stuck                what needs a person
   amends cases show c-17                         the whole story of one case
 
@@ -53,6 +61,18 @@ enum Command {
     Rules(rules::RulesCommand),
     /// See and steer cases of a running supervisor
     Cases(cases::CasesOptions),
+    /// Test a participant, in any language, against the protocol
+    Conform(conform::ConformOptions),
+    /// See and steer bulk acts
+    Bulk(bulk::BulkOptions),
+    /// See services, pause them, set limits
+    Services(services::ServicesOptions),
+    /// Watch what is going on, live
+    Top(top::TopOptions),
+    /// Write cases as NDJSON or CSV
+    Export(export::ExportOptions),
+    /// Find what is wrong with the installation, and how to mend it
+    Doctor(doctor::DoctorOptions),
     /// Send a report to a running supervisor
     Report(report::ReportOptions),
     /// Copy the store of a running or a stopped supervisor into one file
@@ -76,6 +96,12 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::DemoService(options) => demo_service::run(options)?,
         Command::Rules(command) => rules::run(command)?,
         Command::Cases(options) => cases::run(options)?,
+        Command::Conform(options) => conform::run(&options)?,
+        Command::Bulk(options) => bulk::run(options)?,
+        Command::Services(options) => services::run(options)?,
+        Command::Top(options) => top::run(options)?,
+        Command::Export(options) => export::run(options)?,
+        Command::Doctor(options) => doctor::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Backup(options) => backup::run(options)?,
         Command::Config(command) => config::run(command)?,

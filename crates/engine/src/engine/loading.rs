@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{ReportRole, SagaRow, SagaState, StepState, StoredCase};
+use crate::{ReportRole, SagaRow, SagaState, ServiceRow, StepState, StoredCase};
 use amends_protocol::Timestamp;
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
@@ -87,13 +87,13 @@ impl Engine {
         self.changed.insert(id);
     }
 
-    /// Takes over what is in memory only and a reload must not forget: pauses, and the counts of limited rules.
+    /// Takes back what operators set for a service, after a restart.
+    pub fn restore_service(&mut self, row: ServiceRow) {
+        self.agenda.lane(&row.service).settings = row.settings;
+    }
+
+    /// Takes over what is in memory only and a reload must not forget: the counts of limited rules.
     pub fn inherit(&mut self, old: Self) {
-        for (service, lane) in old.agenda.lanes {
-            if lane.paused {
-                self.agenda.lane(&service).paused = true;
-            }
-        }
         self.limits = old.limits;
     }
 }

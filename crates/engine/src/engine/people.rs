@@ -1,7 +1,8 @@
 //! Acts on cases as a whole, on lanes and on rulebooks, with their audit.
 
 use super::Engine;
-use crate::{ActRow, Answer, Happening, Ticket, Write};
+use crate::act::ActBy;
+use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
@@ -9,12 +10,12 @@ use std::sync::Arc;
 impl Engine {
     pub(super) fn case_act(
         &mut self,
-        now: Timestamp,
         id: CaseId,
         act: amends_protocol::resources::CaseAct,
-        actor: &Arc<str>,
+        by: ActBy<'_>,
         ticket: Ticket,
     ) {
+        let now = by.now;
         let replans = matches!(act, amends_protocol::resources::CaseAct::Replan { .. });
         let answer = self.with_case(id, |case, engine| {
             let first =
@@ -22,7 +23,7 @@ impl Engine {
             let named =
                 case.row.rulebook.as_ref().and_then(|r| engine.active.get(&r.name)).cloned();
             let active = named.or_else(|| engine.book_for(&first, &case.row.saga));
-            let answer = case.case_act(act, active, actor, now, &mut engine.agenda);
+            let answer = case.case_act(act, active, by, &mut engine.agenda);
             if answer != Answer::Done {
                 return answer;
             }
@@ -48,21 +49,59 @@ impl Engine {
         reason: &Arc<str>,
         ticket: Ticket,
     ) {
-        let known = self.agenda.lanes.contains_key(service)
-            || self.active.values().any(|book| book.service(service).is_some());
-        if !known {
-            let text = format!("no active rulebook knows a service `{service}`");
-            return self.agenda.answer(ticket, Answer::NotFound(text));
-        }
-        if let Err(answer) = crate::act::check_reason(reason) {
+        if let Err(answer) = self.check_service(service, reason) {
             return self.agenda.answer(ticket, answer);
         }
-        self.agenda.lane(service).paused = paused;
-        self.agenda.stir(service);
+        let decision = Decision { at: now.0, by: Arc::clone(actor), reason: Arc::clone(reason) };
+        self.agenda.lane(service).settings.pause = paused.then_some(decision);
+        self.keep_settings(service);
         let act = if paused { "pause" } else { "resume" };
         let detail = serde_json::json!({ "service": service });
         self.audit(now, act, actor, reason, detail);
         self.agenda.answer(ticket, Answer::Done);
+    }
+
+    pub(super) fn limit(
+        &mut self,
+        now: Timestamp,
+        service: &Arc<str>,
+        new: NewLimits,
+        actor: &Arc<str>,
+        reason: &Arc<str>,
+        ticket: Ticket,
+    ) {
+        let checked = self.check_service(service, reason).and_then(|()| check_limits(new));
+        if let Err(answer) = checked {
+            return self.agenda.answer(ticket, answer);
+        }
+        let NewLimits { concurrency, per_second } = new;
+        let decision = Decision { at: now.0, by: Arc::clone(actor), reason: Arc::clone(reason) };
+        self.agenda.lane(service).settings.limits =
+            (new != NewLimits::default()).then_some(Limits { concurrency, per_second, decision });
+        self.keep_settings(service);
+        let detail = serde_json::json!({
+            "service": service, "concurrency": concurrency, "perSecond": per_second,
+        });
+        self.audit(now, "limit", actor, reason, detail);
+        self.agenda.answer(ticket, Answer::Done);
+    }
+
+    fn check_service(&self, service: &Arc<str>, reason: &str) -> Result<(), Answer> {
+        let known = self.agenda.lanes.contains_key(service)
+            || self.active.values().any(|book| book.service(service).is_some());
+        if !known {
+            let text = format!("no active rulebook knows a service `{service}`");
+            return Err(Answer::NotFound(text));
+        }
+        crate::act::check_reason(reason)
+    }
+
+    /// What was set survives a restart, and holds from now on.
+    fn keep_settings(&mut self, service: &Arc<str>) {
+        let settings = self.agenda.lane(service).settings.clone();
+        let row = ServiceRow { service: Arc::clone(service), settings };
+        self.agenda.out.writes.push(Write::Service(Box::new(row)));
+        self.agenda.stir(service);
     }
 
     pub(super) fn audit(
@@ -119,4 +158,20 @@ impl Engine {
             self.agenda.lane(&service.name).limit = service.concurrency.max(1);
         }
     }
+}
+
+/// Most requests at once that can be set: as many connections as one address can well have.
+const MOST_AT_ONCE: u32 = 10_000;
+/// Most requests a second that can be set; more is no limit.
+const MOST_PER_SECOND: u32 = 100_000;
+
+fn check_limits(new: NewLimits) -> Result<(), Answer> {
+    let check = |name: &str, value: Option<u32>, most: u32| match value {
+        Some(n) if !(1..=most).contains(&n) => Err(Answer::Invalid(format!(
+            "`{name}` is {n}; it must be from 1 to {most}, or absent for the rulebook's"
+        ))),
+        _ => Ok(()),
+    };
+    check("concurrency", new.concurrency, MOST_AT_ONCE)?;
+    check("perSecond", new.per_second, MOST_PER_SECOND)
 }

@@ -172,9 +172,12 @@ impl Engine {
                     }
                 };
                 if let Some(errand) = errand.flatten() {
-                    self.agenda.lane(&service).launched();
+                    self.agenda.lane(&service).launched(now);
                     self.agenda.out.errands.push(errand);
                 }
+            }
+            if let Some(at) = self.agenda.lane(&service).wait_for_slot(now) {
+                self.agenda.timers.set(at, Timer::Probe(Arc::clone(&service)));
             }
             if was != self.agenda.lane(&service).breaker {
                 let state = self.agenda.lane(&service).breaker.as_str();

@@ -4,8 +4,8 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Answer, CaseRow, Engine, Errand, Input, Output, ReportRow, StepReading, StepResult, StepRow,
-    StepState, StoredCase, WalkResult, Write,
+    Answer, CaseRow, Engine, Errand, Input, NewLimits, Output, ReportRow, StepReading, StepResult,
+    StepRow, StepState, StoredCase, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
@@ -40,6 +40,7 @@ pub struct World {
     pub acts: Vec<amends_engine::ActRow>,
     pub attempts: Vec<amends_engine::AttemptRow>,
     sagas: BTreeMap<SagaId, amends_engine::SagaRow>,
+    services: BTreeMap<Arc<str>, amends_engine::ServiceRow>,
     // the outside
     pub under_way: VecDeque<Errand>,
     /// By `verb service.action`, else `verb`, else done.
@@ -67,6 +68,7 @@ impl World {
             acts: vec![],
             attempts: vec![],
             sagas: BTreeMap::new(),
+            services: BTreeMap::new(),
             under_way: VecDeque::new(),
             replies: BTreeMap::new(),
             histories: BTreeMap::new(),
@@ -121,6 +123,7 @@ impl World {
                 }
                 Write::Attempt(row) => self.attempts.push(*row),
                 Write::Act(row) => self.acts.push(*row),
+                Write::Service(row) => drop(self.services.insert(Arc::clone(&row.service), *row)),
                 Write::Saga(row) => drop(self.sagas.insert(row.saga.clone(), *row)),
             }
         }
@@ -268,6 +271,9 @@ impl World {
         for book in &self.books {
             engine.restore_active(Arc::clone(book));
         }
+        for row in self.services.values() {
+            engine.restore_service(row.clone());
+        }
         for saga in self.sagas.values() {
             engine.restore_saga(saga.clone());
         }
@@ -309,7 +315,7 @@ impl World {
             self.engine.hydrate(self.stored(step.case));
         }
         let ticket = self.next_ticket();
-        self.input(Input::StepAct { step, act, actor: "kim".into(), ticket });
+        self.input(Input::StepAct { step, act, actor: "kim".into(), bulk: None, ticket });
         self.answers.remove(&ticket).expect("answered")
     }
 
@@ -318,7 +324,7 @@ impl World {
             self.engine.hydrate(self.stored(case));
         }
         let ticket = self.next_ticket();
-        self.input(Input::CaseAct { case, act, actor: "kim".into(), ticket });
+        self.input(Input::CaseAct { case, act, actor: "kim".into(), bulk: None, ticket });
         self.answers.remove(&ticket).expect("answered")
     }
 
@@ -329,6 +335,18 @@ impl World {
             paused,
             actor: "kim".into(),
             reason: "maintenance".into(),
+            ticket,
+        });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn limit(&mut self, service: &str, limits: NewLimits) -> Answer {
+        let ticket = self.next_ticket();
+        self.input(Input::Limit {
+            service: service.into(),
+            limits,
+            actor: "kim".into(),
+            reason: "too much for it".into(),
             ticket,
         });
         self.answers.remove(&ticket).expect("answered")

@@ -3,9 +3,11 @@
 
 use super::Findings;
 use super::answers::{answers, can_be_about};
+use crate::derive::state::callers;
 use crate::derive::{NeededStep, SagaState};
 use crate::{
-    ActionId, CodePattern, Demand, Diagnostic, Known, ReportDecl, Rule, Rulebook, Target, codes,
+    ActionClass, ActionId, CodePattern, Demand, Diagnostic, Known, Mode, ReportDecl, Rule,
+    Rulebook, Target, codes,
 };
 use amends_protocol::Verb;
 use std::collections::BTreeSet;
@@ -83,7 +85,9 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
         return;
     }
     let own = at.report.action.map(|a| (Verb::Retry, a));
-    if !retries.is_empty() || at.report.keep {
+    // Running something else again completes nothing.
+    let forward = own.is_none_or(|own| asked.contains(&own)) && !retries.is_empty();
+    if forward || at.report.keep {
         if let Some(own) = own.filter(|own| at.report.keep && !asked.contains(own)) {
             let name = &book.get(own.1).name;
             let message = format!(
@@ -104,12 +108,28 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
         }
         return;
     }
-    let missing: BTreeSet<NeededStep> = at.state.undo(book).difference(&asked).copied().collect();
+    let mut missing: BTreeSet<NeededStep> =
+        at.state.undo(book).difference(&asked).copied().collect();
+    if !rule.demand.is_backward() {
+        missing.extend(half_done(book, at.report.action));
+    }
     if !missing.is_empty() {
         report_missing(book, rule, at, &missing, "", found);
     }
     check_superfluous(book, rule, at, &effects, found);
     check_creeping(book, rule, at, found);
+}
+
+/// The failing action and its callers, as far as they can be undone. A rule that undoes anything undoes them too unless
+/// they are proven without effect; a rule that undoes nothing leaves them as they are.
+fn half_done(book: &Rulebook, failing: Option<ActionId>) -> BTreeSet<NeededStep> {
+    let Some(failing) = failing else { return BTreeSet::new() };
+    // A call that is only run again, or a message, doesn't make its caller fail.
+    let fails_alone = book.get(failing).on_failure_retry;
+    let callers = if fails_alone { BTreeSet::new() } else { callers(book, failing) };
+    let undoable = |id: &ActionId| book.get(*id).class == ActionClass::Compensable;
+    let own = (!fails_alone).then_some(failing);
+    callers.into_iter().chain(own).filter(undoable).map(|id| (Verb::Compensate, id)).collect()
 }
 
 fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<NeededStep> {
@@ -299,17 +319,81 @@ fn check_creeping(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Find
 
 /// Rules for more than one code, which answer whatever no rule of its own answers.
 pub(super) fn check_wildcards(book: &Rulebook, found: &mut Findings<'_>) {
-    for rule in book
-        .rules()
-        .iter()
-        .filter(|r| matches!(r.pattern.code, CodePattern::Prefix(_)) && !r.implied)
-    {
-        let covers_all =
-            rule.demand.uses_recorded() || rule.demand.stages.iter().any(|s| !s.retry.is_empty());
-        if !covers_all {
-            check_wildcard(book, rule, found);
+    for rule in book.rules().iter().filter(|r| !r.implied) {
+        match &rule.pattern.code {
+            CodePattern::Prefix(_) if !rule.demand.uses_recorded() => {
+                check_wildcard(book, rule, found);
+            }
+            CodePattern::Prefix(_) => {}
+            CodePattern::Exact(code) => {
+                let service = rule.pattern.service.as_deref();
+                if service.is_some_and(|service| book.report(service, code).is_none()) {
+                    check_undeclared(book, rule, found);
+                }
+            }
+        }
+        check_shadow(rule, found);
+    }
+}
+
+/// A rule that only watches leaves everything behind, which is what it is for while it is being tried.
+fn check_shadow(rule: &Rule, found: &mut Findings<'_>) {
+    if rule.mode == Mode::Shadow {
+        let message =
+            format!("rule `{}` only watches: nothing that it asks for is sent", rule.index_label);
+        found.add(
+            Diagnostic::new(codes::SHADOW_RULE, rule.span, message)
+                .with_label("its cases stay as they are")
+                .with_help("when its plans are what you want, take `mode: shadow` out"),
+        );
+    }
+}
+
+/// A rule for one code that no report declares: nobody said at which place that is, so it is judged where least has
+/// happened. What it leaves behind there it leaves behind everywhere.
+fn check_undeclared(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
+    if rule.demand.uses_recorded() {
+        return;
+    }
+    let mut least: Option<(ActionId, SagaState, BTreeSet<NeededStep>)> = None;
+    for action in actions_of(book, rule) {
+        let state = SagaState::at_least(book, action);
+        if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
+            return;
+        }
+        match left_by(book, rule, action, &state) {
+            missing if missing.is_empty() => return,
+            missing => least = least.or(Some((action, state, missing))),
         }
     }
+    if let Some(first) = least {
+        report_wildcard(book, rule, &first, "fails", 0, found);
+    }
+}
+
+/// What the rule leaves behind when `action` fails in this state.
+fn left_by(
+    book: &Rulebook,
+    rule: &Rule,
+    action: ActionId,
+    state: &SagaState,
+) -> BTreeSet<NeededStep> {
+    let effects = state.effects();
+    let known = Known { reporter: Some(action), effects: &effects };
+    let asked = asked(book, &rule.demand, &known);
+    if asked.contains(&(Verb::Retry, action)) {
+        return match &rule.give_up {
+            Some(give_up) if !give_up.then.uses_recorded() => {
+                missing(book, &give_up.then, &known, state)
+            }
+            _ => BTreeSet::new(),
+        };
+    }
+    let mut missing: BTreeSet<NeededStep> = state.undo(book).difference(&asked).copied().collect();
+    if !rule.demand.is_backward() {
+        missing.extend(half_done(book, Some(action)));
+    }
+    missing
 }
 
 fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
@@ -321,13 +405,7 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
         if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
             return;
         }
-        let effects = state.effects();
-        let missing = missing(
-            book,
-            &rule.demand,
-            &Known { reporter: Some(action), effects: &effects },
-            &state,
-        );
+        let missing = left_by(book, rule, action, &state);
         if missing.is_empty() {
             continue;
         }
@@ -336,31 +414,41 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
             Some(_) => others += 1,
         }
     }
-    let Some((action, state, missing)) = first else {
-        return;
-    };
-    let name = &book.get(action).name;
+    if let Some(first) = first {
+        report_wildcard(book, rule, &first, "fails late", others, found);
+    }
+}
+
+fn report_wildcard(
+    book: &Rulebook,
+    rule: &Rule,
+    (action, state, missing): &(ActionId, SagaState, BTreeSet<NeededStep>),
+    fails: &str,
+    others: usize,
+    found: &mut Findings<'_>,
+) {
+    let name = &book.get(*action).name;
     let more = if others > 0 {
         format!(" (and failures of {others} more actions)")
     } else {
         String::new()
     };
     let message = format!(
-        "rule `{}` leaves behind {} when `{name}` fails late{more}",
+        "rule `{}` leaves behind {} when `{name}` {fails}{more}",
         rule.index_label,
-        left_behind(book, &missing)
+        left_behind(book, missing)
     );
     found.add(
         Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
-            .with_label(format!("asks for nothing of {}", step_names(book, &missing)))
+            .with_label(format!("asks for nothing of {}", step_names(book, missing)))
             .with_place(
-                book.get(action).span,
+                book.get(*action).span,
                 format!(
                     "by then may have happened: {}",
                     state.in_words(book).replace("perhaps ", "")
                 ),
             )
-            .with_help(how_to_add(book, rule, &missing)),
+            .with_help(how_to_add(book, rule, missing)),
     );
 }
 

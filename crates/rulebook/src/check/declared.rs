@@ -107,8 +107,9 @@ fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
         Target::Tag(tag) => book.tagged(tag).collect(),
         Target::Recorded | Target::All | Target::Downstream => Vec::new(),
     });
-    let endless = |id: &ActionId| horizon_ms(&book.get(*id).retry).is_none();
-    if let Some(id) = actions.into_iter().find(|id| endless(id)) {
+    let actions: Vec<ActionId> = actions.collect();
+    let endless = |id: &&ActionId| horizon_ms(&book.get(**id).retry).is_none();
+    if let Some(id) = actions.iter().find(endless).copied() {
         let name = &book.get(id).name;
         let message = format!("rule `{}` runs `{name}` again without an end", rule.index_label);
         found.add(
@@ -121,6 +122,29 @@ fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
                 .with_help(
                     "add `give_up: { after: 10 attempts, then: … }`, or give the policy an `age`",
                 ),
+        );
+        return;
+    }
+    no_give_up(book, rule, &actions, found);
+}
+
+/// Running a compensable action again takes the place of undoing its saga. When that fails for good, somebody must have
+/// said what then; an action that is only ever run again (`on_failure: retry`) waits for a person by design.
+fn no_give_up(book: &Rulebook, rule: &Rule, actions: &[ActionId], found: &mut Findings<'_>) {
+    let forward = |id: &&ActionId| {
+        let action = book.get(**id);
+        action.compensation.is_some() && !action.on_failure_retry
+    };
+    if let Some(id) = actions.iter().find(forward) {
+        let name = &book.get(*id).name;
+        let message = format!(
+            "rule `{}` runs `{name}` again and doesn't say what comes when that fails for good",
+            rule.index_label
+        );
+        found.add(
+            Diagnostic::new(codes::NO_GIVE_UP, rule.span, message)
+                .with_label("the saga then stays half done until a person acts")
+                .with_help("add `give_up: { after: 10 attempts, then: { compensate: recorded } }`"),
         );
     }
 }

@@ -3,7 +3,9 @@
 
 use super::Findings;
 use crate::derive::SagaState;
-use crate::{Action, ActionClass, ActionId, Diagnostic, Known, Rule, Rulebook, Stage, codes};
+use crate::{
+    Action, ActionClass, ActionId, Demand, Diagnostic, Known, Rule, Rulebook, Stage, codes,
+};
 use amends_protocol::Verb;
 use std::collections::BTreeMap;
 
@@ -13,8 +15,9 @@ const PAIRS: usize = 10_000;
 /// Calls of each action: what cannot be undone should come last.
 pub(super) fn check_calls(book: &Rulebook, found: &mut Findings<'_>) {
     let final_below = first_below(book, is_final);
+    // A check that has no effect of its own (`effect: none`) fails more often than anything else.
     let fallible_below =
-        first_below(book, |a| a.class == ActionClass::Compensable && !a.on_failure_retry);
+        first_below(book, |a| a.class != ActionClass::Notice && !a.on_failure_retry);
     for id in book.action_ids() {
         let action = book.get(id);
         let mut before: Option<ActionId> = None;
@@ -71,17 +74,19 @@ fn first_below(book: &Rulebook, is_so: impl Fn(&Action) -> bool) -> Vec<Option<A
 
 /// Rules with stages: what was done last is undone first.
 pub(super) fn check_rules(book: &Rulebook, found: &mut Findings<'_>) {
-    let with_stages =
-        |r: &&Rule| r.demand.stages.iter().filter(|s| !s.compensate.is_empty()).count() > 1;
-    for rule in book.rules().iter().filter(with_stages) {
-        if !check_rule(book, rule, found) {
-            return;
+    for rule in book.rules() {
+        let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+        for demand in std::iter::once(&rule.demand).chain(given_up) {
+            let stages = demand.stages.iter().filter(|s| !s.compensate.is_empty()).count();
+            if stages > 1 && !check_rule(book, rule, demand, found) {
+                return;
+            }
         }
     }
 }
 
-fn check_rule(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) -> bool {
-    let steps = undone(book, rule);
+fn check_rule(book: &Rulebook, rule: &Rule, demand: &Demand, found: &mut Findings<'_>) -> bool {
+    let steps = undone(book, rule, demand);
     let mut pairs = PAIRS;
     for (early, at) in &steps {
         for (late, _) in steps.iter().filter(|(_, stage)| **stage > *at) {
@@ -116,16 +121,20 @@ fn check_rule(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) -> bool {
     true
 }
 
-/// The compensations of a rule, each with its stage, where most has happened.
-fn undone(book: &Rulebook, rule: &Rule) -> BTreeMap<ActionId, Stage> {
+/// The compensations of a rule, each with its stage, where most has happened. Without a declared place everything may
+/// have happened.
+fn undone(book: &Rulebook, rule: &Rule, demand: &Demand) -> BTreeMap<ActionId, Stage> {
     let service = rule.pattern.service.as_deref();
     let report = match (&rule.pattern.code, service) {
         (crate::CodePattern::Exact(code), Some(service)) => book.report(service, code),
         _ => None,
     };
-    let state = report.and_then(|r| SagaState::of_report(book, r)).unwrap_or_default();
-    let known = Known { reporter: report.and_then(|r| r.action), effects: &state.effects() };
-    let steps = book.resolve(&rule.demand, &known).into_iter();
+    let effects = match report.and_then(|r| SagaState::of_report(book, r)) {
+        Some(state) => state.effects(),
+        None => book.action_ids().collect(),
+    };
+    let known = Known { reporter: report.and_then(|r| r.action), effects: &effects };
+    let steps = book.resolve(demand, &known).into_iter();
     steps.filter(|s| s.verb == Verb::Compensate).map(|s| (s.action, s.stage)).collect()
 }
 

@@ -4,11 +4,10 @@
 //! A failure point is a place in an action's work: before its first call, after a call was sent whose answer is unknown,
 //! after a call that was answered; times the optional calls that were made until then, directly or by others.
 
-mod state;
+pub(crate) mod state;
 mod variants;
 mod write;
 
-pub(crate) use state::last_call;
 pub use state::{NeededStep, SagaState};
 pub use write::{ExplicitPart, explicit_rulebook};
 
@@ -153,7 +152,7 @@ fn point(
     let speaks = |n: &&usize| {
         let report = &book.reports()[**n];
         report.anywhere
-            || (position == last_call(book, report).map_or(Position::Start, Position::After)
+            || (position == report.last_call(book).map_or(Position::Start, Position::After)
                 && variant.taken.iter().all(|id| !report.without.contains(id))
                 && variant.not_taken.iter().all(|id| !report.after.contains(id)))
     };
@@ -203,14 +202,15 @@ fn state_at(
 struct Around {
     /// What its callers called before it.
     upstream: BTreeSet<ActionId>,
+    /// Callers that are nothing else.
     callers: BTreeSet<ActionId>,
 }
 
 impl Around {
     fn new(book: &Rulebook, action: ActionId) -> Self {
-        let mut state = SagaState::default();
-        state.add_upstream(book, action, &Calls { made: &[], not_made: &[] });
-        Self { upstream: state.effects(), callers: state::callers(book, action) }
+        let upstream = SagaState::at_least(book, action).effects();
+        let callers = state::callers(book, action).difference(&upstream).copied().collect();
+        Self { upstream, callers }
     }
 }
 

@@ -44,7 +44,7 @@ impl SagaState {
         let action = report.action?;
         let calls = Calls { made: &report.after, not_made: &report.without };
         let mut state = Self::default();
-        let last = last_call(book, report);
+        let last = report.last_call(book);
         for (n, call) in book.get(action).calls.iter().enumerate() {
             let made = report.anywhere || last.is_some_and(|last| n <= last);
             if made && !report.without.contains(&call.action) {
@@ -72,6 +72,15 @@ impl SagaState {
             state.expand(book, call.action, false, &calls);
         }
         state.add_upstream(book, action, &calls);
+        state.leave_out_callers(book, action);
+        state
+    }
+
+    /// The least that has happened when `action` fails: nothing of its own calls, only what came before it.
+    #[must_use]
+    pub fn at_least(book: &Rulebook, action: ActionId) -> Self {
+        let mut state = Self::default();
+        state.add_upstream(book, action, &Calls { made: &[], not_made: &[] });
         state.leave_out_callers(book, action);
         state
     }
@@ -112,7 +121,12 @@ impl SagaState {
         while let Some(at) = open.pop() {
             for caller in book.graph.callers(at) {
                 let earlier = &book.get(*caller).calls;
-                let position = earlier.iter().rposition(|c| c.action == at).unwrap_or(0);
+                // A failing call that is only run again doesn't make its caller fail: what the caller did after it has
+                // happened as well by the time that the retry is given up.
+                let position = match book.get(at).on_failure_retry {
+                    true => earlier.len(),
+                    false => earlier.iter().rposition(|c| c.action == at).unwrap_or(0),
+                };
                 for call in &earlier[..position] {
                     if call.action != at && !calls.not_made.contains(&call.action) {
                         self.expand(book, call.action, false, calls);
@@ -127,10 +141,22 @@ impl SagaState {
         self.maybe.remove(&action);
     }
 
-    /// An action that is a caller by one way and called earlier by another stays with its caller's own History.
+    /// Leaves out who is a caller by every way: its own failure tells of it. An action that a caller called earlier by
+    /// another way is none in such a saga, so it stays.
     pub(crate) fn leave_out_callers(&mut self, book: &Rulebook, action: ActionId) {
-        for caller in callers(book, action) {
-            self.maybe.remove(&caller);
+        let callers = callers(book, action);
+        let mut earlier = BTreeSet::new();
+        for caller in &callers {
+            let ways: Vec<ActionId> = book.get(*caller).calls.iter().map(|c| c.action).collect();
+            let leads_on = |id: &ActionId| *id == action || callers.contains(id);
+            let Some(last) = ways.iter().rposition(leads_on) else { continue };
+            // The last way that isn't through the same action.
+            let other = ways.iter().rposition(|id| leads_on(id) && *id != ways[last]).unwrap_or(0);
+            let before = |n: usize| if ways[n] == ways[last] { n < other } else { n < last };
+            earlier.extend((0..last).filter(|n| before(*n)).map(|n| ways[n]));
+        }
+        for caller in callers.iter().filter(|id| !earlier.contains(*id)) {
+            self.maybe.remove(caller);
         }
     }
 
@@ -174,14 +200,17 @@ fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
     }
 }
 
-/// Position of the last direct call that a report's `after` implies.
-pub(crate) fn last_call(book: &Rulebook, report: &ReportDecl) -> Option<usize> {
-    let calls = &book.get(report.action?).calls;
-    let first_way = |made: &ActionId| {
-        let direct = calls.iter().position(|c| c.action == *made);
-        direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
-    };
-    report.after.iter().filter_map(first_way).max()
+impl ReportDecl {
+    /// Position of the last direct call that `after` implies: the report comes right after it.
+    #[must_use]
+    pub fn last_call(&self, book: &Rulebook) -> Option<usize> {
+        let calls = &book.get(self.action?).calls;
+        let first_way = |made: &ActionId| {
+            let direct = calls.iter().position(|c| c.action == *made);
+            direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
+        };
+        self.after.iter().filter_map(first_way).max()
+    }
 }
 
 fn leads_to_any(book: &Rulebook, from: ActionId, wanted: &[ActionId]) -> bool {

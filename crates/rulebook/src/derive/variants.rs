@@ -45,6 +45,8 @@ impl Variant {
 pub(crate) struct Variants {
     ways: Vec<Rc<Vec<Variant>>>,
     counts: Vec<u128>,
+    /// The ways below it are all written out, so two that come to the same are counted once. Else they are multiplied.
+    whole: Vec<bool>,
 }
 
 impl Variants {
@@ -53,18 +55,25 @@ impl Variants {
         let mut all = Self {
             ways: vec![one_way; book.actions().len()],
             counts: vec![1; book.actions().len()],
+            whole: vec![true; book.actions().len()],
         };
         for id in book.graph.callees_first() {
             let calls = &book.get(id).calls;
             if calls.is_empty() {
                 continue;
             }
-            let ways = calls
-                .iter()
-                .fold(vec![Variant::default()], |ways, call| product(&ways, &all.of_call(call)));
+            let mut ways = vec![Variant::default()];
+            let mut whole = true;
+            for call in calls {
+                let of_call = all.of_call(call);
+                whole &= all.whole[call.action.0 as usize];
+                whole &= ways.len().saturating_mul(of_call.len()) <= WAYS_LIMIT;
+                ways = product(&ways, &of_call);
+            }
+            let multiplied = calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));
+            all.counts[id.0 as usize] = if whole { ways.len() as u128 } else { multiplied };
+            all.whole[id.0 as usize] = whole;
             all.ways[id.0 as usize] = Rc::new(ways);
-            all.counts[id.0 as usize] =
-                calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));
         }
         all
     }
@@ -87,6 +96,9 @@ impl Variants {
 
     /// How many failure points an action has.
     pub(crate) fn points(&self, book: &Rulebook, action: ActionId) -> u128 {
+        if self.whole[action.0 as usize] {
+            return self.written_points(book, action) as u128;
+        }
         let mut sum = 1u128;
         let mut before = 1u128;
         for call in &book.get(action).calls {
@@ -94,6 +106,19 @@ impl Variants {
             let here = before.saturating_add(before.saturating_mul(below));
             sum = sum.saturating_add(here);
             before = before.saturating_mul(self.count(call));
+        }
+        sum
+    }
+
+    /// The same, counted as they are written out: one at the start, and at each call one for each way before it and one
+    /// for each way in which it was made.
+    fn written_points(&self, book: &Rulebook, action: ActionId) -> usize {
+        let mut sum = 1;
+        let mut before = vec![Variant::default()];
+        for call in &book.get(action).calls {
+            let made = product(&before, &self.of_call(call));
+            sum += before.len() + made.iter().filter(|way| !way.leaves_out(call)).count();
+            before = made;
         }
         sum
     }

@@ -3,18 +3,20 @@
 use super::source::{Form, Source, Written};
 
 /// A collection that is written in one line stays so up to this width.
-const WIDTH: usize = 120;
-const INDENT: usize = 2;
+pub(super) const WIDTH: usize = 120;
+pub(super) const INDENT: usize = 2;
 
 struct Layout<'s> {
     source: &'s Source,
     text: &'s str,
     next_comment: usize,
     lines: Vec<String>,
+    /// The line behind which a comment may stand: the last one with something of YAML in it, never one of a block text.
+    tail: Option<usize>,
 }
 
 pub(super) fn write(source: &Source, text: &str) -> String {
-    let mut layout = Layout { source, text, next_comment: 0, lines: Vec::new() };
+    let mut layout = Layout { source, text, next_comment: 0, lines: Vec::new(), tail: None };
     if let Some(root) = &source.root {
         match &root.form {
             Form::Line(_) | Form::Block(_) => layout.value(root, String::new(), 0),
@@ -35,7 +37,7 @@ impl Layout<'_> {
         match &node.form {
             Form::Map { entries, .. } => {
                 for (key, value) in entries {
-                    let lead = self.lead(key.start, indent, first.take());
+                    let lead = self.lead(key, indent, first.take());
                     let key = match &key.form {
                         Form::Line(text) => text.as_str(),
                         _ => "?",
@@ -45,7 +47,7 @@ impl Layout<'_> {
             }
             Form::List { items, .. } => {
                 for item in items {
-                    let lead = self.lead(item.start, indent, first.take());
+                    let lead = self.lead(item, indent, first.take());
                     self.item(item, format!("{lead}-"), indent);
                 }
             }
@@ -53,13 +55,14 @@ impl Layout<'_> {
         }
     }
 
-    /// Comments and a blank line before an entry, then what its line begins with.
-    fn lead(&mut self, start: usize, indent: usize, first: Option<String>) -> String {
+    /// Comments and a blank line before an entry, then what its line begins with. A comment between a dash and what
+    /// follows goes above the dash: behind it, the next formatting would move it.
+    fn lead(&mut self, of: &Written, indent: usize, first: Option<String>) -> String {
         match first {
             Some(begun) => begun,
             None => {
-                self.comments_before(start, indent);
-                self.blank_before(start);
+                self.comments_before(of.first_leaf(), indent);
+                self.blank_before(of.start);
                 " ".repeat(indent)
             }
         }
@@ -68,17 +71,17 @@ impl Layout<'_> {
     /// A value after its key; `line` is what the line holds so far.
     fn value(&mut self, value: &Written, line: String, indent: usize) {
         match &value.form {
-            Form::Line(text) if text.is_empty() => self.lines.push(line),
-            Form::Line(text) => {
-                let space = if line.is_empty() { "" } else { " " };
-                self.lines.push(format!("{line}{space}{text}"));
+            Form::Line(text) if text.is_empty() => self.line(line),
+            Form::Line(text) => self.line(beside(&line, text)),
+            Form::Block(block) => {
+                self.line(beside(&line, &block.head));
+                self.lines.extend(block.indented(indent + INDENT));
             }
-            Form::Block(text) => self.block(text, line, indent + INDENT),
             Form::List { .. } | Form::Map { .. } => {
                 match self.in_one_line(value, line.chars().count() + 1) {
-                    Some(text) => self.lines.push(format!("{line} {text}")),
+                    Some(text) => self.line(format!("{line} {text}")),
                     None => {
-                        self.lines.push(line);
+                        self.line(line);
                         self.collection(value, indent + INDENT, None);
                     }
                 }
@@ -89,45 +92,17 @@ impl Layout<'_> {
     /// An item after its `-`: a collection begins on the same line.
     fn item(&mut self, item: &Written, line: String, indent: usize) {
         let is_open = matches!(&item.form, Form::List { .. } | Form::Map { .. });
-        if is_open
-            && self.in_one_line(item, line.chars().count() + 1).is_none()
-            && !self.comment_inside_before_first(item)
-        {
+        if is_open && self.in_one_line(item, line.chars().count() + 1).is_none() {
             self.collection(item, indent + INDENT, Some(format!("{line} ")));
         } else {
             self.value(item, line, indent);
         }
     }
 
-    fn comment_inside_before_first(&self, item: &Written) -> bool {
-        let first = match &item.form {
-            Form::List { items, .. } => items.first().map(|i| i.start),
-            Form::Map { entries, .. } => entries.first().map(|(key, _)| key.start),
-            Form::Line(_) | Form::Block(_) => None,
-        };
-        let next = self.source.comments.get(self.next_comment);
-        next.zip(first).is_some_and(|(comment, first)| comment.start < first)
-    }
-
-    fn block(&mut self, text: &str, line: String, indent: usize) {
-        let body = text.trim_end_matches('\n');
-        let ends = text.len() - body.len();
-        let chomp = match ends {
-            0 => "-",
-            1 => "",
-            _ => "+",
-        };
-        // A first line that begins with a space needs its indentation said.
-        let says = if body.starts_with(' ') { INDENT.to_string() } else { String::new() };
-        self.lines.push(format!("{line} |{says}{chomp}"));
-        let mut lines: Vec<String> = body
-            .split('\n')
-            .map(
-                |l| if l.is_empty() { String::new() } else { format!("{}{l}", " ".repeat(indent)) },
-            )
-            .collect();
-        lines.extend(std::iter::repeat_n(String::new(), ends.saturating_sub(1)));
-        self.lines.extend(lines);
+    /// A line with something of YAML in it.
+    fn line(&mut self, line: String) {
+        self.tail = Some(self.lines.len());
+        self.lines.push(line);
     }
 
     /// The collection in one line, if it was written so, holds no comment and fits.
@@ -147,21 +122,22 @@ impl Layout<'_> {
         (empty || (flow && fits && !commented)).then_some(text)
     }
 
-    /// Comments that stand before this place: own lines stay own lines, others go to the end of the last line.
+    /// Comments that stand before this place: own lines stay own lines, others go to the end of the line that they follow.
     fn comments_before(&mut self, place: usize, indent: usize) {
         while let Some(comment) =
             self.source.comments.get(self.next_comment).filter(|c| c.start < place)
         {
             self.next_comment += 1;
-            match self.lines.last_mut() {
-                Some(last) if !comment.own_line && !last.is_empty() => {
-                    let gap = if last.contains(" #") { " " } else { "  " };
-                    last.push_str(gap);
-                    last.push_str(&comment.text);
+            match self.tail.filter(|_| !comment.own_line) {
+                Some(tail) => {
+                    let line = &mut self.lines[tail];
+                    line.push_str(if line.contains(" #") { " " } else { "  " });
+                    line.push_str(&comment.text);
                 }
-                _ => {
+                None => {
                     self.blank_before(comment.start);
                     self.lines.push(format!("{}{}", " ".repeat(indent), comment.text));
+                    self.tail = None;
                 }
             }
         }
@@ -186,6 +162,10 @@ impl Layout<'_> {
         let start = self.text[..end].rfind('\n').map_or(0, |n| n + 1);
         self.text[start..end].trim().is_empty()
     }
+}
+
+fn beside(line: &str, text: &str) -> String {
+    if line.is_empty() { text.to_owned() } else { format!("{line} {text}") }
 }
 
 /// Without comments; none if something in it needs several lines.

@@ -1,11 +1,13 @@
 //! Brings a rulebook's text into one form: indentation of two, single spaces, collections in one line where they were
-//! written so and fit. Keeps every comment, every quote and the order of everything. Never changes what the text means:
+//! written so and fit. Keeps every comment, every quote, the folding of long texts and the order of everything. Never changes what the text means:
 //! the result is read again and compared.
 
+mod block;
 mod layout;
 mod source;
 
-use crate::tree::{Builder, Kind, Node};
+use crate::read::fields;
+use crate::tree::{Builder, Entry, Kind, Node};
 use crate::{Diagnostic, Span, codes};
 
 /// Formats a rulebook or manifest. Formatting the result again changes nothing.
@@ -21,17 +23,18 @@ pub fn format(text: &str) -> Result<String, Box<Diagnostic>> {
     let source = source::read(&text).map_err(|at| unreadable(at, "the text is not YAML"))?;
     let formatted = layout::write(&source, &text);
     // INVARIANT: what comes out means what went in.
-    let same = match Builder::new(0, 0).build(&formatted) {
-        Ok((after, mistakes)) => {
-            mistakes.is_empty() && same_option(before.as_ref(), after.as_ref())
-        }
-        Err(_) => false,
+    let after = match Builder::new(0, 0).build(&formatted) {
+        Ok((after, mistakes)) if mistakes.is_empty() => after,
+        Ok(_) | Err(_) => return Err(changed(0)),
     };
-    if same {
-        Ok(formatted)
-    } else {
-        Err(unreadable(0, "the text cannot be formatted without changing what it means"))
+    match difference(before.as_ref(), after.as_ref()) {
+        None => Ok(formatted),
+        Some(at) => Err(changed(at)),
     }
+}
+
+fn changed(at: usize) -> Box<Diagnostic> {
+    unreadable(at, "the text cannot be formatted from here on without changing what it means")
 }
 
 fn unreadable(at: usize, message: &str) -> Box<Diagnostic> {
@@ -42,27 +45,36 @@ fn unreadable(at: usize, message: &str) -> Box<Diagnostic> {
     )
 }
 
-fn same_option(a: Option<&Node>, b: Option<&Node>) -> bool {
-    match (a, b) {
-        (None, None) => true,
-        (Some(a), Some(b)) => same(a, b),
-        _ => false,
-    }
-}
-
-/// Whether two trees say the same; places don't count. As deep as the tree's limit allows.
-fn same(a: &Node, b: &Node) -> bool {
+/// The first place of `before` at which `after` says something else; places and the style of texts don't count. As deep
+/// as the tree's limit allows.
+fn difference(before: Option<&Node>, after: Option<&Node>) -> Option<usize> {
+    let (a, b) = match (before, after) {
+        (None, None) => return None,
+        (Some(a), Some(b)) => (a, b),
+        (Some(one), None) | (None, Some(one)) => return Some(one.span.start),
+    };
+    let here = Some(a.span.start);
     match (&a.kind, &b.kind) {
         (Kind::Scalar { text: x, plain: p }, Kind::Scalar { text: y, plain: q }) => {
-            (x == y && p == q) || (a.is_nothing() && b.is_nothing())
+            let same = (x == y && (p == q || fields::reads_as_text(x)))
+                || (a.is_nothing() && b.is_nothing());
+            if same { None } else { here }
         }
         (Kind::List(x), Kind::List(y)) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
+            let inner = x.iter().zip(y).find_map(|(x, y)| difference(Some(x), Some(y)));
+            inner.or(if x.len() == y.len() { None } else { here })
         }
         (Kind::Map(x), Kind::Map(y)) => {
-            x.len() == y.len()
-                && x.iter().zip(y).all(|(x, y)| x.key == y.key && same(&x.value, &y.value))
+            let entry = |(x, y): (&Entry, &Entry)| {
+                if x.key == y.key {
+                    difference(Some(&x.value), Some(&y.value))
+                } else {
+                    Some(x.key_span.start)
+                }
+            };
+            let inner = x.iter().zip(y).find_map(entry);
+            inner.or(if x.len() == y.len() { None } else { here })
         }
-        _ => false,
+        _ => here,
     }
 }

@@ -1,5 +1,7 @@
 //! The text as it is written: styles, quotes and comments, which the checked tree leaves out.
 
+use super::block::Block;
+use super::layout::WIDTH;
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
 
 /// A value and how it is written.
@@ -11,11 +13,22 @@ pub(super) struct Written {
     pub(super) form: Form,
 }
 
+impl Written {
+    /// Where the first thing in it stands that is no collection.
+    pub(super) fn first_leaf(&self) -> usize {
+        match &self.form {
+            Form::Line(_) | Form::Block(_) => self.start,
+            Form::List { items, .. } => items.first().map_or(self.start, Self::first_leaf),
+            Form::Map { entries, .. } => entries.first().map_or(self.start, |(key, _)| key.start),
+        }
+    }
+}
+
 pub(super) enum Form {
     /// One line as it stands, quotes included.
     Line(String),
-    /// Several lines, by their content.
-    Block(String),
+    /// Several lines.
+    Block(Block),
     List {
         flow: bool,
         items: Vec<Written>,
@@ -30,7 +43,7 @@ pub(super) enum Form {
 pub(super) struct Comment {
     pub(super) start: usize,
     pub(super) text: String,
-    /// Nothing stands before it on its line.
+    /// Nothing stands before it on its line but dashes of lists: it speaks of what follows.
     pub(super) own_line: bool,
 }
 
@@ -55,8 +68,8 @@ pub(super) fn read(text: &str) -> Result<Source, usize> {
         let (start, end) = (range.start, range.end.min(text.len()));
         let done = match event {
             Event::Comment(..) => {
-                let line = text[..start].rfind('\n').map_or(0, |n| n + 1);
-                let own_line = text[line..start].trim().is_empty();
+                let line = line_start(text, start);
+                let own_line = text[line..start].trim_matches([' ', '\t', '-']).is_empty();
                 source.comments.push(Comment {
                     start,
                     text: text[start..end].trim_end().to_owned(),
@@ -65,7 +78,18 @@ pub(super) fn read(text: &str) -> Result<Source, usize> {
                 None
             }
             Event::Scalar(value, style, ..) => {
-                Some(Written { start, end, form: scalar(&text[start..end], &value, style) })
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let sign = if is_block { sign_of(text, start, &source.comments) } else { start };
+                // The parser lets a block begin with its content; whole lines keep their indentation.
+                let line = if is_block { line_start(text, start) } else { start };
+                let is_key = matches!(stack.last(), Some(Open::Map { key: None, .. }));
+                let written = &text[line..end];
+                let one_line = !is_block && written.trim().lines().count() == 1;
+                let form = match is_key && !one_line {
+                    true => in_quotes(&value),
+                    false => scalar(written, start - line, &value, style),
+                };
+                Some(Written { start: sign, end, form })
             }
             Event::SequenceStart(style, ..) => {
                 stack.push(Open::List {
@@ -110,13 +134,46 @@ pub(super) fn read(text: &str) -> Result<Source, usize> {
     Ok(source)
 }
 
-fn scalar(written: &str, value: &str, style: ScalarStyle) -> Form {
-    let in_quotes = |text: &str| serde_json::Value::from(text).to_string();
+fn in_quotes(text: &str) -> Form {
+    Form::Line(serde_json::Value::from(text).to_string())
+}
+
+fn line_start(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |n| n + 1)
+}
+
+/// Where the `|` or `>` of a block stands whose content begins at `content`: on the last line above with anything but
+/// comments.
+fn sign_of(text: &str, content: usize, comments: &[Comment]) -> usize {
+    let mut end = content;
+    loop {
+        let line = line_start(text, end);
+        let comment = comments.iter().rev().take_while(|c| c.start >= line).find(|c| c.start < end);
+        let before = &text[line..comment.map_or(end, |c| c.start)];
+        match before.rfind(['|', '>']) {
+            Some(n) => return line + n,
+            None if line == 0 => return content,
+            None => end = line - 1,
+        }
+    }
+}
+
+/// `column` is the indentation of a block's content.
+fn scalar(written: &str, column: usize, value: &str, style: ScalarStyle) -> Form {
+    let literal = |text: &str| Block::literal(text).map_or_else(|| in_quotes(text), Form::Block);
     match style {
-        ScalarStyle::Literal | ScalarStyle::Folded => Form::Block(value.to_owned()),
-        // A text over several lines becomes one line; in quotes, so that it stays the same text.
-        ScalarStyle::Plain if written.contains('\n') => Form::Line(value.to_owned()),
-        _ if written.contains('\n') => Form::Line(in_quotes(value)),
+        ScalarStyle::Literal => literal(value),
+        ScalarStyle::Folded => {
+            Block::folded(written, column, value).map_or_else(|| literal(value), Form::Block)
+        }
+        // A text over several lines becomes one line if it is one and fits.
+        ScalarStyle::Plain if written.trim().contains('\n') => {
+            if !value.contains('\n') && value.chars().count() <= WIDTH {
+                return Form::Line(value.to_owned());
+            }
+            Block::from_plain(written.trim(), value).map_or_else(|| in_quotes(value), Form::Block)
+        }
+        _ if written.contains('\n') => in_quotes(value),
         _ => Form::Line(written.trim().to_owned()),
     }
 }

@@ -210,6 +210,11 @@ pub(crate) fn scalar(node: &Node) -> Option<Scalar> {
     }
 }
 
+/// Whether it is a text even without quotes.
+pub(crate) fn reads_as_text(text: &str) -> bool {
+    !matches!(text, "" | "~" | "null" | "Null" | "NULL") && matches!(plain(text), Scalar::Text(_))
+}
+
 fn plain(text: &str) -> Scalar {
     match text {
         "true" | "True" | "TRUE" => Scalar::Bool(true),

@@ -8,6 +8,8 @@ use toml::{Table, Value};
 
 /// The one table whose keys are the user's.
 pub(super) const OPEN_TABLE: &str = "signing_keys";
+/// Addresses that are secrets themselves.
+const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
 const PREFIX: &str = "AMENDS_";
 
@@ -120,7 +122,8 @@ impl Layers {
     #[must_use]
     pub fn shown(&self) -> Vec<(String, String, Origin)> {
         let show = |(key, (value, origin)): (&String, &(Value, Origin))| {
-            let secret = key.starts_with(OPEN_TABLE) && !matches!(value, Value::Table(_));
+            let secret = (key.starts_with(OPEN_TABLE) && !matches!(value, Value::Table(_)))
+                || (key == SECRET_ADDRESSES && *origin != Origin::Default);
             let text = if secret { "\"(secret)\"".to_owned() } else { value.to_string() };
             (key.clone(), text, origin.clone())
         };

@@ -5,10 +5,13 @@ mod layers;
 mod value;
 
 pub use layers::{Layers, Origin};
+pub(crate) use value::duration;
 
+use crate::alerts::AlertOptions;
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
 use crate::driver::DriverOptions;
 use crate::http::HttpLimits;
+use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +41,10 @@ pub struct Config {
     pub http: HttpLimits,
     /// How requests are sent, keys and allowed hosts included.
     pub outbound: HttpOptions,
+    /// Who is told when something needs a person.
+    pub alerts: AlertOptions,
+    /// Where spans go: the whole address, `…/v1/traces`; none makes none.
+    pub traces: Option<Uri>,
     /// After what time settled cases are removed; none keeps them.
     pub keep_settled: Option<Duration>,
     /// Shut down when the standard input ends: for a supervisor that is a child of something that may be killed.
@@ -77,6 +84,7 @@ impl Config {
             },
         };
         let keep = read.duration("retention.settled");
+        let traces = traces(&mut read);
         let rules = read.text("rules");
         let config = Self {
             listen: read.text("listen"),
@@ -85,7 +93,9 @@ impl Config {
             reload_every: read.duration("reload.every"),
             driver,
             http,
+            alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
+            traces,
             keep_settled: (!keep.is_zero()).then_some(keep),
             exit_with_parent: false,
         };
@@ -108,6 +118,58 @@ impl Config {
     #[must_use]
     pub fn defaults() -> Self {
         Self::from_layers(&Layers::defaults()).expect("the embedded defaults are valid")
+    }
+}
+
+fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> AlertOptions {
+    let mut hooks = |key: &str| {
+        let given = read.list(key);
+        let mut found = Vec::with_capacity(given.len());
+        for address in given {
+            match address.parse::<Uri>() {
+                Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => found.push(uri),
+                // Not the address itself: it may be a secret.
+                _ => read.mistake_of_secret(
+                    key,
+                    "every entry must be an `http://` or `https://` address",
+                ),
+            }
+        }
+        found
+    };
+    let (webhooks, slack) = (hooks("alerts.webhooks"), hooks("alerts.slack"));
+    let name = read.text("alerts.signing_key");
+    let signer = signers.get(&name).cloned();
+    if !name.is_empty() && signer.is_none() {
+        read.mistake("alerts.signing_key", "there is no such key in [signing_keys]");
+    }
+    let objective = read.duration("alerts.objective");
+    AlertOptions {
+        webhooks,
+        slack,
+        signer,
+        group_wait: read.duration("alerts.group_wait"),
+        every: read.duration("alerts.every"),
+        objective: (!objective.is_zero()).then_some(objective),
+        public_url: read.text("alerts.public_url"),
+    }
+}
+
+fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {
+    let endpoint = read.text("traces.endpoint");
+    if endpoint.is_empty() {
+        return None;
+    }
+    let address = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    match address.parse::<Uri>() {
+        Ok(uri) if uri.scheme().is_some() && uri.host().is_some() => Some(uri),
+        _ => {
+            read.mistake(
+                "traces.endpoint",
+                "it must be an address such as `http://collector:4318`",
+            );
+            None
+        }
     }
 }
 

@@ -37,6 +37,12 @@ impl<'a> Reader<'a> {
         self.mistakes.push(text);
     }
 
+    /// Notes a mistake with the key and its origin, without its value.
+    pub(super) fn mistake_of_secret(&mut self, key: &str, why: &str) {
+        let origin = self.layers.values.get(key).map(|(_, origin)| format!(" ({origin})"));
+        self.mistakes.push(format!("`{key}`{}: {why}", origin.unwrap_or_default()));
+    }
+
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.layers.values.get(key).map(|(value, _)| value)
     }
@@ -123,7 +129,7 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// Reads e.g. `500ms`, `10s`, `5m`, `2h`, `30d`.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;

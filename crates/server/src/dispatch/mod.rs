@@ -9,10 +9,12 @@ mod retry_after;
 mod route;
 mod sign;
 pub(crate) mod trace;
+mod web;
 
 pub use answer::read_answer;
 pub use route::Destinations;
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
+pub(crate) use web::WebClient;
 
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};

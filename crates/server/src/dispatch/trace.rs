@@ -1,6 +1,6 @@
 //! W3C Trace Context, level 1: reads a `traceparent`, makes the one of an attempt. Starts no span and records nothing.
 
-use amends_protocol::StepId;
+use amends_protocol::{CaseId, StepId};
 use std::fmt;
 
 /// Bytes of a `traceparent` of version 00.
@@ -41,20 +41,37 @@ impl Traceparent {
         (trace != 0 && span != 0).then_some(Self { trace, span, sampled: flags & 1 == 1 })
     }
 
-    /// The context of one attempt of a step: a child of the report's, or a new trace that all attempts of the case
-    /// share. Ids derive from the step and the attempt, so that a repeated run sends the same bytes.
+    /// The context of one attempt of a step: in the report's trace, or in a new one that all of the case share. Ids
+    /// derive from the step and the attempt, so that a repeated run sends the same bytes.
     pub(crate) fn of_attempt(report: Option<&str>, step: StepId, attempt: u32) -> Self {
         let span = nonzero(mix(mix(step.tag ^ u64::from(step.ordinal))
             ^ mix(step.case.0)
             ^ u64::from(attempt)));
-        match report.and_then(Self::parse) {
-            Some(parent) => Self { span, ..parent },
-            None => {
-                let high = u128::from(nonzero(mix(step.case.0.wrapping_add(0xa3e0_d5aa))));
-                let low = u128::from(mix(step.case.0));
-                Self { trace: high << 64 | low, span, sampled: false }
-            }
-        }
+        Self { span, ..Self::of_case(report, step.case) }
+    }
+
+    /// The context of what a case does with a report, told apart by `what`.
+    pub(crate) fn of_report(report: Option<&str>, case: CaseId, what: &str) -> Self {
+        let span = what.bytes().fold(mix(case.0), |sum, byte| mix(sum ^ u64::from(byte)));
+        Self { span: nonzero(span), ..Self::of_case(report, case) }
+    }
+
+    fn of_case(report: Option<&str>, case: CaseId) -> Self {
+        report.and_then(Self::parse).unwrap_or_else(|| {
+            let high = u128::from(nonzero(mix(case.0.wrapping_add(0xa3e0_d5aa))));
+            let low = u128::from(mix(case.0));
+            Self { trace: high << 64 | low, span: nonzero(mix(case.0)), sampled: false }
+        })
+    }
+
+    /// 32 lower-case hex digits.
+    pub(crate) fn trace_id(self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// 16 lower-case hex digits.
+    pub(crate) fn span_id(self) -> String {
+        format!("{:016x}", self.span)
     }
 }
 
@@ -80,7 +97,6 @@ fn nonzero(n: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::CaseId;
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 

@@ -3,6 +3,7 @@
 use super::backups::Backups;
 use super::versions::Versions;
 use crate::books::Rejections;
+use crate::bulk::Bulks;
 use crate::supervisor::Supervisor;
 use amends_store::Store;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ pub struct App<S: Store> {
     pub(crate) versions: Versions,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) backups: Option<Backups>,
+    pub(crate) bulks: Bulks,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -63,7 +65,8 @@ impl<S: Store> App<S> {
     ) -> Self {
         let streams = Arc::new(Semaphore::new(limits.event_streams));
         let versions = Versions::default();
-        Self { supervisor, rejections, limits, versions, streams, backups: None, stopping }
+        let bulks = Bulks::default();
+        Self { supervisor, rejections, limits, versions, streams, backups: None, bulks, stopping }
     }
 
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
@@ -83,6 +86,7 @@ impl<S: Store> Clone for App<S> {
             versions: self.versions.clone(),
             streams: Arc::clone(&self.streams),
             backups: self.backups.clone(),
+            bulks: self.bulks.clone(),
             stopping: self.stopping.clone(),
         }
     }

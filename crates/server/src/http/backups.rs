@@ -1,7 +1,7 @@
 //! Backups while the supervisor runs: `POST /v1/backups`. Writes into one folder only, one backup at a time, and never
 //! over a file. Removes none: where they go from there, and how long they are kept, is the operator's affair.
 
-use super::body::Payload;
+use super::body::{Payload, check_reason};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use amends_protocol::resources::{BackupView, BackupWanted};
@@ -45,25 +45,32 @@ pub(crate) async fn make<S: Store>(
 ) -> Result<(StatusCode, Json<BackupView>), ApiError> {
     let wanted: BackupWanted = payload.json()?;
     let actor = payload.actor()?.to_owned();
+    if let Some(reason) = &wanted.reason {
+        check_reason(reason)?;
+    }
     let Some(backups) = app.backups else {
         return Err(ApiError::not_found("this supervisor has no folder for backups"));
     };
     let name = match wanted.name {
-        Some(name) => checked(name)?,
+        Some(ref name) => checked(name.clone())?,
         None => default_name(SystemClock.now()),
     };
     let Ok(turn) = Arc::clone(&backups.turn).try_acquire_owned() else {
         return Err(conflict("another backup is being made; ask again when it has ended"));
     };
-    let store = app.supervisor.store().clone();
+    let supervisor = app.supervisor.clone();
     // A task of its own: a client that goes away must not give the turn to the next one before this one has ended.
     let made = tokio::spawn(async move {
         let _turn = turn;
-        let made = write(&store, backups.folder, name).await;
-        if let Ok(made) = &made {
-            tracing::info!(path = made.path, bytes = made.bytes, actor, "a backup was made");
+        let made = write(supervisor.store(), backups.folder, name).await?;
+        tracing::info!(path = made.path, bytes = made.bytes, actor, "a backup was made");
+        let detail = serde_json::json!({ "path": made.path, "bytes": made.bytes });
+        let reason = wanted.reason.as_deref().unwrap_or("asked over the API");
+        if let Err(problem) = supervisor.audit("backup", &actor, reason, detail).await {
+            // The copy is whole all the same.
+            tracing::warn!(detail = problem.detail, "a backup is not in the audit");
         }
-        made
+        Ok::<_, ApiError>(made)
     });
     match made.await {
         Ok(made) => Ok((StatusCode::CREATED, Json(made?))),

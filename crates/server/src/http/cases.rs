@@ -4,6 +4,7 @@ use super::body::{Payload, check_reason};
 use super::path::Id;
 use super::query::{Query, case_filter};
 use super::{ApiError, App};
+use crate::clock::{Clock, SystemClock};
 use amends_engine::ReportRole;
 use amends_protocol::CaseId;
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page};
@@ -19,8 +20,12 @@ pub(crate) async fn list<S: Store>(
     uri: Uri,
 ) -> Result<Json<Page<CaseSummary>>, ApiError> {
     let mut query = Query::of(&uri)?;
-    let (filter, page) = (case_filter(&mut query)?, query.page()?);
+    let (mut filter, page) = (case_filter(&mut query, SystemClock.now())?, query.page()?);
+    let group = query.group()?;
     query.finish()?;
+    if let Some(group) = group {
+        filter.among = Some(app.supervisor.members(group).await?.cases);
+    }
     Ok(Json(app.supervisor.store().cases(filter, page).await?))
 }
 

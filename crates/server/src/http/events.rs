@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 /// How often an idle stream shows that it lives; proxies commonly close after 30 to 60 s of silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The kinds that can be asked for, as `EventView::kind` has them.
-const KINDS: [&str; 7] = ["report", "step", "case", "walk", "act", "breaker", "rulebook"];
+const KINDS: [&str; 8] = ["report", "plan", "step", "case", "walk", "act", "breaker", "rulebook"];
 
 /// `GET /v1/events`
 pub(crate) async fn stream<S: Store>(

@@ -5,8 +5,12 @@ mod acts;
 mod app;
 mod backups;
 mod body;
+mod bulk;
 mod cases;
 mod events;
+mod export;
+mod groups;
+mod metrics;
 mod openapi;
 mod overview;
 mod path;
@@ -38,10 +42,15 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/reports", post(ingest::receive::<S>).options(ingest::handshake))
         .route("/v1/reports:batch", post(ingest::receive_batch::<S>).options(ingest::handshake))
         .route("/v1/cases", get(cases::list::<S>))
+        .route("/v1/cases:export", get(export::cases::<S>))
         .route("/v1/cases/{id}", get(cases::show::<S>))
         .route("/v1/cases/{id}/acts", post(cases::act::<S>))
         .route("/v1/steps", get(steps::list::<S>))
         .route("/v1/steps:act", post(steps::act_on_many::<S>))
+        .route("/v1/bulk", get(bulk::list::<S>).post(bulk::make::<S>))
+        .route("/v1/bulk/{id}", get(bulk::show::<S>))
+        .route("/v1/bulk/{id}/start", post(bulk::start::<S>))
+        .route("/v1/bulk/{id}/stop", post(bulk::stop::<S>))
         .route("/v1/steps/{id}", get(steps::show::<S>))
         .route("/v1/steps/{id}/acts", post(steps::act::<S>))
         .route("/v1/steps/{id}/outcome", post(steps::call_back::<S>))
@@ -55,10 +64,13 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/services", get(services::list::<S>))
         .route("/v1/services/{name}/pause", post(services::pause::<S>))
         .route("/v1/services/{name}/resume", post(services::resume::<S>))
+        .route("/v1/services/{name}/limits", post(services::limit::<S>))
         .route("/v1/acts", get(acts::list::<S>))
+        .route("/v1/groups", get(groups::list::<S>))
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))
+        .route("/metrics", get(metrics::scrape::<S>))
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))

@@ -73,6 +73,8 @@ pub(crate) async fn index() -> Json<Value> {
             "services": "/v1/services",
             "acts": "/v1/acts",
             "overview": "/v1/overview",
+            "groups": "/v1/groups",
+            "bulk": "/v1/bulk",
             "events": "/v1/events",
             "openapi": "/openapi.json",
             "ready": "/readyz",

@@ -55,6 +55,11 @@ impl ApiError {
         Problem::new(ProblemCode::InvalidFilter, detail).into()
     }
 
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> u16 {
+        self.0.status
+    }
+
     /// The problem itself.
     #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {

@@ -1,6 +1,7 @@
 //! Reads query parameters strictly: each by its name, each checked, and none unknown.
 
 use super::ApiError;
+use crate::config::duration;
 use amends_protocol::{StepStateName, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
@@ -87,6 +88,27 @@ impl Query {
         self.text(name)?.map(parse).transpose()
     }
 
+    /// A length of time, as the moment that lies so long ago.
+    fn ago(&mut self, name: &'static str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
+        let parse = |text: String| {
+            let span = duration(&text).and_then(|span| i64::try_from(span.as_millis()).ok());
+            let wrong = || format!("`{name}` is `{text}`; write e.g. 90s, 15m, 2h or 7d");
+            span.map(|ms| Timestamp(now.0.saturating_sub(ms)))
+                .ok_or_else(|| ApiError::filter(wrong()))
+        };
+        self.text(name)?.map(parse).transpose()
+    }
+
+    /// The id of a group of open work.
+    pub(crate) fn group(&mut self) -> Result<Option<String>, ApiError> {
+        match self.text("group")? {
+            Some(id) if !id.starts_with("g-") => Err(ApiError::filter(format!(
+                "`group` is `{id}`; take an `id` of `GET /v1/groups`, as in `g-9f86d081884c7d65`"
+            ))),
+            other => Ok(other),
+        }
+    }
+
     fn search(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.text(name)? {
             Some(text) if text.len() > SEARCH_LIMIT => Err(ApiError::filter(format!(
@@ -125,7 +147,9 @@ impl Query {
 }
 
 /// The filter of the list of cases.
-pub(crate) fn case_filter(query: &mut Query) -> Result<CaseFilter, ApiError> {
+pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilter, ApiError> {
+    let (older, younger) = (query.ago("older_than", now)?, query.ago("younger_than", now)?);
+    let (after, before) = (query.time("opened_after")?, query.time("opened_before")?);
     let filter = CaseFilter {
         state: query.many("state")?,
         saga: query.one("saga")?,
@@ -134,8 +158,10 @@ pub(crate) fn case_filter(query: &mut Query) -> Result<CaseFilter, ApiError> {
         service: query.text("service")?,
         action: query.one("action")?,
         text: query.search("q")?,
-        opened_after: query.time("opened_after")?,
-        opened_before: query.time("opened_before")?,
+        opened_after: after.into_iter().chain(younger).max(),
+        opened_before: before.into_iter().chain(older).min(),
+        among: None,
+        order: query.one("sort")?.unwrap_or_default(),
     };
     match filter.report.as_deref().filter(|r| !r.contains('/')) {
         Some(report) => Err(ApiError::filter(format!(
@@ -148,6 +174,7 @@ pub(crate) fn case_filter(query: &mut Query) -> Result<CaseFilter, ApiError> {
 /// The filter of the list of steps.
 pub(crate) fn step_filter(query: &mut Query) -> Result<StepFilter, ApiError> {
     Ok(StepFilter {
+        ids: None,
         case: query.one("case")?,
         saga: query.one("saga")?,
         rulebook: query.text("rulebook")?,
@@ -174,6 +201,9 @@ pub(crate) const UNFINISHED: [StepStateName; 5] = [
 mod tests {
     use super::*;
     use amends_protocol::{CaseState, SagaId};
+    use amends_store::CaseOrder;
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
     fn query(text: &'static str) -> Query {
         Query::of(&Uri::from_static(text)).expect("a query")
@@ -188,13 +218,23 @@ mod tests {
         let mut query = query(
             "/v1/cases?state=open,stuck&state=unmatched&saga=o-1&action=payment.pay&limit=7&q=a%20b",
         );
-        let filter = case_filter(&mut query).expect("a filter");
+        let filter = case_filter(&mut query, NOW).expect("a filter");
         assert_eq!(filter.state, [CaseState::Open, CaseState::Stuck, CaseState::Unmatched]);
         assert_eq!(filter.saga, SagaId::new("o-1").ok());
         assert_eq!(filter.action.map(|a| a.to_string()).as_deref(), Some("payment.pay"));
         assert_eq!(filter.text.as_deref(), Some("a b"));
         assert_eq!(query.page().expect("a page").limit, 7);
         query.finish().expect("nothing left");
+    }
+
+    #[test]
+    fn an_age_and_a_moment_narrow_together() {
+        let mut query =
+            query("/?older_than=1h&opened_before=2001-01-01T00:00:00Z&younger_than=2d&sort=oldest");
+        let filter = case_filter(&mut query, NOW).expect("a filter");
+        assert_eq!(filter.opened_before, Timestamp::parse("2001-01-01T00:00:00Z").ok());
+        assert_eq!(filter.opened_after, Some(Timestamp(NOW.0 - 172_800_000)));
+        assert_eq!(filter.order, CaseOrder::Oldest);
     }
 
     #[test]
@@ -207,13 +247,16 @@ mod tests {
             ("/?service=", "`service` is empty"),
             ("/?report=payment", "write `service/code`"),
             ("/?opened_after=yesterday", "`opened_after`: `yesterday`"),
+            ("/?older_than=yesterday", "write e.g. 90s"),
+            ("/?sort=best", "unknown order `best`; one of: newest, oldest"),
             ("/?limit=0", "from 1 to 500"),
             ("/?limit=501", "from 1 to 500"),
             ("/?limit=many", "from 1 to 500"),
         ] {
             let mut query = query(text);
-            let read =
-                case_filter(&mut query).and_then(|_| query.page()).and_then(|_| query.finish());
+            let read = case_filter(&mut query, NOW)
+                .and_then(|_| query.page())
+                .and_then(|_| query.finish());
             let error = read.expect_err(text);
             assert!(detail(&error).contains(said), "{text}: {}", detail(&error));
             assert_eq!(error.problem().status, 400);

@@ -1,16 +1,20 @@
-//! Services: `GET /v1/services`, `POST /v1/services/{name}/pause` and `/resume`.
+//! Services: `GET /v1/services`, `POST /v1/services/{name}/pause`, `/resume` and `/limits`.
 
 use super::body::{Payload, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
-use amends_protocol::resources::{ReasonGiven, ServiceView};
+use crate::clock::{Clock, SystemClock};
+use amends_engine::NewLimits;
+use amends_protocol::resources::{LimitsWanted, ReasonGiven, ServiceView};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 
 /// `GET /v1/services`
-pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<Vec<ServiceView>> {
-    Json(app.supervisor.services())
+pub(crate) async fn list<S: Store>(
+    State(app): State<App<S>>,
+) -> Result<Json<Vec<ServiceView>>, ApiError> {
+    Ok(Json(app.supervisor.services(SystemClock.now()).await?))
 }
 
 /// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.
@@ -31,6 +35,19 @@ pub(crate) async fn resume<S: Store>(
     set(&app, &name, false, &payload).await
 }
 
+/// `POST /v1/services/{name}/limits`: sets limits in place of the rulebook's, or takes them back.
+pub(crate) async fn limit<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+    payload: Payload,
+) -> Result<Json<ServiceView>, ApiError> {
+    let LimitsWanted { concurrency, per_second, reason } = payload.json()?;
+    check_reason(&reason)?;
+    let limits = NewLimits { concurrency, per_second };
+    app.supervisor.limit(&name, limits, payload.actor()?, &reason).await?;
+    view(&app, &name).await
+}
+
 async fn set<S: Store>(
     app: &App<S>,
     name: &str,
@@ -40,6 +57,11 @@ async fn set<S: Store>(
     let ReasonGiven { reason } = payload.json()?;
     check_reason(&reason)?;
     app.supervisor.pause(name, paused, payload.actor()?, &reason).await?;
-    let now = app.supervisor.services().into_iter().find(|s| s.name == name);
+    view(app, name).await
+}
+
+async fn view<S: Store>(app: &App<S>, name: &str) -> Result<Json<ServiceView>, ApiError> {
+    let services = app.supervisor.services(SystemClock.now()).await?;
+    let now = services.into_iter().find(|s| s.name == name);
     now.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no service `{name}`")))
 }

@@ -26,8 +26,12 @@ pub(crate) async fn list<S: Store>(
     uri: Uri,
 ) -> Result<Json<Page<StepView>>, ApiError> {
     let mut query = Query::of(&uri)?;
-    let (filter, page) = (step_filter(&mut query)?, query.page()?);
+    let (mut filter, page) = (step_filter(&mut query)?, query.page()?);
+    let group = query.group()?;
     query.finish()?;
+    if let Some(group) = group {
+        filter.ids = Some(app.supervisor.members(group).await?.steps);
+    }
     Ok(Json(app.supervisor.store().steps(filter, page).await?))
 }
 
@@ -93,7 +97,7 @@ pub(crate) async fn act_on_many<S: Store>(
                     Ok(()) => result.done += 1,
                     Err(problem) if result.failed.len() < LISTED => {
                         let detail = problem.detail.unwrap_or(problem.title);
-                        result.failed.push(BulkFailure { id: *id, detail });
+                        result.failed.push(BulkFailure { id: id.to_string(), detail });
                     }
                     Err(_) => {}
                 }
@@ -127,7 +131,11 @@ async fn meant<S: Store>(app: &App<S>, bulk: &BulkAct) -> Result<Vec<StepId>, Ap
         (Some(filter), []) => {
             let mut query = Query::from_pairs(filter.clone().into_iter().collect());
             let mut filter = step_filter(&mut query)?;
+            let group = query.group()?;
             query.finish()?;
+            if let Some(group) = group {
+                filter.ids = Some(app.supervisor.members(group).await?.steps);
+            }
             if filter.state.is_empty() && filter.outcome.is_none() {
                 filter.state = UNFINISHED.to_vec();
             }

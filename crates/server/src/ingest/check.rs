@@ -2,16 +2,11 @@
 
 use super::envelope::{Fault, invalid};
 use amends_engine::SUPERVISOR;
-use amends_protocol::{Evidence, NAME_LIMIT, Report, is_opaque_name};
-
-/// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
-const SOURCE_LIMIT: usize = 512;
-/// Longest message, in bytes: it is for people.
-const MESSAGE_LIMIT: usize = 8 << 10;
-/// Most causes of one report: a failed answer names one, and an action makes few calls.
-const CAUSES_LIMIT: usize = 64;
-/// Most pieces of evidence in one report; a saga with more requests than this is none.
-const HISTORY_LIMIT: usize = 1_000;
+use amends_protocol::{
+    Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
+    REPORT_HISTORY_LIMIT as HISTORY_LIMIT, REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT,
+    REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, is_opaque_name,
+};
 
 const NAME_RULE: &str = "it must be 1 to 128 bytes of printable ASCII without spaces";
 

@@ -27,19 +27,7 @@ pub(crate) async fn receive<S: Store>(
     State(app): State<App<S>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let (head, body) = request.into_parts();
-    let mode = Mode::of(content_type(&head.headers));
-    let limit = if mode == Mode::Batch { app.limits.batch_bytes } else { app.limits.report_bytes };
-    let body = read_body(&head.headers, body, limit).await?;
-    let report = match mode {
-        Mode::Binary => envelope::read_binary(&head.headers, &body)?,
-        Mode::Structured => envelope::read_structured(&head.headers, &body)?,
-        Mode::Batch => return take_batch(&app, &head.headers, &body).await,
-    };
-    let receipt = app.supervisor.report(report).await?;
-    let status = if receipt.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let location = format!("/v1/cases/{}", receipt.case_id);
-    Ok((status, [(header::LOCATION, location)], Json(receipt)).into_response())
+    counted(&app, take_any(&app, request).await)
 }
 
 /// `POST /v1/reports:batch`: only a batch.
@@ -47,6 +35,34 @@ pub(crate) async fn receive_batch<S: Store>(
     State(app): State<App<S>>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    counted(&app, take_only_batch(&app, request).await)
+}
+
+/// Counts what was not taken; what was taken is counted where it is known whether it is a duplicate.
+fn counted<S: Store>(
+    app: &App<S>,
+    taken: Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
+    taken.inspect_err(|error| app.supervisor.metrics().report_turned_away(error.status()))
+}
+
+async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Response, ApiError> {
+    let (head, body) = request.into_parts();
+    let mode = Mode::of(content_type(&head.headers));
+    let limit = if mode == Mode::Batch { app.limits.batch_bytes } else { app.limits.report_bytes };
+    let body = read_body(&head.headers, body, limit).await?;
+    let report = match mode {
+        Mode::Binary => envelope::read_binary(&head.headers, &body)?,
+        Mode::Structured => envelope::read_structured(&head.headers, &body)?,
+        Mode::Batch => return take_batch(app, &head.headers, &body).await,
+    };
+    let receipt = app.supervisor.report(report).await?;
+    let status = if receipt.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let location = format!("/v1/cases/{}", receipt.case_id);
+    Ok((status, [(header::LOCATION, location)], Json(receipt)).into_response())
+}
+
+async fn take_only_batch<S: Store>(app: &App<S>, request: Request) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
     let kind = content_type(&head.headers);
     if Mode::of(kind) != Mode::Batch {
@@ -54,7 +70,7 @@ pub(crate) async fn receive_batch<S: Store>(
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
     }
     let body = read_body(&head.headers, body, app.limits.batch_bytes).await?;
-    take_batch(&app, &head.headers, &body).await
+    take_batch(app, &head.headers, &body).await
 }
 
 /// All or an error: if one report can't be taken now, the whole answer is its problem. Those that were taken stay

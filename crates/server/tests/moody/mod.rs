@@ -1,13 +1,14 @@
 //! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
 
 use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult, Write};
-use amends_protocol::resources::{ActView, CaseSummary, Overview, Page, StepView};
-use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
+use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, SqliteStore, StepFilter,
-    Store, StoreError, Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    SqliteStore, StepFilter, Store, StoreError, Wanted,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -81,6 +82,18 @@ impl Store for Moody {
         self.inner.step_ids(filter, limit).await
     }
 
+    async fn put_bulk(&self, row: BulkRow) -> Stored<()> {
+        self.inner.put_bulk(row).await
+    }
+
+    async fn bulk(&self, id: u64) -> Stored<Option<BulkRow>> {
+        self.inner.bulk(id).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Stored<Vec<BulkRow>> {
+        self.inner.bulks(keep).await
+    }
+
     async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<Page<ActView>> {
         self.inner.acts(case, page).await
     }
@@ -89,8 +102,12 @@ impl Store for Moody {
         self.inner.saga(saga).await
     }
 
-    async fn overview(&self) -> Stored<Overview> {
-        self.inner.overview().await
+    async fn case_counts(&self) -> Stored<BTreeMap<CaseState, u64>> {
+        self.inner.case_counts().await
+    }
+
+    async fn settlements(&self, since: Timestamp, limit: usize) -> Stored<Settlements> {
+        self.inner.settlements(since, limit).await
     }
 
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {

@@ -1,5 +1,6 @@
 //! Calls to others: on record before they are sent, judged by what their answer proves, linked to their reports.
 
+use crate::base::Base;
 use crate::rig::{Service, listen, send};
 use crate::supervisor::Supervisor;
 use amends_service::axum::Router;
@@ -26,8 +27,7 @@ async fn stranger(status: u16, content_type: &'static str, body: &'static str) -
     listen(Router::new().route("/pay", post(answer))).await.0
 }
 
-#[tokio::test]
-async fn the_whole_context_travels_along() {
+async fn the_whole_context_travels_along<B: Base>() {
     let seen: Arc<Mutex<Vec<HeaderMap>>> = Arc::default();
     let looking = seen.clone();
     let look = move |headers: HeaderMap| async move {
@@ -35,7 +35,7 @@ async fn the_whole_context_travels_along() {
         "null"
     };
     let (url, _server) = listen(Router::new().route("/pay", post(look))).await;
-    let payment = Service::start().await;
+    let payment = Service::<B>::start().await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = [
         ("saga-id", "order-1"),
@@ -56,21 +56,17 @@ async fn the_whole_context_travels_along() {
     assert_eq!(seen[0]["request-id"].len(), 32);
 }
 
-#[tokio::test]
-async fn a_failure_below_names_its_report_as_the_cause() {
+async fn a_failure_below_names_its_report_as_the_cause<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let coupon = Service::configured("coupon", |_| {}).await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let coupon = Service::<B>::configured("coupon", |_| {}).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     let failing = json!({ "url": coupon.url, "service": "coupon", "action": "pay", "body": { "fail": "used-up" } });
     let failed = payment.pay("order-1", "r-1", &json!({ "calls": [failing] })).await;
     assert_eq!((failed.status, &failed.body["code"]), (502, &json!("downstream")));
 
-    let below: String = coupon
-        .shell()
-        .query_row("SELECT report_id FROM amends_outbox", [], |r| r.get(0))
-        .expect("one");
+    let below = coupon.ask("SELECT report_id FROM amends_outbox").await.remove(0);
     let (_, data) = supervisor.reports(1).await.remove(0);
-    assert_eq!(data["causedBy"], json!([below]));
+    assert_eq!(data["causedBy"], json!(below));
     assert_eq!(data["data"], json!({ "service": "coupon", "action": "pay" }));
     let states: Vec<_> = data["history"]
         .as_array()
@@ -84,10 +80,9 @@ async fn a_failure_below_names_its_report_as_the_cause() {
     );
 }
 
-#[tokio::test]
-async fn an_answer_counts_for_what_it_proves() {
+async fn an_answer_counts_for_what_it_proves<B: Base>() {
     const PROBLEM: &str = "application/problem+json";
-    let payment = Service::start().await;
+    let payment = Service::<B>::start().await;
     let gone = {
         let (url, server) = listen(Router::new()).await;
         server.abort();
@@ -167,12 +162,11 @@ async fn an_answer_counts_for_what_it_proves() {
     }
 }
 
-#[tokio::test]
-async fn a_call_that_takes_too_long_may_have_happened() {
+async fn a_call_that_takes_too_long_may_have_happened<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let coupon = Service::configured("coupon", |_| {}).await;
+    let coupon = Service::<B>::configured("coupon", |_| {}).await;
     let url = supervisor.url.clone();
-    let mut payment = Service::configured("payment", |config| {
+    let mut payment = Service::<B>::configured("payment", |config| {
         config.call_timeout_ms = 50;
         config.supervisor = Some(url);
     })
@@ -208,11 +202,10 @@ async fn busy(times: usize, asked: &Arc<Mutex<Vec<String>>>) -> String {
     listen(Router::new().route("/pay", post(answer))).await.0
 }
 
-#[tokio::test]
-async fn a_call_that_still_runs_from_before_is_waited_for_under_its_id() {
+async fn a_call_that_still_runs_from_before_is_waited_for_under_its_id<B: Base>() {
     let asked = Arc::default();
     let url = busy(2, &asked).await;
-    let payment = Service::start().await;
+    let payment = Service::<B>::start().await;
     let answer = payment.pay("order-1", "r-1", &json!({ "calls": [call(&url, "coupon")] })).await;
     assert_eq!(answer.status, 200);
     assert_eq!(payment.history("order-1").await[1], ("coupon.pay".into(), "succeeded".into()));
@@ -220,19 +213,17 @@ async fn a_call_that_still_runs_from_before_is_waited_for_under_its_id() {
     assert_eq!(asked, [asked[0].clone(), asked[0].clone(), asked[0].clone()]);
 }
 
-#[tokio::test]
-async fn a_call_that_runs_for_longer_than_the_limit_may_have_happened() {
+async fn a_call_that_runs_for_longer_than_the_limit_may_have_happened<B: Base>() {
     let asked = Arc::default();
     let url = busy(usize::MAX, &asked).await;
-    let payment = Service::configured("payment", |config| config.call_timeout_ms = 120).await;
+    let payment = Service::<B>::configured("payment", |config| config.call_timeout_ms = 120).await;
     let failed = payment.pay("order-1", "r-1", &json!({ "calls": [call(&url, "coupon")] })).await;
     assert_eq!(failed.body["code"], "downstream");
     assert_eq!(payment.history("order-1").await[1], ("coupon.pay".into(), "unknown".into()));
 }
 
-#[tokio::test]
-async fn an_address_that_is_none_fails_before_anything_is_sent() {
-    let payment = Service::start().await;
+async fn an_address_that_is_none_fails_before_anything_is_sent<B: Base>() {
+    let payment = Service::<B>::start().await;
     let failed =
         payment.pay("order-1", "r-1", &json!({ "calls": [call("not a url", "coupon")] })).await;
     assert_eq!(failed.body["code"], "downstream");
@@ -242,8 +233,7 @@ async fn an_address_that_is_none_fails_before_anything_is_sent() {
     );
 }
 
-#[tokio::test]
-async fn what_succeeded_once_stays_known_as_such_whatever_a_repetition_is_answered() {
+async fn what_succeeded_once_stays_known_as_such_whatever_a_repetition_is_answered<B: Base>() {
     let asked = Arc::new(Mutex::new(0));
     let counting = asked.clone();
     let answer = move || async move {
@@ -252,10 +242,21 @@ async fn what_succeeded_once_stays_known_as_such_whatever_a_repetition_is_answer
         StatusCode::from_u16(if *asked == 1 { 200 } else { 400 }).expect("a status")
     };
     let (url, _server) = listen(Router::new().route("/pay", post(answer))).await;
-    let payment = Service::start().await;
+    let payment = Service::<B>::start().await;
     let body = json!({ "calls": [call(&url, "forgetful")], "fail": "report-1" });
     payment.pay("order-1", "r-1", &body).await;
     assert_eq!(payment.step("retry", "pay", "order-1", 1).await.status, 503);
     assert_eq!(*asked.lock().expect("whole"), 2);
     assert_eq!(payment.history("order-1").await[1], ("forgetful.pay".into(), "succeeded".into()));
 }
+
+crate::on_each_database!(
+    the_whole_context_travels_along,
+    a_failure_below_names_its_report_as_the_cause,
+    an_answer_counts_for_what_it_proves,
+    a_call_that_takes_too_long_may_have_happened,
+    a_call_that_still_runs_from_before_is_waited_for_under_its_id,
+    a_call_that_runs_for_longer_than_the_limit_may_have_happened,
+    an_address_that_is_none_fails_before_anything_is_sent,
+    what_succeeded_once_stays_known_as_such_whatever_a_repetition_is_answered,
+);

@@ -1,11 +1,11 @@
 //! A process that dies in the middle: what it left behind is found, reported, and can be retried or undone.
 
-use crate::rig::{Desk, SCHEMA, Service, build, listen, send, until};
+use crate::base::Base;
+use crate::rig::{Desk, Service, build, listen, send, until};
 use crate::supervisor::Supervisor;
 use amends_service::KitConfig;
 use serde_json::json;
 use std::sync::Arc;
-use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 fn runtime() -> Runtime {
@@ -13,13 +13,11 @@ fn runtime() -> Runtime {
 }
 
 /// Lets a payment service die with its request half done: its runtime goes away, with every task in it.
-fn die_half_way(folder: &TempDir, body: &serde_json::Value) {
+fn die_half_way<B: Base>(place: &B::Place, body: &serde_json::Value) {
     let life = runtime();
-    let mut config = KitConfig::new("payment", folder.path().join("payment.sqlite"));
-    config.schema = SCHEMA;
     life.block_on(async {
         let desk = Arc::new(Desk::default());
-        let kit = build(config, &desk);
+        let kit = build(KitConfig::new("payment"), B::open(place).await, &desk);
         let (url, _server) = listen(kit.router()).await;
         let body = body.clone();
         tokio::spawn(async move {
@@ -29,16 +27,20 @@ fn die_half_way(folder: &TempDir, body: &serde_json::Value) {
         desk.gate.reached(1).await;
     });
     life.shutdown_background();
+    runtime().block_on(B::bury(place));
 }
 
-#[test]
-fn what_a_dead_process_left_is_reported_as_unknown() {
-    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-    die_half_way(&folder, &json!({ "wait": true }));
+fn new_place<B: Base>() -> B::Place {
+    runtime().block_on(B::new_place())
+}
+
+fn what_a_dead_process_left_is_reported_as_unknown<B: Base>() {
+    let place = new_place::<B>();
+    die_half_way::<B>(&place, &json!({ "wait": true }));
     runtime().block_on(async {
         let supervisor = Supervisor::start().await;
         let url = supervisor.url.clone();
-        let mut payment = Service::in_folder("payment", folder, |config| {
+        let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
             config.unfinished_after_ms = 0;
         })
@@ -65,15 +67,14 @@ fn what_a_dead_process_left_is_reported_as_unknown() {
     });
 }
 
-#[test]
-fn what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep() {
+fn what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep<B: Base>() {
     for (verb, outcome, ledger) in
         [("retry", "retried", (10, 1)), ("compensate", "nothing_to_compensate", (0, 0))]
     {
-        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-        die_half_way(&folder, &json!({ "wait": true }));
+        let place = new_place::<B>();
+        die_half_way::<B>(&place, &json!({ "wait": true }));
         runtime().block_on(async {
-            let payment = Service::in_folder("payment", folder, |_| {}).await;
+            let payment = Service::<B>::at(&place, "payment", |_| {}).await;
             payment.desk.gate.open(1);
             assert_eq!(payment.step(verb, "pay", "order-1", 1).await.outcome(), outcome);
             assert_eq!(payment.ledger("order-1").await, ledger);
@@ -81,15 +82,14 @@ fn what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep() {
     }
 }
 
-#[test]
-fn a_process_that_dies_in_a_retry_makes_no_second_report() {
-    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+fn a_process_that_dies_in_a_retry_makes_no_second_report<B: Base>() {
+    let place = new_place::<B>();
     let supervisor_life = runtime();
     let supervisor = supervisor_life.block_on(Supervisor::start());
     let life = runtime();
     let url = supervisor.url.clone();
     let report = life.block_on(async {
-        let payment = Service::in_folder("payment", folder.clone(), |_| {}).await;
+        let payment = Service::<B>::at(&place, "payment", |_| {}).await;
         payment.desk.gate.open(1);
         let failed = payment
             .pay("order-1", "r-1", &json!({ "wait": true, "fail": "report-1", "fail_runs": 1 }))
@@ -102,7 +102,8 @@ fn a_process_that_dies_in_a_retry_makes_no_second_report() {
     });
     life.shutdown_background();
     runtime().block_on(async {
-        let mut payment = Service::in_folder("payment", folder, |config| {
+        B::bury(&place).await;
+        let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
             config.unfinished_after_ms = 0;
         })
@@ -124,19 +125,17 @@ fn a_process_that_dies_in_a_retry_makes_no_second_report() {
     });
 }
 
-#[test]
-fn a_call_that_was_under_way_is_evidence_in_the_report() {
-    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+fn a_call_that_was_under_way_is_evidence_in_the_report<B: Base>() {
+    let place = new_place::<B>();
     let others = runtime();
-    let coupon = others.block_on(Service::configured("coupon", |_| {}));
+    let coupon = others.block_on(Service::<B>::configured("coupon", |_| {}));
     let call = json!({ "url": coupon.url, "service": "coupon", "action": "pay", "body": {} });
     // The handler waits before it calls; a second request's call is cut off by the coupon's gate.
     let cut = json!({ "url": coupon.url, "service": "coupon", "action": "pay", "body": { "wait": true } });
     let life = runtime();
     life.block_on(async {
-        let mut config = KitConfig::new("payment", folder.path().join("payment.sqlite"));
-        config.schema = SCHEMA;
-        let kit = build(config, &Arc::new(Desk::default()));
+        let store = B::open(&place).await;
+        let kit = build(KitConfig::new("payment"), store, &Arc::new(Desk::default()));
         let (url, _server) = listen(kit.router()).await;
         let body = json!({ "calls": [call, cut] });
         tokio::spawn(async move {
@@ -147,9 +146,10 @@ fn a_call_that_was_under_way_is_evidence_in_the_report() {
     });
     life.shutdown_background();
     runtime().block_on(async {
+        B::bury(&place).await;
         let supervisor = Supervisor::start().await;
         let url = supervisor.url.clone();
-        let mut payment = Service::in_folder("payment", folder, |config| {
+        let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
             config.unfinished_after_ms = 0;
         })
@@ -163,9 +163,8 @@ fn a_call_that_was_under_way_is_evidence_in_the_report() {
     });
 }
 
-#[tokio::test]
-async fn a_request_that_this_process_works_on_is_never_swept() {
-    let mut payment = Service::configured("payment", |config| {
+async fn a_request_that_this_process_works_on_is_never_swept<B: Base>() {
+    let mut payment = Service::<B>::configured("payment", |config| {
         config.unfinished_after_ms = 0;
         config.sweep_every_ms = 1;
     })
@@ -176,9 +175,14 @@ async fn a_request_that_this_process_works_on_is_never_swept() {
     });
     payment.desk.gate.reached(1).await;
     // A row of some dead process beside it shows when the sweep has been here.
-    let copy = "INSERT INTO amends_requests (request_id, saga, action, fingerprint, body, context, state, started_at)
-                SELECT 'r-2', 'order-2', action, fingerprint, body, context, state, started_at FROM amends_requests";
-    assert_eq!(payment.shell().execute(copy, []).expect("written"), 1);
+    payment
+        .tell(
+            "INSERT INTO amends_requests
+                 (request_id, saga, action, fingerprint, body, context, state, worker, run, started_at)
+             SELECT 'r-2', 'order-2', action, fingerprint, body, context, state, 'somebody', 1, started_at
+             FROM amends_requests",
+        )
+        .await;
     payment.background();
     until("the sweep comes by", async || payment.history("order-2").await[0].1 == "unknown").await;
     assert_eq!(payment.history("order-1").await, [("pay".into(), "started".into())]);
@@ -186,17 +190,28 @@ async fn a_request_that_this_process_works_on_is_never_swept() {
     assert_eq!(original.await.expect("ends").status, 200);
 }
 
-#[tokio::test]
-async fn a_file_that_a_second_process_changed_is_not_overwritten() {
-    let payment = Service::start().await;
+async fn a_file_that_a_second_process_changed_is_not_overwritten<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
     });
     payment.desk.gate.reached(1).await;
-    payment.shell().execute("UPDATE amends_requests SET state = 'unknown'", []).expect("written");
+    payment.tell("UPDATE amends_requests SET state = 'unknown'").await;
     payment.desk.gate.open(1);
     let answer = original.await.expect("ends");
     assert_eq!((answer.status, answer.problem()), (500, "internal"));
     assert_eq!(payment.ledger("order-1").await, (0, 0), "the effect is rolled back");
 }
+
+crate::on_each_database!(
+    a_request_that_this_process_works_on_is_never_swept,
+    a_file_that_a_second_process_changed_is_not_overwritten,
+);
+
+crate::lives_on_each_database!(
+    what_a_dead_process_left_is_reported_as_unknown,
+    what_a_dead_process_left_can_be_retried_or_undone_before_the_sweep,
+    a_process_that_dies_in_a_retry_makes_no_second_report,
+    a_call_that_was_under_way_is_evidence_in_the_report,
+);

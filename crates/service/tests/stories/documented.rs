@@ -2,6 +2,7 @@
 
 use crate::rig::{Service, send};
 use amends_protocol::{HistoryAnswer, Problem, ReportData, StepAnswer, StepRequest};
+use amends_service::Sqlite;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ fn the_examples_on_the_page_are_of_their_types() {
 
 #[tokio::test]
 async fn the_step_on_the_page_is_one_that_a_service_takes() {
-    let payment = Service::start().await;
+    let payment = Service::<Sqlite>::start().await;
     let mut step = example("step");
     step["action"] = json!("payment.pay");
     let answer = send(&format!("{}/amends/v1/compensate/pay", payment.url), &[], &step).await;

@@ -1,13 +1,13 @@
 //! An effect or a fence, never both: what `compensate` promises, with and without rivals.
 
+use crate::base::Base;
 use crate::rig::{DEADLINE, Service, send, step_body};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-#[tokio::test]
-async fn what_took_effect_is_undone_once_and_stays_undone() {
-    let payment = Service::start().await;
+async fn what_took_effect_is_undone_once_and_stays_undone<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     payment.pay("order-1", "r-2", &json!({ "amount": 12 })).await;
     payment.pay("order-2", "r-3", &json!({ "amount": 7 })).await;
@@ -34,9 +34,8 @@ async fn what_took_effect_is_undone_once_and_stays_undone() {
     assert_eq!(states, ["compensated", "compensated"]);
 }
 
-#[tokio::test]
-async fn a_compensation_that_comes_first_refuses_the_late_original() {
-    let payment = Service::start().await;
+async fn a_compensation_that_comes_first_refuses_the_late_original<B: Base>() {
+    let payment = Service::<B>::start().await;
     assert_eq!(
         payment.step("compensate", "pay", "order-1", 1).await.outcome(),
         "nothing_to_compensate"
@@ -53,9 +52,8 @@ async fn a_compensation_that_comes_first_refuses_the_late_original() {
     assert_eq!(payment.pay("order-2", "r-3", &json!({})).await.status, 200);
 }
 
-#[tokio::test]
-async fn a_compensation_does_not_wait_for_the_running_original_which_then_fails() {
-    let payment = Service::start().await;
+async fn a_compensation_does_not_wait_for_the_running_original_which_then_fails<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
@@ -73,10 +71,9 @@ async fn a_compensation_does_not_wait_for_the_running_original_which_then_fails(
     assert_eq!(payment.history("order-1").await, [("pay".into(), "fenced".into())]);
 }
 
-#[tokio::test]
-async fn a_running_original_that_was_fenced_calls_nobody_any_more() {
-    let delivery = Service::configured("delivery", |_| {}).await;
-    let payment = Service::start().await;
+async fn a_running_original_that_was_fenced_calls_nobody_any_more<B: Base>() {
+    let delivery = Service::<B>::configured("delivery", |_| {}).await;
+    let payment = Service::<B>::start().await;
     let call = json!({ "url": delivery.url, "service": "delivery", "action": "pay", "body": {} });
     let (url, body) = (format!("{}/pay", payment.url), json!({ "wait": true, "calls": [call] }));
     let original = tokio::spawn(async move {
@@ -90,10 +87,9 @@ async fn a_running_original_that_was_fenced_calls_nobody_any_more() {
     assert_eq!(payment.history("order-1").await, [("pay".into(), "fenced".into())]);
 }
 
-#[tokio::test]
-async fn calls_that_are_under_way_are_evidence_in_the_answer() {
-    let delivery = Service::configured("delivery", |_| {}).await;
-    let payment = Service::start().await;
+async fn calls_that_are_under_way_are_evidence_in_the_answer<B: Base>() {
+    let delivery = Service::<B>::configured("delivery", |_| {}).await;
+    let payment = Service::<B>::start().await;
     let call = |wait: bool| json!({ "url": delivery.url, "service": "delivery", "action": "pay", "body": { "wait": wait } });
     let (url, body) =
         (format!("{}/pay", payment.url), json!({ "calls": [call(false), call(true)] }));
@@ -114,9 +110,8 @@ async fn calls_that_are_under_way_are_evidence_in_the_answer() {
     assert_eq!(original.await.expect("ends").problem(), "saga-fenced");
 }
 
-#[tokio::test]
-async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered() {
-    let payment = Service::start().await;
+async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     payment.desk.refuses.store(true, Ordering::SeqCst);
     let refused = payment.step("compensate", "pay", "order-1", 1).await;
@@ -135,10 +130,9 @@ async fn a_refusal_leaves_the_fence_alone_and_is_not_remembered() {
     assert_eq!(payment.ledger("order-1").await, (0, 2));
 }
 
-#[tokio::test]
-async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the_next() {
-    let delivery = Service::configured("delivery", |_| {}).await;
-    let payment = Service::start().await;
+async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the_next<B: Base>() {
+    let delivery = Service::<B>::configured("delivery", |_| {}).await;
+    let payment = Service::<B>::start().await;
     let call = json!({ "url": delivery.url, "service": "delivery", "action": "pay", "body": {}, "tolerated": true });
     let (url, body) = (format!("{}/pay", payment.url), json!({ "wait": true, "calls": [call] }));
     let sent = body.clone();
@@ -165,9 +159,8 @@ async fn a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the
     assert_eq!(payment.ledger("order-1").await, (0, 0));
 }
 
-#[tokio::test]
-async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too() {
-    let payment = Service::start().await;
+async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let body = json!({ "wait": true, "fail": "report-1" });
     let original = tokio::spawn(async move {
@@ -182,9 +175,8 @@ async fn a_running_original_that_fails_behind_the_fence_is_turned_away_too() {
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0);
 }
 
-#[tokio::test]
-async fn what_failed_before_a_refused_compensation_does_not_run_again() {
-    let payment = Service::start().await;
+async fn what_failed_before_a_refused_compensation_does_not_run_again<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "fail": "report-1", "fail_runs": 1 })).await;
     payment.desk.refuses.store(true, Ordering::SeqCst);
     payment.pay("order-1", "r-2", &json!({})).await;
@@ -194,9 +186,8 @@ async fn what_failed_before_a_refused_compensation_does_not_run_again() {
     assert_eq!(payment.ledger("order-1").await, (10, 1));
 }
 
-#[tokio::test]
-async fn an_undo_that_trips_is_rolled_back_and_asked_for_again() {
-    let payment = Service::start().await;
+async fn an_undo_that_trips_is_rolled_back_and_asked_for_again<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     payment.desk.trips.store(true, Ordering::SeqCst);
     let tripped = payment.step("compensate", "pay", "order-1", 1).await;
@@ -210,9 +201,8 @@ async fn an_undo_that_trips_is_rolled_back_and_asked_for_again() {
     assert_eq!(payment.step("compensate", "pay", "order-1", 1).await.outcome(), "compensated");
 }
 
-#[tokio::test]
-async fn an_effect_outside_of_the_tables_can_be_undone_too() {
-    let payment = Service::start().await;
+async fn an_effect_outside_of_the_tables_can_be_undone_too<B: Base>() {
+    let payment = Service::<B>::start().await;
     for (saga, request, charged) in [("order-1", "r-1", true), ("order-2", "r-2", false)] {
         let failed =
             payment.pay(saga, request, &json!({ "fail": "timeout", "unsure": true })).await;
@@ -232,9 +222,8 @@ async fn an_effect_outside_of_the_tables_can_be_undone_too() {
     );
 }
 
-#[tokio::test]
-async fn an_action_without_compensation_is_fenced_but_never_called_undone() {
-    let payment = Service::start().await;
+async fn an_action_without_compensation_is_fenced_but_never_called_undone<B: Base>() {
+    let payment = Service::<B>::start().await;
     assert_eq!(
         payment.step("compensate", "log", "order-1", 1).await.outcome(),
         "nothing_to_compensate"
@@ -245,9 +234,8 @@ async fn an_action_without_compensation_is_fenced_but_never_called_undone() {
     assert_eq!(payment.act("log", "order-2", "r-3", &json!({})).await.problem(), "saga-fenced");
 }
 
-#[tokio::test]
-async fn steps_that_make_no_sense_are_told_so() {
-    let payment = Service::start().await;
+async fn steps_that_make_no_sense_are_told_so<B: Base>() {
+    let payment = Service::<B>::start().await;
     assert_eq!(payment.step("compensate", "dance", "order-1", 1).await.status, 404);
     assert_eq!(payment.step("explode", "pay", "order-1", 1).await.status, 404);
 
@@ -274,9 +262,8 @@ async fn steps_that_make_no_sense_are_told_so() {
     assert_eq!(payment.pay("order-2", "r-1", &json!({})).await.status, 200, "and fences nothing");
 }
 
-#[tokio::test]
-async fn fifty_copies_of_one_step_undo_once() {
-    let payment = Service::start().await;
+async fn fifty_copies_of_one_step_undo_once<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     let steps: Vec<_> = (0..50)
         .map(|n| {
@@ -295,9 +282,8 @@ async fn fifty_copies_of_one_step_undo_once() {
     assert_eq!(payment.ledger("order-1").await, (0, 2));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence() {
-    let payment = Service::start().await;
+async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence<B: Base>() {
+    let payment = Service::<B>::start().await;
     let mut seen = [0, 0];
     for round in 0..150_u32 {
         let saga = format!("order-{round}");
@@ -344,3 +330,46 @@ async fn a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence()
         "an effect that is under way when the step is sent comes first: {seen:?}"
     );
 }
+
+async fn the_fence_counts_whom_it_turned_away<B: Base>() {
+    let payment = Service::<B>::start().await;
+    let refused = async || {
+        let rows =
+            payment.ask("SELECT CAST(coalesce(sum(refused), 0) AS TEXT) FROM amends_fences").await;
+        rows[0][0].clone()
+    };
+    let url = format!("{}/pay", payment.url);
+    let original = tokio::spawn(async move {
+        send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
+    });
+    payment.desk.gate.reached(1).await;
+    payment.step("compensate", "pay", "order-1", 1).await;
+    assert_eq!(refused().await, "0", "nobody has come yet");
+    payment.desk.gate.open(1);
+    original.await.expect("ends");
+    assert_eq!(refused().await, "1", "the commit of the running original");
+    payment.pay("order-1", "r-1", &json!({ "wait": true })).await;
+    payment.pay("order-1", "r-2", &json!({})).await;
+    assert_eq!(refused().await, "3", "its repetition, and a late request");
+    payment.pay("order-2", "r-3", &json!({})).await;
+    assert_eq!(refused().await, "3", "and nobody else");
+}
+
+crate::on_each_database!(
+    the_fence_counts_whom_it_turned_away,
+    what_took_effect_is_undone_once_and_stays_undone,
+    a_compensation_that_comes_first_refuses_the_late_original,
+    a_compensation_does_not_wait_for_the_running_original_which_then_fails,
+    a_running_original_that_was_fenced_calls_nobody_any_more,
+    calls_that_are_under_way_are_evidence_in_the_answer,
+    a_refusal_leaves_the_fence_alone_and_is_not_remembered,
+    a_running_original_is_stopped_by_a_refused_compensation_and_seen_by_the_next,
+    a_running_original_that_fails_behind_the_fence_is_turned_away_too,
+    what_failed_before_a_refused_compensation_does_not_run_again,
+    an_undo_that_trips_is_rolled_back_and_asked_for_again,
+    an_effect_outside_of_the_tables_can_be_undone_too,
+    an_action_without_compensation_is_fenced_but_never_called_undone,
+    steps_that_make_no_sense_are_told_so,
+    fifty_copies_of_one_step_undo_once,
+    a_compensation_racing_the_original_leaves_an_effect_undone_or_a_fence,
+);

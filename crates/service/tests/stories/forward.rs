@@ -1,13 +1,13 @@
 //! A forward request has one effect, one answer, and one report if it fails.
 
+use crate::base::Base;
 use crate::rig::{Service, send, until};
 use crate::supervisor::Supervisor;
 use serde_json::json;
 use std::collections::HashSet;
 
-#[tokio::test]
-async fn a_request_takes_effect_once_and_is_answered_the_same_again() {
-    let payment = Service::start().await;
+async fn a_request_takes_effect_once_and_is_answered_the_same_again<B: Base>() {
+    let payment = Service::<B>::start().await;
     let first = payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     assert_eq!((first.status, &first.body), (200, &json!({ "charged": 30, "run": 1 })));
     assert_eq!(
@@ -21,9 +21,8 @@ async fn a_request_takes_effect_once_and_is_answered_the_same_again() {
     assert_eq!(payment.history("order-1").await, [("pay".into(), "succeeded".into())]);
 }
 
-#[tokio::test]
-async fn the_first_caller_need_not_name_anything() {
-    let payment = Service::start().await;
+async fn the_first_caller_need_not_name_anything<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let first = send(&url, &[], &json!({})).await;
     let saga = first.header("saga-id").expect("a new saga").to_owned();
@@ -37,18 +36,16 @@ async fn the_first_caller_need_not_name_anything() {
     assert_eq!(payment.ledger(named.header("saga-id").expect("named")).await, (10, 1));
 }
 
-#[tokio::test]
-async fn the_saga_may_come_in_baggage() {
-    let payment = Service::start().await;
+async fn the_saga_may_come_in_baggage<B: Base>() {
+    let payment = Service::<B>::start().await;
     let answer =
         send(&format!("{}/pay", payment.url), &[("baggage", "a=1,saga-id=order-9")], &json!({}))
             .await;
     assert_eq!(answer.header("saga-id"), Some("order-9"));
 }
 
-#[tokio::test]
-async fn an_id_that_comes_with_other_contents_is_refused() {
-    let payment = Service::start().await;
+async fn an_id_that_comes_with_other_contents_is_refused<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     let others = [
         payment.pay("order-1", "r-1", &json!({ "amount": 31 })).await,
@@ -61,9 +58,8 @@ async fn an_id_that_comes_with_other_contents_is_refused() {
     assert_eq!(payment.ledger("order-1").await, (30, 1));
 }
 
-#[tokio::test]
-async fn what_is_not_a_request_is_told_so_and_leaves_nothing() {
-    let payment = Service::start().await;
+async fn what_is_not_a_request_is_told_so_and_leaves_nothing<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let unknown = payment.act("dance", "order-1", "r-1", &json!({})).await;
     assert_eq!((unknown.status, unknown.problem()), (404, "not-found"));
@@ -75,9 +71,8 @@ async fn what_is_not_a_request_is_told_so_and_leaves_nothing() {
     assert_eq!(payment.history("order-1").await, []);
 }
 
-#[tokio::test]
-async fn a_hundred_copies_of_one_request_have_one_effect() {
-    let payment = Service::start().await;
+async fn a_hundred_copies_of_one_request_have_one_effect<B: Base>() {
+    let payment = Service::<B>::start().await;
     let body = json!({ "amount": 5, "wait": true });
     let copies: Vec<_> = (0..100)
         .map(|_| {
@@ -105,10 +100,9 @@ async fn a_hundred_copies_of_one_request_have_one_effect() {
     assert_eq!(payment.desk.runs.lock().expect("whole")["r-1"], 1);
 }
 
-#[tokio::test]
-async fn a_failure_is_answered_and_reported_alike() {
+async fn a_failure_is_answered_and_reported_alike<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     payment.pay("order-1", "r-0", &json!({ "amount": 1 })).await;
     let body = json!({ "amount": 30, "fail": "report-1" });
     let failed = payment.pay("order-1", "r-1", &body).await;
@@ -148,10 +142,9 @@ async fn a_failure_is_answered_and_reported_alike() {
     assert_eq!(supervisor.told.tries.lock().expect("whole").len(), 1);
 }
 
-#[tokio::test]
-async fn a_failure_inside_the_effect_rolls_all_of_it_back() {
+async fn a_failure_inside_the_effect_rolls_all_of_it_back<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     let failed = payment.pay("order-1", "r-1", &json!({ "fail_in_effect": "report-2" })).await;
     assert_eq!((failed.status, failed.problem()), (422, "action-failed"));
     assert_eq!(payment.ledger("order-1").await, (0, 0));
@@ -162,10 +155,9 @@ async fn a_failure_inside_the_effect_rolls_all_of_it_back() {
     );
 }
 
-#[tokio::test]
-async fn a_panic_is_a_failure_whose_effect_is_unknown() {
+async fn a_panic_is_a_failure_whose_effect_is_unknown<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     for (request, place) in [("r-1", "handler"), ("r-2", "effect")] {
         let failed = payment.pay("order-1", request, &json!({ "panic": place })).await;
         assert_eq!((failed.status, failed.problem()), (500, "effect-unknown"));
@@ -181,9 +173,8 @@ async fn a_panic_is_a_failure_whose_effect_is_unknown() {
     assert_eq!(payment.pay("order-2", "r-3", &json!({})).await.status, 200);
 }
 
-#[tokio::test]
-async fn a_request_whose_caller_hung_up_still_comes_to_its_end() {
-    let payment = Service::start().await;
+async fn a_request_whose_caller_hung_up_still_comes_to_its_end<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let caller = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
@@ -195,9 +186,8 @@ async fn a_request_whose_caller_hung_up_still_comes_to_its_end() {
     until("the payment is made", async || payment.ledger("order-1").await == (10, 1)).await;
 }
 
-#[tokio::test]
-async fn all_ids_that_the_kit_makes_differ() {
-    let payment = Service::start().await;
+async fn all_ids_that_the_kit_makes_differ<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let mut ids = HashSet::new();
     for _ in 0..20 {
@@ -206,3 +196,17 @@ async fn all_ids_that_the_kit_makes_differ() {
         assert!(ids.insert(answer.header("request-id").expect("named").to_owned()));
     }
 }
+
+crate::on_each_database!(
+    a_request_takes_effect_once_and_is_answered_the_same_again,
+    the_first_caller_need_not_name_anything,
+    the_saga_may_come_in_baggage,
+    an_id_that_comes_with_other_contents_is_refused,
+    what_is_not_a_request_is_told_so_and_leaves_nothing,
+    a_hundred_copies_of_one_request_have_one_effect,
+    a_failure_is_answered_and_reported_alike,
+    a_failure_inside_the_effect_rolls_all_of_it_back,
+    a_panic_is_a_failure_whose_effect_is_unknown,
+    a_request_whose_caller_hung_up_still_comes_to_its_end,
+    all_ids_that_the_kit_makes_differ,
+);

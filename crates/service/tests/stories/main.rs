@@ -1,6 +1,8 @@
 //! Stories of one service and its neighbours, over real HTTP and real files; each proves one promise of the kit.
 
+mod base;
 mod calls;
+mod cluster;
 mod crash;
 mod documented;
 mod fence;

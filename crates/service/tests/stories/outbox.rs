@@ -1,27 +1,26 @@
 //! Reports reach the supervisor in order and survive its absence, and ours.
 
+use crate::base::Base;
 use crate::rig::{Service, until};
 use crate::supervisor::Supervisor;
 use serde_json::json;
-use std::sync::Arc;
 
-async fn fail(payment: &Service, request: &str) -> String {
+async fn fail<B: Base>(payment: &Service<B>, request: &str) -> String {
     let failed = payment.pay("order-1", request, &json!({ "fail": request })).await;
     failed.header("amends-report").expect("named").to_owned()
 }
 
 /// Waits until nothing is on its way any more; what was taken is known as such then, and not sent again by a restart.
-async fn emptied(payment: &Service) {
+async fn emptied<B: Base>(payment: &Service<B>) {
     until("the outbox is empty", async || {
         payment.kit.pending_reports().await.expect("readable") == 0
     })
     .await;
 }
 
-#[tokio::test]
-async fn reports_wait_for_the_supervisor_and_come_in_order() {
+async fn reports_wait_for_the_supervisor_and_come_in_order<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     supervisor.told.answers.lock().expect("whole").extend([503, 500, 429]);
     let mut sent = Vec::new();
     for request in ["a", "b", "c"] {
@@ -35,16 +34,13 @@ async fn reports_wait_for_the_supervisor_and_come_in_order() {
     emptied(&payment).await;
 }
 
-#[tokio::test]
-async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_nothing() {
+async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_nothing<B: Base>() {
     let away = Supervisor::start().await;
     let url = away.url.clone();
     away.stop();
-    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-    let mut payment = Service::in_folder("payment", folder.clone(), |config| {
-        config.supervisor = Some(url.clone())
-    })
-    .await;
+    let place = B::new_place().await;
+    let mut payment =
+        Service::<B>::at(&place, "payment", |config| config.supervisor = Some(url.clone())).await;
     payment.background();
     let sent = [fail(&payment, "a").await, fail(&payment, "b").await];
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 2);
@@ -52,37 +48,29 @@ async fn the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_n
 
     let back = Supervisor::at(&url).await;
     let mut payment =
-        Service::in_folder("payment", folder, |config| config.supervisor = Some(url)).await;
+        Service::<B>::at(&place, "payment", |config| config.supervisor = Some(url)).await;
     payment.background();
     let taken: Vec<_> =
         back.reports(2).await.into_iter().map(|(h, _)| h["ce-id"].clone()).collect();
     assert_eq!(taken, sent);
 }
 
-#[tokio::test]
-async fn a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the_next() {
+async fn a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the_next<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     supervisor.told.answers.lock().expect("whole").extend([400]);
     let dead = fail(&payment, "a").await;
     let good = fail(&payment, "b").await;
     let taken = supervisor.reports(1).await;
     assert_eq!(taken[0].0["ce-id"], good);
-    let kept: (String, String, String) = payment
-        .shell()
-        .query_row(
-            "SELECT report_id, state, last_error FROM amends_outbox ORDER BY seq",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .expect("kept");
-    assert_eq!((kept.0, kept.1.as_str(), kept.2.as_str()), (dead, "dead", "answered 400: "));
+    let query = "SELECT report_id, state, last_error FROM amends_outbox ORDER BY seq";
+    let kept = payment.ask(query).await.remove(0);
+    assert_eq!(kept, [dead.as_str(), "dead", "answered 400: "]);
 }
 
-#[tokio::test]
-async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives() {
+async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     // A token that ran out, an ingress in the middle of a deployment.
     supervisor.told.answers.lock().expect("whole").extend([401, 403, 404]);
     let sent = [fail(&payment, "a").await, fail(&payment, "b").await];
@@ -92,13 +80,12 @@ async fn a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives() {
     assert_eq!(supervisor.told.tries.lock().expect("whole").len(), 5);
 }
 
-#[tokio::test]
-async fn a_dead_report_is_tried_once_more_by_each_start() {
+async fn a_dead_report_is_tried_once_more_by_each_start<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+    let place = B::new_place().await;
     let start = async || {
         let url = supervisor.url.clone();
-        let mut payment = Service::in_folder("payment", folder.clone(), |config| {
+        let mut payment = Service::<B>::at(&place, "payment", |config| {
             config.supervisor = Some(url);
         })
         .await;
@@ -127,20 +114,21 @@ async fn a_dead_report_is_tried_once_more_by_each_start() {
     assert_eq!(supervisor.reports(3).await[2].0["ce-id"], dead);
 }
 
-#[tokio::test]
-async fn a_report_keeps_within_what_the_supervisor_takes() {
+async fn a_report_keeps_within_what_the_supervisor_takes<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
-    let shell = payment.shell();
-    shell
-        .execute_batch(
+    let payment = Service::<B>::reporting_to(&supervisor).await;
+    payment.pay("order-0", "r-0", &json!({})).await;
+    payment
+        .tell(
             "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1100)
-             INSERT INTO amends_requests (request_id, saga, action, fingerprint, body, context, state, started_at)
-             SELECT 'old-' || n, 'order-1', 'pay', x'00', '{}', '{}', 'failed', 1 FROM n;
+             INSERT INTO amends_requests
+                 (request_id, saga, action, fingerprint, body, context, state, worker, run, started_at)
+             SELECT 'old-' || n, 'order-1', 'pay', fingerprint, '{}', '{}', 'failed', worker, 1, 1
+             FROM n, amends_requests;
              INSERT INTO amends_calls (call_id, saga, parent, service, action, state, started_at)
              VALUES ('call-1', 'order-1', 'old-1', 'coupon', 'redeem', 'succeeded', 1)",
         )
-        .expect("written");
+        .await;
     // What may have taken effect comes last of all, and is not among the first 1,000.
     let mut causes: Vec<String> = (0..80).map(|n| format!("cause-{n}")).collect();
     causes.insert(0, "no id".to_owned());
@@ -164,10 +152,19 @@ async fn a_report_keeps_within_what_the_supervisor_takes() {
     assert_eq!((ids[0], &ids[998..]), ("old-1", &["r-1", "call-1"][..]));
 }
 
-#[tokio::test]
-async fn a_saga_id_that_a_header_cannot_carry_plainly_is_escaped() {
+async fn a_saga_id_that_a_header_cannot_carry_plainly_is_escaped<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     payment.pay("50%\"off\"", "r-1", &json!({ "fail": "a" })).await;
     assert_eq!(supervisor.reports(1).await[0].0["ce-subject"], "50%25%22off%22");
 }
+
+crate::on_each_database!(
+    reports_wait_for_the_supervisor_and_come_in_order,
+    the_caller_does_not_wait_for_an_absent_supervisor_and_a_restart_loses_nothing,
+    a_report_that_the_supervisor_never_takes_is_kept_and_does_not_block_the_next,
+    a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives,
+    a_dead_report_is_tried_once_more_by_each_start,
+    a_report_keeps_within_what_the_supervisor_takes,
+    a_saga_id_that_a_header_cannot_carry_plainly_is_escaped,
+);

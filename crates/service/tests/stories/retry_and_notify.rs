@@ -1,14 +1,14 @@
 //! `retry` runs the stored request again under its own id; `notify` sends once.
 
+use crate::base::Base;
 use crate::rig::{Service, send};
 use crate::supervisor::Supervisor;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
-#[tokio::test]
-async fn a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_new() {
+async fn a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_new<B: Base>() {
     let supervisor = Supervisor::start().await;
-    let payment = Service::reporting_to(&supervisor).await;
+    let payment = Service::<B>::reporting_to(&supervisor).await;
     let body = json!({ "amount": 30, "fail": "report-1", "fail_runs": 2 });
     let failed = payment.pay("order-1", "r-1", &body).await;
     assert_eq!(failed.status, 402);
@@ -35,12 +35,11 @@ async fn a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_n
     assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0);
 }
 
-#[tokio::test]
-async fn a_retry_repeats_its_calls_under_the_same_ids() {
-    let coupon = Service::configured("coupon", |_| {}).await;
-    let delivery = Service::configured("delivery", |_| {}).await;
-    let payment = Service::start().await;
-    let call = |to: &Service| json!({ "url": to.url, "service": to.kit.service(), "action": "pay", "body": { "amount": 3 } });
+async fn a_retry_repeats_its_calls_under_the_same_ids<B: Base>() {
+    let coupon = Service::<B>::configured("coupon", |_| {}).await;
+    let delivery = Service::<B>::configured("delivery", |_| {}).await;
+    let payment = Service::<B>::start().await;
+    let call = |to: &Service<B>| json!({ "url": to.url, "service": to.kit.service(), "action": "pay", "body": { "amount": 3 } });
     let calls = [call(&coupon), call(&delivery), call(&coupon)];
     let body = json!({ "calls": calls, "fail": "report-1", "fail_runs": 1 });
     assert_eq!(payment.pay("order-1", "r-1", &body).await.status, 402);
@@ -52,9 +51,8 @@ async fn a_retry_repeats_its_calls_under_the_same_ids() {
     assert_eq!(done.body["history"].as_array().expect("a list").len(), 3);
 }
 
-#[tokio::test]
-async fn a_retry_of_nothing_waits_and_a_retry_of_the_undone_is_refused() {
-    let payment = Service::start().await;
+async fn a_retry_of_nothing_waits_and_a_retry_of_the_undone_is_refused<B: Base>() {
+    let payment = Service::<B>::start().await;
     let nothing = payment.step("retry", "pay", "order-1", 1).await;
     assert_eq!((nothing.status, nothing.problem()), (404, "not-found"));
 
@@ -71,9 +69,8 @@ async fn a_retry_of_nothing_waits_and_a_retry_of_the_undone_is_refused() {
     assert_eq!((runs.get("r-2"), runs.get("r-3")), (Some(&1), Some(&1)), "nothing ran again");
 }
 
-#[tokio::test]
-async fn a_retry_of_a_running_request_is_asked_to_wait() {
-    let payment = Service::start().await;
+async fn a_retry_of_a_running_request_is_asked_to_wait<B: Base>() {
+    let payment = Service::<B>::start().await;
     let url = format!("{}/pay", payment.url);
     let original = tokio::spawn(async move {
         send(&url, &[("saga-id", "order-1"), ("request-id", "r-1")], &json!({ "wait": true })).await
@@ -88,9 +85,8 @@ async fn a_retry_of_a_running_request_is_asked_to_wait() {
     assert_eq!(payment.ledger("order-1").await, (10, 1));
 }
 
-#[tokio::test]
-async fn a_compensation_beats_a_running_retry() {
-    let payment = Service::start().await;
+async fn a_compensation_beats_a_running_retry<B: Base>() {
+    let payment = Service::<B>::start().await;
     let body = json!({ "wait": true, "fail": "report-1", "fail_runs": 1 });
     payment.desk.gate.open(1);
     assert_eq!(payment.pay("order-1", "r-1", &body).await.status, 402);
@@ -107,9 +103,8 @@ async fn a_compensation_beats_a_running_retry() {
     assert_eq!(payment.ledger("order-1").await, (0, 0));
 }
 
-#[tokio::test]
-async fn a_retry_takes_the_request_that_did_not_succeed() {
-    let payment = Service::start().await;
+async fn a_retry_takes_the_request_that_did_not_succeed<B: Base>() {
+    let payment = Service::<B>::start().await;
     let failing = json!({ "amount": 1, "fail": "report-1", "fail_runs": 1 });
     payment.pay("order-1", "r-1", &failing).await;
     payment.pay("order-1", "r-2", &json!({ "amount": 20 })).await;
@@ -117,9 +112,8 @@ async fn a_retry_takes_the_request_that_did_not_succeed() {
     assert_eq!(payment.ledger("order-1").await, (21, 2));
 }
 
-#[tokio::test]
-async fn a_notice_goes_out_once_per_saga() {
-    let payment = Service::start().await;
+async fn a_notice_goes_out_once_per_saga<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.pay("order-1", "r-1", &json!({})).await;
     for number in [1, 1, 2] {
         assert_eq!(
@@ -128,16 +122,13 @@ async fn a_notice_goes_out_once_per_saga() {
         );
     }
     assert_eq!(payment.texts("order-1").await, 1);
-    let text: String =
-        payment.shell().query_row("SELECT text FROM texts", [], |row| row.get(0)).expect("one");
-    assert_eq!(text, "1 requests, report-1");
+    assert_eq!(payment.ask("SELECT text FROM texts").await[0][0], "1 requests, report-1");
     assert_eq!(payment.step("notify", "send-receipt", "order-2", 3).await.outcome(), "notified");
     assert_eq!(payment.step("notify", "pay", "order-1", 4).await.problem(), "not-found");
 }
 
-#[tokio::test]
-async fn a_notice_that_cannot_go_out_now_is_asked_for_again() {
-    let payment = Service::start().await;
+async fn a_notice_that_cannot_go_out_now_is_asked_for_again<B: Base>() {
+    let payment = Service::<B>::start().await;
     payment.desk.refuses.store(true, Ordering::SeqCst);
     let later = payment.step("notify", "send-receipt", "order-1", 1).await;
     assert_eq!(
@@ -149,3 +140,14 @@ async fn a_notice_that_cannot_go_out_now_is_asked_for_again() {
     assert_eq!(payment.step("notify", "send-receipt", "order-1", 1).await.outcome(), "notified");
     assert_eq!(payment.texts("order-1").await, 1);
 }
+
+crate::on_each_database!(
+    a_retry_runs_the_stored_request_until_it_succeeds_and_reports_nothing_new,
+    a_retry_repeats_its_calls_under_the_same_ids,
+    a_retry_of_nothing_waits_and_a_retry_of_the_undone_is_refused,
+    a_retry_of_a_running_request_is_asked_to_wait,
+    a_compensation_beats_a_running_retry,
+    a_retry_takes_the_request_that_did_not_succeed,
+    a_notice_goes_out_once_per_saga,
+    a_notice_that_cannot_go_out_now_is_asked_for_again,
+);

@@ -1,24 +1,20 @@
 //! The stage of the stories: a payment service whose body says how it behaves, a client, a gate that holds handlers
 //! back. Nothing here sleeps to wait for an event; it polls or is told.
 
+use crate::base::Base;
 use crate::supervisor::Supervisor;
 use amends_service::axum::body::Bytes;
 use amends_service::axum::{Router, serve};
-use amends_service::rusqlite::{Connection, Transaction, params};
-use amends_service::{
-    ActionContext, Background, Effect, Failure, Kit, KitConfig, Notice, Refusal, Undo,
-};
+use amends_service::{ActionContext, Background, Effect, Failure, Kit, KitConfig, Undo};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -27,19 +23,18 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The payment service's own tables.
 pub const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS ledger (saga TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL, amount INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS ledger (saga TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL, amount BIGINT NOT NULL);
     CREATE TABLE IF NOT EXISTS texts (saga TEXT NOT NULL, text TEXT NOT NULL);
 ";
 
 /// A payment service that listens.
-pub struct Service {
-    pub kit: Kit,
+pub struct Service<B: Base> {
+    pub kit: Kit<B>,
     pub url: String,
     pub desk: Arc<Desk>,
-    pub database: PathBuf,
+    pub place: B::Place,
     background: Option<Background>,
     server: tokio::task::JoinHandle<()>,
-    _folder: Arc<TempDir>,
 }
 
 /// What a story can turn at the service, and see of it.
@@ -53,7 +48,18 @@ pub struct Desk {
     pub charged_outside: Mutex<HashSet<String>>,
 }
 
-impl Service {
+impl Desk {
+    /// What an undo does about requests that may have done something outside of the tables.
+    pub fn look_outside(&self, undo: &Undo) {
+        for request in &undo.uncertain {
+            if self.charged_outside.lock().expect("whole").remove(&request.id) {
+                undo.found_effect();
+            }
+        }
+    }
+}
+
+impl<B: Base> Service<B> {
     pub async fn start() -> Self {
         Self::configured("payment", |_| {}).await
     }
@@ -66,23 +72,17 @@ impl Service {
     }
 
     pub async fn configured(name: &str, change: impl FnOnce(&mut KitConfig)) -> Self {
-        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-        Self::in_folder(name, folder, change).await
+        Self::at(&B::new_place().await, name, change).await
     }
 
-    pub async fn in_folder(
-        name: &str,
-        folder: Arc<TempDir>,
-        change: impl FnOnce(&mut KitConfig),
-    ) -> Self {
-        let database = folder.path().join(format!("{name}.sqlite"));
-        let mut config = KitConfig::new(name, &database);
-        config.schema = SCHEMA;
+    /// A new process at an old place.
+    pub async fn at(place: &B::Place, name: &str, change: impl FnOnce(&mut KitConfig)) -> Self {
+        let mut config = KitConfig::new(name);
         change(&mut config);
         let desk = Arc::new(Desk::default());
-        let kit = build(config, &desk);
+        let kit = build(config, B::open(place).await, &desk);
         let (url, server) = listen(kit.router()).await;
-        Self { kit, url, desk, database, background: None, server, _folder: folder }
+        Self { kit, url, desk, place: place.clone(), background: None, server }
     }
 
     pub fn background(&mut self) {
@@ -133,45 +133,41 @@ impl Service {
 
     /// The sum and number of the ledger's entries about one saga.
     pub async fn ledger(&self, saga: &str) -> (i64, i64) {
-        let saga = saga.to_owned();
-        let query = "SELECT coalesce(sum(amount), 0), count(*) FROM ledger WHERE saga = ?1";
-        self.kit
-            .read(move |c| c.query_row(query, [saga], |row| Ok((row.get(0)?, row.get(1)?))))
-            .await
-            .expect("readable")
+        let query = "SELECT coalesce(sum(amount), 0), count(*) FROM ledger WHERE saga = '{saga}'";
+        let row = self.ask(&query.replace("{saga}", saga)).await.remove(0);
+        (row[0].parse().expect("a number"), row[1].parse().expect("a number"))
     }
 
     pub async fn texts(&self, saga: &str) -> i64 {
-        let saga = saga.to_owned();
-        let query = "SELECT count(*) FROM texts WHERE saga = ?1";
-        self.kit
-            .read(move |c| c.query_row(query, [saga], |row| row.get(0)))
-            .await
-            .expect("readable")
+        let rows = self.ask(&format!("SELECT count(*) FROM texts WHERE saga = '{saga}'")).await;
+        rows[0][0].parse().expect("a number")
     }
 
-    /// A connection beside the kit's, as an operator's shell has one.
-    pub fn shell(&self) -> Connection {
-        Connection::open(&self.database).expect("opens")
+    /// Queries beside the kit, as an operator's shell makes them.
+    pub async fn ask(&self, sql: &str) -> Vec<Vec<String>> {
+        B::ask(&self.place, sql).await
+    }
+
+    pub async fn tell(&self, sql: &str) {
+        B::tell(&self.place, sql).await;
     }
 }
 
 /// The kit of the payment service.
-pub fn build(config: KitConfig, desk: &Arc<Desk>) -> Kit {
-    let (paying, undoing, sending) = (desk.clone(), desk.clone(), desk.clone());
-    Kit::open(config)
-        .expect("opens")
+pub fn build<B: Base>(config: KitConfig, store: B, desk: &Arc<Desk>) -> Kit<B> {
+    let paying = desk.clone();
+    let builder = Kit::builder(config, store)
+        .expect("good settings")
         .action("pay", move |context, body| pay(paying.clone(), context, body))
-        .compensation("pay", move |tx, undo| refund(&undoing, tx, undo))
-        .action(
-            "log",
-            async |context: ActionContext, _| Ok(context.effect(|_| Ok(json!("logged")))),
-        )
-        .notice("send-receipt", move |tx, notice| send_receipt(&sending, tx, notice))
-        .build()
+        .action("log", async |context: ActionContext<B>, _| Ok(B::logged(&context)));
+    B::undoing(builder, desk).build()
 }
 
-async fn pay(desk: Arc<Desk>, context: ActionContext, body: Value) -> Result<Effect, Failure> {
+async fn pay<B: Base>(
+    desk: Arc<Desk>,
+    context: ActionContext<B>,
+    body: Value,
+) -> Result<Effect<B>, Failure> {
     let run = {
         let mut runs = desk.runs.lock().expect("whole");
         let run = runs.entry(context.request_id().to_owned()).or_default();
@@ -203,47 +199,7 @@ async fn pay(desk: Arc<Desk>, context: ActionContext, body: Value) -> Result<Eff
             false => failure,
         });
     }
-    let (saga, request) = (context.saga().to_string(), context.request_id().to_owned());
-    Ok(context.effect(move |tx| {
-        desk.effects.fetch_add(1, Ordering::SeqCst);
-        let amount = body["amount"].as_i64().unwrap_or(10);
-        tx.execute(
-            "INSERT INTO ledger VALUES (?1, ?2, 'charge', ?3)",
-            params![saga, request, amount],
-        )?;
-        assert!(body["panic"] != "effect", "the effect tripped");
-        match body["fail_in_effect"].as_str() {
-            Some(code) => Err(Failure::new(code, "the ledger says no")),
-            None => Ok(json!({ "charged": amount, "run": run })),
-        }
-    }))
-}
-
-fn refund(desk: &Desk, tx: &Transaction<'_>, undo: &Undo<'_>) -> Result<(), Refusal> {
-    for request in undo.requests {
-        let amount = request.answer["charged"].as_i64().unwrap_or(0);
-        let row = params![undo.saga.as_str(), request.id, -amount];
-        tx.execute("INSERT INTO ledger VALUES (?1, ?2, 'refund', ?3)", row)?;
-    }
-    for request in undo.uncertain {
-        if desk.charged_outside.lock().expect("whole").remove(&request.id) {
-            undo.found_effect();
-        }
-    }
-    assert!(!desk.trips.load(Ordering::SeqCst), "the undo tripped");
-    match desk.refuses.load(Ordering::SeqCst) {
-        true => Err(Refusal::new("the month is closed")),
-        false => Ok(()),
-    }
-}
-
-fn send_receipt(desk: &Desk, tx: &Transaction<'_>, notice: &Notice<'_>) -> Result<(), Refusal> {
-    let text = format!("{} requests, {}", notice.requests.len(), notice.report.code);
-    tx.execute("INSERT INTO texts VALUES (?1, ?2)", params![notice.saga.as_str(), text])?;
-    match desk.refuses.load(Ordering::SeqCst) {
-        true => Err(Refusal::try_later("the gateway sleeps")),
-        false => Ok(()),
-    }
+    Ok(B::charge(&context, desk, body, run))
 }
 
 /// Holds handlers back until the story lets them go on.

@@ -1,5 +1,6 @@
 //! With signing keys, only the supervisor can ask for steps.
 
+use crate::base::Base;
 use crate::rig::{Answer, Service, exchange, send, step_body};
 use amends_service::signing_key;
 use base64::Engine as _;
@@ -27,7 +28,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
 }
 
-async fn compensate(payment: &Service, signature: &str, seconds: u64) -> Answer {
+async fn compensate<B: Base>(payment: &Service<B>, signature: &str, seconds: u64) -> Answer {
     let url = format!("{}/amends/v1/compensate/pay", payment.url);
     let seconds = seconds.to_string();
     let headers =
@@ -35,10 +36,9 @@ async fn compensate(payment: &Service, signature: &str, seconds: u64) -> Answer 
     send(&url, &headers, &step_body("payment", "pay", "order-1", 1)).await
 }
 
-#[tokio::test]
-async fn a_step_needs_a_fresh_signature_of_an_accepted_key() {
+async fn a_step_needs_a_fresh_signature_of_an_accepted_key<B: Base>() {
     let keys = || vec![signing_key(OLD_KEY).expect("a key"), signing_key(NEW_KEY).expect("a key")];
-    let payment = Service::configured("payment", |config| config.signing_keys = keys()).await;
+    let payment = Service::<B>::configured("payment", |config| config.signing_keys = keys()).await;
     payment.pay("order-1", "r-1", &json!({ "amount": 30 })).await;
     let body = step_body("payment", "pay", "order-1", 1);
     let stranger = "whsec_c3RyYW5nZXIgc3RyYW5nZXIgc3RyYW5nZXIh";
@@ -69,10 +69,9 @@ async fn a_step_needs_a_fresh_signature_of_an_accepted_key() {
     );
 }
 
-#[tokio::test]
-async fn a_reading_of_history_is_signed_too() {
+async fn a_reading_of_history_is_signed_too<B: Base>() {
     let keys = vec![signing_key(OLD_KEY).expect("a key")];
-    let payment = Service::configured("payment", |config| config.signing_keys = keys).await;
+    let payment = Service::<B>::configured("payment", |config| config.signing_keys = keys).await;
     let read = async |signature: Option<String>| {
         let mut request =
             http::Request::get(format!("{}/amends/v1/history/order%2F1", payment.url));
@@ -88,3 +87,8 @@ async fn a_reading_of_history_is_signed_too() {
     let answer = read(Some(sign_text(OLD_KEY, "history-c-1", now(), ""))).await;
     assert_eq!((answer.status, answer.body), (200, json!({ "sagaId": "order/1", "entries": [] })));
 }
+
+crate::on_each_database!(
+    a_step_needs_a_fresh_signature_of_an_accepted_key,
+    a_reading_of_history_is_signed_too,
+);

@@ -2,12 +2,11 @@
 
 use super::{
     Place,
-    sample::{FromRow, act, at, attempt, case, done, report, saga, settled, step, whole},
+    sample::{FromRow, act, at, attempt, case, done, report, saga, step, whole},
 };
 use crate::{PageRequest, Store};
-use amends_engine::{CaseRow, Note, ReportRole, ReportRow, StepState, WalkRow, Write};
-use amends_protocol::{CaseId, CaseState, Outcome, StepId, StepStateName, StuckReason, Timestamp};
-use std::collections::BTreeMap;
+use amends_engine::{Note, ReportRole, ReportRow, StepState, WalkRow, Write};
+use amends_protocol::{CaseId, Outcome, StepId, StuckReason, Timestamp};
 
 /// Reports, plan, walks, notes and acts of a case, in their order.
 pub async fn one_case_shows_everything(place: &impl Place) {
@@ -160,30 +159,4 @@ pub async fn acts_are_listed_newest_first(place: &impl Place) {
     let of_one = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
     let words: Vec<_> = of_one.items.iter().map(|a| (a.act.as_str(), a.actor.as_str())).collect();
     assert_eq!(words, [("settle", "kim"), ("waive", "kim")]);
-}
-
-/// Cases by state; steps by service and by state or outcome.
-pub async fn the_overview_counts_cases_and_steps(place: &impl Place) {
-    let store = place.open().await;
-    assert_eq!(
-        store.overview().await.expect("counts"),
-        amends_protocol::resources::Overview::default()
-    );
-    let mut batch = whole(case(1));
-    batch.extend(whole(settled(2)));
-    batch.extend(whole(settled(3)));
-    batch.extend(whole(CaseRow { state: CaseState::Stuck, ..case(4) }));
-    let stuck = StepState::Stuck(StuckReason::Refused);
-    batch.push(Write::from_step(step(4, 3, "coupon.redeem", stuck)));
-    store.commit(batch).await.expect("commits");
-
-    let overview = store.overview().await.expect("counts");
-    let cases = [(CaseState::Open, 1), (CaseState::Stuck, 1), (CaseState::Settled, 2)];
-    assert_eq!(overview.cases, BTreeMap::from(cases));
-    let word = |service: &str, word: &str| overview.services[service].get(word).copied();
-    assert_eq!(word("payment", Outcome::Compensated.as_str()), Some(4));
-    assert_eq!(word("coupon", Outcome::Compensated.as_str()), Some(2));
-    assert_eq!(word("coupon", StepStateName::InFlight.as_str()), Some(2));
-    assert_eq!(word("coupon", StepStateName::Stuck.as_str()), Some(1));
-    assert_eq!(word("coupon", StepStateName::Done.as_str()), None);
 }

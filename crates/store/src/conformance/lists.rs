@@ -4,10 +4,11 @@ use super::{
     Place,
     sample::{FromRow, act, at, case, done, report, saga, settled, step, whole},
 };
-use crate::{CaseFilter, PageRequest, StepFilter, Store, StoreError};
+use crate::{CaseFilter, CaseOrder, PageRequest, StepFilter, Store, StoreError};
 use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
 use amends_protocol::{
-    CaseId, CaseState, Outcome, StepStateName, StuckReason, Verb, resources::Page,
+    CaseId, CaseState, Outcome, StepStateName, StuckReason, Verb,
+    resources::{CaseSummary, Page},
 };
 
 async fn case_ids<S: Store>(store: &S, filter: CaseFilter) -> Vec<u64> {
@@ -145,6 +146,33 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
         (CaseFilter { text: text("' OR ''='"), ..all() }, vec![]),
         (CaseFilter { opened_after: Some(at(4, 0)), ..all() }, vec![5, 4]),
         (CaseFilter { opened_before: Some(at(4, 0)), ..all() }, vec![3, 2, 1]),
+        (CaseFilter { opened_before: Some(at(0, 0)), ..all() }, vec![]),
+        (CaseFilter { opened_after: Some(at(6, 0)), ..all() }, vec![]),
+        (
+            CaseFilter {
+                opened_after: Some(at(1, 1)),
+                opened_before: Some(at(4, 1)),
+                order: CaseOrder::Oldest,
+                ..all()
+            },
+            vec![2, 3, 4],
+        ),
+        (CaseFilter { among: Some(vec![CaseId(2), CaseId(9), CaseId(5)]), ..all() }, vec![5, 2]),
+        (CaseFilter { among: Some(vec![]), ..all() }, vec![]),
+        (
+            CaseFilter {
+                among: Some(vec![CaseId(3), CaseId(4)]),
+                state: vec![CaseState::Stuck],
+                order: CaseOrder::Oldest,
+                ..all()
+            },
+            vec![3],
+        ),
+        (
+            CaseFilter { report: text("payment/*"), order: CaseOrder::Oldest, ..all() },
+            vec![1, 2, 5],
+        ),
+        (CaseFilter { report: text("nobody/*"), ..all() }, vec![]),
         (
             CaseFilter {
                 state: vec![CaseState::Open],
@@ -162,8 +190,55 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
         store.cases(CaseFilter { saga: Some(saga("order-4")), ..all() }, PageRequest::default());
     let summary = page.await.expect("lists").items.remove(0);
     assert_eq!(summary.report, "delivery/late");
+    let shown = store.case(summary.id).await.expect("reads").expect("there").detail.summary;
+    assert_eq!(shown, summary, "a list and a page say the same");
+    assert!(summary.sentence.starts_with("delivery failed: "), "{}", summary.sentence);
+    assert!(summary.sentence.contains("no rule answers delivery/late"), "{}", summary.sentence);
     assert_eq!(summary.steps[&StepStateName::Done], 2);
     assert_eq!(summary.steps[&StepStateName::InFlight], 1);
+}
+
+/// A saga id that somebody pasted, or its beginning, is found first and told once, whatever the page.
+pub async fn the_beginning_of_a_saga_id_is_found_first(place: &impl Place) {
+    let store = place.open().await;
+    for n in [1, 2, 12] {
+        store.commit(whole(settled(n))).await.expect("commits");
+    }
+    let other = CaseRow { saga: saga("x-order-1"), ..case(20) };
+    store.commit(whole(other)).await.expect("commits");
+    let filter = CaseFilter { text: Some("order-1".to_owned()), ..CaseFilter::default() };
+    let ids = |page: &Page<CaseSummary>| page.items.iter().map(|c| c.id.0).collect::<Vec<_>>();
+    let first = store.cases(filter.clone(), PageRequest::first(10)).await.expect("lists");
+    assert_eq!(ids(&first), [12, 1]);
+    let rest = after(&first, 10).expect("others may have it in their middle");
+    let rest = store.cases(filter.clone(), rest).await.expect("lists");
+    assert_eq!((ids(&rest), rest.next), (vec![20], None));
+    let few = store.cases(filter, PageRequest::first(1)).await.expect("lists");
+    assert_eq!(ids(&few), [20], "too many beginnings for the page: the order of all");
+}
+
+/// A search that finds nothing stops after a while, says how far it came, and goes on from there to the end.
+pub async fn a_long_search_is_cut_into_pages(place: &impl Place) {
+    let store = place.open().await;
+    const CASES: u64 = 45_000;
+    let needle = CaseRow { message: Some("the needle".into()), ..settled(3) };
+    for from in (1..=CASES).step_by(5_000) {
+        let row = |n| if n == 3 { needle.clone() } else { settled(n) };
+        let batch = (from..from + 5_000).map(|n| Write::from_case(row(n))).collect();
+        store.commit(batch).await.expect("commits");
+    }
+    for order in [CaseOrder::Newest, CaseOrder::Oldest] {
+        let filter = CaseFilter { text: Some("NEEDLE".to_owned()), order, ..CaseFilter::default() };
+        let (mut found, mut pages, mut request) = (Vec::new(), 0, Some(PageRequest::first(5)));
+        while let Some(next) = request {
+            let page = store.cases(filter.clone(), next).await.expect("lists");
+            assert!(page.searched_until.is_none() || page.next.is_some());
+            found.extend(page.items.iter().map(|c| c.id.0));
+            request = after(&page, 5);
+            pages += 1;
+        }
+        assert_eq!((found, pages), (vec![3], 3), "{order:?}");
+    }
 }
 
 /// The same for steps.

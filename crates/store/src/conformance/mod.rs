@@ -4,8 +4,10 @@
 //! [`Place`]; it needs `tokio` with `macros` and `rt` among the caller's dev-dependencies.
 
 pub mod audit;
+pub mod counts;
 pub mod lists;
 pub mod lookups;
+pub mod operating;
 mod sample;
 pub mod upkeep;
 pub mod writing;
@@ -58,6 +60,8 @@ macro_rules! store_conformance {
                 limits_are_kept_within_bounds,
                 a_foreign_cursor_is_refused,
                 every_case_filter_does_its_part,
+                the_beginning_of_a_saga_id_is_found_first,
+                a_long_search_is_cut_into_pages,
                 every_step_filter_does_its_part,
                 unfinished_steps_page_across_case_states,
                 step_ids_stop_at_the_limit,
@@ -68,7 +72,15 @@ macro_rules! store_conformance {
                 a_recorded_outcome_is_not_shown_as_a_try,
                 a_step_is_found_by_its_whole_id_only,
                 acts_are_listed_newest_first,
-                the_overview_counts_cases_and_steps,
+            }
+            counts {
+                cases_are_counted_by_state,
+                cases_are_counted_through_every_change,
+                settlements_are_told_newest_first,
+            }
+            operating {
+                settings_of_services_are_loaded,
+                bulk_acts_are_kept,
             }
             upkeep {
                 pruning_takes_old_settled_cases_only,

@@ -41,10 +41,6 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
     assert_eq!((found.reports, found.cases), (vec![None], vec![]));
     let acts = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
     assert_eq!(acts.items.len(), 1);
-    assert_eq!(
-        store.overview().await.expect("counts").services["payment"].values().sum::<u64>(),
-        3
-    );
     // Nothing of it is left that a new case of the saga could stumble over.
     store.commit(whole(CaseRow { id: CaseId(6), ..case(6) })).await.expect("commits");
     let again = CaseRow { id: CaseId(7), saga: saga("order-1"), ..case(7) };

@@ -9,7 +9,9 @@ use amends_engine::{
     CaseMemo, Note, ReportRole, SagaRow, SagaState, StepMemo, StepState, StoredCase, Told, WalkRow,
     Write,
 };
-use amends_protocol::{CaseId, CaseState, Evidence, HistoryState, Outcome, StuckReason, Timestamp};
+use amends_protocol::{
+    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, StuckReason, Timestamp,
+};
 use std::sync::Arc;
 
 fn evidence() -> Evidence {
@@ -55,6 +57,7 @@ fn full_case() -> StoredCase {
     let mut first = done(7, 1, "payment.pay");
     first.stage = u16::MAX;
     first.memo = StepMemo {
+        last: Some(Cause::Busy),
         because: vec![0, 1],
         would_have_asked: vec![2],
         decided_by: Some("kim".to_owned()),

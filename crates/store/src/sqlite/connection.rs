@@ -14,13 +14,19 @@ const LOCK_NAME: &str = "amends.lock";
 /// `AMND`, marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x414d_4e44;
 /// One per version of the schema, in order; never changed once released.
-const MIGRATIONS: &[&str] = &[include_str!("schema/0001_begin.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_begin.sql"), include_str!("schema/0002_operating.sql")];
+/// The version that this program writes.
+pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// Only a backup or a person's `sqlite3` can be in the way, and both only for moments.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements kept ready per connection; more than there are fixed ones, so that lists don't push them out.
 const STATEMENTS: usize = 64;
 /// Page cache of the writer: the hot ends of all tables at full load, with room.
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
+
+/// Page cache of each reader: the rows that one page of a list looks at.
+const READER_CACHE_KIB: i64 = 16 * 1024;
 
 pub(crate) fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |source| StoreError::Database { doing, source }
@@ -49,6 +55,17 @@ pub(crate) fn lock_directory(dir: &Path) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { dir: dir.to_owned() }),
         Err(TryLockError::Error(source)) => Err(StoreError::File { doing: "lock", path, source }),
     }
+}
+
+/// Whether somebody holds the lock of a directory.
+pub(crate) fn is_locked(dir: &Path) -> bool {
+    let lock = File::open(dir.join(LOCK_NAME));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// The version of a file's schema.
+pub(crate) fn version(conn: &Connection) -> Result<i64, StoreError> {
+    pragma(conn, "user_version")
 }
 
 /// Opens the one writing connection and brings the schema up to date. The WAL takes over the file's permissions.
@@ -84,7 +101,8 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = open(path, flags)?;
-    conn.execute_batch("PRAGMA temp_store = MEMORY;").map_err(database("set up the store"))?;
+    let settings = format!("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{READER_CACHE_KIB};");
+    conn.execute_batch(&settings).map_err(database("set up the store"))?;
     Ok(conn)
 }
 
@@ -105,7 +123,7 @@ fn pragma(conn: &Connection, name: &str) -> Result<i64, StoreError> {
         .map_err(database("read the schema's version"))
 }
 
-fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(database("read the store"))?;
@@ -116,7 +134,7 @@ fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), StoreError> {
 }
 
 fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
-    let known = MIGRATIONS.len() as i64;
+    let known = SCHEMA;
     let found = pragma(conn, "user_version")?;
     if found > known {
         return Err(StoreError::NewerSchema { found, known });

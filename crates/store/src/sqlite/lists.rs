@@ -1,20 +1,20 @@
-//! Lists for people: cases, steps and the audit, newest first, page by page.
+//! Lists for people: steps and the audit, newest first, page by page. Cases have a file of their own.
 //!
 //! A page begins where the one before it ended, by key: rows that come in meanwhile move nothing.
 
 use super::{
     codes::Coded,
-    key::{CASE_OF_STEP, STEP_OF_CASE, case_number, row_key},
+    key::{CASE_OF_STEP, STEP_OF_CASE, row_key},
     lookup::case_of_saga,
-    rows::{CASE_COLUMNS, STEP_COLUMNS, case_row, collect, column, step_row},
+    rows::{STEP_COLUMNS, collect, column, step_row},
     search::{self, Search},
     views,
 };
-use crate::{CaseFilter, MOST_STEP_IDS, PageRequest, StepFilter, StoreError};
-use amends_engine::{CaseRow, StepRow};
+use crate::{MOST_STEP_IDS, PageRequest, StepFilter, StoreError};
+use amends_engine::StepRow;
 use amends_protocol::{
     CaseId, CaseState, SagaId, StepId, StepStateName,
-    resources::{ActView, CaseSummary, Page, StepView},
+    resources::{ActView, Page, StepView},
 };
 use rusqlite::{Connection, params_from_iter, types::Value};
 
@@ -25,7 +25,7 @@ const UNSETTLED: [CaseState; 3] = [CaseState::Open, CaseState::Stuck, CaseState:
 
 /// The list that a cursor belongs to; a cursor is this letter and the last key in base 16.
 #[derive(Clone, Copy)]
-enum List {
+pub(crate) enum List {
     Cases = b'c' as isize,
     Steps = b's' as isize,
     Acts = b'a' as isize,
@@ -37,7 +37,7 @@ impl List {
     }
 
     /// The key that the page before ended with, if there was one.
-    fn read(self, page: &PageRequest) -> Result<Option<i64>, StoreError> {
+    pub(crate) fn read(self, page: &PageRequest) -> Result<Option<i64>, StoreError> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
         cursor
             .strip_prefix(self.letter())
@@ -49,7 +49,7 @@ impl List {
             })
     }
 
-    fn write(self, key: i64) -> String {
+    pub(crate) fn write(self, key: i64) -> String {
         format!("{}{key:x}", self.letter())
     }
 }
@@ -69,7 +69,7 @@ fn page_of<R, T>(
         _ => None,
     };
     let items = rows.into_iter().map(view).collect::<Result<_, _>>()?;
-    Ok(Page { items, next })
+    Ok(Page { items, next, searched_until: None })
 }
 
 fn select<T>(
@@ -83,47 +83,6 @@ fn select<T>(
     let sql = format!("{from} {} {end} LIMIT ?", search.clause());
     let limit = Value::from(limit as i64);
     collect(conn, &sql, params_from_iter(search.values.iter().chain([&limit])), read)
-}
-
-/// One page of cases.
-pub(crate) fn cases(
-    conn: &Connection,
-    filter: &CaseFilter,
-    page: &PageRequest,
-) -> Result<Page<CaseSummary>, StoreError> {
-    let limit = page.rows();
-    let mut base = search::of_cases(filter);
-    if let Some(last) = List::Cases.read(page)? {
-        base.and("c.id < ?", [last.into()]);
-    }
-    let rows = case_rows(conn, &filter.state, &base, limit + 1)?;
-    page_of(List::Cases, rows, limit, |row| case_number(row.id), |row| views::summary(conn, row))
-}
-
-/// Unfinished cases are searched state by state through their own small index, so that a handful of stuck cases is
-/// found at once among millions of settled ones.
-fn case_rows(
-    conn: &Connection,
-    states: &[CaseState],
-    base: &Search,
-    limit: usize,
-) -> Result<Vec<CaseRow>, StoreError> {
-    let from = format!("SELECT {CASE_COLUMNS} FROM cases c");
-    let end = "ORDER BY c.id DESC";
-    if states.is_empty() || states.contains(&CaseState::Settled) {
-        let mut search = base.clone();
-        search::in_states(&mut search, "c.state", states);
-        return select(conn, &from, &search, end, limit, case_row);
-    }
-    let mut rows = Vec::new();
-    for &state in UNSETTLED.iter().filter(|state| states.contains(state)) {
-        let mut search = base.clone();
-        search.and("c.state = ? AND c.state <> 3", [state.code().into()]);
-        rows.extend(select(conn, &from, &search, end, limit, case_row)?);
-    }
-    rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.id));
-    rows.truncate(limit);
-    Ok(rows)
 }
 
 /// One page of steps.
@@ -164,7 +123,7 @@ fn step_rows(
     if let Some(before) = before {
         base.and("s.key < ?", [before.into()]);
     }
-    if case.is_some() || !wants_unfinished_only(filter) {
+    if case.is_some() || filter.ids.is_some() || !wants_unfinished_only(filter) {
         let from = format!(
             "SELECT {STEP_COLUMNS}, c.saga FROM steps s CROSS JOIN cases c ON c.id = {CASE_OF_STEP}"
         );

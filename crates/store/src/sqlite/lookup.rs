@@ -5,7 +5,7 @@ use super::{
     key::{case_number, case_of},
     rows::{
         CASE_COLUMNS, SAGA_COLUMNS, case_row, collect, column, read_error, rulebook_row, saga_row,
-        with_rows,
+        service_row, with_rows,
     },
 };
 use crate::{Found, Loaded, RulebookRow, StoreError, Wanted};
@@ -81,7 +81,9 @@ pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
         [],
         |row| rulebook_row(row, true),
     )?;
-    Ok(Loaded { last_case, cases, sagas, rulebooks })
+    let all = "SELECT service, settings FROM services ORDER BY service";
+    let services = collect(conn, all, [], service_row)?;
+    Ok(Loaded { last_case, cases, sagas, services, rulebooks })
 }
 
 /// One version of a rulebook.

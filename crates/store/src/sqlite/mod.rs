@@ -1,8 +1,12 @@
 //! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
 
+mod bulks;
+mod case_list;
 mod checkpoint;
 mod codes;
 mod connection;
+mod counts;
+mod inspect;
 mod key;
 mod lists;
 mod lookup;
@@ -17,32 +21,28 @@ mod write;
 mod writer;
 
 pub use connection::FILE_NAME;
+pub use inspect::{StoreSeen, inspect};
 
 use crate::{
-    CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, StepFilter, Store, StoreError,
-    Wanted,
+    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
+    StepFilter, Store, StoreError, Wanted,
 };
 use amends_engine::{SagaRow, Write};
 use amends_protocol::{
-    CaseId, SagaId, StepId, Timestamp,
-    resources::{ActView, CaseSummary, Overview, Page, StepView},
+    CaseId, CaseState, SagaId, StepId, Timestamp,
+    resources::{ActView, CaseSummary, Page, StepView},
 };
 use checkpoint::Checkpointer;
 use reader::Readers;
 use std::{
+    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
 use writer::{Command, QUEUE, Reply, Writer};
-
-/// An overview that took less than this to count is never kept.
-const QUICK: Duration = Duration::from_millis(50);
-/// A kept overview serves this many times as long as it took to count: counting takes at most a twentieth of a core.
-const KEEP_FACTOR: u32 = 20;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -74,16 +74,9 @@ struct Shared {
     path: PathBuf,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
-    overview: Mutex<Option<Counted>>,
     readers: Option<Readers>,
     // Dropped after all threads have ended.
     _lock: File,
-}
-
-struct Counted {
-    at: Instant,
-    took: Duration,
-    overview: Overview,
 }
 
 impl Drop for Shared {
@@ -120,7 +113,6 @@ impl SqliteStore {
                 path,
                 commands: Some(commands),
                 writer: Some(thread),
-                overview: Mutex::new(None),
                 readers: Some(readers),
                 _lock: lock,
             }),
@@ -136,13 +128,6 @@ impl SqliteStore {
 
     fn readers(&self) -> Result<&Readers, StoreError> {
         self.shared.readers.as_ref().ok_or(StoreError::Closed)
-    }
-
-    fn kept_overview(&self) -> Option<Overview> {
-        let kept = self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref()
-            .filter(|kept| kept.took > QUICK && kept.at.elapsed() < kept.took * KEEP_FACTOR)
-            .map(|kept| kept.overview.clone())
     }
 }
 
@@ -188,7 +173,7 @@ impl Store for SqliteStore {
         filter: CaseFilter,
         page: PageRequest,
     ) -> Result<Page<CaseSummary>, StoreError> {
-        self.readers()?.ask(move |conn| lists::cases(conn, &filter, &page)).await
+        self.readers()?.ask(move |conn| case_list::cases(conn, &filter, &page)).await
     }
 
     async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
@@ -211,6 +196,18 @@ impl Store for SqliteStore {
         self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
     }
 
+    async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutBulk(row, reply)).await
+    }
+
+    async fn bulk(&self, id: u64) -> Result<Option<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::one(conn, id)).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
+    }
+
     async fn acts(
         &self,
         case: Option<CaseId>,
@@ -224,17 +221,12 @@ impl Store for SqliteStore {
         self.readers()?.ask(move |conn| lookup::saga(conn, &saga)).await
     }
 
-    async fn overview(&self) -> Result<Overview, StoreError> {
-        if let Some(kept) = self.kept_overview() {
-            return Ok(kept);
-        }
-        let began = Instant::now();
-        // It has to look at everything, and is kept when that takes long: so it has no time limit.
-        let overview = self.readers()?.ask_for(None, views::overview).await?;
-        let counted =
-            Counted { at: Instant::now(), took: began.elapsed(), overview: overview.clone() };
-        *self.shared.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
-        Ok(overview)
+    async fn case_counts(&self) -> Result<BTreeMap<CaseState, u64>, StoreError> {
+        self.readers()?.ask(counts::by_state).await
+    }
+
+    async fn settlements(&self, since: Timestamp, limit: usize) -> Result<Settlements, StoreError> {
+        self.readers()?.ask(move |conn| counts::settlements(conn, since, limit)).await
     }
 
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -6,7 +6,9 @@ use super::{
     write::role_from,
 };
 use crate::{RulebookRow, StoreError};
-use amends_engine::{CaseRow, ReportRow, RulebookRef, SagaRow, StepRow, StepState, StoredCase};
+use amends_engine::{
+    CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState, StoredCase,
+};
 use amends_protocol::{
     ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
 };
@@ -179,6 +181,13 @@ pub(crate) fn saga_row(row: &Row<'_>) -> Result<SagaRow, StoreError> {
     })
 }
 
+/// A row of `service, settings`.
+pub(crate) fn service_row(row: &Row<'_>) -> Result<ServiceRow, StoreError> {
+    let service: Arc<str> = column(row, 0)?;
+    let settings = json(row, 1, &|| format!("settings of service `{service}`"))?;
+    Ok(ServiceRow { service, settings })
+}
+
 /// A row of `hash, name, stored_at, active` and, if wanted, `sources`.
 pub(crate) fn rulebook_row(row: &Row<'_>, with_sources: bool) -> Result<RulebookRow, StoreError> {
     let hash: Arc<str> = column(row, 0)?;
@@ -201,6 +210,17 @@ pub(crate) fn reports_of(conn: &Connection, case: CaseId) -> Result<Vec<ReportRo
     let sql =
         format!("SELECT {REPORT_COLUMNS} FROM reports WHERE key BETWEEN ?1 AND ?2 ORDER BY key");
     collect(conn, &sql, key_range(case), report_row)
+}
+
+/// The report that a case began with.
+pub(crate) fn first_report(
+    conn: &Connection,
+    case: CaseId,
+) -> Result<Option<ReportRow>, StoreError> {
+    let sql = format!(
+        "SELECT {REPORT_COLUMNS} FROM reports WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT 1"
+    );
+    Ok(collect(conn, &sql, key_range(case), report_row)?.into_iter().next())
 }
 
 /// Steps of a case, by ordinal.

@@ -2,7 +2,7 @@
 
 use super::{
     codes::Coded,
-    key::{STEP_OF_CASE, case_number, key_range},
+    key::{STEP_OF_CASE, case_number, key_range, row_key},
 };
 use crate::{CaseFilter, StepFilter, StoreError};
 use amends_protocol::CaseId;
@@ -29,6 +29,19 @@ impl Search {
         } else {
             format!("WHERE {}", self.conditions.join(" AND "))
         }
+    }
+
+    /// Adds every condition of another search.
+    pub(crate) fn all_of(&mut self, other: &Self) {
+        self.conditions.extend_from_slice(&other.conditions);
+        self.values.extend_from_slice(&other.values);
+    }
+
+    /// Adds that a column has one of these numbers, in any quantity.
+    fn and_among(&mut self, column: &str, numbers: impl Iterator<Item = i64>) {
+        let list: Vec<String> = numbers.map(|n| n.to_string()).collect();
+        let condition = format!("{column} IN (SELECT value FROM json_each(?))");
+        self.and(&condition, [Value::from(format!("[{}]", list.join(",")))]);
     }
 
     fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
@@ -61,13 +74,19 @@ fn like_pattern(text: &str) -> String {
     pattern
 }
 
-fn text(value: &str) -> Value {
+/// A text as a value.
+pub(crate) fn text(value: &str) -> Value {
     Value::from(value.to_owned())
 }
 
 /// What a case filter says of `cases c`, but for its states.
+///
+/// Steps are looked at case by case: SQLite turns an `EXISTS` into a join, which it may begin at the steps of all cases.
 pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     let mut search = Search::default();
+    if let Some(among) = &filter.among {
+        search.and_among("c.id", among.iter().filter_map(|case| case_number(*case).ok()));
+    }
     if let Some(saga) = &filter.saga {
         search.and("c.saga = ?", [text(saga.as_str())]);
     }
@@ -88,7 +107,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
         search.and(
             &format!(
                 "(substr(c.report, 1, length(?)) = ?
-                  OR EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ?))"
+                  OR (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? LIMIT 1) = 1)"
             ),
             [text(&from), text(&from), text(service)],
         );
@@ -96,7 +115,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     if let Some(action) = &filter.action {
         search.and(
             &format!(
-                "EXISTS (SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? AND s.action = ?)"
+                "(SELECT 1 FROM steps s WHERE {STEP_OF_CASE} AND s.service = ? AND s.action = ? LIMIT 1) = 1"
             ),
             [text(&action.service), text(&action.action)],
         );
@@ -127,6 +146,10 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         if let Ok(number) = case_number(case) {
             search.and("c.id = ?", [number.into()]);
         }
+    }
+    if let Some(ids) = &filter.ids {
+        let keys = ids.iter().filter_map(|id| row_key(id.case, id.ordinal).ok());
+        search.and_among("s.key", keys);
     }
     search.and_in("s.state", &filter.state);
     if let Some(outcome) = filter.outcome {

@@ -90,7 +90,7 @@ fn a_newer_schema_is_refused_and_left_alone() {
     place.sql("PRAGMA user_version = 4711");
     let error = place.try_open().expect_err("newer");
     assert!(matches!(error, StoreError::NewerSchema { found: 4711, .. }), "{error}");
-    place.sql("PRAGMA user_version = 1");
+    place.sql(&format!("PRAGMA user_version = {}", connection::SCHEMA));
     place.try_open().expect("as before");
 }
 
@@ -234,6 +234,44 @@ fn unfinished_work_is_found_by_its_small_index() {
     assert!(!steps.contains("TEMP B-TREE"), "{steps}");
     let sagas = plan("SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
     assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
+}
+
+#[tokio::test]
+async fn a_store_is_looked_at_from_outside_while_it_is_used() {
+    let dir = Dir::new();
+    let look = || super::inspect(dir.dir.path());
+    assert_eq!(look().expect("looks"), None);
+    let store = dir.open().await;
+    store.commit(vec![case(1, "a"), case(2, "b")]).await.expect("commits");
+    let seen = look().expect("looks").expect("a store");
+    assert_eq!((seen.cases, seen.in_use, seen.checked, seen.damage), (2, true, true, None));
+    drop(store);
+    assert!(!look().expect("looks").expect("a store").in_use);
+    let broken = Dir::new();
+    fs::write(broken.file(), b"no database at all, but long enough to be one").expect("writes");
+    super::inspect(broken.dir.path()).expect_err("no store");
+}
+
+#[tokio::test]
+async fn what_is_pruned_leaves_no_rows_behind() {
+    let dir = Dir::new();
+    let store = dir.open().await;
+    let Write::Case(mut row) = case(1, "gone soon") else { panic!("a case") };
+    (row.state, row.settled_at) = (CaseState::Settled, Some(Timestamp(2)));
+    store.commit(vec![Write::Case(row)]).await.expect("commits");
+    dir.sql(
+        "INSERT INTO steps VALUES (1 << 20 | 1, 4, 0, 0, 'a', 'b', 7, 0, 1, 1, 1, NULL, NULL, NULL, '{}');
+         INSERT INTO attempts VALUES (1 << 20 | 1, 1, 1, 1, 'busy', NULL, NULL);
+         INSERT INTO reports VALUES (1 << 20, 1, 3, NULL, 'a', 'r', '{}');",
+    );
+    assert_eq!(store.prune(Timestamp(10), 9).await.expect("prunes"), 1);
+    drop(store);
+    let conn = Connection::open(dir.file()).expect("opens");
+    for table in ["cases", "reports", "steps", "attempts"] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let left: i64 = conn.query_row(&sql, [], |row| row.get(0)).expect("counts");
+        assert_eq!(left, 0, "{table}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::{
     codes::Coded,
     connection::{create_private_file, database, file, open_reader},
+    counts,
     key::{case_number, key_range},
     lookup::LAST_CASE,
     rows::{case_id, collect, column, read_error},
@@ -92,6 +93,7 @@ pub(crate) fn prune(
             .and_then(|mut delete| delete.execute([number]))
             .map_err(database(DOING_PRUNE))?;
     }
+    counts::more_cases(tx, -(cases.len() as i64))?;
     let left = limit - cases.len();
     Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
 }

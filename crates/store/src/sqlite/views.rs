@@ -1,18 +1,19 @@
 //! Turns rows into what people are shown: one case with everything, one step with its log, numbers of all.
 
 use super::{
-    codes::Coded,
     key::{case_number, key_range, row_key},
     lookup::case_by_id,
-    rows::{STEP_COLUMNS, collect, column, read_error, reports_of, step_row, steps_of},
+    rows::{
+        STEP_COLUMNS, collect, column, first_report, read_error, reports_of, step_row, steps_of,
+    },
 };
 use crate::{CaseRecord, StoreError};
 use amends_engine::{CaseRow, ReportRole, ReportRow, StepRow, StepState};
+use amends_protocol::sentence::{CaseFacts, StepFacts, case_sentence};
 use amends_protocol::{
-    CaseId, CaseState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
+    CaseId, HistoryState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
     resources::{
-        ActView, AttemptView, CaseDetail, CaseSummary, NoteView, Overview, ReportView, StepView,
-        WalkView,
+        ActView, AttemptView, CaseDetail, CaseSummary, NoteView, ReportView, StepView, WalkView,
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -25,15 +26,17 @@ const ACTS_OF_CASE: usize = 1000;
 
 /// A case as a row of a list.
 pub(crate) fn summary(conn: &Connection, case: CaseRow) -> Result<CaseSummary, StoreError> {
-    let sql = "SELECT state, count(*) FROM steps WHERE key BETWEEN ?1 AND ?2 GROUP BY state";
-    let counts = collect(conn, sql, key_range(case.id), |row| {
-        Ok((step_state_name(column(row, 0)?)?, column::<u32>(row, 1)?))
-    })?;
-    Ok(summary_with(case, counts.into_iter().collect()))
+    let (first, steps) = (first_report(conn, case.id)?, steps_of(conn, case.id)?);
+    Ok(summary_with(case, first.as_ref(), &steps))
 }
 
-fn summary_with(case: CaseRow, steps: BTreeMap<StepStateName, u32>) -> CaseSummary {
+fn summary_with(case: CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> CaseSummary {
+    let mut counts = BTreeMap::new();
+    for step in steps {
+        *counts.entry(step.state.name()).or_insert(0) += 1;
+    }
     CaseSummary {
+        sentence: sentence(&case, first, steps),
         id: case.id,
         saga_id: case.saga,
         rulebook: case.rulebook.map(|r| r.name.to_string()),
@@ -44,7 +47,52 @@ fn summary_with(case: CaseRow, steps: BTreeMap<StepStateName, u32>) -> CaseSumma
         opened_at: case.opened_at,
         updated_at: case.updated_at,
         settled_at: case.settled_at,
-        steps,
+        steps: counts,
+    }
+}
+
+fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> String {
+    let (service, code) = case.report.split_once('/').unwrap_or((&case.report, ""));
+    let mut after: Vec<&str> = Vec::new();
+    for told in first.map_or(&[][..], |row| &row.report.data.history) {
+        let new = told.state == HistoryState::Succeeded && told.service != service;
+        if new && !after.contains(&told.service.as_str()) {
+            after.push(&told.service);
+        }
+    }
+    let steps = steps.iter().map(|step| {
+        let (outcome, reason, due_at) = ending(&step.state);
+        StepFacts {
+            verb: step.verb,
+            action: step.action.clone(),
+            state: step.state.name(),
+            outcome,
+            reason,
+            cause: step.cause(),
+            due_at,
+        }
+    });
+    case_sentence(&CaseFacts {
+        state: case.state,
+        closed_on: case.closed_on,
+        service,
+        code,
+        message: case.message.as_deref(),
+        after,
+        steps: steps.collect(),
+        quiet_at: case.detail.quiet_at.map(Timestamp),
+    })
+}
+
+/// How a step ended, why it is stuck, when it is tried next.
+fn ending(state: &StepState) -> (Option<Outcome>, Option<StuckReason>, Option<Timestamp>) {
+    match state {
+        StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => (None, None, Some(*at)),
+        StepState::Done(outcome) => (Some(*outcome), None, None),
+        StepState::Stuck(reason) => (None, Some(*reason), None),
+        StepState::Waiting | StepState::InFlight | StepState::Superseded | StepState::Shadow => {
+            (None, None, None)
+        }
     }
 }
 
@@ -53,10 +101,9 @@ pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, 
     let Some(case) = case_by_id(conn, id)? else { return Ok(None) };
     let (reports, steps) = (reports_of(conn, id)?, steps_of(conn, id)?);
     let mut logs = logs(conn, key_range(id))?;
-    let mut counts = BTreeMap::new();
+    let summary = summary_with(case.clone(), reports.first(), &steps);
     let mut plan = Vec::with_capacity(steps.len());
     for row in steps {
-        *counts.entry(row.state.name()).or_insert(0) += 1;
         let log = complete(logs.remove(&row.id.ordinal).unwrap_or_default(), &row);
         let id_at = |position: u32| {
             let report = reports.get(position as usize).filter(|r| r.position == position);
@@ -84,7 +131,7 @@ pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, 
         quiet_at: memo.quiet_at.map(Timestamp),
         reports: reports.iter().map(report_view).collect(),
         plan,
-        summary: summary_with(case, counts),
+        summary,
     };
     Ok(Some(CaseRecord { detail, roles: reports.iter().map(|r| r.role).collect() }))
 }
@@ -134,15 +181,11 @@ fn step_view(
     because: Vec<String>,
     would_have_asked: Vec<String>,
 ) -> StepView {
-    let (mut outcome, mut reason, mut due_at, mut ended_at) = (None, None, None, None);
-    match &row.state {
-        StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => due_at = Some(*at),
-        StepState::Done(how) => (outcome, ended_at) = (Some(*how), Some(row.updated_at)),
-        StepState::Superseded => ended_at = Some(row.updated_at),
-        StepState::Stuck(why) => reason = Some(*why),
-        StepState::Waiting | StepState::InFlight | StepState::Shadow => {}
-    }
+    let (outcome, reason, due_at) = ending(&row.state);
+    let has_ended = outcome.is_some() || row.state == StepState::Superseded;
+    let ended_at = has_ended.then_some(row.updated_at);
     StepView {
+        cause: row.cause(),
         id: row.id,
         case_id: row.id.case,
         saga_id: saga,
@@ -263,62 +306,4 @@ fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<ActView>, StoreError> 
     let mut acts = collect(conn, &sql, params![case_number(case)?, ACTS_OF_CASE as i64], act)?;
     acts.reverse();
     Ok(acts.into_iter().map(|(_, act)| act).collect())
-}
-
-fn step_state_name(code: i64) -> Result<StepStateName, StoreError> {
-    StepStateName::from_code(code).ok_or_else(|| StoreError::Corrupt {
-        row: "a step".to_owned(),
-        what: format!("{code} stands for no step state"),
-    })
-}
-
-/// Counts everything by walking through all steps: SQLite would sort them to group them.
-pub(crate) fn overview(conn: &Connection) -> Result<Overview, StoreError> {
-    let mut overview = Overview::default();
-    let by_state = "SELECT state, count(*) FROM cases WHERE state <> 3 GROUP BY state";
-    let mut unsettled = 0;
-    for (code, count) in collect(conn, by_state, [], |row| Ok((column(row, 0)?, count(row, 1)?)))? {
-        unsettled += count;
-        if let Some(state) = CaseState::from_code(code) {
-            overview.cases.insert(state, count);
-        }
-    }
-    let all = collect(conn, "SELECT count(*) FROM cases", [], |row| count(row, 0))?;
-    let settled = all.first().copied().unwrap_or(0).saturating_sub(unsettled);
-    if settled > 0 {
-        overview.cases.insert(CaseState::Settled, settled);
-    }
-
-    let mut statement =
-        conn.prepare_cached("SELECT state, ending, service FROM steps").map_err(read_error)?;
-    let mut rows = statement.query([]).map_err(read_error)?;
-    let mut counts: FxHashMap<String, FxHashMap<(i64, Option<i64>), u64>> = FxHashMap::default();
-    while let Some(row) = rows.next().map_err(read_error)? {
-        let word = (column(row, 0)?, column(row, 1)?);
-        let service = row.get_ref(2).map_err(read_error)?.as_str().unwrap_or_default();
-        // Looks before it makes a copy of the name: there are few services and very many steps.
-        match counts.get_mut(service) {
-            Some(words) => *words.entry(word).or_default() += 1,
-            None => {
-                counts.insert(service.to_owned(), FxHashMap::from_iter([(word, 1)]));
-            }
-        }
-    }
-    for (service, words) in counts {
-        let by_word: &mut BTreeMap<String, u64> = overview.services.entry(service).or_default();
-        for ((state, ending), count) in words {
-            let outcome =
-                ending.filter(|_| state == StepStateName::Done.code()).and_then(Outcome::from_code);
-            let word = match outcome {
-                Some(outcome) => outcome.as_str(),
-                None => step_state_name(state)?.as_str(),
-            };
-            *by_word.entry(word.to_owned()).or_default() += count;
-        }
-    }
-    Ok(overview)
-}
-
-fn count(row: &Row<'_>, index: usize) -> Result<u64, StoreError> {
-    column::<i64>(row, index).map(i64::cast_unsigned)
 }

@@ -3,11 +3,13 @@
 use super::{
     codes::Coded,
     connection::database,
+    counts,
     key::{case_number, row_key},
 };
 use crate::StoreError;
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, StepRow, StepState, Write,
+    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
+    Write,
 };
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use rustc_hash::FxHashSet;
@@ -15,15 +17,17 @@ use serde::Serialize;
 
 const DOING: &str = "write to the store";
 
-// The saga and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
-const CASE: &str = "
+// A case's saga and first report and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
+// Inserting and changing a case are two statements, so that new cases can be counted.
+const NEW_CASE: &str = "
     INSERT INTO cases (id, state, opened_at, updated_at, settled_at, closed_on, saga, rulebook, rulebook_hash, report,
                        message, memo)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-    ON CONFLICT (id) DO UPDATE SET
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+const CASE: &str = "
+    UPDATE cases SET
       state = ?2, opened_at = ?3, updated_at = ?4, settled_at = ?5, closed_on = ?6, rulebook = ?8, rulebook_hash = ?9,
-      report = ?10, message = ?11, memo = ?12
-    WHERE saga = ?7";
+      message = ?11, memo = ?12
+    WHERE id = ?1 AND saga = ?7 AND report = ?10";
 const REPORT: &str = "
     INSERT INTO reports (key, received_at, role, role_arg, source, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (key) DO UPDATE SET received_at = ?2, role = ?3, role_arg = ?4, body = ?7
@@ -42,8 +46,11 @@ const SAGA: &str = "
     INSERT INTO sagas (saga, service, action, deadline, state, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (saga) DO UPDATE SET service = ?2, action = ?3, deadline = ?4, state = ?5, data = ?6";
 
+const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
+
 /// The statements of one transaction and a buffer for JSON.
 struct Pen<'c> {
+    new_case: CachedStatement<'c>,
     case: CachedStatement<'c>,
     report: CachedStatement<'c>,
     step: CachedStatement<'c>,
@@ -51,12 +58,17 @@ struct Pen<'c> {
     act: CachedStatement<'c>,
     saga: CachedStatement<'c>,
     json: Vec<u8>,
+    /// The highest case number in the table.
+    highest: i64,
+    /// Cases that were not there before.
+    new_cases: i64,
 }
 
 /// Writes a batch. On an error the caller rolls back.
 pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), StoreError> {
     let prepare = |sql| conn.prepare_cached(sql).map_err(database(DOING));
     let mut pen = Pen {
+        new_case: prepare(NEW_CASE)?,
         case: prepare(CASE)?,
         report: prepare(REPORT)?,
         step: prepare(STEP)?,
@@ -64,6 +76,8 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
         act: prepare(ACT)?,
         saga: prepare(SAGA)?,
         json: Vec::with_capacity(1024),
+        highest: counts::highest_case(conn)?,
+        new_cases: 0,
     };
     let superseded = superseded(writes);
     for (position, write) in writes.iter().enumerate() {
@@ -77,9 +91,12 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Attempt(row) => pen.attempt(row)?,
             Write::Act(row) => pen.act(row)?,
             Write::Saga(row) => pen.saga(row)?,
+            Write::Service(row) => service(conn, &mut pen.json, row)?,
         }
     }
-    Ok(())
+    let new_cases = pen.new_cases;
+    drop(pen);
+    counts::more_cases(conn, new_cases)
 }
 
 /// Positions of case and step rows that a later one of the batch replaces: writing them would be wasted. These are the
@@ -91,7 +108,11 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
         let key = match write {
             Write::Case(row) => (row.id, None),
             Write::Step(row) => (row.id.case, Some(row.id.ordinal)),
-            Write::Report(_) | Write::Attempt(_) | Write::Act(_) | Write::Saga(_) => continue,
+            Write::Report(_)
+            | Write::Attempt(_)
+            | Write::Act(_)
+            | Write::Saga(_)
+            | Write::Service(_) => continue,
         };
         if !seen.insert(key) {
             superseded.insert(position);
@@ -104,7 +125,7 @@ impl Pen<'_> {
     fn case(&mut self, row: &CaseRow) -> Result<(), StoreError> {
         let rulebook = row.rulebook.as_ref();
         let id = case_number(row.id)?;
-        let written = self.case.execute(params![
+        let values = params![
             id,
             row.state.code(),
             row.opened_at.0,
@@ -117,7 +138,14 @@ impl Pen<'_> {
             &*row.report,
             row.message.as_deref(),
             to_json(&mut self.json, &row.detail)?,
-        ]);
+        ];
+        let known = id <= self.highest && self.case.execute(values).map_err(database(DOING))? > 0;
+        if known {
+            return Ok(());
+        }
+        let written = self.new_case.execute(values);
+        self.highest = self.highest.max(id);
+        self.new_cases += 1;
         must_be_one(written, || format!("case `{}` of saga `{}`", row.id, row.saga))
     }
 
@@ -209,6 +237,12 @@ impl Pen<'_> {
         ]);
         must_be_one(written, || format!("saga `{}`", row.saga))
     }
+}
+
+/// Seldom written, so it has no statement at hand.
+fn service(conn: &Connection, json: &mut Vec<u8>, row: &ServiceRow) -> Result<(), StoreError> {
+    let written = conn.execute(SERVICE, params![&*row.service, to_json(json, &row.settings)?]);
+    must_be_one(written, || format!("settings of service `{}`", row.service))
 }
 
 /// Tells a role as two numbers.

@@ -2,8 +2,10 @@
 //!
 //! It also answers the driver's look-ups, so that they see every commit before them.
 
-use super::{checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch};
-use crate::{Found, Loaded, RulebookRow, StoreError, Wanted};
+use super::{
+    bulks, checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch,
+};
+use crate::{BulkRow, Found, Loaded, RulebookRow, StoreError, Wanted};
 use amends_engine::Write;
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -29,6 +31,7 @@ pub(crate) enum Command {
     PutRulebook(RulebookRow, Reply<()>),
     SetActive { name: Arc<str>, hash: Arc<str>, at: Timestamp, reply: Reply<()> },
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
+    PutBulk(BulkRow, Reply<()>),
     CheckWritable(Reply<()>),
 }
 
@@ -113,6 +116,9 @@ impl Writer {
                 let pruned = self.transact(|tx| upkeep::prune(tx, settled_before, limit, &lent));
                 let _ = reply.send(pruned);
                 self.checkpointer.after_commit(&self.conn);
+            }
+            Command::PutBulk(row, reply) => {
+                let _ = reply.send(self.transact(|tx| bulks::put(tx, &row)));
             }
             Command::CheckWritable(reply) => {
                 let _ = reply.send(self.transact(upkeep::touch));

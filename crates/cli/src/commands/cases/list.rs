@@ -1,45 +1,20 @@
 //! `amends cases list`: one line per case, newest first.
 
+use super::filters::CaseFilters;
 use super::progress;
-use crate::client::{Client, Query};
+use crate::client::Client;
 use crate::failure::Outcome;
-use crate::moment::{now, relative};
+use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{CaseSummary, Page};
-use amends_protocol::{ActionName, CaseState, SagaId};
 
 /// Options of `cases list`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  amends cases list --state stuck,unmatched\n  \
+#[command(after_help = "Examples:\n  amends cases list --state stuck,unmatched --sort oldest\n  \
 amends cases list --report 'payment/*' --all --json")]
 pub struct ListOptions {
-    /// Only cases in these states: open, stuck, unmatched, settled
-    #[arg(long, value_delimiter = ',')]
-    state: Vec<CaseState>,
-    /// Only the case of this saga
-    #[arg(long)]
-    saga: Option<SagaId>,
-    /// Only cases of this rulebook
-    #[arg(long)]
-    rulebook: Option<String>,
-    /// Only cases with this report: SERVICE/CODE or SERVICE/*
-    #[arg(long)]
-    report: Option<String>,
-    /// Only cases with a step of this service
-    #[arg(long)]
-    service: Option<String>,
-    /// Only cases with a step of this action: SERVICE.ACTION
-    #[arg(long)]
-    action: Option<ActionName>,
-    /// Only cases with this text in the saga id or message
-    #[arg(long, value_name = "TEXT")]
-    find: Option<String>,
-    /// Only cases opened after this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    opened_after: Option<String>,
-    /// Only cases opened before this time (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    opened_before: Option<String>,
+    #[command(flatten)]
+    filters: CaseFilters,
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     limit: u32,
@@ -57,27 +32,34 @@ const LARGEST_PAGE: u32 = 500;
 pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
     let mut items: Vec<CaseSummary> = Vec::new();
     let mut cursor: Option<String> = None;
-    loop {
-        let mut query = filters(&options);
+    let searched_until = loop {
+        let mut query = options.filters.query();
         query.push("limit", &if options.all { LARGEST_PAGE } else { options.limit }.to_string());
         query.push_opt("cursor", cursor.as_ref());
         let page: Page<CaseSummary> = client.get(&format!("/v1/cases{}", query.as_str())).await?;
-        // A page that is empty but promises more would go round for ever.
-        cursor = page.next.filter(|_| !page.items.is_empty());
+        // A page may be empty although there is more: its search was cut short, and goes on from there.
+        let more = !page.items.is_empty() || page.searched_until.is_some();
+        cursor = page.next.filter(|_| more);
         items.extend(page.items);
         if !options.all || cursor.is_none() {
-            break;
+            break page.searched_until;
         }
-    }
+    };
     if options.json {
         return output::json(&items);
     }
-    if items.is_empty() {
+    if let Some(until) = searched_until.filter(|_| cursor.is_some()) {
+        let until = clock(until);
+        output::tell(&format!("searched as far as cases of {until}; go on with --all or a filter"));
+        cursor = None;
+    } else if items.is_empty() {
         output::tell("no case matches");
+    }
+    if items.is_empty() {
         return Ok(());
     }
     let now = now();
-    let mut grid = Grid::new(&["case", "state", "report", "saga", "steps", "opened", "message"]);
+    let mut grid = Grid::new(&["case", "state", "report", "saga", "steps", "opened", "sentence"]);
     for case in &items {
         grid.row(vec![
             case.id.to_string(),
@@ -86,7 +68,7 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
             case.saga_id.to_string(),
             progress(&case.steps),
             relative(case.opened_at, now),
-            case.message.clone().unwrap_or_default(),
+            case.sentence.clone(),
         ]);
     }
     grid.print()?;
@@ -97,20 +79,4 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
         ));
     }
     Ok(())
-}
-
-fn filters(options: &ListOptions) -> Query {
-    let mut query = Query::default();
-    for state in &options.state {
-        query.push("state", state.as_str());
-    }
-    query.push_opt("saga", options.saga.as_ref());
-    query.push_opt("rulebook", options.rulebook.as_ref());
-    query.push_opt("report", options.report.as_ref());
-    query.push_opt("service", options.service.as_ref());
-    query.push_opt("action", options.action.as_ref());
-    query.push_opt("q", options.find.as_ref());
-    query.push_opt("opened_after", options.opened_after.as_ref());
-    query.push_opt("opened_before", options.opened_before.as_ref());
-    query
 }

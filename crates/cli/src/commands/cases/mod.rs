@@ -1,8 +1,11 @@
 //! `amends cases`: what the supervisor knows and does, and what a person decides. One file per command.
 
 mod approve;
+pub(super) mod filters;
+mod groups;
 mod list;
 mod plan;
+mod ramp;
 mod resolve;
 mod retry;
 mod settle;
@@ -29,6 +32,8 @@ pub struct CasesOptions {
 enum CasesCommand {
     /// List cases, newest first
     List(list::ListOptions),
+    /// Say what open work waits for, by cause
+    Groups(groups::GroupsOptions),
     /// Tell the whole story of one case
     Show(show::ShowOptions),
     /// Follow what happens, live
@@ -52,6 +57,7 @@ pub(super) fn run(options: CasesOptions) -> Outcome {
     super::block_on(async {
         match options.command {
             CasesCommand::List(list) => list::run(&client, list).await,
+            CasesCommand::Groups(groups) => groups::run(&client, groups).await,
             CasesCommand::Show(show) => show::run(&client, show).await,
             CasesCommand::Watch(watch) => watch::run(&client, watch).await,
             CasesCommand::Retry(retry) => retry::run(&client, retry).await,

@@ -51,6 +51,7 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
         s.saga_id,
         relative(s.opened_at, now)
     )];
+    lines.push(s.sentence.clone());
     lines.push(match (s.state, s.settled_at) {
         (CaseState::Settled, Some(at)) => format!("settled {}: {}", relative(at, now), evidence(s.closed_on)),
         (CaseState::Unmatched, _) => {

@@ -1,11 +1,12 @@
 //! Which steps an act is for, and the act itself: one step, several by id, or all that a filter finds. What comes from a
 //! filter is counted and confirmed first.
 
+use super::ramp::{self, Many};
 use super::show::state;
 use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_protocol::resources::{BulkAct, BulkResult, Page, StepAct, StepView};
+use amends_protocol::resources::{BulkAct, BulkDeed, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, StepStateName, StuckReason, Verb};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -63,9 +64,15 @@ pub struct Selection {
     /// Steps of this rulebook
     #[arg(long)]
     rulebook: Option<String>,
+    /// Steps of this group of open work, see `cases groups`
+    #[arg(long, value_name = "ID")]
+    group: Option<String>,
     /// Steps with this text in their message
     #[arg(long, value_name = "TEXT")]
     find: Option<String>,
+    /// All at once, rather than in waves of 1, 5, 20, 100 and 500
+    #[arg(long)]
+    at_once: bool,
     /// Only say which steps it would be
     #[arg(long)]
     dry_run: bool,
@@ -92,6 +99,18 @@ pub struct Deed {
     pub states: &'static [StepStateName],
     /// The reason that is meant when a filter names none.
     pub stuck_because: Option<StuckReason>,
+}
+
+impl Deed {
+    /// The act as a bulk act that goes out in waves; none for what differs from step to step.
+    fn ramped(&self) -> Option<BulkDeed> {
+        match self.act {
+            StepAct::Retry { .. } => Some(BulkDeed::Retry),
+            StepAct::Waive { .. } => Some(BulkDeed::Waive),
+            StepAct::Approve { .. } => Some(BulkDeed::Approve),
+            StepAct::Edit { .. } | StepAct::Record { .. } => None,
+        }
+    }
 }
 
 impl Selection {
@@ -134,6 +153,7 @@ impl Selection {
         put("verb", self.verb.map(|v| v.to_string()));
         put("reason", self.stuck_because.map(|r| r.to_string()));
         put("saga", self.saga.as_ref().map(ToString::to_string));
+        put("group", self.group.clone());
         put("rulebook", self.rulebook.clone());
         put("q", self.find.clone());
         put("state", (!self.state.is_empty()).then(|| words(&self.state)));
@@ -223,6 +243,10 @@ impl Selection {
             if meant.matched <= LISTED_IDS {
                 bulk = self.bulk(deed, meant.ids, None);
             }
+        }
+        if let Some(ramped) = deed.ramped().filter(|_| !explicit && !self.at_once) {
+            let many = Many { ids: bulk.ids, filter: bulk.filter };
+            return ramp::perform(client, ramped, many, (&self.reason, deed.done, self.json)).await;
         }
         let result: BulkResult = client.post("/v1/steps:act", &bulk).await?;
         self.print_result(&result, deed)

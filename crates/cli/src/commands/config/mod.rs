@@ -81,6 +81,13 @@ impl ConfigArguments {
     }
 }
 
+impl ConfigArguments {
+    /// The checked configuration, or every mistake in it.
+    pub fn check(&self) -> Outcome<Result<Config, ConfigError>> {
+        Ok(Config::from_layers(&self.layers()?))
+    }
+}
+
 fn findings(error: &ConfigError) -> Failure {
     for mistake in &error.0 {
         output::tell(&format!("error: {mistake}"));

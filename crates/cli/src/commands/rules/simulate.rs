@@ -4,6 +4,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_simulate::{Options, Simulation, simulate};
+use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -17,7 +18,7 @@ pub struct SimulateOptions {
     #[arg(value_name = "PATH")]
     rules: PathBuf,
     /// Play at most so many schedules; what does not fit is sampled
-    #[arg(long, default_value_t = 200_000, value_name = "N")]
+    #[arg(long, default_value_t = 200_000, value_name = "N", value_parser = at_least_one())]
     schedules: usize,
     /// Decides the samples: the same seed plays the same schedules
     #[arg(long, default_value_t = 1)]
@@ -26,11 +27,16 @@ pub struct SimulateOptions {
     #[arg(long)]
     single: bool,
     /// Stop after so many different stories
-    #[arg(long, default_value_t = 5, value_name = "N")]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = at_least_one())]
     stories: usize,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// None of them would be a run that ends well without having played anything.
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
 }
 
 pub(super) fn run(options: &SimulateOptions) -> Outcome {
@@ -53,7 +59,25 @@ pub(super) fn run(options: &SimulateOptions) -> Outcome {
     } else {
         print(&result, options.stories, elapsed_ms)?;
     }
+    warn_of_gaps(&result);
     if result.counterexamples.is_empty() { Ok(()) } else { Err(Failure::Findings) }
+}
+
+/// What a clean result doesn't speak of, to stderr, so that a script's log shows it too.
+fn warn_of_gaps(result: &Simulation) {
+    if !result.counterexamples.is_empty() {
+        return;
+    }
+    if result.schedules == 0 {
+        output::tell("warning: nothing was played: no action of this rulebook begins a saga");
+    }
+    for tier in result.tiers.iter().filter(|tier| tier.played < tier.all) {
+        output::tell(&format!("warning: {}: only a part was played", tier.name));
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 fn print(result: &Simulation, stories: usize, elapsed_ms: u64) -> Outcome {
@@ -68,13 +92,17 @@ fn print(result: &Simulation, stories: usize, elapsed_ms: u64) -> Outcome {
         let all = if tier.played == tier.all { "all" } else { "a part" };
         output::line(&format!("{}: {} of {} schedules, {all}", tier.name, tier.played, tier.all))?;
     }
+    if !stopped && !result.rules_not_reached.is_empty() {
+        let rules = result.rules_not_reached.join(", ");
+        output::line(&format!("never answered, so nothing is known of them: {rules}"))?;
+    }
     let whole = if result.flows_complete { "" } else { " (a sample)" };
     output::line(&format!(
-        "{} sagas{whole} of up to {} requests, {} faults: {} schedules in {}.{:03} s, {} ended badly",
-        result.flows,
-        result.longest,
-        result.faults,
-        result.schedules,
+        "{}{whole} of up to {}, {}: {} in {}.{:03} s, {} ended badly",
+        counted(result.flows, "saga"),
+        counted(result.longest, "request"),
+        counted(result.faults, "fault"),
+        counted(result.schedules, "schedule"),
         elapsed_ms / 1000,
         elapsed_ms % 1000,
         result.failed

@@ -31,6 +31,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("reports", "Failure events in."),
     ("cases", "What is known and done about one saga that had a report."),
     ("steps", "Single compensations, retries and notices."),
+    ("bulk", "One act on many steps or cases, in a ramp."),
     ("sagas", "Sagas that announce themselves with a deadline."),
     ("rulebooks", "The predefined answers."),
     ("services", "Participants as the supervisor sees them."),
@@ -58,8 +59,29 @@ const CASE_FILTER: &[(&str, &str)] = &[
     ("q", "With this in the saga id or the first report's message."),
     ("opened_after", "Opened at this moment or later."),
     ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
     LIMIT,
     CURSOR,
+];
+
+const EXPORT: &[(&str, &str)] = &[
+    ("format", "`ndjson` (the default) or `csv`."),
+    ("state", "In one of these states: open, stuck, unmatched, settled."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Planned with this rulebook, by name."),
+    ("report", "With this first report: `service/code` or `service/*`."),
+    ("service", "That has to do with this service."),
+    ("action", "With a step on this `service.action`."),
+    ("q", "With this in the saga id or the first report's message."),
+    ("opened_after", "Opened at this moment or later."),
+    ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
 ];
 
 const STEP_FILTER: &[(&str, &str)] = &[
@@ -73,6 +95,7 @@ const STEP_FILTER: &[(&str, &str)] = &[
     ("outcome", "Ended so."),
     ("reason", "Stuck for this reason."),
     ("q", "With this in the message of the last try."),
+    ("group", "Of this group of open work, by its id."),
     LIMIT,
     CURSOR,
 ];
@@ -179,8 +202,18 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/cases",
             "cases",
             "listCases",
-            "Cases, newest first.",
+            "Cases. A page may end before it is full; `searchedUntil` and `next` then say where to go on.",
             &[Answer("200", "A page.", JSON, "Page_CaseSummary")],
+        )
+    },
+    Operation {
+        query: EXPORT,
+        ..get(
+            "/v1/cases:export",
+            "cases",
+            "exportCases",
+            "All cases that a filter finds, as a file: one JSON object per line, or CSV.",
+            &[Answer("200", "The file.", "application/x-ndjson", "CaseSummary")],
         )
     },
     get(
@@ -215,6 +248,47 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "One act on many steps, by ids or by a filter; at most 10,000. A filter without a state means unfinished steps.",
         &[Body(JSON, "BulkAct")],
         &[Answer("200", "What was done, or would be.", JSON, "BulkResult")],
+    ),
+    post(
+        "/v1/bulk",
+        "bulk",
+        "makeBulk",
+        "Freezes what a bulk act would touch, at most 10,000 steps (or cases), and shows it; nothing is done before it is started.",
+        &[Body(JSON, "BulkWanted")],
+        &[
+            Answer("201", "Made, and kept as a preview.", JSON, "BulkView"),
+            Answer("200", "A dry run; nothing is kept.", JSON, "BulkView"),
+        ],
+    ),
+    get(
+        "/v1/bulk",
+        "bulk",
+        "listBulks",
+        "The newest 100 bulk acts, newest first.",
+        &[Answer("200", "The bulk acts.", JSON, "[BulkView]")],
+    ),
+    get(
+        "/v1/bulk/{id}",
+        "bulk",
+        "showBulk",
+        "A bulk act and how far it has come.",
+        &[Answer("200", "The bulk act.", JSON, "BulkView")],
+    ),
+    post(
+        "/v1/bulk/{id}/start",
+        "bulk",
+        "startBulk",
+        "Lets it go out in waves of 1, 5, 20, 100, then 500: the next one when every step of the last has its answer. It stops by itself when more than a fifth of a wave failed again, or a wave has no answer for two minutes.",
+        &[Body(JSON, "BulkSteering")],
+        &[Answer("200", "It is running.", JSON, "BulkView")],
+    ),
+    post(
+        "/v1/bulk/{id}/stop",
+        "bulk",
+        "stopBulk",
+        "Lets nothing more go; what is out comes to its end. It can be started again.",
+        &[Body(JSON, "BulkSteering")],
+        &[Answer("200", "It is stopped.", JSON, "BulkView")],
     ),
     get(
         "/v1/steps/{id}",
@@ -327,7 +401,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/services/{name}/pause",
         "services",
         "pauseService",
-        "Sends nothing more to a service until it is resumed or the supervisor restarts.",
+        "Sends nothing more to a service until it is resumed, over restarts too.",
         &[Body(JSON, "ReasonGiven")],
         &[Answer("200", "The service as it is now.", JSON, "ServiceView")],
     ),
@@ -337,6 +411,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "resumeService",
         "Sends again.",
         &[Body(JSON, "ReasonGiven")],
+        &[Answer("200", "The service as it is now.", JSON, "ServiceView")],
+    ),
+    post(
+        "/v1/services/{name}/limits",
+        "services",
+        "limitService",
+        "Sets limits in place of the rulebook's, over restarts too; what is absent is the rulebook's again.",
+        &[Body(JSON, "LimitsWanted")],
         &[Answer("200", "The service as it is now.", JSON, "ServiceView")],
     ),
     Operation {
@@ -350,10 +432,17 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     get(
+        "/v1/groups",
+        "watching",
+        "listGroups",
+        "Open work by cause: what is wrong first, then by number. A group's id is a filter of lists and bulk acts.",
+        &[Answer("200", "The groups.", JSON, "[GroupView]")],
+    ),
+    get(
         "/v1/overview",
         "watching",
         "overview",
-        "Numbers of everything.",
+        "Numbers of everything: open work as it is now, the pace of the last hour, each service, what needs a person.",
         &[Answer("200", "The numbers.", JSON, "Overview")],
     ),
     Operation {
@@ -382,6 +471,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
+    get(
+        "/metrics",
+        "running",
+        "metrics",
+        "Numbers for Prometheus, in the OpenMetrics text format.",
+        &[Answer("200", "The numbers.", "application/openmetrics-text", "string")],
+    ),
     get(
         "/livez",
         "running",

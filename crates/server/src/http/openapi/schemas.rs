@@ -1,13 +1,16 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct,
-    CaseDetail, CaseSummary, DiagnosticView, EventView, NoteView, Overview, Page, ReasonGiven,
-    ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
-    ServiceView, SourceView, StepAct, StepView, WalkView,
+    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BulkAct, BulkCount, BulkDeed,
+    BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView,
+    BulkWanted, CaseAct, CaseDetail, CaseSummary, DecisionView, DiagnosticView, EventView,
+    GroupView, LimitsView, LimitsWanted, MinuteView, NoteView, Overview, Page, Progress,
+    ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView,
+    SagaBegin, SagaView, ServiceView, SettleFigures, SourceView, StepAct, StepView, TroubleView,
+    WalkView,
 };
 use amends_protocol::{
-    CaseState, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,
+    CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,
     OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, StepAnswer, StepRequest,
     StepStateName, StuckReason, Verb,
 };
@@ -16,11 +19,11 @@ use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActView, AttemptView, BackupView, BackupWanted, BulkAct, BulkFailure, BulkResult, CaseAct, CaseDetail, CaseState, CaseSummary, ClosedOn,
-    DiagnosticView, EventView, Evidence, HistoryAnswer, HistoryEntry, HistoryState, NoteView, Outcome,
-    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, ReasonGiven, ReportData,
+    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
+    DiagnosticView, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
+    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
-    ServiceView, SourceView, StepAct, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, Verb, WalkView,
+    ServiceView, SettleFigures, SourceView, StepAct, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,
 )))]
 struct Schemas;
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 /// How long a story waits for something to become true. Generous: it only matters when a test fails.
@@ -92,6 +93,7 @@ pub(super) struct Desk {
     pub(super) router: Router,
     pub(super) script: Script,
     pub(super) supervisor: Supervisor<SqliteStore>,
+    driver: JoinHandle<()>,
     pub(super) stop: watch::Sender<bool>,
     pub(super) folder: TempDir,
 }
@@ -135,17 +137,48 @@ impl Desk {
         let store = SqliteStore::open(folder.path(), &SqliteOptions::default()).expect("a store");
         let script = Script::default();
         let options = DriverOptions::default();
-        let (supervisor, _driver) =
+        let (supervisor, driver) =
             Driver::start(store, script.clone(), SystemClock, options).await.expect("a driver");
         let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");
         supervisor
             .activate(book, "test", "to begin with", crate::Clock::now(&SystemClock))
             .await
             .expect("active");
+        Self::around(supervisor, driver, script, folder, limits)
+    }
+
+    fn around(
+        supervisor: Supervisor<SqliteStore>,
+        driver: JoinHandle<()>,
+        script: Script,
+        folder: TempDir,
+        limits: HttpLimits,
+    ) -> Self {
         let (stop, stopping) = watch::channel(false);
         let app = App::new(supervisor.clone(), Rejections::default(), limits, stopping)
             .with_backups(folder.path().join("backups"));
-        Self { router: router(app), script, supervisor, stop, folder }
+        Self { router: router(app), script, supervisor, driver, stop, folder }
+    }
+
+    /// Ends the supervisor and starts another one on the same store.
+    pub(super) async fn restart(self) -> Self {
+        let Self { router, script, supervisor, driver, folder, .. } = self;
+        supervisor.stop();
+        driver.await.expect("ends in order");
+        drop((router, supervisor));
+        let began = Instant::now();
+        let store = loop {
+            match SqliteStore::open(folder.path(), &SqliteOptions::default()) {
+                Ok(store) => break store,
+                // A task that still holds the old one is about to end.
+                Err(error) => assert!(began.elapsed() < PATIENCE, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let options = DriverOptions::default();
+        let (supervisor, driver) =
+            Driver::start(store, script.clone(), SystemClock, options).await.expect("a driver");
+        Self::around(supervisor, driver, script, folder, HttpLimits::default())
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Reply {

@@ -1,7 +1,9 @@
 //! The API as its users meet it: a real driver and a real store behind the routes, and services that answer as told.
 
 mod backups;
+mod bulk;
 mod desk;
+mod open_work;
 mod operating;
 mod reporting;
 mod rules;

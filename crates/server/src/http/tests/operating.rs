@@ -219,6 +219,35 @@ async fn a_service_is_paused_and_resumed() {
 }
 
 #[tokio::test]
+async fn what_is_set_for_a_service_is_shown_audited_and_survives_a_restart() {
+    let desk = Desk::open().await;
+    desk.post("/v1/services/order/pause", &json!({"reason": "maintenance until ten"})).await;
+    let limits = json!({"concurrency": 2, "perSecond": 50, "reason": "it is slow today"});
+    let reply = desk.post("/v1/services/payment/limits", &limits).await;
+    assert_eq!((reply.status, &reply.body["perSecond"]), (StatusCode::OK, &json!(50)), "{reply:?}");
+    let made = desk.post("/v1/backups", &json!({"reason": "before the upgrade"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
+
+    let desk = desk.restart().await;
+    let services = desk.get("/v1/services").await.body;
+    let (order, payment) = (&services[0], &services[1]);
+    assert_eq!((&order["paused"], &order["pause"]["by"]), (&json!(true), &json!("ann")));
+    assert_eq!((&payment["concurrency"], &payment["perSecond"]), (&json!(2), &json!(50)));
+    assert_eq!(payment["limits"]["reason"], "it is slow today");
+
+    let back = desk.post("/v1/services/payment/limits", &json!({"reason": "fast again"})).await;
+    assert!(back.body["limits"].is_null() && back.body["concurrency"] != 2, "{back:?}");
+    let none = json!({"concurrency": 0, "reason": "x"});
+    assert_eq!(desk.post("/v1/services/payment/limits", &none).await.problem(), "invalid-request");
+    let acts = desk.get("/v1/acts").await.body;
+    let words: Vec<_> =
+        acts["items"].as_array().expect("acts").iter().map(|a| a["act"].clone()).collect();
+    assert_eq!(json!(words), json!(["limit", "backup", "limit", "pause", "activate"]));
+    assert_eq!(acts["items"][1]["reason"], "before the upgrade");
+    assert_eq!(acts["items"][2]["detail"]["perSecond"], 50);
+}
+
+#[tokio::test]
 async fn a_case_shows_the_rule_that_holds_its_steps_back_too() {
     let desk = Desk::open().await;
     let limited =

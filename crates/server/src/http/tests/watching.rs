@@ -118,8 +118,6 @@ async fn numbers_probes_and_links() {
     let desk = Desk::open().await;
     let case = desk.report("o-1", "r-1").await;
     desk.payment_step(&case, "done").await;
-    let overview = desk.until("/v1/overview", |body| body["services"]["payment"].is_object()).await;
-    assert!(overview["cases"].is_object(), "{overview}");
     assert_eq!(desk.get("/livez").await.body, json!("ok\n"));
     assert_eq!(desk.get("/healthz").await.body, json!("ok\n"));
     let verbose = desk.get("/readyz?verbose").await.body;

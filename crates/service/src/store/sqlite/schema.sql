@@ -13,6 +13,8 @@ CREATE TABLE IF NOT EXISTS amends_requests (
   body        TEXT NOT NULL,          -- JSON
   context     TEXT NOT NULL,          -- trace and baggage, JSON; passed on by a re-run
   state       TEXT NOT NULL,          -- a word of `HistoryState`
+  worker      TEXT NOT NULL DEFAULT '',  -- the process that started it last
+  run         INTEGER NOT NULL DEFAULT 1,  -- how often it was started; who holds a lower number has lost it
   status      INTEGER,                -- of the answer, once there is one
   answer      TEXT,                   -- JSON: the effect's value, or a problem
   report      TEXT,                   -- id of the report about its failure
@@ -20,7 +22,7 @@ CREATE TABLE IF NOT EXISTS amends_requests (
   ended_at    INTEGER
 ) STRICT;
 CREATE INDEX IF NOT EXISTS amends_requests_by_saga ON amends_requests (saga, action);
-CREATE INDEX IF NOT EXISTS amends_requests_unfinished ON amends_requests (started_at) WHERE state = 'started';
+CREATE INDEX IF NOT EXISTS amends_requests_unfinished ON amends_requests (seq) WHERE state = 'started';
 
 -- Every call that this service made to others, written before it is sent and again when it is answered.
 CREATE TABLE IF NOT EXISTS amends_calls (
@@ -34,15 +36,17 @@ CREATE TABLE IF NOT EXISTS amends_calls (
   started_at INTEGER NOT NULL,
   ended_at   INTEGER
 ) STRICT;
-CREATE INDEX IF NOT EXISTS amends_calls_by_saga ON amends_calls (saga);
+CREATE INDEX IF NOT EXISTS amends_calls_by_saga ON amends_calls (saga, parent);
 
 -- Tombstones: no request of the action may take effect in this saga any more. Up also when the undo was refused.
 CREATE TABLE IF NOT EXISTS amends_fences (
   saga     TEXT NOT NULL,
   action   TEXT NOT NULL,
   put_at   INTEGER NOT NULL,
+  refused  INTEGER NOT NULL DEFAULT 0,  -- originals that it turned away
   PRIMARY KEY (saga, action)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS amends_fences_by_age ON amends_fences (put_at);
 
 -- Outcomes of the supervisor's steps, by step id.
 CREATE TABLE IF NOT EXISTS amends_steps (
@@ -53,6 +57,7 @@ CREATE TABLE IF NOT EXISTS amends_steps (
   outcome TEXT NOT NULL,
   done_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS amends_steps_by_saga ON amends_steps (saga);
 
 -- Notices that went out, once per saga and notice.
 CREATE TABLE IF NOT EXISTS amends_notices (
@@ -62,7 +67,7 @@ CREATE TABLE IF NOT EXISTS amends_notices (
   PRIMARY KEY (saga, notice)
 ) STRICT, WITHOUT ROWID;
 
--- Reports on their way to the supervisor, in order. Each start of the relay makes dead ones pending once more.
+-- Reports on their way to the supervisor, in order within their saga. Each start of the relay makes dead ones pending once more.
 CREATE TABLE IF NOT EXISTS amends_outbox (
   seq         INTEGER PRIMARY KEY AUTOINCREMENT,
   report_id   TEXT NOT NULL UNIQUE,
@@ -71,7 +76,10 @@ CREATE TABLE IF NOT EXISTS amends_outbox (
   happened_at INTEGER NOT NULL,
   data        TEXT NOT NULL,          -- JSON, the event's data
   state       TEXT NOT NULL DEFAULT 'pending',  -- pending, sent, dead
+  tries       INTEGER NOT NULL DEFAULT 0,
+  due_at      INTEGER NOT NULL DEFAULT 0,  -- not before; in the future while a try is under way
   last_error  TEXT
 ) STRICT;
+CREATE INDEX IF NOT EXISTS amends_outbox_by_saga ON amends_outbox (saga, seq);
 CREATE INDEX IF NOT EXISTS amends_outbox_pending ON amends_outbox (seq) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS amends_outbox_dead ON amends_outbox (seq) WHERE state = 'dead';

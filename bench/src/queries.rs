@@ -1,0 +1,132 @@
+//! What an operator asks, timed at the server while reports come in: overview, groups, lists by every filter, one case.
+//! The store holds a past of many settled cases and some that wait.
+
+use crate::load::{self, Pace};
+use crate::tally::Tally;
+use crate::wire::Connection;
+use crate::{participant, start_supervisor, store_fill, store_folder, supervisor};
+use amends_server::{Clock, SystemClock};
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// How often each question is asked.
+const TIMES: usize = 20;
+/// Seconds of load before the first question.
+const WARMUP: u64 = 3;
+/// Longest that the questions may take, in seconds: the load ends then.
+const LIMIT: u64 = 600;
+/// Most sagas of the load.
+const MOST_SAGAS: usize = 2_000_000;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub settled: u64,
+    pub open: u64,
+    pub rate: u64,
+    pub data: Option<PathBuf>,
+}
+
+/// Fills a store (or takes one), and asks.
+pub async fn run(options: Options) -> anyhow::Result<Value> {
+    let scratch = store_folder()?;
+    let folder = options.data.clone().unwrap_or_else(|| scratch.path().to_owned());
+    if options.data.is_none() {
+        store_fill::run(&folder, options.settled, options.open, SystemClock.now()).await?;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let participant = format!("http://{}", listener.local_addr()?);
+    let began = Instant::now();
+    let (mut child, address) =
+        start_supervisor("sqlite", &folder, &participant, &participant).await?;
+    let start_seconds = began.elapsed().as_secs_f64();
+    let parts = u8::try_from(supervisor::SERVICES.len())?;
+    let tally = Arc::new(Tally::new(MOST_SAGAS, 256, parts));
+    let served = tokio::spawn(participant::serve(listener, Arc::clone(&tally)));
+    let load = {
+        let (address, tally) = (address.clone(), Arc::clone(&tally));
+        let (pace, until_us) = (Pace::PerSecond(options.rate), LIMIT * 1_000_000);
+        tokio::spawn(
+            async move { load::run(&address, &tally, pace, 0..MOST_SAGAS, until_us).await },
+        )
+    };
+    tokio::time::sleep(Duration::from_secs(WARMUP)).await;
+    let answers = ask_all(&address, options.settled).await?;
+    let (from_us, to_us) = (WARMUP * 1_000_000, tally.now_us());
+    let latency = tally.percentiles(from_us, to_us);
+    load.abort();
+    served.abort();
+    drop(child.stdin.take());
+    child.wait().await?;
+    Ok(json!({
+        "settled": options.settled, "open": options.open, "reportsPerSecond": options.rate,
+        "startSeconds": start_seconds, "reportLatencyMs": latency, "milliseconds": answers,
+    }))
+}
+
+async fn ask_all(address: &str, settled: u64) -> anyhow::Result<Value> {
+    let host = address.trim_start_matches("http://");
+    let mut connection = Connection::new(TcpStream::connect(host).await?)?;
+    let groups = get(&mut connection, host, "/v1/groups").await?;
+    let groups: Value = serde_json::from_slice(&groups)?;
+    let group = groups[0]["id"].as_str().context("a group")?.to_owned();
+    let old = settled / 3;
+    let questions = [
+        ("overview", "/v1/overview".to_owned()),
+        ("groups", "/v1/groups".to_owned()),
+        ("services", "/v1/services".to_owned()),
+        ("cases", "/v1/cases".to_owned()),
+        ("cases, oldest first", "/v1/cases?sort=oldest".to_owned()),
+        ("cases: settled", "/v1/cases?state=settled".to_owned()),
+        ("cases: stuck", "/v1/cases?state=stuck".to_owned()),
+        ("cases: open, of a service", "/v1/cases?state=open,stuck&service=bank".to_owned()),
+        ("cases: open, of no service", "/v1/cases?state=open,stuck&service=none".to_owned()),
+        ("cases: open, text nowhere", "/v1/cases?state=open,stuck&q=nowhere".to_owned()),
+        ("cases: report", "/v1/cases?report=shop/report-3".to_owned()),
+        ("cases: report prefix", "/v1/cases?report=shop/*".to_owned()),
+        ("cases: report nowhere", "/v1/cases?report=shop/none".to_owned()),
+        ("cases: service", "/v1/cases?service=stamp".to_owned()),
+        ("cases: service nowhere", "/v1/cases?service=none".to_owned()),
+        ("cases: action", "/v1/cases?action=post.send".to_owned()),
+        ("cases: rulebook", "/v1/cases?rulebook=past".to_owned()),
+        ("cases: old", "/v1/cases?older_than=12h".to_owned()),
+        ("cases: text nowhere", "/v1/cases?q=nowhere".to_owned()),
+        ("cases: saga id", format!("/v1/cases?q=past-{old}")),
+        ("cases: group", format!("/v1/cases?group={group}")),
+        ("steps: stuck", "/v1/steps?state=stuck".to_owned()),
+        ("case", format!("/v1/cases/c-{old}")),
+    ];
+    let mut answers = serde_json::Map::new();
+    for (name, path) in questions {
+        let mut took = Vec::with_capacity(TIMES);
+        for _ in 0..TIMES {
+            let began = Instant::now();
+            get(&mut connection, host, &path).await.with_context(|| name.to_owned())?;
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        let ms = |took: Duration| (took.as_secs_f64() * 10_000.0).round() / 10.0;
+        answers.insert(
+            name.to_owned(),
+            json!({ "p50": ms(took[TIMES / 2]), "max": ms(took[TIMES - 1]) }),
+        );
+    }
+    Ok(answers.into())
+}
+
+async fn get(connection: &mut Connection, host: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    connection.send(request.as_bytes()).await?;
+    let answer = connection.read().await?.context("the supervisor closed the connection")?;
+    ensure!(
+        answer.first_line.contains(" 200 "),
+        "`{path}` answered `{}`: {}",
+        answer.first_line,
+        String::from_utf8_lossy(&answer.body)
+    );
+    Ok(answer.body)
+}

@@ -1,0 +1,172 @@
+//! `amends bulk`: bulk acts of the supervisor, how far they have come, and stopping or starting them again.
+
+use super::{Connection, block_on};
+use crate::client::Client;
+use crate::failure::{Failure, Outcome};
+use crate::moment::{now, relative};
+use crate::output::{self, Grid};
+use amends_protocol::resources::{BulkState, BulkSteering, BulkView};
+use amends_protocol::signs::Signed;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+/// Pause between looks at a running bulk act.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What to do with bulk acts, and where.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amends bulk list\n  amends bulk stop b-3 --reason 'wrong filter'\n  amends bulk watch b-3\n\n\
+`amends cases retry`, `waive` and `approve` make them."
+)]
+pub struct BulkOptions {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: BulkCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum BulkCommand {
+    /// List the newest bulk acts
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow one to its end
+    Watch(One),
+    /// Let one go, or go on with what is left
+    Start(One),
+    /// Let nothing more of it go
+    Stop(One),
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// Which, e.g. b-3
+    id: String,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(options: BulkOptions) -> Outcome {
+    let client = options.connection.client()?;
+    block_on(async {
+        match options.command {
+            BulkCommand::List { json } => list(&client, json).await,
+            BulkCommand::Watch(one) => {
+                let view = watch(&client, &one.path()).await?;
+                outcome(&view, "done", one.json)
+            }
+            BulkCommand::Start(one) => {
+                steer(&client, &one, "start").await?;
+                let view = watch(&client, &one.path()).await?;
+                outcome(&view, "done", one.json)
+            }
+            BulkCommand::Stop(one) => {
+                let view = steer(&client, &one, "stop").await?;
+                if one.json { output::json(&view) } else { output::line(&line(&view)) }
+            }
+        }
+    })
+}
+
+impl One {
+    fn path(&self) -> String {
+        format!("/v1/bulk/{}", crate::client::encode(&self.id))
+    }
+}
+
+async fn steer(client: &Client, one: &One, word: &str) -> Outcome<BulkView> {
+    let steering = BulkSteering { reason: one.reason.clone() };
+    client.post(&format!("{}/{word}", one.path()), &steering).await
+}
+
+async fn list(client: &Client, json: bool) -> Outcome {
+    let all: Vec<BulkView> = client.get("/v1/bulk").await?;
+    if json {
+        return output::json(&all);
+    }
+    if all.is_empty() {
+        output::tell("there are no bulk acts");
+        return Ok(());
+    }
+    let now = now();
+    let mut grid = Grid::new(&["bulk", "state", "act", "progress", "made", "by", "reason", "why"]);
+    for view in all {
+        grid.row(vec![
+            view.id.clone().unwrap_or_default(),
+            view.state.as_str().to_owned(),
+            view.act.to_string(),
+            format!("{} of {}", view.matched - view.progress.left, view.matched),
+            relative(view.made_at, now),
+            view.actor,
+            view.reason,
+            view.why.unwrap_or_default(),
+        ]);
+    }
+    grid.print()
+}
+
+/// Follows a bulk act until it stands; on a terminal with a line that tells how far it is.
+pub(super) async fn watch(client: &Client, path: &str) -> Outcome<BulkView> {
+    let terminal = io::stderr().is_terminal();
+    loop {
+        let view: BulkView = client.get(path).await?;
+        if terminal {
+            eprint!("\r\x1b[K{}", line(&view));
+            io::stderr().flush()?;
+        }
+        if view.state != BulkState::Running {
+            if terminal {
+                eprintln!();
+            }
+            return Ok(view);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// `► b-3 retry: 26 of 412 done, 1 failed, wave 4, 20 wait for an answer`.
+fn line(view: &BulkView) -> String {
+    let progress = &view.progress;
+    let mut parts = vec![format!("{} of {} done", progress.succeeded, view.matched)];
+    let counts = [
+        (progress.failed, "failed"),
+        (progress.unchanged, "unchanged"),
+        (progress.waiting, "wait for an answer"),
+    ];
+    parts.extend(counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")));
+    parts.push(format!("wave {}", progress.wave));
+    let id = view.id.as_deref().unwrap_or_default();
+    format!("{} {id} {}: {}", view.state.sign().shape, view.act, parts.join(", "))
+}
+
+/// Tells how it ended; an error when not everything was done.
+pub(super) fn outcome(view: &BulkView, done: &str, json: bool) -> Outcome {
+    if json {
+        output::json(view)?;
+    } else {
+        let steps = if view.matched == 1 { "step" } else { "steps" };
+        output::line(&format!("{done} {} of {} {steps}", view.progress.succeeded, view.matched))?;
+    }
+    for failure in &view.failures {
+        output::tell(&format!("error: {}: {}", failure.id, failure.detail));
+    }
+    if let (BulkState::Stopped, Some(id)) = (view.state, &view.id) {
+        let why = view.why.as_deref().unwrap_or("stopped");
+        output::tell(&format!(
+            "{id} stopped with {} left: {why}\nhelp: go on with `amends bulk start {id}`",
+            view.progress.left
+        ));
+    }
+    match view.progress.succeeded < view.matched {
+        true => Err(Failure::SomeRefused),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,52 @@
+//! `amends cases groups`: what open work waits for, one line per cause.
+
+use crate::client::Client;
+use crate::failure::Outcome;
+use crate::moment::{now, relative};
+use crate::output::{self, Grid};
+use amends_protocol::resources::GroupView;
+use amends_protocol::signs::Signed;
+
+/// Options of `cases groups`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amends cases groups\n  amends cases list --group g-9f86d081884c7d65\n  \
+amends cases retry --group g-9f86d081884c7d65 --reason 'payment is back'"
+)]
+pub struct GroupsOptions {
+    /// Also what is on its way
+    #[arg(long)]
+    all: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(client: &Client, options: GroupsOptions) -> Outcome {
+    let mut groups: Vec<GroupView> = client.get("/v1/groups").await?;
+    groups.retain(|group| options.all || group.cause.is_trouble());
+    if options.json {
+        return output::json(&groups);
+    }
+    if groups.is_empty() {
+        output::tell("nothing is held up");
+        return Ok(());
+    }
+    let now = now();
+    let mut grid = Grid::new(&["group", "what", "asks", "next try", "example", "error"]);
+    for group in groups {
+        let asks = match (group.verb, &group.action) {
+            (Some(verb), Some(action)) => format!("{verb} {}.{action}", group.service),
+            _ => "-".to_owned(),
+        };
+        grid.row(vec![
+            group.id,
+            format!("{} {}", group.cause.sign().shape, group.title),
+            asks,
+            group.next_try_at.map_or("-".to_owned(), |at| relative(at, now)),
+            group.example_case.to_string(),
+            group.error.unwrap_or_default(),
+        ]);
+    }
+    grid.print()
+}

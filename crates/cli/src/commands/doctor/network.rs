@@ -1,0 +1,101 @@
+//! Who can be reached: the supervisor and each service, and whether their clocks agree with this machine's.
+
+use super::Finding;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::moment::{now, span};
+use amends_protocol::Timestamp;
+use amends_protocol::resources::ServiceView;
+use std::time::Duration;
+
+/// How long one of them may take to answer.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Difference of clocks that nobody notices: `Date` has whole seconds, and the way takes time too.
+const SAME_MS: u64 = 3_000;
+/// Difference from which signatures are refused: the tolerance that libraries of Standard Webhooks use.
+const REFUSED_MS: u64 = 300_000;
+
+/// Asks all of them. Services come from the supervisor if it answers, else from the rulebook files.
+pub(super) async fn look(client: &Client, of_files: Vec<(String, String)>) -> Vec<Finding> {
+    let mut found = vec![supervisor(client).await];
+    let services = match client.get::<Vec<ServiceView>>("/v1/services").await {
+        Ok(views) => views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect(),
+        Err(_) => of_files,
+    };
+    for (name, url) in services {
+        found.push(service(&name, &url).await);
+    }
+    found
+}
+
+async fn supervisor(client: &Client) -> Finding {
+    let check = "supervisor";
+    match client.probe("/readyz", LIMIT).await {
+        Ok((200, date)) => clocks(check, "it is ready", date),
+        Ok((status, _)) => Finding::fail(
+            check,
+            format!("it answers {status} and is not ready"),
+            "its log and `/readyz?verbose` say why",
+        ),
+        Err(Failure::Unreachable { url, why }) => Finding::warn(
+            check,
+            format!("none answers at `{url}`: {why}"),
+            "start `amends serve`, or name another address with --url or AMENDS_URL",
+        ),
+        Err(other) => Finding::fail(check, other.lines().join(" "), "check --url"),
+    }
+}
+
+async fn service(name: &str, url: &str) -> Finding {
+    let check = format!("service {name}");
+    let probed = match Client::new(url, "doctor") {
+        Ok(client) => client.probe("/", LIMIT).await,
+        Err(error) => Err(error),
+    };
+    match probed {
+        // Any answer shows that somebody is there; which one is no affair of ours.
+        Ok((status, date)) => clocks(&check, &format!("`{url}` answers ({status})"), date),
+        Err(Failure::Unreachable { why, .. }) => Finding::fail(
+            &check,
+            format!("`{url}` does not answer: {why}"),
+            "start it, or correct its `url` in the rulebook; its steps wait meanwhile",
+        ),
+        Err(other) => {
+            Finding::fail(&check, other.lines().join(" "), "correct its `url` in the rulebook")
+        }
+    }
+}
+
+/// Whether a clock, as the header `Date` tells it, agrees with ours.
+fn clocks(check: &str, seen: &str, date: Option<Timestamp>) -> Finding {
+    let Some(date) = date else {
+        return Finding::ok(check, format!("{seen}; it tells no time"));
+    };
+    let now = now();
+    let apart = now.ms_since(date).max(date.ms_since(now));
+    let way = if date > now { "ahead" } else { "behind" };
+    let text = format!("{seen}; its clock is {} {way}", span(apart));
+    let help = "set both clocks by NTP; signatures and deadlines go by them";
+    match apart {
+        ..SAME_MS => Finding::ok(check, seen),
+        SAME_MS..REFUSED_MS => Finding::warn(check, text, help),
+        REFUSED_MS.. => Finding::fail(check, text, help),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn clocks_that_disagree_are_told_by_how_much() {
+        let verdict = |ms: i64| clocks("x", "it answers", Some(Timestamp(now().0 - ms)));
+        assert_eq!(verdict(1_000).verdict, Verdict::Ok);
+        let slow = verdict(60_500);
+        assert_eq!(slow.verdict, Verdict::Warn);
+        assert!(slow.text.contains("1m") && slow.text.contains("behind"), "{}", slow.text);
+        assert_eq!(verdict(-3_600_000).verdict, Verdict::Fail);
+        assert_eq!(clocks("x", "it answers", None).verdict, Verdict::Ok);
+    }
+}

@@ -1,0 +1,187 @@
+//! What a check is: one promise of the protocol, why it matters, what it needs, and how it is tried.
+
+use crate::config::{ActionPlan, Config};
+use crate::finding::{Lack, Tried};
+use crate::scene::Scene;
+use std::fmt;
+use std::pin::Pin;
+
+/// The page that all checks are about.
+const PAGE: &str = "docs/reference/protocol.md";
+
+/// Every check, in the order in which they are tried: what others build on comes first.
+pub const CHECKS: Checks = Checks(crate::checks::ALL);
+
+/// Checks in groups, one for each subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks(&'static [&'static [Check]]);
+
+impl Checks {
+    /// One after another.
+    pub fn iter(self) -> impl Iterator<Item = &'static Check> {
+        self.0.iter().copied().flatten()
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn find(self, id: &str) -> Option<&'static Check> {
+        self.iter().find(|check| check.id == id)
+    }
+}
+
+/// One promise of the protocol.
+pub struct Check {
+    /// Its stable name.
+    pub id: &'static str,
+    /// The promise, in a sentence that is true of a conformant participant.
+    pub title: &'static str,
+    /// What goes wrong in production without it.
+    pub why: &'static str,
+    /// The section of the protocol that asks for it.
+    pub section: &'static str,
+    /// Checks without which this one says nothing.
+    pub after: &'static [&'static str],
+    pub(crate) subject: Subject,
+    pub(crate) needs: &'static [Means],
+    pub(crate) attempt: Attempt,
+}
+
+/// How a check is tried.
+pub(crate) type Attempt = for<'a> fn(&'a Scene) -> Trying<'a>;
+pub(crate) type Trying<'a> = Pin<Box<dyn Future<Output = Tried> + Send + 'a>>;
+
+/// What a check is tried on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// The participant as a whole.
+    Service,
+    /// Each action that has the means.
+    Action,
+    /// Each notice.
+    Notice,
+}
+
+/// What the configuration must offer for a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Means {
+    FailsWith,
+    RefusesWith,
+    /// A request that others can meet while it runs.
+    Running,
+    Calls,
+    Observe,
+    Signing,
+    Supervisor,
+}
+
+impl Check {
+    /// A check of each action.
+    pub(crate) const fn of_action(
+        id: &'static str,
+        title: &'static str,
+        why: &'static str,
+        section: &'static str,
+        attempt: Attempt,
+    ) -> Self {
+        let (after, needs): (&[&str], &[Means]) = (&[], &[]);
+        Self { id, title, why, section, after, subject: Subject::Action, needs, attempt }
+    }
+
+    /// A check of the participant as a whole.
+    pub(crate) const fn of_service(
+        id: &'static str,
+        title: &'static str,
+        why: &'static str,
+        section: &'static str,
+        attempt: Attempt,
+    ) -> Self {
+        Self { subject: Subject::Service, ..Self::of_action(id, title, why, section, attempt) }
+    }
+
+    /// A check of each notice.
+    pub(crate) const fn of_notice(
+        id: &'static str,
+        title: &'static str,
+        why: &'static str,
+        section: &'static str,
+        attempt: Attempt,
+    ) -> Self {
+        Self { subject: Subject::Notice, ..Self::of_action(id, title, why, section, attempt) }
+    }
+
+    pub(crate) const fn after(self, after: &'static [&'static str]) -> Self {
+        Self { after, ..self }
+    }
+
+    pub(crate) const fn needs(self, needs: &'static [Means]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// The page and section that explain it.
+    #[must_use]
+    pub fn page(&self) -> String {
+        format!("{PAGE}#{}", self.section)
+    }
+
+    /// What this action doesn't offer of what the check needs.
+    pub(crate) fn lack(&self, config: &Config, action: &ActionPlan) -> Option<Lack> {
+        self.needs.iter().find_map(|means| means.lack(config, action))
+    }
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+impl Means {
+    fn lack(self, config: &Config, action: &ActionPlan) -> Option<Lack> {
+        let lack = |there: bool, reason: &str, add| {
+            (!there).then(|| Lack { reason: reason.to_owned(), add: Some(add) })
+        };
+        let calls = action.calls.is_some() && config.downstream.is_some();
+        match self {
+            Self::FailsWith => lack(
+                action.fails_with.is_some(),
+                "no request is known that fails in business",
+                "fails_with: { body: { … }, code: … }",
+            ),
+            Self::RefusesWith => lack(
+                action.refuses_with.is_some(),
+                "no request is known whose compensation is refused",
+                "refuses_with: { body: { … } }",
+            ),
+            Self::Running => lack(
+                calls || action.slow.is_some(),
+                "no request is known that others can meet while it runs",
+                "slow: { body: { … } }",
+            ),
+            Self::Calls if action.calls.is_some() => lack(
+                config.downstream.is_some(),
+                "the kit has no address at which the participant can call it",
+                "downstream: { listen: \"127.0.0.1:7191\" }",
+            ),
+            Self::Calls => lack(
+                false,
+                "no request is known that calls another service",
+                "calls: { body: { … }, service: …, action: … }",
+            ),
+            Self::Observe => lack(
+                action.observe.is_some(),
+                "the effect can't be seen from outside",
+                "observe: { get: /…?saga={saga}, count: /count }",
+            ),
+            Self::Signing => lack(
+                config.signer.is_some(),
+                "no key for signatures is known",
+                "signing: { env: … }",
+            ),
+            Self::Supervisor => lack(
+                config.supervisor.is_some(),
+                "the kit has no address at which the participant can report",
+                "supervisor: { listen: \"127.0.0.1:7190\" }",
+            ),
+        }
+    }
+}

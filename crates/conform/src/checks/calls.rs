@@ -1,0 +1,331 @@
+//! Calls to other services: with the saga's context, under derived ids, and with the evidence that their answers give.
+
+use super::retry::failing_call;
+use crate::check::{Check, Means};
+use crate::finding::{Stop, Tried};
+use crate::scene::{Ask, Entry, Kind, Scene};
+use crate::stands::{Call, Event, Reply};
+use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb, headers, is_opaque_name};
+use serde_json::Value;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_action(
+        "call-context",
+        "a call carries `Saga-Id`, a request id, and `baggage` with the saga and the members that came",
+        "a call outside of the saga is never undone",
+        "saga-context",
+        |scene| Box::pin(context(scene)),
+    )
+    .after(&["forward-works"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-trace",
+        "a call continues the trace of its request",
+        "the way of a failed order through the services can be followed in one place",
+        "saga-context",
+        |scene| Box::pin(trace(scene)),
+    )
+    .after(&["forward-works"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-request-id",
+        "the id of a call is the same when its request runs again, and no other request's call has it",
+        "the called service then answers from its History instead of doing it twice",
+        "saga-context",
+        |scene| Box::pin(request_id(scene)),
+    )
+    .after(&["retry-runs-again", "call-context"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-started",
+        "a call is in History before it is answered",
+        "a process that dies while it waits must not forget whom it asked",
+        "forward-requests",
+        |scene| Box::pin(started(scene)),
+    )
+    .after(&["call-context", "history-unknown-saga"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-succeeded",
+        "a call that was answered well is `succeeded` in History, under the names of service, action and request",
+        "the supervisor finds from it whom else to ask",
+        "history",
+        |scene| Box::pin(succeeded(scene)),
+    )
+    .after(&["call-started"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-failed",
+        "a call that was answered `action-failed` is `failed`, in History and in the report",
+        "what provably did not happen need not be undone",
+        "forward-requests",
+        |scene| Box::pin(failed(scene)),
+    )
+    .after(&["call-succeeded", "report-arrives"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-unknown",
+        "a call whose connection broke, or whose answer proves nothing, is `unknown`",
+        "it may have happened; what is taken for failed here stays with the customer",
+        "forward-requests",
+        |scene| Box::pin(unknown(scene)),
+    )
+    .after(&["call-succeeded", "report-arrives"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-cause",
+        "a failure that follows from a failed call names that call's report in `causedBy`",
+        "one failure stays one case, whoever reports it on the way up",
+        "reports",
+        |scene| Box::pin(cause(scene)),
+    )
+    .after(&["report-arrives"])
+    .needs(&[Means::Calls, Means::Supervisor]),
+    Check::of_action(
+        "call-in-progress",
+        "a call that is answered `in-progress` is asked again under the same id, or `unknown`",
+        "the first try is still at work; a new id would do it twice, and `failed` would be wrong",
+        "forward-requests",
+        |scene| Box::pin(in_progress(scene)),
+    )
+    .after(&["call-succeeded"])
+    .needs(&[Means::Calls]),
+];
+
+/// Sends the request of `calls` and gives its one call.
+async fn one_call(scene: &Scene, ask: &Ask) -> Tried<Call> {
+    scene.let_calls_be(Vec::new());
+    scene.done(ask).await?;
+    let mut calls = scene.downstream()?.calls();
+    match (calls.pop(), calls.len()) {
+        (Some(call), 0) => Ok(call),
+        (_, others) => {
+            let expected = "the request of `calls` makes one call, to the kit's address";
+            Err(Stop::found(expected, format!("{} calls", others + usize::from(others > 0))))
+        }
+    }
+}
+
+async fn context(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Calls);
+    let call = one_call(scene, &ask).await?;
+    let shown = |name: &str| call.header(name).unwrap_or("").to_owned();
+    if call.header(headers::SAGA_ID) != Some(&ask.saga) {
+        let came = format!("`{}`", shown(headers::SAGA_ID));
+        return Err(Stop::found(format!("the call has `Saga-Id: {}`", ask.saga), came));
+    }
+    let id = shown(headers::REQUEST_ID);
+    if !is_opaque_name(&id) || id == ask.request {
+        let expected = "the call has a `Request-Id` of its own, 1 to 128 bytes of printable ASCII";
+        return Err(Stop::found(expected, format!("`{id}`")));
+    }
+    let baggage: Vec<String> = call
+        .headers
+        .get_all(headers::BAGGAGE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|member| member.trim().to_owned())
+        .collect();
+    for wanted in [format!("saga-id={}", ask.saga), "shop=conform".to_owned()] {
+        if !baggage.contains(&wanted) {
+            let came = format!("`{}`", baggage.join(","));
+            return Err(Stop::found(
+                format!("`baggage` of the call has the member `{wanted}`"),
+                came,
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn trace(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Calls);
+    let sent = ask.sent.headers.get(headers::TRACEPARENT).and_then(|v| v.to_str().ok());
+    let trace_id = |text: &str| text.split('-').nth(1).map(str::to_owned);
+    let wanted = sent.and_then(trace_id).unwrap_or_default();
+    let call = one_call(scene, &ask).await?;
+    let came = call.header(headers::TRACEPARENT).unwrap_or("");
+    match trace_id(came).is_some_and(|id| id == wanted) {
+        true => Ok(()),
+        false => {
+            let expected = format!("`traceparent` of the call has the trace id `{wanted}`");
+            Err(Stop::found(expected, format!("`{came}`")))
+        }
+    }
+}
+
+async fn request_id(scene: &Scene) -> Tried {
+    scene.let_calls_be(vec![failing_call(None)]);
+    let ask = scene.ask(Kind::Calls);
+    scene.send(&ask).await;
+    let step = scene.step(Verb::Retry, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Retried, "a retry").await?;
+    let calls = scene.downstream()?.calls();
+    let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
+    let first = ids.first().copied().unwrap_or_default().to_owned();
+    if ids.len() < 2 || ids.iter().any(|id| *id != first) {
+        let expected = "the call has the same `Request-Id` in both runs of its request";
+        return Err(Stop::found(expected, format!("`{}`", ids.join("`, `"))));
+    }
+    let other = scene.ask_in(&ask.saga, Kind::Calls);
+    let call = one_call(scene, &other).await?;
+    match call.request_id() == Some(&first) {
+        false => Ok(()),
+        true => {
+            let expected = "the call of another request has another `Request-Id`";
+            Err(Stop::found(expected, format!("`{first}` again")))
+        }
+    }
+}
+
+/// The entry of the action's call in a History.
+async fn entry(scene: &Scene, saga: &str, states: &[&str], what: &str) -> Tried<Entry> {
+    let history = scene.history(saga).await?;
+    let Some(plan) = &scene.action.calls else {
+        return Err(Stop::skipped("no call is known", None));
+    };
+    let words: Vec<String> = states.iter().map(|state| format!("`{state}`")).collect();
+    let expected = format!(
+        "{what}: an entry of `{}.{}` that is {}",
+        plan.service,
+        plan.action,
+        words.join(" or ")
+    );
+    let named = |entry: &&Entry| {
+        entry.service.as_deref() == Some(&plan.service) && entry.action == plan.action
+    };
+    let found = history.calls().find(named).cloned();
+    match found {
+        Some(entry) if states.contains(&entry.state.as_str()) => Ok(entry),
+        Some(entry) => Err(history.exchange.wrong(expected, format!("it is `{}`", entry.state))),
+        None => Err(history.exchange.wrong(expected, "there is no such entry")),
+    }
+}
+
+async fn started(scene: &Scene) -> Tried {
+    scene.let_calls_be(vec![Reply::Hold]);
+    let running = scene.start().await?;
+    let saga = running.ask.saga.clone();
+    entry(scene, &saga, &["started"], "while the call is under way").await?;
+    scene.finish(running).await.map(|_| ())
+}
+
+async fn succeeded(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Calls);
+    let call = one_call(scene, &ask).await?;
+    let entry = entry(scene, &ask.saga, &["succeeded"], "after a call that succeeded").await?;
+    match call.request_id() == Some(&entry.request_id) {
+        true => Ok(()),
+        false => {
+            let id = call.request_id().unwrap_or_default();
+            let expected = format!("the entry has the `Request-Id` of the call, `{id}`");
+            Err(Stop::found(expected, format!("`{}`", entry.request_id)))
+        }
+    }
+}
+
+/// Lets the call of a request go as `reply` says, which must make the request fail.
+async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::wire::Exchange)> {
+    scene.let_calls_be(vec![reply]);
+    let ask = scene.ask(Kind::Calls);
+    let exchange = scene.send(&ask).await;
+    let expected = "the request of `calls` fails when its call fails";
+    match exchange.answered(expected)?.is_success() {
+        false => Ok((ask, exchange)),
+        true => Err(exchange.unlike(expected)),
+    }
+}
+
+/// That the report about a request says this of its call.
+async fn reported(
+    scene: &Scene,
+    ask: &Ask,
+    answer: &crate::wire::Exchange,
+    state: &str,
+    what: &str,
+) -> Tried {
+    if scene.stage.supervisor.is_none() {
+        return Ok(());
+    }
+    let Some(plan) = &scene.action.calls else { return Ok(()) };
+    let event = scene.report_of(ask, answer).await?;
+    let evidence = event.data["history"].as_array().cloned().unwrap_or_default();
+    let named = |entry: &&Value| {
+        entry["service"] == plan.service.as_str() && entry["action"] == plan.action.as_str()
+    };
+    let told = evidence.iter().find(named).map(|entry| entry["state"].clone());
+    match told == Some(Value::from(state)) {
+        true => Ok(()),
+        false => {
+            let expected = format!(
+                "{what}: the report's `history` says `{state}` of `{}.{}`",
+                plan.service, plan.action
+            );
+            let came = told.map_or("nothing of it".to_owned(), |told| format!("`{told}`"));
+            Err(Stop::found(expected, came))
+        }
+    }
+}
+
+async fn failed(scene: &Scene) -> Tried {
+    let (ask, answer) = failing(scene, failing_call(None)).await?;
+    let what = "after a call that was answered `action-failed`";
+    entry(scene, &ask.saga, &["failed"], what).await?;
+    reported(scene, &ask, &answer, "failed", what).await
+}
+
+async fn unknown(scene: &Scene) -> Tried {
+    let gateway = Reply::Problem { status: 502, type_uri: "about:blank".to_owned(), report: None };
+    let unsure = Reply::Problem {
+        status: ProblemCode::EffectUnknown.status(),
+        type_uri: format!("{PROBLEM_TYPE_BASE}{}", ProblemCode::EffectUnknown.as_str()),
+        report: None,
+    };
+    for (reply, what) in [
+        (Reply::HangUp, "after a call whose connection broke"),
+        (gateway, "after a call that a gateway answered with 502"),
+        (unsure, "after a call that was answered `effect-unknown`"),
+    ] {
+        let (ask, answer) = failing(scene, reply).await?;
+        entry(scene, &ask.saga, &["unknown"], what).await?;
+        reported(scene, &ask, &answer, "unknown", what).await?;
+    }
+    Ok(())
+}
+
+async fn cause(scene: &Scene) -> Tried {
+    let below = format!("report-below-{}", scene.saga());
+    let (ask, answer) = failing(scene, failing_call(Some(&below))).await?;
+    let event: Event = scene.report_of(&ask, &answer).await?;
+    let causes = &event.data["causedBy"];
+    match causes.as_array().is_some_and(|causes| causes.contains(&Value::from(below.as_str()))) {
+        true => Ok(()),
+        false => {
+            let expected = format!("`causedBy` names the report of the failed call, `{below}`");
+            Err(Stop::found(expected, format!("`{causes}`")))
+        }
+    }
+}
+
+async fn in_progress(scene: &Scene) -> Tried {
+    let busy = Reply::Problem {
+        status: ProblemCode::InProgress.status(),
+        type_uri: format!("{PROBLEM_TYPE_BASE}{}", ProblemCode::InProgress.as_str()),
+        report: None,
+    };
+    scene.let_calls_be(vec![busy]);
+    let ask = scene.ask(Kind::Calls);
+    scene.send(&ask).await.answered("an answer")?;
+    let what = "after a call that was still running when it was asked";
+    let entry = entry(scene, &ask.saga, &["succeeded", "unknown"], what).await?;
+    let calls = scene.downstream()?.calls();
+    let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
+    match ids.iter().all(|id| *id == entry.request_id) {
+        true => Ok(()),
+        false => {
+            let expected = "a call that is asked again keeps its `Request-Id`";
+            Err(Stop::found(expected, format!("`{}`", ids.join("`, `"))))
+        }
+    }
+}

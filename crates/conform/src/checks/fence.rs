@@ -1,0 +1,86 @@
+//! The fence: what was compensated stays so.
+
+use crate::check::Check;
+use crate::finding::Tried;
+use crate::scene::{Kind, Scene};
+use amends_protocol::{Outcome, ProblemCode, Verb};
+
+const SECTION: &str = "forward-requests";
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_action(
+        "fence-late-request",
+        "a request that comes after its compensation is refused with 409 `saga-fenced`",
+        "requests overtake each other; one that was compensated before it came would stay for ever",
+        SECTION,
+        |scene| Box::pin(late_request(scene)),
+    )
+    .after(&["compensate-nothing"]),
+    Check::of_action(
+        "fence-repeat",
+        "a repeated request that was compensated meanwhile is refused, never answered with its old success",
+        "the caller would go on with what is no longer there",
+        SECTION,
+        |scene| Box::pin(repeat(scene)),
+    )
+    .after(&["compensate-undoes"]),
+    Check::of_action(
+        "fence-new-request",
+        "after a compensation, a new request of the action in that saga is refused",
+        "a service above that tries again under a new id would bring back what the case has settled",
+        SECTION,
+        |scene| Box::pin(new_request(scene)),
+    )
+    .after(&["compensate-undoes"]),
+    Check::of_action(
+        "fence-other-saga",
+        "the fence of one saga keeps no other saga from its work",
+        "one failed order must not stop the shop",
+        "what-each-verb-means",
+        |scene| Box::pin(other_saga(scene)),
+    )
+    .after(&["compensate-undoes"]),
+];
+
+async fn late_request(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene
+        .carry_out_to(&step, Outcome::NothingToCompensate, "a compensation that comes first")
+        .await?;
+    let what = "the request, coming after its compensation";
+    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
+    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, "the late request once more")?;
+    scene.shows(&[&ask], 0, "after a request that came too late").await
+}
+
+async fn repeat(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let what = "a repeated request that was compensated";
+    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
+    scene.shows(&[&ask], 0, "after a compensated request that was repeated").await
+}
+
+async fn new_request(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let fresh = scene.ask_in(&ask.saga, Kind::Plain);
+    let what = "a new request of a compensated action";
+    scene.send(&fresh).await.is_problem(ProblemCode::SagaFenced, what)?;
+    scene.shows(&[&ask, &fresh], 0, "after a new request of a compensated action").await
+}
+
+async fn other_saga(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let other = scene.ask(Kind::Plain);
+    scene.send(&other).await.succeeds("a request of another saga")?;
+    scene.shows(&[&other], 1, "of another saga").await
+}

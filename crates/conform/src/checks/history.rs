@@ -1,0 +1,158 @@
+//! History as it is shown: what happened, in the protocol's words.
+
+use crate::check::{Check, Means};
+use crate::finding::Tried;
+use crate::scene::{History, Kind, Scene};
+use crate::step::Signed;
+use crate::wire::Sent;
+use amends_protocol::{Outcome, Verb};
+
+const SECTION: &str = "history";
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_service(
+        "history-unknown-saga",
+        "the History of an unknown saga is an empty list",
+        "the supervisor asks every service that a saga could have reached; an error would keep the case open",
+        SECTION,
+        |scene| Box::pin(unknown_saga(scene)),
+    ),
+    Check::of_service(
+        "history-malformed-saga",
+        "a malformed saga id in the path is refused with 400",
+        "an empty list would be taken as the proof that nothing happened",
+        SECTION,
+        |scene| Box::pin(malformed_saga(scene)),
+    ),
+    Check::of_action(
+        "history-succeeded",
+        "a request that took effect is `succeeded`, under its action and its id, without `service`",
+        "what is not in History is not undone",
+        SECTION,
+        |scene| Box::pin(succeeded(scene)),
+    )
+    .after(&["forward-works", "history-unknown-saga"]),
+    Check::of_action(
+        "history-failed",
+        "a request that failed is `failed`, or `unknown` if it may have had an effect",
+        "a failed request that is shown as done is undone without need, one that isn't shown is not fenced",
+        SECTION,
+        |scene| Box::pin(failed(scene)),
+    )
+    .after(&["forward-works", "history-unknown-saga"])
+    .needs(&[Means::FailsWith]),
+    Check::of_action(
+        "history-started",
+        "a request is `started` while it runs",
+        "a request that is written down only at its end is lost when the process dies before",
+        "forward-requests",
+        |scene| Box::pin(started(scene)),
+    )
+    .after(&["forward-works", "history-unknown-saga"])
+    .needs(&[Means::Running]),
+    Check::of_action(
+        "history-compensated",
+        "a request that was undone is `compensated`, a failed one that was undone is `fenced`",
+        "people and the supervisor read from it that nothing is left to do",
+        SECTION,
+        |scene| Box::pin(compensated(scene)),
+    )
+    .after(&["forward-works", "history-succeeded"]),
+];
+
+async fn unknown_saga(scene: &Scene) -> Tried {
+    let saga = scene.saga();
+    let history = scene.history(&saga).await?;
+    if !history.entries.is_empty() {
+        return Err(history.exchange.unlike("an unknown saga: 200 with empty `entries`"));
+    }
+    let answer = history.exchange.answered("an answer")?;
+    match answer.json()["sagaId"].as_str() == Some(&saga) {
+        true => Ok(()),
+        false => Err(history
+            .exchange
+            .unlike(format!("`sagaId` is the saga that was asked for, `{saga}`"))),
+    }
+}
+
+async fn malformed_saga(scene: &Scene) -> Tried {
+    for malformed in ["two words", &"x".repeat(129)] {
+        let sent: Sent = scene.history_request(malformed, Signed::Rightly);
+        let exchange = scene.exchange(sent).await;
+        let expected = "the History of what is no saga id: 400 with a problem";
+        if exchange.answered(expected)?.status != 400 {
+            return Err(exchange.unlike(expected));
+        }
+        exchange.any_problem(expected)?;
+    }
+    Ok(())
+}
+
+async fn succeeded(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let history = scene.history(&ask.saga).await?;
+    stands(&history, &ask.request, &["succeeded"], "after a request that succeeded")?;
+    let own = history.entries.iter().find(|e| e.service.is_none() && e.request_id == ask.request);
+    match own.is_some_and(|entry| entry.action == scene.action.name) {
+        true => Ok(()),
+        false => {
+            let expected = format!("the entry's `action` is `{}`", scene.action.name);
+            Err(history.exchange.unlike(expected))
+        }
+    }
+}
+
+/// That History shows a request in one of these states.
+fn stands(history: &History, request: &str, states: &[&str], what: &str) -> Tried {
+    let words: Vec<String> = states.iter().map(|state| format!("`{state}`")).collect();
+    let expected =
+        format!("{what}: an entry of the request `{request}` that is {}", words.join(" or "));
+    match history.own(request) {
+        Some(state) if states.contains(&state) => Ok(()),
+        Some(state) => Err(history.exchange.wrong(expected, format!("it is `{state}`"))),
+        None => Err(history.exchange.wrong(expected, "there is no such entry")),
+    }
+}
+
+async fn failed(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Fails);
+    let answer = scene.failed(&ask).await?;
+    let wanted = match answer.says(amends_protocol::ProblemCode::EffectUnknown) {
+        true => "unknown",
+        false => "failed",
+    };
+    let history = scene.history(&ask.saga).await?;
+    stands(&history, &ask.request, &[wanted], "after a request that failed")
+}
+
+async fn started(scene: &Scene) -> Tried {
+    let running = scene.start().await?;
+    let history = scene.history(&running.ask.saga).await?;
+    stands(&history, &running.ask.request, &["started"], "while a request runs")?;
+    scene.finish(running).await.map(|_| ())
+}
+
+async fn compensated(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let failing = match scene.action.fails_with {
+        Some(_) => {
+            let failing = scene.ask_in(&ask.saga, Kind::Fails);
+            scene.failed(&failing).await?;
+            Some(failing)
+        }
+        None => None,
+    };
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let history = scene.history(&ask.saga).await?;
+    stands(&history, &ask.request, &["compensated"], "after a compensation")?;
+    match failing {
+        Some(failing) => {
+            let wanted = ["fenced", "compensated"];
+            stands(&history, &failing.request, &wanted, "of a failed request, after a compensation")
+        }
+        None => Ok(()),
+    }
+}

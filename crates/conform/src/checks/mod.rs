@@ -1,0 +1,69 @@
+//! Every check, a file for each subject. A check is written as the story that it plays; what it builds on is named, so
+//! that one cause gives one finding.
+
+mod calls;
+mod compensate;
+mod context;
+mod failure;
+mod fence;
+mod forward;
+mod history;
+mod notify;
+mod refuse;
+mod report;
+mod retry;
+mod signature;
+mod step;
+mod step_request;
+
+use crate::check::Check;
+
+/// In the order in which they are tried.
+pub(crate) const ALL: &[&[Check]] = &[
+    forward::CHECKS,
+    context::CHECKS,
+    history::CHECKS,
+    failure::CHECKS,
+    report::CHECKS,
+    step::CHECKS,
+    step_request::CHECKS,
+    compensate::CHECKS,
+    fence::CHECKS,
+    refuse::CHECKS,
+    retry::CHECKS,
+    notify::CHECKS,
+    calls::CHECKS,
+    signature::CHECKS,
+];
+
+#[cfg(test)]
+mod tests {
+    use crate::CHECKS;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_what_a_check_builds_on_comes_before_it() {
+        let mut seen = HashSet::new();
+        for check in CHECKS.iter() {
+            for before in check.after {
+                assert!(seen.contains(before), "`{}` comes after `{before}`", check.id);
+            }
+            assert!(seen.insert(check.id), "`{}` is there twice", check.id);
+        }
+    }
+
+    #[test]
+    fn every_section_that_is_named_is_on_the_page() {
+        let page = include_str!("../../../../docs/reference/protocol.md");
+        let anchor = |line: &str| {
+            let words = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = |c: char| c.is_alphanumeric() || c == ' ' || c == '-';
+            words.chars().filter(|c| kept(*c)).collect::<String>().replace(' ', "-")
+        };
+        let sections: HashSet<String> =
+            page.lines().filter(|line| line.starts_with('#')).map(anchor).collect();
+        for check in CHECKS.iter() {
+            assert!(sections.contains(check.section), "`{}` names `{}`", check.id, check.section);
+        }
+    }
+}

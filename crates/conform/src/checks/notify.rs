@@ -1,0 +1,46 @@
+//! `notify`: a message goes out once per saga.
+
+use crate::check::Check;
+use crate::finding::{Stop, Tried};
+use crate::scene::{Kind, Scene};
+use amends_protocol::{Outcome, ProblemCode, Verb};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_notice(
+        "notify-once",
+        "a notice goes out once per saga, whatever the step's id",
+        "a customer who gets the same text three times calls; one who gets none does so too",
+        "what-each-verb-means",
+        |scene| Box::pin(once(scene)),
+    )
+    .after(&["forward-works"]),
+    Check::of_service(
+        "notify-unknown",
+        "a notice that the service does not have is 404 `not-found`",
+        "any 200 would be taken as sent",
+        "what-to-answer",
+        |scene| Box::pin(unknown(scene)),
+    ),
+];
+
+async fn once(scene: &Scene) -> Tried {
+    let Some(notice) = &scene.notice else {
+        return Err(Stop::skipped("no notice is known", Some("notices: { … }")));
+    };
+    // Somebody has to be there to be written to.
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step_on(Verb::Notify, &ask.saga, &notice.name);
+    scene.carry_out_to(&step, Outcome::Notified, "a notice").await?;
+    scene.shows_notice(&[&ask], 1, "after one step").await?;
+    scene.carry_out_to(&step.again(), Outcome::Notified, "the same step again").await?;
+    let other = scene.step_on(Verb::Notify, &ask.saga, &notice.name);
+    scene.carry_out_to(&other, Outcome::Notified, "another step for the same notice").await?;
+    scene.shows_notice(&[&ask], 1, "after three requests for the same notice").await
+}
+
+async fn unknown(scene: &Scene) -> Tried {
+    let step = scene.step_on(Verb::Notify, &scene.saga(), "no-such-notice");
+    let exchange = scene.ask_step(&step).await;
+    exchange.is_problem(ProblemCode::NotFound, "a step for an unknown notice").map(|_| ())
+}

@@ -1,0 +1,108 @@
+//! Signatures: who may ask for steps and read History.
+
+use crate::check::{Check, Means};
+use crate::finding::Tried;
+use crate::scene::{Kind, Scene};
+use crate::step::Signed;
+use amends_protocol::{Outcome, ProblemCode, Verb};
+
+const SECTION: &str = "signatures";
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_service(
+        "signature-missing",
+        "a step without a signature is refused with 401, and nothing is undone",
+        "whoever reaches the port could undo orders",
+        SECTION,
+        |scene| Box::pin(refused(scene, Signed::NotAtAll, "a step without a signature")),
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
+        "signature-wrong",
+        "a step that a stranger signed is refused with 401, and nothing is undone",
+        "a signature that is not compared is none",
+        SECTION,
+        |scene| Box::pin(refused(scene, Signed::ByStranger, "a step that a stranger signed")),
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
+        "signature-old",
+        "a step whose signature is ten minutes old is refused with 401",
+        "what was recorded once could be played again at any time",
+        SECTION,
+        |scene| {
+            Box::pin(refused(scene, Signed::LongAgo, "a step whose signature is ten minutes old"))
+        },
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
+        "signature-other-body",
+        "a step whose signature is of another body is refused with 401",
+        "the contents could be changed on their way",
+        SECTION,
+        |scene| {
+            Box::pin(refused(
+                scene,
+                Signed::OverAnotherBody,
+                "a step whose signature is of another body",
+            ))
+        },
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
+        "signature-rotation",
+        "of several signatures one that fits is enough",
+        "while a key is replaced, the supervisor signs with both",
+        SECTION,
+        |scene| Box::pin(rotation(scene)),
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
+        "signature-history",
+        "a reading of History without a right signature is refused with 401",
+        "History tells who ordered what",
+        SECTION,
+        |scene| Box::pin(history(scene)),
+    )
+    .after(&["history-unknown-saga"])
+    .needs(&[Means::Signing]),
+];
+
+async fn refused(scene: &Scene, signed: Signed, what: &str) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    let exchange = scene.ask_step(&step.clone().signed(signed)).await;
+    exchange.is_problem(ProblemCode::Unauthorized, what)?;
+    scene.shows(&[&ask], 1, "after a step that was refused").await?;
+    // Had the refused one been carried out or remembered, this would not be the first.
+    scene
+        .carry_out_to(&step, Outcome::Compensated, "the same step, rightly signed")
+        .await
+        .map(|_| ())
+}
+
+async fn rotation(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga).signed(Signed::ByBoth);
+    let what = "a step with two signatures, the second one right";
+    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+}
+
+async fn history(scene: &Scene) -> Tried {
+    let saga = scene.saga();
+    for (signed, what) in [
+        (Signed::NotAtAll, "a reading of History without a signature"),
+        (Signed::ByStranger, "a reading of History that a stranger signed"),
+    ] {
+        let exchange = scene.exchange(scene.history_request(&saga, signed)).await;
+        exchange.is_problem(ProblemCode::Unauthorized, what)?;
+    }
+    Ok(())
+}

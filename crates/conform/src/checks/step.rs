@@ -1,0 +1,87 @@
+//! The first things that a step must do, before it is tried what each verb means.
+
+use crate::check::Check;
+use crate::finding::{Stop, Tried};
+use crate::scene::{Kind, Scene};
+use amends_protocol::{Outcome, Verb};
+use serde_json::json;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_action(
+        "compensate-undoes",
+        "a compensation undoes the request and says `compensated`",
+        "it is what everything else is for",
+        "what-each-verb-means",
+        |scene| Box::pin(undoes(scene)),
+    )
+    .after(&["forward-works"]),
+    Check::of_action(
+        "step-accepted",
+        "a step that is answered with 202 comes to an outcome, at `Location` or by a late answer",
+        "a step that is taken and never answered keeps its case open for ever",
+        "what-to-answer",
+        |scene| Box::pin(accepted(scene)),
+    )
+    .after(&["compensate-undoes"]),
+    Check::of_action(
+        "step-unknown-fields",
+        "fields of a step that the participant does not know are ignored",
+        "supervisors get newer; a participant that refuses what it does not know stops undoing on that day",
+        "steps",
+        |scene| Box::pin(unknown_fields(scene)),
+    )
+    .after(&["compensate-undoes"]),
+    Check::of_action(
+        "step-key-bare",
+        "the step's key is taken with and without its quotes",
+        "proxies and older senders write `Idempotency-Key` without them",
+        "steps",
+        |scene| Box::pin(key_bare(scene)),
+    )
+    .after(&["compensate-undoes"]),
+];
+
+async fn undoes(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene
+        .carry_out_to(&step, Outcome::Compensated, "the compensation of a request that succeeded")
+        .await?;
+    scene.shows(&[&ask], 0, "after its compensation").await
+}
+
+async fn accepted(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    let exchange = scene.ask_step(&step).await;
+    if exchange.answered("an answer to a step")?.status != 202 {
+        return Err(Stop::skipped(
+            "the participant answers steps at once, and need not do otherwise",
+            None,
+        ));
+    }
+    // Asked for once more while it is at work, or just after: still one step.
+    let what = "a step that was taken with 202, asked for again";
+    scene.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
+    scene.shows(&[&ask], 0, "after a compensation that was taken with 202").await
+}
+
+async fn unknown_fields(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let mut step = scene.step(Verb::Compensate, &ask.saga).with("priority", json!({ "level": 3 }));
+    step.body["report"]["region"] = json!("west");
+    let what = "a step with fields that are not in the protocol";
+    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+}
+
+async fn key_bare(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let mut step = scene.step(Verb::Compensate, &ask.saga);
+    step.key.clone_from(&step.id);
+    let what = "a step whose key has no quotes";
+    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+}

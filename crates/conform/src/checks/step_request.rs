@@ -1,0 +1,148 @@
+//! Requests for steps that are wrong in themselves: refused, with the status that the supervisor reads rightly.
+
+use crate::check::Check;
+use crate::finding::Tried;
+use crate::scene::Scene;
+use crate::step::Step;
+use crate::wire::{Exchange, NoAnswer, Sent};
+use amends_protocol::{ProblemCode, Verb};
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+const SECTION: &str = "what-to-answer";
+
+/// A body that nobody needs to take: a step has some hundred bytes.
+const TOO_LARGE_BYTES: usize = 8 << 20;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check::of_service(
+        "step-unknown-action",
+        "a step on an action that the service does not have is 404 `not-found`",
+        "any 200 would be taken as done; a wrong rulebook would look like a settled case",
+        SECTION,
+        |scene| Box::pin(unknown_action(scene)),
+    ),
+    Check::of_service(
+        "step-malformed",
+        "a step that cannot be read is 400",
+        "the supervisor shows people what is wrong; a 500 would be tried again for ever",
+        SECTION,
+        |scene| Box::pin(malformed(scene)),
+    ),
+    Check::of_service(
+        "step-path",
+        "a step whose path and body name different actions is 400",
+        "one of the two is wrong, and to guess may undo what should stay",
+        SECTION,
+        |scene| Box::pin(path(scene)),
+    ),
+    Check::of_service(
+        "step-key",
+        "a step whose `Idempotency-Key` is not its `stepId` is 422",
+        "two keys for one step mean two memories of what was done",
+        SECTION,
+        |scene| Box::pin(key(scene)),
+    ),
+    Check::of_service(
+        "step-too-large",
+        "a body that is far too large is 413",
+        "a participant that reads whatever comes can be brought down by one request",
+        SECTION,
+        |scene| Box::pin(too_large(scene)),
+    ),
+    Check::of_service(
+        "step-method",
+        "a step by another method than POST is 405",
+        "a crawler or a health check must never undo anything",
+        SECTION,
+        |scene| Box::pin(method(scene)),
+    ),
+];
+
+/// A compensation in a saga that nobody has seen.
+fn step(scene: &Scene) -> Step {
+    scene.step(Verb::Compensate, &scene.saga())
+}
+
+/// A problem under this status, whatever its type.
+fn refused(exchange: &Exchange, status: u16, what: &str) -> Tried {
+    let expected = format!("{what}: {status} with a problem");
+    match exchange.answered(&expected)?.status == status {
+        true => exchange.any_problem(&expected).map(|_| ()),
+        false => Err(exchange.unlike(expected)),
+    }
+}
+
+async fn unknown_action(scene: &Scene) -> Tried {
+    for verb in [Verb::Compensate, Verb::Retry] {
+        let step = scene.step_on(verb, &scene.saga(), "no-such-action");
+        let exchange = scene.ask_step(&step).await;
+        exchange.is_problem(ProblemCode::NotFound, "a step on an unknown action")?;
+    }
+    Ok(())
+}
+
+async fn malformed(scene: &Scene) -> Tried {
+    let good = step(scene);
+    let mut no_saga = good.clone();
+    if let Value::Object(members) = &mut no_saga.body {
+        members.remove("sagaId");
+    }
+    let bad_saga = good.clone().with("sagaId", json!("two words"));
+    for (bad, what) in
+        [(no_saga, "a step without `sagaId`"), (bad_saga, "a step whose `sagaId` is none")]
+    {
+        refused(&scene.ask_step(&bad).await, 400, what)?;
+    }
+    let exchange = scene.exchange(raw(scene, &good, Bytes::from_static(b"{\"sagaId\": "))).await;
+    refused(&exchange, 400, "a step that is not JSON")
+}
+
+/// The step with another body, signed as it is.
+fn raw(scene: &Scene, step: &Step, body: Bytes) -> Sent {
+    let mut sent = step.request(None);
+    sent.body = body;
+    if let Some(signer) = &scene.stage.config.signer {
+        crate::step::sign(&mut sent, signer, &step.id, step.signed);
+    }
+    sent
+}
+
+async fn path(scene: &Scene) -> Tried {
+    let service = &scene.stage.config.service;
+    let other = step(scene).with("action", json!(format!("{service}.another-action")));
+    refused(
+        &scene.ask_step(&other).await,
+        400,
+        "a step whose body names another action than its path",
+    )?;
+    let action = &scene.action.name;
+    let foreign = step(scene).with("action", json!(format!("another-service.{action}")));
+    refused(&scene.ask_step(&foreign).await, 400, "a step whose body names another service")
+}
+
+async fn key(scene: &Scene) -> Tried {
+    let mut step = step(scene);
+    step.key = "\"s-999-1-0000000000000000\"".to_owned();
+    refused(&scene.ask_step(&step).await, 422, "a step whose `Idempotency-Key` is another")
+}
+
+async fn too_large(scene: &Scene) -> Tried {
+    let step = step(scene).with("data", json!({ "filler": "x".repeat(TOO_LARGE_BYTES) }));
+    let exchange = scene.ask_step(&step).await;
+    match &exchange.came {
+        // Who answers before it has read everything may close the connection before its answer is seen.
+        Err(NoAnswer::Broken(_)) => Ok(()),
+        _ => refused(&exchange, 413, "a step of 8 MiB"),
+    }
+}
+
+async fn method(scene: &Scene) -> Tried {
+    for method in [Method::GET, Method::PUT] {
+        let mut sent = step(scene).request(scene.stage.config.signer.as_ref());
+        sent.method = method;
+        refused(&scene.exchange(sent).await, 405, "a step by another method than POST")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! What the kit must know of a participant: a YAML file, read with all its mistakes at once. Opens no file itself; the
+//! caller gives the text and fetches the key. The language is described in `docs/reference/conformance.md`.
+
+mod fields;
+mod mistakes;
+mod read;
+mod yaml;
+
+pub use fields::parse_duration;
+
+use crate::signature::Signer;
+use crate::template::{BodyTemplate, Template};
+use amends_rulebook::Diagnostic;
+use http::{HeaderName, Method};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long to wait for an answer, if nothing is said.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait for a report, if nothing is said: room for a relay that has just backed off.
+pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One participant, as the kit tests it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Its name in the rulebook.
+    pub service: String,
+    /// Its actions, at least one, in the order written.
+    pub(crate) actions: Vec<ActionPlan>,
+    pub(crate) notices: Vec<NoticePlan>,
+    pub(crate) signer: Option<Signer>,
+    /// Where the kit listens as the supervisor.
+    pub supervisor: Option<SocketAddr>,
+    /// Where the kit listens as the service that the participant calls.
+    pub downstream: Option<SocketAddr>,
+    /// How long to wait for one answer.
+    pub answer_timeout: Duration,
+    /// How long to wait for one report.
+    pub report_timeout: Duration,
+}
+
+/// An action and what the kit may ask it.
+#[derive(Clone, Debug)]
+pub(crate) struct ActionPlan {
+    pub(crate) name: String,
+    pub(crate) method: Method,
+    pub(crate) path: Template,
+    pub(crate) headers: Vec<(HeaderName, Template)>,
+    pub(crate) body: BodyTemplate,
+    pub(crate) fails_with: Option<FailsWith>,
+    pub(crate) refuses_with: Option<BodyTemplate>,
+    pub(crate) slow: Option<BodyTemplate>,
+    pub(crate) calls: Option<CallPlan>,
+    pub(crate) observe: Option<Observe>,
+}
+
+/// A request that fails in business.
+#[derive(Clone, Debug)]
+pub(crate) struct FailsWith {
+    pub(crate) body: BodyTemplate,
+    pub(crate) code: String,
+}
+
+/// A request that makes one call to another service.
+#[derive(Clone, Debug)]
+pub(crate) struct CallPlan {
+    pub(crate) body: BodyTemplate,
+    pub(crate) service: String,
+    pub(crate) action: String,
+    pub(crate) answer: Value,
+}
+
+/// A message that the participant may be asked to send.
+#[derive(Clone, Debug)]
+pub(crate) struct NoticePlan {
+    pub(crate) name: String,
+    pub(crate) observe: Option<Observe>,
+}
+
+/// How an effect is counted from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct Observe {
+    pub(crate) get: Template,
+    pub(crate) count: Count,
+}
+
+/// What of the observing answer is the count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// 2xx is 1, 404 is 0.
+    Status,
+    /// What a JSON pointer leads to.
+    Pointer(String),
+}
+
+/// Where the key for signatures is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// In the configuration itself.
+    Secret(String),
+    /// In a variable of the environment.
+    Environment(String),
+    /// In a file; a relative path starts from the configuration's folder.
+    File(String),
+}
+
+impl Config {
+    /// Reads and checks a configuration. `fetch` gets the key from where it is, or says in a few words why it can't.
+    ///
+    /// # Errors
+    /// Every mistake, sorted by place.
+    pub fn read(
+        text: &str,
+        fetch: &dyn Fn(&KeySource) -> Result<String, String>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        read::read(text, fetch)
+    }
+
+    /// Waits as long for an answer and for a report.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = timeout;
+        self.report_timeout = timeout;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

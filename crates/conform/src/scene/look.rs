@@ -1,0 +1,138 @@
+//! Looking at the participant: its History of a saga, and how often an effect is in force.
+
+use super::{Ask, Scene, encoded};
+use crate::config::{Count, Observe};
+use crate::finding::Tried;
+use crate::step::{Signed, sign};
+use crate::wire::{Exchange, Sent};
+use amends_protocol::headers;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// An entry of a History, as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Entry {
+    #[serde(default)]
+    pub(crate) service: Option<String>,
+    #[serde(default)]
+    pub(crate) action: String,
+    #[serde(default)]
+    pub(crate) request_id: String,
+    #[serde(default)]
+    pub(crate) state: String,
+}
+
+/// A History, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) exchange: Exchange,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl History {
+    /// The state of a request that the participant received.
+    pub(crate) fn own(&self, request: &str) -> Option<&str> {
+        let own = |entry: &&Entry| entry.service.is_none() && entry.request_id == request;
+        self.entries.iter().find(own).map(|entry| entry.state.as_str())
+    }
+
+    /// The calls that it made.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.service.is_some())
+    }
+}
+
+impl Scene {
+    /// Reads the History of a saga.
+    pub(crate) async fn history(&self, saga: &str) -> Tried<History> {
+        let exchange = self.exchange(self.history_request(saga, Signed::Rightly)).await;
+        self.read_history(exchange)
+    }
+
+    pub(crate) fn history_request(&self, saga: &str, signed: Signed) -> Sent {
+        let mut sent = Sent::get(format!("/amends/v1/history/{}", encoded(saga)));
+        sent.set(headers::SAGA_ID, saga);
+        if let Some(signer) = &self.stage.config.signer {
+            sign(&mut sent, signer, &format!("history-{}", self.stage.next()), signed);
+        }
+        sent
+    }
+
+    pub(super) fn read_history(&self, exchange: Exchange) -> Tried<History> {
+        #[derive(Deserialize)]
+        struct Read {
+            entries: Vec<Entry>,
+        }
+        let expected = "a History: 200 with `entries`";
+        let answer = exchange.answered(expected)?;
+        let read = serde_json::from_slice::<Read>(&answer.body);
+        match read {
+            Ok(Read { entries }) if answer.status == 200 => Ok(History { exchange, entries }),
+            _ => Err(exchange.unlike(expected)),
+        }
+    }
+
+    /// Compares how often the effect of requests of one saga is in force with how often it should be. Says nothing if it
+    /// can't be seen from outside.
+    pub(crate) async fn shows(&self, asks: &[&Ask], times: i64, what: &str) -> Tried {
+        let Some(observe) = &self.action.observe else { return Ok(()) };
+        self.observed(observe, asks, times, what).await
+    }
+
+    /// The same of a notice.
+    pub(crate) async fn shows_notice(&self, asks: &[&Ask], times: i64, what: &str) -> Tried {
+        match self.notice.as_ref().and_then(|notice| notice.observe.as_ref()) {
+            Some(observe) => self.observed(observe, asks, times, what).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn observed(&self, observe: &Observe, asks: &[&Ask], times: i64, what: &str) -> Tried {
+        let looks = if observe.get.is_of_one_request() { asks.len() } else { 1 };
+        let mut sum = 0;
+        let mut last = None;
+        for ask in asks.iter().take(looks) {
+            let exchange = self.exchange(Sent::get(observe.get.fill_path(&ask.values))).await;
+            sum += observe.count.of(&exchange)?;
+            last = Some(exchange);
+        }
+        let expected = format!("{what}: the effect is in force {}", in_words(times));
+        match last {
+            Some(exchange) if sum != times => Err(exchange.wrong(expected, in_words(sum))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Count {
+    fn of(&self, exchange: &Exchange) -> Tried<i64> {
+        let expected = "`observe` shows the effect: 2xx, or 404 if there is none";
+        let answer = exchange.answered(expected)?;
+        if answer.status == 404 {
+            return Ok(0);
+        }
+        if !answer.is_success() {
+            return Err(exchange.unlike(expected));
+        }
+        let Self::Pointer(pointer) = self else { return Ok(1) };
+        let body = answer.json();
+        match body.pointer(pointer) {
+            None | Some(Value::Null | Value::Bool(false)) => Ok(0),
+            Some(Value::Bool(true)) => Ok(1),
+            Some(Value::Array(items)) => Ok(i64::try_from(items.len()).unwrap_or(i64::MAX)),
+            Some(value) => value.as_i64().ok_or_else(|| {
+                exchange.wrong(format!("a count at `{pointer}`"), format!("`{value}`"))
+            }),
+        }
+    }
+}
+
+fn in_words(times: i64) -> String {
+    match times {
+        0 => "not at all".to_owned(),
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        times => format!("{times} times"),
+    }
+}

@@ -1,0 +1,59 @@
+//! What the participant tells the supervisor, waited for.
+
+use super::{Ask, Kind, Scene};
+use crate::finding::{Stop, Tried};
+use crate::stands::{Event, Try};
+use crate::wire::Exchange;
+use amends_protocol::headers;
+
+impl Scene {
+    /// The report about a failed request.
+    pub(crate) async fn report_of(&self, ask: &Ask, answer: &Exchange) -> Tried<Event> {
+        let named =
+            answer.came.as_ref().ok().and_then(|answer| answer.header(headers::AMENDS_REPORT));
+        let named = named.map(str::to_owned);
+        let is_it = |event: &Event| {
+            event.subject == ask.saga
+                && (event.text("requestId") == Some(&ask.request)
+                    || named.as_ref() == Some(&event.id))
+        };
+        self.told(is_it, &format!("a report about the request `{}`", ask.request)).await
+    }
+
+    /// A report that fulfils this and was taken.
+    pub(crate) async fn told(&self, wanted: impl Fn(&Event) -> bool, what: &str) -> Tried<Event> {
+        let supervisor = self.supervisor()?;
+        let limit = self.stage.config.report_timeout;
+        let taken = supervisor.told(|one| one.status != 503 && wanted(&one.event));
+        match tokio::time::timeout(limit, taken).await {
+            Ok(Some(one)) => Ok(one.event),
+            _ => {
+                let tries = supervisor.tries();
+                let came = match tries.as_slice() {
+                    [] => format!("no report of any kind within {limit:?}"),
+                    some => {
+                        let one = |one: &Try| {
+                            format!(
+                                "`{}` about `{}` → {}",
+                                one.event.id, one.event.subject, one.status
+                            )
+                        };
+                        let all: Vec<String> = some.iter().map(one).collect();
+                        format!("within {limit:?} only: {}", all.join(", "))
+                    }
+                };
+                Err(Stop::found(format!("{what} comes to `POST /v1/reports`"), came))
+            }
+        }
+    }
+
+    /// Waits until everything that the participant has to report of a saga so far has come, and gives it: a further
+    /// failure of the saga is reported last, since reports go out in order.
+    pub(crate) async fn all_reports_of(&self, saga: &str) -> Tried<Vec<Event>> {
+        let last = self.ask_in(saga, Kind::Fails);
+        let answer = self.failed(&last).await?;
+        let report = self.report_of(&last, &answer).await?;
+        let tries = self.supervisor()?.tries().into_iter().map(|one| one.event);
+        Ok(tries.filter(|event| event.subject == saga && event.id != report.id).collect())
+    }
+}

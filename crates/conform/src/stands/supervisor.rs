@@ -1,0 +1,176 @@
+//! The supervisor, played by the kit: takes reports as the real one does, 202 the first time and 200 again, and writes
+//! down every try. A check may let it be away, hang up, or not answer for a while.
+
+use super::envelope::{Event, read};
+use super::listener::{Came, Given, Listening, serve};
+use super::{Past, lock};
+use amends_protocol::{OutcomeCallback, PROBLEM_TYPE_BASE};
+use serde_json::json;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What becomes of one try to bring a report of the check's sagas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// 503: the supervisor is away.
+    Away,
+    /// It takes the report, and the connection breaks before it says so.
+    HangUp,
+    /// Held until it is let go, then taken.
+    Hold,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub(crate) struct Try {
+    pub(crate) event: Event,
+    /// What it was answered; 0 if it was not.
+    pub(crate) status: u16,
+}
+
+/// The played supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    desk: Arc<Desk>,
+    _listening: Listening,
+}
+
+#[derive(Debug)]
+struct Desk {
+    script: Mutex<VecDeque<Take>>,
+    /// Ids that are durable, as far as a kit can have them so.
+    taken: Mutex<HashSet<(String, String)>>,
+    tries: watch::Sender<Vec<Try>>,
+    outcomes: watch::Sender<HashMap<String, OutcomeCallback>>,
+    let_go: watch::Sender<u64>,
+    past: Past,
+}
+
+impl Supervisor {
+    pub(crate) fn open(listener: TcpListener, past: Past) -> Self {
+        let desk = Arc::new(Desk {
+            script: Mutex::default(),
+            taken: Mutex::default(),
+            tries: watch::Sender::new(Vec::new()),
+            outcomes: watch::Sender::new(HashMap::new()),
+            let_go: watch::Sender::new(0),
+            past,
+        });
+        let listening = serve(listener, desk.clone(), answer);
+        Self { desk, _listening: listening }
+    }
+
+    /// Begins anew: tries so far are forgotten, held ones let go, the next ones are taken so, all later ones at once.
+    pub(crate) fn begin(&self, script: impl IntoIterator<Item = Take>) {
+        *lock(&self.desk.script) = script.into_iter().collect();
+        self.desk.tries.send_replace(Vec::new());
+        self.let_go();
+    }
+
+    /// Lets every held try go on.
+    pub(crate) fn let_go(&self) {
+        self.desk.let_go.send_modify(|count| *count += 1);
+    }
+
+    /// Every try since the beginning of the script.
+    pub(crate) fn tries(&self) -> Vec<Try> {
+        self.desk.tries.borrow().clone()
+    }
+
+    /// Waits until a try fulfils this, and gives it.
+    pub(crate) async fn told(&self, wanted: impl Fn(&Try) -> bool) -> Option<Try> {
+        let mut seen = self.desk.tries.subscribe();
+        let tries = seen.wait_for(|tries| tries.iter().any(&wanted)).await.ok()?;
+        tries.iter().find(|one| wanted(one)).cloned()
+    }
+
+    /// Waits for the late answer to a step.
+    pub(crate) async fn called_back(&self, step: &str) -> Option<OutcomeCallback> {
+        let mut seen = self.desk.outcomes.subscribe();
+        seen.wait_for(|outcomes| outcomes.contains_key(step)).await.ok()?.get(step).cloned()
+    }
+}
+
+async fn answer(desk: Arc<Desk>, came: Came) -> Given {
+    let not_found =
+        || Given::problem(404, &format!("{PROBLEM_TYPE_BASE}not-found"), "there is no such path");
+    match came.path.as_str() {
+        "/v1/reports" | "/v1/reports:batch" => take(desk, &came).await,
+        // A participant that announces its sagas may do so; nothing follows from it here.
+        "/v1/sagas" => Given::json(201, json!({})),
+        path if path.starts_with("/v1/sagas/") => Given::json(204, json!({})),
+        path => {
+            let step =
+                path.strip_prefix("/v1/steps/").and_then(|rest| rest.strip_suffix("/outcome"));
+            match step {
+                Some(step) => call_back(&desk, step, &came),
+                None => not_found(),
+            }
+        }
+    }
+}
+
+fn call_back(desk: &Desk, step: &str, came: &Came) -> Given {
+    match serde_json::from_slice::<OutcomeCallback>(&came.body) {
+        Ok(callback) => {
+            desk.outcomes.send_modify(|outcomes| {
+                outcomes.insert(step.to_owned(), callback);
+            });
+            Given::json(204, json!({}))
+        }
+        Err(error) => {
+            let type_uri = format!("{PROBLEM_TYPE_BASE}invalid-request");
+            Given::problem(400, &type_uri, &format!("the body is not an outcome: {error}"))
+        }
+    }
+}
+
+async fn take(desk: Arc<Desk>, came: &Came) -> Given {
+    let events = read(came);
+    let current = events.iter().any(|event| !desk.past.contains(&event.subject));
+    let mut let_go = desk.let_go.subscribe();
+    let how = match current {
+        true => lock(&desk.script).pop_front(),
+        false => None,
+    };
+    if how == Some(Take::Hold) {
+        // An error means that the kit has ended.
+        let _ = let_go.changed().await;
+    }
+    let broken: Vec<String> = events.iter().flat_map(|event| event.mistakes.clone()).collect();
+    let status = match how {
+        Some(Take::Away) => 503,
+        Some(Take::HangUp) | Some(Take::Hold) | None if !broken.is_empty() => 400,
+        Some(Take::HangUp) | Some(Take::Hold) | None => {
+            let mut taken = lock(&desk.taken);
+            let mut is_new = false;
+            for event in &events {
+                is_new |= taken.insert((event.source.clone(), event.id.clone()));
+            }
+            if is_new { 202 } else { 200 }
+        }
+    };
+    let hangs_up = how == Some(Take::HangUp);
+    if current {
+        let told = if hangs_up { 0 } else { status };
+        desk.tries.send_modify(|tries| {
+            tries.extend(events.iter().map(|event| Try { event: event.clone(), status: told }));
+        });
+    }
+    if hangs_up {
+        return Given::HangUp;
+    }
+    match status {
+        503 => Given::problem(
+            503,
+            &format!("{PROBLEM_TYPE_BASE}unavailable"),
+            "the supervisor is away",
+        ),
+        400 => {
+            Given::problem(400, &format!("{PROBLEM_TYPE_BASE}invalid-report"), &broken.join("; "))
+        }
+        _ => Given::json(status, json!({})),
+    }
+}

@@ -1,0 +1,182 @@
+//! The proof that the kit finds what is wrong: a participant straight from the page passes, and with one defect exactly the
+//! checks fail that are about it. Together the defects make every check fail once, so none is there for show.
+
+mod paper;
+mod rig;
+
+use Defect as D;
+use amends_conform::{CHECKS, Examination};
+use futures_util::StreamExt;
+use futures_util::stream;
+use paper::{Answers, Defect, Participant};
+use rig::{Ports, config, ended, examine, serve, story};
+use std::collections::BTreeSet;
+
+/// Runs that go on at the same time: most of one is waiting for the other side.
+const AT_ONCE: usize = 4;
+
+/// What a defect is found by. Where everything else would only repeat it (or take long to wait for what never comes),
+/// `only` names the checks that are tried; then the kit is impatient.
+struct Case {
+    defect: Defect,
+    found_by: &'static [&'static str],
+    only: &'static [&'static str],
+}
+
+const fn case(defect: Defect, found_by: &'static [&'static str]) -> Case {
+    Case { defect, found_by, only: &[] }
+}
+
+/// A defect that is looked for by one check alone.
+const fn alone(defect: Defect, found_by: &'static [&'static str]) -> Case {
+    Case { defect, found_by, only: found_by }
+}
+
+const CASES: &[Case] = &[
+    case(D::DoesNothing, &["forward-works"]),
+    case(D::NamesNothing, &["forward-names"]),
+    case(D::EffectOnRepeat, &["forward-repeat", "forward-at-once", "retry-runs-again"]),
+    case(D::AnswersRepeatAnew, &["forward-repeat", "forward-at-once"]),
+    case(D::RunsDuplicates, &["forward-running"]),
+    case(D::NoRetryAfter, &["forward-running"]),
+    case(D::NoFingerprint, &["forward-key-reused"]),
+    case(D::HeaderLoses, &["context-header-wins"]),
+    case(D::BaggageIgnored, &["context-baggage"]),
+    case(D::MalformedSagaStartsNew, &["context-malformed-saga"]),
+    case(D::MalformedTraceRefused, &["context-malformed-trace"]),
+    case(D::SagaOfLettersOnly, &["context-opaque-saga"]),
+    case(D::UnknownSagaNotFound, &["history-unknown-saga"]),
+    case(D::AnyTextIsASaga, &["history-malformed-saga"]),
+    case(D::OwnWordForSucceeded, &["history-succeeded"]),
+    case(D::FailureShownAsSuccess, &["history-failed"]),
+    case(D::StartedNotShown, &["history-started"]),
+    case(D::CompensationNotShown, &["history-compensated"]),
+    case(D::PlainProblem, &["failure-is-problem"]),
+    case(D::FailureWithEffect, &["failure-has-no-effect", "retry-runs-again"]),
+    alone(D::WaitsForSupervisor, &["failure-does-not-wait"]),
+    alone(D::NeverReports, &["report-arrives"]),
+    case(D::ForeignSource, &["report-envelope"]),
+    case(D::ReportWithoutRequest, &["report-content"]),
+    case(D::ReportWithoutEvidence, &["report-history"]),
+    case(D::EvidenceInOwnWords, &["report-history"]),
+    case(D::ReportNotNamed, &["failure-names-report"]),
+    alone(D::GivesUp, &["report-survives"]),
+    case(D::NewIdOnResend, &["report-survives"]),
+    case(D::SubjectNotEncoded, &["report-subject"]),
+    case(D::ReportOnRepeat, &["failure-repeat"]),
+    case(D::LeavesEffect, &["compensate-undoes"]),
+    case(D::StrictFields, &["step-unknown-fields"]),
+    case(D::QuotedKeyOnly, &["step-key-bare"]),
+    case(D::AnyAction, &["step-unknown-action"]),
+    case(D::MalformedStepBreaks, &["step-malformed"]),
+    case(D::PathUnchecked, &["step-path"]),
+    case(D::KeyUnchecked, &["step-key"]),
+    case(D::NoBodyLimit, &["step-too-large"]),
+    case(D::AnyMethod, &["step-method"]),
+    case(D::ForgetsSteps, &["compensate-repeat"]),
+    case(D::CompensatesTwice, &["compensate-other-step"]),
+    alone(D::CompensationsRace, &["compensate-at-once"]),
+    case(D::UndoesNamedOnly, &["compensate-every-request"]),
+    case(D::CompensatesNothing, &["compensate-nothing"]),
+    case(D::CompensatesFailure, &["compensate-failed"]),
+    alone(D::WaitsForRunning, &["compensate-running"]),
+    case(D::RunningNotFenced, &["compensate-running"]),
+    case(D::NoFence, &["fence-late-request", "fence-new-request"]),
+    case(D::FenceNeedsRequest, &["fence-late-request"]),
+    case(D::ReplaysCompensated, &["fence-repeat"]),
+    alone(D::FencesAllSagas, &["fence-other-saga"]),
+    case(D::RefusalBreaks, &["refuse-is-problem"]),
+    case(D::RefusalRemembered, &["refuse-keeps"]),
+    case(D::RefusalNotFenced, &["refuse-fences"]),
+    case(D::RetriesSuccess, &["retry-succeeded", "retry-runs-again"]),
+    case(D::RefusesUnknownRetry, &["retry-unknown"]),
+    case(D::RetriesCompensated, &["retry-fenced"]),
+    case(D::ReportsRetry, &["retry-fails-again"]),
+    case(D::FailedRetryIsFinal, &["retry-fails-again"]),
+    case(D::ForgetsBody, &["retry-runs-again", "retry-fails-again"]),
+    case(D::RetriesRunning, &["retry-running"]),
+    case(D::NotifiesTwice, &["notify-once"]),
+    case(D::AnyNotice, &["notify-unknown"]),
+    case(D::DropsSaga, &["call-context"]),
+    case(D::DropsBaggage, &["call-context"]),
+    case(D::DropsTrace, &["call-trace"]),
+    case(D::NewCallId, &["call-request-id"]),
+    case(D::CallsNotShown, &["call-started"]),
+    case(D::StartedCallNotShown, &["call-started"]),
+    case(D::CallUnderParentId, &["call-succeeded"]),
+    case(D::EveryFailureUnknown, &["call-failed"]),
+    case(D::BrokenCallFailed, &["call-unknown"]),
+    case(D::NoCause, &["call-cause"]),
+    case(D::BusyCallAnew, &["call-in-progress"]),
+    case(D::UnsignedSteps, &["signature-missing"]),
+    case(D::AnySignature, &["signature-wrong", "signature-other-body", "signature-history"]),
+    case(D::OldSignature, &["signature-old"]),
+    case(D::FirstSignatureOnly, &["signature-rotation"]),
+    case(D::OpenHistory, &["signature-history"]),
+];
+
+/// Found only where steps are answered with 202.
+const OF_LATER: &[Case] = &[alone(D::AcceptedTwice, &["step-accepted"])];
+
+async fn try_participant(answers: Answers, defect: Option<Defect>, only: &[&str]) -> Examination {
+    let ports = Ports::free().await;
+    let participant = Participant::new(&ports.supervisor, answers, defect);
+    let (url, _server) = serve(participant.router()).await;
+    // What takes its time when all is well gets it; what never comes is waited for where it is looked for alone.
+    let times = match only {
+        [] => "timeouts: { answer: 30s, report: 30s }",
+        _ => "timeouts: { answer: 2s, report: 2s }",
+    };
+    let text = format!("{}{times}\n", ports.config());
+    examine(&url, config(&text), ports.stands, only).await
+}
+
+/// What is wrong with how a defect was found, if anything.
+async fn look_for(case: &Case, answers: Answers) -> Option<String> {
+    let examination = try_participant(answers, Some(case.defect), case.only).await;
+    let found: BTreeSet<&str> = ended(&examination, "failed");
+    let wanted: BTreeSet<&str> = case.found_by.iter().copied().collect();
+    let wrong = || {
+        format!("{:?}: found by {found:?}, not {wanted:?}\n{}", case.defect, story(&examination))
+    };
+    (found != wanted).then(wrong)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_straight_from_the_page_passes_every_check() {
+    let examination = try_participant(Answers::AtOnce, None, &[]).await;
+    assert!(examination.is_conformant(), "\n{}", story(&examination));
+    assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_defect_is_found_by_the_checks_that_are_about_it_and_by_no_other() {
+    let looks = CASES.iter().map(|case| look_for(case, Answers::AtOnce));
+    let wrong: Vec<Option<String>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_that_answers_later_passes_every_check() {
+    for answers in [Answers::AtLocation, Answers::ByCallback] {
+        let examination = try_participant(answers, None, &[]).await;
+        assert!(examination.is_conformant(), "{answers:?}\n{}", story(&examination));
+        assert_eq!(ended(&examination, "skipped"), BTreeSet::new(), "{answers:?}");
+    }
+    for case in OF_LATER {
+        assert_eq!(look_for(case, Answers::AtLocation).await, None);
+    }
+}
+
+#[test]
+fn every_check_is_broken_by_a_defect_and_every_defect_is_looked_for() {
+    let cases = || CASES.iter().chain(OF_LATER);
+    let broken: BTreeSet<&str> = cases().flat_map(|case| case.found_by).copied().collect();
+    let all: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+    assert_eq!(broken, all);
+    let looked_for: Vec<Defect> = cases().map(|case| case.defect).collect();
+    for defect in Defect::ALL {
+        assert!(looked_for.contains(defect), "{defect:?}");
+    }
+}

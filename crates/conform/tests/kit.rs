@@ -1,0 +1,97 @@
+//! A participant that is built on the service kit keeps every promise.
+
+mod rig;
+
+use amends_service::axum::Router;
+use amends_service::axum::extract::{Query, State};
+use amends_service::axum::routing::get;
+use amends_service::rusqlite::params;
+use amends_service::serde_json::{Value, json};
+use amends_service::{
+    ActionContext, Effect, Failure, Kit, KitConfig, Refusal, Sqlite, axum::Json, signing_key,
+};
+use rig::{KEY, Ports, config, ended, examine, serve, story};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT NOT NULL, saga TEXT NOT NULL, final INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS receipts (saga TEXT NOT NULL);
+";
+
+async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
+    if let Some(url) = body["call"].as_str() {
+        context.call(url, "payment", "pay", &json!({ "coupon": body["coupon"] })).await?;
+    }
+    if let Some(code) = body["fail"].as_str() {
+        return Err(Failure::new(code, "the coupon is too old"));
+    }
+    let saga = context.saga().to_string();
+    Ok(context.effect(move |tx| {
+        let row = params![body["coupon"].as_str(), saga, body["final"] == true];
+        tx.execute("INSERT INTO redeemed (coupon, saga, final) VALUES (?1, ?2, ?3)", row)?;
+        Ok(json!({ "redeemed": body["coupon"] }))
+    }))
+}
+
+fn build(config: KitConfig, file: &Path) -> Kit<Sqlite> {
+    Kit::builder(config, Sqlite::open(file, SCHEMA).expect("opens"))
+        .expect("valid settings")
+        .action("redeem", redeem)
+        .compensation("redeem", |tx, undo| {
+            tx.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
+            match undo.requests.iter().any(|request| request.body["final"] == true) {
+                true => Err(Refusal::new("the goods have been handed out")),
+                false => Ok(()),
+            }
+        })
+        .notice("send-receipt", |tx, notice| {
+            tx.execute("INSERT INTO receipts (saga) VALUES (?1)", [notice.saga.as_str()])?;
+            Ok(())
+        })
+        .build()
+}
+
+/// How often something of a saga is in a table.
+async fn count(kit: &Kit<Sqlite>, table: &'static str, saga: String) -> Json<Value> {
+    let query = format!("SELECT count(*) FROM {table} WHERE saga = ?1");
+    let count: i64 =
+        kit.read(move |c| c.query_row(&query, [saga], |row| row.get(0))).await.expect("readable");
+    Json(json!({ "count": count }))
+}
+
+type Asked = Query<HashMap<String, String>>;
+
+fn router(kit: &Kit<Sqlite>) -> Router {
+    let look = async |State(kit): State<Kit<Sqlite>>, asked: Asked| {
+        count(&kit, "redeemed", asked["saga"].clone()).await
+    };
+    let read = async |State(kit): State<Kit<Sqlite>>, asked: Asked| {
+        count(&kit, "receipts", asked["saga"].clone()).await
+    };
+    let observing = Router::new()
+        .route("/effects", get(look))
+        .route("/receipts", get(read))
+        .with_state(kit.clone());
+    observing.merge(kit.router())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_on_the_service_kit_passes_every_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports = Ports::free().await;
+    let mut settings = KitConfig::new("coupon");
+    settings.supervisor = Some(format!("http://{}", ports.supervisor));
+    settings.signing_keys = vec![signing_key(KEY).expect("a key")];
+    let kit = build(settings, &folder.path().join("coupon.sqlite"));
+    let background = kit.spawn_background();
+    let (url, _server) = serve(router(&kit)).await;
+
+    let examination = examine(&url, config(&ports.config()), ports.stands, &[]).await;
+    background.stop().await;
+
+    assert!(examination.is_conformant(), "\n{}", story(&examination));
+    // The kit answers steps at once.
+    assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+    assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
+}

@@ -1,0 +1,187 @@
+//! Every way in which this participant can be wrong, one at a time.
+
+macro_rules! defects {
+    ($($(#[$meta:meta])* $name:ident,)+) => {
+        /// One mistake that a participant may make.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Defect { $($(#[$meta])* $name),+ }
+
+        impl Defect {
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+defects! {
+    // Forward requests.
+    /// A request that succeeds takes no effect.
+    DoesNothing,
+    /// Answers don't say which saga and request they belong to.
+    NamesNothing,
+    /// A repeated request takes effect once more.
+    EffectOnRepeat,
+    /// A repeated request gets an answer of its own.
+    AnswersRepeatAnew,
+    /// A request that comes again while it waits for another service runs a second time.
+    RunsDuplicates,
+    /// "Still running" without a word on when to ask again.
+    NoRetryAfter,
+    /// The contents of a request are not compared.
+    NoFingerprint,
+    // Saga context.
+    /// `baggage` wins over `Saga-Id`.
+    HeaderLoses,
+    /// `baggage` is not read.
+    BaggageIgnored,
+    /// A malformed saga id is replaced by a new one.
+    MalformedSagaStartsNew,
+    /// A malformed trace is an error.
+    MalformedTraceRefused,
+    /// Saga ids with more than letters, digits and `-` are refused.
+    SagaOfLettersOnly,
+    // History.
+    /// A saga that nobody has seen is 404.
+    UnknownSagaNotFound,
+    /// Whatever stands in the path is a saga.
+    AnyTextIsASaga,
+    /// `done` instead of `succeeded`.
+    OwnWordForSucceeded,
+    /// A failed request is shown as `succeeded`.
+    FailureShownAsSuccess,
+    /// A request is shown when it has ended.
+    StartedNotShown,
+    /// A compensated request is still shown as `succeeded`.
+    CompensationNotShown,
+    // Failures and reports.
+    /// Failures are problems of no type.
+    PlainProblem,
+    /// The effect is there although the request failed.
+    FailureWithEffect,
+    /// The answer waits until the supervisor has the report.
+    WaitsForSupervisor,
+    /// Reports are never sent.
+    NeverReports,
+    /// The report's source is another service.
+    ForeignSource,
+    /// The report does not name its request.
+    ReportWithoutRequest,
+    /// The report's evidence lacks the service's own request.
+    ReportWithoutEvidence,
+    /// The report's evidence knows a state that the protocol doesn't.
+    EvidenceInOwnWords,
+    /// A failed answer does not name its report.
+    ReportNotNamed,
+    /// A report that was not taken is forgotten.
+    GivesUp,
+    /// A report that is sent again has another id.
+    NewIdOnResend,
+    /// The subject is written into the header as it is.
+    SubjectNotEncoded,
+    /// A repeated failed request makes a further report.
+    ReportOnRepeat,
+    // Steps.
+    /// Nothing is undone.
+    LeavesEffect,
+    /// A step that was taken with 202 is done again when it is asked for again.
+    AcceptedTwice,
+    /// Unknown fields of a step are an error.
+    StrictFields,
+    /// A key without quotes is an error.
+    QuotedKeyOnly,
+    /// Steps on unknown actions are done.
+    AnyAction,
+    /// A malformed step is an internal error.
+    MalformedStepBreaks,
+    /// The path of a step is not compared with its body.
+    PathUnchecked,
+    /// The key of a step is not compared with its id.
+    KeyUnchecked,
+    /// Bodies of any length are read.
+    NoBodyLimit,
+    /// Steps come by any method.
+    AnyMethod,
+    // Compensation and fence.
+    /// The outcome of a step is not remembered.
+    ForgetsSteps,
+    /// Another step undoes again.
+    CompensatesTwice,
+    /// Two compensations at once both undo.
+    CompensationsRace,
+    /// Only the requests that the step names are undone.
+    UndoesNamedOnly,
+    /// Where nothing was, it says `compensated`.
+    CompensatesNothing,
+    /// A failed request counts as undone.
+    CompensatesFailure,
+    /// A compensation waits for the request that runs.
+    WaitsForRunning,
+    /// A running request commits after it was compensated.
+    RunningNotFenced,
+    /// No fence is put up.
+    NoFence,
+    /// A fence is put up only where there was a request.
+    FenceNeedsRequest,
+    /// A compensated request is answered with its old success.
+    ReplaysCompensated,
+    /// The fence of one saga is one of all.
+    FencesAllSagas,
+    /// A refused compensation is an internal error.
+    RefusalBreaks,
+    /// A refused compensation is remembered as done.
+    RefusalRemembered,
+    /// No fence after a refused compensation.
+    RefusalNotFenced,
+    // Retry and notify.
+    /// A retry runs what had succeeded.
+    RetriesSuccess,
+    /// A retry of what never came is refused.
+    RefusesUnknownRetry,
+    /// A retry runs what was compensated.
+    RetriesCompensated,
+    /// A retry that fails makes a new report.
+    ReportsRetry,
+    /// A retry that fails is refused for good.
+    FailedRetryIsFinal,
+    /// A retry runs with an empty body.
+    ForgetsBody,
+    /// A retry runs what is running.
+    RetriesRunning,
+    /// A notice goes out with every step.
+    NotifiesTwice,
+    /// Unknown notices go out.
+    AnyNotice,
+    // Calls.
+    /// Calls don't name the saga.
+    DropsSaga,
+    /// Calls don't pass `baggage` on.
+    DropsBaggage,
+    /// Calls don't pass the trace on.
+    DropsTrace,
+    /// A call of a run has an id of its own.
+    NewCallId,
+    /// Calls are not in History.
+    CallsNotShown,
+    /// Calls are in History once they are answered.
+    StartedCallNotShown,
+    /// Calls are in History under the id of the request that made them.
+    CallUnderParentId,
+    /// Every failed call is `unknown`.
+    EveryFailureUnknown,
+    /// A broken connection counts as `failed`.
+    BrokenCallFailed,
+    /// The report of the failed call is not named.
+    NoCause,
+    /// A call that is still running is asked again under another id.
+    BusyCallAnew,
+    // Signatures.
+    /// Steps without a signature are done.
+    UnsignedSteps,
+    /// Signatures are not compared.
+    AnySignature,
+    /// Old signatures are good.
+    OldSignature,
+    /// Only the first signature counts.
+    FirstSignatureOnly,
+    /// History is open to all.
+    OpenHistory,
+}

@@ -1,0 +1,171 @@
+//! What the participant knows: requests, calls, fences, steps, reports on their way. One lock stands for one transaction.
+
+use super::{Defect, Participant, problem_body};
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet, VecDeque};
+
+#[derive(Default)]
+pub struct Ledger {
+    pub requests: Vec<Row>,
+    pub calls: Vec<CallRow>,
+    pub fences: HashSet<(String, String)>,
+    /// Outcomes of steps by id; none while a step that was taken is at work.
+    pub steps: HashMap<String, Option<StepEnd>>,
+    pub effects: HashMap<String, i64>,
+    pub receipts: HashMap<String, i64>,
+    pub outbox: VecDeque<Report>,
+    reports: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    Started,
+    Succeeded,
+    Failed,
+    Compensated,
+    Fenced,
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub id: String,
+    pub saga: String,
+    pub action: String,
+    pub body: Value,
+    pub headers: HeaderMap,
+    pub stands: Stands,
+    pub answer: Option<Stored>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CallRow {
+    pub saga: String,
+    pub id: String,
+    pub parent: String,
+    pub state: &'static str,
+}
+
+/// An answer that is given again.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub status: u16,
+    pub body: Value,
+    pub report: Option<String>,
+}
+
+/// How a step ended: an outcome, or a problem.
+#[derive(Clone, Debug)]
+pub enum StepEnd {
+    Outcome(&'static str),
+    Problem(u16, &'static str),
+}
+
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub id: String,
+    pub saga: String,
+    pub data: Value,
+}
+
+/// Why an action failed.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub code: String,
+    pub causes: Vec<String>,
+}
+
+impl Ledger {
+    pub fn find(&mut self, id: &str) -> Option<&mut Row> {
+        self.requests.iter_mut().find(|row| row.id == id)
+    }
+
+    pub fn is_fenced(&self, saga: &str, action: &str, everywhere: bool) -> bool {
+        let any = everywhere && !self.fences.is_empty();
+        any || self.fences.contains(&(saga.to_owned(), action.to_owned()))
+    }
+
+    pub fn change_effect(&mut self, saga: &str, by: i64) {
+        *self.effects.entry(saga.to_owned()).or_default() += by;
+    }
+
+    /// A report about a failed request, in the outbox.
+    pub fn report(&mut self, participant: &Participant, row: &Row, failure: &Failure) -> String {
+        self.reports += 1;
+        let id = format!(
+            "report-{}-{}",
+            row.saga.replace(|c: char| !c.is_alphanumeric(), "-"),
+            self.reports
+        );
+        let mut history = Vec::new();
+        for own in self.requests.iter().filter(|own| own.saga == row.saga) {
+            let state = match own.stands {
+                Stands::Started | Stands::Failed => "failed",
+                Stands::Succeeded => "succeeded",
+                Stands::Compensated | Stands::Fenced => continue,
+            };
+            let state = if participant.has(Defect::EvidenceInOwnWords) { "broken" } else { state };
+            let own = json!({ "service": "coupon", "action": own.action, "requestId": own.id, "state": state });
+            if !participant.has(Defect::ReportWithoutEvidence) {
+                history.push(own);
+            }
+        }
+        for call in self.calls.iter().filter(|call| call.saga == row.saga) {
+            let call = json!({ "service": "payment", "action": "pay", "requestId": call.id, "state": call.state });
+            history.push(call);
+        }
+        let request = (!participant.has(Defect::ReportWithoutRequest)).then_some(&row.id);
+        let causes = match participant.has(Defect::NoCause) {
+            true => &Vec::new(),
+            false => &failure.causes,
+        };
+        let data = json!({
+            "code": failure.code, "action": row.action, "requestId": request, "message": "it failed",
+            "causedBy": causes, "history": history,
+        });
+        self.outbox.push_back(Report { id: id.clone(), saga: row.saga.clone(), data });
+        id
+    }
+
+    /// The end of a run: effect and row at once, or failure and report at once. Nothing if it may not end so any more.
+    pub fn finish(
+        &mut self,
+        participant: &Participant,
+        id: &str,
+        run: Result<(), Failure>,
+        reported: bool,
+    ) -> Option<Stored> {
+        let row = self.find(id)?.clone();
+        let fenced = self.is_fenced(&row.saga, &row.action, false);
+        let stopped = row.stands != Stands::Started || fenced;
+        if stopped && !participant.has(Defect::RunningNotFenced) {
+            return None;
+        }
+        let (stands, answer) = match run {
+            Ok(()) => {
+                let by = i64::from(!participant.has(Defect::DoesNothing));
+                self.change_effect(&row.saga, by);
+                let body = json!({ "redeemed": row.body["coupon"] });
+                (Stands::Succeeded, Stored { status: 200, body, report: None })
+            }
+            Err(failure) => {
+                if participant.has(Defect::FailureWithEffect) {
+                    self.change_effect(&row.saga, 1);
+                }
+                let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
+                let report = match reported {
+                    true => Some(self.report(participant, &row, &failure)),
+                    false => earlier,
+                };
+                let mut body = problem_body(422, "action-failed", &failure.code);
+                if participant.has(Defect::PlainProblem) {
+                    body["type"] = json!("about:blank");
+                }
+                (Stands::Failed, Stored { status: 422, body, report })
+            }
+        };
+        let row = self.find(id)?;
+        (row.stands, row.answer) = (stands, Some(answer.clone()));
+        Some(answer)
+    }
+}

@@ -1,0 +1,251 @@
+//! Looks through open cases for people: how many, how far each service has come, and groups of open work by cause. It
+//! changes nothing, and goes in slices, so that a million open cases never hold the loop up.
+//!
+//! Each case is seen whole at one moment; two cases may be seen some milliseconds apart.
+
+mod cause;
+mod gist;
+
+pub use cause::{Group, GroupKey};
+
+use crate::case::Case;
+use crate::{Engine, StepRow, StepState};
+use amends_protocol::{CaseId, CaseState, Cause, StepId, StuckReason, Timestamp, Verb};
+use cause::Holdup;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+
+/// Troubles that are kept: a screen of them.
+const TROUBLES: usize = 20;
+/// Kinds of groups that are told apart by their message; of more, the messages are left out.
+const GROUPS: usize = 500;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Survey {
+    /// When it began.
+    pub at: Timestamp,
+    /// Cases that are not settled, by state.
+    pub cases: BTreeMap<CaseState, u64>,
+    /// Steps that wait for a person's yes.
+    pub awaiting_approval: u64,
+    /// When the oldest of these cases was opened.
+    pub oldest_open_at: Option<Timestamp>,
+    /// Their steps by service.
+    pub services: BTreeMap<Arc<str>, Progress>,
+    /// What is stuck or unmatched, newest first.
+    pub troubles: Vec<Trouble>,
+    /// Open work by cause.
+    pub groups: BTreeMap<GroupKey, Group>,
+}
+
+/// How far one service has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Ended with an outcome.
+    pub done: u64,
+    /// Not asked for yet.
+    pub waiting: u64,
+    /// Asked for, or taken with 202.
+    pub in_flight: u64,
+    /// Asked for in vain; another try follows.
+    pub retrying: u64,
+    /// Need a person.
+    pub stuck: u64,
+}
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Trouble {
+    /// Since when.
+    pub at: Timestamp,
+    /// The case.
+    pub case: CaseId,
+    /// The step that is stuck, and why; none for a case that no rule answers.
+    pub step: Option<(StepId, StuckReason)>,
+    /// `verb service.action`, or the report.
+    pub subject: String,
+    /// What the last try brought.
+    pub message: Option<String>,
+}
+
+/// A look through the cases, under way.
+#[derive(Debug)]
+pub struct SurveyWalk {
+    left: Vec<CaseId>,
+    survey: Survey,
+    troubles: BinaryHeap<Reverse<Trouble>>,
+}
+
+/// A search for the members of one group, under way.
+#[derive(Debug)]
+pub struct GroupWalk {
+    left: Vec<CaseId>,
+    /// The number in its id; none finds nothing.
+    group: Option<u64>,
+    limit: usize,
+    members: Members,
+}
+
+/// What belongs to a group, newest case first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// Its cases.
+    pub cases: Vec<CaseId>,
+    /// Its steps; a group of Histories or of unmatched cases has none.
+    pub steps: Vec<StepId>,
+    /// There are more than were asked for.
+    pub more: bool,
+}
+
+impl Engine {
+    /// Begins to look through all open cases.
+    #[must_use]
+    pub fn survey(&self, now: Timestamp) -> SurveyWalk {
+        SurveyWalk {
+            left: self.open_case_ids(),
+            survey: Survey { at: now, ..Survey::default() },
+            troubles: BinaryHeap::new(),
+        }
+    }
+
+    /// Begins to search for the members of a group, by its id; at most `limit` steps, or cases if it has no steps.
+    #[must_use]
+    pub fn members(&self, group: &str, limit: usize) -> GroupWalk {
+        let group = group.strip_prefix("g-").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        GroupWalk { left: self.open_case_ids(), group, limit, members: Members::default() }
+    }
+}
+
+impl SurveyWalk {
+    /// Looks at some more cases. True when all have been seen.
+    pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
+        for id in next(&mut self.left, cases) {
+            // It may have been settled meanwhile.
+            if let Some(case) = engine.open_case(id) {
+                self.see(engine, case);
+            }
+        }
+        self.left.is_empty()
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(mut self) -> Survey {
+        let troubles = self.troubles.into_sorted_vec();
+        self.survey.troubles = troubles.into_iter().map(|Reverse(trouble)| trouble).collect();
+        self.survey
+    }
+
+    fn see(&mut self, engine: &Engine, case: &Case) {
+        let survey = &mut self.survey;
+        *survey.cases.entry(case.row.state).or_default() += 1;
+        let opened = case.row.opened_at;
+        survey.oldest_open_at = Some(survey.oldest_open_at.map_or(opened, |at| at.min(opened)));
+        for step in &case.steps {
+            survey.count(step);
+        }
+        let mut seen = BTreeSet::new();
+        for holdup in cause::holdups(engine, case) {
+            let key = if survey.groups.len() < GROUPS || survey.groups.contains_key(&holdup.key) {
+                holdup.key.clone()
+            } else {
+                GroupKey { error: None, ..holdup.key.clone() }
+            };
+            let first = seen.insert(key.clone());
+            survey.groups.entry(key).or_default().add(&holdup, case.row.id, first);
+        }
+        for trouble in troubles(case) {
+            self.troubles.push(Reverse(trouble));
+            if self.troubles.len() > TROUBLES {
+                self.troubles.pop();
+            }
+        }
+    }
+}
+
+impl Survey {
+    fn count(&mut self, step: &StepRow) {
+        let progress = match self.services.get_mut(&step.action.service) {
+            Some(progress) => progress,
+            None => self.services.entry(Arc::clone(&step.action.service)).or_default(),
+        };
+        match step.state {
+            StepState::Done(_) => progress.done += 1,
+            StepState::Due(_) if step.attempts > 0 => progress.retrying += 1,
+            StepState::Waiting | StepState::Due(_) => progress.waiting += 1,
+            StepState::InFlight | StepState::Accepted { .. } => progress.in_flight += 1,
+            StepState::Stuck(reason) => {
+                progress.stuck += 1;
+                self.awaiting_approval += u64::from(reason == StuckReason::AwaitsApproval);
+            }
+            StepState::Superseded | StepState::Shadow => {}
+        }
+    }
+}
+
+impl GroupWalk {
+    /// Looks at some more cases. True when nothing more is to be found.
+    pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
+        for id in next(&mut self.left, cases) {
+            let Some(case) = engine.open_case(id) else { continue };
+            let mine: Vec<Holdup> = cause::holdups(engine, case)
+                .into_iter()
+                .filter(|h| {
+                    Some(h.key.number()) == self.group
+                        || Some(h.key.without_error().number()) == self.group
+                })
+                .collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let found = self.members.steps.len().max(self.members.cases.len());
+            if found + mine.len() > self.limit {
+                self.members.more = true;
+                self.left.clear();
+                return true;
+            }
+            self.members.cases.push(id);
+            self.members.steps.extend(mine.iter().filter_map(|h| h.step));
+        }
+        self.left.is_empty()
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self) -> Members {
+        self.members
+    }
+}
+
+/// Takes some ids from the end: newest first, since they are in order.
+fn next(left: &mut Vec<CaseId>, cases: usize) -> Vec<CaseId> {
+    let keep = left.len().saturating_sub(cases);
+    let mut some = left.split_off(keep);
+    some.reverse();
+    some
+}
+
+fn troubles(case: &Case) -> Vec<Trouble> {
+    if case.row.state == CaseState::Unmatched {
+        return vec![Trouble {
+            at: case.row.updated_at,
+            case: case.row.id,
+            step: None,
+            subject: case.row.report.to_string(),
+            message: case.row.message.as_deref().map(str::to_owned),
+        }];
+    }
+    let stuck = |step: &StepRow| match step.state {
+        StepState::Stuck(reason) => Some(Trouble {
+            at: step.updated_at,
+            case: case.row.id,
+            step: Some((step.id, reason)),
+            subject: format!("{} {}", step.verb, step.action),
+            message: step.memo.message.clone(),
+        }),
+        _ => None,
+    };
+    case.steps.iter().filter_map(stuck).collect()
+}

@@ -1,0 +1,211 @@
+//! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
+
+use crate::{CaseId, CaseState, StepId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Numbers of everything, for an overview: `GET /v1/overview`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Overview {
+    /// When open work was looked at.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Cases by state; states without cases are absent.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
+    pub cases: BTreeMap<CaseState, u64>,
+    /// Steps that wait for a person's yes.
+    pub awaiting_approval: u64,
+    /// When the oldest case that is not settled was opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub oldest_open_at: Option<Timestamp>,
+    /// Reports and settled cases of each of the last 60 minutes, oldest first; the last one is still running. Minutes
+    /// before `countedSince` are not known.
+    pub minutes: Vec<MinuteView>,
+    /// Since when `minutes` are known: the start of the supervisor, or what it found in the store then.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub counted_since: Timestamp,
+    /// How long cases took from their first report to being settled.
+    pub time_to_settle: SettleFigures,
+    /// Every service of the active rulebooks, by name.
+    pub services: Vec<ServiceView>,
+    /// What went wrong last and still is, newest first; at most 20.
+    pub troubles: Vec<TroubleView>,
+}
+
+/// One minute of work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MinuteView {
+    /// Its beginning.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Reports that entered a case.
+    pub reported: u64,
+    /// Cases that were settled.
+    pub settled: u64,
+}
+
+/// How long cases took to settle, of the newest that were settled within the last 60 minutes (at most 4,096).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SettleFigures {
+    /// How many cases these figures are of.
+    pub cases: u64,
+    /// Half of them took no longer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<u64>,
+    /// All but one in a hundred took no longer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<u64>,
+}
+
+/// A participant as the supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// The rulebook that it belongs to.
+    pub rulebook: String,
+    /// Where it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `closed` (healthy), `open` (given up for the moment) or `probing`.
+    pub breaker: String,
+    /// Whether an operator has paused dispatch to it.
+    pub paused: bool,
+    /// Who paused it, when and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<DecisionView>,
+    /// Limits that an operator set in place of the rulebook's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsView>,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Most requests at once, as it holds now.
+    pub concurrency: u32,
+    /// Most requests a second, if an operator set a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// Steps and walks that wait for their turn or for its return.
+    pub queued: u32,
+    /// Failures in a row.
+    pub failures: u32,
+    /// What it failed with last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How far it has come in the cases that are not settled.
+    #[serde(default)]
+    pub progress: Progress,
+    /// How it answered lately.
+    #[serde(default)]
+    pub attempts: AttemptFigures,
+}
+
+/// Who decided something, when and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecisionView {
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Limits that an operator set; what is absent follows the rulebook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LimitsView {
+    /// Most requests at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most requests a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// By whom, when and why.
+    #[serde(flatten)]
+    pub decision: DecisionView,
+}
+
+/// Body of `POST /v1/services/{name}/limits`. What is absent is the rulebook's again; with neither, both are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LimitsWanted {
+    /// Most requests at once, 1 to 10,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
+    /// Most requests a second, 1 to 100,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Steps of one service in cases that are not settled. Superseded steps and those in shadow mode are in none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Progress {
+    /// Ended with an outcome.
+    pub done: u64,
+    /// Not asked for yet.
+    pub waiting: u64,
+    /// Asked for, or taken by the service with 202.
+    pub in_flight: u64,
+    /// Asked for in vain; another try follows.
+    pub retrying: u64,
+    /// Need a person.
+    pub stuck: u64,
+}
+
+/// How a service answered, of the newest requests (steps, looks at accepted ones, Histories) of the last 5 minutes, at
+/// most 1,024.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttemptFigures {
+    /// How many requests these figures are of.
+    pub requests: u64,
+    /// Share of them that brought no answer, or one that ends nothing: 0 to 1.
+    pub error_rate: f64,
+    /// Half of them took no longer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p50_ms: Option<f64>,
+    /// All but one in a hundred took no longer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<f64>,
+}
+
+/// Something that needs a person, and still does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TroubleView {
+    /// Since when.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// The case.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub case_id: CaseId,
+    /// The step that is stuck; absent when no rule answers the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub step_id: Option<StepId>,
+    /// `verb service.action`, or the report that no rule answers.
+    pub subject: String,
+    /// Why, in a word of its list: a reason of being stuck, or `unmatched`.
+    pub why: String,
+    /// What the last try brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}

@@ -1,0 +1,200 @@
+//! The one sentence that heads a case: `payment failed after coupon and delivery: no rider; 3 of 4 undone; coupon
+//! unreachable, next try 14:05:10 UTC`. It claims nothing: what was waived or had nothing to undo is not called undone.
+
+use super::clock;
+use crate::{
+    ActionName, CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
+};
+
+/// Longest message of a service that the sentence repeats, in characters.
+const MESSAGE_LIMIT: usize = 80;
+/// Pieces of open work that are named; of more, their number is told.
+const NAMED: usize = 2;
+
+/// What the sentence is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseFacts<'a> {
+    /// Where the case stands.
+    pub state: CaseState,
+    /// On what evidence it was settled.
+    pub closed_on: Option<ClosedOn>,
+    /// The service of the first report.
+    pub service: &'a str,
+    /// Its code.
+    pub code: &'a str,
+    /// Its message.
+    pub message: Option<&'a str>,
+    /// Services that had done their part before, by the report's own word, in the order of the report.
+    pub after: Vec<&'a str>,
+    /// The plan.
+    pub steps: Vec<StepFacts>,
+    /// If nothing happens, when it settles.
+    pub quiet_at: Option<Timestamp>,
+}
+
+/// A step of the plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepFacts {
+    /// What is asked.
+    pub verb: Verb,
+    /// Of which action.
+    pub action: ActionName,
+    /// Where it stands.
+    pub state: StepStateName,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why it is stuck.
+    pub reason: Option<StuckReason>,
+    /// Why it is not done, as far as its tries tell.
+    pub cause: Option<Cause>,
+    /// When it is tried next.
+    pub due_at: Option<Timestamp>,
+}
+
+/// The sentence.
+#[must_use]
+pub fn case_sentence(case: &CaseFacts<'_>) -> String {
+    let mut clauses = vec![failure(case)];
+    if case.state == CaseState::Unmatched {
+        clauses.push(format!("no rule answers {}/{}, pick a plan", case.service, case.code));
+    }
+    clauses.extend(progress(&case.steps));
+    clauses.extend(open_work(&case.steps));
+    clauses.extend(ending(case));
+    clauses.join("; ")
+}
+
+fn failure(case: &CaseFacts<'_>) -> String {
+    let after = match case.after.as_slice() {
+        [] => String::new(),
+        [one] => format!(" after {one}"),
+        [most @ .., last] => format!(" after {} and {last}", most.join(", ")),
+    };
+    let message = match case.message.filter(|m| !m.trim().is_empty()) {
+        Some(message) => shortened(message.trim()),
+        None => case.code.to_owned(),
+    };
+    format!("{} failed{after}: {message}", case.service)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_LIMIT) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
+}
+
+/// `3 of 4 undone`, `order retried`, `1 of 2 messages sent`, `1 waived`.
+fn progress(steps: &[StepFacts]) -> Vec<String> {
+    let asked: Vec<&StepFacts> = steps
+        .iter()
+        .filter(|s| !matches!(s.state, StepStateName::Superseded | StepStateName::Shadow))
+        .collect();
+    let of = |verb: Verb| asked.iter().filter(move |s| s.verb == verb);
+    let ended = |verb: Verb, outcomes: &[Outcome]| {
+        of(verb).filter(|s| s.outcome.is_some_and(|o| outcomes.contains(&o))).count()
+    };
+    let mut clauses = Vec::new();
+    let undone = ended(Verb::Compensate, &[Outcome::Compensated, Outcome::AlreadyCompensated]);
+    let empty = ended(Verb::Compensate, &[Outcome::NothingToCompensate]);
+    let to_undo = of(Verb::Compensate).count() - empty;
+    match (to_undo, undone) {
+        (0, _) => {}
+        (all, done) if all == done => clauses.push(match all {
+            1 => "undone".to_owned(),
+            2 => "both undone".to_owned(),
+            _ => format!("all {all} undone"),
+        }),
+        (all, done) => clauses.push(format!("{done} of {all} undone")),
+    }
+    if empty > 0 {
+        clauses.push(format!("{empty} had nothing to undo"));
+    }
+    for (verb, outcome, word) in
+        [(Verb::Retry, Outcome::Retried, "retried"), (Verb::Notify, Outcome::Notified, "told")]
+    {
+        match (of(verb).count(), ended(verb, &[outcome])) {
+            (0, _) => {}
+            (1, 1) => clauses.extend(of(verb).map(|s| format!("{} {word}", s.action.service))),
+            (all, done) => clauses.push(format!("{done} of {all} {word}")),
+        }
+    }
+    let waived = asked.iter().filter(|s| s.outcome == Some(Outcome::Waived)).count();
+    if waived > 0 {
+        clauses.push(format!("{waived} waived"));
+    }
+    clauses
+}
+
+/// What is not done, what needs a person first, then what is tried next.
+fn open_work(steps: &[StepFacts]) -> Vec<String> {
+    let mut open: Vec<&StepFacts> = steps
+        .iter()
+        .filter(|s| {
+            matches!(
+                s.state,
+                StepStateName::Due
+                    | StepStateName::InFlight
+                    | StepStateName::Accepted
+                    | StepStateName::Stuck
+            )
+        })
+        .collect();
+    open.sort_by_key(|s| (s.state != StepStateName::Stuck, s.due_at));
+    let mut clauses: Vec<String> = open.iter().take(NAMED).map(|s| one(s)).collect();
+    if open.len() > NAMED {
+        clauses.push(format!("{} more under way", open.len() - NAMED));
+    }
+    let later = steps.iter().filter(|s| s.state == StepStateName::Waiting).count();
+    match later {
+        0 => {}
+        1 => clauses.push("1 comes after that".to_owned()),
+        _ => clauses.push(format!("{later} come after that")),
+    }
+    clauses
+}
+
+fn one(step: &StepFacts) -> String {
+    let service = &step.action.service;
+    let next = step.due_at.map_or(String::new(), |at| format!(", next try {}", clock(at)));
+    if let Some(reason) = step.reason.filter(|_| step.state == StepStateName::Stuck) {
+        return match reason {
+            StuckReason::Refused => format!("{service} refuses"),
+            StuckReason::OutOfAttempts => format!("{service} out of attempts"),
+            StuckReason::OutOfTime => format!("{service} out of time"),
+            StuckReason::Rejected => format!("{service} calls the request wrong"),
+            StuckReason::Unsendable => format!("the request to {service} cannot be built"),
+            StuckReason::AwaitsApproval => format!("{service} waits for a yes"),
+        };
+    }
+    match (step.state, step.cause) {
+        (StepStateName::Accepted, _) => {
+            let next = step.due_at.map_or(String::new(), |at| format!(", next look {}", clock(at)));
+            format!("{service} works on it{next}")
+        }
+        (StepStateName::InFlight, _) => format!("{service} is being asked"),
+        (_, Some(Cause::Unreachable)) => format!("{service} unreachable{next}"),
+        (_, Some(Cause::NoAnswer)) => format!("{service} does not answer{next}"),
+        (_, Some(Cause::Busy)) => format!("{service} is busy{next}"),
+        (_, Some(Cause::Status)) => format!("{service} answers with an error{next}"),
+        (_, _) => format!("{service} waits for its turn"),
+    }
+}
+
+fn ending(case: &CaseFacts<'_>) -> Option<String> {
+    if case.state == CaseState::Settled {
+        return Some(match case.closed_on {
+            Some(ClosedOn::Fenced) => "settled, every service has answered".to_owned(),
+            Some(ClosedOn::Quiet) => "settled, nothing more was heard".to_owned(),
+            Some(ClosedOn::Forward) => "settled, nothing had to be undone".to_owned(),
+            Some(ClosedOn::ByHand) => "settled by hand".to_owned(),
+            None => "settled".to_owned(),
+        });
+    }
+    let at = case.quiet_at?;
+    Some(format!("settles {} if nothing more is heard", clock(at)))
+}
+
+#[cfg(test)]
+#[path = "case_tests.rs"]
+mod tests;

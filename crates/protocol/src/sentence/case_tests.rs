@@ -1,0 +1,158 @@
+//! The sentence by example: one row, one case.
+
+use super::*;
+
+const NOON: Timestamp = Timestamp(1_700_049_910_000);
+
+fn case(state: CaseState, steps: Vec<StepFacts>) -> CaseFacts<'static> {
+    CaseFacts {
+        state,
+        closed_on: None,
+        service: "delivery",
+        code: "report-1",
+        message: Some("no rider"),
+        after: vec!["payment"],
+        steps,
+        quiet_at: None,
+    }
+}
+
+fn step(verb: Verb, service: &str, state: StepStateName) -> StepFacts {
+    StepFacts {
+        verb,
+        action: ActionName::new(service, "act"),
+        state,
+        outcome: None,
+        reason: None,
+        cause: None,
+        due_at: None,
+    }
+}
+
+fn undo(service: &str, state: StepStateName) -> StepFacts {
+    step(Verb::Compensate, service, state)
+}
+
+fn done(verb: Verb, service: &str, outcome: Outcome) -> StepFacts {
+    StepFacts { outcome: Some(outcome), ..step(verb, service, StepStateName::Done) }
+}
+
+fn undone(service: &str) -> StepFacts {
+    done(Verb::Compensate, service, Outcome::Compensated)
+}
+
+fn due(service: &str, cause: Option<Cause>) -> StepFacts {
+    StepFacts { cause, due_at: Some(NOON), ..undo(service, StepStateName::Due) }
+}
+
+fn stuck(service: &str, reason: StuckReason) -> StepFacts {
+    StepFacts { reason: Some(reason), ..undo(service, StepStateName::Stuck) }
+}
+
+#[test]
+fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
+    use CaseState::{Open, Settled, Stuck, Unmatched};
+    let retried = done(Verb::Retry, "order", Outcome::Retried);
+    let told = done(Verb::Notify, "sms", Outcome::Notified);
+    let table: Vec<(CaseFacts<'_>, &str)> = vec![
+        (case(Open, vec![]), ""),
+        (
+            case(
+                Open,
+                vec![
+                    undone("payment"),
+                    undone("delivery"),
+                    undone("rider"),
+                    due("coupon", Some(Cause::Unreachable)),
+                ],
+            ),
+            "; 3 of 4 undone; coupon unreachable, next try 12:05:10 UTC",
+        ),
+        (
+            case(
+                Stuck,
+                vec![
+                    due("coupon", None),
+                    stuck("rider", StuckReason::Refused),
+                    undo("payment", StepStateName::InFlight),
+                    step(Verb::Notify, "sms", StepStateName::Waiting),
+                ],
+            ),
+            "; 0 of 3 undone; 0 of 1 told; rider refuses; payment is being asked; 1 more under way; 1 comes after that",
+        ),
+        (
+            CaseFacts {
+                closed_on: Some(ClosedOn::Fenced),
+                ..case(Settled, vec![undone("payment"), undone("coupon"), told])
+            },
+            "; both undone; sms told; settled, every service has answered",
+        ),
+        (
+            CaseFacts {
+                closed_on: Some(ClosedOn::ByHand),
+                ..case(
+                    Settled,
+                    vec![
+                        done(Verb::Compensate, "payment", Outcome::Waived),
+                        done(Verb::Compensate, "coupon", Outcome::NothingToCompensate),
+                    ],
+                )
+            },
+            "; 0 of 1 undone; 1 had nothing to undo; 1 waived; settled by hand",
+        ),
+        (
+            CaseFacts { closed_on: Some(ClosedOn::Forward), ..case(Settled, vec![retried]) },
+            "; order retried; settled, nothing had to be undone",
+        ),
+        (case(Unmatched, vec![]), "; no rule answers delivery/report-1, pick a plan"),
+        (
+            CaseFacts { quiet_at: Some(NOON), ..case(Open, vec![undone("payment")]) },
+            "; undone; settles 12:05:10 UTC if nothing more is heard",
+        ),
+        (
+            case(
+                Open,
+                vec![
+                    undo("payment", StepStateName::Superseded),
+                    undo("coupon", StepStateName::Shadow),
+                ],
+            ),
+            "",
+        ),
+    ];
+    for (facts, rest) in table {
+        let expected = format!("delivery failed after payment: no rider{rest}");
+        assert_eq!(case_sentence(&facts), expected);
+    }
+}
+
+#[test]
+fn a_failure_is_told_with_what_is_known_of_it() {
+    let plain = |after: &[&'static str], message| CaseFacts {
+        after: after.to_vec(),
+        message,
+        ..case(CaseState::Open, vec![])
+    };
+    let long = "x".repeat(500);
+    for (facts, expected) in [
+        (plain(&[], None), "delivery failed: report-1".to_owned()),
+        (plain(&[], Some("  ")), "delivery failed: report-1".to_owned()),
+        (plain(&["a", "b", "c"], Some("m")), "delivery failed after a, b and c: m".to_owned()),
+        (
+            CaseFacts { message: Some(&long), ..plain(&[], None) },
+            format!("delivery failed: {}…", "x".repeat(80)),
+        ),
+    ] {
+        assert_eq!(case_sentence(&facts), expected);
+    }
+}
+
+#[test]
+fn every_reason_and_every_cause_has_words_of_its_own() {
+    let reasons = StuckReason::ALL.iter().map(|reason| one(&stuck("a", *reason)));
+    let reasons: std::collections::BTreeSet<String> = reasons.collect();
+    assert_eq!(reasons.len(), StuckReason::ALL.len());
+    for cause in [Cause::Unreachable, Cause::NoAnswer, Cause::Busy, Cause::Status] {
+        assert!(one(&due("a", Some(cause))).ends_with("next try 12:05:10 UTC"), "{cause}");
+    }
+}

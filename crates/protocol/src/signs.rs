@@ -1,0 +1,223 @@
+//! How states are shown: every word of the closed lists with a shape and a colour, so that none is told by colour alone.
+//! One table for console and terminal; how a colour looks is theirs.
+
+use crate::resources::{BulkDeed, BulkState};
+use crate::{CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason};
+
+/// A word with its shape and its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sign {
+    /// For people; as it stands in a sentence.
+    pub word: &'static str,
+    /// One sign that is told apart without colour, and is in every common font.
+    pub shape: &'static str,
+    /// What it means.
+    pub tone: Tone,
+}
+
+/// What a colour means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    /// Well ended: green.
+    Good,
+    /// On its way: blue.
+    Going,
+    /// Held up, and goes on by itself: amber.
+    Waiting,
+    /// Needs a person: red.
+    Bad,
+    /// A person decided: violet.
+    Decided,
+    /// Neither good nor bad: grey.
+    Quiet,
+}
+
+impl Tone {
+    /// Every tone, in its order.
+    pub const ALL: &'static [Self] =
+        &[Self::Good, Self::Going, Self::Waiting, Self::Bad, Self::Decided, Self::Quiet];
+
+    /// Its name, e.g. for a CSS class.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Going => "going",
+            Self::Waiting => "waiting",
+            Self::Bad => "bad",
+            Self::Decided => "decided",
+            Self::Quiet => "quiet",
+        }
+    }
+}
+
+/// Something of a closed list that has a sign.
+pub trait Signed: Copy {
+    /// Its sign.
+    fn sign(self) -> Sign;
+}
+
+const fn sign(word: &'static str, shape: &'static str, tone: Tone) -> Sign {
+    Sign { word, shape, tone }
+}
+
+impl Signed for CaseState {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Open => sign("open", "◐", Tone::Going),
+            Self::Stuck => sign("stuck", "■", Tone::Bad),
+            Self::Unmatched => sign("unmatched", "?", Tone::Bad),
+            Self::Settled => sign("settled", "✓", Tone::Good),
+        }
+    }
+}
+
+impl Signed for ClosedOn {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Fenced => sign("every service has answered", "✓", Tone::Good),
+            Self::Quiet => sign("nothing more was heard", "~", Tone::Good),
+            Self::Forward => sign("nothing had to be undone", "→", Tone::Good),
+            Self::ByHand => sign("by hand", "✎", Tone::Decided),
+        }
+    }
+}
+
+impl Signed for StepStateName {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Waiting => sign("waiting", "○", Tone::Quiet),
+            Self::Due => sign("due", "◔", Tone::Waiting),
+            Self::InFlight => sign("in flight", "►", Tone::Going),
+            Self::Accepted => sign("accepted", "◑", Tone::Going),
+            Self::Done => sign("done", "✓", Tone::Good),
+            Self::Stuck => sign("stuck", "■", Tone::Bad),
+            Self::Superseded => sign("superseded", "–", Tone::Quiet),
+            Self::Shadow => sign("shadow", "◌", Tone::Quiet),
+        }
+    }
+}
+
+impl Signed for Outcome {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Compensated => sign("undone", "✓", Tone::Good),
+            Self::AlreadyCompensated => sign("was undone already", "≡", Tone::Good),
+            Self::NothingToCompensate => sign("had nothing to undo", "∅", Tone::Good),
+            Self::Retried => sign("retried", "↻", Tone::Good),
+            Self::Notified => sign("told", "✉", Tone::Good),
+            Self::Refused => sign("refused", "✗", Tone::Bad),
+            Self::Waived => sign("waived", "✎", Tone::Decided),
+        }
+    }
+}
+
+impl Signed for StuckReason {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Refused => sign("refused", "✗", Tone::Bad),
+            Self::OutOfAttempts => sign("out of attempts", "#", Tone::Bad),
+            Self::OutOfTime => sign("out of time", "⌛", Tone::Bad),
+            Self::Rejected => sign("rejected", "!", Tone::Bad),
+            Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
+            Self::AwaitsApproval => sign("waits for a yes", "?", Tone::Waiting),
+        }
+    }
+}
+
+impl Signed for Cause {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Unreachable => sign("unreachable", "⊗", Tone::Bad),
+            Self::NoAnswer => sign("no answer", "…", Tone::Waiting),
+            Self::Status => sign("answers with an error", "!", Tone::Waiting),
+            Self::Busy => sign("busy", "◔", Tone::Waiting),
+            Self::Refused => sign("refused", "✗", Tone::Bad),
+            Self::Rejected => sign("rejected", "■", Tone::Bad),
+            Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
+            Self::Approval => sign("waits for a yes", "?", Tone::Waiting),
+            Self::Unmatched => sign("no rule", "□", Tone::Bad),
+            Self::Paused => sign("paused", "‖", Tone::Decided),
+            Self::Accepted => sign("accepted", "◑", Tone::Going),
+            Self::Stage => sign("an earlier stage first", "○", Tone::Quiet),
+            Self::Queued => sign("queued", "≡", Tone::Quiet),
+            Self::Asked => sign("asked", "►", Tone::Going),
+        }
+    }
+}
+
+impl Signed for BulkState {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Preview => sign("preview", "○", Tone::Quiet),
+            Self::Running => sign("running", "►", Tone::Going),
+            Self::Stopped => sign("stopped", "■", Tone::Waiting),
+            Self::Done => sign("done", "✓", Tone::Good),
+        }
+    }
+}
+
+impl Signed for BulkDeed {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Retry => sign("retry", "↻", Tone::Going),
+            Self::Waive => sign("waive", "✎", Tone::Decided),
+            Self::Approve => sign("approve", "✓", Tone::Decided),
+            Self::Replan => sign("replan", "⟳", Tone::Decided),
+        }
+    }
+}
+
+/// A service's circuit breaker, as `ServiceView::breaker` names it; a name that is not on the list is shown as it is not
+/// known.
+#[must_use]
+pub fn breaker_sign(breaker: &str) -> Sign {
+    match breaker {
+        "closed" => sign("healthy", "●", Tone::Good),
+        "probing" => sign("probing", "◐", Tone::Waiting),
+        "open" => sign("out of reach", "⊗", Tone::Bad),
+        _ => sign("unknown", "?", Tone::Quiet),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// INVARIANT: every state has a word and a shape, and within one list no two share one of them.
+    fn told_apart<T: Signed + std::fmt::Debug>(all: &[T]) {
+        let signs: Vec<Sign> = all.iter().map(|one| one.sign()).collect();
+        assert!(
+            signs.iter().all(|s| !s.word.is_empty() && s.shape.chars().count() == 1),
+            "{all:?}"
+        );
+        let words: BTreeSet<_> = signs.iter().map(|s| s.word).collect();
+        let shapes: BTreeSet<_> = signs.iter().map(|s| s.shape).collect();
+        assert_eq!((words.len(), shapes.len()), (all.len(), all.len()), "{all:?}: {signs:?}");
+    }
+
+    #[test]
+    fn every_state_is_told_by_word_shape_and_colour() {
+        told_apart(CaseState::ALL);
+        told_apart(ClosedOn::ALL);
+        told_apart(StepStateName::ALL);
+        told_apart(Outcome::ALL);
+        told_apart(StuckReason::ALL);
+        told_apart(Cause::ALL);
+        told_apart(BulkState::ALL);
+        told_apart(&[BulkDeed::Retry, BulkDeed::Waive, BulkDeed::Approve, BulkDeed::Replan]);
+        let breakers: BTreeSet<_> =
+            ["closed", "probing", "open", "else"].map(|b| breaker_sign(b).shape).into();
+        assert_eq!(breakers.len(), 4);
+        let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();
+        assert_eq!(names.len(), Tone::ALL.len());
+    }
+
+    #[test]
+    fn what_needs_a_person_looks_like_it_and_nothing_waived_looks_undone() {
+        assert_eq!(CaseState::Stuck.sign().tone, Tone::Bad);
+        assert_eq!(Outcome::Waived.sign().tone, Tone::Decided);
+        assert_ne!(Outcome::Waived.sign().shape, Outcome::Compensated.sign().shape);
+    }
+}

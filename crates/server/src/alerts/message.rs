@@ -1,0 +1,170 @@
+//! What a message says: one sentence for people, and the same as data. Pure.
+
+use super::board::NAMED_CASES;
+use super::{Group, Kind};
+use amends_protocol::{CaseId, Timestamp};
+use serde_json::{Value, json};
+
+/// What the store knows of the first case of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Known {
+    /// `service/code` of its first report.
+    pub(super) report: Option<String>,
+    /// That report's message.
+    pub(super) message: Option<String>,
+    /// Its saga.
+    pub(super) saga: Option<String>,
+}
+
+/// One sentence: what has happened, how often, why.
+pub(super) fn sentence(group: &Group) -> String {
+    let cases = match group.count {
+        1 => "1 case".to_owned(),
+        count => format!("{count} cases"),
+    };
+    let text = match group.kind {
+        Kind::Stuck => format!("{cases} stuck at `{}`: {}", group.subject, group.reason),
+        Kind::Unmatched => format!("{cases} without a rule: {}", group.reason),
+        Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
+        Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
+        Kind::TooOld => format!("{cases} open for longer than the objective: {}", group.reason),
+    };
+    text.trim_end_matches([':', ' ']).to_owned()
+}
+
+/// What the supervisor will do by itself.
+pub(super) const fn next(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Stuck => {
+            "nothing more is tried at these steps until a person acts; other steps go on"
+        }
+        Kind::Unmatched => "nothing is undone until a person plans it or a rule answers it",
+        Kind::OutOfReach => {
+            "one try a second; when the service is back, everything that waits for it goes out by itself"
+        }
+        Kind::DeadlineMissed => "the saga is undone by the rule for `supervisor/deadline`",
+        Kind::TooOld => "its steps go on as planned",
+    }
+}
+
+/// The address of a case.
+fn link(public_url: &str, case: CaseId) -> String {
+    format!("{}/cases/{case}", public_url.trim_end_matches('/'))
+}
+
+/// Where a person looks first.
+fn look(public_url: &str, group: &Group) -> String {
+    let base = public_url.trim_end_matches('/');
+    match (group.kind, group.cases.as_slice()) {
+        (Kind::OutOfReach, _) => format!("{base}/services"),
+        (_, [only]) => link(base, *only),
+        (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
+        (Kind::Unmatched, _) => format!("{base}/cases?state=unmatched"),
+        (Kind::DeadlineMissed | Kind::TooOld, _) => format!("{base}/cases?state=open,stuck"),
+    }
+}
+
+/// The body of a Standard Webhooks message.
+pub(super) fn webhook(group: &Group, known: &Known, public_url: &str, now: Timestamp) -> Value {
+    let cases: Vec<Value> = group
+        .cases
+        .iter()
+        .take(NAMED_CASES)
+        .map(|case| json!({ "id": case.to_string(), "link": link(public_url, *case) }))
+        .collect();
+    json!({
+        "type": format!("amends.{}", group.kind),
+        "timestamp": now.to_string(),
+        "data": {
+            "summary": sentence(group),
+            "subject": group.subject,
+            "count": group.count,
+            "since": group.since.to_string(),
+            "lastError": group.reason,
+            "next": next(group.kind),
+            "link": look(public_url, group),
+            "cases": cases,
+            "rootReport": known.report,
+            "rootMessage": known.message,
+            "sagaId": known.saga,
+        },
+    })
+}
+
+/// The body that Slack and those compatible with it take.
+pub(super) fn slack(group: &Group, known: &Known, public_url: &str) -> Value {
+    let mut text = format!("*{}*\n", escaped(&sentence(group)));
+    if let (Some(report), Some(saga)) = (&known.report, &known.saga) {
+        let said = known.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
+        let line = format!("First: saga {saga}, report {report}{said}");
+        text.push_str(&escaped(&line));
+        text.push('\n');
+    }
+    text.push_str(&format!("Next: {}.\n<{}|Look>", next(group.kind), look(public_url, group)));
+    json!({ "text": text })
+}
+
+/// Slack's three control characters.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::{Board, News};
+
+    fn group(kind: Kind, subject: &str, cases: &[u64], reason: &str) -> Group {
+        let mut board = Board::new(0, 0);
+        let news = |case| News {
+            at: Timestamp(0),
+            kind,
+            subject: subject.to_owned(),
+            case,
+            reason: reason.to_owned(),
+        };
+        match cases {
+            [] => board.heard(news(None)),
+            cases => cases.iter().for_each(|case| board.heard(news(Some(CaseId(*case))))),
+        }
+        board.due(Timestamp(0)).remove(0)
+    }
+
+    #[test]
+    fn a_sentence_says_what_how_often_and_why() {
+        let stuck = group(Kind::Stuck, "compensate payment.pay", &[1, 2], "refused: closed");
+        assert_eq!(sentence(&stuck), "2 cases stuck at `compensate payment.pay`: refused: closed");
+        let gone = group(Kind::OutOfReach, "payment", &[], "connection refused: 127.0.0.1:1");
+        assert_eq!(sentence(&gone), "`payment` is out of reach: connection refused: 127.0.0.1:1");
+        assert_eq!(sentence(&group(Kind::OutOfReach, "sms", &[], "")), "`sms` is out of reach");
+    }
+
+    #[test]
+    fn one_case_is_linked_itself_and_many_by_their_list() {
+        let known = Known::default();
+        let one = webhook(&group(Kind::Stuck, "x", &[7], "r"), &known, "https://a/", Timestamp(0));
+        assert_eq!(one["data"]["link"], "https://a/cases/c-7");
+        assert_eq!(one["type"], "amends.case.stuck");
+        let many = group(Kind::Stuck, "x", &(1..=12).collect::<Vec<_>>(), "r");
+        let many = webhook(&many, &known, "https://a", Timestamp(0));
+        assert_eq!(many["data"]["link"], "https://a/cases?state=stuck");
+        assert_eq!(many["data"]["count"], 12);
+        assert_eq!(many["data"]["cases"].as_array().map(Vec::len), Some(NAMED_CASES));
+    }
+
+    #[test]
+    fn slack_gets_no_markup_from_an_error_text() {
+        let known = Known {
+            report: Some("payment/report-1".to_owned()),
+            message: Some("a <b> & c".to_owned()),
+            saga: Some("order-1".to_owned()),
+        };
+        let body = slack(&group(Kind::Stuck, "x", &[7], "<!channel>"), &known, "https://a");
+        let text = body["text"].as_str().expect("text");
+        assert!(
+            text.contains("&lt;!channel&gt;") && text.contains("a &lt;b&gt; &amp; c"),
+            "{text}"
+        );
+        assert!(text.ends_with("<https://a/cases/c-7|Look>"), "{text}");
+    }
+}

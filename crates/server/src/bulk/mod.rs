@@ -1,0 +1,272 @@
+//! Bulk acts: one act on a frozen set, let out in a ramp, and stopped by itself when it does not help. It decides
+//! nothing about cases: each act goes the way of a single one, and is in the audit with the bulk act's id.
+//!
+//! A bulk act is durable. A restart of the supervisor leaves it stopped, since nobody may be looking any more and what
+//! its last wave met is not known; started again, it goes on with what is left, from the smallest wave.
+
+mod preview;
+mod ramp;
+
+pub(crate) use preview::{Meant, preview};
+
+use crate::clock::{Clock, SystemClock};
+use crate::supervisor::Supervisor;
+use amends_protocol::resources::{BulkState, BulkView};
+use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
+use amends_store::{BulkRow, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::OnceCell;
+
+/// Bulk acts that are listed, and held in memory.
+pub(crate) const LISTED: usize = 100;
+/// Bulk acts that run side by side: more would hide from each other what they do to a service.
+const RUNNING: usize = 8;
+
+/// What a bulk act is about, in the order in which it is done: oldest case first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Targets {
+    /// Steps.
+    Steps(Vec<StepId>),
+    /// Cases.
+    Cases(Vec<CaseId>),
+}
+
+impl Targets {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Steps(ids) => ids.len(),
+            Self::Cases(ids) => ids.len(),
+        }
+    }
+}
+
+/// One bulk act.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) number: u64,
+    pub(crate) view: Mutex<BulkView>,
+    /// Somebody lets it out. INVARIANT: never two at once, or each would act on what the other has done.
+    busy: AtomicBool,
+}
+
+/// The right to let a bulk act out; given back when dropped, also by a panic.
+struct Turn(Arc<Job>);
+
+impl Turn {
+    fn take(job: &Arc<Job>) -> Option<Self> {
+        let was_busy = job.busy.swap(true, Ordering::AcqRel);
+        (!was_busy).then(|| Self(Arc::clone(job)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+impl Job {
+    fn new(number: u64, view: BulkView) -> Arc<Self> {
+        Arc::new(Self { number, view: Mutex::new(view), busy: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn view(&self) -> BulkView {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is known of it.
+    fn change<T>(&self, change: impl FnOnce(&mut BulkView) -> T) -> T {
+        change(&mut self.view.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.change(|view| view.state == BulkState::Running)
+    }
+}
+
+/// Bulk acts by number.
+type Jobs = Mutex<BTreeMap<u64, Arc<Job>>>;
+
+/// The bulk acts of one supervisor; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bulks {
+    /// Read from the store when they are first asked for.
+    jobs: Arc<OnceCell<Jobs>>,
+}
+
+impl Bulks {
+    /// Newest first.
+    pub(crate) async fn list<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+    ) -> Result<Vec<BulkView>, Problem> {
+        let jobs = self.jobs(supervisor).await?;
+        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(jobs.values().rev().map(|job| job.view()).collect())
+    }
+
+    /// One by its number.
+    pub(crate) async fn job<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        number: u64,
+    ) -> Result<Arc<Job>, Problem> {
+        let jobs = self.jobs(supervisor).await?;
+        let jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.get(&number).cloned().ok_or_else(|| {
+            let detail =
+                format!("there is no bulk act `b-{number}` among the newest {LISTED}; the audit has its acts");
+            Problem::new(ProblemCode::NotFound, detail)
+        })
+    }
+
+    /// Keeps a new one, frozen.
+    pub(crate) async fn make<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        mut view: BulkView,
+        targets: &Targets,
+    ) -> Result<Arc<Job>, Problem> {
+        let jobs = self.jobs(supervisor).await?;
+        let job = {
+            let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            let number = jobs.last_key_value().map_or(1, |(last, _)| last + 1);
+            view.id = Some(format!("b-{number}"));
+            let job = Job::new(number, view);
+            jobs.insert(number, Arc::clone(&job));
+            while jobs.len() > LISTED {
+                let over = jobs.iter().find(|(_, job)| !job.is_wanted()).map(|(n, _)| *n);
+                let Some(over) = over else { break };
+                jobs.remove(&over);
+            }
+            job
+        };
+        let ids = serde_json::to_string(targets).unwrap_or_default();
+        if let Err(problem) = keep(supervisor, &job, ids).await {
+            jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.number);
+            return Err(problem);
+        }
+        Ok(job)
+    }
+
+    /// Lets one go, or go on.
+    pub(crate) async fn start<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        job: &Arc<Job>,
+        actor: &str,
+        reason: Option<String>,
+    ) -> Result<(), Problem> {
+        let row = supervisor.store().bulk(job.number).await.map_err(failed)?;
+        let targets: Option<Targets> = row.and_then(|row| serde_json::from_str(&row.ids).ok());
+        let targets = targets.ok_or_else(|| {
+            Problem::new(ProblemCode::NotFound, "what this bulk act is about is no longer stored")
+        })?;
+        let Some(turn) = Turn::take(job) else {
+            return Err(conflict("it is running, or its last wave is still coming to its end"));
+        };
+        let running = self.list(supervisor).await?;
+        let running = running.iter().filter(|view| view.state == BulkState::Running).count();
+        let now = SystemClock.now();
+        let before = job
+            .change(|view| match view.state {
+                BulkState::Preview | BulkState::Stopped if running < RUNNING => {
+                    let before = view.state;
+                    view.state = BulkState::Running;
+                    (view.why, view.ended_at, view.started_at) = (None, None, Some(now));
+                    Ok(before)
+                }
+                BulkState::Preview | BulkState::Stopped => {
+                    Err("too many bulk acts are running already; wait for one, or stop one")
+                }
+                BulkState::Running => Err("it is running already"),
+                BulkState::Done => Err("it is done; make another one for what is left open"),
+            })
+            .map_err(conflict)?;
+        let begun = self.note(supervisor, job, "bulk_start", actor, reason).await;
+        if let Err(problem) = begun {
+            job.change(|view| view.state = before);
+            return Err(problem);
+        }
+        let supervisor = supervisor.clone();
+        tokio::spawn(async move { ramp::run(&supervisor, turn, &targets).await });
+        Ok(())
+    }
+
+    /// Lets nothing more go. What is out comes to its end.
+    pub(crate) async fn stop<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        job: &Arc<Job>,
+        actor: &str,
+        reason: Option<String>,
+    ) -> Result<(), Problem> {
+        let now = SystemClock.now();
+        job.change(|view| match view.state {
+            BulkState::Running => {
+                view.state = BulkState::Stopped;
+                view.why = Some(format!("stopped by {actor}"));
+                view.ended_at = Some(now);
+                Ok(())
+            }
+            BulkState::Preview | BulkState::Stopped | BulkState::Done => Err("it is not running"),
+        })
+        .map_err(conflict)?;
+        self.note(supervisor, job, "bulk_stop", actor, reason).await
+    }
+
+    async fn note<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        job: &Arc<Job>,
+        act: &'static str,
+        actor: &str,
+        reason: Option<String>,
+    ) -> Result<(), Problem> {
+        let view = job.view();
+        let detail = serde_json::json!({
+            "bulk": view.id, "act": view.act, "matched": view.matched, "left": view.progress.left,
+        });
+        keep(supervisor, job, String::new()).await?;
+        supervisor.audit(act, actor, reason.as_deref().unwrap_or(&view.reason), detail).await
+    }
+
+    async fn jobs<S: Store>(&self, supervisor: &Supervisor<S>) -> Result<&Jobs, Problem> {
+        self.jobs.get_or_try_init(|| load(supervisor)).await
+    }
+}
+
+async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
+    let rows = supervisor.store().bulks(LISTED).await.map_err(failed)?;
+    let mut jobs = BTreeMap::new();
+    for row in rows {
+        // One that a newer version wrote is left alone.
+        let Ok(mut view) = serde_json::from_str::<BulkView>(&row.state) else { continue };
+        if view.state == BulkState::Running {
+            view.state = BulkState::Stopped;
+            view.why = Some("the supervisor was restarted; start it again to go on".to_owned());
+            view.progress.waiting = 0;
+        }
+        jobs.insert(row.id, Job::new(row.id, view));
+    }
+    Ok(Mutex::new(jobs))
+}
+
+/// Makes what is known of it durable.
+async fn keep<S: Store>(supervisor: &Supervisor<S>, job: &Job, ids: String) -> Result<(), Problem> {
+    let state = serde_json::to_string(&job.view()).unwrap_or_default();
+    let row = BulkRow { id: job.number, ids, state };
+    supervisor.store().put_bulk(row).await.map_err(failed)
+}
+
+fn failed(error: StoreError) -> Problem {
+    Problem::new(ProblemCode::Internal, error.to_string())
+}
+
+fn conflict(detail: impl Into<String>) -> Problem {
+    Problem::new(ProblemCode::Conflict, detail)
+}

@@ -1,0 +1,252 @@
+//! Lets a bulk act out in waves of 1, 5, 20, 100 and then 500. The next wave goes only when every step of the last one
+//! has its answer. It stops by itself when more than a fifth of a wave failed again, or when a wave has had no answer for
+//! two minutes. Everything that it knows is durable after each wave.
+
+use super::{Job, Targets, Turn, keep};
+use crate::clock::{Clock, SystemClock};
+use crate::supervisor::Supervisor;
+use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct, StepView};
+use amends_protocol::{Problem, StepId, StepStateName};
+use amends_store::{PageRequest, StepFilter, Store};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Sizes of the waves; the last one repeats. Small first: one answer tells whether it helps at all.
+const WAVES: [usize; 5] = [1, 5, 20, 100, 500];
+/// It stops when more than one in so many of a wave failed again.
+const TOLERANCE: usize = 5;
+/// How long a wave may go without any answer: longer than a slow service takes, shorter than people's patience.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between looks at a wave that is out.
+const LOOK: Duration = Duration::from_millis(100);
+/// Acts that wait at the same time: enough to fill one commit, few enough to leave the queue to reports.
+const ACTS_AT_ONCE: usize = 256;
+/// How often an act is tried when the supervisor's queue is full, with a pause in between.
+const TRIES: u32 = 50;
+/// Failures that are listed.
+const FAILURES: usize = 100;
+
+/// Why it ends before everything is done.
+struct Stop(String);
+
+pub(super) async fn run<S: Store>(supervisor: &Supervisor<S>, turn: Turn, targets: &Targets) {
+    let job = Arc::clone(&turn.0);
+    let job = &*job;
+    let ended = waves(supervisor, job, targets).await;
+    // Before it is seen to stand, so that whoever sees it can start it again.
+    drop(turn);
+    job.change(|view| {
+        view.progress.waiting = 0;
+        // Whoever stopped it by hand has said why.
+        if view.state == BulkState::Running {
+            view.ended_at = Some(SystemClock.now());
+            (view.state, view.why) = match ended {
+                Ok(()) => (BulkState::Done, None),
+                Err(Stop(why)) => (BulkState::Stopped, Some(why)),
+            };
+        }
+    });
+    if let Err(problem) = keep(supervisor, job, String::new()).await {
+        tracing::warn!(detail = problem.detail, "how a bulk act ended could not be stored");
+    }
+}
+
+async fn waves<S: Store>(
+    supervisor: &Supervisor<S>,
+    job: &Job,
+    targets: &Targets,
+) -> Result<(), Stop> {
+    for wave in 0.. {
+        let (act, left) = job.change(|view| (view.act, view.progress.left as usize));
+        let from = targets.len().saturating_sub(left);
+        let size = WAVES[wave.min(WAVES.len() - 1)].min(left);
+        if size == 0 || !job.is_wanted() {
+            break;
+        }
+        job.change(|view| view.progress.wave += 1);
+        let failed = match targets {
+            Targets::Steps(ids) => {
+                let some = &ids[from..from + size];
+                steps(supervisor, job, act, some).await?
+            }
+            Targets::Cases(ids) => {
+                for case in &ids[from..from + size] {
+                    let reason = job.view().reason;
+                    let acted = act_on(supervisor, || {
+                        let act = CaseAct::Replan { reason: reason.clone() };
+                        let actor = job.view().actor;
+                        async move {
+                            let bulk = Some(job.number);
+                            supervisor.act_on_case_in_bulk(*case, act, &actor, bulk).await
+                        }
+                    });
+                    note(job, &case.to_string(), acted.await?);
+                }
+                0
+            }
+        };
+        keep(supervisor, job, String::new()).await.map_err(stop_by)?;
+        if failed * TOLERANCE > size {
+            let last =
+                job.view().failures.pop().map_or(String::new(), |f| format!(": {}", f.detail));
+            return Err(Stop(format!("{failed} of {size} failed again{last}")));
+        }
+    }
+    Ok(())
+}
+
+/// One wave of steps: acts on each, then waits for the answers. Says how many failed again.
+async fn steps<S: Store>(
+    supervisor: &Supervisor<S>,
+    job: &Job,
+    deed: BulkDeed,
+    wave: &[StepId],
+) -> Result<usize, Stop> {
+    let before = read(supervisor, wave).await?;
+    let (reason, actor) = job.change(|view| (view.reason.clone(), view.actor.clone()));
+    let mut out: BTreeMap<StepId, u32> = BTreeMap::new();
+    for some in wave.chunks(ACTS_AT_ONCE) {
+        let each = some.iter().map(|step| {
+            act_on(supervisor, || {
+                let act = act(deed, reason.clone());
+                supervisor.act_in_bulk(*step, act, &actor, Some(job.number))
+            })
+        });
+        for (step, acted) in some.iter().zip(join_all(each).await) {
+            let acted = acted?;
+            if acted.is_ok() && deed != BulkDeed::Waive {
+                out.insert(*step, before.get(step).map_or(0, |view| view.attempts));
+                job.change(|view| view.progress.left -= 1);
+            } else {
+                note(job, &step.to_string(), acted);
+            }
+        }
+    }
+    answers(supervisor, job, out).await
+}
+
+fn act(deed: BulkDeed, reason: String) -> StepAct {
+    match deed {
+        // Cases are replanned, never steps.
+        BulkDeed::Retry | BulkDeed::Replan => StepAct::Retry { reason },
+        BulkDeed::Waive => StepAct::Waive { reason },
+        BulkDeed::Approve => StepAct::Approve { reason },
+    }
+}
+
+/// Waits until each step that went out has an answer.
+async fn answers<S: Store>(
+    supervisor: &Supervisor<S>,
+    job: &Job,
+    mut out: BTreeMap<StepId, u32>,
+) -> Result<usize, Stop> {
+    let (mut failed, mut heard) = (0, Instant::now());
+    while !out.is_empty() {
+        job.change(|view| view.progress.waiting = out.len() as u64);
+        let ids: Vec<StepId> = out.keys().copied().collect();
+        let views = read(supervisor, &ids).await?;
+        for (step, attempts) in out.clone() {
+            let Some(answer) = views.get(&step).map_or(Some(Ok(())), |v| answer(v, attempts))
+            else {
+                continue;
+            };
+            out.remove(&step);
+            heard = Instant::now();
+            match answer {
+                Ok(()) => job.change(|view| view.progress.succeeded += 1),
+                Err(why) => {
+                    failed += 1;
+                    job.change(|view| view.progress.failed += 1);
+                    list(job, &step.to_string(), why);
+                }
+            }
+        }
+        if out.is_empty() {
+            break;
+        }
+        if !job.is_wanted() {
+            return Ok(failed);
+        }
+        if heard.elapsed() > PATIENCE {
+            let seconds = PATIENCE.as_secs();
+            return Err(Stop(format!(
+                "{} of the wave had no answer for {seconds} seconds; is their service there, and not paused?",
+                out.len()
+            )));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    job.change(|view| view.progress.waiting = 0);
+    Ok(failed)
+}
+
+/// What a step has met since it was acted on; none while that is not known.
+fn answer(step: &StepView, attempts_before: u32) -> Option<Result<(), String>> {
+    let why = || step.message.clone().unwrap_or_else(|| "no answer".to_owned());
+    match step.state {
+        StepStateName::Done | StepStateName::Accepted | StepStateName::Superseded => Some(Ok(())),
+        // It was approved before its stage: there is nothing to wait for.
+        StepStateName::Waiting | StepStateName::Shadow => Some(Ok(())),
+        StepStateName::Stuck => Some(Err(why())),
+        StepStateName::Due if step.attempts > attempts_before => Some(Err(why())),
+        StepStateName::Due | StepStateName::InFlight => None,
+    }
+}
+
+/// Acts once; waits when the queue is full. The inner error is a refusal of this one act.
+async fn act_on<S: Store, F: Future<Output = Result<(), Problem>>>(
+    supervisor: &Supervisor<S>,
+    mut act: impl FnMut() -> F,
+) -> Result<Result<(), Problem>, Stop> {
+    for _ in 0..TRIES {
+        match act().await {
+            Err(problem) if problem.retryable == Some(true) && supervisor.is_ready() => {
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(problem) if problem.retryable == Some(true) => return Err(stop_by(problem)),
+            other => return Ok(other),
+        }
+    }
+    Err(Stop("the supervisor's queue stays full; start it again later".to_owned()))
+}
+
+/// Takes note of an act that has no answer to wait for.
+fn note(job: &Job, id: &str, acted: Result<(), Problem>) {
+    job.change(|view| {
+        view.progress.left = view.progress.left.saturating_sub(1);
+        match &acted {
+            Ok(()) => view.progress.succeeded += 1,
+            Err(_) => view.progress.unchanged += 1,
+        }
+    });
+    if let Err(problem) = acted {
+        list(job, id, problem.detail.unwrap_or(problem.title));
+    }
+}
+
+fn list(job: &Job, id: &str, detail: String) {
+    job.change(|view| {
+        // The latest are kept: they say how it goes now.
+        if view.failures.len() == FAILURES {
+            view.failures.remove(0);
+        }
+        view.failures.push(BulkFailure { id: id.to_owned(), detail });
+    });
+}
+
+async fn read<S: Store>(
+    supervisor: &Supervisor<S>,
+    ids: &[StepId],
+) -> Result<BTreeMap<StepId, StepView>, Stop> {
+    let filter = StepFilter { ids: Some(ids.to_vec()), ..StepFilter::default() };
+    let page = PageRequest::first(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+    let found = supervisor.store().steps(filter, page).await;
+    let found = found.map_err(|error| stop_by(super::failed(error)))?;
+    Ok(found.items.into_iter().map(|step| (step.id, step)).collect())
+}
+
+fn stop_by(problem: Problem) -> Stop {
+    Stop(problem.detail.unwrap_or(problem.title))
+}

@@ -1,0 +1,91 @@
+//! What people ask about open work: it is in the engine's memory, so the loop answers between two batches, a slice of
+//! cases at a time. A survey is shared by all who ask within a moment. Nothing here changes anything.
+
+use amends_engine::{Engine, GroupWalk, Members, Survey, SurveyWalk};
+use amends_protocol::Timestamp;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long cases are looked at between two batches: a report waits so much longer, while somebody looks.
+const TURN: Duration = Duration::from_millis(3);
+/// Cases looked at between two looks at the clock.
+const SLICE: usize = 200;
+/// Questions that may wait; each is a page that somebody looks at.
+pub(crate) const QUESTIONS: usize = 64;
+
+/// A question about open work.
+pub(crate) enum Question {
+    /// All of it.
+    Survey(oneshot::Sender<Arc<Survey>>),
+    /// What belongs to one group, at most so much.
+    Members { group: String, limit: usize, reply: oneshot::Sender<Members> },
+}
+
+/// The questions that are being answered.
+#[derive(Default)]
+pub(crate) struct Desk {
+    survey: Option<(SurveyWalk, Vec<oneshot::Sender<Arc<Survey>>>)>,
+    /// Asked while a survey was under way: what it has seen already may have changed before they asked.
+    next: Vec<oneshot::Sender<Arc<Survey>>>,
+    groups: VecDeque<(GroupWalk, oneshot::Sender<Members>)>,
+}
+
+impl Desk {
+    /// Takes a question.
+    pub(crate) fn take(&mut self, question: Question, engine: &Engine, now: Timestamp) {
+        match question {
+            Question::Survey(reply) if self.survey.is_some() => self.next.push(reply),
+            Question::Survey(reply) => self.survey = Some((engine.survey(now), vec![reply])),
+            Question::Members { group, limit, reply } => {
+                self.groups.push_back((engine.members(&group, limit), reply));
+            }
+        }
+    }
+
+    /// Whether somebody waits.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.survey.is_some() || !self.groups.is_empty()
+    }
+
+    /// Looks at one slice of cases. Gives a survey that is whole now.
+    pub(crate) fn look(&mut self, engine: &Engine, now: Timestamp) -> Option<Arc<Survey>> {
+        if let Some((walk, reply)) = self.groups.front_mut() {
+            if reply.is_closed() || for_a_turn(|| walk.look(engine, SLICE)) {
+                let answered = self.groups.pop_front();
+                if let Some((walk, reply)) = answered {
+                    let _ = reply.send(walk.finish()); // the one who asked has gone away
+                }
+            }
+            return None;
+        }
+        let (walk, _) = self.survey.as_mut()?;
+        if !for_a_turn(|| walk.look(engine, SLICE)) {
+            return None;
+        }
+        let (walk, replies) = self.survey.take()?;
+        let survey = Arc::new(walk.finish());
+        for reply in replies {
+            let _ = reply.send(Arc::clone(&survey));
+        }
+        let waiting = std::mem::take(&mut self.next);
+        if !waiting.is_empty() {
+            self.survey = Some((engine.survey(now), waiting));
+        }
+        Some(survey)
+    }
+}
+
+/// Repeats `look` until it has seen everything, or the turn is over. True if it has.
+fn for_a_turn(mut look: impl FnMut() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if look() {
+            return true;
+        }
+        if began.elapsed() >= TURN {
+            return false;
+        }
+    }
+}

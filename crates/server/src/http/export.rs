@@ -1,0 +1,147 @@
+//! Cases as a file: `GET /v1/cases:export`, NDJSON or CSV, page by page, so that its size costs no memory. A reader that
+//! is slow slows nothing but itself.
+
+use super::query::{Query, case_filter};
+use super::{ApiError, App};
+use crate::clock::{Clock, SystemClock};
+use amends_protocol::resources::CaseSummary;
+use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+/// The columns of CSV, in their order.
+const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened_at,updated_at,settled_at,sentence\r\n";
+
+/// `GET /v1/cases:export`
+pub(crate) async fn cases<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let mut query = Query::of(&uri)?;
+    let mut filter = case_filter(&mut query, SystemClock.now())?;
+    let group = query.group()?;
+    let format = match query.text("format")?.as_deref() {
+        None | Some("ndjson") => Format::Ndjson,
+        Some("csv") => Format::Csv,
+        Some(other) => {
+            let detail = format!("`format` is `{other}`; one of: ndjson, csv");
+            return Err(ApiError::filter(detail));
+        }
+    };
+    query.finish()?;
+    if let Some(group) = group {
+        filter.among = Some(app.supervisor.members(group).await?.cases);
+    }
+    let rows = Rows {
+        store: app.supervisor.store().clone(),
+        filter,
+        format,
+        next: Some(PageRequest::first(PAGE_LIMIT)),
+        first: true,
+    };
+    let body = stream::try_unfold(rows, |mut rows| async move {
+        Ok::<_, StoreError>(rows.page().await?.map(|bytes| (bytes, rows)))
+    });
+    let (kind, name) = match format {
+        Format::Ndjson => ("application/x-ndjson", "cases.ndjson"),
+        Format::Csv => ("text/csv; charset=utf-8", "cases.csv"),
+    };
+    let mut answer = Body::from_stream(body).into_response();
+    let attachment = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().extend(attachment.ok().map(|v| (header::CONTENT_DISPOSITION, v)));
+    Ok(answer)
+}
+
+struct Rows<S> {
+    store: S,
+    filter: CaseFilter,
+    format: Format,
+    next: Option<PageRequest>,
+    first: bool,
+}
+
+impl<S: Store> Rows<S> {
+    /// The next rows; none at the end. A page may be empty because its search was cut short.
+    async fn page(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let Some(request) = self.next.take() else { return Ok(None) };
+        let page = self.store.cases(self.filter.clone(), request).await?;
+        self.next = page
+            .next
+            .map(|cursor| PageRequest { cursor: Some(cursor), ..PageRequest::first(PAGE_LIMIT) });
+        let mut out = String::new();
+        if std::mem::take(&mut self.first) && self.format == Format::Csv {
+            out.push_str(COLUMNS);
+        }
+        for case in &page.items {
+            match self.format {
+                Format::Ndjson => {
+                    out.push_str(&serde_json::to_string(case).unwrap_or_default());
+                    out.push('\n');
+                }
+                Format::Csv => out.push_str(&csv(case)),
+            }
+        }
+        Ok(Some(out.into()))
+    }
+}
+
+fn csv(case: &CaseSummary) -> String {
+    let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let cells = [
+        case.id.to_string(),
+        case.saga_id.to_string(),
+        case.state.to_string(),
+        optional(case.closed_on.map(|closed| closed.as_str())),
+        optional(case.rulebook.as_deref()),
+        case.report.clone(),
+        optional(case.message.as_deref()),
+        case.opened_at.to_string(),
+        case.updated_at.to_string(),
+        case.settled_at.map_or(String::new(), |at| at.to_string()),
+        case.sentence.clone(),
+    ];
+    let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
+    cells.join(",") + "\r\n"
+}
+
+/// One cell as RFC 4180 has it. What a spreadsheet would take for a formula gets a quote in front: messages come from
+/// outside.
+fn cell(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_hold_any_text_and_run_nothing() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"no\"", "\"say \"\"no\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("", ""),
+        ] {
+            assert_eq!(cell(text), expected);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Puts together what an operator sees first, from the store's counts, a survey of open work, the lanes and the figures
+//! of the last minutes. It decides nothing.
+
+use crate::desk::Question;
+use crate::supervisor::Supervisor;
+use amends_engine::{Decision, Group, GroupKey, Limits, Members, Survey, Trouble};
+use amends_protocol::resources::{
+    DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
+};
+use amends_protocol::sentence::group_title;
+use amends_protocol::{CaseState, Problem, ProblemCode, StuckReason, Timestamp};
+use amends_store::{MOST_STEP_IDS, Store};
+use std::sync::{Arc, PoisonError};
+
+impl<S: Store> Supervisor<S> {
+    /// Numbers of everything.
+    ///
+    /// # Errors
+    /// `unavailable` while stopping or when the store fails.
+    pub async fn overview(&self, now: Timestamp) -> Result<Overview, Problem> {
+        let survey = self.survey().await?;
+        let counts = self.store().case_counts().await;
+        let counts =
+            counts.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+        let mut cases = survey.cases.clone();
+        cases.extend(counts.get_key_value(&CaseState::Settled));
+        let pulse = &self.shared().pulse;
+        let (minutes, counted_since) = pulse.minutes(now);
+        Ok(Overview {
+            at: survey.at,
+            cases,
+            awaiting_approval: survey.awaiting_approval,
+            oldest_open_at: survey.oldest_open_at,
+            minutes,
+            counted_since,
+            time_to_settle: pulse.time_to_settle(now),
+            services: self.describe_services(&survey, now),
+            troubles: survey.troubles.iter().map(trouble).collect(),
+        })
+    }
+
+    /// Every service of the active rulebooks, with its lane, its progress and how it answered lately.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn services(&self, now: Timestamp) -> Result<Vec<ServiceView>, Problem> {
+        Ok(self.describe_services(&*self.survey().await?, now))
+    }
+
+    /// Open work by cause: what is wrong first, then by number.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn groups(&self) -> Result<Vec<GroupView>, Problem> {
+        let survey = self.survey().await?;
+        let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
+        groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
+        Ok(groups)
+    }
+
+    /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn members(&self, group: String) -> Result<Members, Problem> {
+        self.inquire(|reply| Question::Members { group, limit: MOST_STEP_IDS, reply }).await
+    }
+
+    /// All open work, as it was at a moment after this call.
+    pub(crate) async fn survey(&self) -> Result<Arc<Survey>, Problem> {
+        self.inquire(Question::Survey).await
+    }
+
+    fn describe_services(&self, survey: &Survey, now: Timestamp) -> Vec<ServiceView> {
+        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let pulse = &self.shared().pulse;
+        let books = self.active_books();
+        let mut services: Vec<ServiceView> = books
+            .iter()
+            .flat_map(|book| book.services().iter().map(move |service| (book, service)))
+            .map(|(book, service)| {
+                let lane = lanes.iter().find(|l| l.service == service.name);
+                ServiceView {
+                    name: service.name.to_string(),
+                    rulebook: book.name().to_owned(),
+                    url: service.url.clone(),
+                    breaker: lane.map_or("closed", |l| l.breaker).to_owned(),
+                    paused: lane.is_some_and(|l| l.settings.pause.is_some()),
+                    pause: lane.and_then(|l| l.settings.pause.as_ref()).map(decision),
+                    limits: lane.and_then(|l| l.settings.limits.as_ref()).map(limits),
+                    in_flight: lane.map_or(0, |l| l.in_flight),
+                    concurrency: lane.map_or(service.concurrency, |l| l.concurrency),
+                    per_second: lane.and_then(|l| l.per_second),
+                    queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
+                    failures: lane.map_or(0, |l| l.failures),
+                    message: lane.and_then(|l| l.message.clone()),
+                    progress: survey.services.get(&service.name).map(progress).unwrap_or_default(),
+                    attempts: pulse.attempts(&service.name, now),
+                }
+            })
+            .collect();
+        services.sort_by(|a, b| a.name.cmp(&b.name));
+        services
+    }
+}
+
+fn progress(progress: &amends_engine::Progress) -> Progress {
+    let amends_engine::Progress { done, waiting, in_flight, retrying, stuck } = *progress;
+    Progress { done, waiting, in_flight, retrying, stuck }
+}
+
+fn decision(decision: &Decision) -> DecisionView {
+    DecisionView {
+        at: Timestamp(decision.at),
+        by: decision.by.to_string(),
+        reason: decision.reason.to_string(),
+    }
+}
+
+fn limits(limits: &Limits) -> LimitsView {
+    LimitsView {
+        concurrency: limits.concurrency,
+        per_second: limits.per_second,
+        decision: decision(&limits.decision),
+    }
+}
+
+fn group((key, group): (&GroupKey, &Group)) -> GroupView {
+    let id = key.id();
+    GroupView {
+        title: group_title(
+            &key.service,
+            key.cause,
+            key.stuck,
+            key.error.as_deref(),
+            group.count,
+            group.since,
+        ),
+        list: format!("/v1/cases?group={id}"),
+        id,
+        service: key.service.to_string(),
+        action: key.action.as_deref().map(str::to_owned),
+        verb: key.verb,
+        cause: key.cause,
+        stuck: key.stuck,
+        error: key.error.as_deref().map(str::to_owned),
+        count: group.count,
+        cases: group.cases,
+        since: group.since,
+        next_try_at: group.next_try,
+        example_case: group.case,
+        example_step: group.step,
+    }
+}
+
+fn trouble(trouble: &Trouble) -> TroubleView {
+    TroubleView {
+        at: trouble.at,
+        case_id: trouble.case,
+        step_id: trouble.step.map(|(step, _)| step),
+        subject: trouble.subject.clone(),
+        why: trouble
+            .step
+            .map_or(CaseState::Unmatched.as_str(), |(_, reason)| StuckReason::as_str(reason))
+            .to_owned(),
+        message: trouble.message.clone(),
+    }
+}

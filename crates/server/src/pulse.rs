@@ -1,0 +1,267 @@
+//! How fast work goes and how services answer, of the last minutes. In memory only, and bounded: what must survive is in
+//! the store, from which a start takes the last hour's settlements again.
+
+use amends_engine::{Event, Happening, StepReading, WalkResult};
+use amends_protocol::resources::{AttemptFigures, MinuteView, SettleFigures};
+use amends_protocol::{CaseState, Timestamp};
+use amends_store::Settlements;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::outbound::Ended;
+
+/// Minutes that are told: an hour.
+const MINUTES: i64 = 60;
+const MINUTE_MS: i64 = 60_000;
+/// Settled cases that percentiles are taken of: enough for a p99, and sorted in well under a millisecond.
+const SETTLEMENTS: usize = 4_096;
+/// Requests to one service that percentiles are taken of.
+const ATTEMPTS: usize = 1_024;
+/// Requests older than this say nothing about how a service is now.
+const ATTEMPT_AGE_MS: u64 = 5 * 60_000;
+/// Services that are remembered; more than any supervisor has, so that names never fill the memory.
+const SERVICES: usize = 10_000;
+/// How far back a start looks for settled cases.
+pub(crate) const WINDOW_MS: i64 = MINUTES * MINUTE_MS;
+/// Most cases that a start looks at for them: some hundred milliseconds.
+pub(crate) const MOST_CASES_AT_START: usize = 200_000;
+
+/// The figures of one supervisor; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulse(Arc<Mutex<Figures>>);
+
+#[derive(Debug, Default)]
+struct Figures {
+    /// Since when minutes are known.
+    since: Timestamp,
+    /// By minute since 1970, in order; only minutes in which something happened.
+    minutes: VecDeque<(i64, Minute)>,
+    /// When each was settled and how long it took, oldest first.
+    settled: VecDeque<(Timestamp, u64)>,
+    attempts: FxHashMap<Arc<str>, VecDeque<Attempt>>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Minute {
+    reported: u64,
+    settled: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    at: Timestamp,
+    took: Duration,
+    failed: bool,
+}
+
+impl Pulse {
+    /// Takes over what the store knows of the last hour.
+    pub(crate) fn begin(&self, now: Timestamp, known: &Settlements) {
+        let mut figures = self.lock();
+        let hour_ago = Timestamp(now.0 - WINDOW_MS);
+        figures.since = known.opened_since.map_or(hour_ago, |opened| opened.max(hour_ago));
+        let mut times = known.times.clone();
+        times.sort_unstable_by_key(|(_, settled)| *settled);
+        for (opened, settled) in times {
+            figures.settle(opened, settled);
+        }
+    }
+
+    /// Takes note of what has just become durable.
+    pub(crate) fn note(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        let mut figures = self.lock();
+        for event in events {
+            match &event.what {
+                Happening::Reported { .. } => figures.minute(event.at).reported += 1,
+                Happening::Case { state: CaseState::Settled, opened_at, .. } => {
+                    figures.settle(*opened_at, event.at);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A request to a service has ended.
+    pub(crate) fn answered(&self, service: &Arc<str>, at: Timestamp, took: Duration, end: &Ended) {
+        let failed = match end {
+            Ended::Step { result, .. } => match result.answer {
+                // Never sent for a fault of ours: it says nothing of the service.
+                StepReading::Unsendable => return,
+                StepReading::Done(_) | StepReading::Accepted { .. } | StepReading::Refused => false,
+                StepReading::Rejected
+                | StepReading::Busy { .. }
+                | StepReading::NotSent
+                | StepReading::Unknown => true,
+            },
+            Ended::Walk { result, .. } => match result {
+                WalkResult::NoHistory => return,
+                WalkResult::Told(_) => false,
+                WalkResult::Failed { .. } => true,
+            },
+        };
+        let mut figures = self.lock();
+        if !figures.attempts.contains_key(service) && figures.attempts.len() >= SERVICES {
+            return;
+        }
+        let ring = figures.attempts.entry(Arc::clone(service)).or_default();
+        if ring.len() == ATTEMPTS {
+            ring.pop_front();
+        }
+        ring.push_back(Attempt { at, took, failed });
+    }
+
+    /// The last hour, minute by minute, and since when it is known.
+    pub(crate) fn minutes(&self, now: Timestamp) -> (Vec<MinuteView>, Timestamp) {
+        let figures = self.lock();
+        let this = now.0.div_euclid(MINUTE_MS);
+        let mut views: Vec<MinuteView> = (this - MINUTES + 1..=this)
+            .map(|minute| MinuteView { at: Timestamp(minute * MINUTE_MS), ..MinuteView::default() })
+            .collect();
+        for (minute, counts) in &figures.minutes {
+            let place = usize::try_from(minute - (this - MINUTES + 1));
+            if let Some(view) = place.ok().and_then(|place| views.get_mut(place)) {
+                (view.reported, view.settled) = (counts.reported, counts.settled);
+            }
+        }
+        (views, figures.since)
+    }
+
+    /// How long cases took to settle.
+    pub(crate) fn time_to_settle(&self, now: Timestamp) -> SettleFigures {
+        let figures = self.lock();
+        let since = Timestamp(now.0 - WINDOW_MS);
+        let recent = figures.settled.iter().filter(|(at, _)| *at >= since);
+        let mut took: Vec<u64> = recent.map(|(_, took)| *took).collect();
+        drop(figures);
+        took.sort_unstable();
+        SettleFigures {
+            cases: took.len() as u64,
+            p50_ms: percentile(&took, 50),
+            p99_ms: percentile(&took, 99),
+        }
+    }
+
+    /// How a service answered lately.
+    pub(crate) fn attempts(&self, service: &str, now: Timestamp) -> AttemptFigures {
+        let figures = self.lock();
+        let Some(ring) = figures.attempts.get(service) else { return AttemptFigures::default() };
+        let recent: Vec<Attempt> =
+            ring.iter().filter(|a| now.ms_since(a.at) < ATTEMPT_AGE_MS).copied().collect();
+        drop(figures);
+        let mut took: Vec<Duration> = recent.iter().map(|a| a.took).collect();
+        took.sort_unstable();
+        let failed = recent.iter().filter(|a| a.failed).count();
+        let ms = |took: Duration| (took.as_secs_f64() * 10_000.0).round() / 10.0;
+        #[allow(clippy::cast_precision_loss)] // at most 1,024
+        let share = |part: usize| part as f64 / recent.len().max(1) as f64;
+        AttemptFigures {
+            requests: recent.len() as u64,
+            error_rate: share(failed),
+            p50_ms: percentile(&took, 50).map(ms),
+            p99_ms: percentile(&took, 99).map(ms),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Figures> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Figures {
+    fn minute(&mut self, at: Timestamp) -> &mut Minute {
+        let minute = at.0.div_euclid(MINUTE_MS);
+        while self.minutes.front().is_some_and(|(first, _)| *first <= minute - MINUTES) {
+            self.minutes.pop_front();
+        }
+        // Nearly always the last one; a clock that was set back finds its old minute.
+        let place = match self.minutes.iter().rposition(|(known, _)| *known <= minute) {
+            Some(place) if self.minutes[place].0 == minute => place,
+            Some(before) => {
+                self.minutes.insert(before + 1, (minute, Minute::default()));
+                before + 1
+            }
+            None => {
+                self.minutes.push_front((minute, Minute::default()));
+                0
+            }
+        };
+        &mut self.minutes[place].1
+    }
+
+    fn settle(&mut self, opened: Timestamp, settled: Timestamp) {
+        self.minute(settled).settled += 1;
+        if self.settled.len() == SETTLEMENTS {
+            self.settled.pop_front();
+        }
+        self.settled.push_back((settled, settled.ms_since(opened)));
+    }
+}
+
+fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(place).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_engine::StepResult;
+    use amends_protocol::{CaseId, SagaId, StepId};
+
+    const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+    fn settled(opened_at: Timestamp, at: Timestamp) -> Event {
+        let saga = SagaId::new("o-1").expect("valid");
+        let what = Happening::Case { case: CaseId(1), saga, opened_at, state: CaseState::Settled };
+        Event { at, what }
+    }
+
+    fn ended(answer: StepReading) -> Ended {
+        let result = StepResult { answer, status: None, message: None, history: Vec::new() };
+        let step = StepId { case: CaseId(1), ordinal: 1, tag: 0 };
+        Ended::Step { step, attempt: 1, result }
+    }
+
+    #[test]
+    fn the_last_hour_is_told_by_the_minute() {
+        let pulse = Pulse::default();
+        let old = NOW.0 - 30 * MINUTE_MS;
+        let known = Settlements {
+            times: vec![(Timestamp(old - 500), Timestamp(old)), (Timestamp(0), Timestamp(1))],
+            opened_since: Some(Timestamp(old - 900)),
+        };
+        pulse.begin(NOW, &known);
+        pulse.note(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
+        let (minutes, since) = pulse.minutes(NOW);
+        assert_eq!((minutes.len(), since), (60, Timestamp(old - 900)));
+        assert_eq!((minutes[59].settled, minutes[29].settled), (2, 1));
+        assert_eq!(minutes.iter().map(|m| m.settled).sum::<u64>(), 3, "too old ones are left out");
+        let figures = pulse.time_to_settle(NOW);
+        assert_eq!((figures.cases, figures.p50_ms, figures.p99_ms), (3, Some(60), Some(500)));
+        let later = pulse.minutes(NOW.plus_ms(3_600_000)).0;
+        assert!(later.iter().all(|m| m.settled == 0), "an hour later nothing of it is left");
+    }
+
+    #[test]
+    fn services_are_judged_by_their_newest_answers() {
+        let pulse = Pulse::default();
+        let name: Arc<str> = "payment".into();
+        let ms = Duration::from_millis;
+        let done = || ended(StepReading::Done(amends_protocol::Outcome::Compensated));
+        pulse.answered(&name, Timestamp(NOW.0 - 400_000), ms(9_000), &ended(StepReading::Unknown));
+        for took in 1..=3 {
+            pulse.answered(&name, NOW, ms(took), &done());
+        }
+        pulse.answered(&name, NOW, ms(4), &ended(StepReading::NotSent));
+        pulse.answered(&name, NOW, ms(50), &ended(StepReading::Unsendable));
+        let figures = pulse.attempts("payment", NOW);
+        assert_eq!((figures.requests, figures.error_rate), (4, 0.25));
+        assert_eq!((figures.p50_ms, figures.p99_ms), (Some(2.0), Some(4.0)));
+        assert_eq!(pulse.attempts("nobody", NOW), AttemptFigures::default());
+    }
+}

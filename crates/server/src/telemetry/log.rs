@@ -1,0 +1,80 @@
+//! A log line for each change of state, once it is durable, with the ids of saga, case and step as fields. At `info`
+//! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
+
+use amends_engine::{Event, Happening, StepState};
+use amends_protocol::CaseState;
+
+/// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
+pub(crate) fn log(events: &[Event]) {
+    if !tracing::event_enabled!(target: "amends", tracing::Level::WARN) {
+        return;
+    }
+    for event in events {
+        one(event);
+    }
+}
+
+fn one(event: &Event) {
+    match &event.what {
+        Happening::Reported { case, report } => tracing::info!(
+            target: "amends",
+            %case, saga = %report.saga_id, report = %report.id, service = report.service(),
+            code = report.data.code, "report received"
+        ),
+        Happening::Planned { case, report, steps } => tracing::info!(
+            target: "amends", %case, saga = %report.saga_id, report = %report.id, steps, "planned"
+        ),
+        Happening::Step { step, verb, action, state, message } => {
+            let message = message.as_deref().unwrap_or_default();
+            let case = step.case;
+            match state {
+                StepState::Stuck(reason) => tracing::warn!(
+                    target: "amends", %case, %step, %verb, %action, %reason, message, "step stuck"
+                ),
+                StepState::Done(outcome) => tracing::info!(
+                    target: "amends", %case, %step, %verb, %action, %outcome, "step ended"
+                ),
+                StepState::Superseded => tracing::info!(
+                    target: "amends", %case, %step, %verb, %action, "step superseded"
+                ),
+                StepState::Shadow
+                | StepState::Waiting
+                | StepState::Due(_)
+                | StepState::InFlight
+                | StepState::Accepted { .. } => tracing::debug!(
+                    target: "amends",
+                    %case, %step, %verb, %action, state = %state.name(), message, "step"
+                ),
+            }
+        }
+        Happening::Case { case, saga, state, .. } => match state {
+            CaseState::Stuck | CaseState::Unmatched => {
+                tracing::warn!(target: "amends", %case, %saga, %state, "case needs a person");
+            }
+            CaseState::Open | CaseState::Settled => {
+                tracing::info!(target: "amends", %case, %saga, %state, "case");
+            }
+        },
+        Happening::Walked { case, service, entries } => {
+            tracing::debug!(target: "amends", %case, %service, entries, "history read");
+        }
+        Happening::Acted { case, step, act, actor } => tracing::info!(
+            target: "amends",
+            case = case.map(tracing::field::display),
+            step = step.map(tracing::field::display),
+            act, %actor, "a person acted"
+        ),
+        Happening::Breaker { service, state, message } => {
+            let message = message.as_deref().unwrap_or_default();
+            match *state {
+                "open" => {
+                    tracing::warn!(target: "amends", %service, message, "service out of reach")
+                }
+                state => tracing::info!(target: "amends", %service, state, "breaker"),
+            }
+        }
+        Happening::Rulebook { name, hash } => {
+            tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");
+        }
+    }
+}

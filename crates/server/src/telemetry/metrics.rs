@@ -1,0 +1,475 @@
+//! Metrics for Prometheus: names, units, labels, and where each number comes from. Labels are bounded by the rulebooks:
+//! no saga, case or step id is ever one.
+//!
+//! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
+
+use amends_engine::{Event, Happening, StepReading, StepState, WalkResult};
+use amends_protocol::resources::Overview;
+use amends_protocol::{CaseState, Outcome, Verb};
+use amends_rulebook::{ActionClass, Rulebook};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::outbound::Ended;
+
+/// Bounds of request times in seconds: from a service next door to the longest time limit in use.
+const REQUEST_SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Bounds of commit times in seconds: one write to a fast disk takes 0.1 ms, a bad one half a second.
+const COMMIT_SECONDS: [f64; 10] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0];
+
+/// Bounds of a case's time to settle in seconds: milliseconds when all is well, days when a service is away.
+const SETTLE_SECONDS: [f64; 12] =
+    [0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0, 3_600.0, 21_600.0, 86_400.0];
+
+/// Bounds of inputs in one transaction; the largest is the default limit.
+const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// Services that get label values of their own. A report names its service itself, so the sources of reports are
+/// counted by name only as far as an active rulebook knows them; this bounds what rulebooks may bring over time.
+const SERVICES_LIMIT: usize = 1_000;
+
+/// What stands for the rest.
+const OTHER: &str = "other";
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportLabels {
+    service: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StepLabels {
+    service: String,
+    action: String,
+    verb: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    service: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ServiceLabels {
+    service: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BreakerLabels {
+    service: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+type Histograms = Family<ServiceLabels, Histogram, fn() -> Histogram>;
+
+/// The supervisor's metrics; clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    known: Arc<Mutex<BTreeSet<String>>>,
+    /// One scrape at a time: its gauges are set from one reading.
+    scrape: Arc<Mutex<()>>,
+    reports: Family<ReportLabels, Counter>,
+    steps: Family<StepLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_seconds: Histograms,
+    settled: Counter,
+    settle_seconds: Histogram,
+    case_changes: Family<StateLabels, Counter>,
+    breaker_opened: Family<ServiceLabels, Counter>,
+    commit_seconds: Histogram,
+    batch_inputs: Histogram,
+    store_failures: Counter,
+    spans_dropped: Counter,
+    cases: Family<StateLabels, Gauge>,
+    oldest_open: Gauge<f64, AtomicU64>,
+    queue: Gauge,
+    service_queue: Family<ServiceLabels, Gauge>,
+    service_in_flight: Family<ServiceLabels, Gauge>,
+    service_paused: Family<ServiceLabels, Gauge>,
+    breaker: Family<BreakerLabels, Gauge>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a scrape looks at besides the counters.
+#[derive(Debug)]
+pub(crate) struct Standing<'a> {
+    pub(crate) overview: &'a Overview,
+    pub(crate) queued_inputs: usize,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("amends");
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version that runs; always 1", build);
+        let by_service: fn() -> Histogram = || Histogram::new(REQUEST_SECONDS);
+        let mut metrics = Self {
+            registry: Arc::default(),
+            known: Arc::default(),
+            scrape: Arc::default(),
+            reports: Family::default(),
+            steps: Family::default(),
+            attempts: Family::default(),
+            attempt_seconds: Family::new_with_constructor(by_service),
+            settled: Counter::default(),
+            settle_seconds: Histogram::new(SETTLE_SECONDS),
+            case_changes: Family::default(),
+            breaker_opened: Family::default(),
+            commit_seconds: Histogram::new(COMMIT_SECONDS),
+            batch_inputs: Histogram::new(BATCH_INPUTS),
+            store_failures: Counter::default(),
+            spans_dropped: Counter::default(),
+            cases: Family::default(),
+            oldest_open: Gauge::default(),
+            queue: Gauge::default(),
+            service_queue: Family::default(),
+            service_in_flight: Family::default(),
+            service_paused: Family::default(),
+            breaker: Family::default(),
+        };
+        metrics.register_counts(&mut registry);
+        metrics.register_gauges(&mut registry);
+        for state in CaseState::ALL {
+            drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
+        }
+        metrics.registry = Arc::new(registry);
+        metrics
+    }
+
+    fn register_counts(&self, registry: &mut Registry) {
+        registry.register(
+            "reports",
+            "Reports by reporting service and result: accepted, duplicate, rejected (malformed), refused (busy or failing)",
+            self.reports.clone(),
+        );
+        registry.register(
+            "steps",
+            "Steps that ended, by how: an outcome, `stuck` or `superseded`",
+            self.steps.clone(),
+        );
+        registry.register(
+            "attempts",
+            "Requests to services, by what came of them",
+            self.attempts.clone(),
+        );
+        registry.register_with_unit(
+            "attempt_duration",
+            "Time from sending a request to a service until its answer or time limit",
+            Unit::Seconds,
+            self.attempt_seconds.clone(),
+        );
+        registry.register(
+            "cases_settled",
+            "Cases that settled, again after a reopening included",
+            self.settled.clone(),
+        );
+        registry.register_with_unit(
+            "case_settle_duration",
+            "Time from a case's first report until it settled",
+            Unit::Seconds,
+            self.settle_seconds.clone(),
+        );
+        registry.register(
+            "case_changes",
+            "Changes of a case's state, by the new state",
+            self.case_changes.clone(),
+        );
+        registry.register(
+            "breaker_opened",
+            "Times that a service counted as out of reach",
+            self.breaker_opened.clone(),
+        );
+        registry.register_with_unit(
+            "commit_duration",
+            "Time for one transaction of the store, the wait for the disk included",
+            Unit::Seconds,
+            self.commit_seconds.clone(),
+        );
+        registry.register("commit_inputs", "Inputs in one transaction", self.batch_inputs.clone());
+        registry.register(
+            "store_failures",
+            "Transactions that failed; each reloads the open cases",
+            self.store_failures.clone(),
+        );
+        registry.register(
+            "spans_dropped",
+            "Spans that could not be exported",
+            self.spans_dropped.clone(),
+        );
+    }
+
+    fn register_gauges(&self, registry: &mut Registry) {
+        registry.register("cases", "Cases in the store, by state", self.cases.clone());
+        registry.register_with_unit(
+            "oldest_unsettled_case_timestamp",
+            "When the oldest case that is not settled was opened, in Unix time; 0 when there is none",
+            Unit::Seconds,
+            self.oldest_open.clone(),
+        );
+        registry.register(
+            "queued_inputs",
+            "Reports and acts that wait for the loop",
+            self.queue.clone(),
+        );
+        registry.register(
+            "service_queued",
+            "Steps and History readings that wait for a service",
+            self.service_queue.clone(),
+        );
+        registry.register(
+            "service_in_flight",
+            "Requests to a service that are under way",
+            self.service_in_flight.clone(),
+        );
+        registry.register(
+            "service_paused",
+            "Whether a person has paused a service (1) or not (0)",
+            self.service_paused.clone(),
+        );
+        registry.register(
+            "breaker_state",
+            "A service's circuit breaker: 1 for the state that it is in",
+            self.breaker.clone(),
+        );
+    }
+
+    /// Makes the series of a rulebook's services and actions exist, so that a rate from zero can be seen.
+    pub(crate) fn know(&self, book: &Rulebook) {
+        self.know_services(book.services().iter().map(|service| &*service.name));
+        for action in book.actions() {
+            let (verb, outcome) = match action.class {
+                ActionClass::Compensable => (Verb::Compensate, Outcome::Compensated),
+                ActionClass::Retriable => (Verb::Retry, Outcome::Retried),
+                ActionClass::Notice => (Verb::Notify, Outcome::Notified),
+                ActionClass::Free => continue,
+            };
+            for outcome in [outcome.as_str(), "stuck"] {
+                drop(self.steps.get_or_create(&StepLabels {
+                    service: action.name.service.to_string(),
+                    action: action.name.action.to_string(),
+                    verb: verb.as_str(),
+                    outcome,
+                }));
+            }
+        }
+    }
+
+    fn know_services<'a>(&self, services: impl Iterator<Item = &'a str>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for service in services {
+            if known.len() >= SERVICES_LIMIT || !known.insert(service.to_owned()) {
+                continue;
+            }
+            let of = || service.to_owned();
+            for result in ["accepted", "duplicate"] {
+                drop(self.reports.get_or_create(&ReportLabels { service: of(), result }));
+            }
+            for result in AttemptResult::ALL {
+                drop(self.attempts.get_or_create(&AttemptLabels { service: of(), result }));
+            }
+            drop(self.attempt_seconds.get_or_create(&ServiceLabels { service: of() }));
+            drop(self.breaker_opened.get_or_create(&ServiceLabels { service: of() }));
+        }
+    }
+
+    fn label(&self, service: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(service) { service.to_owned() } else { OTHER.to_owned() }
+    }
+
+    /// A report was taken.
+    pub(crate) fn report_taken(&self, service: &str, duplicate: bool) {
+        let result = if duplicate { "duplicate" } else { "accepted" };
+        self.reports.get_or_create(&ReportLabels { service: self.label(service), result }).inc();
+    }
+
+    /// A report was not taken. Who sent it is not told: what is malformed may name anybody.
+    pub(crate) fn report_turned_away(&self, status: u16) {
+        let result = if status == 429 || status >= 500 { "refused" } else { "rejected" };
+        self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
+    }
+
+    /// A transaction was committed.
+    pub(crate) fn committed(&self, inputs: usize, took: Duration) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.batch_inputs.observe(inputs as f64);
+    }
+
+    /// A transaction failed.
+    pub(crate) fn store_failed(&self) {
+        self.store_failures.inc();
+    }
+
+    /// Spans were lost on their way to the collector.
+    pub(crate) fn spans_dropped(&self, spans: u64) {
+        self.spans_dropped.inc_by(spans);
+    }
+
+    /// A request to a service has ended.
+    pub(crate) fn attempted(&self, service: &str, ended: &Ended, took: Duration) {
+        let service = self.label(service);
+        self.attempt_seconds
+            .get_or_create(&ServiceLabels { service: service.clone() })
+            .observe(took.as_secs_f64());
+        let result = AttemptResult::of(ended);
+        self.attempts.get_or_create(&AttemptLabels { service, result }).inc();
+    }
+
+    /// What has happened, after its commit.
+    pub(crate) fn happened(&self, events: &[Event]) {
+        for event in events {
+            match &event.what {
+                Happening::Step { verb, action, state, .. } => {
+                    let outcome = match state {
+                        StepState::Done(outcome) => outcome.as_str(),
+                        StepState::Stuck(_) => "stuck",
+                        StepState::Superseded => "superseded",
+                        StepState::Shadow
+                        | StepState::Waiting
+                        | StepState::Due(_)
+                        | StepState::InFlight
+                        | StepState::Accepted { .. } => continue,
+                    };
+                    let labels = StepLabels {
+                        service: action.service.to_string(),
+                        action: action.action.to_string(),
+                        verb: verb.as_str(),
+                        outcome,
+                    };
+                    self.steps.get_or_create(&labels).inc();
+                }
+                Happening::Case { state, opened_at, .. } => {
+                    self.case_changes.get_or_create(&StateLabels { state: state.as_str() }).inc();
+                    if *state == CaseState::Settled {
+                        self.settled.inc();
+                        let ms = event.at.0.saturating_sub(opened_at.0).max(0);
+                        self.settle_seconds.observe(ms as f64 / 1_000.0);
+                    }
+                }
+                Happening::Breaker { service, state: "open", .. } => {
+                    let service = self.label(service);
+                    self.breaker_opened.get_or_create(&ServiceLabels { service }).inc();
+                }
+                Happening::Reported { .. }
+                | Happening::Planned { .. }
+                | Happening::Walked { .. }
+                | Happening::Acted { .. }
+                | Happening::Breaker { .. }
+                | Happening::Rulebook { .. } => {}
+            }
+        }
+    }
+
+    /// All metrics in the text format of OpenMetrics 1.0.
+    pub(crate) fn scrape(&self, standing: &Standing<'_>) -> String {
+        let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        for state in CaseState::ALL {
+            let count = standing.overview.cases.get(state).copied().unwrap_or(0);
+            self.cases
+                .get_or_create(&StateLabels { state: state.as_str() })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.oldest_open
+            .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
+        self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
+        // Services come and go with rulebooks: what is gone must not stay at its last value.
+        self.service_queue.clear();
+        self.service_in_flight.clear();
+        self.service_paused.clear();
+        self.breaker.clear();
+        for service in standing.overview.services.iter().take(SERVICES_LIMIT) {
+            let labels = || ServiceLabels { service: service.name.clone() };
+            self.service_queue.get_or_create(&labels()).set(i64::from(service.queued));
+            self.service_in_flight.get_or_create(&labels()).set(i64::from(service.in_flight));
+            self.service_paused.get_or_create(&labels()).set(i64::from(service.paused));
+            for state in ["closed", "open", "probing"] {
+                let labels = BreakerLabels { service: service.name.clone(), state };
+                self.breaker.get_or_create(&labels).set(i64::from(service.breaker == state));
+            }
+        }
+        let mut written = String::new();
+        // Writing to a string cannot fail.
+        let _ = text::encode(&mut written, &self.registry);
+        written
+    }
+}
+
+/// The closed list of what may come of a request to a service.
+struct AttemptResult;
+
+impl AttemptResult {
+    const ALL: [&'static str; 9] = [
+        "done",
+        "accepted",
+        "refused",
+        "rejected",
+        "unsendable",
+        "busy",
+        "not_sent",
+        "unknown",
+        "history",
+    ];
+
+    fn of(ended: &Ended) -> &'static str {
+        match ended {
+            Ended::Step { result, .. } => match result.answer {
+                StepReading::Done(_) => "done",
+                StepReading::Accepted { .. } => "accepted",
+                StepReading::Refused => "refused",
+                StepReading::Rejected => "rejected",
+                StepReading::Unsendable => "unsendable",
+                StepReading::Busy { .. } => "busy",
+                StepReading::NotSent => "not_sent",
+                StepReading::Unknown => "unknown",
+            },
+            Ended::Walk { result, .. } => match result {
+                WalkResult::Told(_) | WalkResult::NoHistory => "history",
+                WalkResult::Failed { unreachable: true, .. } => "not_sent",
+                WalkResult::Failed { .. } => "unknown",
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "metrics_tests.rs"]
+mod tests;

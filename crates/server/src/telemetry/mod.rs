@@ -1,0 +1,13 @@
+//! What the supervisor tells the outside of itself: metrics, traces, log lines. Each is fed after the commit of what it
+//! tells, holds nothing up, and decides nothing about cases.
+
+mod export;
+mod log;
+mod metrics;
+mod spans;
+
+pub(crate) use export::export;
+pub(crate) use log::log;
+pub use metrics::Metrics;
+pub(crate) use metrics::Standing;
+pub use spans::Traces;

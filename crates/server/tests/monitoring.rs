@@ -1,0 +1,110 @@
+//! What is shipped for monitoring agrees with what the supervisor tells: the page of metrics, the alert rules (which
+//! promtool tests), and the dashboard.
+
+use amends_server::{Config, start};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect("a file of the tree")
+}
+
+/// Every kind of metric has something to tell once a report was answered, if only by a plan that is not carried out.
+const RULES: &str = "rulebook: shop
+services: { payment: { url: \"http://127.0.0.1:1\", actions: { pay: { compensation: refund } } } }
+rules: [{ on: \"*/*\", compensate: [payment.pay], mode: shadow }]
+";
+
+async fn call(to: SocketAddr, request: &str) -> String {
+    let mut socket = TcpStream::connect(to).await.expect("a connection");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+/// Names of metrics as `/metrics` declares them: of a counter with `_total`.
+async fn told() -> BTreeSet<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = folder.path().join("rules.yaml");
+    std::fs::write(&rules, RULES).expect("a file");
+    let mut config = Config::defaults();
+    config.listen = "127.0.0.1:0".to_owned();
+    config.data = folder.path().join("data");
+    config.rules = Some(rules);
+    let running = start(config).await.expect("started");
+    let report = "POST /v1/reports HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                  ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-source: payment\r\nce-id: r\r\n\
+                  ce-subject: s\r\ncontent-length: 18\r\n\r\n{\"code\": \"failed\"}";
+    let taken = call(running.address, report).await;
+    assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    let scrape = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let page = call(running.address, scrape).await;
+    running.stop().await.expect("ended in order");
+    page.lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| match kind {
+            "counter" => format!("{name}_total"),
+            _ => name.to_owned(),
+        })
+        .collect()
+}
+
+/// Words that begin with `amends_`, without what a histogram adds to its name.
+fn named(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("amends_"))
+        .map(|word| {
+            let bare = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+            bare.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_page_lists_every_metric_and_no_other() {
+    assert_eq!(named(&read("docs/reference/metrics.md")), told().await);
+}
+
+#[tokio::test]
+async fn alert_rules_and_dashboard_ask_for_metrics_that_there_are() {
+    let told = told().await;
+    for path in ["deploy/prometheus/amends.rules.yml", "deploy/grafana/amends.json"] {
+        let named = named(&read(path));
+        assert!(named.len() > 5, "{path} asks for {named:?}");
+        let unknown: Vec<_> = named.difference(&told).collect();
+        assert!(unknown.is_empty(), "{path} asks for {unknown:?}");
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_with_a_title_for_every_panel() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&read("deploy/grafana/amends.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.iter().all(|p| p["title"].is_string() && p["targets"][0]["expr"].is_string()));
+}
+
+#[test]
+fn the_alert_rules_pass_their_own_tests() {
+    for arguments in
+        [["check", "rules", "amends.rules.yml"], ["test", "rules", "amends.rules.test.yml"]]
+    {
+        let ran = Command::new("promtool")
+            .args(arguments)
+            .current_dir(root().join("deploy/prometheus"))
+            .output()
+            .expect("promtool runs; it is in the Debian package `prometheus`");
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned()
+            + &String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "promtool {arguments:?}:\n{said}");
+    }
+}

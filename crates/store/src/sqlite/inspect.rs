@@ -1,0 +1,67 @@
+//! A look at a store from outside, beside a supervisor that may be using it. Changes nothing.
+
+use super::connection::{self, FILE_NAME, SCHEMA};
+use crate::StoreError;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a store is looked through for damage.
+const CHECK_LIMIT: Duration = Duration::from_secs(10);
+/// Steps of SQLite's machine between two looks at the clock.
+const STEPS_BETWEEN_LOOKS: i32 = 20_000;
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSeen {
+    /// Length of the file.
+    pub bytes: u64,
+    /// Cases in it.
+    pub cases: u64,
+    /// A supervisor has it open.
+    pub in_use: bool,
+    /// It was looked through to its end.
+    pub checked: bool,
+    /// The first damage that was found.
+    pub damage: Option<String>,
+}
+
+/// Looks at the store of a folder; none if there is no store.
+///
+/// # Errors
+/// [`StoreError::NewerSchema`], [`StoreError::ForeignFile`], or that it can't be read.
+pub fn inspect(dir: &Path) -> Result<Option<StoreSeen>, StoreError> {
+    let path = dir.join(FILE_NAME);
+    let Ok(metadata) = path.metadata() else { return Ok(None) };
+    let conn = connection::open_reader(&path)?;
+    connection::refuse_foreign(&conn, &path)?;
+    let found = connection::version(&conn)?;
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA });
+    }
+    let database = connection::database;
+    let cases: i64 = conn
+        .query_row("SELECT count(*) FROM cases", [], |row| row.get(0))
+        .map_err(database("read the store"))?;
+    let began = Instant::now();
+    conn.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || began.elapsed() > CHECK_LIMIT))
+        .map_err(database("read the store"))?;
+    let first: rusqlite::Result<String> =
+        conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    let (checked, damage) = match first {
+        Ok(text) if text == "ok" => (true, None),
+        Ok(damage) => (true, Some(damage)),
+        Err(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) =>
+        {
+            (false, None)
+        }
+        Err(error) => (true, Some(error.to_string())),
+    };
+    Ok(Some(StoreSeen {
+        bytes: metadata.len(),
+        cases: cases.cast_unsigned(),
+        in_use: connection::is_locked(dir),
+        checked,
+        damage,
+    }))
+}

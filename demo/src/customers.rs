@@ -1,0 +1,110 @@
+//! The customers of a run: they place the planned orders, several at a time, and say how they saw each end. They kill
+//! nobody but where an order's own fault says so.
+
+use crate::faults::Fault;
+use crate::options::DemoOptions;
+use crate::progress::Progress;
+use crate::shop::{Ending, Shop};
+use crate::workload::PlannedOrder;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Lets all customers order, and counts how they saw it end. `answered` grows with every order that has ended.
+///
+/// # Errors
+/// When the order service doesn't open its door, or a process that a fault took down doesn't come up again.
+pub(crate) async fn place_all(
+    shop: &Shop,
+    orders: &[PlannedOrder],
+    options: &DemoOptions,
+    progress: &Progress,
+    answered: &watch::Sender<u32>,
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let next = AtomicUsize::new(0);
+    let clients = if options.slow { 1 } else { options.clients };
+    let customer = async || {
+        let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+        let mut pace = tokio::time::interval(Duration::from_secs(1));
+        while let Some(order) = orders.get(next.fetch_add(1, Ordering::SeqCst)) {
+            if options.slow {
+                pace.tick().await;
+            }
+            progress.before(order);
+            let ending = place(shop, order).await?;
+            progress.after(&ending);
+            answered.send_modify(|count| *count += 1);
+            *seen.entry(word(&ending).to_owned()).or_default() += 1;
+            if options.slow {
+                // Half of the second for the supervisor to work, so that there is something to tell.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                progress.explain(shop, order).await;
+            }
+        }
+        Ok::<_, anyhow::Error>(seen)
+    };
+    let mut total: BTreeMap<String, u64> = BTreeMap::new();
+    for seen in all((0..clients).map(|_| customer()).collect()).await? {
+        for (ending, count) in seen {
+            *total.entry(ending).or_default() += count;
+        }
+    }
+    Ok(total)
+}
+
+/// Places one order, with the faults that are done to a service from outside.
+async fn place(shop: &Shop, order: &PlannedOrder) -> anyhow::Result<Ending> {
+    match order.fault {
+        Some(Fault::RiderDown) => {
+            let rider = shop.service("rider")?;
+            rider.hold_down().await;
+            let ending = shop.place(order).await;
+            rider.let_up().await?;
+            ending
+        }
+        Some(Fault::SmsDown) => {
+            let sms = shop.service("sms")?;
+            sms.close_door().await?;
+            let ending = shop.place(order).await;
+            sms.open_door().await?;
+            ending
+        }
+        _ => shop.place(order).await,
+    }
+}
+
+const fn word(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Placed => "placed",
+        Ending::Refused(_) => "refused",
+        Ending::NoAnswer => "no-answer",
+    }
+}
+
+/// Runs futures side by side in one task: they borrow, so they can't be spawned.
+async fn all<T, F: Future<Output = anyhow::Result<T>>>(futures: Vec<F>) -> anyhow::Result<Vec<T>> {
+    let mut waiting: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut pending = false;
+        for (future, result) in &mut waiting {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(Ok(value)) => *result = Some(value),
+                    std::task::Poll::Ready(Err(error)) => {
+                        return std::task::Poll::Ready(Err(error));
+                    }
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(Ok(waiting
+            .iter_mut()
+            .filter_map(|(_, result)| result.take())
+            .collect()))
+    })
+    .await
+}

@@ -1,0 +1,69 @@
+//! What a run has come to, as `--json` prints it and in one line. It is filled elsewhere.
+
+use crate::cases::{ReportCount, ServiceCount};
+use crate::chaos::ChaosCount;
+use crate::faults::Fault;
+use crate::invariants::{Invariant, OrderCount};
+use amends_protocol::CaseState;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The result of a run; `--json` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// What the plan was made from.
+    pub seed: u64,
+    /// How the orders ended.
+    pub orders: OrderCount,
+    /// Planned faults by kind.
+    pub faults: BTreeMap<Fault, u64>,
+    /// Reports by `service/code`, with the steps that they led to.
+    pub reports: BTreeMap<String, ReportCount>,
+    /// How far each service has compensated.
+    pub services: BTreeMap<String, ServiceCount>,
+    /// Whether the business held.
+    pub invariants: Vec<Invariant>,
+    /// Cases by state.
+    pub cases: BTreeMap<CaseState, u64>,
+    /// How the customers saw it: answers by kind.
+    pub customers: BTreeMap<String, u64>,
+    /// How often the supervisor was killed.
+    pub kills: u32,
+    /// How many cases it had open each time, just before it was killed.
+    pub open_at_kills: Vec<u64>,
+    /// What chaos came to, in a run with `--chaos`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chaos: Option<ChaosCount>,
+    /// What went wrong that nobody planned, and what was left when patience ran out. Empty in a good run.
+    pub mishaps: Vec<String>,
+    /// From the first process to the last table, in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl Summary {
+    /// Whether every invariant holds, nothing is left to do, and nothing happened that nobody planned.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.mishaps.is_empty() && self.invariants.iter().all(|invariant| invariant.held)
+    }
+
+    /// The numbers of the run in a line, and one more if there was chaos.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let mut text = format!(
+            "{} orders: {} complete, {} cancelled ({} never begun); {} with a planned fault; seed {}; {:.1} s",
+            self.orders.total,
+            self.orders.completed,
+            self.orders.cancelled,
+            self.orders.never_begun,
+            self.faults.values().sum::<u64>(),
+            self.seed,
+            self.elapsed_ms as f64 / 1000.0
+        );
+        if let Some(chaos) = &self.chaos {
+            text.push_str(&format!("\n{chaos}"));
+        }
+        text
+    }
+}
