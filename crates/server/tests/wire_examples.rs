@@ -296,6 +296,8 @@ fn times_and_bounds_are_those_of_the_code() {
     begins("a taken step", format!("{}h", policy.accepted_ms / 3_600_000));
     let kit = KitConfig::new("any");
     begins("a row left `started`", format!("{}s", kit.unfinished_after_ms / 1_000));
+    let kept = kit.keep_history_for.expect("not for ever");
+    begins("History", format!("{}d", kept.as_secs() / 86_400));
     let book = amends_rulebook::Rulebook::from_yaml(
         "rulebook: r\nservices: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }\nrules: [{ on: \"*/*\", compensate: recorded }]\n",
     );

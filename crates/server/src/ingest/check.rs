@@ -4,12 +4,9 @@ use super::envelope::{Fault, invalid};
 use amends_engine::SUPERVISOR;
 use amends_protocol::{
     Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
-    REPORT_HISTORY_LIMIT as HISTORY_LIMIT, REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT, Report,
-    is_opaque_name,
+    REPORT_HISTORY_LIMIT as HISTORY_LIMIT, REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT,
+    REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, is_opaque_name,
 };
-
-/// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
-const SOURCE_LIMIT: usize = 512;
 
 const NAME_RULE: &str = "it must be 1 to 128 bytes of printable ASCII without spaces";
 

@@ -6,7 +6,8 @@ use amends_service::axum::routing::{get, post};
 use amends_service::axum::{Json, Router, serve};
 use amends_service::serde_json::{Value, json};
 use amends_service::{
-    Background, Failure, Kit, KitBuilder, KitConfig, Refusal, Sqlite, signing_key,
+    ActionContext, Background, Effect, Failure, Kit, KitBuilder, KitConfig, Refusal, Sqlite,
+    signing_key,
 };
 use http::{StatusCode, header};
 use std::collections::HashSet;
@@ -16,9 +17,6 @@ use tokio::net::TcpListener;
 
 /// The coupon service's key: that of the specification's example.
 pub const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-type ActionContext = amends_service::ActionContext<Sqlite>;
-type Effect = amends_service::Effect<Sqlite>;
 
 /// The supervisor's rules; each `{NAME}` is the door to that service.
 pub const RULEBOOK: &str = r#"
@@ -68,13 +66,13 @@ pub struct Service {
 
 /// The one place where a kit is opened.
 fn open(name: &str, folder: &FilePath, supervisor: &str) -> KitBuilder<Sqlite> {
-    let store = Sqlite::open(folder.join(format!("{name}.sqlite")), "").expect("opens");
     let mut config = KitConfig::new(name);
     config.supervisor = Some(supervisor.to_owned());
     if name == "coupon" {
         config.signing_keys = vec![signing_key(KEY).expect("a key")];
     }
-    Kit::builder(config, store).expect("valid settings")
+    let store = Sqlite::open(folder.join(format!("{name}.sqlite")), "").expect("opens");
+    Kit::builder(config, store).expect("a valid configuration")
 }
 
 /// Starts a service of the kit at its listener.
@@ -108,7 +106,11 @@ pub fn start(name: &str, folder: &FilePath, at: Arc<Addresses>, listener: TcpLis
     Service { _background: background }
 }
 
-async fn pay(at: Arc<Addresses>, context: ActionContext, body: Value) -> Result<Effect, Failure> {
+async fn pay(
+    at: Arc<Addresses>,
+    context: ActionContext<Sqlite>,
+    body: Value,
+) -> Result<Effect<Sqlite>, Failure> {
     let form = json!({ "coupon": body["coupon"] });
     context.call(&at.coupon, "coupon", "redeem", &form).await?;
     let delivered = context.call(&at.delivery, "delivery", "request", &json!({})).await;
@@ -119,11 +121,15 @@ async fn pay(at: Arc<Addresses>, context: ActionContext, body: Value) -> Result<
     Ok(context.effect(move |_| Ok(json!({ "paid": body["amount"] }))))
 }
 
-async fn redeem(context: ActionContext, body: Value) -> Result<Effect, Failure> {
+async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
     Ok(context.effect(move |_| Ok(json!({ "redeemed": body["coupon"] }))))
 }
 
-async fn deliver(at: Arc<Addresses>, context: ActionContext, _: Value) -> Result<Effect, Failure> {
+async fn deliver(
+    at: Arc<Addresses>,
+    context: ActionContext<Sqlite>,
+    _: Value,
+) -> Result<Effect<Sqlite>, Failure> {
     context.call(&at.rider, "rider", "match", &json!({})).await?;
     Ok(context.effect(|_| Ok(json!({ "on": "the way" }))))
 }
@@ -131,9 +137,9 @@ async fn deliver(at: Arc<Addresses>, context: ActionContext, _: Value) -> Result
 /// Where `busy` is said, there is no rider the first time.
 async fn find_rider(
     met: Arc<Mutex<HashSet<String>>>,
-    context: ActionContext,
+    context: ActionContext<Sqlite>,
     body: Value,
-) -> Result<Effect, Failure> {
+) -> Result<Effect<Sqlite>, Failure> {
     let first = met.lock().expect("not poisoned").insert(context.request_id().to_owned());
     match first && body["busy"] == true {
         true => Err(Failure::new("no-rider", "all riders are busy")),
