@@ -10,6 +10,7 @@ mod documented;
 mod fence;
 mod forward;
 mod outbox;
+mod processes;
 mod retry_and_notify;
 mod rig;
 mod settings;

@@ -46,12 +46,9 @@ impl PostgresTx {
     }
 
     /// Begins, with the statements of `begin`, which goes out as it is: numbers of ours and keywords.
-    pub(super) async fn begin(&mut self, begin: String) -> Outcome<()> {
+    pub(super) async fn begin(&mut self, begin: String) -> Result<(), sqlx::Error> {
         self.is_open = true;
-        let begin = AssertSqlSafe(begin).into_sql_str();
-        Manager::begin(&mut self.connection, Some(begin))
-            .await
-            .map_err(|error| KitError::Unavailable(error.to_string()))
+        Manager::begin(&mut self.connection, Some(AssertSqlSafe(begin).into_sql_str())).await
     }
 
     pub(super) async fn commit(&mut self) -> Outcome<()> {
