@@ -4,6 +4,7 @@
 
 mod cpu;
 mod engine;
+mod kit;
 mod load;
 mod null_store;
 mod outage;
@@ -70,6 +71,18 @@ enum Role {
     },
     /// The engine alone, without HTTP and store.
     Engine,
+    /// A forward action of the service kit against the same handler without History.
+    Kit {
+        /// Where History lies: sqlite or postgres.
+        #[arg(long, default_value = "sqlite")]
+        store: String,
+        /// The PostgreSQL database to measure, e.g. `postgres://user@host/database`.
+        #[arg(long)]
+        url: Option<String>,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 4)]
+        seconds: u64,
+    },
     /// A rulebook with 100,000 rules: loading, checking, matching.
     Rules,
     /// Fills the store of a folder with settled and open cases.
@@ -138,6 +151,11 @@ async fn main() -> anyhow::Result<()> {
             let (settled, open, rate) = (*settled, *open, *rate);
             let options = queries::Options { settled, open, rate, data: data.clone() };
             let result = queries::run(options).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            Ok(())
+        }
+        Some(Role::Kit { store, url, seconds }) => {
+            let result = kit::run(store, url.as_deref(), *seconds).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }

@@ -139,11 +139,15 @@ mod forward;
 mod guarded;
 mod history;
 mod kit;
+#[cfg(feature = "tower")]
+mod layer;
 mod ledger;
 mod observer;
 mod outbox;
 mod recorded;
 mod report;
+#[cfg(feature = "reqwest")]
+mod reqwest_call;
 mod routes;
 mod running;
 mod saga_context;
@@ -163,7 +167,11 @@ pub use config::{KitConfig, KitError};
 pub use context::{ActionContext, Effect};
 pub use failure::{CallFailed, Failure, Refusal};
 pub use kit::{Kit, KitBuilder};
+#[cfg(feature = "tower")]
+pub use layer::{CallLayer, RecordedClient};
 pub use observer::{Observer, ReportNews};
+#[cfg(feature = "reqwest")]
+pub use reqwest;
 #[cfg(feature = "sqlite")]
 pub use rusqlite;
 pub use saga_context::PassedOn;

@@ -66,7 +66,6 @@ impl<S: HistoryStore> ActionContext<S> {
 }
 
 /// One call to another service.
-#[derive(Clone, Debug)]
 pub(crate) struct RecordedCall<S: HistoryStore> {
     pub(crate) context: ActionContext<S>,
     pub(crate) row: CallRow,

@@ -9,7 +9,7 @@ use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
 
 /// Longest answer that is read; the same limit as for what comes in.
-const ANSWER_LIMIT: usize = 1024 * 1024;
+pub(crate) const ANSWER_LIMIT: usize = 1024 * 1024;
 
 /// Time for a TCP connection; a service in the same network that takes longer is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

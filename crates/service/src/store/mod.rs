@@ -208,8 +208,9 @@ pub trait HistoryTx: Send {
         report: &ReportRow,
     ) -> impl Future<Output = Result<(), KitError>> + Send;
 
-    /// Takes reports that are due, oldest first, at most `limit`, and of each saga only the oldest that is pending. For
-    /// `hold_ms` nobody else is given them.
+    /// Takes reports that are due, those that have been due for longest first (one that keeps failing must not be the first
+    /// again and again), at most `limit`, and of each saga only the oldest that is pending. For `hold_ms` nobody else is
+    /// given them.
     fn claim_reports(
         &mut self,
         limit: u32,

@@ -11,10 +11,11 @@ use amends_service::{
     ActionContext, Effect, Failure, KitBuilder, KitError, Postgres, PostgresConfig, Refusal, Sqlite,
 };
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 /// Makes a test of each named story on each database.
@@ -53,6 +54,9 @@ pub trait Base: HistoryStore + Sized {
 
     /// Whoever worked here before counts as dead from now on.
     async fn bury(place: &Self::Place);
+
+    /// Lets time pass, for the store's clock.
+    async fn pass_days(place: &Self::Place, days: i64);
 
     /// A query of an operator's shell; every value as text.
     async fn ask(place: &Self::Place, sql: &str) -> Vec<Vec<String>>;
@@ -109,17 +113,41 @@ fn texted(desk: &Desk) -> Result<(), Refusal> {
     }
 }
 
+/// Where a SQLite file lies, and how far its clock is ahead.
+pub struct Folder {
+    folder: TempDir,
+    ahead_ms: AtomicI64,
+}
+
+impl Folder {
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("service.sqlite")
+    }
+}
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+
+fn now_ms() -> i64 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(passed.as_millis()).expect("not that late")
+}
+
 impl Base for Sqlite {
-    type Place = Arc<TempDir>;
+    type Place = Arc<Folder>;
 
     async fn new_place() -> Self::Place {
-        Arc::new(tempfile::tempdir().expect("a folder"))
+        Arc::new(Folder {
+            folder: tempfile::tempdir().expect("a folder"),
+            ahead_ms: AtomicI64::new(0),
+        })
     }
 
     async fn open(place: &Self::Place) -> Self {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match Sqlite::open(place.path().join("service.sqlite"), SCHEMA) {
+            let here = Arc::clone(place);
+            let clock = move || now_ms() + here.ahead_ms.load(Ordering::SeqCst);
+            match Sqlite::open_with_clock(place.database(), SCHEMA, clock) {
                 Ok(store) => return store,
                 // The threads of the life before are still closing the file.
                 Err(KitError::Locked { .. }) if Instant::now() < deadline => {
@@ -132,8 +160,12 @@ impl Base for Sqlite {
 
     async fn bury(_place: &Self::Place) {}
 
+    async fn pass_days(place: &Self::Place, days: i64) {
+        place.ahead_ms.fetch_add(days * DAY_MS, Ordering::SeqCst);
+    }
+
     async fn ask(place: &Self::Place, sql: &str) -> Vec<Vec<String>> {
-        let connection = Connection::open(place.path().join("service.sqlite")).expect("opens");
+        let connection = Connection::open(place.database()).expect("opens");
         let mut statement = connection.prepare(sql).expect("a query");
         let columns = statement.column_count();
         let text = |value: ValueRef<'_>| match value {
@@ -149,7 +181,7 @@ impl Base for Sqlite {
     }
 
     async fn tell(place: &Self::Place, sql: &str) {
-        let connection = Connection::open(place.path().join("service.sqlite")).expect("opens");
+        let connection = Connection::open(place.database()).expect("opens");
         connection.busy_timeout(DEADLINE).expect("set");
         connection.execute_batch(sql).expect("runs");
     }
@@ -211,6 +243,15 @@ impl Base for Postgres {
 
     async fn bury(place: &Self::Place) {
         Self::tell(place, "UPDATE amends_workers SET seen_at = 0").await;
+    }
+
+    async fn pass_days(place: &Self::Place, days: i64) {
+        let ahead = days * DAY_MS;
+        let sql = format!(
+            "CREATE OR REPLACE FUNCTION amends_now() RETURNS BIGINT LANGUAGE sql VOLATILE AS
+             'SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + {ahead}'"
+        );
+        Self::tell(place, &sql).await;
     }
 
     async fn ask(place: &Self::Place, sql: &str) -> Vec<Vec<String>> {

@@ -36,7 +36,9 @@ pub fn new_database() -> String {
     let cluster = CLUSTER.get_or_init(Cluster::start);
     let schema = format!("s{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let folder = cluster.folder.display();
-    format!("postgres://postgres@localhost/postgres?host={folder}&options[search_path]={schema}")
+    format!(
+        "postgres://postgres@localhost/postgres?host={folder}&application_name={schema}&options[search_path]={schema}"
+    )
 }
 
 /// The schema's name within an address.

@@ -2,13 +2,17 @@
 
 mod base;
 mod calls;
+mod clients;
 mod cluster;
 mod crash;
+mod crowd;
 mod documented;
 mod fence;
 mod forward;
 mod outbox;
+mod processes;
 mod retry_and_notify;
 mod rig;
+mod settings;
 mod signed;
 mod supervisor;

@@ -3,7 +3,11 @@
 use crate::base::Base;
 use crate::rig::{Service, until};
 use crate::supervisor::Supervisor;
+use amends_service::store::{BoxFuture, OutgoingReport};
+use amends_service::{Delivery, KitConfig, ReportSink};
 use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 async fn fail<B: Base>(payment: &Service<B>, request: &str) -> String {
     let failed = payment.pay("order-1", request, &json!({ "fail": request })).await;
@@ -152,6 +156,52 @@ async fn a_report_keeps_within_what_the_supervisor_takes<B: Base>() {
     assert_eq!((ids[0], &ids[998..]), ("old-1", &["r-1", "call-1"][..]));
 }
 
+/// A sink that never takes the reports of one saga.
+struct Picky {
+    refused: &'static str,
+    taken: Arc<Mutex<Vec<String>>>,
+}
+
+impl ReportSink for Picky {
+    fn deliver<'a>(&'a self, sent: &'a OutgoingReport) -> BoxFuture<'a, Delivery> {
+        Box::pin(async move {
+            if sent.report.saga.as_str() == self.refused {
+                return Delivery::Later {
+                    why: "not this one".to_owned(),
+                    at_least: Duration::ZERO,
+                    turned_away: false,
+                };
+            }
+            self.taken.lock().expect("whole").push(sent.report.report_id.clone());
+            Delivery::Taken
+        })
+    }
+}
+
+async fn a_report_that_does_not_get_through_holds_up_its_own_saga_alone<B: Base>() {
+    let taken = Arc::default();
+    let sink = Picky { refused: "order-0", taken: Arc::clone(&taken) };
+    let place = B::new_place().await;
+    let config = KitConfig::new("payment");
+    let mut payment = Service::<B>::with(&place, config, |builder| builder.report_sink(sink)).await;
+    payment.background();
+    let mut sent = Vec::new();
+    for saga in ["order-0", "order-0", "order-1", "order-2", "order-1", "order-2", "order-1"] {
+        let request = format!("r-{}", sent.len());
+        let failed = payment.pay(saga, &request, &json!({ "fail": "report-1" })).await;
+        sent.push((saga, failed.header("amends-report").expect("named").to_owned()));
+    }
+    until("all others are taken", async || taken.lock().expect("whole").len() == 5).await;
+    for saga in ["order-1", "order-2"] {
+        let of_saga: Vec<_> =
+            sent.iter().filter(|(of, _)| *of == saga).map(|(_, id)| id.clone()).collect();
+        let mut came = taken.lock().expect("whole").clone();
+        came.retain(|id| of_saga.contains(id));
+        assert_eq!(came, of_saga, "in order within {saga}");
+    }
+    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 2);
+}
+
 async fn a_saga_id_that_a_header_cannot_carry_plainly_is_escaped<B: Base>() {
     let supervisor = Supervisor::start().await;
     let payment = Service::<B>::reporting_to(&supervisor).await;
@@ -166,5 +216,6 @@ crate::on_each_database!(
     a_report_that_is_turned_away_on_its_way_is_sent_until_it_arrives,
     a_dead_report_is_tried_once_more_by_each_start,
     a_report_keeps_within_what_the_supervisor_takes,
+    a_report_that_does_not_get_through_holds_up_its_own_saga_alone,
     a_saga_id_that_a_header_cannot_carry_plainly_is_escaped,
 );

@@ -5,7 +5,9 @@ use crate::base::Base;
 use crate::supervisor::Supervisor;
 use amends_service::axum::body::Bytes;
 use amends_service::axum::{Router, serve};
-use amends_service::{ActionContext, Background, Effect, Failure, Kit, KitConfig, Undo};
+use amends_service::{
+    ActionContext, Background, Effect, Failure, Kit, KitBuilder, KitConfig, Undo, reqwest,
+};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tower::{Layer as _, ServiceExt as _};
 
 /// Longest wait for anything; reached only when something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -79,8 +82,17 @@ impl<B: Base> Service<B> {
     pub async fn at(place: &B::Place, name: &str, change: impl FnOnce(&mut KitConfig)) -> Self {
         let mut config = KitConfig::new(name);
         change(&mut config);
+        Self::with(place, config, |builder| builder).await
+    }
+
+    /// The same, with whatever else the builder takes.
+    pub async fn with(
+        place: &B::Place,
+        config: KitConfig,
+        more: impl FnOnce(KitBuilder<B>) -> KitBuilder<B>,
+    ) -> Self {
         let desk = Arc::new(Desk::default());
-        let kit = build(config, B::open(place).await, &desk);
+        let kit = more(builder(config, B::open(place).await, &desk)).build();
         let (url, server) = listen(kit.router()).await;
         Self { kit, url, desk, place: place.clone(), background: None, server }
     }
@@ -155,12 +167,16 @@ impl<B: Base> Service<B> {
 
 /// The kit of the payment service.
 pub fn build<B: Base>(config: KitConfig, store: B, desk: &Arc<Desk>) -> Kit<B> {
+    builder(config, store, desk).build()
+}
+
+fn builder<B: Base>(config: KitConfig, store: B, desk: &Arc<Desk>) -> KitBuilder<B> {
     let paying = desk.clone();
     let builder = Kit::builder(config, store)
         .expect("good settings")
         .action("pay", move |context, body| pay(paying.clone(), context, body))
         .action("log", async |context: ActionContext<B>, _| Ok(B::logged(&context)));
-    B::undoing(builder, desk).build()
+    B::undoing(builder, desk)
 }
 
 async fn pay<B: Base>(
@@ -178,9 +194,7 @@ async fn pay<B: Base>(
         desk.gate.pass().await;
     }
     for call in body["calls"].as_array().into_iter().flatten() {
-        let text = |key: &str| call[key].as_str().unwrap_or_default();
-        let result =
-            context.call(text("url"), text("service"), text("action"), &call["body"]).await;
+        let result = make_call(&context, call).await;
         if call["tolerated"] != true {
             result?;
         }
@@ -200,6 +214,45 @@ async fn pay<B: Base>(
         });
     }
     Ok(B::charge(&context, desk, body, run))
+}
+
+/// One call to another service, through the client that the story asks for.
+async fn make_call<B: Base>(context: &ActionContext<B>, call: &Value) -> Result<(), Failure> {
+    let text = |key: &str| call[key].as_str().unwrap_or_default();
+    let (service, action) = (text("service"), text("action"));
+    let (url, sent) = (format!("{}/{action}", text("url")), call["body"].to_string());
+    let (status, answer) = match text("via") {
+        "tower" => {
+            let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+            let client = context.layer(service, action).layer(client);
+            let request = Request::post(url).body(Full::new(Bytes::from(sent))).expect("a request");
+            let answer = client.oneshot(request).await?;
+            let status = answer.status().as_u16();
+            (status, answer.into_body().collect().await.expect("whole").to_bytes())
+        }
+        "reqwest" => {
+            let request = reqwest::Client::new().post(url).body(sent);
+            let answer = context.send(service, action, request).await?;
+            (answer.status().as_u16(), answer.bytes().await.expect("whole"))
+        }
+        _ => {
+            return Ok(context
+                .call(text("url"), service, action, &call["body"])
+                .await
+                .map(drop)?);
+        }
+    };
+    match status {
+        200 => Ok(()),
+        // In its own words, without a cause.
+        _ => {
+            let failure = Failure::new(
+                "own-words",
+                format!("{status}: {}", String::from_utf8_lossy(&answer)),
+            );
+            Err(if call["uncaused"] == true { failure.uncaused() } else { failure })
+        }
+    }
 }
 
 /// Holds handlers back until the story lets them go on.

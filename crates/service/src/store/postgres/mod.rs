@@ -31,7 +31,7 @@ use amends_protocol::SagaId;
 use heartbeat::Heartbeat;
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -128,6 +128,8 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(config.connections.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A round trip less for each transaction; `begin` finds a dead connection out and takes another.
+            .test_before_acquire(false)
             .connect_with(options.clone())
             .await
             .map_err(failed)?;
@@ -140,7 +142,8 @@ impl Postgres {
         Ok(Self { pool, worker, dead_after_ms, _heartbeat: heartbeat })
     }
 
-    /// The connections, for the host's own queries.
+    /// The connections, for the host's own queries. They are not tested before they are given out: after a restart of
+    /// the server, a query on one that was idle fails, and the next one gets another.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         &self.pool
@@ -167,8 +170,7 @@ impl HistoryStore for Postgres {
             ),
             None => "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned(),
         };
-        let mut tx = self.acquire().await?;
-        tx.begin(begin).await?;
+        let mut tx = self.begin(&begin).await?;
         match work(&mut tx).await {
             Ok(value) => {
                 tx.commit().await?;
@@ -186,11 +188,34 @@ impl HistoryStore for Postgres {
         F: for<'t> FnOnce(&'t mut Self::Tx) -> BoxFuture<'t, Result<T, KitError>> + Send + 'static,
         T: Send + 'static,
     {
-        work(&mut self.acquire().await?).await
+        let mut tries = self.pool.options().get_max_connections();
+        let mut tx = self.acquire().await?;
+        while let Err(error) = tx.connection().ping().await {
+            if tries == 0 {
+                return Err(KitError::Unavailable(error.to_string()));
+            }
+            tries -= 1;
+            tx = self.acquire().await?;
+        }
+        work(&mut tx).await
     }
 }
 
 impl Postgres {
+    /// Begins on the first connection that is alive. Nothing has been asked of the database when one is not, so taking
+    /// another is safe; after a restart of the server all that were idle are dead, hence as many tries as there are.
+    async fn begin(&self, statements: &str) -> Result<PostgresTx, KitError> {
+        let mut tries = self.pool.options().get_max_connections();
+        loop {
+            let mut tx = self.acquire().await?;
+            match tx.begin(statements.to_owned()).await {
+                Ok(()) => return Ok(tx),
+                Err(error) if is_line_dead(&error) && tries > 0 => tries -= 1,
+                Err(error) => return Err(KitError::Unavailable(error.to_string())),
+            }
+        }
+    }
+
     async fn acquire(&self) -> Result<PostgresTx, KitError> {
         let connection =
             self.pool.acquire().await.map_err(|error| KitError::Unavailable(error.to_string()))?;
@@ -202,6 +227,13 @@ impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Postgres").field("worker", &self.worker).finish_non_exhaustive()
     }
+}
+
+/// Whether an error tells of the connection and not of what was asked: it broke, or the server closed it (08, 57P).
+fn is_line_dead(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|told| told.code());
+    matches!(error, sqlx::Error::Io(_))
+        || code.is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
 }
 
 /// The second number of a saga's advisory lock.

@@ -46,12 +46,9 @@ impl PostgresTx {
     }
 
     /// Begins, with the statements of `begin`, which goes out as it is: numbers of ours and keywords.
-    pub(super) async fn begin(&mut self, begin: String) -> Outcome<()> {
+    pub(super) async fn begin(&mut self, begin: String) -> Result<(), sqlx::Error> {
         self.is_open = true;
-        let begin = AssertSqlSafe(begin).into_sql_str();
-        Manager::begin(&mut self.connection, Some(begin))
-            .await
-            .map_err(|error| KitError::Unavailable(error.to_string()))
+        Manager::begin(&mut self.connection, Some(AssertSqlSafe(begin).into_sql_str())).await
     }
 
     pub(super) async fn commit(&mut self) -> Outcome<()> {
@@ -459,7 +456,7 @@ impl HistoryTx for PostgresTx {
                  SELECT o.seq FROM amends_outbox AS o
                  WHERE o.state = 'pending' AND o.due_at <= amends_now() AND NOT EXISTS (
                      SELECT 1 FROM amends_outbox AS e WHERE e.saga = o.saga AND e.seq < o.seq AND e.state = 'pending')
-                 ORDER BY o.seq LIMIT $1 FOR UPDATE OF o SKIP LOCKED)
+                 ORDER BY o.due_at, o.seq LIMIT $1 FOR UPDATE OF o SKIP LOCKED)
              UPDATE amends_outbox AS o SET due_at = amends_now() + $2, claimed_by = $3 FROM due WHERE o.seq = due.seq
              RETURNING o.report_id, o.saga, o.traceparent, o.data, o.happened_at, o.tries, o.seq",
         )

@@ -81,5 +81,5 @@ CREATE TABLE IF NOT EXISTS amends_outbox (
   last_error  TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS amends_outbox_by_saga ON amends_outbox (saga, seq);
-CREATE INDEX IF NOT EXISTS amends_outbox_pending ON amends_outbox (seq) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS amends_outbox_pending ON amends_outbox (due_at, seq) WHERE state = 'pending';
 CREATE INDEX IF NOT EXISTS amends_outbox_dead ON amends_outbox (seq) WHERE state = 'dead';

@@ -362,7 +362,7 @@ impl HistoryTx for SqliteTx {
             "SELECT report_id, saga, traceparent, data, happened_at, tries FROM amends_outbox AS o
              WHERE state = 'pending' AND due_at <= ?1 AND NOT EXISTS (
                  SELECT 1 FROM amends_outbox AS e WHERE e.saga = o.saga AND e.seq < o.seq AND e.state = 'pending')
-             ORDER BY seq LIMIT ?2",
+             ORDER BY due_at, seq LIMIT ?2",
             params![now, limit],
             |row| {
                 Ok(OutgoingReport {
