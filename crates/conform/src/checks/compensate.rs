@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
         "compensate-other-step",
         "another step on what is undone already says `already_compensated` and undoes nothing",
         "a reopened case asks under a new id; money given back twice is lost",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(other_step(scene)),
     )
     .after(&["compensate-undoes"]),
@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
         "compensate-nothing",
         "where nothing happened, a compensation says `nothing_to_compensate`",
         "rules ask for more than was done, because that is safe; it must be neither an error nor a lie",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(nothing(scene)),
     )
     .after(&["compensate-undoes"]),

@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
         "notify-unknown",
         "a notice that the service does not have is 404 `not-found`",
         "any 200 would be taken as sent",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(unknown(scene)),
     ),
 ];

@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         "refuse-is-problem",
         "a refused compensation is a problem of type `refused`, or 200 with the outcome `refused`",
         "the supervisor then asks a person; any other answer is tried again and again, or taken for done",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(is_problem(scene)),
     )
     .after(&["compensate-undoes"])

@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         "retry-succeeded",
         "a `retry` of a request that succeeded says `retried` and runs nothing",
         "a report may be older than the success; running again would do it twice",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(succeeded(scene)),
     )
     .after(&["forward-works"]),
@@ -21,14 +21,14 @@ pub(super) const CHECKS: &[Check] = &[
         "retry-unknown",
         "a `retry` of what never came is 404 `not-found`",
         "the request may still be on its way; a refusal would stop the case for good",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(unknown(scene)),
     ),
     Check::of_action(
         "retry-fenced",
         "a `retry` of what was compensated is refused",
         "backward beats forward: what is undone must not be done again",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(fenced(scene)),
     )
     .after(&["compensate-undoes"]),
@@ -54,7 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         "retry-running",
         "a `retry` of a request that still runs says \"not yet\", 409",
         "it would run twice at the same time",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(running(scene)),
     )
     .after(&["forward-works"])

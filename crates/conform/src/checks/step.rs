@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         "step-accepted",
         "a step that is answered with 202 comes to an outcome, at `Location` or by a late answer",
         "a step that is taken and never answered keeps its case open for ever",
-        "what-to-answer",
+        "what-each-verb-means",
         |scene| Box::pin(accepted(scene)),
     )
     .after(&["compensate-undoes"]),
