@@ -5,6 +5,7 @@ use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
 use crate::wire::{Answer, Exchange};
 use amends_protocol::{ProblemCode, headers};
+use serde_json::Value;
 use std::time::Duration;
 
 const SECTION: &str = "forward-requests";
@@ -35,12 +36,20 @@ pub(super) const CHECKS: &[Check] = &[
     .after(&["forward-works"]),
     Check::of_action(
         "forward-key-reused",
-        "a request id that comes with other contents is refused",
+        "a request id that comes with other contents, or in another saga, is refused",
         "otherwise a caller that mixes up its ids is told that its second request was done, and it was not",
         SECTION,
         |scene| Box::pin(key_reused(scene)),
     )
     .after(&["forward-works"]),
+    Check::of_action(
+        "forward-same-contents",
+        "white space in a repeated request makes it no other one",
+        "what a caller's library writes differently after an update would be refused as a second request",
+        SECTION,
+        |scene| Box::pin(same_contents(scene)),
+    )
+    .after(&["forward-repeat"]),
     Check::of_action(
         "forward-at-once",
         "of the same request sent several times at once, one takes effect",
@@ -105,7 +114,23 @@ async fn key_reused(scene: &Scene) -> Tried {
     scene.done(&ask).await?;
     let what = "a request id that came before with other contents";
     scene.send(&other).await.is_problem(ProblemCode::KeyReused, what)?;
+    let saga = scene.saga();
+    let elsewhere = ask.clone().with(headers::SAGA_ID, &saga).without(headers::BAGGAGE);
+    let what = "a request id that came before in another saga";
+    scene.send(&elsewhere).await.is_problem(ProblemCode::KeyReused, what)?;
     scene.shows(&[&ask], 1, "after another request under the same id").await
+}
+
+async fn same_contents(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    let first = scene.done(&ask).await?;
+    let mut again = ask.clone();
+    let contents: Value = serde_json::from_slice(&ask.sent.body).unwrap_or_default();
+    again.sent.body = format!(" {contents:#}\n").into();
+    let repeated = scene.send(&again).await;
+    let what = "a repeated request with other white space";
+    repeated.repeats(first.answered("an answer")?, what)?;
+    scene.shows(&[&ask], 1, "after a request that came again with other white space").await
 }
 
 /// How often a request is sent at once: more than one, and few enough for a small pool of workers.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-const SECTION: &str = "what-each-verb-means";
+const SECTION: &str = "steps";
 
 /// A body that nobody needs to take: a step has some hundred bytes.
 const TOO_LARGE_BYTES: usize = 8 << 20;
@@ -43,6 +43,13 @@ pub(super) const CHECKS: &[Check] = &[
         "two keys for one step mean two memories of what was done",
         SECTION,
         |scene| Box::pin(key(scene)),
+    ),
+    Check::of_service(
+        "step-id-reused",
+        "a step id that comes with another saga is 422",
+        "the remembered outcome of one saga would be given for another, in which nothing was undone",
+        SECTION,
+        |scene| Box::pin(id_reused(scene)),
     ),
     Check::of_service(
         "step-too-large",
@@ -126,6 +133,16 @@ async fn key(scene: &Scene) -> Tried {
     let mut step = step(scene);
     step.key = "\"s-999-1-0000000000000000\"".to_owned();
     refused(&scene.ask_step(&step).await, 422, "a step whose `Idempotency-Key` is another")
+}
+
+async fn id_reused(scene: &Scene) -> Tried {
+    let first = step(scene);
+    scene.carry_out(&first).await?.exchange.succeeds("a step")?;
+    let saga = scene.saga();
+    let mut other = first.again().with("sagaId", json!(saga));
+    other.saga = saga;
+    let what = "a step whose id came before with another saga";
+    refused(&scene.ask_step(&other).await, 422, what)
 }
 
 async fn too_large(scene: &Scene) -> Tried {

@@ -28,6 +28,10 @@ defects! {
     NoRetryAfter,
     /// The contents of a request are not compared.
     NoFingerprint,
+    /// The saga of a repeated request is not compared.
+    SagaNotCompared,
+    /// The bytes of a request are compared, not what they say.
+    ComparesBytes,
     // Saga context.
     /// `baggage` wins over `Saga-Id`.
     HeaderLoses,
@@ -96,6 +100,8 @@ defects! {
     PathUnchecked,
     /// The key of a step is not compared with its id.
     KeyUnchecked,
+    /// A step id means the same step in every saga.
+    StepOfAnySaga,
     /// Bodies of any length are read.
     NoBodyLimit,
     /// Steps come by any method.

@@ -46,7 +46,7 @@ pub async fn forward(
     State(participant): State<Participant>,
     Path(action): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    bytes: Bytes,
 ) -> Response {
     let bad_trace = header(&headers, "traceparent").is_some_and(|text| text.len() != 55);
     let Ok(saga) = saga_of(&participant, &headers) else {
@@ -55,7 +55,7 @@ pub async fn forward(
     if bad_trace && participant.has(Defect::MalformedTraceRefused) {
         return problem(400, "invalid-request");
     }
-    let (Some(id), Ok(body)) = (header(&headers, "request-id"), serde_json::from_slice(&body))
+    let (Some(id), Ok(body)) = (header(&headers, "request-id"), serde_json::from_slice(&bytes))
     else {
         return problem(400, "invalid-request");
     };
@@ -69,6 +69,7 @@ pub async fn forward(
         saga: saga.clone(),
         action,
         body,
+        bytes,
         headers,
         stands: Stands::Started,
         answer: None,
@@ -160,8 +161,10 @@ fn repeated(
     known: &Row,
     row: &Row,
 ) -> Option<Taken> {
-    if (known.body != row.body || known.saga != row.saga) && !participant.has(Defect::NoFingerprint)
-    {
+    let other_saga = known.saga != row.saga && !participant.has(Defect::SagaNotCompared);
+    let other_bytes = known.bytes != row.bytes && participant.has(Defect::ComparesBytes);
+    let other = known.body != row.body || other_saga || other_bytes;
+    if other && !participant.has(Defect::NoFingerprint) {
         return Some(Taken::KeyReused);
     }
     let answer = || known.answer.clone().expect("it has ended");

@@ -1,6 +1,7 @@
 //! What the participant knows: requests, calls, fences, steps, reports on their way. One lock stands for one transaction.
 
 use super::{Defect, Participant, problem_body};
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,6 +13,8 @@ pub struct Ledger {
     pub fences: HashSet<(String, String)>,
     /// Outcomes of steps by id; none while a step that was taken is at work.
     pub steps: HashMap<String, Option<StepEnd>>,
+    /// The saga that each step came with first.
+    pub step_sagas: HashMap<String, String>,
     pub effects: HashMap<String, i64>,
     pub receipts: HashMap<String, i64>,
     pub outbox: VecDeque<Report>,
@@ -33,6 +36,7 @@ pub struct Row {
     pub saga: String,
     pub action: String,
     pub body: Value,
+    pub bytes: Bytes,
     pub headers: HeaderMap,
     pub stands: Stands,
     pub answer: Option<Stored>,

@@ -100,6 +100,11 @@ fn read(
 }
 
 async fn answer_step(participant: Participant, step: Step) -> Response {
+    let first =
+        participant.ledger().step_sagas.entry(step.id.clone()).or_insert(step.saga.clone()).clone();
+    if first != step.saga && !participant.has(Defect::StepOfAnySaga) {
+        return problem(422, "key-reused");
+    }
     // A late answer knows no "not yet", so only what always comes to an outcome is answered by one.
     let later = match participant.0.answers {
         Answers::ByCallback if step.verb != "compensate" => Answers::AtOnce,
