@@ -87,10 +87,8 @@ pub(crate) async fn take<S: HistoryStore>(
     let given = arrival.saga.clone();
     let (saga, admission) = match admit(&kit, arrival).await {
         Ok(taken) => taken,
-        // Nothing was started, so the caller may count on it; or it may have been, and then the sweep finds it.
-        Err(error) if error.is_without_effect() => {
-            return (given, answer::broken(ProblemCode::Unavailable, &error));
-        }
+        // Also when it is certain that nothing was written now: the same request may have come before, so nothing may be
+        // said about its effect.
         Err(error) => return (given, answer::broken(ProblemCode::Internal, &error)),
     };
     let response = match admission {

@@ -196,3 +196,34 @@ async fn one_process_at_a_time_has_a_sqlite_file_and_a_kill_frees_it() {
     let store = Sqlite::open(&file, "").expect("free again");
     drop(build(KitConfig::new("payment"), store, &desk));
 }
+
+#[test]
+fn a_deferred_foreign_key_is_refused_since_it_would_fail_the_requests_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let schema = "CREATE TABLE a (id INTEGER PRIMARY KEY);
+                  CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED);";
+    let error = Sqlite::open(folder.path().join("x.sqlite"), schema).expect_err("refused");
+    assert!(error.to_string().contains("the table `b` has a deferred foreign key"), "{error}");
+}
+
+#[tokio::test]
+async fn requests_that_are_committed_together_fail_each_for_itself() {
+    let payment = Service::<Sqlite>::start().await;
+    let all = (0..60).map(|number| {
+        let body = match number % 3 {
+            0 => json!({ "fail_in_effect": "report-1" }),
+            1 => json!({ "panic": "effect" }),
+            _ => json!({}),
+        };
+        let url = format!("{}/pay", payment.url);
+        let saga = format!("order-{number}");
+        tokio::spawn(async move {
+            send(&url, &[("saga-id", &saga), ("request-id", &saga)], &body).await.status
+        })
+    });
+    let all: Vec<_> = all.collect();
+    for (number, answer) in all.into_iter().enumerate() {
+        assert_eq!(answer.await.expect("ends"), [422, 500, 200][number % 3], "{number}");
+    }
+    assert_eq!(payment.ask("SELECT count(*) FROM ledger").await, [["20"]]);
+}

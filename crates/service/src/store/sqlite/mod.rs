@@ -10,7 +10,7 @@ pub use tx::SqliteTx;
 use super::{BoxFuture, HistoryStore};
 use crate::config::KitError;
 use amends_protocol::SagaId;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -45,7 +45,8 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`KitError::Locked`] when another process has the file: it would take this one's requests for abandoned.
-    /// [`KitError::Open`] when the file cannot be used, [`KitError::Config`] when a newer kit wrote it.
+    /// [`KitError::Open`] when the file cannot be used, [`KitError::Config`] when a newer kit wrote it, or a
+    /// table has a deferred foreign key.
     pub fn open(database: impl Into<PathBuf>, schema: &str) -> Result<Self, KitError> {
         Self::open_with_clock(database, schema, || {
             let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -168,8 +169,28 @@ fn migrate(connection: &mut Connection, database: &Path, schema: &str) -> Result
         )));
     }
     transaction.execute_batch(schema)?;
+    refuse_deferred(&transaction)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// INVARIANT: what is wrong with a request's effect shows before its group commits. A deferred foreign key shows only
+/// then, and would fail all requests of the group for one.
+fn refuse_deferred(connection: &Connection) -> Result<(), KitError> {
+    let table: Option<String> = connection
+        .query_row(
+            "SELECT name FROM sqlite_schema WHERE sql LIKE '%INITIALLY DEFERRED%' LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    match table {
+        None => Ok(()),
+        Some(table) => Err(KitError::Config(format!(
+            "the table `{table}` has a deferred foreign key; it would be looked at when requests are committed together, \
+             and fail those of others too: leave `INITIALLY DEFERRED` out"
+        ))),
+    }
 }
 
 impl From<rusqlite::Error> for KitError {
