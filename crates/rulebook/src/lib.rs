@@ -19,6 +19,7 @@ mod derive;
 mod diagnostic;
 mod duration;
 mod endpoint;
+mod evidence;
 mod examples;
 mod explain;
 mod format;
