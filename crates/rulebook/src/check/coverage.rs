@@ -2,7 +2,7 @@
 //! place; a rule for many reports is judged where most has happened, because whoever covers that covers all places before.
 
 use super::Findings;
-use super::answers::answers;
+use super::answers::answers_to;
 use super::excess;
 use crate::derive::state::callers;
 use crate::derive::{NeededStep, SagaState};
@@ -23,8 +23,7 @@ pub(super) fn check_report(
     report: &ReportDecl,
     found: &mut Findings<'_>,
 ) {
-    let service = &book.services()[report.service.0 as usize].name;
-    let (rules, answered) = answers(book, service, &report.code, report.action);
+    let (rules, answered) = answers_to(book, report);
     let name = book.report_name(n);
     if rules.is_empty() {
         let mistake = Diagnostic::new(

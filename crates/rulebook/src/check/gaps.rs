@@ -1,7 +1,6 @@
-//! Reports that fall between conditions, and rules that no report ever reaches.
+//! Reports that fall between conditions, and rules to which the conditions of others leave nothing.
 
 use super::Findings;
-use super::answers::can_be_about;
 use crate::condition::Field;
 use crate::examples::{self, Example, Search};
 use crate::rule_index::Bucket;
@@ -61,9 +60,6 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
         if !bucket.conditional.is_empty() {
             check_bucket(book, bucket, found);
         }
-    }
-    for rule in book.rules().iter().filter(|r| !r.implied) {
-        check_reached(book, rule, found);
     }
 }
 
@@ -147,64 +143,5 @@ fn instead(book: &Rulebook, rule: &Rule, example: &Example) -> String {
     match book.matching(&example.facts(service, code)) {
         Some(id) => format!("is answered by `{}`", book.rule(id).index_label),
         None => "is answered by no rule".to_owned(),
-    }
-}
-
-/// A rule that what its services declare leaves nothing to.
-fn check_reached(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    let Some(service) = rule.pattern.service.as_deref() else {
-        return;
-    };
-    let Some(id) = book.service(service) else {
-        return;
-    };
-    match &rule.pattern.code {
-        CodePattern::Exact(code) => {
-            let Some((report, action)) =
-                book.report(service, code).and_then(|r| Some((r, r.action?)))
-            else {
-                return;
-            };
-            if !can_be_about(book, rule, action) {
-                let mistake = Diagnostic::new(
-                    codes::SHADOWED_RULE,
-                    rule.span,
-                    format!("rule `{}` never answers", rule.index_label),
-                );
-                found.add(
-                    mistake
-                        .with_label("its condition on `action` excludes the report's own")
-                        .with_place(report.span, format!("declared in `{}`", book.get(action).name))
-                        .with_help("correct the condition, or `in:` of the report"),
-                );
-            }
-        }
-        CodePattern::Prefix(prefix) if !prefix.is_empty() && rule.when.is_empty() => {
-            let declared = &book.names.reports[id.0 as usize];
-            let mut covered = declared.keys().filter(|code| code.starts_with(&**prefix)).peekable();
-            if covered.peek().is_none() || !found.spend(declared.len(), rule.span) {
-                return;
-            }
-            let reaches = |code: &str| {
-                book.index
-                    .covering(service, code)
-                    .find(|b| !b.unconditional.is_empty())
-                    .is_some_and(|b| b.unconditional.contains(&rule.id))
-            };
-            if !covered.any(|code| reaches(code)) {
-                let mistake = Diagnostic::new(
-                    codes::SHADOWED_RULE,
-                    rule.span,
-                    format!("rule `{}` never answers", rule.index_label),
-                );
-                found.add(
-                    mistake
-                        .with_label("every declared report that begins so has a rule of its own")
-                        .with_place(book.services()[id.0 as usize].span, "its reports are declared")
-                        .with_help("leave it out, or declare the reports that it is for"),
-                );
-            }
-        }
-        CodePattern::Prefix(_) => {}
     }
 }

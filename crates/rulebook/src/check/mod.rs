@@ -9,6 +9,7 @@ mod declared;
 mod excess;
 mod gaps;
 mod order;
+mod reach;
 mod upkeep;
 mod wildcards;
 
@@ -89,6 +90,7 @@ pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> 
     }
     wildcards::check(book, &mut found);
     gaps::check(book, &mut found);
+    reach::check(book, &mut found);
     order::check_rules(book, &mut found);
     upkeep::check(book, &mut found);
     found.into_sorted()
