@@ -15,6 +15,7 @@ mod check;
 mod codes;
 mod compare;
 mod condition;
+mod cover;
 mod derive;
 mod diagnostic;
 mod duration;

@@ -3,6 +3,7 @@
 use crate::condition::{Condition, Field};
 use crate::value_set::Found;
 use crate::{ActionId, ReportDecl, Rule, RuleId, Rulebook};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What is known of a kind of report before one comes.
@@ -66,6 +67,21 @@ impl<'a> About<'a> {
                 Held::Anything => true,
                 Held::Object => accepts.accepts_absent() || accepts.contains(Found::Nested),
                 Held::Nothing => accepts.accepts_absent(),
+            },
+        }
+    }
+
+    /// Whether such a report can hold this; none is nothing.
+    pub(super) fn can_hold(&self, book: &Rulebook, field: &Field, value: Option<&Value>) -> bool {
+        match field {
+            Field::Action => self
+                .action
+                .is_none_or(|id| value.and_then(Value::as_str) == Some(&*book.get(id).name.action)),
+            Field::Message => true,
+            Field::Data(path) => match self.held(path) {
+                Held::Anything => true,
+                Held::Object => value.is_none_or(|v| Found::from(v) == Found::Nested),
+                Held::Nothing => value.is_none(),
             },
         }
     }

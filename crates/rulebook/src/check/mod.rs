@@ -133,10 +133,15 @@ impl Findings<'_> {
                 true
             }
             None => {
-                self.gave_up_at.get_or_insert(at);
+                self.give_up(at);
                 false
             }
         }
+    }
+
+    /// Notes that something was too entangled to be decided.
+    fn give_up(&mut self, at: Span) {
+        self.gave_up_at.get_or_insert(at);
     }
 
     fn into_sorted(mut self) -> Vec<Diagnostic> {

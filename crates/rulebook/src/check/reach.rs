@@ -76,7 +76,7 @@ fn check_prefix(
         rule.when.iter().all(|c| about.can_meet(book, c))
     };
     let place = book.services()[service.0 as usize].span;
-    if !covered.iter().any(|r| meets(r)) {
+    if !covered.iter().any(meets) {
         let label = "no declared report that begins so meets its conditions".to_owned();
         found.add(
             never(rule, label)
