@@ -17,6 +17,7 @@ mod compare;
 mod condition;
 mod derive;
 mod diagnostic;
+mod drawing;
 mod duration;
 mod endpoint;
 mod examples;
@@ -54,6 +55,7 @@ pub use derive::{
     count_failure_points, derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
+pub use drawing::{Annotate, Note, stylesheet};
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
 pub use explain::{Explanation, explain};
