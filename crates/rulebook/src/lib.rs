@@ -48,7 +48,10 @@ pub use case_plan::{CasePlan, facts};
 pub use chart::{Chart, ChartNode};
 pub use check::{CheckSettings, StillNeeded, check, check_activation, check_with};
 pub use codes::{CODES, CodeInfo, FoundBy};
-pub use compare::{Answer, AskingChange, Comparison, PlanChange, compare, compare_answers};
+pub use compare::{
+    Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,
+    compare_answers,
+};
 pub use condition::{Condition, Field, Matcher, Scalar};
 pub use derive::{
     Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,

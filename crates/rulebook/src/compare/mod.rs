@@ -2,8 +2,10 @@
 //! order and comments don't count.
 
 mod asking;
+mod replay;
 
 pub use asking::AskingChange;
+pub use replay::{Replay, Replayed, ReplayedGroup};
 
 use crate::condition::Field;
 use crate::derive::SagaState;
