@@ -3,6 +3,8 @@
 use amends_rulebook::Rulebook;
 use amends_simulate::{Options, simulate};
 
+const PAGE: &str = include_str!("../../../docs/concepts/simulation.md");
+
 const EIGHT: &str = r#"
 rulebook: eight
 settle: { quiet: 2s }
@@ -30,6 +32,13 @@ fn eight_services_with_every_single_failure() {
     for tier in &result.tiers {
         assert!(tier.all > 0 && tier.played == tier.all, "{:?}", result.tiers);
     }
+    let alone = result.tiers[0].played;
+    let said = format!(
+        "171 faults: {alone} schedules for every fault by itself and {} with all that varies around it, all of them played",
+        result.tiers[1].played
+    );
+    assert_eq!(result.faults, 171);
+    assert!(PAGE.contains(&said), "docs/concepts/simulation.md doesn't say: {said}");
 }
 
 fn findings(text: &str) -> Vec<String> {
