@@ -35,6 +35,7 @@ mod plan;
 mod read;
 mod recovery;
 mod render;
+mod report_place;
 mod rule;
 mod rule_index;
 mod sarif;
@@ -52,8 +53,8 @@ pub use codes::{CODES, CodeInfo, FoundBy};
 pub use compare::{Answer, Comparison, PlanChange, compare, compare_answers};
 pub use condition::{Condition, Field, Matcher, Scalar};
 pub use derive::{
-    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,
-    count_failure_points, derive, explicit_rulebook,
+    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, SagaState, count_failure_points,
+    derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
@@ -69,6 +70,7 @@ pub use participant::{
 };
 pub use plan::{Known, PlannedStep, fits};
 pub use render::render;
+pub use report_place::Position;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
 };
