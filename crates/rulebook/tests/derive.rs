@@ -213,3 +213,34 @@ fn an_action_that_is_called_twice_has_two_places() {
     let codes: Vec<_> = derive(&book).points.into_iter().map(|p| p.code).collect();
     assert!(codes.contains(&"book-after-flight-reserve-2".to_owned()), "{codes:?}");
 }
+
+#[test]
+fn however_the_source_is_written_the_explicit_rulebook_reads_well() {
+    let in_braces = r#"# Our shop.
+{rulebook: shop, services: {
+  # Takes the orders.
+  order: {url: "http://order", actions: {place: {compensation: cancel, calls: [payment.pay]}}},
+  payment: {url: "http://payment", actions: {pay: {compensation: refund}}}},
+ rules: [{on: "*/*", compensate: recorded}], reports: {payment/declined: {in: pay, after: []}},
+ settle: {quiet: 5s}}
+# The end.
+"#;
+    let json = r#"{"rulebook": "shop", "rules": [{"on": "*/*", "compensate": "recorded"}], "services": {"payment": {"url": "http://payment", "actions": {"pay": {"compensation": "refund"}}}}}"#;
+    let with_marks = "---\r\nrulebook: shop\r\n# Only the default.\r\nrules:\r\n  - { on: '*/*', compensate: recorded }\r\nservices:\r\n  payment: { url: 'http://payment', actions: { pay: { compensation: refund } } }\r\n...\r\n";
+    let without_an_end = "rulebook: shop\nservices: { payment: { url: 'http://payment', actions: { pay: { compensation: refund } } } }\n\n# What is decided.\nrules: [{ on: '*/*', compensate: recorded }]";
+    for text in [in_braces, json, with_marks, without_an_end] {
+        let short = book(text);
+        let whole = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
+        let long = book(&whole);
+        let found = check(&long);
+        assert!(found.is_empty(), "{}", render(&found, long.sources(), false));
+        assert_eq!(long.settings(), short.settings());
+        assert!(whole.lines().all(|l| l.chars().count() <= 120), "{whole}");
+        assert!(!whole.contains("decided") && !whole.contains("Only") && !whole.contains('\r'));
+        assert_eq!(whole.matches("rules:").count(), 1, "{whole}");
+    }
+    let short = book(in_braces);
+    let whole = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
+    let head = "# Our shop.\nrulebook: shop\nservices:\n  # Takes the orders.\n  order: { url: \"http://order\", actions: { place: { compensation: cancel, calls: [payment.pay] } } }\n  payment: { url: \"http://payment\", actions: { pay: { compensation: refund } } }\nsettle: { quiet: 5s }\n# The end.\n\nreports:\n  payment/declined: { in: pay, after: [] }\n";
+    assert!(whole.starts_with(head), "{whole}");
+}

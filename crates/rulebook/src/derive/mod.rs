@@ -4,6 +4,7 @@
 //! A failure point is a place in an action's work: before its first call, after a call was sent whose answer is unknown,
 //! after a call that was answered; times the optional calls that were made until then, directly or by others.
 
+mod kept;
 pub(crate) mod state;
 mod variants;
 mod write;

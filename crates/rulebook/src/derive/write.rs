@@ -1,9 +1,9 @@
 //! Writes derived answers as rulebook text: the rules that a person would have to write without sets and layers. Keeps the
 //! services as they stand in the source.
 
+use super::kept::Kept;
 use super::{Derived, FailurePoint, NeededStep, Position, SagaState};
 use crate::evidence::Evidence;
-use crate::tree::{Builder, Entry, Kind};
 use crate::{ReportDecl, Rulebook};
 use amends_protocol::Verb;
 use std::collections::BTreeSet;
@@ -37,12 +37,11 @@ pub(crate) fn needs_of_report(
 #[must_use]
 pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart) -> String {
     let root = book.sources.first().map_or("", |s| &*s.text);
-    let (kept, cut) = without_sections(root);
+    let Kept { text: kept, cut } = Kept::of(root, &["reports", "rules"]);
     let moved = |r: &&ReportDecl| cut.iter().any(|c| r.span.file == 0 && c.contains(&r.span.start));
-    let mut out = if part == ExplicitPart::Whole {
-        kept.trim_end().to_owned() + "\n\n"
-    } else {
-        String::new()
+    let mut out = match part {
+        ExplicitPart::Whole if !kept.is_empty() => kept + "\n",
+        ExplicitPart::Whole | ExplicitPart::Reports => String::new(),
     };
     out += "reports:\n";
     for report in book.reports().iter().filter(moved) {
@@ -72,28 +71,6 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
     }
     let _ = writeln!(out, "  - on: \"*/*\"\n    compensate: {everything}");
     out
-}
-
-/// The text without its sections `reports` and `rules`, and where those stood.
-fn without_sections(text: &str) -> (String, Vec<std::ops::Range<usize>>) {
-    let Ok((Some(root), _)) = Builder::new(0, 0).build(text) else {
-        return (text.to_owned(), Vec::new());
-    };
-    let Kind::Map(entries) = root.kind else {
-        return (text.to_owned(), Vec::new());
-    };
-    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |n| at + n + 1);
-    let cut = |e: &Entry| e.key_span.start..line_end(e.value.span.end.max(e.key_span.end));
-    let cuts: Vec<_> =
-        entries.iter().filter(|e| matches!(e.key.as_str(), "reports" | "rules")).map(cut).collect();
-    let mut kept = String::new();
-    let mut at = 0;
-    for cut in &cuts {
-        kept += &text[at..cut.start];
-        at = cut.end;
-    }
-    kept += &text[at..];
-    (kept, cuts)
 }
 
 fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
