@@ -54,6 +54,7 @@ pub use derive::{
     count_failure_points, derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
+pub use duration::length_of_time;
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
 pub use explain::{Explanation, explain};
