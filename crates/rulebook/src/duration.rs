@@ -30,7 +30,7 @@ pub(crate) fn parse_ms(text: &str) -> Result<u64, &'static str> {
 #[must_use]
 pub fn length_of_time(ms: u64) -> String {
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = units.into_iter().find(|(_, factor)| ms > 0 && ms % factor == 0);
+    let whole = units.into_iter().find(|(_, factor)| ms > 0 && ms.is_multiple_of(*factor));
     whole.map_or_else(|| format!("{ms}ms"), |(unit, factor)| format!("{}{unit}", ms / factor))
 }
 
