@@ -1,5 +1,6 @@
 //! Tells an open page that there is news for it: at most once a second, whatever happens, and nothing of what happened.
-//! The page then fetches itself again and takes over what differs.
+//! The page then fetches itself again and takes over what differs. The first tick comes at once, since nobody knows what
+//! happened between the making of the page and the opening of the stream.
 
 use super::page::PageError;
 use crate::feed::EventStream;
@@ -66,10 +67,10 @@ impl Watcher {
     /// Waits for the next tick; false when the supervisor stops. What happens during the pause is in that tick too,
     /// since the page is fetched after it.
     async fn wait(&mut self) -> bool {
-        if !self.news().await {
-            return false;
-        }
         if let Some(last) = self.last {
+            if !self.news().await {
+                return false;
+            }
             let mut stopping = self.stopping.clone();
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return false,
