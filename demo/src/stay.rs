@@ -6,7 +6,10 @@ use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::shop::Shop;
 use crate::workload::{PlanOptions, plan};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::sync::watch;
 
@@ -29,36 +32,51 @@ pub(crate) async fn stay(shop: &Shop, options: &DemoOptions, seed: u64) {
     eprintln!("everything stays up; the console is at {}/", shop.supervisor().url());
     eprintln!("{HELP}");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let mut orders = FuturesUnordered::new();
     let mut round = 0;
-    while let Some(line) = next(&mut lines).await {
-        let done = match read(&line) {
-            Ok(Command::Quit) => return,
-            Ok(Command::Stop(name)) => stop(shop, &name).await,
-            Ok(Command::Start(name)) => start(shop, &name).await,
-            Ok(Command::Order(number)) => {
-                round += 1;
-                order(shop, options, seed.wrapping_add(round), number).await
-            }
-            Err(why) => {
-                eprintln!("{why}; {HELP}");
+    loop {
+        let line = tokio::select! {
+            line = next(&mut lines) => line,
+            Some(done) = orders.next() => {
+                tell(done);
                 continue;
             }
         };
-        match done {
-            Ok(told) => eprintln!("{told}"),
-            Err(why) => eprintln!("{why:#}"),
+        let Some(line) = line else { break };
+        match read(&line) {
+            Ok(Command::Quit) => return,
+            Ok(Command::Stop(name)) => tell(stop(shop, &name).await),
+            Ok(Command::Start(name)) => tell(start(shop, &name).await),
+            Ok(Command::Order(number)) => {
+                round += 1;
+                // Services are stopped and started while customers order.
+                orders.push(order(shop, options, seed.wrapping_add(round), number));
+            }
+            Err(why) => eprintln!("{why}; {HELP}"),
         }
     }
-    // Nobody can say anything, so only a signal ends it.
+    // Nobody can say anything any more, so only a signal ends it.
+    while let Some(done) = orders.next().await {
+        tell(done);
+    }
     std::future::pending::<()>().await;
+}
+
+fn tell(done: anyhow::Result<String>) {
+    match done {
+        Ok(told) => eprintln!("{told}"),
+        Err(why) => eprintln!("{why:#}"),
+    }
 }
 
 /// The next line that says something; none when standard input has ended.
 async fn next(lines: &mut Lines<BufReader<Stdin>>) -> Option<String> {
     loop {
-        let line = lines.next_line().await.ok()??;
-        if !line.trim().is_empty() {
-            return Some(line);
+        match lines.next_line().await {
+            Ok(Some(line)) if line.trim().is_empty() => {}
+            Ok(line) => return line,
+            Err(why) if why.kind() == ErrorKind::InvalidData => eprintln!("{why}; {HELP}"),
+            Err(_) => return None,
         }
     }
 }

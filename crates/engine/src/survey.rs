@@ -10,7 +10,7 @@ pub use cause::{Group, GroupKey};
 
 use crate::case::Case;
 use crate::{Engine, ReportRole, StepRow, StepState};
-use amends_protocol::{CaseId, CaseState, Cause, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{CaseId, CaseState, Cause, Outcome, StepId, StuckReason, Timestamp, Verb};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -72,8 +72,10 @@ pub struct Lateness {
 /// How far one service has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Ended with an outcome.
+    /// Ended with an outcome that the service reached.
     pub done: u64,
+    /// A person decided to go without.
+    pub waived: u64,
     /// Not asked for yet.
     pub waiting: u64,
     /// Asked for, or taken with 202.
@@ -222,6 +224,7 @@ impl Survey {
             None => self.services.entry(Arc::clone(&step.action.service)).or_default(),
         };
         match step.state {
+            StepState::Done(Outcome::Waived) => progress.waived += 1,
             StepState::Done(_) => progress.done += 1,
             StepState::Due(_) if step.attempts > 0 => progress.retrying += 1,
             StepState::Waiting | StepState::Due(_) => progress.waiting += 1,

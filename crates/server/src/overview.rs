@@ -18,6 +18,14 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// `unavailable` while stopping or when the store fails.
     pub async fn overview(&self, now: Timestamp) -> Result<Overview, Problem> {
+        Ok(self.overview_and_groups(now).await?.0)
+    }
+
+    /// The same with the groups of that moment, by one look at open work.
+    pub(crate) async fn overview_and_groups(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Overview, Vec<GroupView>), Problem> {
         let survey = self.survey().await?;
         let counts = self.store().case_counts().await;
         let counts =
@@ -26,7 +34,7 @@ impl<S: Store> Supervisor<S> {
         cases.extend(counts.get_key_value(&CaseState::Settled));
         let pulse = &self.shared().pulse;
         let (minutes, counted_since) = pulse.minutes(now);
-        Ok(Overview {
+        let overview = Overview {
             at: survey.at,
             cases,
             awaiting_approval: survey.awaiting_approval,
@@ -37,7 +45,8 @@ impl<S: Store> Supervisor<S> {
             time_to_settle: pulse.time_to_settle(now),
             services: self.describe_services(&survey, now),
             troubles: survey.troubles.iter().map(trouble).collect(),
-        })
+        };
+        Ok((overview, sorted_groups(&survey)))
     }
 
     /// Every service of the active rulebooks, with its lane, its progress and how it answered lately.
@@ -53,10 +62,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn groups(&self) -> Result<Vec<GroupView>, Problem> {
-        let survey = self.survey().await?;
-        let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
-        groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
-        Ok(groups)
+        Ok(sorted_groups(&*self.survey().await?))
     }
 
     /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
@@ -105,9 +111,15 @@ impl<S: Store> Supervisor<S> {
     }
 }
 
+fn sorted_groups(survey: &Survey) -> Vec<GroupView> {
+    let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
+    groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
+    groups
+}
+
 fn progress(progress: &amends_engine::Progress) -> Progress {
-    let amends_engine::Progress { done, waiting, in_flight, retrying, stuck } = *progress;
-    Progress { done, waiting, in_flight, retrying, stuck }
+    let amends_engine::Progress { done, waived, waiting, in_flight, retrying, stuck } = *progress;
+    Progress { done, waived, waiting, in_flight, retrying, stuck }
 }
 
 fn decision(decision: &Decision) -> DecisionView {

@@ -158,8 +158,10 @@ pub struct LimitsWanted {
 #[serde(rename_all = "camelCase", default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
-    /// Ended with an outcome.
+    /// Ended with an outcome that the service reached.
     pub done: u64,
+    /// A person decided to go without.
+    pub waived: u64,
     /// Not asked for yet.
     pub waiting: u64,
     /// Asked for, or taken by the service with 202.

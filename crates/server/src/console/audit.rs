@@ -3,6 +3,7 @@
 use super::cases::Filter;
 use super::page::{Frame, PageError, Part, show};
 use super::words::{date_and_time, relative};
+use crate::dispatch::redacted;
 use crate::http::{App, Query};
 use amends_protocol::CaseId;
 use amends_protocol::resources::{ActView, Page as Rows};
@@ -35,6 +36,10 @@ pub(super) async fn list<S: Store>(
     query.finish().map_err(wrong)?;
     let rows = app.supervisor.store().acts(case, page).await.map_err(|e| wrong(e.into()))?;
     Ok(show(&Page { frame, filter, rows }))
+}
+
+fn act_detail(act: &ActView) -> String {
+    redacted(act.detail.clone()).to_string()
 }
 
 impl Page {

@@ -11,7 +11,7 @@ use crate::http::Query;
 use crate::http::{ApiError, App, BulkId, bulk_meant, bulk_states, case_filter};
 use amends_protocol::resources::{BulkDeed, BulkState, BulkView, BulkWanted};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, StuckReason};
+use amends_protocol::{CaseId, CaseState, StepId, StuckReason};
 use amends_store::{CaseFilter, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter, Store};
 use askama::Template;
 use axum::extract::{Path, State};
@@ -68,10 +68,11 @@ pub(super) async fn propose<S: Store>(
     let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
     let frame = Frame::still(Part::Bulk, "A bulk act", &headers);
     let wanted = wanted(deed, "(not made yet)".to_owned());
-    let meant =
+    let (meant, more) =
         meant(&app, deed, filter.pairs()).await.map_err(|e| PageError::from(e).back("/cases"))?;
     let by = (frame.who.name.as_str(), frame.now);
-    let (view, _) = preview(&app.supervisor, wanted, meant, by, MOST_STEP_IDS).await?;
+    let (mut view, _) = preview(&app.supervisor, wanted, meant, by, MOST_STEP_IDS).await?;
+    view.more |= more;
     Ok(show(&NewPage { frame, filter, deed, view }))
 }
 
@@ -86,10 +87,11 @@ pub(super) async fn make<S: Store>(
     let wrong = |error: ApiError| PageError::from(error).back(&back);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
     let deed = deed(form.text("act")).map_err(wrong)?;
-    let meant = meant(&app, deed, &pairs).await.map_err(wrong)?;
+    let (meant, more) = meant(&app, deed, &pairs).await.map_err(wrong)?;
     let by = (who.as_str(), SystemClock.now());
-    let (view, targets) =
+    let (mut view, targets) =
         preview(&app.supervisor, wanted(deed, reason), meant, by, MOST_STEP_IDS).await?;
+    view.more |= more;
     if targets.len() == 0 {
         let error = ApiError::invalid("nothing matches any more, so there is nothing to do");
         return Err(wrong(error));
@@ -119,8 +121,10 @@ pub(super) async fn steer<S: Store>(
     let back = format!("/bulk/{id}");
     let wrong = |error: ApiError| PageError::from(error).back(&back);
     let who = form.who().map_err(wrong)?;
-    let reason = Some(form.text("reason").to_owned()).filter(|r| !r.is_empty());
     let job = app.bulks.job(&app.supervisor, number(&id)?).await.map_err(|p| wrong(p.into()))?;
+    // The first start is what it was made for; whatever comes later has a reason of its own.
+    let is_first = job.view().state == BulkState::Preview;
+    let reason = if is_first { None } else { Some(form.reason().map_err(wrong)?) };
     let steered = match form.text("act") {
         "start" => app.bulks.start(&app.supervisor, &job, &who, reason).await,
         "stop" => app.bulks.stop(&app.supervisor, &job, &who, reason).await,
@@ -146,16 +150,16 @@ fn wanted(act: BulkDeed, reason: String) -> BulkWanted {
     BulkWanted { act, reason, ids: Vec::new(), filter: None, dry_run: false }
 }
 
-/// What the fields of an address or a form mean: steps by their own filter, or the steps of the cases that are listed.
+/// What the fields of an address or a form mean, and whether there is more than one bulk act takes: steps by their own
+/// filter, or the steps of the cases that are listed.
 async fn meant<S: Store>(
     app: &App<S>,
     deed: BulkDeed,
     pairs: &[(String, String)],
-) -> Result<Meant, ApiError> {
-    let given = |name: &str| pairs.iter().any(|(n, _)| n == name);
-    let own =
-        |(name, _): &&(String, String)| !matches!(name.as_str(), "act" | "of" | "cursor" | "limit");
-    let fields: Vec<(String, String)> = pairs.iter().filter(own).cloned().collect();
+) -> Result<(Meant, bool), ApiError> {
+    let steers = |name: &str| matches!(name, "act" | "of" | "cursor" | "limit" | "sort");
+    let fields: Vec<(String, String)> =
+        pairs.iter().filter(|(name, _)| !steers(name)).cloned().collect();
     if fields.is_empty() {
         return Err(ApiError::filter(
             "nothing is selected, and no filter narrows it; select cases first",
@@ -166,42 +170,62 @@ async fn meant<S: Store>(
         .filter(|(name, _)| name == "case")
         .map(|(_, id)| id.parse().map_err(|e| ApiError::filter(format!("`case`: {e}"))))
         .collect::<Result<_, _>>()?;
-    let filter = if !selected.is_empty() {
-        CaseFilter { among: Some(selected), ..CaseFilter::default() }
-    } else if given("of") {
-        let mut query = Query::from_pairs(fields);
-        let mut filter = case_filter(&mut query, SystemClock.now())?;
-        let group = query.group()?;
-        query.finish()?;
-        if let Some(group) = group {
-            filter.among = Some(app.supervisor.members(group).await?.cases);
+    if !selected.is_empty() {
+        if deed == BulkDeed::Replan {
+            let filter = CaseFilter { among: Some(selected), ..CaseFilter::default() };
+            return Ok((Meant::Cases(filter), false));
         }
-        filter
-    } else {
-        let filter: BTreeMap<String, String> = fields.into_iter().collect();
-        return bulk_meant(
-            app,
-            &BulkWanted { filter: Some(filter), ..wanted(deed, String::new()) },
-        )
-        .await;
-    };
-    if deed == BulkDeed::Replan {
-        return Ok(Meant::Cases(filter));
+        return Ok((steps_of(deed, selected, None), false));
     }
-    let cases = match filter {
-        CaseFilter { among: Some(among), ref state, .. } if state.is_empty() => among,
-        filter => case_ids(app, filter).await?,
-    };
-    Ok(Meant::Steps(StepFilter {
+    let is_of_cases = pairs.iter().any(|(name, _)| name == "of");
+    if !is_of_cases {
+        let mut more = false;
+        if let Some((_, group)) = fields.iter().find(|(name, _)| name == "group") {
+            more = app.supervisor.members(group.clone()).await?.more;
+        }
+        let filter: BTreeMap<String, String> = fields.into_iter().collect();
+        let wanted = BulkWanted { filter: Some(filter), ..wanted(deed, String::new()) };
+        return Ok((bulk_meant(app, &wanted).await?, more));
+    }
+    let mut query = Query::from_pairs(fields);
+    let mut filter = case_filter(&mut query, SystemClock.now())?;
+    let group = query.group()?;
+    query.finish()?;
+    if filter.state.is_empty() {
+        // In a settled case nothing is left to act on, and there may be a million of them.
+        filter.state = vec![CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
+    }
+    let mut of_group = None;
+    let mut more = false;
+    if let Some(group) = group {
+        let members = app.supervisor.members(group).await?;
+        filter.among = Some(members.cases);
+        more = members.more;
+        of_group = Some(members.steps).filter(|steps| !steps.is_empty());
+    }
+    if deed == BulkDeed::Replan {
+        return Ok((Meant::Cases(filter), more));
+    }
+    let (cases, more_cases) = case_ids(app, filter).await?;
+    Ok((steps_of(deed, cases, of_group), more || more_cases))
+}
+
+/// The steps of these cases that an act is for; of those of a group, if one is given.
+fn steps_of(deed: BulkDeed, cases: Vec<CaseId>, of_group: Option<Vec<StepId>>) -> Meant {
+    Meant::Steps(StepFilter {
+        ids: of_group,
         cases: Some(cases),
         state: bulk_states(deed),
         reason: (deed == BulkDeed::Approve).then_some(StuckReason::AwaitsApproval),
         ..StepFilter::default()
-    }))
+    })
 }
 
-/// The cases that a filter finds, at most as many as a bulk act takes.
-async fn case_ids<S: Store>(app: &App<S>, filter: CaseFilter) -> Result<Vec<CaseId>, ApiError> {
+/// The cases that a filter finds, at most as many as a bulk act takes, and whether there are more.
+async fn case_ids<S: Store>(
+    app: &App<S>,
+    filter: CaseFilter,
+) -> Result<(Vec<CaseId>, bool), ApiError> {
     let mut ids = Vec::new();
     let mut page = PageRequest::first(PAGE_LIMIT);
     loop {
@@ -211,7 +235,7 @@ async fn case_ids<S: Store>(app: &App<S>, filter: CaseFilter) -> Result<Vec<Case
             Some(next) if ids.len() < MOST_STEP_IDS => {
                 page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) };
             }
-            _ => return Ok(ids),
+            next => return Ok((ids, next.is_some())),
         }
     }
 }
@@ -245,6 +269,7 @@ impl BulkPage {
         let p = &self.bulk.progress;
         super::picture::Bar::of(&amends_protocol::resources::Progress {
             done: p.succeeded,
+            waived: 0,
             in_flight: p.waiting,
             waiting: p.left,
             retrying: p.unchanged,

@@ -4,9 +4,11 @@ use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::story::{Graph, Timeline};
 use super::words::{between, date_and_time, relative, upcoming};
-use crate::dispatch::{redacted, shown_request};
+use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, case_detail};
-use amends_protocol::resources::{AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView};
+use amends_protocol::resources::{
+    ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView,
+};
 use amends_protocol::signs::{Sign, Signed};
 use amends_protocol::{
     ActionName, CaseId, CaseState, Outcome, Problem, ProblemCode, StepId, StepStateName,
@@ -18,12 +20,15 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 /// Steps whose request is shown; of a longer plan, `GET /v1/steps/{id}` tells the rest.
 const REQUESTS: usize = 100;
+/// Reports that are shown; the API has all.
+const REPORTS: usize = 50;
 /// Rules of which is told why they did or did not answer a report.
 const CONSIDERED: usize = 30;
 
@@ -56,8 +61,9 @@ pub(super) async fn show_case<S: Store>(
     };
     let mut requests = BTreeMap::new();
     if let Some(book) = &book {
+        let routes = ShownRoutes::of(book);
         for step in case.plan.iter().take(REQUESTS) {
-            requests.insert(step.id, shown_request(step, &case, book, frame.now).await);
+            requests.insert(step.id, shown_request(step, &case, book, &routes, frame.now).await);
         }
     }
     let graph = book.as_ref().and_then(|book| Graph::of(&case, book));
@@ -73,9 +79,9 @@ pub(super) async fn act_on_case<S: Store>(
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
     let back = format!("/cases/{id}");
-    let act = || -> Result<(CaseAct, String), ApiError> { Ok((case_act(&form)?, form.who()?)) };
-    let (act, who) = act().map_err(|e| PageError::from(e).back(&back))?;
-    app.supervisor.act_on_case(id, act, &who).await.map_err(|e| PageError::from(e).back(&back))?;
+    let wrong = |error: ApiError| PageError::from(error).back(&back).sent(&form);
+    let (act, who) = (case_act(&form).map_err(wrong)?, form.who().map_err(wrong)?);
+    app.supervisor.act_on_case(id, act, &who).await.map_err(|e| wrong(e.into()))?;
     Ok(form.remember(see(&back)))
 }
 
@@ -87,9 +93,12 @@ pub(super) async fn act_on_step<S: Store>(
 ) -> Result<Response, PageError> {
     let id: StepId = known(&id)?;
     let back = format!("/cases/{}#{id}", id.case);
-    let act = || -> Result<(StepAct, String), ApiError> { Ok((step_act(&form)?, form.who()?)) };
-    let (act, who) = act().map_err(|e| PageError::from(e).back(&back))?;
-    app.supervisor.act_on_step(id, act, &who).await.map_err(|e| PageError::from(e).back(&back))?;
+    let wrong = |error: ApiError| PageError::from(error).back(&back).sent(&form);
+    let (mut act, who) = (step_act(&form).map_err(wrong)?, form.who().map_err(wrong)?);
+    if let StepAct::Edit { data, .. } = &mut act {
+        *data = with_secrets(&app, id, std::mem::take(data)).await.map_err(wrong)?;
+    }
+    app.supervisor.act_on_step(id, act, &who).await.map_err(|e| wrong(e.into()))?;
     Ok(form.remember(see(&back)))
 }
 
@@ -150,7 +159,7 @@ impl Page {
         needy
     }
 
-    fn is_open(&self) -> bool {
+    fn is_unsettled(&self) -> bool {
         self.case.summary.state != CaseState::Settled
     }
 
@@ -160,7 +169,7 @@ impl Page {
 
     /// Whether nothing is left that a settling by hand would cut off.
     fn may_be_settled(&self) -> bool {
-        self.is_open() && !self.case.plan.iter().any(may_be_acted_on)
+        self.is_unsettled() && !self.case.plan.iter().any(is_open)
     }
 
     /// What a person may plan, by verb: `service.action`.
@@ -184,6 +193,9 @@ impl Page {
     /// Which rules were looked at for a report, and why each did or did not answer it.
     fn considered(&self, report: &ReportView) -> Vec<(String, &'static str, String)> {
         let Some(book) = &self.book else { return Vec::new() };
+        if !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
+            return Vec::new();
+        }
         let facts = Facts {
             service: &report.service,
             code: &report.data.code,
@@ -213,14 +225,43 @@ impl Page {
     }
 
     fn edit_data(&self, step: &StepView) -> String {
-        let of_report = || {
-            let wanted = step.because.first();
-            let report = self.case.reports.iter().find(|r| wanted == Some(&r.id));
-            report.or_else(|| self.case.reports.first()).map(|r| r.data.data.clone())
-        };
-        let data = step.edited.clone().or_else(of_report).unwrap_or_default();
-        serde_json::to_string_pretty(&data).unwrap_or_default()
+        let data = Value::Object(request_data(&self.case, step));
+        serde_json::to_string_pretty(&redacted(data)).unwrap_or_default()
     }
+
+    /// Reports that are shown.
+    fn reports(&self) -> &[ReportView] {
+        &self.case.reports[..self.case.reports.len().min(REPORTS)]
+    }
+
+    fn more_reports(&self) -> usize {
+        self.case.reports.len().saturating_sub(REPORTS)
+    }
+}
+
+/// The data of a step's request: an operator's, or that of the report that demands it.
+fn request_data(case: &CaseDetail, step: &StepView) -> Map<String, Value> {
+    let of_report = || {
+        let wanted = step.because.first();
+        let report = case.reports.iter().find(|r| wanted == Some(&r.id));
+        report.or_else(|| case.reports.first()).map(|r| r.data.data.clone())
+    };
+    step.edited.clone().or_else(of_report).unwrap_or_default()
+}
+
+/// Edited data with the values that the form did not show.
+async fn with_secrets<S: Store>(
+    app: &App<S>,
+    id: StepId,
+    edited: Map<String, Value>,
+) -> Result<Map<String, Value>, ApiError> {
+    let case = case_detail(app, id.case).await?;
+    let step = case.plan.iter().find(|step| step.id == id);
+    let before = step.map(|step| request_data(&case, step)).unwrap_or_default();
+    Ok(match unredacted(Value::Object(edited), &Value::Object(before)) {
+        Value::Object(data) => data,
+        _ => Map::new(),
+    })
 }
 
 /// What is shown of a step's end or state.
@@ -232,7 +273,8 @@ pub(super) fn step_sign(step: &StepView) -> Sign {
     }
 }
 
-fn may_be_acted_on(step: &StepView) -> bool {
+/// Whether it still has to come to an end.
+fn is_open(step: &StepView) -> bool {
     match step.state {
         StepStateName::Waiting
         | StepStateName::Due
@@ -241,6 +283,28 @@ fn may_be_acted_on(step: &StepView) -> bool {
         | StepStateName::Stuck => true,
         StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow => false,
     }
+}
+
+/// Whether a person may try it (again) now; what was waived is taken back so.
+fn may_be_retried(step: &StepView) -> bool {
+    match step.state {
+        StepStateName::Due | StepStateName::Shadow => true,
+        StepStateName::Stuck => !awaits_yes(step),
+        StepStateName::Done => step.outcome == Some(Outcome::Waived),
+        StepStateName::Waiting
+        | StepStateName::InFlight
+        | StepStateName::Accepted
+        | StepStateName::Superseded => false,
+    }
+}
+
+/// Whether its request may be edited now.
+fn may_be_edited(step: &StepView) -> bool {
+    may_be_retried(step) || awaits_yes(step) || step.state == StepStateName::Waiting
+}
+
+fn may_be_acted_on(step: &StepView) -> bool {
+    is_open(step) || may_be_retried(step)
 }
 
 /// Outcomes that a person may write down for a verb.
@@ -264,6 +328,10 @@ fn stage_word(stage: &u16) -> String {
 
 fn took(attempt: &AttemptView) -> String {
     between(attempt.sent_at, attempt.ended_at)
+}
+
+fn act_detail(act: &ActView) -> String {
+    redacted(act.detail.clone()).to_string()
 }
 
 fn report_json(report: &ReportView) -> String {

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 /// What a filter of the list may hold, in the order of its form.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 13] = [
     "q",
     "state",
     "service",
@@ -26,6 +26,9 @@ const FIELDS: [&str; 10] = [
     "younger_than",
     "sort",
     "group",
+    "saga",
+    "opened_after",
+    "opened_before",
 ];
 
 /// What stood in the form, as it came.
@@ -88,7 +91,7 @@ pub(super) async fn list<S: Store>(
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
-    let known = Known::of(&app);
+    let known = Known::of(&app, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }
 
@@ -137,7 +140,7 @@ impl Filter {
 }
 
 impl Known {
-    fn of<S: Store>(app: &App<S>) -> Self {
+    fn of<S: Store>(app: &App<S>, filter: &Filter) -> Self {
         let mut known = Self {
             services: Vec::new(),
             actions: Vec::new(),
@@ -149,6 +152,17 @@ impl Known {
             known.services.extend(book.services().iter().map(|s| s.name.to_string()));
             known.actions.extend(book.actions().iter().map(|action| action.name.to_string()));
             known.reports.extend((0..book.reports().len()).map(|n| book.report_name(n)));
+        }
+        // What a link asks for stays in the form, also when no active rulebook knows it.
+        for (list, field) in [
+            (&mut known.services, "service"),
+            (&mut known.actions, "action"),
+            (&mut known.rulebooks, "rulebook"),
+        ] {
+            let wanted = filter.get(field);
+            if !wanted.is_empty() && !list.iter().any(|known| known == wanted) {
+                list.push(wanted.to_owned());
+            }
         }
         for list in [&mut known.services, &mut known.actions, &mut known.reports] {
             list.sort_unstable();
@@ -164,7 +178,16 @@ impl ListPage {
     }
 
     fn export(&self, format: &str) -> String {
-        self.filter.address("/v1/cases:export", &[("format", format)])
+        let all = Filter {
+            pairs: self.filter.pairs.iter().filter(|(name, _)| name != "limit").cloned().collect(),
+        };
+        all.address("/v1/cases:export", &[("format", format)])
+    }
+
+    /// Fields that the form does not show; they stay as they are.
+    fn unseen(&self) -> impl Iterator<Item = &(String, String)> {
+        let unseen = ["group", "saga", "opened_after", "opened_before"];
+        self.filter.pairs.iter().filter(move |(name, _)| unseen.contains(&name.as_str()))
     }
 
     fn bulk(&self, act: &str) -> String {
@@ -172,8 +195,8 @@ impl ListPage {
     }
 }
 
-/// How far a case has come, as `3 of 4`.
-fn done_of(case: &CaseSummary) -> String {
+/// How many steps of a case have ended, as `3 of 4`.
+fn ended_of(case: &CaseSummary) -> String {
     let count = |state| case.steps.get(&state).copied().unwrap_or_default();
     let all: u32 =
         case.steps.iter().filter(|(s, _)| **s != StepStateName::Shadow).map(|(_, n)| n).sum();
@@ -189,11 +212,13 @@ pub(super) fn group_deed(group: &GroupView) -> &'static str {
     }
 }
 
-/// Its word on a button; none for Histories, which are asked for again without anybody's act.
+/// Its word on a button; none where no act on its steps would change anything.
 pub(super) fn group_word(group: &GroupView) -> Option<&'static str> {
     match group.cause {
         Cause::Approval => Some("Say yes to all"),
         Cause::Unmatched => Some("Replan all"),
+        // On its way, or held by a pause that has to end first.
+        Cause::Stage | Cause::Asked | Cause::Accepted | Cause::Paused => None,
         _ => group.verb.map(|_| "Retry all"),
     }
 }

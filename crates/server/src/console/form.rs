@@ -88,6 +88,16 @@ impl Form {
         self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
     }
 
+    /// What a person typed: every field but those that only steer.
+    pub(super) fn typed(&self) -> Vec<(String, String)> {
+        let steers = |name: &str| {
+            matches!(name, "act" | "actor" | "path" | "base") || name.starts_with("filter.")
+        };
+        let typed =
+            self.pairs.iter().filter(|(name, value)| !steers(name) && !value.trim().is_empty());
+        typed.cloned().collect()
+    }
+
     /// All values of a field that are not empty.
     pub(super) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
         self.pairs

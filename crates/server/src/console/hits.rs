@@ -3,7 +3,7 @@
 
 use crate::http::{ApiError, App, case_detail};
 use amends_protocol::resources::{CaseDetail, StepView};
-use amends_protocol::{StepStateName, Timestamp};
+use amends_protocol::{Outcome, StepStateName, Timestamp};
 use amends_rulebook::{ActionId, Row, Rulebook};
 use amends_store::{CaseFilter, PageRequest, Store};
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ pub(super) const CASES: u32 = 200;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fared {
     pub(super) done: u32,
+    pub(super) waived: u32,
     pub(super) open: u32,
     pub(super) stuck: u32,
 }
@@ -32,13 +33,15 @@ pub(super) struct Hits {
 }
 
 impl Hits {
-    /// Counts the newest cases of a rulebook.
+    /// Counts those of the newest cases of a rulebook that were planned with this version.
     pub(super) async fn of<S: Store>(app: &App<S>, book: &Rulebook) -> Result<Self, ApiError> {
         let filter = CaseFilter { rulebook: Some(book.name().to_owned()), ..CaseFilter::default() };
         let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
         let mut hits = Self::default();
         for case in newest.items {
             match case_detail(app, case.id).await {
+                // Labels of another version may mean other rules.
+                Ok(detail) if detail.rulebook_hash.as_deref() != Some(book.hash()) => {}
                 Ok(detail) => hits.add(&detail, book),
                 // Removed in the meantime.
                 Err(error) if error.status() == 404 => {}
@@ -91,6 +94,7 @@ impl Hits {
 impl Fared {
     fn count(&mut self, step: &StepView) {
         match step.state {
+            StepStateName::Done if step.outcome == Some(Outcome::Waived) => self.waived += 1,
             StepStateName::Done => self.done += 1,
             StepStateName::Stuck => self.stuck += 1,
             StepStateName::Waiting
@@ -101,9 +105,9 @@ impl Fared {
         }
     }
 
-    /// `12 done, 1 open, 1 stuck`.
+    /// `✓ 12 ◐ 1 ■ 1`.
     pub(super) fn words(&self) -> String {
-        let parts = [(self.done, "✓"), (self.open, "◐"), (self.stuck, "■")];
+        let parts = [(self.done, "✓"), (self.waived, "✎"), (self.open, "◐"), (self.stuck, "■")];
         let told = parts.iter().filter(|(n, _)| *n > 0).map(|(n, sign)| format!("{sign} {n}"));
         told.collect::<Vec<_>>().join(" ")
     }

@@ -6,8 +6,8 @@ use super::picture::{Bar, Spark};
 use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
 use crate::http::App;
 use amends_protocol::resources::{GroupView, Overview, ServiceView, TroubleView};
-use amends_protocol::signs::{Sign, Signed};
-use amends_protocol::{CaseState, StuckReason};
+use amends_protocol::signs::{Sign, Signed, Tone};
+use amends_protocol::{CaseState, Cause, StuckReason};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
@@ -35,9 +35,8 @@ pub(super) async fn show_overview<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let frame = Frame::live(Part::Overview, "Overview", "/".to_owned(), &headers);
-    let overview = app.supervisor.overview(frame.now).await?;
-    let mut groups: Vec<GroupView> =
-        app.supervisor.groups().await?.into_iter().filter(|g| g.cause.is_trouble()).collect();
+    let (overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
+    groups.retain(|group| group.cause.is_trouble());
     let more_groups = groups.len().saturating_sub(GROUPS);
     groups.truncate(GROUPS);
     let spark = Spark::of(&overview.minutes);
@@ -80,13 +79,13 @@ impl Page {
         let mut parts = Vec::new();
         let needy = self.stuck() + self.unmatched();
         if needy > 0 {
-            parts.push(format!("{} a person", counted(needy, "case needs", "cases need")));
-        }
-        if self.overview.awaiting_approval > 0 {
-            parts.push(format!(
-                "{} for a yes",
-                counted(self.overview.awaiting_approval, "step waits", "steps wait")
-            ));
+            // A step that waits for a yes makes its case stuck, so it is one of these.
+            let of_these = match self.overview.awaiting_approval {
+                0 => String::new(),
+                number => format!(" ({} for a yes)", counted(number, "step waits", "steps wait")),
+            };
+            let cases = counted(needy, "case needs", "cases need");
+            parts.push(format!("{cases} a person{of_these}"));
         }
         let away: Vec<&str> = self
             .overview
@@ -123,9 +122,19 @@ impl Page {
         }
     }
 
+    /// How the sentence looks: a pause is somebody's decision and no trouble.
+    fn tone(&self) -> Tone {
+        let paused = self.overview.services.iter().any(|s| s.paused);
+        match (self.is_well(), paused) {
+            (false, _) => Tone::Bad,
+            (true, true) => Tone::Decided,
+            (true, false) => Tone::Good,
+        }
+    }
+
     fn is_well(&self) -> bool {
         self.stuck() + self.unmatched() + self.overview.awaiting_approval == 0
-            && self.overview.services.iter().all(|s| s.breaker == "closed" && !s.paused)
+            && self.overview.services.iter().all(|s| s.breaker == "closed")
     }
 }
 

@@ -1,6 +1,7 @@
 //! What all pages share: the frame around them, the headers that keep a browser to this host, and how a failure looks.
 
 use super::assets::{ADDRESSES, Addresses};
+use super::form::Form;
 use crate::clock::{Clock, SystemClock};
 use crate::http::ApiError;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
@@ -123,17 +124,20 @@ struct FailurePage {
     frame: Frame,
     problem: Problem,
     back: String,
+    /// Fields of the form, so that nothing that was typed is lost.
+    sent: Vec<(String, String)>,
 }
 
 /// What went wrong, for people.
 pub(super) struct PageError {
     problem: Box<Problem>,
     back: Option<String>,
+    sent: Vec<(String, String)>,
 }
 
 impl<E: Into<ApiError>> From<E> for PageError {
     fn from(error: E) -> Self {
-        Self { problem: Box::new(error.into().into_problem()), back: None }
+        Self { problem: Box::new(error.into().into_problem()), back: None, sent: Vec::new() }
     }
 }
 
@@ -141,6 +145,12 @@ impl PageError {
     /// With the address that one came from.
     pub(super) fn back(mut self, address: impl Into<String>) -> Self {
         self.back = Some(address.into());
+        self
+    }
+
+    /// With what was typed into a form.
+    pub(super) fn sent(mut self, form: &Form) -> Self {
+        self.sent = form.typed();
         self
     }
 }
@@ -155,7 +165,7 @@ impl IntoResponse for PageError {
         }
         let frame = Frame::still(Part::Overview, problem.title.clone(), &HeaderMap::new());
         let back = self.back.unwrap_or_else(|| "/".to_owned());
-        show_as(status, &FailurePage { frame, problem, back })
+        show_as(status, &FailurePage { frame, problem, back, sent: self.sent })
     }
 }
 

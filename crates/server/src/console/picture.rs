@@ -18,9 +18,10 @@ pub(super) struct Bar {
 
 impl Bar {
     pub(super) fn of(progress: &Progress) -> Self {
-        let Progress { done, waiting, in_flight, retrying, stuck } = *progress;
+        let Progress { done, waived, waiting, in_flight, retrying, stuck } = *progress;
         let counts = [
             ("done", done),
+            ("waived", waived),
             ("flight", in_flight),
             ("queue", waiting),
             ("retrying", retrying),
@@ -41,7 +42,7 @@ impl Bar {
             "nothing in open cases".to_owned()
         } else {
             format!(
-                "{done} done, {waiting} waiting, {in_flight} in flight, {retrying} retrying, {stuck} stuck"
+                "{done} done, {waived} waived, {waiting} waiting, {in_flight} in flight, {retrying} retrying, {stuck} stuck"
             )
         };
         Self { pieces, label }

@@ -8,8 +8,8 @@ use super::story::Graph;
 use super::words::{date_and_time, relative};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, beside_the_others};
-use amends_protocol::Timestamp;
 use amends_protocol::resources::DiagnosticView;
+use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_rulebook::{
     Cell, Comparison, Matrix, Mode, Row, Rule, Rulebook, Severity, SourceFile, compare,
     load_sources, render,
@@ -63,6 +63,8 @@ struct PreviewPage {
     /// None if it cannot be used.
     book: Option<Arc<Rulebook>>,
     comparison: Option<Comparison>,
+    /// Hash of the version that it was compared with.
+    base: String,
     rendered: String,
     warnings: usize,
 }
@@ -102,10 +104,7 @@ pub(super) async fn show_version<S: Store>(
     Path((name, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let found = app.versions.get(&app.supervisor, &hash).await?;
-    let book = found.filter(|book| book.name() == name);
-    let book =
-        book.ok_or_else(|| unknown(&format!("there is no version `{hash}` of rulebook `{name}`")))?;
+    let book = version(&app, &name, &hash).await?;
     page(&app, book, format!("/rules/{name}/versions/{hash}"), &headers).await
 }
 
@@ -141,18 +140,21 @@ async fn page<S: Store>(
     Ok(show(&page))
 }
 
-/// `GET /rules/new` and `GET /rules/{name}/edit`
+/// `GET /rules/new`
+pub(super) async fn begin(headers: HeaderMap) -> Response {
+    let files = vec![("rulebook.yaml".to_owned(), EXAMPLE.to_owned())];
+    let frame = Frame::still(Part::Rules, "Add a rulebook", &headers);
+    show(&EditPage { frame, name: String::new(), files })
+}
+
+/// `GET /rules/{name}/versions/{hash}/edit`
 pub(super) async fn edit<S: Store>(
     State(app): State<App<S>>,
-    name: Option<Path<String>>,
+    Path((name, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let name = name.map(|Path(name)| name).unwrap_or_default();
-    let files = match active(&app, &name) {
-        Some(book) => book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect(),
-        None if name.is_empty() => vec![("rulebook.yaml".to_owned(), EXAMPLE.to_owned())],
-        None => return Err(unknown(&format!("there is no active rulebook `{name}`"))),
-    };
+    let book = version(&app, &name, &hash).await?;
+    let files = book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect();
     let frame = Frame::still(Part::Rules, "A new version", &headers);
     Ok(show(&EditPage { frame, name, files }))
 }
@@ -175,13 +177,14 @@ pub(super) async fn preview<S: Store>(
     }
     let book = loaded.rulebook.filter(|_| !errors);
     let active = book.as_ref().and_then(|book| active(&app, book.name()));
+    let base = active.as_ref().map(|book| book.hash().to_owned()).unwrap_or_default();
     let comparison = match (&active, &book) {
         (Some(active), Some(book)) => Some(compare(active, book)),
         _ => None,
     };
     let frame = Frame::still(Part::Rules, "What would change", &form.headers);
     let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok(show_as(status, &PreviewPage { frame, files, book, comparison, rendered, warnings }))
+    Ok(show_as(status, &PreviewPage { frame, files, book, comparison, base, rendered, warnings }))
 }
 
 /// `POST /rules/activate`: stores the version; new cases are planned with it.
@@ -189,7 +192,7 @@ pub(super) async fn activate<S: Store>(
     State(app): State<App<S>>,
     form: Form,
 ) -> Result<Response, PageError> {
-    let wrong = |error: ApiError| PageError::from(error).back("/rules");
+    let wrong = |error: ApiError| PageError::from(error).back("/rules").sent(&form);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
     let loaded = load_sources(sources(&files(&form)));
     let Some(book) = loaded.rulebook else {
@@ -200,14 +203,30 @@ pub(super) async fn activate<S: Store>(
     if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
         return Err(wrong(ApiError::invalid(text)));
     }
+    let now_active = active(&app, book.name()).map(|book| book.hash().to_owned());
+    if now_active.unwrap_or_default() != form.text("base") {
+        let detail = "another version was activated meanwhile; look again at what would change";
+        return Err(wrong(Problem::new(ProblemCode::Conflict, detail).into()));
+    }
     let address = format!("/rules/{}", book.name());
     let activated = app.supervisor.activate(book, &who, &reason, SystemClock.now()).await;
-    activated.map_err(|problem| PageError::from(problem).back("/rules"))?;
+    activated.map_err(|problem| wrong(problem.into()))?;
     Ok(form.remember(see(&address)))
 }
 
 fn active<S: Store>(app: &App<S>, name: &str) -> Option<Arc<Rulebook>> {
     app.supervisor.active_books().into_iter().find(|book| book.name() == name)
+}
+
+async fn version<S: Store>(
+    app: &App<S>,
+    name: &str,
+    hash: &str,
+) -> Result<Arc<Rulebook>, PageError> {
+    let found = app.versions.get(&app.supervisor, hash).await?;
+    found
+        .filter(|book| book.name() == name)
+        .ok_or_else(|| unknown(&format!("there is no version `{hash}` of rulebook `{name}`")))
 }
 
 fn unknown(detail: &str) -> PageError {

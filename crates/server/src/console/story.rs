@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// Actions of a graph; a larger saga is told by its tables.
 const NODES: usize = 60;
+/// Rows of a timeline; more are no picture.
+const ROWS: usize = 120;
 /// Tries that are drawn of one step; the table has all.
 const TRIES: usize = 200;
 
@@ -181,6 +183,8 @@ fn call(from: (usize, usize), to: (usize, usize), node_width: usize, optional: b
 }
 
 const LABELS: i64 = 250;
+/// Letters that fit into them.
+const LABEL_LETTERS: usize = 36;
 const PLOT: i64 = 640;
 const LINE: i64 = 26;
 const TOP: i64 = 30;
@@ -193,6 +197,8 @@ pub(super) struct Timeline {
     height: i64,
     ticks: Vec<(i64, String)>,
     rows: Vec<Row>,
+    /// Rows beyond the limit.
+    omitted: usize,
 }
 
 struct Row {
@@ -240,12 +246,14 @@ impl Timeline {
             );
             rows.push(Row {
                 y: 0,
-                label: format!("report {}/{}", report.service, report.data.code),
+                label: shortened(format!("report {}/{}", report.service, report.data.code)),
                 line: None,
                 marks: vec![mark(&scale, report.received_at, report.received_at, Tone::Bad, title)],
             });
         }
         rows.extend(case.plan.iter().map(|step| row(step, &scale, until)));
+        let omitted = rows.len().saturating_sub(ROWS);
+        rows.truncate(ROWS);
         for (n, row) in rows.iter_mut().enumerate() {
             row.y = TOP + LINE * i64::try_from(n).unwrap_or_default();
         }
@@ -259,7 +267,7 @@ impl Timeline {
             })
             .collect();
         let height = TOP + LINE * i64::try_from(rows.len()).unwrap_or_default() + 6;
-        Self { width: LABELS + PLOT + 70, height, ticks, rows }
+        Self { width: LABELS + PLOT + 70, height, ticks, rows, omitted }
     }
 }
 
@@ -288,10 +296,18 @@ fn row(step: &StepView, scale: &Scale, until: Timestamp) -> Row {
     }
     Row {
         y: 0,
-        label: format!("{} {} {}", sign.shape, step.verb, step.action),
+        label: shortened(format!("{} {} {}", sign.shape, step.verb, step.action)),
         line: Some((scale.x(step.planned_at), scale.x(step.ended_at.unwrap_or(until)))),
         marks,
     }
+}
+
+/// A label that fits before the bars.
+fn shortened(label: String) -> String {
+    if label.chars().count() <= LABEL_LETTERS {
+        return label;
+    }
+    label.chars().take(LABEL_LETTERS - 1).chain(['…']).collect()
 }
 
 fn mark(scale: &Scale, from: Timestamp, to: Timestamp, tone: Tone, title: String) -> Mark {

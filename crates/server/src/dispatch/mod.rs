@@ -14,7 +14,7 @@ mod web;
 
 pub use answer::read_answer;
 pub use route::Destinations;
-pub(crate) use shown::{redacted, shown_request};
+pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
 

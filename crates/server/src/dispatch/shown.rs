@@ -2,7 +2,7 @@
 
 use super::Destinations;
 use super::request::of_step;
-use super::route::RouteTable;
+use super::route::{RouteTable, Routes};
 use super::sign::Signer;
 use amends_engine::SendStep;
 use amends_protocol::resources::{CaseDetail, StepView};
@@ -16,12 +16,24 @@ use std::sync::Arc;
 /// Headers whose values may be secrets wherever they come from.
 const SECRET: [&str; 5] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", headers::WEBHOOK_SIGNATURE];
-/// Parts of other names that say the same.
-const SECRET_PARTS: [&str; 4] = ["secret", "token", "password", "api-key"];
+/// Parts of other names that say the same, in small letters and without hyphens.
+const SECRET_PARTS: [&str; 4] = ["secret", "token", "password", "apikey"];
 /// What stands in place of a secret.
 const HIDDEN: &str = "(not shown)";
 /// Longest body that is shown, in bytes.
 const BODY_LIMIT: usize = 16 << 10;
+
+/// Where the services of a rulebook are, for requests that are shown.
+pub(crate) struct ShownRoutes(Arc<Routes>);
+
+impl ShownRoutes {
+    pub(crate) fn of(book: &Rulebook) -> Self {
+        // The keys are not needed: a signature is not shown.
+        let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
+        let signers = keys.map(|name| (name, Signer::without_keys())).collect();
+        Self(RouteTable::new(Destinations { signers, allow_hosts: Vec::new() }).of(book))
+    }
+}
 
 /// The request that the next try of a step sends (of a finished one: that another try would send), as text.
 ///
@@ -31,6 +43,7 @@ pub(crate) async fn shown_request(
     step: &StepView,
     case: &CaseDetail,
     book: &Arc<Rulebook>,
+    routes: &ShownRoutes,
     now: Timestamp,
 ) -> Result<String, String> {
     let action_id = book
@@ -68,11 +81,7 @@ pub(crate) async fn shown_request(
         }),
         edited: step.edited.clone().map(Arc::new),
     };
-    // The keys are not needed: a signature is not shown.
-    let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
-    let signers = keys.map(|name| (name, Signer::without_keys())).collect();
-    let routes = RouteTable::new(Destinations { signers, allow_hosts: Vec::new() }).of(book);
-    let request = of_step(&send, &routes, now)?;
+    let request = of_step(&send, &routes.0, now)?;
     let (head, body) = request.into_parts();
     let mut text = format!("{} {}\n", head.method, head.uri);
     for (name, value) in &head.headers {
@@ -94,8 +103,8 @@ pub(crate) async fn shown_request(
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    SECRET.contains(&name.as_str())
-        || SECRET_PARTS.iter().any(|part| name.replace('_', "-").contains(part))
+    let letters = name.replace(['-', '_'], "");
+    SECRET.contains(&name.as_str()) || SECRET_PARTS.iter().any(|part| letters.contains(part))
 }
 
 /// Members of the data whose names say that they are secrets lose their values.
@@ -116,6 +125,34 @@ pub(crate) fn redacted(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
+/// What a person made of redacted data: members that still say that they are not shown keep the value that they had.
+pub(crate) fn unredacted(
+    edited: serde_json::Value,
+    before: &serde_json::Value,
+) -> serde_json::Value {
+    use serde_json::Value;
+    match edited {
+        Value::String(text) if text == HIDDEN => before.clone(),
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| {
+                    let value = unredacted(value, before.get(&name).unwrap_or(&Value::Null));
+                    (name, value)
+                })
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(
+            items
+                .into_iter()
+                .enumerate()
+                .map(|(n, item)| unredacted(item, before.get(n).unwrap_or(&Value::Null)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,14 +161,24 @@ mod tests {
     #[test]
     fn secrets_are_known_by_their_names_at_any_depth() {
         let shown = redacted(json!({
-            "amount": 12, "card": { "apiToken": "t", "password": "p", "last4": "4242" },
+            "amount": 12, "apiKey": "k", "card": { "apiToken": "t", "password": "p", "last4": "4242" },
             "list": [{ "client_secret": "s" }], "Authorization": "Bearer x",
         }));
         let hidden = json!({
-            "amount": 12, "card": { "apiToken": HIDDEN, "password": HIDDEN, "last4": "4242" },
+            "amount": 12, "apiKey": HIDDEN, "card": { "apiToken": HIDDEN, "password": HIDDEN, "last4": "4242" },
             "list": [{ "client_secret": HIDDEN }], "Authorization": HIDDEN,
         });
         assert_eq!(shown, hidden);
         assert!(is_secret("X-Api-Key") && !is_secret("saga-id"));
+    }
+
+    #[test]
+    fn what_was_not_shown_keeps_its_value_through_an_edit() {
+        let before = json!({ "amount": 12, "token": "t", "list": [{ "secret": "s" }] });
+        let mut edited = redacted(before.clone());
+        edited["amount"] = json!(13);
+        let sent = json!({ "amount": 13, "token": "t", "list": [{ "secret": "s" }] });
+        assert_eq!(unredacted(edited, &before), sent);
+        assert_eq!(unredacted(json!({ "new": HIDDEN }), &before), json!({ "new": null }));
     }
 }

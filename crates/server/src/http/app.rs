@@ -1,6 +1,7 @@
 //! What every handler shares. Plain handles; no logic.
 
 use super::backups::Backups;
+use super::hosts::host_of;
 use super::versions::Versions;
 use crate::books::Rejections;
 use crate::bulk::Bulks;
@@ -50,6 +51,8 @@ pub struct App<S: Store> {
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) backups: Option<Backups>,
     pub(crate) bulks: Bulks,
+    /// The name by which browsers reach us besides addresses and `localhost`.
+    pub(crate) public_host: Option<String>,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -66,7 +69,24 @@ impl<S: Store> App<S> {
         let streams = Arc::new(Semaphore::new(limits.event_streams));
         let versions = Versions::default();
         let bulks = Bulks::default();
-        Self { supervisor, rejections, limits, versions, streams, backups: None, bulks, stopping }
+        Self {
+            supervisor,
+            rejections,
+            limits,
+            versions,
+            streams,
+            backups: None,
+            bulks,
+            public_host: None,
+            stopping,
+        }
+    }
+
+    /// People reach the console at this address, perhaps through a proxy; without a host in it nothing changes.
+    #[must_use]
+    pub fn with_public_url(mut self, url: &str) -> Self {
+        self.public_host = host_of(url);
+        self
     }
 
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
@@ -87,6 +107,7 @@ impl<S: Store> Clone for App<S> {
             streams: Arc::clone(&self.streams),
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
+            public_host: self.public_host.clone(),
             stopping: self.stopping.clone(),
         }
     }

@@ -10,6 +10,7 @@ mod cases;
 mod events;
 mod export;
 mod groups;
+mod hosts;
 mod metrics;
 mod openapi;
 mod overview;
@@ -37,6 +38,7 @@ use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
 use axum::http::{HeaderMap, Method, Uri, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
@@ -83,6 +85,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .merge(console::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
         .with_state(app)
 }
 

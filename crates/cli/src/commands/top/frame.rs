@@ -117,11 +117,11 @@ fn service(view: &ServiceView) -> String {
     )
 }
 
-/// How far a service is in open cases: `█` done, `▒` under way, `!` stuck.
+/// How far a service is in open cases: `█` done, `~` waived, `▒` under way, `!` stuck.
 fn bar(view: &ServiceView) -> String {
     let progress = &view.progress;
     let going = progress.waiting + progress.in_flight + progress.retrying;
-    let all = progress.done + going + progress.stuck;
+    let all = progress.done + progress.waived + going + progress.stuck;
     if all == 0 {
         return "·".repeat(BAR);
     }
@@ -129,7 +129,11 @@ fn bar(view: &ServiceView) -> String {
     let cells = |n: u64| usize::try_from((n * BAR as u64).div_ceil(all)).unwrap_or(BAR);
     let stuck = cells(progress.stuck);
     let going = cells(going).min(BAR - stuck);
-    format!("{}{}{}", "█".repeat(BAR - stuck - going), "▒".repeat(going), "!".repeat(stuck))
+    // Nor is it shown as done that somebody went without.
+    let waived = cells(progress.waived).min(BAR - stuck - going);
+    let done = BAR - stuck - going - waived;
+    let parts = [("█", done), ("~", waived), ("▒", going), ("!", stuck)];
+    parts.map(|(sign, cells)| sign.repeat(cells)).concat()
 }
 
 /// What is wrong, then what needs a person.

@@ -52,9 +52,15 @@
   }
 
   document.addEventListener("htmx:sse:after:connection", () => wire("live", "● live"));
+  // The page could not be fetched: what it shows may be old.
+  document.addEventListener("htmx:response:error", () => wire("lost", "○ the supervisor does not answer"));
+  document.addEventListener("htmx:error", () => wire("lost", "○ the supervisor does not answer"));
   document.addEventListener("htmx:sse:error", () => wire("lost", "○ no connection, trying again"));
   document.addEventListener("htmx:sse:close", () => wire("lost", "○ not live"));
-  document.addEventListener("htmx:after:swap", tell);
+  document.addEventListener("htmx:after:swap", () => {
+    tell();
+    wire("live", "● live");
+  });
 
   // One box that ticks all boxes of its form.
   document.addEventListener("change", (event) => {
@@ -65,7 +71,7 @@
 
   // A place inside a closed fold is opened when a link leads to it.
   function unfold() {
-    const name = decodeURIComponent(location.hash.slice(1));
+    const name = location.hash.slice(1); // ids are plain ASCII
     const place = name && document.getElementById(name);
     const fold = place && (place.closest("details") || place.querySelector("details"));
     if (fold) fold.open = true;

@@ -12,6 +12,7 @@ async fn send(desk: &Desk, path: &str, fields: &[(&str, &str)]) -> Reply {
     body.extend_pairs(fields);
     let request = Request::post(path)
         .header("content-type", "application/x-www-form-urlencoded")
+        .header("host", "127.0.0.1:7100")
         .header("sec-fetch-site", "same-origin");
     desk.send(request.body(Body::from(body.finish())).expect("a request")).await
 }
@@ -64,7 +65,7 @@ async fn every_page_is_whole_with_and_without_work() {
         ("/rules".to_owned(), "shop"),
         ("/rules/new".to_owned(), "See what would change"),
         ("/rules/shop".to_owned(), "At a glance"),
-        ("/rules/shop/edit".to_owned(), "See what would change"),
+        (format!("/rules/shop/versions/{hash}/edit"), "See what would change"),
         (format!("/rules/shop/versions/{hash}"), "At a glance"),
         ("/services".to_owned(), "payment"),
         ("/bulk".to_owned(), "None yet"),
@@ -104,6 +105,7 @@ async fn a_form_of_another_site_does_nothing() {
     let desk = Desk::open().await;
     let (_, step) = stuck(&desk, "o-1").await;
     let request = Request::post(format!("/steps/{step}/acts"))
+        .header("host", "127.0.0.1:7100")
         .header("sec-fetch-site", "cross-site")
         .body(Body::from("act=waive&reason=x&actor=x"));
     let reply = desk.send(request.expect("a request")).await;
@@ -131,8 +133,24 @@ async fn what_comes_from_outside_is_text_and_secrets_are_not_shown() {
         assert!(!text(&page).contains(evil) && !text(&page).contains("<img src=x>"), "{path}");
     }
     let page = desk.get(&format!("/cases/{case}")).await;
-    let folds = text(&page).split("all that it said").nth(1).expect("the report's fold");
-    assert!(!folds.contains("very-secret") && folds.contains("(not shown)"), "{folds}");
+    assert!(text(&page).contains("(not shown)"), "{}", text(&page));
+    let step = desk.payment_step(&case, "stuck").await["id"].as_str().expect("an id").to_owned();
+    let edited = [
+        ("act", "edit"),
+        ("reason", "no note"),
+        ("actor", "ann"),
+        ("data", r#"{"note": "", "apiToken": "(not shown)"}"#),
+    ];
+    let done = send(&desk, &format!("/steps/{step}/acts"), &edited).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{done:?}");
+    let step = desk.get(&format!("/v1/steps/{step}")).await.body;
+    let wanted = json!({"note": "", "apiToken": "very-secret"});
+    assert_eq!(step["edited"], wanted, "what was not shown keeps its value");
+    for path in [format!("/cases/{case}"), "/audit".to_owned()] {
+        let page = desk.get(&path).await;
+        assert!(!text(&page).contains("very-secret"), "{path}: {}", text(&page));
+    }
+    let page = desk.get(&format!("/cases/{case}")).await;
     assert!(
         text(&page).contains("POST http://127.0.0.1:1/amends/v1/compensate/pay"),
         "the request is shown"
@@ -176,6 +194,49 @@ async fn selected_cases_become_a_frozen_bulk_act_that_is_started_by_hand() {
     desk.until("/v1/bulk/b-1", |bulk| bulk["state"] == "done").await;
     assert_eq!(desk.get(&format!("/v1/steps/{step}")).await.body["outcome"], "waived");
     assert_eq!(desk.get(&format!("/v1/steps/{untouched}")).await.body["state"], "stuck", "{third}");
+}
+
+#[tokio::test]
+async fn within_a_group_only_what_the_list_shows_is_meant() {
+    let desk = Desk::open().await;
+    stuck(&desk, "o-1").await;
+    stuck(&desk, "p-2").await;
+    let groups = desk.get("/v1/groups").await.body;
+    let refused = groups.as_array().expect("a list").iter().find(|g| g["cause"] == "refused");
+    let group = refused.expect("a group")["id"].as_str().expect("an id").to_owned();
+    let all = desk.get(&format!("/bulk/new?group={group}&act=retry")).await;
+    assert!(text(&all).contains("retry 2 steps?"), "{}", text(&all));
+    let one = desk.get(&format!("/bulk/new?of=cases&group={group}&q=p-&act=retry")).await;
+    assert!(text(&one).contains("retry 1 step?"), "{}", text(&one));
+    let sorted = desk.get("/bulk/new?of=cases&act=retry&sort=oldest").await;
+    assert_eq!(sorted.status, StatusCode::BAD_REQUEST, "an order narrows nothing");
+}
+
+#[tokio::test]
+async fn a_browser_that_was_led_here_by_another_name_is_turned_away() {
+    let desk = Desk::open().await;
+    for (path, name) in [("/", "evil.example"), ("/v1/cases", "evil.example")] {
+        let request = Request::get(path).header("host", name).header("sec-fetch-site", "none");
+        let reply = desk.send(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_waived_is_never_shown_as_done() {
+    let desk = Desk::open().await;
+    desk.script.answer("order.place", StepReading::Refused);
+    let (case, step) = stuck(&desk, "o-1").await;
+    let refused = |body: &serde_json::Value| {
+        body["plan"].as_array().is_some_and(|plan| plan.iter().all(|s| s["state"] == "stuck"))
+    };
+    desk.until(&format!("/v1/cases/{case}"), refused).await;
+    let fields = [("act", "waive"), ("reason", "cash"), ("actor", "ann")];
+    send(&desk, &format!("/steps/{step}/acts"), &fields).await;
+    let overview = desk.get("/v1/overview").await.body;
+    let services = overview["services"].as_array().expect("a list").iter();
+    let count = |what| services.clone().filter_map(|s| s["progress"][what].as_u64()).sum::<u64>();
+    assert_eq!((count("done"), count("waived"), count("stuck")), (0, 1, 1), "{overview}");
 }
 
 #[tokio::test]
@@ -240,12 +301,15 @@ async fn a_new_version_is_looked_at_before_it_is_activated() {
         "{}",
         text(&wrong)
     );
+    let base =
+        desk.get("/v1/rulebooks/shop").await.body["hash"].as_str().expect("a hash").to_owned();
     let windows = next.replace('\n', "\r\n");
     let fields = [
         ("path", "shop.yaml"),
         ("text", windows.as_str()),
         ("reason", "one rule"),
         ("actor", "ann"),
+        ("base", base.as_str()),
     ];
     let done = send(&desk, "/rules/activate", &fields).await;
     assert_eq!(done.header("location"), "/rules/shop", "{done:?}");
@@ -254,17 +318,23 @@ async fn a_new_version_is_looked_at_before_it_is_activated() {
         next,
         "lines as written"
     );
+    let late = send(&desk, "/rules/activate", &fields).await;
+    assert_eq!(late.status, StatusCode::CONFLICT, "another version is active by now");
+    assert!(text(&late).contains("one rule"), "what was typed is not lost");
 }
 
 #[tokio::test]
 async fn a_case_that_no_rule_answers_is_planned_by_hand() {
     let desk = Desk::open().await;
     let without_default = BOOK.split("  - on: \"*/*\"").next().expect("the rules before it");
+    let base =
+        desk.get("/v1/rulebooks/shop").await.body["hash"].as_str().expect("a hash").to_owned();
     let fields = [
         ("path", "shop.yaml"),
         ("text", without_default),
         ("reason", "no default"),
         ("actor", "ann"),
+        ("base", base.as_str()),
     ];
     assert_eq!(send(&desk, "/rules/activate", &fields).await.header("location"), "/rules/shop");
     let report = binary("o-1", "r-1", &json!({"code": "other", "action": "place"}));
