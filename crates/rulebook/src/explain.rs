@@ -2,7 +2,7 @@
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
 use crate::read::{Diagnostics, quote};
-use crate::{Considered, Facts, Known, PlannedStep, Rulebook, Stage};
+use crate::{CodePattern, Considered, Facts, Known, PlannedStep, Rulebook, ServiceId, Stage};
 use amends_protocol::{Report, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -90,11 +90,12 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
                     own.iter().map(|a| book.get(*a).name.action.to_string()).collect();
                 all.actions.push(sentence(&format!("action of `{service}`:"), action, &own));
             }
-            let codes = book.reports().iter().filter(|r| r.service == id);
-            let codes: Vec<_> = codes.map(|r| r.code.to_string()).collect();
+            let codes = codes_of(book, id);
             let code = &report.data.code;
-            if !codes.is_empty() && !codes.contains(code) {
-                all.reporters.push(sentence(&format!("report of `{service}`:"), code, &codes));
+            let told = sentence(&format!("report of `{service}`:"), code, &codes);
+            // Any other code is what the rules for many codes are for.
+            if !codes.contains(code) && told.contains("did you mean") {
+                all.reporters.push(told);
             }
         }
     }
@@ -103,6 +104,17 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
     let unknown: BTreeSet<_> = unknown.map(|e| format!("{}.{}", e.service, e.action)).collect();
     all.actions.extend(unknown.iter().map(|name| sentence("history:", name, &names)));
     all
+}
+
+/// The codes that a service declares, or that rules for it name.
+fn codes_of(book: &Rulebook, service: ServiceId) -> Vec<String> {
+    let declared = book.reports().iter().filter(|r| r.service == service).map(|r| &r.code);
+    let name = &book.services()[service.0 as usize].name;
+    let ruled = book.rules().iter().filter_map(|rule| match &rule.pattern.code {
+        CodePattern::Exact(code) if rule.pattern.service.as_ref() == Some(name) => Some(code),
+        CodePattern::Exact(_) | CodePattern::Prefix(_) => None,
+    });
+    declared.chain(ruled).map(ToString::to_string).collect()
 }
 
 /// More specific rules that missed the report only by its fields.
