@@ -1,6 +1,7 @@
 //! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change it.
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
+use crate::duration::length_of_time;
 use crate::read::{Diagnostics, quote};
 use crate::{CodePattern, Considered, Facts, Known, PlannedStep, Rulebook, ServiceId, Stage};
 use amends_protocol::{Report, Verb};
@@ -38,7 +39,7 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>, proven: bo
             let then = book.steps_given_up(rule, known, proven).unwrap_or_default();
             let limits = [
                 give_up.attempts.map(|n| format!("{n} attempts")),
-                give_up.age_ms.map(|ms| format!("{} s", ms / 1_000)),
+                give_up.age_ms.map(length_of_time),
             ];
             let limits: Vec<_> = limits.into_iter().flatten().collect();
             changes.push(format!(

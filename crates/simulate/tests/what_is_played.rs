@@ -149,3 +149,41 @@ fn every_rule_with_conditions_is_played_where_they_hold() {
     let reached_badly = |r: &String| r.contains(">= 300") || r.contains("gte");
     assert!(result.counterexamples[0].rules.iter().any(reached_badly), "{result:#?}");
 }
+
+#[test]
+fn a_report_of_a_call_without_an_answer_comes_whether_the_call_arrived_or_not() {
+    let with = |compensate: &str| {
+        played(&format!(
+            "{SHOP}reports:\n  order/no-answer: {{ in: place, after: [stock.reserve], sent: payment.pay }}\nrules:\n  - {{ on: order/no-answer, compensate: [{compensate}] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+        ))
+    };
+    let whole = with("stock.reserve, payment.pay");
+    assert_eq!(findings(&whole), Vec::<String>::new());
+    assert_eq!(whole.rules_not_reached, Vec::<String>::new());
+    let payment_left = "left behind: payment.pay (would take: compensate payment.pay)";
+    assert!(findings(&with("stock.reserve")).contains(&payment_left.to_owned()));
+    assert!(findings(&with("payment.pay")).contains(&STOCK_LEFT.to_owned()));
+}
+
+#[test]
+fn each_call_of_an_action_that_is_called_twice_is_a_place_of_its_own() {
+    let result = played(
+        r#"
+rulebook: travel
+services:
+  trip: { url: "http://trip", actions: { book: { compensation: drop, calls: [flight.reserve, hotel.reserve, flight.reserve] } } }
+  flight: { url: "http://flight", actions: { reserve: { compensation: release } } }
+  hotel: { url: "http://hotel", actions: { reserve: { compensation: release } } }
+reports:
+  trip/no-hotel: { in: book, after: [flight.reserve] }
+  trip/changed-mind: { in: book, after: [flight.reserve, flight.reserve] }
+rules:
+  # If it came after the second flight too, it would leave the hotel behind.
+  - { on: trip/no-hotel, compensate: [flight.reserve] }
+  - { on: trip/changed-mind, compensate: [flight.reserve, hotel.reserve] }
+  - { on: "*/*", compensate: recorded }
+"#,
+    );
+    assert_eq!(findings(&result), Vec::<String>::new());
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
+}
