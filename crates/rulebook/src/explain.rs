@@ -2,7 +2,7 @@
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
 use crate::duration::length_of_time;
-use crate::read::{Diagnostics, quote};
+use crate::read::{Diagnostics, SUPERVISOR, quote};
 use crate::{CodePattern, Considered, Facts, Known, PlannedStep, Rulebook, ServiceId, Stage};
 use amends_protocol::{Report, Verb};
 use serde_json::{Value, json};
@@ -78,6 +78,7 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
     let names: Vec<String> = book.actions().iter().map(|a| a.name.to_string()).collect();
     let service = report.service();
     match book.service(service) {
+        None if service == SUPERVISOR => {}
         None => {
             let services: Vec<_> = book.services().iter().map(|s| s.name.to_string()).collect();
             all.reporters.push(sentence("service", service, &services));
