@@ -135,6 +135,12 @@ fn graphs_schemas_and_explanations_come_out() {
     assert!(chart.contains("flowchart LR") && chart.contains("undo"), "{chart}");
     let unknown = rules(&["graph", DEMO, "--report", "payment/report-7"]);
     assert!(told(&unknown).contains("`payment/report-7`"), "{}", told(&unknown));
+    let given_up = json(&["graph", DEMO, "--report", "order/report-1", "--given-up", "--json"]);
+    let kinds = given_up["nodes"].as_array().expect("nodes").iter();
+    let undone = kinds.filter(|n| n["kind"] == "compensate").count();
+    assert_eq!(undone, 4, "payment, coupon, delivery and rider: {given_up}");
+    let never = rules(&["graph", DEMO, "--report", "order/report-2", "--given-up"]);
+    assert!(told(&never).contains("`order/report-2` gives anything up"), "{}", told(&never));
     assert_eq!(json(&["schema"])["title"], "Amends rulebook");
     assert_eq!(json(&["schema", "--manifest"])["title"], "Amends manifest");
     let why = out(&rules(&[

@@ -86,7 +86,7 @@ fn every_change_is_followed_by_a_run_and_a_broken_file_ends_nothing() {
 
     let list = "compensate: [coupon.redeem, delivery.request, rider.match]";
     save("food-order.yaml", &FOOD_ORDER.replacen(list, "compensate: [coupon.redeem]", 1));
-    let second = watcher.until_all(&["7 passed, 1 failed", "changed: `"]);
+    let second = watcher.until_all(&["8 passed, 1 failed", "changed: `"]);
     assert!(second.contains("food-order.yaml`"), "{second}");
     assert!(second.contains("expected, not in the plan: compensate rider.match"), "{second}");
     assert!(!second.contains('\u{1b}'), "only a terminal is cleared: {second:?}");

@@ -6,7 +6,7 @@ use crate::agenda::Agenda;
 use crate::case::{Case, keeps_history};
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
-use amends_protocol::{CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
+use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,12 +55,41 @@ impl Case {
                 format!("{service} was called, failed or did not answer, and never reported"),
             );
         }
+        if evidence == ClosedOn::Forward {
+            self.note_failed_callers(now);
+        }
         self.forget_walks(agenda);
         self.set_quiet_at(None);
         self.row.closed_on = Some(evidence);
         self.row.settled_at = Some(now);
         self.row_changed = true;
         self.set_state(CaseState::Settled, now, agenda);
+    }
+
+    /// Running an inner action again does not bring its callers back: they have answered. A person must hear of those
+    /// that nobody runs again.
+    fn note_failed_callers(&mut self, now: Timestamp) {
+        let Some(book) = self.book.clone() else { return };
+        let is_run_again = |name: &ActionName| {
+            self.steps.iter().any(|s| s.verb == Verb::Retry && s.action == *name)
+        };
+        if !self.steps.iter().any(|s| s.state == StepState::Done(Outcome::Retried)) {
+            return;
+        }
+        let failed = self.reports.iter().filter(|row| row.role == ReportRole::Derived);
+        let names = failed.filter_map(|row| self.reporter(&book, row)).map(|id| &book.get(id).name);
+        let succeeded = |name: &ActionName| {
+            self.told().any(|(_, e)| {
+                e.state == HistoryState::Succeeded
+                    && *e.service == *name.service
+                    && *e.action == *name.action
+            })
+        };
+        let left: Vec<String> = names
+            .filter(|name| !is_run_again(name) && !succeeded(name))
+            .map(|name| format!("{name} failed because of it and is not run again by any rule"))
+            .collect();
+        left.into_iter().for_each(|text| self.note(now, text));
     }
 
     /// Anything new makes a settled case an open one again.

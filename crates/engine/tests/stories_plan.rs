@@ -223,6 +223,34 @@ rules:
     }
 }
 
+/// The caller has answered that it failed, and the inner action's retry doesn't bring it back.
+#[test]
+fn a_caller_that_nobody_runs_again_is_noted_when_the_case_goes_forward() {
+    for (then, noted) in [("", true), (", then: { retry: shop.buy }", false)] {
+        let mut world = World::new(&format!(
+            "
+rulebook: bank
+services:
+  shop: {{ url: \"http://shop\", actions: {{ buy: {{ compensation: cancel, calls: [wallet.charge] }} }} }}
+  wallet: {{ url: \"http://wallet\", actions: {{ charge: {{ compensation: refund }} }} }}
+rules:
+  - {{ on: wallet/odd, retry: wallet.charge{then} }}
+  - {{ on: \"*/*\", compensate: recorded }}
+"
+        ));
+        let root = report("wallet/odd", "s").action("charge").saw("wallet.charge", H::Failed);
+        let case = world.report(root.id("w1"));
+        let caller = report("shop/downstream", "s").action("buy").saw("shop.buy", H::Failed);
+        world.report(caller.caused_by("w1"));
+        world.settle_down();
+        assert_eq!(world.state(case), CaseState::Settled);
+        assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Forward));
+        let text = "shop.buy failed because of it and is not run again by any rule";
+        let notes = &world.cases[&case].detail.notes;
+        assert_eq!(notes.iter().any(|n| n.text == text), noted, "{notes:?}");
+    }
+}
+
 /// A message that was sent by a retry is corrected when the saga is undone after all.
 #[test]
 fn what_a_retry_sent_is_corrected_when_the_saga_is_undone() {

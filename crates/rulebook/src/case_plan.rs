@@ -1,6 +1,7 @@
 //! The plan that a set of reports about one saga leads to, before anything is sent: what the supervisor's engine plans
 //! for the same reports and Histories. Knows no attempts, limits and acts of people; that a retry was given up, it is told.
 
+use crate::read::SUPERVISOR;
 use crate::{
     ActionClass, ActionId, Demand, Example, Facts, Known, Mode, PlannedStep, Rule, RuleId,
     Rulebook, Stage, examples,
@@ -185,6 +186,11 @@ impl Rulebook {
     #[must_use]
     pub fn reporter(&self, report: &Report) -> Option<ActionId> {
         match &report.data.action {
+            // The supervisor's own report is about another service's action, so it names both.
+            Some(action) if report.service() == SUPERVISOR => {
+                let (service, action) = action.split_once('.')?;
+                self.action(service, action)
+            }
             Some(action) => self.action(report.service(), action),
             None => self.report(report.service(), &report.data.code).and_then(|r| r.action),
         }

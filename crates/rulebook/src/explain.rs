@@ -1,8 +1,9 @@
 //! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change it.
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
-use crate::read::{Diagnostics, quote};
-use crate::{Considered, Facts, Known, PlannedStep, Rulebook, Stage};
+use crate::duration::length_of_time;
+use crate::read::{Diagnostics, SUPERVISOR, quote};
+use crate::{CodePattern, Considered, Facts, Known, PlannedStep, Rulebook, ServiceId, Stage};
 use amends_protocol::{Report, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -38,7 +39,7 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>, proven: bo
             let then = book.steps_given_up(rule, known, proven).unwrap_or_default();
             let limits = [
                 give_up.attempts.map(|n| format!("{n} attempts")),
-                give_up.age_ms.map(|ms| format!("{} s", ms / 1_000)),
+                give_up.age_ms.map(length_of_time),
             ];
             let limits: Vec<_> = limits.into_iter().flatten().collect();
             changes.push(format!(
@@ -77,6 +78,7 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
     let names: Vec<String> = book.actions().iter().map(|a| a.name.to_string()).collect();
     let service = report.service();
     match book.service(service) {
+        None if service == SUPERVISOR => {}
         None => {
             let services: Vec<_> = book.services().iter().map(|s| s.name.to_string()).collect();
             all.reporters.push(sentence("service", service, &services));
@@ -90,11 +92,12 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
                     own.iter().map(|a| book.get(*a).name.action.to_string()).collect();
                 all.actions.push(sentence(&format!("action of `{service}`:"), action, &own));
             }
-            let codes = book.reports().iter().filter(|r| r.service == id);
-            let codes: Vec<_> = codes.map(|r| r.code.to_string()).collect();
+            let codes = codes_of(book, id);
             let code = &report.data.code;
-            if !codes.is_empty() && !codes.contains(code) {
-                all.reporters.push(sentence(&format!("report of `{service}`:"), code, &codes));
+            let told = sentence(&format!("report of `{service}`:"), code, &codes);
+            // Any other code is what the rules for many codes are for.
+            if !codes.contains(code) && told.contains("did you mean") {
+                all.reporters.push(told);
             }
         }
     }
@@ -103,6 +106,17 @@ pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
     let unknown: BTreeSet<_> = unknown.map(|e| format!("{}.{}", e.service, e.action)).collect();
     all.actions.extend(unknown.iter().map(|name| sentence("history:", name, &names)));
     all
+}
+
+/// The codes that a service declares, or that rules for it name.
+fn codes_of(book: &Rulebook, service: ServiceId) -> Vec<String> {
+    let declared = book.reports().iter().filter(|r| r.service == service).map(|r| &r.code);
+    let name = &book.services()[service.0 as usize].name;
+    let ruled = book.rules().iter().filter_map(|rule| match &rule.pattern.code {
+        CodePattern::Exact(code) if rule.pattern.service.as_ref() == Some(name) => Some(code),
+        CodePattern::Exact(_) | CodePattern::Prefix(_) => None,
+    });
+    declared.chain(ruled).map(ToString::to_string).collect()
 }
 
 /// More specific rules that missed the report only by its fields.

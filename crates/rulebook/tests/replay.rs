@@ -88,6 +88,20 @@ fn what_is_asked_for_after_giving_up_counts_where_it_was_given_up() {
     assert!(!found.to_text().contains("c-2") && !found.to_text().contains("c-4"));
 }
 
+/// The supervisor's own report names another service's action in full.
+#[test]
+fn a_saga_that_was_never_ended_is_planned_from_the_action_that_began_it() {
+    let mut case = case(1, "supervisor/deadline", 0, json!([]));
+    case.reports[0].data.action = Some("order.place".to_owned());
+    let other = TEXT.replace(
+        "- on: \"*/*\"\n    compensate: recorded",
+        "- on: \"*/*\"\n    compensate: downstream",
+    );
+    let told = replay(TEXT, &other, &[case]).to_text();
+    assert!(told.contains("+ compensate coupon.redeem in stage 1"), "{told}");
+    assert!(!told.contains("order.place"), "undone by both: {told}");
+}
+
 #[test]
 fn cases_beyond_a_limit_would_have_waited_for_a_yes() {
     let limited = TEXT.replacen(

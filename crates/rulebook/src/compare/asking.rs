@@ -1,6 +1,7 @@
 //! What two rulebooks do differently without another plan: where and how steps are asked for, how long they are tried, and
 //! what holds for all cases.
 
+use crate::duration::length_of_time;
 use crate::{Action, Endpoint, RetryPolicy, Rulebook, Service, StatusSet};
 use amends_protocol::Verb;
 use serde_json::{Value, json};
@@ -72,8 +73,8 @@ fn told(book: &Rulebook) -> Told {
         }
     };
     let settings = book.settings();
-    tell("all cases", "settle.quiet", Some(time(settings.quiet_ms)));
-    tell("all cases", "cause_wait", Some(time(settings.cause_wait_ms)));
+    tell("all cases", "settle.quiet", Some(length_of_time(settings.quiet_ms)));
+    tell("all cases", "cause_wait", Some(length_of_time(settings.cause_wait_ms)));
     for service in book.services() {
         of_service(service, &mut |what, how| tell(&service.name, what, how));
     }
@@ -94,7 +95,7 @@ fn of_service(service: &Service, tell: &mut dyn FnMut(&str, Option<String>)) {
     tell("url", service.url.clone());
     tell("concurrency", Some(service.concurrency.to_string()));
     tell("signing_key", service.signing_key.clone());
-    tell("history", service.history_ms.map(time));
+    tell("history", service.history_ms.map(length_of_time));
 }
 
 fn of_action(book: &Rulebook, action: &Action, tell: &mut dyn FnMut(&str, Option<String>)) {
@@ -114,12 +115,12 @@ fn of_action(book: &Rulebook, action: &Action, tell: &mut dyn FnMut(&str, Option
 }
 
 fn of_policy(policy: &RetryPolicy, tell: &mut dyn FnMut(&str, Option<String>)) {
-    tell("retry_policy.first", Some(time(policy.first_ms)));
-    tell("retry_policy.cap", Some(time(policy.cap_ms)));
-    tell("retry_policy.timeout", Some(time(policy.timeout_ms)));
+    tell("retry_policy.first", Some(length_of_time(policy.first_ms)));
+    tell("retry_policy.cap", Some(length_of_time(policy.cap_ms)));
+    tell("retry_policy.timeout", Some(length_of_time(policy.timeout_ms)));
     tell("retry_policy.attempts", policy.max_attempts.map(|n| n.to_string()));
-    tell("retry_policy.age", policy.max_age_ms.map(time));
-    tell("retry_policy.accepted", Some(time(policy.accepted_ms)));
+    tell("retry_policy.age", policy.max_age_ms.map(length_of_time));
+    tell("retry_policy.accepted", Some(length_of_time(policy.accepted_ms)));
 }
 
 /// A mapped request in one line, e.g. `PUT /payments/{data.paymentId}/void, done 2xx, nothing 404`.
@@ -140,11 +141,4 @@ fn request(endpoint: &Endpoint) -> String {
         }
     }
     text
-}
-
-/// As a rulebook writes it: in the largest unit that says it exactly.
-fn time(ms: u64) -> String {
-    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    let fitting = units.into_iter().find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit));
-    fitting.map_or_else(|| format!("{ms}ms"), |(unit, name)| format!("{}{name}", ms / unit))
 }

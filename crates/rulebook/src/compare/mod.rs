@@ -2,23 +2,20 @@
 //! order and comments don't count.
 
 mod asking;
+mod probes;
 mod replay;
 
 pub use asking::AskingChange;
 pub use replay::{Replay, Replayed, ReplayedGroup};
 
-use crate::condition::Field;
-use crate::derive::SagaState;
 use crate::duration::length_of_time;
-use crate::examples;
-use crate::{ActionId, CodePattern, Example, Facts, Known, PlannedStep, Rule, Rulebook, Stage};
+use crate::{ActionId, Example, Facts, Known, PlannedStep, Rulebook, Stage};
+use probes::{ANY_CODE, effects, probes};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reports that are tried per rule: every value that its conditions tell apart (as many as a list of values may have), and
-/// some of their combinations.
-const VALUES_PER_RULE: usize = 1_000;
-const COMBINATIONS_PER_RULE: usize = 12;
+/// Beyond these every value of every list is tried once, up to so many in one rulebook: about a second of work.
+const VALUES_LIMIT: usize = 50_000;
 
 /// Differences that are told.
 const CHANGES_LIMIT: usize = 1_000;
@@ -62,6 +59,8 @@ pub struct Comparison {
     pub asking: Vec<AskingChange>,
     /// Reports that were tried.
     pub tried: usize,
+    /// Values of conditions were left out, because there are too many of them.
+    pub partly: bool,
     /// Changes beyond the limit.
     pub omitted: usize,
 }
@@ -70,10 +69,17 @@ pub struct Comparison {
 /// of its conditions, in a saga where as much has happened as the report allows.
 #[must_use]
 pub fn compare(a: &Rulebook, b: &Rulebook) -> Comparison {
+    compare_up_to(a, b, VALUES_LIMIT)
+}
+
+fn compare_up_to(a: &Rulebook, b: &Rulebook, values: usize) -> Comparison {
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
     let mut all = Comparison { asking: asking::compare(a, b), ..Comparison::default() };
     for book in [a, b] {
-        for probe in probes(book) {
+        let mut values_left = values;
+        let probes = probes(book, &mut values_left);
+        all.partly |= values_left == 0;
+        for probe in probes {
             let report = format!("{}/{}", probe.service, probe.code);
             if seen.insert((report, probe.example.to_json().to_string())) {
                 all.tried += 1;
@@ -121,6 +127,9 @@ impl Comparison {
             out.extend(self.asking.iter().map(AskingChange::to_text));
             out.push('\n');
         }
+        if self.partly {
+            out += "not every value of every condition was tried: there are too many\n";
+        }
         if self.changes.is_empty() {
             out += &format!("no difference in the plans of {} kinds of report\n", self.tried);
             return out;
@@ -132,12 +141,12 @@ impl Comparison {
         )
     }
 
-    /// As data: `changes`, `asking`, `tried`, `omitted`.
+    /// As data: `changes`, `asking`, `tried`, `partly`, `omitted`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let changes: Vec<_> = self.changes.iter().map(PlanChange::to_json).collect();
         let asking: Vec<_> = self.asking.iter().map(AskingChange::to_json).collect();
-        json!({ "changes": changes, "asking": asking, "tried": self.tried, "omitted": self.omitted })
+        json!({ "changes": changes, "asking": asking, "tried": self.tried, "partly": self.partly, "omitted": self.omitted })
     }
 }
 
@@ -217,7 +226,7 @@ impl Answer {
             mode: format!("{}{limit}{objective}", rule.mode.as_str()),
             give_up_after: give_up.map_or(String::new(), |g| {
                 let attempts = g.attempts.map(|n| format!("{n} attempts"));
-                let age = g.age_ms.map(|ms| format!("{ms} ms"));
+                let age = g.age_ms.map(length_of_time);
                 attempts.into_iter().chain(age).collect::<Vec<_>>().join(" or ")
             }),
         }
@@ -282,85 +291,24 @@ fn steps_changed(
     out
 }
 
-/// A code that no rule has for its own.
-const ANY_CODE: &str = "any-other-code";
+#[cfg(test)]
+mod tests {
+    use super::compare_up_to;
+    use super::probes::COMBINATIONS_PER_RULE;
+    use crate::Rulebook;
 
-struct Probe {
-    service: String,
-    code: String,
-    example: Example,
-}
-
-/// Reports worth trying: of each rule at the ends of its conditions, of each declared report, and of each action under a
-/// code without a rule.
-fn probes(book: &Rulebook) -> Vec<Probe> {
-    let mut all = Vec::new();
-    let mut by_report: BTreeMap<(String, String), Option<ActionId>> = BTreeMap::new();
-    for report in book.reports() {
-        let service = book.services()[report.service.0 as usize].name.to_string();
-        by_report.insert((service, report.code.to_string()), report.action);
+    #[test]
+    fn values_that_are_left_out_are_told() {
+        let cities: Vec<String> = (0..40).map(|n| format!("city-{n}")).collect();
+        let book = Rulebook::from_yaml(&format!(
+            "rulebook: x\nservices: {{ s: {{ url: 'http://s', actions: {{ do: {{ compensation: undo }} }} }} }}\nrules: [{{ on: s/odd, when: {{ data.city: {{ one_of: [{}] }} }}, compensate: all }}, {{ on: '*/*', compensate: all }}]\n",
+            cities.join(", ")
+        ))
+        .unwrap_or_else(|found| panic!("{found:#?}"));
+        let whole = compare_up_to(&book, &book, 1_000);
+        let part = compare_up_to(&book, &book, 10);
+        assert!(!whole.partly && part.partly);
+        assert!(part.to_text().starts_with("not every value"), "{}", part.to_text());
+        assert_eq!(whole.tried - part.tried, 40 - COMBINATIONS_PER_RULE - 10);
     }
-    for rule in book.rules() {
-        let services: Vec<String> = match &rule.pattern.service {
-            Some(service) => vec![service.to_string()],
-            None => book.services().iter().map(|s| s.name.to_string()).collect(),
-        };
-        let code = match &rule.pattern.code {
-            CodePattern::Exact(code) => code.to_string(),
-            CodePattern::Prefix(prefix) => format!("{prefix}{ANY_CODE}"),
-        };
-        for service in services {
-            let declared = by_report.get(&(service.clone(), code.clone())).copied().flatten();
-            all.extend(of_rule(book, rule, service, &code, declared));
-        }
-    }
-    for ((service, code), action) in by_report {
-        let action = action.map(|id| book.get(id).name.action.to_string());
-        all.push(Probe { service, code, example: Example { action, ..Example::default() } });
-    }
-    all
-}
-
-fn of_rule(
-    book: &Rulebook,
-    rule: &Rule,
-    service: String,
-    code: &str,
-    declared: Option<ActionId>,
-) -> Vec<Probe> {
-    let says_action = rule.when.iter().any(|c| c.field == Field::Action);
-    let actions: Vec<Option<String>> = match (declared, says_action) {
-        (_, true) => vec![None],
-        (Some(id), false) => vec![Some(book.get(id).name.action.to_string())],
-        (None, false) => {
-            let own = book
-                .service(&service)
-                .map_or(&[][..], |id| &book.services()[id.0 as usize].actions);
-            let own = own.iter().filter(|id| book.get(**id).correction_of.is_none());
-            own.map(|id| Some(book.get(*id).name.action.to_string())).chain([None]).collect()
-        }
-    };
-    let mut all = Vec::new();
-    for example in examples::values_of_rule(rule, VALUES_PER_RULE, COMBINATIONS_PER_RULE) {
-        for action in &actions {
-            let mut example = example.clone();
-            if !says_action {
-                example.action.clone_from(action);
-            }
-            all.push(Probe { service: service.clone(), code: code.to_owned(), example });
-        }
-    }
-    all
-}
-
-/// As much as can have happened when the report comes, by names.
-fn effects(book: &Rulebook, facts: &Facts<'_>) -> Vec<String> {
-    let declared =
-        book.report(facts.service, facts.code).and_then(|r| SagaState::of_report(book, r));
-    let state = declared.or_else(|| {
-        let action = facts.action.and_then(|a| book.action(facts.service, a))?;
-        Some(SagaState::at_most(book, action))
-    });
-    let ids = state.map_or_else(|| book.action_ids().collect(), |s| s.effects());
-    ids.iter().map(|id| book.get(*id).name.to_string()).collect()
 }

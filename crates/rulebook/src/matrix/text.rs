@@ -5,8 +5,9 @@ use crate::drawing::{broken, width_of};
 use std::fmt::Write as _;
 use std::ops::Range;
 
-/// A label wider than this goes on, on the next line.
+/// A label wider than this goes on, on the next line; where there is little room, sooner.
 const LABEL_WIDTH: usize = 26;
+const LEAST_LABEL_WIDTH: usize = 12;
 /// So does a column's head.
 const HEAD_WIDTH: usize = 16;
 /// Between columns.
@@ -27,9 +28,10 @@ impl Matrix {
     /// Folded to `width` characters, with ANSI colours or without.
     #[must_use]
     pub fn to_text(&self, width: usize, color: bool) -> String {
-        let left = self.left();
-        let room = width.saturating_sub(left.width());
         let widths: Vec<usize> = (0..self.columns.len()).map(|n| self.column_width(n)).collect();
+        let widest = widths.iter().max().map_or(0, |w| w + GAP);
+        let left = self.left(width.saturating_sub(widest));
+        let room = width.saturating_sub(left.width());
         let mut out = String::new();
         for block in blocks(&widths, room) {
             if !out.is_empty() {
@@ -44,13 +46,15 @@ impl Matrix {
         out
     }
 
-    fn left(&self) -> Left {
-        let labels = label::folded(&self.rows, LABEL_WIDTH, " !");
-        let label_width = labels.iter().flatten().map(|l| width_of(l)).max().unwrap_or(0).max(6);
+    fn left(&self, room: usize) -> Left {
         let modes: Vec<String> =
             self.rows.iter().map(|r| r.mode_word().unwrap_or_default()).collect();
         let mode_width = modes.iter().map(|m| width_of(m)).max().filter(|w| *w > 0);
-        Left { labels, label_width, modes, mode_width: mode_width.map(|w| w.max(4)) }
+        let mode_width = mode_width.map(|w| w.max(4));
+        let room = room.saturating_sub(mode_width.map_or(0, |w| w + GAP));
+        let labels = label::folded(&self.rows, room.clamp(LEAST_LABEL_WIDTH, LABEL_WIDTH), " !");
+        let label_width = labels.iter().flatten().map(|l| width_of(l)).max().unwrap_or(0).max(6);
+        Left { labels, label_width, modes, mode_width }
     }
 
     fn column_width(&self, n: usize) -> usize {

@@ -2,14 +2,15 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::Chart;
+use amends_rulebook::{Chart, Matrix, Row, Rulebook};
 use anyhow::anyhow;
 use std::path::PathBuf;
 
 /// Options of `rules graph`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amends rules graph rules.yaml > calls.svg\n  \
-amends rules graph rules.yaml --report payment/report-1 --format mermaid")]
+amends rules graph rules.yaml --report payment/report-1 --format mermaid\n  \
+amends rules graph rules.yaml --report order/report-1 --given-up > undone.svg")]
 pub struct GraphOptions {
     /// A rulebook file
     #[arg(value_name = "PATH")]
@@ -17,6 +18,9 @@ pub struct GraphOptions {
     /// What is undone, kept and run again when this declared report comes
     #[arg(long, value_name = "SERVICE/CODE")]
     report: Option<String>,
+    /// The same once the retry that answers it has been given up
+    #[arg(long, requires = "report")]
+    given_up: bool,
     /// How it is drawn
     #[arg(long, value_enum, default_value = "svg")]
     format: Form,
@@ -42,6 +46,7 @@ pub(super) fn run(options: &GraphOptions) -> Outcome {
     let book = super::read_one(&options.path)?;
     let chart = match &options.report {
         None => Chart::of_calls(&book),
+        Some(name) if options.given_up => given_up(&book, name)?,
         Some(name) => {
             Chart::of_report(&book, name, None).map_err(|why| Failure::Local(anyhow!(why)))?
         }
@@ -52,4 +57,14 @@ pub(super) fn run(options: &GraphOptions) -> Outcome {
         Form::Dot => output::text(&chart.to_dot()),
         Form::Json => output::json(&chart.to_json()),
     }
+}
+
+fn given_up(book: &Rulebook, name: &str) -> Outcome<Chart> {
+    let matrix = Matrix::new(book, None);
+    let of_it =
+        |row: &&Row| row.given_up && row.report.is_some_and(|n| book.report_name(n) == name);
+    let row = matrix.rows.iter().find(of_it).ok_or_else(|| {
+        Failure::Local(anyhow!("no rule for a declared report `{name}` gives anything up"))
+    })?;
+    Ok(Chart::of_row(book, row))
 }
