@@ -1,7 +1,7 @@
 //! Collects the mistakes of one load, up to a limit, and knows how to quote and what was probably meant.
 
 use crate::codes;
-use crate::{Diagnostic, Span};
+use crate::{Diagnostic, Severity, Span};
 
 /// Nobody mends more than this at once, and each one is drawn with its source line.
 const LIMIT: usize = 500;
@@ -70,8 +70,10 @@ impl Diagnostics {
     /// Sorted by place. The last one counts those beyond the limit.
     pub(crate) fn into_sorted(self) -> Vec<Diagnostic> {
         let Self { mut found, beyond_limit, incomplete } = self;
-        if incomplete {
-            found.retain(|d| !depends_on_the_whole(d.code));
+        // INVARIANT: what is incomplete has an error that stays.
+        let own = |d: &Diagnostic| !depends_on_the_whole(d.code);
+        if incomplete && found.iter().any(|d| own(d) && d.severity == Severity::Error) {
+            found.retain(own);
         }
         found.sort_by(|a, b| (a.at, a.code).cmp(&(b.at, b.code)));
         if let (Some(last), 1..) = (found.last(), beyond_limit) {

@@ -219,6 +219,12 @@ fn read_give_up(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Option<G
     if fields.get("then").is_none() {
         missing("then", "add `then: { compensate: recorded }`");
     }
+    let after = fields.get("after");
+    if let Some(node) = after.filter(|n| matches!(&n.kind, Kind::List(all) if all.is_empty())) {
+        let mistake =
+            Diagnostic::new(codes::MISSING_KEY, node.span, "`after` of `give_up` names no limit");
+        found.add(mistake.with_help("write `10 attempts`, `2h`, or both in the list"));
+    }
     let mut limits = GiveUp { attempts: None, age_ms: None, then: Demand::default() };
     for item in fields.get("after").map_or(&[][..], fields::one_or_many) {
         read_give_up_limit(item, &mut limits, found);
