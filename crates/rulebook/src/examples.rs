@@ -5,7 +5,7 @@ use crate::condition::{Condition, Field};
 use crate::value_set::Landmarks;
 use crate::{Facts, Rule};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reports that are tried in one search.
 const TRIES: usize = 4_000;
@@ -123,16 +123,7 @@ pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
     if rule.when.is_empty() {
         return vec![Example::default()];
     }
-    let candidates = candidates(&rule.when);
-    let mut good: BTreeMap<Field, Vec<Option<Value>>> = BTreeMap::new();
-    for condition in &rule.when {
-        let fits = |value: &&Option<Value>| {
-            let mut one = Example::default();
-            one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
-        };
-        let values = candidates[&condition.field].iter().filter(fits).cloned().collect();
-        good.insert(condition.field.clone(), values);
-    }
+    let good = accepted(rule);
     let mut found = Vec::new();
     if good.values().any(Vec::is_empty) {
         return found;
@@ -144,4 +135,37 @@ pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
         found.len() >= limit
     });
     found
+}
+
+/// Reports that a rule accepts: some combinations of values, then every further value of each field beside those of the
+/// first one, at most `values`.
+pub(crate) fn values_of_rule(rule: &Rule, values: usize, combinations: usize) -> Vec<Example> {
+    let mut found = of_rule(rule, combinations);
+    let Some(first) = found.first().cloned() else { return found };
+    let mut seen: BTreeSet<String> = found.iter().map(|e| e.to_json().to_string()).collect();
+    for (field, all) in accepted(rule) {
+        for value in all.iter().filter(|v| v.is_some()) {
+            let mut example = first.clone();
+            let fits = example.set(&field, value)
+                && rule.when.iter().all(|c| c.holds(&example.facts("", "")));
+            if fits && seen.insert(example.to_json().to_string()) {
+                found.push(example);
+            }
+            if found.len() >= combinations + values {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+/// By field, the values that a rule's conditions accept, of those worth trying.
+fn accepted(rule: &Rule) -> BTreeMap<Field, Vec<Option<Value>>> {
+    let candidates = candidates(&rule.when);
+    let fits = |condition: &Condition, value: &Option<Value>| {
+        let mut one = Example::default();
+        one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
+    };
+    let of = |c: &Condition| candidates[&c.field].iter().filter(|v| fits(c, v)).cloned().collect();
+    rule.when.iter().map(|c| (c.field.clone(), of(c))).collect()
 }

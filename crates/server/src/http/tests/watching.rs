@@ -122,7 +122,7 @@ async fn numbers_probes_and_links() {
     assert_eq!(desk.get("/healthz").await.body, json!("ok\n"));
     let verbose = desk.get("/readyz?verbose").await.body;
     assert!(verbose.as_str().expect("text").contains("[+] store ok"), "{verbose}");
-    let index = desk.get("/").await.body;
+    let index = desk.get("/v1").await.body;
     for path in index["links"].as_object().expect("links").values().filter_map(Value::as_str) {
         let head =
             Request::builder().method("OPTIONS").uri(path).body(Body::empty()).expect("a request");
