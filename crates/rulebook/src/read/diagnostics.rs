@@ -45,13 +45,18 @@ impl Diagnostics {
         self.incomplete = true;
     }
 
+    /// Whether an example or a suggestion is still worth the search.
+    pub(crate) fn may_search(&self) -> bool {
+        self.found.len() < SUGGESTIONS
+    }
+
     /// The candidate that was probably meant. Only the first mistakes of a load are worth the search.
     pub(crate) fn closest<'a>(
         &self,
         text: &str,
         candidates: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        if self.found.len() < SUGGESTIONS { closest(text, candidates) } else { None }
+        if self.may_search() { closest(text, candidates) } else { None }
     }
 
     /// "did you mean", or the whole list if it is short.
