@@ -129,6 +129,101 @@ fn formatting_is_done_once_and_in_place() {
 }
 
 #[test]
+fn a_part_of_the_failure_points_is_said_to_be_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("wide.yaml");
+    let calls: Vec<_> = (0..40).map(|n| format!("'s.a{n}?'")).collect();
+    let actions: Vec<_> = (0..40).map(|n| format!("a{n}: {{ compensation: x }}")).collect();
+    fs::write(
+        &path,
+        format!(
+            "rulebook: wide\nservices: {{ s: {{ url: 'http://s', actions: {{ top: {{ compensation: x, calls: [{}] }}, {} }} }} }}\nrules: [{{ on: '*/*', compensate: recorded }}]\n",
+            calls.join(", "),
+            actions.join(", ")
+        ),
+    )
+    .expect("writable");
+    let name = path.to_str().expect("UTF-8");
+    let written = rules(&["derive", name, "--write", "reports"]);
+    assert!(out(&written).starts_with("# 2199023255591 failure points, of which the first 20000"));
+    assert!(told(&written).contains("of which the first 20000"), "{}", told(&written));
+    assert_eq!(rules(&["derive", name, "--silent", "--write", "reports"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_looks_at_a_file_once_and_at_tests_that_can_be_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("food-order.yaml");
+    fs::copy(DEMO, &path).expect("writable");
+    let name = path.to_str().expect("UTF-8");
+    let place = folder.path().to_str().expect("UTF-8");
+    let twice = rules(&["check", name, place, name]);
+    assert_eq!(twice.status.code(), Some(0), "{}", told(&twice));
+    assert!(told(&twice).contains("1 rulebook checked"), "{}", told(&twice));
+    let severity = ["--severity", "rule-without-test=warning"];
+    let untested = rules(&[&["check", name], &severity[..]].concat());
+    assert!(told(&untested).contains("rule-without-test"), "{}", told(&untested));
+    let tests = folder.path().join("food-order.test.yaml");
+    fs::write(&tests, "rulebook: food-order.yaml\ntests: [{ nmae: x }]\n").expect("writable");
+    let broken = rules(&[&["check", name], &severity[..]].concat());
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(told(&broken).contains("nmae"), "{}", told(&broken));
+    assert!(!told(&broken).contains("rule-without-test"), "{}", told(&broken));
+}
+
+#[cfg(unix)]
+#[test]
+fn formatting_keeps_links_line_ends_rights_and_the_files_of_others() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let text = "rulebook:   shop\r\nrules: [{on: '*/*',   compensate: recorded}]\r\n";
+    fs::create_dir(at("shared")).expect("writable");
+    fs::write(at("shared/r.yaml"), text).expect("writable");
+    fs::set_permissions(at("shared/r.yaml"), fs::Permissions::from_mode(0o640)).expect("ours");
+    fs::write(at("shared/r.yaml.formatted"), "somebody's").expect("writable");
+    symlink("shared/r.yaml", at("link.yaml")).expect("a link");
+    let link = at("link.yaml").display().to_string();
+    let done = rules(&["fmt", &link]);
+    assert_eq!(done.status.code(), Some(0), "{}", told(&done));
+    assert!(fs::symlink_metadata(at("link.yaml")).expect("there").is_symlink());
+    let now = fs::read_to_string(at("shared/r.yaml")).expect("readable");
+    assert_eq!(now, "rulebook: shop\r\nrules: [{ on: '*/*', compensate: recorded }]\r\n");
+    let rights = fs::metadata(at("shared/r.yaml")).expect("there").permissions().mode();
+    assert_eq!(rights & 0o777, 0o640);
+    let others = fs::read_to_string(at("shared/r.yaml.formatted")).expect("still there");
+    assert_eq!(others, "somebody's");
+    assert_eq!(fs::read_dir(at("shared")).expect("readable").count(), 2, "nothing else is left");
+    assert_eq!(rules(&["fmt", "--check", &link]).status.code(), Some(0), "in its form");
+}
+
+#[test]
+fn one_file_that_cannot_be_formatted_keeps_no_other_from_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let write = |name: &str, text: &str| fs::write(at(name), text).expect("writable");
+    write("broken.yaml", "rulebook: [");
+    write("last.yaml", "rulebook:   shop\n");
+    write("good.yaml", "rulebook: shop\n");
+    let all = ["broken.yaml", "missing.yaml", "last.yaml", "good.yaml"].map(at);
+    let [broken, missing, last, good] = &all;
+    let checked = json(&["fmt", "--check", "--json", broken, last, good]);
+    let states: Vec<_> =
+        checked["files"].as_array().expect("a list").iter().map(|f| &f["state"]).collect();
+    assert_eq!(states, ["broken", "would_change", "unchanged"]);
+    assert_eq!(checked["files"][0]["diagnostic"]["code"], "yaml-syntax");
+    let done = rules(&["fmt", broken, missing, last, good]);
+    assert_eq!(done.status.code(), Some(6), "{}", told(&done));
+    assert!(told(&done).contains("missing.yaml") && told(&done).contains("yaml-syntax"));
+    assert_eq!(fs::read_to_string(last).expect("readable"), "rulebook: shop\n");
+    let place = folder.path().display().to_string();
+    let folder_named = rules(&["fmt", &place]);
+    assert_eq!(folder_named.status.code(), Some(6));
+    assert!(told(&folder_named).contains("is a folder"), "{}", told(&folder_named));
+    assert_eq!(rules(&["fmt", "--json", "-"]).status.code(), Some(2));
+}
+
+#[test]
 fn graphs_schemas_and_explanations_come_out() {
     let chart =
         out(&rules(&["graph", DEMO, "--report", "payment/report-1", "--format", "mermaid"]));
@@ -141,6 +236,7 @@ fn graphs_schemas_and_explanations_come_out() {
     assert_eq!(undone, 4, "payment, coupon, delivery and rider: {given_up}");
     let never = rules(&["graph", DEMO, "--report", "order/report-2", "--given-up"]);
     assert!(told(&never).contains("`order/report-2` gives anything up"), "{}", told(&never));
+    assert_eq!(json(&["schema", "--json"]), json(&["schema"]));
     assert_eq!(json(&["schema"])["title"], "Amends rulebook");
     assert_eq!(json(&["schema", "--manifest"])["title"], "Amends manifest");
     let why = out(&rules(&[

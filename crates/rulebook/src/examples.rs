@@ -50,6 +50,16 @@ impl Example {
         Value::Object(all)
     }
 
+    /// For people, as a report of `name`.
+    pub(crate) fn shown(&self, name: &str) -> String {
+        let fields = self.to_json();
+        if fields == json!({}) {
+            format!("`{name}` without fields")
+        } else {
+            format!("`{name}` with `{fields}`")
+        }
+    }
+
     /// False if the field cannot hold this beside what is there already.
     pub(crate) fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
         match (field, value) {
@@ -120,16 +130,25 @@ fn try_each(
 
 /// Reports that a rule accepts, at both ends of its conditions; at most `limit`.
 pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
-    if rule.when.is_empty() {
+    that_meet(&rule.when, limit)
+}
+
+/// A report that meets both lists of conditions, if one is found.
+pub(crate) fn of_both(a: &[Condition], b: &[Condition]) -> Option<Example> {
+    that_meet(&[a, b].concat(), 1).pop()
+}
+
+fn that_meet(conditions: &[Condition], limit: usize) -> Vec<Example> {
+    if conditions.is_empty() {
         return vec![Example::default()];
     }
-    let good = accepted(rule);
+    let good = accepted(conditions);
     let mut found = Vec::new();
     if good.values().any(Vec::is_empty) {
         return found;
     }
     try_each(&good, &mut |example| {
-        if rule.when.iter().all(|c| c.holds(&example.facts("", ""))) {
+        if conditions.iter().all(|c| c.holds(&example.facts("", ""))) {
             found.push(example.clone());
         }
         found.len() >= limit
@@ -143,7 +162,7 @@ pub(crate) fn values_of_rule(rule: &Rule, values: usize, combinations: usize) ->
     let mut found = of_rule(rule, combinations);
     let Some(first) = found.first().cloned() else { return found };
     let mut seen: BTreeSet<String> = found.iter().map(|e| e.to_json().to_string()).collect();
-    for (field, all) in accepted(rule) {
+    for (field, all) in accepted(&rule.when) {
         for value in all.iter().filter(|v| v.is_some()) {
             let mut example = first.clone();
             let fits = example.set(&field, value)
@@ -159,13 +178,17 @@ pub(crate) fn values_of_rule(rule: &Rule, values: usize, combinations: usize) ->
     found
 }
 
-/// By field, the values that a rule's conditions accept, of those worth trying.
-fn accepted(rule: &Rule) -> BTreeMap<Field, Vec<Option<Value>>> {
-    let candidates = candidates(&rule.when);
-    let fits = |condition: &Condition, value: &Option<Value>| {
-        let mut one = Example::default();
-        one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
-    };
-    let of = |c: &Condition| candidates[&c.field].iter().filter(|v| fits(c, v)).cloned().collect();
-    rule.when.iter().map(|c| (c.field.clone(), of(c))).collect()
+/// By field, the values that all conditions on it accept, of those worth trying.
+fn accepted(conditions: &[Condition]) -> BTreeMap<Field, Vec<Option<Value>>> {
+    let mut good = candidates(conditions);
+    for condition in conditions {
+        let fits = |value: &Option<Value>| {
+            let mut one = Example::default();
+            one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
+        };
+        if let Some(values) = good.get_mut(&condition.field) {
+            values.retain(fits);
+        }
+    }
+    good
 }

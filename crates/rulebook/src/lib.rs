@@ -3,8 +3,10 @@
 //!
 //! One stage per file, in this order: [`load`] (files and limits) -> `tree` and `recovery` (YAML with byte spans) -> `read` (tree to
 //! declarations and rules, all mistakes at once) -> `overlap` (no two rules of equal rank) -> [`Rulebook`] ->
-//! `matching` -> `plan`. What is known of a rulebook beyond that stands beside it: `derive` (every failure point and what it
-//! needs), `check` (the rules against that), `matrix` and `chart` (at a glance), `explain`, `compare`, `format`, `schema`.
+//! `matching` -> `plan`. What is known of a rulebook beyond that stands beside it: `report_place` (where a report comes),
+//! `evidence` (who tells of what), `derive` (every failure point and what it needs), `cover` (whether conditions leave
+//! anything out), `check` (the rules against all that), `matrix` and `chart` (at a glance), `explain`, `compare`,
+//! `format`, `schema`.
 //! The language is described in `docs/reference/rulebook.md`, every mistake in
 //! `docs/reference/diagnostics.md`.
 

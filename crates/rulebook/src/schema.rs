@@ -12,15 +12,19 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 #[must_use]
 pub fn rulebook_schema() -> Value {
     let mut services = named(reference("service"), "Services by name.");
-    services["propertyNames"] = reference("name");
+    // The name under which deadlines are reported is taken.
+    services["propertyNames"] =
+        json!({ "allOf": [reference("name"), { "not": { "const": "supervisor" } }] });
+    let mut reports = named(reference("report"), "Reports as `service/code`.");
+    reports["propertyNames"] = json!({ "pattern": "^[^/]+/[!-)+-~]{1,128}$" });
     let properties = json!({
         "rulebook": described(reference("name"), "The rulebook's name, unique in one supervisor."),
-        "import": described(some_of(json!({ "type": "string" })), "Manifests, with paths relative to this file's folder."),
-        "settle": object(json!({ "quiet": described(reference("duration"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
-        "cause_wait": described(reference("duration"), "How long a report that names a cause waits for the cause's own report."),
+        "import": described(some_of(reference("text")), "Manifests, with paths relative to this file's folder."),
+        "settle": object(json!({ "quiet": described(reference("durationOrZero"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
+        "cause_wait": described(reference("durationOrZero"), "How long a report that names a cause waits for the cause's own report."),
         "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),
         "services": services,
-        "reports": named(reference("report"), "Reports as `service/code`."),
+        "reports": reports,
         "rules": described(json!({ "type": ["array", "null"], "items": reference("rule") }), "Which report leads to which steps."),
     });
     top(
@@ -62,7 +66,12 @@ fn definitions() -> Value {
     json!({
         "name": { "type": ["string", "integer", "boolean"], "pattern": "^[A-Za-z0-9_-]{1,128}$" },
         "text": { "type": ["string", "number", "boolean"] },
-        "duration": { "type": "string", "pattern": "^[0-9]+ *(ms|s|m|h|d)$" },
+        "duration": { "type": "string", "pattern": "^0*[1-9][0-9]*\\s*(ms|s|m|h|d)$" },
+        "durationOrZero": { "type": "string", "pattern": "^[0-9]+\\s*(ms|s|m|h|d)$" },
+        "url": { "type": "string", "allOf": [
+            { "pattern": "^[!-~]{1,2000}$" },
+            { "pattern": "^https?://(\\[[^\\]/@?#{}\\\\\"<>]+\\]|[^/:@?#{}\\\\\"<>\\[]+)(:[0-9]{1,5})?(/[^?#{}\\\\\"<>]*)?$" },
+        ] },
         "concurrency": { "type": "integer", "minimum": 1, "maximum": 10_000 },
         "action": { "type": "string", "pattern": "^[^.]+\\..+$" },
         "retryPolicy": object(policy, &[]),
@@ -70,9 +79,27 @@ fn definitions() -> Value {
         "actionDeclaration": nullable(object(action_properties(), &[])),
         "endpoint": endpoint(),
         "report": nullable(report()),
-        "when": { "type": "object", "propertyNames": { "pattern": "^(action|message|data\\..+)$" }, "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] }, "maxProperties": 64 },
-        "matchers": object(json!({
-            "one_of": some_of(reference("text")),
+        "when": {
+            "type": "object",
+            "propertyNames": { "pattern": "^(action|message|data(\\.[^.]+){1,32})$" },
+            "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] },
+            "maxProperties": 64,
+        },
+        "matchers": matchers(),
+        "rule": asking(object(rule_properties(), &["on"]), true),
+        "stage": asking(object(stage_properties(true), &[]), true),
+        "lastStage": asking(object(stage_properties(false), &[]), false),
+        "giveUp": object(json!({
+            "after": described(at_least_one(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*(attempts?|ms|s|m|h|d)$" })), "`10 attempts`, `2h`, or both in a list: what comes first counts."),
+            "then": described(reference("lastStage"), "What is asked for instead."),
+        }), &["after", "then"]),
+    })
+}
+
+fn matchers() -> Value {
+    let mut matchers = object(
+        json!({
+            "one_of": { "type": "array", "items": reference("text"), "minItems": 1 },
             "prefix": reference("text"),
             "gt": { "type": "number" },
             "gte": { "type": "number" },
@@ -80,28 +107,34 @@ fn definitions() -> Value {
             "lte": { "type": "number" },
             "present": { "type": "boolean" },
             "not": reference("text"),
-        }), &[]),
-        "rule": object(rule_properties(), &["on"]),
-        "stage": object(stage_properties(true), &[]),
-        "lastStage": object(stage_properties(false), &[]),
-        "giveUp": object(json!({
-            "after": described(some_of(json!({ "type": "string", "pattern": "^[0-9]+ *(attempts?|ms|s|m|h|d)$" })), "`10 attempts`, `2h`, or both in a list: what comes first counts."),
-            "then": described(reference("lastStage"), "What is asked for instead."),
-        }), &["after", "then"]),
-    })
+        }),
+        &[],
+    );
+    matchers["minProperties"] = 1.into();
+    matchers
+}
+
+/// One of the verbs must be there.
+fn asking(mut schema: Value, may_retry: bool) -> Value {
+    let verbs =
+        if may_retry { &["compensate", "retry", "notify"][..] } else { &["compensate", "notify"] };
+    schema["anyOf"] = verbs.iter().map(|verb| json!({ "required": [verb] })).collect();
+    schema
 }
 
 fn service_properties() -> Value {
     let mut actions = named(reference("actionDeclaration"), "Actions by name.");
     actions["propertyNames"] = reference("name");
+    let mut reports = named(reference("report"), "Reports by code, without the service.");
+    reports["propertyNames"] = json!({ "pattern": "^([A-Za-z0-9_-]{1,128}/)?[!-)+-~]{1,128}$" });
     json!({
-        "url": described(json!({ "type": "string", "pattern": "^https?://" }), "Where its steps are sent."),
+        "url": described(reference("url"), "Where its steps are sent."),
         "concurrency": described(reference("concurrency"), "Requests on their way to it at once."),
         "signing_key": described(reference("name"), "Name of a key in the server's configuration; never the key itself."),
         "retry_policy": reference("retryPolicy"),
         "history": described(reference("duration"), "How long it remembers requests."),
         "actions": actions,
-        "reports": named(reference("report"), "Reports by code, without the service."),
+        "reports": reports,
     })
 }
 
@@ -119,7 +152,7 @@ fn action_properties() -> Value {
 }
 
 fn endpoint() -> Value {
-    let status = json!({ "anyOf": [{ "type": "integer", "minimum": 100, "maximum": 599 }, { "type": "string", "pattern": "^[1-5]([0-9]{2}|xx)$" }] });
+    let status = json!({ "anyOf": [{ "type": "integer", "minimum": 200, "maximum": 599 }, { "type": "string", "pattern": "^[2-5]([0-9]{2}|xx)$" }] });
     object(
         json!({
             "method": described(json!({ "enum": ["POST", "PUT", "PATCH", "DELETE", "GET"] }), "`POST` if not written."),
@@ -142,7 +175,7 @@ fn report() -> Value {
         "sent": described(reference("action"), "A call whose answer never came."),
         "without": described(calls(), "Calls that were not made."),
         "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
-        "data": described(some_of(json!({ "type": "string" })), "Business fields that it carries."),
+        "data": described(some_of(json!({ "type": ["string", "number", "boolean"], "pattern": "^(data\\.)?[^.]+(\\.[^.]+)*$" })), "Business fields that it carries."),
     });
     let mut report = object(properties, &[]);
     report["dependentRequired"] = json!({ "sent": ["in"] });
@@ -152,11 +185,11 @@ fn report() -> Value {
 fn rule_properties() -> Value {
     let mut all = stage_properties(true);
     let more = json!({
-        "on": described(json!({ "type": "string", "pattern": "^[^/]+/.+$" }), "`service/code`, `service/prefix*`, `service/*` or `*/*`."),
+        "on": described(json!({ "type": "string", "pattern": "^(\\*/\\*|[^/*]+/([!-)+-~]{1,128}\\*?|\\*))$" }), "`service/code`, `service/prefix*`, `service/*` or `*/*`."),
         "when": described(reference("when"), "What else must hold, all of it."),
         "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
         "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
-        "limit": described(json!({ "type": "string", "pattern": "^[0-9]+ *per minute$" }), "More cases than this fall back to `ask`."),
+        "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
         "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
         "owner": described(reference("text"), "Whom to ask about it."),
         "why": described(reference("text"), "Why it is as it is."),
@@ -166,14 +199,18 @@ fn rule_properties() -> Value {
 }
 
 fn stage_properties(may_retry: bool) -> Value {
-    let target = || some_of(json!({ "type": "string" }));
+    // Nothing written asks for nothing.
+    let target = |text: Value| json!({ "anyOf": [{ "type": "null" }, text, { "type": "array", "items": text }] });
+    let named = || {
+        target(json!({ "type": "string", "not": { "enum": ["recorded", "all", "downstream"] } }))
+    };
     let mut all = json!({
-        "compensate": described(target(), "What is undone: actions, `tag:x`, `recorded`, `all`, `downstream`."),
-        "notify": described(target(), "Which messages go out."),
+        "compensate": described(target(json!({ "type": "string" })), "What is undone: actions, `tag:x`, `recorded`, `all`, `downstream`."),
+        "notify": described(named(), "Which messages go out."),
         "then": described(reference(if may_retry { "stage" } else { "lastStage" }), "A later stage, when all of this is done."),
     });
     if may_retry {
-        merge(&mut all, json!({ "retry": described(target(), "What is run again.") }));
+        merge(&mut all, json!({ "retry": described(named(), "What is run again.") }));
     }
     all
 }
@@ -201,6 +238,11 @@ fn nullable(schema: Value) -> Value {
 /// One value or a list of them.
 fn some_of(item: Value) -> Value {
     json!({ "anyOf": [item.clone(), { "type": "array", "items": item }] })
+}
+
+/// The same, and the list is not empty.
+fn at_least_one(item: Value) -> Value {
+    json!({ "anyOf": [item.clone(), { "type": "array", "items": item, "minItems": 1 }] })
 }
 
 fn reference(name: &str) -> Value {

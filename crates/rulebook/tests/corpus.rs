@@ -6,9 +6,8 @@
 //! tests reach), `# needed: 3 compensate card.charge` (steps of open cases). `# file: name` begins another file.
 
 use amends_rulebook::{
-    CODES, CheckSettings, Diagnostic, FoundBy, Severity, SourceFile, StillNeeded, as_json,
-    check_activation, check_together, check_with, format, load, manifest_schema, render,
-    rulebook_schema, sarif, sources_together,
+    CODES, CheckSettings, Diagnostic, Severity, SourceFile, StillNeeded, as_json, check_activation,
+    check_together, check_with, format, load, render, sarif, sources_together,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -172,49 +171,6 @@ fn formatting_keeps_the_meaning_and_every_comment_and_is_done_once() {
     assert!(formatted > 80, "{formatted}");
 }
 
-/// Kinds of mistake that are about the shape of the text, so that the schema must refuse it.
-const SHAPE: &[&str] = &[
-    "unknown-key",
-    "missing-key",
-    "wrong-type",
-    "invalid-word",
-    "invalid-duration",
-    "invalid-url",
-    "invalid-number",
-    "invalid-status",
-];
-
-#[test]
-fn the_schema_accepts_the_right_ones_and_refuses_the_misshapen() {
-    let (rulebook, manifest) = (rulebook_schema(), manifest_schema());
-    let judge = |source: &SourceFile| {
-        let value = as_json(&source.text).expect("YAML");
-        let schema = if value.get("rulebook").is_some() || value.get("rules").is_some() {
-            &rulebook
-        } else {
-            &manifest
-        };
-        let mut found = Vec::new();
-        schema::validate(schema, schema, &value, "", &mut found);
-        found
-    };
-    for path in files("good") {
-        for source in &Case::read(&path).files {
-            assert_eq!(judge(source), Vec::<String>::new(), "{}", source.path);
-        }
-    }
-    for path in files("mistakes") {
-        let case = Case::read(&path);
-        let expected = case.head("expects").expect("it says");
-        let info = CODES.iter().find(|c| c.code == expected).expect("known");
-        if SHAPE.contains(&expected) {
-            assert!(!judge(&case.files[0]).is_empty(), "{}", case.name);
-        } else if info.found_by != FoundBy::Load {
-            assert_eq!(judge(&case.files[0]), Vec::<String>::new(), "{}", case.name);
-        }
-    }
-}
-
 #[test]
 fn findings_in_sarif_stand_at_the_same_places() {
     for path in files("mistakes") {
@@ -235,164 +191,6 @@ fn findings_in_sarif_stand_at_the_same_places() {
             );
             let rule = result["ruleIndex"].as_u64().expect("known") as usize;
             assert_eq!(run["tool"]["driver"]["rules"][rule]["id"], Value::from(diagnostic.code));
-        }
-    }
-}
-
-/// As much of JSON Schema 2020-12 as ours uses; a keyword that it doesn't know fails the test.
-mod schema {
-    use serde_json::Value;
-
-    pub fn validate(
-        root: &Value,
-        schema: &Value,
-        value: &Value,
-        at: &str,
-        found: &mut Vec<String>,
-    ) {
-        let Some(keywords) = schema.as_object() else {
-            return;
-        };
-        for (keyword, wanted) in keywords {
-            let ok = match keyword.as_str() {
-                "$schema" | "$id" | "$defs" | "title" | "description" => true,
-                "$ref" => {
-                    let pointer = wanted.as_str().expect("a text").trim_start_matches('#');
-                    let target =
-                        root.pointer(pointer).unwrap_or_else(|| panic!("nothing at {pointer}"));
-                    validate(root, target, value, at, found);
-                    true
-                }
-                "anyOf" => wanted.as_array().expect("a list").iter().any(|one| {
-                    let mut inner = Vec::new();
-                    validate(root, one, value, at, &mut inner);
-                    inner.is_empty()
-                }),
-                "type" => match wanted {
-                    Value::Array(all) => all.iter().any(|t| is(value, t)),
-                    one => is(value, one),
-                },
-                "const" => value == wanted,
-                "enum" => wanted.as_array().expect("a list").contains(value),
-                "pattern" => value
-                    .as_str()
-                    .is_none_or(|text| matches(wanted.as_str().expect("a text"), text)),
-                "minimum" => value.as_f64().is_none_or(|n| n >= wanted.as_f64().expect("a number")),
-                "maximum" => value.as_f64().is_none_or(|n| n <= wanted.as_f64().expect("a number")),
-                "maxProperties" => value
-                    .as_object()
-                    .is_none_or(|o| o.len() as u64 <= wanted.as_u64().expect("a number")),
-                "required" => value.as_object().is_none_or(|o| {
-                    wanted
-                        .as_array()
-                        .expect("a list")
-                        .iter()
-                        .all(|k| o.contains_key(k.as_str().expect("a text")))
-                }),
-                "dependentRequired" => value.as_object().is_none_or(|o| {
-                    let wanted = wanted.as_object().expect("an object");
-                    wanted.iter().filter(|(key, _)| o.contains_key(*key)).all(|(_, needs)| {
-                        let needs = needs.as_array().expect("a list").iter();
-                        needs.into_iter().all(|k| o.contains_key(k.as_str().expect("a text")))
-                    })
-                }),
-                "items" => {
-                    for (n, item) in value.as_array().into_iter().flatten().enumerate() {
-                        validate(root, wanted, item, &format!("{at}/{n}"), found);
-                    }
-                    true
-                }
-                "properties" => {
-                    for (key, schema) in wanted.as_object().expect("an object") {
-                        if let Some(inner) = value.get(key) {
-                            validate(root, schema, inner, &format!("{at}/{key}"), found);
-                        }
-                    }
-                    true
-                }
-                "propertyNames" => {
-                    for key in value.as_object().into_iter().flat_map(|o| o.keys()) {
-                        validate(
-                            root,
-                            wanted,
-                            &Value::from(key.as_str()),
-                            &format!("{at}/{key}"),
-                            found,
-                        );
-                    }
-                    true
-                }
-                "additionalProperties" => {
-                    let known = schema.get("properties").and_then(Value::as_object);
-                    for (key, inner) in value.as_object().into_iter().flatten() {
-                        if known.is_none_or(|k| !k.contains_key(key)) {
-                            match wanted {
-                                Value::Bool(false) => found.push(format!("{at}/{key} is unknown")),
-                                other => {
-                                    validate(root, other, inner, &format!("{at}/{key}"), found)
-                                }
-                            }
-                        }
-                    }
-                    true
-                }
-                other => panic!("the schema uses `{other}`, which this test doesn't know"),
-            };
-            if !ok {
-                found.push(format!("{at}: {keyword} {wanted}"));
-            }
-        }
-    }
-
-    fn is(value: &Value, kind: &Value) -> bool {
-        match kind.as_str().expect("a text") {
-            "object" => value.is_object(),
-            "array" => value.is_array(),
-            "string" => value.is_string(),
-            "number" => value.is_number(),
-            "integer" => value.is_i64() || value.is_u64(),
-            "boolean" => value.is_boolean(),
-            "null" => value.is_null(),
-            other => panic!("no kind `{other}`"),
-        }
-    }
-
-    /// The few patterns of our schema, by hand.
-    fn matches(pattern: &str, text: &str) -> bool {
-        let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
-        match pattern {
-            "^[A-Za-z0-9_-]{1,128}$" => {
-                (1..=128).contains(&text.len())
-                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-            }
-            "^[0-9]+ *(ms|s|m|h|d)$" => ["ms", "s", "m", "h", "d"]
-                .iter()
-                .any(|u| text.strip_suffix(u).is_some_and(|n| digits(n.trim_end()))),
-            "^[0-9]+ *(attempts?|ms|s|m|h|d)$" => ["attempts", "attempt", "ms", "s", "m", "h", "d"]
-                .iter()
-                .any(|u| text.strip_suffix(u).is_some_and(|n| digits(n.trim_end()))),
-            "^[0-9]+ *per minute$" => {
-                text.strip_suffix("per minute").is_some_and(|n| digits(n.trim_end()))
-            }
-            "^[^.]+\\..+$" => {
-                text.split_once('.').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
-            }
-            "^[^/]+/.+$" => {
-                text.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
-            }
-            "^(action|message|data\\..+)$" => {
-                text == "action"
-                    || text == "message"
-                    || text.strip_prefix("data.").is_some_and(|r| !r.is_empty())
-            }
-            "^https?://" => text.starts_with("http://") || text.starts_with("https://"),
-            "^/" => text.starts_with('/'),
-            "^[1-5]([0-9]{2}|xx)$" => {
-                text.len() == 3
-                    && text.starts_with(['1', '2', '3', '4', '5'])
-                    && (text.ends_with("xx") || digits(text))
-            }
-            other => panic!("no pattern `{other}`"),
         }
     }
 }

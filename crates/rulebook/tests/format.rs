@@ -112,3 +112,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_end_as_most_of_them_did_and_a_byte_order_mark_stays() {
+    let text = "rulebook:   shop # the shop\nrules:\n - {on: '*/*',   compensate: recorded}\n";
+    let wanted = "rulebook: shop  # the shop\nrules:\n  - { on: '*/*', compensate: recorded }\n";
+    let windows = |text: &str| text.replace('\n', "\r\n");
+    assert_eq!(formatted(&windows(text)), windows(wanted));
+    assert_eq!(format(&windows(wanted)).as_deref(), Ok(&*windows(wanted)), "nothing to change");
+    let marked = format!("\u{feff}{text}");
+    assert_eq!(format(&marked), Ok(format!("\u{feff}{wanted}")));
+    // A stray line of another system follows the others.
+    assert_eq!(format(&text.replacen('\n', "\r\n", 1)).as_deref(), Ok(wanted));
+    let block = "why: |\n    One.\n\n    Two.\nowner:   a\n";
+    assert_eq!(formatted(&windows(block)), windows("why: |\n  One.\n\n  Two.\nowner: a\n"));
+}
+
+#[test]
+fn a_mistake_stands_where_it_is_whatever_ends_the_lines() {
+    let text = "rulebook: shop\n# a comment\nowner: [a\nwhy: &x b\n";
+    let place = |text: &str| {
+        let mistake = format(text).expect_err("an open bracket");
+        amends_rulebook::position(text, mistake.at.start)
+    };
+    assert_eq!(place(&text.replace('\n', "\r\n")), place(text));
+    let anchor = "rulebook: shop\nwhy: &x b\n";
+    assert_eq!(place(anchor), (2, 9));
+    assert_eq!(place(&anchor.replace('\n', "\r\n")), (2, 9));
+}

@@ -9,7 +9,6 @@ use crate::rule_index::Bucket;
 use crate::{
     CodePattern, Condition, Diagnostic, Field, ReportDecl, Rule, RuleId, Rulebook, Span, codes,
 };
-use serde_json::json;
 
 /// A declared report that only rules with conditions answer: is there one that none of them takes?
 pub(super) fn check_fall_through(
@@ -34,20 +33,11 @@ pub(super) fn check_fall_through(
 fn nobody_answers(name: &str, at: Span, example: &Example) -> Diagnostic {
     let message = format!("some reports `{name}` are answered by no rule");
     Diagnostic::new(codes::GAP_IN_CONDITIONS, at, message)
-        .with_label(format!("for example {}", shown(name, example)))
+        .with_label(format!("for example {}", example.shown(name)))
 }
 
 fn help(name: &str) -> String {
     format!("add a rule `on: {name}` without conditions, or one for `\"*/*\"`")
-}
-
-fn shown(name: &str, example: &Example) -> String {
-    let fields = example.to_json();
-    if fields == json!({}) {
-        format!("`{name}` without fields")
-    } else {
-        format!("`{name}` with `{fields}`")
-    }
 }
 
 /// A report that none of the rules takes: any that can come, or `between` them one whose every field they ask for.
@@ -166,7 +156,7 @@ fn check_between(book: &Rulebook, rules: &[&Rule], first: &Rule, found: &mut Fin
     let message = format!("the rules for `{}` leave out {what}", first.on);
     found.add(
         Diagnostic::new(codes::GAP_IN_CONDITIONS, first.span, message)
-            .with_label(format!("{} {instead}", shown(&first.on, &example)))
+            .with_label(format!("{} {instead}", example.shown(&first.on)))
             .with_place(second.span, "the next one")
             .with_help("let one of the conditions take it too, e.g. begin where the other ends with `gte` or `lte`; or add a rule without conditions"),
     );

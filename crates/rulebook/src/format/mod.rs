@@ -10,18 +10,58 @@ use crate::read::fields;
 use crate::tree::{Builder, Entry, Kind, Node};
 use crate::{Diagnostic, Span, codes};
 
-/// Formats a rulebook or manifest. Formatting the result again changes nothing.
+/// Formats a rulebook or manifest. Formatting the result again changes nothing. Lines end as most of them did; a byte
+/// order mark stays.
 ///
 /// # Errors
 /// The first mistake, if the text is not YAML.
 pub fn format(text: &str) -> Result<String, Box<Diagnostic>> {
-    let text = text.replace("\r\n", "\n");
-    let (before, mistakes) = Builder::new(0, 0).build(&text)?;
+    let bare = text.strip_prefix(BOM).unwrap_or(text);
+    let mark = &text[..text.len() - bare.len()];
+    let returns = bare.matches("\r\n").count();
+    if returns == 0 && mark.is_empty() {
+        return format_lines(text);
+    }
+    let lines = bare.replace("\r\n", "\n");
+    let formatted = format_lines(&lines).map_err(|mut mistake| {
+        let place = |at: usize| mark.len() + at_with_returns(bare, at);
+        mistake.at =
+            Span { start: place(mistake.at.start), end: place(mistake.at.end), ..mistake.at };
+        for (span, _) in &mut mistake.related {
+            *span = Span { start: place(span.start), end: place(span.end), ..*span };
+        }
+        mistake
+    })?;
+    let mostly = returns * 2 > lines.matches('\n').count();
+    let body = if mostly { formatted.replace('\n', "\r\n") } else { formatted };
+    Ok(format!("{mark}{body}"))
+}
+
+const BOM: char = '\u{feff}';
+
+/// The place in a text of a place in the same text without its carriage returns.
+fn at_with_returns(text: &str, at: usize) -> usize {
+    let mut left = at;
+    let mut here = 0;
+    for line in text.split_inclusive('\n') {
+        let length = line.len() - usize::from(line.ends_with("\r\n"));
+        if left < length {
+            break;
+        }
+        left -= length;
+        here += line.len();
+    }
+    (here + left).min(text.len())
+}
+
+/// The same for lines that end with a line feed alone.
+fn format_lines(text: &str) -> Result<String, Box<Diagnostic>> {
+    let (before, mistakes) = Builder::new(0, 0).build(text)?;
     if let Some(mistake) = mistakes.into_iter().next() {
         return Err(mistake.into());
     }
-    let source = source::read(&text).map_err(|at| unreadable(at, "the text is not YAML"))?;
-    let formatted = layout::write(&source, &text);
+    let source = source::read(text).map_err(|at| unreadable(at, "the text is not YAML"))?;
+    let formatted = layout::write(&source, text);
     // INVARIANT: what comes out means what went in.
     let after = match Builder::new(0, 0).build(&formatted) {
         Ok((after, mistakes)) if mistakes.is_empty() => after,

@@ -1,7 +1,7 @@
 //! Collects the mistakes of one load, up to a limit, and knows how to quote and what was probably meant.
 
 use crate::codes;
-use crate::{Diagnostic, Span};
+use crate::{Diagnostic, Severity, Span};
 
 /// Nobody mends more than this at once, and each one is drawn with its source line.
 const LIMIT: usize = 500;
@@ -45,13 +45,18 @@ impl Diagnostics {
         self.incomplete = true;
     }
 
+    /// Whether an example or a suggestion is still worth the search.
+    pub(crate) fn may_search(&self) -> bool {
+        self.found.len() < SUGGESTIONS
+    }
+
     /// The candidate that was probably meant. Only the first mistakes of a load are worth the search.
     pub(crate) fn closest<'a>(
         &self,
         text: &str,
         candidates: impl IntoIterator<Item = &'a str>,
     ) -> Option<&'a str> {
-        if self.found.len() < SUGGESTIONS { closest(text, candidates) } else { None }
+        if self.may_search() { closest(text, candidates) } else { None }
     }
 
     /// "did you mean", or the whole list if it is short.
@@ -70,8 +75,10 @@ impl Diagnostics {
     /// Sorted by place. The last one counts those beyond the limit.
     pub(crate) fn into_sorted(self) -> Vec<Diagnostic> {
         let Self { mut found, beyond_limit, incomplete } = self;
-        if incomplete {
-            found.retain(|d| !depends_on_the_whole(d.code));
+        // INVARIANT: what is incomplete has an error that stays.
+        let own = |d: &Diagnostic| !depends_on_the_whole(d.code);
+        if incomplete && found.iter().any(|d| own(d) && d.severity == Severity::Error) {
+            found.retain(own);
         }
         found.sort_by(|a, b| (a.at, a.code).cmp(&(b.at, b.code)));
         if let (Some(last), 1..) = (found.last(), beyond_limit) {

@@ -73,6 +73,15 @@ pub(crate) fn entries<'n>(
     }
 }
 
+/// The entries of a mapping of which nothing may be written yet.
+pub(crate) fn entries_if_any<'n>(
+    node: &'n Node,
+    what: &str,
+    found: &mut Diagnostics,
+) -> Option<&'n [Entry]> {
+    if node.is_nothing() { Some(&[]) } else { entries(node, what, found) }
+}
+
 /// The items of a list; a single value counts as a list of one.
 pub(crate) fn one_or_many(node: &Node) -> &[Node] {
     match &node.kind {
@@ -144,7 +153,12 @@ pub(crate) fn whole(
     found: &mut Diagnostics,
 ) -> Option<u32> {
     let text = text(node, what, found)?;
-    let number = text.parse::<u32>().ok().filter(|n| range.contains(n));
+    // In quotes it is a text, as everywhere.
+    let number = match scalar(node) {
+        Some(Scalar::Number(n)) => n.to_json().as_u64().and_then(|n| u32::try_from(n).ok()),
+        _ => None,
+    };
+    let number = number.filter(|n| range.contains(n));
     if number.is_none() {
         let message = format!(
             "{} is not a whole number from {} to {}",
@@ -155,7 +169,7 @@ pub(crate) fn whole(
         found.add(
             Diagnostic::new(codes::INVALID_NUMBER, node.span, message)
                 .with_label(format!("for {what}"))
-                .with_help("write the digits alone"),
+                .with_help("write the digits alone, without quotes"),
         );
     }
     number

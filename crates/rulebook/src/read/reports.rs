@@ -23,7 +23,7 @@ pub(crate) fn read_of_service(
     let Some(node) = declared.fields.get("reports") else {
         return;
     };
-    for entry in fields::entries(node, "`reports`", found).unwrap_or_default() {
+    for entry in fields::entries_if_any(node, "`reports`", found).unwrap_or_default() {
         let service = &scope.services[declared.id.0 as usize].name;
         let own = entry.key.strip_prefix(&**service).and_then(|rest| rest.strip_prefix('/'));
         let code = own.unwrap_or(&entry.key).to_owned();
@@ -42,7 +42,7 @@ pub(crate) fn read_top(
     let Some(node) = top.get("reports") else {
         return;
     };
-    for entry in fields::entries(node, "`reports`", found).unwrap_or_default() {
+    for entry in fields::entries_if_any(node, "`reports`", found).unwrap_or_default() {
         let Some((service, code)) = entry.key.split_once('/') else {
             let message = format!("{} is not a report", quote(&entry.key));
             found.add(

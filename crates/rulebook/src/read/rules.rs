@@ -11,6 +11,7 @@ use crate::tree::{Kind, Node};
 use crate::{
     Action, ActionId, CodePattern, Condition, Demand, Diagnostic, Field, GiveUp, Matcher, Mode,
     Pattern, ReportDecl, Rule, RuleId, Scalar, Span, StageDemand, Target, codes, duration,
+    examples,
 };
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
@@ -223,6 +224,12 @@ fn read_give_up(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Option<G
     if fields.get("then").is_none() {
         missing("then", "add `then: { compensate: recorded }`");
     }
+    let after = fields.get("after");
+    if let Some(node) = after.filter(|n| matches!(&n.kind, Kind::List(all) if all.is_empty())) {
+        let mistake =
+            Diagnostic::new(codes::MISSING_KEY, node.span, "`after` of `give_up` names no limit");
+        found.add(mistake.with_help("write `10 attempts`, `2h`, or both in the list"));
+    }
     let mut limits = GiveUp { attempts: None, age_ms: None, then: Demand::default() };
     for item in fields.get("after").map_or(&[][..], fields::one_or_many) {
         read_give_up_limit(item, &mut limits, found);
@@ -356,8 +363,12 @@ fn check_overlaps(rules: &[Rule], index: &RuleIndex, found: &mut Diagnostics) {
         // The mistake is shown where something is written to be mended.
         let (at, other) = if second.implied { (first, second) } else { (second, first) };
         let message = format!("two rules of equal rank can both answer a report `{}`", at.on);
+        // Of rules without conditions every report is one.
+        let tells = found.may_search() && !(first.when.is_empty() && second.when.is_empty());
+        let example = tells.then(|| examples::of_both(&first.when, &second.when)).flatten();
+        let both = example.map_or(String::new(), |e| format!("; both take {}", e.shown(&at.on)));
         let mistake = Diagnostic::new(codes::OVERLAPPING_RULES, at.span, message)
-            .with_label(format!("rule `{}`", at.index_label));
+            .with_label(format!("rule `{}`{both}", at.index_label));
         let (place, help) = if other.implied {
             (
                 format!("`on_failure: retry` here means the rule `{}`", other.index_label),

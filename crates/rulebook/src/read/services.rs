@@ -36,7 +36,8 @@ pub(crate) fn declare_inline<'n>(
     declared: &mut Vec<Declared<'n>>,
     found: &mut Diagnostics,
 ) {
-    let Some(entries) = top.get("services").and_then(|n| fields::entries(n, "`services`", found))
+    let Some(entries) =
+        top.get("services").and_then(|n| fields::entries_if_any(n, "`services`", found))
     else {
         return;
     };
@@ -72,7 +73,7 @@ pub(crate) fn declare_manifest<'n>(
     let Some(node) = fields.get("service") else {
         let at = Span { end: root.span.start, ..root.span };
         found.add(
-            Diagnostic::new(codes::MISSING_KEY, at, "the manifest doesn't say whose it is")
+            Diagnostic::new(codes::IMPORT_FAILED, at, "the manifest doesn't say whose it is")
                 .with_help("begin the file with `service:` and its name"),
         );
         return found.set_incomplete();
@@ -129,7 +130,7 @@ fn declare<'n>(
     };
     let mut actions = Vec::new();
     if let Some(node) = fields.get("actions") {
-        match fields::entries(node, "`actions`", found) {
+        match fields::entries_if_any(node, "`actions`", found) {
             Some(entries) => actions = actions::declare(id, name, entries, scope, found),
             None => scope.broken_services[id.0 as usize] = true,
         }

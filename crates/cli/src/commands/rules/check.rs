@@ -4,9 +4,10 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_rulebook::{
-    CheckSettings, Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, check_with,
-    load_tests, render, rulebook_path, run_tests, sarif, sources_together,
+    CheckSettings, Diagnostic, LoadedTests, RuleId, Rulebook, Severity, SourceFile, check_together,
+    check_with, load_tests, render, rulebook_path, run_tests, sarif, sources_together,
 };
+use anyhow::Context;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
@@ -63,8 +64,13 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
     let mut all = Vec::new();
     let mut good = Vec::new();
     let mut files = 0;
+    let mut seen = BTreeSet::new();
     for path in &options.paths {
         for file in super::read(path)? {
+            // A file that is named twice, or stands in a folder that is named too, is no second rulebook.
+            if !seen.insert(fs::canonicalize(&file.path).unwrap_or_else(|_| file.path.clone())) {
+                continue;
+            }
             files += 1;
             let mut diagnostics = file.loaded.diagnostics;
             if let Some(book) = file.loaded.rulebook.as_ref().filter(|_| !options.load_only) {
@@ -108,23 +114,31 @@ fn settings(options: &CheckOptions, path: &Path, book: &Rulebook) -> Outcome<Che
     Ok(settings)
 }
 
-/// The rules that the tests in `*.test.yaml` beside the rulebook reach.
+/// The rules that the tests in `*.test.yaml` beside the rulebook reach. A test file that cannot be read reaches nothing,
+/// which would be a finding for the wrong reason.
 fn tested(path: &Path, book: &Rulebook) -> Outcome<BTreeSet<RuleId>> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = |path: &Path| format!("cannot read `{}`", path.display());
     let mut reached = BTreeSet::new();
-    for entry in fs::read_dir(folder)? {
-        let file = entry?.path();
+    for entry in fs::read_dir(folder).with_context(|| named(folder))? {
+        let file = entry.with_context(|| named(folder))?.path();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !(name.ends_with(".test.yaml") || name.ends_with(".test.yml")) {
             continue;
         }
-        let text = fs::read_to_string(&file)?;
+        let text = fs::read_to_string(&file).with_context(|| named(&file))?;
         let source = SourceFile { path: file.display().to_string(), text: text.into() };
         let about = rulebook_path(&source).map(|of| folder.join(of));
         if about.is_none_or(|of| of.file_name() != path.file_name()) {
             continue;
         }
-        let coverage = run_tests(book, &load_tests(&source, book).tests).coverage;
+        let LoadedTests { tests, diagnostics } = load_tests(&source, book);
+        if !diagnostics.is_empty() {
+            let drawn = render(&diagnostics, &[source], output::color_on_stderr());
+            output::tell(drawn.trim_end());
+            return Err(Failure::Findings);
+        }
+        let coverage = run_tests(book, &tests).coverage;
         let labels: BTreeSet<_> = coverage
             .rules
             .iter()

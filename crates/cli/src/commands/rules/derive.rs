@@ -18,7 +18,7 @@ pub struct DeriveOptions {
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Only the points of which no declared report speaks
-    #[arg(long)]
+    #[arg(long, conflicts_with = "write")]
     silent: bool,
     /// Write YAML instead: one report and one rule for each point, or the reports alone
     #[arg(long, value_enum, value_name = "WHAT")]
@@ -40,19 +40,24 @@ enum Written {
 pub(super) fn run(options: &DeriveOptions) -> Outcome {
     let book = super::read_one(&options.path)?;
     let mut derived = derive(&book);
-    if derived.total > derived.points.len() as u128 {
-        output::tell(&format!(
-            "note: {} failure points, of which the first {} are written out",
-            derived.total,
-            derived.points.len()
-        ));
+    let written_out = derived.points.len();
+    let part = (derived.total > written_out as u128).then(|| {
+        format!(
+            "{} failure points, of which the first {written_out} are written out",
+            derived.total
+        )
+    });
+    if let Some(part) = &part {
+        output::tell(&format!("note: {part}"));
     }
     if let Some(written) = options.write {
-        let part = match written {
+        let what = match written {
             Written::Rulebook => ExplicitPart::Whole,
             Written::Reports => ExplicitPart::Reports,
         };
-        return output::text(&explicit_rulebook(&book, &derived, part));
+        // Whoever reads the file later must know as well.
+        let head = part.map_or(String::new(), |part| format!("# {part}.\n"));
+        return output::text(&(head + &explicit_rulebook(&book, &derived, what)));
     }
     let silent = derived.silent().count();
     if options.silent {
@@ -62,8 +67,9 @@ pub(super) fn run(options: &DeriveOptions) -> Outcome {
         return output::json(&derived.to_json(&book));
     }
     print(&book, &derived)?;
+    let of_those = part.map_or(String::new(), |_| format!("; of the first {written_out}"));
     output::tell(&format!(
-        "{} failure points, {silent} without a report of their own",
+        "{} failure points{of_those}, {silent} without a report of their own",
         derived.total
     ));
     Ok(())

@@ -13,8 +13,12 @@ pub struct SchemaOptions {
     /// That of a service's manifest
     #[arg(long)]
     manifest: bool,
+    /// It is JSON in any case; for scripts that ask every verb so
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(options: &SchemaOptions) -> Outcome {
-    output::json(&if options.manifest { manifest_schema() } else { rulebook_schema() })
+    let SchemaOptions { manifest, json: _ } = options;
+    output::json(&if *manifest { manifest_schema() } else { rulebook_schema() })
 }
