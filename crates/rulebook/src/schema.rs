@@ -2,6 +2,7 @@
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
 use crate::Diagnostic;
+use crate::read::fields;
 use crate::tree::{Builder, Kind, Node};
 use serde_json::{Map, Value, json};
 
@@ -210,7 +211,7 @@ fn described(mut schema: Value, text: &str) -> Value {
     schema
 }
 
-/// The text as JSON, as a schema sees it: plain numbers, `true` and `null` become those, everything else text.
+/// The text as JSON, as a schema sees it: by YAML's core schema, as rulebooks are read.
 ///
 /// # Errors
 /// The first mistake, if the text is not YAML as rulebooks have it.
@@ -224,13 +225,7 @@ pub fn as_json(text: &str) -> Result<Value, Box<Diagnostic>> {
 
 fn value(node: &Node) -> Value {
     match &node.kind {
-        Kind::Scalar { .. } if node.is_nothing() => Value::Null,
-        Kind::Scalar { text, plain: true } if text == "true" || text == "false" => {
-            (text == "true").into()
-        }
-        Kind::Scalar { text, plain: true } => serde_json::from_str::<serde_json::Number>(text)
-            .map_or_else(|_| text.as_str().into(), Value::Number),
-        Kind::Scalar { text, .. } => text.as_str().into(),
+        Kind::Scalar { .. } => fields::scalar(node).as_ref().map_or(Value::Null, fields::json),
         Kind::List(items) => items.iter().map(value).collect(),
         Kind::Map(entries) => Value::Object(
             entries.iter().map(|e| (e.key.clone(), value(&e.value))).collect::<Map<_, _>>(),

@@ -85,7 +85,8 @@ fn what_a_caller_did_before_belongs_to_the_failure_of_what_it_calls_next() {
 
 #[test]
 fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
-    for text in [TEXT, include_str!("data/derive/travel.yaml")] {
+    let legacy = include_str!("data/corpus/good/legacy-behind-legacy.yaml");
+    for text in [TEXT, include_str!("data/derive/travel.yaml"), legacy] {
         let short = book(text);
         let derived = derive(&short);
         let whole = explicit_rulebook(&short, &derived, ExplicitPart::Whole);

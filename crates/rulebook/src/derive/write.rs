@@ -2,6 +2,7 @@
 //! services as they stand in the source.
 
 use super::{Derived, FailurePoint, NeededStep, SagaState};
+use crate::evidence::Evidence;
 use crate::tree::{Builder, Entry, Kind};
 use crate::{ReportDecl, Rulebook};
 use amends_protocol::Verb;
@@ -55,19 +56,21 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
         return out;
     }
     out += "\nrules:\n";
+    // What happens unseen is undone as well, wherever the saga could have reached it.
+    let everything = if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" };
     for (n, report) in book.reports().iter().enumerate() {
         let needs = needs_of_report(book, report).unwrap_or_default();
         let give_up =
             report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
-        write_rule(book, &book.report_name(n), &needs, give_up, &mut out);
+        write_rule(book, &book.report_name(n), &needs, give_up, everything, &mut out);
     }
     for point in &silent {
         let name = format!("{}/{}", book.get(point.action).name.service, point.code);
         // Its callers go on when it fails, so when it is given up more has happened than at the point: `recorded` finds it.
         let retry = point.needs.iter().any(|(verb, _)| *verb == Verb::Retry);
-        write_rule(book, &name, &point.needs, retry.then(BTreeSet::new), &mut out);
+        write_rule(book, &name, &point.needs, retry.then(BTreeSet::new), everything, &mut out);
     }
-    out += "  - on: \"*/*\"\n    compensate: recorded\n";
+    let _ = writeln!(out, "  - on: \"*/*\"\n    compensate: {everything}");
     out
 }
 
@@ -155,6 +158,7 @@ fn write_rule(
     on: &str,
     needs: &BTreeSet<NeededStep>,
     give_up: Option<BTreeSet<NeededStep>>,
+    everything: &str,
     out: &mut String,
 ) {
     let _ = writeln!(out, "  - on: {}", plain(on));
@@ -168,7 +172,7 @@ fn write_rule(
     if let Some(undo) = give_up {
         let undo = demand_lines(book, &undo);
         let then =
-            if undo.is_empty() { "compensate: recorded".to_owned() } else { undo.join(", ") };
+            if undo.is_empty() { format!("compensate: {everything}") } else { undo.join(", ") };
         let _ = writeln!(out, "    give_up: {{ after: 10 attempts, then: {{ {then} }} }}");
     }
 }

@@ -12,7 +12,7 @@ use amends_protocol::{
     ActionName, CaseId, CaseState, Outcome, Problem, ProblemCode, StepId, StepStateName,
     StuckReason, Verb,
 };
-use amends_rulebook::{ActionClass, Rulebook};
+use amends_rulebook::{ActionClass, Considered, Facts, Rulebook};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// Steps whose request is shown; of a longer plan, `GET /v1/steps/{id}` tells the rest.
 const REQUESTS: usize = 100;
+/// Rules of which is told why they did or did not answer a report.
+const CONSIDERED: usize = 30;
 
 #[derive(Template)]
 #[template(path = "case.html")]
@@ -177,6 +179,33 @@ impl Page {
             (self.case.summary.rulebook.as_ref()?, self.case.rulebook_hash.as_ref()?);
         let rule = self.book.as_ref()?.rules().iter().find(|r| r.index_label == label)?;
         Some(format!("/rules/{name}/versions/{hash}#rule-{}", rule.id.0))
+    }
+
+    /// Which rules were looked at for a report, and why each did or did not answer it.
+    fn considered(&self, report: &ReportView) -> Vec<(String, &'static str, String)> {
+        let Some(book) = &self.book else { return Vec::new() };
+        let facts = Facts {
+            service: &report.service,
+            code: &report.data.code,
+            action: report.data.action.as_deref(),
+            message: report.data.message.as_deref(),
+            data: &report.data.data,
+        };
+        let told = |considered: &Considered| {
+            let label = book.rule(considered.rule).index_label.clone();
+            let verdict = match (considered.chosen, considered.matches) {
+                (true, _) => "✓ answers it: the most specific that matches",
+                (false, true) => "○ matches too, and is less specific",
+                (false, false) => "– does not match",
+            };
+            let checks = considered.checks.iter().map(|check| {
+                let found = check.found.as_deref().unwrap_or("absent");
+                let held = if check.holds { "holds" } else { "does not hold" };
+                format!("{} {} (found {found}): {held}", check.field, check.wanted)
+            });
+            (label, verdict, checks.collect::<Vec<_>>().join("; "))
+        };
+        book.considered(&facts).iter().take(CONSIDERED).map(told).collect()
     }
 
     fn request(&self, step: &StepView) -> Option<&Result<String, String>> {
