@@ -36,6 +36,7 @@ mod plan;
 mod read;
 mod recovery;
 mod render;
+mod report_place;
 mod rule;
 mod rule_index;
 mod sarif;
@@ -56,8 +57,8 @@ pub use compare::{
 };
 pub use condition::{Condition, Field, Matcher, Scalar};
 pub use derive::{
-    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,
-    count_failure_points, derive, explicit_rulebook,
+    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, SagaState, count_failure_points,
+    derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
 pub use drawing::{Annotate, Note, stylesheet};
@@ -75,6 +76,7 @@ pub use participant::{
 };
 pub use plan::{Known, PlannedStep, fits};
 pub use render::render;
+pub use report_place::Position;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
 };

@@ -69,7 +69,7 @@ fn definitions() -> Value {
         "service": nullable(object(service_properties(), &[])),
         "actionDeclaration": nullable(object(action_properties(), &[])),
         "endpoint": endpoint(),
-        "report": nullable(object(report_properties(), &[])),
+        "report": nullable(report()),
         "when": { "type": "object", "propertyNames": { "pattern": "^(action|message|data\\..+)$" }, "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] }, "maxProperties": 64 },
         "matchers": object(json!({
             "one_of": some_of(reference("text")),
@@ -134,15 +134,19 @@ fn endpoint() -> Value {
     )
 }
 
-fn report_properties() -> Value {
+fn report() -> Value {
     let calls = || some_of(reference("action"));
-    json!({
+    let properties = json!({
         "in": described(reference("text"), "The action that fails."),
         "after": described(calls(), "Calls that were made by then; `[]` if none was."),
+        "sent": described(reference("action"), "A call whose answer never came."),
         "without": described(calls(), "Calls that were not made."),
         "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
         "data": described(some_of(json!({ "type": "string" })), "Business fields that it carries."),
-    })
+    });
+    let mut report = object(properties, &[]);
+    report["dependentRequired"] = json!({ "sent": ["in"] });
+    report
 }
 
 fn rule_properties() -> Value {
