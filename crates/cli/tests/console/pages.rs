@@ -89,6 +89,25 @@ fn the_pages_of_rules() {
 }
 
 #[test]
+fn cases_past_the_objective_of_their_rule_are_told_and_listed() {
+    let house = House::open(409, "auto\n    objective: 100ms");
+    house.go("/");
+    house.browser.see_in("#headline", "All is well");
+    let case = house.stuck("order-1");
+    house.go("/");
+    house.browser.see_in("#figure-late", "1 late");
+    house.browser.click("#figure-late");
+    house.browser.see_in("#group h2", "Cases that are late");
+    house.browser.see_in("#list", &case);
+    judge(&house.browser, "cases-late");
+    house.browser.click_named_in("#group", "Retry all…");
+    house.browser.see_in("h1", "retry 1 step?");
+    house.go("/rules/shop");
+    house.browser.see_in("#rules", "100ms");
+    house.browser.is_content();
+}
+
+#[test]
 fn a_page_that_is_not_there_says_so_and_leads_back() {
     let house = House::open(200, "auto");
     house.go("/cases/c-404");

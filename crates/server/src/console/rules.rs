@@ -12,7 +12,7 @@ use amends_protocol::resources::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_rulebook::{
     Cell, Comparison, Matrix, Mode, Row, Rule, Rulebook, Severity, SourceFile, compare,
-    load_sources, render,
+    length_of_time, load_sources, render,
 };
 use amends_store::{RulebookRow, Store};
 use askama::Template;
@@ -277,6 +277,11 @@ impl BookPage {
         let source = self.book.sources().get(rule.span.file)?;
         Some(source.text.get(..rule.span.start)?.matches('\n').count() + 1)
     }
+}
+
+/// The objective of a rule as it is written; empty if it has none.
+fn objective(rule: &Rule) -> String {
+    rule.objective_ms.map_or_else(String::new, length_of_time)
 }
 
 fn cell_text(cell: &Cell) -> String {
