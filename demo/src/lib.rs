@@ -21,6 +21,7 @@ mod progress;
 mod runner;
 mod service;
 pub mod shop;
+mod stay;
 mod summary;
 pub mod supervisor;
 mod tables;

@@ -27,6 +27,10 @@ pub struct DemoOptions {
     /// Put the databases and logs here (an empty or new folder) and keep them.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Afterwards, leave everything up for a look at the console, until Ctrl-C; `stop payment`, `start payment` and
+    /// `order 50` on standard input do what they say.
+    #[arg(long, conflicts_with = "json")]
+    pub stay: bool,
     /// One order per second, explained, so that a person can watch.
     #[arg(long)]
     pub slow: bool,

@@ -8,6 +8,7 @@ use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::shop::{RULEBOOK, Shop};
+use crate::stay::stay;
 use crate::summary::Summary;
 use crate::tables;
 use crate::workload::{Dice, PlanOptions, PlannedOrder, plan};
@@ -58,16 +59,23 @@ pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<Verdict> {
         eprintln!("the databases and logs are kept in {}", folder.path().display());
     }
     let summary = summary?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&summary)?);
+    if !options.stay {
+        show(&summary, options.json)?;
+    }
+    Ok(if summary.is_good() { Verdict::Good } else { Verdict::Bad })
+}
+
+fn show(summary: &Summary, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(summary)?);
     } else {
-        print!("{}", tables::render(&summary));
+        print!("{}", tables::render(summary));
         println!("{}", summary.in_short());
     }
     for mishap in &summary.mishaps {
         eprintln!("not planned: {mishap}");
     }
-    Ok(if summary.is_good() { Verdict::Good } else { Verdict::Bad })
+    Ok(())
 }
 
 /// The whole run between the folder and the tables; `None` after Ctrl-C. Whatever happens, no process is left.
@@ -91,16 +99,24 @@ async fn carry_out(
         None => RULEBOOK.to_owned(),
     };
     let shop = Shop::open(exe, folder, &rulebook, &orders).await?;
-    let result = tokio::select! {
+    progress.say(&format!("console: {}/", shop.supervisor().url()));
+    let mut result = tokio::select! {
         result = do_business(&shop, &orders, options, seed, progress) => result.map(Some),
         _ = tokio::signal::ctrl_c() => Ok(None),
     };
-    shop.close().await;
-    let mut summary = result?;
-    if let Some(summary) = &mut summary {
+    if let Ok(Some(summary)) = &mut result {
         summary.elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        progress.end();
+        if options.stay {
+            show(summary, options.json)?;
+            tokio::select! {
+                () = stay(&shop, options, seed) => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
     }
-    Ok(summary)
+    shop.close().await;
+    result
 }
 
 async fn do_business(

@@ -1,62 +1,10 @@
-//! Times as a person reads them: how long ago, how soon. The clock is read here and nowhere else in the CLI.
+//! The present moment, and times as a person reads them. The clock is read here and nowhere else in the CLI.
+
+pub use amends_protocol::sentence::{date_and_time as clock, relative, span};
 
 use amends_protocol::Timestamp;
 
 /// The present moment by this machine's clock.
 pub fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
-}
-
-/// `12s ago`, `in 3m`, `now`.
-pub fn relative(at: Timestamp, now: Timestamp) -> String {
-    let (ms, ahead) = if at > now { (at.ms_since(now), true) } else { (now.ms_since(at), false) };
-    if ms < 1_000 {
-        return "now".to_owned();
-    }
-    let span = span(ms);
-    if ahead { format!("in {span}") } else { format!("{span} ago") }
-}
-
-/// A length of time in its two largest units, e.g. `1h 4m`.
-pub fn span(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let two = |big: u64, b: &str, small: u64, s: &str| {
-        if small == 0 { format!("{big}{b}") } else { format!("{big}{b} {small}{s}") }
-    };
-    if days > 0 {
-        two(days, "d", hours, "h")
-    } else if hours > 0 {
-        two(hours, "h", minutes, "m")
-    } else if minutes > 0 {
-        two(minutes, "m", seconds % 60, "s")
-    } else {
-        format!("{seconds}s")
-    }
-}
-
-/// Date and time to the second, UTC: `2026-11-23 08:06:33Z`.
-pub fn clock(at: Timestamp) -> String {
-    let text = at.to_string();
-    match (text.split_once('T'), text.rfind('.')) {
-        (Some((date, _)), Some(dot)) => {
-            format!("{date} {}Z", &text[date.len() + 1..dot])
-        }
-        _ => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_told_in_two_units() {
-        let t = Timestamp(1_700_000_000_000);
-        assert_eq!(relative(t, t), "now");
-        assert_eq!(relative(t.plus_ms(12_400), t), "in 12s");
-        assert_eq!(relative(t, t.plus_ms(3_840_000)), "1h 4m ago");
-        assert_eq!(span(86_400_000), "1d");
-        assert_eq!(clock(t), "2023-11-14 22:13:20Z");
-    }
 }

@@ -151,6 +151,41 @@ fn more_evidence_means_more_steps_under_recorded() {
 }
 
 #[test]
+fn misspelt_evidence_is_an_error_that_says_what_was_meant() {
+    let explain = |more: &[&str]| {
+        let all = ["rules", "explain", "--rules", FOOD_ORDER, "--code", "report-1"];
+        amends(&[&all[..], more].concat())
+    };
+    let told = explain(&["--source", "payment", "--history", "coupn.redeem=succeeded"]).exits(2);
+    assert_eq!(told.stdout, "");
+    assert!(told.stderr.contains("did you mean `coupon.redeem`?"), "{}", told.stderr);
+    let told = explain(&["--source", "payment", "--action", "pai"]).exits(2);
+    assert!(told.stderr.contains("did you mean `pay`?"), "{}", told.stderr);
+    // Rules for every service answer strangers too.
+    let told = explain(&["--source", "paiment"]).exits(0);
+    assert!(told.stderr.contains("did you mean `payment`?"), "{}", told.stderr);
+}
+
+#[test]
+fn giving_up_undoes_what_failed_too() {
+    let explained = amends(&[
+        "rules",
+        "explain",
+        "--rules",
+        FOOD_ORDER,
+        "--source",
+        "order",
+        "--code",
+        "report-1",
+        "--history",
+        "payment.pay=succeeded",
+    ])
+    .exits(0);
+    let wanted = "- if the retry still fails after 10 attempts: undo order.place, payment.pay";
+    assert!(explained.stdout.contains(wanted), "{}", explained.stdout);
+}
+
+#[test]
 fn a_rulebook_with_mistakes_explains_nothing() {
     let folder = scratch();
     let path = write(folder.path(), "ten.yaml", TEN_MISTAKES);

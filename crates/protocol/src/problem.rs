@@ -85,6 +85,8 @@ problems! {
     InvalidReport = "invalid-report", 400, "The report is malformed", false;
     /// The credentials are missing or wrong.
     Unauthorized = "unauthorized", 401, "The credentials are missing or wrong", false;
+    /// The request comes from where it may not.
+    Forbidden = "forbidden", 403, "This may not be done from there", false;
     /// No such thing.
     NotFound = "not-found", 404, "There is no such thing", false;
     /// The path exists, the method does not.

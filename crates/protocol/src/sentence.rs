@@ -3,9 +3,11 @@
 
 mod case;
 mod group;
+mod moments;
 
 pub use case::{CaseFacts, StepFacts, case_sentence};
 pub use group::group_title;
+pub use moments::{date_and_time, relative, span};
 
 use crate::Timestamp;
 

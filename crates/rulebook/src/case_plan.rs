@@ -1,9 +1,9 @@
 //! The plan that a set of reports about one saga leads to, before anything is sent: what the supervisor's engine plans
-//! for the same reports and Histories. Knows no attempts, limits and acts of people.
+//! for the same reports and Histories. Knows no attempts, limits and acts of people; that a retry was given up, it is told.
 
 use crate::{
-    ActionClass, ActionId, Example, Facts, Known, Mode, PlannedStep, RuleId, Rulebook, Stage,
-    examples,
+    ActionClass, ActionId, Demand, Example, Facts, Known, Mode, PlannedStep, Rule, RuleId,
+    Rulebook, Stage, examples,
 };
 use amends_protocol::{Evidence, Report, Verb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,65 +43,135 @@ impl Rulebook {
     /// Plans a case of these reports. `others` is what the Histories of services say that the case would ask.
     #[must_use]
     pub fn plan_case(&self, reports: &[&Report], others: &[Evidence]) -> CasePlan {
+        self.plan_case_given_up(reports, others, &|_| false)
+    }
+
+    /// The same for a case in which the retries of some rules have been given up.
+    #[must_use]
+    pub fn plan_case_given_up(
+        &self,
+        reports: &[&Report],
+        others: &[Evidence],
+        given_up: &dyn Fn(&Rule) -> bool,
+    ) -> CasePlan {
         let derived = derived(reports);
         let rules: Vec<Option<RuleId>> = reports
             .iter()
             .zip(&derived)
             .map(|(report, derived)| if *derived { None } else { self.matching(&facts(report)) })
             .collect();
-        let steps = self.wanted(reports, &rules, &derived, others, |mode| mode != Mode::Shadow);
-        let in_shadow = self.wanted(reports, &rules, &derived, others, |mode| mode == Mode::Shadow);
+        let answered = Answered { reports, rules: &rules, derived: &derived, others, given_up };
+        let steps = self.wanted(&answered, |mode| mode != Mode::Shadow);
+        let in_shadow = self.wanted(&answered, |mode| mode == Mode::Shadow);
         let planned =
             |s: &PlannedStep| steps.iter().any(|p| (p.verb, p.action) == (s.verb, s.action));
         let shadow = in_shadow.into_iter().filter(|s| !planned(s)).collect();
         CasePlan { rules, derived, steps, shadow }
     }
 
-    fn wanted(
-        &self,
-        reports: &[&Report],
-        rules: &[Option<RuleId>],
-        derived: &[bool],
-        others: &[Evidence],
-        counts: impl Fn(Mode) -> bool,
-    ) -> Vec<PlannedStep> {
-        let told = reports.iter().flat_map(|r| &r.data.history).chain(others);
+    fn wanted(&self, case: &Answered<'_>, counts: impl Fn(Mode) -> bool) -> Vec<PlannedStep> {
+        let told = case.reports.iter().flat_map(|r| &r.data.history).chain(case.others);
         let effects: BTreeSet<ActionId> = told
             .filter(|e| e.state.may_have_effect())
             .filter_map(|e| self.action(&e.service, &e.action))
             .collect();
-        let mut wants: BTreeMap<(ActionId, Verb), Stage> = BTreeMap::new();
-        let mut want = |step: PlannedStep| {
-            let stage = wants.entry((step.action, step.verb)).or_insert(step.stage);
-            *stage = (*stage).max(step.stage);
-        };
+        let mut wants = Wants::default();
         let mut backward = false;
-        for (report, rule) in reports.iter().zip(rules) {
+        for (report, rule) in case.reports.iter().zip(case.rules) {
             let Some(rule) = rule.map(|id| self.rule(id)).filter(|r| counts(r.mode)) else {
                 continue;
             };
-            let reporter = self.reporter(report);
-            self.resolve(&rule.demand, &Known { reporter, effects: &effects })
-                .into_iter()
-                .for_each(&mut want);
-            if rule.demand.is_backward() {
-                backward = true;
-                self.undo_of_reporter(report).into_iter().for_each(&mut want);
-            }
+            let given_up = (case.given_up)(rule);
+            let known = Known { reporter: self.reporter(report), effects: &effects };
+            backward |= self.want(
+                rule,
+                given_up,
+                &known,
+                self.is_proven_without_effect(report),
+                &mut wants,
+            );
         }
         if backward {
-            for (report, _) in reports.iter().zip(derived).filter(|(_, derived)| **derived) {
-                self.undo_of_reporter(report).into_iter().for_each(&mut want);
+            // Also those that were to be run again: that is superseded, and they may be half done.
+            let answered = |n: usize| {
+                case.derived[n] || case.rules[n].is_some_and(|id| counts(self.rule(id).mode))
+            };
+            for report in (0..case.reports.len()).filter(|n| answered(*n)).map(|n| case.reports[n])
+            {
+                let action = self.reporter(report);
+                if let Some(action) = action.filter(|_| !self.is_proven_without_effect(report)) {
+                    wants.add(self.undoing(action));
+                }
             }
-            // Backward beats forward; the correcting notice is no retry.
-            wants.retain(|(_, verb), _| *verb != Verb::Retry);
         }
-        let mut steps: Vec<PlannedStep> = wants
-            .into_iter()
-            .map(|((action, verb), stage)| PlannedStep { stage, action, verb })
-            .collect();
-        steps.sort_unstable();
-        steps
+        wants.into_steps(backward)
+    }
+
+    /// What a rule leads to in a case of one report: what it asks for and, where anything is undone, the undoing of the
+    /// reporter's own action unless it is proven to have done nothing.
+    #[must_use]
+    pub fn steps_of(&self, rule: &Rule, known: &Known<'_>, proven: bool) -> Vec<PlannedStep> {
+        let mut wants = Wants::default();
+        let backward = self.want(rule, false, known, proven, &mut wants);
+        wants.into_steps(backward)
+    }
+
+    /// The same once the rule's retry is given up after failed tries, which may have had effects; none if it never is.
+    #[must_use]
+    pub fn steps_given_up(
+        &self,
+        rule: &Rule,
+        known: &Known<'_>,
+        proven: bool,
+    ) -> Option<Vec<PlannedStep>> {
+        rule.give_up.as_ref()?;
+        let mut wants = Wants::default();
+        let backward = self.want(rule, true, known, proven, &mut wants);
+        Some(wants.into_steps(backward))
+    }
+
+    /// Adds what a rule asks for; tells whether anything is undone.
+    fn want(
+        &self,
+        rule: &Rule,
+        given_up: bool,
+        known: &Known<'_>,
+        proven: bool,
+        wants: &mut Wants,
+    ) -> bool {
+        let then = rule.give_up.as_ref().filter(|_| given_up).map(|g| &g.then);
+        for demand in [Some(&rule.demand), then].into_iter().flatten() {
+            wants.add(self.resolve(demand, known));
+        }
+        let backward = rule.demand.is_backward() || then.is_some_and(Demand::is_backward);
+        if backward {
+            if let Some(action) = known.reporter.filter(|_| !proven) {
+                wants.add(self.undoing(action));
+            }
+            if given_up {
+                let retried: Vec<ActionId> = wants.retried().collect();
+                retried.into_iter().for_each(|action| wants.add(self.undoing(action)));
+            }
+        }
+        backward
+    }
+
+    /// The step that undoes one action, whatever rules ask for: its compensation at once, or the correction of a message
+    /// with the other notices. None if nothing can be done about it.
+    #[must_use]
+    pub fn undoing(&self, action: ActionId) -> Option<PlannedStep> {
+        let declared = self.actions().get(action.0 as usize)?;
+        match declared.class {
+            ActionClass::Compensable => {
+                Some(PlannedStep { stage: Stage(0), action, verb: Verb::Compensate })
+            }
+            ActionClass::Notice => declared.correction.map(|correction| PlannedStep {
+                stage: Stage::NOTICES,
+                action: correction,
+                verb: Verb::Notify,
+            }),
+            ActionClass::Retriable | ActionClass::Free => None,
+        }
     }
 
     /// Fields of reports that a rule's conditions accept, at both ends of them; at most `limit`. One without fields for
@@ -120,9 +190,11 @@ impl Rulebook {
         }
     }
 
-    /// The reporter belongs to its own plan, unless its History proves that nothing of its action took effect.
-    fn undo_of_reporter(&self, report: &Report) -> Option<PlannedStep> {
-        let action = self.reporter(report)?;
+    /// Whether the reporter's own History proves that nothing of its action took effect. If not, the reporter belongs to
+    /// its own plan: a failed action is often half done.
+    #[must_use]
+    pub fn is_proven_without_effect(&self, report: &Report) -> bool {
+        let Some(action) = self.reporter(report) else { return false };
         let name = &self.get(action).name;
         let mut own = report
             .data
@@ -130,13 +202,46 @@ impl Rulebook {
             .iter()
             .filter(|e| *e.service == *name.service && *e.action == *name.action)
             .peekable();
-        let proven = own.peek().is_some() && own.all(|e| !e.state.may_have_effect());
-        let undoable = self.get(action).class == ActionClass::Compensable;
-        (undoable && !proven).then_some(PlannedStep {
-            stage: Stage(0),
-            action,
-            verb: Verb::Compensate,
-        })
+        own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
+    }
+}
+
+/// Reports of one case with what answers them.
+struct Answered<'a> {
+    reports: &'a [&'a Report],
+    rules: &'a [Option<RuleId>],
+    derived: &'a [bool],
+    others: &'a [Evidence],
+    given_up: &'a dyn Fn(&Rule) -> bool,
+}
+
+/// A union of steps: one per verb and action, in the latest of its stages.
+#[derive(Default)]
+struct Wants(BTreeMap<(ActionId, Verb), Stage>);
+
+impl Wants {
+    fn add(&mut self, steps: impl IntoIterator<Item = PlannedStep>) {
+        for step in steps {
+            let stage = self.0.entry((step.action, step.verb)).or_insert(step.stage);
+            *stage = (*stage).max(step.stage);
+        }
+    }
+
+    fn retried(&self) -> impl Iterator<Item = ActionId> {
+        self.0.keys().filter(|(_, verb)| *verb == Verb::Retry).map(|(action, _)| *action)
+    }
+
+    /// Backward beats forward; the correcting notice is no retry.
+    fn into_steps(self, backward: bool) -> Vec<PlannedStep> {
+        let stays = |verb: Verb| !backward || verb != Verb::Retry;
+        let mut steps: Vec<PlannedStep> = self
+            .0
+            .into_iter()
+            .filter(|((_, verb), _)| stays(*verb))
+            .map(|((action, verb), stage)| PlannedStep { stage, action, verb })
+            .collect();
+        steps.sort_unstable();
+        steps
     }
 }
 

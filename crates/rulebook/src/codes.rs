@@ -108,6 +108,7 @@ codes! {
     Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
     Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
     Check Warning NO_GIVE_UP = "no-give-up": "a retry in place of undoing that doesn't say what comes when it fails for good";
+    Check Warning GIVE_UP_TOO_LATE = "give-up-too-late": "a limit in `give_up` that the retry policy reaches before";
     Check Warning RETRY_OUTLIVES_HISTORY = "retry-outlives-history": "a step is tried for longer than its service remembers";
     // Putting a rulebook in the place of another.
     Activation Error DROPPED_COMPENSATION = "dropped-compensation": "open cases need a step that the new rulebook cannot ask for";

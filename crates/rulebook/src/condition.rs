@@ -85,7 +85,7 @@ impl Field {
         match self {
             Self::Action => text(facts.action),
             Self::Message => text(facts.message),
-            Self::Data(path) => self::find(path, facts).map_or(Found::Absent, found),
+            Self::Data(path) => self::find(path, facts).map_or(Found::Absent, Found::from),
         }
     }
 
@@ -110,16 +110,6 @@ impl Field {
 fn find<'a>(path: &[Arc<str>], facts: &Facts<'a>) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(facts.data.get(&**first)?, |at, key| at.as_object()?.get(&**key))
-}
-
-fn found(value: &Value) -> Found<'_> {
-    match value {
-        Value::Null => Found::Absent,
-        Value::Bool(b) => Found::Bool(*b),
-        Value::Number(n) => Number::from_json(n).map_or(Found::Nested, Found::Number),
-        Value::String(t) => Found::Text(t),
-        Value::Array(_) | Value::Object(_) => Found::Nested,
-    }
 }
 
 impl fmt::Display for Field {

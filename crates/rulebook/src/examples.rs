@@ -1,11 +1,11 @@
-//! Example reports: finds fields that meet some conditions, or none of them. Tries one value of each kind that the
-//! conditions can tell apart, so what it doesn't find within its limit of tries it calls unknown, never impossible.
+//! Example reports: fields that meet the conditions of a rule. Tries one value of each kind that the conditions can tell
+//! apart, so it may find none where there is one; whether there is any is `cover`'s business.
 
 use crate::condition::{Condition, Field};
 use crate::value_set::Landmarks;
 use crate::{Facts, Rule};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reports that are tried in one search.
 const TRIES: usize = 4_000;
@@ -19,15 +19,6 @@ pub struct Example {
     pub message: Option<String>,
     /// Business fields.
     pub data: Map<String, Value>,
-}
-
-/// What came of a search.
-pub(crate) enum Search {
-    Found(Example),
-    /// Every kind of report was tried.
-    Impossible,
-    /// There are too many kinds to try.
-    Unknown,
 }
 
 impl Example {
@@ -60,7 +51,7 @@ impl Example {
     }
 
     /// False if the field cannot hold this beside what is there already.
-    fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
+    pub(crate) fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
         match (field, value) {
             (_, None) => true,
             (Field::Action, Some(Value::String(text))) => {
@@ -95,45 +86,36 @@ impl Example {
     }
 }
 
-/// By field, the values worth trying for these conditions. `action` fixes the action, if it is known.
-pub(crate) fn candidates<'c>(
-    conditions: impl Iterator<Item = &'c Condition>,
-    action: Option<&str>,
-) -> BTreeMap<Field, Vec<Option<Value>>> {
+/// By field, the values worth trying for these conditions.
+fn candidates(conditions: &[Condition]) -> BTreeMap<Field, Vec<Option<Value>>> {
     let mut landmarks: BTreeMap<Field, Landmarks> = BTreeMap::new();
     for condition in conditions {
         landmarks.entry(condition.field.clone()).or_default().add(&condition.accepts);
     }
-    let mut all: BTreeMap<Field, Vec<Option<Value>>> =
-        landmarks.into_iter().map(|(field, marks)| (field, marks.examples())).collect();
-    if let Some(action) = action {
-        all.insert(Field::Action, vec![Some(json!(action))]);
-    }
-    all
+    landmarks.into_iter().map(|(field, marks)| (field, marks.examples())).collect()
 }
 
-/// The first combination of candidates that `wanted` accepts.
-pub(crate) fn search(
+/// Shows one combination of candidates after the other, until `enough` says so.
+fn try_each(
     candidates: &BTreeMap<Field, Vec<Option<Value>>>,
-    wanted: &mut dyn FnMut(&Example) -> bool,
-) -> Search {
+    enough: &mut dyn FnMut(&Example) -> bool,
+) {
     let fields: Vec<(&Field, &Vec<Option<Value>>)> = candidates.iter().collect();
     let mut at = vec![0usize; fields.len()];
     for _ in 0..TRIES {
         let mut example = Example::default();
         let fits =
             fields.iter().zip(&at).all(|((field, values), n)| example.set(field, &values[*n]));
-        if fits && wanted(&example) {
-            return Search::Found(example);
+        if fits && enough(&example) {
+            return;
         }
         // The next combination, like an odometer.
         let Some(position) = (0..at.len()).find(|p| at[*p] + 1 < fields[*p].1.len()) else {
-            return Search::Impossible;
+            return;
         };
         at[..position].fill(0);
         at[position] += 1;
     }
-    Search::Unknown
 }
 
 /// Reports that a rule accepts, at both ends of its conditions; at most `limit`.
@@ -141,25 +123,49 @@ pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
     if rule.when.is_empty() {
         return vec![Example::default()];
     }
-    let candidates = candidates(rule.when.iter(), None);
-    let mut good: BTreeMap<Field, Vec<Option<Value>>> = BTreeMap::new();
-    for condition in &rule.when {
-        let fits = |value: &&Option<Value>| {
-            let mut one = Example::default();
-            one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
-        };
-        let values = candidates[&condition.field].iter().filter(fits).cloned().collect();
-        good.insert(condition.field.clone(), values);
-    }
+    let good = accepted(rule);
     let mut found = Vec::new();
     if good.values().any(Vec::is_empty) {
         return found;
     }
-    search(&good, &mut |example| {
+    try_each(&good, &mut |example| {
         if rule.when.iter().all(|c| c.holds(&example.facts("", ""))) {
             found.push(example.clone());
         }
         found.len() >= limit
     });
     found
+}
+
+/// Reports that a rule accepts: some combinations of values, then every further value of each field beside those of the
+/// first one, at most `values`.
+pub(crate) fn values_of_rule(rule: &Rule, values: usize, combinations: usize) -> Vec<Example> {
+    let mut found = of_rule(rule, combinations);
+    let Some(first) = found.first().cloned() else { return found };
+    let mut seen: BTreeSet<String> = found.iter().map(|e| e.to_json().to_string()).collect();
+    for (field, all) in accepted(rule) {
+        for value in all.iter().filter(|v| v.is_some()) {
+            let mut example = first.clone();
+            let fits = example.set(&field, value)
+                && rule.when.iter().all(|c| c.holds(&example.facts("", "")));
+            if fits && seen.insert(example.to_json().to_string()) {
+                found.push(example);
+            }
+            if found.len() >= combinations + values {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+/// By field, the values that a rule's conditions accept, of those worth trying.
+fn accepted(rule: &Rule) -> BTreeMap<Field, Vec<Option<Value>>> {
+    let candidates = candidates(&rule.when);
+    let fits = |condition: &Condition, value: &Option<Value>| {
+        let mut one = Example::default();
+        one.set(&condition.field, value) && condition.holds(&one.facts("", ""))
+    };
+    let of = |c: &Condition| candidates[&c.field].iter().filter(|v| fits(c, v)).cloned().collect();
+    rule.when.iter().map(|c| (c.field.clone(), of(c))).collect()
 }

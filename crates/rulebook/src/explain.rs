@@ -1,8 +1,9 @@
 //! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change it.
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
+use crate::read::{Diagnostics, quote};
 use crate::{Considered, Facts, Known, PlannedStep, Rulebook, Stage};
-use amends_protocol::Verb;
+use amends_protocol::{Report, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,17 +24,18 @@ pub struct Explanation {
     pub changes: Vec<String>,
 }
 
-/// Explains a report with what is known of its saga.
+/// Explains a report with what is known of its saga. `proven`: the reporter's own History says that its action did
+/// nothing.
 #[must_use]
-pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>) -> Explanation {
+pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>, proven: bool) -> Explanation {
     let considered = book.considered(facts);
     let rule = considered.iter().find(|c| c.chosen).map(|c| book.rule(c.rule));
-    let steps = rule.map_or_else(Vec::new, |r| book.resolve(&r.demand, known));
+    let steps = rule.map_or_else(Vec::new, |r| book.steps_of(r, known, proven));
     let mut changes = other_rules(book, &considered);
     if let Some(rule) = rule {
-        changes.extend(more_evidence(book, rule, known, &steps));
+        changes.extend(more_evidence(book, rule, known, proven, &steps));
         if let Some(give_up) = &rule.give_up {
-            let then = book.resolve(&give_up.then, known);
+            let then = book.steps_given_up(rule, known, proven).unwrap_or_default();
             let limits = [
                 give_up.attempts.map(|n| format!("{n} attempts")),
                 give_up.age_ms.map(|ms| format!("{} s", ms / 1_000)),
@@ -52,6 +54,55 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>) -> Explana
     }
     changes.truncate(CHANGES_LIMIT);
     Explanation { report: format!("{}/{}", facts.service, facts.code), considered, steps, changes }
+}
+
+/// Names in a report that the rulebook doesn't have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// Actions: nothing could be asked for them, so whatever is said of the plan would be wrong.
+    pub actions: Vec<String>,
+    /// A service or a code: only rules for all of them answer it.
+    pub reporters: Vec<String>,
+}
+
+/// Looks for names in a report that are probably misspelt; each is told in a sentence, with what was probably meant.
+#[must_use]
+pub fn strangers(book: &Rulebook, report: &Report) -> Strangers {
+    let mut all = Strangers::default();
+    let sentence = |what: &str, name: &str, known: &[String]| {
+        let help = Diagnostics::default().did_you_mean(name, known.iter().map(String::as_str));
+        let help = help.map_or(String::new(), |help| format!("; {help}"));
+        format!("{what} {} is not in rulebook `{}`{help}", quote(name), book.name())
+    };
+    let names: Vec<String> = book.actions().iter().map(|a| a.name.to_string()).collect();
+    let service = report.service();
+    match book.service(service) {
+        None => {
+            let services: Vec<_> = book.services().iter().map(|s| s.name.to_string()).collect();
+            all.reporters.push(sentence("service", service, &services));
+        }
+        Some(id) => {
+            if let Some(action) = &report.data.action
+                && book.action(service, action).is_none()
+            {
+                let own = &book.services()[id.0 as usize].actions;
+                let own: Vec<_> =
+                    own.iter().map(|a| book.get(*a).name.action.to_string()).collect();
+                all.actions.push(sentence(&format!("action of `{service}`:"), action, &own));
+            }
+            let codes = book.reports().iter().filter(|r| r.service == id);
+            let codes: Vec<_> = codes.map(|r| r.code.to_string()).collect();
+            let code = &report.data.code;
+            if !codes.is_empty() && !codes.contains(code) {
+                all.reporters.push(sentence(&format!("report of `{service}`:"), code, &codes));
+            }
+        }
+    }
+    let unknown =
+        report.data.history.iter().filter(|e| book.action(&e.service, &e.action).is_none());
+    let unknown: BTreeSet<_> = unknown.map(|e| format!("{}.{}", e.service, e.action)).collect();
+    all.actions.extend(unknown.iter().map(|name| sentence("history:", name, &names)));
+    all
 }
 
 /// More specific rules that missed the report only by its fields.
@@ -82,6 +133,7 @@ fn more_evidence(
     book: &Rulebook,
     rule: &crate::Rule,
     known: &Known<'_>,
+    proven: bool,
     steps: &[PlannedStep],
 ) -> Option<String> {
     if !rule.demand.uses_recorded() {
@@ -91,7 +143,7 @@ fn more_evidence(
         Some(action) => book.saga_reach(action).iter().copied().collect(),
         None => book.action_ids().collect(),
     };
-    let most = book.resolve(&rule.demand, &Known { reporter: known.reporter, effects: &all });
+    let most = book.steps_of(rule, &Known { reporter: known.reporter, effects: &all }, proven);
     let has = |s: &PlannedStep| steps.iter().any(|k| (k.verb, k.action) == (s.verb, s.action));
     let more: Vec<_> = most.into_iter().filter(|s| !has(s)).collect();
     (!more.is_empty())

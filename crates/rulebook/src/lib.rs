@@ -15,10 +15,13 @@ mod check;
 mod codes;
 mod compare;
 mod condition;
+mod cover;
 mod derive;
 mod diagnostic;
+mod drawing;
 mod duration;
 mod endpoint;
+mod evidence;
 mod examples;
 mod explain;
 mod format;
@@ -33,6 +36,7 @@ mod plan;
 mod read;
 mod recovery;
 mod render;
+mod report_place;
 mod rule;
 mod rule_index;
 mod sarif;
@@ -47,16 +51,21 @@ pub use case_plan::{CasePlan, facts};
 pub use chart::{Chart, ChartNode};
 pub use check::{CheckSettings, StillNeeded, check, check_activation, check_with};
 pub use codes::{CODES, CodeInfo, FoundBy};
-pub use compare::{Answer, Comparison, PlanChange, compare, compare_answers};
+pub use compare::{
+    Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,
+    compare_answers,
+};
 pub use condition::{Condition, Field, Matcher, Scalar};
 pub use derive::{
-    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, Position, SagaState,
-    count_failure_points, derive, explicit_rulebook,
+    Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, SagaState, count_failure_points,
+    derive, explicit_rulebook,
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
+pub use drawing::{Annotate, Note, stylesheet};
+pub use duration::length_of_time;
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, Strangers, explain, strangers};
 pub use format::format;
 pub use load::{FILE_LIMIT_BYTES, Loaded, SourceFile, load, load_sources};
 pub use matching::{Considered, Facts, FieldCheck};
@@ -67,6 +76,7 @@ pub use participant::{
 };
 pub use plan::{Known, PlannedStep, fits};
 pub use render::render;
+pub use report_place::Position;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
 };

@@ -55,8 +55,63 @@ impl Number {
     }
 }
 
+impl Number {
+    /// A number that JSON can hold and that lies strictly between the two, a whole one if there is any. None means that
+    /// there is none: beyond 2^53 the next one is not always one further.
+    pub(crate) fn between(low: Option<Self>, high: Option<Self>) -> Option<Self> {
+        let fits = |n: &Self| low.is_none_or(|l| l < *n) && high.is_none_or(|h| *n < h);
+        let whole = |n: i128| Self(Repr::Whole(n));
+        let middle = match (low, high) {
+            (None, None) => Some(whole(0)),
+            (Some(l), None) => l.floor().checked_add(1).map(whole),
+            (None, Some(h)) => h.floor().checked_sub(1).map(whole),
+            (Some(l), Some(h)) => Some(whole((l.floor() / 2) + (h.floor() / 2))),
+        };
+        let next_whole = low.and_then(|l| l.floor().checked_add(1)).map(whole);
+        // The smallest float above the one, and the largest below the other.
+        let up = low.map(Self::as_f64);
+        let down = high.map(Self::as_f64);
+        let halfway = up.zip(down).map(|(l, h)| l / 2.0 + h / 2.0);
+        let floats = [halfway, up, up.map(f64::next_up), down, down.map(f64::next_down)];
+        let floats = floats.into_iter().flatten().filter_map(Self::from_f64);
+        [middle, next_whole].into_iter().flatten().filter(Self::is_json).chain(floats).find(fits)
+    }
+
+    /// Whether it can stand in JSON as it is.
+    fn is_json(&self) -> bool {
+        match self.0 {
+            Repr::Whole(n) => i64::try_from(n).is_ok() || u64::try_from(n).is_ok(),
+            Repr::Other(_) => true,
+        }
+    }
+
+    /// Saturates far beyond every whole number.
+    fn floor(self) -> i128 {
+        match self.0 {
+            Repr::Whole(n) => n,
+            #[allow(clippy::cast_possible_truncation, reason = "saturates")]
+            Repr::Other(x) => x.floor() as i128,
+        }
+    }
+
+    /// The nearest float.
+    fn as_f64(self) -> f64 {
+        match self.0 {
+            #[allow(clippy::cast_precision_loss, reason = "the nearest one is asked for")]
+            Repr::Whole(n) => n as f64,
+            Repr::Other(x) => x,
+        }
+    }
+}
+
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
+        Self(Repr::Whole(value.into()))
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
         Self(Repr::Whole(value.into()))
     }
 }
@@ -122,7 +177,7 @@ mod tests {
 
     #[test]
     fn whole_and_float_forms_of_one_number_are_one_number() {
-        assert_eq!(Number::from(1), n(1.0));
+        assert_eq!(Number::from(1i64), n(1.0));
         assert_eq!(n(-0.0), n(0.0));
         assert_eq!(
             Number::from_json(&serde_json::Number::from(u64::MAX)).map(|n| n.to_string()),
@@ -136,16 +191,41 @@ mod tests {
         let ascending = [
             n(-1e300),
             n(-1.5),
-            Number::from(-1),
+            Number::from(-1i64),
             n(0.25),
-            Number::from(1),
+            Number::from(1i64),
             n(1.5),
             Number::from(i64::MAX),
+            Number::from(u64::MAX),
             n(1e300),
         ];
         for pair in ascending.windows(2) {
             assert!(pair[0] < pair[1], "{} < {}", pair[0], pair[1]);
             assert!(pair[1] > pair[0], "{} > {}", pair[1], pair[0]);
         }
+    }
+
+    #[test]
+    fn what_lies_between_two_numbers_is_exact() {
+        let whole = |x: u64| Number::from(x);
+        let between = |a: Number, b: Number| Number::between(Some(a), Some(b));
+        const BIG: u64 = 1 << 53;
+        for (low, high, found) in [
+            (whole(50), whole(101), Some(whole(75))),
+            (whole(1), whole(2), Some(n(1.5))),
+            (n(0.25), n(0.5), Some(n(0.375))),
+            (whole(BIG), whole(BIG + 2), Some(whole(BIG + 1))),
+            // No JSON number lies between these.
+            (whole(BIG), whole(BIG + 1), None),
+            (whole(u64::MAX - 1), whole(u64::MAX), None),
+            (n(1.5), n(1.5f64.next_up()), None),
+            (Number::from(-7i64), Number::from(-6i64), Some(n(-6.5))),
+        ] {
+            assert_eq!(between(low, high), found, "{low} to {high}");
+        }
+        assert_eq!(Number::between(Some(whole(BIG)), None), Some(whole(BIG + 1)));
+        assert!(Number::between(Some(whole(u64::MAX)), None).is_some_and(|x| x > whole(u64::MAX)));
+        assert!(Number::between(Some(n(f64::MAX)), None).is_none());
+        assert_eq!(Number::between(None, Some(n(0.5))), Some(Number::from(-1i64)));
     }
 }

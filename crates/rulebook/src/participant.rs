@@ -139,9 +139,11 @@ pub struct ReportDecl {
     pub code: Arc<str>,
     /// The action that fails.
     pub action: Option<ActionId>,
-    /// It doesn't say after which calls: it may come from anywhere in the action's work.
+    /// It says neither after which calls nor at which: it may come from anywhere in the action's work.
     pub anywhere: bool,
-    /// Calls that were made by then.
+    /// A call that was sent and whose answer never came: whether it took effect is unknown.
+    pub sent: Option<ActionId>,
+    /// Calls that were made by then; one that was made several times as often.
     pub after: Vec<ActionId>,
     /// Calls that were not made in this case.
     pub without: Vec<ActionId>,

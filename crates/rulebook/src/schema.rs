@@ -2,6 +2,7 @@
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
 use crate::Diagnostic;
+use crate::read::fields;
 use crate::tree::{Builder, Kind, Node};
 use serde_json::{Map, Value, json};
 
@@ -68,7 +69,7 @@ fn definitions() -> Value {
         "service": nullable(object(service_properties(), &[])),
         "actionDeclaration": nullable(object(action_properties(), &[])),
         "endpoint": endpoint(),
-        "report": nullable(object(report_properties(), &[])),
+        "report": nullable(report()),
         "when": { "type": "object", "propertyNames": { "pattern": "^(action|message|data\\..+)$" }, "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] }, "maxProperties": 64 },
         "matchers": object(json!({
             "one_of": some_of(reference("text")),
@@ -133,15 +134,19 @@ fn endpoint() -> Value {
     )
 }
 
-fn report_properties() -> Value {
+fn report() -> Value {
     let calls = || some_of(reference("action"));
-    json!({
+    let properties = json!({
         "in": described(reference("text"), "The action that fails."),
         "after": described(calls(), "Calls that were made by then; `[]` if none was."),
+        "sent": described(reference("action"), "A call whose answer never came."),
         "without": described(calls(), "Calls that were not made."),
         "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
         "data": described(some_of(json!({ "type": "string" })), "Business fields that it carries."),
-    })
+    });
+    let mut report = object(properties, &[]);
+    report["dependentRequired"] = json!({ "sent": ["in"] });
+    report
 }
 
 fn rule_properties() -> Value {
@@ -152,6 +157,7 @@ fn rule_properties() -> Value {
         "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
         "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
         "limit": described(json!({ "type": "string", "pattern": "^[0-9]+ *per minute$" }), "More cases than this fall back to `ask`."),
+        "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
         "owner": described(reference("text"), "Whom to ask about it."),
         "why": described(reference("text"), "Why it is as it is."),
     });
@@ -209,7 +215,7 @@ fn described(mut schema: Value, text: &str) -> Value {
     schema
 }
 
-/// The text as JSON, as a schema sees it: plain numbers, `true` and `null` become those, everything else text.
+/// The text as JSON, as a schema sees it: by YAML's core schema, as rulebooks are read.
 ///
 /// # Errors
 /// The first mistake, if the text is not YAML as rulebooks have it.
@@ -223,13 +229,7 @@ pub fn as_json(text: &str) -> Result<Value, Box<Diagnostic>> {
 
 fn value(node: &Node) -> Value {
     match &node.kind {
-        Kind::Scalar { .. } if node.is_nothing() => Value::Null,
-        Kind::Scalar { text, plain: true } if text == "true" || text == "false" => {
-            (text == "true").into()
-        }
-        Kind::Scalar { text, plain: true } => serde_json::from_str::<serde_json::Number>(text)
-            .map_or_else(|_| text.as_str().into(), Value::Number),
-        Kind::Scalar { text, .. } => text.as_str().into(),
+        Kind::Scalar { .. } => fields::scalar(node).as_ref().map_or(Value::Null, fields::json),
         Kind::List(items) => items.iter().map(value).collect(),
         Kind::Map(entries) => Value::Object(
             entries.iter().map(|e| (e.key.clone(), value(&e.value))).collect::<Map<_, _>>(),

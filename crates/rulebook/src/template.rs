@@ -189,6 +189,23 @@ impl fmt::Display for Template {
     }
 }
 
+impl fmt::Display for BodyTemplate {
+    /// As JSON with its placeholders.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn value(body: &BodyTemplate) -> Value {
+            match body {
+                BodyTemplate::Constant(value) => value.clone(),
+                BodyTemplate::Text(text) => Value::from(text.to_string()),
+                BodyTemplate::List(all) => all.iter().map(value).collect(),
+                BodyTemplate::Object(all) => {
+                    all.iter().map(|(key, one)| (key.clone(), value(one))).collect()
+                }
+            }
+        }
+        value(self).fmt(f)
+    }
+}
+
 /// Whether a name may stand between braces.
 pub(crate) fn is_placeholder(name: &str) -> bool {
     let data_path = name.strip_prefix("data.");

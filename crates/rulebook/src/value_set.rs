@@ -4,6 +4,7 @@
 use crate::{Matcher, Number, Scalar};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a field of a report holds. JSON `null` counts as absent.
@@ -15,6 +16,18 @@ pub(crate) enum Found<'a> {
     Text(&'a str),
     /// A list or an object: present, and equal to no scalar.
     Nested,
+}
+
+impl<'a> From<&'a Value> for Found<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Found::Absent,
+            Value::Bool(b) => Found::Bool(*b),
+            Value::Number(n) => Number::from_json(n).map_or(Found::Nested, Found::Number),
+            Value::String(t) => Found::Text(t),
+            Value::Array(_) | Value::Object(_) => Found::Nested,
+        }
+    }
 }
 
 /// A set over all that a field can hold.
@@ -32,7 +45,7 @@ pub(crate) struct ValueSet {
 enum Numbers {
     /// Sorted, without doubles; empty means none.
     Only(Vec<Number>),
-    /// Never empty: numbers are dense, and a single point is written as `Only`.
+    /// Never empty: other numbers lie between, and a single point is written as `Only`.
     Between { low: Option<Bound>, high: Option<Bound>, except: Vec<Number> },
 }
 
@@ -199,6 +212,11 @@ impl ValueSet {
         Some(texts.chain(numbers.iter().copied().map(Scalar::Number)).chain(bools).collect())
     }
 
+    /// Whether it accepts a stretch of the number line, not just single numbers.
+    pub(crate) fn is_stretch(&self) -> bool {
+        matches!(self.numbers, Numbers::Between { .. })
+    }
+
     /// How much work an intersection is, in values looked at.
     pub(crate) fn weight(&self) -> usize {
         let numbers = match &self.numbers {
@@ -247,6 +265,14 @@ impl Numbers {
         {
             let point = l.at == h.at && l.included && h.included && !except.contains(&l.at);
             return Self::Only(if point { vec![l.at] } else { Vec::new() });
+        }
+        // Large numbers have neighbours.
+        if low.is_some()
+            && high.is_some()
+            && Number::between(low.map(|b| b.at), high.map(|b| b.at)).is_none()
+        {
+            let ends = low.iter().chain(&high).filter(|b| b.included && !except.contains(&b.at));
+            return Self::Only(ends.map(|b| b.at).collect());
         }
         except.sort_unstable();
         except.dedup();
@@ -325,46 +351,63 @@ impl Landmarks {
         }
     }
 
-    /// The smallest and the largest number.
-    pub(crate) fn number_range(&self) -> Option<(Number, Number)> {
-        Some((*self.numbers.first()?, *self.numbers.last()?))
+    /// Adds a text that is to be told from all others.
+    pub(crate) fn add_text(&mut self, text: &str) {
+        self.texts.insert(text.into());
     }
 
-    /// One example of each kind of value that some set may tell from the others; none is an absent field. Values that
-    /// stand nowhere come first.
-    pub(crate) fn examples(&self) -> Vec<Option<Value>> {
-        let mut all = vec![None];
-        let fresh = |prefix: &str| {
-            let mut text = format!("{prefix}other");
-            while self.texts.contains(text.as_str())
-                || self.prefixes.iter().any(|p| p.len() > prefix.len() && text.starts_with(&**p))
-            {
-                text.push('-');
-            }
-            Some(Value::from(text))
-        };
-        all.push(fresh(""));
-        all.extend(self.prefixes.iter().filter(|p| !p.is_empty()).map(|p| fresh(p)));
-        let float = |n: &Number| n.to_json().as_f64().unwrap_or(0.0);
-        let numbers: Vec<&Number> = self.numbers.iter().collect();
-        let as_value = |x: f64| Number::from_f64(x).map(Number::to_json);
-        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
-            all.push(as_value(float(last) + 1.0));
-            all.push(as_value(float(first) - 1.0));
-        } else {
-            all.push(Some(Value::from(0)));
+    /// One example of each kind of value that some set may tell from the others, and where the numbers stand among
+    /// them, in ascending order. None is an absent field. What stands nowhere comes first.
+    ///
+    /// INVARIANT: every value that JSON can hold is of a kind that is here.
+    pub(crate) fn kinds(&self) -> (Vec<Option<Value>>, Range<usize>) {
+        let mut all = vec![None, Some(Value::from(self.other_text("")))];
+        let longer = self.prefixes.iter().filter(|p| !p.is_empty());
+        all.extend(longer.map(|p| Some(Value::from(self.other_text(p)))));
+        let first_number = all.len();
+        let mut low = None;
+        for mark in &self.numbers {
+            let between = Number::between(low, Some(*mark));
+            all.extend(between.into_iter().chain([*mark]).map(|n| Some(n.to_json())));
+            low = Some(*mark);
         }
-        for pair in numbers.windows(2) {
-            let (low, high) = (float(pair[0]), float(pair[1]));
-            let middle = (low + high) / 2.0;
-            let whole = middle.floor();
-            all.push(as_value(if whole > low && whole < high { whole } else { middle }));
-        }
-        all.extend([Some(Value::from(true)), Some(Value::from(false))]);
-        all.push(Some(Value::Array(Vec::new())));
-        all.extend(self.numbers.iter().map(|n| Some(n.to_json())));
+        all.extend(Number::between(low, None).map(|n| Some(n.to_json())));
+        let numbers = first_number..all.len();
+        all.extend([Some(true.into()), Some(false.into()), Some(Value::Array(Vec::new()))]);
         all.extend(self.texts.iter().map(|t| Some(Value::from(&**t))));
+        (all, numbers)
+    }
+
+    /// The same and more: also the ends of what is accepted. What stands nowhere comes first.
+    pub(crate) fn examples(&self) -> Vec<Option<Value>> {
+        let (mut all, numbers) = self.kinds();
+        let known = |v: &Option<Value>| {
+            let number = v.as_ref().and_then(Value::as_number).and_then(Number::from_json);
+            number.is_some_and(|n| self.numbers.contains(&n))
+        };
+        all[numbers].sort_by_key(known);
         all.extend(self.prefixes.iter().map(|p| Some(Value::from(&**p))));
         all
+    }
+
+    /// A text that begins with this prefix and with no longer one, and stands nowhere.
+    fn other_text(&self, prefix: &str) -> String {
+        let begins = |c: char| {
+            let mut text = prefix.to_owned();
+            text.push(c);
+            self.prefixes.iter().any(|p| p.starts_with(&text))
+        };
+        let letters = ('o'..='o').chain('a'..='z').chain('0'..='9').chain('\u{a1}'..=char::MAX);
+        // There are fewer prefixes than letters.
+        let letter = letters.into_iter().find(|c| !begins(*c)).unwrap_or(char::MAX);
+        let mut text = prefix.to_owned();
+        match letter {
+            'o' => text.push_str("other"),
+            other => text.push(other),
+        }
+        while self.texts.contains(text.as_str()) {
+            text.push('-');
+        }
+        text
     }
 }

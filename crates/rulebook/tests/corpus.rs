@@ -289,6 +289,13 @@ mod schema {
                         .iter()
                         .all(|k| o.contains_key(k.as_str().expect("a text")))
                 }),
+                "dependentRequired" => value.as_object().is_none_or(|o| {
+                    let wanted = wanted.as_object().expect("an object");
+                    wanted.iter().filter(|(key, _)| o.contains_key(*key)).all(|(_, needs)| {
+                        let needs = needs.as_array().expect("a list").iter();
+                        needs.into_iter().all(|k| o.contains_key(k.as_str().expect("a text")))
+                    })
+                }),
                 "items" => {
                     for (n, item) in value.as_array().into_iter().flatten().enumerate() {
                         validate(root, wanted, item, &format!("{at}/{n}"), found);

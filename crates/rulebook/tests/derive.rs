@@ -85,7 +85,9 @@ fn what_a_caller_did_before_belongs_to_the_failure_of_what_it_calls_next() {
 
 #[test]
 fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
-    for text in [TEXT, include_str!("data/derive/travel.yaml")] {
+    let legacy = include_str!("data/corpus/good/legacy-behind-legacy.yaml");
+    let twice = include_str!("data/corpus/good/called-twice.yaml");
+    for text in [TEXT, include_str!("data/derive/travel.yaml"), legacy, twice, BOTH_WAYS] {
         let short = book(text);
         let derived = derive(&short);
         let whole = explicit_rulebook(&short, &derived, ExplicitPart::Whole);
@@ -94,15 +96,8 @@ fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
         assert!(found.is_empty(), "{}", render(&found, long.sources(), false));
         let again = derive(&long);
         assert_eq!(again.total, derived.total);
-        assert_eq!(
-            again.silent().count(),
-            again
-                .points
-                .iter()
-                .filter(|p| matches!(p.position, amends_rulebook::Position::Sent(_)))
-                .count(),
-            "only a call without an answer is declared as made"
-        );
+        let silent: Vec<_> = again.silent().map(|p| p.in_words(&long)).collect();
+        assert_eq!(silent, Vec::<String>::new(), "each point has a report that speaks of it");
         let codes: BTreeSet<_> =
             derived.points.iter().map(|p| (p.action, p.code.clone())).collect();
         assert_eq!(codes.len(), derived.points.len());
@@ -146,4 +141,106 @@ rules:
     let derived = derive(&book);
     assert_eq!(derived.points.len(), 11);
     assert_eq!((derived.total, count_failure_points(&book)), (11, 11));
+}
+
+/// The order calls the coupon or not, and the payment always does.
+const BOTH_WAYS: &str = r#"
+rulebook: both-ways
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: ["coupon.redeem?", payment.pay, "mail.send?"] } } }
+  payment: { url: "http://payment", actions: { pay: { compensation: refund, calls: [coupon.redeem] } } }
+  coupon: { url: "http://coupon", actions: { redeem: { compensation: restore } } }
+  mail: { url: "http://mail", actions: { send: { correction: sorry } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
+fn points(book: &Rulebook, action: &str) -> Vec<String> {
+    let (service, action) = action.split_once('.').expect("service.action");
+    let action = book.action(service, action).expect("there");
+    let of = derive(book).points.into_iter().filter(|p| p.action == action);
+    of.map(|p| format!("{}: {}", p.in_words(book).replace('`', ""), steps(book, &p.needs)))
+        .collect()
+}
+
+#[test]
+fn what_one_call_leaves_out_and_a_later_one_always_makes_has_happened() {
+    let book = book(BOTH_WAYS);
+    assert_eq!(
+        points(&book, "order.place"),
+        [
+            "before any call: ",
+            "sent coupon.redeem, answer unknown: compensate coupon.redeem",
+            "after coupon.redeem: compensate coupon.redeem",
+            "sent payment.pay, answer unknown, without coupon.redeem: compensate payment.pay, compensate coupon.redeem",
+            "sent payment.pay, answer unknown, with coupon.redeem: compensate payment.pay, compensate coupon.redeem",
+            "after payment.pay: compensate payment.pay, compensate coupon.redeem",
+            "sent mail.send, answer unknown: compensate payment.pay, compensate coupon.redeem, notify mail.sorry",
+            "after mail.send: compensate payment.pay, compensate coupon.redeem, notify mail.sorry",
+        ]
+    );
+    assert_eq!(count_failure_points(&book), derive(&book).total);
+}
+
+#[test]
+fn an_action_that_is_called_twice_has_two_places() {
+    let book = book(include_str!("data/corpus/good/called-twice.yaml"));
+    assert_eq!(
+        points(&book, "trip.book"),
+        [
+            "before any call: ",
+            "sent flight.reserve, answer unknown: compensate flight.reserve",
+            "after flight.reserve: compensate flight.reserve",
+            "sent hotel.reserve, answer unknown: compensate flight.reserve, compensate hotel.reserve",
+            "after hotel.reserve: compensate flight.reserve, compensate hotel.reserve",
+            "sent flight.reserve (call 2 of it), answer unknown: compensate flight.reserve, compensate hotel.reserve",
+            "after flight.reserve (call 2 of it): compensate flight.reserve, compensate hotel.reserve",
+        ]
+    );
+    let told: Vec<_> = derive(&book)
+        .points
+        .iter()
+        .filter(|p| p.is_declared())
+        .map(|p| (p.in_words(&book).replace('`', ""), book.report_name(p.reports[0])))
+        .collect();
+    let places = [
+        ("after flight.reserve", "trip/no-hotel"),
+        ("sent flight.reserve (call 2 of it), answer unknown", "trip/no-answer"),
+        ("after flight.reserve (call 2 of it)", "trip/changed-mind"),
+    ];
+    let places: Vec<_> = places.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    assert_eq!(told, places);
+    let codes: Vec<_> = derive(&book).points.into_iter().map(|p| p.code).collect();
+    assert!(codes.contains(&"book-after-flight-reserve-2".to_owned()), "{codes:?}");
+}
+
+#[test]
+fn however_the_source_is_written_the_explicit_rulebook_reads_well() {
+    let in_braces = r#"# Our shop.
+{rulebook: shop, services: {
+  # Takes the orders.
+  order: {url: "http://order", actions: {place: {compensation: cancel, calls: [payment.pay]}}},
+  payment: {url: "http://payment", actions: {pay: {compensation: refund}}}},
+ rules: [{on: "*/*", compensate: recorded}], reports: {payment/declined: {in: pay, after: []}},
+ settle: {quiet: 5s}}
+# The end.
+"#;
+    let json = r#"{"rulebook": "shop", "rules": [{"on": "*/*", "compensate": "recorded"}], "services": {"payment": {"url": "http://payment", "actions": {"pay": {"compensation": "refund"}}}}}"#;
+    let with_marks = "---\r\nrulebook: shop\r\n# Only the default.\r\nrules:\r\n  - { on: '*/*', compensate: recorded }\r\nservices:\r\n  payment: { url: 'http://payment', actions: { pay: { compensation: refund } } }\r\n...\r\n";
+    let without_an_end = "rulebook: shop\nservices: { payment: { url: 'http://payment', actions: { pay: { compensation: refund } } } }\n\n# What is decided.\nrules: [{ on: '*/*', compensate: recorded }]";
+    for text in [in_braces, json, with_marks, without_an_end] {
+        let short = book(text);
+        let whole = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
+        let long = book(&whole);
+        let found = check(&long);
+        assert!(found.is_empty(), "{}", render(&found, long.sources(), false));
+        assert_eq!(long.settings(), short.settings());
+        assert!(whole.lines().all(|l| l.chars().count() <= 120), "{whole}");
+        assert!(!whole.contains("decided") && !whole.contains("Only") && !whole.contains('\r'));
+        assert_eq!(whole.matches("rules:").count(), 1, "{whole}");
+    }
+    let short = book(in_braces);
+    let whole = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
+    let head = "# Our shop.\nrulebook: shop\nservices:\n  # Takes the orders.\n  order: { url: \"http://order\", actions: { place: { compensation: cancel, calls: [payment.pay] } } }\n  payment: { url: \"http://payment\", actions: { pay: { compensation: refund } } }\nsettle: { quiet: 5s }\n# The end.\n\nreports:\n  payment/declined: { in: pay, after: [] }\n";
+    assert!(whole.starts_with(head), "{whole}");
 }

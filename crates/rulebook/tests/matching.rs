@@ -212,3 +212,25 @@ fn an_explanation_goes_field_by_field_most_specific_first() {
 "
     );
 }
+
+#[test]
+fn numbers_beyond_what_a_float_holds_are_told_apart() {
+    let book = Rulebook::from_yaml(
+        "rulebook: bank\nservices: { bank: { url: 'http://bank', actions: { book: { compensation: undo } } } }\nrules:\n  - { on: bank/a, when: { data.id: 18446744073709551614 }, compensate: all }\n  - { on: bank/a, when: { data.id: 18446744073709551615 }, compensate: recorded }\n  - { on: bank/b, when: { data.id: { lte: 9007199254740992 } }, compensate: all }\n  - { on: bank/b, when: { data.id: { gt: 9007199254740992 } }, compensate: recorded }\n  - { on: '*/*', compensate: recorded }\n",
+    )
+    .expect("the two are not the same");
+    for (code, id, rule) in [
+        ("a", "18446744073709551614", 0),
+        ("a", "18446744073709551615", 1),
+        ("a", "18446744073709551613", 4),
+        ("b", "9007199254740992", 2),
+        ("b", "9007199254740993", 3),
+        // As a JSON parser reads it: the float 2^64.
+        ("b", "18446744073709551616", 3),
+    ] {
+        let id: serde_json::Value = serde_json::from_str(id).expect("a number");
+        let data = serde_json::Map::from_iter([("id".to_owned(), id.clone())]);
+        let facts = Facts { service: "bank", code, action: None, message: None, data: &data };
+        assert_eq!(book.matching(&facts).map(|r| r.0), Some(rule), "{code} {id}");
+    }
+}

@@ -82,8 +82,8 @@ proptest! {
         let explicit = explicit_rulebook(&book, &derived, ExplicitPart::Whole);
         prop_assert!(Rulebook::from_yaml(&explicit).is_ok(), "{}", explicit);
         let matrix = Matrix::new(&book, None);
-        prop_assert!(!matrix.to_text(80, false).is_empty() && matrix.to_svg().ends_with("</svg>\n"));
-        prop_assert!(Chart::of_calls(&book).to_svg().ends_with("</svg>\n"));
+        prop_assert!(!matrix.to_text(80, false).is_empty() && matrix.to_svg(&()).ends_with("</svg>\n"));
+        prop_assert!(Chart::of_calls(&book).to_svg(&()).ends_with("</svg>\n"));
         prop_assert!(compare(&book, &book).changes.is_empty());
     }
 }

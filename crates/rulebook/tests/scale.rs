@@ -45,6 +45,89 @@ fn a_thousand_services_with_a_hundred_thousand_rules_are_checked_in_full() {
     assert_eq!(check(&book), [], "and the limit of work is not reached");
 }
 
+/// Rules for one report that look at two fields each: 40 countries, and so many stretches of amounts in each.
+fn divided(stretches: usize, but: Option<usize>) -> String {
+    let mut text = "rulebook: divided\nservices: { pay: { url: 'http://pay', actions: { do: { compensation: undo } } } }\nrules:\n  - { on: '*/*', compensate: recorded }\n".to_owned();
+    for n in (0..40 * stretches).filter(|n| Some(*n) != but) {
+        let (country, at) = (n / stretches, n % stretches);
+        let amount = match at {
+            0 => "{ lt: 1 }".to_owned(),
+            at if at + 1 == stretches => format!("{{ gte: {at} }}"),
+            at => format!("{{ gte: {at}, lt: {} }}", at + 1),
+        };
+        writeln!(text, "  - {{ on: pay/no, when: {{ data.country: C{country}, data.amount: {amount} }}, compensate: all }}")
+            .expect("writes to a text");
+    }
+    text
+}
+
+#[test]
+fn one_hole_among_four_thousand_rules_is_found_and_shown() {
+    let book = Rulebook::from_yaml(&divided(100, None)).expect("without mistakes");
+    assert_eq!(check(&book), [], "and the bound is not reached");
+    let book = Rulebook::from_yaml(&divided(100, Some(1_742))).expect("without mistakes");
+    let found = check(&book);
+    let [only] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(only.code, "gap-in-conditions");
+    assert!(only.label.contains(r#"{"data":{"amount":42,"country":"C17"}}"#), "{}", only.label);
+}
+
+#[test]
+fn forty_thousand_values_of_one_field_are_looked_through_for_gaps() {
+    let mut text = divided(0, None);
+    for n in 0..40_000 {
+        let value = if n % 2 == 0 { n.to_string() } else { format!("c{n}") };
+        writeln!(text, "  - {{ on: pay/no, when: {{ data.k: {value} }}, compensate: all }}")
+            .expect("writes to a text");
+    }
+    let book = Rulebook::from_yaml(&text).expect("without mistakes");
+    assert_eq!(check(&book), [], "and the bound is not reached");
+}
+
+/// A tree of decisions, each branch by a field of its own, as one rule for each leaf.
+fn tree(node: usize, path: &mut Vec<String>, rules: &mut Vec<String>) {
+    if path.len() == 9 {
+        rules.push(format!(
+            "  - {{ on: pay/no, when: {{ {} }}, compensate: all }}\n",
+            path.join(", ")
+        ));
+        return;
+    }
+    for (n, present) in [false, true].into_iter().enumerate() {
+        path.push(format!("data.f{node}: {{ present: {present} }}"));
+        tree(2 * node + 1 + n, path, rules);
+        path.pop();
+    }
+}
+
+#[test]
+fn a_tree_of_five_hundred_decisions_is_followed() {
+    let mut rules = Vec::new();
+    tree(0, &mut Vec::new(), &mut rules);
+    assert_eq!(rules.len(), 512);
+    let found = |rules: &[String]| {
+        let last = "  - { on: pay/no, compensate: recorded }\n";
+        let text = divided(0, None) + &rules.concat() + last;
+        let book = Rulebook::from_yaml(&text).expect("without mistakes");
+        check(&book).iter().map(|d| d.code).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&rules), ["shadowed-rule"], "nothing is left for the last one");
+    rules.remove(234);
+    assert_eq!(found(&rules), Vec::<&str>::new(), "one leaf is");
+}
+
+#[test]
+fn conditions_that_are_too_entangled_for_an_answer_are_named() {
+    let mut text = divided(0, None);
+    for n in 0..3_000 {
+        writeln!(text, "  - {{ on: pay/no, when: {{ data.k: {n}, data.z: {{ not: z{n} }} }}, compensate: all }}")
+            .expect("writes to a text");
+    }
+    let book = Rulebook::from_yaml(&text).expect("without mistakes");
+    let codes: Vec<_> = check(&book).iter().map(|d| d.code).collect();
+    assert_eq!(codes, ["not-fully-checked"]);
+}
+
 #[test]
 fn a_flaw_among_ten_thousand_rules_is_found() {
     let text = business(100, 100)

@@ -7,6 +7,7 @@ mod bulk;
 mod clock;
 pub mod config;
 mod connections;
+mod console;
 mod desk;
 pub mod dispatch;
 mod driver;

@@ -2,7 +2,8 @@
 
 use crate::flow::Flow;
 use amends_rulebook::{
-    Action, ActionClass, ActionId, CodePattern, Example, Field, ReportDecl, Rule, Rulebook,
+    Action, ActionClass, ActionId, Call, CodePattern, Example, Field, Position, ReportDecl, Rule,
+    Rulebook,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,10 +78,27 @@ pub(crate) struct Declared<'b> {
     fields: BTreeMap<&'b str, Vec<Conditional>>,
 }
 
-/// A declared report, and the direct call after which it comes.
+/// A declared report, and the direct call at which it comes: of which action, and which of its calls.
 struct Place<'b> {
     report: &'b ReportDecl,
-    last_call: Option<ActionId>,
+    call: Option<(ActionId, usize)>,
+}
+
+impl<'b> Place<'b> {
+    fn of(book: &Rulebook, report: &'b ReportDecl, action: ActionId) -> Self {
+        let calls = &book.get(action).calls;
+        let at = match report.position(book) {
+            Some(Position::Sent(n) | Position::After(n)) => Some(n),
+            Some(Position::Start) | None => None,
+        };
+        let call = at.and_then(|n| {
+            let id = calls.get(n)?.action;
+            let left_out = report.without.contains(&id);
+            let same = |c: &&Call| c.action == id && !(left_out && c.optional);
+            Some((id, calls[..=n].iter().filter(same).count()))
+        });
+        Self { report, call }
+    }
 }
 
 impl<'b> Declared<'b> {
@@ -89,9 +107,7 @@ impl<'b> Declared<'b> {
         by_action.resize_with(book.actions().len(), Vec::new);
         for report in book.reports() {
             if let Some(action) = report.action {
-                let calls = &book.get(action).calls;
-                let last_call = report.last_call(book).and_then(|n| calls.get(n)).map(|c| c.action);
-                by_action[action.0 as usize].push(Place { report, last_call });
+                by_action[action.0 as usize].push(Place::of(book, report, action));
             }
         }
         let mut fields: BTreeMap<&str, Vec<Conditional>> = BTreeMap::new();
@@ -143,13 +159,18 @@ impl<'b> Declared<'b> {
     fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
         let request = &flow.nodes[node];
         let direct = |n: &usize| flow.nodes[*n].action;
-        let last = after.checked_sub(1).map(|n| direct(&request.calls[n]));
-        // The same call once more is another place, which no declaration means.
-        let again = after > 0 && request.calls[..after - 1].iter().any(|n| Some(direct(n)) == last);
+        // The n-th call of the request, as the how manieth of its action.
+        let call = |n: usize| {
+            let action = direct(request.calls.get(n)?);
+            Some((action, request.calls[..=n].iter().filter(|n| direct(n) == action).count()))
+        };
+        let (last, next) = (after.checked_sub(1).and_then(call), call(after));
         let made = flow.made_by(node, after);
         let here = |place: &&Place<'_>| {
             let report = place.report;
-            let reached = place.last_call == last && !again;
+            // A call without an answer may have arrived or not.
+            let sent = report.sent.is_some() && place.call == next;
+            let reached = place.call == last || sent;
             (report.anywhere || (reached && report.after.iter().all(|a| made.contains(a))))
                 && report.without.iter().all(|a| !made.contains(a))
         };
@@ -261,11 +282,15 @@ impl Fault {
         let often = if self.times > 1 { ", again and again" } else { "" };
         match &self.kind {
             FaultKind::Fails { code, fields, half_done } => {
-                let with = match fields.to_json() {
+                let mut with = match fields.to_json() {
                     fields if **code == *PLAIN && fields == serde_json::json!({}) => String::new(),
                     fields if fields == serde_json::json!({}) => format!(" with code {code}"),
                     fields => format!(" with code {code} and {fields}"),
                 };
+                // The way out, if the code never comes from this place.
+                if !with.is_empty() && book.report(&name.service, code).is_none() {
+                    with += " (which `reports:` doesn't declare, so it may come from anywhere)";
+                }
                 format!("{name} fails {place}{with}{}{often}", effect(half_done))
             }
             FaultKind::Crashes { half_done } => {

@@ -84,7 +84,19 @@ fn a_rule_for_a_code_that_nobody_declared_is_played() {
             "{SHOP}rules:\n  - {{ on: {code}, compensate: [payment.pay] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
         ));
         assert!(findings(&result).contains(&STOCK_LEFT.to_owned()), "{code}: {result:#?}");
+        let fault = &result.counterexamples[0].faults[0];
+        let way_out = "(which `reports:` doesn't declare, so it may come from anywhere)";
+        assert!(fault.contains(way_out), "{fault}");
     }
+    // Declared where it comes from, the same rule is right; `check` takes its word for it before that, too.
+    let right = played(&format!(
+        "{SHOP}reports:\n  order/failed-late: {{ in: place, after: [stock.reserve] }}\nrules:\n  - {{ on: order/failed-late, compensate: [stock.reserve] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert_eq!(findings(&right), Vec::<String>::new());
+    let undeclared = played(&format!(
+        "{SHOP}rules:\n  - {{ on: order/failed-late, compensate: [stock.reserve] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert!(!undeclared.counterexamples.is_empty());
 }
 
 #[test]
@@ -136,4 +148,42 @@ fn every_rule_with_conditions_is_played_where_they_hold() {
     assert_eq!(result.rules_not_reached, Vec::<String>::new());
     let reached_badly = |r: &String| r.contains(">= 300") || r.contains("gte");
     assert!(result.counterexamples[0].rules.iter().any(reached_badly), "{result:#?}");
+}
+
+#[test]
+fn a_report_of_a_call_without_an_answer_comes_whether_the_call_arrived_or_not() {
+    let with = |compensate: &str| {
+        played(&format!(
+            "{SHOP}reports:\n  order/no-answer: {{ in: place, after: [stock.reserve], sent: payment.pay }}\nrules:\n  - {{ on: order/no-answer, compensate: [{compensate}] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+        ))
+    };
+    let whole = with("stock.reserve, payment.pay");
+    assert_eq!(findings(&whole), Vec::<String>::new());
+    assert_eq!(whole.rules_not_reached, Vec::<String>::new());
+    let payment_left = "left behind: payment.pay (would take: compensate payment.pay)";
+    assert!(findings(&with("stock.reserve")).contains(&payment_left.to_owned()));
+    assert!(findings(&with("payment.pay")).contains(&STOCK_LEFT.to_owned()));
+}
+
+#[test]
+fn each_call_of_an_action_that_is_called_twice_is_a_place_of_its_own() {
+    let result = played(
+        r#"
+rulebook: travel
+services:
+  trip: { url: "http://trip", actions: { book: { compensation: drop, calls: [flight.reserve, hotel.reserve, flight.reserve] } } }
+  flight: { url: "http://flight", actions: { reserve: { compensation: release } } }
+  hotel: { url: "http://hotel", actions: { reserve: { compensation: release } } }
+reports:
+  trip/no-hotel: { in: book, after: [flight.reserve] }
+  trip/changed-mind: { in: book, after: [flight.reserve, flight.reserve] }
+rules:
+  # If it came after the second flight too, it would leave the hotel behind.
+  - { on: trip/no-hotel, compensate: [flight.reserve] }
+  - { on: trip/changed-mind, compensate: [flight.reserve, hotel.reserve] }
+  - { on: "*/*", compensate: recorded }
+"#,
+    );
+    assert_eq!(findings(&result), Vec::<String>::new());
+    assert_eq!(result.rules_not_reached, Vec::<String>::new());
 }

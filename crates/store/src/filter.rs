@@ -108,6 +108,8 @@ pub struct StepFilter {
     pub ids: Option<Vec<StepId>>,
     /// Of this case.
     pub case: Option<CaseId>,
+    /// Of one of these cases.
+    pub cases: Option<Vec<CaseId>>,
     /// Of this saga.
     pub saga: Option<SagaId>,
     /// Of cases that are planned with a version of the rulebook of this name.

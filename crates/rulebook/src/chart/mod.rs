@@ -5,8 +5,9 @@ mod notation;
 mod svg;
 
 use crate::check::answers;
-use crate::matrix::{CellKind, Place};
-use crate::{ActionId, RuleId, Rulebook};
+use crate::matrix::Place;
+use crate::{ActionId, CellKind, Demand, ReportDecl, Row, RuleId, Rulebook};
+use serde_json::{Value, json};
 
 /// An action in the picture.
 #[derive(Clone, Debug)]
@@ -60,17 +61,57 @@ impl Chart {
             )
         })?;
         let rule = rule.or_else(|| answers(book, service, code, report.action).0.first().copied());
-        let actions = match report.action {
+        let demand = rule.map(|id| &book.rule(id).demand);
+        let by =
+            rule.map_or("no rule".to_owned(), |id| format!("rule {}", book.rule(id).index_label));
+        Ok(Self::of(book, format!("{name}, answered by {by}"), Some(report), demand))
+    }
+
+    /// One row of the matrix of this rulebook: what becomes of each action of the sagas that the row is about.
+    #[must_use]
+    pub fn of_row(book: &Rulebook, row: &Row) -> Self {
+        let rule = row.rule.and_then(|id| book.rules().get(id.0 as usize));
+        let demand = match rule {
+            Some(rule) if row.given_up => rule.give_up.as_ref().map(|g| &g.then),
+            other => other.map(|r| &r.demand),
+        };
+        let report = row.report.and_then(|n| book.reports().get(n));
+        let by = rule.map_or("no rule".to_owned(), |r| format!("rule {}", r.index_label));
+        Self::of(book, format!("{}, answered by {by}", row.label), report, demand)
+    }
+
+    fn of(
+        book: &Rulebook,
+        title: String,
+        report: Option<&ReportDecl>,
+        demand: Option<&Demand>,
+    ) -> Self {
+        let actions = match report.and_then(|r| r.action) {
             Some(action) => book.saga_reach(action).to_vec(),
             None => all_actions(book),
         };
-        let place = Place::new(book, Some(report));
-        let demand = rule.map(|id| &book.rule(id).demand);
-        let kinds: Vec<CellKind> =
-            place.cells(book, &actions, demand).iter().map(|c| c.kind).collect();
-        let by =
-            rule.map_or("no rule".to_owned(), |id| format!("rule {}", book.rule(id).index_label));
-        Ok(Self::new(book, format!("{name}, answered by {by}"), &actions, Some(&kinds)))
+        let cells = Place::new(book, report).cells(book, &actions, demand);
+        let kinds: Vec<CellKind> = cells.iter().map(|c| c.kind).collect();
+        Self::new(book, title, &actions, Some(&kinds))
+    }
+
+    /// As data: `title`, `nodes` with what can be done about each and what becomes of it, and `calls`.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|n| json!({ "action": n.name, "note": n.note, "kind": n.kind.map(CellKind::as_str) }))
+            .collect();
+        let name = |n: &usize| self.nodes[*n].name.as_str();
+        let calls: Vec<_> = self
+            .calls
+            .iter()
+            .map(|(from, to, optional)| {
+                json!({ "from": name(from), "to": name(to), "optional": optional })
+            })
+            .collect();
+        json!({ "title": self.title, "nodes": nodes, "calls": calls })
     }
 
     fn new(

@@ -1,8 +1,8 @@
 //! The chart as text for other drawing programs: Mermaid and Graphviz.
 
 use super::Chart;
-use crate::matrix::CellKind;
-use crate::matrix::colors;
+use crate::CellKind;
+use crate::drawing::colors;
 use std::fmt::Write as _;
 
 impl Chart {

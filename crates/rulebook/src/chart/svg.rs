@@ -1,75 +1,96 @@
 //! The chart as a picture: one column per depth, callers left of what they call. Small and plain; no crossing-free layout.
+//! What it looks like is said by classes alone.
 
-use super::Chart;
-use crate::matrix::{CellKind, colors, escape};
+use super::{Chart, ChartNode};
+use crate::CellKind;
+use crate::drawing::{Annotate, Note, classes, escape, linked, stylesheet, width_of};
 use std::fmt::Write as _;
 
+/// A letter's width at the stylesheet's font size, in pixels.
+const LETTER: usize = 7;
+const BOLD: usize = 8;
 const NODE_HEIGHT: usize = 46;
-const ROW: usize = 64;
+/// What a caller's note adds to every node.
+const NOTE_HEIGHT: usize = 17;
+const ROW_GAP: usize = 18;
 const COLUMN_GAP: usize = 60;
 const MARGIN: usize = 16;
 const TITLE: usize = 28;
 
-/// Left, top and width of a node.
-type Box2 = (usize, usize, usize);
+struct Layout {
+    /// Left, top and width of each node.
+    boxes: Vec<(usize, usize, usize)>,
+    notes: Vec<Note>,
+    height: usize,
+}
 
 impl Chart {
-    /// A picture of its own.
+    /// A picture to be put into a page that has [`stylesheet`] or rules of its own. It holds no script, style element or
+    /// attribute, or id; its classes are:
+    ///
+    /// - `am-graph` on the picture, `am-paper` on its background, `am-title` on its title
+    /// - `am-call` on a line from caller to callee, with `am-optional`; `am-head` on its arrow head
+    /// - `am-node` on each action, with [`CellKind::class`] in a picture of one report, and the classes of its note;
+    ///   within, `am-box`, `am-name`, `am-about` (how it is undone) and `am-note` (what `notes` adds)
     #[must_use]
-    pub fn to_svg(&self) -> String {
-        let boxes = self.layout();
-        let right = boxes
-            .iter()
-            .map(|(x, _, w)| x + w)
-            .max()
-            .unwrap_or(0)
-            .max(self.title.chars().count() * 8);
-        let bottom = boxes.iter().map(|(_, y, _)| y + NODE_HEIGHT).max().unwrap_or(TITLE);
-        let (width, height) = (right + MARGIN, bottom + MARGIN);
+    pub fn to_svg(&self, notes: &dyn Annotate) -> String {
+        self.svg(notes, "")
+    }
+
+    /// A picture of its own, with its stylesheet.
+    #[must_use]
+    pub fn to_svg_file(&self) -> String {
+        self.svg(&(), &format!("<style>\n{}</style>\n", stylesheet()))
+    }
+
+    fn svg(&self, notes: &dyn Annotate, style: &str) -> String {
+        let layout = self.layout(notes);
+        let right = layout.boxes.iter().map(|(x, _, w)| x + w).max().unwrap_or(0);
+        let right = right.max(MARGIN + width_of(&self.title) * BOLD);
+        let bottom = layout.boxes.iter().map(|(_, y, _)| y + layout.height).max();
+        let (width, height) = (right + MARGIN, bottom.unwrap_or(TITLE) + MARGIN);
         let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"{0}\">\n<title>{0}</title>\n<defs><marker id=\"to\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0 8 4 0 8z\" fill=\"#5a6575\"/></marker></defs>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"{MARGIN}\" y=\"20\" font-weight=\"600\" fill=\"#1c2330\">{0}</text>\n",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"am-graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{0}\">\n{style}<rect class=\"am-paper\" width=\"{width}\" height=\"{height}\"/>\n<text class=\"am-title\" x=\"{MARGIN}\" y=\"20\">{0}</text>\n",
             escape(&self.title)
         );
         for (from, to, optional) in &self.calls {
-            let ((x1, y1, w1), (x2, y2, _)) = (boxes[*from], boxes[*to]);
-            let (x1, y1, y2) = (x1 + w1, y1 + NODE_HEIGHT / 2, y2 + NODE_HEIGHT / 2);
+            let ((x1, y1, w1), (x2, y2, _)) = (layout.boxes[*from], layout.boxes[*to]);
+            let (x1, y1, y2) = (x1 + w1, y1 + layout.height / 2, y2 + layout.height / 2);
             let middle = (x1 + x2) / 2;
-            let dashed = if *optional { " stroke-dasharray=\"5 4\"" } else { "" };
+            let optional = if *optional { "am-optional" } else { "" };
+            // The line comes in from the left, so its arrow head always points to the right.
             let _ = writeln!(
                 out,
-                "<path d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\" fill=\"none\" stroke=\"#5a6575\"{dashed} marker-end=\"url(#to)\"/>"
+                "<path class=\"{}\" d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\"/><path class=\"am-head\" d=\"M{x2} {y2}l-8 -4v8z\"/>",
+                classes(&["am-call", optional], &Note::default())
             );
         }
-        for (node, (x, y, w)) in self.nodes.iter().zip(&boxes) {
-            let (fill, ink) = node.kind.map_or(("#ffffff", "#1c2330"), colors);
-            let word = node
-                .kind
-                .filter(|k| *k != CellKind::NotReached)
-                .map_or(String::new(), |k| format!(" · {}", k.word()));
+        for (n, node) in self.nodes.iter().enumerate() {
             let _ = writeln!(
                 out,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{NODE_HEIGHT}\" rx=\"6\" fill=\"{fill}\" stroke=\"#8b95a5\"/><text x=\"{}\" y=\"{}\" fill=\"{ink}\" font-weight=\"600\">{}{word}</text><text x=\"{}\" y=\"{}\" fill=\"{ink}\">{}</text>",
-                x + 10,
-                y + 19,
-                escape(&node.name),
-                x + 10,
-                y + 36,
-                escape(&node.note)
+                "{}",
+                node_svg(node, layout.boxes[n], &layout.notes[n], layout.height)
             );
         }
         out.push_str("</svg>\n");
         out
     }
 
-    fn layout(&self) -> Vec<Box2> {
+    fn layout(&self, notes: &dyn Annotate) -> Layout {
+        let notes: Vec<Note> = self.nodes.iter().map(|n| notes.node(n)).collect();
         let columns = self.nodes.iter().map(|n| n.depth + 1).max().unwrap_or(0);
         let mut widths = vec![0usize; columns];
         let mut counts = vec![0usize; columns];
-        for node in &self.nodes {
-            let chars = (node.name.chars().count() + 11).max(node.note.chars().count());
-            widths[node.depth] = widths[node.depth].max(chars * 7 + 20);
+        for (node, note) in self.nodes.iter().zip(&notes) {
+            let noted = note.text.as_deref().map_or(0, width_of);
+            let wide =
+                (width_of(&node.note).max(noted) * LETTER).max(width_of(&heading(node)) * BOLD);
+            widths[node.depth] = widths[node.depth].max(wide + 20);
             counts[node.depth] += 1;
         }
+        let noted = notes.iter().any(|n| n.text.is_some());
+        let height = NODE_HEIGHT + if noted { NOTE_HEIGHT } else { 0 };
+        let row = height + ROW_GAP;
         let tallest = counts.iter().copied().max().unwrap_or(0);
         let mut lefts = Vec::with_capacity(columns);
         let mut x = MARGIN;
@@ -78,15 +99,52 @@ impl Chart {
             x += width + COLUMN_GAP;
         }
         let mut next = vec![0usize; columns];
-        self.nodes
+        let boxes = self
+            .nodes
             .iter()
             .map(|node| {
                 let d = node.depth;
-                let first = (tallest - counts[d]) * ROW / 2;
-                let y = TITLE + MARGIN + first + next[d] * ROW;
+                let first = (tallest - counts[d]) * row / 2;
+                let y = TITLE + MARGIN + first + next[d] * row;
                 next[d] += 1;
                 (lefts[d], y, widths[d])
             })
-            .collect()
+            .collect();
+        Layout { boxes, notes, height }
     }
+}
+
+/// The action's name, and what becomes of it.
+fn heading(node: &ChartNode) -> String {
+    let word = node.kind.filter(|k| *k != CellKind::NotReached).map(CellKind::word);
+    word.map_or_else(|| node.name.clone(), |word| format!("{} · {word}", node.name))
+}
+
+fn node_svg(
+    node: &ChartNode,
+    (x, y, width): (usize, usize, usize),
+    note: &Note,
+    height: usize,
+) -> String {
+    let kind = node.kind.map_or("", CellKind::class);
+    let text = |class: &str, line: usize, text: &str| {
+        format!(
+            "<text class=\"{}\" x=\"{}\" y=\"{}\">{}</text>",
+            classes(&[class, kind], &Note::default()),
+            x + 10,
+            y + 2 + line * 17,
+            escape(text)
+        )
+    };
+    let mut inside = format!(
+        "<rect class=\"{}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"6\"/>{}{}",
+        classes(&["am-box", kind], &Note::default()),
+        text("am-name", 1, &heading(node)),
+        text("am-about", 2, &node.note)
+    );
+    if let Some(more) = &note.text {
+        inside += &text("am-note", 3, more);
+    }
+    let inside = linked(&inside, note);
+    format!("<g class=\"{}\">{inside}</g>", classes(&["am-node", kind], note))
 }

@@ -2,12 +2,13 @@
 //! place; a rule for many reports is judged where most has happened, because whoever covers that covers all places before.
 
 use super::Findings;
-use super::answers::{answers, can_be_about};
+use super::answers::answers_to;
+use super::excess;
 use crate::derive::state::callers;
 use crate::derive::{NeededStep, SagaState};
 use crate::{
-    ActionClass, ActionId, CodePattern, Demand, Diagnostic, Known, Mode, ReportDecl, Rule,
-    Rulebook, Target, codes,
+    ActionClass, ActionId, CodePattern, Demand, Diagnostic, Known, ReportDecl, Rule, Rulebook,
+    Span, codes,
 };
 use amends_protocol::Verb;
 use std::collections::BTreeSet;
@@ -22,8 +23,7 @@ pub(super) fn check_report(
     report: &ReportDecl,
     found: &mut Findings<'_>,
 ) {
-    let service = &book.services()[report.service.0 as usize].name;
-    let (rules, answered) = answers(book, service, &report.code, report.action);
+    let (rules, answered) = answers_to(book, report);
     let name = book.report_name(n);
     if rules.is_empty() {
         let mistake = Diagnostic::new(
@@ -56,15 +56,16 @@ pub(super) fn check_report(
 }
 
 /// Where a declared report stands.
-struct Place<'a> {
-    report: &'a ReportDecl,
-    name: &'a str,
-    state: &'a SagaState,
+pub(super) struct Place<'a> {
+    pub(super) report: &'a ReportDecl,
+    pub(super) name: &'a str,
+    pub(super) state: &'a SagaState,
 }
 
 fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings<'_>) {
     let effects = at.state.effects();
-    let known = Known { reporter: at.report.action, effects: &effects };
+    let told = found.evidence.told(book, at.report.action, effects.clone());
+    let known = Known { reporter: at.report.action, effects: &told };
     let asked = asked(book, &rule.demand, &known);
     let retries: Vec<ActionId> = asked.iter().filter(|s| s.0 == Verb::Retry).map(|s| s.1).collect();
     if at.report.keep && rule.demand.is_backward() {
@@ -103,7 +104,7 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
         if let Some(give_up) = &rule.give_up {
             let missing = missing(book, &give_up.then, &known, at.state);
             if !missing.is_empty() {
-                report_missing(book, rule, at, &missing, "after giving up, ", found);
+                report_missing(book, rule, &give_up.then, at, &missing, "after giving up, ", found);
             }
         }
         return;
@@ -114,15 +115,15 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
         missing.extend(half_done(book, at.report.action));
     }
     if !missing.is_empty() {
-        report_missing(book, rule, at, &missing, "", found);
+        report_missing(book, rule, &rule.demand, at, &missing, "", found);
     }
-    check_superfluous(book, rule, at, &effects, found);
-    check_creeping(book, rule, at, found);
+    excess::check_superfluous(book, rule, at, &effects, found);
+    excess::check_creeping(book, rule, at, found);
 }
 
 /// The failing action and its callers, as far as they can be undone. A rule that undoes anything undoes them too unless
 /// they are proven without effect; a rule that undoes nothing leaves them as they are.
-fn half_done(book: &Rulebook, failing: Option<ActionId>) -> BTreeSet<NeededStep> {
+pub(super) fn half_done(book: &Rulebook, failing: Option<ActionId>) -> BTreeSet<NeededStep> {
     let Some(failing) = failing else { return BTreeSet::new() };
     // A call that is only run again, or a message, doesn't make its caller fail.
     let fails_alone = book.get(failing).on_failure_retry;
@@ -132,11 +133,11 @@ fn half_done(book: &Rulebook, failing: Option<ActionId>) -> BTreeSet<NeededStep>
     callers.into_iter().chain(own).filter(undoable).map(|id| (Verb::Compensate, id)).collect()
 }
 
-fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<NeededStep> {
+pub(super) fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<NeededStep> {
     book.resolve(demand, known).into_iter().map(|s| (s.verb, s.action)).collect()
 }
 
-fn missing(
+pub(super) fn missing(
     book: &Rulebook,
     demand: &Demand,
     known: &Known<'_>,
@@ -148,6 +149,7 @@ fn missing(
 fn report_missing(
     book: &Rulebook,
     rule: &Rule,
+    demand: &Demand,
     at: &Place<'_>,
     missing: &BTreeSet<NeededStep>,
     when: &str,
@@ -158,16 +160,44 @@ fn report_missing(
     let failing = at.report.action.map_or(String::new(), |a| {
         format!("`{}` fails when these have happened: ", book.get(a).name)
     });
-    found.add(
-        Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
-            .with_label(label)
-            .with_place(at.report.span, format!("{failing}{}", at.state.in_words(book)))
-            .with_help(how_to_add(book, rule, missing)),
-    );
+    let untold = untold_place(book, at.report.action, at.state, missing, found);
+    let help = how_to_add(book, rule, demand, missing, untold.is_some());
+    let mut mistake = Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
+        .with_label(label)
+        .with_place(at.report.span, format!("{failing}{}", at.state.in_words(book)));
+    if let Some((span, label)) = untold {
+        mistake = mistake.with_place(span, label);
+    }
+    found.add(mistake.with_help(help));
+}
+
+/// Why no evidence tells of a step that is missing, shown at its action.
+pub(super) fn untold_place(
+    book: &Rulebook,
+    failing: Option<ActionId>,
+    state: &SagaState,
+    missing: &BTreeSet<NeededStep>,
+    found: &Findings<'_>,
+) -> Option<(Span, String)> {
+    let effects = state.effects();
+    missing.iter().find_map(|(_, id)| {
+        let id = book.get(*id).correction_of.unwrap_or(*id);
+        let caller = found.evidence.hidden_behind(book, failing, &effects, id)?;
+        let (action, caller) = (book.get(id), book.get(caller));
+        let services = if action.service == caller.service {
+            format!("`{}` keeps no History", action.name.service)
+        } else {
+            format!(
+                "neither `{}` nor `{}`, which calls it, keeps a History",
+                action.name.service, caller.name.service
+            )
+        };
+        Some((action.span, format!("{services}, so nobody tells that it happened")))
+    })
 }
 
 /// The effects that stay when these steps are not asked for.
-fn left_behind(book: &Rulebook, missing: &BTreeSet<NeededStep>) -> String {
+pub(super) fn left_behind(book: &Rulebook, missing: &BTreeSet<NeededStep>) -> String {
     let effect = |(verb, id): &NeededStep| {
         let action = book.get(*id);
         match (verb, action.correction_of) {
@@ -178,7 +208,7 @@ fn left_behind(book: &Rulebook, missing: &BTreeSet<NeededStep>) -> String {
     list(missing.iter().map(effect))
 }
 
-fn step_names(book: &Rulebook, steps: &BTreeSet<NeededStep>) -> String {
+pub(super) fn step_names(book: &Rulebook, steps: &BTreeSet<NeededStep>) -> String {
     list(steps.iter().map(|(verb, id)| format!("`{verb}: {}`", book.get(*id).name)))
 }
 
@@ -188,7 +218,13 @@ fn list(all: impl ExactSizeIterator<Item = String>) -> String {
     few.join(", ") + &(if more > 0 { format!(" and {more} more") } else { String::new() })
 }
 
-fn how_to_add(book: &Rulebook, rule: &Rule, missing: &BTreeSet<NeededStep>) -> String {
+pub(super) fn how_to_add(
+    book: &Rulebook,
+    rule: &Rule,
+    demand: &Demand,
+    missing: &BTreeSet<NeededStep>,
+    untold: bool,
+) -> String {
     if rule.implied {
         return "write the rule out, with what it needs".to_owned();
     }
@@ -206,275 +242,12 @@ fn how_to_add(book: &Rulebook, rule: &Rule, missing: &BTreeSet<NeededStep>) -> S
             })
         })
         .collect();
-    format!("add {}; or `compensate: recorded`, which covers every place", all.join(" and "))
-}
-
-/// Named steps for what cannot have happened at the place. Sets are not judged: being too large is what they are for.
-fn check_superfluous(
-    book: &Rulebook,
-    rule: &Rule,
-    at: &Place<'_>,
-    effects: &BTreeSet<ActionId>,
-    found: &mut Findings<'_>,
-) {
-    if at.report.anywhere
-        || !matches!(rule.pattern.code, CodePattern::Exact(_))
-        || !found.wants(codes::OVER_COMPENSATION)
-    {
-        return;
+    let add = all.join(" and ");
+    match (untold, demand.uses_recorded()) {
+        (true, true) => format!(
+            "add {add} beside `recorded`, which undoes only what is told; undoing what didn't happen changes nothing"
+        ),
+        (true, false) => format!("add {add}"),
+        (false, _) => format!("add {add}; or `compensate: recorded`, which covers every place"),
     }
-    let happened = |id: ActionId| effects.contains(&id) || is_caller(book, id, at.report.action);
-    let mut extra = BTreeSet::new();
-    for stage in &rule.demand.stages {
-        for target in &stage.compensate {
-            if let Target::Action(id) = target
-                && !happened(*id)
-            {
-                extra.insert((Verb::Compensate, *id));
-            }
-        }
-        for target in &stage.notify {
-            if let Target::Action(id) = target
-                && book.get(*id).correction_of.is_some_and(|of| !happened(of))
-            {
-                extra.insert((Verb::Notify, *id));
-            }
-        }
-    }
-    if extra.is_empty() {
-        return;
-    }
-    let names = step_names(book, &extra);
-    let message_too = extra.iter().any(|s| s.0 == Verb::Notify);
-    let label = if message_too {
-        "a message that corrects nothing"
-    } else {
-        "harmless, and it costs calls"
-    };
-    let message = format!("`{}` asks for {names}, which cannot be needed by then", at.name);
-    found.add(
-        Diagnostic::new(codes::OVER_COMPENSATION, rule.span, message)
-            .with_label(label)
-            .with_place(
-                at.report.span,
-                format!("by then have happened: {}", at.state.in_words(book)),
-            )
-            .with_help("leave it out, or correct `after:` of the report"),
-    );
-}
-
-/// Whether `id` is the failing action or calls it, directly or through others.
-pub(crate) fn is_caller(book: &Rulebook, id: ActionId, failing: Option<ActionId>) -> bool {
-    failing.is_some_and(|f| f == id || book.downstream(id).binary_search(&f).is_ok())
-}
-
-/// From so many named actions on, a list that equals a set should be the set: the next action will be forgotten.
-const LIST_CREEPS_FROM: usize = 6;
-
-fn check_creeping(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings<'_>) {
-    let Some(action) = at.report.action else {
-        return;
-    };
-    let named: BTreeSet<ActionId> = rule
-        .demand
-        .stages
-        .iter()
-        .flat_map(|s| &s.compensate)
-        .filter_map(|t| if let Target::Action(id) = t { Some(*id) } else { None })
-        .collect();
-    let literal = rule
-        .demand
-        .stages
-        .iter()
-        .all(|s| s.compensate.iter().all(|t| matches!(t, Target::Action(_))));
-    if named.len() < LIST_CREEPS_FROM || !literal {
-        return;
-    }
-    let compensable = |ids: &[ActionId]| -> BTreeSet<ActionId> {
-        ids.iter().copied().filter(|id| book.get(*id).compensation.is_some()).collect()
-    };
-    let set = if named == compensable(book.downstream(action)) {
-        "downstream"
-    } else if named == compensable(book.saga_reach(action)) {
-        "all"
-    } else if at
-        .state
-        .undo(book)
-        .iter()
-        .filter(|s| s.0 == Verb::Compensate)
-        .all(|s| named.contains(&s.1))
-    {
-        "recorded"
-    } else {
-        return;
-    };
-    let message =
-        format!("`{}` lists {} actions that `compensate: {set}` would say", at.name, named.len());
-    found.add(
-        Diagnostic::new(codes::CREEPING_LIST, rule.span, message)
-            .with_label("such a list must grow with every new call")
-            .with_help(format!("write `compensate: {set}`")),
-    );
-}
-
-/// Rules for more than one code, which answer whatever no rule of its own answers.
-pub(super) fn check_wildcards(book: &Rulebook, found: &mut Findings<'_>) {
-    for rule in book.rules().iter().filter(|r| !r.implied) {
-        match &rule.pattern.code {
-            CodePattern::Prefix(_) if !rule.demand.uses_recorded() => {
-                check_wildcard(book, rule, found);
-            }
-            CodePattern::Prefix(_) => {}
-            CodePattern::Exact(code) => {
-                let service = rule.pattern.service.as_deref();
-                if service.is_some_and(|service| book.report(service, code).is_none()) {
-                    check_undeclared(book, rule, found);
-                }
-            }
-        }
-        check_shadow(rule, found);
-    }
-}
-
-/// A rule that only watches leaves everything behind, which is what it is for while it is being tried.
-fn check_shadow(rule: &Rule, found: &mut Findings<'_>) {
-    if rule.mode == Mode::Shadow {
-        let message =
-            format!("rule `{}` only watches: nothing that it asks for is sent", rule.index_label);
-        found.add(
-            Diagnostic::new(codes::SHADOW_RULE, rule.span, message)
-                .with_label("its cases stay as they are")
-                .with_help("when its plans are what you want, take `mode: shadow` out"),
-        );
-    }
-}
-
-/// A rule for one code that no report declares: nobody said at which place that is, so it is judged where least has
-/// happened. What it leaves behind there it leaves behind everywhere.
-fn check_undeclared(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    if rule.demand.uses_recorded() {
-        return;
-    }
-    let mut least: Option<(ActionId, SagaState, BTreeSet<NeededStep>)> = None;
-    for action in actions_of(book, rule) {
-        let state = SagaState::at_least(book, action);
-        if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
-            return;
-        }
-        match left_by(book, rule, action, &state) {
-            missing if missing.is_empty() => return,
-            missing => least = least.or(Some((action, state, missing))),
-        }
-    }
-    if let Some(first) = least {
-        report_wildcard(book, rule, &first, "fails", 0, found);
-    }
-}
-
-/// What the rule leaves behind when `action` fails in this state.
-fn left_by(
-    book: &Rulebook,
-    rule: &Rule,
-    action: ActionId,
-    state: &SagaState,
-) -> BTreeSet<NeededStep> {
-    let effects = state.effects();
-    let known = Known { reporter: Some(action), effects: &effects };
-    let asked = asked(book, &rule.demand, &known);
-    if asked.contains(&(Verb::Retry, action)) {
-        return match &rule.give_up {
-            Some(give_up) if !give_up.then.uses_recorded() => {
-                missing(book, &give_up.then, &known, state)
-            }
-            _ => BTreeSet::new(),
-        };
-    }
-    let mut missing: BTreeSet<NeededStep> = state.undo(book).difference(&asked).copied().collect();
-    if !rule.demand.is_backward() {
-        missing.extend(half_done(book, Some(action)));
-    }
-    missing
-}
-
-fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    let mut first: Option<(ActionId, SagaState, BTreeSet<NeededStep>)> = None;
-    let mut others = 0;
-    for action in actions_of(book, rule) {
-        let state = SagaState::at_most(book, action);
-        // Sets of this size are built several times.
-        if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
-            return;
-        }
-        let missing = left_by(book, rule, action, &state);
-        if missing.is_empty() {
-            continue;
-        }
-        match first {
-            None => first = Some((action, state, missing)),
-            Some(_) => others += 1,
-        }
-    }
-    if let Some(first) = first {
-        report_wildcard(book, rule, &first, "fails late", others, found);
-    }
-}
-
-fn report_wildcard(
-    book: &Rulebook,
-    rule: &Rule,
-    (action, state, missing): &(ActionId, SagaState, BTreeSet<NeededStep>),
-    fails: &str,
-    others: usize,
-    found: &mut Findings<'_>,
-) {
-    let name = &book.get(*action).name;
-    let more = if others > 0 {
-        format!(" (and failures of {others} more actions)")
-    } else {
-        String::new()
-    };
-    let message = format!(
-        "rule `{}` leaves behind {} when `{name}` {fails}{more}",
-        rule.index_label,
-        left_behind(book, missing)
-    );
-    found.add(
-        Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
-            .with_label(format!("asks for nothing of {}", step_names(book, missing)))
-            .with_place(
-                book.get(*action).span,
-                format!(
-                    "by then may have happened: {}",
-                    state.in_words(book).replace("perhaps ", "")
-                ),
-            )
-            .with_help(how_to_add(book, rule, missing)),
-    );
-}
-
-/// The actions whose failure the rule can answer without a rule of the code's own.
-fn actions_of<'b>(book: &'b Rulebook, rule: &'b Rule) -> impl Iterator<Item = ActionId> + 'b {
-    let all: Vec<ActionId> = match &rule.pattern.service {
-        Some(service) => book
-            .service(service)
-            .map_or_else(Vec::new, |id| book.services()[id.0 as usize].actions.clone()),
-        None => book.action_ids().collect(),
-    };
-    all.into_iter().filter(move |id| {
-        let action = book.get(*id);
-        action.correction_of.is_none()
-            && can_be_about(book, rule, *id)
-            && !answered_before(book, rule, *id)
-    })
-}
-
-/// Whether a more specific rule answers every failure of the action, whatever the code.
-fn answered_before(book: &Rulebook, rule: &Rule, action: ActionId) -> bool {
-    let CodePattern::Prefix(prefix) = &rule.pattern.code else {
-        return false;
-    };
-    let service = &book.get(action).name.service;
-    // A code that nobody uses: only rules for several codes cover it.
-    let (rules, _) = answers(book, service, &format!("{prefix}\u{1}"), Some(action));
-    !rules.contains(&rule.id)
 }

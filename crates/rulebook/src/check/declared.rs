@@ -2,7 +2,8 @@
 //! the service that is asked.
 
 use super::Findings;
-use crate::{Action, ActionId, Diagnostic, RetryPolicy, Rule, Rulebook, Target, codes};
+use crate::{Action, ActionId, Diagnostic, GiveUp, RetryPolicy, Rule, Rulebook, Target, codes};
+use amends_protocol::Verb;
 use std::collections::BTreeSet;
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
@@ -96,18 +97,63 @@ fn in_words(ms: u64) -> String {
     }
 }
 
-/// A retry ends by the rule's `give_up`, or by the policy's attempts or age.
-fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    if rule.give_up.is_some() {
-        return;
-    }
+/// What a rule runs again.
+fn retried(book: &Rulebook, rule: &Rule) -> Vec<ActionId> {
     let named = rule.demand.stages.iter().flat_map(|s| &s.retry);
     let actions = named.flat_map(|target| match target {
         Target::Action(id) => vec![*id],
-        Target::Tag(tag) => book.tagged(tag).collect(),
+        Target::Tag(tag) => {
+            book.tagged(tag).filter(|id| crate::plan::fits(Verb::Retry, book.get(*id))).collect()
+        }
         Target::Recorded | Target::All | Target::Downstream => Vec::new(),
     });
-    let actions: Vec<ActionId> = actions.collect();
+    actions.collect()
+}
+
+/// What ends the retries of an action before the limit of a rule, as the retry policy writes it. Attempts are compared
+/// with attempts and age with age: how long an attempt waits for the service's return has no bound.
+fn ended_before(
+    policy: &RetryPolicy,
+    attempts: Option<u32>,
+    age_ms: Option<u64>,
+) -> Option<String> {
+    let fewer = attempts.and_then(|limit| policy.max_attempts.filter(|max| *max < limit));
+    let sooner = age_ms.and_then(|limit| policy.max_age_ms.filter(|age| *age < limit));
+    let by_age = sooner.map(|ms| format!("age: {}", in_words(ms)));
+    fewer.map(|n| format!("attempts: {n}")).or(by_age)
+}
+
+/// `give_up` names a limit that the retry policy of every action that is run again reaches before.
+fn late_give_up(book: &Rulebook, rule: &Rule, give_up: &GiveUp, found: &mut Findings<'_>) {
+    let actions = retried(book, rule);
+    let limits = [
+        give_up.attempts.map(|n| (Some(n), None, format!("{n} attempts"))),
+        give_up.age_ms.map(|ms| (None, Some(ms), in_words(ms))),
+    ];
+    for (attempts, age_ms, after) in limits.into_iter().flatten() {
+        let ended = |id: &ActionId| ended_before(&book.get(*id).retry, attempts, age_ms);
+        let all: Option<Vec<String>> = actions.iter().map(ended).collect();
+        let (Some(first), Some(id)) = (all.and_then(|all| all.first().cloned()), actions.first())
+        else {
+            continue;
+        };
+        let message =
+            format!("rule `{}` gives up after {after}, and never comes to it", rule.index_label);
+        found.add(
+            Diagnostic::new(codes::GIVE_UP_TOO_LATE, rule.span, message)
+                .with_label(format!("it gives up when the retry policy ends: `{first}`"))
+                .with_place(book.get(*id).span, "its `retry_policy`")
+                .with_help("lower the limit in `give_up`, or raise that of the `retry_policy`"),
+        );
+    }
+}
+
+/// A retry ends by the rule's `give_up`, or by the policy's attempts or age.
+fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
+    if let Some(give_up) = &rule.give_up {
+        return late_give_up(book, rule, give_up, found);
+    }
+    let actions = retried(book, rule);
     let endless = |id: &&ActionId| horizon_ms(&book.get(**id).retry).is_none();
     if let Some(id) = actions.iter().find(endless).copied() {
         let name = &book.get(id).name;

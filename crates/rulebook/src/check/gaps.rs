@@ -1,13 +1,15 @@
-//! Reports that fall between conditions, and rules that no report ever reaches.
+//! Reports that fall between conditions, and rules to which the conditions of others leave nothing. Decided exactly, over
+//! all kinds of reports that the conditions tell apart; what is beyond the bound of that is said to be.
 
 use super::Findings;
-use super::answers::can_be_about;
-use crate::condition::Field;
-use crate::examples::{self, Example, Search};
+use super::answers::About;
+use crate::cover::{Cover, Lists};
+use crate::examples::Example;
 use crate::rule_index::Bucket;
-use crate::value_set::Landmarks;
-use crate::{CodePattern, Diagnostic, ReportDecl, Rule, RuleId, Rulebook, codes};
-use serde_json::{Value, json};
+use crate::{
+    CodePattern, Condition, Diagnostic, Field, ReportDecl, Rule, RuleId, Rulebook, Span, codes,
+};
+use serde_json::json;
 
 /// A declared report that only rules with conditions answer: is there one that none of them takes?
 pub(super) fn check_fall_through(
@@ -17,31 +19,26 @@ pub(super) fn check_fall_through(
     rules: &[RuleId],
     found: &mut Findings<'_>,
 ) {
-    let service = &book.services()[report.service.0 as usize].name;
-    let action = report.action.map(|id| &*book.get(id).name.action);
-    let conditions = rules.iter().flat_map(|id| &book.rule(*id).when);
-    let candidates = examples::candidates(conditions, action);
-    if !found.spend(candidates.values().map(Vec::len).sum(), report.span) {
+    let rules: Vec<&Rule> = rules.iter().map(|id| book.rule(*id)).collect();
+    let Some(example) = find(book, &rules, Some(report), false, report.span, found) else {
         return;
-    }
-    let search = examples::search(&candidates, &mut |example: &Example| {
-        book.matching(&example.facts(service, &report.code)).is_none()
-    });
-    if let Search::Found(example) = search {
-        let shown = shown(name, &example);
-        let mut mistake = Diagnostic::new(
-            codes::GAP_IN_CONDITIONS,
-            report.span,
-            format!("some reports `{name}` are answered by no rule"),
-        )
-        .with_label(format!("for example {shown}"));
-        if let Some(rule) = rules.first().map(|id| book.rule(*id)) {
-            mistake = mistake.with_place(rule.span, "this rule asks for more");
-        }
-        found.add(mistake.with_help(format!(
-            "add a rule `on: {name}` without conditions, or one for `\"*/*\"`"
-        )));
-    }
+    };
+    let mistake = nobody_answers(name, report.span, &example);
+    let mistake = match rules.first() {
+        Some(rule) => mistake.with_place(rule.span, "this rule asks for more"),
+        None => mistake,
+    };
+    found.add(mistake.with_help(help(name)));
+}
+
+fn nobody_answers(name: &str, at: Span, example: &Example) -> Diagnostic {
+    let message = format!("some reports `{name}` are answered by no rule");
+    Diagnostic::new(codes::GAP_IN_CONDITIONS, at, message)
+        .with_label(format!("for example {}", shown(name, example)))
+}
+
+fn help(name: &str) -> String {
+    format!("add a rule `on: {name}` without conditions, or one for `\"*/*\"`")
 }
 
 fn shown(name: &str, example: &Example) -> String {
@@ -53,89 +50,127 @@ fn shown(name: &str, example: &Example) -> String {
     }
 }
 
+/// A report that none of the rules takes: any that can come, or `between` them one whose every field they ask for.
+fn find(
+    book: &Rulebook,
+    rules: &[&Rule],
+    report: Option<&ReportDecl>,
+    between: bool,
+    at: Span,
+    found: &mut Findings<'_>,
+) -> Option<Example> {
+    let conditions: Vec<&[Condition]> = rules.iter().map(|r| r.when.as_slice()).collect();
+    let action = report.and_then(|r| r.action).map(|id| &*book.get(id).name.action);
+    let Some(mut lists) = Lists::new(&conditions, action) else {
+        found.give_up(at);
+        return None;
+    };
+    if let Some(about) = report.map(About::of) {
+        lists.keep(|field, value| about.can_hold(book, field, value.as_ref()));
+    }
+    if between {
+        lists.keep_what_is_asked_for();
+    }
+    let cover = lists.find_gap();
+    if !found.spend(lists.looked(), at) {
+        return None;
+    }
+    match cover {
+        Cover::Gap(mut example) => {
+            example.action = example.action.or_else(|| action.map(str::to_owned));
+            Some(example)
+        }
+        Cover::Whole => None,
+        Cover::Unknown => {
+            found.give_up(at);
+            None
+        }
+    }
+}
+
 /// All patterns, one by one.
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     let mut buckets: Vec<&Bucket> = book.index.buckets().collect();
     buckets.sort_by_key(|b| b.conditional.iter().chain(&b.unconditional).min().copied());
     for bucket in buckets {
-        if !bucket.conditional.is_empty() {
-            check_bucket(book, bucket, found);
-        }
-    }
-    for rule in book.rules().iter().filter(|r| !r.implied) {
-        check_reached(book, rule, found);
-    }
-}
-
-fn check_bucket(book: &Rulebook, bucket: &Bucket, found: &mut Findings<'_>) {
-    let rules = || bucket.conditional.iter().map(|id| book.rule(*id));
-    let Some(first) = rules().next() else {
-        return;
-    };
-    if !found.spend(rules().map(|r| r.when.len()).sum(), first.span) {
-        return;
-    }
-    match bucket.unconditional.first().map(|id| book.rule(*id)) {
-        Some(last) => {
-            let candidates = examples::candidates(rules().flat_map(|r| &r.when), None);
-            let free = |e: &Example| bucket.tree.find(book.rules(), &e.facts("", "")).is_none();
-            if let Search::Impossible = examples::search(&candidates, &mut |e| free(e)) {
-                let mistake = Diagnostic::new(
-                    codes::SHADOWED_RULE,
-                    last.span,
-                    format!("rule `{}` never answers", last.index_label),
-                );
-                found.add(
-                    mistake
-                        .with_label("the conditions of the others leave no report to it")
-                        .with_place(first.span, "one of the others")
-                        .with_help("leave it out, or leave some reports to it"),
-                );
+        let rules: Vec<&Rule> = bucket.conditional.iter().map(|id| book.rule(*id)).collect();
+        let Some(first) = rules.first() else {
+            continue;
+        };
+        match bucket.unconditional.first().map(|id| book.rule(*id)) {
+            Some(last) => check_rest(book, &rules, first, last, found),
+            None => {
+                let between = check_between(book, &rules, first, found);
+                if let Some(written) = rules.iter().find(|r| !r.implied && !between) {
+                    check_undeclared(book, written, found);
+                }
             }
         }
-        None => check_numbers(book, bucket, found),
     }
 }
 
-/// Rules that divide one number among themselves: does the division have a hole?
-fn check_numbers(book: &Rulebook, bucket: &Bucket, found: &mut Findings<'_>) {
-    let rules: Vec<&Rule> = bucket.conditional.iter().map(|id| book.rule(*id)).collect();
-    let [first, second, ..] = rules.as_slice() else {
+/// The rule without conditions takes the rest: is there any?
+fn check_rest(
+    book: &Rulebook,
+    rules: &[&Rule],
+    first: &Rule,
+    last: &Rule,
+    found: &mut Findings<'_>,
+) {
+    let before = found.gave_up_at;
+    let report = declared(book, first);
+    if find(book, rules, report, false, last.span, found).is_some() || found.gave_up_at != before {
         return;
-    };
-    let on_one_field = |field: &Field| {
-        rules.iter().all(|r| {
-            r.when.len() == 1 && r.when[0].field == *field && !r.when[0].accepts.can_be_listed()
-        })
-    };
-    let Some(field) = first.when.first().map(|c| &c.field).filter(|f| on_one_field(f)) else {
-        return;
-    };
-    let mut marks = Landmarks::default();
-    rules.iter().for_each(|r| marks.add(&r.when[0].accepts));
-    let Some((low, high)) = marks.number_range() else {
-        return;
-    };
-    let inside = |value: &Option<Value>| {
-        value
-            .as_ref()
-            .and_then(Value::as_number)
-            .and_then(crate::Number::from_json)
-            .is_some_and(|n| n >= low && n <= high)
-    };
-    let mut candidates = examples::candidates(rules.iter().flat_map(|r| &r.when), None);
-    candidates.values_mut().for_each(|values| values.retain(inside));
-    let free = |e: &Example| bucket.tree.find(book.rules(), &e.facts("", "")).is_none();
-    if let Search::Found(example) = examples::search(&candidates, &mut |e| free(e)) {
-        let instead = instead(book, first, &example);
-        let message = format!("the rules for `{}` leave out some values of `{field}`", first.on);
-        found.add(
-            Diagnostic::new(codes::GAP_IN_CONDITIONS, first.span, message)
-                .with_label(format!("{} {instead}", shown(&first.on, &example)))
-                .with_place(second.span, "the next one")
-                .with_help("let one of the conditions begin where the other ends, with `gte` or `lte`; or add a rule without conditions"),
-        );
     }
+    let mistake = Diagnostic::new(
+        codes::SHADOWED_RULE,
+        last.span,
+        format!("rule `{}` never answers", last.index_label),
+    );
+    found.add(
+        mistake
+            .with_label("the conditions of the others leave no report to it")
+            .with_place(first.span, "one of the others")
+            .with_help("leave it out, or leave some reports to it"),
+    );
+}
+
+/// The report of a pattern that is just one.
+fn declared<'b>(book: &'b Rulebook, rule: &Rule) -> Option<&'b ReportDecl> {
+    match &rule.pattern.code {
+        CodePattern::Exact(code) => book.report(rule.pattern.service.as_deref()?, code),
+        CodePattern::Prefix(_) => None,
+    }
+}
+
+/// Rules of one pattern that divide reports among themselves: does the division have a hole? One rule alone divides
+/// nothing: it is a special case of what less specific rules answer.
+fn check_between(book: &Rulebook, rules: &[&Rule], first: &Rule, found: &mut Findings<'_>) -> bool {
+    let Some(second) = rules.get(1) else {
+        return false;
+    };
+    let Some(example) = find(book, rules, declared(book, first), true, first.span, found) else {
+        return false;
+    };
+    let mut fields: Vec<&Field> = rules.iter().flat_map(|r| &r.when).map(|c| &c.field).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    let what = match fields.as_slice() {
+        [only] => format!("some values of `{only}`"),
+        several => {
+            let names: Vec<_> = several.iter().map(|f| format!("`{f}`")).collect();
+            format!("some combinations of {}", names.join(", "))
+        }
+    };
+    let instead = instead(book, first, &example);
+    let message = format!("the rules for `{}` leave out {what}", first.on);
+    found.add(
+        Diagnostic::new(codes::GAP_IN_CONDITIONS, first.span, message)
+            .with_label(format!("{} {instead}", shown(&first.on, &example)))
+            .with_place(second.span, "the next one")
+            .with_help("let one of the conditions take it too, e.g. begin where the other ends with `gte` or `lte`; or add a rule without conditions"),
+    );
+    true
 }
 
 /// Which rule takes what falls through.
@@ -150,61 +185,29 @@ fn instead(book: &Rulebook, rule: &Rule, example: &Example) -> String {
     }
 }
 
-/// A rule that what its services declare leaves nothing to.
-fn check_reached(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    let Some(service) = rule.pattern.service.as_deref() else {
+/// A pattern for reports that nobody declares, and no rule for what its conditions leave out. Where anything is declared,
+/// each report is looked at for itself.
+fn check_undeclared(book: &Rulebook, first: &Rule, found: &mut Findings<'_>) {
+    let Some(service) = first.pattern.service.as_deref() else {
         return;
     };
-    let Some(id) = book.service(service) else {
+    let names = book.service(service).map(|id| &book.names.reports[id.0 as usize]);
+    if names.is_some_and(|names| !names.is_empty()) {
         return;
+    }
+    let code = match &first.pattern.code {
+        CodePattern::Exact(code) => code.to_string(),
+        // A code that nobody uses: only rules for several codes cover it.
+        CodePattern::Prefix(prefix) => format!("{prefix}\u{1}"),
     };
-    match &rule.pattern.code {
-        CodePattern::Exact(code) => {
-            let Some((report, action)) =
-                book.report(service, code).and_then(|r| Some((r, r.action?)))
-            else {
-                return;
-            };
-            if !can_be_about(book, rule, action) {
-                let mistake = Diagnostic::new(
-                    codes::SHADOWED_RULE,
-                    rule.span,
-                    format!("rule `{}` never answers", rule.index_label),
-                );
-                found.add(
-                    mistake
-                        .with_label("its condition on `action` excludes the report's own")
-                        .with_place(report.span, format!("declared in `{}`", book.get(action).name))
-                        .with_help("correct the condition, or `in:` of the report"),
-                );
-            }
+    let mut rules = Vec::new();
+    for bucket in book.index.covering(service, &code) {
+        if !bucket.unconditional.is_empty() {
+            return;
         }
-        CodePattern::Prefix(prefix) if !prefix.is_empty() && rule.when.is_empty() => {
-            let declared = &book.names.reports[id.0 as usize];
-            let mut covered = declared.keys().filter(|code| code.starts_with(&**prefix)).peekable();
-            if covered.peek().is_none() || !found.spend(declared.len(), rule.span) {
-                return;
-            }
-            let reaches = |code: &str| {
-                book.index
-                    .covering(service, code)
-                    .find(|b| !b.unconditional.is_empty())
-                    .is_some_and(|b| b.unconditional.contains(&rule.id))
-            };
-            if !covered.any(|code| reaches(code)) {
-                let mistake = Diagnostic::new(
-                    codes::SHADOWED_RULE,
-                    rule.span,
-                    format!("rule `{}` never answers", rule.index_label),
-                );
-                found.add(
-                    mistake
-                        .with_label("every declared report that begins so has a rule of its own")
-                        .with_place(book.services()[id.0 as usize].span, "its reports are declared")
-                        .with_help("leave it out, or declare the reports that it is for"),
-                );
-            }
-        }
-        CodePattern::Prefix(_) => {}
+        rules.extend(bucket.conditional.iter().map(|id| book.rule(*id)));
+    }
+    if let Some(example) = find(book, &rules, None, false, first.span, found) {
+        found.add(nobody_answers(&first.on, first.span, &example).with_help(help(&first.on)));
     }
 }

@@ -6,14 +6,18 @@ mod activation;
 mod answers;
 mod coverage;
 mod declared;
+mod excess;
 mod gaps;
 mod order;
+mod reach;
 mod upkeep;
+mod wildcards;
 
 pub use activation::{StillNeeded, check_activation};
 pub(crate) use answers::answers;
-pub(crate) use coverage::is_caller;
+pub(crate) use excess::is_caller;
 
+use crate::evidence::Evidence;
 use crate::{CODES, CodeInfo, Diagnostic, FoundBy, RuleId, Rulebook, Severity, Span, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,15 +75,22 @@ pub fn check(book: &Rulebook) -> Vec<Diagnostic> {
 /// The same with severities of one's own.
 #[must_use]
 pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> {
-    let mut found =
-        Findings { settings, all: Vec::new(), beyond: 0, work: WORK_LIMIT, gave_up_at: None };
+    let mut found = Findings {
+        settings,
+        evidence: Evidence::new(book),
+        all: Vec::new(),
+        beyond: 0,
+        work: WORK_LIMIT,
+        gave_up_at: None,
+    };
     declared::check(book, &mut found);
     order::check_calls(book, &mut found);
     for (n, report) in book.reports().iter().enumerate() {
         coverage::check_report(book, n, report, &mut found);
     }
-    coverage::check_wildcards(book, &mut found);
+    wildcards::check(book, &mut found);
     gaps::check(book, &mut found);
+    reach::check(book, &mut found);
     order::check_rules(book, &mut found);
     upkeep::check(book, &mut found);
     found.into_sorted()
@@ -88,6 +99,8 @@ pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> 
 /// What was found so far, and how much may still be looked at.
 struct Findings<'s> {
     settings: &'s CheckSettings,
+    /// What a case hears of.
+    evidence: Evidence,
     all: Vec<Diagnostic>,
     beyond: usize,
     work: usize,
@@ -120,10 +133,15 @@ impl Findings<'_> {
                 true
             }
             None => {
-                self.gave_up_at.get_or_insert(at);
+                self.give_up(at);
                 false
             }
         }
+    }
+
+    /// Notes that something was too entangled to be decided.
+    fn give_up(&mut self, at: Span) {
+        self.gave_up_at.get_or_insert(at);
     }
 
     fn into_sorted(mut self) -> Vec<Diagnostic> {

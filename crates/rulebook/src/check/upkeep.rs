@@ -1,9 +1,14 @@
 //! What keeps a rulebook in order over the years: owners, reasons and tests of rules, and fields that requests need.
 
 use super::Findings;
-use super::answers::answers;
-use crate::derive::SagaState;
-use crate::{BodyTemplate, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes};
+use super::answers::answers_to;
+use crate::derive::{NeededStep, SagaState};
+use crate::{
+    ActionClass, BodyTemplate, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook,
+    codes,
+};
+use amends_protocol::Verb;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
@@ -47,7 +52,7 @@ fn check_people(rule: &Rule, found: &mut Findings<'_>) {
     }
 }
 
-/// A report that says which fields it carries, against the requests that its rules lead to.
+/// A report that says which fields it carries, against the requests that its rules lead to, also after giving up.
 fn check_fields(
     book: &Rulebook,
     n: usize,
@@ -55,37 +60,53 @@ fn check_fields(
     data: &[Arc<str>],
     found: &mut Findings<'_>,
 ) {
-    let service = &book.services()[report.service.0 as usize].name;
     let state = SagaState::of_report(book, report).unwrap_or_default();
     let known = Known { reporter: report.action, effects: &state.effects() };
-    let (rules, _) = answers(book, service, &report.code, report.action);
-    for rule in rules.into_iter().map(|id| book.rule(id)) {
+    let mut told = BTreeSet::new();
+    for rule in answers_to(book, report).0.into_iter().map(|id| book.rule(id)) {
         if !found.spend(8 + state.happened.len() + state.maybe.len(), rule.span) {
             return;
         }
-        for step in book.resolve(&rule.demand, &known) {
-            let action = book.get(step.action);
-            let Some(endpoint) = action.endpoints.get(step.verb) else {
-                continue;
-            };
-            let Some(field) = fields(endpoint).into_iter().find(|f| !carried(f, data)) else {
-                continue;
-            };
-            let name = book.report_name(n);
-            let message = format!(
-                "to {} `{}` needs `{{{field}}}`, which `{name}` doesn't carry",
-                step.verb, action.name
-            );
-            found.add(
-                Diagnostic::new(codes::UNSUPPLIED_FIELD, report.span, message)
-                    .with_label("its `data:` lacks the field")
-                    .with_place(action.span, "its `endpoints:` name the field")
-                    .with_place(rule.span, "this rule asks for it")
-                    .with_help("let the service put the field into the report and name it in `data:`, or leave the placeholder out"),
-            );
-            return;
+        let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+        for demand in std::iter::once(&rule.demand).chain(given_up) {
+            for (verb, id) in asked(book, demand, &known) {
+                let action = book.get(id);
+                let mut lacking = action.endpoints.get(verb).map_or_else(Vec::new, fields);
+                lacking.retain(|f| !carried(f, data));
+                lacking.sort_unstable();
+                lacking.dedup();
+                if lacking.is_empty() || !told.insert((verb, id)) {
+                    continue;
+                }
+                let name = book.report_name(n);
+                let lacking: Vec<_> = lacking.iter().map(|f| format!("`{{{f}}}`")).collect();
+                let message = format!(
+                    "to {verb} `{}` needs {}, which `{name}` doesn't carry",
+                    action.name,
+                    lacking.join(" and ")
+                );
+                found.add(
+                    Diagnostic::new(codes::UNSUPPLIED_FIELD, report.span, message)
+                        .with_label("its `data:` lacks the field")
+                        .with_place(action.span, "its `endpoints:` name the field")
+                        .with_place(rule.span, "this rule asks for it")
+                        .with_help("let the service put the field into the report and name it in `data:`, or leave the placeholder out"),
+                );
+            }
         }
     }
+}
+
+/// The steps that a demand leads to: a rule that undoes anything undoes the failing action too, unless that is proven
+/// to be without effect.
+fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<NeededStep> {
+    let mut steps: BTreeSet<NeededStep> =
+        book.resolve(demand, known).into_iter().map(|s| (s.verb, s.action)).collect();
+    let own = known.reporter.filter(|id| book.get(*id).class == ActionClass::Compensable);
+    if let Some(own) = own.filter(|_| demand.is_backward()) {
+        steps.insert((Verb::Compensate, own));
+    }
+    steps
 }
 
 /// Whether a placeholder's field is among the paths, or inside one of them.

@@ -4,6 +4,7 @@
 //! A failure point is a place in an action's work: before its first call, after a call was sent whose answer is unknown,
 //! after a call that was answered; times the optional calls that were made until then, directly or by others.
 
+mod kept;
 pub(crate) mod state;
 mod variants;
 mod write;
@@ -11,6 +12,7 @@ mod write;
 pub use state::{NeededStep, SagaState};
 pub use write::{ExplicitPart, explicit_rulebook};
 
+use crate::report_place::{Position, Work};
 use crate::{ActionId, ReportDecl, Rulebook, ServiceId};
 use amends_protocol::Verb;
 use rustc_hash::FxHashSet;
@@ -24,17 +26,6 @@ pub const POINTS_LIMIT: usize = 20_000;
 
 /// Actions in the states of all points that are written out together: some hundred megabytes at worst.
 const STATES_LIMIT: usize = 2_000_000;
-
-/// Where in its work an action fails. The numbers are positions in its calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Position {
-    /// Before the first call; of an action without calls: anywhere.
-    Start,
-    /// The call was sent, and whether it took effect is unknown.
-    Sent(usize),
-    /// The call was answered.
-    After(usize),
-}
 
 /// One failure point.
 #[derive(Clone, Debug)]
@@ -110,7 +101,7 @@ fn points_of(
     points: &mut Vec<FailurePoint>,
     room: &mut usize,
 ) {
-    let mut prefixes = vec![Variant::default()];
+    let mut prefixes = variants.start();
     let around = Around::new(book, action);
     let mut add = |position, variant: &Variant| {
         if points.len() < POINTS_LIMIT && *room > 0 {
@@ -121,17 +112,13 @@ fn points_of(
     };
     add(Position::Start, &Variant::default());
     for (n, call) in book.get(action).calls.iter().enumerate() {
-        let before = |v: &Variant| {
-            if call.optional { v.and(&Variant::taken(call.action)) } else { v.clone() }
-        };
-        for prefix in &prefixes {
-            add(Position::Sent(n), &before(prefix));
+        for variant in prefixes.sent(call) {
+            add(Position::Sent(n), &variant);
         }
-        let made = variants::product(&prefixes, &variants.of_call(call));
-        for variant in made.iter().filter(|v| !v.leaves_out(call)) {
+        prefixes.make(call, variants);
+        for variant in prefixes.ways.iter().filter(|v| !v.leaves_out(call)) {
             add(Position::After(n), variant);
         }
-        prefixes = made;
     }
 }
 
@@ -151,10 +138,9 @@ fn point(
     };
     let speaks = |n: &&usize| {
         let report = &book.reports()[**n];
-        report.anywhere
-            || (position == report.last_call(book).map_or(Position::Start, Position::After)
-                && variant.taken.iter().all(|id| !report.without.contains(id))
-                && variant.not_taken.iter().all(|id| !report.after.contains(id)))
+        speaks_of(Work::of(book), report, position)
+            && variant.taken.iter().all(|id| !report.without.contains(id))
+            && variant.not_taken.iter().all(|id| !report.after.contains(id))
     };
     FailurePoint {
         action,
@@ -165,6 +151,15 @@ fn point(
         needs,
         reports: reports.iter().filter(speaks).copied().collect(),
         code: String::new(),
+    }
+}
+
+/// Whether a report of the action may come from this place.
+fn speaks_of(work: Work<'_>, report: &ReportDecl, position: Position) -> bool {
+    match (work.position(report), position) {
+        (Some(place), _) => place == position,
+        (None, Position::Start) => true,
+        (None, Position::Sent(n) | Position::After(n)) => n < work.calls_at_most(report),
     }
 }
 
@@ -250,6 +245,9 @@ impl FailurePoint {
             Position::Sent(n) => format!("{}-sent-{}", action.name.action, called(n)),
             Position::After(n) => format!("{}-after-{}", action.name.action, called(n)),
         };
+        if let Some(time) = self.time(book).filter(|time| *time > 1) {
+            code += &format!("-{time}");
+        }
         let own = self.called(book);
         for id in self.taken.iter().filter(|id| Some(**id) != own) {
             code += &format!("-with-{}", dashed(*id));
@@ -266,11 +264,15 @@ impl FailurePoint {
         let calls = &book.get(self.action).calls;
         let called =
             |n: usize| calls.get(n).map_or(String::new(), |c| book.get(c.action).name.to_string());
+        let time = match self.time(book) {
+            Some(time) if time > 1 => format!(" (call {time} of it)"),
+            _ => String::new(),
+        };
         let mut text = match self.position {
             Position::Start if calls.is_empty() => "in its own work".to_owned(),
             Position::Start => "before any call".to_owned(),
-            Position::Sent(n) => format!("sent `{}`, answer unknown", called(n)),
-            Position::After(n) => format!("after `{}`", called(n)),
+            Position::Sent(n) => format!("sent `{}`{time}, answer unknown", called(n)),
+            Position::After(n) => format!("after `{}`{time}", called(n)),
         };
         let names = |ids: &[ActionId]| {
             let all: Vec<_> = ids.iter().map(|id| format!("`{}`", book.get(*id).name)).collect();
@@ -296,6 +298,19 @@ impl FailurePoint {
                 book.get(self.action).calls.get(n).map(|c| c.action)
             }
         }
+    }
+
+    /// How often the call that it stands at has been made by then.
+    pub(crate) fn time(&self, book: &Rulebook) -> Option<usize> {
+        let (Position::Sent(n) | Position::After(n)) = self.position else {
+            return None;
+        };
+        if self.called(book).is_some_and(|id| self.not_taken.binary_search(&id).is_ok()) {
+            return Some(1); // it was left out before
+        }
+        let calls = &book.get(self.action).calls;
+        let same = |at: &&crate::Call| Some(at.action) == self.called(book);
+        Some(calls.iter().take(n + 1).filter(same).count())
     }
 
     /// Whether any declared report speaks of it.

@@ -1,6 +1,7 @@
 //! What has happened, and what may have happened, in a saga at the moment when one of its actions fails. Follows the
 //! declared calls; knows nothing of rules.
 
+use crate::report_place::{Position, Work};
 use crate::{ActionClass, ActionId, ReportDecl, Rulebook};
 use amends_protocol::Verb;
 use std::collections::BTreeSet;
@@ -42,18 +43,30 @@ impl SagaState {
     #[must_use]
     pub fn of_report(book: &Rulebook, report: &ReportDecl) -> Option<Self> {
         let action = report.action?;
+        let work = Work::of(book);
         let calls = Calls { made: &report.after, not_made: &report.without };
         let mut state = Self::default();
-        let last = report.last_call(book);
-        for (n, call) in book.get(action).calls.iter().enumerate() {
-            let made = report.anywhere || last.is_some_and(|last| n <= last);
-            if made && !report.without.contains(&call.action) {
-                let surely = !report.anywhere
+        let position = work.position(report);
+        let (answered, last, sent) = match position {
+            None => (work.calls_at_most(report), None, None),
+            Some(Position::Start) => (0, None, None),
+            Some(Position::Sent(n)) => (n, None, Some(n)),
+            Some(Position::After(n)) => (n + 1, Some(n), None),
+        };
+        let own = work.calls(action);
+        for (n, call) in own.iter().enumerate().take(answered) {
+            if !report.without.contains(&call.action) {
+                let surely = position.is_some()
                     && (!call.optional
                         || last == Some(n)
-                        || leads_to_any(book, call.action, &report.after));
+                        || work.leads_to_any(call.action, &report.after));
                 state.expand(book, call.action, surely, &calls);
             }
+        }
+        if let Some(call) = sent.and_then(|n| own.get(n)) {
+            // What it called in its turn is as unknown as itself.
+            let unknown = Calls { made: &[], not_made: &[] };
+            state.expand(book, call.action, false, &unknown);
         }
         for id in &report.after {
             state.expand(book, *id, true, &calls);
@@ -198,21 +211,4 @@ fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
         ActionClass::Notice => action.correction.map(|c| (Verb::Notify, c)),
         ActionClass::Retriable | ActionClass::Free => None,
     }
-}
-
-impl ReportDecl {
-    /// Position of the last direct call that `after` implies: the report comes right after it.
-    #[must_use]
-    pub fn last_call(&self, book: &Rulebook) -> Option<usize> {
-        let calls = &book.get(self.action?).calls;
-        let first_way = |made: &ActionId| {
-            let direct = calls.iter().position(|c| c.action == *made);
-            direct.or_else(|| calls.iter().position(|c| leads_to_any(book, c.action, &[*made])))
-        };
-        self.after.iter().filter_map(first_way).max()
-    }
-}
-
-fn leads_to_any(book: &Rulebook, from: ActionId, wanted: &[ActionId]) -> bool {
-    wanted.iter().any(|w| *w == from || book.downstream(from).binary_search(w).is_ok())
 }

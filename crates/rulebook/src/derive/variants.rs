@@ -2,6 +2,7 @@
 //! exactly and written out only up to a limit.
 
 use crate::{ActionId, Call, Rulebook};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Ways of one call that are written out; eleven optional calls below one action already make more.
@@ -41,50 +42,114 @@ impl Variant {
     }
 }
 
+/// The ways in which the first calls of an action can have gone.
+pub(crate) struct Prefixes {
+    pub(crate) ways: Vec<Variant>,
+    /// Actions that all of them have called. That one of these was also called, or not, by an optional call is no way of
+    /// its own.
+    sure: BTreeSet<ActionId>,
+    /// Every way is in `ways`.
+    whole: bool,
+}
+
+impl Prefixes {
+    /// The ways up to the moment at which a call is under way.
+    pub(crate) fn sent(&self, call: &Call) -> Vec<Variant> {
+        let mut ways = self.ways.clone();
+        if call.optional && !self.sure.contains(&call.action) {
+            let made = Variant::taken(call.action);
+            ways.iter_mut().for_each(|way| *way = way.and(&made));
+            ways.sort_unstable();
+            ways.dedup();
+        }
+        ways
+    }
+
+    /// Goes on to behind the call.
+    pub(crate) fn make(&mut self, call: &Call, variants: &Variants) {
+        let of_call = variants.of_call(call);
+        self.whole &= variants.whole[call.action.0 as usize];
+        self.whole &= self.ways.len().saturating_mul(of_call.len()) <= WAYS_LIMIT;
+        let mut ways = product(&self.ways, &of_call);
+        if !call.optional {
+            self.sure.extend(variants.surely_called(call.action));
+        }
+        if !self.sure.is_empty() {
+            for way in &mut ways {
+                way.taken.retain(|id| !self.sure.contains(id));
+                way.not_taken.retain(|id| !self.sure.contains(id));
+            }
+            ways.sort_unstable();
+            ways.dedup();
+        }
+        self.ways = ways;
+    }
+}
+
 /// By action: the ways below it, and how many there are.
 pub(crate) struct Variants {
     ways: Vec<Rc<Vec<Variant>>>,
     counts: Vec<u128>,
     /// The ways below it are all written out, so two that come to the same are counted once. Else they are multiplied.
     whole: Vec<bool>,
+    /// By action: it is called optionally by somebody.
+    optional: Vec<bool>,
+    /// Of those, what it calls in every saga. Sorted.
+    sure: Vec<Vec<ActionId>>,
 }
 
 impl Variants {
     pub(crate) fn new(book: &Rulebook) -> Self {
         let one_way = Rc::new(vec![Variant::default()]);
+        let actions = book.actions().len();
+        let mut optional = vec![false; actions];
+        for call in book.actions().iter().flat_map(|a| &a.calls).filter(|c| c.optional) {
+            optional[call.action.0 as usize] = true;
+        }
         let mut all = Self {
-            ways: vec![one_way; book.actions().len()],
-            counts: vec![1; book.actions().len()],
-            whole: vec![true; book.actions().len()],
+            ways: vec![one_way; actions],
+            counts: vec![1; actions],
+            whole: vec![true; actions],
+            optional,
+            sure: vec![Vec::new(); actions],
         };
         for id in book.graph.callees_first() {
             let calls = &book.get(id).calls;
             if calls.is_empty() {
                 continue;
             }
-            let mut ways = vec![Variant::default()];
-            let mut whole = true;
-            for call in calls {
-                let of_call = all.of_call(call);
-                whole &= all.whole[call.action.0 as usize];
-                whole &= ways.len().saturating_mul(of_call.len()) <= WAYS_LIMIT;
-                ways = product(&ways, &of_call);
-            }
+            let mut made = all.start();
+            calls.iter().for_each(|call| made.make(call, &all));
+            let Prefixes { ways, sure, whole } = made;
             let multiplied = calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));
             all.counts[id.0 as usize] = if whole { ways.len() as u128 } else { multiplied };
             all.whole[id.0 as usize] = whole;
             all.ways[id.0 as usize] = Rc::new(ways);
+            all.sure[id.0 as usize] = sure.into_iter().collect();
         }
         all
     }
 
+    /// Before any call.
+    pub(crate) fn start(&self) -> Prefixes {
+        Prefixes { ways: vec![Variant::default()], sure: BTreeSet::new(), whole: true }
+    }
+
+    /// What is called in every saga in which this is, as far as somebody else calls it optionally.
+    fn surely_called(&self, id: ActionId) -> impl Iterator<Item = ActionId> {
+        let own = self.optional[id.0 as usize].then_some(id);
+        self.sure[id.0 as usize].iter().copied().chain(own)
+    }
+
     /// The ways of one call, not made being one of them if it is optional.
-    pub(crate) fn of_call(&self, call: &Call) -> Vec<Variant> {
+    fn of_call(&self, call: &Call) -> Vec<Variant> {
         let below = &self.ways[call.action.0 as usize];
         if !call.optional {
             return below.to_vec();
         }
-        let made = Variant::taken(call.action);
+        let mut taken: Vec<ActionId> = self.surely_called(call.action).collect();
+        taken.sort_unstable();
+        let made = Variant { taken, not_taken: Vec::new() };
         let mut ways = vec![Variant::not_taken(call.action)];
         ways.extend(below.iter().map(|way| made.and(way)));
         ways
@@ -114,18 +179,18 @@ impl Variants {
     /// for each way in which it was made.
     fn written_points(&self, book: &Rulebook, action: ActionId) -> usize {
         let mut sum = 1;
-        let mut before = vec![Variant::default()];
+        let mut made = self.start();
         for call in &book.get(action).calls {
-            let made = product(&before, &self.of_call(call));
-            sum += before.len() + made.iter().filter(|way| !way.leaves_out(call)).count();
-            before = made;
+            sum += made.sent(call).len();
+            made.make(call, self);
+            sum += made.ways.iter().filter(|way| !way.leaves_out(call)).count();
         }
         sum
     }
 }
 
 /// Each way of the one with each way of the other, without doubles, up to the limit.
-pub(crate) fn product(a: &[Variant], b: &[Variant]) -> Vec<Variant> {
+fn product(a: &[Variant], b: &[Variant]) -> Vec<Variant> {
     if let [only] = b
         && *only == Variant::default()
     {

@@ -1,8 +1,9 @@
 //! Writes derived answers as rulebook text: the rules that a person would have to write without sets and layers. Keeps the
 //! services as they stand in the source.
 
-use super::{Derived, FailurePoint, NeededStep, SagaState};
-use crate::tree::{Builder, Entry, Kind};
+use super::kept::Kept;
+use super::{Derived, FailurePoint, NeededStep, Position, SagaState};
+use crate::evidence::Evidence;
 use crate::{ReportDecl, Rulebook};
 use amends_protocol::Verb;
 use std::collections::BTreeSet;
@@ -36,12 +37,11 @@ pub(crate) fn needs_of_report(
 #[must_use]
 pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart) -> String {
     let root = book.sources.first().map_or("", |s| &*s.text);
-    let (kept, cut) = without_sections(root);
+    let Kept { text: kept, cut } = Kept::of(root, &["reports", "rules"]);
     let moved = |r: &&ReportDecl| cut.iter().any(|c| r.span.file == 0 && c.contains(&r.span.start));
-    let mut out = if part == ExplicitPart::Whole {
-        kept.trim_end().to_owned() + "\n\n"
-    } else {
-        String::new()
+    let mut out = match part {
+        ExplicitPart::Whole if !kept.is_empty() => kept + "\n",
+        ExplicitPart::Whole | ExplicitPart::Reports => String::new(),
     };
     out += "reports:\n";
     for report in book.reports().iter().filter(moved) {
@@ -55,42 +55,22 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
         return out;
     }
     out += "\nrules:\n";
+    // What happens unseen is undone as well, wherever the saga could have reached it.
+    let everything = if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" };
     for (n, report) in book.reports().iter().enumerate() {
         let needs = needs_of_report(book, report).unwrap_or_default();
         let give_up =
             report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
-        write_rule(book, &book.report_name(n), &needs, give_up, &mut out);
+        write_rule(book, &book.report_name(n), &needs, give_up, everything, &mut out);
     }
     for point in &silent {
         let name = format!("{}/{}", book.get(point.action).name.service, point.code);
         // Its callers go on when it fails, so when it is given up more has happened than at the point: `recorded` finds it.
         let retry = point.needs.iter().any(|(verb, _)| *verb == Verb::Retry);
-        write_rule(book, &name, &point.needs, retry.then(BTreeSet::new), &mut out);
+        write_rule(book, &name, &point.needs, retry.then(BTreeSet::new), everything, &mut out);
     }
-    out += "  - on: \"*/*\"\n    compensate: recorded\n";
+    let _ = writeln!(out, "  - on: \"*/*\"\n    compensate: {everything}");
     out
-}
-
-/// The text without its sections `reports` and `rules`, and where those stood.
-fn without_sections(text: &str) -> (String, Vec<std::ops::Range<usize>>) {
-    let Ok((Some(root), _)) = Builder::new(0, 0).build(text) else {
-        return (text.to_owned(), Vec::new());
-    };
-    let Kind::Map(entries) = root.kind else {
-        return (text.to_owned(), Vec::new());
-    };
-    let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |n| at + n + 1);
-    let cut = |e: &Entry| e.key_span.start..line_end(e.value.span.end.max(e.key_span.end));
-    let cuts: Vec<_> =
-        entries.iter().filter(|e| matches!(e.key.as_str(), "reports" | "rules")).map(cut).collect();
-    let mut kept = String::new();
-    let mut at = 0;
-    for cut in &cuts {
-        kept += &text[at..cut.start];
-        at = cut.end;
-    }
-    kept += &text[at..];
-    (kept, cuts)
 }
 
 fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
@@ -102,8 +82,12 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
     if let Some(action) = report.action {
         parts.push(format!("in: {}", book.get(action).name.action));
     }
-    if !report.anywhere {
+    let starts = !report.anywhere && report.sent.is_none();
+    if starts || !report.after.is_empty() {
         parts.push(format!("after: [{}]", names(&report.after)));
+    }
+    if let Some(sent) = report.sent {
+        parts.push(format!("sent: {}", book.get(sent).name));
     }
     if !report.without.is_empty() {
         parts.push(format!("without: [{}]", names(&report.without)));
@@ -127,27 +111,32 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
 
 fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
     let action = book.get(point.action);
-    let mut after: Vec<String> = Vec::new();
+    let name = |id: &crate::ActionId| book.get(*id).name.to_string();
     let (last, sent) = match point.position {
-        super::Position::Start => (None, false),
-        super::Position::Sent(n) => (action.calls.get(n), true),
-        super::Position::After(n) => (action.calls.get(n), false),
+        Position::Start => (None, None),
+        Position::Sent(n) => (None, action.calls.get(n)),
+        Position::After(n) => (action.calls.get(n), None),
     };
-    after.extend(last.map(|c| book.get(c.action).name.to_string()));
-    for id in point.taken.iter().filter(|id| last.is_none_or(|c| c.action != **id)) {
-        after.push(book.get(*id).name.to_string());
+    // An action that is called several times is named as often as it has answered.
+    let answered = match (last, sent, point.time(book)) {
+        (Some(call), _, times) => vec![name(&call.action); times.unwrap_or(1)],
+        (None, Some(call), Some(times)) => vec![name(&call.action); times - 1],
+        _ => Vec::new(),
+    };
+    let at = last.or(sent).map(|c| c.action);
+    let taken = point.taken.iter().filter(|id| Some(**id) != at).map(name);
+    let after: Vec<String> = answered.into_iter().chain(taken).collect();
+    let mut parts = vec![format!("in: {}", action.name.action)];
+    if sent.is_none() || !after.is_empty() {
+        parts.push(format!("after: [{}]", after.join(", ")));
     }
-    let mut parts =
-        vec![format!("in: {}", action.name.action), format!("after: [{}]", after.join(", "))];
-    let names = point.not_taken.iter().map(|id| book.get(*id).name.to_string());
-    // An action that is called twice may be left out once.
-    let without: Vec<String> = names.filter(|name| !after.contains(name)).collect();
+    parts.extend(sent.map(|call| format!("sent: {}", name(&call.action))));
+    let without: Vec<String> = point.not_taken.iter().map(name).collect();
     if !without.is_empty() {
         parts.push(format!("without: [{}]", without.join(", ")));
     }
-    let name = plain(&format!("{}/{}", action.name.service, point.code));
-    let comment = if sent { "  # the last call may still take effect" } else { "" };
-    let _ = writeln!(out, "  {name}: {{ {} }}{comment}", parts.join(", "));
+    let code = plain(&format!("{}/{}", action.name.service, point.code));
+    let _ = writeln!(out, "  {code}: {{ {} }}", parts.join(", "));
 }
 
 fn write_rule(
@@ -155,6 +144,7 @@ fn write_rule(
     on: &str,
     needs: &BTreeSet<NeededStep>,
     give_up: Option<BTreeSet<NeededStep>>,
+    everything: &str,
     out: &mut String,
 ) {
     let _ = writeln!(out, "  - on: {}", plain(on));
@@ -168,7 +158,7 @@ fn write_rule(
     if let Some(undo) = give_up {
         let undo = demand_lines(book, &undo);
         let then =
-            if undo.is_empty() { "compensate: recorded".to_owned() } else { undo.join(", ") };
+            if undo.is_empty() { format!("compensate: {everything}") } else { undo.join(", ") };
         let _ = writeln!(out, "    give_up: {{ after: 10 attempts, then: {{ {then} }} }}");
     }
 }

@@ -1,59 +1,28 @@
 //! The rulebook at a glance: reports down, actions across, and in each cell what becomes of the action. A value that knows
-//! nothing of how it is drawn; `text` and `page` draw it.
+//! nothing of how it is drawn; `text`, `page` and `picture` draw it.
 
+mod cell;
+mod label;
 mod page;
+mod picture;
 mod place;
 mod text;
 
-pub(crate) use page::{colors, escape};
+pub use cell::{Cell, CellKind};
 pub(crate) use place::Place;
 
 use crate::check::answers;
-use crate::{ActionId, Diagnostic, ReportDecl, Rule, RuleId, Rulebook, check};
+use crate::{ActionId, Diagnostic, Mode, ReportDecl, Rule, RuleId, Rulebook, check};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one matrix; a longer table is no glance.
 const ROWS_LIMIT: usize = 2_000;
 
-/// What becomes of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CellKind {
-    /// The saga has not come to it.
-    NotReached,
-    /// It is the one that failed; it is undone too, unless its History proves that it did nothing.
-    Own,
-    /// It happened and stays.
-    Kept,
-    /// It is undone.
-    Compensate,
-    /// It is undone if the Histories say that it happened or may have.
-    CompensateIfRecorded,
-    /// It is run again.
-    Retry,
-    /// It is a message and is sent, or corrected.
-    Notify,
-    /// It is a message and is corrected if the Histories say that it went out or may have.
-    NotifyIfRecorded,
-    /// It should be undone or corrected, and the rule doesn't ask for it.
-    Missing,
-}
-
-/// One cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// What becomes of the action.
-    pub kind: CellKind,
-    /// Its stage, from 1; only of rules with several stages.
-    pub stage: Option<u16>,
-    /// Asked for although it cannot have happened.
-    pub superfluous: bool,
-}
-
 /// One row: a report and a rule that can answer it.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// The report, or the rule's pattern; with the conditions if there are any.
+    /// The report, or the rule's pattern; with the conditions if there are any. No two rows have the same.
     pub label: String,
     /// The rule; none if no rule answers the report.
     pub rule: Option<RuleId>,
@@ -61,6 +30,10 @@ pub struct Row {
     pub report: Option<usize>,
     /// What is done when the rule's retry is given up.
     pub given_up: bool,
+    /// Whether the rule's plan is carried out, waits for a yes, or is only recorded.
+    pub mode: Mode,
+    /// More cases than this in a minute wait for a yes.
+    pub limit_per_minute: Option<u32>,
     /// By column.
     pub cells: Vec<Cell>,
     /// Findings about the rule or the report, as positions in [`Matrix::findings`].
@@ -111,6 +84,7 @@ impl Matrix {
         for rule in book.rules().iter().filter(|r| !shown.contains(&r.id)) {
             matrix.add(book, rule.index_label.clone(), None, Some(rule), only);
         }
+        label::tell_apart(book, &mut matrix.rows);
         matrix
     }
 
@@ -173,19 +147,27 @@ impl Matrix {
         let cells = place.cells(book, &self.columns, demand);
         let give_up = rule.and_then(|r| r.give_up.as_ref());
         let (n, id) = (report.map(|(n, _)| n), rule.map(|r| r.id));
-        let after = give_up.map(|_| format!("{label}, given up"));
-        self.rows.push(Row { label, rule: id, report: n, given_up: false, cells, findings });
-        if let (Some(give_up), Some(label)) = (give_up, after) {
-            let cells = place.cells(book, &self.columns, Some(&give_up.then));
-            self.rows.push(Row {
-                label,
-                rule: id,
-                report: n,
-                given_up: true,
-                cells,
-                findings: Vec::new(),
-            });
-        }
+        let mode = rule.map_or(Mode::Auto, |r| r.mode);
+        let limit_per_minute = rule.and_then(|r| r.limit_per_minute);
+        let row = Row {
+            label,
+            rule: id,
+            report: n,
+            given_up: false,
+            mode,
+            limit_per_minute,
+            cells,
+            findings,
+        };
+        let after = give_up.map(|give_up| Row {
+            label: format!("{}, given up", row.label),
+            given_up: true,
+            cells: place.cells(book, &self.columns, Some(&give_up.then)),
+            findings: Vec::new(),
+            ..row.clone()
+        });
+        self.rows.push(row);
+        self.rows.extend(after);
     }
 
     /// As data: `columns`, `rows` with `cells`, and `findings` as codes and messages.
@@ -201,7 +183,15 @@ impl Matrix {
                 })
                 .collect();
             let findings: Vec<_> = row.findings.iter().map(|n| self.findings[*n].code).collect();
-            json!({ "label": row.label, "givenUp": row.given_up, "answered": row.rule.is_some(), "cells": cells, "findings": findings })
+            json!({
+                "label": row.label,
+                "givenUp": row.given_up,
+                "answered": row.rule.is_some(),
+                "mode": row.rule.map(|_| row.mode.as_str()),
+                "limitPerMinute": row.limit_per_minute,
+                "cells": cells,
+                "findings": findings,
+            })
         };
         let rows: Vec<_> = self.rows.iter().map(row).collect();
         let findings: Vec<_> =
@@ -243,82 +233,43 @@ impl Matrix {
             } else {
                 parts.join("; ")
             };
-            format!("{}: {all}", row.label)
+            let mode = row.mode_word().map_or(String::new(), |word| format!(" ({word})"));
+            format!("{}{mode}: {all}", row.label)
         };
         self.rows.iter().map(line).collect()
     }
 }
 
-impl CellKind {
-    /// Its name in data.
+impl Row {
+    /// The rule's mode and limit, if it isn't simply carried out, e.g. `ask`, or `ask over 5/min`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotReached => "not_reached",
-            Self::Own => "own",
-            Self::Kept => "kept",
-            Self::Compensate => "compensate",
-            Self::CompensateIfRecorded => "compensate_if_recorded",
-            Self::Retry => "retry",
-            Self::Notify => "notify",
-            Self::NotifyIfRecorded => "notify_if_recorded",
-            Self::Missing => "missing",
+    pub fn mode_word(&self) -> Option<String> {
+        match (self.mode, self.limit_per_minute) {
+            (Mode::Auto, None) => None,
+            (Mode::Auto, Some(limit)) => Some(format!("ask over {limit}/min")),
+            (mode, _) => Some(mode.as_str().to_owned()),
         }
     }
 
-    /// Its word in a table.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::NotReached => "·",
-            Self::Own => "own",
-            Self::Kept => "kept",
-            Self::Compensate => "undo",
-            Self::CompensateIfRecorded => "(undo)",
-            Self::Retry => "retry",
-            Self::Notify => "notify",
-            Self::NotifyIfRecorded => "(notify)",
-            Self::Missing => "GAP!",
-        }
+    /// Whether something about it needs a look: findings, or no rule.
+    pub(crate) fn is_marked(&self) -> bool {
+        !self.findings.is_empty() || self.rule.is_none()
     }
-
-    /// What the word means.
-    #[must_use]
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Self::NotReached => "not reached by then",
-            Self::Own => "failed itself; undone too, unless proven without effect",
-            Self::Kept => "happened and stays",
-            Self::Compensate => "undone",
-            Self::CompensateIfRecorded => "undone if the Histories say that it may have happened",
-            Self::Retry => "run again",
-            Self::Notify => "its (correcting) message is sent",
-            Self::NotifyIfRecorded => "corrected if the Histories say that it may have gone out",
-            Self::Missing => "needed, and the rule doesn't ask for it",
-        }
-    }
-
-    /// Every kind, in the order of a legend.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Compensate,
-        Self::CompensateIfRecorded,
-        Self::Retry,
-        Self::Notify,
-        Self::NotifyIfRecorded,
-        Self::Kept,
-        Self::Own,
-        Self::NotReached,
-        Self::Missing,
-    ];
 }
 
-impl Cell {
-    /// Its text in a table, e.g. `undo 2` for the second stage, `undo*` for what cannot be needed.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let stage = self.stage.map_or(String::new(), |n| format!(" {n}"));
-        format!("{}{}{stage}", self.kind.word(), if self.superfluous { "*" } else { "" })
-    }
+/// What the words of [`Row::mode_word`] mean, as far as these rows use them.
+fn mode_meanings(rows: &[Row]) -> Vec<(&'static str, &'static str)> {
+    let has = |wanted: &dyn Fn(&Row) -> bool| rows.iter().any(wanted);
+    let words: [(bool, &str, &str); 3] = [
+        (has(&|r| r.mode == Mode::Ask), "ask", "nothing is sent before a person says yes"),
+        (
+            has(&|r| r.mode == Mode::Auto && r.limit_per_minute.is_some()),
+            "ask over",
+            "so many cases a minute go by themselves, more wait for a yes",
+        ),
+        (has(&|r| r.mode == Mode::Shadow), "shadow", "only recorded, nothing is sent"),
+    ];
+    words.into_iter().filter(|(is, ..)| *is).map(|(_, word, meaning)| (word, meaning)).collect()
 }
 
 /// Callers before what they call, so that the table reads from left to right; corrections stand in their message's column.

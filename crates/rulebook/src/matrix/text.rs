@@ -1,126 +1,164 @@
 //! The matrix in a terminal: as many columns side by side as fit, the others in a table below it.
 
-use super::{CellKind, Matrix, Row};
+use super::{CellKind, Matrix, label, mode_meanings};
+use crate::drawing::{broken, width_of};
 use std::fmt::Write as _;
+use std::ops::Range;
 
-/// A label longer than this is cut.
-const LABEL_CHARS: usize = 26;
+/// A label wider than this goes on, on the next line.
+const LABEL_WIDTH: usize = 26;
+/// So does a column's head.
+const HEAD_WIDTH: usize = 16;
 /// Between columns.
 const GAP: usize = 2;
+/// Of the legend's words.
+const LEGEND_WIDTH: usize = 10;
+
+/// What stands left of the cells in each block.
+struct Left {
+    labels: Vec<Vec<String>>,
+    label_width: usize,
+    modes: Vec<String>,
+    /// None if every rule is simply carried out.
+    mode_width: Option<usize>,
+}
 
 impl Matrix {
     /// Folded to `width` characters, with ANSI colours or without.
     #[must_use]
     pub fn to_text(&self, width: usize, color: bool) -> String {
-        let labels: Vec<String> = self.rows.iter().map(label).collect();
-        let label_width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0).max(6);
+        let left = self.left();
+        let room = width.saturating_sub(left.width());
         let widths: Vec<usize> = (0..self.columns.len()).map(|n| self.column_width(n)).collect();
         let mut out = String::new();
-        for block in blocks(&widths, width.saturating_sub(label_width)) {
+        for block in blocks(&widths, room) {
             if !out.is_empty() {
                 out.push('\n');
             }
-            self.head(&mut out, label_width, &widths, block.clone());
-            for (row, label) in self.rows.iter().zip(&labels) {
-                let mut line = pad(label, label_width);
-                for n in block.clone() {
-                    let text = row.cells[n].text();
-                    let padded = pad(&text, widths[n]);
-                    let _ = write!(
-                        line,
-                        "{}{}",
-                        " ".repeat(GAP),
-                        if color { paint(row.cells[n].kind, &padded) } else { padded }
-                    );
-                }
-                out += line.trim_end();
-                out.push('\n');
+            self.head(&mut out, &left, &widths, block.clone());
+            for n in 0..self.rows.len() {
+                self.row(&mut out, &left, &widths, block.clone(), n, color);
             }
         }
         self.legend(&mut out, width);
         out
     }
 
-    fn column_width(&self, n: usize) -> usize {
-        let (service, action) = &self.heads[n];
-        let cells = self.rows.iter().map(|r| r.cells[n].text().chars().count());
-        cells.chain([service.chars().count(), action.chars().count()]).max().unwrap_or(0)
+    fn left(&self) -> Left {
+        let labels = label::folded(&self.rows, LABEL_WIDTH, " !");
+        let label_width = labels.iter().flatten().map(|l| width_of(l)).max().unwrap_or(0).max(6);
+        let modes: Vec<String> =
+            self.rows.iter().map(|r| r.mode_word().unwrap_or_default()).collect();
+        let mode_width = modes.iter().map(|m| width_of(m)).max().filter(|w| *w > 0);
+        Left { labels, label_width, modes, mode_width: mode_width.map(|w| w.max(4)) }
     }
 
-    fn head(
+    fn column_width(&self, n: usize) -> usize {
+        let (service, action) = &self.heads[n];
+        let heads = [service, action].into_iter().flat_map(|name| broken(name, HEAD_WIDTH));
+        let cells = self.rows.iter().map(|r| r.cells[n].text());
+        heads.chain(cells).map(|text| width_of(&text)).max().unwrap_or(0)
+    }
+
+    fn head(&self, out: &mut String, left: &Left, widths: &[usize], block: Range<usize>) {
+        let lines_of = |name: fn(&(String, String)) -> &String| {
+            let all: Vec<_> =
+                block.clone().map(|n| broken(name(&self.heads[n]), HEAD_WIDTH)).collect();
+            let most = all.iter().map(Vec::len).max().unwrap_or(0);
+            (0..most).map(move |line| {
+                all.iter().map(|l| l.get(line).cloned().unwrap_or_default()).collect::<Vec<_>>()
+            })
+        };
+        let heads = lines_of(|h| &h.0).chain(lines_of(|h| &h.1));
+        for (n, names) in heads.enumerate() {
+            let mut line = if n == 0 { left.line("REPORT", "MODE") } else { left.line("", "") };
+            for (name, column) in names.iter().zip(block.clone()) {
+                let _ = write!(line, "{}{}", " ".repeat(GAP), pad(name, widths[column]));
+            }
+            end_line(out, &line);
+        }
+    }
+
+    fn row(
         &self,
         out: &mut String,
-        label_width: usize,
+        left: &Left,
         widths: &[usize],
-        block: std::ops::Range<usize>,
+        block: Range<usize>,
+        n: usize,
+        color: bool,
     ) {
-        for (first, of) in [("REPORT", 0), ("", 1)] {
-            let mut line = pad(first, label_width);
-            for n in block.clone() {
-                let (service, action) = &self.heads[n];
-                let _ = write!(
-                    line,
-                    "{}{}",
-                    " ".repeat(GAP),
-                    pad(if of == 0 { service } else { action }, widths[n])
-                );
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
+        let Some((first, rest)) = left.labels[n].split_first() else { return };
+        let mut line = left.line(first, &left.modes[n]);
+        for column in block {
+            let cell = &self.rows[n].cells[column];
+            let padded = pad(&cell.text(), widths[column]);
+            let _ = write!(
+                line,
+                "{}{}",
+                " ".repeat(GAP),
+                if color { paint(cell.kind, &padded) } else { padded }
+            );
         }
+        end_line(out, &line);
+        rest.iter().for_each(|more| end_line(out, more));
     }
 
     fn legend(&self, out: &mut String, width: usize) {
         out.push('\n');
-        for kind in CellKind::ALL {
-            if self.rows.iter().any(|r| r.cells.iter().any(|c| c.kind == kind)) {
-                let _ = writeln!(out, "{}  {}", pad(kind.word(), 8), kind.meaning());
-            }
-        }
-        let cells = || self.rows.iter().flat_map(|r| &r.cells);
-        if cells().any(|c| c.superfluous) {
-            let _ = writeln!(out, "{}  asked for, and cannot have happened by then", pad("*", 8));
-        }
-        if cells().any(|c| c.stage.is_some()) {
-            let _ =
-                writeln!(out, "{}  its stage: later ones wait for earlier ones", pad("1, 2 …", 8));
+        for (word, meaning) in self.legend_words() {
+            let lines = broken(&meaning, width.saturating_sub(LEGEND_WIDTH));
+            let indent = format!("\n{}", " ".repeat(LEGEND_WIDTH));
+            end_line(out, &format!("{}{}", pad(&word, LEGEND_WIDTH), lines.join(&indent)));
         }
         if self.omitted > 0 {
             let _ = writeln!(out, "\n{} more rows are not shown", self.omitted);
         }
-        let mut marked: Vec<usize> =
-            self.rows.iter().flat_map(|r| r.findings.iter().copied()).collect();
-        marked.sort_unstable();
-        marked.dedup();
+        let marked = self.marked_findings();
         if !marked.is_empty() {
             out.push('\n');
         }
-        for n in marked {
-            let finding = &self.findings[n];
+        for finding in marked {
             let text =
                 format!("{}[{}]: {}", finding.severity.as_str(), finding.code, finding.message);
-            let _ = writeln!(out, "!  {}", wrapped(&text, width.saturating_sub(3)).join("\n   "));
+            let _ = writeln!(out, "!  {}", broken(&text, width.saturating_sub(3)).join("\n   "));
         }
+    }
+
+    /// The words that this table uses, and what they mean.
+    pub(super) fn legend_words(&self) -> Vec<(String, String)> {
+        let cells = || self.rows.iter().flat_map(|r| &r.cells);
+        let mut all: Vec<(&str, &str)> = CellKind::ALL
+            .into_iter()
+            .filter(|kind| cells().any(|c| c.kind == *kind))
+            .map(|kind| (kind.word(), kind.meaning()))
+            .collect();
+        if cells().any(|c| c.superfluous) {
+            all.push(("*", "asked for, and cannot have happened by then"));
+        }
+        if cells().any(|c| c.stage.is_some()) {
+            all.push(("1, 2 …", "its stage: later ones wait for earlier ones"));
+        }
+        all.extend(mode_meanings(&self.rows));
+        all.into_iter().map(|(word, meaning)| (word.to_owned(), meaning.to_owned())).collect()
     }
 }
 
-fn label(row: &Row) -> String {
-    let mark = if row.findings.is_empty() && row.rule.is_some() { "" } else { " !" };
-    let room = LABEL_CHARS - mark.len();
-    let cut = match row.label.strip_suffix(", given up") {
-        Some(of) if row.label.chars().count() > room => {
-            format!("{}…, given up", of.chars().take(room.saturating_sub(11)).collect::<String>())
-        }
-        _ if row.label.chars().count() > room => {
-            row.label.chars().take(room - 1).collect::<String>() + "…"
-        }
-        _ => row.label.clone(),
-    };
-    cut + mark
+impl Left {
+    fn width(&self) -> usize {
+        self.label_width + self.mode_width.map_or(0, |w| w + GAP)
+    }
+
+    fn line(&self, label: &str, mode: &str) -> String {
+        let mode = self
+            .mode_width
+            .map_or(String::new(), |w| format!("{}{}", " ".repeat(GAP), pad(mode, w)));
+        format!("{}{mode}", pad(label, self.label_width))
+    }
 }
 
 /// Ranges of columns that fit beside the labels; at least one column each.
-fn blocks(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
+fn blocks(widths: &[usize], room: usize) -> Vec<Range<usize>> {
     let mut all = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (n, width) in widths.iter().enumerate() {
@@ -134,27 +172,13 @@ fn blocks(widths: &[usize], room: usize) -> Vec<std::ops::Range<usize>> {
     all
 }
 
-/// Lines of at most `width` characters, broken at spaces; a longer word stands alone.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().map_or(0, |l| l.chars().count());
-        match lines.last_mut() {
-            Some(last) if line == 0 || line + 1 + word.chars().count() <= width => {
-                if line > 0 {
-                    last.push(' ');
-                }
-                last.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
+fn end_line(out: &mut String, line: &str) {
+    out.push_str(line.trim_end());
+    out.push('\n');
 }
 
 fn pad(text: &str, width: usize) -> String {
-    let missing = width.saturating_sub(text.chars().count());
-    format!("{text}{}", " ".repeat(missing))
+    format!("{text}{}", " ".repeat(width.saturating_sub(width_of(text))))
 }
 
 fn paint(kind: CellKind, text: &str) -> String {

@@ -223,10 +223,13 @@ fn plain(text: &str) -> Scalar {
     }
 }
 
-/// Core schema: decimal, `0x…`, `0o…`, and floats.
+/// Core schema: decimal, `0x…`, `0o…`, and floats. Whole numbers up to 64 bits are kept exactly, as JSON parsers keep
+/// those of a report; larger ones are rounded on both sides alike.
 fn number(text: &str) -> Option<Number> {
     let radix = |prefix, radix| {
-        text.strip_prefix(prefix).and_then(|digits| i64::from_str_radix(digits, radix).ok())
+        let digits: &str = text.strip_prefix(prefix)?;
+        let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
+        u64::from_str_radix(digits, radix).ok().filter(|_| plain)
     };
     if let Some(n) = radix("0x", 16).or_else(|| radix("0o", 8)) {
         return Some(Number::from(n));
@@ -238,10 +241,11 @@ fn number(text: &str) -> Option<Number> {
     if !looks_like_one {
         return None;
     }
-    match text.parse::<i64>() {
-        Ok(n) => Some(Number::from(n)),
-        Err(_) => text.parse::<f64>().ok().and_then(Number::from_f64),
-    }
+    let whole = text
+        .parse::<i64>()
+        .map(Number::from)
+        .or_else(|_| text.parse().map(<Number as From<u64>>::from));
+    whole.ok().or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64))
 }
 
 /// A single value as JSON.
@@ -275,7 +279,11 @@ mod tests {
                 "{text}"
             );
         }
-        for text in ["1.2.3", "2026-11-23", "0x", "e3", "-", ".", "yes", "1_000", "1e999"] {
+        for whole in [u64::MAX, 9_223_372_036_854_775_809, (1 << 53) + 1] {
+            assert_eq!(plain(&whole.to_string()), Scalar::Number(Number::from(whole)));
+            assert_eq!(plain(&format!("0x{whole:X}")), Scalar::Number(Number::from(whole)));
+        }
+        for text in ["1.2.3", "2026-11-23", "0x", "0x+1", "e3", "-", ".", "yes", "1_000", "1e999"] {
             let read = plain(text);
             assert!(matches!(read, Scalar::Text(_)), "{text}: {read}");
         }

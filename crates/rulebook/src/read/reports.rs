@@ -5,11 +5,12 @@ use super::fields::{self, Fields};
 use super::scope::Scope;
 use super::services::Declared;
 use crate::graph::Graph;
+use crate::report_place::{Position, Work};
 use crate::tree::{Entry, Node};
 use crate::{ActionId, Diagnostic, ReportDecl, ServiceId, codes};
 use std::sync::Arc;
 
-const REPORT_KEYS: &[&str] = &["in", "after", "without", "keep", "data"];
+const REPORT_KEYS: &[&str] = &["in", "after", "sent", "without", "keep", "data"];
 
 /// `reports:` of a service or its manifest: codes without the service.
 pub(crate) fn read_of_service(
@@ -93,6 +94,7 @@ fn read_one(
         code: code.into(),
         action: None,
         anywhere: true,
+        sent: None,
         after: Vec::new(),
         without: Vec::new(),
         keep: false,
@@ -121,12 +123,11 @@ fn fill_in(
         report.action =
             scope.find_in_service(report.service, own.unwrap_or(text), node.span, found);
     }
-    let after = fields
-        .get("after")
-        .map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found));
-    let without = fields
-        .get("without")
-        .map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found));
+    let mut calls = |key: &str| {
+        fields.get(key).map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found))
+    };
+    let (after, without) = (calls("after"), calls("without"));
+    let sent = fields.get("sent").and_then(|n| read_sent(n, report.action, fields, scope, found));
     for (action, node) in &without {
         if let Some((_, made)) = after.iter().find(|(a, _)| a == action) {
             let message = format!(
@@ -141,12 +142,101 @@ fn fill_in(
             );
         }
     }
-    report.anywhere = fields.get("after").is_none();
-    report.after = after.into_iter().map(|(id, _)| id).collect();
-    report.without = without.into_iter().map(|(id, _)| id).collect();
+    report.sent = sent.map(|(id, _)| id);
+    report.anywhere = fields.get("after").is_none() && sent.is_none();
+    report.after = after.iter().map(|(id, _)| *id).collect();
+    report.without = without.iter().map(|(id, _)| *id).collect();
     report.data = fields.get("data").map(|n| read_data(n, found));
     if let Some(node) = fields.get("keep") {
         report.keep = fields::flag(node, "`keep`", found).unwrap_or(false);
+        if let Some((_, sent)) = sent.filter(|_| report.keep) {
+            let message = "everything below succeeded, and of one call nobody knows it";
+            found.add(
+                Diagnostic::new(codes::CONTRADICTORY_REPORT, node.span, message)
+                    .with_place(sent.span, "its answer never came")
+                    .with_help("leave out `keep`, or name the call in `after`"),
+            );
+        }
+    }
+    check_place(report, &after, &without, scope, graph, found);
+}
+
+/// `sent:` one call of the action's own, whose answer never came.
+fn read_sent<'n>(
+    node: &'n Node,
+    from: Option<ActionId>,
+    fields: &Fields<'_>,
+    scope: &Scope,
+    found: &mut Diagnostics,
+) -> Option<(ActionId, &'n Node)> {
+    let text = fields::text(node, "`sent`", found)?;
+    let id = scope.find_action(text, node.span, found)?;
+    let Some(from) = from else {
+        if fields.get("in").is_none() {
+            let message = "the report doesn't say which action has sent the call";
+            found.add(
+                Diagnostic::new(codes::MISSING_KEY, node.span, message)
+                    .with_help("add `in:` with the action that fails"),
+            );
+        }
+        return None;
+    };
+    if scope.action(from).calls.iter().any(|c| c.action == id) {
+        return Some((id, node));
+    }
+    let (from, id) = (&scope.action(from).name, &scope.action(id).name);
+    let message = format!("`{from}` doesn't call `{id}` itself");
+    found.add(
+        Diagnostic::new(codes::NOT_CALLED, node.span, message).with_help(
+            "name one of its own `calls:`; of what others call, their own reports speak",
+        ),
+    );
+    None
+}
+
+/// Calls that contradict the place of the report, and calls that are named more often than they are made.
+fn check_place(
+    report: &ReportDecl,
+    after: &[(ActionId, &Node)],
+    without: &[(ActionId, &Node)],
+    scope: &Scope,
+    graph: &Graph,
+    found: &mut Diagnostics,
+) {
+    let Some(action) = report.action else {
+        return;
+    };
+    let name = |id: ActionId| &scope.action(id).name;
+    for (n, (id, node)) in after.iter().enumerate() {
+        let before = after[..n].iter().filter(|(other, _)| other == id).count();
+        let made = scope.action(action).calls.iter().filter(|c| c.action == *id).count();
+        if before > 0 && before >= made {
+            let times = if made > 1 { format!("{made} times") } else { "once".to_owned() };
+            let message = format!("`{}` calls `{}` {times} at most", name(action), name(*id));
+            found.add(
+                Diagnostic::new(codes::NOT_CALLED, node.span, message)
+                    .with_help("name it as often as it was called by then"),
+            );
+        }
+    }
+    let work = Work { actions: &scope.actions, graph };
+    let already = |id: ActionId| after.iter().any(|(made, _)| *made == id);
+    if let Some(made) = work.made_all_the_same(report).filter(|id| !already(*id))
+        && let Some((_, node)) = without.iter().find(|(id, _)| *id == made)
+    {
+        let place = match work.position(report) {
+            Some(Position::Sent(n) | Position::After(n)) => work.calls(action).get(n),
+            Some(Position::Start) | None => None,
+        };
+        let far = place.map_or(String::new(), |c| format!(" as far as `{}`", name(c.action)));
+        let message =
+            format!("`{}` is called in every saga that comes{far}, so it was made", name(made));
+        found.add(
+            Diagnostic::new(codes::CONTRADICTORY_REPORT, node.span, message)
+                .with_label("declared as not made")
+                .with_place(scope.action(made).span, "declared here")
+                .with_help("leave it out; or write the call with `?` if not every saga makes it; or name an earlier place in `after`"),
+        );
     }
 }
 

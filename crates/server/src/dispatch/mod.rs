@@ -7,12 +7,14 @@ mod answer;
 mod request;
 mod retry_after;
 mod route;
+mod shown;
 mod sign;
 pub(crate) mod trace;
 mod web;
 
 pub use answer::read_answer;
 pub use route::Destinations;
+pub(crate) use shown::{redacted, shown_request};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
 

@@ -16,6 +16,11 @@ pub struct Signer {
 }
 
 impl Signer {
+    /// One without keys: what it makes is no signature, and is never sent.
+    pub(super) const fn without_keys() -> Self {
+        Self { keyed: Vec::new() }
+    }
+
     /// Reads keys as people write them: `whsec_` and base64 of 24 to 64 bytes.
     ///
     /// # Errors

@@ -68,13 +68,18 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 pub(crate) fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(value) = headers.get(AMENDS_ACTOR) else { return Ok(NOBODY) };
     let name = value.to_str().map(str::trim).unwrap_or_default();
-    if name.is_empty() || name.len() > ACTOR_LIMIT {
-        let detail = format!(
-            "the header `Amends-Actor` must be 1 to {ACTOR_LIMIT} bytes of printable ASCII"
-        );
-        return Err(ApiError::invalid(detail));
-    }
+    check_actor(name)?;
     Ok(name)
+}
+
+/// A name for who acts.
+pub(crate) fn check_actor(name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > ACTOR_LIMIT || name.contains(char::is_control) {
+        return Err(ApiError::invalid(format!(
+            "say who acts in 1 to {ACTOR_LIMIT} bytes; over the API, by the header `Amends-Actor` in printable ASCII"
+        )));
+    }
+    Ok(())
 }
 
 /// A reason that says something.

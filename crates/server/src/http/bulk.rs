@@ -16,7 +16,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// The number in `b-3`.
-pub(crate) struct BulkId(u64);
+pub(crate) struct BulkId(pub(crate) u64);
 
 impl FromStr for BulkId {
     type Err = String;
@@ -93,7 +93,8 @@ fn steering(payload: &Payload) -> Result<Option<String>, ApiError> {
     Ok(reason)
 }
 
-async fn meant<S: Store>(app: &App<S>, wanted: &BulkWanted) -> Result<Meant, ApiError> {
+/// What a bulk act is about.
+pub(crate) async fn meant<S: Store>(app: &App<S>, wanted: &BulkWanted) -> Result<Meant, ApiError> {
     let mut query = match (&wanted.filter, wanted.ids.as_slice()) {
         (None, []) => return Err(ApiError::invalid("give `ids` or a `filter`")),
         (Some(_), [_, ..]) => {
@@ -146,7 +147,7 @@ async fn meant<S: Store>(app: &App<S>, wanted: &BulkWanted) -> Result<Meant, Api
 }
 
 /// The states that are meant when a filter names none.
-fn states(act: BulkDeed) -> Vec<StepStateName> {
+pub(crate) fn states(act: BulkDeed) -> Vec<StepStateName> {
     match act {
         BulkDeed::Retry => vec![StepStateName::Stuck, StepStateName::Due],
         BulkDeed::Approve => vec![StepStateName::Stuck],

@@ -54,7 +54,8 @@ pub(crate) async fn act<S: Store>(
     detail(&app, id).await.map(Json)
 }
 
-async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
+/// All that is known of a case, with its rules by their labels.
+pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
     let record = app.supervisor.store().case(id).await?;
     let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
     let mut detail = record.detail;

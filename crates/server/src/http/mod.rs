@@ -24,21 +24,26 @@ mod steps;
 mod versions;
 
 pub use app::{App, HttpLimits};
-pub(crate) use body::read_body;
+pub(crate) use body::{check_actor, check_reason, read_body};
+pub(crate) use bulk::{BulkId, meant as bulk_meant, states as bulk_states};
+pub(crate) use cases::detail as case_detail;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
+pub(crate) use query::{Query, case_filter};
+pub(crate) use rulebooks::beside_the_others;
 
-use crate::ingest;
+use crate::{console, ingest};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
-use axum::http::{Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 /// All routes. The OpenAPI document lists the same ones; a test compares them.
 pub fn router<S: Store>(app: App<S>) -> Router {
     Router::new()
-        .route("/", get(probes::index))
+        .route("/v1", get(probes::index))
         .route("/v1/reports", post(ingest::receive::<S>).options(ingest::handshake))
         .route("/v1/reports:batch", post(ingest::receive_batch::<S>).options(ingest::handshake))
         .route("/v1/cases", get(cases::list::<S>))
@@ -75,14 +80,19 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))
         .route("/openapi.json", get(openapi::serve))
+        .merge(console::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(app)
 }
 
-async fn no_such_path(uri: Uri) -> ApiError {
-    let detail = format!("there is no `{}`; `/` lists what there is", uri.path());
-    Problem::new(ProblemCode::NotFound, detail).into()
+async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
+    let wanted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if wanted.contains("text/html") {
+        return console::nothing_at(uri.path());
+    }
+    let detail = format!("there is no `{}`; `/v1` lists what there is", uri.path());
+    ApiError::not_found(detail).into_response()
 }
 
 async fn no_such_method(method: Method, uri: Uri) -> ApiError {

@@ -1,4 +1,4 @@
-//! Whether the process lives and is ready, and what there is: `/livez`, `/readyz`, `/healthz`, `/`.
+//! Whether the process lives and is ready, and what there is: `/livez`, `/readyz`, `/healthz`, `/v1`.
 
 use super::query::Query;
 use super::{ApiError, App};
@@ -60,12 +60,13 @@ pub(crate) async fn ready<S: Store>(
     }
 }
 
-/// `GET /`: what there is.
+/// `GET /v1`: what there is.
 pub(crate) async fn index() -> Json<Value> {
     Json(json!({
         "name": "amends",
         "version": env!("CARGO_PKG_VERSION"),
         "links": {
+            "console": "/",
             "reports": "/v1/reports",
             "cases": "/v1/cases",
             "steps": "/v1/steps",

@@ -60,6 +60,11 @@ impl ApiError {
         self.0.status
     }
 
+    /// Gives the problem itself.
+    pub(crate) fn into_problem(self) -> Problem {
+        *self.0
+    }
+
     /// The problem itself.
     #[cfg(test)]
     pub(crate) fn problem(&self) -> &Problem {

@@ -2,7 +2,7 @@
 
 use super::ApiError;
 use crate::config::duration;
-use amends_protocol::{StepStateName, Timestamp};
+use amends_protocol::{CaseId, StepStateName, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
 use std::fmt::Display;
@@ -173,9 +173,16 @@ pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilte
 
 /// The filter of the list of steps.
 pub(crate) fn step_filter(query: &mut Query) -> Result<StepFilter, ApiError> {
+    let cases: Vec<CaseId> = query.many("case")?;
+    let (case, cases) = match cases.as_slice() {
+        [] => (None, None),
+        [one] => (Some(*one), None),
+        _ => (None, Some(cases)),
+    };
     Ok(StepFilter {
         ids: None,
-        case: query.one("case")?,
+        case,
+        cases,
         saga: query.one("saga")?,
         rulebook: query.text("rulebook")?,
         service: query.text("service")?,

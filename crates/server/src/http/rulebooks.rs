@@ -171,7 +171,7 @@ fn content_type(headers: &HeaderMap) -> &str {
 }
 
 /// What is wrong with a rulebook beside the active ones that it does not replace.
-fn beside_the_others<S: Store>(
+pub(crate) fn beside_the_others<S: Store>(
     app: &App<S>,
     book: &Arc<Rulebook>,
 ) -> (Vec<amends_protocol::resources::DiagnosticView>, String) {

@@ -151,6 +151,9 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         let keys = ids.iter().filter_map(|id| row_key(id.case, id.ordinal).ok());
         search.and_among("s.key", keys);
     }
+    if let Some(cases) = &filter.cases {
+        search.and_among("c.id", cases.iter().map(|case| case.0.cast_signed()));
+    }
     search.and_in("s.state", &filter.state);
     if let Some(outcome) = filter.outcome {
         search.and("s.state = 4 AND s.ending = ?", [outcome.code().into()]);

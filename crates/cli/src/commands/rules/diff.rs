@@ -1,5 +1,5 @@
-//! `amends rules diff`: which reports get different plans under two rulebooks, and how. Text, order and comments don't
-//! count.
+//! `amends rules diff`: which reports get different plans under two rulebooks, and how; and how steps are asked for.
+//! Text, order and comments don't count.
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -18,7 +18,7 @@ pub struct DiffOptions {
     /// The rulebook as it is to be
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// End with exit code 1 if any plan differs
+    /// End with exit code 1 if anything differs
     #[arg(long)]
     exit_code: bool,
     /// Print JSON
@@ -49,5 +49,5 @@ pub(super) fn run(options: &DiffOptions) -> Outcome {
     } else {
         output::text(&found.to_text())?;
     }
-    if options.exit_code && !found.changes.is_empty() { Err(Failure::Findings) } else { Ok(()) }
+    if options.exit_code && !found.is_empty() { Err(Failure::Findings) } else { Ok(()) }
 }

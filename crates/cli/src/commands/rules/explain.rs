@@ -6,8 +6,8 @@ use crate::moment;
 use crate::output::{self, Grid};
 use crate::report_file::ReportArguments;
 use amends_engine::{Engine, Input, StepRow, StepState, Write};
-use amends_protocol::{Evidence, HistoryState, Report, StepId};
-use amends_rulebook::{Considered, Facts, Known, Rulebook, Stage};
+use amends_protocol::{Report, StepId};
+use amends_rulebook::{Considered, Known, Rulebook, Stage, facts, strangers};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,6 +39,13 @@ pub(super) fn run(options: &ExplainOptions) -> Outcome {
         report.data.caused_by.clear();
     }
     let book = owner(&books, &report)?;
+    let strangers = strangers(book, &report);
+    if !strangers.actions.is_empty() {
+        return Err(Failure::Usage(strangers.actions.join("\n")));
+    }
+    for stranger in &strangers.reporters {
+        output::tell(&format!("note: {stranger}"));
+    }
     let considered = book.considered(&facts(&report));
     let plan = plan(book, &report);
     let changes = changes(book, &report);
@@ -57,22 +64,11 @@ pub(super) fn run(options: &ExplainOptions) -> Outcome {
 
 /// What would lead to another plan.
 fn changes(book: &Rulebook, report: &Report) -> Vec<String> {
-    let may_have_happened = |e: &&Evidence| e.state != HistoryState::Failed;
-    let evidence = report.data.history.iter().filter(may_have_happened);
+    let evidence = report.data.history.iter().filter(|e| e.state.may_have_effect());
     let effects = evidence.filter_map(|e| book.action(&e.service, &e.action)).collect();
-    let action = report.data.action.as_deref();
-    let reporter = action.and_then(|a| book.action(report.service(), a));
-    amends_rulebook::explain(book, &facts(report), &Known { reporter, effects: &effects }).changes
-}
-
-fn facts(report: &Report) -> Facts<'_> {
-    Facts {
-        service: report.service(),
-        code: &report.data.code,
-        action: report.data.action.as_deref(),
-        message: report.data.message.as_deref(),
-        data: &report.data.data,
-    }
+    let known = Known { reporter: book.reporter(report), effects: &effects };
+    let proven = book.is_proven_without_effect(report);
+    amends_rulebook::explain(book, &facts(report), &known, proven).changes
 }
 
 /// The rulebook that the reporting service belongs to. One alone also answers for strangers, by its default rule.

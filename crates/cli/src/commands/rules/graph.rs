@@ -20,6 +20,9 @@ pub struct GraphOptions {
     /// How it is drawn
     #[arg(long, value_enum, default_value = "svg")]
     format: Form,
+    /// Print JSON: the same as `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
 }
 
 /// Forms of the picture.
@@ -31,6 +34,8 @@ enum Form {
     Mermaid,
     /// For Graphviz
     Dot,
+    /// For programs
+    Json,
 }
 
 pub(super) fn run(options: &GraphOptions) -> Outcome {
@@ -41,9 +46,10 @@ pub(super) fn run(options: &GraphOptions) -> Outcome {
             Chart::of_report(&book, name, None).map_err(|why| Failure::Local(anyhow!(why)))?
         }
     };
-    output::text(&match options.format {
-        Form::Svg => chart.to_svg(),
-        Form::Mermaid => chart.to_mermaid(),
-        Form::Dot => chart.to_dot(),
-    })
+    match if options.json { Form::Json } else { options.format } {
+        Form::Svg => output::text(&chart.to_svg_file()),
+        Form::Mermaid => output::text(&chart.to_mermaid()),
+        Form::Dot => output::text(&chart.to_dot()),
+        Form::Json => output::json(&chart.to_json()),
+    }
 }

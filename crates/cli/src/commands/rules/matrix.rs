@@ -62,8 +62,8 @@ pub(super) fn run(options: &MatrixOptions) -> Outcome {
         }
         Form::List => matrix.as_list().iter().try_for_each(|line| output::line(line)),
         Form::Markdown => output::text(&matrix.to_markdown()),
-        Form::Html => output::text(&matrix.to_html()),
-        Form::Svg => output::text(&matrix.to_svg()),
+        Form::Html => output::text(&matrix.to_html_page()),
+        Form::Svg => output::text(&matrix.to_svg_file()),
         Form::Json => output::json(&matrix.to_json()),
     }
 }

@@ -3,8 +3,7 @@
 
 use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
-use amends_protocol::resources::{CaseDetail, CaseSummary, Page, ReportView};
-use amends_protocol::{Report, SagaId};
+use amends_protocol::resources::{CaseDetail, CaseSummary, Page};
 use anyhow::{Context, anyhow};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -104,17 +103,5 @@ impl Export {
     /// Makes sure that everything is written.
     pub(super) fn finish(mut self) -> Outcome {
         Ok(self.0.flush()?)
-    }
-}
-
-/// A stored report as it came.
-pub(super) fn report(view: ReportView, saga: &SagaId) -> Report {
-    Report {
-        id: view.id,
-        source: view.source,
-        saga_id: saga.clone(),
-        time: None,
-        traceparent: None,
-        data: view.data,
     }
 }

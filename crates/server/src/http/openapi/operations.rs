@@ -470,7 +470,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[Answer("201", "The copy is whole and durable.", JSON, "BackupView")],
         )
     },
-    get("/", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
+    get("/v1", "running", "index", "What there is.", &[Answer("200", "Links.", JSON, "object")]),
     get(
         "/metrics",
         "running",

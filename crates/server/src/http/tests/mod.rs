@@ -2,6 +2,7 @@
 
 mod backups;
 mod bulk;
+mod console;
 mod desk;
 mod open_work;
 mod operating;

@@ -1,15 +1,24 @@
-//! Two rulebooks compared by what they do: which reports get different plans, and how. Text, order and comments don't
-//! count.
+//! Two rulebooks compared by what they do: which reports get different plans, and how; and how steps are asked for. Text,
+//! order and comments don't count.
+
+mod asking;
+mod replay;
+
+pub use asking::AskingChange;
+pub use replay::{Replay, Replayed, ReplayedGroup};
 
 use crate::condition::Field;
 use crate::derive::SagaState;
+use crate::duration::length_of_time;
 use crate::examples;
-use crate::{ActionId, CodePattern, Demand, Example, Facts, Known, Rule, Rulebook, Stage};
+use crate::{ActionId, CodePattern, Example, Facts, Known, PlannedStep, Rule, Rulebook, Stage};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Reports that are tried per rule: both ends of its conditions, and a little more.
-const EXAMPLES_PER_RULE: usize = 6;
+/// Reports that are tried per rule: every value that its conditions tell apart (as many as a list of values may have), and
+/// some of their combinations.
+const VALUES_PER_RULE: usize = 1_000;
+const COMBINATIONS_PER_RULE: usize = 12;
 
 /// Differences that are told.
 const CHANGES_LIMIT: usize = 1_000;
@@ -23,7 +32,7 @@ pub struct Answer {
     pub steps: BTreeMap<String, String>,
     /// The same for when a retry is given up.
     pub given_up: BTreeMap<String, String>,
-    /// `auto`, `ask` or `shadow`, with the limit, if there is one.
+    /// `auto`, `ask` or `shadow`, with the limit and the objective, if there is one.
     pub mode: String,
     /// When the retry is given up.
     pub give_up_after: String,
@@ -49,6 +58,8 @@ pub struct PlanChange {
 pub struct Comparison {
     /// Reports with different plans.
     pub changes: Vec<PlanChange>,
+    /// What is different in how steps are asked for, and in what holds for all cases.
+    pub asking: Vec<AskingChange>,
     /// Reports that were tried.
     pub tried: usize,
     /// Changes beyond the limit.
@@ -60,7 +71,7 @@ pub struct Comparison {
 #[must_use]
 pub fn compare(a: &Rulebook, b: &Rulebook) -> Comparison {
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
-    let mut all = Comparison::default();
+    let mut all = Comparison { asking: asking::compare(a, b), ..Comparison::default() };
     for book in [a, b] {
         for probe in probes(book) {
             let report = format!("{}/{}", probe.service, probe.code);
@@ -92,15 +103,27 @@ impl Comparison {
         }
     }
 
+    /// Whether the two do the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.asking.is_empty()
+    }
+
     /// For people: one paragraph per report.
     #[must_use]
     pub fn to_text(&self) -> String {
-        if self.changes.is_empty() {
-            return format!("no difference in {} kinds of report\n", self.tried);
-        }
         let mut out: String = self.changes.iter().map(PlanChange::to_text).collect();
         if self.omitted > 0 {
             out += &format!("{} more are not shown\n", self.omitted);
+        }
+        if !self.asking.is_empty() {
+            out += "how steps are asked for\n";
+            out.extend(self.asking.iter().map(AskingChange::to_text));
+            out.push('\n');
+        }
+        if self.changes.is_empty() {
+            out += &format!("no difference in the plans of {} kinds of report\n", self.tried);
+            return out;
         }
         out + &format!(
             "{} of {} kinds of report get another plan\n",
@@ -109,11 +132,12 @@ impl Comparison {
         )
     }
 
-    /// As data: `changes`, `tried`, `omitted`.
+    /// As data: `changes`, `asking`, `tried`, `omitted`.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let changes: Vec<_> = self.changes.iter().map(PlanChange::to_json).collect();
-        json!({ "changes": changes, "tried": self.tried, "omitted": self.omitted })
+        let asking: Vec<_> = self.asking.iter().map(AskingChange::to_json).collect();
+        json!({ "changes": changes, "asking": asking, "tried": self.tried, "omitted": self.omitted })
     }
 }
 
@@ -162,26 +186,35 @@ impl Answer {
     pub fn of(book: &Rulebook, facts: &Facts<'_>, effects: &[String]) -> Self {
         let find = |name: &str| name.split_once('.').and_then(|(s, a)| book.action(s, a));
         let effects: BTreeSet<ActionId> = effects.iter().filter_map(|name| find(name)).collect();
-        let reporter = facts.action.and_then(|a| book.action(facts.service, a));
+        let declared = || book.report(facts.service, facts.code).and_then(|r| r.action);
+        let reporter = match facts.action {
+            Some(action) => book.action(facts.service, action),
+            None => declared(),
+        };
         let known = Known { reporter, effects: &effects };
         let Some(rule) = book.matching(facts).map(|id| book.rule(id)) else {
             return Self::default();
         };
-        let steps = |demand: &Demand| {
-            let named = book.resolve(demand, &known).into_iter();
-            let stage =
-                |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
-            named
-                .map(|s| (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage)))
-                .collect()
+        let stage =
+            |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
+        let named = |steps: Vec<PlannedStep>| {
+            let step = |s: PlannedStep| {
+                (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage))
+            };
+            steps.into_iter().map(step).collect::<BTreeMap<_, _>>()
         };
+        // Nothing proves that the reporter did nothing, so it is undone with the rest, whether a rule names it or not.
+        let given_up = book.steps_given_up(rule, &known, false);
         let limit = rule.limit_per_minute.map_or(String::new(), |n| format!(", {n} per minute"));
+        let objective = rule
+            .objective_ms
+            .map_or(String::new(), |ms| format!(", within {}", length_of_time(ms)));
         let give_up = rule.give_up.as_ref();
         Self {
             rule: Some(rule.index_label.clone()),
-            steps: steps(&rule.demand),
-            given_up: give_up.map_or_else(BTreeMap::new, |g| steps(&g.then)),
-            mode: format!("{}{limit}", rule.mode.as_str()),
+            steps: named(book.steps_of(rule, &known, false)),
+            given_up: given_up.map_or_else(BTreeMap::new, named),
+            mode: format!("{}{limit}{objective}", rule.mode.as_str()),
             give_up_after: give_up.map_or(String::new(), |g| {
                 let attempts = g.attempts.map(|n| format!("{n} attempts"));
                 let age = g.age_ms.map(|ms| format!("{ms} ms"));
@@ -308,7 +341,7 @@ fn of_rule(
         }
     };
     let mut all = Vec::new();
-    for example in examples::of_rule(rule, EXAMPLES_PER_RULE) {
+    for example in examples::values_of_rule(rule, VALUES_PER_RULE, COMBINATIONS_PER_RULE) {
         for action in &actions {
             let mut example = example.clone();
             if !says_action {

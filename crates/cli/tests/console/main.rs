@@ -1,0 +1,18 @@
+//! The console in a real Chromium: every page, every act, as a person at a desk and at a telephone would meet them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod accessibility;
+mod acts;
+mod acts_on_many;
+mod browser;
+mod hero;
+mod house;
+mod pages;
+mod plain_http;
+mod rig;
+mod rules;
+#[cfg(feature = "demo")]
+mod walk;
+mod webdriver;

@@ -1,0 +1,45 @@
+//! `/audit`: every act of a person and every change of a rulebook, newest first.
+
+use super::cases::Filter;
+use super::page::{Frame, PageError, Part, show};
+use super::words::{date_and_time, relative};
+use crate::http::{App, Query};
+use amends_protocol::CaseId;
+use amends_protocol::resources::{ActView, Page as Rows};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct Page {
+    frame: Frame,
+    filter: Filter,
+    rows: Rows<ActView>,
+}
+
+/// `GET /audit`
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let filter = Filter::of(&uri);
+    let itself = uri.path_and_query().map_or_else(|| "/audit".to_owned(), ToString::to_string);
+    let frame = Frame::live(Part::Audit, "Audit", itself, &headers);
+    let wrong = |error| PageError::from(error).back("/audit");
+    let mut query = Query::from_pairs(filter.pairs().to_vec());
+    let (case, page) = (query.one::<CaseId>("case").map_err(wrong)?, query.page().map_err(wrong)?);
+    query.finish().map_err(wrong)?;
+    let rows = app.supervisor.store().acts(case, page).await.map_err(|e| wrong(e.into()))?;
+    Ok(show(&Page { frame, filter, rows }))
+}
+
+impl Page {
+    fn next(&self) -> Option<String> {
+        let cursor = self.rows.next.as_deref()?;
+        Some(self.filter.address("/audit", &[("cursor", cursor)]))
+    }
+}

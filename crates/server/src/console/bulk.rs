@@ -1,0 +1,258 @@
+//! `/bulk`: one act on many. `/bulk/new` says what would be touched; making it freezes the set; `/bulk/{id}` shows it
+//! before it is started, how its waves go out, and stops it.
+
+use super::cases::Filter;
+use super::form::Form;
+use super::page::{Frame, PageError, Part, see, show};
+use super::words::{date_and_time, relative};
+use crate::bulk::{Meant, preview};
+use crate::clock::{Clock, SystemClock};
+use crate::http::Query;
+use crate::http::{ApiError, App, BulkId, bulk_meant, bulk_states, case_filter};
+use amends_protocol::resources::{BulkDeed, BulkState, BulkView, BulkWanted};
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseId, StuckReason};
+use amends_store::{CaseFilter, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter, Store};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// The deeds, as the forms name them.
+const DEEDS: [BulkDeed; 4] =
+    [BulkDeed::Retry, BulkDeed::Waive, BulkDeed::Approve, BulkDeed::Replan];
+
+#[derive(Template)]
+#[template(path = "bulk_list.html")]
+struct ListPage {
+    frame: Frame,
+    bulks: Vec<BulkView>,
+}
+
+#[derive(Template)]
+#[template(path = "bulk_new.html")]
+struct NewPage {
+    frame: Frame,
+    filter: Filter,
+    deed: BulkDeed,
+    view: BulkView,
+}
+
+#[derive(Template)]
+#[template(path = "bulk.html")]
+struct BulkPage {
+    frame: Frame,
+    bulk: BulkView,
+    id: String,
+}
+
+/// `GET /bulk`
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let frame = Frame::live(Part::Bulk, "Bulk acts", "/bulk".to_owned(), &headers);
+    let bulks = app.bulks.list(&app.supervisor).await?;
+    Ok(show(&ListPage { frame, bulks }))
+}
+
+/// `GET /bulk/new?act=…` with a filter of steps, or with `of=cases` and a filter of cases, or `case=…` for each.
+pub(super) async fn propose<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let filter = Filter::of(&uri);
+    let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
+    let frame = Frame::still(Part::Bulk, "A bulk act", &headers);
+    let wanted = wanted(deed, "(not made yet)".to_owned());
+    let meant =
+        meant(&app, deed, filter.pairs()).await.map_err(|e| PageError::from(e).back("/cases"))?;
+    let by = (frame.who.name.as_str(), frame.now);
+    let (view, _) = preview(&app.supervisor, wanted, meant, by, MOST_STEP_IDS).await?;
+    Ok(show(&NewPage { frame, filter, deed, view }))
+}
+
+/// `POST /bulk`: freezes the set. Nothing is done before it is started.
+pub(super) async fn make<S: Store>(
+    State(app): State<App<S>>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let pairs: Vec<(String, String)> =
+        form.under("filter.").map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let back = address(&pairs);
+    let wrong = |error: ApiError| PageError::from(error).back(&back);
+    let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
+    let deed = deed(form.text("act")).map_err(wrong)?;
+    let meant = meant(&app, deed, &pairs).await.map_err(wrong)?;
+    let by = (who.as_str(), SystemClock.now());
+    let (view, targets) =
+        preview(&app.supervisor, wanted(deed, reason), meant, by, MOST_STEP_IDS).await?;
+    if targets.len() == 0 {
+        let error = ApiError::invalid("nothing matches any more, so there is nothing to do");
+        return Err(wrong(error));
+    }
+    let job = app.bulks.make(&app.supervisor, view, &targets).await?;
+    Ok(form.remember(see(&format!("/bulk/b-{}", job.number))))
+}
+
+/// `GET /bulk/{id}`
+pub(super) async fn show_one<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let job = app.bulks.job(&app.supervisor, number(&id)?).await;
+    let bulk = job.map_err(|problem| PageError::from(problem).back("/bulk"))?.view();
+    let frame = Frame::live(Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &headers);
+    Ok(show(&BulkPage { frame, bulk, id }))
+}
+
+/// `POST /bulk/{id}/acts`: `start` or `stop`.
+pub(super) async fn steer<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let back = format!("/bulk/{id}");
+    let wrong = |error: ApiError| PageError::from(error).back(&back);
+    let who = form.who().map_err(wrong)?;
+    let reason = Some(form.text("reason").to_owned()).filter(|r| !r.is_empty());
+    let job = app.bulks.job(&app.supervisor, number(&id)?).await.map_err(|p| wrong(p.into()))?;
+    let steered = match form.text("act") {
+        "start" => app.bulks.start(&app.supervisor, &job, &who, reason).await,
+        "stop" => app.bulks.stop(&app.supervisor, &job, &who, reason).await,
+        other => return Err(wrong(ApiError::invalid(format!("`{other}` is no act of this form")))),
+    };
+    steered.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(see(&back)))
+}
+
+fn number(id: &str) -> Result<u64, PageError> {
+    let read = BulkId::from_str(id).map(|BulkId(number)| number);
+    read.map_err(|e| PageError::from(ApiError::not_found(e)).back("/bulk"))
+}
+
+fn deed(text: &str) -> Result<BulkDeed, ApiError> {
+    DEEDS.into_iter().find(|deed| deed.as_str() == text).ok_or_else(|| {
+        let known: Vec<_> = DEEDS.iter().map(|deed| deed.as_str()).collect();
+        ApiError::filter(format!("`act` is `{text}`; one of: {}", known.join(", ")))
+    })
+}
+
+fn wanted(act: BulkDeed, reason: String) -> BulkWanted {
+    BulkWanted { act, reason, ids: Vec::new(), filter: None, dry_run: false }
+}
+
+/// What the fields of an address or a form mean: steps by their own filter, or the steps of the cases that are listed.
+async fn meant<S: Store>(
+    app: &App<S>,
+    deed: BulkDeed,
+    pairs: &[(String, String)],
+) -> Result<Meant, ApiError> {
+    let given = |name: &str| pairs.iter().any(|(n, _)| n == name);
+    let own =
+        |(name, _): &&(String, String)| !matches!(name.as_str(), "act" | "of" | "cursor" | "limit");
+    let fields: Vec<(String, String)> = pairs.iter().filter(own).cloned().collect();
+    if fields.is_empty() {
+        return Err(ApiError::filter(
+            "nothing is selected, and no filter narrows it; select cases first",
+        ));
+    }
+    let selected: Vec<CaseId> = pairs
+        .iter()
+        .filter(|(name, _)| name == "case")
+        .map(|(_, id)| id.parse().map_err(|e| ApiError::filter(format!("`case`: {e}"))))
+        .collect::<Result<_, _>>()?;
+    let filter = if !selected.is_empty() {
+        CaseFilter { among: Some(selected), ..CaseFilter::default() }
+    } else if given("of") {
+        let mut query = Query::from_pairs(fields);
+        let mut filter = case_filter(&mut query, SystemClock.now())?;
+        let group = query.group()?;
+        query.finish()?;
+        if let Some(group) = group {
+            filter.among = Some(app.supervisor.members(group).await?.cases);
+        }
+        filter
+    } else {
+        let filter: BTreeMap<String, String> = fields.into_iter().collect();
+        return bulk_meant(
+            app,
+            &BulkWanted { filter: Some(filter), ..wanted(deed, String::new()) },
+        )
+        .await;
+    };
+    if deed == BulkDeed::Replan {
+        return Ok(Meant::Cases(filter));
+    }
+    let cases = match filter {
+        CaseFilter { among: Some(among), ref state, .. } if state.is_empty() => among,
+        filter => case_ids(app, filter).await?,
+    };
+    Ok(Meant::Steps(StepFilter {
+        cases: Some(cases),
+        state: bulk_states(deed),
+        reason: (deed == BulkDeed::Approve).then_some(StuckReason::AwaitsApproval),
+        ..StepFilter::default()
+    }))
+}
+
+/// The cases that a filter finds, at most as many as a bulk act takes.
+async fn case_ids<S: Store>(app: &App<S>, filter: CaseFilter) -> Result<Vec<CaseId>, ApiError> {
+    let mut ids = Vec::new();
+    let mut page = PageRequest::first(PAGE_LIMIT);
+    loop {
+        let rows = app.supervisor.store().cases(filter.clone(), page).await?;
+        ids.extend(rows.items.iter().map(|case| case.id));
+        match rows.next {
+            Some(next) if ids.len() < MOST_STEP_IDS => {
+                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) };
+            }
+            _ => return Ok(ids),
+        }
+    }
+}
+
+fn address(pairs: &[(String, String)]) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(pairs);
+    format!("/bulk/new?{}", query.finish())
+}
+
+/// What a deed does, in a sentence.
+fn meaning(deed: BulkDeed) -> &'static str {
+    match deed {
+        BulkDeed::Retry => "Each step is tried again now, whatever its backoff says.",
+        BulkDeed::Waive => {
+            "Each step is given up: it is not asked for any more, and is shown as waived, never as undone."
+        }
+        BulkDeed::Approve => "Each step that waits for a yes is sent.",
+        BulkDeed::Replan => {
+            "The reports of each case are answered anew by the active rulebook; steps are only added."
+        }
+    }
+}
+
+fn is_for_steps(deed: BulkDeed) -> bool {
+    deed != BulkDeed::Replan
+}
+
+impl BulkPage {
+    fn bar(&self) -> super::picture::Bar {
+        let p = &self.bulk.progress;
+        super::picture::Bar::of(&amends_protocol::resources::Progress {
+            done: p.succeeded,
+            in_flight: p.waiting,
+            waiting: p.left,
+            retrying: p.unchanged,
+            stuck: p.failed,
+        })
+    }
+
+    fn may_start(&self) -> bool {
+        matches!(self.bulk.state, BulkState::Preview | BulkState::Stopped)
+    }
+}

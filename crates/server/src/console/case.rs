@@ -1,0 +1,284 @@
+//! `/cases/{id}`: one page that tells the story of a case, and the acts on it and on its steps.
+
+use super::form::Form;
+use super::page::{Frame, PageError, Part, see, show};
+use super::story::{Graph, Timeline};
+use super::words::{between, date_and_time, relative, upcoming};
+use crate::dispatch::{redacted, shown_request};
+use crate::http::{ApiError, App, case_detail};
+use amends_protocol::resources::{AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView};
+use amends_protocol::signs::{Sign, Signed};
+use amends_protocol::{
+    ActionName, CaseId, CaseState, Outcome, Problem, ProblemCode, StepId, StepStateName,
+    StuckReason, Verb,
+};
+use amends_rulebook::{ActionClass, Considered, Facts, Rulebook};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Steps whose request is shown; of a longer plan, `GET /v1/steps/{id}` tells the rest.
+const REQUESTS: usize = 100;
+/// Rules of which is told why they did or did not answer a report.
+const CONSIDERED: usize = 30;
+
+#[derive(Template)]
+#[template(path = "case.html")]
+struct Page {
+    frame: Frame,
+    case: CaseDetail,
+    book: Option<Arc<Rulebook>>,
+    /// By step: the request as the next try sends it, or why there is none.
+    requests: BTreeMap<StepId, Result<String, String>>,
+    graph: Option<Graph>,
+    timeline: Timeline,
+}
+
+/// `GET /cases/{id}`
+pub(super) async fn show_case<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let id: CaseId = known(&id)?;
+    let case = case_detail(&app, id).await.map_err(|e| PageError::from(e).back("/cases"))?;
+    let mut frame =
+        Frame::live(Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &headers);
+    frame.watches = format!("?case={id}");
+    let book = match case.rulebook_hash.as_deref() {
+        Some(hash) => app.versions.get(&app.supervisor, hash).await.ok().flatten(),
+        None => None,
+    };
+    let mut requests = BTreeMap::new();
+    if let Some(book) = &book {
+        for step in case.plan.iter().take(REQUESTS) {
+            requests.insert(step.id, shown_request(step, &case, book, frame.now).await);
+        }
+    }
+    let graph = book.as_ref().and_then(|book| Graph::of(&case, book));
+    let timeline = Timeline::of(&case, frame.now);
+    Ok(show(&Page { frame, case, book, requests, graph, timeline }))
+}
+
+/// `POST /cases/{id}/acts`
+pub(super) async fn act_on_case<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let id: CaseId = known(&id)?;
+    let back = format!("/cases/{id}");
+    let act = || -> Result<(CaseAct, String), ApiError> { Ok((case_act(&form)?, form.who()?)) };
+    let (act, who) = act().map_err(|e| PageError::from(e).back(&back))?;
+    app.supervisor.act_on_case(id, act, &who).await.map_err(|e| PageError::from(e).back(&back))?;
+    Ok(form.remember(see(&back)))
+}
+
+/// `POST /steps/{id}/acts`
+pub(super) async fn act_on_step<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let id: StepId = known(&id)?;
+    let back = format!("/cases/{}#{id}", id.case);
+    let act = || -> Result<(StepAct, String), ApiError> { Ok((step_act(&form)?, form.who()?)) };
+    let (act, who) = act().map_err(|e| PageError::from(e).back(&back))?;
+    app.supervisor.act_on_step(id, act, &who).await.map_err(|e| PageError::from(e).back(&back))?;
+    Ok(form.remember(see(&back)))
+}
+
+fn known<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, PageError> {
+    text.parse().map_err(|e| PageError::from(ApiError::not_found(format!("{e}"))).back("/cases"))
+}
+
+fn case_act(form: &Form) -> Result<CaseAct, ApiError> {
+    let reason = form.reason()?;
+    let actions = |field| form.all(field).map(parsed::<ActionName>).collect::<Result<Vec<_>, _>>();
+    Ok(match form.text("act") {
+        "retry" => CaseAct::Retry { reason },
+        "replan" => CaseAct::Replan { reason },
+        "settle" => CaseAct::Settle { reason },
+        "plan" => CaseAct::Plan {
+            reason,
+            compensate: actions("compensate")?,
+            retry: actions("retry")?,
+            notify: actions("notify")?,
+        },
+        other => return Err(unknown_act(other)),
+    })
+}
+
+fn step_act(form: &Form) -> Result<StepAct, ApiError> {
+    let reason = form.reason()?;
+    Ok(match form.text("act") {
+        "retry" => StepAct::Retry { reason },
+        "waive" => StepAct::Waive { reason },
+        "approve" => StepAct::Approve { reason },
+        "record" => StepAct::Record { reason, outcome: parsed(form.text("outcome"))? },
+        "edit" => {
+            let data = serde_json::from_str(form.text("data")).map_err(|e| {
+                ApiError::invalid(format!(
+                    "the data is no JSON object: {e}; write e.g. {{\"amount\": 12}}"
+                ))
+            })?;
+            StepAct::Edit { reason, data }
+        }
+        other => return Err(unknown_act(other)),
+    })
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|e| ApiError::invalid(format!("{e}")))
+}
+
+fn unknown_act(act: &str) -> ApiError {
+    Problem::new(ProblemCode::InvalidRequest, format!("`{act}` is no act of this form")).into()
+}
+
+impl Page {
+    /// Steps that need a person, first those that are not only waiting for a yes.
+    fn needy(&self) -> Vec<&StepView> {
+        let mut needy: Vec<_> =
+            self.case.plan.iter().filter(|s| s.state == StepStateName::Stuck).collect();
+        needy.sort_by_key(|s| s.reason == Some(StuckReason::AwaitsApproval));
+        needy
+    }
+
+    fn is_open(&self) -> bool {
+        self.case.summary.state != CaseState::Settled
+    }
+
+    fn has_retryable(&self) -> bool {
+        self.case.plan.iter().any(|s| matches!(s.state, StepStateName::Stuck | StepStateName::Due))
+    }
+
+    /// Whether nothing is left that a settling by hand would cut off.
+    fn may_be_settled(&self) -> bool {
+        self.is_open() && !self.case.plan.iter().any(may_be_acted_on)
+    }
+
+    /// What a person may plan, by verb: `service.action`.
+    fn plannable(&self, verb: &Verb) -> Vec<String> {
+        let Some(book) = &self.book else { return Vec::new() };
+        let fits = |class: ActionClass| match verb {
+            Verb::Compensate => class == ActionClass::Compensable,
+            Verb::Retry => class != ActionClass::Free,
+            Verb::Notify => class == ActionClass::Notice,
+        };
+        book.actions().iter().filter(|a| fits(a.class)).map(|a| a.name.to_string()).collect()
+    }
+
+    fn rule_link(&self, label: &str) -> Option<String> {
+        let (name, hash) =
+            (self.case.summary.rulebook.as_ref()?, self.case.rulebook_hash.as_ref()?);
+        let rule = self.book.as_ref()?.rules().iter().find(|r| r.index_label == label)?;
+        Some(format!("/rules/{name}/versions/{hash}#rule-{}", rule.id.0))
+    }
+
+    /// Which rules were looked at for a report, and why each did or did not answer it.
+    fn considered(&self, report: &ReportView) -> Vec<(String, &'static str, String)> {
+        let Some(book) = &self.book else { return Vec::new() };
+        let facts = Facts {
+            service: &report.service,
+            code: &report.data.code,
+            action: report.data.action.as_deref(),
+            message: report.data.message.as_deref(),
+            data: &report.data.data,
+        };
+        let told = |considered: &Considered| {
+            let label = book.rule(considered.rule).index_label.clone();
+            let verdict = match (considered.chosen, considered.matches) {
+                (true, _) => "✓ answers it: the most specific that matches",
+                (false, true) => "○ matches too, and is less specific",
+                (false, false) => "– does not match",
+            };
+            let checks = considered.checks.iter().map(|check| {
+                let found = check.found.as_deref().unwrap_or("absent");
+                let held = if check.holds { "holds" } else { "does not hold" };
+                format!("{} {} (found {found}): {held}", check.field, check.wanted)
+            });
+            (label, verdict, checks.collect::<Vec<_>>().join("; "))
+        };
+        book.considered(&facts).iter().take(CONSIDERED).map(told).collect()
+    }
+
+    fn request(&self, step: &StepView) -> Option<&Result<String, String>> {
+        self.requests.get(&step.id)
+    }
+
+    fn edit_data(&self, step: &StepView) -> String {
+        let of_report = || {
+            let wanted = step.because.first();
+            let report = self.case.reports.iter().find(|r| wanted == Some(&r.id));
+            report.or_else(|| self.case.reports.first()).map(|r| r.data.data.clone())
+        };
+        let data = step.edited.clone().or_else(of_report).unwrap_or_default();
+        serde_json::to_string_pretty(&data).unwrap_or_default()
+    }
+}
+
+/// What is shown of a step's end or state.
+pub(super) fn step_sign(step: &StepView) -> Sign {
+    match (step.outcome, step.reason) {
+        (Some(outcome), _) => outcome.sign(),
+        (None, Some(reason)) => reason.sign(),
+        (None, None) => step.state.sign(),
+    }
+}
+
+fn may_be_acted_on(step: &StepView) -> bool {
+    match step.state {
+        StepStateName::Waiting
+        | StepStateName::Due
+        | StepStateName::InFlight
+        | StepStateName::Accepted
+        | StepStateName::Stuck => true,
+        StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow => false,
+    }
+}
+
+/// Outcomes that a person may write down for a verb.
+fn outcomes(verb: &Verb) -> &'static [Outcome] {
+    match verb {
+        Verb::Compensate => {
+            &[Outcome::Compensated, Outcome::AlreadyCompensated, Outcome::NothingToCompensate]
+        }
+        Verb::Retry => &[Outcome::Retried],
+        Verb::Notify => &[Outcome::Notified],
+    }
+}
+
+fn awaits_yes(step: &StepView) -> bool {
+    step.reason == Some(StuckReason::AwaitsApproval)
+}
+
+fn stage_word(stage: &u16) -> String {
+    if *stage == u16::MAX { "last".to_owned() } else { (u32::from(*stage) + 1).to_string() }
+}
+
+fn took(attempt: &AttemptView) -> String {
+    between(attempt.sent_at, attempt.ended_at)
+}
+
+fn report_json(report: &ReportView) -> String {
+    let data = serde_json::to_value(&report.data).unwrap_or_default();
+    serde_json::to_string_pretty(&redacted(data)).unwrap_or_default()
+}
+
+fn role_word(role: &str) -> &str {
+    match role {
+        "rule" => "answered by a rule",
+        "rule_held" => "answered by a rule whose steps wait for a yes",
+        "by_hand" => "answered by hand",
+        "derived" => "follows from another report of this case; needs no rule of its own",
+        "awaits_root" => "names a cause that has not come yet",
+        "unmatched" => "no rule answers it",
+        other => other,
+    }
+}

@@ -1,0 +1,199 @@
+//! `/cases`: the list with its filters, which are all in the address; and `/cases?view=causes`, the same work by what
+//! holds it up.
+
+use super::page::{Frame, PageError, Part, see, show};
+use super::words::{date_and_time, relative, upcoming};
+use crate::clock::{Clock, SystemClock};
+use crate::http::{App, Query, case_filter};
+use amends_protocol::resources::{BulkDeed, CaseSummary, GroupView, Page as Rows};
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseState, Cause, StepStateName};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+/// What a filter of the list may hold, in the order of its form.
+const FIELDS: [&str; 10] = [
+    "q",
+    "state",
+    "service",
+    "action",
+    "report",
+    "rulebook",
+    "older_than",
+    "younger_than",
+    "sort",
+    "group",
+];
+
+/// What stood in the form, as it came.
+pub(super) struct Filter {
+    pairs: Vec<(String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "cases.html")]
+struct ListPage {
+    frame: Frame,
+    filter: Filter,
+    rows: Rows<CaseSummary>,
+    group: Option<GroupView>,
+    known: Known,
+}
+
+#[derive(Template)]
+#[template(path = "causes.html")]
+struct CausesPage {
+    frame: Frame,
+    groups: Vec<GroupView>,
+}
+
+/// What the fields of the form offer.
+struct Known {
+    services: Vec<String>,
+    actions: Vec<String>,
+    reports: Vec<String>,
+    rulebooks: Vec<String>,
+}
+
+/// `GET /cases`
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let filter = Filter::of(&uri);
+    if filter.has_empty_fields(&uri) {
+        // A form sends its empty fields too; an address that people share should not have them.
+        return Ok(see(&filter.address("/cases", &[])));
+    }
+    let itself = uri.path_and_query().map_or_else(|| "/cases".to_owned(), ToString::to_string);
+    if filter.get("view") == "causes" {
+        let frame = Frame::live(Part::Cases, "Cases by cause", itself, &headers);
+        let groups = app.supervisor.groups().await?;
+        return Ok(show(&CausesPage { frame, groups }));
+    }
+    let frame = Frame::live(Part::Cases, "Cases", itself, &headers);
+    let mut query = Query::from_pairs(filter.pairs.clone());
+    let wrong = |error| PageError::from(error).back("/cases");
+    let (mut wanted, page) =
+        (case_filter(&mut query, SystemClock.now()).map_err(wrong)?, query.page().map_err(wrong)?);
+    let id = query.group().map_err(wrong)?;
+    query.finish().map_err(wrong)?;
+    let mut group = None;
+    if let Some(id) = id {
+        group = app.supervisor.groups().await?.into_iter().find(|g| g.id == id);
+        wanted.among = Some(app.supervisor.members(id).await?.cases);
+    }
+    let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
+    let known = Known::of(&app);
+    Ok(show(&ListPage { frame, filter, rows, group, known }))
+}
+
+impl Filter {
+    pub(super) fn of(uri: &Uri) -> Self {
+        let query = uri.query().unwrap_or_default();
+        let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
+        Self { pairs: pairs.filter(|(_, value)| !value.trim().is_empty()).collect() }
+    }
+
+    fn has_empty_fields(&self, uri: &Uri) -> bool {
+        let query = uri.query().unwrap_or_default();
+        form_urlencoded::parse(query.as_bytes()).count() != self.pairs.len()
+    }
+
+    /// A field; empty if it is not there.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// Every field that came.
+    pub(super) fn pairs(&self) -> &[(String, String)] {
+        &self.pairs
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.pairs.iter().any(|(name, _)| FIELDS.contains(&name.as_str()) && name != "sort")
+    }
+
+    /// An address with this filter and more.
+    pub(super) fn address(&self, path: &str, more: &[(&str, &str)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let own = self
+            .pairs
+            .iter()
+            .filter(|(name, _)| name != "cursor" && !more.iter().any(|(n, _)| n == name));
+        for (name, value) in own {
+            query.append_pair(name, value);
+        }
+        query.extend_pairs(more);
+        match query.finish() {
+            query if query.is_empty() => path.to_owned(),
+            query => format!("{path}?{query}"),
+        }
+    }
+}
+
+impl Known {
+    fn of<S: Store>(app: &App<S>) -> Self {
+        let mut known = Self {
+            services: Vec::new(),
+            actions: Vec::new(),
+            reports: Vec::new(),
+            rulebooks: Vec::new(),
+        };
+        for book in app.supervisor.active_books() {
+            known.rulebooks.push(book.name().to_owned());
+            known.services.extend(book.services().iter().map(|s| s.name.to_string()));
+            known.actions.extend(book.actions().iter().map(|action| action.name.to_string()));
+            known.reports.extend((0..book.reports().len()).map(|n| book.report_name(n)));
+        }
+        for list in [&mut known.services, &mut known.actions, &mut known.reports] {
+            list.sort_unstable();
+        }
+        known
+    }
+}
+
+impl ListPage {
+    fn next(&self) -> Option<String> {
+        let cursor = self.rows.next.as_deref()?;
+        Some(self.filter.address("/cases", &[("cursor", cursor)]))
+    }
+
+    fn export(&self, format: &str) -> String {
+        self.filter.address("/v1/cases:export", &[("format", format)])
+    }
+
+    fn bulk(&self, act: &str) -> String {
+        self.filter.address("/bulk/new", &[("act", act), ("of", "cases")])
+    }
+}
+
+/// How far a case has come, as `3 of 4`.
+fn done_of(case: &CaseSummary) -> String {
+    let count = |state| case.steps.get(&state).copied().unwrap_or_default();
+    let all: u32 =
+        case.steps.iter().filter(|(s, _)| **s != StepStateName::Shadow).map(|(_, n)| n).sum();
+    format!("{} of {all}", count(StepStateName::Done) + count(StepStateName::Superseded))
+}
+
+/// The act that mends most groups of this kind.
+pub(super) fn group_deed(group: &GroupView) -> &'static str {
+    match group.cause {
+        Cause::Approval => BulkDeed::Approve.as_str(),
+        Cause::Unmatched => BulkDeed::Replan.as_str(),
+        _ => BulkDeed::Retry.as_str(),
+    }
+}
+
+/// Its word on a button; none for Histories, which are asked for again without anybody's act.
+pub(super) fn group_word(group: &GroupView) -> Option<&'static str> {
+    match group.cause {
+        Cause::Approval => Some("Say yes to all"),
+        Cause::Unmatched => Some("Replan all"),
+        _ => group.verb.map(|_| "Retry all"),
+    }
+}

@@ -1,0 +1,195 @@
+//! Forms that a browser sends: only from our own pages, within limits, and with a name for who acts.
+
+use crate::http::{ApiError, check_actor, check_reason, read_body};
+use amends_protocol::headers::AMENDS_ACTOR;
+use amends_protocol::{Problem, ProblemCode};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// Longest form, in bytes: a rulebook of the largest size, percent-encoded, still fits.
+const FORM_LIMIT: usize = 24 << 20;
+/// The cookie that remembers who acts.
+const COOKIE: &str = "amends-actor";
+/// How long it is remembered, in seconds: a month.
+const COOKIE_AGE: u32 = 30 * 86_400;
+
+/// Who acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Who {
+    /// The name, if known.
+    pub(super) name: String,
+    /// A proxy in front says so; the form does not ask.
+    pub(super) told: bool,
+}
+
+impl Who {
+    /// From the header of a proxy that authenticates, or from the cookie of the last act.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let told = headers.get(AMENDS_ACTOR).and_then(|v| v.to_str().ok()).map(str::trim);
+        if let Some(name) = told.filter(|name| !name.is_empty()) {
+            return Self { name: name.to_owned(), told: true };
+        }
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let ours = cookies
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == COOKIE)
+            .and_then(|(_, value)| percent_decode_str(value).decode_utf8().ok());
+        Self { name: ours.unwrap_or_default().into_owned(), told: false }
+    }
+}
+
+/// A form.
+pub(super) struct Form {
+    pub(super) headers: HeaderMap,
+    pairs: Vec<(String, String)>,
+}
+
+impl<T: Send + Sync> FromRequest<T> for Form {
+    type Rejection = super::page::PageError;
+
+    async fn from_request(request: Request, _state: &T) -> Result<Self, Self::Rejection> {
+        let (head, body) = request.into_parts();
+        same_origin(&head.headers)?;
+        let bytes = read_body(&head.headers, body, FORM_LIMIT).await?;
+        let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
+        Ok(Self { headers: head.headers, pairs })
+    }
+}
+
+/// A form that another web site lets the operator's browser send is not the operator's act. Browsers say where a request
+/// comes from by `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`.
+fn same_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let is_ours = match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == text("host")
+        }
+        // No browser: `curl` and the like, which no other site can steer.
+        (None, None) => true,
+    };
+    if is_ours {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::Forbidden,
+        "the form was sent from another web site; open the console itself and act there",
+    )
+    .into())
+}
+
+impl Form {
+    /// A field; empty if it is not there.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.trim())
+    }
+
+    /// All values of a field that are not empty.
+    pub(super) fn all<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f str> {
+        self.pairs
+            .iter()
+            .filter(move |(n, v)| n == name && !v.trim().is_empty())
+            .map(|(_, v)| v.trim())
+    }
+
+    /// Fields whose names begin with `prefix` and that are not empty, without the prefix.
+    pub(super) fn under<'f>(&'f self, prefix: &'f str) -> impl Iterator<Item = (&'f str, &'f str)> {
+        self.pairs
+            .iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.trim())))
+    }
+
+    /// Two fields that stand in turn, as pairs.
+    pub(super) fn pairs<'f>(
+        &'f self,
+        first: &'f str,
+        second: &'f str,
+    ) -> impl Iterator<Item = (&'f str, &'f str)> {
+        let of = |name: &'f str| {
+            self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+        };
+        of(first).zip(of(second))
+    }
+
+    /// A whole number, if the field is not empty.
+    pub(super) fn number(&self, name: &str) -> Result<Option<u32>, ApiError> {
+        match self.text(name) {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ApiError::invalid(format!("`{name}` is `{text}`; write a whole number, or nothing"))
+            }),
+        }
+    }
+
+    /// Why; never empty.
+    pub(super) fn reason(&self) -> Result<String, ApiError> {
+        let reason = self.text("reason");
+        check_reason(reason)?;
+        Ok(reason.to_owned())
+    }
+
+    /// Who acts: a proxy's word before the form's.
+    pub(super) fn who(&self) -> Result<String, ApiError> {
+        let known = Who::of(&self.headers);
+        let name = if known.told { known.name.as_str() } else { self.text("actor") };
+        check_actor(name)?;
+        Ok(name.to_owned())
+    }
+
+    /// Remembers who acted for the next form.
+    pub(super) fn remember(&self, mut answer: Response) -> Response {
+        if let Ok(name) = self.who()
+            && !Who::of(&self.headers).told
+        {
+            let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+            let cookie =
+                format!("{COOKIE}={name}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict");
+            answer
+                .headers_mut()
+                .extend(HeaderValue::from_str(&cookie).ok().map(|c| (header::SET_COOKIE, c)));
+        }
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(n, v)| (n.parse().expect("a name"), HeaderValue::from_static(v)))
+            .collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_may_send_forms() {
+        for (given, ours) in [
+            (&[("sec-fetch-site", "same-origin")][..], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("origin", "http://a.example:7100"), ("host", "a.example:7100")], true),
+            (&[("origin", "http://evil.example"), ("host", "a.example:7100")], false),
+            (&[("origin", "null"), ("host", "a.example:7100")], false),
+            (&[], true),
+        ] {
+            assert_eq!(same_origin(&headers(given)).is_ok(), ours, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_names_who_acts_before_a_cookie_does() {
+        let cookie = ("cookie", "a=b; amends-actor=J%C3%B6rg%20M; c=d");
+        let remembered = Who::of(&headers(&[cookie]));
+        assert_eq!((remembered.name.as_str(), remembered.told), ("Jörg M", false));
+        let told = Who::of(&headers(&[cookie, ("amends-actor", "ann")]));
+        assert_eq!((told.name.as_str(), told.told), ("ann", true));
+    }
+}

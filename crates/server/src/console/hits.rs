@@ -1,0 +1,110 @@
+//! How the rules have fared lately: which rule answered which report how often, and what became of its steps. Looks at the
+//! newest cases only, so that a page comes soon however much is stored.
+
+use crate::http::{ApiError, App, case_detail};
+use amends_protocol::resources::{CaseDetail, StepView};
+use amends_protocol::{StepStateName, Timestamp};
+use amends_rulebook::{ActionId, Row, Rulebook};
+use amends_store::{CaseFilter, PageRequest, Store};
+use std::collections::BTreeMap;
+
+/// Cases looked at. `amends rules hits` looks at all.
+pub(super) const CASES: u32 = 200;
+
+/// What became of an action under one row of the matrix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fared {
+    pub(super) done: u32,
+    pub(super) open: u32,
+    pub(super) stuck: u32,
+}
+
+/// A row's report, if it is a declared one, and its rule.
+type Key = (Option<String>, String);
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(super) struct Hits {
+    /// Cases that were looked at.
+    pub(super) cases: usize,
+    rows: BTreeMap<Key, (u32, Option<Timestamp>)>,
+    cells: BTreeMap<(Key, ActionId), Fared>,
+}
+
+impl Hits {
+    /// Counts the newest cases of a rulebook.
+    pub(super) async fn of<S: Store>(app: &App<S>, book: &Rulebook) -> Result<Self, ApiError> {
+        let filter = CaseFilter { rulebook: Some(book.name().to_owned()), ..CaseFilter::default() };
+        let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
+        let mut hits = Self::default();
+        for case in newest.items {
+            match case_detail(app, case.id).await {
+                Ok(detail) => hits.add(&detail, book),
+                // Removed in the meantime.
+                Err(error) if error.status() == 404 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(hits)
+    }
+
+    fn add(&mut self, case: &CaseDetail, book: &Rulebook) {
+        self.cases += 1;
+        for report in &case.reports {
+            let Some(rule) = &report.rule else { continue };
+            let declared = book.report(&report.service, &report.data.code).is_some();
+            let name = declared.then(|| format!("{}/{}", report.service, report.data.code));
+            let key = (name, rule.clone());
+            let row = self.rows.entry(key.clone()).or_default();
+            row.0 += 1;
+            row.1 = row.1.max(Some(report.received_at));
+            for step in case.plan.iter().filter(|s| s.because.contains(&report.id)) {
+                let Some(id) = book.action(&step.action.service, &step.action.action) else {
+                    continue;
+                };
+                // A correction stands in the column of its message.
+                let column = book.get(id).correction_of.unwrap_or(id);
+                self.cells.entry((key.clone(), column)).or_default().count(step);
+            }
+        }
+    }
+
+    fn key(row: &Row, book: &Rulebook) -> Option<Key> {
+        let rule = book.rules().get(row.rule?.0 as usize)?;
+        Some((row.report.map(|n| book.report_name(n)), rule.index_label.clone()))
+    }
+
+    /// How often a row was hit, and when last.
+    pub(super) fn row(&self, row: &Row, book: &Rulebook) -> (u32, Option<Timestamp>) {
+        Self::key(row, book).and_then(|key| self.rows.get(&key).copied()).unwrap_or_default()
+    }
+
+    /// How a cell fared; none if it was never asked for.
+    pub(super) fn cell(&self, row: &Row, column: ActionId, book: &Rulebook) -> Option<Fared> {
+        if row.given_up {
+            return None;
+        }
+        self.cells.get(&(Self::key(row, book)?, column)).copied()
+    }
+}
+
+impl Fared {
+    fn count(&mut self, step: &StepView) {
+        match step.state {
+            StepStateName::Done => self.done += 1,
+            StepStateName::Stuck => self.stuck += 1,
+            StepStateName::Waiting
+            | StepStateName::Due
+            | StepStateName::InFlight
+            | StepStateName::Accepted => self.open += 1,
+            StepStateName::Superseded | StepStateName::Shadow => {}
+        }
+    }
+
+    /// `12 done, 1 open, 1 stuck`.
+    pub(super) fn words(&self) -> String {
+        let parts = [(self.done, "✓"), (self.open, "◐"), (self.stuck, "■")];
+        let told = parts.iter().filter(|(n, _)| *n > 0).map(|(n, sign)| format!("{sign} {n}"));
+        told.collect::<Vec<_>>().join(" ")
+    }
+}

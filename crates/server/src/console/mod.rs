@@ -1,0 +1,51 @@
+//! The console: pages that a person sees in a browser. Each page is a file that reads what the supervisor and the store
+//! tell and fills one template; acts go the way of the API's. It decides nothing, and needs no script but for news.
+
+mod assets;
+mod audit;
+mod bulk;
+mod case;
+mod cases;
+mod form;
+mod hits;
+mod live;
+mod overview;
+mod page;
+mod picture;
+mod rules;
+mod services;
+mod story;
+mod words;
+
+pub(crate) use page::nothing_at;
+
+use crate::http::App;
+use amends_store::Store;
+use axum::Router;
+use axum::routing::{get, post};
+
+/// The pages' routes.
+pub(crate) fn router<S: Store>() -> Router<App<S>> {
+    Router::new()
+        .route("/", get(overview::show_overview::<S>))
+        .route("/cases", get(cases::list::<S>))
+        .route("/cases/{id}", get(case::show_case::<S>))
+        .route("/cases/{id}/acts", post(case::act_on_case::<S>))
+        .route("/steps/{id}/acts", post(case::act_on_step::<S>))
+        .route("/services", get(services::list::<S>))
+        .route("/services/{name}/acts", post(services::act::<S>))
+        .route("/rules", get(rules::list::<S>))
+        .route("/rules/new", get(rules::edit::<S>))
+        .route("/rules/preview", post(rules::preview::<S>))
+        .route("/rules/activate", post(rules::activate::<S>))
+        .route("/rules/{name}", get(rules::show_active::<S>))
+        .route("/rules/{name}/edit", get(rules::edit::<S>))
+        .route("/rules/{name}/versions/{hash}", get(rules::show_version::<S>))
+        .route("/bulk", get(bulk::list::<S>).post(bulk::make::<S>))
+        .route("/bulk/new", get(bulk::propose::<S>))
+        .route("/bulk/{id}", get(bulk::show_one::<S>))
+        .route("/bulk/{id}/acts", post(bulk::steer::<S>))
+        .route("/audit", get(audit::list::<S>))
+        .route("/live", get(live::ticks::<S>))
+        .route("/assets/{hash}/{name}", get(assets::serve))
+}

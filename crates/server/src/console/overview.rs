@@ -1,0 +1,144 @@
+//! `/`: what is open, what is wrong, how each service is doing; and, when nothing ever came, how to begin.
+
+use super::cases::{group_deed, group_word};
+use super::page::{Frame, PageError, Part, show};
+use super::picture::{Bar, Spark};
+use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
+use crate::http::App;
+use amends_protocol::resources::{GroupView, Overview, ServiceView, TroubleView};
+use amends_protocol::signs::{Sign, Signed};
+use amends_protocol::{CaseState, StuckReason};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+/// Groups that are shown; the rest is behind a link.
+const GROUPS: usize = 8;
+/// Minutes that "lately" means.
+const LATELY: usize = 5;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Page {
+    frame: Frame,
+    overview: Overview,
+    groups: Vec<GroupView>,
+    more_groups: usize,
+    spark: Spark,
+}
+
+/// `GET /`
+pub(super) async fn show_overview<S: Store>(
+    State(app): State<App<S>>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let frame = Frame::live(Part::Overview, "Overview", "/".to_owned(), &headers);
+    let overview = app.supervisor.overview(frame.now).await?;
+    let mut groups: Vec<GroupView> =
+        app.supervisor.groups().await?.into_iter().filter(|g| g.cause.is_trouble()).collect();
+    let more_groups = groups.len().saturating_sub(GROUPS);
+    groups.truncate(GROUPS);
+    let spark = Spark::of(&overview.minutes);
+    Ok(show(&Page { frame, overview, groups, more_groups, spark }))
+}
+
+impl Page {
+    fn count(&self, state: CaseState) -> u64 {
+        self.overview.cases.get(&state).copied().unwrap_or_default()
+    }
+
+    fn open(&self) -> u64 {
+        self.count(CaseState::Open)
+    }
+
+    fn stuck(&self) -> u64 {
+        self.count(CaseState::Stuck)
+    }
+
+    fn unmatched(&self) -> u64 {
+        self.count(CaseState::Unmatched)
+    }
+
+    fn settled(&self) -> u64 {
+        self.count(CaseState::Settled)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.overview.cases.values().sum::<u64>() == 0
+    }
+
+    /// Reports and settled cases of the last minutes, the running one included.
+    fn lately(&self) -> (u64, u64) {
+        let last = self.overview.minutes.iter().rev().take(LATELY);
+        last.fold((0, 0), |(r, s), m| (r + m.reported, s + m.settled))
+    }
+
+    /// What matters, in one sentence.
+    fn headline(&self) -> String {
+        let mut parts = Vec::new();
+        let needy = self.stuck() + self.unmatched();
+        if needy > 0 {
+            parts.push(format!("{} a person", counted(needy, "case needs", "cases need")));
+        }
+        if self.overview.awaiting_approval > 0 {
+            parts.push(format!(
+                "{} for a yes",
+                counted(self.overview.awaiting_approval, "step waits", "steps wait")
+            ));
+        }
+        let away: Vec<&str> = self
+            .overview
+            .services
+            .iter()
+            .filter(|s| s.breaker != "closed")
+            .map(|s| s.name.as_str())
+            .collect();
+        match away.as_slice() {
+            [] => {}
+            [one] => parts.push(format!("{one} is out of reach")),
+            many => {
+                parts.push(format!("{} services are out of reach: {}", many.len(), many.join(", ")))
+            }
+        }
+        for service in self.overview.services.iter().filter(|s| s.paused) {
+            parts.push(format!("{} is paused", service.name));
+        }
+        match (parts.is_empty(), self.open()) {
+            (true, 0) => "All is well: nothing is open.".to_owned(),
+            (true, open) => {
+                format!(
+                    "All is well: {} by itself, and nobody is needed.",
+                    counted(open, "open case goes on", "open cases go on")
+                )
+            }
+            (false, _) => {
+                let text = parts.join("; ");
+                let mut letters = text.chars();
+                let first =
+                    letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+                format!("{first}{}.", letters.as_str())
+            }
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.stuck() + self.unmatched() + self.overview.awaiting_approval == 0
+            && self.overview.services.iter().all(|s| s.breaker == "closed" && !s.paused)
+    }
+}
+
+/// `1 case needs`, `3 cases need`.
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The sign of a trouble: its reason of being stuck, or that no rule answers it.
+fn trouble_sign(trouble: &TroubleView) -> Sign {
+    trouble.why.parse::<StuckReason>().map_or(CaseState::Unmatched.sign(), Signed::sign)
+}
+
+fn bar(service: &ServiceView) -> Bar {
+    Bar::of(&service.progress)
+}

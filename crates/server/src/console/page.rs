@@ -1,0 +1,166 @@
+//! What all pages share: the frame around them, the headers that keep a browser to this host, and how a failure looks.
+
+use super::assets::{ADDRESSES, Addresses};
+use crate::clock::{Clock, SystemClock};
+use crate::http::ApiError;
+use amends_protocol::{Problem, ProblemCode, Timestamp};
+use askama::Template;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Everything comes from this host, nothing is written into a page that runs, and no other page may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The parts of the console, as its navigation names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Overview,
+    Cases,
+    Rules,
+    Services,
+    Bulk,
+    Audit,
+}
+
+impl Part {
+    pub(super) const ALL: [(Self, &'static str, &'static str); 6] = [
+        (Self::Overview, "/", "Overview"),
+        (Self::Cases, "/cases", "Cases"),
+        (Self::Rules, "/rules", "Rules"),
+        (Self::Services, "/services", "Services"),
+        (Self::Bulk, "/bulk", "Bulk acts"),
+        (Self::Audit, "/audit", "Audit"),
+    ];
+}
+
+/// What stands around a page.
+pub(super) struct Frame {
+    pub(super) part: Part,
+    pub(super) title: String,
+    /// When the page was made: relative times count from here.
+    pub(super) now: Timestamp,
+    /// The page's own address, where news are fetched from; none for a page that has no news.
+    pub(super) itself: Option<String>,
+    /// Which events are news for it, as the query of `/live`.
+    pub(super) watches: String,
+    /// Who acts, if it is known.
+    pub(super) who: super::form::Who,
+}
+
+impl Frame {
+    /// The frame of a page that fetches news from `itself` when something happens.
+    pub(super) fn live(
+        part: Part,
+        title: impl Into<String>,
+        itself: String,
+        headers: &HeaderMap,
+    ) -> Self {
+        Self { itself: Some(itself), ..Self::still(part, title, headers) }
+    }
+
+    /// The frame of a page that does not change.
+    pub(super) fn still(part: Part, title: impl Into<String>, headers: &HeaderMap) -> Self {
+        Self {
+            part,
+            title: title.into(),
+            now: SystemClock.now(),
+            itself: None,
+            watches: String::new(),
+            who: super::form::Who::of(headers),
+        }
+    }
+
+    pub(super) fn assets(&self) -> &'static Addresses {
+        &ADDRESSES
+    }
+
+    pub(super) fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}
+
+/// Draws a page.
+pub(super) fn show(page: &impl Template) -> Response {
+    show_as(StatusCode::OK, page)
+}
+
+/// Draws a page with another status than 200.
+pub(super) fn show_as(status: StatusCode, page: &impl Template) -> Response {
+    let body = match page.render() {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "a page could not be drawn");
+            return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be drawn\n")
+                .into_response();
+        }
+    };
+    let mut answer = (status, body).into_response();
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "cookie"),
+    ] {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    answer
+}
+
+/// To another page, which is then fetched.
+pub(super) fn see(address: &str) -> Response {
+    let Ok(location) = HeaderValue::from_str(address) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+}
+
+/// A failure as a page.
+#[derive(Template)]
+#[template(path = "failure.html")]
+struct FailurePage {
+    frame: Frame,
+    problem: Problem,
+    back: String,
+}
+
+/// What went wrong, for people.
+pub(super) struct PageError {
+    problem: Box<Problem>,
+    back: Option<String>,
+}
+
+impl<E: Into<ApiError>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self { problem: Box::new(error.into().into_problem()), back: None }
+    }
+}
+
+impl PageError {
+    /// With the address that one came from.
+    pub(super) fn back(mut self, address: impl Into<String>) -> Self {
+        self.back = Some(address.into());
+        self
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let problem = *self.problem;
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::error!(code = problem.code, detail = problem.detail, "a page failed");
+        }
+        let frame = Frame::still(Part::Overview, problem.title.clone(), &HeaderMap::new());
+        let back = self.back.unwrap_or_else(|| "/".to_owned());
+        show_as(status, &FailurePage { frame, problem, back })
+    }
+}
+
+/// An address that names nothing.
+pub(crate) fn nothing_at(path: &str) -> Response {
+    let detail = format!("there is no page `{path}`");
+    PageError::from(Problem::new(ProblemCode::NotFound, detail)).into_response()
+}

@@ -1,0 +1,265 @@
+//! `/rules`: the rulebooks at a glance, with what they have answered lately; their versions and how they differ; and a
+//! new version, looked at before it is activated.
+
+use super::form::Form;
+use super::hits::{CASES, Hits};
+use super::page::{Frame, PageError, Part, see, show, show_as};
+use super::story::Graph;
+use super::words::{date_and_time, relative};
+use crate::clock::{Clock, SystemClock};
+use crate::http::{ApiError, App, beside_the_others};
+use amends_protocol::Timestamp;
+use amends_protocol::resources::DiagnosticView;
+use amends_rulebook::{
+    Cell, Comparison, Matrix, Mode, Row, Rule, Rulebook, Severity, SourceFile, compare,
+    load_sources, render,
+};
+use amends_store::{RulebookRow, Store};
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// What is news for these pages: hits are counted again every 20 s, since they cost some hundred reads.
+const RULEBOOKS: &str = "?kind=rulebook";
+/// What a new rulebook begins with.
+const EXAMPLE: &str = "rulebook: my-business\nservices:\n  payment:\n    url: http://127.0.0.1:7201\n    actions:\n      pay: { compensation: refund }\nrules:\n  - on: \"*/*\"\n    compensate: recorded\n";
+
+#[derive(Template)]
+#[template(path = "rules.html")]
+struct ListPage {
+    frame: Frame,
+    books: Vec<(Arc<Rulebook>, Vec<DiagnosticView>)>,
+}
+
+#[derive(Template)]
+#[template(path = "rulebook.html")]
+struct BookPage {
+    frame: Frame,
+    book: Arc<Rulebook>,
+    is_active: bool,
+    matrix: Matrix,
+    hits: Hits,
+    graph: Option<Graph>,
+    rejected: Vec<DiagnosticView>,
+    versions: Vec<RulebookRow>,
+    comparison: Option<Comparison>,
+}
+
+#[derive(Template)]
+#[template(path = "rules_edit.html")]
+struct EditPage {
+    frame: Frame,
+    name: String,
+    files: Vec<(String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "rules_preview.html")]
+struct PreviewPage {
+    frame: Frame,
+    files: Vec<(String, String)>,
+    /// None if it cannot be used.
+    book: Option<Arc<Rulebook>>,
+    comparison: Option<Comparison>,
+    rendered: String,
+    warnings: usize,
+}
+
+/// `GET /rules`
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let mut frame = Frame::live(Part::Rules, "Rules", "/rules".to_owned(), &headers);
+    RULEBOOKS.clone_into(&mut frame.watches);
+    let books = app.supervisor.active_books();
+    let books = books
+        .into_iter()
+        .map(|book| {
+            let rejected = crate::books::views(&app.rejections, book.name());
+            (book, rejected)
+        })
+        .collect();
+    Ok(show(&ListPage { frame, books }))
+}
+
+/// `GET /rules/{name}`: the active version.
+pub(super) async fn show_active<S: Store>(
+    State(app): State<App<S>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let book = active(&app, &name)
+        .ok_or_else(|| unknown(&format!("there is no active rulebook `{name}`")))?;
+    page(&app, book, format!("/rules/{name}"), &headers).await
+}
+
+/// `GET /rules/{name}/versions/{hash}`
+pub(super) async fn show_version<S: Store>(
+    State(app): State<App<S>>,
+    Path((name, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let found = app.versions.get(&app.supervisor, &hash).await?;
+    let book = found.filter(|book| book.name() == name);
+    let book =
+        book.ok_or_else(|| unknown(&format!("there is no version `{hash}` of rulebook `{name}`")))?;
+    page(&app, book, format!("/rules/{name}/versions/{hash}"), &headers).await
+}
+
+async fn page<S: Store>(
+    app: &App<S>,
+    book: Arc<Rulebook>,
+    itself: String,
+    headers: &HeaderMap,
+) -> Result<Response, PageError> {
+    let mut frame = Frame::live(Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
+    RULEBOOKS.clone_into(&mut frame.watches);
+    let active = active(app, book.name());
+    let is_active = active.as_ref().is_some_and(|a| a.hash() == book.hash());
+    let active = active.filter(|_| !is_active);
+    let mut versions = app.supervisor.store().rulebooks().await?;
+    versions.retain(|row| *row.name == *book.name());
+    let comparison = active.as_ref().map(|active| compare(active, &book));
+    let page = BookPage {
+        matrix: Matrix::new(&book, None),
+        hits: Hits::of(app, &book).await?,
+        graph: Graph::of_calls(&book),
+        rejected: if is_active {
+            crate::books::views(&app.rejections, book.name())
+        } else {
+            Vec::new()
+        },
+        frame,
+        book,
+        is_active,
+        versions,
+        comparison,
+    };
+    Ok(show(&page))
+}
+
+/// `GET /rules/new` and `GET /rules/{name}/edit`
+pub(super) async fn edit<S: Store>(
+    State(app): State<App<S>>,
+    name: Option<Path<String>>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    let files = match active(&app, &name) {
+        Some(book) => book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect(),
+        None if name.is_empty() => vec![("rulebook.yaml".to_owned(), EXAMPLE.to_owned())],
+        None => return Err(unknown(&format!("there is no active rulebook `{name}`"))),
+    };
+    let frame = Frame::still(Part::Rules, "A new version", &headers);
+    Ok(show(&EditPage { frame, name, files }))
+}
+
+/// `POST /rules/preview`: what a version would change. Nothing is stored.
+pub(super) async fn preview<S: Store>(
+    State(app): State<App<S>>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let files = files(&form);
+    let loaded = load_sources(sources(&files));
+    let mut rendered = render(&loaded.diagnostics, &loaded.sources, false);
+    let mut errors = loaded.rulebook.is_none();
+    let mut warnings = loaded.diagnostics.len();
+    if let Some(book) = &loaded.rulebook {
+        let (together, text) = beside_the_others(&app, book);
+        errors |= together.iter().any(|d| d.severity == Severity::Error.as_str());
+        warnings += together.len();
+        rendered.push_str(&text);
+    }
+    let book = loaded.rulebook.filter(|_| !errors);
+    let active = book.as_ref().and_then(|book| active(&app, book.name()));
+    let comparison = match (&active, &book) {
+        (Some(active), Some(book)) => Some(compare(active, book)),
+        _ => None,
+    };
+    let frame = Frame::still(Part::Rules, "What would change", &form.headers);
+    let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    Ok(show_as(status, &PreviewPage { frame, files, book, comparison, rendered, warnings }))
+}
+
+/// `POST /rules/activate`: stores the version; new cases are planned with it.
+pub(super) async fn activate<S: Store>(
+    State(app): State<App<S>>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let wrong = |error: ApiError| PageError::from(error).back("/rules");
+    let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
+    let loaded = load_sources(sources(&files(&form)));
+    let Some(book) = loaded.rulebook else {
+        let detail = render(&loaded.diagnostics, &loaded.sources, false);
+        return Err(wrong(ApiError::invalid(format!("the rulebook has errors:\n{detail}"))));
+    };
+    let (together, text) = beside_the_others(&app, &book);
+    if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
+        return Err(wrong(ApiError::invalid(text)));
+    }
+    let address = format!("/rules/{}", book.name());
+    let activated = app.supervisor.activate(book, &who, &reason, SystemClock.now()).await;
+    activated.map_err(|problem| PageError::from(problem).back("/rules"))?;
+    Ok(form.remember(see(&address)))
+}
+
+fn active<S: Store>(app: &App<S>, name: &str) -> Option<Arc<Rulebook>> {
+    app.supervisor.active_books().into_iter().find(|book| book.name() == name)
+}
+
+fn unknown(detail: &str) -> PageError {
+    PageError::from(ApiError::not_found(detail)).back("/rules")
+}
+
+/// Files of the form, in their order: fields `path` and `text` in turn.
+fn files(form: &Form) -> Vec<(String, String)> {
+    // A browser ends lines with CR LF; a rulebook has the lines that were written.
+    let text = |text: &str| text.replace("\r\n", "\n");
+    form.pairs("path", "text").map(|(path, body)| (path.to_owned(), text(body))).collect()
+}
+
+fn sources(files: &[(String, String)]) -> Vec<SourceFile> {
+    files
+        .iter()
+        .map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() })
+        .collect()
+}
+
+impl BookPage {
+    fn hit(&self, row: &Row) -> (u32, Option<Timestamp>) {
+        self.hits.row(row, &self.book)
+    }
+
+    /// What stands in a cell below its word.
+    fn fared(&self, row: &Row, column: &usize) -> String {
+        let column = self.matrix.columns[*column];
+        self.hits.cell(row, column, &self.book).map_or_else(String::new, |fared| fared.words())
+    }
+
+    fn finding(&self, row: &Row) -> String {
+        let messages: Vec<_> =
+            row.findings.iter().map(|n| self.matrix.findings[*n].message.as_str()).collect();
+        messages.join("; ")
+    }
+
+    fn rendered_findings(&self) -> String {
+        render(&self.matrix.findings, self.book.sources(), false)
+    }
+
+    fn rule(&self, row: &Row) -> Option<&Rule> {
+        self.book.rules().get(row.rule?.0 as usize)
+    }
+
+    /// Line of a rule in the root file, from 1; rules of imports have none.
+    fn line(&self, rule: &Rule) -> Option<usize> {
+        let source = self.book.sources().get(rule.span.file)?;
+        Some(source.text.get(..rule.span.start)?.matches('\n').count() + 1)
+    }
+}
+
+fn cell_text(cell: &Cell) -> String {
+    cell.text()
+}

@@ -1,0 +1,51 @@
+//! What templates say of times and states. They hand over references of any depth, so these take them.
+
+use amends_protocol::sentence;
+use amends_protocol::{Timestamp, signs};
+
+/// A moment, or a reference to one.
+pub(super) trait Moment {
+    fn moment(&self) -> Timestamp;
+}
+
+impl Moment for Timestamp {
+    fn moment(&self) -> Timestamp {
+        *self
+    }
+}
+
+impl<T: Moment> Moment for &T {
+    fn moment(&self) -> Timestamp {
+        (*self).moment()
+    }
+}
+
+/// `12s ago`, `in 3m`, `now`.
+pub(super) fn relative(at: impl Moment, now: impl Moment) -> String {
+    sentence::relative(at.moment(), now.moment())
+}
+
+/// As [`relative`], of what is to come: what should have come already comes now.
+pub(super) fn upcoming(at: impl Moment, now: impl Moment) -> String {
+    sentence::relative(at.moment().max(now.moment()), now.moment())
+}
+
+/// `2026-11-23 08:06:33Z`.
+pub(super) fn date_and_time(at: impl Moment) -> String {
+    sentence::date_and_time(at.moment())
+}
+
+/// The length from one moment to another, e.g. `1h 4m`; below a second, in milliseconds.
+pub(super) fn between(from: impl Moment, to: impl Moment) -> String {
+    millis(&to.moment().ms_since(from.moment()))
+}
+
+/// Milliseconds as people say them: `340 ms`, `12s`.
+pub(super) fn millis(ms: &u64) -> String {
+    if *ms < 1_000 { format!("{ms} ms") } else { sentence::span(*ms) }
+}
+
+/// The sign of a service's circuit breaker.
+pub(super) fn breaker_sign(breaker: &str) -> signs::Sign {
+    signs::breaker_sign(breaker)
+}

@@ -1,0 +1,137 @@
+//! The request of a step as a person may see it: made by the same code that sends it, without secrets.
+
+use super::Destinations;
+use super::request::of_step;
+use super::route::RouteTable;
+use super::sign::Signer;
+use amends_engine::SendStep;
+use amends_protocol::resources::{CaseDetail, StepView};
+use amends_protocol::{Report, Timestamp, headers};
+use amends_rulebook::Rulebook;
+use http_body_util::BodyExt;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// Headers whose values may be secrets wherever they come from.
+const SECRET: [&str; 5] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", headers::WEBHOOK_SIGNATURE];
+/// Parts of other names that say the same.
+const SECRET_PARTS: [&str; 4] = ["secret", "token", "password", "api-key"];
+/// What stands in place of a secret.
+const HIDDEN: &str = "(not shown)";
+/// Longest body that is shown, in bytes.
+const BODY_LIMIT: usize = 16 << 10;
+
+/// The request that the next try of a step sends (of a finished one: that another try would send), as text.
+///
+/// # Errors
+/// Says why there is none: the rulebook has no such action, or the request can't be built.
+pub(crate) async fn shown_request(
+    step: &StepView,
+    case: &CaseDetail,
+    book: &Arc<Rulebook>,
+    now: Timestamp,
+) -> Result<String, String> {
+    let action_id = book
+        .action(&step.action.service, &step.action.action)
+        .ok_or_else(|| format!("rulebook `{}` has no action `{}`", book.name(), step.action))?;
+    let wanted = step.because.first();
+    let report = case
+        .reports
+        .iter()
+        .find(|r| wanted == Some(&r.id))
+        .or_else(|| case.reports.first())
+        .ok_or("the case has no report")?;
+    let evidence = case.reports.iter().flat_map(|r| &r.data.history);
+    let told = evidence.chain(case.walks.iter().flat_map(|w| &w.entries));
+    let request_ids: BTreeSet<Arc<str>> = told
+        .filter(|e| *e.service == *step.action.service && *e.action == *step.action.action)
+        .map(|e| e.request_id.as_str().into())
+        .collect();
+    let send = SendStep {
+        step: step.id,
+        attempt: step.attempts.saturating_add(1),
+        verb: step.verb,
+        action: step.action.clone(),
+        action_id,
+        rulebook: Arc::clone(book),
+        saga: step.saga_id.clone(),
+        request_ids: request_ids.into_iter().collect(),
+        report: Arc::new(Report {
+            id: report.id.clone(),
+            source: report.source.clone(),
+            saga_id: step.saga_id.clone(),
+            time: None,
+            traceparent: None,
+            data: report.data.clone(),
+        }),
+        edited: step.edited.clone().map(Arc::new),
+    };
+    // The keys are not needed: a signature is not shown.
+    let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
+    let signers = keys.map(|name| (name, Signer::without_keys())).collect();
+    let routes = RouteTable::new(Destinations { signers, allow_hosts: Vec::new() }).of(book);
+    let request = of_step(&send, &routes, now)?;
+    let (head, body) = request.into_parts();
+    let mut text = format!("{} {}\n", head.method, head.uri);
+    for (name, value) in &head.headers {
+        let value = if is_secret(name.as_str()) { HIDDEN } else { value.to_str().unwrap_or("?") };
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    let bytes = body.collect().await.map_or_else(|_| bytes::Bytes::new(), |all| all.to_bytes());
+    if bytes.len() > BODY_LIMIT {
+        let _ = write!(text, "\n({} bytes)", bytes.len());
+    } else if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes) {
+        let _ = write!(
+            text,
+            "\n{}",
+            serde_json::to_string_pretty(&redacted(value)).unwrap_or_default()
+        );
+    }
+    Ok(text)
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.contains(&name.as_str())
+        || SECRET_PARTS.iter().any(|part| name.replace('_', "-").contains(part))
+}
+
+/// Members of the data whose names say that they are secrets lose their values.
+pub(crate) fn redacted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| {
+                    let value = if is_secret(&name) { HIDDEN.into() } else { redacted(value) };
+                    (name, value)
+                })
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().map(redacted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_known_by_their_names_at_any_depth() {
+        let shown = redacted(json!({
+            "amount": 12, "card": { "apiToken": "t", "password": "p", "last4": "4242" },
+            "list": [{ "client_secret": "s" }], "Authorization": "Bearer x",
+        }));
+        let hidden = json!({
+            "amount": 12, "card": { "apiToken": HIDDEN, "password": HIDDEN, "last4": "4242" },
+            "list": [{ "client_secret": HIDDEN }], "Authorization": HIDDEN,
+        });
+        assert_eq!(shown, hidden);
+        assert!(is_secret("X-Api-Key") && !is_secret("saga-id"));
+    }
+}
