@@ -1,5 +1,6 @@
-//! What History costs: a forward action of the service kit against the same handler bare, on the same database machinery,
-//! by turns, at several levels of concurrency. Everything is in this one process, so the load generator's share is in both.
+//! What History costs: a forward action of the service kit, and the same as a local action, against the same handler bare,
+//! on the same database machinery, by turns, at several levels of concurrency. Everything is in this one process, so the
+//! load generator's share is in all of them.
 
 use crate::wire::Connection;
 use amends_service::axum::routing::post;
@@ -45,18 +46,22 @@ pub async fn run(store: &str, url: Option<&str>, seconds: u64) -> anyhow::Result
     let measured = Duration::from_secs(seconds);
     let mut levels = serde_json::Map::new();
     for level in LEVELS {
-        let (mut with, mut without) = (0, 0);
+        let (mut action, mut local, mut without) = (0, 0, 0);
         for _ in 0..ROUNDS {
-            with += load(&kit, level, measured, &saga).await?;
-            without += load(&bare, level, measured, &saga).await?;
+            action += load(&kit, "redeem", level, measured, &saga).await?;
+            local += load(&kit, "redeem-locally", level, measured, &saga).await?;
+            without += load(&bare, "redeem", level, measured, &saga).await?;
         }
         let per_second = |count: u64| count / (seconds.max(1) * ROUNDS as u64);
+        let share = |count: u64| (count * 100 / without.max(1)) as f64 / 100.0;
         levels.insert(
             format!("{level} at once"),
             json!({
-                "kitPerSecond": per_second(with),
                 "barePerSecond": per_second(without),
-                "ratio": (with * 100 / without.max(1)) as f64 / 100.0,
+                "localActionPerSecond": per_second(local),
+                "localActionShare": share(local),
+                "actionPerSecond": per_second(action),
+                "actionShare": share(action),
             }),
         );
     }
@@ -68,9 +73,14 @@ fn on_sqlite(kit: &std::path::Path, bare: &std::path::Path) -> anyhow::Result<(R
         .action("redeem", async |context, body| {
             let saga = context.saga().to_string();
             Ok(context.effect(move |connection| {
-                connection.execute(REDEEM, [coupon(&body), &saga])?;
+                connection.prepare_cached(REDEEM)?.execute([coupon(&body), &saga])?;
                 Ok(json!({ "redeemed": true }))
             }))
+        })
+        .local_action("redeem-locally", |connection, request| {
+            let row = [coupon(&request.body), request.saga.as_str()];
+            connection.prepare_cached(REDEEM)?.execute(row)?;
+            Ok(json!({ "redeemed": true }))
         })
         .build();
     // The writing thread of the kit with its group commit, without History.
@@ -79,7 +89,8 @@ fn on_sqlite(kit: &std::path::Path, bare: &std::path::Path) -> anyhow::Result<(R
         let saga = saga_of(&headers);
         let written: Result<(), KitError> = store
             .write(None, move |tx: &mut SqliteTx| {
-                let done = tx.connection().execute(REDEEM, [coupon(&body), &saga]);
+                let insert = tx.connection().prepare_cached(REDEEM);
+                let done = insert.and_then(|mut insert| insert.execute([coupon(&body), &saga]));
                 Box::pin(std::future::ready(done.map(drop).map_err(KitError::from)))
             })
             .await;
@@ -102,6 +113,13 @@ async fn on_postgres(url: &str) -> anyhow::Result<(Router, Router)> {
                     Ok(json!({ "redeemed": true }))
                 })
             }))
+        })
+        .local_action("redeem-locally", |connection, request| {
+            Box::pin(async move {
+                let insert = sqlx::query(REDEEM).bind(coupon(&request.body));
+                insert.bind(request.saga.as_str()).execute(connection).await?;
+                Ok(json!({ "redeemed": true }))
+            })
         })
         .build();
     let handler = move |headers: http::HeaderMap, Json(body): Json<Value>| async move {
@@ -139,9 +157,10 @@ async fn serve(router: Router) -> anyhow::Result<String> {
     Ok(address)
 }
 
-/// Requests that were answered 200 in the measured time.
+/// Requests of an action that were answered 200 in the measured time.
 async fn load(
     address: &str,
+    action: &'static str,
     level: usize,
     measured: Duration,
     saga: &Arc<AtomicU64>,
@@ -157,7 +176,7 @@ async fn load(
             let mut connection = Connection::new(TcpStream::connect(&address).await?)?;
             while !ends.load(Ordering::Relaxed) {
                 let number = saga.fetch_add(1, Ordering::Relaxed);
-                connection.send(request(&address, number).as_bytes()).await?;
+                connection.send(request(&address, action, number).as_bytes()).await?;
                 let answer = connection.read().await?.context("the service hung up")?;
                 ensure!(answer.first_line.contains(" 200 "), "answered `{}`", answer.first_line);
                 if counts.load(Ordering::Relaxed) {
@@ -178,12 +197,12 @@ async fn load(
     Ok(done.load(Ordering::Relaxed))
 }
 
-fn request(host: &str, number: u64) -> String {
+fn request(host: &str, action: &str, number: u64) -> String {
     let body = format!(r#"{{"coupon":"SPRING-{number}"}}"#);
     // The process's start, so that a second run on one database begins new sagas.
     let run = std::process::id();
     format!(
-        "POST /redeem HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nsaga-id: s-{run}-{number}\r\n\
+        "POST /{action} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nsaga-id: s-{run}-{number}\r\n\
          request-id: r-{run}-{number}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )

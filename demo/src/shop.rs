@@ -25,9 +25,9 @@ pub const RULEBOOK: &str = include_str!("../rulebook/food-order.yaml");
 /// The first of the six ports in [`RULEBOOK`], in the order of [`SERVICES`].
 const FIRST_WRITTEN_PORT: u16 = 7101;
 /// How long a customer waits for an answer: longer than the order service waits for the payment.
-const CUSTOMER_LIMIT: Duration = Duration::from_secs(30);
+const CUSTOMER_LIMIT: Duration = Duration::from_secs(150);
 /// How long a customer asks for an answer before giving up: longer than a few restarts of the order service take.
-const PLACE_LIMIT: Duration = Duration::from_secs(60);
+const PLACE_LIMIT: Duration = Duration::from_secs(300);
 /// The pause before a customer asks again; it doubles up to [`LONGEST_PAUSE`], so that nobody waits long for a service
 /// that is back.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -147,7 +147,7 @@ impl Shop {
     /// answers or the answer is that the same may succeed later.
     ///
     /// # Errors
-    /// When the order service has not opened its door for a minute.
+    /// When the order service has not opened its door for five minutes.
     pub async fn place(&self, order: &PlannedOrder) -> anyhow::Result<Ending> {
         let url = format!("{}/place", self.service("order")?.url());
         let request = format!("{}-place", order.id);

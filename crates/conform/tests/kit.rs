@@ -3,7 +3,11 @@
 mod rig;
 
 use amends_service::axum::Router;
-use amends_service::axum::extract::{Query, State};
+use amends_service::axum::body::{Bytes, to_bytes};
+use amends_service::axum::extract::{Query, Request, State};
+use amends_service::axum::http::StatusCode;
+use amends_service::axum::middleware::{Next, from_fn_with_state};
+use amends_service::axum::response::{IntoResponse as _, Response};
 use amends_service::axum::routing::get;
 use amends_service::rusqlite::params;
 use amends_service::serde_json::{Value, json};
@@ -13,6 +17,8 @@ use amends_service::{
 use rig::{KEY, Ports, config, ended, examine, serve, story};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT NOT NULL, saga TEXT NOT NULL, final INTEGER NOT NULL);
@@ -93,5 +99,67 @@ async fn a_participant_on_the_service_kit_passes_every_check() {
     assert!(examination.is_conformant(), "\n{}", story(&examination));
     // The kit answers steps at once.
     assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+    assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
+}
+
+/// Steps that were taken and are looked for at their `Location`: the kit's answers, when they are there.
+type Taken = Arc<Mutex<HashMap<String, watch::Receiver<Option<Bytes>>>>>;
+
+/// Lets a service on the kit answer its steps later: 202 at once, and the outcome where it says. What the kit refuses is
+/// refused at once.
+async fn later(State(taken): State<Taken>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    if let Some(id) = path.strip_prefix("/taken/") {
+        let answer = taken.lock().expect("whole").get(id).map(|taken| taken.borrow().clone());
+        return match answer {
+            None => StatusCode::NOT_FOUND.into_response(),
+            Some(None) => accepted(id),
+            Some(Some(body)) => ([("content-type", "application/json")], body).into_response(),
+        };
+    }
+    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
+    let id = key.map(|key| key.trim_matches('"').to_owned());
+    let (true, Some(id)) = (path.starts_with("/amends/v1/compensate/"), id) else {
+        return next.run(request).await;
+    };
+    let answer = next.run(request).await;
+    if answer.status() != StatusCode::OK {
+        return answer;
+    }
+    // The outcome is durable, and told at the second look.
+    let body = to_bytes(answer.into_body(), 1 << 20).await.expect("whole");
+    let (tell, told) = watch::channel(None);
+    if taken.lock().expect("whole").insert(id.clone(), told).is_none() {
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            tell.send_replace(Some(body));
+        });
+    } else {
+        tell.send_replace(Some(body));
+    }
+    accepted(&id)
+}
+
+fn accepted(id: &str) -> Response {
+    (StatusCode::ACCEPTED, [("location", format!("/taken/{id}"))], "{}").into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_on_the_service_kit_that_answers_steps_later_passes_every_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports = Ports::free().await;
+    let mut settings = KitConfig::new("coupon");
+    settings.supervisor = Some(format!("http://{}", ports.supervisor));
+    settings.signing_keys = vec![signing_key(KEY).expect("a key")];
+    let kit = build(settings, &folder.path().join("coupon.sqlite"));
+    let background = kit.spawn_background();
+    let service = router(&kit).layer(from_fn_with_state(Taken::default(), later));
+    let (url, _server) = serve(service).await;
+
+    let examination = examine(&url, config(&ports.config()), ports.stands, &[]).await;
+    background.stop().await;
+
+    assert!(examination.is_conformant(), "\n{}", story(&examination));
+    assert_eq!(ended(&examination, "skipped"), BTreeSet::new());
     assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
 }

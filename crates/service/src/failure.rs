@@ -79,6 +79,12 @@ impl Failure {
         self
     }
 
+    /// What stopped it is known to have been rolled back whole.
+    pub(crate) fn without_effect(mut self) -> Self {
+        self.effect_unknown = false;
+        self
+    }
+
     pub(crate) fn panicked(message: String) -> Self {
         Self::new("panicked", message).status(500).effect_unknown()
     }

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::guarded::guarded;
 use crate::kit::Kit;
 use crate::ledger::{self, Admission, Arrived, Failed, Finish};
+use crate::local::{self, Entered};
 use crate::observer::ReportNews;
 use crate::running::RunningGuard;
 use crate::saga_context::{PassedOn, SagaContext};
@@ -84,30 +85,46 @@ pub(crate) async fn take<S: HistoryStore>(
     kit: Kit<S>,
     arrival: Arrival,
 ) -> (Option<SagaId>, Response) {
-    let given = arrival.saga.clone();
-    let (saga, admission) = match admit(&kit, arrival).await {
+    let (given, action, began) = (arrival.saga.clone(), arrival.action.clone(), Instant::now());
+    let (saga, taken) = match admit(&kit, arrival).await {
         Ok(taken) => taken,
         // Also when it is certain that nothing was written now: the same request may have come before, so nothing may be
         // said about its effect.
         Err(error) => return (given, answer::broken(ProblemCode::Internal, &error)),
     };
-    let response = match admission {
-        Admission::Run(row, guard) => match execute(&kit, row, guard, Reporting::Yes).await {
-            Ended::Succeeded(answer) | Ended::Failed(answer) => answer::stored(&answer),
-            Ended::Fenced => answer::problem(&answer::fenced(&saga)),
-            Ended::Lost(admission) => told(&saga, admission),
-            Ended::Broken(error) => answer::broken(ProblemCode::Internal, &error),
-        },
-        other => told(&saga, other),
+    let response = match taken {
+        Taken::Ended(ended, answer, guard) => {
+            // INVARIANT: the run counts as under way until its end is written.
+            drop(guard);
+            kit.inner.observer.request_ended(&action, ended, began.elapsed());
+            answer::stored(&answer)
+        }
+        Taken::Here(Admission::Run(row, guard)) => {
+            match execute(&kit, row, guard, Reporting::Yes).await {
+                Ended::Succeeded(answer) | Ended::Failed(answer) => answer::stored(&answer),
+                Ended::Fenced => answer::problem(&answer::fenced(&saga)),
+                Ended::Lost(admission) => told(&saga, admission),
+                Ended::Broken(error) => answer::broken(ProblemCode::Internal, &error),
+            }
+        }
+        Taken::Here(other) => told(&saga, other),
     };
     (Some(saga), response)
+}
+
+/// What a request came to when it was taken in.
+enum Taken {
+    Here(Admission),
+    /// It was local, and is over.
+    Ended(HistoryState, StoredAnswer, Option<RunningGuard>),
 }
 
 /// The saga is the one that is named, or that of the request's first arrival, or a new one.
 async fn admit<S: HistoryStore>(
     kit: &Kit<S>,
     arrival: Arrival,
-) -> Result<(SagaId, Admission), KitError> {
+) -> Result<(SagaId, Taken), KitError> {
+    let local = kit.inner.actions.get(arrival.action.as_str()).and_then(|a| a.local.clone());
     let mut named = arrival.saga.is_some();
     let saga = match arrival.saga {
         Some(saga) => saga,
@@ -122,17 +139,32 @@ async fn admit<S: HistoryStore>(
         passed_on: arrival.passed_on,
     };
     loop {
-        let (running, asked) = (kit.inner.running.clone(), request.clone());
-        let arrived = kit
-            .write(Some(&request.saga), move |tx| {
-                Box::pin(async move { ledger::arrive(tx, &running, asked, named).await })
-            })
-            .await?;
-        match arrived {
-            Arrived::Here(admission) => return Ok((request.saga, admission)),
+        let entered = match &local {
+            Some(work) => {
+                let span = action_span(kit, &request, 1);
+                local::enter(kit, work, &request, named).instrument(span).await?
+            }
+            None => {
+                let (running, asked) = (kit.inner.running.clone(), request.clone());
+                let arrived = kit.write(Some(&request.saga), move |tx| {
+                    Box::pin(async move { ledger::arrive(tx, &running, asked, named).await })
+                });
+                Entered::Arrived(arrived.await?)
+            }
+        };
+        let taken = match entered {
+            Entered::Arrived(Arrived::Here(admission)) => Taken::Here(admission),
             // Once at most: then the saga is named.
-            Arrived::In(saga) => (request.saga, named) = (saga, true),
-        }
+            Entered::Arrived(Arrived::In(saga)) => {
+                (request.saga, named) = (saga, true);
+                continue;
+            }
+            Entered::Succeeded(answer) => Taken::Ended(HistoryState::Succeeded, answer, None),
+            Entered::Failed(answer, guard) => {
+                Taken::Ended(failed_state(&answer), answer, Some(guard))
+            }
+        };
+        return Ok((request.saga, taken));
     }
 }
 
@@ -179,13 +211,30 @@ impl Ended {
     fn state(&self) -> Option<HistoryState> {
         match self {
             Self::Succeeded(_) => Some(HistoryState::Succeeded),
-            Self::Failed(answer) if answer.is_unsure() => Some(HistoryState::Unknown),
-            Self::Failed(_) => Some(HistoryState::Failed),
+            Self::Failed(answer) => Some(failed_state(answer)),
             Self::Fenced => Some(HistoryState::Fenced),
             Self::Lost(_) => None,
             Self::Broken(_) => Some(HistoryState::Started),
         }
     }
+}
+
+fn failed_state(answer: &StoredAnswer) -> HistoryState {
+    match answer.is_unsure() {
+        true => HistoryState::Unknown,
+        false => HistoryState::Failed,
+    }
+}
+
+fn action_span<S: HistoryStore>(kit: &Kit<S>, request: &NewRequest, run: i64) -> tracing::Span {
+    tracing::info_span!(
+        "action",
+        service = kit.service(),
+        action = request.action,
+        saga = %request.saga,
+        request = request.request_id,
+        run,
+    )
 }
 
 /// Runs a request that is `started`: its handler, then its effect and History row in one transaction, or else its
@@ -197,14 +246,7 @@ pub(crate) async fn execute<S: HistoryStore>(
     reporting: Reporting,
 ) -> Ended {
     let began = Instant::now();
-    let span = tracing::info_span!(
-        "action",
-        service = kit.service(),
-        action = row.request.action,
-        saga = %row.request.saga,
-        request = row.request.request_id,
-        run = row.run,
-    );
+    let span = action_span(kit, &row.request, row.run);
     let ended = run(kit, &row, reporting).instrument(span).await;
     // INVARIANT: the run counts as under way until its end is written, or could not be.
     drop(guard);
@@ -226,18 +268,18 @@ async fn run<S: HistoryStore>(kit: &Kit<S>, row: &Arc<RequestRow>, reporting: Re
         Err(Unfinished::Kit(error)) => Failure::not_committed(&error),
     };
     tracing::info!(%failure, "an action failed");
-    let reported = reporting == Reporting::Yes;
+    let news = reporting == Reporting::Yes;
     let (own, row) = (kit.clone(), row.clone());
     let failed = kit
         .write(Some(&row.request.saga.clone()), move |tx| {
             Box::pin(async move {
                 let (running, service) = (&own.inner.running, own.service());
-                ledger::fail(tx, running, service, &row, &failure, reported).await
+                ledger::fail(tx, running, service, &row, &failure, news).await
             })
         })
         .await;
     match failed {
-        Ok(Failed::Answer(answer)) => {
+        Ok(Failed::Answer { answer, reported }) => {
             if reported {
                 kit.report_queued();
             }
@@ -261,7 +303,7 @@ impl<S: HistoryStore> Kit<S> {
 }
 
 /// Why a request did not come to its end; rolls back the transaction that it is returned from.
-enum Unfinished {
+pub(crate) enum Unfinished {
     Failure(Failure),
     Kit(KitError),
 }

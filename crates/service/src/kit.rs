@@ -5,6 +5,7 @@ use crate::background::Background;
 use crate::config::{KitConfig, KitError, is_plain_name};
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
+use crate::local::{LocalFn, LocalRequest};
 use crate::observer::{Nobody, Observer};
 use crate::running::Running;
 use crate::sink::{HttpSink, ReportSink};
@@ -46,6 +47,8 @@ pub(crate) struct Inner<S: HistoryStore> {
 
 pub(crate) struct Action<S: HistoryStore> {
     pub(crate) handler: Handler<S>,
+    /// All of it, if it is local: then the handler is for a `retry` alone.
+    pub(crate) local: Option<LocalFn<S::Tx>>,
     pub(crate) undo: Option<UndoFn<S::Tx>>,
 }
 
@@ -164,10 +167,39 @@ impl<S: HistoryStore> KitBuilder<S> {
         Fut: Future<Output = Result<Effect<S>, Failure>> + Send + 'static,
     {
         let handler: Handler<S> = Box::new(move |context, body| Box::pin(handler(context, body)));
-        let action = Action { handler, undo: None };
+        self.insert(name, Action { handler, local: None, undo: None });
+        self
+    }
+
+    /// A local action as a store's author gives it; hosts use `local_action`, which gives them their database's own
+    /// connection. Request, effect and end are one transaction, with one wait for the disk instead of two.
+    ///
+    /// # Panics
+    /// When the name is taken or can't be part of a path.
+    #[must_use]
+    pub fn local_action_within(
+        mut self,
+        name: &'static str,
+        work: impl for<'t> Fn(&'t mut S::Tx, &'t LocalRequest) -> BoxFuture<'t, Result<Value, Failure>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let local: LocalFn<S::Tx> = Arc::new(work);
+        let again = Arc::clone(&local);
+        let handler: Handler<S> = Box::new(move |context, _| {
+            let (work, request) = (Arc::clone(&again), LocalRequest::of(&context.row.request));
+            let effect =
+                context.effect_within(move |tx| Box::pin(async move { work(tx, &request).await }));
+            Box::pin(std::future::ready(Ok(effect)))
+        });
+        self.insert(name, Action { handler, local: Some(local), undo: None });
+        self
+    }
+
+    fn insert(&mut self, name: &'static str, action: Action<S>) {
         let taken = self.inner.actions.insert(checked(name), action).is_some();
         assert!(!taken, "the action `{name}` is given twice");
-        self
     }
 
     /// A compensation as a store's author gives it; hosts use `compensation`, which gives them their database's own

@@ -44,7 +44,7 @@ pub(crate) async fn arrive<T: HistoryTx>(
     named: bool,
 ) -> Result<Arrived, KitError> {
     // One statement for the usual case; all others are looked at more closely.
-    if tx.insert_request(&request).await? {
+    if tx.insert_request(&request, None).await? {
         debug_assert_eq!(decide(Standing::Absent, Fence::Down, Event::Arrive), Verdict::Run);
         return Ok(Arrived::Here(admitted(running, first_run(running, request))));
     }
@@ -226,6 +226,26 @@ pub(crate) async fn may_commit<T: HistoryTx>(
     Ok(finish)
 }
 
+/// Whether a request that arrives would run, as far as its transaction can see.
+pub(crate) async fn may_begin<T: HistoryTx>(
+    tx: &mut T,
+    request: &NewRequest,
+) -> Result<bool, KitError> {
+    debug_assert_eq!(decide(Standing::Absent, Fence::Down, Event::Arrive), Verdict::Run);
+    tx.may_insert(request).await
+}
+
+/// Writes a request that ran within this transaction as succeeded at once. Gives nothing, and writes nothing, if its id was
+/// taken in another saga meanwhile.
+pub(crate) async fn succeed_at_once<T: HistoryTx>(
+    tx: &mut T,
+    request: &NewRequest,
+    value: Value,
+) -> Result<Option<StoredAnswer>, KitError> {
+    let answer = StoredAnswer { status: 200, body: value, report: None };
+    Ok(tx.insert_request(request, Some(&answer)).await?.then_some(answer))
+}
+
 /// Marks a run that may commit as succeeded, with its answer. The caller's effect is in the same transaction.
 pub(crate) async fn succeed<T: HistoryTx>(
     tx: &mut T,
@@ -240,19 +260,24 @@ pub(crate) async fn succeed<T: HistoryTx>(
 /// What a failure came to.
 #[derive(Debug)]
 pub(crate) enum Failed {
-    Answer(StoredAnswer),
+    /// `reported` says whether a report about it is in the outbox now.
+    Answer {
+        answer: StoredAnswer,
+        reported: bool,
+    },
     Fenced,
     Lost(Admission),
 }
 
-/// Marks a run failed (or unknown) and, if `reported`, puts the report into the outbox. Gives the answer.
+/// Marks a run failed (or unknown) and puts the report into the outbox: if it is `news`, or if no report tells of the
+/// request yet, as when a `retry` came before the sweep had found what a dead process left. Gives the answer.
 pub(crate) async fn fail<T: HistoryTx>(
     tx: &mut T,
     running: &Running,
     service: &str,
     row: &RequestRow,
     failure: &Failure,
-    reported: bool,
+    news: bool,
 ) -> Result<Failed, KitError> {
     let event = match failure.effect_unknown {
         true => Event::FailUnsure,
@@ -267,20 +292,21 @@ pub(crate) async fn fail<T: HistoryTx>(
         _ => return Ok(Failed::Lost(lost(tx, running, &row.request.request_id).await?)),
     };
     let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());
-    let id = match reported {
-        true => Some(Uuid::now_v7().to_string()),
-        false => earlier,
+    let reported = news || earlier.is_none();
+    let id = match earlier {
+        Some(earlier) if !news => earlier,
+        _ => Uuid::now_v7().to_string(),
     };
     let answer = StoredAnswer {
         status: crate::answer::failure_status(failure),
         body: crate::answer::failure_body(failure)?,
-        report: id,
+        report: Some(id.clone()),
     };
     tx.end_request(&row.request.request_id, state, &answer).await?;
-    if reported && let Some(id) = &answer.report {
-        report::publish(tx, service, &row.request, failure, id).await?;
+    if reported {
+        report::publish(tx, service, &row.request, failure, &id).await?;
     }
-    Ok(Failed::Answer(answer))
+    Ok(Failed::Answer { answer, reported })
 }
 
 /// Closes a run that the fence stopped. After a compensation nothing is left to write; after a refused one the request

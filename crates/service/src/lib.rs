@@ -105,6 +105,31 @@
 //! # }
 //! ```
 //!
+//! # Local actions
+//!
+//! An [`action`](KitBuilder::action) waits for the disk twice: its `started` row is durable before the handler runs, so
+//! that a crash leaves a trace of whatever it was doing outside. An action that only works in the service's own tables can
+//! leave nothing outside. Give it as a `local_action`: it gets the connection and no way to call others, all of it is one
+//! transaction, and it waits once, which is about what a handler without History does. A crash leaves either nothing
+//! (whoever asked has no answer, and asks again) or the whole.
+//!
+//! ```no_run
+//! # use amends_service::serde_json::json;
+//! # use amends_service::{Kit, KitConfig, Sqlite};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = "CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT NOT NULL)";
+//! let kit = Kit::builder(KitConfig::new("coupon"), Sqlite::open("coupon.sqlite", schema)?)?
+//!     .local_action("redeem", |connection, request| {
+//!         let coupon = request.body["coupon"].as_str().unwrap_or_default();
+//!         let insert = "INSERT INTO redeemed (coupon, saga) VALUES (?1, ?2)";
+//!         connection.execute(insert, [coupon, request.saga.as_str()])?;
+//!         Ok(json!({ "redeemed": coupon }))
+//!     })
+//!     .build();
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Effects outside of the service's tables
 //!
 //! A card network, a mail gateway: what a service does there is in no transaction of its own. Do it in the handler, under
@@ -142,6 +167,7 @@ mod kit;
 #[cfg(feature = "tower")]
 mod layer;
 mod ledger;
+mod local;
 mod observer;
 mod outbox;
 mod recorded;
@@ -169,6 +195,7 @@ pub use failure::{CallFailed, Failure, Refusal};
 pub use kit::{Kit, KitBuilder};
 #[cfg(feature = "tower")]
 pub use layer::{CallLayer, RecordedClient};
+pub use local::LocalRequest;
 pub use observer::{Observer, ReportNews};
 #[cfg(feature = "reqwest")]
 pub use reqwest;

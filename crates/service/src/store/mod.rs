@@ -40,7 +40,7 @@ pub use rows::{
     CallRow, Claimed, Fence, NewRequest, OutgoingReport, ReportRow, ReportState, RequestRow,
     StepRow, StoredAnswer, StoredStanding, Unfinished,
 };
-pub(crate) use rows::{corrupt, parse_json};
+pub(crate) use rows::{corrupt, parse_json, state_of};
 
 /// A future in a box, as closures give it that borrow a transaction.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -89,9 +89,17 @@ pub trait HistoryTx: Send {
         request_id: &str,
     ) -> impl Future<Output = Result<Option<RequestRow>, KitError>> + Send;
 
-    /// Writes a request as `started`, run 1, by this worker, unless its id is taken or the fence of its action is up in
-    /// its saga. Says whether it did.
+    /// Writes a request as run 1 by this worker: `started`, or `succeeded` already if it comes with its answer; unless its
+    /// id is taken or the fence of its action is up in its saga. Says whether it did.
     fn insert_request(
+        &mut self,
+        request: &NewRequest,
+        answer: Option<&StoredAnswer>,
+    ) -> impl Future<Output = Result<bool, KitError>> + Send;
+
+    /// Whether [`HistoryTx::insert_request`] would write it, as far as this transaction can see: another one that is not
+    /// committed yet may be writing the id in another saga.
+    fn may_insert(
         &mut self,
         request: &NewRequest,
     ) -> impl Future<Output = Result<bool, KitError>> + Send;

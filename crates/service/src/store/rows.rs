@@ -195,6 +195,14 @@ pub(crate) fn parse_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T
     serde_json::from_str(text).map_err(corrupt)
 }
 
+/// The state in which a request is written that comes with its answer, or without.
+pub(crate) fn state_of(answer: Option<&StoredAnswer>) -> HistoryState {
+    match answer {
+        Some(_) => HistoryState::Succeeded,
+        None => HistoryState::Started,
+    }
+}
+
 /// A stored value cannot be read back.
 pub(crate) fn corrupt(error: impl ToString) -> KitError {
     KitError::Corrupt(error.to_string())

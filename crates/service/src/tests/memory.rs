@@ -11,6 +11,7 @@ use crate::config::KitError;
 use crate::store::{
     BoxFuture, CallRow, Claimed, Fence, HistoryStore, HistoryTx, NewRequest, OutgoingReport,
     ReportRow, ReportState, RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished,
+    state_of,
 };
 use amends_protocol::{Evidence, HistoryState, SagaId};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -281,7 +282,11 @@ impl HistoryTx for MemoryTx {
         Ok(self.view().requests.into_iter().find(|row| row.request.request_id == request_id))
     }
 
-    async fn insert_request(&mut self, new: &NewRequest) -> Outcome<bool> {
+    async fn insert_request(
+        &mut self,
+        new: &NewRequest,
+        answer: Option<&StoredAnswer>,
+    ) -> Outcome<bool> {
         self.let_others().await;
         loop {
             let world = self.view();
@@ -303,13 +308,20 @@ impl HistoryTx for MemoryTx {
         }
         let row = RequestRow {
             request: new.clone(),
-            state: HistoryState::Started,
+            state: state_of(answer),
             worker: self.worker.clone(),
             run: 1,
-            answer: None,
+            answer: answer.cloned(),
         };
         self.change(move |world| world.requests.push(row.clone()));
         Ok(true)
+    }
+
+    async fn may_insert(&mut self, new: &NewRequest) -> Outcome<bool> {
+        self.let_others().await;
+        let world = self.view();
+        let is_known = world.requests.iter().any(|row| row.request.request_id == new.request_id);
+        Ok(!is_known && fence(&world, &new.saga, &new.action) == Fence::Down)
     }
 
     async fn restart_request(&mut self, request_id: &str) -> Outcome<i64> {

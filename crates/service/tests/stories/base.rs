@@ -75,12 +75,13 @@ pub trait Base: HistoryStore + Sized {
     /// An effect that does nothing.
     fn logged(context: &ActionContext<Self>) -> Effect<Self>;
 
-    /// The compensation of `pay`, and the notice.
+    /// The local action `charge` with its compensation, the compensation of `pay`, and the notice.
     fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self>;
 }
 
 const CHARGE: &str = "INSERT INTO ledger VALUES ($1, $2, 'charge', $3)";
 const REFUND: &str = "INSERT INTO ledger VALUES ($1, $2, 'refund', $3)";
+const UNCHARGE: &str = "DELETE FROM ledger WHERE saga = $1";
 const TEXT: &str = "INSERT INTO texts VALUES ($1, $2)";
 
 /// What the effect comes to after its row is written.
@@ -204,8 +205,17 @@ impl Base for Sqlite {
     }
 
     fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self> {
-        let (undoing, sending) = (desk.clone(), desk.clone());
+        let (charging, undoing, sending) = (desk.clone(), desk.clone(), desk.clone());
         builder
+            .local_action("charge", move |connection, request| {
+                let row = params![request.saga.as_str(), request.id, amount(&request.body)];
+                connection.execute(CHARGE, row)?;
+                charged(&charging, &request.body, 1)
+            })
+            .compensation("charge", |connection, undo| {
+                connection.execute(UNCHARGE, [undo.saga.as_str()])?;
+                Ok(())
+            })
             .compensation("pay", move |connection, undo| {
                 for request in &undo.requests {
                     let amount = request.answer["charged"].as_i64().unwrap_or(0);
@@ -297,8 +307,26 @@ impl Base for Postgres {
     }
 
     fn undoing(builder: KitBuilder<Self>, desk: &Arc<Desk>) -> KitBuilder<Self> {
-        let (undoing, sending) = (desk.clone(), desk.clone());
+        let (charging, undoing, sending) = (desk.clone(), desk.clone(), desk.clone());
         builder
+            .local_action("charge", move |connection, request| {
+                let desk = charging.clone();
+                Box::pin(async move {
+                    sqlx::query(CHARGE)
+                        .bind(request.saga.as_str())
+                        .bind(&request.id)
+                        .bind(amount(&request.body))
+                        .execute(connection)
+                        .await?;
+                    charged(&desk, &request.body, 1)
+                })
+            })
+            .compensation("charge", |connection, undo| {
+                Box::pin(async move {
+                    sqlx::query(UNCHARGE).bind(undo.saga.as_str()).execute(connection).await?;
+                    Ok(())
+                })
+            })
             .compensation("pay", move |connection, undo| {
                 let desk = undoing.clone();
                 Box::pin(async move {

@@ -9,6 +9,8 @@ mod crowd;
 mod documented;
 mod fence;
 mod forward;
+mod group;
+mod local;
 mod outbox;
 mod processes;
 mod retry_and_notify;

@@ -5,7 +5,7 @@ use super::{LOCK_CLASS, lock_number};
 use crate::config::KitError;
 use crate::store::{
     CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, ReportRow, ReportState,
-    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt, parse_json,
+    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt, parse_json, state_of,
 };
 use amends_protocol::{Evidence, HistoryState, SagaId};
 use sqlx::pool::PoolConnection;
@@ -147,13 +147,18 @@ impl HistoryTx for PostgresTx {
         found.as_ref().map(request).transpose()
     }
 
-    async fn insert_request(&mut self, new: &NewRequest) -> Outcome<bool> {
+    async fn insert_request(
+        &mut self,
+        new: &NewRequest,
+        answer: Option<&StoredAnswer>,
+    ) -> Outcome<bool> {
         let context = serde_json::to_string(&new.passed_on).map_err(corrupt)?;
         let worker = Arc::clone(&self.worker);
         let written = sqlx::query(
-            "INSERT INTO amends_requests
-                 (request_id, saga, action, fingerprint, body, context, state, worker, run, started_at)
-             SELECT $1, $2, $3, $4, $5, $6, 'started', $7, 1, amends_now()
+            "INSERT INTO amends_requests (request_id, saga, action, fingerprint, body, context, state, worker, run,
+                                          started_at, status, answer, report, ended_at)
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, 1, n.now, $9, $10, $11, CASE WHEN $10 IS NULL THEN NULL ELSE n.now END
+             FROM (SELECT amends_now() AS now) AS n
              WHERE NOT EXISTS (SELECT 1 FROM amends_fences WHERE saga = $2 AND action = $3)
              ON CONFLICT (request_id) DO NOTHING",
         )
@@ -163,10 +168,26 @@ impl HistoryTx for PostgresTx {
         .bind(&new.fingerprint)
         .bind(new.body.to_string())
         .bind(context)
+        .bind(state_of(answer).as_str())
         .bind(&*worker)
+        .bind(answer.map(|answer| i32::from(answer.status)))
+        .bind(answer.map(|answer| answer.body.to_string()))
+        .bind(answer.and_then(|answer| answer.report.clone()))
         .execute(self.connection())
         .await?;
         Ok(written.rows_affected() == 1)
+    }
+
+    async fn may_insert(&mut self, new: &NewRequest) -> Outcome<bool> {
+        Ok(sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM amends_requests WHERE request_id = $1)
+                AND NOT EXISTS (SELECT 1 FROM amends_fences WHERE saga = $2 AND action = $3)",
+        )
+        .bind(&new.request_id)
+        .bind(new.saga.as_str())
+        .bind(&new.action)
+        .fetch_one(self.connection())
+        .await?)
     }
 
     async fn restart_request(&mut self, request_id: &str) -> Outcome<i64> {

@@ -5,6 +5,7 @@ use crate::config::KitError;
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
 use crate::kit::{Kit, KitBuilder};
+use crate::local::LocalRequest;
 use crate::store::HistoryStore as _;
 use crate::undo::{Notice, Undo};
 use rusqlite::Connection;
@@ -26,6 +27,27 @@ impl ActionContext<Sqlite> {
 }
 
 impl KitBuilder<Sqlite> {
+    /// A forward action at `POST /{name}` that works in the service's own tables and does nothing else: no calls, no mail,
+    /// no card. Its request, its effect and its end are one transaction, so it waits for the disk once, where
+    /// [`action`](KitBuilder::action) waits twice; a crash leaves nothing of it. Its value is the body of the 200 answer;
+    /// a failure is rolled back and reported as any other.
+    ///
+    /// The closure neither begins nor ends a transaction, and does nothing that lasts: all other requests of the process
+    /// wait for it.
+    ///
+    /// # Panics
+    /// When the name is taken or can't be part of a path.
+    #[must_use]
+    pub fn local_action(
+        self,
+        name: &'static str,
+        work: impl Fn(&Connection, &LocalRequest) -> Result<Value, Failure> + Send + Sync + 'static,
+    ) -> Self {
+        self.local_action_within(name, move |tx: &mut SqliteTx, request| {
+            Box::pin(ready(work(tx.connection(), request)))
+        })
+    }
+
     /// How the action `name` is undone. Runs in the transaction that also marks its requests compensated and puts up
     /// the fence. When it refuses (or panics), what it wrote is rolled back and the fence stays.
     ///

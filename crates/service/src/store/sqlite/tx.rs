@@ -3,7 +3,7 @@
 use crate::config::KitError;
 use crate::store::{
     CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, ReportRow, ReportState,
-    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt, parse_json,
+    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt, parse_json, state_of,
 };
 use amends_protocol::{Evidence, HistoryState, SagaId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -103,11 +103,16 @@ impl HistoryTx for SqliteTx {
         Ok(self.select(&format!("{REQUEST} WHERE request_id = ?1"), [request_id], request)?.pop())
     }
 
-    async fn insert_request(&mut self, new: &NewRequest) -> Outcome<bool> {
+    async fn insert_request(
+        &mut self,
+        new: &NewRequest,
+        answer: Option<&StoredAnswer>,
+    ) -> Outcome<bool> {
+        let (now, state) = (self.now(), state_of(answer));
         let written = self.execute(
-            "INSERT INTO amends_requests
-                 (request_id, saga, action, fingerprint, body, context, state, worker, run, started_at)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'started', ?7, 1, ?8
+            "INSERT INTO amends_requests (request_id, saga, action, fingerprint, body, context, state, worker, run,
+                                          started_at, status, answer, report, ended_at)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9, ?10, ?11, ?12, ?13
              WHERE NOT EXISTS (SELECT 1 FROM amends_fences WHERE saga = ?2 AND action = ?3)
              ON CONFLICT (request_id) DO NOTHING",
             params![
@@ -117,11 +122,25 @@ impl HistoryTx for SqliteTx {
                 new.fingerprint,
                 new.body.to_string(),
                 serde_json::to_string(&new.passed_on).map_err(corrupt)?,
+                state.as_str(),
                 &*self.worker,
-                self.now()
+                now,
+                answer.map(|answer| answer.status),
+                answer.map(|answer| answer.body.to_string()),
+                answer.and_then(|answer| answer.report.as_deref()),
+                answer.map(|_| now),
             ],
         )?;
         Ok(written == 1)
+    }
+
+    async fn may_insert(&mut self, new: &NewRequest) -> Outcome<bool> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM amends_requests WHERE request_id = ?1)
+                AND NOT EXISTS (SELECT 1 FROM amends_fences WHERE saga = ?2 AND action = ?3)",
+        )?;
+        let named = params![new.request_id, new.saga.as_str(), new.action];
+        Ok(statement.query_row(named, |row| row.get(0))?)
     }
 
     async fn restart_request(&mut self, request_id: &str) -> Outcome<i64> {

@@ -121,17 +121,23 @@ where
     if tx.connection().is_autocommit() {
         return Err(KitError::Unavailable("no transaction could be begun".to_owned()).into());
     }
-    tx.connection().execute_batch("SAVEPOINT amends_job").map_err(KitError::from)?;
+    cached(tx, "SAVEPOINT amends_job")?;
     let result = guarded_call(|| complete(work(tx))).map_err(E::from).flatten();
     if tx.connection().is_autocommit() {
         // Everything is rolled back already.
         return result.and_then(|_| Err(KitError::Database(GIVEN_UP.to_owned()).into()));
     }
     if result.is_err() {
-        tx.connection().execute_batch("ROLLBACK TO amends_job").map_err(KitError::from)?;
+        cached(tx, "ROLLBACK TO amends_job")?;
     }
-    tx.connection().execute_batch("RELEASE amends_job").map_err(KitError::from)?;
+    cached(tx, "RELEASE amends_job")?;
     result
+}
+
+/// Every job runs these: they are not read anew each time.
+fn cached(tx: &SqliteTx, sql: &str) -> Result<(), KitError> {
+    tx.connection().prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 /// Drives a transaction's future to its end. Its statements never wait, so one poll does it.
