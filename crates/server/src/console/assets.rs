@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -12,51 +13,51 @@ use std::sync::LazyLock;
 struct Asset {
     name: &'static str,
     kind: &'static str,
-    bytes: &'static [u8],
+    bytes: Cow<'static, [u8]>,
+    /// The first half of its SHA-256, in hex.
+    hash: String,
 }
 
 const STYLE: &str = "console.css";
+const PICTURES: &str = "pictures.css";
 const SCRIPT: &str = "console.js";
 const HTMX: &str = "htmx.min.js";
 const SSE: &str = "hx-sse.min.js";
 const ICON: &str = "icon.svg";
 
-const ASSETS: [Asset; 5] = [
-    Asset {
-        name: STYLE,
-        kind: "text/css; charset=utf-8",
-        bytes: include_bytes!("assets/console.css"),
-    },
-    Asset {
-        name: SCRIPT,
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/console.js"),
-    },
-    Asset {
-        name: HTMX,
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/vendor/htmx.min.js"),
-    },
-    Asset {
-        name: SSE,
-        kind: "text/javascript; charset=utf-8",
-        bytes: include_bytes!("assets/vendor/hx-sse.min.js"),
-    },
-    Asset { name: ICON, kind: "image/svg+xml", bytes: include_bytes!("assets/icon.svg") },
-];
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Made once: hashing costs more than a page.
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    let of = |name, kind, bytes: Cow<'static, [u8]>| {
+        let hash = hash(&bytes)[..16].to_owned();
+        Asset { name, kind, bytes, hash }
+    };
+    vec![
+        of(STYLE, CSS, include_bytes!("assets/console.css").into()),
+        of(PICTURES, CSS, amends_rulebook::stylesheet().into_bytes().into()),
+        of(SCRIPT, JAVASCRIPT, include_bytes!("assets/console.js").into()),
+        of(HTMX, JAVASCRIPT, include_bytes!("assets/vendor/htmx.min.js").into()),
+        of(SSE, JAVASCRIPT, include_bytes!("assets/vendor/hx-sse.min.js").into()),
+        of(ICON, "image/svg+xml", include_bytes!("assets/icon.svg").into()),
+    ]
+});
 
 /// Where a page finds them.
 pub(super) struct Addresses {
     pub(super) style: String,
+    pub(super) pictures: String,
     pub(super) script: String,
     pub(super) htmx: String,
     pub(super) sse: String,
     pub(super) icon: String,
 }
 
-/// Computed once: hashing costs more than a page.
+/// For the frame of every page.
 pub(super) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
     style: address(STYLE),
+    pictures: address(PICTURES),
     script: address(SCRIPT),
     htmx: address(HTMX),
     sse: address(SSE),
@@ -64,8 +65,8 @@ pub(super) static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| Addresses {
 });
 
 fn address(name: &str) -> String {
-    let bytes = ASSETS.iter().find(|a| a.name == name).map_or(&[][..], |a| a.bytes);
-    format!("/assets/{}/{name}", &hash(bytes)[..16])
+    let hash = ASSETS.iter().find(|a| a.name == name).map_or("none", |a| &a.hash);
+    format!("/assets/{hash}/{name}")
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -81,9 +82,8 @@ pub(super) async fn serve(Path((given, name)): Path<(String, String)>) -> Respon
     let Some(asset) = ASSETS.iter().find(|a| a.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let is_current = hash(asset.bytes).starts_with(&given) && given.len() == 16;
-    let keep = if is_current { "public, max-age=31536000, immutable" } else { "no-store" };
-    let mut answer = asset.bytes.into_response();
+    let keep = if asset.hash == given { "public, max-age=31536000, immutable" } else { "no-store" };
+    let mut answer = asset.bytes.clone().into_response();
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
@@ -102,7 +102,7 @@ mod tests {
         for name in [HTMX, SSE] {
             let row = list.lines().find(|l| l.starts_with(&format!("| {name} |"))).expect(name);
             let asset = ASSETS.iter().find(|a| a.name == name).expect("known");
-            assert!(row.contains(&hash(asset.bytes)), "{name} is {}", hash(asset.bytes));
+            assert!(row.contains(&hash(&asset.bytes)), "{name} is {}", hash(&asset.bytes));
         }
     }
 

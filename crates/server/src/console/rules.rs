@@ -11,8 +11,8 @@ use crate::http::{ApiError, App, beside_the_others};
 use amends_protocol::resources::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_rulebook::{
-    Cell, Comparison, Matrix, Mode, Row, Rule, Rulebook, Severity, SourceFile, compare,
-    length_of_time, load_sources, render,
+    ActionId, Annotate, Comparison, Matrix, Note, Row, Rule, Rulebook, Severity, SourceFile,
+    compare, length_of_time, load_sources, render,
 };
 use amends_store::{RulebookRow, Store};
 use askama::Template;
@@ -248,28 +248,13 @@ fn sources(files: &[(String, String)]) -> Vec<SourceFile> {
 }
 
 impl BookPage {
-    fn hit(&self, row: &Row) -> (u32, Option<Timestamp>) {
-        self.hits.row(row, &self.book)
-    }
-
-    /// What stands in a cell below its word.
-    fn fared(&self, row: &Row, column: &usize) -> String {
-        let column = self.matrix.columns[*column];
-        self.hits.cell(row, column, &self.book).map_or_else(String::new, |fared| fared.words())
-    }
-
-    fn finding(&self, row: &Row) -> String {
-        let messages: Vec<_> =
-            row.findings.iter().map(|n| self.matrix.findings[*n].message.as_str()).collect();
-        messages.join("; ")
-    }
-
     fn rendered_findings(&self) -> String {
         render(&self.matrix.findings, self.book.sources(), false)
     }
 
-    fn rule(&self, row: &Row) -> Option<&Rule> {
-        self.book.rules().get(row.rule?.0 as usize)
+    /// The matrix, with what each row and each cell has seen lately.
+    fn table(&self) -> String {
+        self.matrix.to_html(&Lately { hits: &self.hits, book: &self.book, now: self.frame.now })
     }
 
     /// Line of a rule in the root file, from 1; rules of imports have none.
@@ -284,6 +269,25 @@ fn objective(rule: &Rule) -> String {
     rule.objective_ms.map_or_else(String::new, length_of_time)
 }
 
-fn cell_text(cell: &Cell) -> String {
-    cell.text()
+/// What the matrix tells beyond the rulebook.
+struct Lately<'a> {
+    hits: &'a Hits,
+    book: &'a Rulebook,
+    now: Timestamp,
+}
+
+impl Annotate for Lately<'_> {
+    fn row(&self, row: &Row) -> Note {
+        let text = match self.hits.row(row, self.book) {
+            _ if row.given_up => None,
+            (count, Some(at)) => Some(format!("{count}×, last {}", relative(at, self.now))),
+            (_, None) => Some("never lately".to_owned()),
+        };
+        let href = row.rule.map(|rule| format!("#rule-{}", rule.0));
+        Note { text, class: None, href }
+    }
+
+    fn cell(&self, row: &Row, action: ActionId) -> Note {
+        self.hits.cell(row, action, self.book).map_or_else(Note::default, |f| Note::of(f.words()))
+    }
 }
