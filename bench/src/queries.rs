@@ -97,8 +97,22 @@ async fn ask_all(address: &str, settled: u64) -> anyhow::Result<Value> {
         ("cases: text nowhere", "/v1/cases?q=nowhere".to_owned()),
         ("cases: saga id", format!("/v1/cases?q=past-{old}")),
         ("cases: group", format!("/v1/cases?group={group}")),
+        ("cases: late", "/v1/cases?group=g-late".to_owned()),
         ("steps: stuck", "/v1/steps?state=stuck".to_owned()),
         ("case", format!("/v1/cases/c-{old}")),
+        ("page: overview", "/".to_owned()),
+        ("page: cases", "/cases".to_owned()),
+        ("page: cases, open, of a service", "/cases?state=open,stuck&service=bank".to_owned()),
+        ("page: cases, stuck, oldest first", "/cases?state=stuck&sort=oldest".to_owned()),
+        ("page: cases, report prefix", "/cases?report=shop/*".to_owned()),
+        ("page: cases, text nowhere", "/cases?q=nowhere".to_owned()),
+        ("page: cases, saga id", format!("/cases?q=past-{old}")),
+        ("page: causes", "/cases?view=causes".to_owned()),
+        ("page: group", format!("/cases?group={group}")),
+        ("page: case", format!("/cases/c-{old}")),
+        ("page: services", "/services".to_owned()),
+        ("page: rules", "/rules".to_owned()),
+        ("page: audit", "/audit".to_owned()),
     ];
     let mut answers = serde_json::Map::new();
     for (name, path) in questions {

@@ -56,6 +56,39 @@ fn a_group_names_the_cause_and_is_drained_in_a_ramp() {
 }
 
 #[test]
+fn many_cases_get_the_rule_that_they_lacked() {
+    let folder = scratch();
+    let billing = Legacy::start(200);
+    let rules = shop_rules(folder.path(), &billing.address, "auto");
+    let text = std::fs::read_to_string(&rules).expect("a file");
+    std::fs::write(&rules, text.replace("\"*/*\"", "\"shop/closed\"")).expect("our folder");
+    let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
+    let cases: Vec<_> = (0..3).map(|n| supervisor.report(&format!("order-{n}"))).collect();
+    // The mended file also says something else of a service, which tells when it is active.
+    let mended = text.replace("  billing:\n", "  billing:\n    concurrency: 7\n");
+    std::fs::write(&rules, mended).expect("our folder");
+    eventually("the mended rulebook is active", || {
+        let services = supervisor.run(&["services", "--json"]).exits(0).json();
+        (services[0]["concurrency"] == 7).then_some(())
+    });
+
+    let replan = ["cases", "replan", "--state", "unmatched", "--reason", "there is a rule now"];
+    let dry = supervisor.run(&[&replan[..], &["--dry-run"]].concat()).exits(0);
+    assert!(dry.stderr.contains("would replan 3 cases"), "{}", dry.stderr);
+    assert!(cases.iter().all(|case| dry.stdout.contains(case.as_str())), "{}", dry.stdout);
+    let unasked = supervisor.run(&replan).exits(2);
+    assert!(unasked.stderr.contains("add --yes"), "{}", unasked.stderr);
+    let everything = supervisor.run(&["cases", "replan", "--reason", "x", "--yes"]).exits(2);
+    assert!(everything.stderr.contains("say which cases"), "{}", everything.stderr);
+    let done = supervisor.run(&[&replan[..], &["--yes"]].concat()).exits(0);
+    assert!(done.stdout.contains("replanned 3 of 3 cases"), "{}", done.stdout);
+    for case in &cases {
+        eventually("it settles", || (supervisor.case(case)["state"] == "settled").then_some(()));
+    }
+    assert_eq!(billing.requests().len(), 3);
+}
+
+#[test]
 fn services_are_shown_paused_and_limited() {
     let (_folder, _billing, supervisor) = shop(200);
     let paused = ["services", "pause", "billing", "--reason", "maintenance until ten"];

@@ -97,12 +97,12 @@ fn tests_beside_a_rulebook_pass_and_fail_with_their_lines() {
     let passed = amends(&["rules", "test", place, "--junit", junit.to_str().expect("UTF-8")]);
     let passed = passed.exits(0).stdout;
     assert!(passed.contains("reached: 6 of 6 rules"), "{passed}");
-    assert!(passed.ends_with("8 passed, 0 failed\n"), "{passed}");
+    assert!(passed.ends_with("9 passed, 0 failed\n"), "{passed}");
     let xml = std::fs::read_to_string(junit).expect("written");
-    assert!(xml.contains("tests=\"8\" failures=\"0\""), "{xml}");
+    assert!(xml.contains("tests=\"9\" failures=\"0\""), "{xml}");
     let rulebook = folder.path().join("food-order.yaml");
     let named = amends(&["rules", "test", rulebook.to_str().expect("UTF-8")]).exits(0).stdout;
-    assert!(named.ends_with("8 passed, 0 failed\n"), "the tests beside it: {named}");
+    assert!(named.ends_with("9 passed, 0 failed\n"), "the tests beside it: {named}");
     // A folder of rulebooks is not disturbed by the tests in it.
     amends(&["rules", "show", place]).exits(0);
 
@@ -145,7 +145,7 @@ fn tests_of_a_broken_rulebook_are_told_as_broken_and_the_others_run() {
     let failed = amends(&["rules", "test", folder.path().to_str().expect("UTF-8")]).exits(1);
     assert!(failed.stderr.contains("error[yaml-syntax]"), "{}", failed.stderr);
     assert!(
-        failed.stdout.ends_with("8 passed, 0 failed, 1 file could not be run\n"),
+        failed.stdout.ends_with("9 passed, 0 failed, 1 file could not be run\n"),
         "{}",
         failed.stdout
     );

@@ -32,4 +32,6 @@ pub use record::{
     RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,
     StoredCase, Told, WalkRow, Write,
 };
-pub use survey::{Group, GroupKey, GroupWalk, Members, Progress, Survey, SurveyWalk, Trouble};
+pub use survey::{
+    Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
+};

@@ -9,7 +9,7 @@ use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
 use amends_protocol::{ActionName, StepId, StuckReason, Timestamp, Verb};
-use amends_rulebook::{ActionClass, ActionId, Demand, Known, Mode, Rulebook, Stage};
+use amends_rulebook::{ActionId, Demand, Known, Mode, Rulebook, Stage};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -300,25 +300,37 @@ impl Case {
             self.steps.iter().any(|s| s.verb == Verb::Compensate && s.memo.because.is_empty());
         let hold = strongest.or(undone_by_hand.then_some(Hold::Auto));
         if let Some(hold) = hold {
-            for (index, row) in self.reports.iter().enumerate() {
-                if row.role == ReportRole::Derived {
-                    self.want_reporter(book, index, hold, &mut wants);
-                }
+            for index in
+                (0..self.reports.len()).filter(|index| self.is_undone_with_others(book, *index))
+            {
+                self.want_reporter(book, index, hold, &mut wants);
             }
             self.want_undone_retries(book, hold, &mut wants);
         }
         wants
     }
 
+    /// Whether a reporter is undone when the case is, whatever its own report demands: it follows from another's failure,
+    /// or was to be run again, which is superseded. A rule in shadow mode adds nothing in earnest.
+    fn is_undone_with_others(&self, book: &Rulebook, index: usize) -> bool {
+        match self.reports[index].role {
+            ReportRole::Derived => true,
+            ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => {
+                book.rules().get(rule as usize).is_some_and(|r| r.mode != Mode::Shadow)
+            }
+            ReportRole::AwaitsRoot(_) | ReportRole::Unmatched | ReportRole::ByHand => false,
+        }
+    }
+
     /// The reporter belongs to its own plan, unless its History proves that nothing of its action took effect: a
-    /// failed step is often half done.
+    /// failed step is often half done. A message that may have gone out is corrected.
     fn want_reporter(&self, book: &Rulebook, index: usize, hold: Hold, wants: &mut Wants) {
         let row = &self.reports[index];
         let Some(action) = self.reporter(book, row) else { return };
-        if book.get(action).class == ActionClass::Compensable
+        if let Some(step) = book.undoing(action)
             && !Self::proven_without_effect(book, row, action)
         {
-            want(wants, action, Verb::Compensate, Stage(0), hold, Some(index));
+            want(wants, step.action, step.verb, step.stage, hold, Some(index));
         }
     }
 
@@ -326,11 +338,9 @@ impl Case {
     fn want_undone_retries(&self, book: &Rulebook, hold: Hold, wants: &mut Wants) {
         for step in self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s))
         {
-            let Some(action) = book.action(&step.action.service, &step.action.action) else {
-                continue;
-            };
-            if book.get(action).class == ActionClass::Compensable {
-                want(wants, action, Verb::Compensate, Stage(0), hold, None);
+            let action = book.action(&step.action.service, &step.action.action);
+            if let Some(step) = action.and_then(|id| book.undoing(id)) {
+                want(wants, step.action, step.verb, step.stage, hold, None);
             }
         }
     }

@@ -9,9 +9,8 @@ mod gist;
 pub use cause::{Group, GroupKey};
 
 use crate::case::Case;
-use crate::{Engine, StepRow, StepState};
+use crate::{Engine, ReportRole, StepRow, StepState};
 use amends_protocol::{CaseId, CaseState, Cause, StepId, StuckReason, Timestamp, Verb};
-use cause::Holdup;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -20,6 +19,10 @@ use std::sync::Arc;
 const TROUBLES: usize = 20;
 /// Kinds of groups that are told apart by their message; of more, the messages are left out.
 const GROUPS: usize = 500;
+/// Late cases that are named; the rest is a number.
+const LATE_CASES: usize = 10_000;
+/// Id of the group of all late cases; those of other groups are `g-` and a number.
+const LATE: &str = "g-late";
 
 /// What was found.
 #[derive(Clone, Debug, Default)]
@@ -32,12 +35,38 @@ pub struct Survey {
     pub awaiting_approval: u64,
     /// When the oldest of these cases was opened.
     pub oldest_open_at: Option<Timestamp>,
+    /// Cases that are older than their objective.
+    pub late: u64,
+    /// The newest of them; at most 10,000.
+    pub late_cases: Vec<LateCase>,
     /// Their steps by service.
     pub services: BTreeMap<Arc<str>, Progress>,
     /// What is stuck or unmatched, newest first.
     pub troubles: Vec<Trouble>,
     /// Open work by cause.
     pub groups: BTreeMap<GroupKey, Group>,
+}
+
+/// A case that is older than its objective.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateCase {
+    /// The case.
+    pub case: CaseId,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Within which age it should have been settled.
+    pub objective_ms: u64,
+    /// Label of the rule that says so; none if no rule does.
+    pub rule: Option<Arc<str>>,
+}
+
+/// When a case counts as late.
+#[derive(Clone, Copy, Debug)]
+pub struct Lateness {
+    /// The moment that cases are looked at for.
+    pub now: Timestamp,
+    /// The objective of cases whose rules state none; none: they are never late.
+    pub default_ms: Option<u64>,
 }
 
 /// How far one service has come.
@@ -74,6 +103,7 @@ pub struct Trouble {
 #[derive(Debug)]
 pub struct SurveyWalk {
     left: Vec<CaseId>,
+    lateness: Lateness,
     survey: Survey,
     troubles: BinaryHeap<Reverse<Trouble>>,
 }
@@ -82,10 +112,18 @@ pub struct SurveyWalk {
 #[derive(Debug)]
 pub struct GroupWalk {
     left: Vec<CaseId>,
-    /// The number in its id; none finds nothing.
-    group: Option<u64>,
+    wanted: Wanted,
     limit: usize,
     members: Members,
+}
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// The group with this number in its id; none finds nothing.
+    Group(Option<u64>),
+    /// Late cases, with whatever holds them up.
+    Late(Lateness),
 }
 
 /// What belongs to a group, newest case first.
@@ -102,19 +140,25 @@ pub struct Members {
 impl Engine {
     /// Begins to look through all open cases.
     #[must_use]
-    pub fn survey(&self, now: Timestamp) -> SurveyWalk {
+    pub fn survey(&self, lateness: Lateness) -> SurveyWalk {
         SurveyWalk {
             left: self.open_case_ids(),
-            survey: Survey { at: now, ..Survey::default() },
+            lateness,
+            survey: Survey { at: lateness.now, ..Survey::default() },
             troubles: BinaryHeap::new(),
         }
     }
 
     /// Begins to search for the members of a group, by its id; at most `limit` steps, or cases if it has no steps.
+    /// `g-late` are all cases that are late, with the steps that hold them up.
     #[must_use]
-    pub fn members(&self, group: &str, limit: usize) -> GroupWalk {
-        let group = group.strip_prefix("g-").and_then(|hex| u64::from_str_radix(hex, 16).ok());
-        GroupWalk { left: self.open_case_ids(), group, limit, members: Members::default() }
+    pub fn members(&self, group: &str, limit: usize, lateness: Lateness) -> GroupWalk {
+        let number = |hex| u64::from_str_radix(hex, 16).ok();
+        let wanted = match group {
+            LATE => Wanted::Late(lateness),
+            _ => Wanted::Group(group.strip_prefix("g-").and_then(number)),
+        };
+        GroupWalk { left: self.open_case_ids(), wanted, limit, members: Members::default() }
     }
 }
 
@@ -143,6 +187,12 @@ impl SurveyWalk {
         *survey.cases.entry(case.row.state).or_default() += 1;
         let opened = case.row.opened_at;
         survey.oldest_open_at = Some(survey.oldest_open_at.map_or(opened, |at| at.min(opened)));
+        if let Some(late) = late(case, self.lateness) {
+            survey.late += 1;
+            if survey.late_cases.len() < LATE_CASES {
+                survey.late_cases.push(late);
+            }
+        }
         for step in &case.steps {
             survey.count(step);
         }
@@ -190,16 +240,21 @@ impl GroupWalk {
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
             let Some(case) = engine.open_case(id) else { continue };
-            let mine: Vec<Holdup> = cause::holdups(engine, case)
-                .into_iter()
-                .filter(|h| {
-                    Some(h.key.number()) == self.group
-                        || Some(h.key.without_error().number()) == self.group
-                })
-                .collect();
-            if mine.is_empty() {
-                continue;
-            }
+            let mine = match self.wanted {
+                Wanted::Late(lateness) if late(case, lateness).is_none() => continue,
+                Wanted::Late(_) => cause::holdups(engine, case),
+                Wanted::Group(number) => {
+                    let mut all = cause::holdups(engine, case);
+                    all.retain(|h| {
+                        Some(h.key.number()) == number
+                            || Some(h.key.without_error().number()) == number
+                    });
+                    if all.is_empty() {
+                        continue;
+                    }
+                    all
+                }
+            };
             let found = self.members.steps.len().max(self.members.cases.len());
             if found + mine.len() > self.limit {
                 self.members.more = true;
@@ -225,6 +280,30 @@ fn next(left: &mut Vec<CaseId>, cases: usize) -> Vec<CaseId> {
     let mut some = left.split_off(keep);
     some.reverse();
     some
+}
+
+/// Whether a case is older than the shortest objective of the rules that answer its reports.
+fn late(case: &Case, lateness: Lateness) -> Option<LateCase> {
+    let rules = case.book.iter().flat_map(|book| {
+        let answering = |role| match role {
+            ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => book.rules().get(rule as usize),
+            ReportRole::Derived
+            | ReportRole::AwaitsRoot(_)
+            | ReportRole::Unmatched
+            | ReportRole::ByHand => None,
+        };
+        case.reports.iter().filter_map(move |report| answering(report.role))
+    });
+    let stated =
+        rules.filter_map(|rule| Some((rule.objective_ms?, rule))).min_by_key(|(ms, _)| *ms);
+    let objective_ms = stated.map(|(ms, _)| ms).or(lateness.default_ms)?;
+    let opened_at = case.row.opened_at;
+    (opened_at.plus_ms(objective_ms) <= lateness.now).then(|| LateCase {
+        case: case.row.id,
+        opened_at,
+        objective_ms,
+        rule: stated.map(|(_, rule)| rule.index_label.as_str().into()),
+    })
 }
 
 fn troubles(case: &Case) -> Vec<Trouble> {

@@ -163,6 +163,88 @@ fn the_reporter_is_in_its_own_plan_unless_its_history_proves_it_empty() {
     assert!(!world.plan(proven).contains("compensate payment.pay"));
 }
 
+/// A message that failed may have gone out, so it is corrected with the undoing, whatever the rule lists.
+#[test]
+fn a_message_that_failed_is_corrected_unless_its_history_proves_that_it_did_not_go_out() {
+    const MAIL: &str = "
+rulebook: mail
+services:
+  shop: { url: \"http://shop\", actions: { buy: { compensation: cancel, calls: [mail.tell] } } }
+  mail: { url: \"http://mail\", actions: { tell: { correction: tell-otherwise } } }
+rules:
+  - { on: \"*/*\", compensate: [shop.buy] }
+";
+    for (state, corrected) in [(H::Unknown, true), (H::Started, true), (H::Failed, false)] {
+        let mut world = World::new(MAIL);
+        let case = world.report(report("mail/odd", "s").action("tell").saw("mail.tell", state));
+        world.settle_down();
+        let mut wanted = words(["compensate shop.buy"]);
+        if corrected {
+            wanted.insert("notify mail.tell-otherwise".to_owned());
+        }
+        assert_eq!(world.plan(case), wanted, "{state:?}");
+    }
+}
+
+/// Backward beats forward: what was to be run again is undone with the rest, since it may be half done.
+#[test]
+fn a_reporter_whose_retry_is_superseded_is_undone_too() {
+    const TWO: &str = "
+rulebook: two
+services:
+  shop: { url: \"http://shop\", actions: { buy: { compensation: cancel, calls: [seat.hold, mail.tell, bank.pay] } } }
+  seat: { url: \"http://seat\", actions: { hold: { compensation: free } } }
+  mail: { url: \"http://mail\", actions: { tell: { correction: tell-otherwise, on_failure: retry } } }
+  bank: { url: \"http://bank\", actions: { pay: { compensation: refund } } }
+rules:
+  - { on: seat/odd, retry: seat.hold }
+  - { on: \"*/*\", compensate: [shop.buy] }
+";
+    let again = [("seat/odd", "hold", "seat.hold"), ("mail/odd", "tell", "mail.tell")];
+    let last = report("bank/odd", "s").action("pay").saw("bank.pay", H::Failed);
+    for undone_last in [true, false] {
+        let mut world = World::new(TWO);
+        ["seat", "mail"].iter().for_each(|service| drop(world.pause(service, true)));
+        let mut all: Vec<_> = again
+            .iter()
+            .map(|(kind, action, name)| report(kind, "s").action(action).saw(name, H::Unknown))
+            .collect();
+        all.insert(if undone_last { 2 } else { 0 }, last.clone());
+        let cases: Vec<_> = all.into_iter().map(|one| world.report(one)).collect();
+        ["seat", "mail"].iter().for_each(|service| drop(world.pause(service, false)));
+        world.settle_down();
+        let undone = ["compensate seat.hold", "compensate shop.buy", "notify mail.tell-otherwise"];
+        for step in undone {
+            assert!(matches!(world.step(cases[0], step).state, StepState::Done(_)), "{step}");
+        }
+        for step in ["retry seat.hold", "retry mail.tell"] {
+            assert!(!world.sent.contains(&step.to_owned()), "{:?}", world.sent);
+        }
+    }
+}
+
+/// A message that was sent by a retry is corrected when the saga is undone after all.
+#[test]
+fn what_a_retry_sent_is_corrected_when_the_saga_is_undone() {
+    let mut world = World::new(
+        "
+rulebook: mail
+services:
+  shop: { url: \"http://shop\", actions: { buy: { compensation: cancel, calls: [mail.tell] } } }
+  mail: { url: \"http://mail\", actions: { tell: { correction: tell-otherwise, on_failure: retry } } }
+rules:
+  - { on: \"*/*\", compensate: [shop.buy] }
+",
+    );
+    let case = world.report(report("mail/odd", "s").action("tell").saw("mail.tell", H::Failed));
+    world.settle_down();
+    assert_eq!(world.plan(case), words(["retry mail.tell"]));
+    world.report(report("shop/odd", "s").action("buy").saw("shop.buy", H::Failed));
+    world.settle_down();
+    let wanted = words(["retry mail.tell", "compensate shop.buy", "notify mail.tell-otherwise"]);
+    assert_eq!(world.plan(case), wanted);
+}
+
 #[test]
 fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
     let mut world = World::food_order();

@@ -2,20 +2,25 @@
 
 mod world;
 
-use amends_engine::{Members, StepReading, Survey};
+use amends_engine::{Lateness, Members, StepReading, Survey};
 use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, Cause, Timestamp};
+use amends_protocol::{CaseState, Cause, Outcome, Timestamp};
 use world::{Reply, World, payment_report_1, reason, report};
+
+/// Cases should be settled within a minute, if their rule does not say otherwise.
+fn lateness(world: &World) -> Lateness {
+    Lateness { now: world.now, default_ms: Some(60_000) }
+}
 
 /// Looks one case at a time, as a busy loop would.
 fn survey(world: &World) -> Survey {
-    let mut walk = world.engine.survey(world.now);
+    let mut walk = world.engine.survey(lateness(world));
     while !walk.look(&world.engine, 1) {}
     walk.finish()
 }
 
 fn members(world: &World, group: &str, limit: usize) -> Members {
-    let mut walk = world.engine.members(group, limit);
+    let mut walk = world.engine.members(group, limit, lateness(world));
     while !walk.look(&world.engine, 1) {}
     walk.finish()
 }
@@ -111,4 +116,41 @@ fn what_needs_a_person_is_told_newest_first_until_somebody_acts() {
     world.act(step, StepAct::Waive { reason: reason() });
     world.settle_down();
     assert_eq!(survey(&world).troubles.len(), 1);
+}
+
+#[test]
+fn a_case_is_late_by_the_shortest_objective_of_its_rules() {
+    let mut world = World::new(
+        "rulebook: r\nservices:\n  a: { url: \"http://a\", actions: { x: { compensation: undo } } }\n\
+         rules:\n  - { on: a/slow, compensate: [a.x], objective: 1h }\n  \
+         - { on: a/quick, compensate: [a.x], objective: 10s }\n  \
+         - { on: a/any, compensate: [a.x] }\n",
+    );
+    world.replies.insert("a".into(), Reply::Says(StepReading::NotSent));
+    let slow = world.report(report("a/slow", "s-1"));
+    let quick = world.report(report("a/quick", "s-2"));
+    let any = world.report(report("a/any", "s-3"));
+    let late = |world: &World| {
+        let survey = survey(world);
+        assert_eq!(survey.late, survey.late_cases.len() as u64);
+        let line = |l: amends_engine::LateCase| (l.case, l.rule.map(|r| r.to_string()));
+        survey.late_cases.into_iter().map(line).collect::<Vec<_>>()
+    };
+    world.skip_ms(9_999);
+    assert_eq!(late(&world), []);
+    world.skip_ms(1);
+    assert_eq!(late(&world), [(quick, Some("a/quick".to_owned()))]);
+    world.skip_ms(50_000);
+    assert_eq!(late(&world), [(any, None), (quick, Some("a/quick".to_owned()))], "newest first");
+
+    let members = members(&world, "g-late", 10);
+    assert_eq!((members.cases, members.steps.len()), (vec![any, quick], 2));
+    // A second report of the slow case is answered by the quick rule.
+    world.report(report("a/quick", "s-1"));
+    assert_eq!(late(&world).last(), Some(&(slow, Some("a/quick".to_owned()))));
+
+    world.replies.insert("a".into(), Reply::Says(StepReading::Done(Outcome::Compensated)));
+    world.settle_down();
+    world.pass_ms(3_600_000);
+    assert_eq!(late(&world), [], "what is settled is not late");
 }

@@ -92,13 +92,15 @@ impl Rulebook {
             );
         }
         if backward {
-            for (report, _) in
-                case.reports.iter().zip(case.derived).filter(|(_, derived)| **derived)
+            // Also those that were to be run again: that is superseded, and they may be half done.
+            let answered = |n: usize| {
+                case.derived[n] || case.rules[n].is_some_and(|id| counts(self.rule(id).mode))
+            };
+            for report in (0..case.reports.len()).filter(|n| answered(*n)).map(|n| case.reports[n])
             {
-                if let Some(action) =
-                    self.reporter(report).filter(|_| !self.is_proven_without_effect(report))
-                {
-                    self.want_undone(action, &mut wants);
+                let action = self.reporter(report);
+                if let Some(action) = action.filter(|_| !self.is_proven_without_effect(report)) {
+                    wants.add(self.undoing(action));
                 }
             }
         }
@@ -144,19 +146,31 @@ impl Rulebook {
         let backward = rule.demand.is_backward() || then.is_some_and(Demand::is_backward);
         if backward {
             if let Some(action) = known.reporter.filter(|_| !proven) {
-                self.want_undone(action, wants);
+                wants.add(self.undoing(action));
             }
             if given_up {
                 let retried: Vec<ActionId> = wants.retried().collect();
-                retried.into_iter().for_each(|action| self.want_undone(action, wants));
+                retried.into_iter().for_each(|action| wants.add(self.undoing(action)));
             }
         }
         backward
     }
 
-    fn want_undone(&self, action: ActionId, wants: &mut Wants) {
-        if self.has(action) && self.get(action).class == ActionClass::Compensable {
-            wants.add([PlannedStep { stage: Stage(0), action, verb: Verb::Compensate }]);
+    /// The step that undoes one action, whatever rules ask for: its compensation at once, or the correction of a message
+    /// with the other notices. None if nothing can be done about it.
+    #[must_use]
+    pub fn undoing(&self, action: ActionId) -> Option<PlannedStep> {
+        let declared = self.actions().get(action.0 as usize)?;
+        match declared.class {
+            ActionClass::Compensable => {
+                Some(PlannedStep { stage: Stage(0), action, verb: Verb::Compensate })
+            }
+            ActionClass::Notice => declared.correction.map(|correction| PlannedStep {
+                stage: Stage::NOTICES,
+                action: correction,
+                verb: Verb::Notify,
+            }),
+            ActionClass::Retriable | ActionClass::Free => None,
         }
     }
 

@@ -26,9 +26,24 @@ pub(crate) fn parse_ms(text: &str) -> Result<u64, &'static str> {
     ms.filter(|ms| *ms <= LIMIT_MS).ok_or("it is longer than ten years")
 }
 
+/// Writes a length of time as a rulebook would, in the largest unit that takes it whole: `90s`, `15m`.
+#[must_use]
+pub fn length_of_time(ms: u64) -> String {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let whole = units.into_iter().find(|(_, factor)| ms > 0 && ms.is_multiple_of(*factor));
+    whole.map_or_else(|| format!("{ms}ms"), |(unit, factor)| format!("{}{unit}", ms / factor))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse_ms;
+    use super::{length_of_time, parse_ms};
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in ["0ms", "90s", "15m", "36h", "2d", "1500ms", "61s"] {
+            assert_eq!(length_of_time(parse_ms(text).expect("right")), text);
+        }
+    }
 
     #[test]
     fn lengths_of_time() {

@@ -64,6 +64,7 @@ pub use derive::{
 };
 pub use diagnostic::{Diagnostic, Severity, Span, position};
 pub use drawing::{Annotate, Note, stylesheet};
+pub use duration::length_of_time;
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
 pub use explain::{Explanation, Strangers, explain, strangers};

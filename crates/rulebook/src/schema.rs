@@ -190,6 +190,7 @@ fn rule_properties() -> Value {
         "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
         "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
         "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
+        "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
         "owner": described(reference("text"), "Whom to ask about it."),
         "why": described(reference("text"), "Why it is as it is."),
     });

@@ -30,8 +30,8 @@ fn the_tests_of_the_food_order_rulebook_pass_and_reach_every_rule_and_cell() {
     let report = run(FOOD_ORDER, TESTS);
     let failed: Vec<_> = report.failed().collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert_eq!(report.results.len(), 8);
-    assert_eq!(report.coverage.counts(), [(6, 6), (17, 17)]);
+    assert_eq!(report.results.len(), 9);
+    assert_eq!(report.coverage.counts(), [(6, 6), (23, 23)]);
 }
 
 #[test]
@@ -111,6 +111,30 @@ fn junit_names_what_failed_and_escapes_it() {
         ("x.test.yaml".to_owned(), Suite::Ran(&report)),
         ("y.test.yaml".to_owned(), Suite::Broken("error: <tests> is missing".to_owned())),
     ]));
+}
+
+#[test]
+fn what_is_asked_for_after_giving_up_is_tested_and_counted() {
+    let test = |report: &str| {
+        format!(
+            "tests: [{{ name: x, report: {report}, given_up: true, history: {{ order.place: failed, payment.pay: unknown }}, expect: {{ plan: [{{ compensate: [payment.pay, order.place] }}] }} }}]"
+        )
+    };
+    let report = run(FOOD_ORDER, &test("order/report-1"));
+    assert_eq!(report.results[0].differences, [""; 0]);
+    let reached = report.coverage.cells.iter().filter(|(_, reached)| **reached);
+    let reached: Vec<_> = reached.map(|((row, step), _)| format!("{row}: {step}")).collect();
+    assert_eq!(
+        reached,
+        [
+            "order/report-1, given up: compensate order.place",
+            "order/report-1, given up: compensate payment.pay"
+        ]
+    );
+    // A rule that gives nothing up makes such a test say nothing.
+    let report = run(FOOD_ORDER, &test("order/report-2"));
+    let first = report.results[0].differences.first().map(String::as_str);
+    assert_eq!(first, Some("rule `order/report-2` gives nothing up"));
 }
 
 #[test]

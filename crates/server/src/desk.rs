@@ -1,7 +1,7 @@
 //! What people ask about open work: it is in the engine's memory, so the loop answers between two batches, a slice of
 //! cases at a time. A survey is shared by all who ask within a moment. Nothing here changes anything.
 
-use amends_engine::{Engine, GroupWalk, Members, Survey, SurveyWalk};
+use amends_engine::{Engine, GroupWalk, Lateness, Members, Survey, SurveyWalk};
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,8 +24,9 @@ pub(crate) enum Question {
 }
 
 /// The questions that are being answered.
-#[derive(Default)]
 pub(crate) struct Desk {
+    /// The objective of cases whose rules state none.
+    objective_ms: Option<u64>,
     survey: Option<(SurveyWalk, Vec<oneshot::Sender<Arc<Survey>>>)>,
     /// Asked while a survey was under way: what it has seen already may have changed before they asked.
     next: Vec<oneshot::Sender<Arc<Survey>>>,
@@ -33,13 +34,26 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    pub(crate) fn new(objective: Option<Duration>) -> Self {
+        let objective_ms =
+            objective.map(|objective| u64::try_from(objective.as_millis()).unwrap_or(u64::MAX));
+        Self { objective_ms, survey: None, next: Vec::new(), groups: VecDeque::new() }
+    }
+
+    fn lateness(&self, now: Timestamp) -> Lateness {
+        Lateness { now, default_ms: self.objective_ms }
+    }
+
     /// Takes a question.
     pub(crate) fn take(&mut self, question: Question, engine: &Engine, now: Timestamp) {
         match question {
             Question::Survey(reply) if self.survey.is_some() => self.next.push(reply),
-            Question::Survey(reply) => self.survey = Some((engine.survey(now), vec![reply])),
+            Question::Survey(reply) => {
+                self.survey = Some((engine.survey(self.lateness(now)), vec![reply]));
+            }
             Question::Members { group, limit, reply } => {
-                self.groups.push_back((engine.members(&group, limit), reply));
+                let walk = engine.members(&group, limit, self.lateness(now));
+                self.groups.push_back((walk, reply));
             }
         }
     }
@@ -71,7 +85,7 @@ impl Desk {
         }
         let waiting = std::mem::take(&mut self.next);
         if !waiting.is_empty() {
-            self.survey = Some((engine.survey(now), waiting));
+            self.survey = Some((engine.survey(self.lateness(now)), waiting));
         }
         Some(survey)
     }

@@ -34,11 +34,13 @@ pub struct DriverOptions {
     pub batch: usize,
     /// How long an orderly end waits for errands that are under way.
     pub grace: Duration,
+    /// Age within which cases should be settled whose rules state no objective; an older one counts as late.
+    pub objective: Option<Duration>,
 }
 
 impl Default for DriverOptions {
     fn default() -> Self {
-        Self { queue: 10_000, batch: 512, grace: Duration::from_secs(25) }
+        Self { queue: 10_000, batch: 512, grace: Duration::from_secs(25), objective: None }
     }
 }
 
@@ -151,7 +153,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             results,
             result_sender,
             questions,
-            desk: Desk::default(),
+            desk: Desk::new(options.objective),
             stopping,
             under_way: 0,
             now,

@@ -31,6 +31,7 @@ impl<S: Store> Supervisor<S> {
             cases,
             awaiting_approval: survey.awaiting_approval,
             oldest_open_at: survey.oldest_open_at,
+            late: survey.late,
             minutes,
             counted_since,
             time_to_settle: pulse.time_to_settle(now),

@@ -129,8 +129,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         if options.public_url.is_empty() {
             options.public_url = format!("http://{address}");
         }
-        let store = supervisor.store().clone();
-        upkeep.push(tokio::spawn(watch_alerts(store, client, options, news, stops.clone())));
+        let told = watch_alerts(supervisor.clone(), client, options, news, stops.clone());
+        upkeep.push(tokio::spawn(told));
     }
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);

@@ -162,6 +162,34 @@ async fn a_case_without_a_rule_and_one_that_is_too_old_are_told() {
     running.stop().await.expect("ended in order");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_past_the_objective_of_its_rule_is_told_once_with_the_rule() {
+    let (town, heard) = town().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(&folder, town, &[("alerts.group_wait", "10ms"), ("alerts.every", "10ms")]);
+    let rules = folder.path().join("rules.yaml");
+    let text = std::fs::read_to_string(&rules).expect("a file");
+    let stated = "compensate: [payment.pay], objective: 50ms";
+    std::fs::write(&rules, text.replace("compensate: [payment.pay]", stated)).expect("a file");
+    let running = start(config).await.expect("started");
+    report(running.address, "1", "failed").await;
+    let late = |m: &Value| m["type"] == "amends.case.too_old";
+    let (_, body) = first(&heard, "/hook", late).await;
+    let message: Value = serde_json::from_slice(&body).expect("JSON");
+    let summary = message["data"]["summary"].as_str().expect("text");
+    let said =
+        "1 case open for longer than the objective of rule `payment/failed`: 50ms; opened at ";
+    assert!(summary.starts_with(said), "{summary}");
+    assert_eq!(message["data"]["link"], "https://amends.example/cases/c-1");
+    // The next one is told by itself: the first is looked at again and again, and told once.
+    report(running.address, "2", "failed").await;
+    let second = |m: &Value| late(m) && m["data"]["cases"][0]["id"] == "c-2";
+    let (_, body) = first(&heard, "/hook", second).await;
+    let message: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(message["data"]["count"], 1, "{message}");
+    running.stop().await.expect("ended in order");
+}
+
 #[test]
 fn a_wrong_address_is_said_without_showing_it() {
     let mut layers = Layers::defaults();

@@ -282,11 +282,15 @@ impl Fault {
         let often = if self.times > 1 { ", again and again" } else { "" };
         match &self.kind {
             FaultKind::Fails { code, fields, half_done } => {
-                let with = match fields.to_json() {
+                let mut with = match fields.to_json() {
                     fields if **code == *PLAIN && fields == serde_json::json!({}) => String::new(),
                     fields if fields == serde_json::json!({}) => format!(" with code {code}"),
                     fields => format!(" with code {code} and {fields}"),
                 };
+                // The way out, if the code never comes from this place.
+                if !with.is_empty() && book.report(&name.service, code).is_none() {
+                    with += " (which `reports:` doesn't declare, so it may come from anywhere)";
+                }
                 format!("{name} fails {place}{with}{}{often}", effect(half_done))
             }
             FaultKind::Crashes { half_done } => {

@@ -389,8 +389,12 @@ impl fmt::Display for Finding {
                 let wanted: Vec<_> = leftovers.iter().map(|l| l.wanted.as_str()).collect();
                 write!(f, "left behind: {} (would take: {})", left.join(", "), wanted.join(", "))
             }
-            Self::Incomplete { missing } => {
-                write!(f, "the saga went on without: {}", missing.join(", "))
+            Self::Incomplete { missing, wanted } => {
+                write!(f, "the saga went on without: {}", missing.join(", "))?;
+                match wanted.as_slice() {
+                    [] => Ok(()),
+                    wanted => write!(f, " (would take: then {})", wanted.join(", then ")),
+                }
             }
             Self::WronglyCorrected { corrected } => {
                 write!(

@@ -21,6 +21,9 @@ pub enum Finding {
     Incomplete {
         /// `service.action` of each.
         missing: Vec<String>,
+        /// What it would have taken: callers had failed because of what was run again, and nobody ran them again.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        wanted: Vec<String>,
     },
     /// Everything happened and stays, yet a correction went out.
     WronglyCorrected {
@@ -99,11 +102,38 @@ pub(crate) fn judge(
         .any(|s| s.verb == amends_protocol::Verb::Compensate && s.state != StepState::Shadow);
     let went_forward = supervisor.steps.values().any(|s| s.verb == amends_protocol::Verb::Retry);
     if went_forward && !undone {
-        return Some(Finding::Incomplete { missing });
+        let wanted = callers_to_run_again(flow, business, supervisor);
+        return Some(Finding::Incomplete { missing, wanted });
     }
     leftovers.sort();
     leftovers.dedup();
     Some(Finding::LeftBehind { leftovers })
+}
+
+/// Callers of what was run again that failed because of it and are not there, from the inside out.
+fn callers_to_run_again(
+    flow: &Flow,
+    business: &Business<'_>,
+    supervisor: &Supervisor,
+) -> Vec<String> {
+    let retried = |n: &usize| {
+        supervisor.steps.values().any(|s| {
+            s.verb == amends_protocol::Verb::Retry
+                && s.action.to_string() == business.action_name(*n)
+        })
+    };
+    let mut wanted: Vec<String> = Vec::new();
+    for node in (0..flow.nodes.len()).filter(retried) {
+        let mut at = node;
+        while let Some(caller) = flow.nodes[at].parent {
+            let step = format!("retry {}", business.action_name(caller));
+            if !business.rows[caller].effect && !retried(&caller) && !wanted.contains(&step) {
+                wanted.push(step);
+            }
+            at = caller;
+        }
+    }
+    wanted
 }
 
 fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {

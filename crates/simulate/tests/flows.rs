@@ -3,6 +3,8 @@
 use amends_rulebook::Rulebook;
 use amends_simulate::{Options, simulate};
 
+const PAGE: &str = include_str!("../../../docs/concepts/simulation.md");
+
 const EIGHT: &str = r#"
 rulebook: eight
 settle: { quiet: 2s }
@@ -30,6 +32,13 @@ fn eight_services_with_every_single_failure() {
     for tier in &result.tiers {
         assert!(tier.all > 0 && tier.played == tier.all, "{:?}", result.tiers);
     }
+    let alone = result.tiers[0].played;
+    let said = format!(
+        "171 faults: {alone} schedules for every fault by itself and {} with all that varies around it, all of them played",
+        result.tiers[1].played
+    );
+    assert_eq!(result.faults, 171);
+    assert!(PAGE.contains(&said), "docs/concepts/simulation.md doesn't say: {said}");
 }
 
 fn findings(text: &str) -> Vec<String> {
@@ -100,6 +109,55 @@ fn a_rule_that_runs_again_what_was_undone_below_is_found() {
     let found = simulate(&book, &Options { max_schedules: 50, pairs: false, ..Options::default() });
     let found: Vec<String> = found.counterexamples.iter().map(|c| c.finding.to_string()).collect();
     assert!(found.iter().any(|f| f.starts_with("the case never comes to its end")), "{found:?}");
+}
+
+/// An action that fails makes its callers fail, and its retry doesn't bring them back: they are run again in later stages,
+/// from the inside out, and find their calls answered.
+#[test]
+fn running_an_inner_action_again_leaves_its_callers_failed() {
+    let bank = |retry: &str| {
+        findings(&format!(
+            r#"
+rulebook: bank
+settle: {{ quiet: 2s }}
+services:
+  shop: {{ url: "http://shop", actions: {{ buy: {{ compensation: cancel, calls: [stock.reserve, wallet.charge] }} }} }}
+  stock: {{ url: "http://stock", actions: {{ reserve: {{ compensation: release }} }} }}
+  wallet: {{ url: "http://wallet", actions: {{ charge: {{ compensation: refund }} }} }}
+reports:
+  wallet/odd: {{ in: charge, keep: true }}
+rules:
+  - {{ on: wallet/odd, {retry}, give_up: {{ after: 5 attempts, then: {{ compensate: recorded }} }} }}
+  - {{ on: "*/*", compensate: recorded }}
+"#
+        ))
+    };
+    assert_eq!(
+        bank("retry: wallet.charge").first().map(String::as_str),
+        Some("the saga went on without: shop.buy (would take: then retry shop.buy)")
+    );
+    assert_eq!(bank("retry: wallet.charge, then: { retry: shop.buy }"), Vec::<String>::new());
+}
+
+/// A message that failed may have gone out all the same. Whatever a rule lists, it is corrected when the saga is undone.
+#[test]
+fn a_message_that_failed_is_corrected_when_the_saga_is_undone() {
+    let found = findings(
+        r#"
+rulebook: mail
+settle: { quiet: 2s }
+services:
+  shop: { url: "http://shop", actions: { buy: { compensation: cancel, calls: [stock.reserve, mail.tell] } } }
+  stock: { url: "http://stock", actions: { reserve: { compensation: release } } }
+  mail: { url: "http://mail", actions: { tell: { correction: tell-otherwise } } }
+reports:
+  mail/failed: { in: tell }
+rules:
+  - { on: mail/failed, compensate: [stock.reserve, shop.buy] }
+  - { on: "*/*", compensate: recorded }
+"#,
+    );
+    assert_eq!(found, Vec::<String>::new());
 }
 
 #[test]

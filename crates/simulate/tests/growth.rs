@@ -35,6 +35,14 @@ fn the_tables_on_the_page_are_what_is_measured_and_nothing_is_left_behind() {
     }
 }
 
+/// The larger ones take longer than a test may.
+#[test]
+fn the_smallest_business_is_played_whole_as_the_page_says() {
+    let options = Options { max_schedules: 20_000, ..Options::default() };
+    let measured = measure(&SIZES[0], &options).expect("valid rulebooks");
+    assert_eq!(rows("sizes")[0], format!("{}{}", measured.counts(&SIZES[0]), measured.played()));
+}
+
 #[test]
 fn optional_calls_make_the_rules_by_hand_explode_and_leave_those_with_sets_alone() {
     let options = Options { max_schedules: 1, ..Options::default() };

@@ -84,7 +84,19 @@ fn a_rule_for_a_code_that_nobody_declared_is_played() {
             "{SHOP}rules:\n  - {{ on: {code}, compensate: [payment.pay] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
         ));
         assert!(findings(&result).contains(&STOCK_LEFT.to_owned()), "{code}: {result:#?}");
+        let fault = &result.counterexamples[0].faults[0];
+        let way_out = "(which `reports:` doesn't declare, so it may come from anywhere)";
+        assert!(fault.contains(way_out), "{fault}");
     }
+    // Declared where it comes from, the same rule is right; `check` takes its word for it before that, too.
+    let right = played(&format!(
+        "{SHOP}reports:\n  order/failed-late: {{ in: place, after: [stock.reserve] }}\nrules:\n  - {{ on: order/failed-late, compensate: [stock.reserve] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert_eq!(findings(&right), Vec::<String>::new());
+    let undeclared = played(&format!(
+        "{SHOP}rules:\n  - {{ on: order/failed-late, compensate: [stock.reserve] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
+    ));
+    assert!(!undeclared.counterexamples.is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{BulkState, BulkSteering, BulkView};
+use amends_protocol::resources::{BulkDeed, BulkState, BulkSteering, BulkView};
 use amends_protocol::signs::Signed;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  amends bulk list\n  amends bulk stop b-3 --reason 'wrong filter'\n  amends bulk watch b-3\n\n\
-`amends cases retry`, `waive` and `approve` make them."
+`amends cases retry`, `waive`, `approve` and `replan` make them."
 )]
 pub struct BulkOptions {
     #[command(flatten)]
@@ -152,8 +152,13 @@ pub(super) fn outcome(view: &BulkView, done: &str, json: bool) -> Outcome {
     if json {
         output::json(view)?;
     } else {
-        let steps = if view.matched == 1 { "step" } else { "steps" };
-        output::line(&format!("{done} {} of {} {steps}", view.progress.succeeded, view.matched))?;
+        let what = match (view.act, view.matched) {
+            (BulkDeed::Replan, 1) => "case",
+            (BulkDeed::Replan, _) => "cases",
+            (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, 1) => "step",
+            (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, _) => "steps",
+        };
+        output::line(&format!("{done} {} of {} {what}", view.progress.succeeded, view.matched))?;
     }
     for failure in &view.failures {
         output::tell(&format!("error: {}: {}", failure.id, failure.detail));

@@ -15,6 +15,9 @@ const WAIT_LIMIT: Duration = Duration::from_secs(40);
 /// How often a wait looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
+/// No page needs to be higher than this to be judged.
+const PICTURE_LIMIT: u64 = 4_000;
+
 /// The widths at which every page is looked at: a desk and a telephone.
 pub const WIDTHS: [u32; 2] = [1400, 390];
 
@@ -214,6 +217,18 @@ impl Browser {
         });
     }
 
+    /// Opens a fold, if it is not open.
+    #[track_caller]
+    pub fn unfold(&self, selector: &str) {
+        let is_open = "return document.querySelector(arguments[0])?.open ?? null";
+        let open = self.until(&format!("`{selector}` is there"), || {
+            self.session.script(is_open, &[json!(selector)]).ok()?.as_bool()
+        });
+        if !open {
+            self.click(&format!("{selector} > summary"));
+        }
+    }
+
     /// Empties a field and types into it.
     #[track_caller]
     pub fn fill(&self, selector: &str, words: &str) {
@@ -246,6 +261,20 @@ impl Browser {
         pressed.unwrap_or_else(|why| panic!("{keys:?}: {why}"));
     }
 
+    /// Presses a key until an element of this selector has the focus, as somebody without a mouse would.
+    #[track_caller]
+    pub fn press_until(&self, key: &str, selector: &str) {
+        let has_it = "return document.activeElement.matches(arguments[0])";
+        // More stops than a page has before its first act would tire everybody.
+        for _ in 0..60 {
+            if self.script(has_it, &[json!(selector)]) == json!(true) {
+                return;
+            }
+            self.press(key);
+        }
+        panic!("`{selector}` is out of reach for the keyboard at {}", self.address());
+    }
+
     /// Does something with the first element that is found, again while it is being replaced or covered.
     #[track_caller]
     fn act_on(&self, what: &str, selector: &str, act: impl Fn(&Element) -> Result<(), Refusal>) {
@@ -265,18 +294,17 @@ impl Browser {
     pub fn pictures(&self, name: &str) {
         for width in WIDTHS.into_iter().rev() {
             self.width(width);
-            self.picture(&format!("{name}-{width}"));
+            self.picture(&format!("{name}-{width}"), PICTURE_LIMIT);
         }
     }
 
-    /// A picture of the page from top to bottom as it is now; gives its file.
+    /// A picture of the page as it is now, from the top to at most this height; gives its file.
     #[track_caller]
-    pub fn picture(&self, name: &str) -> PathBuf {
-        // No page needs to be higher than this to be judged.
+    pub fn picture(&self, name: &str, most: u64) -> PathBuf {
         let height = self.script("return document.documentElement.scrollHeight", &[]);
         let width = self.script("return document.documentElement.clientWidth", &[]);
         let clip = json!({
-            "x": 0, "y": 0, "width": width, "height": height.as_u64().unwrap_or(900).min(4_000), "scale": 1,
+            "x": 0, "y": 0, "width": width, "height": height.as_u64().unwrap_or(900).min(most), "scale": 1,
         });
         let shot = self.devtools(
             "Page.captureScreenshot",

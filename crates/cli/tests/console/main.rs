@@ -4,6 +4,15 @@
 mod support;
 
 mod accessibility;
+mod acts;
+mod acts_on_many;
 mod browser;
+mod hero;
+mod house;
+mod pages;
+mod plain_http;
 mod rig;
+mod rules;
+#[cfg(feature = "demo")]
+mod walk;
 mod webdriver;

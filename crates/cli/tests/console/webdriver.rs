@@ -1,18 +1,13 @@
-//! The W3C WebDriver protocol as far as these tests speak it: one request per call over HTTP/1.1, without a runtime.
+//! The W3C WebDriver protocol as far as these tests speak it: one request per call.
 //! By hand, because the crate for it (thirtyfour) turns on `serde_json/preserve_order` for the whole build: the
 //! supervisor under test would not be the one that is shipped.
 
+use crate::plain_http::request;
 use serde_json::{Value, json};
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
 /// The key under which the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-
-/// Longest time for one command. Starting Chromium takes two seconds on an idle machine.
-const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// Why a command was not carried out, e.g. `stale element reference: …`.
 #[derive(Clone, Debug)]
@@ -117,41 +112,13 @@ impl Session {
 
 fn command(port: u16, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Refusal> {
     let body = body.map(Value::to_string).unwrap_or_default();
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(COMMAND_LIMIT))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let (status, body) = read_answer(BufReader::new(stream))?;
-    let read: Value = serde_json::from_slice(&body)
-        .map_err(|_| Refusal(String::from_utf8_lossy(&body).into_owned()))?;
+    let address = format!("127.0.0.1:{port}");
+    let (status, body) = request(&address, method, path, "application/json", &body)?;
+    let read: Value = serde_json::from_str(&body).map_err(|_| Refusal(body))?;
     let value = &read["value"];
-    if status == "200" {
+    if status == 200 {
         return Ok(value.clone());
     }
     let text = |key: &str| value[key].as_str().unwrap_or_default();
     Err(Refusal(format!("{method} {path}: {}: {}", text("error"), text("message"))))
-}
-
-/// Status and body. chromedriver says the length of every body and keeps the connection open, whatever it is asked.
-fn read_answer(mut stream: impl BufRead) -> Result<(String, Vec<u8>), Refusal> {
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut length = 0;
-    while !line.trim_end().is_empty() {
-        line.clear();
-        stream.read_line(&mut line)?;
-        if let Some((name, value)) = line.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().map_err(|_| Refusal(line.clone()))?;
-        }
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body)?;
-    Ok((status, body))
 }

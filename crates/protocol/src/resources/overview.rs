@@ -21,6 +21,8 @@ pub struct Overview {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub oldest_open_at: Option<Timestamp>,
+    /// Cases that are older than the objective of their rule, or of the configuration; `group=g-late` lists them.
+    pub late: u64,
     /// Reports and settled cases of each of the last 60 minutes, oldest first; the last one is still running. Minutes
     /// before `countedSince` are not known.
     pub minutes: Vec<MinuteView>,

@@ -9,6 +9,7 @@ pub use replay::{Replay, Replayed, ReplayedGroup};
 
 use crate::condition::Field;
 use crate::derive::SagaState;
+use crate::duration::length_of_time;
 use crate::examples;
 use crate::{ActionId, CodePattern, Example, Facts, Known, PlannedStep, Rule, Rulebook, Stage};
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub struct Answer {
     pub steps: BTreeMap<String, String>,
     /// The same for when a retry is given up.
     pub given_up: BTreeMap<String, String>,
-    /// `auto`, `ask` or `shadow`, with the limit, if there is one.
+    /// `auto`, `ask` or `shadow`, with the limit and the objective, if there is one.
     pub mode: String,
     /// When the retry is given up.
     pub give_up_after: String,
@@ -205,12 +206,15 @@ impl Answer {
         // Nothing proves that the reporter did nothing, so it is undone with the rest, whether a rule names it or not.
         let given_up = book.steps_given_up(rule, &known, false);
         let limit = rule.limit_per_minute.map_or(String::new(), |n| format!(", {n} per minute"));
+        let objective = rule
+            .objective_ms
+            .map_or(String::new(), |ms| format!(", within {}", length_of_time(ms)));
         let give_up = rule.give_up.as_ref();
         Self {
             rule: Some(rule.index_label.clone()),
             steps: named(book.steps_of(rule, &known, false)),
             given_up: given_up.map_or_else(BTreeMap::new, named),
-            mode: format!("{}{limit}", rule.mode.as_str()),
+            mode: format!("{}{limit}{objective}", rule.mode.as_str()),
             give_up_after: give_up.map_or(String::new(), |g| {
                 let attempts = g.attempts.map(|n| format!("{n} attempts"));
                 let age = g.age_ms.map(|ms| format!("{ms} ms"));

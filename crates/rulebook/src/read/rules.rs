@@ -27,6 +27,7 @@ const RULE_KEYS: &[&str] = &[
     "give_up",
     "mode",
     "limit",
+    "objective",
     "owner",
     "why",
 ];
@@ -109,6 +110,8 @@ fn read_one(
     let modes = [("auto", Mode::Auto), ("ask", Mode::Ask), ("shadow", Mode::Shadow)];
     let mode = fields.get("mode").and_then(|n| fields::word(n, "`mode`", &modes, found));
     let limit_per_minute = fields.get("limit").and_then(|n| read_limit(n, found));
+    let objective_ms =
+        fields.get("objective").and_then(|n| fields::duration(n, "`objective`", 1, found));
     let mut line = |key: &str| {
         let node = fields.get(key)?;
         fields::text(node, &format!("`{key}`"), found).map(str::to_owned)
@@ -129,6 +132,7 @@ fn read_one(
         give_up,
         mode: mode.unwrap_or_default(),
         limit_per_minute,
+        objective_ms,
         owner,
         why,
         implied: false,
@@ -295,6 +299,7 @@ fn implied(id: ActionId, action: &Action) -> Rule {
         give_up: None,
         mode: Mode::Auto,
         limit_per_minute: None,
+        objective_ms: None,
         owner: None,
         why: Some(format!("`{}` has `on_failure: retry`", action.name)),
         implied: true,

@@ -1,5 +1,6 @@
 //! What a set of tests has reached: rules that answered, and cells of the matrix of reports and actions. Counts only.
 
+use super::TableTest;
 use crate::derive::SagaState;
 use crate::{ActionId, CasePlan, Rulebook};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Coverage {
     /// Labels of the rules that are written out.
     pub rules: BTreeMap<String, bool>,
-    /// Cells that are not empty: declared report and step.
+    /// Cells that are not empty: declared report (once more for when its retry is given up) and step.
     pub cells: BTreeMap<(String, String), bool>,
 }
 
@@ -23,22 +24,29 @@ impl Coverage {
         for (n, declared) in book.reports().iter().enumerate() {
             let Some(report) = typical(book, n) else { continue };
             let state = SagaState::of_report(book, declared).unwrap_or_default();
-            let plan = book.plan_case(&[&report], &evidence(book, state.effects()));
-            for step in &plan.steps {
-                let cell = (book.report_name(n), step_name(book, step.verb, step.action));
-                cells.insert(cell, false);
+            let told = evidence(book, state.effects());
+            for given_up in [false, true] {
+                let plan = book.plan_case_given_up(&[&report], &told, &|_| given_up);
+                let gives_up = |id| book.rule(id).give_up.is_some();
+                if given_up && !plan.rules.iter().copied().flatten().any(gives_up) {
+                    continue;
+                }
+                let row = row_name(&book.report_name(n), given_up);
+                let steps = plan.steps.iter().map(|s| step_name(book, s.verb, s.action));
+                cells.extend(steps.map(|step| ((row.clone(), step), false)));
             }
         }
         Self { rules, cells }
     }
 
-    pub(super) fn reach(&mut self, book: &Rulebook, report: &Report, plan: &CasePlan) {
+    pub(super) fn reach(&mut self, book: &Rulebook, test: &TableTest, plan: &CasePlan) {
         for rule in plan.rules.iter().flatten() {
             if let Some(reached) = self.rules.get_mut(&book.rule(*rule).index_label) {
                 *reached = true;
             }
         }
-        let row = format!("{}/{}", report.service(), report.data.code);
+        let report = &test.report;
+        let row = row_name(&format!("{}/{}", report.service(), report.data.code), test.given_up);
         for step in plan.steps.iter().chain(&plan.shadow) {
             let cell = (row.clone(), step_name(book, step.verb, step.action));
             if let Some(reached) = self.cells.get_mut(&cell) {
@@ -73,6 +81,11 @@ impl Coverage {
             "cells": { "reached": cells, "all": all_cells, "missed": missed_cells },
         })
     }
+}
+
+/// As the matrix calls it.
+fn row_name(report: &str, given_up: bool) -> String {
+    if given_up { format!("{report}, given up") } else { report.to_owned() }
 }
 
 fn step_name(book: &Rulebook, verb: Verb, action: ActionId) -> String {

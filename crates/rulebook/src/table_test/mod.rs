@@ -22,6 +22,8 @@ pub struct TableTest {
     pub report: Report,
     /// What the Histories of other services say.
     pub others: Vec<Evidence>,
+    /// The rule's retry has been given up.
+    pub given_up: bool,
     /// What should follow.
     pub expect: Expectation,
     /// Its name in the source.
@@ -68,9 +70,9 @@ pub fn run_tests(book: &Rulebook, tests: &[TableTest]) -> TestReport {
     let results = tests
         .iter()
         .map(|test| {
-            let plan = book.plan_case(&[&test.report], &test.others);
-            coverage.reach(book, &test.report, &plan);
-            let differences = compare(book, &test.expect, &plan);
+            let plan = book.plan_case_given_up(&[&test.report], &test.others, &|_| test.given_up);
+            coverage.reach(book, test, &plan);
+            let differences = compare(book, test, &plan);
             TestResult { name: test.name.clone(), span: test.span, differences }
         })
         .collect();
@@ -103,7 +105,8 @@ impl TestReport {
     }
 }
 
-fn compare(book: &Rulebook, expect: &Expectation, plan: &CasePlan) -> Vec<String> {
+fn compare(book: &Rulebook, test: &TableTest, plan: &CasePlan) -> Vec<String> {
+    let expect = &test.expect;
     let mut differences = Vec::new();
     let rule = plan.rules.first().copied().flatten().map(|id| book.rule(id));
     match (expect.unmatched, rule) {
@@ -115,6 +118,9 @@ fn compare(book: &Rulebook, expect: &Expectation, plan: &CasePlan) -> Vec<String
         (false, Some(_)) => {}
     }
     let Some(rule) = rule else { return differences };
+    if test.given_up && rule.give_up.is_none() {
+        differences.push(format!("rule `{}` gives nothing up", rule.index_label));
+    }
     if let Some(wanted) = expect.rule.as_ref().filter(|w| **w != rule.on && **w != rule.index_label)
     {
         differences.push(format!("rule `{}` answers, expected `{wanted}`", rule.index_label));

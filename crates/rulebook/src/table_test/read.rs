@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 const TOP_KEYS: &[&str] = &["rulebook", "tests"];
 const TEST_KEYS: &[&str] =
-    &["name", "report", "action", "message", "data", "history", "histories", "expect"];
+    &["name", "report", "action", "message", "data", "history", "histories", "given_up", "expect"];
 const EXPECT_KEYS: &[&str] = &["unmatched", "rule", "mode", "plan"];
 const VERBS: &[&str] = &["compensate", "retry", "notify"];
 const MODES: &[(&str, Mode)] =
@@ -88,7 +88,11 @@ impl Reader<'_> {
         let report = self.report(report, &test)?;
         let expect = self.expectation(expect)?;
         let others = test.get("histories").map_or_else(Vec::new, |n| self.histories(n));
-        Some(TableTest { name, report, others, expect, span })
+        let given_up = test
+            .get("given_up")
+            .and_then(|n| fields::flag(n, "`given_up`", &mut self.found))
+            .unwrap_or(false);
+        Some(TableTest { name, report, others, given_up, expect, span })
     }
 
     fn report(&mut self, node: &Node, test: &Fields<'_>) -> Option<Report> {

@@ -27,7 +27,13 @@ pub(super) fn sentence(group: &Group) -> String {
         Kind::Unmatched => format!("{cases} without a rule: {}", group.reason),
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
         Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
-        Kind::TooOld => format!("{cases} open for longer than the objective: {}", group.reason),
+        Kind::TooOld if group.subject.is_empty() => {
+            format!("{cases} open for longer than the objective of {}", group.reason)
+        }
+        Kind::TooOld => format!(
+            "{cases} open for longer than the objective of rule `{}`: {}",
+            group.subject, group.reason
+        ),
     };
     text.trim_end_matches([':', ' ']).to_owned()
 }
@@ -60,7 +66,8 @@ fn look(public_url: &str, group: &Group) -> String {
         (_, [only]) => link(base, *only),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
         (Kind::Unmatched, _) => format!("{base}/cases?state=unmatched"),
-        (Kind::DeadlineMissed | Kind::TooOld, _) => format!("{base}/cases?state=open,stuck"),
+        (Kind::TooOld, _) => format!("{base}/cases?group=g-late"),
+        (Kind::DeadlineMissed, _) => format!("{base}/cases?state=open,stuck"),
     }
 }
 
@@ -134,6 +141,10 @@ mod tests {
     fn a_sentence_says_what_how_often_and_why() {
         let stuck = group(Kind::Stuck, "compensate payment.pay", &[1, 2], "refused: closed");
         assert_eq!(sentence(&stuck), "2 cases stuck at `compensate payment.pay`: refused: closed");
+        let late = group(Kind::TooOld, "payment/*", &[1, 2], "15m; opened at noon");
+        let said =
+            "2 cases open for longer than the objective of rule `payment/*`: 15m; opened at noon";
+        assert_eq!(sentence(&late), said);
         let gone = group(Kind::OutOfReach, "payment", &[], "connection refused: 127.0.0.1:1");
         assert_eq!(sentence(&gone), "`payment` is out of reach: connection refused: 127.0.0.1:1");
         assert_eq!(sentence(&group(Kind::OutOfReach, "sms", &[], "")), "`sms` is out of reach");

@@ -1,5 +1,5 @@
 //! Tells people, without a monitoring system: web hooks when a case needs somebody, a service is out of reach, a
-//! deadline was missed, or a case is older than it should be. Once per transition, in groups, never per retry.
+//! deadline was missed, or a case is older than its objective. Once per transition, in groups, never per retry.
 //!
 //! What waits to be told is kept in memory: an alert that was not sent when the process ends is not sent. The cases
 //! themselves are durable, and `amends cases list --state stuck,unmatched` always has the truth.
@@ -35,7 +35,7 @@ pub struct AlertOptions {
     pub group_wait: Duration,
     /// Shortest time between two messages of one group.
     pub every: Duration,
-    /// A case that is open for longer is told of; none tells of none.
+    /// A case that is open for longer is told of, if its rule states no objective of its own.
     pub objective: Option<Duration>,
     /// Where people reach this supervisor, for links.
     pub public_url: String,

@@ -5,8 +5,11 @@ use super::message::{Known, slack, webhook};
 use super::{AlertOptions, Board, Group, Kind, News};
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WebClient;
-use amends_protocol::{CaseId, CaseState, Timestamp};
-use amends_store::{CaseFilter, PageRequest, Store};
+use crate::supervisor::Supervisor;
+use amends_engine::LateCase;
+use amends_protocol::{CaseId, Timestamp};
+use amends_rulebook::length_of_time;
+use amends_store::Store;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{Request, StatusCode, Uri};
@@ -29,39 +32,34 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// Messages that are under way or wait for another try; more are given up.
 const UNDER_WAY: usize = 256;
 
-/// Cases that one look for old ones takes.
-const OLD_CASES: u32 = 500;
+/// Late cases that are remembered as told; past it, the memory starts anew and some are told again.
+const LATE_CASES_KNOWN: usize = 100_000;
 
-/// Old cases that are remembered as told; past it, the memory starts anew and some are told again.
-const OLD_CASES_KNOWN: usize = 100_000;
-
-/// Pause between two looks for old cases, at most; a tenth of the objective if that is shorter.
+/// Pause between two looks for late cases, at most; a tenth of the shortest objective if that is shorter.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 struct Teller<S> {
-    store: S,
+    supervisor: Supervisor<S>,
     client: WebClient,
     options: Arc<AlertOptions>,
     under_way: Arc<Semaphore>,
-    /// Cases that were told of as too old.
-    old: BTreeSet<CaseId>,
+    /// Cases that were told of as late.
+    late: BTreeSet<CaseId>,
 }
 
 /// Tells of what comes until told to stop.
 pub(crate) async fn watch<S: Store>(
-    store: S,
+    supervisor: Supervisor<S>,
     client: WebClient,
     options: AlertOptions,
     mut news: mpsc::Receiver<News>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut board = Board::new(ms(options.group_wait), ms(options.every));
-    let look = options.objective.map(|objective| (objective / 10).min(LOOK_EVERY));
-    let mut looks = tokio::time::interval(look.unwrap_or(LOOK_EVERY).max(Duration::from_millis(1)));
-    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let options = Arc::new(options);
-    let mut teller = Teller { store, client, options, under_way, old: BTreeSet::new() };
+    let mut teller = Teller { supervisor, client, options, under_way, late: BTreeSet::new() };
+    let mut next_look = tokio::time::Instant::now();
     loop {
         let due = async {
             match board.next_at() {
@@ -72,14 +70,15 @@ pub(crate) async fn watch<S: Store>(
         let wake = tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => Wake::Stop,
             heard = news.recv() => heard.map_or(Wake::Stop, Wake::Heard),
-            _ = looks.tick(), if look.is_some() => Wake::Look,
+            () = tokio::time::sleep_until(next_look) => Wake::Look,
             () = due => Wake::Due,
         };
         match wake {
             Wake::Stop => return,
             Wake::Heard(news) => board.heard(news),
             Wake::Look => {
-                teller.too_old(SystemClock.now()).await.into_iter().for_each(|n| board.heard(n));
+                teller.late(SystemClock.now()).await.into_iter().for_each(|n| board.heard(n));
+                next_look = tokio::time::Instant::now() + teller.pause();
             }
             Wake::Due => {
                 for group in board.due(SystemClock.now()) {
@@ -99,37 +98,34 @@ enum Wake {
 }
 
 impl<S: Store> Teller<S> {
-    async fn too_old(&mut self, now: Timestamp) -> Vec<News> {
-        let Some(objective) = self.options.objective else { return Vec::new() };
-        let before = Timestamp(
-            now.0.saturating_sub(i64::try_from(objective.as_millis()).unwrap_or(i64::MAX)),
-        );
-        let filter = CaseFilter {
-            state: vec![CaseState::Open, CaseState::Stuck, CaseState::Unmatched],
-            opened_before: Some(before),
-            ..CaseFilter::default()
-        };
-        let found = match self.store.cases(filter, PageRequest::first(OLD_CASES)).await {
-            Ok(found) => found.items,
-            Err(error) => {
-                tracing::warn!(%error, "old cases could not be looked for");
+    /// Until the next look for late cases. Rulebooks come and go, so it is asked for after each.
+    fn pause(&self) -> Duration {
+        let books = self.supervisor.active_books();
+        let rules = books.iter().flat_map(|book| book.rules());
+        let stated = rules.filter_map(|rule| rule.objective_ms.map(Duration::from_millis));
+        let shortest = stated.chain(self.options.objective).min();
+        let pause = shortest.map_or(LOOK_EVERY, |objective| objective / 10);
+        pause.clamp(Duration::from_millis(5), LOOK_EVERY)
+    }
+
+    async fn late(&mut self, now: Timestamp) -> Vec<News> {
+        let survey = match self.supervisor.survey().await {
+            Ok(survey) => survey,
+            Err(problem) => {
+                let why = problem.detail.unwrap_or_default();
+                tracing::warn!(why, "late cases could not be looked for");
                 return Vec::new();
             }
         };
-        if self.old.len() > OLD_CASES_KNOWN {
-            self.old.clear();
+        // A case that was settled meanwhile, and opened again later, is told of again.
+        if survey.late_cases.len() as u64 == survey.late {
+            let still: BTreeSet<CaseId> = survey.late_cases.iter().map(|late| late.case).collect();
+            self.late.retain(|case| still.contains(case));
+        } else if self.late.len() > LATE_CASES_KNOWN {
+            self.late.clear();
         }
-        found
-            .into_iter()
-            .filter(|case| self.old.insert(case.id))
-            .map(|case| News {
-                at: now,
-                kind: Kind::TooOld,
-                subject: String::new(),
-                case: Some(case.id),
-                reason: format!("{} since {}", case.report, case.opened_at),
-            })
-            .collect()
+        let new = survey.late_cases.iter().filter(|late| self.late.insert(late.case));
+        new.map(|late| news(late, now)).collect()
     }
 
     async fn tell(&self, group: &Group) {
@@ -151,7 +147,7 @@ impl<S: Store> Teller<S> {
 
     async fn known(&self, group: &Group) -> Known {
         let Some(case) = group.cases.first() else { return Known::default() };
-        match self.store.case(*case).await {
+        match self.supervisor.store().case(*case).await {
             Ok(Some(found)) => Known {
                 report: Some(found.detail.summary.report),
                 message: found.detail.summary.message,
@@ -194,6 +190,16 @@ impl<S: Store> Teller<S> {
             }
             drop(permit);
         });
+    }
+}
+
+fn news(late: &LateCase, now: Timestamp) -> News {
+    News {
+        at: now,
+        kind: Kind::TooOld,
+        subject: late.rule.as_deref().unwrap_or_default().to_owned(),
+        case: Some(late.case),
+        reason: format!("{}; opened at {}", length_of_time(late.objective_ms), late.opened_at),
     }
 }
 

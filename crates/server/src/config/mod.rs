@@ -63,6 +63,7 @@ impl Config {
             // A batch is one transaction: past this, its first report waits for a second and more.
             batch: read.number("limits.batch_inputs", 1, 100_000),
             grace: read.duration("shutdown.grace"),
+            objective: objective(&mut read),
         };
         let http = HttpLimits {
             report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
@@ -143,16 +144,20 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
     if !name.is_empty() && signer.is_none() {
         read.mistake("alerts.signing_key", "there is no such key in [signing_keys]");
     }
-    let objective = read.duration("alerts.objective");
     AlertOptions {
         webhooks,
         slack,
         signer,
         group_wait: read.duration("alerts.group_wait"),
         every: read.duration("alerts.every"),
-        objective: (!objective.is_zero()).then_some(objective),
+        objective: objective(read),
         public_url: read.text("alerts.public_url"),
     }
+}
+
+fn objective(read: &mut value::Reader<'_>) -> Option<Duration> {
+    let objective = read.duration("alerts.objective");
+    (!objective.is_zero()).then_some(objective)
 }
 
 fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {

@@ -1,10 +1,12 @@
 //! Tells an open page that there is news for it: at most once a second, whatever happens, and nothing of what happened.
-//! The page then fetches itself again and takes over what differs.
+//! The page then fetches itself again and takes over what differs. The first tick comes at once, since nobody knows what
+//! happened between the making of the page and the opening of the stream.
 
 use super::page::PageError;
 use crate::feed::EventStream;
 use crate::http::{App, Query};
 use amends_protocol::CaseId;
+use amends_protocol::resources::EventView;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::extract::State;
@@ -22,13 +24,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often an idle stream shows that it lives; proxies commonly close after 30 to 60 s of silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /live`: events named `changed`, for the whole supervisor or for one `case`.
+/// `GET /live`: events named `changed`, for the whole supervisor, for one `case`, or for events of one `kind`.
 pub(super) async fn ticks<S: Store>(
     State(app): State<App<S>>,
     uri: Uri,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
     let mut query = Query::of(&uri)?;
     let case: Option<CaseId> = query.one("case")?;
+    let kind = query.text("kind")?;
     query.finish()?;
     let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         let detail =
@@ -38,6 +41,7 @@ pub(super) async fn ticks<S: Store>(
     let watcher = Watcher {
         events: app.supervisor.events().since(None),
         case,
+        kind,
         last: None,
         stopping: app.stopping.clone(),
         _permit: permit,
@@ -51,6 +55,8 @@ pub(super) async fn ticks<S: Store>(
 struct Watcher {
     events: EventStream,
     case: Option<CaseId>,
+    /// As `EventView::kind` names it.
+    kind: Option<String>,
     /// The last tick.
     last: Option<Instant>,
     stopping: watch::Receiver<bool>,
@@ -61,10 +67,10 @@ impl Watcher {
     /// Waits for the next tick; false when the supervisor stops. What happens during the pause is in that tick too,
     /// since the page is fetched after it.
     async fn wait(&mut self) -> bool {
-        if !self.news().await {
-            return false;
-        }
         if let Some(last) = self.last {
+            if !self.news().await {
+                return false;
+            }
             let mut stopping = self.stopping.clone();
             tokio::select! {
                 _ = stopping.wait_for(|stopping| *stopping) => return false,
@@ -73,6 +79,11 @@ impl Watcher {
         }
         self.last = Some(Instant::now());
         true
+    }
+
+    fn wants(&self, event: &EventView) -> bool {
+        self.case.is_none_or(|case| event.case_id == Some(case))
+            && self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
     }
 
     async fn news(&mut self) -> bool {
@@ -85,8 +96,8 @@ impl Watcher {
             };
             match next {
                 None => return false,
-                Some((_, event)) if self.case.is_some_and(|c| event.case_id != Some(c)) => {}
-                Some(_) => return true,
+                Some((_, event)) if self.wants(&event) => return true,
+                Some(_) => {}
             }
         }
     }

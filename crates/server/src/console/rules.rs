@@ -21,6 +21,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::sync::Arc;
 
+/// What is news for these pages: hits are counted again every 20 s, since they cost some hundred reads.
+const RULEBOOKS: &str = "?kind=rulebook";
 /// What a new rulebook begins with.
 const EXAMPLE: &str = "rulebook: my-business\nservices:\n  payment:\n    url: http://127.0.0.1:7201\n    actions:\n      pay: { compensation: refund }\nrules:\n  - on: \"*/*\"\n    compensate: recorded\n";
 
@@ -70,7 +72,8 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(Part::Rules, "Rules", "/rules".to_owned(), &headers);
+    let mut frame = Frame::live(Part::Rules, "Rules", "/rules".to_owned(), &headers);
+    RULEBOOKS.clone_into(&mut frame.watches);
     let books = app.supervisor.active_books();
     let books = books
         .into_iter()
@@ -112,7 +115,8 @@ async fn page<S: Store>(
     itself: String,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
+    let mut frame = Frame::live(Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
+    RULEBOOKS.clone_into(&mut frame.watches);
     let active = active(app, book.name());
     let is_active = active.as_ref().is_some_and(|a| a.hash() == book.hash());
     let active = active.filter(|_| !is_active);

@@ -107,6 +107,7 @@ pub struct Metrics {
     spans_dropped: Counter,
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
+    late: Gauge,
     queue: Gauge,
     service_queue: Family<ServiceLabels, Gauge>,
     service_in_flight: Family<ServiceLabels, Gauge>,
@@ -160,6 +161,7 @@ impl Metrics {
             spans_dropped: Counter::default(),
             cases: Family::default(),
             oldest_open: Gauge::default(),
+            late: Gauge::default(),
             queue: Gauge::default(),
             service_queue: Family::default(),
             service_in_flight: Family::default(),
@@ -245,6 +247,7 @@ impl Metrics {
             Unit::Seconds,
             self.oldest_open.clone(),
         );
+        registry.register("late_cases", "Cases older than their objective", self.late.clone());
         registry.register(
             "queued_inputs",
             "Reports and acts that wait for the loop",
@@ -410,6 +413,7 @@ impl Metrics {
         }
         self.oldest_open
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
+        self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         // Services come and go with rulebooks: what is gone must not stay at its last value.
         self.service_queue.clear();

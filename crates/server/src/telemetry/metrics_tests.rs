@@ -16,6 +16,7 @@ fn scraped(metrics: &Metrics) -> String {
     let overview = Overview {
         cases: BTreeMap::from([(CaseState::Open, 3), (CaseState::Settled, 40)]),
         oldest_open_at: Some(Timestamp(1_500)),
+        late: 2,
         ..Overview::default()
     };
     metrics.scrape(&Standing { overview: &overview, queued_inputs: 2 })
@@ -80,6 +81,7 @@ fn gauges_are_read_when_they_are_scraped() {
     has(&text, r#"amends_cases{state="open"} 3"#);
     has(&text, r#"amends_cases{state="stuck"} 0"#);
     has(&text, "amends_oldest_unsettled_case_timestamp_seconds 1.5");
+    has(&text, "amends_late_cases 2");
     has(&text, "amends_queued_inputs 2");
     assert!(text.ends_with("# EOF\n"));
 }

@@ -24,7 +24,7 @@ pub struct CaseFilters {
     /// Only cases with a step of this action: SERVICE.ACTION
     #[arg(long)]
     action: Option<ActionName>,
-    /// Only cases of this group of open work, see `cases groups`
+    /// Only cases of this group of open work, see `cases groups`; `g-late`: all past their objective
     #[arg(long, value_name = "ID")]
     group: Option<String>,
     /// Only cases with this text in the saga id or message
@@ -48,24 +48,59 @@ pub struct CaseFilters {
 }
 
 impl CaseFilters {
-    /// As parameters of the API.
+    /// As parameters of the API, each at most once.
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let states: Vec<_> = self.state.iter().map(|state| state.as_str()).collect();
+        let all = [
+            ("state", (!states.is_empty()).then(|| states.join(","))),
+            ("saga", self.saga.as_ref().map(ToString::to_string)),
+            ("rulebook", self.rulebook.clone()),
+            ("report", self.report.clone()),
+            ("service", self.service.clone()),
+            ("action", self.action.as_ref().map(ToString::to_string)),
+            ("group", self.group.clone()),
+            ("q", self.find.clone()),
+            ("older_than", self.older_than.clone()),
+            ("younger_than", self.younger_than.clone()),
+            ("opened_after", self.opened_after.clone()),
+            ("opened_before", self.opened_before.clone()),
+            ("sort", self.sort.clone()),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// As a query of the API.
     pub fn query(&self) -> Query {
         let mut query = Query::default();
-        for state in &self.state {
-            query.push("state", state.as_str());
+        for (name, value) in self.pairs() {
+            query.push(name, &value);
         }
-        query.push_opt("saga", self.saga.as_ref());
-        query.push_opt("rulebook", self.rulebook.as_ref());
-        query.push_opt("report", self.report.as_ref());
-        query.push_opt("service", self.service.as_ref());
-        query.push_opt("action", self.action.as_ref());
-        query.push_opt("group", self.group.as_ref());
-        query.push_opt("q", self.find.as_ref());
-        query.push_opt("older_than", self.older_than.as_ref());
-        query.push_opt("younger_than", self.younger_than.as_ref());
-        query.push_opt("opened_after", self.opened_after.as_ref());
-        query.push_opt("opened_before", self.opened_before.as_ref());
-        query.push_opt("sort", self.sort.as_ref());
         query
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CaseFilters;
+    use clap::Args;
+    use serde_json::Value;
+
+    /// Parameters that are no filters, or that have another name on a command line.
+    const OTHERWISE: &[&str] = &["q", "limit", "cursor"];
+
+    #[test]
+    fn every_filter_of_the_api_is_an_option() {
+        let text = include_str!("../../../../../docs/reference/openapi.json");
+        let document: Value = serde_json::from_str(text).expect("JSON");
+        let parameters = document["paths"]["/v1/cases"]["get"]["parameters"].as_array();
+        let names: Vec<&str> =
+            parameters.expect("a list").iter().filter_map(|p| p["name"].as_str()).collect();
+        assert!(names.len() > 10, "{names:?}");
+        let command = CaseFilters::augment_args(clap::Command::new("cases"));
+        let options: Vec<&str> = command.get_arguments().filter_map(|a| a.get_long()).collect();
+        for name in names.into_iter().filter(|name| !OTHERWISE.contains(name)) {
+            assert!(options.contains(&name.replace('_', "-").as_str()), "{name}: {options:?}");
+        }
+        assert!(options.contains(&"find"), "`q` of the API");
     }
 }

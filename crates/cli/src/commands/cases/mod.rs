@@ -6,6 +6,7 @@ mod groups;
 mod list;
 mod plan;
 mod ramp;
+mod replan;
 mod resolve;
 mod retry;
 mod settle;
@@ -48,6 +49,8 @@ enum CasesCommand {
     Approve(approve::ApproveOptions),
     /// Add steps to a case, or plan it again with the active rulebook
     Plan(plan::PlanOptions),
+    /// Answer the reports of many cases anew with the active rulebook
+    Replan(replan::ReplanOptions),
     /// Close a case by hand
     Settle(settle::SettleOptions),
 }
@@ -65,6 +68,7 @@ pub(super) fn run(options: CasesOptions) -> Outcome {
             CasesCommand::Resolve(resolve) => resolve::run(&client, resolve).await,
             CasesCommand::Approve(approve) => approve::run(&client, approve).await,
             CasesCommand::Plan(plan) => plan::run(&client, plan).await,
+            CasesCommand::Replan(replan) => replan::run(&client, replan).await,
             CasesCommand::Settle(settle) => settle::run(&client, settle).await,
         }
     })

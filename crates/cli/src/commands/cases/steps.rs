@@ -64,7 +64,7 @@ pub struct Selection {
     /// Steps of this rulebook
     #[arg(long)]
     rulebook: Option<String>,
-    /// Steps of this group of open work, see `cases groups`
+    /// Steps of this group of open work, see `cases groups`; `g-late`: of all cases past their objective
     #[arg(long, value_name = "ID")]
     group: Option<String>,
     /// Steps with this text in their message

@@ -2,7 +2,9 @@
 
 use crate::failure::Outcome;
 use crate::output::{self, Grid};
-use amends_rulebook::{Action, ActionClass, Demand, GiveUp, Rule, Rulebook, Target};
+use amends_rulebook::{
+    Action, ActionClass, Demand, GiveUp, Rule, Rulebook, Target, length_of_time,
+};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -81,10 +83,14 @@ fn rules(book: &Rulebook) -> Grid {
         let list = |pick: fn(&amends_rulebook::StageDemand) -> &Vec<Target>| {
             or_dash(first.map(pick).into_iter().flatten().map(|t| target(book, t)).collect())
         };
-        let mode = match rule.limit_per_minute {
-            Some(limit) => format!("{}, at most {limit}/min", rule.mode.as_str()),
-            None => rule.mode.as_str().to_owned(),
-        };
+        let limit = rule.limit_per_minute.map(|limit| format!(", at most {limit}/min"));
+        let objective = rule.objective_ms.map(|ms| format!(", within {}", length_of_time(ms)));
+        let mode = format!(
+            "{}{}{}",
+            rule.mode.as_str(),
+            limit.unwrap_or_default(),
+            objective.unwrap_or_default()
+        );
         grid.row(vec![
             label(rule),
             list(|s| &s.compensate),
@@ -187,6 +193,7 @@ fn rule_json(book: &Rulebook, rule: &Rule) -> Value {
         })),
         "mode": rule.mode.as_str(),
         "limitPerMinute": rule.limit_per_minute,
+        "objectiveMs": rule.objective_ms,
         "owner": rule.owner,
         "why": rule.why,
         "implied": rule.implied,

@@ -52,6 +52,10 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
     let oldest = overview
         .oldest_open_at
         .map_or(String::new(), |at| format!("   oldest open: {}", relative(at, now)));
+    let late = match overview.late {
+        0 => String::new(),
+        late => format!("   {late} late"),
+    };
     let ms = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let settle = &overview.time_to_settle;
     let (last, before) = match overview.minutes.as_slice() {
@@ -60,7 +64,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
     };
     vec![
         format!(
-            "amends   {}   waiting for a yes: {}{oldest}",
+            "amends   {}   waiting for a yes: {}{oldest}{late}",
             clock(overview.at),
             overview.awaiting_approval
         ),
@@ -215,6 +219,7 @@ mod tests {
             at: NOW,
             cases: [(CaseState::Open, 412), (CaseState::Settled, 1_000_000)].into(),
             oldest_open_at: Some(Timestamp(NOW.0 - 61_000)),
+            late: 7,
             minutes: (0..60).map(minute).collect(),
             services,
             troubles: (0..20)
@@ -242,7 +247,7 @@ mod tests {
         for part in [
             "◐ 412 open",
             "1000000 settled",
-            "oldest open: 1m 1s ago",
+            "oldest open: 1m 1s ago   7 late",
             "payment        ⊗ out of reach ██████████▒▒▒▒▒!",
             "⊗ payment unreachable: 412 waiting since 22:13 UTC, next try in 2s",
             "■ c-0 compensate payment.pay, refused now: xxx",

@@ -134,3 +134,22 @@ async fn numbers_probes_and_links() {
     assert!(ready.body["errors"].to_string().contains("[-] serving"), "{ready:?}");
     assert_eq!(desk.get("/livez").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_page_hears_that_there_is_news_and_nothing_of_what() {
+    let desk = Desk::open().await;
+    let first = desk.report("o-1", "r-1").await;
+    let mut of_all = Stream::open(&desk, "/live", None).await;
+    let mut of_first = Stream::open(&desk, &format!("/live?case={first}"), None).await;
+    let mut of_rulebooks = Stream::open(&desk, "/live?kind=rulebook", None).await;
+    desk.until(&format!("/v1/cases/{first}"), |case| case["state"] == "settled").await;
+    desk.report("o-2", "r-2").await;
+    let tick = of_all.next().await.expect("a tick");
+    assert_eq!((&*tick.event, &tick.data), ("changed", &Value::Null));
+    assert_eq!(of_first.next().await.expect("its steps").event, "changed");
+    let refused = desk.get("/live?kinds=step").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    // Nothing happened to a rulebook: the stream ends with the supervisor, and without a tick.
+    desk.stop.send_replace(true);
+    assert_eq!(of_rulebooks.next().await, None);
+}
