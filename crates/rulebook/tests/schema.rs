@@ -42,9 +42,13 @@ impl Schemas {
         Self { rulebook: compile(&rulebook_schema()), manifest: compile(&manifest_schema()) }
     }
 
+    fn of(&self, is_manifest: bool) -> &Validator {
+        if is_manifest { &self.manifest } else { &self.rulebook }
+    }
+
     /// What the schema of the file has against it.
     fn judge(&self, value: &Value, is_manifest: bool) -> Vec<String> {
-        let schema = if is_manifest { &self.manifest } else { &self.rulebook };
+        let schema = self.of(is_manifest);
         schema.iter_errors(value).map(|e| format!("{}: {e}", e.instance_path())).collect()
     }
 }
@@ -218,11 +222,12 @@ fn compare(value: &Value, is_manifest: bool, errors: impl Fn(&Value) -> Vec<Diag
     let mut wrong = Vec::new();
     for (what, value) in &all {
         let found = errors(value);
-        let judged = schemas.judge(value, is_manifest);
+        let fits = schemas.of(is_manifest).is_valid(value);
         let misshapen = found.iter().find(|d| SHAPE.contains(&d.code));
-        if found.is_empty() && !judged.is_empty() {
+        if found.is_empty() && !fits {
+            let judged = schemas.judge(value, is_manifest);
             wrong.push(format!("{what}\n    loads, and the schema says: {judged:?}"));
-        } else if let Some(mistake) = misshapen.filter(|_| judged.is_empty()) {
+        } else if let Some(mistake) = misshapen.filter(|_| fits) {
             let (code, message) = (mistake.code, &mistake.message);
             wrong.push(format!(
                 "{what}\n    fits the schema, and the loader says: {code}: {message}"
