@@ -18,7 +18,22 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// `unavailable` while stopping or when the store fails.
     pub async fn overview(&self, now: Timestamp) -> Result<Overview, Problem> {
+        self.describe(&*self.survey().await?, now).await
+    }
+
+    /// Numbers of everything and open work by cause, both of the same moment.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub(crate) async fn glance(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Overview, Vec<GroupView>), Problem> {
         let survey = self.survey().await?;
+        Ok((self.describe(&survey, now).await?, views(&survey)))
+    }
+
+    async fn describe(&self, survey: &Survey, now: Timestamp) -> Result<Overview, Problem> {
         let counts = self.store().case_counts().await;
         let counts =
             counts.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
@@ -35,7 +50,7 @@ impl<S: Store> Supervisor<S> {
             minutes,
             counted_since,
             time_to_settle: pulse.time_to_settle(now),
-            services: self.describe_services(&survey, now),
+            services: self.describe_services(survey, now),
             troubles: survey.troubles.iter().map(trouble).collect(),
         })
     }
@@ -53,10 +68,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn groups(&self) -> Result<Vec<GroupView>, Problem> {
-        let survey = self.survey().await?;
-        let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
-        groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
-        Ok(groups)
+        Ok(views(&*self.survey().await?))
     }
 
     /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
@@ -103,6 +115,12 @@ impl<S: Store> Supervisor<S> {
         services.sort_by(|a, b| a.name.cmp(&b.name));
         services
     }
+}
+
+fn views(survey: &Survey) -> Vec<GroupView> {
+    let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
+    groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
+    groups
 }
 
 fn progress(progress: &amends_engine::Progress) -> Progress {

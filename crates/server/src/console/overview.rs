@@ -35,9 +35,8 @@ pub(super) async fn show_overview<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let frame = Frame::live(Part::Overview, "Overview", "/".to_owned(), &headers);
-    let overview = app.supervisor.overview(frame.now).await?;
-    let mut groups: Vec<GroupView> =
-        app.supervisor.groups().await?.into_iter().filter(|g| g.cause.is_trouble()).collect();
+    let (overview, mut groups) = app.supervisor.glance(frame.now).await?;
+    groups.retain(|g| g.cause.is_trouble());
     let more_groups = groups.len().saturating_sub(GROUPS);
     groups.truncate(GROUPS);
     let spark = Spark::of(&overview.minutes);
