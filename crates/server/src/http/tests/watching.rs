@@ -154,7 +154,7 @@ async fn a_page_hears_that_there_is_news_and_nothing_of_what() {
     assert_eq!(of_first.next().await.expect("its act").event, "changed");
     let refused = desk.get("/live?kinds=step").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    // Nothing happened to a rulebook: the stream ends with the supervisor, and without a tick.
+    // Nothing happened to a rulebook: the stream ends with the supervisor, and without another tick.
     desk.stop.send_replace(true);
     assert_eq!(of_rulebooks.next().await, None);
 }
