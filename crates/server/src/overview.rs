@@ -27,10 +27,6 @@ impl<S: Store> Supervisor<S> {
         now: Timestamp,
     ) -> Result<(Overview, Vec<GroupView>), Problem> {
         let survey = self.survey().await?;
-        Ok((self.describe(&survey, now).await?, views(&survey)))
-    }
-
-    async fn describe(&self, survey: &Survey, now: Timestamp) -> Result<Overview, Problem> {
         let counts = self.store().case_counts().await;
         let counts =
             counts.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
@@ -47,7 +43,7 @@ impl<S: Store> Supervisor<S> {
             minutes,
             counted_since,
             time_to_settle: pulse.time_to_settle(now),
-            services: self.describe_services(survey, now),
+            services: self.describe_services(&survey, now),
             troubles: survey.troubles.iter().map(trouble).collect(),
         };
         Ok((overview, sorted_groups(&survey)))
