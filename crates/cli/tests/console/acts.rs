@@ -137,7 +137,9 @@ fn pause_resume_and_limits_of_a_service() {
     house.go("/services");
     let fold = "#act-billing";
     house.browser.unfold(fold);
-    house.act(fold, "maintenance until ten", "Pause");
+    let dispatch = "#act-billing form.dispatch";
+    let limits = "#act-billing form.limits";
+    house.act(dispatch, "maintenance until ten", "Pause");
     house.browser.see_in("#billing", &format!("Paused by {NAME}"));
     let case = house.supervisor.report("order-1");
     house.go("/");
@@ -148,18 +150,18 @@ fn pause_resume_and_limits_of_a_service() {
     house.go("/services#billing");
     house.browser.unfold(fold);
     judge(&house.browser, "service-paused");
-    house.act(fold, "it is back", "Resume");
+    house.act(dispatch, "it is back", "Resume");
     house.browser.see_no("#billing .notice");
     house.is_in_state(&case, "settled");
 
     house.browser.unfold(fold);
     house.browser.fill(&format!("{fold} input[name=concurrency]"), "3");
     house.browser.fill(&format!("{fold} input[name=per_second]"), "20");
-    house.act(fold, "it is slow today", "Set limits");
+    house.act(limits, "it is slow today", "Set limits");
     house.browser.see_in("#billing", "of at most 3 at once, at most 20 a second");
     house.browser.see_in("#billing", "it is slow today");
     house.browser.unfold(fold);
-    house.act(fold, "quick again", "Back to the rulebook's");
+    house.act(limits, "quick again", "Back to the rulebook's");
     house.browser.see_in("#billing", "of at most 16 at once");
     house.go("/audit");
     for part in ["pause", "resume", "maintenance until ten", "it is slow today", "quick again"] {

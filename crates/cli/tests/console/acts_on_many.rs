@@ -60,10 +60,10 @@ fn a_bulk_act_is_stopped_and_goes_on_later() {
     house.browser.see_in("main .head", "running");
     house.browser.see_in("#progress", "waits for 1 answer");
     judge(&house.browser, "bulk-running");
-    house.act("#progress", "", "Stop");
+    house.act("#progress", "the bank is slow", "Stop");
     house.browser.see_in("main .head", "stopped");
     house.supervisor.run(&["services", "resume", "billing", "--reason", "on"]).exits(0);
-    house.act("#progress", "", "Go on");
+    house.act("#progress", "it is quick again", "Go on");
     house.browser.see_in("main .head", "done");
     house.browser.see_in("#progress", "0 left");
     house.go("/");
