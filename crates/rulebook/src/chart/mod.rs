@@ -42,6 +42,12 @@ impl Chart {
         Self::new(book, format!("calls of {}", book.name()), &all_actions(book), None)
     }
 
+    /// Some actions, in this order within each distance from the entry actions, and the calls between them.
+    #[must_use]
+    pub fn of_actions(book: &Rulebook, title: String, actions: &[ActionId]) -> Self {
+        Self::new(book, title, actions, None)
+    }
+
     /// One declared report, under the first rule that can answer it, or the rule given.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
-use super::story::{Graph, Timeline};
+use super::story::{Timeline, graph};
 use super::words::{between, date_and_time, relative, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, case_detail};
@@ -40,7 +40,7 @@ struct Page {
     book: Option<Arc<Rulebook>>,
     /// By step: the request as the next try sends it, or why there is none.
     requests: BTreeMap<StepId, Result<String, String>>,
-    graph: Option<Graph>,
+    graph: Option<String>,
     timeline: Timeline,
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn show_case<S: Store>(
             requests.insert(step.id, shown_request(step, &case, book, &routes, frame.now).await);
         }
     }
-    let graph = book.as_ref().and_then(|book| Graph::of(&case, book));
+    let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
     Ok(show(&Page { frame, case, book, requests, graph, timeline }))
 }

@@ -4,7 +4,7 @@
 use super::form::Form;
 use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
-use super::story::Graph;
+use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, beside_the_others};
@@ -41,7 +41,7 @@ struct BookPage {
     is_active: bool,
     matrix: Matrix,
     hits: Hits,
-    graph: Option<Graph>,
+    graph: Option<String>,
     rejected: Vec<DiagnosticView>,
     versions: Vec<RulebookRow>,
     comparison: Option<Comparison>,
@@ -125,7 +125,7 @@ async fn page<S: Store>(
     let page = BookPage {
         matrix: Matrix::new(&book, None),
         hits: Hits::of(app, &book).await?,
-        graph: Graph::of_calls(&book),
+        graph: graph_of_calls(&book),
         rejected: if is_active {
             crate::books::views(&app.rejections, book.name())
         } else {

@@ -1,14 +1,15 @@
 //! The two pictures of a case: the calls of its saga with what happened and what was undone, and the timeline of reports,
-//! tries and ends. Lays out; the templates draw and escape.
+//! tries and ends. The rulebook draws the calls; the timeline is laid out here, its
+//! template draws and escapes.
 
 use super::case::step_sign;
 use super::words::{date_and_time, millis};
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::signs::{Sign, Tone};
 use amends_protocol::{CaseState, Evidence, HistoryState, Timestamp};
-use amends_rulebook::{ActionId, Chart, ChartNode, Rulebook};
+use amends_rulebook::{ActionId, Annotate, Chart, ChartNode, Note, Rulebook};
 use askama::Template;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Actions of a graph; a larger saga is told by its tables.
 const NODES: usize = 60;
@@ -17,106 +18,37 @@ const ROWS: usize = 120;
 /// Tries that are drawn of one step; the table has all.
 const TRIES: usize = 200;
 
-const NODE_WIDTH: usize = 150;
-/// Of a character in the picture's font, at the most.
-const LETTER: usize = 7;
-const NODE_HEIGHT: usize = 46;
-const GAP: usize = 56;
-const ROW: usize = NODE_HEIGHT + 18;
-const EDGE: usize = 8;
-
-/// The calls of a saga and what became of each action.
-#[derive(Template)]
-#[template(path = "graph.svg.html")]
-pub(super) struct Graph {
-    width: usize,
-    height: usize,
-    node_width: usize,
-    nodes: Vec<Node>,
-    calls: Vec<Call>,
-}
-
-struct Node {
-    x: usize,
-    y: usize,
-    name: String,
-    /// What stands below the name.
-    note: String,
-    tone: Tone,
-}
-
-struct Call {
-    path: String,
-    head: String,
-    optional: bool,
-}
-
-impl Graph {
-    /// What became of each action that the saga can have come to. None when there is nothing to show: no action, or too
-    /// many for a picture.
-    pub(super) fn of(case: &CaseDetail, book: &Rulebook) -> Option<Self> {
-        let reach = reach(case, book);
-        Self::new(
-            book,
-            |node| reach.contains(&node.action),
-            |node| {
-                let sign = became(case, book, node.action);
-                (format!("{} {}", sign.shape, sign.word), sign.tone)
-            },
-        )
+/// The calls of a saga and what became of each action, as a picture. None when there is nothing to show: no action, or too
+/// many for a picture.
+pub(super) fn graph(case: &CaseDetail, book: &Rulebook) -> Option<String> {
+    let actions = reach(case, book);
+    if actions.is_empty() || actions.len() > NODES {
+        return None;
     }
-
-    /// All calls of a rulebook, and how each action is undone.
-    pub(super) fn of_calls(book: &Rulebook) -> Option<Self> {
-        Self::new(book, |_| true, |node| (node.note.clone(), Tone::Quiet))
+    let title = format!("calls of {}", case.summary.saga_id);
+    let mut chart = Chart::of_actions(book, title, &actions);
+    let mut tones = BTreeMap::new();
+    for node in &mut chart.nodes {
+        let sign = became(case, book, node.action);
+        node.note = format!("{} {}", sign.shape, sign.word);
+        tones.insert(node.action, sign.tone);
     }
+    Some(chart.to_svg(&Tones(tones)))
+}
 
-    fn new(
-        book: &Rulebook,
-        is_shown: impl Fn(&ChartNode) -> bool,
-        describe: impl Fn(&ChartNode) -> (String, Tone),
-    ) -> Option<Self> {
-        let chart = Chart::of_calls(book);
-        let shown: Vec<usize> =
-            (0..chart.nodes.len()).filter(|n| is_shown(&chart.nodes[*n])).collect();
-        if shown.is_empty() || shown.len() > NODES {
-            return None;
-        }
-        let base = shown.iter().map(|n| chart.nodes[*n].depth).min().unwrap_or_default();
-        let told: Vec<(String, Tone)> = shown.iter().map(|n| describe(&chart.nodes[*n])).collect();
-        let texts =
-            shown.iter().map(|n| &chart.nodes[*n].name).chain(told.iter().map(|(note, _)| note));
-        let longest = texts.map(|text| text.chars().count()).max().unwrap_or_default();
-        let node_width = NODE_WIDTH.max(longest * LETTER + 20);
-        let column_width = node_width + GAP;
-        let mut filled: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut places: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-        let mut nodes = Vec::with_capacity(shown.len());
-        for (n, (note, tone)) in shown.iter().zip(told) {
-            let node = &chart.nodes[*n];
-            let column = node.depth - base;
-            let row = filled.entry(column).or_default();
-            let (x, y) = (EDGE + column * column_width, EDGE + *row * ROW);
-            *row += 1;
-            places.insert(*n, (x, y));
-            nodes.push(Node { x, y, name: node.name.clone(), note, tone });
-        }
-        let calls = chart
-            .calls
-            .iter()
-            .filter_map(|(from, to, optional)| {
-                Some(call(*places.get(from)?, *places.get(to)?, node_width, *optional))
-            })
-            .collect();
-        let columns = filled.keys().last().map_or(1, |last| last + 1);
-        let rows = filled.values().max().copied().unwrap_or(1);
-        Some(Self {
-            width: 2 * EDGE + (columns - 1) * column_width + node_width,
-            height: 2 * EDGE + (rows - 1) * ROW + NODE_HEIGHT,
-            node_width,
-            nodes,
-            calls,
-        })
+/// All calls of a rulebook, and how each action is undone.
+pub(super) fn graph_of_calls(book: &Rulebook) -> Option<String> {
+    let chart = Chart::of_calls(book);
+    (1..=NODES).contains(&chart.nodes.len()).then(|| chart.to_svg(&()))
+}
+
+/// The colour of what became of each action.
+struct Tones(BTreeMap<ActionId, Tone>);
+
+impl Annotate for Tones {
+    fn node(&self, node: &ChartNode) -> Note {
+        let class = self.0.get(&node.action).map(|tone| tone.as_str().to_owned());
+        Note { class, ..Note::default() }
     }
 }
 
@@ -125,13 +57,13 @@ fn reach(case: &CaseDetail, book: &Rulebook) -> Vec<ActionId> {
     let reported =
         case.reports.iter().filter_map(|r| book.action(&r.service, r.data.action.as_deref()?));
     let planned = case.plan.iter().filter_map(|s| book.action(&s.action.service, &s.action.action));
-    let mut reach: Vec<ActionId> =
+    let reached: BTreeSet<ActionId> =
         reported.chain(planned).flat_map(|id| book.saga_reach(id).iter().copied()).collect();
-    if reach.is_empty() {
-        reach =
-            (0..book.actions().len()).filter_map(|n| u32::try_from(n).ok()).map(ActionId).collect();
-    }
-    reach
+    let all = (0..book.actions().len()).filter_map(|n| u32::try_from(n).ok()).map(ActionId);
+    // A correction stands with its message.
+    all.filter(|id| reached.is_empty() || reached.contains(id))
+        .filter(|id| book.get(*id).correction_of.is_none())
+        .collect()
 }
 
 /// What became of an action: what its step says, else what is known of it.
@@ -167,18 +99,6 @@ fn became(case: &CaseDetail, book: &Rulebook, id: ActionId) -> Sign {
         Sign { word: "not heard of", shape: "·", tone: Tone::Quiet }
     } else {
         Sign { word: "took no effect", shape: "○", tone: Tone::Quiet }
-    }
-}
-
-fn call(from: (usize, usize), to: (usize, usize), node_width: usize, optional: bool) -> Call {
-    let (x1, y1) = (from.0 + node_width, from.1 + NODE_HEIGHT / 2);
-    let (x2, y2) = (to.0, to.1 + NODE_HEIGHT / 2);
-    let middle = x1.midpoint(x2);
-    let (tip, back) = (x2, x2.saturating_sub(8));
-    Call {
-        path: format!("M{x1} {y1} C{middle} {y1} {middle} {y2} {back} {y2}"),
-        head: format!("{tip},{y2} {back},{} {back},{}", y2.saturating_sub(4), y2 + 4),
-        optional,
     }
 }
 
