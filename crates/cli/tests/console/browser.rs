@@ -15,6 +15,9 @@ const WAIT_LIMIT: Duration = Duration::from_secs(40);
 /// How often a wait looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
+/// How often chromedriver is started before the test gives up.
+const STARTS: usize = 10;
+
 /// No page needs to be higher than this to be judged.
 const PICTURE_LIMIT: u64 = 4_000;
 
@@ -366,8 +369,14 @@ pub fn pictures_folder() -> PathBuf {
 struct Chromedriver(Child);
 
 impl Chromedriver {
-    /// Starts it on a port of its own choice; gives the port.
+    /// Starts it on a port of its own choice; gives the port. It chooses one that is free for IPv4 and ends if somebody
+    /// has it for IPv6, so it is started again then.
     fn start(folder: &Path) -> (Self, u16) {
+        let started = (0..STARTS).find_map(|_| Self::try_start(folder));
+        started.expect("chromedriver says its port")
+    }
+
+    fn try_start(folder: &Path) -> Option<(Self, u16)> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             // Chromium puts its sockets and crash dumps here instead of the person's home.
@@ -386,7 +395,7 @@ impl Chromedriver {
         let chromedriver = Self(child);
         // It must never wait for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        (chromedriver, port.expect("chromedriver says its port"))
+        Some((chromedriver, port?))
     }
 }
 

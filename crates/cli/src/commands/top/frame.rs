@@ -64,11 +64,11 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
     };
     vec![
         format!(
-            "amends   {}   waiting for a yes: {}{oldest}{late}",
+            "amends   {}   waiting for a yes: {}{oldest}",
             clock(overview.at),
             overview.awaiting_approval
         ),
-        cases.join("   "),
+        cases.join("   ") + &late,
         format!(
             "settled {}/min (now {})   to settle p50 {} p99 {}",
             before.settled,
@@ -251,7 +251,8 @@ mod tests {
         for part in [
             "◐ 412 open",
             "1000000 settled",
-            "oldest open: 1m 1s ago   7 late",
+            "oldest open: 1m 1s ago",
+            "1000000 settled   7 late",
             "payment        ⊗ out of reach ██████████▒▒▒▒▒!",
             "⊗ payment unreachable: 412 waiting since 22:13 UTC, next try in 2s",
             "■ c-0 compensate payment.pay, refused now: xxx",
