@@ -11,7 +11,7 @@ use amends_protocol::{CaseState, Cause, StuckReason};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
 /// Groups that are shown; the rest is behind a link.
@@ -27,6 +27,8 @@ struct Page {
     groups: Vec<GroupView>,
     more_groups: usize,
     spark: Spark,
+    /// By which name the reader came here.
+    host: String,
 }
 
 /// `GET /`
@@ -40,7 +42,9 @@ pub(super) async fn show_overview<S: Store>(
     let more_groups = groups.len().saturating_sub(GROUPS);
     groups.truncate(GROUPS);
     let spark = Spark::of(&overview.minutes);
-    Ok(show(&Page { frame, overview, groups, more_groups, spark }))
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or("127.0.0.1:7100").to_owned();
+    Ok(show(&Page { frame, overview, groups, more_groups, spark, host }))
 }
 
 impl Page {
