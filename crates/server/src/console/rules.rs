@@ -147,6 +147,16 @@ pub(super) async fn begin(headers: HeaderMap) -> Response {
     show(&EditPage { frame, name: String::new(), files })
 }
 
+/// `GET /rules/{name}/edit`: from the active version.
+pub(super) async fn edit_active<S: Store>(
+    State(app): State<App<S>>,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let book = active(&app, &name)
+        .ok_or_else(|| unknown(&format!("there is no active rulebook `{name}`")))?;
+    Ok(see(&format!("/rules/{name}/versions/{}/edit", book.hash())))
+}
+
 /// `GET /rules/{name}/versions/{hash}/edit`
 pub(super) async fn edit<S: Store>(
     State(app): State<App<S>>,

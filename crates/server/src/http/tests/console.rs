@@ -376,6 +376,8 @@ async fn empty_fields_of_a_filter_leave_the_address() {
         (reply.status, reply.header("location")),
         (StatusCode::SEE_OTHER, "/cases?state=stuck")
     );
+    let edit = desk.get("/rules/shop/edit").await;
+    assert!(edit.header("location").ends_with("/edit"), "{edit:?}");
     let wrong = desk.get("/cases?older_than=yesterday").await;
     assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
     assert!(text(&wrong).contains("write e.g. 90s"), "{}", text(&wrong));
