@@ -138,7 +138,11 @@ async fn a_failure_is_answered_and_reported_alike<B: Base>() {
     let again = payment.pay("order-1", "r-1", &body).await;
     assert_eq!((again.status, &again.body), (402, &failed.body));
     assert_eq!(again.header("amends-report"), Some(id.as_str()));
-    assert_eq!(payment.kit.pending_reports().await.expect("readable"), 0);
+    // The supervisor has it a moment before the outbox knows.
+    until("the report has left the outbox", async || {
+        payment.kit.pending_reports().await.expect("readable") == 0
+    })
+    .await;
     assert_eq!(supervisor.told.tries.lock().expect("whole").len(), 1);
 }
 
