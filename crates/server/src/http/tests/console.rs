@@ -39,20 +39,13 @@ fn is_a_page(reply: &Reply) {
     assert!(page.split("<script").skip(1).all(|s| s.starts_with(" src=\"/assets/")), "{page}");
 }
 
-async fn stuck(desk: &Desk, saga: &str) -> (String, String) {
-    desk.script.answer("payment.pay", StepReading::Refused);
-    let case = desk.report(saga, &format!("r-{saga}")).await;
-    let step = desk.payment_step(&case, "stuck").await;
-    (case, step["id"].as_str().expect("an id").to_owned())
-}
-
 #[tokio::test]
 async fn every_page_is_whole_with_and_without_work() {
     let desk = Desk::open().await;
     let empty = desk.get("/").await;
     is_a_page(&empty);
     assert!(text(&empty).contains("No report has come yet"), "an empty console teaches");
-    let (case, step) = stuck(&desk, "o-1").await;
+    let (case, step) = desk.stuck("o-1").await;
     let hash =
         desk.get("/v1/rulebooks/shop").await.body["hash"].as_str().expect("a hash").to_owned();
     for (path, shows) in [
@@ -82,7 +75,7 @@ async fn every_page_is_whole_with_and_without_work() {
 #[tokio::test]
 async fn a_form_waives_a_step_and_the_audit_says_who_and_why() {
     let desk = Desk::open().await;
-    let (case, step) = stuck(&desk, "o-1").await;
+    let (case, step) = desk.stuck("o-1").await;
     let path = format!("/steps/{step}/acts");
     let nameless = send(&desk, &path, &[("act", "waive"), ("reason", "cash")]).await;
     assert_eq!(nameless.status, StatusCode::BAD_REQUEST);
@@ -103,7 +96,7 @@ async fn a_form_waives_a_step_and_the_audit_says_who_and_why() {
 #[tokio::test]
 async fn a_form_of_another_site_does_nothing() {
     let desk = Desk::open().await;
-    let (_, step) = stuck(&desk, "o-1").await;
+    let (_, step) = desk.stuck("o-1").await;
     let request = Request::post(format!("/steps/{step}/acts"))
         .header("host", "127.0.0.1:7100")
         .header("sec-fetch-site", "cross-site")
@@ -160,9 +153,9 @@ async fn what_comes_from_outside_is_text_and_secrets_are_not_shown() {
 #[tokio::test]
 async fn selected_cases_become_a_frozen_bulk_act_that_is_started_by_hand() {
     let desk = Desk::open().await;
-    let (first, step) = stuck(&desk, "o-1").await;
-    let (second, _) = stuck(&desk, "o-2").await;
-    let (third, untouched) = stuck(&desk, "o-3").await;
+    let (first, step) = desk.stuck("o-1").await;
+    let (second, _) = desk.stuck("o-2").await;
+    let (third, untouched) = desk.stuck("o-3").await;
     let none = desk.get("/bulk/new?act=retry&of=cases").await;
     assert_eq!(none.status, StatusCode::BAD_REQUEST, "nothing selected is not everything");
     let proposal =
@@ -199,8 +192,8 @@ async fn selected_cases_become_a_frozen_bulk_act_that_is_started_by_hand() {
 #[tokio::test]
 async fn within_a_group_only_what_the_list_shows_is_meant() {
     let desk = Desk::open().await;
-    stuck(&desk, "o-1").await;
-    stuck(&desk, "p-2").await;
+    desk.stuck("o-1").await;
+    desk.stuck("p-2").await;
     let groups = desk.get("/v1/groups").await.body;
     let refused = groups.as_array().expect("a list").iter().find(|g| g["cause"] == "refused");
     let group = refused.expect("a group")["id"].as_str().expect("an id").to_owned();
@@ -226,7 +219,7 @@ async fn a_browser_that_was_led_here_by_another_name_is_turned_away() {
 async fn what_was_waived_is_never_shown_as_done() {
     let desk = Desk::open().await;
     desk.script.answer("order.place", StepReading::Refused);
-    let (case, step) = stuck(&desk, "o-1").await;
+    let (case, step) = desk.stuck("o-1").await;
     let refused = |body: &serde_json::Value| {
         body["plan"].as_array().is_some_and(|plan| plan.iter().all(|s| s["state"] == "stuck"))
     };
@@ -242,8 +235,8 @@ async fn what_was_waived_is_never_shown_as_done() {
 #[tokio::test]
 async fn all_that_a_list_shows_can_be_acted_on() {
     let desk = Desk::open().await;
-    stuck(&desk, "o-1").await;
-    stuck(&desk, "p-2").await;
+    desk.stuck("o-1").await;
+    desk.stuck("p-2").await;
     let page = desk.get("/bulk/new?of=cases&act=retry&q=p-&state=stuck").await;
     assert!(text(&page).contains("retry 1 step?"), "{}", text(&page));
     let cases = desk.get("/bulk/new?of=cases&act=replan&state=stuck").await;

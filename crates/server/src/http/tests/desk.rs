@@ -222,6 +222,14 @@ impl Desk {
         }
     }
 
+    /// Reports on a saga while the payment refuses; gives the case and its stuck step.
+    pub(super) async fn stuck(&self, saga: &str) -> (String, String) {
+        self.script.answer("payment.pay", StepReading::Refused);
+        let case = self.report(saga, &format!("r-{saga}")).await;
+        let step = self.payment_step(&case, "stuck").await;
+        (case, step["id"].as_str().expect("an id").to_owned())
+    }
+
     /// The step on `payment.pay` of a case, once it is in a state.
     pub(super) async fn payment_step(&self, case: &str, state: &str) -> Value {
         let wish = |body: &Value| payment(body).is_some_and(|step| step["state"] == state);

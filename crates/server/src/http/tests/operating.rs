@@ -6,17 +6,10 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-async fn stuck(desk: &Desk, saga: &str) -> (String, String) {
-    desk.script.answer("payment.pay", StepReading::Refused);
-    let case = desk.report(saga, &format!("r-{saga}")).await;
-    let step = desk.payment_step(&case, "stuck").await;
-    (case, step["id"].as_str().expect("an id").to_owned())
-}
-
 #[tokio::test]
 async fn a_refused_step_is_waived_with_a_reason_and_the_audit_knows_who() {
     let desk = Desk::open().await;
-    let (case, step) = stuck(&desk, "o-1").await;
+    let (case, step) = desk.stuck("o-1").await;
     assert_eq!(desk.get(&format!("/v1/steps/{step}")).await.body["reason"], "refused");
     let path = format!("/v1/steps/{step}/acts");
     for reason in ["", "  "] {
@@ -43,7 +36,7 @@ async fn a_refused_step_is_waived_with_a_reason_and_the_audit_knows_who() {
 #[tokio::test]
 async fn a_retried_step_goes_out_again() {
     let desk = Desk::open().await;
-    let (case, step) = stuck(&desk, "o-1").await;
+    let (case, step) = desk.stuck("o-1").await;
     desk.script
         .answer("payment.pay", StepReading::Done(amends_protocol::Outcome::NothingToCompensate));
     let reply = desk
@@ -59,7 +52,7 @@ async fn many_steps_are_acted_on_at_once_after_a_dry_run() {
     let desk = Desk::open().await;
     let mut ids = Vec::new();
     for n in 0..3 {
-        ids.push(stuck(&desk, &format!("o-{n}")).await.1);
+        ids.push(desk.stuck(&format!("o-{n}")).await.1);
     }
     let act = json!({"act": "waive", "reason": "the shop is closed"});
     let filter = json!({"service": "payment", "state": "stuck"});
