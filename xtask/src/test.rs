@@ -17,6 +17,8 @@ struct Count {
 
 /// Runs all parts; fails if one did.
 pub fn run() -> anyhow::Result<()> {
+    let runner = Runner::of_this_machine();
+    println!("tests run by {}", runner.name());
     let mut bad = Vec::new();
     let parts: [(&str, &[&str]); 5] = [
         ("format", &["fmt", "--all", "--check"]),
@@ -49,17 +51,45 @@ pub fn run() -> anyhow::Result<()> {
     if !ok {
         bad.push("documentation tests");
     }
-    let (ok, tests) = if has_nextest() {
-        counted("tests", &["nextest", "run", "--workspace", "--no-fail-fast"])?
-    } else {
-        counted("tests", &["test", "--workspace", "--all-targets", "--no-fail-fast"])?
-    };
+    let (ok, tests) = counted("tests", runner.arguments())?;
     count.add(tests);
     if !ok {
         bad.push("tests");
     }
-    println!("{} passed, {} failed", count.passed, count.failed);
+    println!("{} passed, {} failed; tests run by {}", count.passed, count.failed, runner.name());
     if bad.is_empty() { Ok(()) } else { bail!("failed: {}", bad.join(", ")) }
+}
+
+/// What runs the tests. With both, as many tests run at a time as there are cores, and at most two Chromiums
+/// (`.config/nextest.toml`, `Turn` in `crates/cli/tests/console/browser.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runner {
+    /// Each test in a process of its own, tests of all binaries side by side.
+    Nextest,
+    /// The tests of a binary as threads of one process, one binary after the other.
+    CargoTest,
+}
+
+impl Runner {
+    fn of_this_machine() -> Self {
+        let output = cargo(&["nextest", "--version"]).stderr(Stdio::null()).output();
+        let is_there = output.is_ok_and(|o| o.status.success());
+        if is_there { Self::Nextest } else { Self::CargoTest }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nextest => "cargo nextest",
+            Self::CargoTest => "cargo test (cargo-nextest is not installed)",
+        }
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Nextest => &["nextest", "run", "--workspace", "--all-targets", "--no-fail-fast"],
+            Self::CargoTest => &["test", "--workspace", "--all-targets", "--no-fail-fast"],
+        }
+    }
 }
 
 impl Count {
@@ -74,11 +104,6 @@ fn cargo(arguments: &[&str]) -> Command {
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(arguments).current_dir(root());
     command
-}
-
-fn has_nextest() -> bool {
-    let output = cargo(&["nextest", "--version"]).stderr(Stdio::null()).output();
-    output.is_ok_and(|o| o.status.success())
 }
 
 /// Brings what the participant in TypeScript needs, by its lock file. Only this part asks a package registry, so that

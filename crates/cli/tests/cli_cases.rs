@@ -5,6 +5,7 @@ mod support;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use support::process::{Process, Streams};
 use support::{
     Legacy, Supervisor, amends, command, eventually, feed, scratch, shop_rules, unused_address,
     write,
@@ -218,18 +219,15 @@ fn steps_are_planned_by_hand_and_a_case_is_closed_by_hand() {
 fn a_watched_case_ends_the_watching_by_being_settled() {
     let (_folder, billing, supervisor) = shop(503, "auto");
     let case = supervisor.report("order-1");
-    let watcher = command()
-        .args(["cases", "watch", &case, "--json"])
-        .env("AMENDS_URL", &supervisor.url)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let mut watch = command();
+    watch.args(["cases", "watch", &case, "--json"]).env("AMENDS_URL", &supervisor.url);
+    let streams = Streams { stdout: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
+    let watcher = Process::start(&mut watch, streams, "the binary runs");
     eventually("the service is asked", || (!billing.requests().is_empty()).then_some(()));
     billing.answer_with(200);
     // A busy service may be left alone for a while; a person needn't wait.
     supervisor.run(&["cases", "retry", &case, "--yes", "--reason", "it is back"]);
-    let output = watcher.wait_with_output().expect("it ends with the case");
+    let output = watcher.output(); // it ends with the case
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let events: Vec<Value> = String::from_utf8(output.stdout)
         .expect("UTF-8")
@@ -250,13 +248,10 @@ fn a_watcher_outlives_a_killed_supervisor() {
     let case = supervisor.report("order-1");
     let id = step(&supervisor, &case, "stuck")["id"].as_str().expect("an id").to_owned();
     let url = supervisor.url.clone();
-    let mut watcher = command()
-        .args(["cases", "watch", &case])
-        .env("AMENDS_URL", &url)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
+    let mut watch = command();
+    watch.args(["cases", "watch", &case]).env("AMENDS_URL", &url);
+    let streams = Streams { stderr: Stdio::piped(), ..Streams::none() };
+    let mut watcher = Process::start(&mut watch, streams, "the binary runs");
     // Its first line says that the stream is open.
     let mut told = BufReader::new(watcher.stderr.take().expect("piped"));
     let mut line = String::new();

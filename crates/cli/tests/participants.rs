@@ -12,9 +12,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+use support::process::{Process, Streams};
 use support::{Supervisor, command, eventually, finish, scratch, unused_address, write};
 
 /// A participant starts in well under a second; a loaded machine gets more.
@@ -83,7 +84,7 @@ fn node() -> Command {
 /// A participant in a process of its own.
 struct Participant {
     url: String,
-    child: Child,
+    process: Process,
     log: PathBuf,
 }
 
@@ -98,19 +99,16 @@ impl Participant {
     ) -> Self {
         let log = folder.join("coupon.log");
         let errors = File::options().create(true).append(true).open(&log).expect("our folder");
-        let mut child = language
-            .command()
+        let mut command = language.command();
+        command
             .env("COUPON_LISTEN", listen)
             .env("COUPON_DATABASE", folder.join("coupon.sqlite"))
             .env("SUPERVISOR_URL", supervisor)
             .env("PRINTER_URL", printer)
-            .env("SIGNING_KEYS", KEY)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .expect("it was there a moment ago");
-        let stdout = child.stdout.take().expect("piped");
+            .env("SIGNING_KEYS", KEY);
+        let streams = Streams { stdout: Stdio::piped(), stderr: errors.into(), ..Streams::none() };
+        let mut process = Process::start(&mut command, streams, "it was there a moment ago");
+        let stdout = process.stdout.take().expect("piped");
         let (found, listening) = mpsc::channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -119,15 +117,14 @@ impl Participant {
                 }
             }
         });
-        let mut participant = Self { url: String::new(), child, log };
+        let mut participant = Self { url: String::new(), process, log };
         participant.url = listening.recv_timeout(START_LIMIT).expect("it says where it listens");
         participant
     }
 
     /// `kill -9`: no time for a last word.
     fn kill(&mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it is our child");
+        self.process.kill();
     }
 
     fn post(&self, path: &str, saga: &str, request: &str, body: &Value) -> Answer {
@@ -144,9 +141,7 @@ impl Participant {
 
 impl Drop for Participant {
     fn drop(&mut self) {
-        // It may have been killed already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill(); // before its log is read
         if std::thread::panicking() {
             eprintln!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
         }

@@ -3,9 +3,10 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+use support::process::{Process, Streams};
 use support::{amends, command, scratch, write};
 
 const FOOD_ORDER: &str = include_str!("../../../demo/rulebook/food-order.yaml");
@@ -16,22 +17,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A watcher, and every line that it says on either stream.
 struct Watcher {
-    child: Child,
+    _process: Process,
     lines: Receiver<String>,
 }
 
 impl Watcher {
     fn of(path: &str) -> Self {
-        let mut child = command()
-            .args(["rules", "test", path, "--watch"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let streams = Streams { stdout: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
+        let mut watch = command();
+        watch.args(["rules", "test", path, "--watch"]);
+        let mut process = Process::start(&mut watch, streams, "the binary runs");
         let (say, lines) = mpsc::channel();
         let streams: [Box<dyn Read + Send>; 2] = [
-            Box::new(child.stdout.take().expect("piped")),
-            Box::new(child.stderr.take().expect("piped")),
+            Box::new(process.stdout.take().expect("piped")),
+            Box::new(process.stderr.take().expect("piped")),
         ];
         for stream in streams {
             let say = say.clone();
@@ -41,7 +40,7 @@ impl Watcher {
                 said.map_while(|line| say.send(line).ok()).for_each(drop);
             });
         }
-        Self { child, lines }
+        Self { _process: process, lines }
     }
 
     /// Waits for a line with this text; gives all that was said until then.
@@ -64,14 +63,6 @@ impl Watcher {
             }
         }
         said
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

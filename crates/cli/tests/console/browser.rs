@@ -1,12 +1,14 @@
 //! A headless Chromium of one test: opens pages, waits for what a person would wait for, clicks, types, takes pictures.
 //! Every wait has a deadline; nothing sleeps for a fixed time. Methods fail the test with what the page shows.
 
+use crate::support::process::{Process, Streams};
 use crate::support::scratch;
 use crate::webdriver::{Element, Refusal, Session};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -61,18 +63,21 @@ impl Scheme {
 /// A Chromium with a new profile, driven by a chromedriver on a free port. Both end with the test.
 pub struct Browser {
     session: Session,
-    _chromedriver: Chromedriver,
+    // Fields end in this order: a turn is over when its Chromium is gone.
+    _chromedriver: Process,
     _profile: TempDir,
+    _turn: Turn,
 }
 
 impl Browser {
     /// Starts both.
     pub fn start() -> Self {
+        let turn = Turn::take();
         let profile = scratch();
-        let (chromedriver, port) = Chromedriver::start(profile.path());
+        let (chromedriver, port) = start_chromedriver(profile.path());
         let session = Session::start(port, &capabilities(profile.path()));
         let session = session.unwrap_or_else(|why| panic!("Chromium does not start: {why}"));
-        let browser = Self { session, _chromedriver: chromedriver, _profile: profile };
+        let browser = Self { session, _chromedriver: chromedriver, _profile: profile, _turn: turn };
         browser.width(WIDTHS[0]);
         browser.scheme(Scheme::Light);
         browser
@@ -365,45 +370,57 @@ pub fn pictures_folder() -> PathBuf {
         .join("console-screenshots")
 }
 
-/// A chromedriver that ends with the test.
-struct Chromedriver(Child);
+/// One of the few Chromiums that this process may run at a time. Each keeps two cores busy while a page is loaded.
+/// Under nextest, where each test is a process of its own, the group in `.config/nextest.toml` holds the same limit.
+struct Turn;
 
-impl Chromedriver {
-    /// Starts it on a port of its own choice; gives the port. It chooses one that is free for IPv4 and ends if somebody
-    /// has it for IPv6, so it is started again then.
-    fn start(folder: &Path) -> (Self, u16) {
-        let started = (0..STARTS).find_map(|_| Self::try_start(folder));
-        started.expect("chromedriver says its port")
+/// How many Chromiums run at a time.
+const TURNS: usize = 2;
+static TAKEN: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Turn {
+    /// Waits until fewer than [`TURNS`] are taken.
+    fn take() -> Self {
+        let full = |taken: &mut usize| *taken >= TURNS;
+        let waited = TAKEN.1.wait_while(Self::taken(), full);
+        *waited.unwrap_or_else(PoisonError::into_inner) += 1;
+        Self
     }
 
-    fn try_start(folder: &Path) -> Option<(Self, u16)> {
-        let mut child = Command::new("chromedriver")
-            .arg("--port=0")
-            // Chromium puts its sockets and crash dumps here instead of the person's home.
-            .env("HOME", folder)
-            .env("TMPDIR", folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver runs; install the packages `chromium` and `chromium-driver`");
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        let chromedriver = Self(child);
-        // It must never wait for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some((chromedriver, port?))
+    fn taken() -> MutexGuard<'static, usize> {
+        TAKEN.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Chromedriver {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended already
-        let _ = self.0.wait();
+        *Self::taken() -= 1;
+        TAKEN.1.notify_one();
     }
+}
+
+/// Starts a chromedriver on a port of its own choice; gives the port. It chooses one that is free for IPv4 and ends if
+/// somebody has it for IPv6, so it is started again then.
+fn start_chromedriver(folder: &Path) -> (Process, u16) {
+    let started = (0..STARTS).find_map(|_| try_chromedriver(folder));
+    started.expect("chromedriver says its port")
+}
+
+fn try_chromedriver(folder: &Path) -> Option<(Process, u16)> {
+    let mut command = Command::new("chromedriver");
+    // Chromium puts its sockets and crash dumps here instead of the person's home.
+    command.arg("--port=0").env("HOME", folder).env("TMPDIR", folder);
+    let advice = "chromedriver runs; install the packages `chromium` and `chromium-driver`";
+    let streams = Streams { stdout: Stdio::piped(), ..Streams::none() };
+    let mut chromedriver = Process::start(&mut command, streams, advice);
+    let mut lines = BufReader::new(chromedriver.stdout.take().expect("piped")).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    // It must never wait for a reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some((chromedriver, port?))
 }
 
 fn capabilities(folder: &Path) -> Value {

@@ -2,12 +2,15 @@
 
 use crate::accessibility::{findings, is_accessible};
 use crate::browser::{Browser, WIDTHS, pictures_folder};
+use crate::support::process::{Process, Streams};
 use crate::support::{scratch, write};
 use axum::Router;
 use axum::http::header;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use tokio::net::TcpListener;
 
 const GOOD: &str = "<!doctype html><html lang=en><head><meta charset=utf-8><title>Good</title>
@@ -124,4 +127,18 @@ fn axe_core_is_the_file_that_its_page_says() {
     let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(readme.contains(&sum), "vendor/README.md does not name {sum}");
     assert!(include_str!("vendor/axe-core-LICENSE").starts_with("Mozilla Public License"));
+}
+
+#[test]
+fn what_a_process_started_ends_with_it() {
+    // The shell tells the number of a child that would outlive it, and waits for a line that never comes.
+    let script = "sleep 600 & echo $!; read line";
+    let streams = Streams { stdin: Stdio::piped(), stdout: Stdio::piped(), ..Streams::none() };
+    let mut shell = Process::start(Command::new("sh").args(["-c", script]), streams, "sh runs");
+    let mut told = String::new();
+    let mut stdout = BufReader::new(shell.stdout.take().expect("piped"));
+    stdout.read_line(&mut told).expect("readable");
+    drop(shell);
+    // Whoever else has the pipe has ended when it is closed.
+    assert_eq!(stdout.read_line(&mut told).expect("readable"), 0, "{told}");
 }

@@ -2,15 +2,17 @@
 #![allow(dead_code)] // every test file uses its own part
 
 pub mod page;
+pub mod process;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
+use process::{Process, Streams};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -105,7 +107,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// A real supervisor in a process of its own; it ends with the test.
 pub struct Supervisor {
     pub url: String,
-    child: Child,
+    process: Process,
     log: Arc<Mutex<String>>,
 }
 
@@ -117,16 +119,11 @@ impl Supervisor {
 
     /// The same at a known address: for one that comes back.
     pub fn start_at(address: &str, folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = command()
-            .arg("serve")
-            .args(arguments)
-            .args(["--listen", address, "--exit-with-parent"])
-            .current_dir(folder)
-            .stdin(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let stderr = child.stderr.take().expect("piped");
+        let mut command = command();
+        command.arg("serve").args(arguments).args(["--listen", address, "--exit-with-parent"]);
+        let streams = Streams { stdin: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
+        let mut process = Process::start(command.current_dir(folder), streams, "the binary runs");
+        let stderr = process.stderr.take().expect("piped");
         let log = Arc::new(Mutex::new(String::new()));
         let (found, listening) = mpsc::channel();
         let copy = Arc::clone(&log);
@@ -143,7 +140,7 @@ impl Supervisor {
         let url = listening.recv_timeout(START_LIMIT).unwrap_or_else(|_| {
             panic!("the supervisor does not listen:\n{}", log.lock().expect("not poisoned"))
         });
-        Self { url, child, log }
+        Self { url, process, log }
     }
 
     /// Runs the binary against this supervisor.
@@ -183,17 +180,9 @@ impl Supervisor {
 
     /// Ends it in order, as a person would.
     pub fn stop(mut self) {
-        drop(self.child.stdin.take());
-        let status = self.child.wait().expect("it is our child");
+        drop(self.process.stdin.take());
+        let status = self.process.wait().expect("it is our child");
         assert!(status.success(), "{}", self.log.lock().expect("not poisoned"));
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -77,6 +77,8 @@ impl Cluster {
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // It outlives the test by the moment that stopping takes; with the test's own stream it would be a leak.
+            .stderr(Stdio::null())
             .spawn()
             .expect("`setsid` and `sh` can be started");
         let mut said = String::new();

@@ -179,7 +179,9 @@ async fn one_process_at_a_time_has_a_sqlite_file_and_a_kill_frees_it() {
     let mut other = Command::new(std::env::current_exe().expect("known"))
         .args(["--exact", "settings::holder", "--nocapture"])
         .env(FILE, &file)
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .expect("starts");
     let output = BufReader::new(other.stdout.take().expect("a pipe"));
