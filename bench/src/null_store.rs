@@ -1,11 +1,10 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
-use amends_engine::Write;
 use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
-    StepFilter, Store, StoreError, Wanted,
+    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
+    RulebookRow, Settlements, StepFilter, Store, StoreError,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,12 +19,12 @@ fn empty<T>() -> Page<T> {
 }
 
 impl Store for NullStore {
-    async fn commit(&self, _writes: Vec<Write>) -> Result<(), StoreError> {
+    async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn find(&self, wanted: Wanted) -> Result<Found, StoreError> {
-        Ok(Found { reports: vec![None; wanted.reports.len()], ..Found::default() })
+    async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
+        Ok(LookupResult { reports: vec![None; wanted.reports.len()], ..LookupResult::default() })
     }
 
     async fn load(&self) -> Result<Loaded, StoreError> {

@@ -63,7 +63,7 @@ pub async fn run(folder: &Path, settled: u64, open: u64, now: Timestamp) -> anyh
             let is_open = every > 0 && n % every == 0 && n / every <= open;
             write_case(&mut writes, n, opened, is_open, &version);
         }
-        store.commit(writes).await?;
+        store.commit(writes.into()).await?;
         number = end;
     }
     eprintln!("{settled} settled and {open} open cases in {:.0} s", began.elapsed().as_secs_f64());

@@ -8,12 +8,14 @@ mod act;
 mod agenda;
 mod attempt;
 mod backoff;
+mod batch;
 mod case;
 mod closing;
 mod effect;
 mod engine;
 mod input;
 mod lane;
+mod lookup;
 mod plan;
 mod record;
 mod survey;
@@ -22,11 +24,13 @@ mod transition;
 mod walk;
 
 pub use agenda::Output;
+pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
 pub use engine::{Engine, LaneStatus, SUPERVISOR};
 pub use input::{Answer, Input, NewLimits, Ticket};
+pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow};
 pub use record::{
     ActRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole, ReportRow,
     RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,

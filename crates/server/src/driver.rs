@@ -17,7 +17,7 @@ use amends_engine::{
 };
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
-use amends_store::{RulebookRow, Store, StoreError, Wanted};
+use amends_store::{LookupRequest, RulebookRow, Store, StoreError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -268,7 +268,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let Output { writes, errands, answers, events } = self.engine.take_output(now);
         if !writes.is_empty() {
             let began = Instant::now();
-            if let Err(error) = self.store.commit(writes).await {
+            if let Err(error) = self.store.commit(writes.into()).await {
                 return self.start_over(&error, replies).await;
             }
             self.shared.metrics.committed(taken, began.elapsed());
@@ -312,7 +312,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     /// Brings in what the store knows and the engine does not hold: duplicates, settled cases, ended sagas.
     async fn look_up(&mut self, inputs: Vec<Input>) -> Result<Vec<Input>, StoreError> {
-        let mut wanted = Wanted::default();
+        let mut wanted = LookupRequest::default();
         let mut asked = Vec::new();
         for (index, input) in inputs.iter().enumerate() {
             match input {
@@ -332,7 +332,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 _ => {}
             }
         }
-        if wanted == Wanted::default() {
+        if wanted == LookupRequest::default() {
             return Ok(inputs);
         }
         let found = self.store.find(wanted).await?;

@@ -14,10 +14,12 @@ pub use error::StoreError;
 pub use filter::{
     CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
 };
-pub use found::{BulkRow, CaseRecord, Found, Loaded, RulebookRow, Settlements, Wanted};
+pub use found::{BulkRow, CaseRecord, Settlements};
 pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 
-use amends_engine::{SagaRow, Write};
+pub use amends_engine::{Batch, Loaded, LookupRequest, LookupResult, RulebookRow};
+
+use amends_engine::SagaRow;
 use amends_protocol::{
     CaseId, CaseState, SagaId, StepId, Timestamp,
     resources::{ActView, CaseSummary, Page, StepView},
@@ -29,20 +31,24 @@ use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc};
 /// One driver writes ([`commit`](Self::commit)) and looks up ([`find`](Self::find)); everything under "for people" may
 /// be called by anybody at any time and never delays a commit.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// Makes all writes durable, in their order; of several writes of one key the last counts.
+    /// Makes all writes durable, in their order; of several writes of one key the last counts. A store that is owned as
+    /// a whole has no use for the batch's partition and epoch.
     ///
     /// If the returned future is dropped early, the batch may or may not be committed, but never in part.
     ///
     /// # Errors
     /// On any error nothing of the batch is stored. [`StoreError::Conflict`] when a report's `(source, id)` or a
     /// case's saga already belongs to another row.
-    fn commit(&self, writes: Vec<Write>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Looks up, in one round trip, what a batch of inputs is about, before it is stepped.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn find(&self, wanted: Wanted) -> impl Future<Output = Result<Found, StoreError>> + Send;
+    fn find(
+        &self,
+        wanted: LookupRequest,
+    ) -> impl Future<Output = Result<LookupResult, StoreError>> + Send;
 
     /// Reads everything that the engine needs at its start.
     ///

@@ -1,12 +1,12 @@
 //! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
 
-use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult, Write};
+use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult};
 use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
-    SqliteStore, StepFilter, Store, StoreError, Wanted,
+    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
+    RulebookRow, Settlements, SqliteStore, StepFilter, Store, StoreError,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,9 +30,9 @@ impl Moody {
 }
 
 impl Store for Moody {
-    async fn commit(&self, writes: Vec<Write>) -> Stored<()> {
+    async fn commit(&self, batch: Batch) -> Stored<()> {
         self.mood()?;
-        self.inner.commit(writes).await?;
+        self.inner.commit(batch).await?;
         self.commits.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -42,7 +42,7 @@ impl Store for Moody {
         self.inner.load().await
     }
 
-    async fn find(&self, wanted: Wanted) -> Stored<Found> {
+    async fn find(&self, wanted: LookupRequest) -> Stored<LookupResult> {
         self.inner.find(wanted).await
     }
 

@@ -32,7 +32,7 @@ pub async fn one_case_shows_everything(place: &impl Place) {
     batch.push(Write::from_act(act("retry", None, Some(due.id))));
     batch.push(Write::from_act(act("replan", Some(CaseId(1)), None)));
     batch.push(Write::from_act(act("pause", None, None)));
-    store.commit(batch).await.expect("commits");
+    store.commit(batch.into()).await.expect("commits");
 
     let record = store.case(CaseId(1)).await.expect("reads").expect("stored");
     assert_eq!(record.roles, [ReportRole::Rule(3), ReportRole::Derived]);
@@ -80,7 +80,7 @@ pub async fn the_ending_try_is_in_the_log(place: &impl Place) {
         Write::from_step(waived),
         Write::from_step(taken),
     ];
-    store.commit(batch).await.expect("commits");
+    store.commit(batch.into()).await.expect("commits");
     let plan = store.case(CaseId(1)).await.expect("reads").expect("stored").detail.plan;
     let logs: Vec<Vec<_>> = plan
         .iter()
@@ -115,7 +115,7 @@ pub async fn a_recorded_outcome_is_not_shown_as_a_try(place: &impl Place) {
         Write::from_act(act("record", Some(CaseId(1)), Some(recorded.id))),
         Write::from_act(act("edit", Some(CaseId(1)), Some(edited.id))),
     ];
-    store.commit(batch).await.expect("commits");
+    store.commit(batch.into()).await.expect("commits");
     let log = |id: StepId| {
         let store = &store;
         async move { store.step(id).await.expect("reads").expect("stored").log.len() }
@@ -127,7 +127,7 @@ pub async fn a_recorded_outcome_is_not_shown_as_a_try(place: &impl Place) {
 /// An id from another supervisor's store with the same numbers is not this step.
 pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place) {
     let store = place.open().await;
-    store.commit(whole(case(1))).await.expect("commits");
+    store.commit(whole(case(1)).into()).await.expect("commits");
     let id = store.step_ids(crate::StepFilter::default(), 1).await.expect("lists")[0];
     let view = store.step(id).await.expect("reads").expect("stored");
     assert_eq!((view.id, view.because), (id, vec!["r-1-0".to_owned()]));
@@ -146,7 +146,7 @@ pub async fn acts_are_listed_newest_first(place: &impl Place) {
     let store = place.open().await;
     for (n, word) in [(1, "waive"), (2, "retry"), (1, "settle")] {
         store
-            .commit(vec![Write::from_act(act(word, Some(CaseId(n)), None))])
+            .commit(vec![Write::from_act(act(word, Some(CaseId(n)), None))].into())
             .await
             .expect("commits");
     }

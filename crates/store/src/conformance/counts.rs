@@ -21,7 +21,7 @@ pub async fn cases_are_counted_by_state(place: &impl Place) {
     batch.extend(whole(settled(2)));
     batch.extend(whole(settled(3)));
     batch.extend(whole(CaseRow { state: CaseState::Stuck, ..case(4) }));
-    store.commit(batch).await.expect("commits");
+    store.commit(batch.into()).await.expect("commits");
     let expected = [(CaseState::Open, 1), (CaseState::Stuck, 1), (CaseState::Settled, 2)];
     assert_eq!(counts(&store).await, BTreeMap::from(expected));
 }
@@ -30,18 +30,18 @@ pub async fn cases_are_counted_by_state(place: &impl Place) {
 pub async fn cases_are_counted_through_every_change(place: &impl Place) {
     let store = place.open().await;
     for n in [3, 1, 2, 2] {
-        store.commit(vec![Write::from_case(case(n))]).await.expect("commits");
+        store.commit(vec![Write::from_case(case(n))].into()).await.expect("commits");
     }
     assert_eq!(counts(&store).await, BTreeMap::from([(CaseState::Open, 3)]));
     let both = vec![Write::from_case(settled(1)), Write::from_case(settled(2))];
-    store.commit(both).await.expect("commits");
+    store.commit(both.into()).await.expect("commits");
     let expected = BTreeMap::from([(CaseState::Open, 1), (CaseState::Settled, 2)]);
     assert_eq!(counts(&store).await, expected);
     let taken = CaseRow { saga: saga("order-1"), ..case(9) };
     let refused = vec![Write::from_case(case(8)), Write::from_case(taken)];
-    store.commit(refused).await.expect_err("a saga has one case");
+    store.commit(refused.into()).await.expect_err("a saga has one case");
     assert_eq!(counts(&store).await, expected, "a refused batch counts nothing");
-    store.commit(vec![Write::from_case(case(2))]).await.expect("reopens");
+    store.commit(vec![Write::from_case(case(2))].into()).await.expect("reopens");
     assert_eq!(store.prune(at(100, 0), 10).await.expect("prunes"), 1);
     assert_eq!(counts(&store).await, BTreeMap::from([(CaseState::Open, 2)]));
     drop(store);

@@ -32,7 +32,10 @@ fn after<T>(page: &Page<T>, limit: u32) -> Option<PageRequest> {
 pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=7 {
-        store.commit(whole(if n % 2 == 0 { settled(n) } else { case(n) })).await.expect("commits");
+        store
+            .commit(whole(if n % 2 == 0 { settled(n) } else { case(n) }).into())
+            .await
+            .expect("commits");
     }
     let filters = [
         (CaseFilter::default(), vec![7, 6, 5, 4, 3, 2, 1]),
@@ -48,9 +51,9 @@ pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
             seen.extend(page.items.iter().map(|summary| summary.id.0).filter(|&id| id <= 7));
             next = after(&page, 2);
             newest += 1;
-            store.commit(whole(case(newest))).await.expect("commits");
+            store.commit(whole(case(newest)).into()).await.expect("commits");
             store
-                .commit(vec![Write::from_case(CaseRow { updated_at: at(99, 0), ..case(1) })])
+                .commit(vec![Write::from_case(CaseRow { updated_at: at(99, 0), ..case(1) })].into())
                 .await
                 .expect("commits");
         }
@@ -62,8 +65,8 @@ pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
 /// No limit, however wild, gives an empty or endless page.
 pub async fn limits_are_kept_within_bounds(place: &impl Place) {
     let store = place.open().await;
-    let batch = (1..=502).map(|n| Write::from_case(case(n))).collect();
-    store.commit(batch).await.expect("commits");
+    let batch: Vec<_> = (1..=502).map(|n| Write::from_case(case(n))).collect();
+    store.commit(batch.into()).await.expect("commits");
     for (limit, rows) in [(0, 1), (1, 1), (500, 500), (u32::MAX, 500)] {
         let page =
             store.cases(CaseFilter::default(), PageRequest::first(limit)).await.expect("lists");
@@ -81,7 +84,7 @@ pub async fn limits_are_kept_within_bounds(place: &impl Place) {
 pub async fn a_foreign_cursor_is_refused(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=2 {
-        store.commit(whole(case(n))).await.expect("commits");
+        store.commit(whole(case(n)).into()).await.expect("commits");
     }
     let page = store.steps(StepFilter::default(), PageRequest::first(1)).await.expect("lists");
     let of_steps = page.next.expect("more than one step");
@@ -114,9 +117,9 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
         settled(5),
     ];
     for row in rows {
-        store.commit(whole(row)).await.expect("commits");
+        store.commit(whole(row).into()).await.expect("commits");
     }
-    store.commit(vec![Write::from_step(done(4, 3, "rider.match"))]).await.expect("commits");
+    store.commit(vec![Write::from_step(done(4, 3, "rider.match"))].into()).await.expect("commits");
 
     let all = CaseFilter::default;
     let text = |text: &str| Some(text.to_owned());
@@ -202,10 +205,10 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
 pub async fn the_beginning_of_a_saga_id_is_found_first(place: &impl Place) {
     let store = place.open().await;
     for n in [1, 2, 12] {
-        store.commit(whole(settled(n))).await.expect("commits");
+        store.commit(whole(settled(n)).into()).await.expect("commits");
     }
     let other = CaseRow { saga: saga("x-order-1"), ..case(20) };
-    store.commit(whole(other)).await.expect("commits");
+    store.commit(whole(other).into()).await.expect("commits");
     let filter = CaseFilter { text: Some("order-1".to_owned()), ..CaseFilter::default() };
     let ids = |page: &Page<CaseSummary>| page.items.iter().map(|c| c.id.0).collect::<Vec<_>>();
     let first = store.cases(filter.clone(), PageRequest::first(10)).await.expect("lists");
@@ -224,8 +227,8 @@ pub async fn a_long_search_is_cut_into_pages(place: &impl Place) {
     let needle = CaseRow { message: Some("the needle".into()), ..settled(3) };
     for from in (1..=CASES).step_by(5_000) {
         let row = |n| if n == 3 { needle.clone() } else { settled(n) };
-        let batch = (from..from + 5_000).map(|n| Write::from_case(row(n))).collect();
-        store.commit(batch).await.expect("commits");
+        let batch: Vec<_> = (from..from + 5_000).map(|n| Write::from_case(row(n))).collect();
+        store.commit(batch.into()).await.expect("commits");
     }
     for order in [CaseOrder::Newest, CaseOrder::Oldest] {
         let filter = CaseFilter { text: Some("NEEDLE".to_owned()), order, ..CaseFilter::default() };
@@ -253,7 +256,7 @@ pub async fn every_step_filter_does_its_part(place: &impl Place) {
     let other = Some(RulebookRef { name: "travel".into(), hash: "h".into() });
     batch.extend(whole(CaseRow { rulebook: other, ..case(3) }));
     batch.push(Write::from_step(retry));
-    store.commit(batch).await.expect("commits");
+    store.commit(batch.into()).await.expect("commits");
 
     let all = StepFilter::default;
     let text = |text: &str| Some(text.to_owned());
@@ -300,7 +303,7 @@ pub async fn unfinished_steps_page_across_case_states(place: &impl Place) {
     for (n, state) in (1..=6).zip(states.into_iter().cycle()) {
         let mut batch = whole(CaseRow { state, ..case(n) });
         batch.push(Write::from_step(step(n, 3, "rider.match", StepState::Due(at(n, 9)))));
-        store.commit(batch).await.expect("commits");
+        store.commit(batch.into()).await.expect("commits");
     }
     let filter = StepFilter {
         state: vec![StepStateName::Due, StepStateName::InFlight],
@@ -321,10 +324,12 @@ pub async fn unfinished_steps_page_across_case_states(place: &impl Place) {
 pub async fn step_ids_stop_at_the_limit(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=3 {
-        store.commit(whole(case(n))).await.expect("commits");
+        store.commit(whole(case(n)).into()).await.expect("commits");
     }
     store
-        .commit(vec![Write::from_report(report(1, 1)), Write::from_act(act("x", None, None))])
+        .commit(
+            vec![Write::from_report(report(1, 1)), Write::from_act(act("x", None, None))].into(),
+        )
         .await
         .expect("commits");
     let ids = store.step_ids(StepFilter::default(), 4).await.expect("lists");

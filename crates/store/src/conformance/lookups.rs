@@ -4,7 +4,7 @@ use super::{
     Place,
     sample::{FromRow, at, case, report, saga, settled, step, whole},
 };
-use crate::{RulebookRow, Store, StoreError, Wanted};
+use crate::{LookupRequest, RulebookRow, Store, StoreError};
 use amends_engine::{CaseRow, RulebookRef, SagaRow, SagaState, StepState, Write};
 use amends_protocol::{CaseId, CaseState, ReportKey};
 use std::sync::Arc;
@@ -33,8 +33,8 @@ fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow 
 /// The same source and id name the case; another source with that id doesn't.
 pub async fn a_known_report_names_its_case(place: &impl Place) {
     let store = place.open().await;
-    store.commit(whole(case(4))).await.expect("commits");
-    store.commit(whole(settled(5))).await.expect("commits");
+    store.commit(whole(case(4)).into()).await.expect("commits");
+    store.commit(whole(settled(5)).into()).await.expect("commits");
     let key = |source: &str, id: &str| ReportKey { source: source.into(), id: id.into() };
     let reports = vec![
         key("payment", "r-5-0"),
@@ -43,7 +43,8 @@ pub async fn a_known_report_names_its_case(place: &impl Place) {
         key("payment", "r-4-0"),
         key("payment", "r-4-0"),
     ];
-    let found = store.find(Wanted { reports, ..Wanted::default() }).await.expect("finds");
+    let found =
+        store.find(LookupRequest { reports, ..LookupRequest::default() }).await.expect("finds");
     let (four, five) = (Some(CaseId(4)), Some(CaseId(5)));
     assert_eq!(found.reports, [five, None, None, four, four]);
     assert!(found.cases.is_empty() && found.announced.is_empty());
@@ -53,12 +54,12 @@ pub async fn a_known_report_names_its_case(place: &impl Place) {
 pub async fn only_settled_cases_are_found_and_each_once(place: &impl Place) {
     let store = place.open().await;
     for row in [case(1), settled(2), settled(3), CaseRow { state: CaseState::Stuck, ..case(4) }] {
-        store.commit(whole(row)).await.expect("commits");
+        store.commit(whole(row).into()).await.expect("commits");
     }
-    let wanted = Wanted {
+    let wanted = LookupRequest {
         sagas: vec![saga("order-1"), saga("order-2"), saga("order-2"), saga("nobody")],
         cases: vec![CaseId(2), CaseId(3), CaseId(4), CaseId(99), CaseId(u64::MAX)],
-        ..Wanted::default()
+        ..LookupRequest::default()
     };
     let mut found = store.find(wanted).await.expect("finds").cases;
     found.sort_by_key(|stored| stored.case.id);
@@ -69,8 +70,8 @@ pub async fn only_settled_cases_are_found_and_each_once(place: &impl Place) {
 
     // Reopened by a late report, it is the engine's again.
     let reopened = vec![Write::from_case(case(2)), Write::from_report(report(2, 1))];
-    store.commit(reopened).await.expect("commits");
-    let wanted = Wanted { sagas: vec![saga("order-2")], ..Wanted::default() };
+    store.commit(reopened.into()).await.expect("commits");
+    let wanted = LookupRequest { sagas: vec![saga("order-2")], ..LookupRequest::default() };
     assert!(store.find(wanted).await.expect("finds").cases.is_empty());
 }
 
@@ -87,13 +88,13 @@ pub async fn load_gives_exactly_what_is_unfinished(place: &impl Place) {
         settled(5),
     ];
     for row in rows {
-        store.commit(whole(row)).await.expect("commits");
+        store.commit(whole(row).into()).await.expect("commits");
     }
     let late = announced("s-late", 900, SagaState::Begun);
     let soon = announced("s-soon", 100, SagaState::Begun);
     let over = announced("s-over", 0, SagaState::Ended);
     let batch = [&late, &soon, &over].map(|row| Write::Saga(Box::new(row.clone())));
-    store.commit(batch.to_vec()).await.expect("commits");
+    store.commit(batch.to_vec().into()).await.expect("commits");
 
     let loaded = store.load().await.expect("loads");
     let ids: Vec<u64> = loaded.cases.iter().map(|stored| stored.case.id.0).collect();
@@ -112,10 +113,10 @@ pub async fn announced_sagas_are_kept(place: &impl Place) {
     let store = place.open().await;
     for state in [SagaState::Begun, SagaState::Overdue, SagaState::Ended] {
         let row = announced("order-1", 50, state);
-        store.commit(vec![Write::Saga(Box::new(row.clone()))]).await.expect("commits");
+        store.commit(vec![Write::Saga(Box::new(row.clone()))].into()).await.expect("commits");
         assert_eq!(store.saga(&row.saga).await.expect("reads"), Some(row.clone()));
         let twice = vec![saga("order-1"), saga("order-2"), saga("order-1")];
-        let wanted = Wanted { announced: twice, ..Wanted::default() };
+        let wanted = LookupRequest { announced: twice, ..LookupRequest::default() };
         assert_eq!(store.find(wanted).await.expect("finds").announced, [row]);
     }
     assert_eq!(store.saga(&saga("order-2")).await.expect("reads"), None);
@@ -158,11 +159,17 @@ pub async fn load_brings_the_rulebooks_that_open_cases_use(place: &impl Place) {
         rulebook: Some(RulebookRef { name: "food-order".into(), hash: hash.into() }),
         ..row
     };
-    store.commit(whole(planned_with(case(1), "old"))).await.expect("commits");
-    store.commit(whole(planned_with(settled(2), "of-settled"))).await.expect("commits");
+    store.commit(whole(planned_with(case(1), "old")).into()).await.expect("commits");
+    store.commit(whole(planned_with(settled(2), "of-settled")).into()).await.expect("commits");
     let rulebooks = store.load().await.expect("loads").rulebooks;
     let mut hashes: Vec<&str> = rulebooks.iter().map(|row| &*row.hash).collect();
     hashes.sort_unstable();
     assert_eq!(hashes, ["new", "old"]);
     assert!(rulebooks.iter().all(|row| row.sources.len() == 1));
+
+    // A settled case's version is asked for by its hash.
+    let hashes = vec!["of-settled".into(), "unknown".into()];
+    let wanted = LookupRequest { rulebooks: hashes, ..LookupRequest::default() };
+    let found = store.find(wanted).await.expect("finds").rulebooks;
+    assert_eq!(found, [version("food-order", "of-settled", 1, false)]);
 }

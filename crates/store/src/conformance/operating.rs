@@ -23,7 +23,7 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
         Write::Service(Box::new(row("rider", limited.clone()))),
         Write::Service(Box::new(row("coupon", ServiceSettings::default()))),
     ];
-    store.commit(later).await.expect("commits");
+    store.commit(later.into()).await.expect("commits");
     drop(store);
     let loaded = place.open().await.load().await.expect("loads").services;
     assert_eq!(loaded, [row("coupon", ServiceSettings::default()), row("rider", limited)]);

@@ -4,7 +4,7 @@ use super::{
     Place,
     sample::{FromRow, act, at, attempt, case, done, saga, settled, whole},
 };
-use crate::{CaseFilter, PageRequest, RulebookRow, Store, StoreError, Wanted};
+use crate::{CaseFilter, LookupRequest, PageRequest, RulebookRow, Store, StoreError};
 use amends_engine::{CaseRow, SagaRow, SagaState, Write};
 use amends_protocol::{CaseId, ReportKey};
 use std::sync::Arc;
@@ -19,14 +19,14 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
     let store = place.open().await;
     let late = CaseRow { settled_at: Some(at(9, 0)), ..settled(2) };
     for row in [settled(1), late, case(3), settled(4), settled(5)] {
-        store.commit(whole(row)).await.expect("commits");
+        store.commit(whole(row).into()).await.expect("commits");
     }
     let step = done(1, 1, "payment.pay");
     let extras = vec![
         Write::from_attempt(attempt(&step, 1, "busy")),
         Write::from_act(act("waive", Some(CaseId(1)), Some(step.id))),
     ];
-    store.commit(extras).await.expect("commits");
+    store.commit(extras.into()).await.expect("commits");
     // Case 4 was settled 100 ms after it was opened, and 5 a second later.
     assert_eq!(store.prune(at(4, 101), 100).await.expect("prunes"), 2);
     assert_eq!(left(&store).await, [2, 3, 5]);
@@ -35,23 +35,24 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
     assert_eq!(store.case(CaseId(1)).await.expect("reads"), None);
     assert_eq!(store.step(step.id).await.expect("reads"), None);
     let reports = vec![ReportKey { source: "payment".into(), id: "r-1-0".into() }];
-    let found =
-        store.find(Wanted { reports, sagas: vec![saga("order-1")], ..Wanted::default() }).await;
+    let found = store
+        .find(LookupRequest { reports, sagas: vec![saga("order-1")], ..LookupRequest::default() })
+        .await;
     let found = found.expect("finds");
     assert_eq!((found.reports, found.cases), (vec![None], vec![]));
     let acts = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
     assert_eq!(acts.items.len(), 1);
     // Nothing of it is left that a new case of the saga could stumble over.
-    store.commit(whole(CaseRow { id: CaseId(6), ..case(6) })).await.expect("commits");
+    store.commit(whole(CaseRow { id: CaseId(6), ..case(6) }).into()).await.expect("commits");
     let again = CaseRow { id: CaseId(7), saga: saga("order-1"), ..case(7) };
-    store.commit(vec![Write::from_case(again)]).await.expect("commits");
+    store.commit(vec![Write::from_case(again)].into()).await.expect("commits");
 }
 
 /// One call removes no more than it may, oldest first.
 pub async fn pruning_is_bounded(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=5 {
-        store.commit(whole(settled(n))).await.expect("commits");
+        store.commit(whole(settled(n)).into()).await.expect("commits");
     }
     assert_eq!(store.prune(at(99, 0), 0).await.expect("prunes"), 0);
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 2);
@@ -65,14 +66,14 @@ pub async fn pruning_is_bounded(place: &impl Place) {
 pub async fn pruned_numbers_are_not_given_out_again(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=3 {
-        store.commit(whole(settled(n))).await.expect("commits");
+        store.commit(whole(settled(n)).into()).await.expect("commits");
     }
     assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 3);
     assert_eq!(store.load().await.expect("loads").last_case, 3);
     drop(store);
     let store = place.open().await;
     assert_eq!(store.load().await.expect("loads").last_case, 3);
-    store.commit(whole(settled(4))).await.expect("commits");
+    store.commit(whole(settled(4)).into()).await.expect("commits");
     assert_eq!(store.load().await.expect("loads").last_case, 4);
 }
 
@@ -80,9 +81,9 @@ pub async fn pruned_numbers_are_not_given_out_again(place: &impl Place) {
 pub async fn a_case_just_found_is_not_pruned(place: &impl Place) {
     let store = place.open().await;
     for n in 1..=2 {
-        store.commit(whole(settled(n))).await.expect("commits");
+        store.commit(whole(settled(n)).into()).await.expect("commits");
     }
-    let wanted = Wanted { sagas: vec![saga("order-1")], ..Wanted::default() };
+    let wanted = LookupRequest { sagas: vec![saga("order-1")], ..LookupRequest::default() };
     assert_eq!(store.find(wanted).await.expect("finds").cases.len(), 1);
     assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 1);
     assert_eq!(left(&store).await, [1]);
@@ -106,8 +107,11 @@ pub async fn announcements_are_pruned_when_over(place: &impl Place) {
         row(4, SagaState::Overdue),
         row(50, SagaState::Ended),
     ];
-    store.commit(rows.map(|row| Write::Saga(Box::new(row))).to_vec()).await.expect("commits");
-    store.commit(whole(case(3))).await.expect("commits");
+    store
+        .commit(rows.map(|row| Write::Saga(Box::new(row))).to_vec().into())
+        .await
+        .expect("commits");
+    store.commit(whole(case(3)).into()).await.expect("commits");
     assert_eq!(store.prune(at(20, 0), 1).await.expect("prunes"), 1);
     assert_eq!(store.prune(at(20, 0), 100).await.expect("prunes"), 1);
     for (n, there) in [(1, false), (2, true), (3, true), (4, false), (50, true)] {
@@ -127,28 +131,28 @@ pub async fn a_backup_opens_as_a_store(place: &impl Place) {
         active: true,
     };
     store.put_rulebook(book).await.expect("stores");
-    store.commit(whole(case(1))).await.expect("commits");
-    store.commit(whole(settled(2))).await.expect("commits");
+    store.commit(whole(case(1)).into()).await.expect("commits");
+    store.commit(whole(settled(2)).into()).await.expect("commits");
     let before = store.load().await.expect("loads");
     store.backup(&place.backup_path()).await.expect("backs up");
-    store.commit(whole(case(3))).await.expect("commits");
+    store.commit(whole(case(3)).into()).await.expect("commits");
 
     let restored_place = place.place_of_backup();
     let restored = restored_place.open().await;
     assert_eq!(restored.load().await.expect("loads"), before);
     assert_eq!(left(&restored).await, [1, 2]);
-    restored.commit(whole(case(3))).await.expect("goes on by itself");
+    restored.commit(whole(case(3)).into()).await.expect("goes on by itself");
     assert_eq!(left(&store).await, [1, 2, 3]);
 }
 
 /// What is at the path already stays as it is.
 pub async fn a_backup_never_overwrites(place: &impl Place) {
     let store = place.open().await;
-    store.commit(whole(case(1))).await.expect("commits");
+    store.commit(whole(case(1)).into()).await.expect("commits");
     let path = place.backup_path();
     store.backup(&path).await.expect("backs up");
     let before = std::fs::read(&path).expect("a file");
-    store.commit(whole(case(2))).await.expect("commits");
+    store.commit(whole(case(2)).into()).await.expect("commits");
     let error = store.backup(&path).await.expect_err("there is one");
     assert!(matches!(error, StoreError::Exists { .. }), "{error}");
     assert_eq!(std::fs::read(&path).expect("a file"), before);
@@ -157,7 +161,7 @@ pub async fn a_backup_never_overwrites(place: &impl Place) {
 /// The check answers, changes nothing that counts, and can be repeated.
 pub async fn a_healthy_store_is_writable(place: &impl Place) {
     let store = place.open().await;
-    store.commit(whole(case(1))).await.expect("commits");
+    store.commit(whole(case(1)).into()).await.expect("commits");
     let before = store.load().await.expect("loads");
     for _ in 0..3 {
         store.check_writable().await.expect("writable");

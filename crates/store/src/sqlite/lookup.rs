@@ -8,8 +8,8 @@ use super::{
         service_row, with_rows,
     },
 };
-use crate::{Found, Loaded, RulebookRow, StoreError, Wanted};
-use amends_engine::{CaseRow, SagaState};
+use crate::{Loaded, LookupRequest, LookupResult, RulebookRow, StoreError};
+use amends_engine::{CaseRow, Epoch, SagaState};
 use amends_protocol::{CaseId, CaseState, SagaId};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashSet;
@@ -17,8 +17,8 @@ use rustc_hash::FxHashSet;
 /// Name of the mark that keeps the highest case number once its case is pruned.
 pub(crate) const LAST_CASE: &str = "last_case";
 
-/// Answers a [`Wanted`].
-pub(crate) fn find(conn: &Connection, wanted: &Wanted) -> Result<Found, StoreError> {
+/// Answers a [`LookupRequest`].
+pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
     let mut known = conn
         .prepare_cached("SELECT key FROM reports WHERE source = ?1 AND id = ?2")
         .map_err(read_error)?;
@@ -53,7 +53,12 @@ pub(crate) fn find(conn: &Connection, wanted: &Wanted) -> Result<Found, StoreErr
     for saga in wanted.announced.iter().filter(|saga| asked.insert(saga)) {
         announced.extend(collect(conn, &one_saga, [saga.as_str()], saga_row)?);
     }
-    Ok(Found { reports, cases, announced })
+    let rulebooks = wanted
+        .rulebooks
+        .iter()
+        .filter_map(|hash| rulebook(conn, hash).transpose())
+        .collect::<Result<_, _>>()?;
+    Ok(LookupResult { reports, cases, announced, rulebooks })
 }
 
 /// Reads everything unfinished. Takes as long as there is much unfinished, whatever the age of the store.
@@ -83,7 +88,7 @@ pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
     )?;
     let all = "SELECT service, settings FROM services ORDER BY service";
     let services = collect(conn, all, [], service_row)?;
-    Ok(Loaded { last_case, cases, sagas, services, rulebooks })
+    Ok(Loaded { epoch: Epoch::default(), last_case, cases, sagas, services, rulebooks })
 }
 
 /// One version of a rulebook.

@@ -24,10 +24,10 @@ pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, inspect};
 
 use crate::{
-    BulkRow, CaseFilter, CaseRecord, Found, Loaded, PageRequest, RulebookRow, Settlements,
-    StepFilter, Store, StoreError, Wanted,
+    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
+    RulebookRow, Settlements, StepFilter, Store, StoreError,
 };
-use amends_engine::{SagaRow, Write};
+use amends_engine::SagaRow;
 use amends_protocol::{
     CaseId, CaseState, SagaId, StepId, Timestamp,
     resources::{ActView, CaseSummary, Page, StepView},
@@ -132,14 +132,14 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        if writes.is_empty() {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if batch.writes.is_empty() {
             return Ok(());
         }
-        self.order(|reply| Command::Commit(writes, reply)).await
+        self.order(|reply| Command::Commit(batch.writes, reply)).await
     }
 
-    async fn find(&self, wanted: Wanted) -> Result<Found, StoreError> {
+    async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
         self.order(|reply| Command::Find(wanted, reply)).await
     }
 

@@ -108,7 +108,7 @@ async fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
     let place = Dir::new();
     let store = place.open().await;
-    store.commit(vec![case(1, "secret")]).await.expect("commits");
+    store.commit(vec![case(1, "secret")].into()).await.expect("commits");
     store.backup(&place.backup_path()).await.expect("backs up");
     let mut names = Vec::new();
     for entry in fs::read_dir(place.dir.path()).expect("lists") {
@@ -124,7 +124,7 @@ async fn only_the_owner_can_read_the_files() {
 async fn closing_puts_everything_into_the_one_file() {
     let place = Dir::new();
     let store = place.open().await;
-    store.commit(vec![case(1, "kept")]).await.expect("commits");
+    store.commit(vec![case(1, "kept")].into()).await.expect("commits");
     drop(store);
     let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
     assert!(fs::metadata(log).map_or(0, |m| m.len()) == 0);
@@ -140,7 +140,7 @@ async fn the_log_does_not_grow_without_end() {
     let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
     let large = "x".repeat(1 << 20);
     for _ in 0..200 {
-        store.commit(vec![case(1, &large)]).await.expect("commits");
+        store.commit(vec![case(1, &large)].into()).await.expect("commits");
     }
     let size = fs::metadata(log).expect("there").len();
     assert!(size < 100 << 20, "200 MiB were written, and the log has {size} bytes");
@@ -151,7 +151,7 @@ async fn a_full_disk_is_an_error_and_leaves_the_store_as_it_was() {
     let place = Dir::new();
     {
         let store = place.open().await;
-        store.commit(vec![case(1, "kept")]).await.expect("commits");
+        store.commit(vec![case(1, "kept")].into()).await.expect("commits");
     }
     let mut conn = connection::open_writer(&place.file()).expect("opens");
     conn.pragma_update(None, "max_page_count", 40).expect("sets");
@@ -173,7 +173,7 @@ async fn a_full_disk_is_an_error_and_leaves_the_store_as_it_was() {
 #[tokio::test]
 async fn a_damaged_row_is_named() {
     let place = Dir::new();
-    place.open().await.commit(vec![case(1, "kept")]).await.expect("commits");
+    place.open().await.commit(vec![case(1, "kept")].into()).await.expect("commits");
     place.sql("UPDATE cases SET memo = '{\"notes\": 3}'");
     let error = place.open().await.load().await.expect_err("damaged").to_string();
     assert!(error.starts_with("case `c-1` in the store can't be read"), "{error}");
@@ -189,7 +189,7 @@ async fn numbers_that_do_not_fit_spoil_their_batch() {
     let place = Dir::new();
     let store = place.open().await;
     let batch = vec![case(1, "good"), case(u64::MAX, "too high")];
-    let error = store.commit(batch).await.expect_err("over the limit");
+    let error = store.commit(batch.into()).await.expect_err("over the limit");
     assert!(matches!(error, StoreError::OverLimit { .. }), "{error}");
     assert!(store.load().await.expect("loads").cases.is_empty());
 }
@@ -201,7 +201,7 @@ async fn readers_cannot_write_and_see_each_commit_at_once() {
     let reader = connection::open_reader(&place.file()).expect("opens");
     assert!(reader.execute_batch("DELETE FROM cases").is_err());
     for n in 1..=20 {
-        store.commit(vec![case(n, "x")]).await.expect("commits");
+        store.commit(vec![case(n, "x")].into()).await.expect("commits");
         let page = store.cases(CaseFilter::default(), PageRequest::first(1)).await.expect("lists");
         assert_eq!(page.items[0].id, CaseId(n));
     }
@@ -242,7 +242,7 @@ async fn a_store_is_looked_at_from_outside_while_it_is_used() {
     let look = || super::inspect(dir.dir.path());
     assert_eq!(look().expect("looks"), None);
     let store = dir.open().await;
-    store.commit(vec![case(1, "a"), case(2, "b")]).await.expect("commits");
+    store.commit(vec![case(1, "a"), case(2, "b")].into()).await.expect("commits");
     let seen = look().expect("looks").expect("a store");
     assert_eq!((seen.cases, seen.in_use, seen.checked, seen.damage), (2, true, true, None));
     drop(store);
@@ -258,7 +258,7 @@ async fn what_is_pruned_leaves_no_rows_behind() {
     let store = dir.open().await;
     let Write::Case(mut row) = case(1, "gone soon") else { panic!("a case") };
     (row.state, row.settled_at) = (CaseState::Settled, Some(Timestamp(2)));
-    store.commit(vec![Write::Case(row)]).await.expect("commits");
+    store.commit(vec![Write::Case(row)].into()).await.expect("commits");
     dir.sql(
         "INSERT INTO steps VALUES (1 << 20 | 1, 4, 0, 0, 'a', 'b', 7, 0, 1, 1, 1, NULL, NULL, NULL, '{}');
          INSERT INTO attempts VALUES (1 << 20 | 1, 1, 1, 1, 'busy', NULL, NULL);
@@ -287,7 +287,7 @@ async fn acts_alone_are_a_batch_too() {
         step: None,
         detail: serde_json::Value::Null,
     };
-    store.commit(vec![Write::Act(Box::new(act))]).await.expect("commits");
+    store.commit(vec![Write::Act(Box::new(act))].into()).await.expect("commits");
     let page = store.acts(None, PageRequest::default()).await.expect("lists");
     assert_eq!((page.items[0].case_id, &page.items[0].detail), (None, &serde_json::Value::Null));
 }

@@ -5,7 +5,7 @@
 use super::{
     bulks, checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch,
 };
-use crate::{BulkRow, Found, Loaded, RulebookRow, StoreError, Wanted};
+use crate::{BulkRow, Loaded, LookupRequest, LookupResult, RulebookRow, StoreError};
 use amends_engine::Write;
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -26,7 +26,7 @@ const LENT: usize = 4096;
 /// What the writer can be asked for.
 pub(crate) enum Command {
     Commit(Vec<Write>, Reply<()>),
-    Find(Wanted, Reply<Found>),
+    Find(LookupRequest, Reply<LookupResult>),
     Load(Reply<Loaded>),
     PutRulebook(RulebookRow, Reply<()>),
     SetActive { name: Arc<str>, hash: Arc<str>, at: Timestamp, reply: Reply<()> },
@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    fn lend(&mut self, found: &Found) {
+    fn lend(&mut self, found: &LookupResult) {
         self.lent.extend(found.cases.iter().map(|stored| stored.case.id));
         let over = self.lent.len().saturating_sub(LENT);
         self.lent.drain(..over);

@@ -1,0 +1,65 @@
+//! What a loop asks a store before it steps the engine, and what it gets. Plain data.
+
+use crate::{Epoch, SagaRow, ServiceRow, StoredCase};
+use amends_protocol::{CaseId, ReportKey, SagaId, Timestamp};
+use std::sync::Arc;
+
+/// What a batch of inputs is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookupRequest {
+    /// Is this very report known, and in which case?
+    pub reports: Vec<ReportKey>,
+    /// The saga's case, if settled (the engine holds all others).
+    pub sagas: Vec<SagaId>,
+    /// The case, if settled.
+    pub cases: Vec<CaseId>,
+    /// What the saga announced, in whatever state.
+    pub announced: Vec<SagaId>,
+    /// Versions of rulebooks, by content hash.
+    pub rulebooks: Vec<Arc<str>>,
+}
+
+/// The answer to a [`LookupRequest`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LookupResult {
+    /// One for each report asked for, in the same order.
+    pub reports: Vec<Option<CaseId>>,
+    /// Settled cases, each once, in no promised order.
+    pub cases: Vec<StoredCase>,
+    /// Announced sagas that are known, each once, in no promised order.
+    pub announced: Vec<SagaRow>,
+    /// Versions that are known, with their sources, in no promised order.
+    pub rulebooks: Vec<RulebookRow>,
+}
+
+/// What the engine needs at its start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// Goes along with every commit until the next loading.
+    pub epoch: Epoch,
+    /// The highest case number ever given out, 0 if none; also when that case has been pruned.
+    pub last_case: u64,
+    /// Every case that is not settled, by number.
+    pub cases: Vec<StoredCase>,
+    /// Announced sagas that are still under way, by deadline.
+    pub sagas: Vec<SagaRow>,
+    /// What operators have set for services, by name.
+    pub services: Vec<ServiceRow>,
+    /// Active versions of rulebooks, and those that these cases are planned with.
+    pub rulebooks: Vec<RulebookRow>,
+}
+
+/// One version of a rulebook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulebookRow {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its content hash; the key.
+    pub hash: Arc<str>,
+    /// Path and text of its files, root first; empty in lists.
+    pub sources: Vec<(String, String)>,
+    /// When it was stored.
+    pub stored_at: Timestamp,
+    /// Whether new cases are planned with it.
+    pub active: bool,
+}
