@@ -1,10 +1,11 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
-use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_engine::ActRow;
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
-    RulebookRow, Settlements, StepFilter, Store, StoreError,
+    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
+    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, Store,
+    StoreError,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,10 +14,6 @@ use std::sync::Arc;
 /// Takes everything, keeps nothing.
 #[derive(Clone, Debug, Default)]
 pub struct NullStore;
-
-fn empty<T>() -> Page<T> {
-    Page { items: Vec::new(), next: None, searched_until: None }
-}
 
 impl Store for NullStore {
     async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {
@@ -56,19 +53,23 @@ impl Store for NullStore {
         &self,
         _f: CaseFilter,
         _p: PageRequest,
-    ) -> Result<Page<CaseSummary>, StoreError> {
-        Ok(empty())
+    ) -> Result<RowPage<ListedCase>, StoreError> {
+        Ok(RowPage::default())
     }
 
     async fn case(&self, _id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
         Ok(None)
     }
 
-    async fn steps(&self, _f: StepFilter, _p: PageRequest) -> Result<Page<StepView>, StoreError> {
-        Ok(empty())
+    async fn steps(
+        &self,
+        _f: StepFilter,
+        _p: PageRequest,
+    ) -> Result<RowPage<ListedStep>, StoreError> {
+        Ok(RowPage::default())
     }
 
-    async fn step(&self, _id: StepId) -> Result<Option<StepView>, StoreError> {
+    async fn step(&self, _id: StepId) -> Result<Option<StepRecord>, StoreError> {
         Ok(None)
     }
 
@@ -92,8 +93,8 @@ impl Store for NullStore {
         &self,
         _case: Option<CaseId>,
         _p: PageRequest,
-    ) -> Result<Page<ActView>, StoreError> {
-        Ok(empty())
+    ) -> Result<RowPage<ActRow>, StoreError> {
+        Ok(RowPage::default())
     }
 
     async fn saga(&self, _saga: &SagaId) -> Result<Option<amends_engine::SagaRow>, StoreError> {

@@ -331,7 +331,7 @@ impl Case {
         agenda.out.writes.push(Write::Act(Box::new(ActRow {
             at: now,
             actor: Arc::clone(actor),
-            act,
+            act: act.into(),
             reason: reason.into(),
             case: Some(self.row.id),
             step,

@@ -444,7 +444,7 @@ impl Case {
             attempt: step.attempts,
             sent_at: Timestamp(step.memo.sent_at.unwrap_or(now.0)),
             ended_at: now,
-            result: word(&result.answer),
+            result: word(&result.answer).into(),
             status: result.status,
             message: result.message.as_deref().map(Into::into),
         })));

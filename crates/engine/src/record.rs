@@ -6,7 +6,7 @@ use amends_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// One write of a batch. A batch is committed whole or not at all, in order; of several writes of one key the last counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -335,7 +335,7 @@ pub struct AttemptRow {
     /// When its result was known.
     pub ended_at: Timestamp,
     /// One word.
-    pub result: &'static str,
+    pub result: Cow<'static, str>,
     /// HTTP status, if there was an answer.
     pub status: Option<u16>,
     /// For people.
@@ -350,7 +350,7 @@ pub struct ActRow {
     /// Who.
     pub actor: Arc<str>,
     /// What, in a word.
-    pub act: &'static str,
+    pub act: Cow<'static, str>,
     /// Why.
     pub reason: Arc<str>,
     /// The case, if it was about one.

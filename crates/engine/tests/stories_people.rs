@@ -39,7 +39,7 @@ fn a_refusal_is_stuck_and_everything_else_goes_on() {
         world.step(case, "compensate coupon.redeem").state,
         StepState::Done(Outcome::Waived)
     );
-    assert_eq!(world.acts.last().map(|a| (a.act, &*a.actor)), Some(("waive", "kim")));
+    assert_eq!(world.acts.last().map(|a| (&*a.act, &*a.actor)), Some(("waive", "kim")));
     assert!(
         matches!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Conflict(_)),
         "once is enough"
@@ -415,7 +415,7 @@ fn a_pause_and_limits_outlive_a_restart_and_are_taken_back() {
     assert_eq!((delivery.settings.limits, delivery.per_second), (None, None));
     world.pass_ms(1_000);
     assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
-    let acts: Vec<_> = world.acts.iter().map(|a| a.act).filter(|a| *a != "activate").collect();
+    let acts: Vec<_> = world.acts.iter().map(|a| &*a.act).filter(|a| *a != "activate").collect();
     assert_eq!(acts, ["pause", "limit", "limit", "resume"]);
 }
 

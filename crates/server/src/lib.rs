@@ -20,6 +20,7 @@ mod pulse;
 mod serve;
 mod supervisor;
 mod telemetry;
+mod views;
 
 pub use self::http::{App, HttpLimits, openapi_json, router};
 pub use alerts::AlertOptions;

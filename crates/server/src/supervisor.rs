@@ -14,7 +14,7 @@ use amends_protocol::{
     StepStateName, Timestamp, Verb,
 };
 use amends_rulebook::{Rulebook, StillNeeded, check_activation};
-use amends_store::{PAGE_LIMIT, PageRequest, RulebookRow, StepFilter, Store};
+use amends_store::{ListedStep, PAGE_LIMIT, PageRequest, RulebookRow, StepFilter, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -261,8 +261,8 @@ impl<S: Store> Supervisor<S> {
         let mut page = PageRequest::first(PAGE_LIMIT);
         for _ in 0..ACTIVATION_PAGES {
             let found = self.store.steps(filter.clone(), page).await.map_err(|e| internal(&e))?;
-            for step in found.items {
-                cases.entry((step.verb, step.action)).or_default().insert(step.case_id);
+            for ListedStep { step, .. } in found.items {
+                cases.entry((step.verb, step.action)).or_default().insert(step.id.case);
             }
             match found.next {
                 Some(next) => {

@@ -217,11 +217,9 @@ impl Shop {
                 ..CaseFilter::default()
             };
             let page = store.cases(filter, PageRequest::first(1)).await.expect("readable");
-            if let Some(case) = page.items.first() {
-                let case = store.case(case.id).await.expect("readable").expect("there");
-                if let Some(step) = case.detail.plan.iter().find(|step| step.state == wanted) {
-                    return step.id;
-                }
+            let mut steps = page.items.iter().flat_map(|case| &case.steps);
+            if let Some(step) = steps.find(|step| step.state.name() == wanted) {
+                return step.id;
             }
             assert!(Instant::now() < deadline, "{saga}: no step is {wanted}");
             tokio::time::sleep(Duration::from_millis(5)).await;

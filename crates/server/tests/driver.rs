@@ -3,6 +3,7 @@
 
 mod moody;
 
+use amends_engine::StepState;
 use amends_protocol::resources::SagaBegin;
 use amends_protocol::{
     CaseState, Evidence, HistoryState, Outcome, ProblemCode, Report, ReportData, SagaId,
@@ -217,9 +218,9 @@ async fn an_orderly_end_waits_for_what_is_under_way_and_writes_it_down() {
     let store = running.supervisor.store().clone();
     running.driver.await.expect("ends");
     let steps = store.steps(StepFilter::default(), PageRequest::first(10)).await.expect("readable");
-    let of_s: Vec<_> = steps.items.iter().filter(|s| s.saga_id.as_str() == "s").collect();
+    let of_s: Vec<_> = steps.items.iter().filter(|s| s.saga.as_str() == "s").collect();
     assert_eq!(of_s.len(), 2);
-    assert!(of_s.iter().all(|s| s.outcome == Some(Outcome::Compensated)));
+    assert!(of_s.iter().all(|s| s.step.state == StepState::Done(Outcome::Compensated)));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod card_network;
 
+use amends_engine::StepState;
 use amends_server::config::Layers;
 use amends_server::{Config, Running, start};
 use amends_service::axum::serve;
@@ -178,13 +179,15 @@ impl Shop {
         loop {
             let filter = CaseFilter { saga: Some(saga.clone()), ..CaseFilter::default() };
             let page = store.cases(filter, PageRequest::first(1)).await.expect("readable");
-            if let Some(case) = page.items.first().filter(|case| case.settled_at.is_some()) {
-                let case = store.case(case.id).await.expect("readable").expect("there");
+            if let Some(case) = page.items.first().filter(|listed| listed.case.settled_at.is_some())
+            {
                 return case
-                    .detail
-                    .plan
+                    .steps
                     .iter()
-                    .filter_map(|s| Some(s.outcome?.to_string()))
+                    .filter_map(|step| match step.state {
+                        StepState::Done(outcome) => Some(outcome.to_string()),
+                        _ => None,
+                    })
                     .collect();
             }
             assert!(Instant::now() < deadline, "{saga} never settles: {:?}", page.items);

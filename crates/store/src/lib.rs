@@ -14,16 +14,13 @@ pub use error::StoreError;
 pub use filter::{
     CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
 };
-pub use found::{BulkRow, CaseRecord, Settlements};
+pub use found::{BulkRow, CaseRecord, ListedCase, ListedStep, RowPage, Settlements, StepRecord};
 pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 
 pub use amends_engine::{Batch, Loaded, LookupRequest, LookupResult, RulebookRow};
 
-use amends_engine::SagaRow;
-use amends_protocol::{
-    CaseId, CaseState, SagaId, StepId, Timestamp,
-    resources::{ActView, CaseSummary, Page, StepView},
-};
+use amends_engine::{ActRow, SagaRow};
+use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use std::{collections::BTreeMap, future::Future, path::Path, sync::Arc};
 
 /// Where one supervisor keeps what it must not forget. Clones share one store.
@@ -99,9 +96,9 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         filter: CaseFilter,
         page: PageRequest,
-    ) -> impl Future<Output = Result<Page<CaseSummary>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RowPage<ListedCase>, StoreError>> + Send;
 
-    /// For people: all that is known of one case.
+    /// For people: all that is stored of one case.
     ///
     /// # Errors
     /// When the store can't be read.
@@ -110,7 +107,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         id: CaseId,
     ) -> impl Future<Output = Result<Option<CaseRecord>, StoreError>> + Send;
 
-    /// For people: steps, newest case first, without their logs.
+    /// For people: steps, newest case first, without their tries.
     ///
     /// # Errors
     /// As [`cases`](Self::cases).
@@ -118,14 +115,16 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         filter: StepFilter,
         page: PageRequest,
-    ) -> impl Future<Output = Result<Page<StepView>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RowPage<ListedStep>, StoreError>> + Send;
 
-    /// For people: one step with its log.
+    /// For people: one step with its tries.
     ///
     /// # Errors
     /// When the store can't be read.
-    fn step(&self, id: StepId)
-    -> impl Future<Output = Result<Option<StepView>, StoreError>> + Send;
+    fn step(
+        &self,
+        id: StepId,
+    ) -> impl Future<Output = Result<Option<StepRecord>, StoreError>> + Send;
 
     /// For bulk acts: ids of the steps that a filter finds, newest case first; at most `limit`, and never more than
     /// [`MOST_STEP_IDS`].
@@ -164,7 +163,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         case: Option<CaseId>,
         page: PageRequest,
-    ) -> impl Future<Output = Result<Page<ActView>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<RowPage<ActRow>, StoreError>> + Send;
 
     /// For people: an announced saga.
     ///

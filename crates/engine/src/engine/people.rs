@@ -115,7 +115,7 @@ impl Engine {
         self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
             at: now,
             actor: Arc::clone(actor),
-            act,
+            act: act.into(),
             reason: Arc::clone(reason),
             case: None,
             step: None,

@@ -149,9 +149,9 @@ impl<S: Store> Teller<S> {
         let Some(case) = group.cases.first() else { return Known::default() };
         match self.supervisor.store().case(*case).await {
             Ok(Some(found)) => Known {
-                report: Some(found.detail.summary.report),
-                message: found.detail.summary.message,
-                saga: Some(found.detail.summary.saga_id.to_string()),
+                report: Some(found.stored.case.report.to_string()),
+                message: found.stored.case.message.map(|message| message.to_string()),
+                saga: Some(found.stored.case.saga.to_string()),
             },
             Ok(None) => Known::default(),
             Err(error) => {

@@ -2,11 +2,14 @@
 
 use super::{Targets, failed};
 use crate::supervisor::Supervisor;
+use amends_engine::{CaseRow, StepRow};
 use amends_protocol::resources::{
-    BulkCount, BulkProgress, BulkSample, BulkState, BulkView, BulkWanted, CaseSummary, StepView,
+    BulkCount, BulkProgress, BulkSample, BulkState, BulkView, BulkWanted,
 };
 use amends_protocol::{CaseId, Problem, StepId, Timestamp};
-use amends_store::{CaseFilter, CaseOrder, PAGE_LIMIT, PageRequest, StepFilter, Store};
+use amends_store::{
+    CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, StepFilter, Store,
+};
 use std::collections::BTreeMap;
 
 /// Rows of a sample: what a person reads before saying yes.
@@ -73,7 +76,7 @@ async fn steps<S: Store>(
     let mut page = PageRequest::first(PAGE_LIMIT);
     loop {
         let rows = supervisor.store().steps(filter.clone(), page).await.map_err(failed)?;
-        for step in rows.items {
+        for ListedStep { step, .. } in rows.items {
             if ids.len() == most {
                 found.more = true;
                 break;
@@ -104,7 +107,7 @@ async fn cases<S: Store>(
     let mut page = PageRequest::first(PAGE_LIMIT);
     loop {
         let rows = supervisor.store().cases(filter.clone(), page).await.map_err(failed)?;
-        for case in rows.items {
+        for ListedCase { case, .. } in rows.items {
             if ids.len() == most {
                 found.more = true;
                 break;
@@ -122,24 +125,24 @@ async fn cases<S: Store>(
 }
 
 impl Found {
-    fn see_step(&mut self, step: StepView) {
+    fn see_step(&mut self, step: StepRow) {
         let (service, action) = (step.action.service.to_string(), step.action.action.to_string());
-        let cause = step.cause;
+        let cause = step.cause();
         let key = (service.clone(), action.clone(), cause.map_or("", |c| c.as_str()));
         let new = BulkCount { service, action: Some(action), cause, count: 0 };
         self.counts.entry(key).or_insert(new).count += 1;
         if self.sample.len() < SAMPLE {
             self.sample.push(BulkSample {
-                case_id: step.case_id,
+                case_id: step.id.case,
                 step_id: Some(step.id),
                 subject: format!("{} {}", step.verb, step.action),
-                state: step.state.to_string(),
-                message: step.message,
+                state: step.state.name().to_string(),
+                message: step.memo.message,
             });
         }
     }
 
-    fn see_case(&mut self, case: CaseSummary) {
+    fn see_case(&mut self, case: CaseRow) {
         let service = case.report.split('/').next().unwrap_or_default().to_owned();
         let new = BulkCount { service: service.clone(), action: None, cause: None, count: 0 };
         self.counts.entry((service, String::new(), "")).or_insert(new).count += 1;
@@ -147,9 +150,9 @@ impl Found {
             self.sample.push(BulkSample {
                 case_id: case.id,
                 step_id: None,
-                subject: case.report,
+                subject: case.report.to_string(),
                 state: case.state.to_string(),
-                message: case.message,
+                message: case.message.map(|message| message.to_string()),
             });
         }
     }

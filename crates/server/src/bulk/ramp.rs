@@ -5,8 +5,9 @@
 use super::{Job, Targets, Turn, keep};
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
-use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct, StepView};
-use amends_protocol::{Problem, StepId, StepStateName};
+use amends_engine::{StepRow, StepState};
+use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct};
+use amends_protocol::{Problem, StepId};
 use amends_store::{PageRequest, StepFilter, Store};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
@@ -117,7 +118,7 @@ async fn steps<S: Store>(
         for (step, acted) in some.iter().zip(join_all(each).await) {
             let acted = acted?;
             if acted.is_ok() && deed != BulkDeed::Waive {
-                out.insert(*step, before.get(step).map_or(0, |view| view.attempts));
+                out.insert(*step, before.get(step).map_or(0, |step| step.attempts));
                 job.change(|view| view.progress.left -= 1);
             } else {
                 note(job, &step.to_string(), acted);
@@ -146,9 +147,9 @@ async fn answers<S: Store>(
     while !out.is_empty() {
         job.change(|view| view.progress.waiting = out.len() as u64);
         let ids: Vec<StepId> = out.keys().copied().collect();
-        let views = read(supervisor, &ids).await?;
+        let rows = read(supervisor, &ids).await?;
         for (step, attempts) in out.clone() {
-            let Some(answer) = views.get(&step).map_or(Some(Ok(())), |v| answer(v, attempts))
+            let Some(answer) = rows.get(&step).map_or(Some(Ok(())), |row| answer(row, attempts))
             else {
                 continue;
             };
@@ -183,15 +184,15 @@ async fn answers<S: Store>(
 }
 
 /// What a step has met since it was acted on; none while that is not known.
-fn answer(step: &StepView, attempts_before: u32) -> Option<Result<(), String>> {
-    let why = || step.message.clone().unwrap_or_else(|| "no answer".to_owned());
-    match step.state {
-        StepStateName::Done | StepStateName::Accepted | StepStateName::Superseded => Some(Ok(())),
+fn answer(step: &StepRow, attempts_before: u32) -> Option<Result<(), String>> {
+    let why = || step.memo.message.clone().unwrap_or_else(|| "no answer".to_owned());
+    match &step.state {
+        StepState::Done(_) | StepState::Accepted { .. } | StepState::Superseded => Some(Ok(())),
         // It was approved before its stage: there is nothing to wait for.
-        StepStateName::Waiting | StepStateName::Shadow => Some(Ok(())),
-        StepStateName::Stuck => Some(Err(why())),
-        StepStateName::Due if step.attempts > attempts_before => Some(Err(why())),
-        StepStateName::Due | StepStateName::InFlight => None,
+        StepState::Waiting | StepState::Shadow => Some(Ok(())),
+        StepState::Stuck(_) => Some(Err(why())),
+        StepState::Due(_) if step.attempts > attempts_before => Some(Err(why())),
+        StepState::Due(_) | StepState::InFlight => None,
     }
 }
 
@@ -239,12 +240,12 @@ fn list(job: &Job, id: &str, detail: String) {
 async fn read<S: Store>(
     supervisor: &Supervisor<S>,
     ids: &[StepId],
-) -> Result<BTreeMap<StepId, StepView>, Stop> {
+) -> Result<BTreeMap<StepId, StepRow>, Stop> {
     let filter = StepFilter { ids: Some(ids.to_vec()), ..StepFilter::default() };
     let page = PageRequest::first(u32::try_from(ids.len()).unwrap_or(u32::MAX));
     let found = supervisor.store().steps(filter, page).await;
     let found = found.map_err(|error| stop_by(super::failed(error)))?;
-    Ok(found.items.into_iter().map(|step| (step.id, step)).collect())
+    Ok(found.items.into_iter().map(|listed| (listed.step.id, listed.step)).collect())
 }
 
 fn stop_by(problem: Problem) -> Stop {

@@ -5,6 +5,7 @@ use super::page::{Frame, PageError, Part, show};
 use super::words::{date_and_time, relative};
 use crate::dispatch::redacted;
 use crate::http::{App, Query};
+use crate::views;
 use amends_protocol::CaseId;
 use amends_protocol::resources::{ActView, Page as Rows};
 use amends_store::Store;
@@ -35,6 +36,7 @@ pub(super) async fn list<S: Store>(
     let (case, page) = (query.one::<CaseId>("case").map_err(wrong)?, query.page().map_err(wrong)?);
     query.finish().map_err(wrong)?;
     let rows = app.supervisor.store().acts(case, page).await.map_err(|e| wrong(e.into()))?;
+    let rows = views::page(rows, views::act);
     Ok(show(&Page { frame, filter, rows }))
 }
 

@@ -230,7 +230,7 @@ async fn case_ids<S: Store>(
     let mut page = PageRequest::first(PAGE_LIMIT);
     loop {
         let rows = app.supervisor.store().cases(filter.clone(), page).await?;
-        ids.extend(rows.items.iter().map(|case| case.id));
+        ids.extend(rows.items.iter().map(|listed| listed.case.id));
         match rows.next {
             Some(next) if ids.len() < MOST_STEP_IDS => {
                 page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) };

@@ -5,6 +5,7 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::words::{date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter};
+use crate::views;
 use amends_protocol::resources::{BulkDeed, CaseSummary, GroupView, Page as Rows};
 use amends_protocol::signs::Signed;
 use amends_protocol::{CaseState, Cause, StepStateName};
@@ -91,6 +92,7 @@ pub(super) async fn list<S: Store>(
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
+    let rows = views::page(rows, views::case_summary);
     let known = Known::of(&app, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }

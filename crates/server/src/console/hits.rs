@@ -38,8 +38,8 @@ impl Hits {
         let filter = CaseFilter { rulebook: Some(book.name().to_owned()), ..CaseFilter::default() };
         let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
         let mut hits = Self::default();
-        for case in newest.items {
-            match case_detail(app, case.id).await {
+        for listed in newest.items {
+            match case_detail(app, listed.case.id).await {
                 // Labels of another version may mean other rules.
                 Ok(detail) if detail.rulebook_hash.as_deref() != Some(book.hash()) => {}
                 Ok(detail) => hits.add(&detail, book),

@@ -2,6 +2,7 @@
 
 use super::query::Query;
 use super::{ApiError, App};
+use crate::views;
 use amends_protocol::resources::{ActView, Page};
 use amends_store::Store;
 use axum::Json;
@@ -16,5 +17,6 @@ pub(crate) async fn list<S: Store>(
     let mut query = Query::of(&uri)?;
     let (case, page) = (query.one("case")?, query.page()?);
     query.finish()?;
-    Ok(Json(app.supervisor.store().acts(case, page).await?))
+    let rows = app.supervisor.store().acts(case, page).await?;
+    Ok(Json(views::page(rows, views::act)))
 }

@@ -5,10 +5,9 @@ use super::path::Id;
 use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use amends_engine::ReportRole;
+use crate::views;
 use amends_protocol::CaseId;
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page};
-use amends_rulebook::RuleId;
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -26,7 +25,8 @@ pub(crate) async fn list<S: Store>(
     if let Some(group) = group {
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
-    Ok(Json(app.supervisor.store().cases(filter, page).await?))
+    let rows = app.supervisor.store().cases(filter, page).await?;
+    Ok(Json(views::page(rows, views::case_summary)))
 }
 
 /// `GET /v1/cases/{id}`
@@ -58,20 +58,10 @@ pub(crate) async fn act<S: Store>(
 pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
     let record = app.supervisor.store().case(id).await?;
     let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
-    let mut detail = record.detail;
-    let Some(hash) = detail.rulebook_hash.as_deref() else { return Ok(detail) };
-    // The labels are for people: a version that can't be read any more only costs them.
-    let book = match app.versions.get(&app.supervisor, hash).await {
-        Ok(Some(book)) => book,
-        Ok(None) | Err(_) => return Ok(detail),
+    let book = match &record.stored.case.rulebook {
+        // The labels are for people: a version that can't be read any more only costs them.
+        Some(book) => app.versions.get(&app.supervisor, &book.hash).await.ok().flatten(),
+        None => None,
     };
-    for (report, role) in detail.reports.iter_mut().zip(&record.roles) {
-        if let ReportRole::Rule(index) | ReportRole::RuleHeld(index) = role
-            && let Some(rule) = book.rules().get(*index as usize)
-        {
-            debug_assert_eq!(rule.id, RuleId(*index));
-            report.rule = Some(rule.index_label.clone());
-        }
-    }
-    Ok(detail)
+    Ok(views::case(record, book.as_deref()))
 }

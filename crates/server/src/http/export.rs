@@ -4,6 +4,7 @@
 use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
+use crate::views;
 use amends_protocol::resources::CaseSummary;
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
 use axum::body::{Body, Bytes};
@@ -83,13 +84,14 @@ impl<S: Store> Rows<S> {
         if std::mem::take(&mut self.first) && self.format == Format::Csv {
             out.push_str(COLUMNS);
         }
-        for case in &page.items {
+        for case in page.items {
+            let case = views::case_summary(case);
             match self.format {
                 Format::Ndjson => {
-                    out.push_str(&serde_json::to_string(case).unwrap_or_default());
+                    out.push_str(&serde_json::to_string(&case).unwrap_or_default());
                     out.push('\n');
                 }
-                Format::Csv => out.push_str(&csv(case)),
+                Format::Csv => out.push_str(&csv(&case)),
             }
         }
         Ok(Some(out.into()))

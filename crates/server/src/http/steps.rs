@@ -5,6 +5,7 @@ use super::body::{Payload, check_reason};
 use super::path::Id;
 use super::query::{Query, UNFINISHED, step_filter};
 use super::{ApiError, App};
+use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::{MOST_STEP_IDS, Store};
@@ -32,7 +33,8 @@ pub(crate) async fn list<S: Store>(
     if let Some(group) = group {
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
-    Ok(Json(app.supervisor.store().steps(filter, page).await?))
+    let rows = app.supervisor.store().steps(filter, page).await?;
+    Ok(Json(views::page(rows, views::listed_step)))
 }
 
 /// `GET /v1/steps/{id}`
@@ -155,6 +157,6 @@ fn check(act: &StepAct) -> Result<(), ApiError> {
 }
 
 async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {
-    let step = app.supervisor.store().step(id).await?;
-    step.ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
+    let record = app.supervisor.store().step(id).await?;
+    record.map(views::step).ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
 }

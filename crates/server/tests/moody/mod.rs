@@ -1,12 +1,12 @@
 //! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
 
-use amends_engine::{Errand, SagaRow, StepReading, StepResult, WalkResult};
-use amends_protocol::resources::{ActView, CaseSummary, Page, StepView};
+use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, WalkResult};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
-    RulebookRow, Settlements, SqliteStore, StepFilter, Store, StoreError,
+    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
+    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, SqliteStore, StepFilter,
+    StepRecord, Store, StoreError,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,7 +62,7 @@ impl Store for Moody {
         self.inner.set_active(name, hash, at).await
     }
 
-    async fn cases(&self, filter: CaseFilter, page: PageRequest) -> Stored<Page<CaseSummary>> {
+    async fn cases(&self, filter: CaseFilter, page: PageRequest) -> Stored<RowPage<ListedCase>> {
         self.inner.cases(filter, page).await
     }
 
@@ -70,11 +70,11 @@ impl Store for Moody {
         self.inner.case(id).await
     }
 
-    async fn steps(&self, filter: StepFilter, page: PageRequest) -> Stored<Page<StepView>> {
+    async fn steps(&self, filter: StepFilter, page: PageRequest) -> Stored<RowPage<ListedStep>> {
         self.inner.steps(filter, page).await
     }
 
-    async fn step(&self, id: StepId) -> Stored<Option<StepView>> {
+    async fn step(&self, id: StepId) -> Stored<Option<StepRecord>> {
         self.inner.step(id).await
     }
 
@@ -94,7 +94,7 @@ impl Store for Moody {
         self.inner.bulks(keep).await
     }
 
-    async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<Page<ActView>> {
+    async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<RowPage<ActRow>> {
         self.inner.acts(case, page).await
     }
 

@@ -67,9 +67,7 @@ macro_rules! store_conformance {
                 step_ids_stop_at_the_limit,
             }
             audit {
-                one_case_shows_everything,
-                the_ending_try_is_in_the_log,
-                a_recorded_outcome_is_not_shown_as_a_try,
+                one_case_has_everything,
                 a_step_is_found_by_its_whole_id_only,
                 acts_are_listed_newest_first,
             }

@@ -108,7 +108,7 @@ pub(super) fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> Att
         attempt,
         sent_at: at(step.id.case.0, 2),
         ended_at: at(step.id.case.0, 3),
-        result,
+        result: result.into(),
         status: Some(503),
         message: Some("no room".into()),
     }
@@ -118,7 +118,7 @@ pub(super) fn act(act: &'static str, case: Option<CaseId>, step: Option<StepId>)
     ActRow {
         at: at(9, 0),
         actor: "kim".into(),
-        act,
+        act: act.into(),
         reason: "asked by phone".into(),
         case,
         step,

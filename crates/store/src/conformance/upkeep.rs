@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 async fn left<S: Store>(store: &S) -> Vec<u64> {
     let page = store.cases(CaseFilter::default(), PageRequest::first(500)).await.expect("lists");
-    page.items.iter().rev().map(|summary| summary.id.0).collect()
+    page.items.iter().rev().map(|listed| listed.case.id.0).collect()
 }
 
 /// What is open stays, what was settled later stays, and of what goes only the audit stays.

@@ -10,16 +10,13 @@ use super::{
     codes::Coded,
     key::case_number,
     lists::List,
+    records,
     rows::{CASE_COLUMNS, case_row, collect, column},
     search::{self, Search, text},
-    views,
 };
-use crate::{CaseFilter, CaseOrder, PageRequest, StoreError};
+use crate::{CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StoreError};
 use amends_engine::CaseRow;
-use amends_protocol::{
-    CaseState, Timestamp,
-    resources::{CaseSummary, Page},
-};
+use amends_protocol::{CaseState, Timestamp};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 /// Candidates that one page looks at: some tens of milliseconds, and more than are usually unfinished.
@@ -49,7 +46,7 @@ pub(crate) fn cases(
     conn: &Connection,
     filter: &CaseFilter,
     page: &PageRequest,
-) -> Result<Page<CaseSummary>, StoreError> {
+) -> Result<RowPage<ListedCase>, StoreError> {
     let limit = page.rows();
     let cursor = List::Cases.read(page)?;
     let mut rest = search::of_cases(filter);
@@ -96,9 +93,10 @@ fn page_of(
     rows: Vec<CaseRow>,
     next: Option<String>,
     searched_until: Option<Timestamp>,
-) -> Result<Page<CaseSummary>, StoreError> {
-    let items = rows.into_iter().map(|row| views::summary(conn, row)).collect::<Result<_, _>>()?;
-    Ok(Page { items, next, searched_until })
+) -> Result<RowPage<ListedCase>, StoreError> {
+    let items =
+        rows.into_iter().map(|row| records::listed_case(conn, row)).collect::<Result<_, _>>()?;
+    Ok(RowPage { items, next, searched_until })
 }
 
 const fn start(order: CaseOrder) -> i64 {

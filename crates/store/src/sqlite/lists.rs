@@ -6,16 +6,13 @@ use super::{
     codes::Coded,
     key::{CASE_OF_STEP, STEP_OF_CASE, row_key},
     lookup::case_of_saga,
-    rows::{STEP_COLUMNS, collect, column, step_row},
+    records,
+    rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect, column, step_row},
     search::{self, Search},
-    views,
 };
-use crate::{MOST_STEP_IDS, PageRequest, StepFilter, StoreError};
-use amends_engine::StepRow;
-use amends_protocol::{
-    CaseId, CaseState, SagaId, StepId, StepStateName,
-    resources::{ActView, Page, StepView},
-};
+use crate::{ListedStep, MOST_STEP_IDS, PageRequest, RowPage, StepFilter, StoreError};
+use amends_engine::{ActRow, StepRow};
+use amends_protocol::{CaseId, CaseState, SagaId, StepId, StepStateName};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 /// Longest part of a foreign cursor that an error message repeats.
@@ -60,16 +57,16 @@ fn page_of<R, T>(
     mut rows: Vec<R>,
     limit: usize,
     key: impl Fn(&R) -> Result<i64, StoreError>,
-    view: impl FnMut(R) -> Result<T, StoreError>,
-) -> Result<Page<T>, StoreError> {
+    gather: impl FnMut(R) -> Result<T, StoreError>,
+) -> Result<RowPage<T>, StoreError> {
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = match rows.last() {
         Some(last) if more => Some(list.write(key(last)?)),
         _ => None,
     };
-    let items = rows.into_iter().map(view).collect::<Result<_, _>>()?;
-    Ok(Page { items, next, searched_until: None })
+    let items = rows.into_iter().map(gather).collect::<Result<_, _>>()?;
+    Ok(RowPage { items, next, searched_until: None })
 }
 
 fn select<T>(
@@ -90,7 +87,7 @@ pub(crate) fn steps(
     conn: &Connection,
     filter: &StepFilter,
     page: &PageRequest,
-) -> Result<Page<StepView>, StoreError> {
+) -> Result<RowPage<ListedStep>, StoreError> {
     let limit = page.rows();
     let rows = step_rows(conn, filter, List::Steps.read(page)?, limit + 1)?;
     page_of(
@@ -98,7 +95,7 @@ pub(crate) fn steps(
         rows,
         limit,
         |(row, _)| row_key(row.id.case, row.id.ordinal),
-        |(row, saga)| views::step(conn, row, saga),
+        |(row, saga)| records::listed_step(conn, row, saga),
     )
 }
 
@@ -185,7 +182,7 @@ pub(crate) fn acts(
     conn: &Connection,
     case: Option<CaseId>,
     page: &PageRequest,
-) -> Result<Page<ActView>, StoreError> {
+) -> Result<RowPage<ActRow>, StoreError> {
     let limit = page.rows();
     let mut search = Search::default();
     if let Some(case) = case {
@@ -194,7 +191,7 @@ pub(crate) fn acts(
     if let Some(last) = List::Acts.read(page)? {
         search.and("id < ?", [last.into()]);
     }
-    let from = format!("SELECT {} FROM acts", views::ACT_COLUMNS);
-    let rows = select(conn, &from, &search, "ORDER BY id DESC", limit + 1, views::act)?;
+    let from = format!("SELECT {ACT_COLUMNS} FROM acts");
+    let rows = select(conn, &from, &search, "ORDER BY id DESC", limit + 1, act_row)?;
     page_of(List::Acts, rows, limit, |(id, _)| Ok(*id), |(_, act)| Ok(act))
 }

@@ -11,12 +11,12 @@ mod key;
 mod lists;
 mod lookup;
 mod reader;
+mod records;
 mod rows;
 mod search;
 #[cfg(test)]
 mod tests;
 mod upkeep;
-mod views;
 mod write;
 mod writer;
 
@@ -24,14 +24,12 @@ pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, inspect};
 
 use crate::{
-    Batch, BulkRow, CaseFilter, CaseRecord, Loaded, LookupRequest, LookupResult, PageRequest,
-    RulebookRow, Settlements, StepFilter, Store, StoreError,
+    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
+    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, Store,
+    StoreError,
 };
-use amends_engine::SagaRow;
-use amends_protocol::{
-    CaseId, CaseState, SagaId, StepId, Timestamp,
-    resources::{ActView, CaseSummary, Page, StepView},
-};
+use amends_engine::{ActRow, SagaRow};
+use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
 use reader::Readers;
 use std::{
@@ -172,24 +170,24 @@ impl Store for SqliteStore {
         &self,
         filter: CaseFilter,
         page: PageRequest,
-    ) -> Result<Page<CaseSummary>, StoreError> {
+    ) -> Result<RowPage<ListedCase>, StoreError> {
         self.readers()?.ask(move |conn| case_list::cases(conn, &filter, &page)).await
     }
 
     async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
-        self.readers()?.ask(move |conn| views::case(conn, id)).await
+        self.readers()?.ask(move |conn| records::case(conn, id)).await
     }
 
     async fn steps(
         &self,
         filter: StepFilter,
         page: PageRequest,
-    ) -> Result<Page<StepView>, StoreError> {
+    ) -> Result<RowPage<ListedStep>, StoreError> {
         self.readers()?.ask(move |conn| lists::steps(conn, &filter, &page)).await
     }
 
-    async fn step(&self, id: StepId) -> Result<Option<StepView>, StoreError> {
-        self.readers()?.ask(move |conn| views::step_with_log(conn, id)).await
+    async fn step(&self, id: StepId) -> Result<Option<StepRecord>, StoreError> {
+        self.readers()?.ask(move |conn| records::step(conn, id)).await
     }
 
     async fn step_ids(&self, filter: StepFilter, limit: usize) -> Result<Vec<StepId>, StoreError> {
@@ -212,7 +210,7 @@ impl Store for SqliteStore {
         &self,
         case: Option<CaseId>,
         page: PageRequest,
-    ) -> Result<Page<ActView>, StoreError> {
+    ) -> Result<RowPage<ActRow>, StoreError> {
         self.readers()?.ask(move |conn| lists::acts(conn, case, &page)).await
     }
 

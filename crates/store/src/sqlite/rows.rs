@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{RulebookRow, StoreError};
 use amends_engine::{
-    CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState, StoredCase,
+    ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState,
+    StoredCase,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
@@ -24,6 +25,10 @@ pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at,
 const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
 pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
      s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
+/// Of `attempts a` and its `steps s`.
+pub(crate) const ATTEMPT_COLUMNS: &str =
+    "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";
+pub(crate) const ACT_COLUMNS: &str = "id, at, actor, act, reason, case_id, step, detail";
 pub(crate) const SAGA_COLUMNS: &str = "saga, service, action, deadline, state, data";
 
 pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
@@ -164,6 +169,38 @@ fn step_state(row: &Row<'_>, name: &dyn Fn() -> String) -> Result<StepState, Sto
         StepStateName::Superseded => StepState::Superseded,
         StepStateName::Shadow => StepState::Shadow,
     })
+}
+
+/// A row of [`ATTEMPT_COLUMNS`].
+pub(crate) fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
+    let key: i64 = column(row, 0)?;
+    let tag = column::<i64>(row, 1)?.cast_unsigned();
+    Ok(AttemptRow {
+        step: StepId { case: case_of(key), ordinal: position_of(key), tag },
+        attempt: column(row, 2)?,
+        sent_at: moment(row, 3)?,
+        ended_at: moment(row, 4)?,
+        result: column::<String>(row, 5)?.into(),
+        status: column(row, 6)?,
+        message: column(row, 7)?,
+    })
+}
+
+/// A row of [`ACT_COLUMNS`] with its number.
+pub(crate) fn act_row(row: &Row<'_>) -> Result<(i64, ActRow), StoreError> {
+    let id: i64 = column(row, 0)?;
+    let name = || format!("act {id}");
+    let step: Option<String> = column(row, 6)?;
+    let act = ActRow {
+        at: moment(row, 1)?,
+        actor: column(row, 2)?,
+        act: column::<String>(row, 3)?.into(),
+        reason: column(row, 4)?,
+        case: column::<Option<i64>>(row, 5)?.map(|n| CaseId(n.cast_unsigned())),
+        step: step.map(|s| s.parse().map_err(|e| corrupt(name(), e))).transpose()?,
+        detail: json(row, 7, &name)?,
+    };
+    Ok((id, act))
 }
 
 /// A row of [`SAGA_COLUMNS`].

@@ -203,7 +203,7 @@ async fn readers_cannot_write_and_see_each_commit_at_once() {
     for n in 1..=20 {
         store.commit(vec![case(n, "x")].into()).await.expect("commits");
         let page = store.cases(CaseFilter::default(), PageRequest::first(1)).await.expect("lists");
-        assert_eq!(page.items[0].id, CaseId(n));
+        assert_eq!(page.items[0].case.id, CaseId(n));
     }
 }
 
@@ -281,7 +281,7 @@ async fn acts_alone_are_a_batch_too() {
     let act = ActRow {
         at: Timestamp(1),
         actor: "kim".into(),
-        act: "pause",
+        act: "pause".into(),
         reason: "deployment".into(),
         case: None,
         step: None,
@@ -289,5 +289,5 @@ async fn acts_alone_are_a_batch_too() {
     };
     store.commit(vec![Write::Act(Box::new(act))].into()).await.expect("commits");
     let page = store.acts(None, PageRequest::default()).await.expect("lists");
-    assert_eq!((page.items[0].case_id, &page.items[0].detail), (None, &serde_json::Value::Null));
+    assert_eq!((page.items[0].case, &page.items[0].detail), (None, &serde_json::Value::Null));
 }

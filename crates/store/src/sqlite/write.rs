@@ -205,7 +205,7 @@ impl Pen<'_> {
             row.attempt,
             row.sent_at.0,
             row.ended_at.0,
-            row.result,
+            &*row.result,
             row.status,
             row.message.as_deref(),
         ]);
@@ -217,7 +217,7 @@ impl Pen<'_> {
         let written = self.act.execute(params![
             row.at.0,
             &*row.actor,
-            row.act,
+            &*row.act,
             &*row.reason,
             case,
             row.step.map(|step| step.to_string()),

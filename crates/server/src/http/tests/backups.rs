@@ -23,7 +23,7 @@ async fn a_backup_is_a_store_that_knows_every_case() {
     std::fs::copy(&path, other.path().join(FILE_NAME)).expect("copied");
     let store = SqliteStore::open(other.path(), &SqliteOptions::default()).expect("a store");
     let cases = store.cases(CaseFilter::default(), PageRequest::first(10)).await.expect("cases");
-    assert_eq!(cases.items.iter().map(|c| c.id.to_string()).collect::<Vec<_>>(), [case]);
+    assert_eq!(cases.items.iter().map(|c| c.case.id.to_string()).collect::<Vec<_>>(), [case]);
 }
 
 #[tokio::test]

@@ -1,0 +1,17 @@
+//! What a person did, as an entry of the audit.
+
+use amends_engine::ActRow;
+use amends_protocol::resources::ActView;
+
+/// An entry of the audit.
+pub(crate) fn act(row: ActRow) -> ActView {
+    ActView {
+        at: row.at,
+        actor: row.actor.to_string(),
+        act: row.act.into_owned(),
+        reason: row.reason.to_string(),
+        case_id: row.case,
+        step_id: row.step,
+        detail: row.detail,
+    }
+}

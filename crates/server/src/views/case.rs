@@ -1,0 +1,147 @@
+//! A case: its row in a list, and all that is known of it.
+
+use super::act::act;
+use super::step::{ending, log, of_row};
+use amends_engine::{AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, StepRow, StoredCase};
+use amends_protocol::resources::{
+    CaseDetail, CaseSummary, NoteView, ReportView, StepView, WalkView,
+};
+use amends_protocol::sentence::{CaseFacts, StepFacts, case_sentence};
+use amends_protocol::{HistoryState, SagaId, StepId, Timestamp};
+use amends_rulebook::{RuleId, Rulebook};
+use amends_store::{CaseRecord, ListedCase};
+use std::collections::{BTreeMap, HashMap};
+
+/// A case as a row of a list.
+pub(crate) fn case_summary(listed: ListedCase) -> CaseSummary {
+    summary(&listed.case, listed.first_report.as_ref(), &listed.steps)
+}
+
+/// All that is known of a case. `book` is the version that it was planned with; without it, its reports have no rules.
+pub(crate) fn case(record: CaseRecord, book: Option<&Rulebook>) -> CaseDetail {
+    let CaseRecord { stored: StoredCase { case, reports, steps }, attempts, acts } = record;
+    let summary = summary(&case, reports.first(), &steps);
+    let CaseMemo { walks, notes, quiet_at, .. } = case.detail;
+    let walks = walks.into_iter().map(|walk| WalkView {
+        service: walk.service.to_string(),
+        answered: walk.answered,
+        attempts: walk.attempts,
+        message: walk.message,
+        entries: walk.entries,
+    });
+    let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });
+    CaseDetail {
+        rulebook_hash: case.rulebook.map(|r| r.hash.to_string()),
+        plan: plan(steps, &reports, attempts, &case.saga),
+        reports: reports.iter().map(|row| report(row, book)).collect(),
+        walks: walks.collect(),
+        notes: notes.collect(),
+        acts: acts.into_iter().map(act).collect(),
+        quiet_at: quiet_at.map(Timestamp),
+        summary,
+    }
+}
+
+fn plan(
+    steps: Vec<StepRow>,
+    reports: &[ReportRow],
+    attempts: Vec<AttemptRow>,
+    saga: &SagaId,
+) -> Vec<StepView> {
+    let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
+    for attempt in attempts {
+        tries.entry(attempt.step).or_default().push(attempt);
+    }
+    let id_at = |position: &u32| {
+        let found = reports.get(*position as usize).filter(|row| row.position == *position);
+        found.map(|row| row.report.id.clone())
+    };
+    let view = |row: StepRow| {
+        let log = log(tries.remove(&row.id).unwrap_or_default(), &row);
+        let because = row.memo.because.iter().filter_map(id_at).collect();
+        let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
+        StepView { log, ..of_row(row, saga.clone(), because, would_have_asked) }
+    };
+    steps.into_iter().map(view).collect()
+}
+
+fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
+    let role = match row.role {
+        ReportRole::Rule(_) => "rule",
+        ReportRole::RuleHeld(_) => "rule_held",
+        ReportRole::ByHand => "by_hand",
+        ReportRole::Derived => "derived",
+        ReportRole::AwaitsRoot(_) => "awaits_root",
+        ReportRole::Unmatched => "unmatched",
+    };
+    ReportView {
+        source: row.report.source.clone(),
+        id: row.report.id.clone(),
+        service: row.report.service().to_owned(),
+        received_at: row.received_at,
+        rule: book.and_then(|book| rule_label(row.role, book)),
+        role: role.to_owned(),
+        data: row.report.data.clone(),
+    }
+}
+
+fn rule_label(role: ReportRole, book: &Rulebook) -> Option<String> {
+    let (ReportRole::Rule(index) | ReportRole::RuleHeld(index)) = role else { return None };
+    let rule = book.rules().get(index as usize)?;
+    debug_assert_eq!(rule.id, RuleId(index));
+    Some(rule.index_label.clone())
+}
+
+fn summary(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> CaseSummary {
+    let mut counts = BTreeMap::new();
+    for step in steps {
+        *counts.entry(step.state.name()).or_insert(0) += 1;
+    }
+    CaseSummary {
+        sentence: sentence(case, first, steps),
+        id: case.id,
+        saga_id: case.saga.clone(),
+        rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
+        state: case.state,
+        closed_on: case.closed_on,
+        report: case.report.to_string(),
+        message: case.message.as_deref().map(ToOwned::to_owned),
+        opened_at: case.opened_at,
+        updated_at: case.updated_at,
+        settled_at: case.settled_at,
+        steps: counts,
+    }
+}
+
+fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> String {
+    let (service, code) = case.report.split_once('/').unwrap_or((&case.report, ""));
+    let mut after: Vec<&str> = Vec::new();
+    for told in first.map_or(&[][..], |row| &row.report.data.history) {
+        let new = told.state == HistoryState::Succeeded && told.service != service;
+        if new && !after.contains(&told.service.as_str()) {
+            after.push(&told.service);
+        }
+    }
+    let steps = steps.iter().map(|step| {
+        let (outcome, reason, due_at) = ending(&step.state);
+        StepFacts {
+            verb: step.verb,
+            action: step.action.clone(),
+            state: step.state.name(),
+            outcome,
+            reason,
+            cause: step.cause(),
+            due_at,
+        }
+    });
+    case_sentence(&CaseFacts {
+        state: case.state,
+        closed_on: case.closed_on,
+        service,
+        code,
+        message: case.message.as_deref(),
+        after,
+        steps: steps.collect(),
+        quiet_at: case.detail.quiet_at.map(Timestamp),
+    })
+}

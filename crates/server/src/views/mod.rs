@@ -1,0 +1,21 @@
+//! Turns rows of the store into the resources that people are shown. Pure: it reads no store and no clock, and decides
+//! nothing.
+
+mod act;
+mod case;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use act::act;
+pub(crate) use case::{case, case_summary};
+pub(crate) use step::{listed_step, step};
+
+use amends_protocol::resources::Page;
+use amends_store::RowPage;
+
+/// A page of a list, each of its rows made into a resource.
+pub(crate) fn page<R, T>(rows: RowPage<R>, view: impl FnMut(R) -> T) -> Page<T> {
+    let RowPage { items, next, searched_until } = rows.map(view);
+    Page { items, next, searched_until }
+}

@@ -1,0 +1,238 @@
+//! What people read of rows: the sentence and the counts of a list, the tries of a step, who demands what.
+
+use super::{act, case, case_summary, listed_step, page, step};
+use amends_engine::{
+    ActRow, AttemptRow, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef, StepMemo,
+    StepRow, StepState, StoredCase, WalkRow,
+};
+use amends_protocol::resources::{AttemptView, CaseDetail};
+use amends_protocol::{
+    ActionName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepId, StepStateName,
+    StuckReason, Timestamp, Verb,
+};
+use amends_rulebook::Rulebook;
+use amends_store::{CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};
+use std::sync::Arc;
+
+const RULEBOOK: &str = "
+rulebook: shop
+services:
+  payment: { url: \"http://payment\", actions: { pay: { compensation: undo } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+";
+
+fn saga() -> SagaId {
+    SagaId::new("order-1").expect("valid")
+}
+
+fn case_row() -> CaseRow {
+    CaseRow {
+        id: CaseId(1),
+        saga: saga(),
+        rulebook: Some(RulebookRef { name: "shop".into(), hash: "hash-1".into() }),
+        state: CaseState::Open,
+        closed_on: None,
+        opened_at: Timestamp(1_000),
+        updated_at: Timestamp(2_000),
+        settled_at: None,
+        report: "payment/late".into(),
+        message: Some("no rider".into()),
+        detail: CaseMemo::default(),
+    }
+}
+
+fn report_row(position: u32, role: ReportRole) -> ReportRow {
+    let data = ReportData { code: "late".to_owned(), ..ReportData::default() };
+    let (id, source) = (format!("r-{position}"), "payment".to_owned());
+    let report =
+        Report { id, source, saga_id: saga(), time: None, traceparent: None, data: data.clone() };
+    let received_at = Timestamp(1_000);
+    ReportRow { case: CaseId(1), position, received_at, role, report: Arc::new(report) }
+}
+
+fn step_row(ordinal: u32, state: StepState) -> StepRow {
+    let action: ActionName = "payment.pay".parse().expect("service.action");
+    StepRow {
+        id: StepId::derive(CaseId(1), ordinal, &saga(), "compensate", &action),
+        verb: Verb::Compensate,
+        action,
+        stage: 0,
+        state,
+        attempts: 1,
+        planned_at: Timestamp(1_100),
+        updated_at: Timestamp(1_900),
+        memo: StepMemo { because: vec![0], sent_at: Some(1_200), ..StepMemo::default() },
+    }
+}
+
+fn done(ordinal: u32) -> StepRow {
+    step_row(ordinal, StepState::Done(Outcome::Compensated))
+}
+
+fn stuck(ordinal: u32, reason: StuckReason) -> StepRow {
+    step_row(ordinal, StepState::Stuck(reason))
+}
+
+fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> AttemptRow {
+    AttemptRow {
+        step: step.id,
+        attempt,
+        sent_at: Timestamp(1_200),
+        ended_at: Timestamp(1_300),
+        result: result.into(),
+        status: Some(503),
+        message: Some("no room".into()),
+    }
+}
+
+fn act_row(word: &'static str, step: Option<StepId>) -> ActRow {
+    ActRow {
+        at: Timestamp(1_500),
+        actor: "kim".into(),
+        act: word.into(),
+        reason: "asked by phone".into(),
+        case: Some(CaseId(1)),
+        step,
+        detail: serde_json::json!({ "ticket": 7 }),
+    }
+}
+
+fn record(steps: Vec<StepRow>, attempts: Vec<AttemptRow>) -> CaseRecord {
+    let reports = vec![report_row(0, ReportRole::Rule(0)), report_row(1, ReportRole::Derived)];
+    CaseRecord {
+        stored: StoredCase { case: case_row(), reports, steps },
+        attempts,
+        acts: Vec::new(),
+    }
+}
+
+fn tries(log: &[AttemptView]) -> Vec<(u32, &str)> {
+    log.iter().map(|entry| (entry.attempt, entry.result.as_str())).collect()
+}
+
+#[test]
+fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
+    let mut due = step_row(2, StepState::Due(Timestamp(7_000)));
+    due.memo.because = vec![1, 0];
+    due.memo.would_have_asked = vec![1, 9];
+    let mut record = record(vec![done(1), due.clone()], Vec::new());
+    let memo = &mut record.stored.case.detail;
+    memo.notes = vec![Note { at: 5, text: "rider is unreported".to_owned() }];
+    memo.quiet_at = Some(77);
+    memo.walks = vec![WalkRow {
+        service: "rider".into(),
+        due_at: None,
+        in_flight: false,
+        answered: true,
+        attempts: 1,
+        message: None,
+        entries: Vec::new(),
+    }];
+    record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];
+
+    let shown = case(record, None);
+    assert_eq!((&shown.summary.saga_id, shown.summary.id), (&saga(), CaseId(1)));
+    assert_eq!(shown.rulebook_hash.as_deref(), Some("hash-1"));
+    let reports: Vec<_> = shown.reports.iter().map(|r| (r.id.as_str(), r.role.as_str())).collect();
+    assert_eq!(reports, [("r-0", "rule"), ("r-1", "derived")]);
+    assert_eq!(shown.reports[0].data.code, "late");
+    assert_eq!(shown.plan[1].because, ["r-1", "r-0"]);
+    assert_eq!(shown.plan[1].would_have_asked, ["r-1"], "an unknown report is left out");
+    assert_eq!((shown.plan[1].due_at, shown.plan[1].ended_at), (Some(Timestamp(7_000)), None));
+    assert_eq!(shown.plan[0].ended_at, Some(Timestamp(1_900)));
+    assert_eq!((shown.walks.len(), shown.walks[0].answered), (1, true));
+    assert_eq!((shown.notes[0].at, shown.quiet_at), (Timestamp(5), Some(Timestamp(77))));
+    let acts: Vec<_> = shown.acts.iter().map(|a| (a.act.as_str(), a.actor.as_str())).collect();
+    assert_eq!(acts, [("retry", "kim"), ("replan", "kim")]);
+    assert_eq!(shown.acts[0].step_id, Some(due.id));
+    assert_eq!(shown.acts[0].detail, serde_json::json!({ "ticket": 7 }));
+}
+
+#[test]
+fn reports_name_their_rules_where_the_rulebook_is_known() {
+    let book = Rulebook::from_yaml(RULEBOOK).expect("valid");
+    let rules = |shown: CaseDetail| shown.reports.into_iter().map(|r| r.rule).collect::<Vec<_>>();
+    let label = book.rules()[0].index_label.clone();
+    assert_eq!(rules(case(record(Vec::new(), Vec::new()), Some(&book))), [Some(label), None]);
+    assert_eq!(rules(case(record(Vec::new(), Vec::new()), None)), [None, None]);
+}
+
+#[test]
+fn a_list_and_a_page_say_the_same_of_a_case() {
+    let record = record(vec![done(1), done(2), step_row(3, StepState::InFlight)], Vec::new());
+    let StoredCase { case: row, reports, steps } = record.stored.clone();
+    let first_report = reports.into_iter().next();
+    let rows = RowPage {
+        items: vec![ListedCase { case: row, first_report, steps }],
+        next: Some("further".to_owned()),
+        searched_until: Some(Timestamp(9)),
+    };
+    let list = page(rows, case_summary);
+    assert_eq!((list.next.as_deref(), list.searched_until), (Some("further"), Some(Timestamp(9))));
+    let summary = &list.items[0];
+    assert_eq!(*summary, case(record, None).summary);
+    assert_eq!(summary.steps[&StepStateName::Done], 2);
+    assert_eq!(summary.steps[&StepStateName::InFlight], 1);
+    assert!(summary.sentence.starts_with("payment failed: no rider; 2 of 3 "), "{summary:?}");
+}
+
+#[test]
+fn the_try_that_ended_a_step_is_in_its_log() {
+    let mut third = done(1);
+    third.attempts = 3;
+    third.memo.status = Some(200);
+    third.memo.message = Some("refunded".to_owned());
+    let refused = stuck(2, StuckReason::Refused);
+    let exhausted = stuck(3, StuckReason::OutOfAttempts);
+    let waived = step_row(4, StepState::Done(Outcome::Waived));
+    let taken = done(5);
+    let attempts = vec![
+        attempt(&third, 1, "busy"),
+        attempt(&third, 2, "unknown"),
+        attempt(&exhausted, 1, "not_sent"),
+        attempt(&waived, 1, "not_sent"),
+        attempt(&taken, 1, "accepted"),
+    ];
+    let steps = vec![third.clone(), refused, exhausted, waived, taken];
+    let plan = case(record(steps, attempts.clone()), None).plan;
+    let logs: Vec<_> = plan.iter().map(|step| tries(&step.log)).collect();
+    assert_eq!(logs[0], [(1, "busy"), (2, "unknown"), (3, "compensated")]);
+    assert_eq!(logs[1], [(1, "refused")]);
+    assert_eq!(logs[2], [(1, "not_sent")]);
+    assert_eq!(logs[3], [(1, "not_sent")]);
+    assert_eq!(logs[4], [(1, "accepted"), (1, "compensated")]);
+    let last = plan[0].log.last().expect("three entries");
+    assert_eq!((last.status, last.message.as_deref()), (Some(200), Some("refunded")));
+    assert_eq!((last.sent_at, last.ended_at), (Timestamp(1_200), third.updated_at));
+
+    let listed = ListedStep {
+        step: third,
+        saga: saga(),
+        because: vec!["r-0".to_owned()],
+        would_have_asked: Vec::new(),
+    };
+    let of_list = listed_step(listed.clone());
+    assert!(of_list.log.is_empty(), "a list has no tries");
+    let alone = step(StepRecord { listed, attempts: attempts[..2].to_vec() });
+    assert_eq!(alone, plan[0], "one step and its case say the same");
+}
+
+#[test]
+fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
+    let mut recorded = done(1);
+    recorded.memo.decided_by = Some("kim".to_owned());
+    recorded.memo.by_hand = true;
+    let mut edited = done(2);
+    edited.memo.decided_by = Some("kim".to_owned());
+    let plan = case(record(vec![recorded, edited], Vec::new()), None).plan;
+    assert_eq!(tries(&plan[0].log), []);
+    assert_eq!(tries(&plan[1].log), [(1, "compensated")]);
+}
+
+#[test]
+fn an_act_keeps_every_word() {
+    let row = act_row("waive", None);
+    let shown = act(row.clone());
+    assert_eq!((shown.act, shown.reason), ("waive".to_owned(), "asked by phone".to_owned()));
+    assert_eq!((shown.at, shown.case_id, shown.detail), (row.at, row.case, row.detail));
+}

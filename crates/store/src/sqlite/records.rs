@@ -1,0 +1,87 @@
+//! Gathers the rows that belong together: a case of a list, one case with everything, one step with its tries. What they
+//! mean to people is said elsewhere.
+
+use super::{
+    key::{case_number, key_range, row_key},
+    lookup::case_by_id,
+    rows::{
+        ACT_COLUMNS, ATTEMPT_COLUMNS, STEP_COLUMNS, act_row, attempt_row, collect, first_report,
+        read_error, step_row, steps_of, with_rows,
+    },
+};
+use crate::{CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
+use amends_engine::{ActRow, AttemptRow, CaseRow, StepRow};
+use amends_protocol::{CaseId, SagaId, StepId};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Most acts that come with one case; the list of acts has them all.
+const ACTS_OF_CASE: usize = 1000;
+
+/// A case of a list.
+pub(crate) fn listed_case(conn: &Connection, case: CaseRow) -> Result<ListedCase, StoreError> {
+    let (first_report, steps) = (first_report(conn, case.id)?, steps_of(conn, case.id)?);
+    Ok(ListedCase { case, first_report, steps })
+}
+
+/// All that is stored of one case.
+pub(crate) fn case(conn: &Connection, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+    let Some(case) = case_by_id(conn, id)? else { return Ok(None) };
+    let stored = with_rows(conn, case)?;
+    let attempts = attempts(conn, key_range(id))?;
+    Ok(Some(CaseRecord { stored, attempts, acts: acts_of(conn, id)? }))
+}
+
+/// A step of a list.
+pub(crate) fn listed_step(
+    conn: &Connection,
+    step: StepRow,
+    saga: SagaId,
+) -> Result<ListedStep, StoreError> {
+    let because = report_ids(conn, step.id.case, &step.memo.because)?;
+    let would_have_asked = report_ids(conn, step.id.case, &step.memo.would_have_asked)?;
+    Ok(ListedStep { step, saga, because, would_have_asked })
+}
+
+/// All that is stored of one step.
+pub(crate) fn step(conn: &Connection, id: StepId) -> Result<Option<StepRecord>, StoreError> {
+    let Some(case) = case_by_id(conn, id.case)? else { return Ok(None) };
+    let Ok(key) = row_key(id.case, id.ordinal) else { return Ok(None) };
+    let sql = format!("SELECT {STEP_COLUMNS} FROM steps s WHERE s.key = ?1 AND s.tag = ?2");
+    let found = collect(conn, &sql, [key, id.tag.cast_signed()], step_row)?;
+    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let listed = listed_step(conn, row, case.saga)?;
+    Ok(Some(StepRecord { listed, attempts: attempts(conn, (key, key))? }))
+}
+
+fn report_ids(
+    conn: &Connection,
+    case: CaseId,
+    positions: &[u32],
+) -> Result<Vec<String>, StoreError> {
+    let mut one =
+        conn.prepare_cached("SELECT id FROM reports WHERE key = ?1").map_err(read_error)?;
+    let mut ids = Vec::with_capacity(positions.len());
+    for &position in positions {
+        let id = one.query_row([row_key(case, position)?], |row| row.get(0));
+        ids.extend(id.optional().map_err(read_error)?);
+    }
+    Ok(ids)
+}
+
+/// Stored tries of the steps in a range of keys.
+fn attempts(conn: &Connection, keys: (i64, i64)) -> Result<Vec<AttemptRow>, StoreError> {
+    let sql = format!(
+        "SELECT {ATTEMPT_COLUMNS} FROM attempts a CROSS JOIN steps s ON s.key = a.step
+         WHERE a.step BETWEEN ?1 AND ?2 ORDER BY a.step, a.attempt"
+    );
+    collect(conn, &sql, keys, attempt_row)
+}
+
+/// Acts on a case, oldest first; of very many, the latest.
+fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<ActRow>, StoreError> {
+    let sql =
+        format!("SELECT {ACT_COLUMNS} FROM acts WHERE case_id = ?1 ORDER BY id DESC LIMIT ?2");
+    let mut acts = collect(conn, &sql, params![case_number(case)?, ACTS_OF_CASE as i64], act_row)?;
+    acts.reverse();
+    Ok(acts.into_iter().map(|(_, act)| act).collect())
+}
