@@ -11,10 +11,12 @@ use crate::{
 };
 use amends_protocol::{Cause, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
 use amends_rulebook::{GiveUp, RetryPolicy};
+use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Pieces of evidence kept from answers to one case's steps.
+/// Pieces of evidence that one case keeps of one service's answers and excess reports. What the rulebook does not
+/// declare counts as one service: anybody can make up names.
 const TOLD_LIMIT: usize = 1_000;
 
 /// Longest pause between looks at an accepted step, in milliseconds.
@@ -196,17 +198,51 @@ impl Case {
 
     /// Adds evidence from an answer; true if any was new.
     fn hear(&mut self, by: &Arc<str>, history: &[Evidence]) -> bool {
-        let mut news = false;
-        for evidence in history {
-            let known = self.told().any(|(who, e)| who == &**by && e == evidence);
-            if !known && self.row.detail.told.len() < TOLD_LIMIT {
-                let told = Told { by: Arc::clone(by), evidence: evidence.clone() };
-                self.row.detail.told.push(told);
-                self.row_changed = true;
-                news = true;
-            }
+        self.hear_up_to_limit(by, history).0
+    }
+
+    /// Adds evidence from a report that is not kept in memory; true if any was new. Says so if some had no room.
+    pub(crate) fn hear_excess(&mut self, now: Timestamp, by: &str, history: &[Evidence]) -> bool {
+        let (news, dropped) = self.hear_up_to_limit(&by.into(), history);
+        if dropped {
+            self.note(
+                now,
+                format!("{by} told more than the {TOLD_LIMIT} requests that are kept; look into its History"),
+            );
         }
         news
+    }
+
+    /// Whether any was new, and whether any new one had no room.
+    fn hear_up_to_limit(&mut self, by: &Arc<str>, history: &[Evidence]) -> (bool, bool) {
+        if history.is_empty() {
+            return (false, false);
+        }
+        let is_stranger =
+            |who: &str| self.book.as_ref().is_none_or(|book| book.service(who).is_none());
+        let counts_as = |who: &str| who == &**by || (is_stranger(who) && is_stranger(by));
+        let told = &self.row.detail.told;
+        let mut room = TOLD_LIMIT.saturating_sub(told.iter().filter(|t| counts_as(&t.by)).count());
+        let (mut fresh, mut dropped): (Vec<Told>, bool) = (Vec::new(), false);
+        let mut said: FxHashSet<&Evidence> =
+            self.told().filter(|(who, _)| *who == &**by).map(|(_, e)| e).collect();
+        for evidence in history {
+            if !said.insert(evidence) {
+                continue;
+            }
+            if room == 0 {
+                dropped = true;
+                break;
+            }
+            room -= 1;
+            fresh.push(Told { by: Arc::clone(by), evidence: evidence.clone() });
+        }
+        let news = !fresh.is_empty();
+        if news {
+            self.row.detail.told.append(&mut fresh);
+            self.row_changed = true;
+        }
+        (news, dropped)
     }
 
     /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
@@ -419,7 +455,8 @@ impl Case {
                 ReportRole::Derived
                 | ReportRole::AwaitsRoot(_)
                 | ReportRole::Unmatched
-                | ReportRole::ByHand => return None,
+                | ReportRole::ByHand
+                | ReportRole::Excess => return None,
             };
             Some((rule, book.rules().get(rule as usize)?.give_up.as_ref()?))
         })

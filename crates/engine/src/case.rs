@@ -43,10 +43,13 @@ impl Case {
     }
 
     pub(crate) fn stored(stored: StoredCase, book: Option<Arc<Rulebook>>) -> Self {
+        let mut reports = stored.reports;
+        // The last ones, so that the position of every other is still its index.
+        reports.retain(|row| row.role != ReportRole::Excess);
         Self {
             row: stored.case,
             book,
-            reports: stored.reports,
+            reports,
             steps: stored.steps,
             row_changed: false,
             reports_changed: BTreeSet::new(),
@@ -250,11 +253,12 @@ impl Case {
     }
 
     /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, as soon
-    /// as one report does not say which action failed: more reports never make it less.
+    /// as one report does not say which action failed, or is not looked at because the case is full: more reports never
+    /// make it less.
     pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
         let reporters: Option<BTreeSet<ActionId>> =
             self.reports.iter().map(|r| self.reporter(book, r)).collect();
-        match reporters {
+        match reporters.filter(|_| self.row.detail.excess == 0) {
             Some(reporters) => {
                 reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
             }

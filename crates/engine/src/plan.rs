@@ -227,7 +227,8 @@ impl Case {
                 ReportRole::Derived
                 | ReportRole::AwaitsRoot(_)
                 | ReportRole::Unmatched
-                | ReportRole::ByHand => (None, false),
+                | ReportRole::ByHand
+                | ReportRole::Excess => (None, false),
             };
             let rule = rule.and_then(|n| book.rules().get(n as usize));
             let hold = match rule.map_or(Mode::Auto, |r| r.mode) {
@@ -318,7 +319,10 @@ impl Case {
             ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => {
                 book.rules().get(rule as usize).is_some_and(|r| r.mode != Mode::Shadow)
             }
-            ReportRole::AwaitsRoot(_) | ReportRole::Unmatched | ReportRole::ByHand => false,
+            ReportRole::AwaitsRoot(_)
+            | ReportRole::Unmatched
+            | ReportRole::ByHand
+            | ReportRole::Excess => false,
         }
     }
 

@@ -85,6 +85,9 @@ pub struct CaseMemo {
     /// The last look around before settling on quiet has been taken.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub looked_again: bool,
+    /// Reports that came when the case was full. They are in the store only; their evidence is in `told`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub excess: u32,
 }
 
 /// Evidence with its witness.
@@ -161,6 +164,8 @@ pub enum ReportRole {
     AwaitsRoot(i64),
     /// By no rule.
     Unmatched,
+    /// By none, since its case is full: what it tells of requests counts as evidence, and it asks for nothing.
+    Excess,
 }
 
 /// A step of a case.

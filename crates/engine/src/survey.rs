@@ -293,7 +293,8 @@ fn late(case: &Case, lateness: Lateness) -> Option<LateCase> {
             ReportRole::Derived
             | ReportRole::AwaitsRoot(_)
             | ReportRole::Unmatched
-            | ReportRole::ByHand => None,
+            | ReportRole::ByHand
+            | ReportRole::Excess => None,
         };
         case.reports.iter().filter_map(move |report| answering(report.role))
     });

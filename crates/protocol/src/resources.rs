@@ -142,7 +142,7 @@ pub struct ReportView {
     /// The rule that answers it, by its label; absent for derived, waiting and unmatched reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// `rule`, `rule_held`, `by_hand`, `derived`, `awaits_root` or `unmatched`.
+    /// `rule`, `rule_held`, `by_hand`, `derived`, `awaits_root`, `unmatched` or `excess`.
     pub role: String,
     /// What the service said.
     pub data: ReportData,

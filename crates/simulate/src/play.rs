@@ -117,7 +117,9 @@ impl Stage<'_> {
             }
             Some(ReportRole::Derived) => "derived, its cause is answered".to_owned(),
             Some(ReportRole::AwaitsRoot(_)) => "derived, its cause has not come yet".to_owned(),
-            Some(ReportRole::Unmatched | ReportRole::ByHand) | None => "no rule answers".to_owned(),
+            Some(ReportRole::Unmatched | ReportRole::ByHand | ReportRole::Excess) | None => {
+                "no rule answers".to_owned()
+            }
         };
         let kind = format!("{}/{}", report.service(), report.data.code);
         self.business.story.tell(|| format!("{kind} is reported: {answered}"));

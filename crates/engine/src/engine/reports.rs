@@ -11,6 +11,9 @@ use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 
+/// Reports of one case beyond its limit: within what a store can number (2^20 rows of a case).
+const EXCESS_LIMIT: u32 = 1_000_000;
+
 impl Engine {
     pub(super) fn report(
         &mut self,
@@ -36,18 +39,68 @@ impl Engine {
             return self.agenda.answer(ticket, Answer::Received { case, duplicate: true });
         }
         let case = self.case_for(now, &report);
-        let full = self.with_case(case, |case, engine| {
-            if case.reports.len() >= REPORTS_LIMIT {
-                return true;
+        let taken = self.with_case(case, |case, engine| {
+            if case.reports.len() < REPORTS_LIMIT {
+                engine.add_report(case, now, report);
+                true
+            } else {
+                engine.add_excess(case, now, report)
             }
-            engine.add_report(case, now, report);
-            false
         });
-        let answer = match full {
-            Some(false) => Answer::Received { case, duplicate: false },
-            _ => Answer::Conflict(format!("case {case} already holds {REPORTS_LIMIT} reports")),
+        let answer = match taken {
+            Some(true) => Answer::Received { case, duplicate: false },
+            // For ever: that a report is malformed is what a service stops to send it for.
+            _ => Answer::Invalid(format!(
+                "case {case} holds {EXCESS_LIMIT} reports beyond its limit and takes no more; its saga reports in a loop"
+            )),
         };
         self.agenda.answer(ticket, answer);
+    }
+
+    /// A report of a case that is full follows no rule and is not kept in memory, so that a service that reports in a
+    /// loop costs no more than its rows. What it tells of requests counts all the same. False if not even a row is
+    /// left.
+    fn add_excess(&mut self, case: &mut Case, now: Timestamp, report: Report) -> bool {
+        if case.row.detail.excess >= EXCESS_LIMIT {
+            return false;
+        }
+        let before = u32::try_from(case.reports.len()).unwrap_or(u32::MAX);
+        let position = before.saturating_add(case.row.detail.excess);
+        case.row.detail.excess += 1;
+        case.row_changed = true;
+        case.note(
+            now,
+            format!(
+                "the saga has more than {REPORTS_LIMIT} reports: later ones ask for nothing, what they tell of requests counts"
+            ),
+        );
+        let news = case.hear_excess(now, report.service(), &report.data.history);
+        let report = Arc::new(report);
+        self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
+            case: case.row.id,
+            position,
+            received_at: now,
+            role: ReportRole::Excess,
+            report: Arc::clone(&report),
+        })));
+        self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
+        self.saga_reported(case);
+        if news {
+            case.reopen(now, &mut self.agenda);
+        }
+        if !case.is_settled() {
+            case.sign_of_life();
+            self.go_on(case, news, now);
+        }
+        true
+    }
+
+    /// An announced saga that has reported needs no deadline any more.
+    fn saga_reported(&mut self, case: &Case) {
+        if let Some(mut saga) = self.sagas.remove(&case.row.saga) {
+            saga.state = SagaState::Overdue;
+            self.agenda.out.writes.push(Write::Saga(Box::new(saga)));
+        }
     }
 
     pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Report) {
@@ -66,10 +119,7 @@ impl Engine {
         });
         self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
         case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
-        if let Some(mut saga) = self.sagas.remove(&case.row.saga) {
-            saga.state = SagaState::Overdue;
-            self.agenda.out.writes.push(Write::Saga(Box::new(saga)));
-        }
+        self.saga_reported(case);
         self.go_on(case, true, now);
     }
 

@@ -347,6 +347,9 @@ fn role_word(role: &str) -> &str {
         "derived" => "follows from another report of this case; needs no rule of its own",
         "awaits_root" => "names a cause that has not come yet",
         "unmatched" => "no rule answers it",
+        "excess" => {
+            "came when the case was full; asks for nothing, what it tells of requests counts"
+        }
         other => other,
     }
 }

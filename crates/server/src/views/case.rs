@@ -73,6 +73,7 @@ fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
         ReportRole::Derived => "derived",
         ReportRole::AwaitsRoot(_) => "awaits_root",
         ReportRole::Unmatched => "unmatched",
+        ReportRole::Excess => "excess",
     };
     ReportView {
         source: row.report.source.clone(),

@@ -49,6 +49,7 @@ fn full_case() -> StoredCase {
         ReportRole::Derived,
         ReportRole::AwaitsRoot(-1),
         ReportRole::Unmatched,
+        ReportRole::Excess,
     ];
     let mut reports: Vec<_> = (0..6).map(|position| report(7, position)).collect();
     for (row, role) in reports.iter_mut().zip(roles) {

@@ -254,6 +254,7 @@ fn role_code(role: ReportRole) -> (i64, Option<i64>) {
         ReportRole::Unmatched => (3, None),
         ReportRole::RuleHeld(rule) => (4, Some(i64::from(rule))),
         ReportRole::ByHand => (5, None),
+        ReportRole::Excess => (6, None),
     }
 }
 
@@ -266,6 +267,7 @@ pub(crate) fn role_from(code: i64, arg: Option<i64>) -> Option<ReportRole> {
         (3, _) => Some(ReportRole::Unmatched),
         (4, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::RuleHeld),
         (5, _) => Some(ReportRole::ByHand),
+        (6, _) => Some(ReportRole::Excess),
         _ => None,
     }
 }

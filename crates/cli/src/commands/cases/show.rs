@@ -107,6 +107,7 @@ fn answer(report: &ReportView) -> String {
         (None, "derived") => "its cause's rule".to_owned(),
         (None, "awaits_root") => "nothing yet: waits for its cause".to_owned(),
         (None, "unmatched") => "no rule".to_owned(),
+        (None, "excess") => "no rule: the case was full".to_owned(),
         (None, role) => role.replace('_', " "),
     }
 }
