@@ -14,8 +14,8 @@ pub use overview::{
 };
 
 use crate::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome, ReportData,
-    SagaId, StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome, Problem,
+    ReportData, SagaId, StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,6 +48,39 @@ pub struct ReportReceipt {
     pub case_id: CaseId,
     /// Whether the same report was there before; nothing was doubled.
     pub duplicate: bool,
+}
+
+/// What became of one event of a batch that was not taken as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum EventReceipt {
+    /// It is durable.
+    Taken(ReportReceipt),
+    /// It is not.
+    NotTaken {
+        /// The status that it would have got alone.
+        status: u16,
+        /// The code of the problem.
+        code: String,
+        /// What is wrong, for people.
+        detail: String,
+        /// Whether the same event may be taken later. If not, it is malformed.
+        retryable: bool,
+    },
+}
+
+/// The answer to a batch of which at least one event was not taken. The others are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchProblem {
+    /// 429 or 503 if sending the same batch again mends it; 400 or another 4xx if what is left is malformed.
+    #[serde(flatten)]
+    pub problem: Problem,
+    /// What became of each event, in the order of the batch. Absent if the body could not be read as a batch: then none
+    /// was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<EventReceipt>,
 }
 
 /// A case as a row of a list.

@@ -72,15 +72,19 @@ impl ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+impl ApiError {
+    /// Answers with more members than a problem has by itself.
+    pub(crate) fn with_body(self, body: &impl serde::Serialize) -> Response {
+        self.answer(serde_json::to_vec(body).unwrap_or_default())
+    }
+
+    fn answer(self, body: Vec<u8>) -> Response {
         let problem = *self.0;
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::error!(code = problem.code, detail = problem.detail, "a request failed");
         }
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
         let mut answer = (status, body).into_response();
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -88,5 +92,12 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         answer
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        self.answer(body)
     }
 }

@@ -11,9 +11,6 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Mistakes of a batch that are listed; more would not be read.
-const ERRORS_LISTED: usize = 20;
-
 /// How events are packed, told by `Content-Type` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -106,12 +103,12 @@ pub(crate) fn read_structured(headers: &HeaderMap, body: &[u8]) -> Result<Report
     event(body, header_trace(headers))
 }
 
-/// A list of events. All or none is taken; the fault lists the first mistakes by position.
+/// A list of events, each of which may have a fault of its own.
 pub(crate) fn read_batch(
     headers: &HeaderMap,
     body: &[u8],
     limit: usize,
-) -> Result<Vec<Report>, Fault> {
+) -> Result<Vec<Result<Report, Fault>>, Fault> {
     demand_json_format(content_type(headers), "application/cloudevents-batch+json")?;
     let events: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|e| invalid(format!("the body is not a JSON list of events: {e}")))?;
@@ -119,25 +116,7 @@ pub(crate) fn read_batch(
         let detail = format!("the batch has {} events; send at most {limit} at once", events.len());
         return Err(Fault::new(ProblemCode::TooLarge, detail));
     }
-    let mut reports = Vec::with_capacity(events.len());
-    let mut faults: Vec<(usize, Fault)> = Vec::new();
-    for (n, raw) in events.iter().enumerate() {
-        match event(raw.get().as_bytes(), None) {
-            Ok(report) => reports.push(report),
-            Err(fault) => faults.push((n, fault)),
-        }
-    }
-    if faults.is_empty() {
-        return Ok(reports);
-    }
-    let detail =
-        format!("{} of the {} events are malformed; none was taken", faults.len(), events.len());
-    let errors = faults
-        .into_iter()
-        .take(ERRORS_LISTED)
-        .map(|(n, f)| format!("event {n}: {}", f.detail))
-        .collect();
-    Err(Fault { errors, ..invalid(detail) })
+    Ok(events.iter().map(|raw| event(raw.get().as_bytes(), None)).collect())
 }
 
 fn demand_json_format(content_type: &str, wanted: &str) -> Result<(), Fault> {

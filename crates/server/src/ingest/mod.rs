@@ -5,7 +5,8 @@ mod envelope;
 mod header_value;
 
 use crate::http::{ApiError, App, read_body};
-use amends_protocol::{Problem, ProblemCode, Report, resources::ReportReceipt};
+use amends_protocol::resources::{BatchProblem, EventReceipt, ReportReceipt};
+use amends_protocol::{Problem, ProblemCode, Report};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::{Request, State};
@@ -13,6 +14,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use envelope::{Fault, Mode, content_type};
 use futures_util::future::join_all;
+
+/// Mistakes of a batch that are listed in `errors`, for people; `events` has all of them.
+const ERRORS_LISTED: usize = 20;
 
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
@@ -73,20 +77,72 @@ async fn take_only_batch<S: Store>(app: &App<S>, request: Request) -> Result<Res
     take_batch(app, &head.headers, &body).await
 }
 
-/// All or an error: if one report can't be taken now, the whole answer is its problem. Those that were taken stay
-/// taken, and count as duplicates when the batch comes again.
+/// Each event for itself: one that can't be taken holds up none of the others. The status is that of the batch as a
+/// whole, and anything but 2xx means that at least one is not taken.
 async fn take_batch<S: Store>(
     app: &App<S>,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Response, ApiError> {
-    let reports = envelope::read_batch(headers, body, app.limits.batch_events)?;
-    let take = |report: Report| app.supervisor.report(report);
-    let results = join_all(reports.into_iter().map(take)).await;
-    let receipts = results.into_iter().collect::<Result<Vec<ReportReceipt>, Problem>>()?;
+    let events = envelope::read_batch(headers, body, app.limits.batch_events)?;
+    let take = |read: Result<Report, Fault>| async {
+        match read {
+            Ok(report) => app.supervisor.report(report).await,
+            Err(fault) => Err(ApiError::from(fault).into_problem()),
+        }
+    };
+    let results = join_all(events.into_iter().map(take)).await;
+    if results.iter().any(Result::is_err) {
+        return Ok(partly_taken(app, results));
+    }
+    let receipts: Vec<ReportReceipt> = results.into_iter().flatten().collect();
     let all_known = receipts.iter().all(|r| r.duplicate);
     let status = if all_known { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(receipts)).into_response())
+}
+
+/// What became of each event, under the problem that the sender can do most about: one that passes by itself asks for
+/// the same batch again (those that are taken count as duplicates then), and only if none is left the malformed ones are
+/// told as such, which will never be taken.
+fn partly_taken<S: Store>(app: &App<S>, results: Vec<Result<ReportReceipt, Problem>>) -> Response {
+    let (mut events, mut worst, mut failed) = (Vec::with_capacity(results.len()), None, 0);
+    let mut errors = Vec::new();
+    for (n, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(receipt) => events.push(EventReceipt::Taken(receipt)),
+            Err(problem) => {
+                app.supervisor.metrics().report_turned_away(problem.status);
+                failed += 1;
+                let detail = problem.detail.clone().unwrap_or_default();
+                if errors.len() < ERRORS_LISTED {
+                    errors.push(format!("event {n}: {detail}"));
+                }
+                let passes = problem.retryable == Some(true);
+                events.push(EventReceipt::NotTaken {
+                    status: problem.status,
+                    code: problem.code.clone().unwrap_or_default(),
+                    detail,
+                    retryable: passes,
+                });
+                if worst.is_none() || passes {
+                    worst = Some(problem);
+                }
+            }
+        }
+    }
+    let Problem { status, code, retryable, .. } =
+        worst.unwrap_or_else(|| Problem::new(ProblemCode::InvalidReport, ""));
+    let what = if retryable == Some(true) {
+        "send the same batch again, after the pause: the others are taken and count as duplicates"
+    } else {
+        "the others are taken; `events` says what is wrong with these, which will never be taken as they are"
+    };
+    let code = ProblemCode::ALL.iter().find(|c| Some(c.as_str()) == code.as_deref());
+    let detail = format!("{failed} of the {} events were not taken; {what}", events.len());
+    let mut problem = Problem::new(*code.unwrap_or(&ProblemCode::InvalidReport), detail);
+    debug_assert_eq!(problem.status, status, "a problem of the table");
+    problem.errors = errors;
+    ApiError::from(problem.clone()).with_body(&BatchProblem { problem, events })
 }
 
 /// `OPTIONS /v1/reports`: the handshake of CloudEvents web hooks. Consent is said by headers, never by the status.

@@ -42,6 +42,12 @@ pub(super) const TAGS: &[(&str, &str)] = &[
 
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain";
+const PROBLEM: &str = "application/problem+json";
+
+const TOO_LARGE: &str = "The body is larger than the limit; it was not read.";
+const UNSUPPORTED: &str = "The content type, or the type of the data, is none of those.";
+const BATCH_MALFORMED: &str = "Some events are malformed and will never be taken; the others are taken. `events` has them in order; without `events` the body was no list, and nothing is taken.";
+const BATCH_BUSY: &str = "Some events could not be taken now; the others are taken. Send the same batch again after `Retry-After`: they count as duplicates.";
 
 const ACTOR: (&str, bool, &str) =
     ("Amends-Actor", false, "Who acts, for the audit; `api` if not given.");
@@ -168,6 +174,21 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     "ReportReceipt",
                 ),
                 Answer("200", "It was known; nothing was doubled.", JSON, "ReportReceipt"),
+                Answer(
+                    "400",
+                    "The report is malformed and will never be taken.",
+                    PROBLEM,
+                    "Problem",
+                ),
+                Answer("413", TOO_LARGE, PROBLEM, "Problem"),
+                Answer("415", UNSUPPORTED, PROBLEM, "Problem"),
+                Answer(
+                    "429",
+                    "Too much at once; send it again after `Retry-After`.",
+                    PROBLEM,
+                    "Problem",
+                ),
+                Answer("503", "Not now; send it again after `Retry-After`.", PROBLEM, "Problem"),
             ],
         )
     },
@@ -188,11 +209,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/reports:batch",
             "reports",
             "reportBatch",
-            "Takes up to 1,000 reports; all of them, or an error. After an error, send the same batch again.",
+            "Takes up to 1,000 reports, each for itself.",
             &[Body("application/cloudevents-batch+json", "[ReportEvent]")],
             &[
-                Answer("202", "Taken, in the order of the batch.", JSON, "[ReportReceipt]"),
+                Answer("202", "All are taken, in the order of the batch.", JSON, "[ReportReceipt]"),
                 Answer("200", "All were known.", JSON, "[ReportReceipt]"),
+                Answer("400", BATCH_MALFORMED, PROBLEM, "BatchProblem"),
+                Answer("413", TOO_LARGE, PROBLEM, "BatchProblem"),
+                Answer("415", UNSUPPORTED, PROBLEM, "BatchProblem"),
+                Answer("429", BATCH_BUSY, PROBLEM, "BatchProblem"),
+                Answer("503", BATCH_BUSY, PROBLEM, "BatchProblem"),
             ],
         )
     },

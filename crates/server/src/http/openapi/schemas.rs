@@ -1,13 +1,13 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BulkAct, BulkCount, BulkDeed,
-    BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView,
-    BulkWanted, CaseAct, CaseDetail, CaseSummary, DecisionView, DiagnosticView, EventView,
-    GroupView, LimitsView, LimitsWanted, MinuteView, NoteView, Overview, Page, Progress,
-    ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView,
-    SagaBegin, SagaView, ServiceView, SettleFigures, SourceView, StepAct, StepView, TroubleView,
-    WalkView,
+    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct,
+    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
+    BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseSummary, DecisionView,
+    DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted, MinuteView,
+    NoteView, Overview, Page, Progress, ReasonGiven, ReportReceipt, ReportView, RulebookCheck,
+    RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
+    StepAct, StepView, TroubleView, WalkView,
 };
 use amends_protocol::{
     CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,
@@ -19,8 +19,8 @@ use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
-    DiagnosticView, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
+    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
+    DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
     OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
     ServiceView, SettleFigures, SourceView, StepAct, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,

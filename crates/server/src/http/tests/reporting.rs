@@ -64,15 +64,45 @@ async fn a_batch_is_answered_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_batch_with_a_mistake_leaves_nothing_behind() {
+async fn one_bad_event_of_a_batch_neither_loses_nor_blocks_the_others() {
     let desk = Desk::open().await;
-    let mut bad = event("o-2", "r-2");
+    let (mut bad, mut ours) = (event("o-2", "r-2"), event("o-3", "r-3"));
     bad["data"] = json!({});
-    let reply =
-        desk.send(typed("/v1/reports:batch", BATCH, &json!([event("o-1", "r-1"), bad]))).await;
-    assert_eq!((reply.status, reply.problem()), (StatusCode::BAD_REQUEST, "invalid-report"));
-    assert!(reply.body["errors"][0].as_str().expect("an error").starts_with("event 1: "));
-    assert_eq!(desk.get("/v1/cases").await.body["items"], json!([]));
+    ours["source"] = json!("supervisor");
+    let batch = json!([event("o-1", "r-1"), bad, ours, event("o-4", "r-4")]);
+    for known in [false, true] {
+        let reply = desk.send(typed("/v1/reports:batch", BATCH, &batch)).await;
+        assert_eq!((reply.status, reply.problem()), (StatusCode::BAD_REQUEST, "invalid-report"));
+        let events = reply.body["events"].as_array().expect("one for each").clone();
+        assert_eq!(events.len(), 4, "{reply:?}");
+        for (n, case) in [(0, "c-1"), (3, "c-2")] {
+            assert_eq!(events[n], json!({ "caseId": case, "duplicate": known }));
+        }
+        for n in [1, 2] {
+            assert_eq!(
+                (&events[n]["status"], &events[n]["retryable"]),
+                (&json!(400), &json!(false))
+            );
+        }
+        assert!(reply.body["errors"][0].as_str().expect("an error").starts_with("event 1: "));
+        assert!(reply.body["detail"].as_str().expect("text").starts_with("2 of the 4 events"));
+    }
+    assert_eq!(desk.get("/v1/cases").await.body["items"].as_array().map(Vec::len), Some(2));
+}
+
+/// What passes by itself is told before what never does: the sender sends the batch again, and is not stuck with it.
+#[tokio::test]
+async fn a_batch_that_can_not_be_taken_now_is_asked_for_again() {
+    let desk = Desk::open().await;
+    desk.supervisor.stop();
+    desk.until("/readyz", |body| body["code"] == "unavailable").await;
+    let batch = json!([{}, event("o-1", "r-1")]);
+    let reply = desk.send(typed("/v1/reports:batch", BATCH, &batch)).await;
+    assert_eq!((reply.status, reply.problem()), (StatusCode::SERVICE_UNAVAILABLE, "unavailable"));
+    assert_eq!(reply.header("retry-after"), "1");
+    assert_eq!(reply.body["retryable"], true);
+    let retryable: Vec<_> = (0..2).map(|n| reply.body["events"][n]["retryable"].clone()).collect();
+    assert_eq!(retryable, [false, true]);
 }
 
 #[tokio::test]
