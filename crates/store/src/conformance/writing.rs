@@ -27,6 +27,7 @@ fn evidence() -> Evidence {
 fn full_case() -> StoredCase {
     let mut case = case(7);
     case.detail = CaseMemo {
+        excess: 2,
         told: vec![Told { by: "payment".into(), evidence: evidence() }],
         walks: vec![WalkRow {
             service: "coupon".into(),
