@@ -28,25 +28,12 @@ impl Store for NullStore {
         Ok(Loaded::default())
     }
 
-    async fn put_rulebook(&self, _row: RulebookRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn rulebook(&self, _hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
         Ok(None)
     }
 
     async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
         Ok(Vec::new())
-    }
-
-    async fn set_active(
-        &self,
-        _name: Arc<str>,
-        _hash: Arc<str>,
-        _at: Timestamp,
-    ) -> Result<(), StoreError> {
-        Ok(())
     }
 
     async fn cases(

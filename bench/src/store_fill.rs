@@ -2,14 +2,15 @@
 //! rows are what the engine would have written.
 
 use amends_engine::{
-    CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow, StepState, Write,
+    ActivationRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow,
+    StepState, Write,
 };
 use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, ClosedOn, Outcome, Report, ReportData, SagaId, StepId,
     StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
-use amends_store::{RulebookRow, SqliteOptions, SqliteStore, Store};
+use amends_store::{SqliteOptions, SqliteStore, Store};
 use anyhow::anyhow;
 use std::path::Path;
 use std::sync::Arc;
@@ -42,16 +43,11 @@ pub async fn run(folder: &Path, settled: u64, open: u64, now: Timestamp) -> anyh
     let began = Instant::now();
     let store = SqliteStore::open(folder, &SqliteOptions::default())?;
     let book = Rulebook::from_yaml(RULEBOOK).map_err(|found| anyhow!("{found:?}"))?;
-    let sources = book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect();
-    let row = RulebookRow {
-        name: book.name().into(),
-        hash: book.hash().into(),
-        sources,
-        stored_at: now,
-        active: true,
-    };
-    let version = RulebookRef { name: Arc::clone(&row.name), hash: Arc::clone(&row.hash) };
-    store.put_rulebook(row).await?;
+    let sources = book.sources().iter().map(|s| (s.path.clone(), Arc::clone(&s.text))).collect();
+    let version = RulebookRef { name: book.name().into(), hash: book.hash().into() };
+    let RulebookRef { name, hash } = version.clone();
+    let activation = ActivationRow { at: now, name, hash, sources };
+    store.commit(vec![Write::Activate(Box::new(activation))].into()).await?;
     let all = settled + open;
     let every = all / open.max(1);
     let mut number = 1;

@@ -2,11 +2,10 @@
 //! run asks for. The rulebook's one rule asks four services for one compensation each.
 
 use crate::null_store::NullStore;
-use amends_protocol::Timestamp;
 use amends_rulebook::Rulebook;
 use amends_server::books::Rejections;
 use amends_server::dispatch::{HttpOptions, HttpOutbound};
-use amends_server::{App, Clock, Driver, DriverOptions, HttpLimits, SystemClock, router};
+use amends_server::{App, Driver, DriverOptions, HttpLimits, SystemClock, router};
 use amends_store::{SqliteOptions, SqliteStore, Store};
 use anyhow::anyhow;
 use std::path::Path;
@@ -52,8 +51,7 @@ async fn serve<S: Store>(store: S, rulebook: &str) -> anyhow::Result<()> {
     let (supervisor, driver) =
         Driver::start(store, outbound, SystemClock, DriverOptions::default()).await?;
     let book = Rulebook::from_yaml(rulebook).map_err(|d| anyhow!("{d:?}"))?;
-    let now: Timestamp = SystemClock.now();
-    supervisor.activate(book, "bench", "bench", now).await.map_err(|p| anyhow!("{p:?}"))?;
+    supervisor.activate(book, "bench", "bench").await.map_err(|p| anyhow!("{p:?}"))?;
     let (_stop, stopping) = tokio::sync::watch::channel(false);
     let app = App::new(supervisor.clone(), Rejections::default(), HttpLimits::default(), stopping);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;

@@ -3,6 +3,7 @@
 //! INVARIANT: a case that is not settled is in memory; a settled one is only in the store and comes back by
 //! [`Engine::hydrate`] before an input that concerns it.
 
+mod activation;
 mod loading;
 mod people;
 mod reports;
@@ -212,9 +213,7 @@ impl Engine {
             }
             Input::SagaBegan { begin, ticket } => self.saga_began(begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(&saga, ticket),
-            Input::Activate { rulebook, actor, reason, ticket } => {
-                self.activate(now, rulebook, &actor, &reason, ticket);
-            }
+            Input::Activate { activation, ticket } => self.activate(now, *activation, ticket),
             Input::Tick => {}
         }
         self.pump(now);

@@ -133,17 +133,35 @@ pub enum Input {
     },
     /// A rulebook version becomes the active one of its name; new cases are planned with it.
     Activate {
-        /// The version.
-        rulebook: Arc<Rulebook>,
-        /// Who.
-        actor: Arc<str>,
-        /// Why.
-        reason: Arc<str>,
+        /// Which, by whom and why.
+        activation: Box<Activation>,
         /// Who waits.
         ticket: Ticket,
     },
     /// Time has passed; whatever is due is done.
     Tick,
+}
+
+/// A version of a rulebook that is to become the active one of its name.
+#[derive(Clone, Debug)]
+pub struct Activation {
+    /// The version.
+    pub rulebook: Arc<Rulebook>,
+    /// Who.
+    pub actor: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+    /// What it may take the place of.
+    pub replaces: Replaces,
+}
+
+/// What a new version may take the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replaces {
+    /// Whatever is active.
+    Any,
+    /// The version with this content hash, or nothing: what a person compared it with.
+    Exactly(Option<Arc<str>>),
 }
 
 /// Limits of one service.
@@ -171,6 +189,13 @@ pub enum Answer {
     NotFound(String),
     /// The current state does not allow it; the text says why and what would.
     Conflict(String),
+    /// A version of a rulebook drops what open cases still need.
+    Dropped {
+        /// What was refused, and what to do.
+        detail: String,
+        /// Each thing that is needed, in a sentence.
+        needed: Vec<String>,
+    },
     /// The request makes no sense, e.g. an unknown action in a plan by hand.
     Invalid(String),
 }

@@ -29,12 +29,12 @@ pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
 pub use engine::{Engine, LaneStatus, SUPERVISOR};
-pub use input::{Answer, Input, NewLimits, Ticket};
+pub use input::{Activation, Answer, Input, NewLimits, Replaces, Ticket};
 pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow};
 pub use record::{
-    ActRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole, ReportRow,
-    RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,
-    StoredCase, Told, WalkRow, Write,
+    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
+    ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,
+    StepState, StoredCase, Told, WalkRow, Write,
 };
 pub use survey::{
     Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,

@@ -25,6 +25,9 @@ pub enum Write {
     Saga(Box<SagaRow>),
     /// Inserts or replaces what operators set for a service, by its name.
     Service(Box<ServiceRow>),
+    /// Keeps a version of a rulebook, by its content hash (known content stays as it was), and makes it the only active
+    /// one of its name.
+    Activate(Box<ActivationRow>),
 }
 
 /// A case without its reports and steps.
@@ -364,6 +367,19 @@ pub struct ActRow {
     pub step: Option<StepId>,
     /// Details.
     pub detail: Value,
+}
+
+/// A version of a rulebook that becomes the active one of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivationRow {
+    /// When.
+    pub at: Timestamp,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its content hash; the key.
+    pub hash: Arc<str>,
+    /// Path and text of its files, root first.
+    pub sources: Vec<(String, Arc<str>)>,
 }
 
 /// What operators have set for one service.

@@ -51,7 +51,7 @@ mod value_set;
 pub use book::{Rulebook, Settings, check_together, sources_together};
 pub use case_plan::{CasePlan, facts};
 pub use chart::{Chart, ChartNode};
-pub use check::{CheckSettings, StillNeeded, check, check_activation, check_with};
+pub use check::{CheckSettings, StillNeeded, asks_for_all_of, check, check_activation, check_with};
 pub use codes::{CODES, CodeInfo, FoundBy};
 pub use compare::{
     Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,

@@ -1,7 +1,6 @@
 //! Rulebooks from files: loads them, watches them, and makes changed ones active. A file with mistakes never replaces
 //! a good version; its findings are logged and shown. Decides nothing about cases.
 
-use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode};
@@ -383,7 +382,7 @@ impl Books {
     ) -> Result<(), Problem> {
         let reason =
             format!("read from `{}`", book.sources().first().map_or("", |s| s.path.as_str()));
-        supervisor.activate(Arc::clone(book), ACTOR, &reason, SystemClock.now()).await?;
+        supervisor.activate(Arc::clone(book), ACTOR, &reason).await?;
         self.accept(book);
         tracing::info!(rulebook = book.name(), hash = book.hash(), "rulebook is active");
         Ok(())

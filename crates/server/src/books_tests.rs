@@ -1,6 +1,7 @@
 //! Rulebook files that change under a running supervisor.
 
 use super::*;
+use crate::clock::SystemClock;
 use crate::driver::{Driver, DriverOptions};
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
@@ -169,7 +170,7 @@ async fn what_was_put_over_the_api_stays_until_the_file_changes() {
     shop.write("a.yaml", &book("a", "pay", "1s"));
     shop.look().await;
     let put = Rulebook::from_yaml(&book("a", "pay", "7s")).expect("valid");
-    shop.supervisor.activate(put, "ann", "over the API", SystemClock.now()).await.expect("active");
+    shop.supervisor.activate(put, "ann", "over the API").await.expect("active");
     assert_eq!(shop.books.reload(&shop.supervisor, true).await, Reload::default());
     assert_eq!(shop.active(), ["a 7000"]);
     shop.write("a.yaml", &book("a", "pay", "11s"));

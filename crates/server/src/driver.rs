@@ -13,7 +13,8 @@ use crate::pulse::{MOST_CASES_AT_START, Pulse, WINDOW_MS};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{self, Metrics, Traces};
 use amends_engine::{
-    Answer, Engine, Errand, Input, LaneStatus, Output, StepReading, StepResult, Ticket, WalkResult,
+    Answer, Engine, Errand, Happening, Input, LaneStatus, Output, StepReading, StepResult, Ticket,
+    WalkResult,
 };
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
@@ -93,6 +94,15 @@ pub(crate) struct Shared {
     pub(crate) traces: Traces,
     pub(crate) alerts: Alerts,
     pub(crate) pulse: Pulse,
+}
+
+impl Shared {
+    /// Shows which versions are active. INVARIANT: only for an engine whose writes are durable.
+    fn show_rulebooks(&self, engine: &Engine) {
+        let active = engine.active_rulebooks();
+        active.iter().for_each(|book| self.metrics.know(book));
+        *self.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    }
 }
 
 /// The loop of one supervisor, started by [`Driver::start`].
@@ -274,6 +284,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.shared.metrics.committed(taken, began.elapsed());
         }
         self.refused = 0;
+        // Before the answers: who is told that a version is active must find it active.
+        if events.iter().any(|event| matches!(event.what, Happening::Rulebook { .. })) {
+            self.shared.show_rulebooks(&self.engine);
+        }
         for (ticket, answer) in answers {
             if let Some(reply) = replies.remove(&ticket) {
                 let _ = reply.send(answer); // the one who asked has gone away
@@ -524,18 +538,15 @@ async fn load_engine<S: Store>(
 ) -> Result<Engine, StartError> {
     let loaded = store.load().await?;
     let mut engine = Engine::new(loaded.last_case);
-    let mut active = Vec::new();
     for row in &loaded.rulebooks {
         let book = parse(row).ok_or_else(|| unreadable(row))?;
         if row.active {
-            active.push(Arc::clone(&book));
             engine.restore_active(book);
         } else {
             engine.learn_rulebook(book);
         }
     }
-    active.iter().for_each(|book| shared.metrics.know(book));
-    *shared.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    shared.show_rulebooks(&engine);
     for row in loaded.services {
         engine.restore_service(row);
     }

@@ -7,31 +7,15 @@ use crate::desk::Question;
 use crate::driver::{Arrival, Doors, Shared};
 use crate::feed::EventFeed;
 use crate::telemetry::{Metrics, Traces};
-use amends_engine::{Answer, Input, NewLimits, Ticket};
+use amends_engine::{Activation, Answer, Input, NewLimits, Replaces, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
-use amends_protocol::{
-    ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId,
-    StepStateName, Timestamp, Verb,
-};
-use amends_rulebook::{Rulebook, StillNeeded, check_activation};
-use amends_store::{ListedStep, PAGE_LIMIT, PageRequest, RulebookRow, StepFilter, Store};
-use std::collections::{BTreeMap, BTreeSet};
+use amends_protocol::{CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId};
+use amends_rulebook::Rulebook;
+use amends_store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-
-/// Steps that still have to be asked for, or may have to be again.
-const UNFINISHED: [StepStateName; 5] = [
-    StepStateName::Waiting,
-    StepStateName::Due,
-    StepStateName::InFlight,
-    StepStateName::Accepted,
-    StepStateName::Stuck,
-];
-
-/// Pages of unfinished steps looked at before a rulebook becomes active: 10,000 steps show every kind that matters.
-const ACTIVATION_PAGES: usize = 20;
 
 /// How long a question about open work waits: longer than a look at a million cases takes.
 const QUESTION_LIMIT: Duration = Duration::from_secs(10);
@@ -209,7 +193,7 @@ impl<S: Store> Supervisor<S> {
         }
     }
 
-    /// Stores a rulebook version and makes it the one that new cases are planned with. `now` is written beside it.
+    /// Stores a rulebook version and makes it the one that new cases are planned with.
     ///
     /// # Errors
     /// `conflict` when one of its services belongs to another active rulebook, or when it drops what open cases still
@@ -219,72 +203,21 @@ impl<S: Store> Supervisor<S> {
         rulebook: Arc<Rulebook>,
         actor: &str,
         reason: &str,
-        now: Timestamp,
     ) -> Result<(), Problem> {
-        self.refuse_dropped(&rulebook).await?;
-        let row = RulebookRow {
-            name: rulebook.name().into(),
-            hash: rulebook.hash().into(),
-            sources: rulebook
-                .sources()
-                .iter()
-                .map(|s| (s.path.clone(), s.text.to_string()))
-                .collect(),
-            stored_at: now,
-            active: false,
-        };
-        let (name, hash) = (Arc::clone(&row.name), Arc::clone(&row.hash));
-        // Stored before any case can be planned with it.
-        self.store.put_rulebook(row).await.map_err(|e| internal(&e))?;
-        let (actor, reason, book) = (actor.into(), reason.into(), Arc::clone(&rulebook));
-        self.ask_done(|ticket| Input::Activate { rulebook: book, actor, reason, ticket }).await?;
-        self.store.set_active(name, hash, now).await.map_err(|e| internal(&e))?;
-        let mut books = self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut active: Vec<_> =
-            books.iter().filter(|b| b.name() != rulebook.name()).cloned().collect();
-        active.push(rulebook);
-        active.sort_by(|a, b| a.name().cmp(b.name()));
-        active.iter().for_each(|book| self.metrics().know(book));
-        *books = Arc::new(active);
-        Ok(())
+        self.activate_over(Replaces::Any, rulebook, actor, reason).await
     }
 
-    /// A version that drops what open cases of its name still have to ask for is not taken: whoever removed it may not
-    /// know of them. Looks at the newest steps up to a limit; more of one kind change nothing.
-    async fn refuse_dropped(&self, rulebook: &Rulebook) -> Result<(), Problem> {
-        let filter = StepFilter {
-            rulebook: Some(rulebook.name().to_owned()),
-            state: UNFINISHED.to_vec(),
-            ..StepFilter::default()
-        };
-        let mut cases: BTreeMap<(Verb, ActionName), BTreeSet<CaseId>> = BTreeMap::new();
-        let mut page = PageRequest::first(PAGE_LIMIT);
-        for _ in 0..ACTIVATION_PAGES {
-            let found = self.store.steps(filter.clone(), page).await.map_err(|e| internal(&e))?;
-            for ListedStep { step, .. } in found.items {
-                cases.entry((step.verb, step.action)).or_default().insert(step.id.case);
-            }
-            match found.next {
-                Some(next) => {
-                    page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
-                }
-                None => break,
-            }
-        }
-        let needed: Vec<StillNeeded> = cases
-            .into_iter()
-            .map(|((verb, action), of)| StillNeeded { verb, action, cases: of.len() as u64 })
-            .collect();
-        let dropped = check_activation(rulebook, &needed);
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let detail = format!(
-            "open cases still need what this version of `{}` drops; keep it declared until they are settled",
-            rulebook.name()
-        );
-        let errors = dropped.into_iter().map(|found| found.message).collect();
-        Err(Problem { errors, ..Problem::new(ProblemCode::Conflict, detail) })
+    /// As [`Supervisor::activate`], but only if it takes the place of what `replaces` says.
+    pub(crate) async fn activate_over(
+        &self,
+        replaces: Replaces,
+        rulebook: Arc<Rulebook>,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        let (actor, reason) = (actor.into(), reason.into());
+        let activation = Box::new(Activation { rulebook, actor, reason, replaces });
+        self.ask_done(|ticket| Input::Activate { activation, ticket }).await
     }
 
     /// The versions that new cases are planned with.
@@ -397,6 +330,9 @@ fn refusal(answer: Answer) -> Problem {
     match answer {
         Answer::NotFound(detail) => Problem::new(ProblemCode::NotFound, detail),
         Answer::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
+        Answer::Dropped { detail, needed } => {
+            Problem { errors: needed, ..Problem::new(ProblemCode::Conflict, detail) }
+        }
         Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
         Answer::Received { .. } | Answer::Done => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")

@@ -37,12 +37,16 @@ struct Running {
 async fn start(folder: &Path, outside: &Outside, options: DriverOptions) -> Running {
     let inner = SqliteStore::open(folder, &SqliteOptions::default()).expect("a store");
     let failing = Arc::new(AtomicBool::new(false));
-    let store =
-        Moody { inner, failing: Arc::clone(&failing), commits: Arc::clone(&outside.commits) };
+    let store = Moody {
+        inner,
+        failing: Arc::clone(&failing),
+        commits: Arc::clone(&outside.commits),
+        next: Arc::default(),
+    };
     let (supervisor, driver) =
         Driver::start(store, outside.clone(), SystemClock, options).await.expect("starts");
     let book = Rulebook::from_yaml(RULEBOOK).expect("valid");
-    supervisor.activate(book, "test", "test", SystemClock.now()).await.expect("active");
+    supervisor.activate(book, "test", "test").await.expect("active");
     Running { supervisor, driver, failing }
 }
 
@@ -291,16 +295,11 @@ rules: [{ on: \"*/*\", compensate: recorded }]
 ",
     )
     .expect("valid");
-    let now = SystemClock.now();
-    let refused = running.supervisor.activate(smaller.clone(), "test", "smaller", now).await;
+    let refused = running.supervisor.activate(smaller.clone(), "test", "smaller").await;
     let problem = refused.expect_err("b.y is still to be undone");
     assert!(problem.is(ProblemCode::Conflict) && problem.errors[0].contains("b.y"), "{problem:?}");
     outside.gate.add_permits(10);
     running.until_settled(1).await;
-    running
-        .supervisor
-        .activate(smaller, "test", "smaller", now)
-        .await
-        .expect("nobody needs it now");
+    running.supervisor.activate(smaller, "test", "smaller").await.expect("nobody needs it now");
     running.end().await;
 }

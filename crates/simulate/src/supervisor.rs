@@ -45,7 +45,11 @@ impl Supervisor {
                 Write::Case(row) => self.case = Some(*row),
                 Write::Report(row) => drop(self.reports.insert(row.position, *row)),
                 Write::Step(row) => drop(self.steps.insert(row.id.ordinal, *row)),
-                Write::Attempt(_) | Write::Act(_) | Write::Saga(_) | Write::Service(_) => {}
+                Write::Attempt(_)
+                | Write::Act(_)
+                | Write::Saga(_)
+                | Write::Service(_)
+                | Write::Activate(_) => {}
             }
         }
         self.errands.extend(out.errands);

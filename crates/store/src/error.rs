@@ -61,16 +61,6 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
-    /// There is no such version of a rulebook.
-    #[error(
-        "no version `{hash}` of rulebook `{name}` is stored; store it before it is made active"
-    )]
-    UnknownRulebook {
-        /// The name asked for.
-        name: String,
-        /// The hash asked for.
-        hash: String,
-    },
     /// A backup would overwrite something.
     #[error("`{}` exists already; a backup never overwrites, so give another path", .path.display())]
     Exists {

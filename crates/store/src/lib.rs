@@ -53,14 +53,6 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
-    /// Keeps a version of a rulebook; known content stays as it was. If the row says `active`, it becomes the active
-    /// version of its name in the same commit.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    fn put_rulebook(&self, row: RulebookRow)
-    -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// One version of a rulebook with its sources, by content hash.
     ///
     /// # Errors
@@ -75,17 +67,6 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the store can't be read.
     fn rulebooks(&self) -> impl Future<Output = Result<Vec<RulebookRow>, StoreError>> + Send;
-
-    /// Makes one stored version the active one of its name.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownRulebook`] when no such version is stored.
-    fn set_active(
-        &self,
-        name: Arc<str>,
-        hash: Arc<str>,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// For people: cases, in the order that the filter says. A page may end before it is full, so that it comes soon; then
     /// `searched_until` says how far it came, and `next` goes on from there.

@@ -1,10 +1,9 @@
-//! Acts on cases as a whole, on lanes and on rulebooks, with their audit.
+//! Acts on cases as a whole and on lanes, with their audit.
 
 use super::Engine;
 use crate::act::ActBy;
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
 use amends_protocol::{CaseId, Timestamp};
-use amends_rulebook::Rulebook;
 use std::sync::Arc;
 
 impl Engine {
@@ -123,40 +122,6 @@ impl Engine {
         })));
         self.agenda
             .tell(now, Happening::Acted { case: None, step: None, act, actor: Arc::clone(actor) });
-    }
-
-    pub(super) fn activate(
-        &mut self,
-        now: Timestamp,
-        book: Arc<Rulebook>,
-        actor: &Arc<str>,
-        reason: &Arc<str>,
-        ticket: Ticket,
-    ) {
-        let taken =
-            self.active.values().filter(|other| other.name() != book.name()).find_map(|other| {
-                let service = book.services().iter().find(|s| other.service(&s.name).is_some())?;
-                Some(format!(
-                    "service `{}` already belongs to rulebook `{}`",
-                    service.name,
-                    other.name()
-                ))
-            });
-        if let Some(why) = taken {
-            return self.agenda.answer(ticket, Answer::Conflict(why));
-        }
-        let (name, hash): (Arc<str>, Arc<str>) = (book.name().into(), book.hash().into());
-        self.restore_active(book);
-        let detail = serde_json::json!({ "rulebook": name, "hash": hash });
-        self.audit(now, "activate", actor, reason, detail);
-        self.agenda.tell(now, Happening::Rulebook { name, hash });
-        self.agenda.answer(ticket, Answer::Done);
-    }
-
-    pub(super) fn set_limits(&mut self, book: &Rulebook) {
-        for service in book.services() {
-            self.agenda.lane(&service.name).limit = service.concurrency.max(1);
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Answer, CaseRow, Engine, Errand, Input, NewLimits, Output, ReportRow, StepReading, StepResult,
-    StepRow, StepState, StoredCase, WalkResult, Write,
+    Activation, Answer, CaseRow, Engine, Errand, Input, NewLimits, Output, Replaces, ReportRow,
+    StepReading, StepResult, StepRow, StepState, StoredCase, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
@@ -32,7 +32,10 @@ pub enum Reply {
 pub struct World {
     pub engine: Engine,
     pub now: Timestamp,
-    books: Vec<Arc<Rulebook>>,
+    /// Every version that was put to the engine, by hash; what the store has of it is in `active`.
+    books: BTreeMap<String, Arc<Rulebook>>,
+    /// Hash of the active version, by name, as it is durable.
+    pub active: BTreeMap<Arc<str>, Arc<str>>,
     // the store
     pub cases: BTreeMap<CaseId, CaseRow>,
     pub reports: BTreeMap<(CaseId, u32), ReportRow>,
@@ -61,7 +64,8 @@ impl World {
         let mut world = Self {
             engine: Engine::new(0),
             now: Timestamp(1_700_000_000_000),
-            books: vec![],
+            books: BTreeMap::new(),
+            active: BTreeMap::new(),
             cases: BTreeMap::new(),
             reports: BTreeMap::new(),
             steps: BTreeMap::new(),
@@ -87,14 +91,16 @@ impl World {
     }
 
     pub fn activate(&mut self, book: Arc<Rulebook>) {
-        self.books.push(Arc::clone(&book));
+        assert_eq!(self.try_to_activate(book, Replaces::Any), Answer::Done);
+    }
+
+    pub fn try_to_activate(&mut self, rulebook: Arc<Rulebook>, replaces: Replaces) -> Answer {
+        self.books.insert(rulebook.hash().to_owned(), Arc::clone(&rulebook));
         let ticket = self.next_ticket();
-        self.input(Input::Activate {
-            rulebook: book,
-            actor: "test".into(),
-            reason: "test".into(),
-            ticket,
-        });
+        let (actor, reason) = ("test".into(), "test".into());
+        let activation = Box::new(Activation { rulebook, actor, reason, replaces });
+        self.input(Input::Activate { activation, ticket });
+        self.answers.remove(&ticket).expect("answered")
     }
 
     fn next_ticket(&mut self) -> u64 {
@@ -124,6 +130,7 @@ impl World {
                 Write::Attempt(row) => self.attempts.push(*row),
                 Write::Act(row) => self.acts.push(*row),
                 Write::Service(row) => drop(self.services.insert(Arc::clone(&row.service), *row)),
+                Write::Activate(row) => drop(self.active.insert(row.name, row.hash)),
                 Write::Saga(row) => drop(self.sagas.insert(row.saga.clone(), *row)),
             }
         }
@@ -268,8 +275,11 @@ impl World {
     pub fn crash(&mut self) {
         self.under_way.clear();
         let mut engine = Engine::new(self.cases.keys().last().map_or(0, |c| c.0));
-        for book in &self.books {
-            engine.restore_active(Arc::clone(book));
+        for book in self.books.values() {
+            match self.active.get(book.name()) {
+                Some(hash) if **hash == *book.hash() => engine.restore_active(Arc::clone(book)),
+                _ => engine.learn_rulebook(Arc::clone(book)),
+            }
         }
         for row in self.services.values() {
             engine.restore_service(row.clone());
@@ -282,6 +292,13 @@ impl World {
         }
         self.engine = engine;
         self.input(Input::Tick);
+    }
+
+    /// The process dies and finds another version active in its store.
+    pub fn restart_with(&mut self, book: Arc<Rulebook>) {
+        self.active.insert(book.name().into(), book.hash().into());
+        self.books.insert(book.hash().to_owned(), book);
+        self.crash();
     }
 
     pub fn stored(&self, id: CaseId) -> StoredCase {

@@ -15,6 +15,19 @@ pub struct StillNeeded {
     pub cases: u64,
 }
 
+/// Whether `new` can ask for everything that `old` can: then no open case loses anything, whatever it needs.
+#[must_use]
+pub fn asks_for_all_of(new: &Rulebook, old: &Rulebook) -> bool {
+    old.actions().iter().all(|action| {
+        let now = new.action(&action.name.service, &action.name.action);
+        let asked = Verb::ALL.iter().filter(|verb| crate::plan::fits(**verb, action));
+        now.is_some()
+            && asked
+                .into_iter()
+                .all(|verb| now.is_some_and(|id| crate::plan::fits(*verb, new.get(id))))
+    })
+}
+
 /// Steps of open cases that `new` could not ask for any more. The spans point into the sources of `new`.
 #[must_use]
 pub fn check_activation(new: &Rulebook, needed: &[StillNeeded]) -> Vec<Diagnostic> {

@@ -13,7 +13,7 @@ mod reach;
 mod upkeep;
 mod wildcards;
 
-pub use activation::{StillNeeded, check_activation};
+pub use activation::{StillNeeded, asks_for_all_of, check_activation};
 pub(crate) use answers::answers;
 pub(crate) use excess::is_caller;
 

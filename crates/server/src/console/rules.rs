@@ -6,10 +6,10 @@ use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
-use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, beside_the_others};
+use amends_engine::Replaces;
+use amends_protocol::Timestamp;
 use amends_protocol::resources::DiagnosticView;
-use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_rulebook::{
     ActionId, Annotate, Comparison, Matrix, Note, Row, Rule, Rulebook, Severity, SourceFile,
     compare, length_of_time, load_sources, render,
@@ -213,13 +213,11 @@ pub(super) async fn activate<S: Store>(
     if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
         return Err(wrong(ApiError::invalid(text)));
     }
-    let now_active = active(&app, book.name()).map(|book| book.hash().to_owned());
-    if now_active.unwrap_or_default() != form.text("base") {
-        let detail = "another version was activated meanwhile; look again at what would change";
-        return Err(wrong(Problem::new(ProblemCode::Conflict, detail).into()));
-    }
+    // What the person looked at; anything else that has become active meanwhile refuses it.
+    let base = Some(form.text("base")).filter(|hash| !hash.is_empty());
+    let replaces = Replaces::Exactly(base.map(Into::into));
     let address = format!("/rules/{}", book.name());
-    let activated = app.supervisor.activate(book, &who, &reason, SystemClock.now()).await;
+    let activated = app.supervisor.activate_over(replaces, book, &who, &reason).await;
     activated.map_err(|problem| wrong(problem.into()))?;
     Ok(form.remember(see(&address)))
 }

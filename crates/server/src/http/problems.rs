@@ -23,7 +23,6 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         let code = match &error {
             StoreError::BadCursor { .. } => ProblemCode::InvalidFilter,
-            StoreError::UnknownRulebook { .. } => ProblemCode::NotFound,
             StoreError::Exists { .. } => ProblemCode::Conflict,
             StoreError::TooSlow { .. } | StoreError::Closed => ProblemCode::Unavailable,
             StoreError::Locked { .. }

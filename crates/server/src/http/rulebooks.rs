@@ -6,7 +6,6 @@ use super::path::{Id, Pair};
 use super::query::Query;
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
-use crate::clock::{Clock, SystemClock};
 use amends_protocol::resources::{RulebookCheck, RulebookSources, RulebookView, SourceView};
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{
@@ -113,10 +112,12 @@ pub(crate) async fn put<S: Store>(
     if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
         return Err(rejected(&text));
     }
-    app.supervisor
-        .activate(Arc::clone(&book), actor(&head.headers)?, &given.reason, SystemClock.now())
-        .await?;
-    active(&app, &name).await.map(Json)
+    app.supervisor.activate(Arc::clone(&book), actor(&head.headers)?, &given.reason).await?;
+    // By its hash: another version may have become active meanwhile.
+    match app.supervisor.store().rulebook(book.hash().into()).await? {
+        Some(row) => view(&app, row, true).await.map(Json),
+        None => active(&app, &name).await.map(Json),
+    }
 }
 
 struct Given {

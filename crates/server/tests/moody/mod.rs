@@ -1,5 +1,7 @@
 //! SQLite whose commits can be made to fail and are counted, and an outside in which services answer when they may.
 
+#![allow(dead_code)] // each test file uses its own part
+
 use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, WalkResult};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
@@ -21,6 +23,19 @@ pub struct Moody {
     pub inner: SqliteStore,
     pub failing: Arc<AtomicBool>,
     pub commits: Arc<AtomicUsize>,
+    /// What becomes of the next commit; nothing is special about those after it.
+    pub next: Arc<Mutex<Option<Fate>>>,
+}
+
+/// What becomes of a commit.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// It fails, and nothing is stored.
+    Fails,
+    /// It is stored, and the one who waits is told that it failed: nobody knows how it ended.
+    Unknown,
+    /// It waits for a permit of `go` before it is stored; `came` has one permit once it waits.
+    Waits { came: Arc<Semaphore>, go: Arc<Semaphore> },
 }
 
 impl Moody {
@@ -32,9 +47,18 @@ impl Moody {
 impl Store for Moody {
     async fn commit(&self, batch: Batch) -> Stored<()> {
         self.mood()?;
+        let fate = self.next.lock().expect("not poisoned").take();
+        match &fate {
+            Some(Fate::Fails) => return Err(StoreError::Closed),
+            Some(Fate::Waits { came, go }) => {
+                came.add_permits(1);
+                go.acquire().await.expect("never closed").forget();
+            }
+            Some(Fate::Unknown) | None => {}
+        }
         self.inner.commit(batch).await?;
         self.commits.fetch_add(1, Ordering::SeqCst);
-        Ok(())
+        if matches!(fate, Some(Fate::Unknown)) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     async fn load(&self) -> Stored<Loaded> {
@@ -46,20 +70,12 @@ impl Store for Moody {
         self.inner.find(wanted).await
     }
 
-    async fn put_rulebook(&self, row: RulebookRow) -> Stored<()> {
-        self.inner.put_rulebook(row).await
-    }
-
     async fn rulebook(&self, hash: Arc<str>) -> Stored<Option<RulebookRow>> {
         self.inner.rulebook(hash).await
     }
 
     async fn rulebooks(&self) -> Stored<Vec<RulebookRow>> {
         self.inner.rulebooks().await
-    }
-
-    async fn set_active(&self, name: Arc<str>, hash: Arc<str>, at: Timestamp) -> Stored<()> {
-        self.inner.set_active(name, hash, at).await
     }
 
     async fn cases(&self, filter: CaseFilter, page: PageRequest) -> Stored<RowPage<ListedCase>> {

@@ -30,6 +30,10 @@ fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow 
     }
 }
 
+fn activation(name: &str, hash: &str, ms: i64) -> Write {
+    Write::activation(&version(name, hash, ms, true))
+}
+
 /// The same source and id name the case; another source with that id doesn't.
 pub async fn a_known_report_names_its_case(place: &impl Place) {
     let store = place.open().await;
@@ -122,38 +126,49 @@ pub async fn announced_sagas_are_kept(place: &impl Place) {
     assert_eq!(store.saga(&saga("order-2")).await.expect("reads"), None);
 }
 
-/// At most one version of a name is active; versions of other names are left alone.
+/// At most one version of a name is active; versions of other names are left alone. What is activated again keeps its
+/// first row.
 pub async fn rulebooks_have_one_active_version(place: &impl Place) {
     let store = place.open().await;
-    let (one, two) = (version("food", "h1", 1, false), version("food", "h2", 2, true));
-    let other = version("travel", "h3", 3, true);
-    for row in [&one, &two, &other] {
-        store.put_rulebook(row.clone()).await.expect("stores");
+    for (name, hash, ms) in [("food", "h1", 1), ("food", "h2", 2), ("travel", "h3", 3)] {
+        store.commit(vec![activation(name, hash, ms)].into()).await.expect("commits");
     }
-    assert_eq!(store.rulebook("h2".into()).await.expect("reads"), Some(two.clone()));
+    let two = version("food", "h2", 2, true);
+    assert_eq!(store.rulebook("h2".into()).await.expect("reads"), Some(two));
     assert_eq!(store.rulebook("h9".into()).await.expect("reads"), None);
 
-    store.set_active("food".into(), "h1".into(), at(1, 9)).await.expect("activates");
-    let again = RulebookRow { stored_at: at(1, 77), active: false, ..one };
-    store.put_rulebook(again).await.expect("known content stays as it was");
+    store
+        .commit(vec![activation("food", "h1", 77)].into())
+        .await
+        .expect("an old version comes back");
     let all = store.rulebooks().await.expect("reads");
     let seen: Vec<_> = all.iter().map(|r| (&*r.hash, r.active, r.stored_at)).collect();
     assert_eq!(seen, [("h2", false, at(1, 2)), ("h1", true, at(1, 1)), ("h3", true, at(1, 3))]);
     assert!(all.iter().all(|row| row.sources.is_empty()));
+}
 
-    let error =
-        store.set_active("food".into(), "h3".into(), at(1, 9)).await.expect_err("of travel");
-    assert!(matches!(error, StoreError::UnknownRulebook { .. }), "{error}");
-    let active = store.rulebook("h1".into()).await.expect("reads").expect("stored");
-    assert!(active.active, "a failed change leaves the old version active");
+/// An activation is a write like any other: of two in a batch the later one holds, and one that can't be stored takes
+/// its whole batch with it.
+pub async fn an_activation_is_one_with_its_batch(place: &impl Place) {
+    let store = place.open().await;
+    let both = vec![activation("food", "h1", 1), activation("food", "h2", 1)];
+    store.commit(both.into()).await.expect("commits");
+    store.commit(vec![activation("travel", "h3", 3)].into()).await.expect("commits");
+    let mut wrong = whole(case(1));
+    wrong.push(activation("food", "h3", 9));
+    let error = store.commit(wrong.into()).await.expect_err("of travel");
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    let loaded = store.load().await.expect("loads");
+    assert!(loaded.cases.is_empty(), "nothing of the batch is stored");
+    let active: Vec<&str> = loaded.rulebooks.iter().map(|row| &*row.hash).collect();
+    assert_eq!(active, ["h2", "h3"], "the old version stays active");
 }
 
 /// A case keeps the version that it was planned with, active or not.
 pub async fn load_brings_the_rulebooks_that_open_cases_use(place: &impl Place) {
     let store = place.open().await;
-    for (hash, active) in [("old", false), ("unused", false), ("of-settled", false), ("new", true)]
-    {
-        store.put_rulebook(version("food-order", hash, 1, active)).await.expect("stores");
+    for hash in ["old", "unused", "of-settled", "new"] {
+        store.commit(vec![activation("food-order", hash, 1)].into()).await.expect("commits");
     }
     let planned_with = |row: CaseRow, hash: &str| CaseRow {
         rulebook: Some(RulebookRef { name: "food-order".into(), hash: hash.into() }),

@@ -53,6 +53,7 @@ macro_rules! store_conformance {
                 load_gives_exactly_what_is_unfinished,
                 announced_sagas_are_kept,
                 rulebooks_have_one_active_version,
+                an_activation_is_one_with_its_batch,
                 load_brings_the_rulebooks_that_open_cases_use,
             }
             lists {

@@ -1,8 +1,9 @@
 //! Rows for the tests: one case after another, with what a test is about changed by hand.
 
+use crate::RulebookRow;
 use amends_engine::{
-    ActRow, AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow,
-    StepState, Write,
+    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef,
+    StepMemo, StepRow, StepState, Write,
 };
 use amends_protocol::{
     ActionName, CaseId, CaseState, ClosedOn, Outcome, Report, ReportData, SagaId, StepId,
@@ -148,6 +149,7 @@ pub(super) trait FromRow {
     fn from_report(row: ReportRow) -> Self;
     fn from_attempt(row: AttemptRow) -> Self;
     fn from_act(row: ActRow) -> Self;
+    fn activation(of: &RulebookRow) -> Self;
 }
 
 impl FromRow for Write {
@@ -169,5 +171,15 @@ impl FromRow for Write {
 
     fn from_act(row: ActRow) -> Self {
         Self::Act(Box::new(row))
+    }
+
+    fn activation(of: &RulebookRow) -> Self {
+        let sources = of.sources.iter();
+        Self::Activate(Box::new(ActivationRow {
+            at: of.stored_at,
+            name: Arc::clone(&of.name),
+            hash: Arc::clone(&of.hash),
+            sources: sources.map(|(path, text)| (path.clone(), text.as_str().into())).collect(),
+        }))
     }
 }

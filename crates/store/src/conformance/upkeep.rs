@@ -130,7 +130,7 @@ pub async fn a_backup_opens_as_a_store(place: &impl Place) {
         stored_at: at(1, 0),
         active: true,
     };
-    store.put_rulebook(book).await.expect("stores");
+    store.commit(vec![Write::activation(&book)].into()).await.expect("stores");
     store.commit(whole(case(1)).into()).await.expect("commits");
     store.commit(whole(settled(2)).into()).await.expect("commits");
     let before = store.load().await.expect("loads");

@@ -145,25 +145,12 @@ impl Store for SqliteStore {
         self.order(Command::Load).await
     }
 
-    async fn put_rulebook(&self, row: RulebookRow) -> Result<(), StoreError> {
-        self.order(|reply| Command::PutRulebook(row, reply)).await
-    }
-
     async fn rulebook(&self, hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
         self.readers()?.ask(move |conn| lookup::rulebook(conn, &hash)).await
     }
 
     async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
         self.readers()?.ask(lookup::rulebooks).await
-    }
-
-    async fn set_active(
-        &self,
-        name: Arc<str>,
-        hash: Arc<str>,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.order(|reply| Command::SetActive { name, hash, at, reply }).await
     }
 
     async fn cases(

@@ -1,4 +1,4 @@
-//! Rulebook versions, pruning, backups and the check that writing works.
+//! Pruning, backups and the check that writing works.
 
 use super::{
     codes::Coded,
@@ -8,7 +8,7 @@ use super::{
     lookup::LAST_CASE,
     rows::{case_id, collect, column, read_error},
 };
-use crate::{RulebookRow, StoreError};
+use crate::StoreError;
 use amends_engine::SagaState;
 use amends_protocol::{CaseId, CaseState, Timestamp};
 use rusqlite::{Connection, Transaction, params};
@@ -17,47 +17,7 @@ use std::{fs, io, path::Path};
 
 /// Most cases and sagas of one call: some ten thousand rows, so that a commit behind it waits for milliseconds.
 const PRUNE_LIMIT: usize = 500;
-const DOING_RULEBOOK: &str = "store a rulebook";
 const DOING_PRUNE: &str = "prune the store";
-
-/// Keeps a version; known content stays as it was.
-pub(crate) fn put_rulebook(tx: &Transaction<'_>, row: &RulebookRow) -> Result<(), StoreError> {
-    let sources = serde_json::to_string(&row.sources).map_err(|e| StoreError::Corrupt {
-        row: format!("rulebook `{}`", row.name),
-        what: e.to_string(),
-    })?;
-    tx.prepare_cached(
-        "INSERT INTO rulebooks (hash, name, stored_at, active, sources) VALUES (?1, ?2, ?3, 0, ?4)
-         ON CONFLICT (hash) DO NOTHING",
-    )
-    .and_then(|mut insert| {
-        insert.execute(params![&*row.hash, &*row.name, row.stored_at.0, sources])
-    })
-    .map_err(database(DOING_RULEBOOK))?;
-    if row.active { set_active(tx, &row.name, &row.hash, row.stored_at) } else { Ok(()) }
-}
-
-/// Makes one version the active one of its name.
-pub(crate) fn set_active(
-    tx: &Transaction<'_>,
-    name: &str,
-    hash: &str,
-    at: Timestamp,
-) -> Result<(), StoreError> {
-    // First off, then on: never are two of a name active, not even between two statements.
-    tx.execute("UPDATE rulebooks SET active = 0 WHERE name = ?1 AND active = 1", [name])
-        .map_err(database(DOING_RULEBOOK))?;
-    let changed = tx
-        .execute(
-            "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE name = ?1 AND hash = ?2",
-            params![name, hash, at.0],
-        )
-        .map_err(database(DOING_RULEBOOK))?;
-    if changed == 0 {
-        return Err(StoreError::UnknownRulebook { name: name.to_owned(), hash: hash.to_owned() });
-    }
-    Ok(())
-}
 
 /// Removes old settled cases and announcements; says how many.
 pub(crate) fn prune(

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::StoreError;
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
-    Write,
+    ActRow, ActivationRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow,
+    StepRow, StepState, Write,
 };
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use rustc_hash::FxHashSet;
@@ -46,6 +46,12 @@ const SAGA: &str = "
     INSERT INTO sagas (saga, service, action, deadline, state, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (saga) DO UPDATE SET service = ?2, action = ?3, deadline = ?4, state = ?5, data = ?6";
 
+const VERSION: &str = "
+    INSERT INTO rulebooks (hash, name, stored_at, active, sources) VALUES (?1, ?2, ?3, 0, ?4)
+    ON CONFLICT (hash) DO NOTHING";
+const RETIRE: &str = "UPDATE rulebooks SET active = 0 WHERE name = ?1 AND active = 1";
+const ACTIVATE: &str =
+    "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE hash = ?1 AND name = ?2";
 const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
@@ -92,6 +98,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Act(row) => pen.act(row)?,
             Write::Saga(row) => pen.saga(row)?,
             Write::Service(row) => service(conn, &mut pen.json, row)?,
+            Write::Activate(row) => activate(conn, &mut pen.json, row)?,
         }
     }
     let new_cases = pen.new_cases;
@@ -112,7 +119,8 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
             | Write::Attempt(_)
             | Write::Act(_)
             | Write::Saga(_)
-            | Write::Service(_) => continue,
+            | Write::Service(_)
+            | Write::Activate(_) => continue,
         };
         if !seen.insert(key) {
             superseded.insert(position);
@@ -243,6 +251,16 @@ impl Pen<'_> {
 fn service(conn: &Connection, json: &mut Vec<u8>, row: &ServiceRow) -> Result<(), StoreError> {
     let written = conn.execute(SERVICE, params![&*row.service, to_json(json, &row.settings)?]);
     must_be_one(written, || format!("settings of service `{}`", row.service))
+}
+
+/// Seldom written, too. First off, then on: never are two of a name active, not even between two statements.
+fn activate(conn: &Connection, json: &mut Vec<u8>, row: &ActivationRow) -> Result<(), StoreError> {
+    let (hash, name, at) = (&*row.hash, &*row.name, row.at.0);
+    conn.execute(VERSION, params![hash, name, at, to_json(json, &row.sources)?])
+        .and_then(|_| conn.execute(RETIRE, [name]))
+        .map_err(database(DOING))?;
+    let activated = conn.execute(ACTIVATE, params![hash, name, at]);
+    must_be_one(activated, || format!("version `{hash}` of rulebook `{name}`"))
 }
 
 /// Tells a role as two numbers.

@@ -5,11 +5,11 @@
 use super::{
     bulks, checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch,
 };
-use crate::{BulkRow, Loaded, LookupRequest, LookupResult, RulebookRow, StoreError};
+use crate::{BulkRow, Loaded, LookupRequest, LookupResult, StoreError};
 use amends_engine::Write;
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
 /// Where an answer goes. Nobody may be waiting any more; that changes nothing.
@@ -28,8 +28,6 @@ pub(crate) enum Command {
     Commit(Vec<Write>, Reply<()>),
     Find(LookupRequest, Reply<LookupResult>),
     Load(Reply<Loaded>),
-    PutRulebook(RulebookRow, Reply<()>),
-    SetActive { name: Arc<str>, hash: Arc<str>, at: Timestamp, reply: Reply<()> },
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
     CheckWritable(Reply<()>),
@@ -104,12 +102,6 @@ impl Writer {
             }
             Command::Load(reply) => {
                 let _ = reply.send(lookup::load(&self.conn));
-            }
-            Command::PutRulebook(row, reply) => {
-                let _ = reply.send(self.transact(|tx| upkeep::put_rulebook(tx, &row)));
-            }
-            Command::SetActive { name, hash, at, reply } => {
-                let _ = reply.send(self.transact(|tx| upkeep::set_active(tx, &name, &hash, at)));
             }
             Command::Prune { settled_before, limit, reply } => {
                 let lent = self.lent.iter().copied().collect();

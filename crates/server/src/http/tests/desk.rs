@@ -140,10 +140,7 @@ impl Desk {
         let (supervisor, driver) =
             Driver::start(store, script.clone(), SystemClock, options).await.expect("a driver");
         let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");
-        supervisor
-            .activate(book, "test", "to begin with", crate::Clock::now(&SystemClock))
-            .await
-            .expect("active");
+        supervisor.activate(book, "test", "to begin with").await.expect("active");
         Self::around(supervisor, driver, script, folder, limits)
     }
 

@@ -1,9 +1,11 @@
 //! Rulebooks over the API.
 
 use super::desk::{BOOK, Desk};
+use amends_store::Store;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 fn yaml(method: &str, path: &str, text: &str) -> Request<Body> {
     let request =
@@ -101,4 +103,47 @@ async fn several_files_come_as_json() {
         .header("content-type", "multipart/form-data")
         .body(Body::empty());
     assert_eq!(desk.send(form.expect("a request")).await.problem(), "unsupported-media-type");
+}
+
+/// The version that new cases are planned with, that the store calls active, and that the API shows.
+async fn versions_in_use(desk: &Desk, saga: &str) -> [String; 3] {
+    let text = |value: &Value| value.as_str().expect("a hash").to_owned();
+    let case = desk.report(saga, &format!("r-{saga}")).await;
+    let engine = text(&desk.get(&format!("/v1/cases/{case}")).await.body["rulebookHash"]);
+    let rows = desk.supervisor.store().rulebooks().await.expect("readable");
+    let active: Vec<_> = rows.iter().filter(|row| row.active).map(|row| &*row.hash).collect();
+    [engine, active.join(" "), text(&desk.get("/v1/rulebooks/shop").await.body["hash"])]
+}
+
+#[track_caller]
+fn assert_all_the_same(versions: &[String; 3], when: &str) {
+    let [engine, store, api] = versions;
+    assert!(engine == store && store == api, "{when}: engine, store, API: {versions:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_four_activations_at_once_the_same_one_is_last_for_everybody() {
+    const ROUNDS: usize = 200;
+    const ROUNDS_OF_ONE_LIFE: usize = 40;
+    let mut desk = Desk::open().await;
+    for round in 0..ROUNDS {
+        let puts = (0..4).map(|n| {
+            // Four versions that come again and again: most rounds activate what is stored already.
+            let text = format!("{BOOK}# {n}\n");
+            let request = yaml("PUT", "/v1/rulebooks/shop", &text);
+            let router = desk.router.clone();
+            tokio::spawn(async move { router.oneshot(request).await.expect("answers").status() })
+        });
+        for put in puts.collect::<Vec<_>>() {
+            assert_eq!(put.await.expect("no panic"), StatusCode::OK);
+        }
+        let after = versions_in_use(&desk, &format!("s-{round}")).await;
+        assert_all_the_same(&after, &format!("after round {round}"));
+        if round % ROUNDS_OF_ONE_LIFE == ROUNDS_OF_ONE_LIFE - 1 {
+            desk = desk.restart().await;
+            let restarted = versions_in_use(&desk, &format!("s-{round}-again")).await;
+            assert_all_the_same(&restarted, &format!("after a restart in round {round}"));
+            assert_eq!(restarted, after);
+        }
+    }
 }

@@ -1,0 +1,113 @@
+//! A version of a rulebook becomes the active one of its name: what refuses it, and the one commit that makes it so.
+
+use super::Engine;
+use crate::{Activation, ActivationRow, Answer, Happening, Replaces, Ticket, Write};
+use amends_protocol::{ActionName, Timestamp, Verb};
+use amends_rulebook::{Rulebook, StillNeeded, asks_for_all_of, check_activation};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Engine {
+    /// The versions that new cases are planned with, by name.
+    #[must_use]
+    pub fn active_rulebooks(&self) -> Vec<Arc<Rulebook>> {
+        self.active.values().cloned().collect()
+    }
+
+    pub(super) fn activate(&mut self, now: Timestamp, activation: Activation, ticket: Ticket) {
+        let answer = match self.check_activation(&activation) {
+            Err(refused) => refused,
+            Ok(()) => {
+                self.make_active(now, activation);
+                Answer::Done
+            }
+        };
+        self.agenda.answer(ticket, answer);
+    }
+
+    fn check_activation(&self, activation: &Activation) -> Result<(), Answer> {
+        let book = &*activation.rulebook;
+        if let Replaces::Exactly(seen) = &activation.replaces
+            && self.active.get(book.name()).map(|active| active.hash()) != seen.as_deref()
+        {
+            let text = "another version was activated meanwhile; look again at what would change";
+            return Err(Answer::Conflict(text.to_owned()));
+        }
+        self.check_owners(book)?;
+        self.check_open_cases(book)
+    }
+
+    /// A report is answered by exactly one rulebook, so a service belongs to one.
+    fn check_owners(&self, book: &Rulebook) -> Result<(), Answer> {
+        for other in self.active.values().filter(|other| other.name() != book.name()) {
+            if let Some(service) = book.services().iter().find(|s| other.service(&s.name).is_some())
+            {
+                return Err(Answer::Conflict(format!(
+                    "service `{}` already belongs to rulebook `{}`",
+                    service.name,
+                    other.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A version that drops what open cases of its name still have to ask for is not taken: whoever removed it may not
+    /// know of them.
+    fn check_open_cases(&self, book: &Rulebook) -> Result<(), Answer> {
+        let mut versions = self.books.values().filter(|known| known.name() == book.name());
+        // Every case's steps are of a version that is known here: nothing can be missing, so no case is looked at.
+        if versions.all(|known| asks_for_all_of(book, known)) {
+            return Ok(());
+        }
+        let dropped = check_activation(book, &self.still_needed(book.name()));
+        if dropped.is_empty() {
+            return Ok(());
+        }
+        Err(Answer::Dropped {
+            detail: format!(
+                "open cases still need what this version of `{}` drops; keep it declared until they are settled",
+                book.name()
+            ),
+            needed: dropped.into_iter().map(|found| found.message).collect(),
+        })
+    }
+
+    /// What the open cases of a rulebook still have to ask for, or may have to again.
+    fn still_needed(&self, rulebook: &str) -> Vec<StillNeeded> {
+        let mut cases: BTreeMap<(Verb, &ActionName), u64> = BTreeMap::new();
+        let open = self.cases.values().filter(|case| {
+            !case.is_settled() && case.row.rulebook.as_ref().is_some_and(|r| *r.name == *rulebook)
+        });
+        // A case has one step of a verb and action, so steps count cases.
+        for step in open.flat_map(|case| &case.steps).filter(|step| !step.state.is_terminal()) {
+            *cases.entry((step.verb, &step.action)).or_default() += 1;
+        }
+        cases
+            .into_iter()
+            .map(|((verb, action), cases)| StillNeeded { verb, action: action.clone(), cases })
+            .collect()
+    }
+
+    fn make_active(&mut self, now: Timestamp, activation: Activation) {
+        let Activation { rulebook, actor, reason, replaces: _ } = activation;
+        let (name, hash): (Arc<str>, Arc<str>) = (rulebook.name().into(), rulebook.hash().into());
+        let sources = rulebook.sources().iter();
+        self.agenda.out.writes.push(Write::Activate(Box::new(ActivationRow {
+            at: now,
+            name: Arc::clone(&name),
+            hash: Arc::clone(&hash),
+            sources: sources.map(|s| (s.path.clone(), Arc::clone(&s.text))).collect(),
+        })));
+        self.restore_active(rulebook);
+        let detail = serde_json::json!({ "rulebook": name, "hash": hash });
+        self.audit(now, "activate", &actor, &reason, detail);
+        self.agenda.tell(now, Happening::Rulebook { name, hash });
+    }
+
+    pub(super) fn set_limits(&mut self, book: &Rulebook) {
+        for service in book.services() {
+            self.agenda.lane(&service.name).limit = service.concurrency.max(1);
+        }
+    }
+}
