@@ -55,7 +55,7 @@ fn a_version_and_its_audit_are_one_batch() {
     assert_eq!(durable(&world), Some(larger.hash()));
     assert_eq!(in_use(&world), larger.hash());
     let act = world.acts.last().expect("in the audit");
-    assert_eq!((act.act, &act.detail["hash"]), ("activate", &serde_json::json!(larger.hash())));
+    assert_eq!((&*act.act, &act.detail["hash"]), ("activate", &serde_json::json!(larger.hash())));
 }
 
 #[test]
