@@ -61,7 +61,7 @@ impl Pulse {
     pub(crate) fn begin(&self, now: Timestamp, known: &Settlements) {
         let mut figures = self.lock();
         let hour_ago = Timestamp(now.0 - WINDOW_MS);
-        figures.since = known.opened_since.map_or(hour_ago, |opened| opened.max(hour_ago));
+        figures.since = known.settled_since.map_or(hour_ago, |settled| settled.max(hour_ago));
         let mut times = known.times.clone();
         times.sort_unstable_by_key(|(_, settled)| *settled);
         for (opened, settled) in times {
@@ -233,7 +233,7 @@ mod tests {
         let old = NOW.0 - 30 * MINUTE_MS;
         let known = Settlements {
             times: vec![(Timestamp(old - 500), Timestamp(old)), (Timestamp(0), Timestamp(1))],
-            opened_since: Some(Timestamp(old - 900)),
+            settled_since: Some(Timestamp(old - 900)),
         };
         pulse.begin(NOW, &known);
         pulse.note(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);

@@ -6,10 +6,10 @@ use amends_protocol::{SagaId, Timestamp};
 /// Cases that were settled lately.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settlements {
-    /// When each was opened and settled, newest case first.
+    /// When each was opened and settled, the last settled first.
     pub times: Vec<(Timestamp, Timestamp)>,
-    /// There are older cases that were not looked at: what was settled of those opened before this moment is missing.
-    pub opened_since: Option<Timestamp>,
+    /// There may be more than were asked for: what was settled before this moment is missing.
+    pub settled_since: Option<Timestamp>,
 }
 
 /// One bulk act. What its texts mean is its maker's affair.

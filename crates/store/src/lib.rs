@@ -163,7 +163,7 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
     ) -> impl Future<Output = Result<BTreeMap<CaseState, u64>, StoreError>> + Send;
 
-    /// What was settled at a moment or later, of the newest `limit` cases.
+    /// What was settled at a moment or later, at most the last `limit` cases.
     ///
     /// # Errors
     /// When the store can't be read.

@@ -55,9 +55,9 @@ pub async fn settlements_are_told_newest_first(place: &impl Place) {
     store.commit(rows.map(Write::from_case).into()).await.expect("commits");
     let found = store.settlements(Timestamp(0), 10).await.expect("reads");
     let times = |n: u64| (at(n, 0), at(n, 100));
-    assert_eq!((found.times, found.opened_since), (vec![times(4), times(2), times(1)], None));
+    assert_eq!((found.times, found.settled_since), (vec![times(4), times(2), times(1)], None));
     let late = store.settlements(at(2, 100), 10).await.expect("reads");
     assert_eq!(late.times, [times(4), times(2)]);
     let few = store.settlements(Timestamp(0), 2).await.expect("reads");
-    assert_eq!((few.times, few.opened_since), (vec![times(4)], Some(at(3, 0))));
+    assert_eq!((few.times, few.settled_since), (vec![times(4), times(2)], Some(at(2, 100))));
 }

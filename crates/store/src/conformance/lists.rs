@@ -8,7 +8,7 @@ use crate::{
     CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
 use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
-use amends_protocol::{CaseId, CaseState, Outcome, StepStateName, StuckReason, Verb};
+use amends_protocol::{CaseId, CaseState, Outcome, StepStateName, StuckReason, Timestamp, Verb};
 
 async fn case_ids<S: Store>(store: &S, filter: CaseFilter) -> Vec<u64> {
     let page = store.cases(filter, PageRequest::default()).await.expect("lists");
@@ -61,6 +61,57 @@ pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
     }
 }
 
+/// A clock that was wrong for a while, forth or back, hides nothing: lists go by time and have every case once.
+pub async fn a_wrong_clock_hides_nothing(place: &impl Place) {
+    let store = place.open().await;
+    let dated = |n, opened_at| CaseRow { opened_at, ..case(n) };
+    let (future, past) = (at(1_000_000_000, 0), Timestamp(-7));
+    let rows = [case(1), dated(2, future), settled(3), case(4), dated(5, past), dated(6, at(4, 0))];
+    for row in rows {
+        store.commit(whole(row).into()).await.expect("commits");
+    }
+    let all = CaseFilter::default;
+    let stories = [
+        (all(), vec![2, 6, 4, 3, 1, 5]),
+        (CaseFilter { state: vec![CaseState::Open], ..all() }, vec![2, 6, 4, 1, 5]),
+        (CaseFilter { report: Some("payment/*".to_owned()), ..all() }, vec![2, 6, 4, 3, 1, 5]),
+        (CaseFilter { opened_after: Some(at(3, 0)), ..all() }, vec![2, 6, 4, 3]),
+        (CaseFilter { opened_before: Some(at(4, 0)), ..all() }, vec![3, 1, 5]),
+        (
+            CaseFilter { opened_after: Some(at(1, 0)), opened_before: Some(future), ..all() },
+            vec![6, 4, 3, 1],
+        ),
+    ];
+    for (filter, newest) in stories {
+        let mut oldest = newest.clone();
+        oldest.reverse();
+        for (order, expected) in [(CaseOrder::Newest, newest), (CaseOrder::Oldest, oldest)] {
+            let filter = CaseFilter { order, ..filter.clone() };
+            assert_eq!(case_ids(&store, filter.clone()).await, expected, "{filter:?}");
+            let (mut seen, mut next) = (Vec::new(), Some(PageRequest::first(1)));
+            while let Some(request) = next {
+                let page = store.cases(filter.clone(), request).await.expect("lists");
+                seen.extend(page.items.iter().map(|listed| listed.case.id.0));
+                next = after(&page, 1);
+            }
+            assert_eq!(seen, expected, "page by page: {filter:?}");
+        }
+    }
+    let unfinished = StepFilter { state: vec![StepStateName::InFlight], ..StepFilter::default() };
+    let everything = [2, 6, 4, 3, 1, 5].iter().flat_map(|&n| [(n, 2), (n, 1)]).collect();
+    let open_only = [2, 6, 4, 1, 5].map(|n| (n, 2)).to_vec();
+    for (filter, expected) in [(StepFilter::default(), everything), (unfinished, open_only)] {
+        let (mut seen, mut next) = (Vec::new(), Some(PageRequest::first(1)));
+        while let Some(request) = next {
+            let page = store.steps(filter.clone(), request).await.expect("lists");
+            seen.extend(page.items.iter().map(|l| (l.step.id.case.0, l.step.id.ordinal)));
+            next = after(&page, 1);
+        }
+        assert_eq!(seen, expected);
+        assert_eq!(found_steps(&store, filter).await, expected);
+    }
+}
+
 /// No limit, however wild, gives an empty or endless page.
 pub async fn limits_are_kept_within_bounds(place: &impl Place) {
     let store = place.open().await;
@@ -87,9 +138,19 @@ pub async fn a_foreign_cursor_is_refused(place: &impl Place) {
     }
     let page = store.steps(StepFilter::default(), PageRequest::first(1)).await.expect("lists");
     let of_steps = page.next.expect("more than one step");
-    for cursor in
-        [of_steps.as_str(), "", "c", "c-1", "c+1", "cffffffffffffffffffff", "c1; DROP TABLE cases"]
-    {
+    for cursor in [
+        of_steps.as_str(),
+        "",
+        "c",
+        "c1",
+        "c-1.1",
+        "c+1.1",
+        "c.",
+        "c1.",
+        "c1.2.3",
+        "cffffffffffffffffffff.1",
+        "c1.1; DROP TABLE cases",
+    ] {
         let request = PageRequest { limit: 5, cursor: Some(cursor.to_owned()) };
         let error = store.cases(CaseFilter::default(), request).await.expect_err(cursor);
         assert!(

@@ -58,6 +58,7 @@ macro_rules! store_conformance {
             }
             lists {
                 pages_cover_all_cases_while_new_ones_come,
+                a_wrong_clock_hides_nothing,
                 limits_are_kept_within_bounds,
                 a_foreign_cursor_is_refused,
                 every_case_filter_does_its_part,
@@ -83,6 +84,7 @@ macro_rules! store_conformance {
             }
             upkeep {
                 pruning_takes_old_settled_cases_only,
+                a_wrong_clock_stops_no_pruning,
                 pruning_is_bounded,
                 pruned_numbers_are_not_given_out_again,
                 a_case_just_found_is_not_pruned,

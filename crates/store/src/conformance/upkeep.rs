@@ -48,6 +48,29 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
     store.commit(vec![Write::from_case(again)].into()).await.expect("commits");
 }
 
+/// What may go is told by when it was settled, never by its number or by when it was opened: neither an open case nor one
+/// from a time when the clock was wrong keeps the others.
+pub async fn a_wrong_clock_stops_no_pruning(place: &impl Place) {
+    let store = place.open().await;
+    let future = at(1_000_000_000, 0);
+    let rows = [
+        CaseRow { opened_at: future, ..case(1) },
+        CaseRow { opened_at: future, settled_at: Some(future), ..settled(2) },
+        settled(3),
+        CaseRow { opened_at: future, settled_at: Some(at(3, 200)), ..settled(4) },
+        settled(5),
+        CaseRow { opened_at: at(0, 0), settled_at: Some(at(0, 1)), ..settled(900) },
+    ];
+    for row in rows {
+        store.commit(whole(row).into()).await.expect("commits");
+    }
+    assert_eq!(store.prune(at(5, 0), 1).await.expect("prunes"), 1);
+    assert_eq!(left(&store).await, [3, 5, 1, 2, 4], "900 was settled first");
+    assert_eq!(store.prune(at(5, 0), 10).await.expect("prunes"), 2);
+    assert_eq!(left(&store).await, [5, 1, 2]);
+    assert_eq!(store.load().await.expect("loads").last_case, 900);
+}
+
 /// One call removes no more than it may, oldest first.
 pub async fn pruning_is_bounded(place: &impl Place) {
     let store = place.open().await;

@@ -1,15 +1,14 @@
 //! The list of cases, by whatever filter, in bounded time.
 //!
-//! Candidates come from an index, in the order of their numbers: unfinished cases by state, cases by their report, or
-//! all. One page looks at a bounded number of them; when it stops before the page is full, it says how far it came, and
-//! its cursor goes on from there. So a filter that finds little among a million settled cases still answers at once.
-//!
-//! Numbers go with the time of opening, so a time is found among them by halving.
+//! Candidates come from an index, in the order of the list, which is that of opening: unfinished cases by state, cases by
+//! their report, or all. One page looks at a bounded number of them; when it stops before the page is full, it says how
+//! far it came, and its cursor goes on from there. So a filter that finds little among a million settled cases still
+//! answers at once.
 
 use super::{
     codes::Coded,
-    key::case_number,
     lists::List,
+    order::{CaseKey, Span},
     records,
     rows::{CASE_COLUMNS, case_row, collect, column},
     search::{self, Search, text},
@@ -25,20 +24,15 @@ const CANDIDATES: usize = 20_000;
 const REPORTS: usize = 64;
 /// Cases whose saga begins with the text that is searched for, so that a pasted saga id is found at any age.
 const BEGINNINGS: usize = 50;
-/// States of a case with work left.
-const UNSETTLED: [CaseState; 3] = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
-
-/// Numbers of cases that may still be on the page: both ends excluded.
-#[derive(Clone, Copy)]
-struct Range {
-    above: i64,
-    below: i64,
-}
+/// States of a case with work left. Only such a case can have a step that is neither terminal nor shadow.
+pub(super) const UNSETTLED: [CaseState; 3] =
+    [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
 
 /// Where candidates come from: an index and what it is searched by.
-struct Stream {
-    index: &'static str,
-    condition: Search,
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) index: &'static str,
+    pub(super) condition: Search,
 }
 
 /// One page of cases.
@@ -47,45 +41,37 @@ pub(crate) fn cases(
     filter: &CaseFilter,
     page: &PageRequest,
 ) -> Result<RowPage<ListedCase>, StoreError> {
-    let limit = page.rows();
-    let cursor = List::Cases.read(page)?;
+    let (limit, order) = (page.rows(), filter.order);
+    let cursor = List::Cases.read(page)?.map(|[opened_at, id]| CaseKey { opened_at, id });
     let mut rest = search::of_cases(filter);
     search::in_states(&mut rest, "c.state", &filter.state);
+    let mut span = Span::of_times(filter.opened_after, filter.opened_before);
     if let Some((beginning, after)) = beginnings(conn, filter, limit)? {
+        let of_beginning = Stream::beginning(&beginning, &after);
         if cursor.is_none() {
-            let mut both = search::of_cases(&CaseFilter { text: None, ..filter.clone() });
-            search::in_states(&mut both, "c.state", &filter.state);
-            both.and("c.saga >= ? AND c.saga < ?", [text(&beginning), text(&after)]);
-            let whole = Range { above: i64::MIN, below: i64::MAX };
-            let rows = rows(conn, &[Stream::all()], &both, whole, filter.order, limit)?;
-            let from_the_top = Some(List::Cases.write(start(filter.order)));
+            let mut rest = search::of_cases(&CaseFilter { text: None, ..filter.clone() });
+            search::in_states(&mut rest, "c.state", &filter.state);
+            let rows = rows(conn, &[of_beginning], &rest, span, order, limit)?;
+            let from_the_top = Some(List::Cases.write(CaseKey::start(order).parts()));
             return page_of(conn, rows, from_the_top, None);
         }
         rest.and("NOT (c.saga >= ? AND c.saga < ?)", [text(&beginning), text(&after)]);
     }
     let streams = streams(conn, filter)?;
-    let mut range = range(conn, filter, cursor)?;
+    span.after(cursor, order);
     // What is named has few candidates by itself, however many newer cases there are.
     let is_named = filter.saga.is_some() || filter.among.is_some();
-    let stop = if is_named { None } else { stop(conn, &streams, filter.order, range)? };
-    match (stop, filter.order) {
-        (None, _) => {}
-        (Some(id), CaseOrder::Newest) => range.above = id,
-        (Some(id), CaseOrder::Oldest) => range.below = id,
-    }
-    let mut rows = rows(conn, &streams, &rest, range, filter.order, limit + 1)?;
+    let stop = if is_named { None } else { stop(conn, &streams, order, span)? };
+    span.until(stop, order);
+    let mut rows = rows(conn, &streams, &rest, span, order, limit + 1)?;
     if rows.len() > limit {
         rows.truncate(limit);
-        let next = rows.last().map(|row| case_number(row.id)).transpose()?;
-        return page_of(conn, rows, next.map(|id| List::Cases.write(id)), None);
+        let next = rows.last().map(CaseKey::of).transpose()?;
+        return page_of(conn, rows, next.map(|key| List::Cases.write(key.parts())), None);
     }
     // The candidate at which it stopped was not looked at.
-    let next = stop.map(|id| match filter.order {
-        CaseOrder::Newest => List::Cases.write(id + 1),
-        CaseOrder::Oldest => List::Cases.write(id - 1),
-    });
-    let until = stop.map(|id| opened_at(conn, id)).transpose()?.flatten();
-    page_of(conn, rows, next, until)
+    let next = stop.map(|key| List::Cases.write(key.just_before(order).parts()));
+    page_of(conn, rows, next, stop.map(|key| Timestamp(key.opened_at)))
 }
 
 fn page_of(
@@ -97,13 +83,6 @@ fn page_of(
     let items =
         rows.into_iter().map(|row| records::listed_case(conn, row)).collect::<Result<_, _>>()?;
     Ok(RowPage { items, next, searched_until })
-}
-
-const fn start(order: CaseOrder) -> i64 {
-    match order {
-        CaseOrder::Newest => i64::MAX,
-        CaseOrder::Oldest => 0,
-    }
 }
 
 /// The text that sagas begin with and the first text after all of these, if few enough do.
@@ -125,40 +104,60 @@ fn beginnings(
 }
 
 impl Stream {
-    fn all() -> Self {
-        Self { index: "", condition: Search::default() }
+    /// All cases.
+    pub(super) fn all() -> Self {
+        Self { index: "INDEXED BY cases_by_time", condition: Search::default() }
     }
 
-    fn one(index: &'static str, condition: &str, value: Value) -> Self {
+    /// Cases that the rest of the search names one by one: no index is narrower.
+    pub(super) fn named() -> Self {
+        Self { index: "NOT INDEXED", condition: Search::default() }
+    }
+
+    /// Cases in a state with work left.
+    pub(super) fn unsettled(state: CaseState) -> Self {
+        let index = "INDEXED BY cases_unsettled";
+        Self::one(index, "c.state = ? AND c.state <> 3", [state.code().into()])
+    }
+
+    fn of_report(report: String) -> Self {
+        Self::one("INDEXED BY cases_by_report", "c.report = ?", [report.into()])
+    }
+
+    fn of_saga(saga: &str) -> Self {
+        Self::one("INDEXED BY sqlite_autoindex_cases_1", "c.saga = ?", [text(saga)])
+    }
+
+    fn beginning(beginning: &str, after: &str) -> Self {
+        let index = "INDEXED BY sqlite_autoindex_cases_1";
+        Self::one(index, "c.saga >= ? AND c.saga < ?", [text(beginning), text(after)])
+    }
+
+    fn one<const N: usize>(index: &'static str, condition: &str, values: [Value; N]) -> Self {
         let mut search = Search::default();
-        search.and(condition, [value]);
+        search.and(condition, values);
         Self { index, condition: search }
     }
 }
 
 fn streams(conn: &Connection, filter: &CaseFilter) -> Result<Vec<Stream>, StoreError> {
-    // One of these is narrower than any index of ours.
-    if filter.saga.is_some() || filter.among.is_some() {
-        return Ok(vec![Stream::all()]);
+    if let Some(saga) = &filter.saga {
+        return Ok(vec![Stream::of_saga(saga.as_str())]);
+    }
+    if filter.among.is_some() {
+        return Ok(vec![Stream::named()]);
     }
     if !filter.state.is_empty() && !filter.state.contains(&CaseState::Settled) {
-        let of_state = |state: &CaseState| {
-            let index = "INDEXED BY cases_unsettled";
-            Stream::one(index, "c.state = ? AND c.state <> 3", state.code().into())
-        };
-        let wanted = UNSETTLED.iter().filter(|state| filter.state.contains(state));
-        return Ok(wanted.map(of_state).collect());
+        let wanted = UNSETTLED.into_iter().filter(|state| filter.state.contains(state));
+        return Ok(wanted.map(Stream::unsettled).collect());
     }
     let Some(report) = &filter.report else { return Ok(vec![Stream::all()]) };
     let reports = match report.strip_suffix('*') {
         Some(prefix) => reports_with(conn, prefix)?,
         None => Some(vec![report.clone()]),
     };
-    let of_report = |report: String| {
-        Stream::one("INDEXED BY cases_by_report", "c.report = ?", Value::from(report))
-    };
     Ok(match reports {
-        Some(reports) => reports.into_iter().map(of_report).collect(),
+        Some(reports) => reports.into_iter().map(Stream::of_report).collect(),
         None => vec![Stream::all()],
     })
 }
@@ -181,109 +180,92 @@ fn reports_with(conn: &Connection, prefix: &str) -> Result<Option<Vec<String>>, 
     Ok(None)
 }
 
-/// What cursor and times leave.
-fn range(conn: &Connection, filter: &CaseFilter, cursor: Option<i64>) -> Result<Range, StoreError> {
-    let mut range = Range { above: -1, below: i64::MAX };
-    match (cursor, filter.order) {
-        (None, _) => {}
-        (Some(id), CaseOrder::Newest) => range.below = id,
-        (Some(id), CaseOrder::Oldest) => range.above = id,
-    }
-    if let Some(after) = filter.opened_after {
-        range.above = range.above.max(first_opened(conn, after)? - 1);
-    }
-    if let Some(before) = filter.opened_before {
-        range.below = range.below.min(first_opened(conn, before)?);
-    }
-    Ok(range)
-}
-
-/// The first number from which on cases were opened at a moment or later.
-fn first_opened(conn: &Connection, at: Timestamp) -> Result<i64, StoreError> {
-    // Each end by itself is one look at the key; both in one query would be a walk through the whole table.
-    let sql =
-        "SELECT ifnull((SELECT min(id) FROM cases), 0), ifnull((SELECT max(id) FROM cases), 0)";
-    let ends = collect(conn, sql, [], |row| Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?)))?;
-    let (mut low, mut high) = ends.first().map_or((0, 0), |(min, max)| (*min, max + 1));
-    let probe = "SELECT id, opened_at FROM cases WHERE id >= ?1 ORDER BY id LIMIT 1";
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found = collect(conn, probe, [middle], |row| {
-            Ok((column::<i64>(row, 0)?, column::<i64>(row, 1)?))
-        })?;
-        match found.first() {
-            Some((id, opened)) if *opened < at.0 => low = id + 1,
-            _ => high = middle,
-        }
-    }
-    Ok(low)
-}
-
 /// The candidate at which this page has to stop, if there are that many.
 fn stop(
     conn: &Connection,
     streams: &[Stream],
     order: CaseOrder,
-    range: Range,
-) -> Result<Option<i64>, StoreError> {
+    span: Span,
+) -> Result<Option<CaseKey>, StoreError> {
     let each = CANDIDATES / streams.len().max(1);
     let mut stops = Vec::new();
     for stream in streams {
-        let mut search = stream.condition.clone();
-        in_range(&mut search, range);
-        let Stream { index, .. } = stream;
-        let (clause, direction) = (search.clause(), order.sql());
-        let sql = format!(
-            "SELECT c.id FROM cases c {index} {clause} ORDER BY c.id {direction} LIMIT 1 OFFSET ?"
-        );
-        let values = search.values.into_iter().chain([Value::from(each as i64)]);
-        stops.extend(collect(conn, &sql, params_from_iter(values), |row| column::<i64>(row, 0))?);
+        let (sql, values) = stop_query(stream, order, span, each);
+        stops.extend(collect(conn, &sql, params_from_iter(values), |row| {
+            Ok(CaseKey { opened_at: column(row, 0)?, id: column(row, 1)? })
+        })?);
     }
-    // The nearest: every stream is looked at down to the same number.
+    // The nearest: every stream is looked at down to the same key.
     Ok(match order {
         CaseOrder::Newest => stops.into_iter().max(),
         CaseOrder::Oldest => stops.into_iter().min(),
     })
 }
 
+fn stop_query(stream: &Stream, order: CaseOrder, span: Span, after: usize) -> (String, Vec<Value>) {
+    let mut search = stream.condition.clone();
+    span.add_to(&mut search);
+    let (index, clause, by) = (stream.index, search.clause(), by(order));
+    let sql =
+        format!("SELECT c.opened_at, c.id FROM cases c {index} {clause} {by} LIMIT 1 OFFSET ?");
+    (sql, search.values.into_iter().chain([Value::from(after as i64)]).collect())
+}
+
 fn rows(
     conn: &Connection,
     streams: &[Stream],
     rest: &Search,
-    range: Range,
+    span: Span,
     order: CaseOrder,
     limit: usize,
 ) -> Result<Vec<CaseRow>, StoreError> {
     let mut rows = Vec::new();
     for stream in streams {
-        let mut search = stream.condition.clone();
-        in_range(&mut search, range);
-        search.all_of(rest);
-        let (index, clause, direction) = (stream.index, search.clause(), order.sql());
-        let sql = format!(
-            "SELECT {CASE_COLUMNS} FROM cases c {index} {clause} ORDER BY c.id {direction} LIMIT ?"
-        );
-        let values = search.values.into_iter().chain([Value::from(limit as i64)]);
+        let (sql, values) = rows_query(stream, rest, span, order, limit);
         rows.extend(collect(conn, &sql, params_from_iter(values), case_row)?);
     }
-    rows.sort_unstable_by_key(|row| match order {
-        CaseOrder::Newest => i64::MAX - row.id.0.cast_signed(),
-        CaseOrder::Oldest => row.id.0.cast_signed(),
+    rows.sort_unstable_by(|a, b| {
+        let by_time = (a.opened_at, a.id).cmp(&(b.opened_at, b.id));
+        if order == CaseOrder::Newest { by_time.reverse() } else { by_time }
     });
     rows.truncate(limit);
     Ok(rows)
 }
 
-fn in_range(search: &mut Search, range: Range) {
-    if range.above >= 0 {
-        search.and("c.id > ?", [range.above.into()]);
-    }
-    if range.below < i64::MAX {
-        search.and("c.id < ?", [range.below.into()]);
-    }
+fn rows_query(
+    stream: &Stream,
+    rest: &Search,
+    span: Span,
+    order: CaseOrder,
+    limit: usize,
+) -> (String, Vec<Value>) {
+    let mut search = stream.condition.clone();
+    span.add_to(&mut search);
+    search.all_of(rest);
+    let (index, clause, by) = (stream.index, search.clause(), by(order));
+    let sql = format!("SELECT {CASE_COLUMNS} FROM cases c {index} {clause} {by} LIMIT ?");
+    (sql, search.values.into_iter().chain([Value::from(limit as i64)]).collect())
 }
 
-fn opened_at(conn: &Connection, id: i64) -> Result<Option<Timestamp>, StoreError> {
-    let sql = "SELECT opened_at FROM cases WHERE id = ?1";
-    Ok(collect(conn, sql, [id], |row| column(row, 0).map(Timestamp))?.into_iter().next())
+fn by(order: CaseOrder) -> String {
+    let direction = order.sql();
+    format!("ORDER BY c.opened_at {direction}, c.id {direction}")
+}
+
+/// The queries of a page that goes on from a place, as their text.
+#[cfg(test)]
+pub(super) fn queries_after(
+    conn: &Connection,
+    filter: &CaseFilter,
+    [opened_at, id]: [i64; 2],
+) -> Result<Vec<String>, StoreError> {
+    let mut span = Span::of_times(filter.opened_after, filter.opened_before);
+    span.after(Some(CaseKey { opened_at, id }), filter.order);
+    let rest = search::of_cases(filter);
+    let both = |stream: Stream| {
+        let (stop, _) = stop_query(&stream, filter.order, span, 1);
+        let (rows, _) = rows_query(&stream, &rest, span, filter.order, 1);
+        [stop, rows]
+    };
+    Ok(streams(conn, filter)?.into_iter().flat_map(both).collect())
 }

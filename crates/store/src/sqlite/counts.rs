@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 /// Name of the mark that counts the rows of `cases`.
 const CASES: &str = "cases";
 
+pub(super) const SETTLEMENTS: &str =
+    "SELECT opened_at, settled_at FROM cases INDEXED BY cases_settled
+    WHERE state = 3 AND settled_at >= ?1 ORDER BY settled_at DESC, id DESC LIMIT ?2";
+
 /// The highest case number that is stored now, 0 if none.
 pub(crate) fn highest_case(conn: &Connection) -> Result<i64, StoreError> {
     let sql = "SELECT ifnull(max(id), 0) FROM cases";
@@ -52,24 +56,15 @@ pub(crate) fn by_state(conn: &Connection) -> Result<BTreeMap<CaseState, u64>, St
     Ok(counts)
 }
 
-/// What was settled lately, by walking back from the newest case.
+/// What was settled lately, by walking back from what was settled last.
 pub(crate) fn settlements(
     conn: &Connection,
     since: Timestamp,
     limit: usize,
 ) -> Result<Settlements, StoreError> {
-    let sql = "SELECT opened_at, settled_at FROM cases ORDER BY id DESC LIMIT ?1";
-    let rows = collect(conn, sql, [limit as i64], |row| {
-        let settled = column::<Option<i64>>(row, 1)?.map(Timestamp);
-        Ok((Timestamp(column(row, 0)?), settled))
+    let times = collect(conn, SETTLEMENTS, [since.0, limit as i64], |row| {
+        Ok((Timestamp(column(row, 0)?), Timestamp(column(row, 1)?)))
     })?;
-    let oldest = rows.last().map(|(opened, _)| *opened);
-    let settled = |(opened, settled): (Timestamp, Option<Timestamp>)| {
-        settled.filter(|at| *at >= since).map(|at| (opened, at))
-    };
-    let whole = rows.len() < limit;
-    Ok(Settlements {
-        times: rows.into_iter().filter_map(settled).collect(),
-        opened_since: oldest.filter(|_| !whole),
-    })
+    let settled_since = times.last().filter(|_| times.len() == limit).map(|(_, settled)| *settled);
+    Ok(Settlements { times, settled_since })
 }

@@ -1,10 +1,10 @@
 //! Lists for people: steps and the audit, newest first, page by page. Cases have a file of their own.
 //!
-//! A page begins where the one before it ended, by key: rows that come in meanwhile move nothing.
+//! A page begins where the one before it ended, by its place in the order: rows that come in meanwhile move nothing.
 
 use super::{
-    codes::Coded,
-    key::{CASE_OF_STEP, STEP_OF_CASE, row_key},
+    case_list::{Stream, UNSETTLED},
+    key::{CASE_OF_STEP, STEP_OF_CASE, case_of, row_key},
     lookup::case_of_saga,
     records,
     rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect, column, step_row},
@@ -12,15 +12,12 @@ use super::{
 };
 use crate::{ListedStep, MOST_STEP_IDS, PageRequest, RowPage, StepFilter, StoreError};
 use amends_engine::{ActRow, StepRow};
-use amends_protocol::{CaseId, CaseState, SagaId, StepId, StepStateName};
+use amends_protocol::{CaseId, SagaId, StepId, StepStateName};
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 /// Longest part of a foreign cursor that an error message repeats.
 const SHOWN_CURSOR: usize = 40;
-/// States of a case with work left. Only such a case can have a step that is neither terminal nor shadow.
-const UNSETTLED: [CaseState; 3] = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
-
-/// The list that a cursor belongs to; a cursor is this letter and the last key in base 16.
+/// The list that a cursor belongs to; a cursor is this letter and the numbers of the last place, in base 16.
 #[derive(Clone, Copy)]
 pub(crate) enum List {
     Cases = b'c' as isize,
@@ -33,53 +30,62 @@ impl List {
         self as u8 as char
     }
 
-    /// The key that the page before ended with, if there was one.
-    pub(crate) fn read(self, page: &PageRequest) -> Result<Option<i64>, StoreError> {
+    /// The place that the page before ended with, if there was one.
+    pub(crate) fn read<const N: usize>(
+        self,
+        page: &PageRequest,
+    ) -> Result<Option<[i64; N]>, StoreError> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
-        cursor
-            .strip_prefix(self.letter())
-            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|digits| i64::from_str_radix(digits, 16).ok())
-            .map(Some)
-            .ok_or_else(|| StoreError::BadCursor {
-                cursor: cursor.chars().take(SHOWN_CURSOR).collect(),
-            })
+        let place = cursor.strip_prefix(self.letter()).and_then(|digits| {
+            let numbers: Option<Vec<i64>> = digits.split('.').map(number).collect();
+            numbers?.try_into().ok()
+        });
+        place.map(Some).ok_or_else(|| StoreError::BadCursor {
+            cursor: cursor.chars().take(SHOWN_CURSOR).collect(),
+        })
     }
 
-    pub(crate) fn write(self, key: i64) -> String {
-        format!("{}{key:x}", self.letter())
+    pub(crate) fn write<const N: usize>(self, place: [i64; N]) -> String {
+        format!("{}{}", self.letter(), place.map(|number| format!("{number:x}")).join("."))
     }
 }
 
+fn number(digits: &str) -> Option<i64> {
+    let is_plain = digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let number = u64::from_str_radix(digits, 16).ok().filter(|_| is_plain)?;
+    Some(number.cast_signed()) // as it was written: a time before 1970 is less than 0
+}
+
 /// Takes one row more than the page has as the sign that there is a next page.
-fn page_of<R, T>(
+fn page_of<R, T, const N: usize>(
     list: List,
     mut rows: Vec<R>,
     limit: usize,
-    key: impl Fn(&R) -> Result<i64, StoreError>,
+    place: impl Fn(&R) -> Result<[i64; N], StoreError>,
     gather: impl FnMut(R) -> Result<T, StoreError>,
 ) -> Result<RowPage<T>, StoreError> {
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = match rows.last() {
-        Some(last) if more => Some(list.write(key(last)?)),
+        Some(last) if more => Some(list.write(place(last)?)),
         _ => None,
     };
     let items = rows.into_iter().map(gather).collect::<Result<_, _>>()?;
     Ok(RowPage { items, next, searched_until: None })
 }
 
-fn select<T>(
-    conn: &Connection,
-    from: &str,
-    search: &Search,
-    end: &str,
-    limit: usize,
-    read: fn(&rusqlite::Row<'_>) -> Result<T, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    let sql = format!("{from} {} {end} LIMIT ?", search.clause());
-    let limit = Value::from(limit as i64);
-    collect(conn, &sql, params_from_iter(search.values.iter().chain([&limit])), read)
+/// A step that a search found, with what its list needs of its case.
+struct FoundStep {
+    row: StepRow,
+    saga: SagaId,
+    opened_at: i64,
+}
+
+impl FoundStep {
+    /// By the time of opening of its case, then by case and ordinal.
+    fn place(&self) -> Result<[i64; 2], StoreError> {
+        Ok([self.opened_at, row_key(self.row.id.case, self.row.id.ordinal)?])
+    }
 }
 
 /// One page of steps.
@@ -89,14 +95,10 @@ pub(crate) fn steps(
     page: &PageRequest,
 ) -> Result<RowPage<ListedStep>, StoreError> {
     let limit = page.rows();
-    let rows = step_rows(conn, filter, List::Steps.read(page)?, limit + 1)?;
-    page_of(
-        List::Steps,
-        rows,
-        limit,
-        |(row, _)| row_key(row.id.case, row.id.ordinal),
-        |(row, saga)| records::listed_step(conn, row, saga),
-    )
+    let found = found_steps(conn, filter, List::Steps.read(page)?, limit + 1)?;
+    page_of(List::Steps, found, limit, FoundStep::place, |found| {
+        records::listed_step(conn, found.row, found.saga)
+    })
 }
 
 /// Ids of steps.
@@ -105,43 +107,66 @@ pub(crate) fn step_ids(
     filter: &StepFilter,
     limit: usize,
 ) -> Result<Vec<StepId>, StoreError> {
-    let rows = step_rows(conn, filter, None, limit.min(MOST_STEP_IDS))?;
-    Ok(rows.into_iter().map(|(row, _)| row.id).collect())
+    let found = found_steps(conn, filter, None, limit.min(MOST_STEP_IDS))?;
+    Ok(found.into_iter().map(|found| found.row.id).collect())
 }
 
-fn step_rows(
+fn found_steps(
     conn: &Connection,
     filter: &StepFilter,
-    before: Option<i64>,
+    after: Option<[i64; 2]>,
     limit: usize,
-) -> Result<Vec<(StepRow, SagaId)>, StoreError> {
+) -> Result<Vec<FoundStep>, StoreError> {
     let Some(case) = one_case(conn, filter)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (sql, values) in step_queries(filter, case, after, limit)? {
+        found.extend(collect(conn, &sql, params_from_iter(values), found_step)?);
+    }
+    found.sort_by_cached_key(|found| std::cmp::Reverse(found.place().unwrap_or_default()));
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// What finds steps: one query, or one for each state that their cases can have.
+pub(super) fn step_queries(
+    filter: &StepFilter,
+    case: Option<CaseId>,
+    after: Option<[i64; 2]>,
+    limit: usize,
+) -> Result<Vec<(String, Vec<Value>)>, StoreError> {
     let mut base = search::of_steps(filter, case)?;
-    if let Some(before) = before {
-        base.and("s.key < ?", [before.into()]);
+    if let Some([opened_at, key]) = after {
+        // The first finds the place in the index of cases, the second the place within the case.
+        let case = case_of(key).0.cast_signed();
+        base.and("(c.opened_at, c.id) <= (?, ?)", [opened_at.into(), case.into()]);
+        base.and("(c.opened_at, s.key) < (?, ?)", [opened_at.into(), key.into()]);
     }
-    if case.is_some() || filter.ids.is_some() || !wants_unfinished_only(filter) {
-        let from = format!(
-            "SELECT {STEP_COLUMNS}, c.saga FROM steps s CROSS JOIN cases c ON c.id = {CASE_OF_STEP}"
+    let columns = format!("SELECT {STEP_COLUMNS}, c.saga, c.opened_at");
+    let query = |from: &str, search: Search| {
+        let clause = search.clause();
+        let sql = format!(
+            "{columns} FROM {from} {clause} ORDER BY c.opened_at DESC, c.id DESC, s.key DESC LIMIT ?"
         );
-        return select(conn, &from, &base, "ORDER BY s.key DESC", limit, step_and_saga);
+        let values = search.values.into_iter().chain([Value::from(limit as i64)]);
+        (sql, values.collect())
+    };
+    if case.is_some() || filter.ids.is_some() {
+        let from = format!("steps s CROSS JOIN cases c ON c.id = {CASE_OF_STEP}");
+        return Ok(vec![query(&from, base)]);
     }
-    // INVARIANT: a settled case has no such step, so the search goes through the unsettled cases only.
-    let from =
-        format!("SELECT {STEP_COLUMNS}, c.saga FROM cases c CROSS JOIN steps s ON {STEP_OF_CASE}");
-    let end = "ORDER BY c.id DESC, s.key DESC";
-    let mut rows = Vec::new();
-    for state in UNSETTLED {
+    let streams = match filter {
+        StepFilter { cases: Some(_), .. } => vec![Stream::named()],
+        // INVARIANT: a settled case has no such step, so the search goes through the unsettled cases only.
+        _ if wants_unfinished_only(filter) => UNSETTLED.map(Stream::unsettled).to_vec(),
+        _ => vec![Stream::all()],
+    };
+    let of_stream = |stream: Stream| {
+        let from = format!("cases c {} CROSS JOIN steps s ON {STEP_OF_CASE}", stream.index);
         let mut search = base.clone();
-        search.and("c.state = ? AND c.state <> 3", [state.code().into()]);
-        if let Some(before) = before {
-            search.and("c.id <= ? >> 20", [before.into()]);
-        }
-        rows.extend(select(conn, &from, &search, end, limit, step_and_saga)?);
-    }
-    rows.sort_unstable_by_key(|(row, _)| std::cmp::Reverse((row.id.case, row.id.ordinal)));
-    rows.truncate(limit);
-    Ok(rows)
+        search.all_of(&stream.condition);
+        query(&from, search)
+    };
+    Ok(streams.into_iter().map(of_stream).collect())
 }
 
 /// The one case that the filter is about: `Some(None)` when about any, `None` when about none that exists.
@@ -167,14 +192,14 @@ fn wants_unfinished_only(filter: &StepFilter) -> bool {
     filter.reason.is_some() || (!filter.state.is_empty() && filter.state.iter().all(unfinished))
 }
 
-fn step_and_saga(row: &rusqlite::Row<'_>) -> Result<(StepRow, SagaId), StoreError> {
+fn found_step(row: &rusqlite::Row<'_>) -> Result<FoundStep, StoreError> {
     let step = step_row(row)?;
     let saga = column::<String>(row, 15)?;
     let saga = SagaId::new(&saga).map_err(|e| StoreError::Corrupt {
         row: format!("case `{}`", step.id.case),
         what: e.to_string(),
     })?;
-    Ok((step, saga))
+    Ok(FoundStep { row: step, saga, opened_at: column(row, 16)? })
 }
 
 /// One page of the audit, of one case if given.
@@ -188,10 +213,12 @@ pub(crate) fn acts(
     if let Some(case) = case {
         search.and("case_id = ?", [Value::from(case.0.cast_signed())]);
     }
-    if let Some(last) = List::Acts.read(page)? {
+    if let Some([last]) = List::Acts.read(page)? {
         search.and("id < ?", [last.into()]);
     }
-    let from = format!("SELECT {ACT_COLUMNS} FROM acts");
-    let rows = select(conn, &from, &search, "ORDER BY id DESC", limit + 1, act_row)?;
-    page_of(List::Acts, rows, limit, |(id, _)| Ok(*id), |(_, act)| Ok(act))
+    let sql =
+        format!("SELECT {ACT_COLUMNS} FROM acts {} ORDER BY id DESC LIMIT ?", search.clause());
+    let values = search.values.into_iter().chain([Value::from(limit as i64 + 1)]);
+    let rows = collect(conn, &sql, params_from_iter(values), act_row)?;
+    page_of(List::Acts, rows, limit, |(id, _)| Ok([*id]), |(_, act)| Ok(act))
 }

@@ -10,6 +10,7 @@ mod inspect;
 mod key;
 mod lists;
 mod lookup;
+mod order;
 mod reader;
 mod records;
 mod rows;

@@ -79,7 +79,7 @@ pub(crate) fn text(value: &str) -> Value {
     Value::from(value.to_owned())
 }
 
-/// What a case filter says of `cases c`, but for its states.
+/// What a case filter says of `cases c`, but for its states and times.
 ///
 /// Steps are looked at case by case: SQLite turns an `EXISTS` into a join, which it may begin at the steps of all cases.
 pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
@@ -119,12 +119,6 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
             ),
             [text(&action.service), text(&action.action)],
         );
-    }
-    if let Some(after) = filter.opened_after {
-        search.and("c.opened_at >= ?", [after.0.into()]);
-    }
-    if let Some(before) = filter.opened_before {
-        search.and("c.opened_at < ?", [before.0.into()]);
     }
     if let Some(wanted) = &filter.text {
         search.and_text(&["c.saga", "c.message"], wanted);

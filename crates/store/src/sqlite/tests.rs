@@ -94,6 +94,36 @@ fn a_newer_schema_is_refused_and_left_alone() {
     place.try_open().expect("as before");
 }
 
+/// A file that an older version wrote has everything in its lists, and is pruned.
+#[tokio::test]
+async fn a_store_of_schema_2_opens_and_has_everything() {
+    let place = Dir::new();
+    place.sql(include_str!("schema/tests_2.sql"));
+    let store = place.open().await;
+    let ids = async |filter: CaseFilter| {
+        let page = store.cases(filter, PageRequest::default()).await.expect("lists");
+        page.items.iter().map(|listed| listed.case.id.0).collect::<Vec<_>>()
+    };
+    let all = CaseFilter::default;
+    assert_eq!(ids(all()).await, [4, 3, 2, 1]);
+    assert_eq!(ids(CaseFilter { state: vec![CaseState::Open], ..all() }).await, [4]);
+    assert_eq!(ids(CaseFilter { report: Some("shop/*".to_owned()), ..all() }).await, [4, 3, 2, 1]);
+    let record = store.case(CaseId(3)).await.expect("reads").expect("there");
+    let opened_after = Some(record.stored.case.opened_at);
+    assert_eq!((record.stored.reports.len(), record.stored.steps.len()), (1, 4));
+    assert_eq!(ids(CaseFilter { opened_after, ..all() }).await, [4, 3]);
+    let steps = store.step_ids(crate::StepFilter::default(), 100).await.expect("lists");
+    assert_eq!(steps.len(), 16);
+    assert_eq!(store.rulebooks().await.expect("reads").len(), 1);
+    assert_eq!(store.load().await.expect("loads").cases.len(), 1);
+    let settled_at = record.stored.case.settled_at.expect("settled");
+    assert_eq!(store.prune(settled_at, 10).await.expect("prunes"), 2);
+    assert_eq!(ids(all()).await, [4, 3]);
+    drop(store);
+    let version = connection::version(&Connection::open(place.file()).expect("opens"));
+    assert_eq!(version.expect("reads"), connection::SCHEMA);
+}
+
 #[test]
 fn a_database_of_something_else_is_refused() {
     let place = Dir::new();
@@ -207,33 +237,96 @@ async fn readers_cannot_write_and_see_each_commit_at_once() {
     }
 }
 
+/// How SQLite goes about a query.
+fn plan(conn: &Connection, sql: &str) -> String {
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepares");
+    let values = vec![rusqlite::types::Value::Integer(0); explain.parameter_count()];
+    let rows = explain.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3));
+    rows.expect("explains").map(|line| line.expect("reads") + "\n").collect()
+}
+
 #[test]
-fn unfinished_work_is_found_by_its_small_index() {
+fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
     let place = Dir::new();
     drop(place.try_open().expect("opens"));
     let conn = connection::open_reader(&place.file()).expect("opens");
-    let plan = |sql: &str| -> String {
-        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("prepares");
-        let values = vec![rusqlite::types::Value::Integer(0); explain.parameter_count()];
-        let rows =
-            explain.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, String>(3));
-        rows.expect("explains").map(|line| line.expect("reads") + "\n").collect()
-    };
-    let load = plan("SELECT memo FROM cases c WHERE c.state <> 3");
+    let load = plan(&conn, "SELECT memo FROM cases c WHERE c.state <> 3");
     assert!(load.contains("cases_unsettled"), "{load}");
-    let list = plan(
-        "SELECT memo FROM cases c WHERE c.state = ? AND c.state <> 3 ORDER BY c.id DESC LIMIT ?",
-    );
-    assert!(list.contains("cases_unsettled") && !list.contains("TEMP B-TREE"), "{list}");
-    let steps = plan(&format!(
-        "SELECT s.memo FROM cases c CROSS JOIN steps s ON {} WHERE s.state IN (?) AND c.state = ? AND c.state <> 3
-         ORDER BY c.id DESC, s.key DESC LIMIT ?",
-        super::key::STEP_OF_CASE
-    ));
-    assert!(steps.contains("cases_unsettled") && steps.contains("rowid>"), "{steps}");
-    assert!(!steps.contains("TEMP B-TREE"), "{steps}");
-    let sagas = plan("SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
+    let prunable = plan(&conn, super::upkeep::PRUNABLE);
+    assert!(prunable.contains("cases_settled (settled_at<?)"), "{prunable}");
+    let settlements = plan(&conn, super::counts::SETTLEMENTS);
+    assert!(settlements.contains("cases_settled (settled_at>?)"), "{settlements}");
+    let sagas =
+        plan(&conn, "SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
     assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
+    for plan in [load, prunable, settlements, sagas] {
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+/// Each by an index and in its order, from where the page before ended: no page reads what it doesn't look at.
+#[test]
+fn lists_are_searched_in_their_order() {
+    use super::{case_list, lists};
+    use crate::{CaseOrder, StepFilter};
+    use amends_protocol::StepStateName;
+    let place = Dir::new();
+    drop(place.try_open().expect("opens"));
+    let conn = connection::open_reader(&place.file()).expect("opens");
+    let all = CaseFilter::default;
+    let text = |text: &str| Some(text.to_owned());
+    let filters = [
+        (all(), "cases_by_time ("),
+        (CaseFilter { text: text("x"), action: "a.b".parse().ok(), ..all() }, "cases_by_time ("),
+        (CaseFilter { rulebook: text("x"), service: text("y"), ..all() }, "cases_by_time ("),
+        (CaseFilter { state: CaseState::ALL.to_vec(), ..all() }, "cases_by_time ("),
+        (CaseFilter { opened_after: Some(Timestamp(1)), ..all() }, "cases_by_time ("),
+        (CaseFilter { state: vec![CaseState::Stuck], ..all() }, "cases_unsettled (state=? AND "),
+        (CaseFilter { report: text("x/y"), ..all() }, "cases_by_report (report=? AND "),
+    ];
+    for (filter, index) in filters {
+        for order in [CaseOrder::Newest, CaseOrder::Oldest] {
+            let filter = CaseFilter { order, ..filter.clone() };
+            let queries = case_list::queries_after(&conn, &filter, [5, 5]).expect("builds");
+            assert!(!queries.is_empty());
+            for sql in queries {
+                let plan = plan(&conn, &sql);
+                assert!(plan.contains(&format!("INDEX {index}")), "{sql}\n{plan}");
+                assert!(
+                    plan.contains("opened_at<?)") || plan.contains("opened_at>?"),
+                    "{sql}\n{plan}"
+                );
+                assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+            }
+        }
+    }
+    let all = StepFilter::default;
+    let unfinished = vec![StepStateName::Due, StepStateName::Stuck];
+    let filters = [
+        (all(), "cases_by_time ("),
+        (StepFilter { service: text("x"), text: text("y"), ..all() }, "cases_by_time ("),
+        (StepFilter { state: unfinished, ..all() }, "cases_unsettled (state=? AND "),
+    ];
+    for (filter, index) in filters {
+        let queries = lists::step_queries(&filter, None, Some([5, 5]), 1).expect("builds");
+        for (sql, _) in queries {
+            let plan = plan(&conn, &sql);
+            assert!(plan.contains(index) && plan.contains("opened_at<?)"), "{sql}\n{plan}");
+            assert!(plan.contains("SEARCH s USING INTEGER PRIMARY KEY"), "{sql}\n{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        }
+    }
+    // What is named is looked at alone, and sorted.
+    let named = [
+        StepFilter { ids: Some(Vec::new()), ..all() },
+        StepFilter { cases: Some(Vec::new()), ..all() },
+    ];
+    for filter in named {
+        for (sql, _) in lists::step_queries(&filter, None, None, 1).expect("builds") {
+            let plan = plan(&conn, &sql);
+            assert!(!plan.contains("SCAN c") && !plan.contains("SCAN s"), "{sql}\n{plan}");
+        }
+    }
 }
 
 #[tokio::test]

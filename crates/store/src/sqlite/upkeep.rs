@@ -10,13 +10,15 @@ use super::{
 };
 use crate::StoreError;
 use amends_engine::SagaState;
-use amends_protocol::{CaseId, CaseState, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 use rustc_hash::FxHashSet;
 use std::{fs, io, path::Path};
 
 /// Most cases and sagas of one call: some ten thousand rows, so that a commit behind it waits for milliseconds.
 const PRUNE_LIMIT: usize = 500;
+pub(super) const PRUNABLE: &str = "SELECT id FROM cases INDEXED BY cases_settled
+    WHERE state = 3 AND settled_at < ?1 ORDER BY settled_at, id";
 const DOING_PRUNE: &str = "prune the store";
 
 /// Removes old settled cases and announcements; says how many.
@@ -58,29 +60,22 @@ pub(crate) fn prune(
     Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
 }
 
-/// Cases that may go, oldest first. A case is settled after it was opened, and numbers go with the time of opening: so
-/// the search ends at the first case that was opened too late, and never walks through the whole table in vain.
+/// Cases that may go, those first that were settled first. An index of settled cases begins with them, so a call that
+/// finds none costs next to nothing.
 fn prunable(
     tx: &Transaction<'_>,
     settled_before: Timestamp,
     limit: usize,
     lent: &FxHashSet<CaseId>,
 ) -> Result<Vec<CaseId>, StoreError> {
-    let mut statement = tx
-        .prepare_cached("SELECT id, state, opened_at, settled_at FROM cases ORDER BY id")
-        .map_err(read_error)?;
-    let mut rows = statement.query([]).map_err(read_error)?;
+    let mut statement = tx.prepare_cached(PRUNABLE).map_err(read_error)?;
+    let mut rows = statement.query([settled_before.0]).map_err(read_error)?;
     let mut cases = Vec::new();
     while cases.len() < limit
         && let Some(row) = rows.next().map_err(read_error)?
     {
-        if column::<i64>(row, 2)? >= settled_before.0 {
-            break;
-        }
-        let settled = column::<i64>(row, 1)? == CaseState::Settled.code()
-            && column::<Option<i64>>(row, 3)?.is_some_and(|at| at < settled_before.0);
         let id = case_id(row, 0)?;
-        if settled && !lent.contains(&id) {
+        if !lent.contains(&id) {
             cases.push(id);
         }
     }

@@ -17,7 +17,8 @@ use serde::Serialize;
 
 const DOING: &str = "write to the store";
 
-// A case's saga and first report and a report's key never change, and their indexes are the dear ones: so they are compared, not rewritten.
+// A case's saga, first report and time of opening and a report's key never change, and their indexes are the dear ones: so
+// they are compared, not rewritten.
 // Inserting and changing a case are two statements, so that new cases can be counted.
 const NEW_CASE: &str = "
     INSERT INTO cases (id, state, opened_at, updated_at, settled_at, closed_on, saga, rulebook, rulebook_hash, report,
@@ -25,9 +26,9 @@ const NEW_CASE: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 const CASE: &str = "
     UPDATE cases SET
-      state = ?2, opened_at = ?3, updated_at = ?4, settled_at = ?5, closed_on = ?6, rulebook = ?8, rulebook_hash = ?9,
+      state = ?2, updated_at = ?4, settled_at = ?5, closed_on = ?6, rulebook = ?8, rulebook_hash = ?9,
       message = ?11, memo = ?12
-    WHERE id = ?1 AND saga = ?7 AND report = ?10";
+    WHERE id = ?1 AND saga = ?7 AND report = ?10 AND opened_at = ?3";
 const REPORT: &str = "
     INSERT INTO reports (key, received_at, role, role_arg, source, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (key) DO UPDATE SET received_at = ?2, role = ?3, role_arg = ?4, body = ?7
