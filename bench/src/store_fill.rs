@@ -46,7 +46,7 @@ pub async fn run(folder: &Path, settled: u64, open: u64, now: Timestamp) -> anyh
     let sources = book.sources().iter().map(|s| (s.path.clone(), Arc::clone(&s.text))).collect();
     let version = RulebookRef { name: book.name().into(), hash: book.hash().into() };
     let RulebookRef { name, hash } = version.clone();
-    let activation = ActivationRow { at: now, name, hash, sources };
+    let activation = ActivationRow { at: now, name, hash, sources, from_file: false };
     store.commit(vec![Write::Activate(Box::new(activation))].into()).await?;
     let all = settled + open;
     let every = all / open.max(1);

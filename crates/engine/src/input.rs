@@ -151,6 +151,8 @@ pub struct Activation {
     pub actor: Arc<str>,
     /// Why.
     pub reason: Arc<str>,
+    /// It was taken from a file of rulebooks; the store remembers which content of a name was last.
+    pub from_file: bool,
     /// What it may take the place of.
     pub replaces: Replaces,
 }

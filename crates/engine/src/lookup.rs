@@ -62,4 +62,6 @@ pub struct RulebookRow {
     pub stored_at: Timestamp,
     /// Whether new cases are planned with it.
     pub active: bool,
+    /// Whether it is the version of its name that was last taken from a file.
+    pub from_file: bool,
 }

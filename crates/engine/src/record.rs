@@ -380,6 +380,8 @@ pub struct ActivationRow {
     pub hash: Arc<str>,
     /// Path and text of its files, root first.
     pub sources: Vec<(String, Arc<str>)>,
+    /// It is now the version of its name that was last taken from a file.
+    pub from_file: bool,
 }
 
 /// What operators have set for one service.

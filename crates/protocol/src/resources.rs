@@ -506,6 +506,9 @@ pub struct RulebookView {
     /// What the last reload of its file found wrong; the version shown here stays active.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<DiagnosticView>,
+    /// Its file says something else than this active version, e.g. after a rollback.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub differs_from_file: bool,
 }
 
 /// One file of a rulebook.

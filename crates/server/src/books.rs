@@ -8,17 +8,19 @@ use amends_rulebook::{
     Diagnostic, FILE_LIMIT_BYTES, Loaded, Rulebook, Severity, SourceFile, check_together, load,
     position, render, sources_together,
 };
-use amends_store::Store;
+use amends_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, watch};
 
 /// Who makes a version from a file active, in the audit.
 const ACTOR: &str = "file";
+/// When a good file that was refused is tried again if nothing else has changed: each try may look at all open cases.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Most rulebook files of one folder; each costs a look per second.
 const FILES_LIMIT: usize = 256;
 
@@ -58,19 +60,38 @@ impl BookFile {
 
 type Stamps = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-/// What the last reload found wrong, by name of the rulebook. Clones share it.
+/// What the last look at the files found, by name of the rulebook. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Rejections(Arc<Mutex<BTreeMap<String, Vec<DiagnosticView>>>>);
+pub struct Rejections(Arc<Mutex<Look>>);
+
+#[derive(Debug, Default)]
+struct Look {
+    /// What keeps a file out.
+    rejected: BTreeMap<String, Vec<DiagnosticView>>,
+    /// Content hash of what the one good file of a rulebook says.
+    said: BTreeMap<String, String>,
+}
+
+impl Rejections {
+    fn show(
+        &self,
+        rejected: BTreeMap<String, Vec<DiagnosticView>>,
+        said: BTreeMap<String, String>,
+    ) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Look { rejected, said };
+    }
+
+    /// Whether the file of a rulebook says something else than this version.
+    pub(crate) fn differs(&self, name: &str, hash: &str) -> bool {
+        let look = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        look.said.get(name).is_some_and(|said| said != hash)
+    }
+}
 
 /// The findings that keep a newer version of this rulebook out.
 pub(crate) fn views(rejections: &Rejections, name: &str) -> Vec<DiagnosticView> {
-    rejections
-        .0
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(name)
-        .cloned()
-        .unwrap_or_default()
+    let look = rejections.0.lock().unwrap_or_else(PoisonError::into_inner);
+    look.rejected.get(name).cloned().unwrap_or_default()
 }
 
 /// Findings as the API shows them.
@@ -192,15 +213,24 @@ pub struct Books {
     seen: BTreeMap<PathBuf, Seen>,
     /// What was wrong with the path as a whole; told once.
     trouble: Option<String>,
+    /// What was wrong at the last look; told once.
+    told: String,
+    /// Something good was not taken: when to try again, and the active versions that it was tried beside.
+    again: Option<(Instant, Vec<String>)>,
 }
 
+/// A file as it was at the last look that found it changed.
 #[derive(Debug)]
 struct Seen {
     stamps: Stamps,
     /// Name of the last good version.
     name: Option<String>,
-    /// Its content hash; an unchanged one changes nothing.
-    hash: Option<String>,
+    /// What it says, if that can be used.
+    book: Option<Arc<Rulebook>>,
+    /// What keeps it from being used.
+    found: Vec<DiagnosticView>,
+    /// The same, drawn.
+    text: String,
 }
 
 /// What a look at the files brought.
@@ -212,39 +242,103 @@ pub struct Reload {
     pub rejected: String,
 }
 
+/// What a look finds out about the folder as a whole, before it is shown.
+#[derive(Default)]
+struct Judgement {
+    reload: Reload,
+    /// By name of the rulebook.
+    rejected: BTreeMap<String, Vec<DiagnosticView>>,
+    /// Good versions that were not taken.
+    refused: bool,
+    /// Some were refused by no fault of theirs.
+    hurried: bool,
+}
+
+impl Judgement {
+    fn reject(&mut self, name: Option<&str>, found: Vec<DiagnosticView>, text: &str) {
+        self.reload.rejected.push_str(text);
+        if let Some(name) = name {
+            self.rejected.entry(name.to_owned()).or_default().extend(found);
+        }
+    }
+}
+
 impl Books {
     /// Watches a file or a folder; looks at nothing yet.
     #[must_use]
     pub fn new(path: PathBuf, rejections: Rejections) -> Self {
-        Self { path, rejections, seen: BTreeMap::new(), trouble: None }
+        Self {
+            path,
+            rejections,
+            seen: BTreeMap::new(),
+            trouble: None,
+            told: String::new(),
+            again: None,
+        }
     }
 
     /// Looks at the files and makes changed rulebooks active. `force` also reads what looks unchanged.
+    ///
+    /// The folder is judged as a whole: two files that claim one rulebook are both left alone. A file is taken when it
+    /// says something else than what was last taken from a file, which the store remembers: so neither a restart nor an
+    /// unchanged file undoes what a person activated.
     pub async fn reload<S: Store>(&mut self, supervisor: &Supervisor<S>, force: bool) -> Reload {
-        let files = match self.changed(force).await {
-            Ok(files) => files,
+        let (roots, files) = match self.changed(force).await {
+            Ok(looked) => looked,
             Err(error) => return self.path_trouble(&error),
         };
         self.trouble = None;
-        let mut reload = Reload::default();
-        let mut good = Vec::new();
-        for file in files {
-            let name = self.note(&file);
-            match &file.loaded.rulebook {
-                Some(book) => good.push(Arc::clone(book)),
-                None => {
-                    let text = render(&file.loaded.diagnostics, &file.loaded.sources, false);
-                    let found = diagnostics(&file.loaded.diagnostics, &file.loaded.sources);
-                    self.reject(name.as_deref(), &file.path, found, &text, &mut reload);
-                }
-            }
+        let before = self.seen.len();
+        self.seen.retain(|path, _| roots.contains(path));
+        let news = !files.is_empty() || self.seen.len() < before;
+        files.into_iter().for_each(|file| self.note(file));
+        if !news && !self.is_time_to_try_again(supervisor) {
+            return Reload::default();
         }
-        self.activate_all(supervisor, good, &mut reload).await;
-        reload
+        let taken = match last_taken(supervisor).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.again = Some((Instant::now(), hashes(supervisor)));
+                let rejected = format!("the rulebook files were not looked at: {error}\n");
+                return Reload { activated: Vec::new(), rejected };
+            }
+        };
+        self.judge(supervisor, &taken).await
     }
 
-    /// The files whose stamps differ from the last look.
-    async fn changed(&self, force: bool) -> Result<Vec<BookFile>, BooksError> {
+    async fn judge<S: Store>(
+        &mut self,
+        supervisor: &Supervisor<S>,
+        taken: &BTreeMap<String, String>,
+    ) -> Reload {
+        let mut judgement = Judgement::default();
+        let good = self.without_rivals(&mut judgement);
+        let said = good.iter().map(|b| (b.name().to_owned(), b.hash().to_owned())).collect();
+        let is_news =
+            |book: &Arc<Rulebook>| taken.get(book.name()).is_none_or(|hash| *hash != *book.hash());
+        let wanted = good.into_iter().filter(is_news).collect();
+        activate_all(supervisor, wanted, &mut judgement).await;
+        let pause = if judgement.hurried { Duration::ZERO } else { TRY_AGAIN_AFTER };
+        self.again = judgement.refused.then(|| (Instant::now() + pause, hashes(supervisor)));
+        self.rejections.show(judgement.rejected, said);
+        if judgement.reload.rejected != self.told && !judgement.reload.rejected.is_empty() {
+            let text = &judgement.reload.rejected;
+            tracing::error!("rulebook files are not used, what was active stays:\n{text}");
+        }
+        self.told.clone_from(&judgement.reload.rejected);
+        judgement.reload
+    }
+
+    /// A conflict may have ended: other versions are active, or open cases have been settled meanwhile.
+    fn is_time_to_try_again<S: Store>(&self, supervisor: &Supervisor<S>) -> bool {
+        let due = |(at, beside): &(Instant, Vec<String>)| {
+            Instant::now() >= *at || *beside != hashes(supervisor)
+        };
+        self.again.as_ref().is_some_and(due)
+    }
+
+    /// All root files, and those whose stamps differ from the last look.
+    async fn changed(&self, force: bool) -> Result<(BTreeSet<PathBuf>, Vec<BookFile>), BooksError> {
         let path = self.path.clone();
         let known: BTreeMap<PathBuf, Stamps> =
             self.seen.iter().map(|(p, s)| (p.clone(), s.stamps.clone())).collect();
@@ -252,11 +346,10 @@ impl Books {
             let same = |root: &PathBuf| {
                 known.get(root).is_some_and(|s| s.iter().all(|(file, was)| stamp(file) == *was))
             };
-            Ok(roots(&path)?
-                .into_iter()
-                .filter(|root| force || !same(root))
-                .map(load_file)
-                .collect())
+            let roots: BTreeSet<_> = roots(&path)?.into_iter().collect();
+            let changed = roots.iter().filter(|root| force || !same(root));
+            let files = changed.cloned().map(load_file).collect();
+            Ok((roots, files))
         };
         // Files may be on a slow disk; the runtime's threads have other work.
         tokio::task::spawn_blocking(look).await.unwrap_or_else(|e| {
@@ -273,133 +366,48 @@ impl Books {
         Reload { activated: Vec::new(), rejected: text }
     }
 
-    /// Remembers the look; gives the name of the rulebook that the file is known for.
-    fn note(&mut self, file: &BookFile) -> Option<String> {
-        let seen = self.seen.entry(file.path.clone()).or_insert(Seen {
-            stamps: Stamps::new(),
-            name: None,
-            hash: None,
-        });
-        seen.stamps.clone_from(&file.stamps);
-        if let Some(book) = &file.loaded.rulebook {
-            seen.name = Some(book.name().to_owned());
-            if file.loaded.diagnostics.is_empty() {
-                return seen.name.clone();
+    /// Remembers what a file says; a broken one is still known for the rulebook that it held.
+    fn note(&mut self, file: BookFile) {
+        let BookFile { path, loaded, stamps } = file;
+        let Loaded { rulebook: book, diagnostics: findings, sources } = loaded;
+        let drawn = || render(&findings, &sources, false);
+        let (found, text) = match &book {
+            Some(_) if findings.is_empty() => (Vec::new(), String::new()),
+            Some(_) => {
+                tracing::warn!("`{}` has warnings:\n{}", path.display(), drawn());
+                (Vec::new(), String::new())
             }
-            let text = render(&file.loaded.diagnostics, &file.loaded.sources, false);
-            tracing::warn!("`{}` has warnings:\n{text}", file.path.display());
-        }
-        seen.name.clone()
+            None => (diagnostics(&findings, &sources), drawn()),
+        };
+        let before = self.seen.remove(&path).and_then(|seen| seen.name);
+        let name = book.as_ref().map(|b| b.name().to_owned()).or(before);
+        self.seen.insert(path, Seen { stamps, name, book, found, text });
     }
 
-    fn reject(
-        &self,
-        name: Option<&str>,
-        path: &Path,
-        found: Vec<DiagnosticView>,
-        text: &str,
-        reload: &mut Reload,
-    ) {
-        tracing::error!("`{}` is not used, what was active stays:\n{text}", path.display());
-        reload.rejected.push_str(text);
-        if let Some(name) = name {
-            self.rejections
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(name.to_owned(), found);
-        }
-    }
-
-    fn accept(&mut self, book: &Rulebook) {
-        self.rejections.0.lock().unwrap_or_else(PoisonError::into_inner).remove(book.name());
-        for seen in self.seen.values_mut().filter(|s| s.name.as_deref() == Some(book.name())) {
-            seen.hash = Some(book.hash().to_owned());
-        }
-    }
-
-    async fn activate_all<S: Store>(
-        &mut self,
-        supervisor: &Supervisor<S>,
-        good: Vec<Arc<Rulebook>>,
-        reload: &mut Reload,
-    ) {
-        let mut active = supervisor.active_books();
-        let names: BTreeSet<_> = good.iter().map(|b| b.name().to_owned()).collect();
-        active.retain(|b| !names.contains(b.name()));
-        active.extend(good.iter().cloned());
-        let found = check_together(&active);
-        if found.iter().any(|d| d.severity == Severity::Error) {
-            let sources = sources_together(&active);
-            let text = render(&found, &sources, false);
-            for name in &names {
-                self.reject(Some(name), &self.path, diagnostics(&found, &sources), &text, reload);
+    /// The rulebooks that exactly one file declares. A copy under another name takes nothing over.
+    fn without_rivals(&self, judgement: &mut Judgement) -> Vec<Arc<Rulebook>> {
+        let mut by_name: BTreeMap<&str, Vec<&Arc<Rulebook>>> = BTreeMap::new();
+        for seen in self.seen.values() {
+            match &seen.book {
+                Some(book) => by_name.entry(book.name()).or_default().push(book),
+                None => judgement.reject(seen.name.as_deref(), seen.found.clone(), &seen.text),
             }
-            return;
         }
-        let mut waiting: Vec<_> =
-            good.into_iter().filter(|book| self.is_news(supervisor, book)).collect();
-        // A service that moves from one rulebook to another is free only when the first one has let go of it. Each
-        // round activates one at least, so there are no more rounds than rulebooks.
-        while !waiting.is_empty() {
-            let before = waiting.len();
-            let mut later = Vec::new();
-            for book in waiting {
-                match self.activate(supervisor, &book).await {
-                    Ok(()) => reload.activated.push(book.name().to_owned()),
-                    Err(problem) => later.push((book, problem)),
+        let mut good = Vec::new();
+        for (name, books) in by_name {
+            match books[..] {
+                [book] => good.push(Arc::clone(book)),
+                _ => {
+                    let rivals: Vec<_> = books.into_iter().cloned().collect();
+                    let mut found = check_together(&rivals);
+                    found.retain(|d| d.code == "duplicate-rulebook");
+                    let sources = sources_together(&rivals);
+                    let text = render(&found, &sources, false);
+                    judgement.reject(Some(name), diagnostics(&found, &sources), &text);
                 }
             }
-            let stands_still = later.len() == before;
-            if stands_still {
-                for (book, problem) in &later {
-                    self.not_activated(book, problem, reload);
-                }
-                return;
-            }
-            waiting = later.into_iter().map(|(book, _)| book).collect();
         }
-    }
-
-    /// Whether the file says something that it did not say before, or that was never active.
-    fn is_news<S: Store>(&mut self, supervisor: &Supervisor<S>, book: &Rulebook) -> bool {
-        let is_active = supervisor
-            .active_books()
-            .iter()
-            .any(|b| b.hash() == book.hash() && b.name() == book.name());
-        let known = self.seen.values().any(|s| s.hash.as_deref() == Some(book.hash()));
-        if is_active || known {
-            self.accept(book);
-            return false;
-        }
-        true
-    }
-
-    async fn activate<S: Store>(
-        &mut self,
-        supervisor: &Supervisor<S>,
-        book: &Arc<Rulebook>,
-    ) -> Result<(), Problem> {
-        let reason =
-            format!("read from `{}`", book.sources().first().map_or("", |s| s.path.as_str()));
-        supervisor.activate(Arc::clone(book), ACTOR, &reason).await?;
-        self.accept(book);
-        tracing::info!(rulebook = book.name(), hash = book.hash(), "rulebook is active");
-        Ok(())
-    }
-
-    fn not_activated(&mut self, book: &Rulebook, problem: &Problem, reload: &mut Reload) {
-        let why = problem.detail.as_deref().unwrap_or(&problem.title);
-        tracing::error!(rulebook = book.name(), "the new version did not become active: {why}");
-        reload.rejected.push_str(&format!("rulebook `{}`: {why}\n", book.name()));
-        if problem.is(ProblemCode::Conflict) {
-            return;
-        }
-        // Not the file's fault: look again next time.
-        for seen in self.seen.values_mut().filter(|s| s.name.as_deref() == Some(book.name())) {
-            seen.stamps.clear();
-            seen.stamps.insert(PathBuf::new(), Some((SystemTime::UNIX_EPOCH, 0)));
-        }
+        good
     }
 
     /// Looks every `every`, and at once when `now` is told to, until `stopping` turns true.
@@ -422,6 +430,100 @@ impl Books {
             self.reload(&supervisor, force).await;
         }
     }
+}
+
+/// Hash of the content that was last taken from a file, by name of the rulebook.
+async fn last_taken<S: Store>(
+    supervisor: &Supervisor<S>,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let rows = supervisor.store().rulebooks().await?;
+    let from_files = rows.into_iter().filter(|row| row.from_file);
+    Ok(from_files.map(|row| (row.name.to_string(), row.hash.to_string())).collect())
+}
+
+fn hashes<S: Store>(supervisor: &Supervisor<S>) -> Vec<String> {
+    supervisor.active_books().iter().map(|book| book.hash().to_owned()).collect()
+}
+
+async fn activate_all<S: Store>(
+    supervisor: &Supervisor<S>,
+    wanted: Vec<Arc<Rulebook>>,
+    judgement: &mut Judgement,
+) {
+    let mut together = supervisor.active_books();
+    together.retain(|active| !wanted.iter().any(|book| book.name() == active.name()));
+    together.extend(wanted.iter().cloned());
+    let found = check_together(&together);
+    if !wanted.is_empty() && found.iter().any(|d| d.severity == Severity::Error) {
+        let sources = sources_together(&together);
+        let (views, text) = (diagnostics(&found, &sources), render(&found, &sources, false));
+        for book in &wanted {
+            judgement.reject(Some(book.name()), views.clone(), &text);
+        }
+        judgement.refused = true;
+        return;
+    }
+    let mut waiting = wanted;
+    // A service that moves from one rulebook to another is free only when the first one has let go of it. Each
+    // round activates one at least, so there are no more rounds than rulebooks.
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        let mut later = Vec::new();
+        for book in waiting {
+            match activate(supervisor, &book).await {
+                Ok(()) => judgement.reload.activated.push(book.name().to_owned()),
+                Err(problem) => later.push((book, problem)),
+            }
+        }
+        let stands_still = later.len() == before;
+        if stands_still {
+            for (book, problem) in &later {
+                not_activated(book, problem, judgement);
+            }
+            return;
+        }
+        waiting = later.into_iter().map(|(book, _)| book).collect();
+    }
+}
+
+async fn activate<S: Store>(
+    supervisor: &Supervisor<S>,
+    book: &Arc<Rulebook>,
+) -> Result<(), Problem> {
+    let file = book.sources().first().map_or("", |s| s.path.as_str());
+    let reason = format!("read from `{file}`");
+    supervisor.activate_file(Arc::clone(book), ACTOR, &reason).await?;
+    tracing::info!(
+        rulebook = book.name(),
+        hash = book.hash(),
+        "the rulebook was read from its file"
+    );
+    Ok(())
+}
+
+fn not_activated(book: &Rulebook, problem: &Problem, judgement: &mut Judgement) {
+    let why = problem.detail.as_deref().unwrap_or(&problem.title);
+    let mut message = format!("the new version did not become active: {why}");
+    for one in &problem.errors {
+        message.push_str("; ");
+        message.push_str(one);
+    }
+    let view = DiagnosticView {
+        code: "not-activated".to_owned(),
+        severity: Severity::Error.as_str().to_owned(),
+        file: book.sources().first().map(|s| s.path.clone()).unwrap_or_default(),
+        line: 1,
+        column: 1,
+        message: message.clone(),
+        help: None,
+    };
+    judgement.refused = true;
+    judgement.hurried |= !problem.is(ProblemCode::Conflict);
+    judgement.reject(
+        Some(book.name()),
+        vec![view],
+        &format!("rulebook `{}`: {message}\n", book.name()),
+    );
 }
 
 #[cfg(test)]

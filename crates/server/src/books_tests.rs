@@ -189,3 +189,72 @@ async fn a_missing_path_is_told_and_nothing_is_lost() {
     let error = load_path(Path::new("/does/not/exist")).expect_err("nothing there").to_string();
     assert!(error.contains("/does/not/exist") && error.contains("`rules`"), "{error}");
 }
+
+#[tokio::test]
+async fn a_restart_never_undoes_a_rollback_and_a_reverted_file_is_taken() {
+    let mut shop = Shop::open().await;
+    shop.write("a.yaml", &book("a", "pay", "1s"));
+    shop.look().await;
+    shop.write("a.yaml", &book("a", "pay", "22s"));
+    shop.look().await;
+    let first = Rulebook::from_yaml(&book("a", "pay", "1s")).expect("valid");
+    shop.supervisor.activate(Arc::clone(&first), "ann", "a rollback").await.expect("active");
+    assert!(shop.books.rejections.differs("a", first.hash()), "it is shown");
+    // What a restart knows of the files is in the store.
+    let seen = Rejections::default();
+    shop.books = Books::new(shop.folder.path().to_owned(), seen.clone());
+    assert_eq!(shop.look().await, Reload::default());
+    assert_eq!(shop.active(), ["a 1000"]);
+    assert!(seen.differs("a", first.hash()), "it is shown until it doesn't");
+    let acts = || async {
+        let page = amends_store::PageRequest::first(100);
+        shop.supervisor.store().acts(None, page).await.expect("readable").items.len()
+    };
+    let before = acts().await;
+    shop.write("a.yaml", &book("a", "pay", "1s"));
+    shop.books.reload(&shop.supervisor, false).await;
+    assert!(!seen.differs("a", first.hash()));
+    assert_eq!(acts().await, before, "it was active already");
+    shop.write("a.yaml", &book("a", "pay", "22s"));
+    assert_eq!(shop.look().await.activated, ["a"], "the version that was rolled back before");
+    assert_eq!(shop.active(), ["a 22000"]);
+}
+
+#[tokio::test]
+async fn a_copy_under_another_name_takes_nothing_over() {
+    let mut shop = Shop::open().await;
+    shop.write("a.yaml", &book("a", "pay", "1s"));
+    shop.look().await;
+    shop.write("copy-of-a.yaml", &book("a", "pay", "22s"));
+    shop.write("b.yaml", &book("b", "ship", "3s"));
+    let reload = shop.look().await;
+    assert_eq!(reload.activated, ["b"], "others are no part of the conflict");
+    assert!(reload.rejected.contains("copy-of-a.yaml"), "{}", reload.rejected);
+    assert_eq!(shop.active(), ["a 1000", "b 3000"]);
+    let found = views(&shop.books.rejections, "a");
+    assert!(found.iter().any(|d| d.message.contains("two rulebooks are named `a`")), "{found:?}");
+    // Not even when the first one changes as well, nor after a restart.
+    shop.write("a.yaml", &book("a", "pay", "333s"));
+    shop.look().await;
+    shop.books = Books::new(shop.folder.path().to_owned(), Rejections::default());
+    shop.look().await;
+    assert_eq!(shop.active(), ["a 1000", "b 3000"]);
+    std::fs::remove_file(shop.folder.path().join("a.yaml")).expect("removed");
+    assert_eq!(shop.look().await.activated, ["a"], "the conflict has ended");
+    assert_eq!(views(&shop.books.rejections, "a"), []);
+    assert_eq!(shop.active(), ["a 22000", "b 3000"]);
+}
+
+#[tokio::test]
+async fn a_file_that_was_refused_for_a_conflict_is_tried_again_when_that_may_have_ended() {
+    let mut shop = Shop::open().await;
+    let owner = |service| Rulebook::from_yaml(&book("owner", service, "1s")).expect("valid");
+    shop.supervisor.activate(owner("pay"), "ann", "over the API").await.expect("active");
+    shop.write("a.yaml", &book("a", "pay", "1s"));
+    let refused = shop.look().await;
+    assert!(refused.activated.is_empty() && refused.rejected.contains("`pay`"), "{refused:?}");
+    assert_eq!(shop.look().await, Reload::default(), "nothing has changed");
+    shop.supervisor.activate(owner("invoice"), "ann", "lets go of it").await.expect("active");
+    assert_eq!(shop.look().await.activated, ["a"]);
+    assert_eq!(views(&shop.books.rejections, "a"), []);
+}

@@ -204,19 +204,40 @@ impl<S: Store> Supervisor<S> {
         actor: &str,
         reason: &str,
     ) -> Result<(), Problem> {
-        self.activate_over(Replaces::Any, rulebook, actor, reason).await
+        self.activate_as(Replaces::Any, false, rulebook, actor, reason).await
     }
 
-    /// As [`Supervisor::activate`], but only if it takes the place of what `replaces` says.
+    /// As [`Supervisor::activate`], but only if it takes the place of the version that a person compared it with.
     pub(crate) async fn activate_over(
         &self,
+        compared: Option<Arc<str>>,
+        rulebook: Arc<Rulebook>,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        self.activate_as(Replaces::Exactly(compared), false, rulebook, actor, reason).await
+    }
+
+    /// As [`Supervisor::activate`], with what a file says: that it was taken is in the same commit.
+    pub(crate) async fn activate_file(
+        &self,
+        rulebook: Arc<Rulebook>,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        self.activate_as(Replaces::Any, true, rulebook, actor, reason).await
+    }
+
+    async fn activate_as(
+        &self,
         replaces: Replaces,
+        from_file: bool,
         rulebook: Arc<Rulebook>,
         actor: &str,
         reason: &str,
     ) -> Result<(), Problem> {
         let (actor, reason) = (actor.into(), reason.into());
-        let activation = Box::new(Activation { rulebook, actor, reason, replaces });
+        let activation = Box::new(Activation { rulebook, actor, reason, from_file, replaces });
         self.ask_done(|ticket| Input::Activate { activation, ticket }).await
     }
 

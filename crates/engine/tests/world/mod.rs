@@ -98,7 +98,8 @@ impl World {
         self.books.insert(rulebook.hash().to_owned(), Arc::clone(&rulebook));
         let ticket = self.next_ticket();
         let (actor, reason) = ("test".into(), "test".into());
-        let activation = Box::new(Activation { rulebook, actor, reason, replaces });
+        let activation =
+            Box::new(Activation { rulebook, actor, reason, from_file: false, replaces });
         self.input(Input::Activate { activation, ticket });
         self.answers.remove(&ticket).expect("answered")
     }

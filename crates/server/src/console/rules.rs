@@ -7,7 +7,6 @@ use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, beside_the_others};
-use amends_engine::Replaces;
 use amends_protocol::Timestamp;
 use amends_protocol::resources::DiagnosticView;
 use amends_rulebook::{
@@ -30,7 +29,7 @@ const EXAMPLE: &str = "rulebook: my-business\nservices:\n  payment:\n    url: ht
 #[template(path = "rules.html")]
 struct ListPage {
     frame: Frame,
-    books: Vec<(Arc<Rulebook>, Vec<DiagnosticView>)>,
+    books: Vec<(Arc<Rulebook>, Vec<DiagnosticView>, bool)>,
 }
 
 #[derive(Template)]
@@ -81,7 +80,8 @@ pub(super) async fn list<S: Store>(
         .into_iter()
         .map(|book| {
             let rejected = crate::books::views(&app.rejections, book.name());
-            (book, rejected)
+            let differs = app.rejections.differs(book.name(), book.hash());
+            (book, rejected, differs)
         })
         .collect();
     Ok(show(&ListPage { frame, books }))
@@ -215,9 +215,9 @@ pub(super) async fn activate<S: Store>(
     }
     // What the person looked at; anything else that has become active meanwhile refuses it.
     let base = Some(form.text("base")).filter(|hash| !hash.is_empty());
-    let replaces = Replaces::Exactly(base.map(Into::into));
+    let compared = base.map(Into::into);
     let address = format!("/rules/{}", book.name());
-    let activated = app.supervisor.activate_over(replaces, book, &who, &reason).await;
+    let activated = app.supervisor.activate_over(compared, book, &who, &reason).await;
     activated.map_err(|problem| wrong(problem.into()))?;
     Ok(form.remember(see(&address)))
 }

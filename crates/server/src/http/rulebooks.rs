@@ -221,6 +221,7 @@ async fn view<S: Store>(
     let sources = row.sources.into_iter().map(|(path, text)| SourceView { path, text });
     Ok(RulebookView {
         rejected: if row.active { views(&app.rejections, &row.name) } else { Vec::new() },
+        differs_from_file: row.active && app.rejections.differs(&row.name, &row.hash),
         name: row.name.to_string(),
         hash: row.hash.to_string(),
         active: row.active,

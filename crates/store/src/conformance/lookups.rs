@@ -27,6 +27,7 @@ fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow 
         sources: vec![("book.yaml".to_owned(), format!("rulebook: {name} # {hash} — é"))],
         stored_at: at(1, stored_ms),
         active,
+        from_file: false,
     }
 }
 
@@ -162,6 +163,28 @@ pub async fn an_activation_is_one_with_its_batch(place: &impl Place) {
     assert!(loaded.cases.is_empty(), "nothing of the batch is stored");
     let active: Vec<&str> = loaded.rulebooks.iter().map(|row| &*row.hash).collect();
     assert_eq!(active, ["h2", "h3"], "the old version stays active");
+}
+
+/// What a file said last is remembered apart from what is active.
+pub async fn the_version_last_taken_from_a_file_is_remembered(place: &impl Place) {
+    let store = place.open().await;
+    let from_file = |name: &str, hash: &str| {
+        Write::activation(&RulebookRow { from_file: true, ..version(name, hash, 1, true) })
+    };
+    let seen = |rows: Vec<RulebookRow>| -> Vec<_> {
+        rows.iter().map(|row| (row.hash.to_string(), row.active, row.from_file)).collect()
+    };
+    let row = |hash: &str, active, from_file| (hash.to_owned(), active, from_file);
+    let files = vec![from_file("food", "h1"), from_file("food", "h2"), from_file("travel", "h3")];
+    store.commit(files.into()).await.expect("commits");
+    store.commit(vec![activation("food", "h1", 9)].into()).await.expect("a person rolls back");
+    let all = seen(store.rulebooks().await.expect("reads"));
+    assert_eq!(all, [row("h1", true, false), row("h2", false, true), row("h3", true, true)]);
+    let loaded = seen(store.load().await.expect("loads").rulebooks);
+    assert_eq!(loaded, [row("h1", true, false), row("h3", true, true)]);
+    store.commit(vec![from_file("food", "h1")].into()).await.expect("the file is reverted");
+    let all = seen(store.rulebooks().await.expect("reads"));
+    assert_eq!(all, [row("h1", true, true), row("h2", false, false), row("h3", true, true)]);
 }
 
 /// A case keeps the version that it was planned with, active or not.

@@ -54,6 +54,7 @@ macro_rules! store_conformance {
                 announced_sagas_are_kept,
                 rulebooks_have_one_active_version,
                 an_activation_is_one_with_its_batch,
+                the_version_last_taken_from_a_file_is_remembered,
                 load_brings_the_rulebooks_that_open_cases_use,
             }
             lists {

@@ -180,6 +180,7 @@ impl FromRow for Write {
             name: Arc::clone(&of.name),
             hash: Arc::clone(&of.hash),
             sources: sources.map(|(path, text)| (path.clone(), text.as_str().into())).collect(),
+            from_file: of.from_file,
         }))
     }
 }

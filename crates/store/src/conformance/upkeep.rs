@@ -152,6 +152,7 @@ pub async fn a_backup_opens_as_a_store(place: &impl Place) {
         sources: vec![("book.yaml".to_owned(), "rulebook: food-order".to_owned())],
         stored_at: at(1, 0),
         active: true,
+        from_file: false,
     };
     store.commit(vec![Write::activation(&book)].into()).await.expect("stores");
     store.commit(whole(case(1)).into()).await.expect("commits");

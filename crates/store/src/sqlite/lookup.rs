@@ -80,7 +80,7 @@ pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
     let sagas = collect(conn, &begun, [SagaState::Begun.code()], saga_row)?;
     let rulebooks = collect(
         conn,
-        "SELECT hash, name, stored_at, active, sources FROM rulebooks
+        "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
          WHERE active = 1 OR hash IN (SELECT rulebook_hash FROM cases WHERE state <> 3)
          ORDER BY name, stored_at",
         [],
@@ -95,7 +95,7 @@ pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
 pub(crate) fn rulebook(conn: &Connection, hash: &str) -> Result<Option<RulebookRow>, StoreError> {
     let found = collect(
         conn,
-        "SELECT hash, name, stored_at, active, sources FROM rulebooks WHERE hash = ?1",
+        "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks WHERE hash = ?1",
         [hash],
         |row| rulebook_row(row, true),
     )?;
@@ -106,7 +106,7 @@ pub(crate) fn rulebook(conn: &Connection, hash: &str) -> Result<Option<RulebookR
 pub(crate) fn rulebooks(conn: &Connection) -> Result<Vec<RulebookRow>, StoreError> {
     collect(
         conn,
-        "SELECT hash, name, stored_at, active FROM rulebooks ORDER BY name, stored_at DESC, hash",
+        "SELECT hash, name, stored_at, active, from_file FROM rulebooks ORDER BY name, stored_at DESC, hash",
         [],
         |row| rulebook_row(row, false),
     )

@@ -225,11 +225,11 @@ pub(crate) fn service_row(row: &Row<'_>) -> Result<ServiceRow, StoreError> {
     Ok(ServiceRow { service, settings })
 }
 
-/// A row of `hash, name, stored_at, active` and, if wanted, `sources`.
+/// A row of `hash, name, stored_at, active, from_file` and, if wanted, `sources`.
 pub(crate) fn rulebook_row(row: &Row<'_>, with_sources: bool) -> Result<RulebookRow, StoreError> {
     let hash: Arc<str> = column(row, 0)?;
     let sources = if with_sources {
-        json(row, 4, &|| format!("rulebook version `{hash}`"))?
+        json(row, 5, &|| format!("rulebook version `{hash}`"))?
     } else {
         Vec::new()
     };
@@ -237,6 +237,7 @@ pub(crate) fn rulebook_row(row: &Row<'_>, with_sources: bool) -> Result<Rulebook
         name: column(row, 1)?,
         stored_at: moment(row, 2)?,
         active: column(row, 3)?,
+        from_file: column(row, 4)?,
         sources,
         hash,
     })

@@ -53,6 +53,8 @@ const VERSION: &str = "
 const RETIRE: &str = "UPDATE rulebooks SET active = 0 WHERE name = ?1 AND active = 1";
 const ACTIVATE: &str =
     "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE hash = ?1 AND name = ?2";
+const FORGET_FILE: &str = "UPDATE rulebooks SET from_file = 0 WHERE name = ?1 AND from_file = 1";
+const FROM_FILE: &str = "UPDATE rulebooks SET from_file = 1 WHERE hash = ?1";
 const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
@@ -261,7 +263,13 @@ fn activate(conn: &Connection, json: &mut Vec<u8>, row: &ActivationRow) -> Resul
         .and_then(|_| conn.execute(RETIRE, [name]))
         .map_err(database(DOING))?;
     let activated = conn.execute(ACTIVATE, params![hash, name, at]);
-    must_be_one(activated, || format!("version `{hash}` of rulebook `{name}`"))
+    must_be_one(activated, || format!("version `{hash}` of rulebook `{name}`"))?;
+    if row.from_file {
+        conn.execute(FORGET_FILE, [name])
+            .and_then(|_| conn.execute(FROM_FILE, [hash]))
+            .map_err(database(DOING))?;
+    }
+    Ok(())
 }
 
 /// Tells a role as two numbers.

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::moment::{now, span};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::ServiceView;
+use amends_protocol::resources::{RulebookView, ServiceView};
 use std::time::Duration;
 
 /// How long one of them may take to answer.
@@ -18,6 +18,7 @@ const REFUSED_MS: u64 = 300_000;
 /// Asks all of them. Services come from the supervisor if it answers, else from the rulebook files.
 pub(super) async fn look(client: &Client, of_files: Vec<(String, String)>) -> Vec<Finding> {
     let mut found = vec![supervisor(client).await];
+    found.extend(rulebooks(client).await);
     let services = match client.get::<Vec<ServiceView>>("/v1/services").await {
         Ok(views) => views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect(),
         Err(_) => of_files,
@@ -44,6 +45,30 @@ async fn supervisor(client: &Client) -> Finding {
         ),
         Err(other) => Finding::fail(check, other.lines().join(" "), "check --url"),
     }
+}
+
+/// Whether what is active is what the files say. Nothing is said if the supervisor can't be asked.
+async fn rulebooks(client: &Client) -> Vec<Finding> {
+    let views: Vec<RulebookView> = client.get("/v1/rulebooks").await.unwrap_or_default();
+    views.iter().filter_map(file_of).collect()
+}
+
+fn file_of(book: &RulebookView) -> Option<Finding> {
+    let check = format!("rulebook {}", book.name);
+    if let Some(first) = book.rejected.first() {
+        return Some(Finding::fail(
+            &check,
+            format!("its file is not used: {}:{}: {}", first.file, first.line, first.message),
+            "mend the file; the version that was active before stays until then",
+        ));
+    }
+    book.differs_from_file.then(|| {
+        Finding::warn(
+            &check,
+            "the active version differs from its file",
+            "somebody activated another one; write into the file what shall hold",
+        )
+    })
 }
 
 async fn service(name: &str, url: &str) -> Finding {
