@@ -10,8 +10,8 @@ use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{ActionName, CaseState, Evidence, HistoryState, Outcome, Timestamp, Verb};
-use amends_rulebook::{ActionClass, ActionId, Facts, RetryPolicy, Rulebook};
+use amends_protocol::{CaseState, Evidence, HistoryState, Outcome, Timestamp};
+use amends_rulebook::{ActionId, Facts, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -195,6 +195,11 @@ impl Case {
             let by = r.report.service();
             r.report.data.history.iter().map(move |e| (by, e))
         });
+        reports.chain(self.told_besides_reports())
+    }
+
+    /// Evidence from Histories that were asked for and from answers to steps.
+    pub(crate) fn told_besides_reports(&self) -> impl Iterator<Item = (&str, &Evidence)> {
         let walks = self
             .row
             .detail
@@ -202,54 +207,7 @@ impl Case {
             .iter()
             .flat_map(|w| w.entries.iter().map(move |e| (&*w.service, e)));
         let answers = self.row.detail.told.iter().map(|t| (&*t.by, &t.evidence));
-        reports.chain(walks).chain(answers)
-    }
-
-    /// Actions that happened or may have happened, by anybody's word. A union: more evidence never takes one away, so
-    /// that the plan does not depend on who spoke first.
-    pub(crate) fn effects(&self, book: &Rulebook) -> BTreeSet<ActionId> {
-        let mut effects: BTreeSet<ActionId> = self
-            .told()
-            .filter(|(_, e)| e.state.may_have_effect())
-            .filter_map(|(_, e)| book.action(&e.service, &e.action))
-            .collect();
-        // A retry that ran, or may have, took effect as well.
-        for step in self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s))
-        {
-            effects.extend(book.action(&step.action.service, &step.action.action));
-        }
-        effects
-    }
-
-    /// The action that a report is about, as far as the rulebook knows it.
-    pub(crate) fn reporter(&self, book: &Rulebook, row: &ReportRow) -> Option<ActionId> {
-        let (service, data) = (row.report.service(), &row.report.data);
-        match &data.action {
-            // The supervisor's own report is about another service's action, so it names both.
-            Some(action) if service == crate::SUPERVISOR => {
-                let name: ActionName = action.parse().ok()?;
-                book.action(&name.service, &name.action)
-            }
-            Some(action) => book.action(service, action),
-            None => book.report(service, &data.code).and_then(|declared| declared.action),
-        }
-    }
-
-    /// Whether the reporter's own History proves that its action took no effect.
-    pub(crate) fn proven_without_effect(
-        book: &Rulebook,
-        row: &ReportRow,
-        action: ActionId,
-    ) -> bool {
-        let name = &book.get(action).name;
-        let mut own = row
-            .report
-            .data
-            .history
-            .iter()
-            .filter(|e| *e.service == *name.service && *e.action == *name.action)
-            .peekable();
-        own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
+        walks.chain(answers)
     }
 
     /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, as soon
@@ -257,7 +215,7 @@ impl Case {
     /// make it less.
     pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
         let reporters: Option<BTreeSet<ActionId>> =
-            self.reports.iter().map(|r| self.reporter(book, r)).collect();
+            self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report))).collect();
         match reporters.filter(|_| self.row.detail.excess == 0) {
             Some(reporters) => {
                 reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
@@ -324,29 +282,5 @@ pub(crate) fn retry_may_have_effect(step: &StepRow) -> bool {
         | StepState::Due(_)
         | StepState::Stuck(_)
         | StepState::Superseded => step.memo.may_have_run,
-    }
-}
-
-/// Whether a service has a History that can be asked: some action of its that changes something speaks the
-/// participant protocol.
-pub(crate) fn keeps_history(book: &Rulebook, service: amends_rulebook::ServiceId) -> bool {
-    book.actions().iter().any(|a| {
-        a.service == service
-            && a.class != ActionClass::Free
-            && a.endpoints.compensate.is_none()
-            && a.endpoints.retry.is_none()
-            && a.endpoints.notify.is_none()
-    })
-}
-
-/// What a rule may look at in a report.
-pub(crate) fn facts(row: &ReportRow) -> Facts<'_> {
-    let data = &row.report.data;
-    Facts {
-        service: row.report.service(),
-        code: &data.code,
-        action: data.action.as_deref(),
-        message: data.message.as_deref(),
-        data: &data.data,
     }
 }

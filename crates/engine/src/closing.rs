@@ -3,11 +3,11 @@
 //! INVARIANT: a case settles by itself only when no step, no walk and no report waits for anything.
 
 use crate::agenda::Agenda;
-use crate::case::{Case, keeps_history};
+use crate::case::Case;
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
 use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
-use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use amends_rulebook::{ActionClass, ActionId, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ impl Case {
     fn ask_unreported(&mut self, now: Timestamp, agenda: &mut Agenda) {
         let Some(book) = self.book.clone() else { return };
         let mut silent = self.unreported();
-        silent.retain(|s| book.service(s).is_some_and(|id| keeps_history(&book, id)));
+        silent.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
         self.ask_histories(silent, now, agenda);
     }
 
@@ -77,7 +77,9 @@ impl Case {
             return;
         }
         let failed = self.reports.iter().filter(|row| row.role == ReportRole::Derived);
-        let names = failed.filter_map(|row| self.reporter(&book, row)).map(|id| &book.get(id).name);
+        let names = failed
+            .filter_map(|row| book.reporter(&Facts::of(&row.report)))
+            .map(|id| &book.get(id).name);
         let succeeded = |name: &ActionName| {
             self.told().any(|(_, e)| {
                 e.state == HistoryState::Succeeded
@@ -147,7 +149,7 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Option<ClosedOn> {
         let mut services: BTreeSet<Arc<str>> = self.unreported();
-        services.retain(|s| book.service(s).is_some_and(|id| keeps_history(book, id)));
+        services.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
         if self.uses_recorded() {
             services.extend(self.services_to_ask(book, open));
         }

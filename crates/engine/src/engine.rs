@@ -24,9 +24,6 @@ use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The source of reports that the supervisor itself makes.
-pub const SUPERVISOR: &str = "supervisor";
-
 /// The state machine of one supervisor (or one partition of it).
 #[derive(Debug, Default)]
 pub struct Engine {

@@ -24,11 +24,12 @@ mod transition;
 mod walk;
 
 pub use agenda::Output;
+pub use amends_rulebook::SUPERVISOR;
 pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
-pub use engine::{Engine, LaneStatus, SUPERVISOR};
+pub use engine::{Engine, LaneStatus};
 pub use input::{Activation, Answer, Input, NewLimits, Replaces, Ticket};
 pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow};
 pub use record::{

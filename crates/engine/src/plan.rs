@@ -1,17 +1,19 @@
-//! From reports to a plan: which report is answered by what, and the union of what they demand.
+//! What the planner wants becomes steps: merged with those that stand, in time and with what people decided. What is
+//! wanted, and how each report is answered, is the planner's business (`amends_rulebook::CaseFacts`).
 //!
 //! INVARIANT: the plan is a set keyed by verb and action. Reports only ever add to it, in any order, any number of
 //! times; what was sent stays sent, and what a person decided stays decided.
 
 use crate::agenda::Agenda;
-use crate::case::{Case, facts, retry_may_have_effect};
+use crate::case::{Case, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
 use amends_protocol::{ActionName, StepId, StuckReason, Timestamp, Verb};
-use amends_rulebook::{ActionId, Demand, Known, Mode, Rulebook, Stage};
+use amends_rulebook::{
+    CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Reports of one case. A saga with more is a loop somewhere, and a person must look.
@@ -19,22 +21,6 @@ pub(crate) const REPORTS_LIMIT: usize = 1_000;
 
 /// How long a derived report waits for its root where no rulebook says.
 const DEFAULT_CAUSE_WAIT_MS: u64 = 10_000;
-
-/// Whether a step may be carried out. The strongest demand wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Hold {
-    Shadow,
-    Ask,
-    Auto,
-}
-
-struct Want {
-    stage: u16,
-    hold: Hold,
-    because: Vec<u32>,
-}
-
-type Wants = BTreeMap<(ActionId, Verb), Want>;
 
 /// A limit counts the cases of this long.
 const LIMIT_WINDOW_MS: u64 = 60_000;
@@ -64,10 +50,7 @@ impl RuleLimits {
 }
 
 impl Case {
-    /// Decides how each report is answered. `fresh` is one that has no answer yet.
-    ///
-    /// A report that names a cause within the case is derived and needs no rule. One whose cause has not come waits
-    /// for it a while, then counts as a root of its own. Causes that form a circle have no root and end the same way.
+    /// Asks the planner how each report is answered. `fresh` is one that has no answer yet.
     pub(crate) fn assign_roles(
         &mut self,
         fresh: Option<usize>,
@@ -75,91 +58,59 @@ impl Case {
         limits: &mut RuleLimits,
         agenda: &mut Agenda,
     ) {
-        let derived = self.derived(fresh);
-        for (index, is_derived) in derived.into_iter().enumerate() {
+        for (index, role) in self.roles_now(fresh, now).into_iter().enumerate() {
             let waits = matches!(self.reports[index].role, ReportRole::AwaitsRoot(_));
-            if fresh != Some(index) && !waits {
-                continue;
-            }
-            if is_derived {
-                self.set_role(index, ReportRole::Derived);
-            } else if self.names_cause(index) {
-                self.wait_for_root(index, fresh == Some(index), now, limits, agenda);
-            } else {
-                let role = self.match_rule(index, now, limits);
-                self.set_role(index, role);
-            }
-        }
-    }
-
-    fn wait_for_root(
-        &mut self,
-        index: usize,
-        fresh: bool,
-        now: Timestamp,
-        limits: &mut RuleLimits,
-        agenda: &mut Agenda,
-    ) {
-        let wait = self.book.as_ref().map_or(DEFAULT_CAUSE_WAIT_MS, |b| b.settings().cause_wait_ms);
-        match self.reports[index].role {
-            ReportRole::AwaitsRoot(until) if !fresh => {
-                if now.0 >= until {
-                    let causes = self.reports[index].report.data.caused_by.join(", ");
-                    let who = self.reports[index].report.service().to_owned();
-                    self.note(
-                        now,
-                        format!("{who} names {causes} as the cause, which was never reported"),
-                    );
-                    let role = self.match_rule(index, now, limits);
+            match role {
+                _ if fresh != Some(index) && !waits => {}
+                Role::AwaitsRoot if waits => {}
+                Role::AwaitsRoot => self.wait_for_root(index, now, agenda),
+                Role::Rule(rule) => {
+                    self.note_waited(index, now);
+                    let role = self.admit(rule, now, limits);
                     self.set_role(index, role);
                 }
-            }
-            _ => {
-                let until = now.plus_ms(wait);
-                self.set_role(index, ReportRole::AwaitsRoot(until.0));
-                agenda.timers.set(until, Timer::Cause(self.row.id));
-            }
-        }
-    }
-
-    fn names_cause(&self, index: usize) -> bool {
-        let report = &self.reports[index].report;
-        report.data.caused_by.iter().any(|cause| *cause != report.id)
-    }
-
-    /// For each report, whether a chain of causes leads from it to a report that stands on its own.
-    fn derived(&self, fresh: Option<usize>) -> Vec<bool> {
-        let stands = |index: usize| {
-            !self.names_cause(index)
-                || (fresh != Some(index)
-                    && matches!(
-                        self.reports[index].role,
-                        ReportRole::Rule(_)
-                            | ReportRole::RuleHeld(_)
-                            | ReportRole::Unmatched
-                            | ReportRole::ByHand
-                    ))
-        };
-        let mut rooted: FxHashSet<&str> = (0..self.reports.len())
-            .filter(|i| stands(*i))
-            .map(|i| self.reports[i].report.id.as_str())
-            .collect();
-        let mut derived = vec![false; self.reports.len()];
-        loop {
-            let before = rooted.len();
-            for (index, row) in self.reports.iter().enumerate() {
-                let report = &row.report;
-                let causes = report.data.caused_by.iter().filter(|c| **c != report.id);
-                if !stands(index) && causes.into_iter().any(|c| rooted.contains(c.as_str())) {
-                    derived[index] = true;
-                    rooted.insert(&report.id);
+                Role::RuleHeld(rule) => self.set_role(index, ReportRole::RuleHeld(rule.0)),
+                Role::Unmatched => {
+                    self.note_waited(index, now);
+                    self.set_role(index, ReportRole::Unmatched);
                 }
-            }
-            if rooted.len() == before {
-                break;
+                Role::ByHand => self.set_role(index, ReportRole::ByHand),
+                Role::Derived => self.set_role(index, ReportRole::Derived),
+                Role::Excess => self.set_role(index, ReportRole::Excess),
             }
         }
-        derived
+    }
+
+    fn roles_now(&self, fresh: Option<usize>, now: Timestamp) -> Vec<Role> {
+        let rows = self.reports.iter().enumerate();
+        let reported = rows.map(|(index, row)| Reported {
+            report: &row.report,
+            role: Some(row.role.for_planner()).filter(|_| fresh != Some(index)),
+            waited: matches!(row.role, ReportRole::AwaitsRoot(until) if now.0 >= until),
+        });
+        let reported: Vec<_> = reported.collect();
+        roles(self.book.as_deref(), &reported)
+    }
+
+    fn wait_for_root(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
+        let wait = self.book.as_ref().map_or(DEFAULT_CAUSE_WAIT_MS, |b| b.settings().cause_wait_ms);
+        let until = now.plus_ms(wait);
+        self.set_role(index, ReportRole::AwaitsRoot(until.0));
+        agenda.timers.set(until, Timer::Cause(self.row.id));
+    }
+
+    /// Says why a report that names a cause is answered as a root.
+    fn note_waited(&mut self, index: usize, now: Timestamp) {
+        let report = Arc::clone(&self.reports[index].report);
+        let causes: Vec<&str> =
+            report.data.caused_by.iter().filter(|c| **c != report.id).map(String::as_str).collect();
+        if causes.is_empty() {
+            return;
+        }
+        let (who, named) = (report.service(), causes.join(", "));
+        let came = self.reports.iter().any(|r| causes.contains(&r.report.id.as_str()));
+        let why = if came { "which leads back to it" } else { "which was never reported" };
+        self.note(now, format!("{who} names {named} as the cause, {why}"));
     }
 
     /// Makes every root report unanswered again, for a new rulebook.
@@ -171,89 +122,77 @@ impl Case {
         }
     }
 
-    fn match_rule(&mut self, index: usize, now: Timestamp, limits: &mut RuleLimits) -> ReportRole {
-        let Some(book) = self.book.clone() else { return ReportRole::Unmatched };
-        let Some(rule) = book.matching(&facts(&self.reports[index])) else {
-            return ReportRole::Unmatched;
-        };
+    /// Counts a case that a rule answers against the rule's limit.
+    fn admit(&mut self, id: RuleId, now: Timestamp, limits: &mut RuleLimits) -> ReportRole {
         let known = self.reports.iter().find_map(|r| match r.role {
-            ReportRole::Rule(n) | ReportRole::RuleHeld(n) if n == rule.0 => Some(r.role),
+            ReportRole::Rule(n) | ReportRole::RuleHeld(n) if n == id.0 => Some(r.role),
             _ => None,
         });
         if let Some(role) = known {
             return role; // a limit counts cases, not reports
         }
-        match book.rule(rule).limit_per_minute {
-            Some(limit) if !limits.admit(now, &book, rule.0, limit) => {
-                let label = &book.rule(rule).index_label;
+        let Some(book) = self.book.clone() else { return ReportRole::Rule(id.0) };
+        let rule = book.rule(id);
+        match rule.limit_per_minute {
+            Some(limit) if !limits.admit(now, &book, id.0, limit) => {
+                let label = &rule.index_label;
                 self.note(
                     now,
                     format!(
                         "more than {limit} cases a minute for rule `{label}`: waits for approval"
                     ),
                 );
-                ReportRole::RuleHeld(rule.0)
+                ReportRole::RuleHeld(id.0)
             }
-            _ => ReportRole::Rule(rule.0),
+            _ => ReportRole::Rule(id.0),
         }
+    }
+
+    /// All that the planner needs to know of this case.
+    fn facts(&self, book: &Rulebook) -> CaseFacts {
+        let reports = self.reports.iter().map(|row| (&*row.report, row.role.for_planner()));
+        let mut facts = CaseFacts::of(book, reports, self.told_besides_reports());
+        facts.given_up.extend(self.row.detail.gave_up.iter().copied().map(RuleId));
+        let retried =
+            self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s));
+        facts
+            .retried
+            .extend(retried.filter_map(|s| book.action(&s.action.service, &s.action.action)));
+        facts.undoing = self.undoing();
+        facts
+    }
+
+    /// What is being undone in earnest already.
+    fn undoing(&self) -> Undoing {
+        let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate);
+        let planned = planned.map(|s| match &s.state {
+            StepState::Shadow => Undoing::No,
+            _ if s.memo.because.is_empty() => Undoing::ByHand,
+            _ => Undoing::Planned,
+        });
+        planned.max().unwrap_or_default()
     }
 
     /// Whether anything is being undone in this case (in earnest, not in shadow).
     pub(crate) fn is_backward(&self) -> bool {
-        self.steps.iter().any(|s| s.verb == Verb::Compensate && s.state != StepState::Shadow)
-            || self.book.as_ref().is_some_and(|book| {
-                self.demands(book)
-                    .any(|(_, demand, hold)| hold != Hold::Shadow && demand.is_backward())
-            })
+        self.undoing() != Undoing::No
+            || self.book.as_ref().is_some_and(|book| self.facts(book).is_backward(book))
     }
 
     /// Whether what the plan asks for depends on the Histories.
     pub(crate) fn uses_recorded(&self) -> bool {
-        self.book.as_ref().is_some_and(|book| {
-            self.demands(book)
-                .any(|(_, demand, hold)| hold != Hold::Shadow && demand.uses_recorded())
-        })
-    }
-
-    /// What the answered reports demand: position of the report, demand, and whether it may be carried out.
-    fn demands<'a>(
-        &'a self,
-        book: &'a Rulebook,
-    ) -> impl Iterator<Item = (usize, &'a Demand, Hold)> {
-        self.reports.iter().enumerate().flat_map(move |(index, row)| {
-            let (rule, held) = match row.role {
-                ReportRole::Rule(rule) => (Some(rule), false),
-                ReportRole::RuleHeld(rule) => (Some(rule), true),
-                ReportRole::Derived
-                | ReportRole::AwaitsRoot(_)
-                | ReportRole::Unmatched
-                | ReportRole::ByHand
-                | ReportRole::Excess => (None, false),
-            };
-            let rule = rule.and_then(|n| book.rules().get(n as usize));
-            let hold = match rule.map_or(Mode::Auto, |r| r.mode) {
-                Mode::Shadow => Hold::Shadow,
-                Mode::Ask => Hold::Ask,
-                Mode::Auto if held => Hold::Ask,
-                Mode::Auto => Hold::Auto,
-            };
-            let gave_up = rule
-                .filter(|r| self.row.detail.gave_up.contains(&r.id.0))
-                .and_then(|r| r.give_up.as_ref())
-                .map(|g| (index, &g.then, hold));
-            rule.map(|r| (index, &r.demand, hold)).into_iter().chain(gave_up)
-        })
+        self.book.as_ref().is_some_and(|book| self.facts(book).uses_recorded(book))
     }
 
     /// Brings the plan up to what the reports and the evidence demand now.
     pub(crate) fn plan(&mut self, now: Timestamp, agenda: &mut Agenda) {
         let Some(book) = self.book.clone() else { return };
-        let wants = self.wants(&book);
-        self.merge(&book, wants, now, agenda);
-        if self.is_backward() {
+        let facts = self.facts(&book);
+        self.merge(&book, book.wants(&facts), now, agenda);
+        if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }
-        if self.uses_recorded() {
+        if facts.uses_recorded(&book) {
             self.note_strangers(&book, now);
             let services = self.services_to_ask(&book, &self.reach(&book));
             self.ask_histories(services, now, agenda);
@@ -281,85 +220,15 @@ impl Case {
         }
     }
 
-    fn wants(&self, book: &Rulebook) -> Wants {
-        let effects = self.effects(book);
-        let mut wants = Wants::new();
-        let mut strongest = None;
-        for (index, demand, hold) in self.demands(book) {
-            let row = &self.reports[index];
-            let reporter = self.reporter(book, row);
-            for step in book.resolve(demand, &Known { reporter, effects: &effects }) {
-                want(&mut wants, step.action, step.verb, step.stage, hold, Some(index));
-            }
-            if demand.is_backward() {
-                strongest = strongest.max(Some(hold));
-                self.want_reporter(book, index, hold, &mut wants);
-            }
-        }
-        // By hand: a case that is being undone without any rule still undoes its derived reporters.
-        let undone_by_hand =
-            self.steps.iter().any(|s| s.verb == Verb::Compensate && s.memo.because.is_empty());
-        let hold = strongest.or(undone_by_hand.then_some(Hold::Auto));
-        if let Some(hold) = hold {
-            for index in
-                (0..self.reports.len()).filter(|index| self.is_undone_with_others(book, *index))
-            {
-                self.want_reporter(book, index, hold, &mut wants);
-            }
-            self.want_undone_retries(book, hold, &mut wants);
-        }
-        wants
-    }
-
-    /// Whether a reporter is undone when the case is, whatever its own report demands: it follows from another's failure,
-    /// or was to be run again, which is superseded. A rule in shadow mode adds nothing in earnest.
-    fn is_undone_with_others(&self, book: &Rulebook, index: usize) -> bool {
-        match self.reports[index].role {
-            ReportRole::Derived => true,
-            ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => {
-                book.rules().get(rule as usize).is_some_and(|r| r.mode != Mode::Shadow)
-            }
-            ReportRole::AwaitsRoot(_)
-            | ReportRole::Unmatched
-            | ReportRole::ByHand
-            | ReportRole::Excess => false,
-        }
-    }
-
-    /// The reporter belongs to its own plan, unless its History proves that nothing of its action took effect: a
-    /// failed step is often half done. A message that may have gone out is corrected.
-    fn want_reporter(&self, book: &Rulebook, index: usize, hold: Hold, wants: &mut Wants) {
-        let row = &self.reports[index];
-        let Some(action) = self.reporter(book, row) else { return };
-        if let Some(step) = book.undoing(action)
-            && !Self::proven_without_effect(book, row, action)
-        {
-            want(wants, step.action, step.verb, step.stage, hold, Some(index));
-        }
-    }
-
-    /// What a retry did or may have done joins what is undone.
-    fn want_undone_retries(&self, book: &Rulebook, hold: Hold, wants: &mut Wants) {
-        for step in self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s))
-        {
-            let action = book.action(&step.action.service, &step.action.action);
-            if let Some(step) = action.and_then(|id| book.undoing(id)) {
-                want(wants, step.action, step.verb, step.stage, hold, None);
-            }
-        }
-    }
-
-    fn merge(&mut self, book: &Rulebook, wants: Wants, now: Timestamp, agenda: &mut Agenda) {
+    fn merge(&mut self, book: &Rulebook, plan: Plan, now: Timestamp, agenda: &mut Agenda) {
         let known: FxHashMap<(Verb, ActionName), usize> =
             self.steps.iter().enumerate().map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
-        let mut wants: Vec<_> = wants.into_iter().collect();
-        wants.sort_by_key(|((action, verb), want)| (want.stage, *action, *verb));
         let before = self.steps.len();
-        for ((action, verb), want) in wants {
-            let name = &book.get(action).name;
-            match known.get(&(verb, name.clone())) {
+        for want in plan.wants {
+            let name = &book.get(want.step.action).name;
+            match known.get(&(want.step.verb, name.clone())) {
                 Some(index) => self.strengthen(*index, &want, now, agenda),
-                None => self.add_planned(verb, name.clone(), want, now),
+                None => self.add_planned(name.clone(), want, now),
             }
         }
         let steps = self.steps.len() - before;
@@ -371,11 +240,11 @@ impl Case {
         }
     }
 
-    fn add_planned(&mut self, verb: Verb, action: ActionName, want: Want, now: Timestamp) {
+    fn add_planned(&mut self, action: ActionName, want: Want, now: Timestamp) {
         let state = if want.hold == Hold::Shadow { StepState::Shadow } else { StepState::Waiting };
         let memo =
             StepMemo { because: want.because, held: want.hold == Hold::Ask, ..StepMemo::default() };
-        self.push_step(verb, action, want.stage, state, memo, now);
+        self.push_step(want.step.verb, action, want.step.stage.0, state, memo, now);
     }
 
     pub(crate) fn push_step(
@@ -428,8 +297,8 @@ impl Case {
                     | StepState::Due(_)
                     | StepState::Stuck(StuckReason::AwaitsApproval)
             );
-        if wakes || (unsent && want.stage > step.stage) {
-            self.step_mut(index).stage = want.stage;
+        if wakes || (unsent && want.step.stage.0 > step.stage) {
+            self.step_mut(index).stage = want.step.stage.0;
         }
         if wakes {
             self.step_mut(index).memo.held = want.hold == Hold::Ask;
@@ -443,15 +312,12 @@ impl Case {
         }
     }
 
-    /// Backward beats forward: a retry not yet sent is dropped, one under way is awaited first. The correcting notice
-    /// goes on being retried: it belongs to the undoing.
+    /// Backward beats forward: a retry not yet sent is dropped, one under way is awaited first.
     fn supersede_retries(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            let corrects = book
-                .action(&step.action.service, &step.action.action)
-                .is_some_and(|id| book.get(id).correction_of.is_some());
-            if step.verb != Verb::Retry || corrects {
+            let action = book.action(&step.action.service, &step.action.action);
+            if !book.is_superseded_by_undoing(step.verb, action) {
                 continue;
             }
             match step.state {
@@ -467,28 +333,5 @@ impl Case {
                 StepState::Done(_) | StepState::Superseded | StepState::Shadow => {}
             }
         }
-    }
-}
-
-fn want(
-    wants: &mut Wants,
-    action: ActionId,
-    verb: Verb,
-    stage: Stage,
-    hold: Hold,
-    report: Option<usize>,
-) {
-    let because = report.and_then(|r| u32::try_from(r).ok());
-    let entry =
-        wants.entry((action, verb)).or_insert(Want { stage: stage.0, hold, because: Vec::new() });
-    // A demand in shadow mode must not delay a real one.
-    match (entry.hold, hold) {
-        (Hold::Shadow, Hold::Ask | Hold::Auto) => entry.stage = stage.0,
-        (Hold::Ask | Hold::Auto, Hold::Shadow) => {}
-        _ => entry.stage = entry.stage.max(stage.0),
-    }
-    entry.hold = entry.hold.max(hold);
-    if let Some(position) = because.filter(|p| !entry.because.contains(p)) {
-        entry.because.push(position);
     }
 }

@@ -4,6 +4,7 @@ use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
     StepStateName, StuckReason, Timestamp, Verb,
 };
+use amends_rulebook::{Role, RuleId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
@@ -169,6 +170,22 @@ pub enum ReportRole {
     Unmatched,
     /// By none, since its case is full: what it tells of requests counts as evidence, and it asks for nothing.
     Excess,
+}
+
+impl ReportRole {
+    /// In the planner's words, which know no time.
+    #[must_use]
+    pub const fn for_planner(self) -> Role {
+        match self {
+            Self::Rule(rule) => Role::Rule(RuleId(rule)),
+            Self::RuleHeld(rule) => Role::RuleHeld(RuleId(rule)),
+            Self::ByHand => Role::ByHand,
+            Self::Derived => Role::Derived,
+            Self::AwaitsRoot(_) => Role::AwaitsRoot,
+            Self::Unmatched => Role::Unmatched,
+            Self::Excess => Role::Excess,
+        }
+    }
 }
 
 /// A step of a case.

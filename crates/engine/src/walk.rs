@@ -5,7 +5,7 @@
 
 use crate::agenda::Agenda;
 use crate::backoff;
-use crate::case::{Case, keeps_history};
+use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
@@ -33,7 +33,7 @@ impl Case {
             .iter()
             .map(|id| book.get(*id))
             .filter(|a| a.class == ActionClass::Compensable || a.correction.is_some())
-            .filter(|a| keeps_history(book, a.service))
+            .filter(|a| book.keeps_history(a.service))
             .map(|a| &a.name.service)
             .cloned()
             .collect()

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// Who tells of what in one rulebook.
 pub(crate) struct Evidence {
-    /// By service: it has a History that can be asked for, because some action of its speaks the participant protocol.
+    /// By service: it has a History that can be asked for.
     keeps_history: Vec<bool>,
     /// By service: it reports, as far as anything is declared of that.
     reports: Vec<bool>,
@@ -18,14 +18,8 @@ pub(crate) struct Evidence {
 
 impl Evidence {
     pub(crate) fn new(book: &Rulebook) -> Self {
-        let mut keeps_history = vec![false; book.services().len()];
-        for action in book.actions() {
-            let mapped = action.endpoints.compensate.is_some()
-                || action.endpoints.retry.is_some()
-                || action.endpoints.notify.is_some();
-            keeps_history[action.service.0 as usize] |=
-                action.class != ActionClass::Free && !mapped;
-        }
+        let services = (0..).map(ServiceId).take(book.services().len());
+        let keeps_history: Vec<bool> = services.map(|id| book.keeps_history(id)).collect();
         let mut reports = vec![book.reports().is_empty(); book.services().len()];
         for report in book.reports() {
             reports[report.service.0 as usize] = true;

@@ -3,7 +3,7 @@
 
 use crate::condition::{Condition, Field};
 use crate::value_set::Landmarks;
-use crate::{Facts, Rule};
+use crate::{Facts, Rule, RuleId, Rulebook};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,15 @@ pub struct Example {
     pub message: Option<String>,
     /// Business fields.
     pub data: Map<String, Value>,
+}
+
+impl Rulebook {
+    /// Fields of reports that a rule's conditions accept, at both ends of them; at most `limit`. One without fields for
+    /// a rule without conditions, none if the conditions are too entangled to find any.
+    #[must_use]
+    pub fn examples_of(&self, rule: RuleId, limit: usize) -> Vec<Example> {
+        self.rules().get(rule.0 as usize).map_or_else(Vec::new, |r| of_rule(r, limit))
+    }
 }
 
 impl Example {

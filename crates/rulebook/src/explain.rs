@@ -2,8 +2,11 @@
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
 use crate::duration::length_of_time;
-use crate::read::{Diagnostics, SUPERVISOR, quote};
-use crate::{CodePattern, Considered, Facts, Known, PlannedStep, Rulebook, ServiceId, Stage};
+use crate::read::{Diagnostics, quote};
+use crate::{
+    CaseFacts, CodePattern, Considered, Facts, Hold, Plan, PlannedStep, Rulebook, SUPERVISOR,
+    ServiceId, Stage, Want,
+};
 use amends_protocol::{Report, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,24 +22,25 @@ pub struct Explanation {
     pub report: String,
     /// Every rule that was considered, most specific first.
     pub considered: Vec<Considered>,
-    /// What the answering rule asks for; empty if no rule answers.
-    pub steps: Vec<PlannedStep>,
+    /// The plan of a case of this report alone; empty if no rule answers.
+    pub plan: Plan,
     /// What would lead to another plan.
     pub changes: Vec<String>,
 }
 
-/// Explains a report with what is known of its saga. `proven`: the reporter's own History says that its action did
-/// nothing.
+/// Explains a report that came alone, or whose causes never came.
 #[must_use]
-pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>, proven: bool) -> Explanation {
-    let considered = book.considered(facts);
+pub fn explain(book: &Rulebook, report: &Report) -> Explanation {
+    let case = CaseFacts::of_all_reports(book, &[report], []);
+    let considered = book.considered(&Facts::of(report));
     let rule = considered.iter().find(|c| c.chosen).map(|c| book.rule(c.rule));
-    let steps = rule.map_or_else(Vec::new, |r| book.steps_of(r, known, proven));
+    let plan = book.wants(&case);
     let mut changes = other_rules(book, &considered);
     if let Some(rule) = rule {
-        changes.extend(more_evidence(book, rule, known, proven, &steps));
+        changes.extend(more_evidence(book, rule, &case, &plan));
         if let Some(give_up) = &rule.give_up {
-            let then = book.steps_given_up(rule, known, proven).unwrap_or_default();
+            let given_up = book.wants(&case.clone().with_given_up(book, |_| true));
+            let then: Vec<PlannedStep> = given_up.all().map(|want| want.step).collect();
             let limits = [
                 give_up.attempts.map(|n| format!("{n} attempts")),
                 give_up.age_ms.map(length_of_time),
@@ -54,7 +58,8 @@ pub fn explain(book: &Rulebook, facts: &Facts<'_>, known: &Known<'_>, proven: bo
         }
     }
     changes.truncate(CHANGES_LIMIT);
-    Explanation { report: format!("{}/{}", facts.service, facts.code), considered, steps, changes }
+    let report = format!("{}/{}", report.service(), report.data.code);
+    Explanation { report, considered, plan, changes }
 }
 
 /// Names in a report that the rulebook doesn't have.
@@ -146,20 +151,20 @@ fn other_rules(book: &Rulebook, considered: &[Considered]) -> Vec<String> {
 fn more_evidence(
     book: &Rulebook,
     rule: &crate::Rule,
-    known: &Known<'_>,
-    proven: bool,
-    steps: &[PlannedStep],
+    case: &CaseFacts,
+    plan: &Plan,
 ) -> Option<String> {
     if !rule.demand.uses_recorded() {
         return None;
     }
-    let all: BTreeSet<_> = match known.reporter {
+    let effects: BTreeSet<_> = match case.reports.first().and_then(|report| report.action) {
         Some(action) => book.saga_reach(action).iter().copied().collect(),
         None => book.action_ids().collect(),
     };
-    let most = book.steps_of(rule, &Known { reporter: known.reporter, effects: &all }, proven);
-    let has = |s: &PlannedStep| steps.iter().any(|k| (k.verb, k.action) == (s.verb, s.action));
-    let more: Vec<_> = most.into_iter().filter(|s| !has(s)).collect();
+    let most = book.wants(&CaseFacts { effects, ..case.clone() });
+    let has =
+        |s: &PlannedStep| plan.all().any(|w| (w.step.verb, w.step.action) == (s.verb, s.action));
+    let more: Vec<_> = most.all().map(|want| want.step).filter(|s| !has(s)).collect();
     (!more.is_empty())
         .then(|| format!("if the Histories say that these happened too: {}", in_words(book, &more)))
 }
@@ -192,6 +197,24 @@ pub(crate) fn in_words(book: &Rulebook, steps: &[PlannedStep]) -> String {
 }
 
 impl Explanation {
+    /// What is asked for, in shadow or not.
+    #[must_use]
+    pub fn steps(&self) -> Vec<PlannedStep> {
+        self.plan.all().map(|want| want.step).collect()
+    }
+
+    /// When a step of the plan is carried out, in words.
+    #[must_use]
+    pub fn state(&self, want: &Want) -> &'static str {
+        let mut before = self.plan.in_earnest().filter(|other| other.stage < want.step.stage);
+        match want.hold {
+            Hold::Shadow => "shadow",
+            Hold::Ask | Hold::Auto if before.next().is_some() => "waits for earlier stages",
+            Hold::Ask => "asks first",
+            Hold::Auto => "at once",
+        }
+    }
+
     /// For people.
     #[must_use]
     pub fn to_text(&self, book: &Rulebook) -> String {
@@ -218,7 +241,7 @@ impl Explanation {
             out.push_str("\nno rule answers it: the case waits for a person\n");
             return out;
         };
-        let _ = writeln!(out, "\nplan ({}): {}", rule.mode.as_str(), in_words(book, &self.steps));
+        let _ = writeln!(out, "\nplan ({}): {}", rule.mode.as_str(), in_words(book, &self.steps()));
         if !self.changes.is_empty() {
             out.push_str("\nwhat would change it:\n");
             for change in &self.changes {
@@ -243,11 +266,12 @@ impl Explanation {
                 json!({ "rule": book.rule(one.rule).index_label, "matches": one.matches, "chosen": one.chosen, "checks": checks })
             })
             .collect();
-        let steps: Vec<_> = self
-            .steps
-            .iter()
-            .map(|s| json!({ "stage": s.stage.0, "verb": s.verb, "action": book.get(s.action).name }))
-            .collect();
+        let step = |want: &Want| {
+            let (step, state) = (want.step, self.state(want));
+            let action = &book.get(step.action).name;
+            json!({ "stage": step.stage.0, "verb": step.verb, "action": action, "state": state })
+        };
+        let steps: Vec<_> = self.plan.all().map(step).collect();
         let chosen =
             self.considered.iter().find(|c| c.chosen).map(|c| &book.rule(c.rule).index_label);
         json!({ "rulebook": book.name(), "report": self.report, "rule": chosen, "considered": rules, "plan": steps, "changes": self.changes })

@@ -3,7 +3,7 @@
 //!
 //! One stage per file, in this order: [`load`] (files and limits) -> `tree` and `recovery` (YAML with byte spans) -> `read` (tree to
 //! declarations and rules, all mistakes at once) -> `overlap` (no two rules of equal rank) -> [`Rulebook`] ->
-//! `matching` -> `plan`. What is known of a rulebook beyond that stands beside it: `report_place` (where a report comes),
+//! `matching` -> `plan` (the planner, which everybody asks). What is known of a rulebook beyond that stands beside it: `report_place` (where a report comes),
 //! `evidence` (who tells of what), `derive` (every failure point and what it needs), `cover` (whether conditions leave
 //! anything out), `check` (the rules against all that), `matrix` and `chart` (at a glance), `explain`, `compare`,
 //! `format`, `schema`.
@@ -11,7 +11,6 @@
 //! `docs/reference/diagnostics.md`.
 
 mod book;
-mod case_plan;
 mod chart;
 mod check;
 mod codes;
@@ -49,7 +48,6 @@ mod tree;
 mod value_set;
 
 pub use book::{Rulebook, Settings, check_together, sources_together};
-pub use case_plan::{CasePlan, facts};
 pub use chart::{Chart, ChartNode};
 pub use check::{CheckSettings, StillNeeded, asks_for_all_of, check, check_activation, check_with};
 pub use codes::{CODES, CodeInfo, FoundBy};
@@ -76,7 +74,10 @@ pub use number::Number;
 pub use participant::{
     Action, ActionClass, ActionId, Call, ReportDecl, RetryPolicy, Service, ServiceId,
 };
-pub use plan::{Known, PlannedStep, fits};
+pub use plan::{
+    CaseFacts, Hold, Known, Plan, PlannedStep, ReportFacts, Reported, Role, SUPERVISOR, Undoing,
+    Want, fits, roles,
+};
 pub use render::render;
 pub use report_place::Position;
 pub use rule::{

@@ -1,8 +1,8 @@
 //! What a change of a rulebook changes, and why a report is answered as it is.
 
-use amends_rulebook::{Known, Rulebook, compare, compare_answers, explain, strangers};
+use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId};
+use amends_rulebook::{Rulebook, compare, compare_answers, explain, strangers};
 use serde_json::{Map, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const TEXT: &str = include_str!("../../../demo/rulebook/food-order.yaml");
@@ -10,6 +10,32 @@ const RULES: &str = "rulebook: bank\nservices:\n  t: { url: 'http://t', actions:
 
 fn book(text: &str) -> Arc<Rulebook> {
     Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}\n{text}"))
+}
+
+fn report(kind: &str, action: &str) -> Report {
+    let (service, code) = kind.split_once('/').expect("a kind of report");
+    Report {
+        id: "r".to_owned(),
+        source: service.to_owned(),
+        saga_id: SagaId::new("s").expect("valid"),
+        time: None,
+        traceparent: None,
+        data: ReportData {
+            code: code.to_owned(),
+            action: Some(action.to_owned()),
+            ..ReportData::default()
+        },
+    }
+}
+
+fn evidence(of: &str, state: HistoryState) -> Evidence {
+    let (service, action) = of.split_once('.').expect("an action");
+    Evidence {
+        service: service.to_owned(),
+        action: action.to_owned(),
+        request_id: "r".to_owned(),
+        state,
+    }
 }
 
 #[test]
@@ -230,17 +256,9 @@ fn an_explanation_says_what_would_change_the_plan() {
     let book = book(&format!(
         "{RULES}  - {{ on: t/odd, when: {{ data.amount: {{ gte: 1000 }} }}, compensate: all, mode: ask }}\n  - {{ on: '*/*', compensate: recorded }}\n"
     ));
-    let data = Map::from_iter([("amount".to_owned(), json!(10))]);
-    let facts = amends_rulebook::Facts {
-        service: "t",
-        code: "odd",
-        action: Some("run"),
-        message: None,
-        data: &data,
-    };
-    let effects = BTreeSet::new();
-    let known = Known { reporter: book.action("t", "run"), effects: &effects };
-    let explained = explain(&book, &facts, &known, false);
+    let mut report = report("t/odd", "run");
+    report.data.data = Map::from_iter([("amount".to_owned(), json!(10))]);
+    let explained = explain(&book, &report);
     insta::with_settings!({ snapshot_path => "data/explain", prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!("below-the-bound", explained.to_text(&book));
     });
@@ -248,24 +266,17 @@ fn an_explanation_says_what_would_change_the_plan() {
     assert_eq!(json["rule"], "*/*");
     assert_eq!(json["changes"].as_array().map(Vec::len), Some(2));
     // Its own History proves that it did nothing.
-    assert!(explain(&book, &facts, &known, true).steps.is_empty());
+    report.data.history = vec![evidence("t.run", HistoryState::Failed)];
+    assert!(explain(&book, &report).steps().is_empty());
 }
 
 /// A retry that was given up may have had effects, so what failed is undone with the rest.
 #[test]
 fn what_is_done_after_giving_up_includes_what_failed() {
     let book = book(TEXT);
-    let data = Map::new();
-    let facts = amends_rulebook::Facts {
-        service: "order",
-        code: "report-1",
-        action: Some("place"),
-        message: None,
-        data: &data,
-    };
-    let effects = BTreeSet::from([book.action("payment", "pay").expect("declared")]);
-    let known = Known { reporter: book.action("order", "place"), effects: &effects };
-    let explained = explain(&book, &facts, &known, false);
+    let mut report = report("order/report-1", "place");
+    report.data.history = vec![evidence("payment.pay", HistoryState::Succeeded)];
+    let explained = explain(&book, &report);
     assert_eq!(
         explained.changes.last().map(String::as_str),
         Some("if the retry still fails after 10 attempts: undo order.place, payment.pay")

@@ -8,7 +8,7 @@ use crate::supervisor::Supervisor;
 use crate::verdict::{Finding, judge};
 use amends_engine::{Errand, Input, ReportRole, StepReading, StepResult, StepState, WalkResult};
 use amends_protocol::Timestamp;
-use amends_rulebook::{ActionClass, Rule, Rulebook, Target};
+use amends_rulebook::{Rule, Rulebook, Target};
 use std::sync::Arc;
 
 /// Errands, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
@@ -196,13 +196,7 @@ impl Stage<'_> {
     }
 
     fn walk(&mut self, service: &str) -> WalkResult {
-        let mut actions = self
-            .book
-            .actions()
-            .iter()
-            .zip(0u32..)
-            .filter(|(a, _)| *a.name.service == *service && a.class != ActionClass::Free);
-        if actions.all(|(_, n)| self.is_mapped(amends_rulebook::ActionId(n))) {
+        if !self.book.service(service).is_some_and(|id| self.book.keeps_history(id)) {
             return WalkResult::NoHistory;
         }
         WalkResult::Told(self.business.history(service))

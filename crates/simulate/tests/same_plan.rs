@@ -2,7 +2,7 @@
 
 use amends_engine::{Engine, Errand, Input, StepState, WalkResult, Write};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Timestamp, Verb};
-use amends_rulebook::Rulebook;
+use amends_rulebook::{CaseFacts, Rulebook};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -117,10 +117,9 @@ proptest! {
         let text = if listed { LISTED } else { FOOD_ORDER };
         let book = Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}"));
         let all: Vec<&Report> = reports.iter().collect();
-        let plan = book.plan_case(&all, &[]);
+        let plan = book.wants(&CaseFacts::of_all_reports(&book, &all, []));
         let ours: BTreeSet<_> = plan
-            .steps
-            .iter()
+            .in_earnest()
             .map(|s| (s.stage.0, s.verb, book.get(s.action).name.to_string()))
             .collect();
         prop_assert_eq!(ours, by_engine(&book, &reports));
@@ -151,10 +150,10 @@ fn what_a_walk_tells_counts_alike() {
     };
     let others = [evidence("delivery", "request", HistoryState::Succeeded)];
     let engine = by_engine_walked(&book, &report, &others);
-    let plan = book.plan_case(&[&report], &others);
+    let heard = others.iter().map(|e| (e.service.as_str(), e));
+    let plan = book.wants(&CaseFacts::of_all_reports(&book, &[&report], heard));
     let ours: BTreeSet<_> = plan
-        .steps
-        .iter()
+        .in_earnest()
         .map(|s| (s.stage.0, s.verb, book.get(s.action).name.to_string()))
         .collect();
     assert_eq!(ours, engine);

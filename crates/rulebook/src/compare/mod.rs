@@ -9,7 +9,7 @@ pub use asking::AskingChange;
 pub use replay::{Replay, Replayed, ReplayedGroup};
 
 use crate::duration::length_of_time;
-use crate::{ActionId, Example, Facts, Known, PlannedStep, Rulebook, Stage};
+use crate::{ActionId, CaseFacts, Example, Facts, Known, Plan, PlannedStep, Rulebook, Stage};
 use probes::{ANY_CODE, effects, probes};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,25 +195,21 @@ impl Answer {
     pub fn of(book: &Rulebook, facts: &Facts<'_>, effects: &[String]) -> Self {
         let find = |name: &str| name.split_once('.').and_then(|(s, a)| book.action(s, a));
         let effects: BTreeSet<ActionId> = effects.iter().filter_map(|name| find(name)).collect();
-        let declared = || book.report(facts.service, facts.code).and_then(|r| r.action);
-        let reporter = match facts.action {
-            Some(action) => book.action(facts.service, action),
-            None => declared(),
-        };
-        let known = Known { reporter, effects: &effects };
+        let known = Known { reporter: book.reporter(facts), effects: &effects };
         let Some(rule) = book.matching(facts).map(|id| book.rule(id)) else {
             return Self::default();
         };
+        // Nothing proves that the reporter did nothing, so it is undone with the rest, whether a rule names it or not.
+        let case = CaseFacts::of_rule(rule.id, &known, false);
         let stage =
             |s: Stage| if s == Stage::NOTICES { "last".to_owned() } else { s.0.to_string() };
-        let named = |steps: Vec<PlannedStep>| {
+        let named = |plan: &Plan| {
+            let steps = plan.all().map(|want| want.step);
             let step = |s: PlannedStep| {
                 (format!("{} {}", s.verb, book.get(s.action).name), stage(s.stage))
             };
-            steps.into_iter().map(step).collect::<BTreeMap<_, _>>()
+            steps.map(step).collect::<BTreeMap<_, _>>()
         };
-        // Nothing proves that the reporter did nothing, so it is undone with the rest, whether a rule names it or not.
-        let given_up = book.steps_given_up(rule, &known, false);
         let limit = rule.limit_per_minute.map_or(String::new(), |n| format!(", {n} per minute"));
         let objective = rule
             .objective_ms
@@ -221,8 +217,10 @@ impl Answer {
         let give_up = rule.give_up.as_ref();
         Self {
             rule: Some(rule.index_label.clone()),
-            steps: named(book.steps_of(rule, &known, false)),
-            given_up: given_up.map_or_else(BTreeMap::new, named),
+            steps: named(&book.wants(&case)),
+            given_up: give_up.map_or_else(BTreeMap::new, |_| {
+                named(&book.wants(&case.clone().with_given_up(book, |_| true)))
+            }),
             mode: format!("{}{limit}{objective}", rule.mode.as_str()),
             give_up_after: give_up.map_or(String::new(), |g| {
                 let attempts = g.attempts.map(|n| format!("{n} attempts"));

@@ -4,9 +4,9 @@
 //! A retry counts as given up if the tries that it really had reach the rulebook's limits, and a rule's limit of cases a
 //! minute is counted over the reports as they came.
 
-use crate::{Mode, Rule, RuleId, Rulebook, Target};
+use crate::{CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target};
 use amends_protocol::resources::{AttemptView, CaseDetail};
-use amends_protocol::{CaseId, Evidence, Report, Timestamp, Verb};
+use amends_protocol::{CaseId, Report, Timestamp, Verb};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -174,23 +174,24 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
         })
         .collect();
     let reports: Vec<&Report> = reports.iter().collect();
-    let walks: Vec<Evidence> = case.walks.iter().flat_map(|w| w.entries.clone()).collect();
-    let plan = book.plan_case_given_up(&reports, &walks, &|rule| is_given_up(book, rule, case));
+    let walks = case.walks.iter().flat_map(|w| w.entries.iter().map(|e| (w.service.as_str(), e)));
+    let facts = CaseFacts::of_all_reports(book, &reports, walks)
+        .with_given_up(book, |rule| is_given_up(book, rule, case));
+    let plan = book.wants(&facts);
+    let stages: BTreeSet<Stage> = plan.in_earnest().map(|step| step.stage).collect();
     let mut words = BTreeSet::new();
-    for (stage, steps) in (1..).zip(plan.stages()) {
-        for (verb, action) in steps {
-            words.insert(format!("{verb} {} in stage {stage}", book.get(action).name));
-        }
+    for step in plan.in_earnest() {
+        let stage = stages.iter().position(|stage| *stage == step.stage).map_or(0, |n| n + 1);
+        words.insert(format!("{} {} in stage {stage}", step.verb, book.get(step.action).name));
     }
-    words.extend(
-        plan.shadow.iter().map(|s| format!("{} {} in shadow", s.verb, book.get(s.action).name)),
-    );
-    if plan.is_unmatched() {
+    let in_shadow = |s: PlannedStep| format!("{} {} in shadow", s.verb, book.get(s.action).name);
+    words.extend(plan.in_shadow().map(in_shadow));
+    if facts.reports.iter().any(|report| report.role == Role::Unmatched) {
         words.insert("no rule answers".to_owned());
     }
     let mut limited: Vec<(RuleId, u32, Timestamp)> = Vec::new();
-    for (view, id) in case.reports.iter().zip(&plan.rules) {
-        let Some(rule) = id.map(|id| book.rule(id)) else { continue };
+    for (view, report) in case.reports.iter().zip(&facts.reports) {
+        let Some(rule) = report.role.rule().map(|id| book.rule(id)) else { continue };
         match (rule.mode, rule.limit_per_minute) {
             (Mode::Ask, _) => {
                 words.insert("waits for a yes".to_owned());

@@ -14,7 +14,6 @@ mod scope;
 mod services;
 
 pub(crate) use diagnostics::{Diagnostics, quote};
-pub(crate) use scope::SUPERVISOR;
 
 use crate::book::Names;
 use crate::graph::Graph;

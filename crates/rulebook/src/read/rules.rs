@@ -4,14 +4,14 @@ use super::conditions;
 use super::demands;
 use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
-use super::scope::{SUPERVISOR, Scope};
+use super::scope::Scope;
 use crate::overlap::overlaps;
 use crate::rule_index::RuleIndex;
 use crate::tree::{Kind, Node};
 use crate::{
     Action, ActionId, CodePattern, Condition, Demand, Diagnostic, Field, GiveUp, Matcher, Mode,
-    Pattern, ReportDecl, Rule, RuleId, Scalar, Span, StageDemand, Target, codes, duration,
-    examples,
+    Pattern, ReportDecl, Rule, RuleId, SUPERVISOR, Scalar, Span, StageDemand, Target, codes,
+    duration, examples,
 };
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};

@@ -5,9 +5,6 @@ use crate::book::Names;
 use crate::{Action, ActionId, Diagnostic, Service, ServiceId, Span, codes};
 use std::sync::Arc;
 
-/// The reporter of deadlines; rules may name it, no service may take it.
-pub(crate) const SUPERVISOR: &str = "supervisor";
-
 /// Everything that has a name.
 #[derive(Default)]
 pub(crate) struct Scope {

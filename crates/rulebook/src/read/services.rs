@@ -5,9 +5,9 @@ use super::actions;
 use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
 use super::policy::{self, Defaults};
-use super::scope::{SUPERVISOR, Scope};
+use super::scope::Scope;
 use crate::tree::{Entry, Node};
-use crate::{ActionClass, ActionId, Diagnostic, Service, ServiceId, Span, codes};
+use crate::{ActionClass, ActionId, Diagnostic, SUPERVISOR, Service, ServiceId, Span, codes};
 
 const SERVICE_KEYS: &[&str] =
     &["url", "concurrency", "signing_key", "retry_policy", "history", "actions", "reports"];

@@ -2,7 +2,7 @@
 
 use super::TableTest;
 use crate::derive::SagaState;
-use crate::{ActionId, CasePlan, Rulebook};
+use crate::{ActionId, CaseFacts, Plan, Rule, Rulebook};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,30 +25,37 @@ impl Coverage {
             let Some(report) = typical(book, n) else { continue };
             let state = SagaState::of_report(book, declared).unwrap_or_default();
             let told = evidence(book, state.effects());
-            for given_up in [false, true] {
-                let plan = book.plan_case_given_up(&[&report], &told, &|_| given_up);
-                let gives_up = |id| book.rule(id).give_up.is_some();
-                if given_up && !plan.rules.iter().copied().flatten().any(gives_up) {
-                    continue;
-                }
-                let row = row_name(&book.report_name(n), given_up);
-                let steps = plan.steps.iter().map(|s| step_name(book, s.verb, s.action));
+            let told = told.iter().map(|e| (e.service.as_str(), e));
+            let case = CaseFacts::of_all_reports(book, &[&report], told);
+            let given_up = case.clone().with_given_up(book, |_| true);
+            let mut add = |case: &CaseFacts| {
+                let row = row_name(&book.report_name(n), !case.given_up.is_empty());
+                let plan = book.wants(case);
+                let steps = plan.in_earnest().map(|s| step_name(book, s.verb, s.action));
                 cells.extend(steps.map(|step| ((row.clone(), step), false)));
+            };
+            add(&case);
+            if !given_up.given_up.is_empty() {
+                add(&given_up);
             }
         }
         Self { rules, cells }
     }
 
-    pub(super) fn reach(&mut self, book: &Rulebook, test: &TableTest, plan: &CasePlan) {
-        for rule in plan.rules.iter().flatten() {
-            if let Some(reached) = self.rules.get_mut(&book.rule(*rule).index_label) {
-                *reached = true;
-            }
+    pub(super) fn reach(
+        &mut self,
+        book: &Rulebook,
+        test: &TableTest,
+        rule: Option<&Rule>,
+        plan: &Plan,
+    ) {
+        if let Some(reached) = rule.and_then(|rule| self.rules.get_mut(&rule.index_label)) {
+            *reached = true;
         }
         let report = &test.report;
         let row = row_name(&format!("{}/{}", report.service(), report.data.code), test.given_up);
-        for step in plan.steps.iter().chain(&plan.shadow) {
-            let cell = (row.clone(), step_name(book, step.verb, step.action));
+        for want in plan.all() {
+            let cell = (row.clone(), step_name(book, want.step.verb, want.step.action));
             if let Some(reached) = self.cells.get_mut(&cell) {
                 *reached = true;
             }

@@ -8,10 +8,10 @@ pub use coverage::Coverage;
 pub use junit::{Suite, junit};
 pub use read::{LoadedTests, load_tests, rulebook_path};
 
-use crate::{ActionId, CasePlan, Mode, Rulebook, Span};
+use crate::{ActionId, CaseFacts, Hold, Mode, Plan, Rule, Rulebook, Span, Stage};
 use amends_protocol::{Evidence, Report, Verb};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One row: what is given, and what is expected.
 #[derive(Clone, Debug)]
@@ -20,8 +20,8 @@ pub struct TableTest {
     pub name: String,
     /// The report that comes.
     pub report: Report,
-    /// What the Histories of other services say.
-    pub others: Vec<Evidence>,
+    /// What the Histories of services say, each entry with the service whose History it is.
+    pub others: Vec<(String, Evidence)>,
     /// The rule's retry has been given up.
     pub given_up: bool,
     /// What should follow.
@@ -70,13 +70,24 @@ pub fn run_tests(book: &Rulebook, tests: &[TableTest]) -> TestReport {
     let results = tests
         .iter()
         .map(|test| {
-            let plan = book.plan_case_given_up(&[&test.report], &test.others, &|_| test.given_up);
-            coverage.reach(book, test, &plan);
-            let differences = compare(book, test, &plan);
+            let (rule, plan) = test.plan(book);
+            coverage.reach(book, test, rule, &plan);
+            let differences = compare(book, test, rule, &plan);
             TestResult { name: test.name.clone(), span: test.span, differences }
         })
         .collect();
     TestReport { results, coverage }
+}
+
+impl TableTest {
+    /// The rule that answers, and the plan.
+    fn plan<'b>(&self, book: &'b Rulebook) -> (Option<&'b Rule>, Plan) {
+        let others = self.others.iter().map(|(by, e)| (by.as_str(), e));
+        let case = CaseFacts::of_all_reports(book, &[&self.report], others)
+            .with_given_up(book, |_| self.given_up);
+        let rule = case.reports.first().and_then(|r| r.role.rule());
+        (rule.map(|id| book.rule(id)), book.wants(&case))
+    }
 }
 
 impl TestReport {
@@ -105,10 +116,9 @@ impl TestReport {
     }
 }
 
-fn compare(book: &Rulebook, test: &TableTest, plan: &CasePlan) -> Vec<String> {
+fn compare(book: &Rulebook, test: &TableTest, rule: Option<&Rule>, plan: &Plan) -> Vec<String> {
     let expect = &test.expect;
     let mut differences = Vec::new();
-    let rule = plan.rules.first().copied().flatten().map(|id| book.rule(id));
     match (expect.unmatched, rule) {
         (true, None) => return differences,
         (true, Some(rule)) => {
@@ -138,14 +148,11 @@ fn compare(book: &Rulebook, test: &TableTest, plan: &CasePlan) -> Vec<String> {
 fn compare_stages(
     book: &Rulebook,
     wanted: &[BTreeSet<(Verb, ActionId)>],
-    plan: &CasePlan,
+    plan: &Plan,
     mode: Mode,
     differences: &mut Vec<String>,
 ) {
-    let planned = match mode {
-        Mode::Shadow => CasePlan { steps: plan.shadow.clone(), ..plan.clone() }.stages(),
-        Mode::Auto | Mode::Ask => plan.stages(),
-    };
+    let planned = stages(plan, |hold| (hold == Hold::Shadow) == (mode == Mode::Shadow));
     let flat = |stages: &[BTreeSet<(Verb, ActionId)>]| -> BTreeSet<(Verb, ActionId)> {
         stages.iter().flatten().copied().collect()
     };
@@ -169,4 +176,13 @@ fn compare_stages(
             differences.push(format!("{} is in stage {is}, expected in {should}", name(step)));
         }
     }
+}
+
+/// The steps of a plan that are held so, stage by stage.
+fn stages(plan: &Plan, held: impl Fn(Hold) -> bool) -> Vec<BTreeSet<(Verb, ActionId)>> {
+    let mut stages: BTreeMap<Stage, BTreeSet<(Verb, ActionId)>> = BTreeMap::new();
+    for want in plan.all().filter(|want| held(want.hold)) {
+        stages.entry(want.step.stage).or_default().insert((want.step.verb, want.step.action));
+    }
+    stages.into_values().collect()
 }

@@ -168,8 +168,8 @@ impl Reader<'_> {
         all
     }
 
-    /// What each service's History says, by service; all of it counts alike.
-    fn histories(&mut self, node: &Node) -> Vec<Evidence> {
+    /// What each service's History says, by service.
+    fn histories(&mut self, node: &Node) -> Vec<(String, Evidence)> {
         let mut all = Vec::new();
         for entry in fields::entries(node, "`histories`", &mut self.found).unwrap_or_default() {
             if self.book.service(&entry.key).is_none() {
@@ -179,7 +179,8 @@ impl Reader<'_> {
                 mistake.help = self.found.did_you_mean(&entry.key, names);
                 self.found.add(mistake);
             }
-            all.extend(self.history(&entry.value));
+            let told = self.history(&entry.value).into_iter();
+            all.extend(told.map(|evidence| (entry.key.clone(), evidence)));
         }
         all
     }

@@ -1,16 +1,12 @@
 //! `amends rules explain`: which rule answers a report, why the others don't, and the plan that comes of it. The plan is
-//! made by the supervisor's own engine, so it is the one that a supervisor without further evidence would make.
+//! made by the supervisor's own planner, so it is the one that a supervisor without further evidence would make.
 
 use crate::failure::{Failure, Outcome};
-use crate::moment;
 use crate::output::{self, Grid};
 use crate::report_file::ReportArguments;
-use amends_engine::{Engine, Input, StepRow, StepState, Write};
-use amends_protocol::{Report, StepId};
-use amends_rulebook::{Considered, Known, Rulebook, Stage, facts, strangers};
+use amends_protocol::Report;
+use amends_rulebook::{Considered, Explanation, Rulebook, Stage, Want, explain, strangers};
 use anyhow::anyhow;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,12 +27,11 @@ pub struct ExplainOptions {
 
 pub(super) fn run(options: &ExplainOptions) -> Outcome {
     let books = super::read_good(&options.rules)?;
-    let mut report = options.report.read(Some("explained"))?;
+    let report = options.report.read(Some("explained"))?;
     if !report.data.caused_by.is_empty() {
         output::tell(
             "note: it names a cause, so in a case it would follow its root's rule; explained as a root",
         );
-        report.data.caused_by.clear();
     }
     let book = owner(&books, &report)?;
     let strangers = strangers(book, &report);
@@ -46,29 +41,17 @@ pub(super) fn run(options: &ExplainOptions) -> Outcome {
     for stranger in &strangers.reporters {
         output::tell(&format!("note: {stranger}"));
     }
-    let considered = book.considered(&facts(&report));
-    let plan = plan(book, &report);
-    let changes = changes(book, &report);
+    let explained = explain(book, &report);
     if options.json {
-        let mut all = as_json(book, &report, &considered, &plan);
-        all["changes"] = changes.into();
-        return output::json(&all);
+        return output::json(&explained.to_json(book));
     }
-    print(book, &report, &considered, &plan)?;
+    print(book, &explained)?;
+    let changes = &explained.changes;
     if changes.is_empty() {
         return Ok(());
     }
     output::line("\nwhat would change it:")?;
     changes.iter().try_for_each(|change| output::line(&format!("- {change}")))
-}
-
-/// What would lead to another plan.
-fn changes(book: &Rulebook, report: &Report) -> Vec<String> {
-    let evidence = report.data.history.iter().filter(|e| e.state.may_have_effect());
-    let effects = evidence.filter_map(|e| book.action(&e.service, &e.action)).collect();
-    let known = Known { reporter: book.reporter(report), effects: &effects };
-    let proven = book.is_proven_without_effect(report);
-    amends_rulebook::explain(book, &facts(report), &known, proven).changes
 }
 
 /// The rulebook that the reporting service belongs to. One alone also answers for strangers, by its default rule.
@@ -82,33 +65,9 @@ fn owner<'a>(books: &'a [Arc<Rulebook>], report: &Report) -> Outcome<&'a Arc<Rul
     }
 }
 
-/// Steps by stage, as the engine plans them.
-fn plan(book: &Arc<Rulebook>, report: &Report) -> Vec<StepRow> {
-    let mut engine = Engine::new(0);
-    engine.restore_active(Arc::clone(book));
-    let now = moment::now();
-    engine
-        .handle(now, Input::Report { report: Box::new(report.clone()), known_in: None, ticket: 0 });
-    let writes = engine.take_output(now).writes;
-    // Of several writes of one step the last counts.
-    let mut steps: BTreeMap<StepId, StepRow> = BTreeMap::new();
-    for write in writes {
-        if let Write::Step(row) = write {
-            steps.insert(row.id, *row);
-        }
-    }
-    let mut steps: Vec<_> = steps.into_values().collect();
-    steps.sort_by_key(|s| s.stage);
-    steps
-}
-
-fn print(book: &Rulebook, report: &Report, considered: &[Considered], plan: &[StepRow]) -> Outcome {
-    output::line(&format!(
-        "report {}/{} in rulebook {}\n",
-        report.service(),
-        report.data.code,
-        book.name()
-    ))?;
+fn print(book: &Rulebook, explained: &Explanation) -> Outcome {
+    output::line(&format!("report {} in rulebook {}\n", explained.report, book.name()))?;
+    let considered = &explained.considered;
     let mut grid = Grid::new(&["", "rule", "because"]);
     for one in considered {
         grid.row(vec![
@@ -130,6 +89,7 @@ fn print(book: &Rulebook, report: &Report, considered: &[Considered], plan: &[St
             output::line(&format!("  {what}: {text}"))?;
         }
     }
+    let plan: Vec<&Want> = explained.plan.all().collect();
     if plan.is_empty() {
         return output::line(
             "\nThe plan is empty: nothing that it asks for is known to have happened.",
@@ -137,12 +97,12 @@ fn print(book: &Rulebook, report: &Report, considered: &[Considered], plan: &[St
     }
     output::line("")?;
     let mut grid = Grid::new(&["stage", "verb", "action", "state"]);
-    for step in plan {
+    for want in &plan {
         grid.row(vec![
-            stage_text(step.stage),
-            step.verb.to_string(),
-            step.action.to_string(),
-            state(step).to_owned(),
+            stage_text(want.step.stage.0),
+            want.step.verb.to_string(),
+            book.get(want.step.action).name.to_string(),
+            explained.state(want).to_owned(),
         ]);
     }
     grid.print()?;
@@ -181,40 +141,4 @@ fn reasons(one: &Considered) -> String {
 /// A stage's number as people count, from 1; the notices of the top level come after all others.
 pub(crate) fn stage_text(stage: u16) -> String {
     if stage == Stage::NOTICES.0 { "last".to_owned() } else { (u32::from(stage) + 1).to_string() }
-}
-
-fn state(step: &StepRow) -> &'static str {
-    match &step.state {
-        StepState::Shadow => "shadow",
-        StepState::Stuck { .. } => "asks first",
-        StepState::Waiting => "waits for earlier stages",
-        _ => "at once",
-    }
-}
-
-fn as_json(book: &Rulebook, report: &Report, considered: &[Considered], plan: &[StepRow]) -> Value {
-    let rules: Vec<_> = considered
-        .iter()
-        .map(|one| {
-            let checks: Vec<_> = one
-                .checks
-                .iter()
-                .map(|c| json!({ "field": c.field, "wanted": c.wanted, "found": c.found, "holds": c.holds }))
-                .collect();
-            let label = &book.rule(one.rule).index_label;
-            json!({ "rule": label, "matches": one.matches, "chosen": one.chosen, "checks": checks })
-        })
-        .collect();
-    let steps: Vec<_> = plan
-        .iter()
-        .map(|s| json!({ "stage": s.stage, "verb": s.verb, "action": s.action, "state": state(s) }))
-        .collect();
-    let chosen = considered.iter().find(|c| c.chosen).map(|c| &book.rule(c.rule).index_label);
-    json!({
-        "rulebook": book.name(),
-        "report": format!("{}/{}", report.service(), report.data.code),
-        "rule": chosen,
-        "considered": rules,
-        "plan": steps,
-    })
 }

@@ -1,0 +1,154 @@
+//! What the plan of a case depends on, and nothing else: the answered reports, what is known to have happened, and what
+//! was decided before. No order of arrival and no clock.
+
+use super::roles::{Reported, Role, roles};
+use crate::{ActionClass, ActionId, Facts, Known, Rule, RuleId, Rulebook, ServiceId};
+use amends_protocol::{Evidence, Report, Verb};
+use std::collections::BTreeSet;
+
+/// The source of reports that the supervisor itself makes. No service may have this name.
+pub const SUPERVISOR: &str = "supervisor";
+
+/// All that a plan depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaseFacts {
+    /// The reports, by position.
+    pub reports: Vec<ReportFacts>,
+    /// Actions that happened or may have happened, by anybody's word. A union: more evidence never takes one away, so
+    /// that the plan does not depend on who spoke first.
+    pub effects: BTreeSet<ActionId>,
+    /// Actions whose retry ran or may have run: that took effect as well.
+    pub retried: BTreeSet<ActionId>,
+    /// Rules whose retry was given up.
+    pub given_up: BTreeSet<RuleId>,
+    /// Whether something is being undone that no report of now asks for.
+    pub undoing: Undoing,
+}
+
+/// What a plan depends on of one report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportFacts {
+    /// How it is answered.
+    pub role: Role,
+    /// The action that it is about; none if it does not say or the rulebook does not know it.
+    pub action: Option<ActionId>,
+    /// Its own History proves that nothing of that action took effect.
+    pub proven_without_effect: bool,
+}
+
+/// Compensations that stand in the plan already, in earnest, whatever the reports ask for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Undoing {
+    /// None.
+    #[default]
+    No,
+    /// There are some: for reports of now or under an earlier rulebook.
+    Planned,
+    /// A person asked for some.
+    ByHand,
+}
+
+impl CaseFacts {
+    /// A case of these answered reports, with what was heard besides them (each with its witness).
+    pub fn of<'a>(
+        book: &Rulebook,
+        reports: impl IntoIterator<Item = (&'a Report, Role)>,
+        heard: impl IntoIterator<Item = (&'a str, &'a Evidence)>,
+    ) -> Self {
+        let mut effects = BTreeSet::new();
+        let mut hear = |evidence: &Evidence| {
+            if evidence.state.may_have_effect() {
+                effects.extend(book.action(&evidence.service, &evidence.action));
+            }
+        };
+        let of_report = |(report, role): (&'a Report, Role)| {
+            report.data.history.iter().for_each(&mut hear);
+            let action = book.reporter(&Facts::of(report));
+            let proven = action.is_some_and(|id| book.is_proven_without_effect(report, id));
+            ReportFacts { role, action, proven_without_effect: proven }
+        };
+        let reports = reports.into_iter().map(of_report).collect();
+        heard.into_iter().for_each(|(_, evidence)| hear(evidence));
+        Self { reports, effects, ..Self::default() }
+    }
+
+    /// A case of reports that nobody has answered yet, as it stands when every cause has had its time to come.
+    pub fn of_all_reports<'a>(
+        book: &Rulebook,
+        reports: &[&'a Report],
+        heard: impl IntoIterator<Item = (&'a str, &'a Evidence)>,
+    ) -> Self {
+        let all: Vec<_> =
+            reports.iter().map(|report| Reported { report, role: None, waited: true }).collect();
+        let answered = reports.iter().copied().zip(roles(Some(book), &all));
+        Self::of(book, answered, heard)
+    }
+
+    /// One report that is answered by this rule.
+    #[must_use]
+    pub fn of_rule(rule: RuleId, known: &Known<'_>, proven_without_effect: bool) -> Self {
+        let action = known.reporter;
+        Self {
+            reports: vec![ReportFacts { role: Role::Rule(rule), action, proven_without_effect }],
+            effects: known.effects.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// The same case once the answering rules for which `which` holds have given their retries up, after tries that may
+    /// have had effects. A rule that gives nothing up stays as it is.
+    #[must_use]
+    pub fn with_given_up(mut self, book: &Rulebook, which: impl Fn(&Rule) -> bool) -> Self {
+        for report in &self.reports {
+            let rule = report.role.rule().map(|id| book.rule(id));
+            let Some(rule) = rule.filter(|r| r.give_up.is_some() && which(r)) else { continue };
+            self.given_up.insert(rule.id);
+            let known = Known { reporter: report.action, effects: &self.effects };
+            let steps = book.resolve(&rule.demand, &known).into_iter();
+            self.retried.extend(steps.filter(|s| s.verb == Verb::Retry).map(|s| s.action));
+        }
+        self
+    }
+}
+
+impl Rulebook {
+    /// The action that a report is about, as far as the rulebook knows it.
+    #[must_use]
+    pub fn reporter(&self, report: &Facts<'_>) -> Option<ActionId> {
+        match report.action {
+            // The supervisor's own report is about another service's action, so it names both.
+            Some(action) if report.service == SUPERVISOR => {
+                let (service, action) = action.split_once('.')?;
+                self.action(service, action)
+            }
+            Some(action) => self.action(report.service, action),
+            None => self.report(report.service, report.code).and_then(|r| r.action),
+        }
+    }
+
+    /// Whether a report's own History proves that nothing of its `action` took effect. If not, the reporter belongs to
+    /// its own plan: a failed action is often half done.
+    fn is_proven_without_effect(&self, report: &Report, action: ActionId) -> bool {
+        let name = &self.get(action).name;
+        let mut own = report
+            .data
+            .history
+            .iter()
+            .filter(|e| *e.service == *name.service && *e.action == *name.action)
+            .peekable();
+        own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
+    }
+
+    /// Whether a service has a History that can be asked: some action of its that changes something speaks the
+    /// participant protocol.
+    #[must_use]
+    pub fn keeps_history(&self, service: ServiceId) -> bool {
+        let own = self.services().get(service.0 as usize).map_or(&[][..], |s| &s.actions);
+        own.iter().map(|id| self.get(*id)).any(|action| {
+            action.class != ActionClass::Free
+                && action.endpoints.compensate.is_none()
+                && action.endpoints.retry.is_none()
+                && action.endpoints.notify.is_none()
+        })
+    }
+}

@@ -1,0 +1,241 @@
+//! What the answered reports of a case ask for, as one set of steps.
+//!
+//! INVARIANT: the set is keyed by verb and action, and more reports or more evidence never take a step out of it, move it
+//! to an earlier stage or weaken its hold; so the order in which they come does not matter. One exception is the stage of
+//! a step in shadow: it must not delay what is meant in earnest.
+
+use super::demand::{Known, PlannedStep};
+use super::facts::{CaseFacts, ReportFacts, Undoing};
+use super::roles::Role;
+use crate::{ActionClass, ActionId, Demand, Mode, Rule, Rulebook, Stage};
+use amends_protocol::Verb;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether a step may be carried out. Of several demands the strongest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// Recorded only.
+    Shadow,
+    /// Once a person approves.
+    Ask,
+    /// At once.
+    Auto,
+}
+
+/// One step that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Verb, action and stage.
+    pub step: PlannedStep,
+    /// Whether it may be carried out.
+    pub hold: Hold,
+    /// Positions of the reports that ask for it, those whose rule names it first; none if it only undoes a retry that a person planned.
+    pub because: Vec<u32>,
+    /// A retry that is dropped, because the case is being undone.
+    pub superseded: bool,
+}
+
+/// What is wanted in a case: one entry per verb and action, by stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Sorted by stage, then action.
+    pub wants: Vec<Want>,
+}
+
+impl Plan {
+    /// What will happen, some of it perhaps only after a person's approval.
+    pub fn in_earnest(&self) -> impl Iterator<Item = PlannedStep> {
+        self.all().filter(|want| want.hold != Hold::Shadow).map(|want| want.step)
+    }
+
+    /// What would happen if rules in shadow mode were meant in earnest.
+    pub fn in_shadow(&self) -> impl Iterator<Item = PlannedStep> {
+        self.all().filter(|want| want.hold == Hold::Shadow).map(|want| want.step)
+    }
+
+    /// Every step that is not superseded, in shadow or not.
+    pub fn all(&self) -> impl Iterator<Item = &Want> {
+        self.wants.iter().filter(|want| !want.superseded)
+    }
+}
+
+impl Rulebook {
+    /// What a case wants, given all that is known of it.
+    #[must_use]
+    pub fn wants(&self, case: &CaseFacts) -> Plan {
+        let effects = case.all_effects();
+        let mut wants = Wants::default();
+        let mut strongest = None;
+        for asked in case.demands(self) {
+            let known = Known { reporter: asked.report.action, effects: &effects };
+            for step in self.resolve(asked.demand, &known) {
+                wants.add(step, asked.hold, &[asked.position]);
+            }
+            if asked.demand.is_backward() {
+                strongest = strongest.max(Some(asked.hold));
+                wants.add_reporter(self, asked.position, asked.report, asked.hold);
+            }
+        }
+        // What a person undoes is undone in earnest, whatever rules only tried out.
+        if case.undoing == Undoing::ByHand && strongest.is_none_or(|hold| hold == Hold::Shadow) {
+            strongest = Some(Hold::Auto);
+        }
+        if let Some(strongest) = strongest {
+            for (position, report) in (0..).zip(&case.reports) {
+                if let Some(most) = undone_with_others(self, report) {
+                    wants.add_reporter(self, position, report, strongest.min(most));
+                }
+            }
+            for action in &case.retried {
+                wants.add_undoing_of_retry(self, *action, strongest);
+            }
+        }
+        wants.into_plan(self, strongest, case.is_backward(self))
+    }
+
+    /// The step that undoes one action, whatever rules ask for: its compensation at once, or the correction of a message
+    /// with the other notices. None if nothing can be done about it.
+    #[must_use]
+    pub fn undoing(&self, action: ActionId) -> Option<PlannedStep> {
+        let declared = self.actions().get(action.0 as usize)?;
+        match declared.class {
+            ActionClass::Compensable => {
+                Some(PlannedStep { stage: Stage(0), action, verb: Verb::Compensate })
+            }
+            ActionClass::Notice => declared.correction.map(|correction| PlannedStep {
+                stage: Stage::NOTICES,
+                action: correction,
+                verb: Verb::Notify,
+            }),
+            ActionClass::Retriable | ActionClass::Free => None,
+        }
+    }
+
+    /// Whether a step is dropped once its case is being undone: backward beats forward. A correcting notice goes on: it
+    /// belongs to the undoing.
+    #[must_use]
+    pub fn is_superseded_by_undoing(&self, verb: Verb, action: Option<ActionId>) -> bool {
+        verb == Verb::Retry && action.is_none_or(|id| self.get(id).correction_of.is_none())
+    }
+}
+
+impl CaseFacts {
+    /// Whether anything is being undone in earnest.
+    #[must_use]
+    pub fn is_backward(&self, book: &Rulebook) -> bool {
+        self.undoing != Undoing::No
+            || self.demands(book).any(|a| a.hold != Hold::Shadow && a.demand.is_backward())
+    }
+
+    /// Whether what is asked for in earnest depends on the Histories.
+    #[must_use]
+    pub fn uses_recorded(&self, book: &Rulebook) -> bool {
+        self.demands(book).any(|a| a.hold != Hold::Shadow && a.demand.uses_recorded())
+    }
+
+    /// What the answered reports ask for.
+    fn demands<'a>(&'a self, book: &'a Rulebook) -> impl Iterator<Item = Asked<'a>> {
+        (0..).zip(&self.reports).flat_map(move |(position, report)| {
+            let rule = report.role.rule().and_then(|id| book.rules().get(id.0 as usize));
+            let given_up = rule.filter(|r| self.given_up.contains(&r.id));
+            let then = given_up.and_then(|r| r.give_up.as_ref()).map(|g| &g.then);
+            let demands = rule.map(|r| &r.demand).into_iter().chain(then);
+            let hold = rule.map_or(Hold::Auto, |r| hold(r, report.role));
+            demands.map(move |demand| Asked { position, report, demand, hold })
+        })
+    }
+
+    fn all_effects(&self) -> Cow<'_, BTreeSet<ActionId>> {
+        if self.retried.is_empty() {
+            Cow::Borrowed(&self.effects)
+        } else {
+            Cow::Owned(self.effects.union(&self.retried).copied().collect())
+        }
+    }
+}
+
+/// One demand of one report.
+struct Asked<'a> {
+    position: u32,
+    report: &'a ReportFacts,
+    demand: &'a Demand,
+    hold: Hold,
+}
+
+fn hold(rule: &Rule, role: Role) -> Hold {
+    match (rule.mode, role) {
+        (Mode::Shadow, _) => Hold::Shadow,
+        (Mode::Ask, _) | (Mode::Auto, Role::RuleHeld(_)) => Hold::Ask,
+        (Mode::Auto, _) => Hold::Auto,
+    }
+}
+
+/// How far a reporter is undone when its case is, whatever its own report asks for: it follows from another's failure, or
+/// was to be run again, which is superseded. A rule in shadow mode adds nothing in earnest.
+fn undone_with_others(book: &Rulebook, report: &ReportFacts) -> Option<Hold> {
+    match report.role {
+        Role::Derived => Some(Hold::Auto),
+        Role::Rule(id) | Role::RuleHeld(id) => {
+            let mode = book.rules().get(id.0 as usize)?.mode;
+            Some(if mode == Mode::Shadow { Hold::Shadow } else { Hold::Auto })
+        }
+        Role::AwaitsRoot | Role::Unmatched | Role::ByHand | Role::Excess => None,
+    }
+}
+
+#[derive(Default)]
+struct Wants(BTreeMap<(ActionId, Verb), Entry>);
+
+struct Entry {
+    stage: Stage,
+    hold: Hold,
+    because: Vec<u32>,
+}
+
+impl Wants {
+    fn add(&mut self, step: PlannedStep, hold: Hold, because: &[u32]) {
+        let fresh = || Entry { stage: step.stage, hold, because: Vec::new() };
+        let entry = self.0.entry((step.action, step.verb)).or_insert_with(fresh);
+        // A demand in shadow mode must not delay a real one.
+        match (entry.hold, hold) {
+            (Hold::Shadow, Hold::Ask | Hold::Auto) => entry.stage = step.stage,
+            (Hold::Ask | Hold::Auto, Hold::Shadow) => {}
+            _ => entry.stage = entry.stage.max(step.stage),
+        }
+        entry.hold = entry.hold.max(hold);
+        for position in because {
+            if !entry.because.contains(position) {
+                entry.because.push(*position);
+            }
+        }
+    }
+
+    /// The reporter belongs to its own plan, unless its History proves that nothing of its action took effect: a failed
+    /// step is often half done. A message that may have gone out is corrected.
+    fn add_reporter(&mut self, book: &Rulebook, position: u32, report: &ReportFacts, hold: Hold) {
+        let half_done = report.action.filter(|_| !report.proven_without_effect);
+        if let Some(step) = half_done.and_then(|action| book.undoing(action)) {
+            self.add(step, hold, &[position]);
+        }
+    }
+
+    /// What a retry did or may have done joins what is undone, because of the reports that asked for the retry.
+    fn add_undoing_of_retry(&mut self, book: &Rulebook, action: ActionId, hold: Hold) {
+        let Some(step) = book.undoing(action) else { return };
+        let retry = self.0.get(&(action, Verb::Retry));
+        let because = retry.map_or_else(Vec::new, |entry| entry.because.clone());
+        self.add(step, hold, &because);
+    }
+
+    fn into_plan(self, book: &Rulebook, strongest: Option<Hold>, backward: bool) -> Plan {
+        let want = |((action, verb), Entry { stage, hold, because }): (_, Entry)| {
+            let undone = backward || (hold == Hold::Shadow && strongest.is_some());
+            let superseded = undone && book.is_superseded_by_undoing(verb, Some(action));
+            Want { step: PlannedStep { stage, action, verb }, hold, because, superseded }
+        };
+        let mut wants: Vec<Want> = self.0.into_iter().map(want).collect();
+        wants.sort_unstable_by_key(|want| want.step);
+        Plan { wants }
+    }
+}
