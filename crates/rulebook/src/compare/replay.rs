@@ -4,9 +4,9 @@
 //! A retry counts as given up if the tries that it really had reach the rulebook's limits, and a rule's limit of cases a
 //! minute is counted over the reports as they came.
 
-use crate::{CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target};
-use amends_protocol::resources::{AttemptView, CaseDetail};
-use amends_protocol::{CaseId, Report, Timestamp, Verb};
+use crate::{ActionId, CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target};
+use amends_protocol::resources::{AttemptView, CaseDetail, ReportView, StepView};
+use amends_protocol::{CaseId, Outcome, Report, Timestamp, Verb};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -161,22 +161,24 @@ impl Replayed {
 
 /// A plan in words: each step with its stage, what no rule answers, and what waits for a yes. And the limited rules.
 fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u32, Timestamp)>) {
-    let reports: Vec<Report> = case
-        .reports
-        .iter()
-        .map(|view| Report {
-            id: view.id.clone(),
-            source: view.source.clone(),
-            saga_id: case.summary.saga_id.clone(),
-            time: None,
-            traceparent: None,
-            data: view.data.clone(),
-        })
-        .collect();
+    // Of a report past the case's limit only the evidence counts.
+    let (excess, answered): (Vec<_>, Vec<_>) =
+        case.reports.iter().partition(|r| r.role == "excess");
+    let report = |view: &&ReportView| Report {
+        id: view.id.clone(),
+        source: view.source.clone(),
+        saga_id: case.summary.saga_id.clone(),
+        time: None,
+        traceparent: None,
+        data: view.data.clone(),
+    };
+    let reports: Vec<Report> = answered.iter().map(report).collect();
     let reports: Vec<&Report> = reports.iter().collect();
     let walks = case.walks.iter().flat_map(|w| w.entries.iter().map(|e| (w.service.as_str(), e)));
-    let facts = CaseFacts::of_all_reports(book, &reports, walks)
+    let beyond = excess.iter().flat_map(|r| r.data.history.iter().map(|e| (r.service.as_str(), e)));
+    let mut facts = CaseFacts::of_all_reports(book, &reports, walks.chain(beyond))
         .with_given_up(book, |rule| is_given_up(book, rule, case));
+    facts.retried = retried(book, case);
     let plan = book.wants(&facts);
     let stages: BTreeSet<Stage> = plan.in_earnest().map(|step| step.stage).collect();
     let mut words = BTreeSet::new();
@@ -190,7 +192,7 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
         words.insert("no rule answers".to_owned());
     }
     let mut limited: Vec<(RuleId, u32, Timestamp)> = Vec::new();
-    for (view, report) in case.reports.iter().zip(&facts.reports) {
+    for (view, report) in answered.iter().zip(&facts.reports) {
         let Some(rule) = report.role.rule().map(|id| book.rule(id)) else { continue };
         match (rule.mode, rule.limit_per_minute) {
             (Mode::Ask, _) => {
@@ -204,6 +206,19 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
         }
     }
     (words, limited)
+}
+
+/// Actions whose retry really ran, or may have.
+fn retried(book: &Rulebook, case: &CaseDetail) -> BTreeSet<ActionId> {
+    let ran = |step: &&StepView| {
+        let reached = |try_: &AttemptView| matches!(&*try_.result, "accepted" | "busy" | "unknown");
+        match step.outcome {
+            Some(outcome) => outcome == Outcome::Retried,
+            None => step.log.iter().any(reached),
+        }
+    };
+    let retries = case.plan.iter().filter(|step| step.verb == Verb::Retry).filter(ran);
+    retries.filter_map(|s| book.action(&s.action.service, &s.action.action)).collect()
 }
 
 /// Whether the tries that the case's retries really had are enough for the rule to give up.
