@@ -81,6 +81,11 @@ impl Rejections {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Look { rejected, said };
     }
 
+    /// How many rulebooks have a file that is kept out.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rejected.len()
+    }
+
     /// Whether the file of a rulebook says something else than this version.
     pub(crate) fn differs(&self, name: &str, hash: &str) -> bool {
         let look = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,9 +16,16 @@ pub(crate) async fn scrape<S: Store>(
     State(app): State<App<S>>,
 ) -> Result<impl IntoResponse, ApiError> {
     let overview = app.supervisor.overview(SystemClock.now()).await?;
-    let written = app
-        .supervisor
-        .metrics()
-        .scrape(&Standing { overview: &overview, queued_inputs: app.supervisor.queued_inputs() });
+    let books = app.supervisor.active_books();
+    let standing = Standing {
+        overview: &overview,
+        queued_inputs: app.supervisor.queued_inputs(),
+        files_rejected: app.rejections.count(),
+        files_differing: books
+            .iter()
+            .filter(|book| app.rejections.differs(book.name(), book.hash()))
+            .count(),
+    };
+    let written = app.supervisor.metrics().scrape(&standing);
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], written))
 }

@@ -109,6 +109,8 @@ pub struct Metrics {
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
     queue: Gauge,
+    files_rejected: Gauge,
+    files_differing: Gauge,
     service_queue: Family<ServiceLabels, Gauge>,
     service_in_flight: Family<ServiceLabels, Gauge>,
     service_paused: Family<ServiceLabels, Gauge>,
@@ -132,6 +134,10 @@ impl Default for Metrics {
 pub(crate) struct Standing<'a> {
     pub(crate) overview: &'a Overview,
     pub(crate) queued_inputs: usize,
+    /// Rulebooks whose file is kept out.
+    pub(crate) files_rejected: usize,
+    /// Rulebooks whose active version is not what their file says.
+    pub(crate) files_differing: usize,
 }
 
 impl Metrics {
@@ -163,6 +169,8 @@ impl Metrics {
             oldest_open: Gauge::default(),
             late: Gauge::default(),
             queue: Gauge::default(),
+            files_rejected: Gauge::default(),
+            files_differing: Gauge::default(),
             service_queue: Family::default(),
             service_in_flight: Family::default(),
             service_paused: Family::default(),
@@ -248,6 +256,16 @@ impl Metrics {
             self.oldest_open.clone(),
         );
         registry.register("late_cases", "Cases older than their objective", self.late.clone());
+        registry.register(
+            "rulebook_files_rejected",
+            "Rulebooks whose file is kept out, by mistakes or a conflict",
+            self.files_rejected.clone(),
+        );
+        registry.register(
+            "rulebook_files_differing",
+            "Rulebooks whose active version is not what their file says",
+            self.files_differing.clone(),
+        );
         registry.register(
             "queued_inputs",
             "Reports and acts that wait for the loop",
@@ -415,6 +433,8 @@ impl Metrics {
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
+        self.files_rejected.set(i64::try_from(standing.files_rejected).unwrap_or(i64::MAX));
+        self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));
         // Services come and go with rulebooks: what is gone must not stay at its last value.
         self.service_queue.clear();
         self.service_in_flight.clear();

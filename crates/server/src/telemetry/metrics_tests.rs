@@ -19,7 +19,12 @@ fn scraped(metrics: &Metrics) -> String {
         late: 2,
         ..Overview::default()
     };
-    metrics.scrape(&Standing { overview: &overview, queued_inputs: 2 })
+    metrics.scrape(&Standing {
+        overview: &overview,
+        queued_inputs: 2,
+        files_rejected: 1,
+        files_differing: 4,
+    })
 }
 
 #[track_caller]
@@ -83,6 +88,8 @@ fn gauges_are_read_when_they_are_scraped() {
     has(&text, "amends_oldest_unsettled_case_timestamp_seconds 1.5");
     has(&text, "amends_late_cases 2");
     has(&text, "amends_queued_inputs 2");
+    has(&text, "amends_rulebook_files_rejected 1");
+    has(&text, "amends_rulebook_files_differing 4");
     assert!(text.ends_with("# EOF\n"));
 }
 
