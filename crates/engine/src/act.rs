@@ -1,12 +1,12 @@
-//! What a person may do to a step or a case. Every act is written to the audit with who, when and why.
+//! What a person does to a step or a case, as far as the table in `transition/allowed.rs` lets them. Every act is written to the audit with who, when and why.
 
 use crate::agenda::Agenda;
 use crate::attempt::check_outcome;
 use crate::case::Case;
-use crate::transition::StepEvent;
-use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepState, Write};
+use crate::transition::{self, CaseBooks, StepEvent};
+use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepRow, StepState, Write};
 use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::{Rulebook, Stage, fits};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,9 +33,11 @@ impl Case {
         by: ActBy<'_>,
         agenda: &mut Agenda,
     ) -> Answer {
-        let (word, reason, detail) = describe_step_act(&act);
-        if let Err(answer) = check_reason(&reason) {
-            return answer;
+        let (word, reason) = (act.name().as_str(), act.reason().to_owned());
+        let detail = step_act_detail(&act);
+        let checked = check_reason(&reason).and_then(|()| check_step_act(&self.steps[index], &act));
+        if let Err(refusal) = checked {
+            return refusal;
         }
         if let Err(refusal) = self.apply_step_act(index, act, by.actor, by.now, agenda) {
             return refusal;
@@ -53,57 +55,37 @@ impl Case {
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Result<(), Answer> {
-        let step = &self.steps[index];
-        let awaits_approval = step.state == StepState::Stuck(StuckReason::AwaitsApproval);
         match act {
-            StepAct::Retry { .. } if awaits_approval => {
-                Err(Answer::Conflict("the step waits for approval; approve it instead".to_owned()))
-            }
             StepAct::Retry { .. } => self.again(index, now, agenda),
             StepAct::Edit { data, .. } => {
-                if step.state == StepState::Waiting {
-                    let memo = &mut self.step_mut(index).memo;
-                    memo.edited = Some(Arc::new(data));
-                    memo.decided_by = Some(actor.to_string());
-                    return Ok(());
+                // Before its stage only the request changes; it goes out when its turn comes.
+                if self.steps[index].state != StepState::Waiting {
+                    self.again(index, now, agenda)?;
                 }
-                self.again(index, now, agenda)?;
                 let memo = &mut self.step_mut(index).memo;
                 memo.edited = Some(Arc::new(data));
                 memo.decided_by = Some(actor.to_string());
-                memo.held = false;
                 Ok(())
             }
             StepAct::Waive { .. } => self.decide(index, Outcome::Waived, actor, now, agenda),
-            StepAct::Record { outcome, .. } => {
-                if matches!(outcome, Outcome::Waived | Outcome::Refused) {
-                    let text = format!(
-                        "`{outcome}` cannot be recorded; waive the step, or leave it stuck"
-                    );
-                    return Err(Answer::Invalid(text));
-                }
-                check_outcome(step.verb, outcome).map_err(Answer::Invalid)?;
-                self.decide(index, outcome, actor, now, agenda)
-            }
+            StepAct::Record { outcome, .. } => self.decide(index, outcome, actor, now, agenda),
             StepAct::Approve { .. } => {
-                if !step.memo.held {
-                    return Err(Answer::Conflict("the step does not wait for approval".to_owned()));
-                }
                 self.step_mut(index).memo.held = false;
-                if awaits_approval {
-                    self.legal(index, StepEvent::Again(now), now, agenda)?;
+                match self.steps[index].state {
+                    StepState::Waiting => Ok(()),
+                    _ => self.legal(index, StepEvent::Again(now), now, agenda),
                 }
-                Ok(())
             }
         }
     }
 
-    /// Try again now; the limits count from here.
+    /// Try again now; the limits count from here. Whoever wants it sent has said yes to it.
     fn again(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
         self.legal(index, StepEvent::Again(now), now, agenda)?;
         let memo = &mut self.step_mut(index).memo;
         memo.counted = 0;
         memo.counting_since = None;
+        memo.held = false;
         memo.decided_by = None;
         memo.by_hand = false;
         Ok(())
@@ -144,9 +126,16 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Answer {
         let now = by.now;
-        let (word, reason, detail) = describe_case_act(&act);
-        if let Err(answer) = check_reason(&reason) {
-            return answer;
+        let (word, reason) = (act.name().as_str(), act.reason().to_owned());
+        let detail = case_act_detail(&act);
+        let books = CaseBooks { own: self.book.as_deref(), active: active.as_deref() };
+        let facts = self.row.act_facts(&self.steps, books);
+        let checked = check_reason(&reason).and_then(|()| {
+            transition::check_on_case(facts, act.name())
+                .map_err(|refusal| Answer::Conflict(refusal.to_string()))
+        });
+        if let Err(refusal) = checked {
+            return refusal;
         }
         let done = match act {
             CaseAct::Replan { .. } => self.replan(active),
@@ -155,7 +144,10 @@ impl Case {
                     [(Verb::Compensate, compensate), (Verb::Retry, retry), (Verb::Notify, notify)];
                 self.plan_by_hand(asked, active, now, agenda)
             }
-            CaseAct::Settle { .. } => self.settle_by_hand(now, agenda),
+            CaseAct::Settle { .. } => {
+                self.settle_by_hand(now, agenda);
+                Ok(())
+            }
             CaseAct::Retry { .. } => self.retry_all(now, agenda),
         };
         if let Err(answer) = done {
@@ -167,11 +159,7 @@ impl Case {
 
     /// Takes over the active rulebook; the caller then assigns roles and plans anew.
     fn replan(&mut self, active: Option<Arc<Rulebook>>) -> Result<(), Answer> {
-        let Some(book) = active else {
-            return Err(Answer::Conflict(
-                "no active rulebook claims this case's service".to_owned(),
-            ));
-        };
+        let book = active.ok_or_else(no_rulebook)?;
         self.row.rulebook =
             Some(crate::RulebookRef { name: book.name().into(), hash: book.hash().into() });
         self.row.detail.gave_up.clear();
@@ -187,32 +175,10 @@ impl Case {
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Result<(), Answer> {
+        let book = self.book.clone().or_else(|| active.clone()).ok_or_else(no_rulebook)?;
+        check_hand_plan(&book, &asked)?;
         if self.book.is_none() {
             self.replan(active)?;
-        }
-        let book = self
-            .book
-            .clone()
-            .ok_or_else(|| Answer::Conflict("the case has no rulebook".to_owned()))?;
-        let count: usize = asked.iter().map(|(_, names)| names.len()).sum();
-        if count == 0 || count > HAND_PLAN_LIMIT {
-            return Err(Answer::Invalid(format!(
-                "a plan names 1 to {HAND_PLAN_LIMIT} steps, not {count}"
-            )));
-        }
-        for (verb, names) in &asked {
-            for name in names {
-                let Some(id) = book.action(&name.service, &name.action) else {
-                    let text = format!("rulebook `{}` knows no action `{name}`", book.name());
-                    return Err(Answer::Invalid(text));
-                };
-                if !fits(*verb, book.get(id)) {
-                    let class = book.get(id).class.as_str();
-                    return Err(Answer::Invalid(format!(
-                        "`{name}` is {class}: `{verb}` makes no sense for it"
-                    )));
-                }
-            }
         }
         let mut added = 0;
         for (verb, names) in asked {
@@ -262,20 +228,7 @@ impl Case {
         }
     }
 
-    fn settle_by_hand(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
-        if self.is_settled() {
-            return Err(Answer::Conflict("the case is settled".to_owned()));
-        }
-        if let Some(step) = self.steps.iter().find(|s| !s.state.is_terminal()) {
-            let text = format!(
-                "step {} ({} {}) is `{}`; waive it or record its outcome first",
-                step.id,
-                step.verb,
-                step.action,
-                step.state.name()
-            );
-            return Err(Answer::Conflict(text));
-        }
+    fn settle_by_hand(&mut self, now: Timestamp, agenda: &mut Agenda) {
         for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
             walk.answered = true;
             walk.due_at = None;
@@ -288,28 +241,15 @@ impl Case {
             }
         }
         self.settle(ClosedOn::ByHand, now, agenda);
-        Ok(())
     }
 
     fn retry_all(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
-        let mut any = false;
         for index in 0..self.steps.len() {
-            let retriable = match self.steps[index].state {
-                StepState::Due(_) => true,
-                StepState::Stuck(reason) => reason != StuckReason::AwaitsApproval,
-                _ => false,
-            };
-            if retriable {
-                any |= self.again(index, now, agenda).is_ok();
+            if self.steps[index].is_retried_with_its_case() {
+                self.again(index, now, agenda)?;
             }
         }
-        if any {
-            Ok(())
-        } else {
-            Err(Answer::Conflict(
-                "no step of the case is stuck or waiting for its next try".to_owned(),
-            ))
-        }
+        Ok(())
     }
 
     fn audit(
@@ -354,27 +294,61 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), Answer> {
     Ok(())
 }
 
-fn describe_step_act(act: &StepAct) -> (&'static str, String, Value) {
-    match act {
-        StepAct::Retry { reason } => ("retry", reason.clone(), Value::Null),
-        StepAct::Edit { reason, data } => ("edit", reason.clone(), json!({ "data": data })),
-        StepAct::Waive { reason } => ("waive", reason.clone(), Value::Null),
-        StepAct::Record { reason, outcome } => {
-            ("record", reason.clone(), json!({ "outcome": outcome }))
+/// Whether the act makes sense for this kind of step at all, and is possible in its state.
+fn check_step_act(step: &StepRow, act: &StepAct) -> Result<(), Answer> {
+    if let StepAct::Record { outcome, .. } = act {
+        if matches!(outcome, Outcome::Waived | Outcome::Refused) {
+            let text = format!("`{outcome}` cannot be recorded; waive the step, or leave it stuck");
+            return Err(Answer::Invalid(text));
         }
-        StepAct::Approve { reason } => ("approve", reason.clone(), Value::Null),
+        check_outcome(step.verb, *outcome).map_err(Answer::Invalid)?;
+    }
+    transition::check(step.act_facts(), act.name())
+        .map_err(|refusal| Answer::Conflict(refusal.to_string()))
+}
+
+fn check_hand_plan(book: &Rulebook, asked: &[(Verb, Vec<ActionName>); 3]) -> Result<(), Answer> {
+    let count: usize = asked.iter().map(|(_, names)| names.len()).sum();
+    if count == 0 || count > HAND_PLAN_LIMIT {
+        return Err(Answer::Invalid(format!(
+            "a plan names 1 to {HAND_PLAN_LIMIT} steps, not {count}"
+        )));
+    }
+    for (verb, names) in asked {
+        for name in names {
+            let Some(id) = book.action(&name.service, &name.action) else {
+                let text = format!("rulebook `{}` knows no action `{name}`", book.name());
+                return Err(Answer::Invalid(text));
+            };
+            if !fits(*verb, book.get(id)) {
+                let class = book.get(id).class.as_str();
+                return Err(Answer::Invalid(format!(
+                    "`{name}` is {class}: `{verb}` makes no sense for it"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The table has refused before; this is for the types.
+fn no_rulebook() -> Answer {
+    Answer::Conflict("no active rulebook claims this case's service".to_owned())
+}
+
+fn step_act_detail(act: &StepAct) -> Value {
+    match act {
+        StepAct::Retry { .. } | StepAct::Waive { .. } | StepAct::Approve { .. } => Value::Null,
+        StepAct::Edit { data, .. } => json!({ "data": data }),
+        StepAct::Record { outcome, .. } => json!({ "outcome": outcome }),
     }
 }
 
-fn describe_case_act(act: &CaseAct) -> (&'static str, String, Value) {
+fn case_act_detail(act: &CaseAct) -> Value {
     match act {
-        CaseAct::Replan { reason } => ("replan", reason.clone(), Value::Null),
-        CaseAct::Plan { reason, compensate, retry, notify } => (
-            "plan",
-            reason.clone(),
-            json!({ "compensate": compensate, "retry": retry, "notify": notify }),
-        ),
-        CaseAct::Settle { reason } => ("settle", reason.clone(), Value::Null),
-        CaseAct::Retry { reason } => ("retry", reason.clone(), Value::Null),
+        CaseAct::Replan { .. } | CaseAct::Settle { .. } | CaseAct::Retry { .. } => Value::Null,
+        CaseAct::Plan { compensate, retry, notify, .. } => {
+            json!({ "compensate": compensate, "retry": retry, "notify": notify })
+        }
     }
 }

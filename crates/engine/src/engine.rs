@@ -190,7 +190,9 @@ impl Engine {
                 let answer = self.with_step(step, |case, index, engine| {
                     let by = ActBy { actor: &actor, bulk, now };
                     let answer = case.step_act(index, act, by, &mut engine.agenda);
-                    engine.go_on(case, true, now);
+                    if answer == Answer::Done {
+                        engine.go_on(case, true, now);
+                    }
                     answer
                 });
                 self.answer(ticket, answer, || format!("there is no step {step}"));

@@ -40,3 +40,4 @@ pub use record::{
 pub use survey::{
     Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
 };
+pub use transition::{CaseBooks, claiming, plannable};

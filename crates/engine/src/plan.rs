@@ -9,7 +9,7 @@ use crate::case::{Case, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
-use amends_protocol::{ActionName, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{ActionName, Outcome, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{
     CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
 };
@@ -325,12 +325,16 @@ impl Case {
                     self.step_mut(index).memo.message = Some("replaced by compensation".to_owned());
                     self.must_change(index, StepEvent::Supersede, now, agenda);
                 }
-                StepState::InFlight | StepState::Accepted { .. } => {
+                // One that a person could still bring back would be replaced at once.
+                StepState::InFlight
+                | StepState::Accepted { .. }
+                | StepState::Done(Outcome::Waived)
+                | StepState::Shadow => {
                     if !step.memo.last_try {
                         self.step_mut(index).memo.last_try = true;
                     }
                 }
-                StepState::Done(_) | StepState::Superseded | StepState::Shadow => {}
+                StepState::Done(_) | StepState::Superseded => {}
             }
         }
     }

@@ -280,7 +280,7 @@ pub struct StepMemo {
     /// The rule's mode or limit wants a person's yes; cleared by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
-    /// A compensation waits for this retry's end: it is not tried again.
+    /// The case is being undone: this retry is not tried (again), and compensations wait for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub last_try: bool,
 }

@@ -1,6 +1,12 @@
-//! The one table of what may happen to a step: every state against every event, in one total match.
+//! The one table of what may happen to a step: every state against every event, in one total match. What a person may do
+//! is the table beside it, `transition/allowed.rs`.
 //!
 //! It decides nothing else: when an event applies is the business of the files that name it.
+
+mod allowed;
+
+pub use allowed::{CaseBooks, claiming, plannable};
+pub(crate) use allowed::{check, check_on_case};
 
 use crate::StepState;
 use amends_protocol::{Outcome, StepStateName, StuckReason, Timestamp};

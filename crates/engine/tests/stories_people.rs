@@ -4,7 +4,7 @@ mod world;
 
 use amends_engine::{Answer, Errand, NewLimits, Replaces, StepReading, StepState};
 use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StuckReason};
+use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StepActName, StuckReason};
 use amends_rulebook::Rulebook;
 use serde_json::{Map, json};
 use world::{Reply, Says, World, evidence, payment_report_1, reason, report};
@@ -450,4 +450,41 @@ fn limits_that_make_no_sense_change_nothing() {
         assert!(matches!(world.limit("coupon", limits), Answer::Invalid(_)), "{limits:?}");
     }
     assert!(matches!(world.limit("nobody", NewLimits::default()), Answer::NotFound(_)));
+}
+
+#[test]
+fn a_waived_retry_is_not_brought_back_once_the_case_is_being_undone() {
+    let mut world = World::new(
+        "
+rulebook: r
+services: { a: { url: \"http://a\", actions: { x: { compensation: y } } } }
+rules: [{ on: a/again, retry: [a.x] }, { on: a/undo, compensate: [a.x] }]
+",
+    );
+    world.replies.insert("retry a.x".into(), Reply::Says(StepReading::Refused));
+    let case = world.report(report("a/again", "s"));
+    world.settle_down();
+    let step = world.step(case, "retry a.x").id;
+    world.act(step, StepAct::Waive { reason: reason() });
+    assert!(world.step(case, "retry a.x").may().contains(&StepActName::Retry), "not undone yet");
+    world.report(report("a/undo", "s"));
+    world.settle_down();
+    assert_eq!(world.step(case, "retry a.x").may(), [StepActName::Record]);
+    let Answer::Conflict(why) = world.act(step, StepAct::Retry { reason: reason() }) else {
+        panic!("it would be replaced at once");
+    };
+    assert!(why.ends_with("the case is being undone instead; possible now: record"), "{why}");
+}
+
+#[test]
+fn a_refused_act_is_no_sign_of_life() {
+    let mut world = World::food_order();
+    let case = world.report(payment_report_1("s"));
+    world.settle_down();
+    let quiet_at = world.cases[&case].detail.quiet_at;
+    assert!(quiet_at.is_some(), "it waits for its quiet time");
+    world.skip_ms(10);
+    let step = world.step(case, "compensate coupon.redeem").id;
+    assert!(matches!(world.act(step, StepAct::Retry { reason: reason() }), Answer::Conflict(_)));
+    assert_eq!(world.cases[&case].detail.quiet_at, quiet_at);
 }

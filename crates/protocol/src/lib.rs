@@ -28,6 +28,6 @@ pub use report::{
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
-    CaseState, Cause, ClosedOn, HistoryState, Outcome, StepStateName, StuckReason, UnknownWord,
-    Verb,
+    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, StepActName, StepStateName,
+    StuckReason, UnknownWord, Verb,
 };

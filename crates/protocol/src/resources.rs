@@ -14,8 +14,8 @@ pub use overview::{
 };
 
 use crate::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome, Problem,
-    ReportData, SagaId, StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseActName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome,
+    Problem, ReportData, SagaId, StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -360,6 +360,32 @@ pub enum StepAct {
     },
 }
 
+impl StepAct {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> StepActName {
+        match self {
+            Self::Retry { .. } => StepActName::Retry,
+            Self::Edit { .. } => StepActName::Edit,
+            Self::Waive { .. } => StepActName::Waive,
+            Self::Record { .. } => StepActName::Record,
+            Self::Approve { .. } => StepActName::Approve,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Retry { reason }
+            | Self::Edit { reason, .. }
+            | Self::Waive { reason }
+            | Self::Record { reason, .. }
+            | Self::Approve { reason } => reason,
+        }
+    }
+}
+
 /// What an operator wants done to a case: body of `POST /v1/cases/{caseId}/acts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
@@ -387,7 +413,7 @@ pub enum CaseAct {
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         notify: Vec<ActionName>,
     },
-    /// Close it by hand; refused while a step is not terminal.
+    /// Close it by hand; refused while a step has not ended.
     Settle {
         /// Why.
         reason: String,
@@ -397,6 +423,30 @@ pub enum CaseAct {
         /// Why.
         reason: String,
     },
+}
+
+impl CaseAct {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> CaseActName {
+        match self {
+            Self::Replan { .. } => CaseActName::Replan,
+            Self::Plan { .. } => CaseActName::Plan,
+            Self::Settle { .. } => CaseActName::Settle,
+            Self::Retry { .. } => CaseActName::Retry,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Replan { reason }
+            | Self::Plan { reason, .. }
+            | Self::Settle { reason }
+            | Self::Retry { reason } => reason,
+        }
+    }
 }
 
 /// One act on many steps: body of `POST /v1/steps:act`. Either `ids`, or the filter of the step list.

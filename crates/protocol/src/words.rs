@@ -191,6 +191,36 @@ words! {
 }
 
 words! {
+    /// What a person can do to a step: the name of a [`crate::resources::StepAct`].
+    StepActName, "act on a step" {
+        /// Say yes to a step that waits for it.
+        Approve = "approve",
+        /// Try it (again) now; of a waived step, take the waiver back.
+        Retry = "retry",
+        /// Replace the data of its request, then try it.
+        Edit = "edit",
+        /// Go without it.
+        Waive = "waive",
+        /// Write down an outcome that was reached outside.
+        Record = "record",
+    }
+}
+
+words! {
+    /// What a person can do to a case: the name of a [`crate::resources::CaseAct`].
+    CaseActName, "act on a case" {
+        /// Try its stuck steps, and those that wait for their next try, now.
+        Retry = "retry",
+        /// Answer its reports anew with the active rulebook.
+        Replan = "replan",
+        /// Add steps by hand.
+        Plan = "plan",
+        /// Close it by hand.
+        Settle = "settle",
+    }
+}
+
+words! {
     /// Why a piece of open work is not done yet.
     Cause, "cause" {
         /// Nobody answers at the service: connection refused, no such name, a gateway that says so.

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::act::ActBy;
+use crate::transition::claiming;
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
 use amends_protocol::{CaseId, Timestamp};
 use std::sync::Arc;
@@ -17,11 +18,9 @@ impl Engine {
         let now = by.now;
         let replans = matches!(act, amends_protocol::resources::CaseAct::Replan { .. });
         let answer = self.with_case(id, |case, engine| {
-            let first =
-                case.reports.first().map(|r| r.report.service().to_owned()).unwrap_or_default();
-            let named =
-                case.row.rulebook.as_ref().and_then(|r| engine.active.get(&r.name)).cloned();
-            let active = named.or_else(|| engine.book_for(&first, &case.row.saga));
+            let first = case.reports.first().map_or("", |r| r.report.service());
+            let name = case.row.rulebook.as_ref().map(|r| &*r.name);
+            let active = claiming(engine.active.values(), name, first).cloned();
             let answer = case.case_act(act, active, by, &mut engine.agenda);
             if answer != Answer::Done {
                 return answer;

@@ -3,6 +3,7 @@
 use super::Engine;
 use crate::case::Case;
 use crate::plan::REPORTS_LIMIT;
+use crate::transition::claiming;
 use crate::{
     Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR,
     SagaState, Ticket, Write,
@@ -158,9 +159,7 @@ impl Engine {
             Some(row) if service == SUPERVISOR => &*row.service,
             _ => service,
         };
-        let claimed = self.active.values().find(|book| book.service(service).is_some());
-        let only = if self.active.len() == 1 { self.active.values().next() } else { None };
-        claimed.or(only).cloned()
+        claiming(self.active.values(), None, service).cloned()
     }
 
     pub(super) fn adopt(&self, case: &mut Case, service: &str) {

@@ -1,0 +1,289 @@
+//! The one table of what a person may do: to a step, by its state, and to a case, by what is left of it.
+//!
+//! `act.rs` refuses by this table, views show it as `may`, and nobody else knows it. Whether an act's own members make
+//! sense (an outcome that fits the verb, an action that the rulebook knows) is `act.rs`'s business.
+
+use crate::{CaseRow, StepRow, StepState};
+use amends_protocol::{CaseActName, CaseState, Outcome, StepActName, StuckReason, Verb};
+use amends_rulebook::{ActionId, Rulebook, fits};
+use std::fmt::{self, Display};
+use std::sync::Arc;
+
+/// What the acts on a step depend on, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepFacts<'a> {
+    pub(crate) state: &'a StepState,
+    /// The rule wants a person's yes before it is sent, and nobody has given it.
+    pub(crate) held: bool,
+    /// It is a retry in a case that is being undone: sent again, it would be replaced at once.
+    pub(crate) replaced: bool,
+}
+
+/// What the acts on a case depend on, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CaseFacts<'a> {
+    pub(crate) settled: bool,
+    /// The first step that has not ended.
+    pub(crate) unfinished: Option<&'a StepRow>,
+    /// Some step is stuck or between two tries, and may be tried again.
+    pub(crate) retriable: bool,
+    /// An active rulebook claims the case.
+    pub(crate) claimed: bool,
+    /// It has a rulebook to plan with: its own version, else the active one that claims it.
+    pub(crate) has_rulebook: bool,
+    /// That rulebook knows something that is not in the plan yet.
+    pub(crate) plannable: bool,
+}
+
+/// The rulebooks that a case may be planned with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CaseBooks<'a> {
+    /// The version that it is planned with, if it can be read.
+    pub own: Option<&'a Rulebook>,
+    /// The active one that claims it, see [`claiming`].
+    pub active: Option<&'a Rulebook>,
+}
+
+/// An act that is not allowed now: why, and what is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal<A> {
+    why: String,
+    instead: Vec<A>,
+}
+
+impl<A: Display> Display for Refusal<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instead: Vec<String> = self.instead.iter().map(ToString::to_string).collect();
+        match instead.as_slice() {
+            [] => write!(f, "{}; no act is possible any more", self.why),
+            acts => write!(f, "{}; possible now: {}", self.why, acts.join(", ")),
+        }
+    }
+}
+
+impl StepRow {
+    /// The acts that are possible now; the engine takes exactly these.
+    #[must_use]
+    pub fn may(&self) -> Vec<StepActName> {
+        allowed(self.act_facts())
+    }
+
+    pub(crate) fn act_facts(&self) -> StepFacts<'_> {
+        let replaced = self.verb == Verb::Retry && self.memo.last_try;
+        StepFacts { state: &self.state, held: self.memo.held, replaced }
+    }
+
+    /// Whether [`CaseActName::Retry`] tries it again: a waiver is taken back, and a shadow step meant, only one by one.
+    pub(crate) fn is_retried_with_its_case(&self) -> bool {
+        matches!(self.state, StepState::Due(_) | StepState::Stuck(_))
+            && permit(self.act_facts(), StepActName::Retry).is_ok()
+    }
+}
+
+impl CaseRow {
+    /// The acts that are possible now, given the case's steps and its rulebooks; the engine takes exactly these.
+    #[must_use]
+    pub fn may(&self, steps: &[StepRow], books: CaseBooks<'_>) -> Vec<CaseActName> {
+        allowed_on_case(self.act_facts(steps, books))
+    }
+
+    pub(crate) fn act_facts<'a>(
+        &self,
+        steps: &'a [StepRow],
+        books: CaseBooks<'_>,
+    ) -> CaseFacts<'a> {
+        let book = books.own.or(books.active);
+        CaseFacts {
+            settled: self.state == CaseState::Settled,
+            unfinished: steps.iter().find(|step| !step.state.is_terminal()),
+            retriable: steps.iter().any(StepRow::is_retried_with_its_case),
+            claimed: books.active.is_some(),
+            has_rulebook: book.is_some(),
+            plannable: book.is_some_and(|book| plannable(book, steps).next().is_some()),
+        }
+    }
+}
+
+/// What a person can add to a plan: everything that makes sense and is not in it, or is in it as a shadow only.
+pub fn plannable<'a>(
+    book: &'a Rulebook,
+    steps: &'a [StepRow],
+) -> impl Iterator<Item = (Verb, ActionId)> + 'a {
+    let is_planned = move |verb: Verb, id: ActionId| {
+        let name = &book.get(id).name;
+        let mut same = steps.iter().filter(|step| step.verb == verb && step.action == *name);
+        same.any(|step| step.state != StepState::Shadow)
+    };
+    let actions = (0..book.actions().len()).filter_map(|n| u32::try_from(n).ok()).map(ActionId);
+    let each = actions.flat_map(|id| Verb::ALL.iter().map(move |verb| (*verb, id)));
+    each.filter(move |(verb, id)| fits(*verb, book.get(*id)) && !is_planned(*verb, *id))
+}
+
+/// Of the active rulebooks, the one that a case would be answered by anew: the one of the name that it began with, else
+/// the one that declares the service, else the only one.
+pub fn claiming<'a>(
+    active: impl Iterator<Item = &'a Arc<Rulebook>> + Clone,
+    name: Option<&str>,
+    service: &str,
+) -> Option<&'a Arc<Rulebook>> {
+    let named = active.clone().find(|book| Some(book.name()) == name);
+    let declares = || active.clone().find(|book| book.service(service).is_some());
+    let only = || active.clone().next().filter(|_| active.clone().nth(1).is_none());
+    named.or_else(declares).or_else(only)
+}
+
+/// Every act that is possible now.
+pub(crate) fn allowed(step: StepFacts<'_>) -> Vec<StepActName> {
+    StepActName::ALL.iter().copied().filter(|act| permit(step, *act).is_ok()).collect()
+}
+
+/// Every act that is possible now.
+pub(crate) fn allowed_on_case(case: CaseFacts<'_>) -> Vec<CaseActName> {
+    CaseActName::ALL.iter().copied().filter(|act| permit_on_case(case, *act).is_ok()).collect()
+}
+
+/// Whether a person may do this to the step now.
+pub(crate) fn check(step: StepFacts<'_>, act: StepActName) -> Result<(), Refusal<StepActName>> {
+    permit(step, act)
+        .map_err(|why| Refusal { why: format!("the step {why}"), instead: allowed(step) })
+}
+
+/// Whether a person may do this to the case now.
+pub(crate) fn check_on_case(
+    case: CaseFacts<'_>,
+    act: CaseActName,
+) -> Result<(), Refusal<CaseActName>> {
+    permit_on_case(case, act).map_err(|why| Refusal { why, instead: allowed_on_case(case) })
+}
+
+/// The table for steps: every state against every act. The error ends a sentence that begins with "the step".
+fn permit(step: StepFacts<'_>, act: StepActName) -> Result<(), &'static str> {
+    use StepActName as A;
+    use StepState as S;
+    const NO_YES: &str = "does not wait for approval";
+    const REPLACED: &str = "is a retry, and the case is being undone instead";
+    match (step.state, act) {
+        (S::Waiting, A::Edit | A::Waive | A::Record) => Ok(()),
+        (S::Waiting, A::Approve) if step.held => Ok(()),
+        (S::Waiting, A::Retry) => {
+            Err("waits for an earlier stage, and goes out by itself after it")
+        }
+
+        (S::Due(_), A::Retry | A::Edit) if step.replaced => Err(REPLACED),
+        (S::Due(_), A::Retry | A::Edit | A::Waive | A::Record) => Ok(()),
+
+        (S::InFlight | S::Accepted { .. }, A::Waive | A::Record) => Ok(()),
+        (S::InFlight, A::Retry | A::Edit) => Err("has been sent, and its answer is awaited"),
+        (S::Accepted { .. }, A::Retry | A::Edit) => {
+            Err("has been taken by its service, which works on it")
+        }
+
+        (S::Stuck(_), A::Retry | A::Edit) if step.replaced => Err(REPLACED),
+        (S::Stuck(StuckReason::AwaitsApproval), A::Approve) => Ok(()),
+        (S::Stuck(StuckReason::AwaitsApproval), A::Retry) => Err("waits for approval"),
+        (S::Stuck(_), A::Retry | A::Edit | A::Waive | A::Record) => Ok(()),
+
+        // A waiver can be taken back, or give way to an outcome; what a service did cannot.
+        (S::Done(Outcome::Waived), A::Retry | A::Edit) if step.replaced => Err(REPLACED),
+        (S::Done(Outcome::Waived), A::Retry | A::Edit | A::Record) => Ok(()),
+        (S::Done(Outcome::Waived), A::Waive) => Err("is waived already"),
+        (S::Done(_), A::Retry | A::Edit | A::Waive | A::Record | A::Approve) => {
+            Err("has ended, and what was done stays done")
+        }
+
+        (S::Superseded, A::Retry | A::Edit | A::Waive | A::Record | A::Approve) => {
+            Err("is superseded: a compensation has replaced this retry")
+        }
+
+        (S::Shadow, A::Retry | A::Edit) if step.replaced => Err(REPLACED),
+        // Somebody means it in earnest.
+        (S::Shadow, A::Retry | A::Edit) => Ok(()),
+        (S::Shadow, A::Waive | A::Record) => Err("is only watched (mode `shadow`), and never sent"),
+
+        (
+            S::Waiting | S::Due(_) | S::InFlight | S::Accepted { .. } | S::Stuck(_) | S::Shadow,
+            A::Approve,
+        ) => Err(NO_YES),
+    }
+}
+
+/// The table for cases.
+fn permit_on_case(case: CaseFacts<'_>, act: CaseActName) -> Result<(), String> {
+    const UNCLAIMED: &str =
+        "no active rulebook claims this case's service; activate one that declares it first";
+    match act {
+        CaseActName::Retry if case.retriable => Ok(()),
+        CaseActName::Retry => {
+            Err("no step of the case is stuck or waiting for its next try".to_owned())
+        }
+        CaseActName::Replan if case.claimed => Ok(()),
+        CaseActName::Replan => Err(UNCLAIMED.to_owned()),
+        CaseActName::Plan if case.plannable => Ok(()),
+        CaseActName::Plan if case.has_rulebook => {
+            Err("everything that the case's rulebook could ask for is in the plan already"
+                .to_owned())
+        }
+        CaseActName::Plan => Err(UNCLAIMED.to_owned()),
+        CaseActName::Settle if case.settled => Err("the case is settled already".to_owned()),
+        CaseActName::Settle => match case.unfinished {
+            None => Ok(()),
+            Some(step) => Err(format!(
+                "step {} ({} {}) is `{}`; waive it or record its outcome first",
+                step.id,
+                step.verb,
+                step.action,
+                step.state.name()
+            )),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_protocol::Timestamp;
+
+    /// The whole table as a picture: rows are states (plain, held, replaced), columns acts in their order; `.` is refused.
+    #[test]
+    fn the_table_for_steps() {
+        const T: Timestamp = Timestamp(7);
+        let states = [
+            StepState::Waiting,
+            StepState::Due(T),
+            StepState::InFlight,
+            StepState::Accepted { poll_at: T, until: T, location: None },
+            StepState::Stuck(StuckReason::AwaitsApproval),
+            StepState::Stuck(StuckReason::Refused),
+            StepState::Done(Outcome::Waived),
+            StepState::Done(Outcome::Compensated),
+            StepState::Superseded,
+            StepState::Shadow,
+        ];
+        let mut picture = String::new();
+        for state in &states {
+            for (held, replaced) in [(false, false), (true, false), (false, true)] {
+                let may = allowed(StepFacts { state, held, replaced });
+                let letter = |act: &StepActName| {
+                    if may.contains(act) { act.as_str()[..1].to_owned() } else { ".".to_owned() }
+                };
+                let row: String = StepActName::ALL.iter().map(letter).collect();
+                picture.push_str(&row);
+                picture.push(if replaced { '\n' } else { ' ' });
+            }
+        }
+        // approve, retry, edit, waive, record
+        let expected = "\
+..ewr a.ewr ..ewr
+.rewr .rewr ...wr
+...wr ...wr ...wr
+...wr ...wr ...wr
+a.ewr a.ewr a..wr
+.rewr .rewr ...wr
+.re.r .re.r ....r
+..... ..... .....
+..... ..... .....
+.re.. .re.. .....
+";
+        assert_eq!(picture, expected);
+    }
+}
