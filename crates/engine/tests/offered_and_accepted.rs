@@ -300,9 +300,13 @@ fn act_on_case(name: CaseActName, book: Option<&Rulebook>, steps: &[StepRow]) ->
         CaseActName::Settle => CaseAct::Settle { reason },
         CaseActName::Plan => {
             // What is offered first; where nothing is, what makes sense else.
+            let is_planned = |verb: Verb, name: &ActionName| {
+                let mut same = steps.iter().filter(|s| s.verb == verb && s.action == *name);
+                same.any(|step| step.state != StepState::Shadow)
+            };
             let first = book.and_then(|book| {
-                let (verb, id) =
-                    plannable(book, steps).next().or_else(|| plannable(book, &[]).next())?;
+                let any = || plannable(book, |_, _| false).next();
+                let (verb, id) = plannable(book, is_planned).next().or_else(any)?;
                 Some((verb, book.get(id).name.clone()))
             });
             let (verb, action) =
@@ -327,7 +331,7 @@ fn plans() -> Vec<Vec<StepRow>> {
             for &verb in Verb::ALL {
                 plans.push(vec![step(verb, state.clone(), held, last_try)]);
             }
-            let all = (1..).zip(plannable(&book, &[])).map(|(ordinal, (verb, id))| {
+            let all = (1..).zip(plannable(&book, |_, _| false)).map(|(ordinal, (verb, id))| {
                 let memo = StepMemo { held, last_try, ..StepMemo::default() };
                 step_on(ordinal, verb, book.get(id).name.clone(), memo, state.clone())
             });

@@ -152,6 +152,9 @@ pub struct CaseDetail {
     pub notes: Vec<NoteView>,
     /// What people did about it, oldest first.
     pub acts: Vec<ActView>,
+    /// What a person can do to it now. The engine takes exactly these acts.
+    #[serde(default)]
+    pub may: Vec<CaseActName>,
     /// If nothing happens, when it settles on `quiet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
@@ -240,6 +243,9 @@ pub struct StepView {
     /// The request data that an operator put in place of the report's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<Map<String, Value>>,
+    /// What a person can do to it now. The engine takes exactly these acts.
+    #[serde(default)]
+    pub may: Vec<StepActName>,
     /// Its tries; only when one case or one step is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<AttemptView>,

@@ -4,7 +4,9 @@
 //! sense (an outcome that fits the verb, an action that the rulebook knows) is `act.rs`'s business.
 
 use crate::{CaseRow, StepRow, StepState};
-use amends_protocol::{CaseActName, CaseState, Outcome, StepActName, StuckReason, Verb};
+use amends_protocol::{
+    ActionName, CaseActName, CaseState, Outcome, StepActName, StuckReason, Verb,
+};
 use amends_rulebook::{ActionId, Rulebook, fits};
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -93,30 +95,31 @@ impl CaseRow {
         books: CaseBooks<'_>,
     ) -> CaseFacts<'a> {
         let book = books.own.or(books.active);
+        let is_planned = |verb: Verb, name: &ActionName| {
+            let is_it = |s: &&StepRow| s.verb == verb && s.action == *name;
+            steps.iter().filter(is_it).any(|step| step.state != StepState::Shadow)
+        };
         CaseFacts {
             settled: self.state == CaseState::Settled,
             unfinished: steps.iter().find(|step| !step.state.is_terminal()),
             retriable: steps.iter().any(StepRow::is_retried_with_its_case),
             claimed: books.active.is_some(),
             has_rulebook: book.is_some(),
-            plannable: book.is_some_and(|book| plannable(book, steps).next().is_some()),
+            plannable: book.is_some_and(|book| plannable(book, is_planned).next().is_some()),
         }
     }
 }
 
-/// What a person can add to a plan: everything that makes sense and is not in it, or is in it as a shadow only.
+/// What a person can add to a plan: everything that makes sense and is not in it. A step in shadow mode is not in it yet.
 pub fn plannable<'a>(
     book: &'a Rulebook,
-    steps: &'a [StepRow],
+    is_planned: impl Fn(Verb, &ActionName) -> bool + 'a,
 ) -> impl Iterator<Item = (Verb, ActionId)> + 'a {
-    let is_planned = move |verb: Verb, id: ActionId| {
-        let name = &book.get(id).name;
-        let mut same = steps.iter().filter(|step| step.verb == verb && step.action == *name);
-        same.any(|step| step.state != StepState::Shadow)
-    };
     let actions = (0..book.actions().len()).filter_map(|n| u32::try_from(n).ok()).map(ActionId);
     let each = actions.flat_map(|id| Verb::ALL.iter().map(move |verb| (*verb, id)));
-    each.filter(move |(verb, id)| fits(*verb, book.get(*id)) && !is_planned(*verb, *id))
+    each.filter(move |(verb, id)| {
+        fits(*verb, book.get(*id)) && !is_planned(*verb, &book.get(*id).name)
+    })
 }
 
 /// Of the active rulebooks, the one that a case would be answered by anew: the one of the name that it began with, else

@@ -7,7 +7,7 @@
 mod preview;
 mod ramp;
 
-pub(crate) use preview::{Meant, preview};
+pub(crate) use preview::{Found, Purpose, preview};
 
 use crate::clock::{Clock, SystemClock};
 use crate::supervisor::Supervisor;

@@ -5,19 +5,17 @@ use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::words::{date_and_time, relative};
-use crate::bulk::{Meant, preview};
+use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
-use crate::http::Query;
-use crate::http::{ApiError, App, BulkId, bulk_meant, bulk_states, case_filter};
-use amends_protocol::resources::{BulkDeed, BulkState, BulkView, BulkWanted};
+use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
+use amends_protocol::CaseId;
+use amends_protocol::resources::{BulkDeed, BulkState, BulkView};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, CaseState, StepId, StuckReason};
-use amends_store::{CaseFilter, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter, Store};
+use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// The deeds, as the forms name them.
@@ -67,12 +65,12 @@ pub(super) async fn propose<S: Store>(
     let filter = Filter::of(&uri);
     let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
     let frame = Frame::still(Part::Bulk, "A bulk act", &headers);
-    let wanted = wanted(deed, "(not made yet)".to_owned());
-    let (meant, more) =
-        meant(&app, deed, filter.pairs()).await.map_err(|e| PageError::from(e).back("/cases"))?;
-    let by = (frame.who.name.as_str(), frame.now);
-    let (mut view, _) = preview(&app.supervisor, wanted, meant, by, MOST_STEP_IDS).await?;
-    view.more |= more;
+    let wrong = |error: ApiError| PageError::from(error).back("/cases");
+    let selection = selection(deed, filter.pairs()).map_err(wrong)?;
+    let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    let purpose =
+        Purpose { act: deed, reason: "(not made yet)".to_owned(), actor: frame.who.name.clone() };
+    let (view, _) = preview(purpose, found, frame.now);
     Ok(show(&NewPage { frame, filter, deed, view }))
 }
 
@@ -87,11 +85,10 @@ pub(super) async fn make<S: Store>(
     let wrong = |error: ApiError| PageError::from(error).back(&back);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
     let deed = deed(form.text("act")).map_err(wrong)?;
-    let (meant, more) = meant(&app, deed, &pairs).await.map_err(wrong)?;
-    let by = (who.as_str(), SystemClock.now());
-    let (mut view, targets) =
-        preview(&app.supervisor, wanted(deed, reason), meant, by, MOST_STEP_IDS).await?;
-    view.more |= more;
+    let selection = selection(deed, &pairs).map_err(wrong)?;
+    let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    let (view, targets) =
+        preview(Purpose { act: deed, reason, actor: who }, found, SystemClock.now());
     if targets.len() == 0 {
         let error = ApiError::invalid("nothing matches any more, so there is nothing to do");
         return Err(wrong(error));
@@ -146,17 +143,8 @@ fn deed(text: &str) -> Result<BulkDeed, ApiError> {
     })
 }
 
-fn wanted(act: BulkDeed, reason: String) -> BulkWanted {
-    BulkWanted { act, reason, ids: Vec::new(), filter: None, dry_run: false }
-}
-
-/// What the fields of an address or a form mean, and whether there is more than one bulk act takes: steps by their own
-/// filter, or the steps of the cases that are listed.
-async fn meant<S: Store>(
-    app: &App<S>,
-    deed: BulkDeed,
-    pairs: &[(String, String)],
-) -> Result<(Meant, bool), ApiError> {
+/// What the fields of an address or a form point at: selected cases, the cases that are listed, or steps by their filter.
+fn selection(deed: BulkDeed, pairs: &[(String, String)]) -> Result<Selection, ApiError> {
     let steers = |name: &str| matches!(name, "act" | "of" | "cursor" | "limit" | "sort");
     let fields: Vec<(String, String)> =
         pairs.iter().filter(|(name, _)| !steers(name)).cloned().collect();
@@ -165,79 +153,17 @@ async fn meant<S: Store>(
             "nothing is selected, and no filter narrows it; select cases first",
         ));
     }
-    let selected: Vec<CaseId> = pairs
+    let selected: Vec<CaseId> = fields
         .iter()
         .filter(|(name, _)| name == "case")
         .map(|(_, id)| id.parse().map_err(|e| ApiError::filter(format!("`case`: {e}"))))
         .collect::<Result<_, _>>()?;
-    if !selected.is_empty() {
-        if deed == BulkDeed::Replan {
-            let filter = CaseFilter { among: Some(selected), ..CaseFilter::default() };
-            return Ok((Meant::Cases(filter), false));
-        }
-        return Ok((steps_of(deed, selected, None), false));
-    }
     let is_of_cases = pairs.iter().any(|(name, _)| name == "of");
-    if !is_of_cases {
-        let mut more = false;
-        if let Some((_, group)) = fields.iter().find(|(name, _)| name == "group") {
-            more = app.supervisor.members(group.clone()).await?.more;
-        }
-        let filter: BTreeMap<String, String> = fields.into_iter().collect();
-        let wanted = BulkWanted { filter: Some(filter), ..wanted(deed, String::new()) };
-        return Ok((bulk_meant(app, &wanted).await?, more));
-    }
-    let mut query = Query::from_pairs(fields);
-    let mut filter = case_filter(&mut query, SystemClock.now())?;
-    let group = query.group()?;
-    query.finish()?;
-    if filter.state.is_empty() {
-        // In a settled case nothing is left to act on, and there may be a million of them.
-        filter.state = vec![CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
-    }
-    let mut of_group = None;
-    let mut more = false;
-    if let Some(group) = group {
-        let members = app.supervisor.members(group).await?;
-        filter.among = Some(members.cases);
-        more = members.more;
-        of_group = Some(members.steps).filter(|steps| !steps.is_empty());
-    }
-    if deed == BulkDeed::Replan {
-        return Ok((Meant::Cases(filter), more));
-    }
-    let (cases, more_cases) = case_ids(app, filter).await?;
-    Ok((steps_of(deed, cases, of_group), more || more_cases))
-}
-
-/// The steps of these cases that an act is for; of those of a group, if one is given.
-fn steps_of(deed: BulkDeed, cases: Vec<CaseId>, of_group: Option<Vec<StepId>>) -> Meant {
-    Meant::Steps(StepFilter {
-        ids: of_group,
-        cases: Some(cases),
-        state: bulk_states(deed),
-        reason: (deed == BulkDeed::Approve).then_some(StuckReason::AwaitsApproval),
-        ..StepFilter::default()
+    Ok(match (selected.is_empty(), is_of_cases) {
+        (false, _) if deed == BulkDeed::Replan => Selection::Cases(selected),
+        (true, true) => Selection::OfCases(fields),
+        _ => Selection::Filter(fields),
     })
-}
-
-/// The cases that a filter finds, at most as many as a bulk act takes, and whether there are more.
-async fn case_ids<S: Store>(
-    app: &App<S>,
-    filter: CaseFilter,
-) -> Result<(Vec<CaseId>, bool), ApiError> {
-    let mut ids = Vec::new();
-    let mut page = PageRequest::first(PAGE_LIMIT);
-    loop {
-        let rows = app.supervisor.store().cases(filter.clone(), page).await?;
-        ids.extend(rows.items.iter().map(|listed| listed.case.id));
-        match rows.next {
-            Some(next) if ids.len() < MOST_STEP_IDS => {
-                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) };
-            }
-            next => return Ok((ids, next.is_some())),
-        }
-    }
 }
 
 fn address(pairs: &[(String, String)]) -> String {
@@ -257,6 +183,18 @@ fn meaning(deed: BulkDeed) -> &'static str {
         BulkDeed::Replan => {
             "The reports of each case are answered anew by the active rulebook; steps are only added."
         }
+    }
+}
+
+/// Every state of a step that has not ended, as a filter names them.
+const UNFINISHED: &str = "waiting,due,in_flight,accepted,stuck";
+
+impl NewPage {
+    /// The same act on all steps of the selected cases that have not ended, where only those that need a person are meant.
+    fn wider(&self) -> Option<String> {
+        let names = |name: &str| !self.filter.get(name).is_empty();
+        let is_wider = self.deed == BulkDeed::Waive && names("case") && !names("state");
+        is_wider.then(|| self.filter.address("/bulk/new", &[("state", UNFINISHED)]))
     }
 }
 

@@ -5,16 +5,17 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::story::{Timeline, graph};
 use super::words::{between, date_and_time, relative, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
-use crate::http::{ApiError, App, case_detail};
+use crate::http::{ApiError, App, active_for, case_detail};
+use amends_engine::plannable;
 use amends_protocol::resources::{
     ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView,
 };
 use amends_protocol::signs::{Sign, Signed};
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Outcome, Problem, ProblemCode, StepId, StepStateName,
+    ActionName, CaseActName, CaseId, CaseState, Outcome, StepActName, StepId, StepStateName,
     StuckReason, Verb,
 };
-use amends_rulebook::{ActionClass, Considered, Facts, Rulebook};
+use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -38,6 +39,8 @@ struct Page {
     frame: Frame,
     case: CaseDetail,
     book: Option<Arc<Rulebook>>,
+    /// The version that a plan by hand takes its steps from.
+    planning: Option<Arc<Rulebook>>,
     /// By step: the request as the next try sends it, or why there is none.
     requests: BTreeMap<StepId, Result<String, String>>,
     graph: Option<String>,
@@ -66,9 +69,13 @@ pub(super) async fn show_case<S: Store>(
             requests.insert(step.id, shown_request(step, &case, book, &routes, frame.now).await);
         }
     }
+    let planning = book.clone().or_else(|| {
+        let summary = &case.summary;
+        active_for(summary.rulebook.as_deref(), &summary.report, &app.supervisor.active_books())
+    });
     let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
-    Ok(show(&Page { frame, case, book, requests, graph, timeline }))
+    Ok(show(&Page { frame, case, book, planning, requests, graph, timeline }))
 }
 
 /// `POST /cases/{id}/acts`
@@ -109,28 +116,27 @@ fn known<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, PageError>
 fn case_act(form: &Form) -> Result<CaseAct, ApiError> {
     let reason = form.reason()?;
     let actions = |field| form.all(field).map(parsed::<ActionName>).collect::<Result<Vec<_>, _>>();
-    Ok(match form.text("act") {
-        "retry" => CaseAct::Retry { reason },
-        "replan" => CaseAct::Replan { reason },
-        "settle" => CaseAct::Settle { reason },
-        "plan" => CaseAct::Plan {
+    Ok(match parsed(form.text("act"))? {
+        CaseActName::Retry => CaseAct::Retry { reason },
+        CaseActName::Replan => CaseAct::Replan { reason },
+        CaseActName::Settle => CaseAct::Settle { reason },
+        CaseActName::Plan => CaseAct::Plan {
             reason,
             compensate: actions("compensate")?,
             retry: actions("retry")?,
             notify: actions("notify")?,
         },
-        other => return Err(unknown_act(other)),
     })
 }
 
 fn step_act(form: &Form) -> Result<StepAct, ApiError> {
     let reason = form.reason()?;
-    Ok(match form.text("act") {
-        "retry" => StepAct::Retry { reason },
-        "waive" => StepAct::Waive { reason },
-        "approve" => StepAct::Approve { reason },
-        "record" => StepAct::Record { reason, outcome: parsed(form.text("outcome"))? },
-        "edit" => {
+    Ok(match parsed(form.text("act"))? {
+        StepActName::Retry => StepAct::Retry { reason },
+        StepActName::Waive => StepAct::Waive { reason },
+        StepActName::Approve => StepAct::Approve { reason },
+        StepActName::Record => StepAct::Record { reason, outcome: parsed(form.text("outcome"))? },
+        StepActName::Edit => {
             let data = serde_json::from_str(form.text("data")).map_err(|e| {
                 ApiError::invalid(format!(
                     "the data is no JSON object: {e}; write e.g. {{\"amount\": 12}}"
@@ -138,16 +144,11 @@ fn step_act(form: &Form) -> Result<StepAct, ApiError> {
             })?;
             StepAct::Edit { reason, data }
         }
-        other => return Err(unknown_act(other)),
     })
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|e| ApiError::invalid(format!("{e}")))
-}
-
-fn unknown_act(act: &str) -> ApiError {
-    Problem::new(ProblemCode::InvalidRequest, format!("`{act}` is no act of this form")).into()
 }
 
 impl Page {
@@ -159,28 +160,17 @@ impl Page {
         needy
     }
 
-    fn is_unsettled(&self) -> bool {
-        self.case.summary.state != CaseState::Settled
-    }
-
-    fn has_retryable(&self) -> bool {
-        self.case.plan.iter().any(|s| matches!(s.state, StepStateName::Stuck | StepStateName::Due))
-    }
-
-    /// Whether nothing is left that a settling by hand would cut off.
-    fn may_be_settled(&self) -> bool {
-        self.is_unsettled() && !self.case.plan.iter().any(is_open)
-    }
-
-    /// What a person may plan, by verb: `service.action`.
-    fn plannable(&self, verb: &Verb) -> Vec<String> {
-        let Some(book) = &self.book else { return Vec::new() };
-        let fits = |class: ActionClass| match verb {
-            Verb::Compensate => class == ActionClass::Compensable,
-            Verb::Retry => class != ActionClass::Free,
-            Verb::Notify => class == ActionClass::Notice,
+    /// What a person may add to the plan, by verb: `service.action`.
+    fn plannable(&self, wanted: &Verb) -> Vec<String> {
+        let Some(book) = &self.planning else { return Vec::new() };
+        let is_planned = |verb: Verb, name: &ActionName| {
+            let mut same = self.case.plan.iter().filter(|s| s.verb == verb && s.action == *name);
+            same.any(|step| step.state != StepStateName::Shadow)
         };
-        book.actions().iter().filter(|a| fits(a.class)).map(|a| a.name.to_string()).collect()
+        plannable(book, is_planned)
+            .filter(|(verb, _)| verb == wanted)
+            .map(|(_, id)| book.get(id).name.to_string())
+            .collect()
     }
 
     fn rule_link(&self, label: &str) -> Option<String> {
@@ -271,40 +261,6 @@ pub(super) fn step_sign(step: &StepView) -> Sign {
         (None, Some(reason)) => reason.sign(),
         (None, None) => step.state.sign(),
     }
-}
-
-/// Whether it still has to come to an end.
-fn is_open(step: &StepView) -> bool {
-    match step.state {
-        StepStateName::Waiting
-        | StepStateName::Due
-        | StepStateName::InFlight
-        | StepStateName::Accepted
-        | StepStateName::Stuck => true,
-        StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow => false,
-    }
-}
-
-/// Whether a person may try it (again) now; what was waived is taken back so.
-fn may_be_retried(step: &StepView) -> bool {
-    match step.state {
-        StepStateName::Due | StepStateName::Shadow => true,
-        StepStateName::Stuck => !awaits_yes(step),
-        StepStateName::Done => step.outcome == Some(Outcome::Waived),
-        StepStateName::Waiting
-        | StepStateName::InFlight
-        | StepStateName::Accepted
-        | StepStateName::Superseded => false,
-    }
-}
-
-/// Whether its request may be edited now.
-fn may_be_edited(step: &StepView) -> bool {
-    may_be_retried(step) || awaits_yes(step) || step.state == StepStateName::Waiting
-}
-
-fn may_be_acted_on(step: &StepView) -> bool {
-    is_open(step) || may_be_retried(step)
 }
 
 /// Outcomes that a person may write down for a verb.

@@ -6,12 +6,15 @@ use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
+use amends_engine::{CaseBooks, claiming};
 use amends_protocol::CaseId;
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page};
+use amends_rulebook::Rulebook;
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use std::sync::Arc;
 
 /// `GET /v1/cases`
 pub(crate) async fn list<S: Store>(
@@ -44,12 +47,7 @@ pub(crate) async fn act<S: Store>(
     payload: Payload,
 ) -> Result<Json<CaseDetail>, ApiError> {
     let act: CaseAct = payload.json()?;
-    check_reason(match &act {
-        CaseAct::Replan { reason }
-        | CaseAct::Plan { reason, .. }
-        | CaseAct::Settle { reason }
-        | CaseAct::Retry { reason } => reason,
-    })?;
+    check_reason(act.reason())?;
     app.supervisor.act_on_case(id, act, payload.actor()?).await?;
     detail(&app, id).await.map(Json)
 }
@@ -63,5 +61,19 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
         Some(book) => app.versions.get(&app.supervisor, &book.hash).await.ok().flatten(),
         None => None,
     };
-    Ok(views::case(record, book.as_deref()))
+    let case = &record.stored.case;
+    let name = case.rulebook.as_ref().map(|r| &*r.name);
+    let active = active_for(name, &case.report, &app.supervisor.active_books());
+    Ok(views::case(record, CaseBooks { own: book.as_deref(), active: active.as_deref() }))
+}
+
+/// The active rulebook that a case would be answered by anew, by the name of the one that it began with and its first
+/// report.
+pub(crate) fn active_for(
+    rulebook: Option<&str>,
+    report: &str,
+    active: &[Arc<Rulebook>],
+) -> Option<Arc<Rulebook>> {
+    let service = report.split('/').next().unwrap_or_default();
+    claiming(active.iter(), rulebook, service).cloned()
 }

@@ -22,16 +22,18 @@ mod rulebooks;
 mod sagas;
 mod services;
 mod steps;
+mod targets;
 mod versions;
 
 pub use app::{App, HttpLimits};
 pub(crate) use body::{check_actor, check_reason, read_body};
-pub(crate) use bulk::{BulkId, meant as bulk_meant, states as bulk_states};
-pub(crate) use cases::detail as case_detail;
+pub(crate) use bulk::BulkId;
+pub(crate) use cases::{active_for, detail as case_detail};
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
 pub(crate) use query::{Query, case_filter};
 pub(crate) use rulebooks::beside_the_others;
+pub(crate) use targets::{Selection, resolve_targets};
 
 use crate::{console, ingest};
 use amends_protocol::{Problem, ProblemCode};

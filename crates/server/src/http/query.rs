@@ -2,7 +2,7 @@
 
 use super::ApiError;
 use crate::config::duration;
-use amends_protocol::{CaseId, StepStateName, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
 use std::fmt::Display;
@@ -194,15 +194,6 @@ pub(crate) fn step_filter(query: &mut Query) -> Result<StepFilter, ApiError> {
         text: query.search("q")?,
     })
 }
-
-/// The states in which an act can still change something.
-pub(crate) const UNFINISHED: [StepStateName; 5] = [
-    StepStateName::Waiting,
-    StepStateName::Due,
-    StepStateName::InFlight,
-    StepStateName::Accepted,
-    StepStateName::Stuck,
-];
 
 #[cfg(test)]
 mod tests {

@@ -3,12 +3,14 @@
 
 use super::body::{Payload, check_reason};
 use super::path::Id;
-use super::query::{Query, UNFINISHED, step_filter};
+use super::query::{Query, step_filter};
+use super::targets::{Selection, TargetAct, resolve_targets};
 use super::{ApiError, App};
+use crate::bulk::Targets;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
-use amends_store::{MOST_STEP_IDS, Store};
+use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
@@ -52,7 +54,7 @@ pub(crate) async fn act<S: Store>(
     payload: Payload,
 ) -> Result<Json<StepView>, ApiError> {
     let act: StepAct = payload.json()?;
-    check(&act)?;
+    check_reason(act.reason())?;
     app.supervisor.act_on_step(id, act, payload.actor()?).await?;
     view(&app, id).await.map(Json)
 }
@@ -85,9 +87,13 @@ pub(crate) async fn act_on_many<S: Store>(
     payload: Payload,
 ) -> Result<Json<BulkResult>, ApiError> {
     let bulk: BulkAct = payload.json()?;
-    check(&bulk.act)?;
+    check_reason(bulk.act.reason())?;
     let actor = payload.actor()?;
-    let ids = meant(&app, &bulk).await?;
+    let selection = Selection::Steps(bulk.ids).or_filter(bulk.filter)?;
+    let act = TargetAct::Step(bulk.act.name());
+    let Targets::Steps(ids) = resolve_targets(&app, act, selection).await?.targets else {
+        return Err(ApiError::invalid("an act on steps is for steps"));
+    };
     let mut result =
         BulkResult { matched: ids.len(), done: 0, failed: Vec::new(), ids: Vec::new() };
     if !bulk.dry_run {
@@ -108,52 +114,6 @@ pub(crate) async fn act_on_many<S: Store>(
     }
     result.ids = ids.into_iter().take(LISTED).collect();
     Ok(Json(result))
-}
-
-/// The steps that a bulk act is about. Without a state in the filter, those that an act can still change.
-async fn meant<S: Store>(app: &App<S>, bulk: &BulkAct) -> Result<Vec<StepId>, ApiError> {
-    match (&bulk.filter, bulk.ids.as_slice()) {
-        (None, []) => Err(ApiError::invalid("give `ids` or a `filter`")),
-        (Some(_), [_, ..]) => {
-            Err(ApiError::invalid("`ids` and `filter` exclude each other; give one of them"))
-        }
-        (None, ids) if ids.len() > MOST_STEP_IDS => Err(ApiError::invalid(format!(
-            "there are {} ids; at most {MOST_STEP_IDS} are taken at once",
-            ids.len()
-        ))),
-        (None, ids) => {
-            let mut ids = ids.to_vec();
-            ids.sort_unstable();
-            ids.dedup();
-            Ok(ids)
-        }
-        (Some(filter), []) if filter.is_empty() => {
-            Err(ApiError::invalid("`filter` is empty and would mean every step; narrow it"))
-        }
-        (Some(filter), []) => {
-            let mut query = Query::from_pairs(filter.clone().into_iter().collect());
-            let mut filter = step_filter(&mut query)?;
-            let group = query.group()?;
-            query.finish()?;
-            if let Some(group) = group {
-                filter.ids = Some(app.supervisor.members(group).await?.steps);
-            }
-            if filter.state.is_empty() && filter.outcome.is_none() {
-                filter.state = UNFINISHED.to_vec();
-            }
-            Ok(app.supervisor.store().step_ids(filter, MOST_STEP_IDS).await?)
-        }
-    }
-}
-
-fn check(act: &StepAct) -> Result<(), ApiError> {
-    check_reason(match act {
-        StepAct::Retry { reason }
-        | StepAct::Edit { reason, .. }
-        | StepAct::Waive { reason }
-        | StepAct::Record { reason, .. }
-        | StepAct::Approve { reason } => reason,
-    })
 }
 
 async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {

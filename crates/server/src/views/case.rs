@@ -2,7 +2,9 @@
 
 use super::act::act;
 use super::step::{ending, log, of_row};
-use amends_engine::{AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, StepRow, StoredCase};
+use amends_engine::{
+    AttemptRow, CaseBooks, CaseMemo, CaseRow, ReportRole, ReportRow, StepRow, StoredCase,
+};
 use amends_protocol::resources::{
     CaseDetail, CaseSummary, NoteView, ReportView, StepView, WalkView,
 };
@@ -17,10 +19,12 @@ pub(crate) fn case_summary(listed: ListedCase) -> CaseSummary {
     summary(&listed.case, listed.first_report.as_ref(), &listed.steps)
 }
 
-/// All that is known of a case. `book` is the version that it was planned with; without it, its reports have no rules.
-pub(crate) fn case(record: CaseRecord, book: Option<&Rulebook>) -> CaseDetail {
+/// All that is known of a case. Without the version that it was planned with, its reports have no rules.
+pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
+    let book = books.own;
     let CaseRecord { stored: StoredCase { case, reports, steps }, attempts, acts } = record;
     let summary = summary(&case, reports.first(), &steps);
+    let may = case.may(&steps, books);
     let CaseMemo { walks, notes, quiet_at, .. } = case.detail;
     let walks = walks.into_iter().map(|walk| WalkView {
         service: walk.service.to_string(),
@@ -37,6 +41,7 @@ pub(crate) fn case(record: CaseRecord, book: Option<&Rulebook>) -> CaseDetail {
         walks: walks.collect(),
         notes: notes.collect(),
         acts: acts.into_iter().map(act).collect(),
+        may,
         quiet_at: quiet_at.map(Timestamp),
         summary,
     }

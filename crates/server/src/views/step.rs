@@ -29,6 +29,7 @@ pub(super) fn of_row(
     let ended_at = has_ended.then_some(row.updated_at);
     StepView {
         cause: row.cause(),
+        may: row.may(),
         id: row.id,
         case_id: row.id.case,
         saga_id: saga,

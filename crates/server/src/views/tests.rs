@@ -2,8 +2,8 @@
 
 use super::{act, case, case_summary, listed_step, page, step};
 use amends_engine::{
-    ActRow, AttemptRow, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef, StepMemo,
-    StepRow, StepState, StoredCase, WalkRow,
+    ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
+    StepMemo, StepRow, StepState, StoredCase, WalkRow,
 };
 use amends_protocol::resources::{AttemptView, CaseDetail};
 use amends_protocol::{
@@ -39,6 +39,11 @@ fn case_row() -> CaseRow {
         message: Some("no rider".into()),
         detail: CaseMemo::default(),
     }
+}
+
+/// With nothing active.
+fn own(book: Option<&Rulebook>) -> CaseBooks<'_> {
+    CaseBooks { own: book, active: None }
 }
 
 fn report_row(position: u32, role: ReportRole) -> ReportRow {
@@ -130,7 +135,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     }];
     record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];
 
-    let shown = case(record, None);
+    let shown = case(record, own(None));
     assert_eq!((&shown.summary.saga_id, shown.summary.id), (&saga(), CaseId(1)));
     assert_eq!(shown.rulebook_hash.as_deref(), Some("hash-1"));
     let reports: Vec<_> = shown.reports.iter().map(|r| (r.id.as_str(), r.role.as_str())).collect();
@@ -153,8 +158,8 @@ fn reports_name_their_rules_where_the_rulebook_is_known() {
     let book = Rulebook::from_yaml(RULEBOOK).expect("valid");
     let rules = |shown: CaseDetail| shown.reports.into_iter().map(|r| r.rule).collect::<Vec<_>>();
     let label = book.rules()[0].index_label.clone();
-    assert_eq!(rules(case(record(Vec::new(), Vec::new()), Some(&book))), [Some(label), None]);
-    assert_eq!(rules(case(record(Vec::new(), Vec::new()), None)), [None, None]);
+    assert_eq!(rules(case(record(Vec::new(), Vec::new()), own(Some(&book)))), [Some(label), None]);
+    assert_eq!(rules(case(record(Vec::new(), Vec::new()), own(None))), [None, None]);
 }
 
 #[test]
@@ -170,7 +175,7 @@ fn a_list_and_a_page_say_the_same_of_a_case() {
     let list = page(rows, case_summary);
     assert_eq!((list.next.as_deref(), list.searched_until), (Some("further"), Some(Timestamp(9))));
     let summary = &list.items[0];
-    assert_eq!(*summary, case(record, None).summary);
+    assert_eq!(*summary, case(record, own(None)).summary);
     assert_eq!(summary.steps[&StepStateName::Done], 2);
     assert_eq!(summary.steps[&StepStateName::InFlight], 1);
     assert!(summary.sentence.starts_with("payment failed: no rider; 2 of 3 "), "{summary:?}");
@@ -194,7 +199,7 @@ fn the_try_that_ended_a_step_is_in_its_log() {
         attempt(&taken, 1, "accepted"),
     ];
     let steps = vec![third.clone(), refused, exhausted, waived, taken];
-    let plan = case(record(steps, attempts.clone()), None).plan;
+    let plan = case(record(steps, attempts.clone()), own(None)).plan;
     let logs: Vec<_> = plan.iter().map(|step| tries(&step.log)).collect();
     assert_eq!(logs[0], [(1, "busy"), (2, "unknown"), (3, "compensated")]);
     assert_eq!(logs[1], [(1, "refused")]);
@@ -224,7 +229,7 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
     recorded.memo.by_hand = true;
     let mut edited = done(2);
     edited.memo.decided_by = Some("kim".to_owned());
-    let plan = case(record(vec![recorded, edited], Vec::new()), None).plan;
+    let plan = case(record(vec![recorded, edited], Vec::new()), own(None)).plan;
     assert_eq!(tries(&plan[0].log), []);
     assert_eq!(tries(&plan[1].log), [(1, "compensated")]);
 }

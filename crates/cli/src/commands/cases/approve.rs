@@ -4,7 +4,6 @@ use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
 use amends_protocol::resources::StepAct;
-use amends_protocol::{StepStateName, StuckReason};
 
 /// Options of `cases approve`.
 #[derive(Debug, clap::Args)]
@@ -22,8 +21,6 @@ pub(super) async fn run(client: &Client, options: ApproveOptions) -> Outcome {
         act: StepAct::Approve { reason: options.selection.reason.clone() },
         verb: "approve",
         done: "approved",
-        states: &[StepStateName::Stuck],
-        stuck_because: Some(StuckReason::AwaitsApproval),
     };
     options.selection.perform(client, deed).await
 }

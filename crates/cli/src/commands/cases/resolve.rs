@@ -3,8 +3,8 @@
 use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
+use amends_protocol::Outcome as StepOutcome;
 use amends_protocol::resources::StepAct;
-use amends_protocol::{Outcome as StepOutcome, StepStateName};
 
 /// Options of `cases resolve`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,6 @@ pub(super) async fn run(client: &Client, options: ResolveOptions) -> Outcome {
         act: StepAct::Record { reason: options.selection.reason.clone(), outcome: options.outcome },
         verb: "resolve",
         done: "resolved",
-        states: &[StepStateName::Stuck],
-        stuck_because: None,
     };
     options.selection.perform(client, deed).await
 }

@@ -4,7 +4,6 @@ use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
 use crate::report_file::key_value;
-use amends_protocol::StepStateName;
 use amends_protocol::resources::StepAct;
 use serde_json::Map;
 
@@ -30,12 +29,6 @@ pub(super) async fn run(client: &Client, options: RetryOptions) -> Outcome {
             options.data.iter().map(|pair| key_value(pair)).collect::<Outcome<Map<_, _>>>()?;
         StepAct::Edit { reason, data }
     };
-    let deed = Deed {
-        act,
-        verb: "retry",
-        done: "retried",
-        states: &[StepStateName::Stuck, StepStateName::Due],
-        stuck_because: None,
-    };
+    let deed = Deed { act, verb: "retry", done: "retried" };
     options.selection.perform(client, deed).await
 }

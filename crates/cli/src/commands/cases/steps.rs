@@ -3,10 +3,10 @@
 
 use super::ramp::{self, Many};
 use super::show::state;
-use crate::client::{Client, Query};
+use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_protocol::resources::{BulkAct, BulkDeed, BulkResult, Page, StepAct, StepView};
+use amends_protocol::resources::{BulkAct, BulkDeed, BulkResult, StepAct, StepView};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, StepStateName, StuckReason, Verb};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -95,10 +95,6 @@ pub struct Deed {
     pub verb: &'static str,
     /// `retried`, for answers.
     pub done: &'static str,
-    /// The states that are meant when a filter names none.
-    pub states: &'static [StepStateName],
-    /// The reason that is meant when a filter names none.
-    pub stuck_because: Option<StuckReason>,
 }
 
 impl Deed {
@@ -127,7 +123,7 @@ impl Selection {
                     deed.verb
                 )));
             }
-            ([], false) => self.bulk(&deed, Vec::new(), Some(self.with_defaults(filter, &deed))),
+            ([], false) => bulk_act(&deed, Vec::new(), Some(filter)),
             (ids, _) => {
                 let only_state = filter.keys().all(|k| k == "state");
                 if !only_state {
@@ -135,7 +131,7 @@ impl Selection {
                         "give ids or filters, not both (--state may go with case ids)".into(),
                     ));
                 }
-                self.bulk(&deed, self.resolve(client, ids, &deed).await?, None)
+                bulk_act(&deed, self.resolve(client, ids, &filter, &deed).await?, None)
             }
         };
         self.many(client, bulk, &deed).await
@@ -160,48 +156,29 @@ impl Selection {
         filter
     }
 
-    fn with_defaults(
-        &self,
-        mut filter: BTreeMap<String, String>,
-        deed: &Deed,
-    ) -> BTreeMap<String, String> {
-        filter.entry("state".to_owned()).or_insert_with(|| words(deed.states));
-        if let Some(reason) = deed.stuck_because {
-            filter.entry("reason".to_owned()).or_insert_with(|| reason.to_string());
-        }
-        filter
-    }
-
-    fn bulk(
-        &self,
-        deed: &Deed,
-        ids: Vec<StepId>,
-        filter: Option<BTreeMap<String, String>>,
-    ) -> BulkAct {
-        BulkAct { act: deed.act.clone(), ids, filter, dry_run: false }
-    }
-
-    /// Case ids become the ids of their steps in the wanted states.
+    /// Case ids become the ids of their steps that the act is for; which those are, the supervisor knows.
     async fn resolve(
         &self,
         client: &Client,
         targets: &[Target],
+        filter: &BTreeMap<String, String>,
         deed: &Deed,
     ) -> Outcome<Vec<StepId>> {
-        let states = if self.state.is_empty() { deed.states } else { &self.state };
         let mut ids = Vec::new();
         for target in targets {
             match target {
                 Target::Step(id) => ids.push(*id),
                 Target::Case(case) => {
-                    let found = steps_of(client, *case, states, deed).await?;
-                    if found.is_empty() {
+                    let mut filter = filter.clone();
+                    filter.insert("case".to_owned(), case.to_string());
+                    let found = rehearse(client, &bulk_act(deed, Vec::new(), Some(filter))).await?;
+                    if found.matched == 0 {
                         output::tell(&format!(
-                            "{case} has no step that is {}; name others with --state, or by id",
-                            words(states).replace(',', " or ")
+                            "{case} has no step to {} now; name others with --state, or by id",
+                            deed.verb
                         ));
                     }
-                    ids.extend(found);
+                    ids.extend(found.ids);
                 }
             }
         }
@@ -230,8 +207,7 @@ impl Selection {
         let explicit =
             self.ids.iter().all(|t| matches!(t, Target::Step(_))) && !self.ids.is_empty();
         if self.dry_run || !(explicit || self.yes) {
-            let rehearsal = BulkAct { dry_run: true, ..bulk.clone() };
-            let meant: BulkResult = client.post("/v1/steps:act", &rehearsal).await?;
+            let meant = rehearse(client, &bulk).await?;
             if self.dry_run {
                 return self.print_rehearsal(&meant, deed);
             }
@@ -241,7 +217,7 @@ impl Selection {
             }
             confirm(&meant, deed)?;
             if meant.matched <= LISTED_IDS {
-                bulk = self.bulk(deed, meant.ids, None);
+                bulk = bulk_act(deed, meant.ids, None);
             }
         }
         if let Some(ramped) = deed.ramped().filter(|_| !explicit && !self.at_once) {
@@ -276,28 +252,13 @@ impl Selection {
     }
 }
 
-async fn steps_of(
-    client: &Client,
-    case: CaseId,
-    states: &[StepStateName],
-    deed: &Deed,
-) -> Outcome<Vec<StepId>> {
-    let mut ids = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = Query::default();
-        query.push("case", &case.to_string());
-        query.push("state", &words(states));
-        query.push_opt("reason", deed.stuck_because.as_ref());
-        query.push("limit", "500");
-        query.push_opt("cursor", cursor.as_ref());
-        let page: Page<StepView> = client.get(&format!("/v1/steps{}", query.as_str())).await?;
-        cursor = page.next.filter(|_| !page.items.is_empty());
-        ids.extend(page.items.iter().map(|s| s.id));
-        if cursor.is_none() {
-            return Ok(ids);
-        }
-    }
+fn bulk_act(deed: &Deed, ids: Vec<StepId>, filter: Option<BTreeMap<String, String>>) -> BulkAct {
+    BulkAct { act: deed.act.clone(), ids, filter, dry_run: false }
+}
+
+/// Which steps it would be.
+async fn rehearse(client: &Client, bulk: &BulkAct) -> Outcome<BulkResult> {
+    client.post("/v1/steps:act", &BulkAct { dry_run: true, ..bulk.clone() }).await
 }
 
 /// Asks on a terminal; elsewhere the answer has to be on the command line.

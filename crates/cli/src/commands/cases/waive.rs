@@ -3,7 +3,6 @@
 use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
-use amends_protocol::StepStateName;
 use amends_protocol::resources::StepAct;
 
 /// Options of `cases waive`.
@@ -23,8 +22,6 @@ pub(super) async fn run(client: &Client, options: WaiveOptions) -> Outcome {
         act: StepAct::Waive { reason: options.selection.reason.clone() },
         verb: "waive",
         done: "waived",
-        states: &[StepStateName::Stuck],
-        stuck_because: None,
     };
     options.selection.perform(client, deed).await
 }

@@ -271,7 +271,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/v1/steps:act",
         "steps",
         "actOnSteps",
-        "One act on many steps, by ids or by a filter; at most 10,000. A filter without a state means unfinished steps.",
+        "One act on many steps, by ids or by a filter; at most 10,000. A filter means the steps that it finds in `GET /v1/steps` and that may be acted on so; without state, outcome and group, those that are stuck, and for `retry` and `edit` those that wait for their next try.",
         &[Body(JSON, "BulkAct")],
         &[Answer("200", "What was done, or would be.", JSON, "BulkResult")],
     ),

@@ -10,20 +10,20 @@ use amends_protocol::resources::{
     StepAct, StepView, TroubleView, WalkView,
 };
 use amends_protocol::{
-    CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome,
-    OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, StepAnswer, StepRequest,
-    StepStateName, StuckReason, Verb,
+    CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
+    Outcome, OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, StepActName, StepAnswer,
+    StepRequest, StepStateName, StuckReason, Verb,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
+    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
     DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
     OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
-    ServiceView, SettleFigures, SourceView, StepAct, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,
+    ServiceView, SettleFigures, SourceView, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,
 )))]
 struct Schemas;
 

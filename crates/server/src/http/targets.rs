@@ -1,0 +1,257 @@
+//! Which steps (or cases) are meant: the one answer for console, API and CLI, for a preview and for the run.
+//!
+//! A filter means what the list of the same filter shows, as far as the act is possible there (`may`). One that names
+//! neither a state nor an outcome nor a group means what usually waits for this act, see [`usual_states`]. An id means
+//! this very step or case, whatever its state; the engine then says why an act on it is not possible.
+
+use super::cases::active_for;
+use super::query::{Query, case_filter, step_filter};
+use super::{ApiError, App};
+use crate::bulk::{Found, Targets};
+use crate::clock::{Clock, SystemClock};
+use amends_engine::{CaseBooks, CaseRow, StepRow};
+use amends_protocol::resources::BulkDeed;
+use amends_protocol::{CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName};
+use amends_store::{
+    CaseFilter, CaseOrder, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter, Store,
+};
+use std::collections::BTreeMap;
+
+/// Most targets of one bulk act.
+const MOST: usize = MOST_STEP_IDS;
+/// Most rows that are looked at for them: a filter of ended steps may find a million of which none can be acted on.
+const LOOKED_AT: usize = 20 * MOST;
+
+/// What is to be done to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetAct {
+    /// To steps.
+    Step(StepActName),
+    /// To cases.
+    Replan,
+}
+
+impl From<BulkDeed> for TargetAct {
+    fn from(deed: BulkDeed) -> Self {
+        match deed {
+            BulkDeed::Retry => Self::Step(StepActName::Retry),
+            BulkDeed::Waive => Self::Step(StepActName::Waive),
+            BulkDeed::Approve => Self::Step(StepActName::Approve),
+            BulkDeed::Replan => Self::Replan,
+        }
+    }
+}
+
+/// What an operator points at.
+#[derive(Clone, Debug)]
+pub(crate) enum Selection {
+    /// These steps.
+    Steps(Vec<StepId>),
+    /// These cases.
+    Cases(Vec<CaseId>),
+    /// What this filter finds: of steps (the names of `GET /v1/steps`), or of cases (of `GET /v1/cases`) for an act on
+    /// cases.
+    Filter(Vec<(String, String)>),
+    /// The cases that this filter finds (the names of `GET /v1/cases`), or their steps for an act on steps.
+    OfCases(Vec<(String, String)>),
+}
+
+impl Selection {
+    /// These ids, or the filter; one of them has to be given, and never an empty filter.
+    pub(crate) fn or_filter(
+        self,
+        filter: Option<BTreeMap<String, String>>,
+    ) -> Result<Self, ApiError> {
+        let ids = match &self {
+            Self::Steps(ids) => ids.len(),
+            Self::Cases(ids) => ids.len(),
+            Self::Filter(_) | Self::OfCases(_) => 0,
+        };
+        let wrong = |text: &str| Err(ApiError::invalid(text));
+        match filter {
+            None if ids == 0 => wrong("give `ids` or a `filter`"),
+            None if ids > MOST => Err(ApiError::invalid(format!(
+                "there are {ids} ids; at most {MOST} are taken at once"
+            ))),
+            None => Ok(self),
+            Some(_) if ids > 0 => wrong("`ids` and `filter` exclude each other; give one of them"),
+            Some(filter) if filter.is_empty() => {
+                wrong("`filter` is empty and would mean everything; narrow it")
+            }
+            Some(filter) => Ok(Self::Filter(filter.into_iter().collect())),
+        }
+    }
+}
+
+/// The states that a filter means when it names none: a person's decision in place of a service's answer is for what
+/// needs a person; trying again is also for what waits for its next try.
+const fn usual_states(act: StepActName) -> &'static [StepStateName] {
+    match act {
+        StepActName::Retry | StepActName::Edit => &[StepStateName::Stuck, StepStateName::Due],
+        StepActName::Approve | StepActName::Waive | StepActName::Record => &[StepStateName::Stuck],
+    }
+}
+
+/// The same of cases: a settled one is at its end, and there may be a million of them.
+const USUAL_CASES: [CaseState; 3] = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
+
+/// Looks up what is meant, oldest case first. At most 10,000; `more` says that there are others.
+pub(crate) async fn resolve_targets<S: Store>(
+    app: &App<S>,
+    act: TargetAct,
+    selection: Selection,
+) -> Result<Found, ApiError> {
+    match (act, selection) {
+        (TargetAct::Step(_), Selection::Steps(ids)) => steps_by_id(app, ids).await,
+        (TargetAct::Step(act), Selection::Filter(pairs)) => {
+            let mut query = Query::from_pairs(pairs);
+            let mut filter = step_filter(&mut query)?;
+            let group = query.group()?;
+            query.finish()?;
+            let mut more = false;
+            match group {
+                Some(group) => {
+                    let members = app.supervisor.members(group).await?;
+                    filter.ids = Some(members.steps);
+                    more = members.more;
+                }
+                None if filter.state.is_empty() && filter.outcome.is_none() => {
+                    filter.state = usual_states(act).to_vec();
+                }
+                None => {}
+            }
+            steps(app, act, filter, more).await
+        }
+        (TargetAct::Step(act), Selection::OfCases(pairs)) => {
+            let (filter, group) = cases_meant(pairs)?;
+            steps_of_cases(app, act, filter, group).await
+        }
+        (TargetAct::Replan, Selection::Cases(ids)) => {
+            let filter = CaseFilter { among: Some(ids), ..CaseFilter::default() };
+            cases(app, filter, false, |_| true).await
+        }
+        (TargetAct::Replan, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
+            let (mut filter, group) = cases_meant(pairs)?;
+            let mut more = false;
+            if let Some(group) = group {
+                let members = app.supervisor.members(group).await?;
+                filter.among = Some(members.cases);
+                more = members.more;
+            }
+            let active = app.supervisor.active_books();
+            let is_possible = |case: &CaseRow| {
+                let name = case.rulebook.as_ref().map(|r| &*r.name);
+                let active = active_for(name, &case.report, &active);
+                let books = CaseBooks { own: None, active: active.as_deref() };
+                case.may(&[], books).contains(&CaseActName::Replan)
+            };
+            cases(app, filter, more, is_possible).await
+        }
+        (TargetAct::Step(_), Selection::Cases(_)) => {
+            Err(ApiError::invalid("`ids`: this act is for steps; give ids of steps"))
+        }
+        (TargetAct::Replan, Selection::Steps(_)) => {
+            Err(ApiError::invalid("`ids`: this act is for cases; give ids of cases"))
+        }
+    }
+}
+
+fn cases_meant(pairs: Vec<(String, String)>) -> Result<(CaseFilter, Option<String>), ApiError> {
+    let mut query = Query::from_pairs(pairs);
+    let mut filter = case_filter(&mut query, SystemClock.now())?;
+    let group = query.group()?;
+    query.finish()?;
+    if filter.state.is_empty() {
+        filter.state = USUAL_CASES.to_vec();
+    }
+    Ok((filter, group))
+}
+
+/// The steps of the cases that are listed; of those of a group, the ones that belong to it.
+async fn steps_of_cases<S: Store>(
+    app: &App<S>,
+    act: StepActName,
+    mut filter: CaseFilter,
+    group: Option<String>,
+) -> Result<Found, ApiError> {
+    let (mut of_group, mut more) = (None, false);
+    if let Some(group) = group {
+        let members = app.supervisor.members(group).await?;
+        filter.among = Some(members.cases);
+        of_group = Some(members.steps).filter(|steps| !steps.is_empty());
+        more = members.more;
+    }
+    let state = if of_group.is_some() { Vec::new() } else { usual_states(act).to_vec() };
+    let found = cases(app, filter, more, |_| true).await?;
+    let ids = found.cases.iter().map(|case| case.id).collect();
+    let filter = StepFilter { ids: of_group, cases: Some(ids), state, ..StepFilter::default() };
+    steps(app, act, filter, found.more).await
+}
+
+async fn steps_by_id<S: Store>(app: &App<S>, mut ids: Vec<StepId>) -> Result<Found, ApiError> {
+    ids.sort_unstable();
+    ids.dedup();
+    let filter = StepFilter { ids: Some(ids.clone()), ..StepFilter::default() };
+    let (steps, _) = step_rows(app, filter, |_| true).await?;
+    Ok(Found { targets: Targets::Steps(ids), steps, cases: Vec::new(), more: false })
+}
+
+async fn steps<S: Store>(
+    app: &App<S>,
+    act: StepActName,
+    filter: StepFilter,
+    more: bool,
+) -> Result<Found, ApiError> {
+    let (steps, others) = step_rows(app, filter, |step| step.may().contains(&act)).await?;
+    let targets = Targets::Steps(steps.iter().map(|step| step.id).collect());
+    Ok(Found { targets, steps, cases: Vec::new(), more: more || others })
+}
+
+/// Whoever has waited longest first.
+async fn step_rows<S: Store>(
+    app: &App<S>,
+    filter: StepFilter,
+    is_meant: impl Fn(&StepRow) -> bool,
+) -> Result<(Vec<StepRow>, bool), ApiError> {
+    let (mut found, mut seen, mut page) = (Vec::new(), 0, PageRequest::first(PAGE_LIMIT));
+    let more = loop {
+        let rows = app.supervisor.store().steps(filter.clone(), page).await?;
+        seen += rows.items.len();
+        found.extend(rows.items.into_iter().map(|listed| listed.step).filter(&is_meant));
+        match rows.next {
+            None => break found.len() > MOST,
+            Some(_) if found.len() > MOST || seen >= LOOKED_AT => break true,
+            Some(next) => {
+                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
+            }
+        }
+    };
+    found.truncate(MOST);
+    found.sort_unstable_by_key(|step| step.id);
+    Ok((found, more))
+}
+
+async fn cases<S: Store>(
+    app: &App<S>,
+    filter: CaseFilter,
+    more: bool,
+    is_meant: impl Fn(&CaseRow) -> bool,
+) -> Result<Found, ApiError> {
+    let filter = CaseFilter { order: CaseOrder::Oldest, ..filter };
+    let (mut found, mut seen, mut page) = (Vec::new(), 0, PageRequest::first(PAGE_LIMIT));
+    let others = loop {
+        let rows = app.supervisor.store().cases(filter.clone(), page).await?;
+        seen += rows.items.len();
+        found.extend(rows.items.into_iter().map(|listed| listed.case).filter(&is_meant));
+        match rows.next {
+            None => break found.len() > MOST,
+            Some(_) if found.len() > MOST || seen >= LOOKED_AT => break true,
+            Some(next) => {
+                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
+            }
+        }
+    };
+    found.truncate(MOST);
+    let targets = Targets::Cases(found.iter().map(|case| case.id).collect());
+    Ok(Found { targets, steps: Vec::new(), cases: found, more: more || others })
+}
