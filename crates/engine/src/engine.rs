@@ -35,6 +35,8 @@ pub struct Engine {
     by_saga: FxHashMap<SagaId, CaseId>,
     /// Announced sagas that are under way.
     sagas: FxHashMap<SagaId, SagaRow>,
+    /// Announced sagas that are not under way any more, as far as the inputs until the next output are about them.
+    ended_sagas: FxHashMap<SagaId, SagaRow>,
     agenda: Agenda,
     limits: RuleLimits,
     last_case: u64,
@@ -222,6 +224,7 @@ impl Engine {
     /// happens; if they cannot be, this engine must be thrown away and loaded anew.
     pub fn take_output(&mut self, now: Timestamp) -> Output {
         let mut out = std::mem::take(&mut self.agenda.out);
+        self.ended_sagas.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         for id in std::mem::take(&mut self.changed) {
             let Some(case) = self.cases.get_mut(&id) else { continue };

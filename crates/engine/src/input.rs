@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{StepResult, WalkResult};
+use crate::{SagaRow, StepResult, WalkResult};
 use amends_protocol::{
     CaseId, OutcomeCallback, Report, SagaId, StepId,
     resources::{CaseAct, SagaBegin, StepAct},
@@ -185,6 +185,8 @@ pub enum Answer {
         /// It was there before.
         duplicate: bool,
     },
+    /// The saga is announced, now or from before.
+    Announced(Box<SagaRow>),
     /// It is done.
     Done,
     /// There is no such step, case, saga or service.

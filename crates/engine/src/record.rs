@@ -447,7 +447,7 @@ pub struct Limits {
 }
 
 /// A saga that announced itself with a deadline.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SagaRow {
     /// The key.
     pub saga: SagaId,

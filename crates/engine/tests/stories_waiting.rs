@@ -252,6 +252,8 @@ fn a_saga_that_never_ends_gets_a_report_at_its_deadline() {
     world.begin("silent", "order", 5_000);
     world.begin("fine", "order", 5_000);
     assert_eq!(world.end("fine"), Answer::Done);
+    assert_eq!(world.end("fine"), Answer::Done, "said again");
+    world.begin("fine", "order", 5_000); // a retry that was late; it has ended all the same
     world.histories.insert(
         "payment".into(),
         WalkResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)]),

@@ -8,6 +8,7 @@ use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::desk::{Desk, QUESTIONS, Question};
 use crate::feed::EventFeed;
+use crate::heartbeat::Heartbeat;
 use crate::outbound::{Ended, Outbound};
 use crate::pulse::{MOST_CASES_AT_START, Pulse, WINDOW_MS};
 use crate::supervisor::Supervisor;
@@ -94,6 +95,7 @@ pub(crate) struct Shared {
     pub(crate) traces: Traces,
     pub(crate) alerts: Alerts,
     pub(crate) pulse: Pulse,
+    pub(crate) heartbeat: Heartbeat,
 }
 
 impl Shared {
@@ -264,6 +266,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     /// One turn of the loop: look up, step, commit, release.
     async fn turn(&mut self, batch: Vec<Arrival>) {
+        let shared = Arc::clone(&self.shared);
+        let _turn = shared.heartbeat.turn();
         self.now = self.now.max(self.clock.now());
         let now = self.now;
         let (inputs, mut replies) = split(batch);
@@ -342,7 +346,13 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 Input::StepEnded { step, .. } => self.want_case(step.case, &mut wanted.cases),
                 Input::WalkEnded { case, .. } => self.want_case(*case, &mut wanted.cases),
                 Input::CaseAct { case, .. } => self.want_case(*case, &mut wanted.cases),
-                Input::SagaBegan { begin, .. } => self.want_saga(&begin.saga_id, &mut wanted.sagas),
+                Input::SagaBegan { begin, .. } => {
+                    self.want_saga(&begin.saga_id, &mut wanted.sagas);
+                    self.want_announced(&begin.saga_id, &mut wanted.announced);
+                }
+                Input::SagaEnded { saga, .. } => {
+                    self.want_announced(saga, &mut wanted.announced);
+                }
                 _ => {}
             }
         }
@@ -350,6 +360,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             return Ok(inputs);
         }
         let found = self.store.find(wanted).await?;
+        for saga in found.announced {
+            self.engine.recall_saga(saga);
+        }
         for stored in found.cases {
             if let Some(book) = &stored.case.rulebook
                 && !self.engine.knows_rulebook(&book.hash)
@@ -375,6 +388,12 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
+    fn want_announced(&self, saga: &SagaId, announced: &mut Vec<SagaId>) {
+        if !self.engine.holds_announced(saga) {
+            announced.push(saga.clone());
+        }
+    }
+
     fn want_case(&self, case: CaseId, cases: &mut Vec<CaseId>) {
         if !self.engine.holds_case(case) {
             cases.push(case);
@@ -397,6 +416,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                 .await;
         }
         loop {
+            // That the store is away is no reason to end the process.
+            self.shared.heartbeat.beat();
             match load_engine(&self.store, &self.shared, self.now).await {
                 Ok(engine) => {
                     let old = std::mem::replace(&mut self.engine, engine);

@@ -12,6 +12,7 @@ mod desk;
 pub mod dispatch;
 mod driver;
 mod feed;
+mod heartbeat;
 mod http;
 mod ingest;
 mod outbound;

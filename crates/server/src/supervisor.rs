@@ -7,7 +7,7 @@ use crate::desk::Question;
 use crate::driver::{Arrival, Doors, Shared};
 use crate::feed::EventFeed;
 use crate::telemetry::{Metrics, Traces};
-use amends_engine::{Activation, Answer, Input, NewLimits, Replaces, Ticket};
+use amends_engine::{Activation, Answer, Input, NewLimits, Replaces, SagaRow, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
 use amends_protocol::{CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId};
 use amends_rulebook::Rulebook;
@@ -170,12 +170,11 @@ impl<S: Store> Supervisor<S> {
     ///
     /// # Errors
     /// As [`Supervisor::report`].
-    pub async fn begin_saga(&self, begin: SagaBegin) -> Result<(), Problem> {
-        let known = self.store.saga(&begin.saga_id).await.map_err(|e| internal(&e))?;
-        if known.is_some() {
-            return Ok(());
+    pub async fn begin_saga(&self, begin: SagaBegin) -> Result<SagaRow, Problem> {
+        match self.ask(|ticket| Input::SagaBegan { begin, ticket }).await? {
+            Answer::Announced(row) => Ok(*row),
+            other => Err(refusal(other)),
         }
-        self.ask_done(|ticket| Input::SagaBegan { begin, ticket }).await
     }
 
     /// A saga says that it has ended well. Said again, it changes nothing.
@@ -183,14 +182,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// `not-found` when it never began, or as [`Supervisor::report`].
     pub async fn end_saga(&self, saga: SagaId) -> Result<(), Problem> {
-        let asked = saga.clone();
-        match self.ask_done(|ticket| Input::SagaEnded { saga: asked, ticket }).await {
-            Err(problem) if problem.is(ProblemCode::NotFound) => {
-                let known = self.store.saga(&saga).await.map_err(|e| internal(&e))?;
-                if known.is_some() { Ok(()) } else { Err(problem) }
-            }
-            other => other,
-        }
+        self.ask_done(|ticket| Input::SagaEnded { saga, ticket }).await
     }
 
     /// Stores a rulebook version and makes it the one that new cases are planned with.
@@ -343,10 +335,6 @@ fn unavailable(why: &str) -> Problem {
     Problem::new(ProblemCode::Unavailable, why)
 }
 
-fn internal(error: &amends_store::StoreError) -> Problem {
-    Problem::new(ProblemCode::Internal, error.to_string())
-}
-
 fn refusal(answer: Answer) -> Problem {
     match answer {
         Answer::NotFound(detail) => Problem::new(ProblemCode::NotFound, detail),
@@ -355,7 +343,7 @@ fn refusal(answer: Answer) -> Problem {
             Problem { errors: needed, ..Problem::new(ProblemCode::Conflict, detail) }
         }
         Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
-        Answer::Received { .. } | Answer::Done => {
+        Answer::Received { .. } | Answer::Announced(_) | Answer::Done => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
         }
     }

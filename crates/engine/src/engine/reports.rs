@@ -100,7 +100,7 @@ impl Engine {
     fn saga_reported(&mut self, case: &Case) {
         if let Some(mut saga) = self.sagas.remove(&case.row.saga) {
             saga.state = SagaState::Overdue;
-            self.agenda.out.writes.push(Write::Saga(Box::new(saga)));
+            self.end_announced(saga);
         }
     }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 impl Engine {
     pub(super) fn saga_began(&mut self, begin: SagaBegin, ticket: Ticket) {
-        if self.holds_announced(&begin.saga_id) {
-            return self.agenda.answer(ticket, Answer::Done); // said again
+        let known = self.sagas.get(&begin.saga_id).or(self.ended_sagas.get(&begin.saga_id));
+        if let Some(row) = known.cloned() {
+            return self.agenda.answer(ticket, Answer::Announced(Box::new(row))); // said again
         }
         let row = SagaRow {
             saga: begin.saga_id,
@@ -22,24 +23,38 @@ impl Engine {
         if self.by_saga.contains_key(&row.saga) {
             // It has failed already; its case tells the rest, and no deadline must make another.
             let row = SagaRow { state: SagaState::Overdue, ..row };
-            self.agenda.out.writes.push(Write::Saga(Box::new(row)));
-            return self.agenda.answer(ticket, Answer::Done);
+            self.end_announced(row.clone());
+            return self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
         }
         self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
-        self.restore_saga(row);
-        self.agenda.answer(ticket, Answer::Done);
+        self.restore_saga(row.clone());
+        self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
     }
 
     pub(super) fn saga_ended(&mut self, saga: &SagaId, ticket: Ticket) {
         let answer = match self.sagas.remove(saga) {
             Some(mut row) => {
                 row.state = SagaState::Ended;
-                self.agenda.out.writes.push(Write::Saga(Box::new(row)));
+                self.end_announced(row);
                 Answer::Done
             }
+            None if self.ended_sagas.contains_key(saga) => Answer::Done, // said again
             None => Answer::NotFound(format!("no saga `{saga}` is under way")),
         };
         self.agenda.answer(ticket, answer);
+    }
+
+    /// Writes down that an announced saga is over, in one way or another.
+    pub(super) fn end_announced(&mut self, row: SagaRow) {
+        self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
+        self.ended_sagas.insert(row.saga.clone(), row);
+    }
+
+    /// What the store knows of a saga that was announced, for the input that follows. One under way stays as it is.
+    pub fn recall_saga(&mut self, row: SagaRow) {
+        if !self.sagas.contains_key(&row.saga) {
+            self.ended_sagas.insert(row.saga.clone(), row);
+        }
     }
 
     /// A saga that neither ended nor reported in time gets a report made for it.

@@ -379,10 +379,20 @@ impl World {
             deadline: self.now.plus_ms(within_ms),
             data: Map::new(),
         };
+        self.recall(saga);
         self.input(Input::SagaBegan { begin, ticket });
     }
 
+    /// As the driver does: what the store knows goes in first.
+    fn recall(&mut self, saga: &str) {
+        let saga = SagaId::new(saga).expect("valid");
+        if let Some(row) = self.sagas.get(&saga) {
+            self.engine.recall_saga(row.clone());
+        }
+    }
+
     pub fn end(&mut self, saga: &str) -> Answer {
+        self.recall(saga);
         let ticket = self.next_ticket();
         self.input(Input::SagaEnded { saga: SagaId::new(saga).expect("valid"), ticket });
         self.answers.remove(&ticket).expect("answered")

@@ -25,11 +25,10 @@ pub(crate) async fn begin<S: Store>(
             return Err(ApiError::invalid(format!("`{field}` is `{text}`; {rule}")));
         }
     }
-    let saga = begin.saga_id.clone();
-    app.supervisor.begin_saga(begin).await?;
-    let location = format!("/v1/sagas/{}", utf8_percent_encode(saga.as_str(), NON_ALPHANUMERIC));
-    let view = view(&app, &saga).await?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view)).into_response())
+    let row = app.supervisor.begin_saga(begin).await?;
+    let id = utf8_percent_encode(row.saga.as_str(), NON_ALPHANUMERIC);
+    let location = format!("/v1/sagas/{id}");
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(row))).into_response())
 }
 
 /// `GET /v1/sagas/{id}`
@@ -37,7 +36,10 @@ pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
     Id(saga): Id<SagaId>,
 ) -> Result<Json<SagaView>, ApiError> {
-    view(&app, &saga).await.map(Json)
+    let row = app.supervisor.store().saga(&saga).await?;
+    row.map(view)
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found(format!("saga `{saga}` was never announced")))
 }
 
 /// `POST /v1/sagas/{id}/end`
@@ -49,14 +51,11 @@ pub(crate) async fn end<S: Store>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn view<S: Store>(app: &App<S>, saga: &SagaId) -> Result<SagaView, ApiError> {
-    let row = app.supervisor.store().saga(saga).await?;
-    let SagaRow { saga, service, deadline, state, .. } =
-        row.ok_or_else(|| ApiError::not_found(format!("saga `{saga}` was never announced")))?;
-    Ok(SagaView {
-        saga_id: saga,
-        state: state.as_str().to_owned(),
-        service: service.to_string(),
-        deadline,
-    })
+fn view(row: SagaRow) -> SagaView {
+    SagaView {
+        saga_id: row.saga,
+        state: row.state.as_str().to_owned(),
+        service: row.service.to_string(),
+        deadline: row.deadline,
+    }
 }
