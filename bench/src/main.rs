@@ -69,6 +69,21 @@ enum Role {
         #[arg(long, default_value_t = 5)]
         away: u64,
     },
+    /// The supervisor as `amends serve` is by default: four services behind one address against one address for each.
+    Addresses {
+        /// Pairs of runs.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// `amends serve` with its defaults (started by the benchmark itself).
+    #[command(hide = true)]
+    Shipped {
+        #[arg(long)]
+        data: PathBuf,
+        /// Addresses of the services, in their order.
+        #[arg(long, value_delimiter = ',')]
+        services: Vec<String>,
+    },
     /// The engine alone, without HTTP and store.
     Engine,
     /// A forward action of the service kit against the same handler without History.
@@ -135,6 +150,8 @@ async fn main() -> anyhow::Result<()> {
         Some(Role::Supervisor { store, data, first, others }) => {
             supervisor::run(store, data, first, others).await
         }
+        Some(Role::Shipped { data, services }) => supervisor::run_shipped(data, services).await,
+        Some(Role::Addresses { rounds }) => addresses(&cli, *rounds).await,
         Some(Role::Outage { cases, away }) => {
             let result = outage::run(*cases, Duration::from_secs(*away)).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
@@ -167,13 +184,42 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Connections kept per address must follow what is in use, or services that share one are slow.
+async fn addresses(cli: &Cli, rounds: u32) -> anyhow::Result<()> {
+    let (mut runs, mut ratios) = (serde_json::Map::new(), Vec::new());
+    for round in 1..=rounds {
+        // By turns, so that a machine that changes its speed hurts both alike.
+        let shared = measure(cli, Subject::Shipped { addresses: 1 }, Pace::Saturate).await?;
+        let own = measure(cli, Subject::Shipped { addresses: 4 }, Pace::Saturate).await?;
+        if let (Some(a), Some(b)) =
+            (shared["reportsPerSecond"].as_f64(), own["reportsPerSecond"].as_f64())
+        {
+            ratios.push(a / b);
+        }
+        runs.insert(format!("one address for all, round {round}"), shared);
+        runs.insert(format!("an address for each, round {round}"), own);
+    }
+    let result = json!({ "sharedToOwn": ratios, "runs": runs });
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug)]
+enum Subject {
+    /// Driver, API and dispatch on this store.
+    On(&'static str),
+    /// All of `amends serve` with its defaults, its services at so many addresses.
+    Shipped { addresses: usize },
+}
+
 async fn throughput(cli: &Cli) -> anyhow::Result<()> {
     let mut runs = serde_json::Map::new();
     // The two stores take turns, so that a machine that changes its speed hurts both alike.
     let mut ratios = Vec::new();
     for round in 1..=2 {
-        let sqlite = measure(cli, "sqlite", Pace::Saturate).await?;
-        let null = measure(cli, "null", Pace::Saturate).await?;
+        let sqlite = measure(cli, Subject::On("sqlite"), Pace::Saturate).await?;
+        let null = measure(cli, Subject::On("null"), Pace::Saturate).await?;
         if let (Some(a), Some(b)) =
             (sqlite["reportsPerSecond"].as_f64(), null["reportsPerSecond"].as_f64())
         {
@@ -183,7 +229,7 @@ async fn throughput(cli: &Cli) -> anyhow::Result<()> {
         runs.insert(format!("null store saturated, round {round}"), null);
     }
     for rate in &cli.rates {
-        let run = measure(cli, "sqlite", Pace::PerSecond(*rate)).await?;
+        let run = measure(cli, Subject::On("sqlite"), Pace::PerSecond(*rate)).await?;
         runs.insert(format!("sqlite at {rate}/s"), run);
     }
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
@@ -193,18 +239,36 @@ async fn throughput(cli: &Cli) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
-    eprintln!("{store}, {pace:?} …");
+async fn measure(cli: &Cli, subject: Subject, pace: Pace) -> anyhow::Result<Value> {
+    eprintln!("{subject:?}, {pace:?} …");
     let data = store_folder()?;
     let until_us = (cli.warmup + cli.seconds) * 1_000_000;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let participant = format!("http://{}", listener.local_addr()?);
-    let (mut child, address) =
-        start_supervisor(store, data.path(), &participant, &participant).await?;
+    let addresses = match subject {
+        Subject::On(_) => 1,
+        Subject::Shipped { addresses } => addresses,
+    };
+    let (mut listeners, mut urls) = (Vec::new(), Vec::new());
+    for _ in 0..addresses {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        urls.push(format!("http://{}", listener.local_addr()?));
+        listeners.push(listener);
+    }
+    let (mut child, address) = match subject {
+        Subject::On(store) => start_supervisor(store, data.path(), &urls[0], &urls[0]).await?,
+        Subject::Shipped { .. } => {
+            let services: Vec<_> =
+                urls.iter().cycle().take(supervisor::SERVICES.len()).cloned().collect();
+            let services = services.join(",");
+            start(data.path(), &["shipped", "--services", &services]).await?
+        }
+    };
     let pid = child.id().context("the supervisor has ended")?;
     let parts = u8::try_from(supervisor::SERVICES.len())?;
     let tally = Arc::new(Tally::new(MOST_SAGAS, WINDOW, parts)); // its clock begins now
-    let served = tokio::spawn(participant::serve(listener, Arc::clone(&tally)));
+    let mut served = tokio::task::JoinSet::new();
+    for listener in listeners {
+        served.spawn(participant::serve(listener, Arc::clone(&tally)));
+    }
 
     let (from_us, to_us) = (cli.warmup * 1_000_000, until_us);
     let marks = Arc::clone(&tally);
@@ -228,7 +292,7 @@ async fn measure(cli: &Cli, store: &str, pace: Pace) -> anyhow::Result<Value> {
         "{} of {sent} sagas were never compensated",
         sent - tally.finished()
     );
-    served.abort();
+    served.abort_all();
     drop(child.stdin.take());
     child.wait().await?;
 
@@ -248,8 +312,14 @@ async fn start_supervisor(
     first: &str,
     others: &str,
 ) -> anyhow::Result<(Child, String)> {
+    start(data, &["supervisor", "--store", store, "--first", first, "--others", others]).await
+}
+
+/// This program once more, in a role that prints its address.
+async fn start(data: &std::path::Path, arguments: &[&str]) -> anyhow::Result<(Child, String)> {
     let mut child = Command::new(std::env::current_exe()?)
-        .args(["supervisor", "--store", store, "--first", first, "--others", others, "--data"])
+        .args(arguments)
+        .arg("--data")
         .arg(data)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

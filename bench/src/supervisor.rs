@@ -5,7 +5,7 @@ use crate::null_store::NullStore;
 use amends_rulebook::Rulebook;
 use amends_server::books::Rejections;
 use amends_server::dispatch::{HttpOptions, HttpOutbound};
-use amends_server::{App, Driver, DriverOptions, HttpLimits, SystemClock, router};
+use amends_server::{App, Config, Driver, DriverOptions, HttpLimits, SystemClock, router};
 use amends_store::{SqliteOptions, SqliteStore, Store};
 use anyhow::anyhow;
 use std::path::Path;
@@ -18,10 +18,16 @@ const CONCURRENCY: u32 = 64;
 
 /// The first service has an address of its own, so that it can be away while the others are there.
 pub fn rulebook(first: &str, others: &str) -> String {
+    rulebook_at(&[first, others, others, others])
+}
+
+/// The services at these addresses; the reporting one is where the last is.
+fn rulebook_at(urls: &[&str]) -> String {
+    let others = urls.last().copied().unwrap_or_default();
     let services: String = SERVICES
         .iter()
-        .map(|s| {
-            let url = if *s == SERVICES[0] { first } else { others };
+        .zip(urls)
+        .map(|(s, url)| {
             format!(
                 "  {s}: {{ url: \"{url}\", concurrency: {CONCURRENCY}, \
                  actions: {{ act: {{ compensation: undo }} }} }}\n"
@@ -46,8 +52,24 @@ pub async fn run(store: &str, data: &Path, first: &str, others: &str) -> anyhow:
     }
 }
 
+/// `amends serve` with its defaults, but for where it listens and what it reads, until standard input ends.
+pub async fn run_shipped(data: &Path, services: &[String]) -> anyhow::Result<()> {
+    let rules = data.join("rules.yaml");
+    let urls: Vec<&str> = services.iter().map(String::as_str).collect();
+    std::fs::write(&rules, rulebook_at(&urls))?;
+    let mut config = Config::defaults();
+    config.listen = "127.0.0.1:0".to_owned();
+    config.data = data.join("data");
+    config.rules = Some(rules);
+    let running = amends_server::start(config).await?;
+    println!("http://{}", running.address);
+    let (mut input, mut nowhere) = (tokio::io::stdin(), tokio::io::sink());
+    tokio::io::copy(&mut input, &mut nowhere).await?;
+    Ok(running.stop().await?)
+}
+
 async fn serve<S: Store>(store: S, rulebook: &str) -> anyhow::Result<()> {
-    let outbound = HttpOutbound::new(HttpOptions { idle_per_host: 256, ..HttpOptions::default() });
+    let outbound = HttpOutbound::new(HttpOptions::default());
     let (supervisor, driver) =
         Driver::start(store, outbound, SystemClock, DriverOptions::default()).await?;
     let book = Rulebook::from_yaml(rulebook).map_err(|d| anyhow!("{d:?}"))?;

@@ -1,6 +1,7 @@
 //! Where `tracing` goes: standard error, as lines for people on a terminal and as JSON for machines elsewhere.
 
 use crate::output::color_on_stderr;
+use amends_server::LogWriter;
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
@@ -28,7 +29,7 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter::of_stderr);
     if human {
         base.with_ansi(color_on_stderr()).init();
     } else {

@@ -8,11 +8,12 @@ use crate::connections;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::driver::{Driver, StartError};
 use crate::http::{App, router};
+use crate::open_files::raise_open_files;
 use crate::supervisor::Supervisor;
-use crate::telemetry::export;
+use crate::telemetry::{LogWriter, export};
 use amends_protocol::Timestamp;
 use amends_store::{SqliteOptions, SqliteStore, Store, StoreError};
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -208,8 +209,10 @@ impl Running {
 /// When it cannot start, or ended by a fault.
 pub async fn serve(config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::new(config.exit_with_parent).map_err(ServeError::Signals)?;
+    raise_open_files();
     let running = start(config).await?;
-    eprintln!("listening on http://{}", running.address);
+    // By the way of the log: a reader of standard error that has stopped must not stop this.
+    let _ = writeln!(LogWriter::of_stderr(), "listening on http://{}", running.address);
     notify("READY=1");
     loop {
         match tokio::time::timeout(Duration::from_secs(1), signals.next()).await {

@@ -4,6 +4,7 @@ use super::block_on_all;
 use super::config::ConfigArguments;
 use crate::failure::{Failure, Outcome};
 use crate::logging::{self, LogFormat};
+use std::time::Duration;
 
 /// Options of `serve`.
 #[derive(Debug, clap::Args)]
@@ -24,9 +25,16 @@ pub struct ServeOptions {
     exit_with_parent: bool,
 }
 
+/// How long the last log lines may take to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 pub(super) fn run(options: ServeOptions) -> Outcome {
     logging::start(options.log_format, &options.log).map_err(Failure::Usage)?;
     let mut config = options.config.read()?;
     config.exit_with_parent = options.exit_with_parent;
-    block_on_all(async { amends_server::serve(config).await.map_err(|e| Failure::Local(e.into())) })
+    let served = block_on_all(async {
+        amends_server::serve(config).await.map_err(|e| Failure::Local(e.into()))
+    });
+    amends_server::LogWriter::of_stderr().finish(LAST_LINES);
+    served
 }

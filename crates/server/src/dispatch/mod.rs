@@ -4,6 +4,7 @@
 //! No redirect is ever followed, and no host is ever taken from a report or an answer.
 
 mod answer;
+mod names;
 mod request;
 mod retry_after;
 mod route;
@@ -18,6 +19,7 @@ pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
 
+use crate::open_files::open_files;
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_protocol::{Evidence, HistoryAnswer, Timestamp};
@@ -28,6 +30,7 @@ use http::HeaderMap;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use names::Names;
 use request::Outgoing;
 use retry_after::retry_after_ms;
 use route::RouteTable;
@@ -37,16 +40,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[cfg(not(feature = "tls"))]
-type Connector = HttpConnector;
+type Connector = HttpConnector<Names>;
 #[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
+type Connector = hyper_rustls::HttpsConnector<HttpConnector<Names>>;
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// Idle connections kept per host.
+    /// Most idle connections kept per host. What is idle was in use within `idle_timeout_ms`, so that their number follows
+    /// the concurrency of the services behind the host by itself; with less, connections would be opened and closed for
+    /// every other request.
     pub idle_per_host: usize,
-    /// How long a connection may take to open, in milliseconds; a step that runs into it was not sent.
+    /// How long a name may take to be looked up, and then a connection to open, in milliseconds; a step that runs into
+    /// it was not sent.
     pub connect_timeout_ms: u64,
     /// How long an idle connection is kept, in milliseconds. Node.js closes its own after 5 s; a request that meets the
     /// closing ends as unknown, so ours go first.
@@ -60,7 +66,7 @@ pub struct HttpOptions {
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
-            idle_per_host: 64,
+            idle_per_host: 10_000,
             connect_timeout_ms: 3_000,
             idle_timeout_ms: 4_000,
             answer_bytes: 1 << 20,
@@ -103,7 +109,7 @@ impl HttpOutbound {
     pub fn new(options: HttpOptions) -> Self {
         let connector = connector(Duration::from_millis(options.connect_timeout_ms));
         let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(options.idle_per_host)
+            .pool_max_idle_per_host(options.idle_per_host.min(open_files() / 4))
             .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
             .pool_timer(TokioTimer::new())
             .build(connector);
@@ -345,8 +351,8 @@ fn connector(timeout: Duration) -> Connector {
         .wrap_connector(http)
 }
 
-fn tcp(timeout: Duration) -> HttpConnector {
-    let mut http = HttpConnector::new();
+fn tcp(timeout: Duration) -> HttpConnector<Names> {
+    let mut http = HttpConnector::new_with_resolver(Names::new(timeout));
     http.set_connect_timeout(Some(timeout));
     // A step is one small request; waiting for more bytes to send would only add latency.
     http.set_nodelay(true);

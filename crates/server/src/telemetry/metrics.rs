@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::log_writer::lines_dropped;
 use crate::outbound::Ended;
 
 /// Bounds of request times in seconds: from a service next door to the longest time limit in use.
@@ -105,6 +106,7 @@ pub struct Metrics {
     batch_inputs: Histogram,
     store_failures: Counter,
     spans_dropped: Counter,
+    log_lines_dropped: Counter,
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
@@ -165,6 +167,7 @@ impl Metrics {
             batch_inputs: Histogram::new(BATCH_INPUTS),
             store_failures: Counter::default(),
             spans_dropped: Counter::default(),
+            log_lines_dropped: Counter::default(),
             cases: Family::default(),
             oldest_open: Gauge::default(),
             late: Gauge::default(),
@@ -244,6 +247,11 @@ impl Metrics {
             "spans_dropped",
             "Spans that could not be exported",
             self.spans_dropped.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Log lines that nobody read in time",
+            self.log_lines_dropped.clone(),
         );
     }
 
@@ -423,6 +431,7 @@ impl Metrics {
     /// All metrics in the text format of OpenMetrics 1.0.
     pub(crate) fn scrape(&self, standing: &Standing<'_>) -> String {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
+        self.log_lines_dropped.inc_by(lines_dropped().saturating_sub(self.log_lines_dropped.get()));
         for state in CaseState::ALL {
             let count = standing.overview.cases.get(state).copied().unwrap_or(0);
             self.cases

@@ -3,11 +3,13 @@
 
 mod export;
 mod log;
+mod log_writer;
 mod metrics;
 mod spans;
 
 pub(crate) use export::export;
 pub(crate) use log::log;
+pub use log_writer::LogWriter;
 pub use metrics::Metrics;
 pub(crate) use metrics::Standing;
 pub use spans::Traces;

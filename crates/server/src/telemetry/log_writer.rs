@@ -1,0 +1,173 @@
+//! Log lines on their way to standard error: written by a thread of their own, so that a reader who stops reading stops
+//! nothing. What has no room meanwhile is dropped and counted, and told once lines can be written again.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Lines that wait, in bytes: some thousand, which is seconds of a busy supervisor.
+const ROOM: usize = 1 << 20;
+
+/// Lines dropped since the process began.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// A way to write lines without waiting; clones are the same one.
+#[derive(Clone, Debug)]
+pub struct LogWriter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    has_lines: Condvar,
+    is_empty: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    lines: VecDeque<Box<[u8]>>,
+    bytes: usize,
+    /// Dropped, and not told yet.
+    dropped: u64,
+    is_writing: bool,
+}
+
+impl LogWriter {
+    /// The one of this process's standard error. Its thread begins with the first call.
+    #[must_use]
+    pub fn of_stderr() -> Self {
+        static STDERR: OnceLock<LogWriter> = OnceLock::new();
+        STDERR.get_or_init(|| Self::to(io::stderr())).clone()
+    }
+
+    fn to(out: impl Write + Send + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let ours = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        // Without a thread all lines are dropped and counted: logging is never a reason to fail.
+        let _ = thread.spawn(move || ours.write_for_ever(out));
+        Self { shared }
+    }
+
+    /// Waits until everything is written, but not longer than `patience`: for the end of the process.
+    pub fn finish(&self, patience: Duration) {
+        let until = Instant::now() + patience;
+        let mut queue = self.shared.lock();
+        while !queue.lines.is_empty() || queue.is_writing {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.is_empty.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Lines that this process has dropped.
+pub(crate) fn lines_dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_for_ever(&self, mut out: impl Write) {
+        loop {
+            let mut queue = self.lock();
+            while queue.lines.is_empty() {
+                queue.is_writing = false;
+                self.is_empty.notify_all();
+                queue = self.has_lines.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            queue.is_writing = true;
+            let lines = std::mem::take(&mut queue.lines);
+            let dropped = std::mem::take(&mut queue.dropped);
+            drop(queue);
+            for line in lines {
+                // A reader that is gone for good can't be told either.
+                let _ = out.write_all(&line);
+                self.lock().bytes -= line.len();
+            }
+            let _ = out.flush();
+            if dropped > 0 {
+                tracing::warn!(
+                    lines = dropped,
+                    "{dropped} log lines were dropped: nobody read standard error"
+                );
+            }
+        }
+    }
+}
+
+impl Write for LogWriter {
+    /// Takes a whole line or nothing of it, and never waits.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut queue = self.shared.lock();
+        // A line longer than all room still goes out when nothing else waits.
+        if queue.bytes > 0 && queue.bytes + line.len() > ROOM {
+            queue.dropped += 1;
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        } else {
+            queue.bytes += line.len();
+            queue.lines.push_back(line.into());
+            self.shared.has_lines.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Generous: it only matters when a test fails.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A reader that reads nothing until `go` is dropped.
+    struct Stopped {
+        go: mpsc::Receiver<()>,
+        read: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Write for Stopped {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let _ = self.go.recv();
+            self.read.lock().expect("not poisoned").extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_logs_never_waits_for_who_reads() {
+        let (go, wait) = mpsc::channel();
+        let read = Arc::<Mutex<Vec<u8>>>::default();
+        let mut writer = LogWriter::to(Stopped { go: wait, read: Arc::clone(&read) });
+        let line = [b'x'; 1_024];
+        let before = lines_dropped();
+        for _ in 0..4_096 {
+            writer.write_all(&line).expect("never an error");
+        }
+        let dropped = lines_dropped() - before;
+        assert!((3_000..4_096).contains(&dropped), "4 MiB into 1 MiB: {dropped}");
+        writer.finish(Duration::from_millis(1)); // it gives up
+        drop(go);
+        writer.finish(PATIENCE);
+        let kept = read.lock().expect("not poisoned").len();
+        assert_eq!(kept, (4_096 - usize::try_from(dropped).expect("small")) * line.len());
+    }
+}
