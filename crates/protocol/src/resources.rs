@@ -182,6 +182,10 @@ pub struct ReportView {
     pub role: String,
     /// What the service said.
     pub data: ReportData,
+    /// `data` and `history` within `data` are left out here, because the case has more of them than one answer should
+    /// hold. `GET /v1/cases/{id}/reports/{position}` has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 /// A step within a case.

@@ -8,25 +8,65 @@ use tokio::sync::broadcast;
 
 /// Events kept for a listener that comes back with its last id; some seconds of a busy supervisor.
 const RING: usize = 4_096;
+/// The same in bytes of their messages, which reports may make long.
+const RING_BYTES: usize = 4 << 20;
 
 /// The feed of one supervisor; clones share it.
 #[derive(Clone, Debug)]
 pub struct EventFeed {
     ring: Arc<Mutex<Ring>>,
-    live: broadcast::Sender<(u64, Arc<Event>)>,
+    live: broadcast::Sender<(u64, Arc<Kept>)>,
 }
 
 #[derive(Debug, Default)]
 struct Ring {
     next_id: u64,
-    events: VecDeque<(u64, Event)>,
+    events: VecDeque<(u64, Arc<Kept>)>,
+    bytes: usize,
+}
+
+/// An event without what nobody is shown: a whole report would stay in memory for a line about it.
+#[derive(Debug)]
+enum Kept {
+    Small(Event),
+    Shown(EventView),
+}
+
+impl Kept {
+    fn of(event: Event) -> Self {
+        match &event.what {
+            Happening::Reported { .. } | Happening::Planned { .. } => Self::Shown(view(&event)),
+            _ => Self::Small(event),
+        }
+    }
+
+    fn view(&self) -> EventView {
+        match self {
+            Self::Small(event) => view(event),
+            Self::Shown(view) => view.clone(),
+        }
+    }
+
+    /// Bytes of what may be long.
+    fn bytes(&self) -> usize {
+        let message = match self {
+            Self::Shown(view) => view.message.as_ref(),
+            Self::Small(event) => match &event.what {
+                Happening::Step { message, .. } | Happening::Breaker { message, .. } => {
+                    message.as_ref()
+                }
+                _ => None,
+            },
+        };
+        message.map_or(0, String::len)
+    }
 }
 
 /// Events as they come, after those that were kept.
 #[derive(Debug)]
 pub struct EventStream {
-    kept: VecDeque<(u64, Event)>,
-    live: broadcast::Receiver<(u64, Arc<Event>)>,
+    kept: VecDeque<(u64, Arc<Kept>)>,
+    live: broadcast::Receiver<(u64, Arc<Kept>)>,
     last: Option<u64>,
 }
 
@@ -45,13 +85,16 @@ impl EventFeed {
         for event in events {
             let id = ring.next_id;
             ring.next_id += 1;
-            if ring.events.len() == RING {
-                ring.events.pop_front();
-            }
+            let event = Arc::new(Kept::of(event));
+            ring.bytes += event.bytes();
             if self.live.receiver_count() > 0 {
-                let _ = self.live.send((id, Arc::new(event.clone()))); // the last listener may just have gone
+                let _ = self.live.send((id, Arc::clone(&event))); // the last listener may just have gone
             }
             ring.events.push_back((id, event));
+            while ring.events.len() > RING || ring.bytes > RING_BYTES {
+                let Some((_, oldest)) = ring.events.pop_front() else { break };
+                ring.bytes -= oldest.bytes();
+            }
         }
     }
 
@@ -75,14 +118,14 @@ impl EventStream {
     pub async fn next(&mut self) -> Option<(u64, EventView)> {
         if let Some((id, event)) = self.kept.pop_front() {
             self.last = Some(id);
-            return Some((id, view(&event)));
+            return Some((id, event.view()));
         }
         loop {
             match self.live.recv().await {
                 Ok((id, _)) if self.last.is_some_and(|last| id <= last) => {}
                 Ok((id, event)) => {
                     self.last = Some(id);
-                    return Some((id, view(&event)));
+                    return Some((id, event.view()));
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
@@ -166,4 +209,44 @@ fn view(event: &Event) -> EventView {
         }
     }
     view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
+
+    fn reported(n: usize, message: &str) -> Event {
+        let report = Report {
+            id: format!("r-{n}"),
+            source: "order".to_owned(),
+            saga_id: SagaId::new("o-1").expect("valid"),
+            time: None,
+            traceparent: None,
+            data: ReportData {
+                code: "failed".to_owned(),
+                message: Some(message.to_owned()),
+                ..ReportData::default()
+            },
+        };
+        let what = Happening::Reported { case: CaseId(1), report: Arc::new(report) };
+        Event { at: Timestamp(0), what }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_has_a_limit_in_bytes_and_keeps_no_report() {
+        let feed = EventFeed::default();
+        let (long, events) = ("x".repeat(8_192), 1_000);
+        let first = reported(0, &long);
+        let Happening::Reported { report, .. } = &first.what else { unreachable!("made so") };
+        let alive = Arc::downgrade(report);
+        feed.tell(vec![first]);
+        assert!(alive.upgrade().is_none(), "only what is shown of it stays");
+        feed.tell((1..events).map(|n| reported(n, &long)).collect());
+        let mut since = feed.since(Some(0));
+        let (id, event) = since.next().await.expect("some are kept");
+        assert_eq!(event.message.as_deref(), Some(&*long));
+        let kept = events - usize::try_from(id).expect("small");
+        assert_eq!(kept, RING_BYTES / long.len());
+    }
 }

@@ -154,3 +154,30 @@ async fn what_cannot_start_says_why_and_leaves_nothing_running() {
     assert!(error.contains("in use"), "{error}");
     running.stop().await.expect("ended in order");
 }
+
+/// A client that sends all of its body before it reads hears why it is not wanted.
+#[tokio::test]
+async fn a_body_that_is_not_wanted_is_answered_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (service, _) = legacy().await;
+    std::fs::write(folder.path().join("rules.yaml"), book(service)).expect("written");
+    let running = start(config(&folder)).await.expect("it starts");
+    let body = " ".repeat(12 << 20);
+    for (path, kind, status) in [
+        ("/v1/rulebooks:check", "text/plain", 415),
+        ("/v1/reports", "application/json", 413),
+        ("/nothing", "application/json", 404),
+    ] {
+        let mut socket = TcpStream::connect(running.address).await.expect("a connection");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await.expect("sent");
+        socket.write_all(body.as_bytes()).await.expect("sent whole");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+    }
+    running.stop().await.expect("it ends in order");
+}

@@ -69,6 +69,7 @@ impl Config {
             report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),
             batch_bytes: read.number("limits.batch_bytes", 1 << 10, 256 << 20),
             batch_events: read.number("limits.batch_events", 1, 10_000),
+            bodies: read.number("limits.bodies", 1 << 20, 64 << 30),
             event_streams: read.number("limits.event_streams", 0, 100_000),
             connections: read.number("limits.connections", 1, 1_000_000),
             header_timeout: read.duration("limits.header_timeout"),

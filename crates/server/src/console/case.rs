@@ -59,7 +59,7 @@ pub(super) async fn show_case<S: Store>(
         Frame::live(Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &headers);
     frame.watches = format!("?case={id}");
     let book = match case.rulebook_hash.as_deref() {
-        Some(hash) => app.versions.get(&app.supervisor, hash).await.ok().flatten(),
+        Some(hash) => app.versions.get(&app.supervisor, &app.workshop, hash).await.ok().flatten(),
         None => None,
     };
     let mut requests = BTreeMap::new();

@@ -53,7 +53,7 @@ impl<T: Send + Sync> FromRequest<T> for Form {
     async fn from_request(request: Request, _state: &T) -> Result<Self, Self::Rejection> {
         let (head, body) = request.into_parts();
         same_origin(&head.headers)?;
-        let bytes = read_body(&head.headers, body, FORM_LIMIT).await?;
+        let bytes = read_body(&head, body, FORM_LIMIT).await?;
         let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
         Ok(Self { headers: head.headers, pairs })
     }

@@ -6,12 +6,12 @@ use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
-use crate::http::{ApiError, App, beside_the_others};
+use crate::http::{ApiError, App, judge};
 use amends_protocol::Timestamp;
 use amends_protocol::resources::DiagnosticView;
 use amends_rulebook::{
-    ActionId, Annotate, Comparison, Matrix, Note, Row, Rule, Rulebook, Severity, SourceFile,
-    compare, length_of_time, load_sources, render,
+    ActionId, Annotate, Comparison, Matrix, Note, Row, Rule, Rulebook, SourceFile, compare,
+    length_of_time, render,
 };
 use amends_store::{RulebookRow, Store};
 use askama::Template;
@@ -175,23 +175,20 @@ pub(super) async fn preview<S: Store>(
     form: Form,
 ) -> Result<Response, PageError> {
     let files = files(&form);
-    let loaded = load_sources(sources(&files));
-    let mut rendered = render(&loaded.diagnostics, &loaded.sources, false);
-    let mut errors = loaded.rulebook.is_none();
-    let mut warnings = loaded.diagnostics.len();
-    if let Some(book) = &loaded.rulebook {
-        let (together, text) = beside_the_others(&app, book);
-        errors |= together.iter().any(|d| d.severity == Severity::Error.as_str());
-        warnings += together.len();
-        rendered.push_str(&text);
-    }
-    let book = loaded.rulebook.filter(|_| !errors);
-    let active = book.as_ref().and_then(|book| active(&app, book.name()));
-    let base = active.as_ref().map(|book| book.hash().to_owned()).unwrap_or_default();
-    let comparison = match (&active, &book) {
-        (Some(active), Some(book)) => Some(compare(active, book)),
-        _ => None,
+    let (sources, books) = (sources(&files), app.supervisor.active_books());
+    let look = move || {
+        let judged = judge(sources, books.clone());
+        let errors = !judged.is_valid();
+        let book = judged.rulebook.filter(|_| !errors);
+        let active = book.as_ref().and_then(|book| books.iter().find(|b| b.name() == book.name()));
+        let base = active.map(|book| book.hash().to_owned()).unwrap_or_default();
+        let comparison = match (active, &book) {
+            (Some(active), Some(book)) => Some(compare(active, book)),
+            _ => None,
+        };
+        (book, base, comparison, judged.rendered, judged.findings.len())
     };
+    let (book, base, comparison, rendered, warnings) = app.workshop.run(look).await?;
     let frame = Frame::still(Part::Rules, "What would change", &form.headers);
     let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show_as(status, &PreviewPage { frame, files, book, comparison, base, rendered, warnings }))
@@ -204,14 +201,15 @@ pub(super) async fn activate<S: Store>(
 ) -> Result<Response, PageError> {
     let wrong = |error: ApiError| PageError::from(error).back("/rules").sent(&form);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
-    let loaded = load_sources(sources(&files(&form)));
-    let Some(book) = loaded.rulebook else {
-        let detail = render(&loaded.diagnostics, &loaded.sources, false);
+    let (sources, books) = (sources(&files(&form)), app.supervisor.active_books());
+    let judged = app.workshop.run(move || judge(sources, books)).await.map_err(wrong)?;
+    let is_valid = judged.is_valid();
+    let Some(book) = judged.rulebook else {
+        let detail = judged.rendered;
         return Err(wrong(ApiError::invalid(format!("the rulebook has errors:\n{detail}"))));
     };
-    let (together, text) = beside_the_others(&app, &book);
-    if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
-        return Err(wrong(ApiError::invalid(text)));
+    if !is_valid {
+        return Err(wrong(ApiError::invalid(judged.rendered_beside)));
     }
     // What the person looked at; anything else that has become active meanwhile refuses it.
     let base = Some(form.text("base")).filter(|hash| !hash.is_empty());
@@ -231,7 +229,7 @@ async fn version<S: Store>(
     name: &str,
     hash: &str,
 ) -> Result<Arc<Rulebook>, PageError> {
-    let found = app.versions.get(&app.supervisor, hash).await?;
+    let found = app.versions.get(&app.supervisor, &app.workshop, hash).await?;
     found
         .filter(|book| book.name() == name)
         .ok_or_else(|| unknown(&format!("there is no version `{hash}` of rulebook `{name}`")))

@@ -1,16 +1,28 @@
 //! What every handler shares. Plain handles; no logic.
 
+use super::ApiError;
 use super::backups::Backups;
+use super::bodies::Bodies;
 use super::hosts::host_of;
 use super::versions::Versions;
+use super::workshop::Workshop;
 use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::supervisor::Supervisor;
+use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Exports and previews of bulk acts at once: each reads page after page, and people's other questions share the store's
+/// connections with them.
+const LONG_READS: usize = 4;
+
+/// Cases that are read whole at once; a question for another one waits. A case commonly takes half a millisecond, and a
+/// very large one hundreds of megabytes.
+const CASE_READS: usize = 4;
 
 /// Limits of requests.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +33,8 @@ pub struct HttpLimits {
     pub batch_bytes: usize,
     /// Most events of a batch.
     pub batch_events: usize,
+    /// What the bodies of all requests under way may hold together, in bytes, beyond a little that each has for itself.
+    pub bodies: usize,
     /// Most open event streams; each holds a connection and a place in the ring.
     pub event_streams: usize,
     /// Most open connections; more wait in the system's queue until one closes.
@@ -35,6 +49,7 @@ impl Default for HttpLimits {
             report_bytes: 1 << 20,
             batch_bytes: 8 << 20,
             batch_events: 1_000,
+            bodies: 64 << 20,
             event_streams: 256,
             connections: 4_096,
             header_timeout: Duration::from_secs(75),
@@ -49,6 +64,13 @@ pub struct App<S: Store> {
     pub(crate) limits: HttpLimits,
     pub(crate) versions: Versions,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) bodies: Bodies,
+    /// Where rulebooks that come over the network are looked at.
+    pub(crate) workshop: Workshop,
+    /// Turns of files and previews that read much of the store.
+    pub(crate) long_reads: Arc<Semaphore>,
+    /// Turns of reading a whole case.
+    pub(crate) case_reads: Arc<Semaphore>,
     pub(crate) backups: Option<Backups>,
     pub(crate) bulks: Bulks,
     /// The name by which browsers reach us besides addresses and `localhost`.
@@ -75,11 +97,28 @@ impl<S: Store> App<S> {
             limits,
             versions,
             streams,
+            bodies: Bodies::new(limits.bodies),
+            workshop: Workshop::default(),
+            long_reads: Arc::new(Semaphore::new(LONG_READS)),
+            case_reads: Arc::new(Semaphore::new(CASE_READS)),
             backups: None,
             bulks,
             public_host: None,
             stopping,
         }
+    }
+
+    /// A turn for a read of much of the store; dropping it gives it back.
+    ///
+    /// # Errors
+    /// `overloaded` when others have all of them.
+    pub(crate) fn long_read(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        Arc::clone(&self.long_reads).try_acquire_owned().map_err(|_| {
+            let detail = format!(
+                "{LONG_READS} exports and previews are under way already; ask again when one has ended"
+            );
+            Problem::new(ProblemCode::Overloaded, detail).into()
+        })
     }
 
     /// People reach the console at this address, perhaps through a proxy; without a host in it nothing changes.
@@ -105,6 +144,10 @@ impl<S: Store> Clone for App<S> {
             limits: self.limits,
             versions: self.versions.clone(),
             streams: Arc::clone(&self.streams),
+            bodies: self.bodies.clone(),
+            workshop: self.workshop.clone(),
+            long_reads: Arc::clone(&self.long_reads),
+            case_reads: Arc::clone(&self.case_reads),
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
             public_host: self.public_host.clone(),

@@ -1,11 +1,14 @@
 //! Reads bodies within limits of size and time, and JSON that says where it is wrong.
 
 use super::ApiError;
+use super::bodies::{Bodies, UsedUp};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::{Problem, ProblemCode};
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
@@ -13,6 +16,8 @@ use std::time::Duration;
 const BODY_LIMIT: usize = 1 << 20;
 /// How long a body may take to arrive: a megabyte over a bad line takes a few seconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long nothing of a body may come: what is sent slowly holds memory that others need.
+const BODY_PAUSE: Duration = Duration::from_secs(10);
 /// Longest name of who acts, in bytes.
 const ACTOR_LIMIT: usize = 128;
 /// Longest reason, in bytes: a sentence or two, kept for ever.
@@ -31,7 +36,7 @@ impl<T: Send + Sync> FromRequest<T> for Payload {
 
     async fn from_request(request: Request, _state: &T) -> Result<Self, ApiError> {
         let (head, body) = request.into_parts();
-        let bytes = read_body(&head.headers, body, BODY_LIMIT).await?;
+        let bytes = read_body(&head, body, BODY_LIMIT).await?;
         Ok(Self { headers: head.headers, bytes })
     }
 }
@@ -94,39 +99,64 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The whole body, if it is not longer than `limit` bytes and comes in time.
-pub(crate) async fn read_body(
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<Bytes, ApiError> {
-    let too_large = || {
-        let detail = format!("the body is longer than {limit} bytes; send less at once");
-        ApiError::from(Problem::new(ProblemCode::TooLarge, detail))
-    };
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+/// The whole body, if it is not longer than `limit` bytes, comes in time, and has room beside all others. One that says
+/// that it is too long is refused before any of it is read.
+pub(crate) async fn read_body(head: &Parts, body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let declared = head
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limit) || body.size_hint().lower() > limit as u64 {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(e)) if is_length_limit(&e) => Err(too_large()),
-        Ok(Err(e)) => Err(ApiError::invalid(format!("the body broke off: {e}"))),
-        Err(_) => Err(ApiError::invalid(format!(
-            "the body did not come within {} s",
-            BODY_TIMEOUT.as_secs()
-        ))),
+    // Every route has it; without one there is nothing to share.
+    let bodies = head.extensions.get::<Bodies>().cloned().unwrap_or_else(|| Bodies::new(limit));
+    match tokio::time::timeout(BODY_TIMEOUT, gather(&bodies, body, limit, declared)).await {
+        Ok(read) => read,
+        Err(_) => Err(too_slow(BODY_TIMEOUT)),
     }
 }
 
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(e) = cause {
-        if e.is::<http_body_util::LengthLimitError>() {
-            return true;
+async fn gather(
+    bodies: &Bodies,
+    mut body: Body,
+    limit: usize,
+    declared: Option<usize>,
+) -> Result<Bytes, ApiError> {
+    let most = declared.unwrap_or(limit);
+    let mut whole = bodies.begin();
+    loop {
+        let frame = match tokio::time::timeout(BODY_PAUSE, body.frame()).await {
+            Ok(None) => return Ok(whole.finish()),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(e))) => {
+                return Err(ApiError::invalid(format!("the body broke off: {e}")));
+            }
+            Err(_) => return Err(too_slow(BODY_PAUSE)),
+        };
+        let Ok(part) = frame.into_data() else { continue };
+        if whole.len() + part.len() > limit {
+            return Err(too_large(limit));
         }
-        cause = e.source();
+        whole.push(&part, most).map_err(|UsedUp| {
+            Problem::new(
+                ProblemCode::Overloaded,
+                "the bodies of the requests under way take up all memory that is for them (`limits.bodies`); try again shortly",
+            )
+        })?;
     }
-    false
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let detail = format!("the body is longer than {limit} bytes; send less at once");
+    Problem::new(ProblemCode::TooLarge, detail).into()
+}
+
+fn too_slow(limit: Duration) -> ApiError {
+    let what = if limit == BODY_PAUSE {
+        "nothing of the body came for"
+    } else {
+        "the body did not come within"
+    };
+    ApiError::invalid(format!("{what} {} s", limit.as_secs()))
 }

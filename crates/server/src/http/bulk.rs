@@ -38,6 +38,7 @@ pub(crate) async fn make<S: Store>(
         BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
         BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve => Selection::Steps(parsed(&ids)?),
     };
+    let _turn = app.long_read()?;
     let found = resolve_targets(&app, act.into(), ids.or_filter(filter)?).await?;
     let (view, targets) = preview(purpose, found, SystemClock.now());
     if dry_run {

@@ -1,14 +1,14 @@
 //! Cases: `GET /v1/cases`, `GET /v1/cases/{id}`, `POST /v1/cases/{id}/acts`.
 
 use super::body::{Payload, check_reason};
-use super::path::Id;
+use super::path::{Id, Pair};
 use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
 use amends_engine::{CaseBooks, claiming};
 use amends_protocol::CaseId;
-use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page};
+use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page, ReportView};
 use amends_rulebook::Rulebook;
 use amends_store::Store;
 use axum::Json;
@@ -37,7 +37,20 @@ pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
 ) -> Result<Json<CaseDetail>, ApiError> {
-    detail(&app, id).await.map(Json)
+    Ok(Json(within_bounds(detail(&app, id).await?)))
+}
+
+/// `GET /v1/cases/{id}/reports/{position}`: one report, whole. Positions count from 0, in the order of `reports`.
+pub(crate) async fn report<S: Store>(
+    State(app): State<App<S>>,
+    Pair(id, position): Pair,
+) -> Result<Json<ReportView>, ApiError> {
+    let wrong = |what: &str| ApiError::not_found(format!("there is no {what}"));
+    let case: CaseId = id.parse().map_err(|_| wrong(&format!("case `{id}`")))?;
+    let missing = || wrong(&format!("report `{position}` of case `{case}`"));
+    let index: usize = position.parse().map_err(|_| missing())?;
+    let detail = detail(&app, case).await?;
+    detail.reports.into_iter().nth(index).map(Json).ok_or_else(missing)
 }
 
 /// `POST /v1/cases/{id}/acts`
@@ -49,16 +62,57 @@ pub(crate) async fn act<S: Store>(
     let act: CaseAct = payload.json()?;
     check_reason(act.reason())?;
     app.supervisor.act_on_case(id, act, payload.actor()?).await?;
-    detail(&app, id).await.map(Json)
+    Ok(Json(within_bounds(detail(&app, id).await?)))
+}
+
+/// What the reports of one answer may bring, in bytes of JSON: people read the first, programs ask for the rest.
+const REPORTS_BYTES: usize = 2 << 20;
+
+/// Leaves out what the later reports of a very large case bring; they say so.
+fn within_bounds(mut case: CaseDetail) -> CaseDetail {
+    let mut left = REPORTS_BYTES;
+    for report in &mut case.reports {
+        let data = &mut report.data;
+        let size = json_length(&data.data) + json_length(&data.history);
+        match left.checked_sub(size) {
+            Some(rest) => left = rest,
+            None => {
+                data.data.clear();
+                data.history.clear();
+                report.cut = true;
+            }
+        }
+    }
+    case
+}
+
+fn json_length(value: &impl serde::Serialize) -> usize {
+    struct Length(usize);
+    impl std::io::Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    let _ = serde_json::to_writer(&mut length, value); // it was read from JSON
+    length.0
 }
 
 /// All that is known of a case, with its rules by their labels.
 pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
+    // Never closed; without a turn there would only be more at once.
+    let _turn = app.case_reads.acquire().await.ok();
     let record = app.supervisor.store().case(id).await?;
     let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
     let book = match &record.stored.case.rulebook {
         // The labels are for people: a version that can't be read any more only costs them.
-        Some(book) => app.versions.get(&app.supervisor, &book.hash).await.ok().flatten(),
+        Some(book) => {
+            app.versions.get(&app.supervisor, &app.workshop, &book.hash).await.ok().flatten()
+        }
         None => None,
     };
     let case = &record.stored.case;

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(crate) async fn cases<S: Store>(
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = Rows {
+        _turn: app.long_read()?,
         store: app.supervisor.store().clone(),
         filter,
         format,
@@ -65,6 +67,8 @@ pub(crate) async fn cases<S: Store>(
 }
 
 struct Rows<S> {
+    /// Until the last row is written, or the client has gone.
+    _turn: OwnedSemaphorePermit,
     store: S,
     filter: CaseFilter,
     format: Format,

@@ -4,6 +4,7 @@
 mod acts;
 mod app;
 mod backups;
+mod bodies;
 mod body;
 mod bulk;
 mod cases;
@@ -23,7 +24,9 @@ mod sagas;
 mod services;
 mod steps;
 mod targets;
+mod unread;
 mod versions;
+mod workshop;
 
 pub use app::{App, HttpLimits};
 pub(crate) use body::{check_actor, check_reason, read_body};
@@ -32,13 +35,14 @@ pub(crate) use cases::{active_for, detail as case_detail};
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
 pub(crate) use query::{Query, case_filter};
-pub(crate) use rulebooks::beside_the_others;
+pub(crate) use rulebooks::judge;
 pub(crate) use targets::{Selection, resolve_targets};
 
 use crate::{console, ingest};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
+use axum::extract::Extension;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -54,6 +58,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/cases:export", get(export::cases::<S>))
         .route("/v1/cases/{id}", get(cases::show::<S>))
         .route("/v1/cases/{id}/acts", post(cases::act::<S>))
+        .route("/v1/cases/{id}/reports/{position}", get(cases::report::<S>))
         .route("/v1/steps", get(steps::list::<S>))
         .route("/v1/steps:act", post(steps::act_on_many::<S>))
         .route("/v1/bulk", get(bulk::list::<S>).post(bulk::make::<S>))
@@ -80,7 +85,7 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))
         .route("/metrics", get(metrics::scrape::<S>))
-        .route("/livez", get(probes::live))
+        .route("/livez", get(probes::live::<S>))
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))
         .route("/openapi.json", get(openapi::serve))
@@ -88,6 +93,8 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
+        .layer(Extension(app.bodies.clone()))
+        .layer(middleware::from_fn(unread::take_the_rest))
         .with_state(app)
 }
 

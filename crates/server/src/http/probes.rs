@@ -2,6 +2,7 @@
 
 use super::query::Query;
 use super::{ApiError, App};
+use crate::heartbeat::LONGEST_TURN;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Json;
@@ -14,9 +15,23 @@ use std::time::Duration;
 /// How long the store may take to show that it can be written; a probe's own limit is commonly a second or more.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// `GET /livez`: answering is the proof. Never asks the store.
-pub(crate) async fn live() -> &'static str {
-    "ok\n"
+/// `GET /livez`: answering is the proof, and that the loop turns. Never asks the store.
+pub(crate) async fn live<S: Store>(State(app): State<App<S>>) -> Result<&'static str, ApiError> {
+    turns(app.supervisor.shared().heartbeat.age())?;
+    Ok("ok\n")
+}
+
+/// Whether a loop whose turn is so old is well.
+fn turns(age: Duration) -> Result<(), ApiError> {
+    if age <= LONGEST_TURN {
+        return Ok(());
+    }
+    let detail = format!(
+        "the loop has not ended its turn for {} s, more than {} s; what was acknowledged is in the store: start the process again",
+        age.as_secs(),
+        LONGEST_TURN.as_secs()
+    );
+    Err(Problem::new(ProblemCode::Unavailable, detail).into())
 }
 
 /// `GET /readyz`: started, not stopping, and the store can be written. No destination is asked.
@@ -81,4 +96,17 @@ pub(crate) async fn index() -> Json<Value> {
             "ready": "/readyz",
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_stands_is_told_of() {
+        assert!(turns(Duration::ZERO).is_ok() && turns(LONGEST_TURN).is_ok());
+        let stands = turns(LONGEST_TURN + Duration::from_secs(1)).expect_err("it stands");
+        assert_eq!(stands.status(), 503);
+        assert!(stands.into_problem().detail.is_some_and(|text| text.contains("61 s")));
+    }
 }

@@ -6,7 +6,9 @@ use super::path::{Id, Pair};
 use super::query::Query;
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
-use amends_protocol::resources::{RulebookCheck, RulebookSources, RulebookView, SourceView};
+use amends_protocol::resources::{
+    DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView,
+};
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{
     Loaded, Rulebook, Severity, SourceFile, check_together, load_sources, render, sources_together,
@@ -14,7 +16,6 @@ use amends_rulebook::{
 use amends_store::{RulebookRow, Store};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use std::sync::Arc;
 
@@ -22,9 +23,9 @@ use std::sync::Arc;
 const SOURCES_LIMIT: usize = 16 << 20;
 /// Versions that the list shows.
 const LISTED: usize = 64;
-/// Content types of YAML that people use; `application/yaml` is RFC 9512's.
-const YAML: [&str; 5] =
-    ["application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml", "text/plain"];
+/// Content types of YAML that people use; `application/yaml` is RFC 9512's. Not `text/plain`: any web site may let a
+/// browser send that without asking first.
+const YAML: [&str; 4] = ["application/yaml", "text/yaml", "application/x-yaml", "text/x-yaml"];
 
 /// `GET /v1/rulebooks`: the active versions first, then the newest others.
 pub(crate) async fn list<S: Store>(
@@ -67,25 +68,13 @@ pub(crate) async fn check<S: Store>(
     State(app): State<App<S>>,
     request: Request,
 ) -> Result<Json<RulebookCheck>, ApiError> {
-    let (head, body) = request.into_parts();
-    let bytes = read_body(&head.headers, body, SOURCES_LIMIT).await?;
-    let given = sources(&head, &bytes)?;
-    let loaded = load_sources(given.files);
-    let mut found = diagnostics(&loaded.diagnostics, &loaded.sources);
-    let mut rendered = render(&loaded.diagnostics, &loaded.sources, false);
-    if let Some(book) = &loaded.rulebook {
-        let (together, text) = beside_the_others(&app, book);
-        found.extend(together);
-        rendered.push_str(&text);
-    }
-    let valid =
-        loaded.rulebook.is_some() && !found.iter().any(|d| d.severity == Severity::Error.as_str());
+    let (_, _, judged) = judge_sent(&app, request).await?;
     Ok(Json(RulebookCheck {
-        valid,
-        name: loaded.rulebook.as_ref().map(|b| b.name().to_owned()),
-        hash: loaded.rulebook.as_ref().map(|b| b.hash().to_owned()),
-        diagnostics: found,
-        rendered,
+        valid: judged.is_valid(),
+        name: judged.rulebook.as_ref().map(|b| b.name().to_owned()),
+        hash: judged.rulebook.as_ref().map(|b| b.hash().to_owned()),
+        diagnostics: judged.findings,
+        rendered: judged.rendered,
     }))
 }
 
@@ -95,24 +84,20 @@ pub(crate) async fn put<S: Store>(
     Id(name): Id<String>,
     request: Request,
 ) -> Result<Json<RulebookView>, ApiError> {
-    let (head, body) = request.into_parts();
-    let bytes = read_body(&head.headers, body, SOURCES_LIMIT).await?;
-    let given = sources(&head, &bytes)?;
-    check_reason(&given.reason)?;
-    let Loaded { rulebook, diagnostics: found, sources } = load_sources(given.files);
-    let Some(book) = rulebook else {
-        return Err(rejected(&render(&found, &sources, false)));
+    let (headers, reason, judged) = judge_sent(&app, request).await?;
+    let is_valid = judged.is_valid();
+    let Some(book) = judged.rulebook else {
+        return Err(rejected(&judged.rendered));
     };
     if book.name() != name {
         let detail =
             format!("the rulebook calls itself `{}`; put it to `/v1/rulebooks/{0}`", book.name());
         return Err(ApiError::invalid(detail));
     }
-    let (together, text) = beside_the_others(&app, &book);
-    if together.iter().any(|d| d.severity == Severity::Error.as_str()) {
-        return Err(rejected(&text));
+    if !is_valid {
+        return Err(rejected(&judged.rendered_beside));
     }
-    app.supervisor.activate(Arc::clone(&book), actor(&head.headers)?, &given.reason).await?;
+    app.supervisor.activate(Arc::clone(&book), actor(&headers)?, &reason).await?;
     // By its hash: another version may have become active meanwhile.
     match app.supervisor.store().rulebook(book.hash().into()).await? {
         Some(row) => view(&app, row, true).await.map(Json),
@@ -120,18 +105,104 @@ pub(crate) async fn put<S: Store>(
     }
 }
 
+/// Reads a request with sources and looks at the rulebook. Says the headers and the reason too.
+async fn judge_sent<S: Store>(
+    app: &App<S>,
+    request: Request,
+) -> Result<(HeaderMap, String, Judged), ApiError> {
+    let (head, body) = request.into_parts();
+    let kind = Kind::of(&head.headers)?;
+    let mut query = Query::of(&head.uri)?;
+    let in_query = query.text("reason")?;
+    query.finish()?;
+    let bytes = read_body(&head, body, SOURCES_LIMIT).await?;
+    let others = app.supervisor.active_books();
+    let work = move || {
+        let given = sources(kind, &bytes, in_query)?;
+        drop(bytes);
+        check_reason(&given.reason)?;
+        Ok::<_, ApiError>((given.reason, judge(given.files, others)))
+    };
+    let (reason, judged) = app.workshop.run(work).await??;
+    Ok((head.headers, reason, judged))
+}
+
+/// A rulebook that somebody sent, looked at.
+pub(crate) struct Judged {
+    /// None if it can't be read.
+    pub(crate) rulebook: Option<Arc<Rulebook>>,
+    /// All findings, those beside the other active rulebooks included.
+    pub(crate) findings: Vec<DiagnosticView>,
+    /// The same for people.
+    pub(crate) rendered: String,
+    /// Only those beside the others.
+    pub(crate) rendered_beside: String,
+}
+
+impl Judged {
+    /// Whether it may become active.
+    pub(crate) fn is_valid(&self) -> bool {
+        let is_error = |d: &DiagnosticView| d.severity == Severity::Error.as_str();
+        self.rulebook.is_some() && !self.findings.iter().any(is_error)
+    }
+}
+
+/// Looks at a rulebook by itself and beside the active ones that it does not replace. May take seconds.
+pub(crate) fn judge(files: Vec<SourceFile>, active: Vec<Arc<Rulebook>>) -> Judged {
+    let Loaded { rulebook, diagnostics: found, sources } = load_sources(files);
+    let mut findings = diagnostics(&found, &sources);
+    let mut rendered = render(&found, &sources, false);
+    let mut rendered_beside = String::new();
+    if let Some(book) = &rulebook {
+        let mut books = active;
+        books.retain(|b| b.name() != book.name());
+        books.push(Arc::clone(book));
+        let together = check_together(&books);
+        if !together.is_empty() {
+            let all = sources_together(&books);
+            findings.extend(diagnostics(&together, &all));
+            rendered_beside = render(&together, &all, false);
+            rendered.push_str(&rendered_beside);
+        }
+    }
+    Judged { rulebook, findings, rendered, rendered_beside }
+}
+
 struct Given {
     files: Vec<SourceFile>,
     reason: String,
 }
 
+/// How the files are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One file, as it is.
+    Yaml,
+    /// Several, in JSON.
+    Json,
+}
+
+impl Kind {
+    /// By the content type, before the body is read.
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let kind = content_type(headers);
+        if is_json(kind) {
+            return Ok(Self::Json);
+        }
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if YAML.iter().any(|y| y.eq_ignore_ascii_case(essence)) {
+            return Ok(Self::Yaml);
+        }
+        let detail = format!(
+            "`{kind}` is not understood; send `application/yaml`, or `application/json` with `sources`"
+        );
+        Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into())
+    }
+}
+
 /// Files of a rulebook, from a YAML body (one file) or a JSON body (several). `?reason=` is for both.
-fn sources(head: &Parts, bytes: &[u8]) -> Result<Given, ApiError> {
-    let mut query = Query::of(&head.uri)?;
-    let in_query = query.text("reason")?;
-    query.finish()?;
-    let kind = content_type(&head.headers);
-    if is_json(kind) {
+fn sources(kind: Kind, bytes: &[u8], in_query: Option<String>) -> Result<Given, ApiError> {
+    if kind == Kind::Json {
         let given: RulebookSources = serde_json::from_slice(bytes).map_err(|e| {
             ApiError::invalid(format!("the body can't be read: {e}; send `{{\"sources\": […]}}`"))
         })?;
@@ -145,17 +216,8 @@ fn sources(head: &Parts, bytes: &[u8]) -> Result<Given, ApiError> {
             .into_iter()
             .map(|s| SourceFile { path: s.path, text: s.text.into() })
             .collect();
-        return Ok(Given {
-            files,
-            reason: in_query.or(given.reason).unwrap_or_else(default_reason),
-        });
-    }
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if !YAML.iter().any(|y| y.eq_ignore_ascii_case(essence)) {
-        let detail = format!(
-            "`{kind}` is not understood; send `application/yaml`, or `application/json` with `sources`"
-        );
-        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
+        let reason = in_query.or(given.reason).unwrap_or_else(default_reason);
+        return Ok(Given { files, reason });
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|e| ApiError::invalid(format!("the body is not UTF-8: {e}")))?;
@@ -169,22 +231,6 @@ fn default_reason() -> String {
 
 fn content_type(headers: &HeaderMap) -> &str {
     headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default()
-}
-
-/// What is wrong with a rulebook beside the active ones that it does not replace.
-pub(crate) fn beside_the_others<S: Store>(
-    app: &App<S>,
-    book: &Arc<Rulebook>,
-) -> (Vec<amends_protocol::resources::DiagnosticView>, String) {
-    let mut books = app.supervisor.active_books();
-    books.retain(|b| b.name() != book.name());
-    books.push(Arc::clone(book));
-    let found = check_together(&books);
-    let all = sources_together(&books);
-    (
-        diagnostics(&found, &all),
-        if found.is_empty() { String::new() } else { render(&found, &all, false) },
-    )
 }
 
 /// One entry of `errors` per finding, as `render` draws them.
@@ -217,7 +263,7 @@ async fn view<S: Store>(
     row: RulebookRow,
     with_sources: bool,
 ) -> Result<RulebookView, ApiError> {
-    let book = app.versions.get(&app.supervisor, &row.hash).await?;
+    let book = app.versions.get(&app.supervisor, &app.workshop, &row.hash).await?;
     let sources = row.sources.into_iter().map(|(path, text)| SourceView { path, text });
     Ok(RulebookView {
         rejected: if row.active { views(&app.rejections, &row.name) } else { Vec::new() },

@@ -1,6 +1,7 @@
 //! Versions of rulebooks by content hash, read back from the store. Keeps a few parsed; never writes.
 
 use super::ApiError;
+use super::workshop::Workshop;
 use crate::supervisor::Supervisor;
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
@@ -22,6 +23,7 @@ impl Versions {
     pub(crate) async fn get<S: Store>(
         &self,
         supervisor: &Supervisor<S>,
+        workshop: &Workshop,
         hash: &str,
     ) -> Result<Option<Arc<Rulebook>>, ApiError> {
         if let Some(book) = self.lock().get(hash) {
@@ -30,7 +32,7 @@ impl Versions {
         let book = match supervisor.active_books().into_iter().find(|b| b.hash() == hash) {
             Some(book) => book,
             None => match supervisor.store().rulebook(hash.into()).await? {
-                Some(row) => parse(row)?,
+                Some(row) => workshop.run(move || parse(row)).await??,
                 None => return Ok(None),
             },
         };

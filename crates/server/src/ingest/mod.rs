@@ -54,7 +54,7 @@ async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Response, 
     let (head, body) = request.into_parts();
     let mode = Mode::of(content_type(&head.headers));
     let limit = if mode == Mode::Batch { app.limits.batch_bytes } else { app.limits.report_bytes };
-    let body = read_body(&head.headers, body, limit).await?;
+    let body = read_body(&head, body, limit).await?;
     let report = match mode {
         Mode::Binary => envelope::read_binary(&head.headers, &body)?,
         Mode::Structured => envelope::read_structured(&head.headers, &body)?,
@@ -73,7 +73,7 @@ async fn take_only_batch<S: Store>(app: &App<S>, request: Request) -> Result<Res
         let detail = format!("`{kind}` is not a batch; send `application/cloudevents-batch+json`");
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
     }
-    let body = read_body(&head.headers, body, app.limits.batch_bytes).await?;
+    let body = read_body(&head, body, app.limits.batch_bytes).await?;
     take_batch(app, &head.headers, &body).await
 }
 

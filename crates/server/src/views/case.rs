@@ -88,6 +88,7 @@ fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
         rule: book.and_then(|book| rule_label(row.role, book)),
         role: role.to_owned(),
         data: row.report.data.clone(),
+        cut: false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
+use amends_protocol::CaseId;
 use amends_protocol::resources::{CaseDetail, CaseSummary, Page};
 use anyhow::{Context, anyhow};
 use std::fs::File;
@@ -46,7 +47,7 @@ pub(super) async fn each(
             if seen >= which.cases {
                 return Ok(seen);
             }
-            see(client.get(&format!("/v1/cases/{}", row.id)).await?)?;
+            see(whole(client, row.id).await?)?;
             seen += 1;
         }
         match page.next {
@@ -54,6 +55,15 @@ pub(super) async fn each(
             None => return Ok(seen),
         }
     }
+}
+
+/// A case with all that its reports brought: the answer about a very large one leaves some of it out.
+async fn whole(client: &Client, id: CaseId) -> Outcome<CaseDetail> {
+    let mut case: CaseDetail = client.get(&format!("/v1/cases/{id}")).await?;
+    for (position, report) in case.reports.iter_mut().enumerate().filter(|(_, r)| r.cut) {
+        *report = client.get(&format!("/v1/cases/{id}/reports/{position}")).await?;
+    }
+    Ok(case)
 }
 
 /// The same from a file with one case as JSON per line.

@@ -249,6 +249,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "All that is known of a case.",
         &[Answer("200", "The case.", JSON, "CaseDetail")],
     ),
+    get(
+        "/v1/cases/{id}/reports/{position}",
+        "cases",
+        "showReport",
+        "One report of a case, whole. Positions count from 0, in the order of `reports`.",
+        &[Answer("200", "The report.", JSON, "ReportView")],
+    ),
     post(
         "/v1/cases/{id}/acts",
         "cases",

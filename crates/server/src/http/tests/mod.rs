@@ -2,6 +2,7 @@
 
 mod acts;
 mod backups;
+mod bounds;
 mod bulk;
 mod console;
 mod desk;
