@@ -1,5 +1,7 @@
 //! `amends cases`, `report` and `backup` against a real supervisor and a service that knows nothing of Amends.
 
+#[path = "console/plain_http.rs"]
+mod plain_http;
 mod support;
 
 use serde_json::Value;
@@ -326,4 +328,44 @@ fn the_store_of_a_stopped_supervisor_is_backed_up_and_restored() {
     std::fs::copy(path("copy.sqlite"), path("restored/amends.sqlite")).expect("the copy is there");
     let restored = Supervisor::start(folder.path(), &["--data", "restored"]);
     assert_eq!(restored.case(&case)["plan"][0]["state"], "stuck");
+}
+
+/// The same filter means the same steps for everybody who takes one: CLI, API, and the bulk act that the console makes.
+#[test]
+fn one_filter_means_the_same_steps_everywhere() {
+    let (_folder, billing, supervisor) = shop(409, "auto");
+    let stuck: Vec<String> = ["order-1", "order-2"].map(|saga| supervisor.report(saga)).into();
+    let ids: Vec<Value> =
+        stuck.iter().map(|case| step(&supervisor, case, "stuck")["id"].clone()).collect();
+    let given_up = supervisor.report("order-3");
+    let given_up = step(&supervisor, &given_up, "stuck")["id"].as_str().expect("an id").to_owned();
+    supervisor.run(&["cases", "waive", &given_up, "--reason", "paid in cash"]).exits(0);
+    billing.answer_with(200);
+    let ended = supervisor.report("order-4");
+    step(&supervisor, &ended, "compensated");
+
+    let address = supervisor.url.trim_start_matches("http://");
+    let post = |path: &str, kind: &str, body: &str| {
+        plain_http::request(address, "POST", path, kind, body).expect("it answers")
+    };
+    for act in ["retry", "waive"] {
+        let arguments =
+            ["cases", act, "--service", "billing", "--reason", "x", "--dry-run", "--json"];
+        let by_cli = supervisor.run(&arguments).exits(0).json()["ids"].clone();
+        let body = serde_json::json!({
+            "act": {"act": act, "reason": "x"}, "filter": {"service": "billing"}, "dryRun": true,
+        });
+        let (_, by_api) = post("/v1/steps:act", "application/json", &body.to_string());
+        let by_api: Value = serde_json::from_str(&by_api).expect("JSON");
+        let form = format!("act={act}&reason=x&actor=ann&filter.service=billing");
+        let (status, _) = post("/bulk", "application/x-www-form-urlencoded", &form);
+        assert_eq!(status, 303);
+        let bulks = supervisor.run(&["bulk", "list", "--json"]).exits(0).json();
+        let sample = bulks[0]["sample"].as_array().expect("a sample");
+        let by_console: Vec<&Value> = sample.iter().map(|one| &one["stepId"]).collect();
+        assert_eq!(by_cli, Value::from(ids.clone()), "{act}");
+        assert_eq!(by_api["ids"], by_cli, "{act}");
+        assert_eq!(by_console, ids.iter().collect::<Vec<_>>(), "{act}");
+        assert_eq!((&bulks[0]["matched"], &by_api["matched"]), (&2.into(), &2.into()), "{act}");
+    }
 }
