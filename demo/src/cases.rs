@@ -133,12 +133,7 @@ impl Cases {
 }
 
 fn why_unsettled(case: &CaseDetail) -> String {
-    let unfinished = case.plan.iter().filter(|step| {
-        !matches!(
-            step.state,
-            StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow
-        )
-    });
+    let unfinished = case.plan.iter().filter(|step| step.state.is_unfinished());
     let steps = unfinished.map(|step| {
         let message = step.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
         let (verb, action, state) = (step.verb, &step.action, step.state);

@@ -1,6 +1,7 @@
 //! A small HTTP client for the demo's own needs: placing orders, errands, and reading the supervisor's API. It knows
 //! nothing of sagas, repeats nothing, and follows no redirects.
 
+use amends_protocol::causes;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -108,12 +109,13 @@ impl Client {
         let request = request.body(Full::new(body)).map_err(|e| not_sent(&e))?;
         let exchange = async {
             let answer = self.pool.request(request).await.map_err(|e| {
-                let why = describe(&e);
+                let why = causes::in_one_line(&e);
                 if e.is_connect() { NoAnswer::NotSent(why) } else { NoAnswer::Lost(why) }
             })?;
             let (parts, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await;
-            let body = body.map_err(|e| NoAnswer::Lost(describe(e.as_ref())))?.to_bytes();
+            let body =
+                body.map_err(|e| NoAnswer::Lost(causes::in_one_line(e.as_ref())))?.to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
             Ok(Answer { status: parts.status, headers: parts.headers, body })
         };
@@ -121,16 +123,4 @@ impl Client {
             Err(NoAnswer::Lost(format!("nothing within {} ms", limit.as_millis())))
         })
     }
-}
-
-/// An error with its causes in one line; the outermost alone says only "client error".
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,9 +1,12 @@
 //! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`. No part of the product.
 
+mod circles;
 mod docs_links;
 mod manifests;
+mod modules;
 mod openapi;
 mod purity;
+mod ratchet;
 mod schemas;
 mod sources;
 mod test;
@@ -15,7 +18,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test      format check, lints, all tests; what .ci/test runs
-  tidy      the tree's own rules: dependencies, purity, file heads, links
+  tidy      the tree's own rules: dependencies, purity, file heads, links, dead files, and what may only shrink;
+            with `--lower` it writes down what has shrunk
   openapi   write docs/reference/openapi.json anew
   schemas   write docs/reference/schemas anew";
 
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
+        ["tidy", "--lower"] => tidy::lower(),
         ["openapi"] => openapi::run(),
         ["schemas"] => schemas::run(),
         [] | ["help" | "--help" | "-h"] => {

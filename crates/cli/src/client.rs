@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use amends_protocol::headers::AMENDS_ACTOR;
-use amends_protocol::{Problem, Timestamp};
+use amends_protocol::wire::percent;
+use amends_protocol::{Problem, Timestamp, causes};
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -12,7 +13,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::error::Error;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Where the supervisor is looked for when nobody says otherwise.
@@ -42,7 +42,7 @@ impl Query {
         self.0.push(if self.0.is_empty() { '?' } else { '&' });
         self.0.push_str(name);
         self.0.push('=');
-        self.0.push_str(&encode(value));
+        self.0.push_str(&percent::part(value).to_string());
     }
 
     /// Adds `name=value` when there is a value.
@@ -56,20 +56,6 @@ impl Query {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// Percent-encodes everything but unreserved characters, for one path segment or query value.
-pub fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 impl Client {
@@ -141,7 +127,7 @@ impl Client {
         let answer = tokio::time::timeout(limit, self.pool.request(request))
             .await
             .map_err(|_| self.unreachable(format!("no answer within {} s", limit.as_secs())))?
-            .map_err(|e| self.unreachable(root_cause(&e)))?;
+            .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))?;
         let date = answer.headers().get(header::DATE).and_then(|v| v.to_str().ok());
         let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
         let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
@@ -190,7 +176,7 @@ impl Client {
             .map_err(|_| {
                 self.unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs()))
             })?
-            .map_err(|e| self.unreachable(root_cause(&e)))?;
+            .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))?;
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -276,15 +262,6 @@ fn read_problem(status: u16, body: &[u8]) -> Problem {
     });
     problem.status = status;
     problem
-}
-
-/// The innermost reason; the outer ones only say "client error".
-fn root_cause(error: &dyn Error) -> String {
-    let mut at = error;
-    while let Some(source) = at.source() {
-        at = source;
-    }
-    at.to_string()
 }
 
 #[cfg(test)]

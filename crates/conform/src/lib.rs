@@ -13,7 +13,6 @@ mod finding;
 mod run;
 mod scene;
 mod shown;
-mod signature;
 mod stands;
 mod step;
 mod template;

@@ -2,6 +2,7 @@
 
 use crate::finding::{Lack, Verdict};
 use crate::run::{CheckResult, Examination};
+use amends_rulebook::markup::escape;
 use std::fmt::Write as _;
 
 /// One `testsuite` with a `testcase` for every check and subject. Skipped and blocked ones are `skipped`, since nothing
@@ -61,24 +62,6 @@ fn testcase(out: &mut String, service: &str, result: &CheckResult) {
         }
     };
     let _ = writeln!(out, ">\n      {inner}\n    </testcase>");
-}
-
-/// Characters that mean something in XML; what XML can't hold at all becomes a blank.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            '\u{fffe}' | '\u{ffff}' => out.push(' '),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

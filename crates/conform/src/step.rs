@@ -2,8 +2,8 @@
 //! wrongly in one way. Builds them; sending is the scene's.
 
 use crate::finding::Stop;
-use crate::signature::Signer;
 use crate::wire::{Answer, Exchange, Sent};
+use amends_protocol::wire::signature::SigningKey;
 use amends_protocol::{Outcome, ProblemCode, Verb, headers};
 use http::Method;
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ impl Step {
     }
 
     /// Its request.
-    pub(crate) fn request(&self, signer: Option<&Signer>) -> Sent {
+    pub(crate) fn request(&self, signer: Option<&SigningKey>) -> Sent {
         let path = format!("/amends/v1/{}/{}", self.verb, self.action);
         let mut sent = Sent::json(Method::POST, path, &self.body);
         sent.set(headers::SAGA_ID, &self.saga);
@@ -109,7 +109,7 @@ impl Step {
 }
 
 /// Puts the signature into a request.
-pub(crate) fn sign(sent: &mut Sent, signer: &Signer, id: &str, signed: Signed) {
+pub(crate) fn sign(sent: &mut Sent, signer: &SigningKey, id: &str, signed: Signed) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let seconds = match signed {
@@ -125,9 +125,9 @@ pub(crate) fn sign(sent: &mut Sent, signer: &Signer, id: &str, signed: Signed) {
     let signature = match signed {
         Signed::NotAtAll => return,
         Signed::Rightly | Signed::LongAgo | Signed::LongAhead => right,
-        Signed::ByStranger => Signer::stranger().sign(id, seconds, &sent.body),
+        Signed::ByStranger => stranger().sign(id, seconds, &sent.body),
         Signed::OverAnotherBody => signer.sign(id, seconds, b"{\"another\":\"body\"}"),
-        Signed::ByBoth => format!("{} {right}", Signer::stranger().sign(id, seconds, &sent.body)),
+        Signed::ByBoth => format!("{} {right}", stranger().sign(id, seconds, &sent.body)),
     };
     sent.set(headers::WEBHOOK_ID, id);
     sent.set(headers::WEBHOOK_TIMESTAMP, &seconds.to_string());
@@ -164,11 +164,12 @@ pub(crate) fn outcome_of(verb: Verb, exchange: &Exchange) -> Option<Outcome> {
     let answer = exchange.came.as_ref().ok()?;
     match answer.status {
         200 => answer.json()["outcome"].as_str()?.parse().ok(),
-        204 => Some(match verb {
-            Verb::Compensate => Outcome::Compensated,
-            Verb::Retry => Outcome::Retried,
-            Verb::Notify => Outcome::Notified,
-        }),
+        204 => Some(verb.ends_as()),
         _ => None,
     }
+}
+
+/// A key that no participant was told.
+fn stranger() -> SigningKey {
+    SigningKey::of_bytes(b"a key that no participant was told")
 }

@@ -1,11 +1,8 @@
 //! Texts and bodies with placeholders: `{unique}`, `{number}`, `{saga}`, `{request}`, `{downstream}`. Everything is checked
 //! when it is read, so filling them in cannot fail.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use amends_protocol::wire::percent;
 use serde_json::{Map, Value};
-
-/// What stays as it is in a filled-in path: RFC 3986's unreserved characters.
-const PATH_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Every placeholder.
 pub(crate) const SLOTS: &[(&str, Slot)] = &[
@@ -106,7 +103,7 @@ impl Template {
 
     /// The same for a path: values are percent-encoded.
     pub(crate) fn fill_path(&self, values: &Values) -> String {
-        self.fill_with(|slot| utf8_percent_encode(&values.get(slot), PATH_VALUE).to_string())
+        self.fill_with(|slot| percent::part(&values.get(slot)).to_string())
     }
 
     fn fill_with(&self, value: impl Fn(Slot) -> String) -> String {

@@ -1,6 +1,7 @@
 //! One HTTP exchange with the participant, as it went: what was sent, what came. Sends nothing twice, follows no
 //! redirects, keeps no connections, so that every exchange stands for itself.
 
+use amends_protocol::causes;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -163,7 +164,9 @@ impl Client {
     }
 
     async fn answer(&self, sent: &Sent) -> Result<Answer, NoAnswer> {
-        let broken = |error: &dyn std::error::Error| NoAnswer::Broken(whole_story(error));
+        let broken = |error: &(dyn std::error::Error + 'static)| {
+            NoAnswer::Broken(causes::in_one_line(error))
+        };
         let uri = format!("{}{}", self.base, sent.path);
         let mut request = Request::builder()
             .method(sent.method.clone())
@@ -173,7 +176,7 @@ impl Client {
         *request.headers_mut() = sent.headers.clone();
         let answer =
             self.pool.request(request).await.map_err(|error| match error.is_connect() {
-                true => NoAnswer::NotReached(whole_story(&error)),
+                true => NoAnswer::NotReached(causes::in_one_line(&error)),
                 false => broken(&error),
             })?;
         let (head, body) = answer.into_parts();
@@ -183,15 +186,4 @@ impl Client {
             .map_err(|error| NoAnswer::Broken(format!("the answer broke off: {error}")))?;
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
     }
-}
-
-/// An error with its causes; hyper's outermost text alone says little.
-fn whole_story(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -9,7 +9,9 @@ use crate::{
     AttemptRow, Errand, PollStep, ReportRole, SendStep, StepReading, StepResult, StepRow,
     StepState, Told, Write,
 };
-use amends_protocol::{Cause, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb};
+use amends_protocol::{
+    Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb,
+};
 use amends_rulebook::{GiveUp, RetryPolicy};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 
 /// Pieces of evidence that one case keeps of one service's answers and excess reports. What the rulebook does not
 /// declare counts as one service: anybody can make up names.
-const TOLD_LIMIT: usize = 1_000;
+const TOLD_LIMIT: usize = EVIDENCE_LIMIT;
 
 /// Longest pause between looks at an accepted step, in milliseconds.
 const POLL_CAP_MS: u64 = 60_000;
@@ -481,7 +483,7 @@ impl Case {
             attempt: step.attempts,
             sent_at: Timestamp(step.memo.sent_at.unwrap_or(now.0)),
             ended_at: now,
-            result: word(&result.answer).into(),
+            result: result.answer.word().into(),
             status: result.status,
             message: result.message.as_deref().map(Into::into),
         })));
@@ -490,15 +492,7 @@ impl Case {
 
 /// Whether an outcome can be the answer to a verb at all.
 pub(crate) fn check_outcome(verb: Verb, outcome: Outcome) -> Result<(), String> {
-    let fits = match outcome {
-        Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate => {
-            verb == Verb::Compensate
-        }
-        Outcome::Retried => verb == Verb::Retry,
-        Outcome::Notified => verb == Verb::Notify,
-        Outcome::Refused => true,
-        Outcome::Waived => false,
-    };
+    let fits = outcome == Outcome::Refused || verb.may_end(outcome);
     if fits { Ok(()) } else { Err(format!("`{outcome}` is no answer to `{verb}`")) }
 }
 
@@ -509,21 +503,6 @@ fn min_limit<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     }
 }
 
-const fn word(reading: &StepReading) -> &'static str {
-    match reading {
-        StepReading::Done(outcome) => outcome.as_str(),
-        StepReading::Accepted { .. } => "accepted",
-        StepReading::Refused => "refused",
-        StepReading::Rejected => "rejected",
-        StepReading::Unsendable => "unsendable",
-        StepReading::Busy { .. } => "busy",
-        StepReading::NotSent => "not_sent",
-        StepReading::Unknown => "unknown",
-    }
-}
-
-/// Whether a result means that the service itself is out of reach: nobody there, no answer, or a gateway that says so.
-/// A service that answers 503 with `Retry-After`, 429 or 500 is there.
 fn is_gone(result: &StepResult) -> bool {
     match result.answer {
         StepReading::NotSent => true,

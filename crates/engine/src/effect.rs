@@ -146,6 +146,32 @@ pub enum StepReading {
     Unknown,
 }
 
+impl StepReading {
+    /// The kind of reading, in one word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Done(_) => "done",
+            Self::Accepted { .. } => "accepted",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Unsendable => "unsendable",
+            Self::Busy { .. } => "busy",
+            Self::NotSent => "not_sent",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// How the try ended, in one word: its outcome, or the kind of reading.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Done(outcome) => outcome.as_str(),
+            other => other.kind(),
+        }
+    }
+}
+
 /// What a reading of a History brought.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WalkResult {

@@ -337,14 +337,7 @@ impl StepState {
     /// Whether it will never change again by itself or by a report. A stuck step is not terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
-        match self {
-            Self::Done(_) | Self::Superseded | Self::Shadow => true,
-            Self::Waiting
-            | Self::Due(_)
-            | Self::InFlight
-            | Self::Accepted { .. }
-            | Self::Stuck(_) => false,
-        }
+        !self.name().is_unfinished()
     }
 }
 

@@ -9,13 +9,10 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
-use amends_protocol::{Evidence, HistoryState, Timestamp};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryState, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Entries kept of one History: a saga with more is broken, and the case row must stay small.
-const ENTRIES_LIMIT: usize = 1_000;
 
 /// Pauses between tries; a History is cheap to read, so the cap is low.
 const WALK_POLICY: RetryPolicy =
@@ -224,7 +221,7 @@ pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
 fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) -> bool {
     let before = held.len();
     for evidence in told {
-        if held.len() >= ENTRIES_LIMIT {
+        if held.len() >= EVIDENCE_LIMIT {
             break;
         }
         if !held.contains(&evidence) {

@@ -3,6 +3,7 @@
 //! Pure data: no clock, no IO. Every other crate speaks in these words; the glossary explains them.
 //! What a field means on the wire is written in `docs/reference/protocol.md`.
 
+pub mod causes;
 pub mod headers;
 mod history;
 mod name;
@@ -14,6 +15,7 @@ pub mod sentence;
 pub mod signs;
 mod step;
 mod time;
+pub mod wire;
 mod words;
 
 pub use history::{HistoryAnswer, HistoryEntry};
@@ -22,7 +24,7 @@ pub use name::{
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{
-    Evidence, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
+    EVIDENCE_LIMIT, Evidence, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
     REPORT_TYPE, Report, ReportData,
 };
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};

@@ -11,8 +11,9 @@ pub const REPORT_TYPE: &str = "dev.amends.report.v1";
 pub const REPORT_MESSAGE_LIMIT: usize = 8 << 10;
 /// Most causes of one report: a failed answer names one, and an action makes few calls.
 pub const REPORT_CAUSES_LIMIT: usize = 64;
-/// Most pieces of evidence in one report; a saga with more requests than this is none.
-pub const REPORT_HISTORY_LIMIT: usize = 1_000;
+/// Most pieces of evidence in one report, in one answer, in one History, and kept of all answers in one case; a saga
+/// with more requests than this is none.
+pub const EVIDENCE_LIMIT: usize = 1_000;
 /// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
 pub const REPORT_SOURCE_LIMIT: usize = 512;
 

@@ -6,8 +6,8 @@
 //! that stopped there (AsyncAPI's among them) read the same.
 
 use crate::{
-    HistoryState, NAME_LIMIT, Outcome, PROBLEM_TYPE_BASE, REPORT_CAUSES_LIMIT,
-    REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
+    EVIDENCE_LIMIT, HistoryState, NAME_LIMIT, Outcome, PROBLEM_TYPE_BASE, REPORT_CAUSES_LIMIT,
+    REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
 };
 use serde_json::{Value, json};
 
@@ -214,7 +214,7 @@ fn evidence() -> Value {
 
 fn evidence_list(description: &str) -> Value {
     json!({
-        "type": "array", "maxItems": REPORT_HISTORY_LIMIT, "items": { "$ref": "report-data.json#/$defs/evidence" },
+        "type": "array", "maxItems": EVIDENCE_LIMIT, "items": { "$ref": "report-data.json#/$defs/evidence" },
         "description": description
     })
 }

@@ -93,6 +93,45 @@ words! {
     }
 }
 
+impl Verb {
+    /// The outcome of a step that is done and says no more.
+    #[must_use]
+    pub const fn ends_as(self) -> Outcome {
+        match self {
+            Self::Compensate => Outcome::Compensated,
+            Self::Retry => Outcome::Retried,
+            Self::Notify => Outcome::Notified,
+        }
+    }
+
+    /// The outcome of a step for which there was nothing to do.
+    #[must_use]
+    pub const fn ends_as_nothing(self) -> Outcome {
+        match self {
+            Self::Compensate => Outcome::NothingToCompensate,
+            Self::Retry | Self::Notify => self.ends_as(),
+        }
+    }
+
+    /// Every outcome that says that a step of this verb is done. `refused` and `waived` end a step without that.
+    #[must_use]
+    pub const fn outcomes(self) -> &'static [Outcome] {
+        match self {
+            Self::Compensate => {
+                &[Outcome::Compensated, Outcome::AlreadyCompensated, Outcome::NothingToCompensate]
+            }
+            Self::Retry => &[Outcome::Retried],
+            Self::Notify => &[Outcome::Notified],
+        }
+    }
+
+    /// Whether the outcome says that a step of this verb is done.
+    #[must_use]
+    pub fn may_end(self, outcome: Outcome) -> bool {
+        self.outcomes().contains(&outcome)
+    }
+}
+
 words! {
     /// What a History says of one request. A report's evidence uses the first four.
     HistoryState, "history state" {
@@ -169,6 +208,17 @@ words! {
         Superseded = "superseded",
         /// Planned by a rule in shadow mode; never sent.
         Shadow = "shadow",
+    }
+}
+
+impl StepStateName {
+    /// Whether the step still has to come to an end, by itself or by a person.
+    #[must_use]
+    pub const fn is_unfinished(self) -> bool {
+        match self {
+            Self::Waiting | Self::Due | Self::InFlight | Self::Accepted | Self::Stuck => true,
+            Self::Done | Self::Superseded | Self::Shadow => false,
+        }
     }
 }
 
@@ -284,6 +334,16 @@ mod tests {
             assert_eq!(o.as_str().parse(), Ok(o));
             assert_eq!(serde_json::to_value(o).expect("plain"), o.as_str());
         }
+    }
+
+    #[test]
+    fn an_outcome_ends_steps_of_one_verb_only() {
+        for &outcome in Outcome::ALL {
+            let verbs = Verb::ALL.iter().filter(|v| v.may_end(outcome)).count();
+            let ends_no_verb = matches!(outcome, Outcome::Refused | Outcome::Waived);
+            assert_eq!(verbs, usize::from(!ends_no_verb), "{outcome}");
+        }
+        assert!(Verb::ALL.iter().all(|v| v.may_end(v.ends_as()) && v.may_end(v.ends_as_nothing())));
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use amends_protocol::resources::ReportReceipt;
 use amends_protocol::schemas::{SCHEMA_BASE, all};
 use amends_protocol::{
-    ActionName, CaseId, Evidence, HistoryAnswer, HistoryEntry, HistoryState, Outcome, Problem,
-    ProblemCode, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT,
-    REPORT_SOURCE_LIMIT, REPORT_TYPE, ReportData, ReportRef, SagaId, StepAnswer, StepId,
-    StepRequest, Verb,
+    ActionName, CaseId, EVIDENCE_LIMIT, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
+    Outcome, Problem, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
+    REPORT_TYPE, ReportData, ReportRef, SagaId, StepAnswer, StepId, StepRequest, Verb,
 };
 use jsonschema::{Registry, Validator};
 use serde::Serialize;
@@ -202,7 +201,7 @@ fn spoilt() -> Vec<Spoilt> {
         ("report-data", "/causedBy", Some(json!("e-1"))),
         ("report-data", "/causedBy", many(json!("e-1"), REPORT_CAUSES_LIMIT + 1)),
         ("report-data", "/causedBy/0", Some(json!("naïve"))),
-        ("report-data", "/history", many(told, REPORT_HISTORY_LIMIT + 1)),
+        ("report-data", "/history", many(told, EVIDENCE_LIMIT + 1)),
         ("report-data", "/history/0/service", None),
         ("report-data", "/history/0/requestId", None),
         ("report-data", "/history/0/state", None),

@@ -1,6 +1,7 @@
 //! What the pictures of a rulebook share: the names of their classes, the stylesheet, and what a caller adds to them. No
 //! picture holds a script, a style attribute, or anything from elsewhere; only whole files hold a stylesheet.
 
+use crate::markup::escape;
 use crate::matrix::CellKind;
 use crate::{ActionId, ChartNode, Row};
 use std::fmt::Write as _;
@@ -106,23 +107,6 @@ pub(crate) fn colors(kind: CellKind) -> (&'static str, &'static str) {
     }
 }
 
-/// For HTML and SVG, in text and in attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // Allowed in neither; a quoted text of a condition can hold them.
-            c if c.is_control() && !matches!(c, '\t' | '\n' | '\r') => out.push('\u{fffd}'),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 /// The value of a `class` attribute: the picture's own classes, then the caller's.
 pub(crate) fn classes(own: &[&str], note: &Note) -> String {
     let own = own.iter().copied().filter(|c| !c.is_empty());
@@ -170,7 +154,7 @@ pub(crate) fn broken(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{broken, escape, stylesheet, width_of};
+    use super::{broken, stylesheet, width_of};
 
     #[test]
     fn lines_break_where_people_would_and_lose_nothing() {
@@ -187,11 +171,6 @@ mod tests {
     #[test]
     fn wide_letters_count_twice() {
         assert_eq!(width_of("문자"), 4);
-    }
-
-    #[test]
-    fn what_no_document_may_hold_is_replaced() {
-        assert_eq!(escape("a\u{0}<b>\"&"), "a\u{fffd}&lt;b&gt;&quot;&amp;");
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod explain;
 mod format;
 mod graph;
 mod load;
+pub mod markup;
 mod matching;
 mod matrix;
 mod number;

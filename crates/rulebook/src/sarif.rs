@@ -2,6 +2,7 @@
 
 use crate::load::LineIndex;
 use crate::{CODES, Diagnostic, Severity, SourceFile, Span};
+use amends_protocol::wire::percent;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -66,7 +67,7 @@ fn result(
         let ((line, column), (end_line, end_column)) =
             (index.position(span.start), index.position(span.end));
         Some(json!({ "physicalLocation": {
-            "artifactLocation": { "uri": uri(&source.path) },
+            "artifactLocation": { "uri": percent::path(&source.path).to_string() },
             "region": { "startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column },
         } }))
     };
@@ -96,17 +97,4 @@ fn result(
         all["ruleIndex"] = rule.into();
     }
     all
-}
-
-/// A path as a URI reference: percent-encoded but for what paths are made of.
-fn uri(path: &str) -> String {
-    let mut out = String::new();
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out += &format!("%{byte:02X}");
-        }
-    }
-    out
 }

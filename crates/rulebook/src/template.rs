@@ -1,6 +1,7 @@
 //! Texts with `{field}` placeholders, for requests to services that don't speak the participant protocol. Filling one in
 //! never fails silently: a field that is missing is named.
 
+use amends_protocol::wire::percent;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::ops::Range;
@@ -141,7 +142,7 @@ impl Template {
                                 "field `{name}` is empty, and it stands in the path"
                             ));
                         }
-                        Place::Path => percent_encode(&value, &mut out),
+                        Place::Path => out.push_str(&percent::part(&value).to_string()),
                         Place::Header if value.chars().any(|c| c.is_control() || !c.is_ascii()) => {
                             return Err(format!(
                                 "field `{name}` holds characters that a header cannot carry"
@@ -224,20 +225,6 @@ fn scalar_text(name: &str, value: &Value) -> Result<String, String> {
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
             Err(format!("field `{name}` is not a text, a number, true or false"))
-        }
-    }
-}
-
-/// Everything but RFC 3986's unreserved characters, so that a value stays within its place in the path.
-fn percent_encode(text: &str, out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(HEX[usize::from(byte >> 4)]));
-            out.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
 }

@@ -6,7 +6,7 @@ mod wire;
 use amends_engine::StepReading;
 use amends_protocol::schemas::SCHEMA_BASE;
 use amends_protocol::{
-    NAME_LIMIT, Outcome, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT,
+    EVIDENCE_LIMIT, NAME_LIMIT, Outcome, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT,
     REPORT_SOURCE_LIMIT, StepRequest, Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
@@ -278,10 +278,7 @@ fn times_and_bounds_are_those_of_the_code() {
     assert_eq!(told("`source` of a report"), bytes(REPORT_SOURCE_LIMIT));
     assert_eq!(told("`message` of a report"), bytes(REPORT_MESSAGE_LIMIT));
     assert_eq!(told("`causedBy` of a report"), entries(REPORT_CAUSES_LIMIT));
-    assert_eq!(
-        told("`history` of a report, an answer or an outcome"),
-        entries(REPORT_HISTORY_LIMIT)
-    );
+    assert_eq!(told("`history` of a report, an answer or an outcome"), entries(EVIDENCE_LIMIT));
     assert_eq!(told("names and ids"), bytes(NAME_LIMIT));
     assert_eq!(told("body of an answer"), bytes(outbound.answer_bytes));
 

@@ -5,8 +5,8 @@ use crate::config::KitError;
 use crate::failure::Failure;
 use crate::store::{HistoryTx, NewRequest, ReportRow, corrupt};
 use amends_protocol::{
-    Evidence, HistoryState, REPORT_CAUSES_LIMIT, REPORT_HISTORY_LIMIT, REPORT_MESSAGE_LIMIT,
-    ReportData, SagaId, is_opaque_name,
+    EVIDENCE_LIMIT, Evidence, HistoryState, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, ReportData,
+    SagaId, is_opaque_name,
 };
 use std::collections::HashSet;
 
@@ -55,7 +55,7 @@ fn causes(named: &[String]) -> Vec<String> {
 /// The evidence that matters most, in its old order: first the failed request itself and one entry of each action and
 /// state, since plans are about actions and not requests; then what may have taken effect; then the rest.
 fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
-    if found.len() <= REPORT_HISTORY_LIMIT {
+    if found.len() <= EVIDENCE_LIMIT {
         return found;
     }
     tracing::warn!(
@@ -71,7 +71,7 @@ fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
     }
     ranked.sort_unstable();
     let kept: HashSet<usize> =
-        ranked.into_iter().take(REPORT_HISTORY_LIMIT).map(|(_, _, place)| place).collect();
+        ranked.into_iter().take(EVIDENCE_LIMIT).map(|(_, _, place)| place).collect();
     let keep = |(place, entry)| kept.contains(&place).then_some(entry);
     found.into_iter().enumerate().filter_map(keep).collect()
 }

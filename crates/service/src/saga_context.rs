@@ -1,6 +1,7 @@
 //! The saga context that travels along with every request: saga id, request id, trace, baggage. Reads it from
 //! headers, writes it to headers, derives request ids. Starts no trace of its own.
 
+use amends_protocol::wire::{Traceparent, baggage};
 use amends_protocol::{Problem, ProblemCode, SagaId, headers, is_opaque_name};
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -52,8 +53,8 @@ impl SagaContext {
             .map(str::trim)
             .filter(|member| !member.is_empty())
         {
-            if member_key(member) == headers::BAGGAGE_SAGA {
-                saga = saga.or_else(|| member_value(member));
+            if baggage::key(member) == headers::BAGGAGE_SAGA {
+                saga = saga.or_else(|| baggage::value(member));
             } else if member.len() < room && passed_on.baggage.len() < BAGGAGE_MEMBERS {
                 room -= member.len() + 1;
                 passed_on.baggage.push(member.to_owned());
@@ -64,7 +65,7 @@ impl SagaContext {
             .map(|id| checked_request_id(id).map(str::to_owned))
             .transpose()?;
         if let Ok(Some(parent)) = text(from, headers::TRACEPARENT)
-            && is_traceparent(parent)
+            && Traceparent::parse(parent).is_some()
         {
             passed_on.traceparent = Some(parent.to_owned());
             passed_on.tracestate =
@@ -77,10 +78,7 @@ impl SagaContext {
 impl PassedOn {
     /// Writes the context of a call to another service.
     pub(crate) fn write(&self, saga: &SagaId, request_id: &str, to: &mut HeaderMap) {
-        let kept =
-            |byte: u8| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
-        let value = percent_encode(saga.as_str(), |b| kept(b) && b != b'%');
-        let mut baggage = format!("{}={value}", headers::BAGGAGE_SAGA);
+        let mut baggage = baggage::member(headers::BAGGAGE_SAGA, saga.as_str());
         for member in &self.baggage {
             baggage.push(',');
             baggage.push_str(member);
@@ -98,8 +96,8 @@ impl PassedOn {
 
     /// The value of one member of `baggage`, decoded.
     pub(crate) fn baggage(&self, key: &str) -> Option<String> {
-        let member = self.baggage.iter().find(|m| member_key(m) == key)?;
-        member_value(member)
+        let member = self.baggage.iter().find(|m| baggage::key(m) == key)?;
+        baggage::value(member)
     }
 }
 
@@ -123,49 +121,12 @@ pub(crate) fn put(to: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-/// Percent-encodes every byte that is not to be kept.
-pub(crate) fn percent_encode(text: &str, keep: impl Fn(u8) -> bool) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && keep(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let high = char::from(bytes.next()?).to_digit(16)?;
-            let low = char::from(bytes.next()?).to_digit(16)?;
-            decoded.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    String::from_utf8(decoded).ok()
-}
-
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-fn member_key(member: &str) -> &str {
-    member.split(['=', ';']).next().unwrap_or("").trim()
-}
-
-fn member_value(member: &str) -> Option<String> {
-    let (_, value) = member.split_once('=')?;
-    percent_decode(value.split(';').next()?.trim())
 }
 
 fn text<'h>(from: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
@@ -189,20 +150,6 @@ fn checked_request_id(id: &str) -> Result<&str, Problem> {
 
 fn invalid(detail: impl ToString) -> Problem {
     Problem::new(ProblemCode::InvalidRequest, detail.to_string())
-}
-
-/// Version, trace id, parent id and flags, lower-case hex; all-zero ids and version `ff` are invalid.
-fn is_traceparent(text: &str) -> bool {
-    let Some(text) = text.get(..55) else {
-        return false;
-    };
-    let parts: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    let is_hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
-    lengths == [2, 32, 16, 2]
-        && parts.iter().all(|part| part.bytes().all(is_hex))
-        && parts[0] != "ff"
-        && parts[1..3].iter().all(|id| id.bytes().any(|b| b != b'0'))
 }
 
 #[cfg(test)]

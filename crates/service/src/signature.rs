@@ -1,34 +1,15 @@
-//! Standard Webhooks 1.0 signatures (`v1`, HMAC-SHA256), the receiving side. Checks bytes as they came; remembers
-//! nothing, since steps are idempotent by their id.
+//! Whether a request is signed by a key that the service was told.
 
 use amends_protocol::headers;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac};
+use amends_protocol::wire::signature::{self, Signed, SigningKey};
 use http::HeaderMap;
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
-
-/// How far the sender's clock may be off, in seconds; what the Standard Webhooks libraries use.
-const TOLERANCE_SECONDS: i64 = 300;
-
-/// Signatures of one request that are looked at; rotation needs two.
-const SIGNATURE_LIMIT: usize = 16;
 
 /// Decodes a signing key as it is shown to people, `whsec_` and base64.
 ///
 /// # Errors
 /// Says what is wrong, without the key.
 pub fn signing_key(shown: &str) -> Result<Vec<u8>, String> {
-    let encoded = shown.trim();
-    let encoded = encoded.strip_prefix("whsec_").unwrap_or(encoded);
-    let key = STANDARD.decode(encoded).map_err(|_| {
-        "the signing key is not base64; copy it whole, with its `whsec_`".to_owned()
-    })?;
-    match key.len() {
-        24..=64 => Ok(key),
-        bytes => Err(format!("the signing key has {bytes} bytes; it must have 24 to 64")),
-    }
+    signature::key_bytes(shown)
 }
 
 /// Checks that one of the keys signed these bytes, lately.
@@ -41,45 +22,13 @@ pub(crate) fn verify(
     body: &[u8],
     now_seconds: i64,
 ) -> Result<(), String> {
-    let id = required(from, headers::WEBHOOK_ID)?;
-    let timestamp = required(from, headers::WEBHOOK_TIMESTAMP)?;
-    let signatures = required(from, headers::WEBHOOK_SIGNATURE)?;
-    let sent: i64 = timestamp
-        .parse()
-        .map_err(|_| format!("`{}` is not a number of seconds", headers::WEBHOOK_TIMESTAMP))?;
-    if now_seconds.saturating_sub(sent).saturating_abs() > TOLERANCE_SECONDS {
-        return Err(format!(
-            "the signature is more than {TOLERANCE_SECONDS} s old or ahead; check both clocks"
-        ));
-    }
-    let given: Vec<Vec<u8>> = signatures
-        .split(' ')
-        .filter_map(|part| part.strip_prefix("v1,"))
-        .take(SIGNATURE_LIMIT)
-        .filter_map(|part| STANDARD.decode(part).ok())
-        .collect();
-    let mut agrees = subtle::Choice::from(0);
-    for key in keys {
-        let expected = sign(key, id, timestamp, body);
-        for signature in &given {
-            agrees |= expected.as_slice().ct_eq(signature.as_slice());
-        }
-    }
-    match bool::from(agrees) {
-        true => Ok(()),
-        false => Err("no signature of the request is from an accepted key".to_owned()),
-    }
-}
-
-fn sign(key: &[u8], id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
-    // HMAC takes keys of any length, so this cannot fail.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-        return Vec::new();
+    let signed = Signed {
+        id: required(from, headers::WEBHOOK_ID)?,
+        timestamp: required(from, headers::WEBHOOK_TIMESTAMP)?,
+        signatures: required(from, headers::WEBHOOK_SIGNATURE)?,
     };
-    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().to_vec()
+    let keys: Vec<SigningKey> = keys.iter().map(|key| SigningKey::of_bytes(key)).collect();
+    signature::verify(&keys, signed, body, now_seconds)
 }
 
 fn required<'h>(from: &'h HeaderMap, name: &str) -> Result<&'h str, String> {

@@ -2,9 +2,10 @@
 //! again is the relay's business.
 
 use crate::config::KitError;
-use crate::saga_context::{percent_encode, put};
+use crate::saga_context::put;
 use crate::store::{BoxFuture, OutgoingReport};
 use crate::transport::{Reply, Transport};
+use amends_protocol::wire::percent;
 use amends_protocol::{REPORT_TYPE, Timestamp, headers};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -63,14 +64,13 @@ impl HttpSink {
     }
 
     fn envelope(&self, sent: &OutgoingReport) -> HeaderMap {
-        let kept = |byte: u8| byte != b'"' && byte != b'%';
         let mut written = HeaderMap::new();
         put(&mut written, "content-type", "application/json");
         put(&mut written, "ce-specversion", "1.0");
         put(&mut written, "ce-type", REPORT_TYPE);
         put(&mut written, "ce-source", &self.service);
         put(&mut written, "ce-id", &sent.report.report_id);
-        put(&mut written, "ce-subject", &percent_encode(sent.report.saga.as_str(), kept));
+        put(&mut written, "ce-subject", &percent::attribute(sent.report.saga.as_str()).to_string());
         put(&mut written, "ce-time", &Timestamp(sent.happened_at_ms).to_string());
         if let Some(parent) = &sent.report.traceparent {
             // One hop, so the starting trace and this hop's agree.

@@ -1,5 +1,6 @@
 //! Outgoing HTTP: one pooled client, plain HTTP/1.1, bounded in time and size. No TLS, no redirects, no repetitions.
 
+use amends_protocol::causes;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -52,7 +53,8 @@ impl Transport {
             Request::post(uri).body(Full::new(body)).map_err(|error| error.to_string())?;
         *request.headers_mut() = headers;
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| whole_story(&error))?;
+            let answer =
+                self.client.request(request).await.map_err(|error| causes::in_one_line(&error))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, ANSWER_LIMIT)
                 .collect()
@@ -65,16 +67,4 @@ impl Transport {
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
         }
     }
-}
-
-/// An error with its causes; hyper's outermost text alone says little.
-fn whole_story(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@ use crate::moment::{now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{BulkDeed, BulkState, BulkSteering, BulkView};
 use amends_protocol::signs::Signed;
+use amends_protocol::wire::percent;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -78,7 +79,7 @@ pub(super) fn run(options: BulkOptions) -> Outcome {
 
 impl One {
     fn path(&self) -> String {
-        format!("/v1/bulk/{}", crate::client::encode(&self.id))
+        format!("/v1/bulk/{}", percent::part(&self.id))
     }
 }
 

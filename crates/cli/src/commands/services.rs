@@ -1,11 +1,12 @@
 //! `amends services`: how each service is doing, and what operators set for it: pauses and limits.
 
 use super::{Connection, block_on};
-use crate::client::{Client, encode};
+use crate::client::Client;
 use crate::failure::Outcome;
 use crate::output::{self, Grid};
 use amends_protocol::resources::{LimitsWanted, ReasonGiven, ServiceView};
 use amends_protocol::signs::breaker_sign;
+use amends_protocol::wire::percent;
 
 /// What to do with services, and where.
 #[derive(Debug, clap::Args)]
@@ -65,7 +66,7 @@ pub(super) fn run(options: ServicesOptions) -> Outcome {
             ServicesCommand::Pause(why) => vec![decide(&client, why, "pause").await?],
             ServicesCommand::Resume(why) => vec![decide(&client, why, "resume").await?],
             ServicesCommand::Limit(limit) => {
-                let path = format!("/v1/services/{}/limits", encode(&limit.why.service));
+                let path = format!("/v1/services/{}/limits", percent::part(&limit.why.service));
                 let (concurrency, per_second) = (limit.concurrency, limit.per_second);
                 let wanted = LimitsWanted { concurrency, per_second, reason: limit.why.reason };
                 vec![client.post(&path, &wanted).await?]
@@ -76,7 +77,7 @@ pub(super) fn run(options: ServicesOptions) -> Outcome {
 }
 
 async fn decide(client: &Client, why: Why, word: &str) -> Outcome<ServiceView> {
-    let path = format!("/v1/services/{}/{word}", encode(&why.service));
+    let path = format!("/v1/services/{}/{word}", percent::part(&why.service));
     client.post(&path, &ReasonGiven { reason: why.reason }).await
 }
 

@@ -5,15 +5,13 @@ use crate::check::{Check, Means};
 use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
 use crate::stands::{Event, Take};
-use amends_protocol::{HistoryState, ProblemCode, headers, is_opaque_name};
+use amends_protocol::{
+    EVIDENCE_LIMIT, HistoryState, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, headers,
+    is_opaque_name,
+};
 use serde_json::Value;
 
 const SECTION: &str = "reports";
-
-/// Longest message, most causes and most evidence that a supervisor takes.
-const MESSAGE_LIMIT_BYTES: usize = 8 << 10;
-const CAUSES_LIMIT: usize = 64;
-const HISTORY_LIMIT: usize = 1_000;
 
 pub(super) const CHECKS: &[Check] = &[
     Check::of_action(
@@ -133,9 +131,9 @@ async fn content(scene: &Scene) -> Tried {
     let entries = |key: &str| event.data[key].as_array().map_or(0, Vec::len);
     let message = event.text("message").map_or(0, str::len);
     let bounds = [
-        ("message", "bytes", message, MESSAGE_LIMIT_BYTES),
-        ("causedBy", "entries", entries("causedBy"), CAUSES_LIMIT),
-        ("history", "entries", entries("history"), HISTORY_LIMIT),
+        ("message", "bytes", message, REPORT_MESSAGE_LIMIT),
+        ("causedBy", "entries", entries("causedBy"), REPORT_CAUSES_LIMIT),
+        ("history", "entries", entries("history"), EVIDENCE_LIMIT),
     ];
     for (key, unit, is, limit) in bounds {
         if is > limit {

@@ -8,8 +8,8 @@ mod yaml;
 
 pub use fields::parse_duration;
 
-use crate::signature::Signer;
 use crate::template::{BodyTemplate, Template};
+use amends_protocol::wire::signature::SigningKey;
 use amends_rulebook::Diagnostic;
 use http::{HeaderName, Method};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub struct Config {
     /// Its actions, at least one, in the order written.
     pub(crate) actions: Vec<ActionPlan>,
     pub(crate) notices: Vec<NoticePlan>,
-    pub(crate) signer: Option<Signer>,
+    pub(crate) signer: Option<SigningKey>,
     /// Where the kit listens as the supervisor.
     pub supervisor: Option<SocketAddr>,
     /// Where the kit listens as the service that the participant calls.

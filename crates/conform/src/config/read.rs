@@ -7,8 +7,8 @@ use super::{
     ANSWER_TIMEOUT, ActionPlan, CallPlan, Config, Count, FailsWith, KeySource, NoticePlan, Observe,
     REPORT_TIMEOUT,
 };
-use crate::signature::Signer;
 use crate::template::{BodyTemplate, Template};
+use amends_protocol::wire::signature::SigningKey;
 use amends_rulebook::{Diagnostic, Span};
 use http::{HeaderName, Method};
 use serde_json::json;
@@ -225,7 +225,7 @@ fn notices(node: &Node, found: &mut Mistakes) -> Vec<NoticePlan> {
     all
 }
 
-fn signing(node: &Node, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Signer> {
+fn signing(node: &Node, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<SigningKey> {
     let keys = ["env", "file", "secret"];
     let fields = Fields::open(node, "`signing`", &keys, found)?;
     let given: Vec<&Entry> = keys.iter().filter_map(|key| fields.entry(key)).collect();
@@ -242,9 +242,9 @@ fn signing(node: &Node, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Signer
         _ => KeySource::Secret(text),
     };
     let signer = match &source {
-        KeySource::Secret(shown) => Signer::new(shown),
+        KeySource::Secret(shown) => SigningKey::read(shown),
         KeySource::Environment(_) | KeySource::File(_) => {
-            fetch(&source).and_then(|shown| Signer::new(&shown))
+            fetch(&source).and_then(|shown| SigningKey::read(&shown))
         }
     };
     match signer {

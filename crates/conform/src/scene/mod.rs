@@ -15,7 +15,7 @@ use crate::stands::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
 use crate::template::Values;
 use crate::wire::{Client, Exchange, Sent};
 use amends_protocol::headers;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use amends_protocol::wire::percent;
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,9 +23,6 @@ use std::time::Duration;
 
 /// Pause before a look is repeated, where nothing tells that it would be worth it.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// What stays as it is in a path segment and in a value of `baggage`: RFC 3986's unreserved characters.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Everything that the checks of one run share.
 #[derive(Debug)]
@@ -254,7 +251,7 @@ fn traceparent(run: u64, number: u64) -> String {
 }
 
 fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, UNRESERVED).to_string()
+    percent::part(text).to_string()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

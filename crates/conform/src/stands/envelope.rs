@@ -1,10 +1,10 @@
 //! Reads CloudEvents 1.0 over HTTP in all three modes, and writes down every mistake instead of stopping at the first.
 
 use super::listener::Came;
+use amends_protocol::wire::cloudevents::{self, Mode};
 use amends_protocol::{REPORT_TYPE, SagaId, Timestamp, is_opaque_name};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 /// A report as it came, with what is wrong with its envelope.
@@ -31,24 +31,21 @@ impl Event {
     }
 }
 
-/// The events of one request. `content_type` alone tells the mode, the batch first, since its name begins like the
-/// structured one's.
+/// The events of one request.
 pub(crate) fn read(came: &Came) -> Vec<Event> {
     let content_type = came.header("content-type").unwrap_or_default().trim().to_ascii_lowercase();
-    if content_type.starts_with("application/cloudevents-batch") {
-        match serde_json::from_slice::<Vec<Map<String, Value>>>(&came.body) {
+    match Mode::of(&content_type) {
+        Mode::Batch => match serde_json::from_slice::<Vec<Map<String, Value>>>(&came.body) {
             Ok(events) => events.into_iter().map(structured).collect(),
             Err(error) => {
                 vec![unreadable(format!("the batch is not a JSON list of events: {error}"))]
             }
-        }
-    } else if content_type.starts_with("application/cloudevents") {
-        match serde_json::from_slice(&came.body) {
+        },
+        Mode::Structured => match serde_json::from_slice(&came.body) {
             Ok(members) => vec![structured(members)],
             Err(error) => vec![unreadable(format!("the event is not a JSON object: {error}"))],
-        }
-    } else {
-        vec![binary(came, &content_type)]
+        },
+        Mode::Binary => vec![binary(came, &content_type)],
     }
 }
 
@@ -75,12 +72,8 @@ fn binary(came: &Came, content_type: &str) -> Event {
         if values.next().is_some() {
             mistakes.push(format!("`ce-{name}` is there twice"));
         }
-        let raw = first.to_str().ok();
-        let decoded = raw.and_then(|raw| percent_decode_str(raw).decode_utf8().ok());
-        if decoded.is_none() {
-            mistakes.push(format!("`ce-{name}` is not percent-encoded UTF-8"));
-        }
-        decoded.map(std::borrow::Cow::into_owned)
+        let decoded = cloudevents::decode(first.as_bytes());
+        decoded.map_err(|why| mistakes.push(format!("`ce-{name}` {why}"))).ok()
     };
     judge(attribute, data, mistakes)
 }

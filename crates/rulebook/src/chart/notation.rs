@@ -3,6 +3,7 @@
 use super::Chart;
 use crate::CellKind;
 use crate::drawing::colors;
+use crate::markup::escape;
 use std::fmt::Write as _;
 
 impl Chart {
@@ -21,8 +22,8 @@ impl Chart {
             let _ = writeln!(
                 out,
                 "  n{n}[\"{}<br><small>{}</small>{word}\"]",
-                quoted(&node.name),
-                quoted(&node.note)
+                escape(&node.name),
+                escape(&node.note)
             );
         }
         for (from, to, optional) in &self.calls {
@@ -75,9 +76,4 @@ impl Chart {
         out.push_str("}\n");
         out
     }
-}
-
-/// Mermaid's escapes within quotes.
-fn quoted(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }

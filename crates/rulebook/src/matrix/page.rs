@@ -2,7 +2,8 @@
 
 use super::{CellKind, Matrix, Row};
 use crate::Diagnostic;
-use crate::drawing::{Annotate, Note, classes, escape, linked, stylesheet};
+use crate::drawing::{Annotate, Note, classes, linked, stylesheet};
+use crate::markup::escape;
 use std::fmt::Write as _;
 
 impl Matrix {

@@ -1,7 +1,8 @@
 //! The matrix as an SVG picture, with its legend. What it looks like is said by classes alone.
 
 use super::{CellKind, Matrix, Row, label};
-use crate::drawing::{Annotate, Note, classes, escape, linked, stylesheet, width_of};
+use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
+use crate::markup::escape;
 use std::fmt::Write as _;
 
 /// A letter's width and a line's height at the stylesheet's font size, in pixels.

@@ -1,6 +1,7 @@
 //! Test results as JUnit XML, as CI systems read it.
 
 use super::TestReport;
+use crate::markup::escape;
 use std::fmt::Write as _;
 
 /// What came of one test file.
@@ -58,21 +59,4 @@ fn broken(file: &str, why: &str, out: &mut String) {
          <testcase classname=\"{file}\" name=\"the file can be read\">\n      \
          <error message=\"it has mistakes\">{why}</error>\n    </testcase>\n  </testsuite>"
     );
-}
-
-/// Characters that mean something in XML; control characters can't stand in it at all.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
 }

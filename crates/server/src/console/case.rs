@@ -265,13 +265,7 @@ pub(super) fn step_sign(step: &StepView) -> Sign {
 
 /// Outcomes that a person may write down for a verb.
 fn outcomes(verb: &Verb) -> &'static [Outcome] {
-    match verb {
-        Verb::Compensate => {
-            &[Outcome::Compensated, Outcome::AlreadyCompensated, Outcome::NothingToCompensate]
-        }
-        Verb::Retry => &[Outcome::Retried],
-        Verb::Notify => &[Outcome::Notified],
-    }
+    verb.outcomes()
 }
 
 fn awaits_yes(step: &StepView) -> bool {

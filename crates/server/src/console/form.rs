@@ -2,11 +2,11 @@
 
 use crate::http::{ApiError, check_actor, check_reason, read_body};
 use amends_protocol::headers::AMENDS_ACTOR;
+use amends_protocol::wire::percent;
 use amends_protocol::{Problem, ProblemCode};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Longest form, in bytes: a rulebook of the largest size, percent-encoded, still fits.
 const FORM_LIMIT: usize = 24 << 20;
@@ -36,8 +36,8 @@ impl Who {
             .flat_map(|line| line.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(name, _)| *name == COOKIE)
-            .and_then(|(_, value)| percent_decode_str(value).decode_utf8().ok());
-        Self { name: ours.unwrap_or_default().into_owned(), told: false }
+            .and_then(|(_, value)| percent::decode(value));
+        Self { name: ours.unwrap_or_default(), told: false }
     }
 }
 
@@ -156,7 +156,7 @@ impl Form {
         if let Ok(name) = self.who()
             && !Who::of(&self.headers).told
         {
-            let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
+            let name = percent::part(&name);
             let cookie =
                 format!("{COOKIE}={name}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict");
             answer

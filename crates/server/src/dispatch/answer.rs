@@ -17,16 +17,15 @@
 
 use super::retry_after::retry_after_ms;
 use amends_engine::{StepReading, StepResult};
-use amends_protocol::{Evidence, Outcome, Problem, ProblemCode, StepAnswer, Timestamp, Verb};
+use amends_protocol::{
+    EVIDENCE_LIMIT, Evidence, Outcome, Problem, ProblemCode, StepAnswer, Timestamp, Verb,
+};
 use amends_rulebook::{Endpoint, Mapped};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 
 /// Longest message that is kept of an answer, in bytes; it is shown in lists.
 const MESSAGE_LIMIT: usize = 500;
-
-/// Pieces of evidence that are taken from one answer: what fits an answer of 1 MiB is thousands, no saga has them.
-pub(crate) const EVIDENCE_LIMIT: usize = 1_000;
 
 /// What an answer means. `now` is for a `Retry-After` that is a date.
 #[must_use]
@@ -39,8 +38,8 @@ pub fn read_answer(
     now: Timestamp,
 ) -> StepResult {
     let (answer, message) = match mapping.and_then(|endpoint| endpoint.classify(status)) {
-        Some(Mapped::Done) => (StepReading::Done(plain_outcome(verb)), None),
-        Some(Mapped::Nothing) => (StepReading::Done(nothing_outcome(verb)), None),
+        Some(Mapped::Done) => (StepReading::Done(verb.ends_as()), None),
+        Some(Mapped::Nothing) => (StepReading::Done(verb.ends_as_nothing()), None),
         Some(Mapped::Refused) => (StepReading::Refused, message_of(status, headers, body)),
         None if status == 200 => return read_200(verb, headers, body),
         None => read_status(verb, status, headers, body, now),
@@ -63,7 +62,7 @@ fn read_status(
                 headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
             (StepReading::Accepted { location, retry_after_ms: retry_after_ms() }, None)
         }
-        204 => (StepReading::Done(plain_outcome(verb)), None),
+        204 => (StepReading::Done(verb.ends_as()), None),
         400..=599 => {
             let busy =
                 |overloaded| StepReading::Busy { overloaded, retry_after_ms: retry_after_ms() };
@@ -87,36 +86,6 @@ fn read_status(
     }
 }
 
-/// The outcome of a step that is done and says no more.
-const fn plain_outcome(verb: Verb) -> Outcome {
-    match verb {
-        Verb::Compensate => Outcome::Compensated,
-        Verb::Retry => Outcome::Retried,
-        Verb::Notify => Outcome::Notified,
-    }
-}
-
-/// The outcome of a mapped status that means that there was nothing to do.
-const fn nothing_outcome(verb: Verb) -> Outcome {
-    match verb {
-        Verb::Compensate => Outcome::NothingToCompensate,
-        Verb::Retry => Outcome::Retried,
-        Verb::Notify => Outcome::Notified,
-    }
-}
-
-/// Whether a service may end a step of this verb so. `refused` is read apart, `waived` is a person's to say.
-const fn may_end(verb: Verb, outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate => {
-            matches!(verb, Verb::Compensate)
-        }
-        Outcome::Retried => matches!(verb, Verb::Retry),
-        Outcome::Notified => matches!(verb, Verb::Notify),
-        Outcome::Refused | Outcome::Waived => false,
-    }
-}
-
 fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
     let unknown = |message: String, history| StepResult {
         answer: StepReading::Unknown,
@@ -135,7 +104,7 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
     let history = bounded(answer.history);
     let reading = match answer.outcome {
         Outcome::Refused => StepReading::Refused,
-        outcome if may_end(verb, outcome) => StepReading::Done(outcome),
+        outcome if verb.may_end(outcome) => StepReading::Done(outcome),
         outcome => {
             let why = format!("HTTP 200 with the outcome `{outcome}`, which `{verb}` cannot have");
             return unknown(why, history);

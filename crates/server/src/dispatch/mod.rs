@@ -22,9 +22,9 @@ pub(crate) use web::WebClient;
 use crate::open_files::open_files;
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
-use amends_protocol::{Evidence, HistoryAnswer, Timestamp};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Timestamp, causes};
 use amends_rulebook::RetryPolicy;
-use answer::{EVIDENCE_LIMIT, bounded, message_of, shortened};
+use answer::{bounded, message_of, shortened};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -300,10 +300,7 @@ fn unanswered(none: Unanswered) -> StepResult {
 
 /// What really went wrong, e.g. `connection refused`; what is above it says only `client error`.
 fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(beneath) = cause.source() {
-        cause = beneath;
-    }
+    let cause = causes::innermost(error);
     match cause.downcast_ref::<io::Error>() {
         // `Connection refused (os error 111)`: the number helps nobody here, and the sentence goes on.
         Some(e) if e.raw_os_error().is_some() => {

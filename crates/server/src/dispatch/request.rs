@@ -1,15 +1,15 @@
 //! Builds the request of a step: address, headers, the exact bytes of the body. Pure, and sends nothing.
 
 use super::route::{Route, Routes};
-use super::trace::Traceparent;
+use super::trace;
 use amends_engine::{PollStep, SendStep, WalkHistory};
+use amends_protocol::wire::{Traceparent, baggage};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp, headers};
 use amends_rulebook::{ActionId, Endpoint, Rulebook};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -21,10 +21,6 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("amends/", env!("CAR
 const ACCEPTED: HeaderValue =
     HeaderValue::from_static("application/json, application/problem+json");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// What is encoded in a value of `baggage`: all but RFC 3986's unreserved characters.
-const BAGGAGE_VALUE: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// [`amends_protocol::StepRequest`] with borrowed parts; the same JSON (a test says so).
 #[derive(Serialize)]
@@ -72,8 +68,7 @@ pub(crate) fn of_step(
             request
         }
     };
-    let trace =
-        Traceparent::of_attempt(send.report.traceparent.as_deref(), send.step, send.attempt);
+    let trace = trace::of_attempt(send.report.traceparent.as_deref(), send.step, send.attempt);
     let common = common_headers(&send.saga, &id, trace, route, &request.2, now)?;
     Ok(request.finish(common))
 }
@@ -87,7 +82,7 @@ pub(crate) fn of_poll(
     let action = action(&poll.rulebook, poll.action_id)?;
     let route = routes.service(action.service.0 as usize)?;
     let mut request = bare(Method::GET, route.locate(&poll.location)?, Bytes::new());
-    let trace = Traceparent::of_attempt(None, poll.step, poll.attempt);
+    let trace = trace::of_attempt(None, poll.step, poll.attempt);
     let common = common_headers(&poll.saga, &poll.step.to_string(), trace, route, &request.2, now)?;
     Ok(request.finish(common))
 }
@@ -101,7 +96,7 @@ pub(crate) fn of_walk(
     let mut request = bare(Method::GET, route.history(walk.saga.as_str())?, Bytes::new());
     // No step is asked for, so the signature is over an id that names the reading.
     let id = format!("history-{}", walk.case);
-    let trace = Traceparent::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0 }, 0);
+    let trace = trace::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0 }, 0);
     let mut common = common_headers(&walk.saga, &id, trace, route, &request.2, now)?;
     common.remove(headers::IDEMPOTENCY_KEY);
     Ok(request.finish(common))
@@ -230,8 +225,7 @@ fn common_headers(
     map.insert(HeaderName::from_static(headers::SAGA_ID), value(saga.as_str().to_owned())?);
     map.insert(HeaderName::from_static(headers::IDEMPOTENCY_KEY), value(format!("\"{id}\""))?);
     map.insert(HeaderName::from_static(headers::TRACEPARENT), value(trace.to_string())?);
-    let baggage =
-        format!("{}={}", headers::BAGGAGE_SAGA, utf8_percent_encode(saga.as_str(), BAGGAGE_VALUE));
+    let baggage = baggage::member(headers::BAGGAGE_SAGA, saga.as_str());
     map.insert(HeaderName::from_static(headers::BAGGAGE), value(baggage)?);
     if let Some(signer) = &route.signer {
         let seconds = now.0.div_euclid(1_000);

@@ -3,10 +3,10 @@
 
 use super::sign::Signer;
 use amends_protocol::Verb;
+use amends_protocol::wire::percent;
 use amends_rulebook::{Action, ActionClass, ActionId, Endpoints, Rulebook, Service};
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,30 +14,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// Versions of rulebooks whose addresses are kept. Cases keep theirs, so there may be some; beyond this all are parsed
 /// again, which costs microseconds per service.
 const VERSIONS_KEPT: usize = 64;
-
-/// What must be encoded in one segment of a path (RFC 3986 `pchar`, without sub-delimiters that servers read specially).
-const SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}')
-    .add(b';')
-    .add(b'+')
-    .add(b'&')
-    .add(b'=')
-    .add(b',');
 
 /// What the configuration allows and knows about destinations.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +80,7 @@ impl Routes {
         let protocol = |action: &Action| {
             let route = services.get(action.service.0 as usize)?.as_ref().ok()?;
             let uri = |verb: Verb| {
-                let name = utf8_percent_encode(&action.name.action, SEGMENT);
+                let name = percent::segment(&action.name.action);
                 route.at(&format!("/amends/v1/{verb}/{name}")).ok()
             };
             Some([uri(Verb::Compensate)?, uri(Verb::Retry)?, uri(Verb::Notify)?])
@@ -191,7 +167,7 @@ impl Route {
 
     /// The address of a saga's History.
     pub(crate) fn history(&self, saga: &str) -> Result<Uri, String> {
-        self.at(&format!("/amends/v1/history/{}", utf8_percent_encode(saga, SEGMENT)))
+        self.at(&format!("/amends/v1/history/{}", percent::segment(saga)))
     }
 
     fn absolute(&self, path: &str) -> Result<Uri, String> {

@@ -1,9 +1,6 @@
-//! Standard Webhooks 1.0 signatures (`v1`, HMAC-SHA256), the sending side. Signs exactly the bytes that are sent.
+//! The keys under one name of the configuration, and the value of `webhook-signature` that they make.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use amends_protocol::wire::signature::SigningKey;
 
 /// Keys under one name: the newest first; two while they are rotated, and a few more do no harm.
 pub const MOST_KEYS_OF_A_NAME: usize = 4;
@@ -11,14 +8,13 @@ pub const MOST_KEYS_OF_A_NAME: usize = 4;
 /// Signs with every key of one name, so that a receiver may know the old one or the new one.
 #[derive(Clone)]
 pub struct Signer {
-    /// Keyed once; a clone of the state is cheaper than to key it again.
-    keyed: Vec<Hmac<Sha256>>,
+    keys: Vec<SigningKey>,
 }
 
 impl Signer {
     /// One without keys: what it makes is no signature, and is never sent.
     pub(super) const fn without_keys() -> Self {
-        Self { keyed: Vec::new() }
+        Self { keys: Vec::new() }
     }
 
     /// Reads keys as people write them: `whsec_` and base64 of 24 to 64 bytes.
@@ -29,63 +25,33 @@ impl Signer {
         if shown.is_empty() || shown.len() > MOST_KEYS_OF_A_NAME {
             return Err(format!("there are {} keys; give 1 to {MOST_KEYS_OF_A_NAME}", shown.len()));
         }
-        let keyed = shown.iter().map(|one| key(one.as_ref())).collect::<Result<_, _>>()?;
-        Ok(Self { keyed })
+        let keys =
+            shown.iter().map(|one| SigningKey::read(one.as_ref())).collect::<Result<_, _>>()?;
+        Ok(Self { keys })
     }
 
     /// The value of `webhook-signature` for `{id}.{seconds}.{body}`.
     #[must_use]
     pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
-        let mut all = String::with_capacity(self.keyed.len() * 48);
-        for keyed in &self.keyed {
-            let mut mac = keyed.clone();
-            mac.update(id.as_bytes());
-            mac.update(b".");
-            mac.update(seconds.to_string().as_bytes());
-            mac.update(b".");
-            mac.update(body);
-            if !all.is_empty() {
-                all.push(' ');
-            }
-            all.push_str("v1,");
-            STANDARD.encode_string(mac.finalize().into_bytes(), &mut all);
-        }
-        all
+        let signatures: Vec<_> = self.keys.iter().map(|key| key.sign(id, seconds, body)).collect();
+        signatures.join(" ")
     }
 }
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Signer({} keys)", self.keyed.len())
+        write!(f, "Signer({} keys)", self.keys.len())
     }
-}
-
-fn key(shown: &str) -> Result<Hmac<Sha256>, String> {
-    let encoded =
-        shown.trim().strip_prefix("whsec_").ok_or("a signing key begins with `whsec_`")?;
-    let bytes = STANDARD
-        .decode(encoded)
-        .map_err(|_| "after `whsec_` the signing key is not base64; copy it whole".to_owned())?;
-    if !(24..=64).contains(&bytes.len()) {
-        return Err(format!("the signing key has {} bytes; it must have 24 to 64", bytes.len()));
-    }
-    Hmac::new_from_slice(&bytes).map_err(|e| format!("the signing key can't be used: {e}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
 
     /// The example of the Standard Webhooks specification.
     const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-    #[test]
-    fn the_example_of_the_specification() {
-        let signer = Signer::new(&[KEY]).expect("a key");
-        let signature =
-            signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
-        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-    }
 
     #[test]
     fn each_key_of_a_rotation_signs() {

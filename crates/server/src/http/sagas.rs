@@ -5,13 +5,13 @@ use super::path::Id;
 use super::{ApiError, App};
 use amends_engine::SagaRow;
 use amends_protocol::resources::{SagaBegin, SagaView};
+use amends_protocol::wire::percent;
 use amends_protocol::{SagaId, is_opaque_name};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// `POST /v1/sagas`
 pub(crate) async fn begin<S: Store>(
@@ -26,8 +26,7 @@ pub(crate) async fn begin<S: Store>(
         }
     }
     let row = app.supervisor.begin_saga(begin).await?;
-    let id = utf8_percent_encode(row.saga.as_str(), NON_ALPHANUMERIC);
-    let location = format!("/v1/sagas/{id}");
+    let location = format!("/v1/sagas/{}", percent::part(row.saga.as_str()));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(row))).into_response())
 }
 

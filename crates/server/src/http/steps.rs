@@ -9,7 +9,7 @@ use super::{ApiError, App};
 use crate::bulk::Targets;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
-use amends_protocol::{Outcome, OutcomeCallback, StepId};
+use amends_protocol::{EVIDENCE_LIMIT, Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -20,8 +20,6 @@ use futures_util::future::join_all;
 const ACTS_AT_ONCE: usize = 256;
 /// Ids and failures that an answer lists.
 const LISTED: usize = 1_000;
-/// Most evidence in one callback, as in a report.
-const HISTORY_LIMIT: usize = 1_000;
 
 /// `GET /v1/steps`
 pub(crate) async fn list<S: Store>(
@@ -71,10 +69,10 @@ pub(crate) async fn call_back<S: Store>(
             "`waived` is an operator's decision; a service can't say it",
         ));
     }
-    if callback.history.len() > HISTORY_LIMIT {
+    if callback.history.len() > EVIDENCE_LIMIT {
         let given = callback.history.len();
         return Err(ApiError::invalid(format!(
-            "`history` has {given} entries; at most {HISTORY_LIMIT} are taken"
+            "`history` has {given} entries; at most {EVIDENCE_LIMIT} are taken"
         )));
     }
     app.supervisor.call_back(id, callback).await?;

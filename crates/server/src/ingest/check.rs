@@ -3,9 +3,9 @@
 use super::envelope::{Fault, invalid};
 use amends_engine::SUPERVISOR;
 use amends_protocol::{
-    Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
-    REPORT_HISTORY_LIMIT as HISTORY_LIMIT, REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT,
-    REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, is_opaque_name,
+    EVIDENCE_LIMIT, Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
+    REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT, REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report,
+    is_opaque_name,
 };
 
 const NAME_RULE: &str = "it must be 1 to 128 bytes of printable ASCII without spaces";
@@ -47,7 +47,7 @@ pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Res
     name("data.requestId", data.request_id.as_deref())?;
     limit("data.message", "bytes", data.message.as_ref().map_or(0, String::len), MESSAGE_LIMIT)?;
     limit("data.causedBy", "entries", data.caused_by.len(), CAUSES_LIMIT)?;
-    limit("data.history", "entries", data.history.len(), HISTORY_LIMIT)?;
+    limit("data.history", "entries", data.history.len(), EVIDENCE_LIMIT)?;
     for (n, cause) in data.caused_by.iter().enumerate() {
         name(&format!("data.causedBy[{n}]"), Some(cause))?;
     }

@@ -1,8 +1,8 @@
 //! From CloudEvents 1.0 over HTTP to checked reports: pure functions from headers and bytes. Talks to nobody.
 
 use super::check;
-use super::header_value::decode;
-use crate::dispatch::trace::Traceparent;
+use amends_protocol::wire::Traceparent;
+use amends_protocol::wire::cloudevents::decode;
 use amends_protocol::{ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, Timestamp, headers};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,17 +10,6 @@ use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// How events are packed, told by `Content-Type` alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// The body is the data, attributes are headers.
-    Binary,
-    /// The body is the whole event.
-    Structured,
-    /// The body is a list of whole events.
-    Batch,
-}
 
 /// What is wrong with an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,25 +32,6 @@ pub(crate) fn invalid(detail: impl Into<String>) -> Fault {
 
 fn unsupported(detail: impl Into<String>) -> Fault {
     Fault::new(ProblemCode::UnsupportedMediaType, detail)
-}
-
-impl Mode {
-    /// The batch prefix begins with the structured one, so it is tested first; case does not matter.
-    pub(crate) fn of(content_type: &str) -> Self {
-        let begins = |prefix: &str| {
-            content_type
-                .as_bytes()
-                .get(..prefix.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-        };
-        if begins("application/cloudevents-batch") {
-            Self::Batch
-        } else if begins("application/cloudevents") {
-            Self::Structured
-        } else {
-            Self::Binary
-        }
-    }
 }
 
 /// The content type of a request, without the white space around it.

@@ -2,6 +2,7 @@
 
 use super::*;
 use amends_protocol::HistoryState;
+use amends_protocol::wire::cloudevents::Mode;
 use serde_json::{Value, json};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

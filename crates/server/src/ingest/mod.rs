@@ -2,17 +2,17 @@
 
 mod check;
 mod envelope;
-mod header_value;
 
 use crate::http::{ApiError, App, read_body};
 use amends_protocol::resources::{BatchProblem, EventReceipt, ReportReceipt};
+use amends_protocol::wire::cloudevents::Mode;
 use amends_protocol::{Problem, ProblemCode, Report};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use envelope::{Fault, Mode, content_type};
+use envelope::{Fault, content_type};
 use futures_util::future::join_all;
 
 /// Mistakes of a batch that are listed in `errors`, for people; `events` has all of them.

@@ -3,7 +3,7 @@
 //!
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
-use amends_engine::{Event, Happening, StepReading, StepState, WalkResult};
+use amends_engine::{Event, Happening, StepState, WalkResult};
 use amends_protocol::resources::Overview;
 use amends_protocol::{CaseState, Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
@@ -484,16 +484,7 @@ impl AttemptResult {
 
     fn of(ended: &Ended) -> &'static str {
         match ended {
-            Ended::Step { result, .. } => match result.answer {
-                StepReading::Done(_) => "done",
-                StepReading::Accepted { .. } => "accepted",
-                StepReading::Refused => "refused",
-                StepReading::Rejected => "rejected",
-                StepReading::Unsendable => "unsendable",
-                StepReading::Busy { .. } => "busy",
-                StepReading::NotSent => "not_sent",
-                StepReading::Unknown => "unknown",
-            },
+            Ended::Step { result, .. } => result.answer.kind(),
             Ended::Walk { result, .. } => match result {
                 WalkResult::Told(_) | WalkResult::NoHistory => "history",
                 WalkResult::Failed { unreachable: true, .. } => "not_sent",

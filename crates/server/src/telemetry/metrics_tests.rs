@@ -1,6 +1,7 @@
 //! What a scrape says, after what has happened.
 
 use super::*;
+use amends_engine::StepReading;
 use amends_engine::{StepResult, WalkResult};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use std::collections::BTreeMap;

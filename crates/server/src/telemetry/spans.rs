@@ -6,9 +6,10 @@
 //! rare, and worth it.
 
 use super::metrics::Metrics;
-use crate::dispatch::trace::Traceparent;
+use crate::dispatch::trace;
 use crate::outbound::Ended;
 use amends_engine::{Errand, Event, Happening, StepReading};
+use amends_protocol::wire::Traceparent;
 use amends_protocol::{CaseId, Report};
 use serde_json::{Value, json};
 use std::fmt;
@@ -94,7 +95,7 @@ impl Traces {
             attributes.push(("http.request.resend_count", json!(send.attempt - 1)));
         }
         Watched(Some(Box::new(Span {
-            context: Traceparent::of_attempt(parent, send.step, send.attempt),
+            context: trace::of_attempt(parent, send.step, send.attempt),
             parent: Some(report_context(send.step.case, &send.report)),
             name: format!("{} {}", send.verb, send.action),
             kind: SpanKind::Client,
@@ -165,7 +166,7 @@ impl Traces {
                     let what = format!("plan {}", event.at.0);
                     let trace = report.traceparent.as_deref();
                     (
-                        Traceparent::of_report(trace, case, &what),
+                        trace::of_report(trace, case, &what),
                         Some(report_context(case, report)),
                         "plan".to_owned(),
                     )
@@ -195,7 +196,7 @@ impl Traces {
 /// The span of a report: the parent of all that the supervisor does about it.
 fn report_context(case: CaseId, report: &Report) -> Traceparent {
     let what = format!("report {} {}", report.source, report.id);
-    Traceparent::of_report(report.traceparent.as_deref(), case, &what)
+    trace::of_report(report.traceparent.as_deref(), case, &what)
 }
 
 fn now_ns() -> u128 {

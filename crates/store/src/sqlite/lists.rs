@@ -181,14 +181,7 @@ fn one_case(conn: &Connection, filter: &StepFilter) -> Result<Option<Option<Case
 }
 
 fn wants_unfinished_only(filter: &StepFilter) -> bool {
-    let unfinished = |state: &StepStateName| match state {
-        StepStateName::Waiting
-        | StepStateName::Due
-        | StepStateName::InFlight
-        | StepStateName::Accepted
-        | StepStateName::Stuck => true,
-        StepStateName::Done | StepStateName::Superseded | StepStateName::Shadow => false,
-    };
+    let unfinished = |state: &StepStateName| state.is_unfinished();
     filter.reason.is_some() || (!filter.state.is_empty() && filter.state.iter().all(unfinished))
 }
 

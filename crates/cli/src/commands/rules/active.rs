@@ -1,8 +1,9 @@
 //! The rulebook that a running supervisor plans with, read from its API. Changes nothing there.
 
-use crate::client::{Client, encode};
+use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use amends_protocol::resources::RulebookView;
+use amends_protocol::wire::percent;
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use anyhow::anyhow;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub(super) async fn active(client: &Client, name: Option<&str>) -> Outcome<Arc<R
         Some(name) => name.to_owned(),
         None => only(client).await?,
     };
-    let view: RulebookView = client.get(&format!("/v1/rulebooks/{}", encode(&name))).await?;
+    let view: RulebookView = client.get(&format!("/v1/rulebooks/{}", percent::part(&name))).await?;
     let sources = view.sources.into_iter();
     let sources = sources.map(|s| SourceFile { path: s.path, text: s.text.into() }).collect();
     load_sources(sources).rulebook.ok_or_else(|| {

@@ -1,16 +1,48 @@
-//! Reads the value of a `ce-` header: double-quoted strings are undone, then exactly one round of percent-decoding.
+//! CloudEvents 1.0 over HTTP: how an event is packed, and how its attributes stand in headers.
 
-use percent_encoding::percent_decode_str;
+use super::percent;
 
-/// The attribute's value. The error says what is wrong with the text.
-pub(super) fn decode(raw: &[u8]) -> Result<String, String> {
+/// How events are packed, told by `Content-Type` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The body is the data, attributes are headers.
+    Binary,
+    /// The body is the whole event.
+    Structured,
+    /// The body is a list of whole events.
+    Batch,
+}
+
+impl Mode {
+    /// The batch prefix begins with the structured one, so it is tested first; case does not matter.
+    #[must_use]
+    pub fn of(content_type: &str) -> Self {
+        let begins = |prefix: &str| {
+            content_type
+                .as_bytes()
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        if begins("application/cloudevents-batch") {
+            Self::Batch
+        } else if begins("application/cloudevents") {
+            Self::Structured
+        } else {
+            Self::Binary
+        }
+    }
+}
+
+/// Reads the value of a `ce-` header: double-quoted strings are undone, then exactly one round of percent-decoding.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn decode(raw: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(raw).ok().filter(|t| t.is_ascii());
     let text = text.ok_or("holds a byte outside ASCII; encode it as `%XX` of UTF-8")?;
     let unquoted = if text.contains('"') { unquote(text)? } else { text.to_owned() };
-    match percent_decode_str(&unquoted).decode_utf8() {
-        Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => Err(format!("`{unquoted}` is not UTF-8 once percent-decoded")),
-    }
+    percent::decode(&unquoted)
+        .ok_or_else(|| format!("`{unquoted}` is not UTF-8 once percent-decoded"))
 }
 
 /// RFC 9110 section 5.6.4: what stands between quotes counts without them, and a backslash takes the next character.

@@ -1,0 +1,10 @@
+//! How things are written on the wire: one codec each, which supervisor, kit and conformance kit share. Pure functions
+//! from text and bytes to text and bytes; no HTTP client or server.
+
+pub mod baggage;
+pub mod cloudevents;
+pub mod percent;
+pub mod signature;
+mod traceparent;
+
+pub use traceparent::Traceparent;
