@@ -1,33 +1,12 @@
 //! What a check is: one promise of the protocol, why it matters, what it needs, and how it is tried.
 
 use crate::config::{ActionPlan, Config};
-use crate::finding::{Lack, Tried};
-use crate::scene::Scene;
+use crate::finding::Lack;
+use crate::scene::Attempt;
 use std::fmt;
-use std::pin::Pin;
 
 /// The page that all checks are about.
 const PAGE: &str = "docs/reference/protocol.md";
-
-/// Every check, in the order in which they are tried: what others build on comes first.
-pub const CHECKS: Checks = Checks(crate::checks::ALL);
-
-/// Checks in groups, one for each subject.
-#[derive(Clone, Copy, Debug)]
-pub struct Checks(&'static [&'static [Check]]);
-
-impl Checks {
-    /// One after another.
-    pub fn iter(self) -> impl Iterator<Item = &'static Check> {
-        self.0.iter().copied().flatten()
-    }
-
-    /// The one of this name.
-    #[must_use]
-    pub fn find(self, id: &str) -> Option<&'static Check> {
-        self.iter().find(|check| check.id == id)
-    }
-}
 
 /// One promise of the protocol.
 pub struct Check {
@@ -45,10 +24,6 @@ pub struct Check {
     pub(crate) needs: &'static [Means],
     pub(crate) attempt: Attempt,
 }
-
-/// How a check is tried.
-pub(crate) type Attempt = for<'a> fn(&'a Scene) -> Trying<'a>;
-pub(crate) type Trying<'a> = Pin<Box<dyn Future<Output = Tried> + Send + 'a>>;
 
 /// What a check is tried on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,8 @@ mod step;
 mod template;
 mod wire;
 
-pub use check::{CHECKS, Check};
+pub use check::Check;
+pub use checks::CHECKS;
 pub use config::{Config, KeySource, parse_duration};
 pub use finding::{Finding, Lack, Verdict};
 pub use run::{CheckResult, Examination, Progress, run};

@@ -2,7 +2,8 @@
 //! failed one is not tried; a participant that goes away ends the run.
 
 use crate::ConformError;
-use crate::check::{CHECKS, Check, Subject};
+use crate::check::{Check, Subject};
+use crate::checks::CHECKS;
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Lack, Stop, Verdict};
 use crate::scene::{Scene, Stage};
@@ -201,7 +202,7 @@ impl Session {
             tell(Progress::Begins { check, on: on.as_deref() });
             let begun = Instant::now();
             let scene = Scene::new(self.stage.clone(), action, notice);
-            let tried = scene.play(check).await;
+            let tried = scene.play(check.attempt).await;
             let verdict = match tried {
                 Ok(()) => Verdict::Passed,
                 Err(Stop::Skipped(lack)) => Verdict::Skipped(lack),

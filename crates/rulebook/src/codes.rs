@@ -1,6 +1,27 @@
 //! Every kind of mistake, once. `docs/reference/diagnostics.md` has an entry for each (a test compares the two).
 
-use crate::Severity;
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The rulebook cannot be used.
+    Error,
+    /// The rulebook can be used, but probably says something else than was meant.
+    Warning,
+    /// Nothing is wrong; it could be said better, or cheaper.
+    Note,
+}
+
+impl Severity {
+    /// `error`, `warning` or `note`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Note => "note",
+        }
+    }
+}
 
 /// A kind of mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,31 +1,9 @@
 //! What is wrong in a rulebook, where, and how to mend it. Plain data; `render` draws it.
 
 use crate::SourceFile;
-use crate::load::LineIndex;
+use crate::codes::Severity;
+use crate::source::LineIndex;
 use serde_json::{Value, json};
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// The rulebook cannot be used.
-    Error,
-    /// The rulebook can be used, but probably says something else than was meant.
-    Warning,
-    /// Nothing is wrong; it could be said better, or cheaper.
-    Note,
-}
-
-impl Severity {
-    /// `error`, `warning` or `note`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Note => "note",
-        }
-    }
-}
 
 /// A piece of a source file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ pub(crate) const LIMIT_MS: u64 = 3_650 * 86_400_000;
 ///
 /// # Errors
 /// Says what is wrong with the text.
-pub(crate) fn parse_ms(text: &str) -> Result<u64, &'static str> {
+pub fn parse_ms(text: &str) -> Result<u64, &'static str> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     if number.is_empty() {

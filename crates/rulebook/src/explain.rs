@@ -2,7 +2,7 @@
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
 use crate::duration::length_of_time;
-use crate::read::{Diagnostics, quote};
+use crate::mistakes::{Diagnostics, quote};
 use crate::{
     CaseFacts, CodePattern, Considered, Facts, Hold, Plan, PlannedStep, Rulebook, SUPERVISOR,
     ServiceId, Stage, Want,

@@ -20,17 +20,19 @@ mod cover;
 mod derive;
 mod diagnostic;
 mod drawing;
-mod duration;
+pub mod duration;
 mod endpoint;
 mod evidence;
 mod examples;
 mod explain;
+mod facts;
 mod format;
 mod graph;
 mod load;
 pub mod markup;
 mod matching;
 mod matrix;
+mod mistakes;
 mod number;
 mod overlap;
 mod participant;
@@ -43,6 +45,7 @@ mod rule;
 mod rule_index;
 mod sarif;
 mod schema;
+mod source;
 mod table_test;
 mod template;
 mod tree;
@@ -51,7 +54,7 @@ mod value_set;
 pub use book::{Rulebook, Settings, check_together, sources_together};
 pub use chart::{Chart, ChartNode};
 pub use check::{CheckSettings, StillNeeded, asks_for_all_of, check, check_activation, check_with};
-pub use codes::{CODES, CodeInfo, FoundBy};
+pub use codes::{CODES, CodeInfo, FoundBy, Severity};
 pub use compare::{
     Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,
     compare_answers,
@@ -61,15 +64,16 @@ pub use derive::{
     Derived, ExplicitPart, FailurePoint, NeededStep, POINTS_LIMIT, SagaState, count_failure_points,
     derive, explicit_rulebook,
 };
-pub use diagnostic::{Diagnostic, Severity, Span, position};
+pub use diagnostic::{Diagnostic, Span, position};
 pub use drawing::{Annotate, Note, stylesheet};
 pub use duration::length_of_time;
 pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
 pub use examples::Example;
 pub use explain::{Explanation, Strangers, explain, strangers};
+pub use facts::Facts;
 pub use format::format;
-pub use load::{FILE_LIMIT_BYTES, Loaded, SourceFile, load, load_sources};
-pub use matching::{Considered, Facts, FieldCheck};
+pub use load::{Loaded, load, load_sources};
+pub use matching::{Considered, FieldCheck};
 pub use matrix::{Cell, CellKind, Matrix, Row};
 pub use number::Number;
 pub use participant::{
@@ -86,6 +90,7 @@ pub use rule::{
 };
 pub use sarif::sarif;
 pub use schema::{as_json, manifest_schema, rulebook_schema};
+pub use source::{FILE_LIMIT_BYTES, SourceFile};
 pub use table_test::{
     Coverage, Expectation, LoadedTests, Suite, TableTest, TestReport, TestResult, junit,
     load_tests, rulebook_path, run_tests,

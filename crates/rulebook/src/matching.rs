@@ -1,40 +1,10 @@
 //! Which rule answers a report, and why the others don't. Position in the file never matters.
 
+use crate::facts::Facts;
 use crate::{CodePattern, Rule, RuleId, Rulebook};
-use amends_protocol::Report;
-use serde_json::{Map, Value};
 
 /// A rulebook can hold many rules for one service; an explanation longer than this helps nobody.
 const CONSIDERED_LIMIT: usize = 200;
-
-/// What a rule can look at in a report.
-#[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
-    /// The reporting service.
-    pub service: &'a str,
-    /// Its code.
-    pub code: &'a str,
-    /// The action that failed, without the service.
-    pub action: Option<&'a str>,
-    /// For people.
-    pub message: Option<&'a str>,
-    /// Business fields.
-    pub data: &'a Map<String, Value>,
-}
-
-impl<'a> Facts<'a> {
-    /// What a rule may look at in this report.
-    #[must_use]
-    pub fn of(report: &'a Report) -> Self {
-        Self {
-            service: report.service(),
-            code: &report.data.code,
-            action: report.data.action.as_deref(),
-            message: report.data.message.as_deref(),
-            data: &report.data.data,
-        }
-    }
-}
 
 /// A rule and why it does or doesn't answer a report.
 #[derive(Clone, Debug)]

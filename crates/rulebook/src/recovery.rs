@@ -1,7 +1,7 @@
 //! Reads as much as possible of a text with syntax errors: its top-level sections one by one, then the entries of a
 //! broken section. A guess by indentation; it is only made when the text as a whole could not be read.
 
-use crate::read::Diagnostics;
+use crate::mistakes::Diagnostics;
 use crate::tree::{Builder, Entry, Kind, Node, Tree, unique};
 use crate::{Diagnostic, Span};
 

@@ -1,6 +1,6 @@
 //! Draws diagnostics for people: the place, the source line with the mistake underlined, what is wrong, how to mend it.
 
-use crate::load::LineIndex;
+use crate::source::LineIndex;
 use crate::{Diagnostic, Severity, SourceFile, Span};
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};

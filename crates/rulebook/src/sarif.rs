@@ -1,6 +1,6 @@
 //! Diagnostics as SARIF 2.1.0, which code review tools show beside the lines.
 
-use crate::load::LineIndex;
+use crate::source::LineIndex;
 use crate::{CODES, Diagnostic, Severity, SourceFile, Span};
 use amends_protocol::wire::percent;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 //! `recovery`'s business.
 
 use crate::codes;
-use crate::read::quote;
+use crate::mistakes::quote;
 use crate::{Diagnostic, Span};
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, options};
 use rustc_hash::FxHashMap;

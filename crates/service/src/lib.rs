@@ -156,6 +156,7 @@
 
 mod answer;
 mod background;
+mod builder;
 mod call;
 mod config;
 mod context;
@@ -168,6 +169,7 @@ mod kit;
 mod layer;
 mod ledger;
 mod local;
+mod local_request;
 mod observer;
 mod outbox;
 mod recorded;
@@ -189,13 +191,14 @@ mod undo;
 pub use amends_protocol::{HistoryState, Outcome, Problem, ReportRef, SagaId, Verb};
 pub use axum;
 pub use background::Background;
+pub use builder::KitBuilder;
 pub use config::{KitConfig, KitError};
 pub use context::{ActionContext, Effect};
 pub use failure::{CallFailed, Failure, Refusal};
-pub use kit::{Kit, KitBuilder};
+pub use kit::Kit;
 #[cfg(feature = "tower")]
 pub use layer::{CallLayer, RecordedClient};
-pub use local::LocalRequest;
+pub use local_request::LocalRequest;
 pub use observer::{Observer, ReportNews};
 #[cfg(feature = "reqwest")]
 pub use reqwest;

@@ -18,8 +18,27 @@ mod step_request;
 
 use crate::check::Check;
 
-/// In the order in which they are tried.
-pub(crate) const ALL: &[&[Check]] = &[
+/// Every check, in the order in which they are tried: what others build on comes first.
+pub const CHECKS: Checks = Checks(ALL);
+
+/// Checks in groups, one for each subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks(&'static [&'static [Check]]);
+
+impl Checks {
+    /// One after another.
+    pub fn iter(self) -> impl Iterator<Item = &'static Check> {
+        self.0.iter().copied().flatten()
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn find(self, id: &str) -> Option<&'static Check> {
+        self.iter().find(|check| check.id == id)
+    }
+}
+
+const ALL: &[&[Check]] = &[
     forward::CHECKS,
     context::CHECKS,
     history::CHECKS,

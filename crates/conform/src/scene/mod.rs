@@ -8,7 +8,6 @@ mod steps;
 
 pub(crate) use look::{Entry, History};
 
-use crate::check::Check;
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Stop, Tried, told};
 use crate::stands::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
@@ -17,6 +16,7 @@ use crate::wire::{Client, Exchange, Sent};
 use amends_protocol::headers;
 use amends_protocol::wire::percent;
 use serde_json::json;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -42,6 +42,10 @@ impl Stage {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 }
+
+/// How a check is tried.
+pub(crate) type Attempt = for<'a> fn(&'a Scene) -> Trying<'a>;
+pub(crate) type Trying<'a> = Pin<Box<dyn Future<Output = Tried> + Send + 'a>>;
 
 /// What one check has at hand.
 #[derive(Debug)]
@@ -97,12 +101,12 @@ impl Scene {
     }
 
     /// Tries a check from its beginning to its end.
-    pub(crate) async fn play(self, check: &Check) -> Tried {
+    pub(crate) async fn play(self, attempt: Attempt) -> Tried {
         if let Some(supervisor) = &self.stage.supervisor {
             supervisor.begin([]);
         }
         self.let_calls_be(Vec::new());
-        let mut tried = (check.attempt)(&self).await;
+        let mut tried = attempt(&self).await;
         if let Err(Stop::Failed(finding)) = &mut tried {
             finding.story = std::mem::take(&mut *lock(&self.story));
         }

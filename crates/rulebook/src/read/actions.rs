@@ -1,12 +1,12 @@
 //! Actions of a service: what can be done about each, what it calls, and the corrections that are actions of their own.
 
-use super::diagnostics::Diagnostics;
 use super::endpoints;
 use super::fields::{self, Fields};
 use super::policy;
 use super::scope::Scope;
 use super::services::Declared;
 use crate::graph::Graph;
+use crate::mistakes::Diagnostics;
 use crate::tree::{Entry, Kind, Node};
 use crate::{
     Action, ActionClass, ActionId, Call, Diagnostic, Endpoints, RetryPolicy, ServiceId, Span, codes,

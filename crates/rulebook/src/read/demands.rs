@@ -1,8 +1,8 @@
 //! What a rule asks for: `compensate`, `retry`, `notify`, and later stages under `then`.
 
-use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields};
 use super::scope::Scope;
+use crate::mistakes::Diagnostics;
 use crate::tree::Node;
 use crate::{ActionClass, ActionId, Demand, Diagnostic, Span, StageDemand, Target, codes, plan};
 use amends_protocol::Verb;

@@ -1,8 +1,8 @@
 //! Mapped requests of an action: method, path, headers, body and what the statuses mean.
 
-use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
 use crate::endpoint::check_segments;
+use crate::mistakes::{Diagnostics, quote};
 use crate::template::TemplateErrorKind;
 use crate::tree::{Kind, Node};
 use crate::{

@@ -1,7 +1,7 @@
 //! Takes single values out of the tree: mappings with known keys, texts, numbers, words, lengths of time. Each says what
 //! is wrong with a value, once, and gives nothing then.
 
-use super::diagnostics::{Diagnostics, quote};
+use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
 use crate::{Diagnostic, Number, Scalar, Span, codes, duration};
 use serde_json::Value;

@@ -4,7 +4,6 @@
 mod actions;
 mod conditions;
 mod demands;
-mod diagnostics;
 mod endpoints;
 pub(crate) mod fields;
 mod policy;
@@ -13,13 +12,12 @@ mod rules;
 mod scope;
 mod services;
 
-pub(crate) use diagnostics::{Diagnostics, quote};
-
 use crate::book::Names;
 use crate::graph::Graph;
-use crate::load::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
+use crate::mistakes::{Diagnostics, quote};
 use crate::recovery;
 use crate::rule_index::RuleIndex;
+use crate::source::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
 use crate::tree::{Kind, Node};
 use crate::{
     Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, codes,

@@ -1,7 +1,7 @@
 //! Retry policies and the other settings that a service or an action takes over from what stands above it.
 
-use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields};
+use crate::mistakes::Diagnostics;
 use crate::tree::Node;
 use crate::{Diagnostic, RetryPolicy, codes};
 

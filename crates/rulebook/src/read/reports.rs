@@ -1,10 +1,10 @@
 //! Declared reports: which codes a service may send, and where in its work it is then.
 
-use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
 use super::scope::Scope;
 use super::services::Declared;
 use crate::graph::Graph;
+use crate::mistakes::{Diagnostics, quote};
 use crate::report_place::{Position, Work};
 use crate::tree::{Entry, Node};
 use crate::{ActionId, Diagnostic, ReportDecl, ServiceId, codes};

@@ -2,9 +2,9 @@
 
 use super::conditions;
 use super::demands;
-use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
 use super::scope::Scope;
+use crate::mistakes::{Diagnostics, quote};
 use crate::overlap::overlaps;
 use crate::rule_index::RuleIndex;
 use crate::tree::{Kind, Node};

@@ -1,7 +1,7 @@
 //! The names of one rulebook: which services, actions and tags there are, and what a reference to one of them means.
 
-use super::diagnostics::{Diagnostics, quote};
 use crate::book::Names;
+use crate::mistakes::{Diagnostics, quote};
 use crate::{Action, ActionId, Diagnostic, Service, ServiceId, Span, codes};
 use std::sync::Arc;
 

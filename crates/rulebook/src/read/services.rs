@@ -2,10 +2,10 @@
 //! point forward and across files.
 
 use super::actions;
-use super::diagnostics::{Diagnostics, quote};
 use super::fields::{self, Fields};
 use super::policy::{self, Defaults};
 use super::scope::Scope;
+use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Node};
 use crate::{ActionClass, ActionId, Diagnostic, SUPERVISOR, Service, ServiceId, Span, codes};
 

@@ -1,8 +1,8 @@
 //! The text of a test file to tests. All mistakes at once, with their places, in the words of the rulebook's own.
 
 use super::{Expectation, TableTest};
+use crate::mistakes::{Diagnostics, quote};
 use crate::read::fields::{self, Fields};
-use crate::read::{Diagnostics, quote};
 use crate::tree::{Kind, Node};
 use crate::{ActionId, Diagnostic, Mode, Rulebook, SourceFile, codes, recovery};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};

@@ -5,7 +5,6 @@ mod layers;
 mod value;
 
 pub use layers::{Layers, Origin};
-pub(crate) use value::duration;
 
 use crate::alerts::AlertOptions;
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};

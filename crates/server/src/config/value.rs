@@ -2,6 +2,7 @@
 
 use super::layers::{Layers, OPEN_TABLE};
 use super::{ConfigError, MOST_KEYS_OF_A_NAME};
+use crate::duration::duration;
 use std::fs::File;
 use std::io::Read;
 use std::time::Duration;
@@ -125,52 +126,5 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
             Ok(lines.take(MOST_KEYS_OF_A_NAME + 1).map(str::to_owned).collect())
         }
         _ => Err(wrong()),
-    }
-}
-
-/// Reads e.g. `500ms`, `10s`, `5m`, `2h`, `30d`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    let ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(ms).map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        for (text, ms) in [
-            ("500ms", 500),
-            ("10s", 10_000),
-            ("5m", 300_000),
-            ("2h", 7_200_000),
-            ("30d", 2_592_000_000),
-        ] {
-            assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
-        }
-        for text in [
-            "",
-            "10",
-            "s",
-            "1.5s",
-            "-1s",
-            "10 s",
-            "1w",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
-            assert_eq!(duration(text), None, "{text:?}");
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! No redirect is ever followed, and no host is ever taken from a report or an answer.
 
 mod answer;
+mod connect;
 mod names;
 mod request;
 mod retry_after;
@@ -22,27 +23,20 @@ pub(crate) use web::WebClient;
 use crate::open_files::open_files;
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Timestamp, causes};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Timestamp};
 use amends_rulebook::RetryPolicy;
 use answer::{bounded, message_of, shortened};
 use bytes::Bytes;
+use connect::{Connector, connector, innermost};
 use http::HeaderMap;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use names::Names;
 use request::Outgoing;
 use retry_after::retry_after_ms;
 use route::RouteTable;
-use std::error::Error;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-#[cfg(not(feature = "tls"))]
-type Connector = HttpConnector<Names>;
-#[cfg(feature = "tls")]
-type Connector = hyper_rustls::HttpsConnector<HttpConnector<Names>>;
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
@@ -298,62 +292,9 @@ fn unanswered(none: Unanswered) -> StepResult {
     }
 }
 
-/// What really went wrong, e.g. `connection refused`; what is above it says only `client error`.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    let cause = causes::innermost(error);
-    match cause.downcast_ref::<io::Error>() {
-        // `Connection refused (os error 111)`: the number helps nobody here, and the sentence goes on.
-        Some(e) if e.raw_os_error().is_some() => {
-            let text = e.to_string();
-            let words = text.split(" (os error").next().unwrap_or_default();
-            let (first, rest) = words.split_at_checked(1).unwrap_or_default();
-            first.to_ascii_lowercase() + rest
-        }
-        // Ours, from `connect_timeout_ms`; its own words are about a deadline.
-        Some(e) if e.kind() == io::ErrorKind::TimedOut => "no connection in time".to_owned(),
-        _ => cause.to_string(),
-    }
-}
-
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-#[cfg(not(feature = "tls"))]
-fn connector(timeout: Duration) -> Connector {
-    tcp(timeout)
-}
-
-/// Without root certificates (a bare container) only `https://` services are out of reach, so that is no reason not to
-/// start.
-#[cfg(feature = "tls")]
-fn connector(timeout: Duration) -> Connector {
-    use hyper_rustls::{ConfigBuilderExt, HttpsConnectorBuilder};
-    let mut http = tcp(timeout);
-    http.enforce_http(false);
-    let config = match rustls::ClientConfig::builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no root certificates: `https://` services fail; install `ca-certificates`");
-            rustls::ClientConfig::builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth()
-        }
-    };
-    HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http)
-}
-
-fn tcp(timeout: Duration) -> HttpConnector<Names> {
-    let mut http = HttpConnector::new_with_resolver(Names::new(timeout));
-    http.set_connect_timeout(Some(timeout));
-    // A step is one small request; waiting for more bytes to send would only add latency.
-    http.set_nodelay(true);
-    http
 }
 
 #[cfg(test)]

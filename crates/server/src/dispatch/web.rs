@@ -1,7 +1,7 @@
 //! Requests of the supervisor's own, to a collector or a web hook: the same connector as for services, one try, no
 //! redirect. Reads no answer but its status.
 
-use super::{Connector, connector, innermost};
+use super::connect::{Connector, connector, innermost};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::Full;

@@ -11,7 +11,7 @@ mod cases;
 mod events;
 mod export;
 mod groups;
-mod hosts;
+pub(crate) mod hosts;
 mod metrics;
 mod openapi;
 mod overview;
@@ -24,7 +24,7 @@ mod sagas;
 mod services;
 mod steps;
 mod targets;
-mod unread;
+pub(crate) mod unread;
 mod versions;
 mod workshop;
 
@@ -38,22 +38,14 @@ pub(crate) use query::{Query, case_filter};
 pub(crate) use rulebooks::judge;
 pub(crate) use targets::{Selection, resolve_targets};
 
-use crate::{console, ingest};
-use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
-use axum::extract::Extension;
-use axum::http::{HeaderMap, Method, Uri, header};
-use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-/// All routes. The OpenAPI document lists the same ones; a test compares them.
-pub fn router<S: Store>(app: App<S>) -> Router {
+/// The routes of the REST API but for reports, which come in through [`crate::ingest`].
+pub(crate) fn router<S: Store>() -> Router<App<S>> {
     Router::new()
         .route("/v1", get(probes::index))
-        .route("/v1/reports", post(ingest::receive::<S>).options(ingest::handshake))
-        .route("/v1/reports:batch", post(ingest::receive_batch::<S>).options(ingest::handshake))
         .route("/v1/cases", get(cases::list::<S>))
         .route("/v1/cases:export", get(export::cases::<S>))
         .route("/v1/cases/{id}", get(cases::show::<S>))
@@ -89,28 +81,6 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .route("/readyz", get(probes::ready::<S>))
         .route("/healthz", get(probes::ready::<S>))
         .route("/openapi.json", get(openapi::serve))
-        .merge(console::router())
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
-        .layer(Extension(app.bodies.clone()))
-        .layer(middleware::from_fn(unread::take_the_rest))
-        .with_state(app)
-}
-
-async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
-    let wanted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    if wanted.contains("text/html") {
-        return console::nothing_at(uri.path());
-    }
-    let detail = format!("there is no `{}`; `/v1` lists what there is", uri.path());
-    ApiError::not_found(detail).into_response()
-}
-
-async fn no_such_method(method: Method, uri: Uri) -> ApiError {
-    let detail =
-        format!("`{}` does not take `{method}`; the header `Allow` says what it takes", uri.path());
-    Problem::new(ProblemCode::MethodNotAllowed, detail).into()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Reads query parameters strictly: each by its name, each checked, and none unknown.
 
 use super::ApiError;
-use crate::config::duration;
+use crate::duration::duration;
 use amends_protocol::{CaseId, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;

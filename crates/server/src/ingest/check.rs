@@ -1,6 +1,6 @@
 //! What a report must fulfil beyond its shape: names that can be keys everywhere, lists of bounded length.
 
-use super::envelope::{Fault, invalid};
+use super::fault::{Fault, invalid};
 use amends_engine::SUPERVISOR;
 use amends_protocol::{
     EVIDENCE_LIMIT, Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,

@@ -1,6 +1,7 @@
 //! From CloudEvents 1.0 over HTTP to checked reports: pure functions from headers and bytes. Talks to nobody.
 
 use super::check;
+use super::fault::{Fault, invalid};
 use amends_protocol::wire::Traceparent;
 use amends_protocol::wire::cloudevents::decode;
 use amends_protocol::{ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, Timestamp, headers};
@@ -10,25 +11,6 @@ use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// What is wrong with an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) code: ProblemCode,
-    pub(crate) detail: String,
-    pub(crate) errors: Vec<String>,
-}
-
-impl Fault {
-    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
-    }
-}
-
-/// A malformed report.
-pub(crate) fn invalid(detail: impl Into<String>) -> Fault {
-    Fault::new(ProblemCode::InvalidReport, detail)
-}
 
 fn unsupported(detail: impl Into<String>) -> Fault {
     Fault::new(ProblemCode::UnsupportedMediaType, detail)

@@ -2,17 +2,20 @@
 
 mod check;
 mod envelope;
+mod fault;
 
 use crate::http::{ApiError, App, read_body};
 use amends_protocol::resources::{BatchProblem, EventReceipt, ReportReceipt};
 use amends_protocol::wire::cloudevents::Mode;
 use amends_protocol::{Problem, ProblemCode, Report};
 use amends_store::Store;
-use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use envelope::{Fault, content_type};
+use axum::routing::post;
+use axum::{Json, Router};
+use envelope::content_type;
+use fault::Fault;
 use futures_util::future::join_all;
 
 /// Mistakes of a batch that are listed in `errors`, for people; `events` has all of them.
@@ -26,8 +29,15 @@ impl From<Fault> for ApiError {
     }
 }
 
+/// The routes that take reports.
+pub(crate) fn router<S: Store>() -> Router<App<S>> {
+    Router::new()
+        .route("/v1/reports", post(receive::<S>).options(handshake))
+        .route("/v1/reports:batch", post(receive_batch::<S>).options(handshake))
+}
+
 /// `POST /v1/reports`: one event in binary or structured mode, or a batch by its content type.
-pub(crate) async fn receive<S: Store>(
+async fn receive<S: Store>(
     State(app): State<App<S>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -35,7 +45,7 @@ pub(crate) async fn receive<S: Store>(
 }
 
 /// `POST /v1/reports:batch`: only a batch.
-pub(crate) async fn receive_batch<S: Store>(
+async fn receive_batch<S: Store>(
     State(app): State<App<S>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -146,7 +156,7 @@ fn partly_taken<S: Store>(app: &App<S>, results: Vec<Result<ReportReceipt, Probl
 }
 
 /// `OPTIONS /v1/reports`: the handshake of CloudEvents web hooks. Consent is said by headers, never by the status.
-pub(crate) async fn handshake(headers: HeaderMap) -> Response {
+async fn handshake(headers: HeaderMap) -> Response {
     let mut answer = StatusCode::OK.into_response();
     let map = answer.headers_mut();
     map.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));

@@ -9,7 +9,7 @@ use crate::context::{ActionContext, Effect};
 use crate::failure::Failure;
 use crate::forward::{Arrival, take};
 use crate::kit::Kit;
-use crate::local::LocalRequest;
+use crate::local_request::LocalRequest;
 use crate::saga_context::PassedOn;
 use crate::steps::{NotDone, perform};
 use crate::store::HistoryTx as _;

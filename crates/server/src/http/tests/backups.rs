@@ -2,7 +2,8 @@
 
 use super::desk::Desk;
 use crate::books::Rejections;
-use crate::http::{App, HttpLimits, router};
+use crate::http::{App, HttpLimits};
+use crate::routes::router;
 use amends_store::{CaseFilter, FILE_NAME, PageRequest, SqliteOptions, SqliteStore, Store};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

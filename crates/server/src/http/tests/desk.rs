@@ -3,8 +3,9 @@
 use crate::books::Rejections;
 use crate::clock::SystemClock;
 use crate::driver::{Driver, DriverOptions};
-use crate::http::{App, HttpLimits, router};
+use crate::http::{App, HttpLimits};
 use crate::outbound::{Ended, Outbound};
+use crate::routes::router;
 use crate::supervisor::Supervisor;
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
 use amends_protocol::{Outcome, Verb};

@@ -1,10 +1,11 @@
 //! What a host on PostgreSQL writes: asynchronous closures over the connection, inside of the kit's transaction.
 
 use super::{Postgres, PostgresTx};
+use crate::builder::KitBuilder;
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
-use crate::kit::{Kit, KitBuilder};
-use crate::local::LocalRequest;
+use crate::kit::Kit;
+use crate::local_request::LocalRequest;
 use crate::store::BoxFuture;
 use crate::undo::{Notice, Undo};
 use serde_json::Value;

@@ -1,11 +1,12 @@
 //! What a host on SQLite writes: synchronous closures over the connection, inside of the kit's transaction.
 
 use super::{Sqlite, SqliteTx};
+use crate::builder::KitBuilder;
 use crate::config::KitError;
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
-use crate::kit::{Kit, KitBuilder};
-use crate::local::LocalRequest;
+use crate::kit::Kit;
+use crate::local_request::LocalRequest;
 use crate::store::HistoryStore as _;
 use crate::undo::{Notice, Undo};
 use rusqlite::Connection;
