@@ -11,7 +11,9 @@ const HANDED_ON_LIMIT: usize = 8;
 /// The circles of all crates, each as its sorted files.
 pub fn all(crates: &[Crate<'_>]) -> Vec<Vec<String>> {
     let mut found: BTreeSet<Vec<String>> = BTreeSet::new();
-    for one in crates.iter().filter(|c| c.files.values().all(|s| !s.path.contains("/tests/"))) {
+    for one in
+        crates.iter().filter(|c| c.files.get(&Vec::new()).is_some_and(|root| is_program(root)))
+    {
         found.extend(circles(&arrows(one)));
     }
     found.into_iter().collect()

@@ -1,5 +1,5 @@
 //! Numbers that may only shrink: what there is too much of today, and never more of. They stand in `xtask/ratchet.txt`,
-//! each kind with its items, so that whoever adds one is told which.
+//! each kind with its items, so that whoever adds to one is told where.
 
 use crate::circles;
 use crate::modules::Crate;
@@ -25,8 +25,8 @@ const KINDS: &[(&str, &str)] = &[
     ("circle", "move what both need to a file of its own"),
 ];
 
-/// The items of each kind, sorted.
-type Items = BTreeMap<&'static str, Vec<String>>;
+/// Of each kind its items, each with its number: lines, comments, or files of a circle.
+type Items = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// What has grown, and what has shrunk without the file being lowered.
 pub fn check(sources: &[Source], crates: &[Crate<'_>]) -> anyhow::Result<Vec<String>> {
@@ -36,61 +36,61 @@ pub fn check(sources: &[Source], crates: &[Crate<'_>]) -> anyhow::Result<Vec<Str
     Ok(compare(&read(&text), &count(sources, crates)))
 }
 
-/// Writes the file anew, if nothing has grown; says what is in the way otherwise.
+/// Writes the file anew if nothing has grown; gives what has.
 pub fn lower(sources: &[Source], crates: &[Crate<'_>]) -> anyhow::Result<Vec<String>> {
     let path = root().join(FILE);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     let now = count(sources, crates);
-    let held = std::fs::read_to_string(&path).map(|text| read(&text)).unwrap_or_default();
-    let grown = grown(&held, &now);
-    if held.is_empty() || grown.is_empty() {
+    let grown = grown(&read(&text), &now);
+    if grown.is_empty() {
         std::fs::write(&path, written(&now))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(if held.is_empty() { Vec::new() } else { grown })
+    Ok(grown)
 }
 
 fn count(sources: &[Source], crates: &[Crate<'_>]) -> Items {
-    let mut items: Items = KINDS.iter().map(|(kind, _)| (*kind, Vec::new())).collect();
-    let mut add = |kind: &'static str, item: String| items.entry(kind).or_default().push(item);
+    let mut items = Items::new();
+    let mut add = |kind: &str, item: String, number: usize| {
+        *items.entry(kind.to_owned()).or_default().entry(item).or_default() += number;
+    };
     for source in sources {
         for (name, lines) in functions(&source.text).filter(|(_, l)| *l > FUNCTION_LIMIT) {
-            add("long function", format!("{} {name} {lines}", source.path));
+            add("long function", format!("{} {name}", source.path), lines);
         }
-        for (number, line) in source.text.lines().enumerate() {
-            if line.contains("//") && line.chars().count() > COMMENT_LIMIT && is_comment(line) {
-                add("long comment", format!("{}:{}", source.path, number + 1));
-            }
+        let too_long = |line: &&str| line.chars().count() > COMMENT_LIMIT && is_comment(line);
+        let comments = source.text.lines().filter(too_long).count();
+        if comments > 0 {
+            add("long comment", source.path.clone(), comments);
         }
         let lines = source.text.lines().count();
         if lines > FILE_LIMIT {
-            add("long file", format!("{} {lines}", source.path));
+            add("long file", source.path.clone(), lines);
         }
     }
     for circle in circles::all(crates) {
-        add("circle", circle.join(" "));
+        add("circle", circle.join(" "), circle.len());
     }
-    items.values_mut().for_each(|items| items.sort());
     items
 }
 
 fn is_comment(line: &str) -> bool {
-    let line = line.trim_start();
-    line.starts_with("//") || line.contains(" // ")
+    line.trim_start().starts_with("//") || line.contains(" // ")
 }
 
-/// Functions with their lines, from the line of `fn` to the brace in the same column, as rustfmt writes it.
+/// Functions with their lines, from the line of `fn` to the end in the same column, as rustfmt writes it.
 fn functions(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let lines: Vec<&str> = text.lines().collect();
     let begins: Vec<(usize, &str)> =
         lines.iter().enumerate().filter_map(|(n, line)| Some((n, function(line)?))).collect();
     begins.into_iter().filter_map(move |(begin, name)| {
-        let indent = lines[begin].len() - lines[begin].trim_start().len();
+        let indent = |line: &str| line.len() - line.trim_start().len();
         let ends = |line: &&str| {
-            line.trim_end() == format!("{}}}", " ".repeat(indent))
-                || line.ends_with(");") && line.len() - line.trim_start().len() == indent
+            indent(line) == indent(lines[begin])
+                && (line.ends_with(';') || line.trim() == "}" || line.ends_with("{}"))
         };
-        let end = lines[begin..].iter().position(|line| ends(line))?;
-        Some((name, end + 1))
+        Some((name, lines[begin..].iter().position(ends)? + 1))
     })
 }
 
@@ -103,79 +103,70 @@ fn function(line: &str) -> Option<&str> {
     name.split(['(', '<']).next()
 }
 
-fn compare(held: &Held, now: &Items) -> Vec<String> {
+fn compare(held: &Items, now: &Items) -> Vec<String> {
     let mut found = grown(held, now);
     for (kind, _) in KINDS {
-        let (was, is) = (held.get(*kind).map_or(0, Vec::len), now[kind].len());
+        let (was, is) = (sum(held, kind), sum(now, kind));
         if is < was {
             found.push(format!(
-                "there are {is} of the kind `{kind}`, and no more {was}; run `cargo xtask tidy --lower`"
+                "{FILE}: `{kind}` stands at {was} and is {is} now; run `cargo xtask tidy --lower`"
             ));
         }
     }
     found
 }
 
-/// What there is more of than before. Which item is the new one is told by its name without its numbers, so that one
-/// that was moved along within its file is none.
-fn grown(held: &Held, now: &Items) -> Vec<String> {
+/// Each kind whose sum has grown, with the items that are new or larger. What only moved is no growth.
+fn grown(held: &Items, now: &Items) -> Vec<String> {
     let mut found = Vec::new();
     for (kind, mend) in KINDS {
-        let before = held.get(*kind).map_or(&[][..], Vec::as_slice);
-        let items = &now[kind];
-        if *kind == "circle" {
-            // A smaller circle within an old one is a step out of it.
-            let is_within = |item: &str| {
-                before
-                    .iter()
-                    .any(|old| item.split(' ').all(|file| old.split(' ').any(|o| o == file)))
+        let (was, is) = (sum(held, kind), sum(now, kind));
+        if is <= was {
+            continue;
+        }
+        let before = |item: &String| held.get(*kind).and_then(|items| items.get(item));
+        for (item, number) in now.get(*kind).into_iter().flatten() {
+            let why = match before(item) {
+                None => format!("a new {kind} ({number})"),
+                Some(old) if number > old => format!("its {kind} grew from {old} to {number}"),
+                Some(_) => continue,
             };
-            let new = items.iter().filter(|item| !is_within(item));
-            found.extend(new.map(|item| format!("a new circle of files: {item}; {mend}")));
-        } else if items.len() > before.len() {
-            let mut left: Vec<&str> = before.iter().map(|old| unnumbered(old)).collect();
-            for item in items {
-                match left.iter().position(|old| *old == unnumbered(item)) {
-                    Some(at) => drop(left.swap_remove(at)),
-                    None => found.push(format!("{item}: a new {kind}; {mend}")),
-                }
-            }
+            found.push(format!("{item}: {why}, and the sum from {was} to {is}; {mend}"));
         }
     }
     found
 }
 
-/// An item without what changes when lines move: `a.rs f 80` and `a.rs:17`.
-fn unnumbered(item: &str) -> &str {
-    item.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches([' ', ':'])
+fn sum(items: &Items, kind: &str) -> usize {
+    items.get(kind).map_or(0, |items| items.values().sum())
 }
-
-type Held = BTreeMap<String, Vec<String>>;
 
 fn written(items: &Items) -> String {
     let mut text = String::from(
         "# What there is too much of, and may only become less of. Written by `cargo xtask tidy --lower`; after a conflict\n\
-         # take either side and run that.\n",
+         # take the side with the larger numbers and run that.\n",
     );
     for (kind, _) in KINDS {
-        let _ = writeln!(text, "\n{kind}: {}", items[kind].len());
-        for item in &items[kind] {
-            let _ = writeln!(text, "  {item}");
+        let _ = writeln!(text, "\n{kind}: {}", sum(items, kind));
+        for (item, number) in items.get(*kind).into_iter().flatten() {
+            let _ = writeln!(text, "  {number:4} {item}");
         }
     }
     text
 }
 
-fn read(text: &str) -> Held {
-    let mut held = Held::new();
-    let mut kind = String::new();
-    for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        match line.strip_prefix("  ") {
-            Some(item) => held.entry(kind.clone()).or_default().push(item.to_owned()),
-            None => {
-                kind = line.split(':').next().unwrap_or_default().to_owned();
-                held.entry(kind.clone()).or_default();
+fn read(text: &str) -> Items {
+    let mut held = Items::new();
+    let mut kind = "";
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        match (line.strip_prefix("  "), line.split_once(':')) {
+            (Some(item), _) => {
+                let (number, item) = item.trim_start().split_once(' ').unwrap_or_default();
+                let number = number.parse().unwrap_or_default();
+                held.entry(kind.to_owned()).or_default().insert(item.to_owned(), number);
             }
+            (None, Some((name, _))) => kind = name,
+            (None, None) => {}
         }
     }
     held
@@ -183,12 +174,12 @@ fn read(text: &str) -> Held {
 
 #[cfg(test)]
 mod tests {
-    use super::{Items, KINDS, compare, functions, grown, read, written};
+    use super::{Items, compare, functions, grown, read, written};
 
-    fn items(given: &[(&'static str, &[&str])]) -> Items {
-        let mut items: Items = KINDS.iter().map(|(kind, _)| (*kind, Vec::new())).collect();
-        for (kind, of) in given {
-            items.insert(kind, of.iter().map(|item| (*item).to_owned()).collect());
+    fn items(given: &[(&str, &str, usize)]) -> Items {
+        let mut items = Items::new();
+        for (kind, item, number) in given {
+            items.entry((*kind).to_owned()).or_default().insert((*item).to_owned(), *number);
         }
         items
     }
@@ -196,28 +187,35 @@ mod tests {
     #[test]
     fn what_grew_is_named_and_what_shrank_asks_to_be_lowered() {
         let before = items(&[
-            ("long function", &["a.rs f 80", "b.rs g 90"]),
-            ("long comment", &["a.rs:3"]),
-            ("circle", &["a.rs b.rs c.rs"]),
+            ("long function", "a.rs f", 80),
+            ("long function", "b.rs g", 90),
+            ("long comment", "a.rs", 3),
+            ("circle", "a.rs b.rs c.rs", 3),
         ]);
         let held = read(&written(&before));
+        assert_eq!(held, before);
         assert!(compare(&held, &before).is_empty());
         let more = items(&[
-            ("long function", &["a.rs f 81", "a.rs h 75", "b.rs g 90"]),
-            ("circle", &["a.rs b.rs", "c.rs d.rs"]),
+            ("long function", "a.rs f", 80),
+            ("long function", "a.rs h", 75),
+            ("long function", "b.rs g", 91),
+            ("long comment", "a.rs", 2),
+            ("circle", "b.rs c.rs", 2),
         ]);
         let found = compare(&held, &more);
-        assert_eq!(found.len(), 3, "{found:?}");
-        assert!(found[0].starts_with("a.rs h 75: a new long function"), "{found:?}");
-        assert!(found[1].starts_with("a new circle of files: c.rs d.rs"), "{found:?}");
-        assert!(found[2].contains("0 of the kind `long comment`, and no more 1"), "{found:?}");
-        assert!(grown(&held, &items(&[("long function", &["moved.rs f 80"])])).is_empty());
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[0].starts_with("a.rs h: a new long function (75), and the sum"), "{found:?}");
+        assert!(found[1].starts_with("b.rs g: its long function grew from 90 to 91"), "{found:?}");
+        assert!(found[2].contains("`long comment` stands at 3 and is 2 now"), "{found:?}");
+        let moved = items(&[("long function", "moved.rs f", 80), ("long function", "b.rs g", 90)]);
+        assert!(grown(&held, &moved).is_empty());
     }
 
     #[test]
     fn the_lines_of_a_function_are_counted() {
-        let text = "impl A {\n    pub(crate) async fn f<T>(\n        t: T,\n    ) -> T {\n        t\n    }\n}\n\nfn g() {}\n";
+        let text = "impl A {\n    pub(crate) async fn f<T>(\n        t: T,\n    ) -> T {\n        t\n    }\n}\n\n\
+            trait B {\n    fn g();\n    fn h(\n        x: u8,\n    );\n}\nfn i() {}\n";
         let found: Vec<_> = functions(text).collect();
-        assert_eq!(found[0], ("f", 5));
+        assert_eq!(found, [("f", 5), ("g", 1), ("h", 3), ("i", 1)]);
     }
 }
