@@ -42,6 +42,12 @@ pub fn part(text: &str) -> impl fmt::Display {
     utf8_percent_encode(text, PART)
 }
 
+/// The same, and unreserved marks too: only letters and digits stay.
+#[must_use]
+pub fn strict(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
+}
+
 /// One segment of a path; what may stand there stays as it is.
 #[must_use]
 pub fn segment(text: &str) -> impl fmt::Display {
@@ -74,6 +80,7 @@ mod tests {
     fn each_place_keeps_what_it_can_hold() {
         let text = "a b/é%\"~";
         assert_eq!(part(text).to_string(), "a%20b%2F%C3%A9%25%22~");
+        assert_eq!(strict("order-1").to_string(), "order%2D1");
         assert_eq!(segment("order:1/é~").to_string(), "order:1%2F%C3%A9~");
         assert_eq!(path(text).to_string(), "a%20b/%C3%A9%25%22~");
         assert_eq!(attribute(text).to_string(), "a%20b/%C3%A9%25%22~");

@@ -156,7 +156,7 @@ impl Form {
         if let Ok(name) = self.who()
             && !Who::of(&self.headers).told
         {
-            let name = percent::part(&name);
+            let name = percent::strict(&name);
             let cookie =
                 format!("{COOKIE}={name}; Path=/; Max-Age={COOKIE_AGE}; HttpOnly; SameSite=Strict");
             answer

@@ -26,7 +26,7 @@ pub(crate) async fn begin<S: Store>(
         }
     }
     let row = app.supervisor.begin_saga(begin).await?;
-    let location = format!("/v1/sagas/{}", percent::part(row.saga.as_str()));
+    let location = format!("/v1/sagas/{}", percent::strict(row.saga.as_str()));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(row))).into_response())
 }
 
