@@ -36,13 +36,14 @@ pub fn check(sources: &[Source], crates: &[Crate<'_>]) -> anyhow::Result<Vec<Str
     Ok(compare(&read(&text), &count(sources, crates)))
 }
 
-/// Writes the file anew if nothing has grown; gives what has.
+/// Writes the file anew if nothing has grown; gives what has. An empty file is one that begins.
 pub fn lower(sources: &[Source], crates: &[Crate<'_>]) -> anyhow::Result<Vec<String>> {
     let path = root().join(FILE);
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read {}", path.display()))?;
     let now = count(sources, crates);
-    let grown = grown(&read(&text), &now);
+    let held = read(&text);
+    let grown = if held.is_empty() { Vec::new() } else { grown(&held, &now) };
     if grown.is_empty() {
         std::fs::write(&path, written(&now))
             .with_context(|| format!("cannot write {}", path.display()))?;
