@@ -10,9 +10,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-protocol", &[]),
     ("amends-rulebook", &["amends-protocol"]),
     ("amends-engine", &["amends-protocol", "amends-rulebook"]),
+    ("amends-node", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     ("amends-simulate", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
-    ("amends-server", &["amends-protocol", "amends-rulebook", "amends-engine", "amends-store"]),
+    (
+        "amends-server",
+        &["amends-protocol", "amends-rulebook", "amends-engine", "amends-node", "amends-store"],
+    ),
     ("amends-service", &["amends-protocol"]),
     // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
     ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
@@ -43,6 +47,7 @@ pub const PURE: &[(&str, &str)] = &[
     ("amends-protocol", "crates/protocol/src/"),
     ("amends-rulebook", "crates/rulebook/src/"),
     ("amends-engine", "crates/engine/src/"),
+    ("amends-node", "crates/node/src/"),
     ("amends-simulate", "crates/simulate/src/"),
 ];
 

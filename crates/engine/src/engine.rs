@@ -10,6 +10,8 @@ mod reports;
 mod sagas;
 mod traffic;
 
+pub use loading::UnreadableRulebook;
+
 use crate::act::ActBy;
 use crate::agenda::{Agenda, Output};
 use crate::attempt;

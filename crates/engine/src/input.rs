@@ -2,7 +2,7 @@
 
 use crate::{SagaRow, StepResult, WalkResult};
 use amends_protocol::{
-    CaseId, OutcomeCallback, Report, SagaId, StepId,
+    CaseId, OutcomeCallback, Report, ReportKey, SagaId, StepId,
     resources::{CaseAct, SagaBegin, StepAct},
 };
 use amends_rulebook::Rulebook;
@@ -164,6 +164,69 @@ pub enum Replaces {
     Any,
     /// The version with this content hash, or nothing: what a person compared it with.
     Exactly(Option<Arc<str>>),
+}
+
+/// What a store must be asked about an input before the engine takes it: the engine holds what is open, and only the
+/// store knows the rest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About<'a> {
+    /// Whether this report is known.
+    pub report: Option<ReportKey>,
+    /// Whether this saga has a settled case.
+    pub saga: Option<&'a SagaId>,
+    /// Whether this case is a settled one.
+    pub case: Option<CaseId>,
+    /// Whether this saga has announced itself before.
+    pub announced: Option<&'a SagaId>,
+}
+
+impl Input {
+    /// What must be looked up before the engine takes it.
+    #[must_use]
+    pub fn about(&self) -> About<'_> {
+        let nothing = About::default();
+        match self {
+            Self::Report { report, .. } => {
+                About { report: Some(report.key()), saga: Some(&report.saga_id), ..nothing }
+            }
+            // A late answer or effect may reopen a settled case.
+            Self::StepEnded { step, .. }
+            | Self::StepCalledBack { step, .. }
+            | Self::StepAct { step, .. } => About { case: Some(step.case), ..nothing },
+            Self::WalkEnded { case, .. } | Self::CaseAct { case, .. } => {
+                About { case: Some(*case), ..nothing }
+            }
+            // A saga that has failed already has a case, which no deadline may make again.
+            Self::SagaBegan { begin, .. } => {
+                let saga = Some(&begin.saga_id);
+                About { saga, announced: saga, ..nothing }
+            }
+            Self::SagaEnded { saga, .. } => About { announced: Some(saga), ..nothing },
+            Self::Pause { .. }
+            | Self::Limit { .. }
+            | Self::Audit { .. }
+            | Self::Activate { .. }
+            | Self::Tick => nothing,
+        }
+    }
+
+    /// Who waits for the answer.
+    #[must_use]
+    pub const fn ticket(&self) -> Option<Ticket> {
+        match self {
+            Self::Report { ticket, .. }
+            | Self::StepCalledBack { ticket, .. }
+            | Self::StepAct { ticket, .. }
+            | Self::CaseAct { ticket, .. }
+            | Self::Pause { ticket, .. }
+            | Self::Limit { ticket, .. }
+            | Self::Audit { ticket, .. }
+            | Self::SagaBegan { ticket, .. }
+            | Self::SagaEnded { ticket, .. }
+            | Self::Activate { ticket, .. } => Some(*ticket),
+            Self::StepEnded { .. } | Self::WalkEnded { .. } | Self::Tick => None,
+        }
+    }
 }
 
 /// Limits of one service.

@@ -16,6 +16,7 @@ mod engine;
 mod input;
 mod lane;
 mod lookup;
+mod memory;
 mod plan;
 mod record;
 mod survey;
@@ -29,9 +30,10 @@ pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
-pub use engine::{Engine, LaneStatus};
-pub use input::{Activation, Answer, Input, NewLimits, Replaces, Ticket};
+pub use engine::{Engine, LaneStatus, UnreadableRulebook};
+pub use input::{About, Activation, Answer, Input, NewLimits, Replaces, Ticket};
 pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow};
+pub use memory::{Memory, MemoryConflict};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,

@@ -4,7 +4,7 @@ use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
     StepStateName, StuckReason, Timestamp, Verb,
 };
-use amends_rulebook::{Role, RuleId};
+use amends_rulebook::{Role, RuleId, Rulebook};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, sync::Arc};
@@ -392,6 +392,21 @@ pub struct ActivationRow {
     pub sources: Vec<(String, Arc<str>)>,
     /// It is now the version of its name that was last taken from a file.
     pub from_file: bool,
+}
+
+impl ActivationRow {
+    /// The activation of a version.
+    #[must_use]
+    pub fn of(book: &Rulebook, at: Timestamp, from_file: bool) -> Self {
+        let sources = book.sources().iter();
+        Self {
+            at,
+            name: book.name().into(),
+            hash: book.hash().into(),
+            sources: sources.map(|s| (s.path.clone(), Arc::clone(&s.text))).collect(),
+            from_file,
+        }
+    }
 }
 
 /// What operators have set for one service.

@@ -18,8 +18,8 @@ use amends_engine::{
     WalkResult,
 };
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
-use amends_rulebook::{Rulebook, SourceFile, load_sources};
-use amends_store::{LookupRequest, RulebookRow, Store, StoreError};
+use amends_rulebook::Rulebook;
+use amends_store::{LookupRequest, Store, StoreError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -153,7 +153,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
         shared.pulse.begin(now, &store.settlements(hour_ago, MOST_CASES_AT_START).await?);
-        let engine = load_engine(&store, &shared, now).await?;
+        let engine = load_engine(&store, &shared, &mut Engine::new(0), now).await?;
         let driver = Self {
             store,
             outbound,
@@ -367,7 +367,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             if let Some(book) = &stored.case.rulebook
                 && !self.engine.knows_rulebook(&book.hash)
                 && let Some(row) = self.store.rulebook(Arc::clone(&book.hash)).await?
-                && let Some(book) = parse(&row)
+                && let Ok(book) = row.read()
             {
                 self.engine.learn_rulebook(book);
             }
@@ -418,10 +418,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         loop {
             // That the store is away is no reason to end the process.
             self.shared.heartbeat.beat();
-            match load_engine(&self.store, &self.shared, self.now).await {
+            match load_engine(&self.store, &self.shared, &mut self.engine, self.now).await {
                 Ok(engine) => {
-                    let old = std::mem::replace(&mut self.engine, engine);
-                    self.engine.inherit(old);
+                    self.engine = engine;
                     break;
                 }
                 Err(error) => tracing::error!(%error, "still failing"),
@@ -555,47 +554,15 @@ fn split(batch: Vec<Arrival>) -> (Vec<Input>, Replies) {
 async fn load_engine<S: Store>(
     store: &S,
     shared: &Shared,
+    before: &mut Engine,
     now: Timestamp,
 ) -> Result<Engine, StartError> {
     let loaded = store.load().await?;
-    let mut engine = Engine::new(loaded.last_case);
-    for row in &loaded.rulebooks {
-        let book = parse(row).ok_or_else(|| unreadable(row))?;
-        if row.active {
-            engine.restore_active(book);
-        } else {
-            engine.learn_rulebook(book);
-        }
-    }
+    let engine = Engine::load(loaded, before, now).map_err(|found| StartError::Rulebook {
+        name: found.name.to_string(),
+        hash: found.hash.to_string(),
+        why: found.why,
+    })?;
     shared.show_rulebooks(&engine);
-    for row in loaded.services {
-        engine.restore_service(row);
-    }
-    for saga in loaded.sagas {
-        engine.restore_saga(saga);
-    }
-    for case in loaded.cases {
-        engine.restore(now, case);
-    }
     Ok(engine)
-}
-
-fn files(row: &RulebookRow) -> Vec<SourceFile> {
-    row.sources
-        .iter()
-        .map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() })
-        .collect()
-}
-
-fn parse(row: &RulebookRow) -> Option<Arc<Rulebook>> {
-    load_sources(files(row)).rulebook
-}
-
-fn unreadable(row: &RulebookRow) -> StartError {
-    let first = load_sources(files(row)).diagnostics.into_iter().next();
-    StartError::Rulebook {
-        name: row.name.to_string(),
-        hash: row.hash.to_string(),
-        why: first.map_or_else(|| "it is empty".to_owned(), |d| d.message),
-    }
 }

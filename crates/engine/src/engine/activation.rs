@@ -92,14 +92,8 @@ impl Engine {
     fn make_active(&mut self, now: Timestamp, activation: Activation) {
         let Activation { rulebook, actor, reason, from_file, replaces: _ } = activation;
         let (name, hash): (Arc<str>, Arc<str>) = (rulebook.name().into(), rulebook.hash().into());
-        let sources = rulebook.sources().iter();
-        self.agenda.out.writes.push(Write::Activate(Box::new(ActivationRow {
-            at: now,
-            name: Arc::clone(&name),
-            hash: Arc::clone(&hash),
-            sources: sources.map(|s| (s.path.clone(), Arc::clone(&s.text))).collect(),
-            from_file,
-        })));
+        let row = ActivationRow::of(&rulebook, now, from_file);
+        self.agenda.out.writes.push(Write::Activate(Box::new(row)));
         if from_file && self.active.get(&name).is_some_and(|active| active.hash() == &*hash) {
             return; // only that the file says it, too, is new
         }

@@ -1,16 +1,145 @@
-//! What comes back from the store: rulebooks, open cases after a restart, settled ones for a late input.
+//! What comes back from the store: everything open at a start, and what a look-up found for the inputs that follow.
 
 use super::Engine;
 use crate::case::Case;
 use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{ReportRole, SagaRow, SagaState, ServiceRow, StepState, StoredCase};
+use crate::{
+    Input, Loaded, LookupRequest, LookupResult, ReportRole, RulebookRow, SagaRow, SagaState,
+    ServiceRow, StepState, StoredCase,
+};
 use amends_protocol::Timestamp;
-use amends_rulebook::Rulebook;
+use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use std::sync::Arc;
 
+/// A stored version of a rulebook that can't be understood any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRulebook {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its content hash.
+    pub hash: Arc<str>,
+    /// The first mistake.
+    pub why: String,
+}
+
+impl RulebookRow {
+    /// Understands its sources.
+    ///
+    /// # Errors
+    /// With the first mistake: it was written by another version of this program, or by nobody.
+    pub fn read(&self) -> Result<Arc<Rulebook>, UnreadableRulebook> {
+        let files = self.sources.iter();
+        let files =
+            files.map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() });
+        let read = load_sources(files.collect());
+        read.rulebook.ok_or_else(|| UnreadableRulebook {
+            name: Arc::clone(&self.name),
+            hash: Arc::clone(&self.hash),
+            why: read
+                .diagnostics
+                .into_iter()
+                .next()
+                .map_or_else(|| "it is empty".to_owned(), |d| d.message),
+        })
+    }
+}
+
 impl Engine {
+    /// An engine with everything that is open in the store. What is in memory only and must not be forgotten is taken
+    /// over from the engine before: the counts of limited rules, and rulebooks that have been read.
+    ///
+    /// # Errors
+    /// When a rulebook that is active or that open cases need can't be read.
+    pub fn load(
+        loaded: Loaded,
+        before: &mut Self,
+        now: Timestamp,
+    ) -> Result<Self, UnreadableRulebook> {
+        let mut engine = Self::new(loaded.last_case);
+        for row in &loaded.rulebooks {
+            let book = match before.books.get(&row.hash) {
+                Some(book) => Arc::clone(book),
+                None => row.read()?,
+            };
+            if row.active {
+                engine.restore_active(book);
+            } else {
+                engine.learn_rulebook(book);
+            }
+        }
+        engine.limits = std::mem::take(&mut before.limits);
+        for row in loaded.services {
+            engine.restore_service(row);
+        }
+        for saga in loaded.sagas {
+            engine.restore_saga(saga);
+        }
+        for case in loaded.cases {
+            engine.restore(now, case);
+        }
+        Ok(engine)
+    }
+
+    /// Errands to a service that an engine before this one let out and that are still under way: they count against the
+    /// service's limit until they end.
+    pub fn restore_under_way(&mut self, service: &Arc<str>, errands: u32) {
+        self.agenda.lane(service).in_flight = errands;
+    }
+
+    /// What the store must be asked before these inputs are handled.
+    #[must_use]
+    pub fn look_up<'a>(&self, inputs: impl IntoIterator<Item = &'a Input>) -> LookupRequest {
+        let mut request = LookupRequest::default();
+        for input in inputs {
+            let about = input.about();
+            request.reports.extend(about.report);
+            request.sagas.extend(about.saga.filter(|saga| !self.holds_saga(saga)).cloned());
+            request.cases.extend(about.case.filter(|case| !self.holds_case(*case)));
+            request.announced.extend(about.announced.filter(|s| !self.holds_announced(s)).cloned());
+        }
+        request
+    }
+
+    /// Versions that settled cases are planned with and that must be looked up before the cases can come back.
+    #[must_use]
+    pub fn missing_rulebooks(&self, found: &LookupResult) -> Vec<Arc<str>> {
+        let mut missing: Vec<Arc<str>> = Vec::new();
+        for book in found.cases.iter().filter_map(|stored| stored.case.rulebook.as_ref()) {
+            let known = self.knows_rulebook(&book.hash)
+                || found.rulebooks.iter().any(|row| row.hash == book.hash);
+            if !known && !missing.contains(&book.hash) {
+                missing.push(Arc::clone(&book.hash));
+            }
+        }
+        missing
+    }
+
+    /// Takes in the answer to [`Engine::look_up`], for the engine and for the inputs that it was asked for, in the same
+    /// order. A version that can't be read is left out: its case comes back without a rulebook.
+    pub fn learn<'a>(
+        &mut self,
+        found: LookupResult,
+        inputs: impl IntoIterator<Item = &'a mut Input>,
+    ) {
+        for book in found.rulebooks.iter().filter_map(|row| row.read().ok()) {
+            self.learn_rulebook(book);
+        }
+        for saga in found.announced {
+            self.recall_saga(saga);
+        }
+        for stored in found.cases {
+            self.hydrate(stored);
+        }
+        let mut known = found.reports.into_iter();
+        for input in inputs {
+            if let Input::Report { known_in, .. } = input {
+                *known_in = known.next().flatten();
+            }
+        }
+    }
+
     /// Makes a version known without making it active: cases that are restored may need it.
     pub fn learn_rulebook(&mut self, book: Arc<Rulebook>) {
         self.books.insert(book.hash().into(), book);
@@ -90,10 +219,5 @@ impl Engine {
     /// Takes back what operators set for a service, after a restart.
     pub fn restore_service(&mut self, row: ServiceRow) {
         self.agenda.lane(&row.service).settings = row.settings;
-    }
-
-    /// Takes over what is in memory only and a reload must not forget: the counts of limited rules.
-    pub fn inherit(&mut self, old: Self) {
-        self.limits = old.limits;
     }
 }

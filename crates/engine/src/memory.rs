@@ -1,0 +1,262 @@
+//! A store that is some maps: it applies the engine's writes, and answers look-ups and a loading as every store must.
+//!
+//! For whoever plays the engine without a disk: simulations, tests, a plan shown before anything has happened. Nothing
+//! in it is durable.
+
+use crate::{
+    ActRow, ActivationRow, AttemptRow, Batch, CaseRow, Epoch, Loaded, LookupRequest, LookupResult,
+    ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, Write,
+};
+use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, StepId, Timestamp};
+use amends_rulebook::Rulebook;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A write claims a key that belongs to another row; nothing of its batch was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryConflict {
+    /// Which write.
+    pub row: String,
+}
+
+/// All rows of one supervisor.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    cases: BTreeMap<CaseId, CaseRow>,
+    by_saga: BTreeMap<SagaId, CaseId>,
+    reports: BTreeMap<(CaseId, u32), ReportRow>,
+    by_report: BTreeMap<(String, String), CaseId>,
+    steps: BTreeMap<(CaseId, u32), StepRow>,
+    attempts: BTreeMap<(StepId, u32), AttemptRow>,
+    acts: Vec<ActRow>,
+    sagas: BTreeMap<SagaId, SagaRow>,
+    services: BTreeMap<Arc<str>, ServiceRow>,
+    rulebooks: BTreeMap<Arc<str>, RulebookRow>,
+    last_case: u64,
+}
+
+impl Memory {
+    /// Applies all writes, or none.
+    ///
+    /// # Errors
+    /// When a report's `(source, id)` or a case's saga already belongs to another row.
+    pub fn commit(&mut self, batch: Batch) -> Result<(), MemoryConflict> {
+        self.check(&batch.writes)?;
+        batch.writes.into_iter().for_each(|write| self.apply(write));
+        Ok(())
+    }
+
+    /// Looks for what a key belongs to, in the rows and in what the batch has claimed before.
+    fn check(&self, writes: &[Write]) -> Result<(), MemoryConflict> {
+        let mut cases: BTreeMap<CaseId, &CaseRow> = BTreeMap::new();
+        let mut sagas: BTreeMap<&SagaId, CaseId> = BTreeMap::new();
+        let mut reports: BTreeMap<(CaseId, u32), &ReportRow> = BTreeMap::new();
+        let mut keys: BTreeMap<(&str, &str), (CaseId, u32)> = BTreeMap::new();
+        for write in writes {
+            match write {
+                Write::Case(row) => {
+                    let same = |was: &CaseRow| was.saga == row.saga && was.report == row.report;
+                    let was = cases.get(&row.id).copied().or_else(|| self.cases.get(&row.id));
+                    let owner = sagas.get(&row.saga).or_else(|| self.by_saga.get(&row.saga));
+                    if !was.is_none_or(same) || owner.is_some_and(|case| *case != row.id) {
+                        let row = format!("case `{}` of saga `{}`", row.id, row.saga);
+                        return Err(MemoryConflict { row });
+                    }
+                    cases.insert(row.id, row);
+                    sagas.insert(&row.saga, row.id);
+                }
+                Write::Report(row) => {
+                    let place = (row.case, row.position);
+                    let key = (row.report.source.as_str(), row.report.id.as_str());
+                    let was = reports.get(&place).copied().or_else(|| self.reports.get(&place));
+                    let same = |was: &ReportRow| {
+                        (was.report.source.as_str(), was.report.id.as_str()) == key
+                    };
+                    let owner = keys.get(&key).copied().or_else(|| self.place_of(key));
+                    if !was.is_none_or(same) || owner.is_some_and(|owner| owner != place) {
+                        let row = format!("report `{}` of case `{}`", row.report.key(), row.case);
+                        return Err(MemoryConflict { row });
+                    }
+                    reports.insert(place, row);
+                    keys.insert(key, place);
+                }
+                Write::Step(_)
+                | Write::Attempt(_)
+                | Write::Act(_)
+                | Write::Saga(_)
+                | Write::Service(_)
+                | Write::Activate(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn place_of(&self, (source, id): (&str, &str)) -> Option<(CaseId, u32)> {
+        let case = *self.by_report.get(&(source.to_owned(), id.to_owned()))?;
+        self.reports_of(case)
+            .find(|row| row.report.source == source && row.report.id == id)
+            .map(|row| (case, row.position))
+    }
+
+    fn apply(&mut self, write: Write) {
+        match write {
+            Write::Case(row) => {
+                self.last_case = self.last_case.max(row.id.0);
+                self.by_saga.insert(row.saga.clone(), row.id);
+                self.cases.insert(row.id, *row);
+            }
+            Write::Report(row) => {
+                let key = (row.report.source.clone(), row.report.id.clone());
+                self.by_report.insert(key, row.case);
+                self.reports.insert((row.case, row.position), *row);
+            }
+            Write::Step(row) => {
+                self.steps.insert((row.id.case, row.id.ordinal), *row);
+            }
+            Write::Attempt(row) => {
+                self.attempts.insert((row.step, row.attempt), *row);
+            }
+            Write::Act(row) => self.acts.push(*row),
+            Write::Saga(row) => {
+                self.sagas.insert(row.saga.clone(), *row);
+            }
+            Write::Service(row) => {
+                self.services.insert(Arc::clone(&row.service), *row);
+            }
+            Write::Activate(row) => self.activate(*row),
+        }
+    }
+
+    fn activate(&mut self, activation: ActivationRow) {
+        let ActivationRow { at, name, hash, sources, from_file } = activation;
+        for row in self.rulebooks.values_mut().filter(|row| row.name == name) {
+            row.active = false;
+            row.from_file &= !from_file;
+        }
+        let row = self.rulebooks.entry(Arc::clone(&hash)).or_insert_with(|| RulebookRow {
+            name,
+            hash,
+            sources: sources.into_iter().map(|(path, text)| (path, text.to_string())).collect(),
+            stored_at: at,
+            active: true,
+            from_file,
+        });
+        row.active = true;
+        row.from_file |= from_file;
+    }
+
+    /// Keeps a version of a rulebook and makes it the active one of its name, as its activation would.
+    pub fn put_active(&mut self, book: &Rulebook, at: Timestamp) {
+        self.activate(ActivationRow::of(book, at, false));
+    }
+
+    /// Answers a look-up.
+    #[must_use]
+    pub fn find(&self, request: &LookupRequest) -> LookupResult {
+        let by_key = |key: &ReportKey| {
+            self.by_report.get(&(key.source.to_string(), key.id.to_string())).copied()
+        };
+        let of_sagas = request.sagas.iter().filter_map(|saga| self.by_saga.get(saga).copied());
+        let wanted: BTreeSet<CaseId> = of_sagas.chain(request.cases.iter().copied()).collect();
+        let settled =
+            |id: &CaseId| self.cases.get(id).is_some_and(|row| row.state == CaseState::Settled);
+        let announced: BTreeSet<&SagaId> = request.announced.iter().collect();
+        let rulebooks = request.rulebooks.iter();
+        LookupResult {
+            reports: request.reports.iter().map(by_key).collect(),
+            cases: wanted.into_iter().filter(settled).filter_map(|id| self.case(id)).collect(),
+            announced: announced.into_iter().filter_map(|s| self.sagas.get(s).cloned()).collect(),
+            rulebooks: rulebooks.filter_map(|hash| self.rulebooks.get(hash).cloned()).collect(),
+        }
+    }
+
+    /// Everything that is open.
+    #[must_use]
+    pub fn load(&self) -> Loaded {
+        let open: Vec<StoredCase> = self
+            .cases
+            .values()
+            .filter(|row| row.state != CaseState::Settled)
+            .filter_map(|row| self.case(row.id))
+            .collect();
+        let used: BTreeSet<&Arc<str>> =
+            open.iter().filter_map(|c| c.case.rulebook.as_ref()).map(|r| &r.hash).collect();
+        let is_needed = |row: &&RulebookRow| row.active || used.contains(&row.hash);
+        let rulebooks = self.rulebooks.values().filter(is_needed).cloned().collect();
+        let begun = self.sagas.values().filter(|row| row.state == SagaState::Begun);
+        let mut sagas: Vec<SagaRow> = begun.cloned().collect();
+        sagas.sort_by_key(|row| row.deadline);
+        Loaded {
+            epoch: Epoch::default(),
+            last_case: self.last_case,
+            cases: open,
+            sagas,
+            services: self.services.values().cloned().collect(),
+            rulebooks,
+        }
+    }
+
+    /// One case with its rows, whatever its state.
+    #[must_use]
+    pub fn case(&self, id: CaseId) -> Option<StoredCase> {
+        Some(StoredCase {
+            case: self.cases.get(&id)?.clone(),
+            reports: self.reports_of(id).cloned().collect(),
+            steps: self.steps_of(id).cloned().collect(),
+        })
+    }
+
+    /// All cases, by number.
+    pub fn cases(&self) -> impl Iterator<Item = &CaseRow> {
+        self.cases.values()
+    }
+
+    /// One case without its rows.
+    #[must_use]
+    pub fn case_row(&self, id: CaseId) -> Option<&CaseRow> {
+        self.cases.get(&id)
+    }
+
+    /// The reports of a case, in the order of arrival.
+    pub fn reports_of(&self, case: CaseId) -> impl Iterator<Item = &ReportRow> {
+        self.reports.range((case, 0)..=(case, u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// All reports, by case.
+    pub fn reports(&self) -> impl Iterator<Item = &ReportRow> {
+        self.reports.values()
+    }
+
+    /// The steps of a case, by ordinal.
+    pub fn steps_of(&self, case: CaseId) -> impl Iterator<Item = &StepRow> {
+        self.steps.range((case, 0)..=(case, u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// All steps, by case.
+    pub fn steps(&self) -> impl Iterator<Item = &StepRow> {
+        self.steps.values()
+    }
+
+    /// One step.
+    #[must_use]
+    pub fn step(&self, id: StepId) -> Option<&StepRow> {
+        self.steps.get(&(id.case, id.ordinal))
+    }
+
+    /// Tries that did not end their step, by step.
+    pub fn attempts(&self) -> impl Iterator<Item = &AttemptRow> {
+        self.attempts.values()
+    }
+
+    /// The audit, oldest first.
+    #[must_use]
+    pub fn acts(&self) -> &[ActRow] {
+        &self.acts
+    }
+
+    /// What a saga announced.
+    #[must_use]
+    pub fn saga(&self, saga: &SagaId) -> Option<&SagaRow> {
+        self.sagas.get(saga)
+    }
+}

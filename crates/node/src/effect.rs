@@ -1,0 +1,112 @@
+//! Effects that are under way: each is known by its id until its one result has come.
+
+use amends_engine::{Errand, Input, StepReading, StepResult, WalkResult};
+use amends_protocol::{CaseId, StepId};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Names one effect for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectId {
+    /// How often the engine had been loaded when it was let out. An effect of an earlier loading may still be under
+    /// way, and counts against its service's limit until it ends.
+    pub generation: u64,
+    /// Counts all effects.
+    pub number: u64,
+}
+
+/// Something to do outside, after its commit. It is answered by exactly one [`crate::Node::ended`] or
+/// [`crate::Node::lost`].
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Goes along with its result.
+    pub id: EffectId,
+    /// What is to be done.
+    pub errand: Errand,
+}
+
+/// What an effect brought.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EffectResult {
+    /// A step was sent, or looked after.
+    Step(StepResult),
+    /// A History was read.
+    History(WalkResult),
+}
+
+/// What a result is for.
+#[derive(Debug)]
+enum About {
+    Step(StepId, u32),
+    History(CaseId),
+}
+
+#[derive(Debug)]
+struct Entry {
+    service: Arc<str>,
+    about: About,
+}
+
+/// All effects whose result has not come.
+#[derive(Debug, Default)]
+pub(crate) struct UnderWay {
+    entries: FxHashMap<EffectId, Entry>,
+    number: u64,
+}
+
+impl UnderWay {
+    /// Lets an errand out.
+    pub(crate) fn launch(&mut self, generation: u64, errand: Errand) -> Effect {
+        self.number += 1;
+        let id = EffectId { generation, number: self.number };
+        let about = match &errand {
+            Errand::Send(send) => About::Step(send.step, send.attempt),
+            Errand::Poll(poll) => About::Step(poll.step, poll.attempt),
+            Errand::Walk(walk) => About::History(walk.case),
+        };
+        self.entries.insert(id, Entry { service: Arc::clone(errand.service()), about });
+        Effect { id, errand }
+    }
+
+    /// The input that a result makes; none if there is no such effect, or its result has come already. Without a result,
+    /// or with one of another kind, nobody knows what became of it.
+    pub(crate) fn end(&mut self, id: EffectId, result: Option<EffectResult>) -> Option<Input> {
+        let Entry { service, about } = self.entries.remove(&id)?;
+        Some(match about {
+            About::Step(step, attempt) => {
+                let result = match result {
+                    Some(EffectResult::Step(result)) => result,
+                    Some(EffectResult::History(_)) | None => lost_step(),
+                };
+                Input::StepEnded { step, attempt, service, result }
+            }
+            About::History(case) => {
+                let result = match result {
+                    Some(EffectResult::History(result)) => result,
+                    Some(EffectResult::Step(_)) | None => lost_history(),
+                };
+                Input::WalkEnded { case, service, result }
+            }
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The service of each.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.entries.values().map(|entry| &entry.service)
+    }
+}
+
+const LOST: &str = "the supervisor failed while it was sending";
+
+fn lost_step() -> StepResult {
+    let message = Some(LOST.to_owned());
+    StepResult { answer: StepReading::Unknown, status: None, message, history: Vec::new() }
+}
+
+fn lost_history() -> WalkResult {
+    WalkResult::Failed { message: LOST.to_owned(), unreachable: false, retry_after_ms: None }
+}

@@ -1,0 +1,112 @@
+//! What the node asks of whoever drives it, and what it is told back.
+
+use crate::effect::Effect;
+use amends_engine::{
+    Answer, Batch, Event, Loaded, LookupRequest, LookupResult, Ticket, UnreadableRulebook,
+};
+use amends_protocol::Timestamp;
+use std::fmt;
+
+/// What is to be done next.
+#[derive(Debug)]
+pub enum Need {
+    /// Read everything open from the store; answer with [`Done::Loaded`].
+    Load,
+    /// Ask the store; answer with [`Done::Found`].
+    Lookup(LookupRequest),
+    /// Make it durable; answer with [`Done::Committed`].
+    Commit(Batch),
+    /// Hand out what is durable now. Needs no answer.
+    Release(Released),
+    /// Tell those who wait that nothing was taken: the store failed. Needs no answer.
+    TurnAway(TurnedAway),
+    /// Nothing, until something is handed in or this moment has come. Also while the store is at work.
+    Sleep {
+        /// None: only something that is handed in can change it.
+        until: Option<Timestamp>,
+    },
+    /// It has ended, after [`crate::Node::stop`].
+    End {
+        /// Effects whose results were not waited for; the store knows their steps as in flight.
+        under_way: usize,
+    },
+}
+
+/// What the store said.
+#[derive(Debug)]
+pub enum Done {
+    /// To [`Need::Load`].
+    Loaded(Result<Loaded, StoreFault>),
+    /// To [`Need::Lookup`].
+    Found(Result<LookupResult, StoreFault>),
+    /// To [`Need::Commit`].
+    Committed(Result<(), StoreFault>),
+}
+
+/// How a store failed. The texts are for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// One write of the batch contradicts what is stored; nothing of the batch is stored.
+    Conflict(String),
+    /// The store as a whole failed. What was to be written may be stored or not, but never in part.
+    Failed(String),
+}
+
+/// What keeps the node from going on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The store failed.
+    Store(StoreFault),
+    /// A stored rulebook that is active, or that open cases need, can't be read.
+    Rulebook(UnreadableRulebook),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(StoreFault::Conflict(why) | StoreFault::Failed(why)) => f.write_str(why),
+            Self::Rulebook(UnreadableRulebook { name, hash, why }) => {
+                write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
+            }
+        }
+    }
+}
+
+/// What may happen now, because everything that it rests on is durable. Only a node gives one out.
+#[derive(Debug)]
+pub struct Released {
+    /// To be handed out.
+    pub replies: Vec<(Ticket, Answer)>,
+    /// To be done.
+    pub effects: Vec<Effect>,
+    /// To be told to whoever observes.
+    pub events: Vec<Event>,
+    /// How many inputs it came of.
+    pub inputs: usize,
+    _durable: Durable,
+}
+
+/// Cannot be made outside of this file.
+#[derive(Debug)]
+struct Durable;
+
+impl Released {
+    /// The caller has been told that the writes are durable, or there were none.
+    pub(crate) fn after_commit(
+        replies: Vec<(Ticket, Answer)>,
+        effects: Vec<Effect>,
+        events: Vec<Event>,
+        inputs: usize,
+    ) -> Self {
+        Self { replies, effects, events, inputs, _durable: Durable }
+    }
+}
+
+/// Who is told that nothing of theirs was taken, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnedAway {
+    /// What went wrong.
+    pub fault: Fault,
+    /// Who waits. After a failed commit nobody knows whether it is stored; sent again, it is known as a repetition.
+    pub tickets: Vec<Ticket>,
+}

@@ -1,0 +1,349 @@
+//! The loop itself: which inputs make a turn, what is asked of the store, and what follows when it fails.
+
+use crate::effect::{EffectId, EffectResult, UnderWay};
+use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
+use crate::queue::{Overloaded, Queue};
+use amends_engine::{
+    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Output, Partition, Ticket,
+};
+use amends_protocol::Timestamp;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Pause before the store is tried again after a failed load, and after a second turn in a row that it refused.
+const STORE_RETRY_MS: u64 = 500;
+
+/// Longest pause of that kind: a store that is back must not wait long for us.
+const LONGEST_STORE_RETRY_MS: u64 = 10_000;
+
+/// Limits of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeOptions {
+    /// Which sagas it owns.
+    pub partition: Partition,
+    /// Inputs that may wait; one more is refused.
+    pub queue: usize,
+    /// Most inputs in one turn: bounds the delay of the first one.
+    pub batch: usize,
+    /// How long an orderly end waits for effects that are under way.
+    pub grace_ms: u64,
+}
+
+/// The loop of one supervisor.
+#[derive(Debug)]
+pub struct Node {
+    options: NodeOptions,
+    engine: Engine,
+    epoch: Epoch,
+    /// How often the engine has been loaded.
+    generation: u64,
+    queue: Queue,
+    under_way: UnderWay,
+    phase: Phase,
+    /// What is to be said next, whatever the phase.
+    next: Option<Need>,
+    now: Timestamp,
+    /// A turn is due whether or not anything has come: what was in flight before the loading goes out again.
+    tick: bool,
+    ready: bool,
+    /// Turns in a row that the store refused; 0 after a commit.
+    refused: u32,
+    /// Turns still to be taken one input at a time, so that one bad input spoils no others.
+    one_by_one: usize,
+    stopping: bool,
+    /// When results are waited for no longer; set once nothing else is left.
+    grace_until: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// There is no engine that may be used; it is loaded at this moment.
+    Unloaded { at: Timestamp },
+    /// The store is reading.
+    Loading,
+    /// Between two turns.
+    Idle,
+    /// The store is looking up. `found`: its first answer, while the rulebooks of that are looked up.
+    LookingUp { inputs: Vec<Input>, found: Option<LookupResult> },
+    /// The store is writing.
+    Committing(Box<Turn>),
+    /// Over.
+    Ended,
+}
+
+/// What follows a commit.
+#[derive(Debug)]
+struct Turn {
+    /// Without its writes.
+    output: Output,
+    /// Who waits.
+    tickets: Vec<Ticket>,
+    inputs: usize,
+}
+
+impl Node {
+    /// A node that has yet to load.
+    #[must_use]
+    pub fn new(options: NodeOptions) -> Self {
+        Self {
+            options,
+            engine: Engine::new(0),
+            epoch: Epoch::default(),
+            generation: 0,
+            queue: Queue::new(options.queue),
+            under_way: UnderWay::default(),
+            phase: Phase::Unloaded { at: Timestamp(i64::MIN) },
+            next: None,
+            now: Timestamp(i64::MIN),
+            tick: false,
+            ready: false,
+            refused: 0,
+            one_by_one: 0,
+            stopping: false,
+            grace_until: None,
+        }
+    }
+
+    // What people may ask between two turns.
+
+    /// The engine, between two turns: all that it holds is durable.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Engine> {
+        matches!(self.phase, Phase::Idle).then_some(&self.engine)
+    }
+
+    /// Whether all open cases are loaded and the store took the last turn.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready && !self.stopping
+    }
+
+    /// Inputs that may be handed in before the queue is full.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.queue.room()
+    }
+
+    /// Effects whose results have not come.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    // What comes from outside, at any time.
+
+    /// Takes an input. Who waits for the answer gets it with a [`Need::Release`] or [`Need::TurnAway`].
+    ///
+    /// # Errors
+    /// When the queue is full; nothing was taken then.
+    pub fn take(&mut self, input: Input) -> Result<(), Overloaded> {
+        self.queue.push(input)
+    }
+
+    /// An effect has ended. A second result of one effect is dropped.
+    pub fn ended(&mut self, effect: EffectId, result: EffectResult) {
+        if let Some(input) = self.under_way.end(effect, Some(result)) {
+            self.queue.push_result(input);
+        }
+    }
+
+    /// Whoever performed an effect is gone without a result: nobody knows what became of it.
+    pub fn lost(&mut self, effect: EffectId) {
+        if let Some(input) = self.under_way.end(effect, None) {
+            self.queue.push_result(input);
+        }
+    }
+
+    /// An orderly end: nothing more is sent; what is in the queue is made durable and answered, and what is under way
+    /// is waited for.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        self.engine.halt();
+    }
+
+    // What the driver does.
+
+    /// What is to be done next.
+    pub fn need(&mut self, now: Timestamp) -> Need {
+        self.now = self.now.max(now);
+        if let Some(next) = self.next.take() {
+            return next;
+        }
+        match &self.phase {
+            Phase::Unloaded { at } if *at > self.now && !self.stopping => {
+                Need::Sleep { until: Some(*at) }
+            }
+            Phase::Unloaded { .. } => {
+                self.phase = Phase::Loading;
+                Need::Load
+            }
+            Phase::Idle => self.begin_turn(),
+            Phase::Loading | Phase::LookingUp { .. } | Phase::Committing(_) => {
+                Need::Sleep { until: None }
+            }
+            Phase::Ended => Need::End { under_way: self.under_way.len() },
+        }
+    }
+
+    /// Takes what the store said. An answer to what was not asked changes nothing.
+    pub fn done(&mut self, now: Timestamp, done: Done) {
+        self.now = self.now.max(now);
+        match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
+            (Phase::Loading, Done::Loaded(loaded)) => self.loaded(loaded),
+            (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
+                self.found(inputs, found);
+            }
+            (Phase::LookingUp { inputs, found: Some(first) }, Done::Found(Ok(second))) => {
+                self.step(inputs, LookupResult { rulebooks: second.rulebooks, ..first });
+            }
+            (Phase::LookingUp { inputs, .. }, Done::Found(Err(fault))) => {
+                self.start_over(fault, tickets(&inputs));
+            }
+            (Phase::Committing(turn), Done::Committed(Ok(()))) => {
+                self.refused = 0;
+                self.release(turn.output, turn.inputs);
+            }
+            (Phase::Committing(turn), Done::Committed(Err(fault))) => {
+                self.start_over(fault, turn.tickets);
+            }
+            (phase, Done::Loaded(_) | Done::Found(_) | Done::Committed(_)) => self.phase = phase,
+        }
+    }
+
+    /// Takes what has queued and says what must be known of it.
+    fn begin_turn(&mut self) -> Need {
+        let wakeup = self.engine.next_wakeup();
+        let due = self.tick || wakeup.is_some_and(|at| at <= self.now);
+        if self.queue.is_empty() {
+            if self.stopping {
+                return self.wait_for_results();
+            }
+            if !due {
+                return Need::Sleep { until: wakeup };
+            }
+        }
+        let most = if self.one_by_one > 0 { 1 } else { self.options.batch.max(1) };
+        self.one_by_one = self.one_by_one.saturating_sub(1);
+        let mut inputs = self.queue.take_turn(most);
+        if inputs.is_empty() {
+            inputs.push(Input::Tick);
+        }
+        self.tick = false;
+        let request = self.engine.look_up(&inputs);
+        if request == LookupRequest::default() {
+            self.step(inputs, LookupResult::default());
+            return self.need(self.now);
+        }
+        self.phase = Phase::LookingUp { inputs, found: None };
+        Need::Lookup(request)
+    }
+
+    /// Everything that was taken is durable and answered; results may still come.
+    fn wait_for_results(&mut self) -> Need {
+        let now = self.now;
+        let until = *self.grace_until.get_or_insert_with(|| now.plus_ms(self.options.grace_ms));
+        if self.under_way.len() > 0 && now < until {
+            return Need::Sleep { until: Some(until) };
+        }
+        self.phase = Phase::Ended;
+        Need::End { under_way: self.under_way.len() }
+    }
+
+    /// A settled case may need a version of a rulebook that nobody has needed lately.
+    fn found(&mut self, inputs: Vec<Input>, found: LookupResult) {
+        let rulebooks = self.engine.missing_rulebooks(&found);
+        if rulebooks.is_empty() {
+            return self.step(inputs, found);
+        }
+        self.phase = Phase::LookingUp { inputs, found: Some(found) };
+        self.next = Some(Need::Lookup(LookupRequest { rulebooks, ..LookupRequest::default() }));
+    }
+
+    /// Steps the engine for each input.
+    fn step(&mut self, mut inputs: Vec<Input>, found: LookupResult) {
+        let (tickets, count) = (tickets(&inputs), inputs.len());
+        self.engine.learn(found, &mut inputs);
+        for input in inputs {
+            self.engine.handle(self.now, input);
+        }
+        let mut output = self.engine.take_output(self.now);
+        let writes = std::mem::take(&mut output.writes);
+        if writes.is_empty() {
+            return self.release(output, count);
+        }
+        self.phase = Phase::Committing(Box::new(Turn { output, tickets, inputs: count }));
+        let batch = Batch { partition: self.options.partition, epoch: self.epoch, writes };
+        self.next = Some(Need::Commit(batch));
+    }
+
+    /// All writes of a turn are durable, or it had none.
+    fn release(&mut self, output: Output, inputs: usize) {
+        let Output { errands, answers, events, .. } = output;
+        let launch = |errand| self.under_way.launch(self.generation, errand);
+        let effects = errands.into_iter().map(launch).collect();
+        self.ready = true;
+        self.phase = Phase::Idle;
+        self.next = Some(Need::Release(Released::after_commit(answers, effects, events, inputs)));
+    }
+
+    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew. After a write
+    /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
+    fn start_over(&mut self, fault: StoreFault, tickets: Vec<Ticket>) {
+        if matches!(fault, StoreFault::Conflict(_)) {
+            self.one_by_one = self.options.batch;
+        }
+        self.refused = self.refused.saturating_add(1);
+        let pause = STORE_RETRY_MS.saturating_mul(u64::from(self.refused));
+        let pause = if self.refused > 1 { pause.min(LONGEST_STORE_RETRY_MS) } else { 0 };
+        self.turn_away(Fault::Store(fault), tickets, pause);
+    }
+
+    fn turn_away(&mut self, fault: Fault, tickets: Vec<Ticket>, pause_ms: u64) {
+        self.ready = false;
+        self.phase = Phase::Unloaded { at: self.now.plus_ms(pause_ms) };
+        self.next = Some(Need::TurnAway(TurnedAway { fault, tickets }));
+    }
+
+    fn loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
+        let loaded = loaded.map_err(Fault::Store).and_then(|loaded| {
+            self.epoch = loaded.epoch;
+            Engine::load(loaded, &mut self.engine, self.now).map_err(Fault::Rulebook)
+        });
+        match loaded {
+            Ok(engine) => self.adopt(engine),
+            // Nothing more can be made durable before the end.
+            Err(fault) if self.stopping => {
+                let rest = tickets(&self.queue.take_all());
+                self.turn_away(fault, rest, 0);
+                self.phase = Phase::Ended;
+            }
+            Err(fault) => self.turn_away(fault, Vec::new(), STORE_RETRY_MS),
+        }
+    }
+
+    /// Goes on with a new engine. What an earlier one let out may still be under way, or its result may wait here.
+    fn adopt(&mut self, engine: Engine) {
+        self.engine = engine;
+        self.generation += 1;
+        let results = self.queue.results().filter_map(|input| match input {
+            Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),
+            _ => None,
+        });
+        let mut counts: FxHashMap<Arc<str>, u32> = FxHashMap::default();
+        for service in self.under_way.services().chain(results) {
+            *counts.entry(Arc::clone(service)).or_default() += 1;
+        }
+        for (service, errands) in counts {
+            self.engine.restore_under_way(&service, errands);
+        }
+        if self.stopping {
+            self.engine.halt();
+        }
+        self.tick = true;
+        self.phase = Phase::Idle;
+    }
+}
+
+fn tickets(inputs: &[Input]) -> Vec<Ticket> {
+    inputs.iter().filter_map(Input::ticket).collect()
+}

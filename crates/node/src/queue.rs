@@ -1,0 +1,77 @@
+//! What waits for its turn: results of effects first, then inputs in the order in which they came.
+
+use amends_engine::Input;
+use amends_protocol::ReportKey;
+use rustc_hash::FxHashSet;
+use std::collections::VecDeque;
+
+/// The queue is full; the input comes back.
+#[derive(Debug)]
+pub struct Overloaded(pub Box<Input>);
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limit: usize,
+    inputs: VecDeque<Input>,
+    /// Bounded by the effects under way, and those by the services' limits.
+    results: VecDeque<Input>,
+}
+
+impl Queue {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), inputs: VecDeque::new(), results: VecDeque::new() }
+    }
+
+    /// Inputs that may still come.
+    pub(crate) fn room(&self) -> usize {
+        self.limit.saturating_sub(self.inputs.len())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.results.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, input: Input) -> Result<(), Overloaded> {
+        if self.room() == 0 {
+            return Err(Overloaded(Box::new(input)));
+        }
+        self.inputs.push_back(input);
+        Ok(())
+    }
+
+    pub(crate) fn push_result(&mut self, input: Input) {
+        self.results.push_back(input);
+    }
+
+    /// Results that wait.
+    pub(crate) fn results(&self) -> impl Iterator<Item = &Input> {
+        self.results.iter()
+    }
+
+    /// Takes all that waits.
+    pub(crate) fn take_all(&mut self) -> Vec<Input> {
+        self.results.drain(..).chain(self.inputs.drain(..)).collect()
+    }
+
+    /// Takes at most `most` for one turn. No report comes twice in it: the store must know the
+    /// first before the second is looked up. The second one is the first of the next turn.
+    pub(crate) fn take_turn(&mut self, most: usize) -> Vec<Input> {
+        let some = self.results.len().min(most);
+        let mut turn: Vec<Input> = self.results.drain(..some).collect();
+        let mut seen: FxHashSet<ReportKey> = FxHashSet::default();
+        let mut repeated = Vec::new();
+        while turn.len() < most
+            && let Some(input) = self.inputs.pop_front()
+        {
+            if input.about().report.is_none_or(|key| seen.insert(key)) {
+                turn.push(input);
+            } else {
+                repeated.push(input);
+            }
+        }
+        for input in repeated.into_iter().rev() {
+            self.inputs.push_front(input);
+        }
+        turn
+    }
+}

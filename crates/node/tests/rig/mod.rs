@@ -1,0 +1,281 @@
+//! A node with a store in memory that fails when the test says so, and a clock that is a number. No threads, no sleeps.
+
+#![allow(dead_code)] // each test file uses its own part
+
+use amends_engine::{
+    Answer, Errand, Event, Input, Memory, Partition, StepReading, StepResult, Ticket, WalkResult,
+};
+use amends_node::{
+    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, StoreFault, TurnedAway,
+};
+use amends_protocol::{
+    Evidence, HistoryState, Outcome, Report, ReportData, SagaId, Timestamp, Verb,
+};
+use amends_rulebook::Rulebook;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+pub const TWO: &str = "
+rulebook: two
+settle: { quiet: 50ms }
+services:
+  a: { url: \"http://a\", concurrency: 1, actions: { x: { compensation: undo, calls: [b.y] } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules: [{ on: \"*/*\", compensate: [a.x, b.y] }]
+";
+
+/// What a store does with one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// As it should.
+    Fine,
+    /// Fails, and has done nothing.
+    Fails,
+    /// Has written it, and fails before it says so.
+    FailsAfterwards,
+    /// Calls it contradictory.
+    Refuses,
+}
+
+pub struct Rig {
+    pub node: Node,
+    pub now: Timestamp,
+    pub memory: Memory,
+    /// What the store does with the next requests of each kind; fine when empty.
+    pub loads: VecDeque<Mood>,
+    pub lookups: VecDeque<Mood>,
+    pub commits: VecDeque<Mood>,
+    /// Commits that contain this report are refused as contradictory.
+    pub bad_report: Option<&'static str>,
+    pub answers: BTreeMap<Ticket, Answer>,
+    pub turned_away: Vec<TurnedAway>,
+    pub under_way: Vec<Effect>,
+    /// `verb service.action` in the order of their release.
+    pub sent: Vec<String>,
+    pub events: Vec<Event>,
+    /// Inputs of each released turn.
+    pub turns: Vec<usize>,
+    /// How often each kind of request was made.
+    pub asked: BTreeMap<&'static str, usize>,
+    pub ended: Option<usize>,
+    ticket: Ticket,
+}
+
+pub fn options() -> NodeOptions {
+    NodeOptions { partition: Partition::default(), queue: 100, batch: 10, grace_ms: 25_000 }
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(options())
+    }
+
+    pub fn with(options: NodeOptions) -> Self {
+        let mut rig = Self::unloaded(options);
+        rig.run();
+        rig
+    }
+
+    /// Nothing has happened yet.
+    pub fn unloaded(options: NodeOptions) -> Self {
+        let mut memory = Memory::default();
+        let book = Rulebook::from_yaml(TWO).unwrap_or_else(|found| panic!("{found:#?}"));
+        memory.put_active(&book, Timestamp(0));
+        Self {
+            node: Node::new(options),
+            now: Timestamp(1_700_000_000_000),
+            memory,
+            loads: VecDeque::new(),
+            lookups: VecDeque::new(),
+            commits: VecDeque::new(),
+            bad_report: None,
+            answers: BTreeMap::new(),
+            turned_away: Vec::new(),
+            under_way: Vec::new(),
+            sent: Vec::new(),
+            events: Vec::new(),
+            turns: Vec::new(),
+            asked: BTreeMap::new(),
+            ended: None,
+            ticket: 0,
+        }
+    }
+
+    /// Does what the node needs until it sleeps or has ended; says until when it sleeps.
+    pub fn run(&mut self) -> Option<Timestamp> {
+        for _ in 0..10_000 {
+            match self.one() {
+                Some(Need::Sleep { until }) => return until,
+                Some(Need::End { under_way }) => {
+                    self.ended = Some(under_way);
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        panic!("the node never comes to rest");
+    }
+
+    /// Does one thing that the node needs; gives back what ends a run.
+    pub fn one(&mut self) -> Option<Need> {
+        match self.node.need(self.now) {
+            Need::Load => {
+                self.count("load");
+                let loaded = match self.loads.pop_front().unwrap_or(Mood::Fine) {
+                    Mood::Fine => Ok(self.memory.load()),
+                    mood => Err(fault(mood)),
+                };
+                self.node.done(self.now, Done::Loaded(loaded));
+            }
+            Need::Lookup(request) => {
+                self.count("lookup");
+                let found = match self.lookups.pop_front().unwrap_or(Mood::Fine) {
+                    Mood::Fine => Ok(self.memory.find(&request)),
+                    mood => Err(fault(mood)),
+                };
+                self.node.done(self.now, Done::Found(found));
+            }
+            Need::Commit(batch) => {
+                self.count("commit");
+                let bad = self.bad_report.is_some_and(|id| {
+                    batch.writes.iter().any(|write| {
+                        matches!(write, amends_engine::Write::Report(row) if row.report.id == id)
+                    })
+                });
+                let mood = if bad { Some(Mood::Refuses) } else { self.commits.pop_front() };
+                let committed = match mood.unwrap_or(Mood::Fine) {
+                    Mood::Fine => {
+                        self.memory.commit(batch).map_err(|c| StoreFault::Conflict(c.row))
+                    }
+                    mood => {
+                        if mood == Mood::FailsAfterwards {
+                            self.memory.commit(batch).expect("no conflict");
+                        }
+                        Err(fault(mood))
+                    }
+                };
+                self.node.done(self.now, Done::Committed(committed));
+            }
+            Need::Release(released) => {
+                self.turns.push(released.inputs);
+                self.answers.extend(released.replies);
+                self.events.extend(released.events);
+                for effect in released.effects {
+                    if let Errand::Send(send) = &effect.errand {
+                        self.sent.push(format!("{} {}", send.verb, send.action));
+                    }
+                    self.under_way.push(effect);
+                }
+            }
+            Need::TurnAway(turned_away) => self.turned_away.push(turned_away),
+            end @ (Need::Sleep { .. } | Need::End { .. }) => return Some(end),
+        }
+        None
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.asked.entry(what).or_default() += 1;
+    }
+
+    pub fn ticket(&mut self) -> Ticket {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    /// Hands in a report and lets nothing happen yet.
+    pub fn hand_in(&mut self, saga: &str, id: &str) -> Ticket {
+        let ticket = self.ticket();
+        let report = Box::new(report(saga, id));
+        self.node.take(Input::Report { report, known_in: None, ticket }).expect("room");
+        ticket
+    }
+
+    /// Hands in a report and runs.
+    pub fn report(&mut self, saga: &str, id: &str) -> Option<Answer> {
+        let ticket = self.hand_in(saga, id);
+        self.run();
+        self.answers.remove(&ticket)
+    }
+
+    /// Lets the oldest effect for a service succeed, and runs.
+    pub fn answer(&mut self, service: &str) {
+        let position = self.under_way.iter().position(|e| &**e.errand.service() == service);
+        let effect = self.under_way.remove(position.expect("under way"));
+        let result = success(&effect);
+        self.node.ended(effect.id, result);
+        self.run();
+    }
+
+    /// Lets everything succeed and passes time until nothing is left to do.
+    pub fn settle(&mut self) {
+        for _ in 0..1_000 {
+            let until = self.run();
+            match (self.under_way.pop(), until) {
+                (Some(effect), _) => self.node.ended(effect.id, success(&effect)),
+                (None, Some(at)) => self.now = self.now.max(at),
+                (None, None) => return,
+            }
+        }
+        panic!("it never settles");
+    }
+
+    pub fn of_service(&self, service: &str) -> Vec<EffectId> {
+        let of = self.under_way.iter().filter(|e| &**e.errand.service() == service);
+        of.map(|e| e.id).collect()
+    }
+}
+
+fn fault(mood: Mood) -> StoreFault {
+    match mood {
+        Mood::Refuses => StoreFault::Conflict("the test calls it contradictory".to_owned()),
+        Mood::Fine | Mood::Fails | Mood::FailsAfterwards => {
+            StoreFault::Failed("the disk is gone".to_owned())
+        }
+    }
+}
+
+pub fn success(effect: &Effect) -> EffectResult {
+    let outcome = match &effect.errand {
+        Errand::Send(send) => match send.verb {
+            Verb::Compensate => Outcome::Compensated,
+            Verb::Retry => Outcome::Retried,
+            Verb::Notify => Outcome::Notified,
+        },
+        Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
+        Errand::Walk(_) => return EffectResult::History(WalkResult::Told(vec![])),
+    };
+    let answer = StepReading::Done(outcome);
+    EffectResult::Step(StepResult { answer, status: Some(200), message: None, history: vec![] })
+}
+
+pub fn report(saga: &str, id: &str) -> Report {
+    Report {
+        id: id.to_owned(),
+        source: "a".to_owned(),
+        saga_id: SagaId::new(saga).expect("valid"),
+        time: None,
+        traceparent: None,
+        data: ReportData {
+            code: "broken".to_owned(),
+            action: Some("x".to_owned()),
+            history: vec![Evidence {
+                service: "a".to_owned(),
+                action: "x".to_owned(),
+                request_id: "r".to_owned(),
+                state: HistoryState::Succeeded,
+            }],
+            ..ReportData::default()
+        },
+    }
+}
+
+pub fn received(answer: Option<Answer>) -> bool {
+    match answer {
+        Some(Answer::Received { duplicate, .. }) => !duplicate,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn name(text: &str) -> Arc<str> {
+    text.into()
+}
