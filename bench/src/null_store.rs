@@ -3,9 +3,9 @@
 use amends_engine::ActRow;
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
-    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
-    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, Store,
-    StoreError,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Epoch, Lease, Leases, Ledger, ListedCase,
+    ListedStep, Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow,
+    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,11 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct NullStore;
 
-impl Store for NullStore {
-    async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {
-        Ok(())
-    }
-
+impl Ledger for NullStore {
     async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
         Ok(LookupResult { reports: vec![None; wanted.reports.len()], ..LookupResult::default() })
     }
@@ -28,14 +24,12 @@ impl Store for NullStore {
         Ok(Loaded::default())
     }
 
-    async fn rulebook(&self, _hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
-        Ok(None)
+    async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {
+        Ok(())
     }
+}
 
-    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
+impl Archive for NullStore {
     async fn cases(
         &self,
         _f: CaseFilter,
@@ -64,18 +58,6 @@ impl Store for NullStore {
         Ok(Vec::new())
     }
 
-    async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn bulk(&self, _id: u64) -> Result<Option<BulkRow>, StoreError> {
-        Ok(None)
-    }
-
-    async fn bulks(&self, _keep: usize) -> Result<Vec<BulkRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
     async fn acts(
         &self,
         _case: Option<CaseId>,
@@ -100,6 +82,24 @@ impl Store for NullStore {
         Ok(Settlements::default())
     }
 
+    async fn rulebook(&self, _hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn bulk(&self, _id: u64) -> Result<Option<BulkRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn bulks(&self, _keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+impl Upkeep for NullStore {
     async fn prune(&self, _settled_before: Timestamp, _limit: usize) -> Result<usize, StoreError> {
         Ok(0)
     }
@@ -109,6 +109,28 @@ impl Store for NullStore {
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Leases for NullStore {
+    async fn beat(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn claim(&self, _most: usize) -> Result<Vec<Lease>, StoreError> {
+        Ok(vec![Lease { partition: Partition(0), epoch: Epoch(0) }])
+    }
+
+    async fn raise(&self) -> Result<Vec<Lease>, StoreError> {
+        self.claim(1).await
+    }
+
+    async fn release(&self, _partitions: Vec<Partition>) -> Result<(), StoreError> {
         Ok(())
     }
 }

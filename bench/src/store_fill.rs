@@ -10,7 +10,7 @@ use amends_protocol::{
     StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
-use amends_store::{SqliteOptions, SqliteStore, Store};
+use amends_store::{Ledger, SqliteOptions, SqliteStore};
 use anyhow::anyhow;
 use std::path::Path;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use crate::clock::SystemClock;
 use crate::driver::{Driver, DriverOptions};
 use crate::outbound::{Ended, Outbound};
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
-use amends_store::{SqliteOptions, SqliteStore};
+use amends_store::{Archive, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
 fn book(name: &str, service: &str, quiet: &str) -> String {

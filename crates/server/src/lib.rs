@@ -12,6 +12,7 @@ mod desk;
 pub mod dispatch;
 mod driver;
 mod duration;
+mod faults;
 mod feed;
 mod heartbeat;
 mod http;

@@ -2,13 +2,14 @@
 //! of the last minutes. It decides nothing.
 
 use crate::desk::Question;
+use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_engine::{Decision, Group, GroupKey, Limits, Members, Survey, Trouble};
 use amends_protocol::resources::{
     DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
 };
 use amends_protocol::sentence::group_title;
-use amends_protocol::{CaseState, Problem, ProblemCode, StuckReason, Timestamp};
+use amends_protocol::{CaseState, Problem, StuckReason, Timestamp};
 use amends_store::{MOST_STEP_IDS, Store};
 use std::sync::{Arc, PoisonError};
 
@@ -27,9 +28,7 @@ impl<S: Store> Supervisor<S> {
         now: Timestamp,
     ) -> Result<(Overview, Vec<GroupView>), Problem> {
         let survey = self.survey().await?;
-        let counts = self.store().case_counts().await;
-        let counts =
-            counts.map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+        let counts = self.store().case_counts().await.map_err(store_problem)?;
         let mut cases = survey.cases.clone();
         cases.extend(counts.get_key_value(&CaseState::Settled));
         let pulse = &self.shared().pulse;

@@ -6,7 +6,7 @@ mod moody;
 use amends_protocol::{ProblemCode, Report, ReportData, SagaId};
 use amends_rulebook::Rulebook;
 use amends_server::{Driver, DriverOptions, Supervisor, SystemClock};
-use amends_store::{SqliteOptions, SqliteStore, Store};
+use amends_store::{Archive, SqliteOptions, SqliteStore};
 use moody::{Fate, Moody, Outside};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -16,7 +16,7 @@ use amends_service::serde_json::{Value, json};
 use amends_service::{
     ActionContext, Effect, Failure, Kit, KitConfig, KitError, Refusal, SagaId, Sqlite, Undo,
 };
-use amends_store::{CaseFilter, PageRequest, Store};
+use amends_store::{Archive, CaseFilter, PageRequest};
 use http_body_util::BodyExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};

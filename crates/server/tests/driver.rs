@@ -10,7 +10,7 @@ use amends_protocol::{
 };
 use amends_rulebook::Rulebook;
 use amends_server::{Clock, Driver, DriverOptions, Supervisor, SystemClock};
-use amends_store::{CaseFilter, PageRequest, SqliteOptions, SqliteStore, StepFilter, Store};
+use amends_store::{Archive, CaseFilter, PageRequest, SqliteOptions, SqliteStore, StepFilter};
 use moody::{Moody, Outside};
 use std::future::Future;
 use std::path::Path;

@@ -12,7 +12,7 @@ use amends_service::serde_json::{Value, json};
 use amends_service::{
     ActionContext, Effect, Failure, Kit, KitConfig, Refusal, SagaId, Sqlite, Undo,
 };
-use amends_store::{CaseFilter, PageRequest, Store};
+use amends_store::{Archive, CaseFilter, PageRequest};
 use card_network::{Bank, Cancelled, CardNetwork, Charged};
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};

@@ -1,5 +1,6 @@
 //! What can go wrong with a store, in words for an operator. It maps nothing to HTTP or exit codes.
 
+use amends_engine::{Epoch, Partition};
 use std::path::PathBuf;
 
 /// Why a store could not do what it was asked.
@@ -42,6 +43,16 @@ pub enum StoreError {
     Conflict {
         /// Which write.
         row: String,
+    },
+    /// The batch comes from a time before its partition went to another, or was loaded anew. Nothing of it is stored.
+    #[error(
+        "partition {} is not held in epoch {}; it was given back, or taken over since it was loaded: load it again", .partition.0, .epoch.0
+    )]
+    NotHeld {
+        /// Whose writes they were.
+        partition: Partition,
+        /// What they carried.
+        epoch: Epoch,
     },
     /// A number that doesn't fit its place in a key. The whole batch is refused.
     #[error("{row} can't be stored: its number is over the limit of {limit}")]

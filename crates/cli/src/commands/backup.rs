@@ -5,7 +5,7 @@ use super::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_protocol::resources::{BackupView, BackupWanted};
-use amends_store::{FILE_NAME, SqliteOptions, SqliteStore, Store};
+use amends_store::{FILE_NAME, SqliteOptions, SqliteStore, Upkeep};
 use anyhow::anyhow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

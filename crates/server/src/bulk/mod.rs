@@ -10,10 +10,11 @@ mod ramp;
 pub(crate) use preview::{Found, Purpose, preview};
 
 use crate::clock::{Clock, SystemClock};
+use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::{BulkState, BulkView};
 use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
-use amends_store::{BulkRow, Store, StoreError};
+use amends_store::{BulkRow, Store};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -161,7 +162,7 @@ impl Bulks {
         actor: &str,
         reason: Option<String>,
     ) -> Result<(), Problem> {
-        let row = supervisor.store().bulk(job.number).await.map_err(failed)?;
+        let row = supervisor.store().bulk(job.number).await.map_err(store_problem)?;
         let targets: Option<Targets> = row.and_then(|row| serde_json::from_str(&row.ids).ok());
         let targets = targets.ok_or_else(|| {
             Problem::new(ProblemCode::NotFound, "what this bulk act is about is no longer stored")
@@ -241,7 +242,7 @@ impl Bulks {
 }
 
 async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
-    let rows = supervisor.store().bulks(LISTED).await.map_err(failed)?;
+    let rows = supervisor.store().bulks(LISTED).await.map_err(store_problem)?;
     let mut jobs = BTreeMap::new();
     for row in rows {
         // One that a newer version wrote is left alone.
@@ -260,11 +261,7 @@ async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
 async fn keep<S: Store>(supervisor: &Supervisor<S>, job: &Job, ids: String) -> Result<(), Problem> {
     let state = serde_json::to_string(&job.view()).unwrap_or_default();
     let row = BulkRow { id: job.number, ids, state };
-    supervisor.store().put_bulk(row).await.map_err(failed)
-}
-
-fn failed(error: StoreError) -> Problem {
-    Problem::new(ProblemCode::Internal, error.to_string())
+    supervisor.store().put_bulk(row).await.map_err(store_problem)
 }
 
 fn conflict(detail: impl Into<String>) -> Problem {

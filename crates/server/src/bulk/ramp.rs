@@ -4,6 +4,7 @@
 
 use super::{Job, Targets, Turn, keep};
 use crate::clock::{Clock, SystemClock};
+use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_engine::{StepRow, StepState};
 use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct};
@@ -244,7 +245,7 @@ async fn read<S: Store>(
     let filter = StepFilter { ids: Some(ids.to_vec()), ..StepFilter::default() };
     let page = PageRequest::first(u32::try_from(ids.len()).unwrap_or(u32::MAX));
     let found = supervisor.store().steps(filter, page).await;
-    let found = found.map_err(|error| stop_by(super::failed(error)))?;
+    let found = found.map_err(|error| stop_by(store_problem(error)))?;
     Ok(found.items.into_iter().map(|listed| (listed.step.id, listed.step)).collect())
 }
 

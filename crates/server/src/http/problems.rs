@@ -1,5 +1,6 @@
 //! Turns what went wrong into `application/problem+json`. The table of kinds is `amends_protocol::ProblemCode`.
 
+use crate::faults::store_problem;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -21,20 +22,7 @@ impl From<Problem> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let code = match &error {
-            StoreError::BadCursor { .. } => ProblemCode::InvalidFilter,
-            StoreError::Exists { .. } => ProblemCode::Conflict,
-            StoreError::TooSlow { .. } | StoreError::Closed => ProblemCode::Unavailable,
-            StoreError::Locked { .. }
-            | StoreError::NewerSchema { .. }
-            | StoreError::ForeignFile { .. }
-            | StoreError::Conflict { .. }
-            | StoreError::OverLimit { .. }
-            | StoreError::Corrupt { .. }
-            | StoreError::File { .. }
-            | StoreError::Database { .. } => ProblemCode::Internal,
-        };
-        Problem::new(code, error.to_string()).into()
+        store_problem(error).into()
     }
 }
 

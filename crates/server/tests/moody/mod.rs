@@ -6,9 +6,9 @@ use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, WalkResult
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{Ended, Outbound};
 use amends_store::{
-    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
-    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, SqliteStore, StepFilter,
-    StepRecord, Store, StoreError,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
+    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow, Settlements,
+    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,7 +44,16 @@ impl Moody {
     }
 }
 
-impl Store for Moody {
+impl Ledger for Moody {
+    async fn find(&self, wanted: LookupRequest) -> Stored<LookupResult> {
+        self.inner.find(wanted).await
+    }
+
+    async fn load(&self) -> Stored<Loaded> {
+        self.mood()?;
+        self.inner.load().await
+    }
+
     async fn commit(&self, batch: Batch) -> Stored<()> {
         self.mood()?;
         let fate = self.next.lock().expect("not poisoned").take();
@@ -60,24 +69,9 @@ impl Store for Moody {
         self.commits.fetch_add(1, Ordering::SeqCst);
         if matches!(fate, Some(Fate::Unknown)) { Err(StoreError::Closed) } else { Ok(()) }
     }
+}
 
-    async fn load(&self) -> Stored<Loaded> {
-        self.mood()?;
-        self.inner.load().await
-    }
-
-    async fn find(&self, wanted: LookupRequest) -> Stored<LookupResult> {
-        self.inner.find(wanted).await
-    }
-
-    async fn rulebook(&self, hash: Arc<str>) -> Stored<Option<RulebookRow>> {
-        self.inner.rulebook(hash).await
-    }
-
-    async fn rulebooks(&self) -> Stored<Vec<RulebookRow>> {
-        self.inner.rulebooks().await
-    }
-
+impl Archive for Moody {
     async fn cases(&self, filter: CaseFilter, page: PageRequest) -> Stored<RowPage<ListedCase>> {
         self.inner.cases(filter, page).await
     }
@@ -98,18 +92,6 @@ impl Store for Moody {
         self.inner.step_ids(filter, limit).await
     }
 
-    async fn put_bulk(&self, row: BulkRow) -> Stored<()> {
-        self.inner.put_bulk(row).await
-    }
-
-    async fn bulk(&self, id: u64) -> Stored<Option<BulkRow>> {
-        self.inner.bulk(id).await
-    }
-
-    async fn bulks(&self, keep: usize) -> Stored<Vec<BulkRow>> {
-        self.inner.bulks(keep).await
-    }
-
     async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<RowPage<ActRow>> {
         self.inner.acts(case, page).await
     }
@@ -126,6 +108,24 @@ impl Store for Moody {
         self.inner.settlements(since, limit).await
     }
 
+    async fn rulebook(&self, hash: Arc<str>) -> Stored<Option<RulebookRow>> {
+        self.inner.rulebook(hash).await
+    }
+
+    async fn rulebooks(&self) -> Stored<Vec<RulebookRow>> {
+        self.inner.rulebooks().await
+    }
+
+    async fn bulk(&self, id: u64) -> Stored<Option<BulkRow>> {
+        self.inner.bulk(id).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Stored<Vec<BulkRow>> {
+        self.inner.bulks(keep).await
+    }
+}
+
+impl Upkeep for Moody {
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Stored<usize> {
         self.inner.prune(settled_before, limit).await
     }
@@ -136,6 +136,28 @@ impl Store for Moody {
 
     async fn check_writable(&self) -> Stored<()> {
         self.inner.check_writable().await
+    }
+
+    async fn put_bulk(&self, row: BulkRow) -> Stored<()> {
+        self.inner.put_bulk(row).await
+    }
+}
+
+impl Leases for Moody {
+    async fn beat(&self) -> Stored<()> {
+        self.inner.beat().await
+    }
+
+    async fn claim(&self, most: usize) -> Stored<Vec<Lease>> {
+        self.inner.claim(most).await
+    }
+
+    async fn raise(&self) -> Stored<Vec<Lease>> {
+        self.inner.raise().await
+    }
+
+    async fn release(&self, partitions: Vec<Partition>) -> Stored<()> {
+        self.inner.release(partitions).await
     }
 }
 

@@ -1,16 +1,18 @@
 //! What is given out of one case, of one step and of the acts.
 
 use super::{
-    Place,
-    sample::{FromRow, act, at, attempt, case, report, saga, step, whole},
+    Held, Place,
+    sample::{
+        FromRow, act, activation, announced, at, attempt, case, report, saga, step, version, whole,
+    },
 };
-use crate::{ListedStep, PageRequest, StepFilter, Store};
-use amends_engine::{Note, ReportRole, ReportRow, StepState, WalkRow, Write};
+use crate::{Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
+use amends_engine::{CaseRow, Note, ReportRole, ReportRow, SagaState, StepState, WalkRow, Write};
 use amends_protocol::{CaseId, StepId};
 
 /// Reports, steps, tries and acts of a case, in their order; a step alone and in a list says the same.
-pub async fn one_case_has_everything(place: &impl Place) {
-    let store = place.open().await;
+pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let mut row = case(1);
     row.detail.notes = vec![Note { at: 5, text: "rider is unreported".to_owned() }];
     row.detail.quiet_at = Some(77);
@@ -37,7 +39,7 @@ pub async fn one_case_has_everything(place: &impl Place) {
     batch.push(Write::from_act(act("retry", None, Some(due.id))));
     batch.push(Write::from_act(act("replan", Some(CaseId(1)), None)));
     batch.push(Write::from_act(act("pause", None, None)));
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
 
     let record = store.case(CaseId(1)).await.expect("reads").expect("stored");
     assert_eq!(record.stored.case, row);
@@ -65,9 +67,9 @@ pub async fn one_case_has_everything(place: &impl Place) {
 }
 
 /// An id from another supervisor's store with the same numbers is not this step.
-pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let id = store.step_ids(StepFilter::default(), 1).await.expect("lists")[0];
     let found = store.step(id).await.expect("reads").expect("stored").listed;
     assert_eq!((found.step.id, found.because), (id, vec!["r-1-0".to_owned()]));
@@ -82,14 +84,19 @@ pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place) {
 }
 
 /// The audit of all and of one case, page by page.
-pub async fn acts_are_listed_newest_first(place: &impl Place) {
-    let store = place.open().await;
+pub async fn acts_are_listed_newest_first(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for (n, word) in [(1, "waive"), (2, "retry"), (1, "settle")] {
         store
-            .commit(vec![Write::from_act(act(word, Some(CaseId(n)), None))].into())
+            .commit(vec![Write::from_act(act(word, Some(CaseId(n)), None))])
             .await
             .expect("commits");
     }
+    // What a refused batch did is in no audit.
+    let mut refused = whole(case(1));
+    refused.extend(whole(CaseRow { saga: saga("order-1"), ..case(2) }));
+    refused.push(Write::from_act(act("lost", Some(CaseId(1)), None)));
+    store.commit(refused).await.expect_err("a saga has one case");
     let first = store.acts(None, PageRequest::first(2)).await.expect("lists");
     let words: Vec<_> = first.items.iter().map(|a| &*a.act).collect();
     assert_eq!(words, ["settle", "retry"]);
@@ -99,4 +106,55 @@ pub async fn acts_are_listed_newest_first(place: &impl Place) {
     let of_one = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
     let words: Vec<_> = of_one.items.iter().map(|a| (&*a.act, &*a.actor)).collect();
     assert_eq!(words, [("settle", "kim"), ("waive", "kim")]);
+}
+
+/// At most one version of a name is active; versions of other names are left alone. What is activated again keeps its
+/// first row.
+pub async fn rulebooks_have_one_active_version(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    for (name, hash, ms) in [("food", "h1", 1), ("food", "h2", 2), ("travel", "h3", 3)] {
+        store.commit(vec![activation(name, hash, ms)]).await.expect("commits");
+    }
+    let two = version("food", "h2", 2, true);
+    assert_eq!(store.rulebook("h2".into()).await.expect("reads"), Some(two));
+    assert_eq!(store.rulebook("h9".into()).await.expect("reads"), None);
+
+    store.commit(vec![activation("food", "h1", 77)]).await.expect("an old version comes back");
+    let all = store.rulebooks().await.expect("reads");
+    let seen: Vec<_> = all.iter().map(|r| (&*r.hash, r.active, r.stored_at)).collect();
+    assert_eq!(seen, [("h2", false, at(1, 2)), ("h1", true, at(1, 1)), ("h3", true, at(1, 3))]);
+    assert!(all.iter().all(|row| row.sources.is_empty()));
+}
+
+/// What a file said last is remembered apart from what is active.
+pub async fn the_version_last_taken_from_a_file_is_remembered(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    let from_file = |name: &str, hash: &str| {
+        Write::activation(&RulebookRow { from_file: true, ..version(name, hash, 1, true) })
+    };
+    let seen = |rows: Vec<RulebookRow>| -> Vec<_> {
+        rows.iter().map(|row| (row.hash.to_string(), row.active, row.from_file)).collect()
+    };
+    let row = |hash: &str, active, from_file| (hash.to_owned(), active, from_file);
+    let files = vec![from_file("food", "h1"), from_file("food", "h2"), from_file("travel", "h3")];
+    store.commit(files).await.expect("commits");
+    store.commit(vec![activation("food", "h1", 9)]).await.expect("a person rolls back");
+    let all = seen(store.rulebooks().await.expect("reads"));
+    assert_eq!(all, [row("h1", true, false), row("h2", false, true), row("h3", true, true)]);
+    let loaded = seen(store.load().await.expect("loads").rulebooks);
+    assert_eq!(loaded, [row("h1", true, false), row("h3", true, true)]);
+    store.commit(vec![from_file("food", "h1")]).await.expect("the file is reverted");
+    let all = seen(store.rulebooks().await.expect("reads"));
+    assert_eq!(all, [row("h1", true, true), row("h2", false, false), row("h3", true, true)]);
+}
+
+/// What a saga announced, in any state; of one that announced nothing there is nothing.
+pub async fn announced_sagas_are_shown(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    for state in [SagaState::Begun, SagaState::Overdue, SagaState::Ended] {
+        let row = announced("order-1", 50, state);
+        store.commit(vec![Write::Saga(Box::new(row.clone()))]).await.expect("commits");
+        assert_eq!(store.saga(&row.saga).await.expect("reads"), Some(row));
+    }
+    assert_eq!(store.saga(&saga("order-2")).await.expect("reads"), None);
 }

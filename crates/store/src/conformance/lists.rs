@@ -1,21 +1,21 @@
 //! Lists for people: pages that hold still, and filters that filter.
 
 use super::{
-    Place,
+    Held, Place,
     sample::{FromRow, act, at, case, done, report, saga, settled, step, whole},
 };
 use crate::{
-    CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
+    Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
 use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
 use amends_protocol::{CaseId, CaseState, Outcome, StepStateName, StuckReason, Timestamp, Verb};
 
-async fn case_ids<S: Store>(store: &S, filter: CaseFilter) -> Vec<u64> {
+async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
     let page = store.cases(filter, PageRequest::default()).await.expect("lists");
     page.items.iter().map(|listed| listed.case.id.0).collect()
 }
 
-async fn found_steps<S: Store>(store: &S, filter: StepFilter) -> Vec<(u64, u32)> {
+async fn found_steps(store: &Held<impl Store>, filter: StepFilter) -> Vec<(u64, u32)> {
     let page = store.steps(filter.clone(), PageRequest::default()).await.expect("lists");
     let ids = store.step_ids(filter, 1000).await.expect("lists");
     assert_eq!(ids, page.items.iter().map(|listed| listed.step.id).collect::<Vec<_>>());
@@ -28,13 +28,10 @@ fn after<T>(page: &RowPage<T>, limit: u32) -> Option<PageRequest> {
 
 /// Going through the pages shows every case that was there at the beginning, once, newest first, although new cases
 /// come and old ones change in between.
-pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
-    let store = place.open().await;
+pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=7 {
-        store
-            .commit(whole(if n % 2 == 0 { settled(n) } else { case(n) }).into())
-            .await
-            .expect("commits");
+        store.commit(whole(if n % 2 == 0 { settled(n) } else { case(n) })).await.expect("commits");
     }
     let filters = [
         (CaseFilter::default(), vec![7, 6, 5, 4, 3, 2, 1]),
@@ -50,9 +47,9 @@ pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
             seen.extend(page.items.iter().map(|listed| listed.case.id.0).filter(|&id| id <= 7));
             next = after(&page, 2);
             newest += 1;
-            store.commit(whole(case(newest)).into()).await.expect("commits");
+            store.commit(whole(case(newest))).await.expect("commits");
             store
-                .commit(vec![Write::from_case(CaseRow { updated_at: at(99, 0), ..case(1) })].into())
+                .commit(vec![Write::from_case(CaseRow { updated_at: at(99, 0), ..case(1) })])
                 .await
                 .expect("commits");
         }
@@ -62,13 +59,13 @@ pub async fn pages_cover_all_cases_while_new_ones_come(place: &impl Place) {
 }
 
 /// A clock that was wrong for a while, forth or back, hides nothing: lists go by time and have every case once.
-pub async fn a_wrong_clock_hides_nothing(place: &impl Place) {
-    let store = place.open().await;
+pub async fn a_wrong_clock_hides_nothing(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let dated = |n, opened_at| CaseRow { opened_at, ..case(n) };
     let (future, past) = (at(1_000_000_000, 0), Timestamp(-7));
     let rows = [case(1), dated(2, future), settled(3), case(4), dated(5, past), dated(6, at(4, 0))];
     for row in rows {
-        store.commit(whole(row).into()).await.expect("commits");
+        store.commit(whole(row)).await.expect("commits");
     }
     let all = CaseFilter::default;
     let stories = [
@@ -113,10 +110,10 @@ pub async fn a_wrong_clock_hides_nothing(place: &impl Place) {
 }
 
 /// No limit, however wild, gives an empty or endless page.
-pub async fn limits_are_kept_within_bounds(place: &impl Place) {
-    let store = place.open().await;
+pub async fn limits_are_kept_within_bounds(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let batch: Vec<_> = (1..=502).map(|n| Write::from_case(case(n))).collect();
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
     for (limit, rows) in [(0, 1), (1, 1), (500, 500), (u32::MAX, 500)] {
         let page =
             store.cases(CaseFilter::default(), PageRequest::first(limit)).await.expect("lists");
@@ -131,10 +128,10 @@ pub async fn limits_are_kept_within_bounds(place: &impl Place) {
 }
 
 /// A cursor that this list didn't give out is an error that says so, never a wrong page.
-pub async fn a_foreign_cursor_is_refused(place: &impl Place) {
-    let store = place.open().await;
+pub async fn a_foreign_cursor_is_refused(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=2 {
-        store.commit(whole(case(n)).into()).await.expect("commits");
+        store.commit(whole(case(n))).await.expect("commits");
     }
     let page = store.steps(StepFilter::default(), PageRequest::first(1)).await.expect("lists");
     let of_steps = page.next.expect("more than one step");
@@ -161,8 +158,8 @@ pub async fn a_foreign_cursor_is_refused(place: &impl Place) {
 }
 
 /// Each field of the filter narrows the list by itself, and two narrow it together.
-pub async fn every_case_filter_does_its_part(place: &impl Place) {
-    let store = place.open().await;
+pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let book = |name: &str| Some(RulebookRef { name: name.into(), hash: "h".into() });
     let rows = [
         CaseRow { rulebook: book("travel"), message: Some("100% Lost_it".into()), ..case(1) },
@@ -177,9 +174,9 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
         settled(5),
     ];
     for row in rows {
-        store.commit(whole(row).into()).await.expect("commits");
+        store.commit(whole(row)).await.expect("commits");
     }
-    store.commit(vec![Write::from_step(done(4, 3, "rider.match"))].into()).await.expect("commits");
+    store.commit(vec![Write::from_step(done(4, 3, "rider.match"))]).await.expect("commits");
 
     let all = CaseFilter::default;
     let text = |text: &str| Some(text.to_owned());
@@ -258,13 +255,13 @@ pub async fn every_case_filter_does_its_part(place: &impl Place) {
 }
 
 /// A saga id that somebody pasted, or its beginning, is found first and told once, whatever the page.
-pub async fn the_beginning_of_a_saga_id_is_found_first(place: &impl Place) {
-    let store = place.open().await;
+pub async fn the_beginning_of_a_saga_id_is_found_first(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in [1, 2, 12] {
-        store.commit(whole(settled(n)).into()).await.expect("commits");
+        store.commit(whole(settled(n))).await.expect("commits");
     }
     let other = CaseRow { saga: saga("x-order-1"), ..case(20) };
-    store.commit(whole(other).into()).await.expect("commits");
+    store.commit(whole(other)).await.expect("commits");
     let filter = CaseFilter { text: Some("order-1".to_owned()), ..CaseFilter::default() };
     let ids =
         |page: &RowPage<ListedCase>| page.items.iter().map(|c| c.case.id.0).collect::<Vec<_>>();
@@ -278,14 +275,14 @@ pub async fn the_beginning_of_a_saga_id_is_found_first(place: &impl Place) {
 }
 
 /// A search that finds nothing stops after a while, says how far it came, and goes on from there to the end.
-pub async fn a_long_search_is_cut_into_pages(place: &impl Place) {
-    let store = place.open().await;
+pub async fn a_long_search_is_cut_into_pages(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     const CASES: u64 = 45_000;
     let needle = CaseRow { message: Some("the needle".into()), ..settled(3) };
     for from in (1..=CASES).step_by(5_000) {
         let row = |n| if n == 3 { needle.clone() } else { settled(n) };
         let batch: Vec<_> = (from..from + 5_000).map(|n| Write::from_case(row(n))).collect();
-        store.commit(batch.into()).await.expect("commits");
+        store.commit(batch).await.expect("commits");
     }
     for order in [CaseOrder::Newest, CaseOrder::Oldest] {
         let filter = CaseFilter { text: Some("NEEDLE".to_owned()), order, ..CaseFilter::default() };
@@ -302,8 +299,8 @@ pub async fn a_long_search_is_cut_into_pages(place: &impl Place) {
 }
 
 /// The same for steps.
-pub async fn every_step_filter_does_its_part(place: &impl Place) {
-    let store = place.open().await;
+pub async fn every_step_filter_does_its_part(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let mut stuck = step(1, 3, "rider.match", StepState::Stuck(StuckReason::OutOfAttempts));
     stuck.memo.message = Some("Connection refused".to_owned());
     let retry = StepRow { verb: Verb::Retry, ..step(3, 3, "order.place", StepState::Waiting) };
@@ -313,7 +310,7 @@ pub async fn every_step_filter_does_its_part(place: &impl Place) {
     let other = Some(RulebookRef { name: "travel".into(), hash: "h".into() });
     batch.extend(whole(CaseRow { rulebook: other, ..case(3) }));
     batch.push(Write::from_step(retry));
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
 
     let all = StepFilter::default;
     let text = |text: &str| Some(text.to_owned());
@@ -354,13 +351,13 @@ pub async fn every_step_filter_does_its_part(place: &impl Place) {
 }
 
 /// Unfinished steps lie in cases of several states; their pages join without gap or repetition.
-pub async fn unfinished_steps_page_across_case_states(place: &impl Place) {
-    let store = place.open().await;
+pub async fn unfinished_steps_page_across_case_states(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let states = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
     for (n, state) in (1..=6).zip(states.into_iter().cycle()) {
         let mut batch = whole(CaseRow { state, ..case(n) });
         batch.push(Write::from_step(step(n, 3, "rider.match", StepState::Due(at(n, 9)))));
-        store.commit(batch.into()).await.expect("commits");
+        store.commit(batch).await.expect("commits");
     }
     let filter = StepFilter {
         state: vec![StepStateName::Due, StepStateName::InFlight],
@@ -378,15 +375,13 @@ pub async fn unfinished_steps_page_across_case_states(place: &impl Place) {
 }
 
 /// A bulk act never gets more ids than it asked for.
-pub async fn step_ids_stop_at_the_limit(place: &impl Place) {
-    let store = place.open().await;
+pub async fn step_ids_stop_at_the_limit(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=3 {
-        store.commit(whole(case(n)).into()).await.expect("commits");
+        store.commit(whole(case(n))).await.expect("commits");
     }
     store
-        .commit(
-            vec![Write::from_report(report(1, 1)), Write::from_act(act("x", None, None))].into(),
-        )
+        .commit(vec![Write::from_report(report(1, 1)), Write::from_act(act("x", None, None))])
         .await
         .expect("commits");
     let ids = store.step_ids(StepFilter::default(), 4).await.expect("lists");

@@ -1,10 +1,13 @@
-//! The tests that every [`Store`] has to pass, each a story against an empty store. They look through the trait alone.
+//! The tests that every store has to pass, each a story against an empty store. They look through the traits alone.
 //!
-//! Call [`store_conformance!`](crate::store_conformance) in a test module with an expression that makes a fresh
-//! [`Place`]; it needs `tokio` with `macros` and `rt` among the caller's dev-dependencies.
+//! There is a chapter for each role. Call [`store_conformance!`](crate::store_conformance) in a test module with an
+//! expression that makes a fresh [`BackupPlace`], or [`ledger_conformance!`](crate::ledger_conformance) with a
+//! [`Place`] for a store that is a [`Ledger`] only; both need `tokio` with `macros` and `rt` among the caller's
+//! dev-dependencies.
 
 pub mod audit;
 pub mod counts;
+pub mod leases;
 pub mod lists;
 pub mod lookups;
 pub mod operating;
@@ -12,18 +15,22 @@ mod sample;
 pub mod upkeep;
 pub mod writing;
 
-use crate::Store;
-use std::{future::Future, path::PathBuf};
+use crate::{Ledger, StoreError};
+use amends_engine::{Batch, Epoch, Partition, Write};
+use std::{future::Future, ops::Deref, path::PathBuf};
 
 /// Somewhere a store can live. Dropped, it leaves nothing behind.
 pub trait Place: Sized + Send + Sync {
     /// The store under test.
-    type Store: Store;
+    type Store: Ledger;
 
     /// Opens the store here: an empty one at first, afterwards what was durable. All handles of the last opening have
-    /// been dropped before.
+    /// been dropped before. It has one partition, with the number 0, and holds it.
     fn open(&self) -> impl Future<Output = Self::Store> + Send;
+}
 
+/// A place whose store can be copied.
+pub trait BackupPlace: Place {
     /// A path that a backup may be written to.
     fn backup_path(&self) -> PathBuf;
 
@@ -31,79 +38,129 @@ pub trait Place: Sized + Send + Sync {
     fn place_of_backup(&self) -> Self;
 }
 
-/// Writes one `#[tokio::test]` for each test of the suite. The argument makes a fresh [`Place`].
+/// An open store, and the epoch in which it is held.
+struct Held<S> {
+    store: S,
+    epoch: Epoch,
+}
+
+impl<S> Deref for Held<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.store
+    }
+}
+
+impl<S: Ledger> Held<S> {
+    async fn of(place: &impl Place<Store = S>) -> Self {
+        let store = place.open().await;
+        let epoch = store.load().await.expect("loads").epoch;
+        Self { store, epoch }
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.store.commit(Batch { partition: Partition(0), epoch: self.epoch, writes }).await
+    }
+}
+
+/// Writes one `#[tokio::test]` for each test of the suite. The argument makes a fresh [`BackupPlace`].
 #[macro_export]
 macro_rules! store_conformance {
     ($place:expr) => {
-        $crate::store_conformance! { @tests $place;
-            writing {
-                what_is_committed_comes_back_unchanged,
-                a_reopened_store_has_everything,
-                the_last_write_of_a_batch_counts,
-                a_later_batch_replaces_rows,
-                a_conflicting_batch_leaves_nothing,
-                a_saga_has_one_case,
-                commits_that_queue_together_fail_alone,
-                every_state_of_a_step_survives,
-                an_empty_batch_is_fine,
-            }
-            lookups {
-                a_known_report_names_its_case,
-                only_settled_cases_are_found_and_each_once,
-                load_gives_exactly_what_is_unfinished,
-                announced_sagas_are_kept,
-                rulebooks_have_one_active_version,
-                an_activation_is_one_with_its_batch,
-                the_version_last_taken_from_a_file_is_remembered,
-                load_brings_the_rulebooks_that_open_cases_use,
-            }
-            lists {
-                pages_cover_all_cases_while_new_ones_come,
-                a_wrong_clock_hides_nothing,
-                limits_are_kept_within_bounds,
-                a_foreign_cursor_is_refused,
-                every_case_filter_does_its_part,
-                the_beginning_of_a_saga_id_is_found_first,
-                a_long_search_is_cut_into_pages,
-                every_step_filter_does_its_part,
-                unfinished_steps_page_across_case_states,
-                step_ids_stop_at_the_limit,
-            }
-            audit {
-                one_case_has_everything,
-                a_step_is_found_by_its_whole_id_only,
-                acts_are_listed_newest_first,
-            }
-            counts {
-                cases_are_counted_by_state,
-                cases_are_counted_through_every_change,
-                settlements_are_told_newest_first,
-            }
-            operating {
-                settings_of_services_are_loaded,
-                bulk_acts_are_kept,
+        $crate::ledger_conformance!($place);
+        $crate::ledger_conformance! { @tests $place;
+            archive {
+                lists {
+                    pages_cover_all_cases_while_new_ones_come,
+                    a_wrong_clock_hides_nothing,
+                    limits_are_kept_within_bounds,
+                    a_foreign_cursor_is_refused,
+                    every_case_filter_does_its_part,
+                    the_beginning_of_a_saga_id_is_found_first,
+                    a_long_search_is_cut_into_pages,
+                    every_step_filter_does_its_part,
+                    unfinished_steps_page_across_case_states,
+                    step_ids_stop_at_the_limit,
+                }
+                audit {
+                    one_case_has_everything,
+                    a_step_is_found_by_its_whole_id_only,
+                    acts_are_listed_newest_first,
+                    announced_sagas_are_shown,
+                    rulebooks_have_one_active_version,
+                    the_version_last_taken_from_a_file_is_remembered,
+                }
+                counts {
+                    cases_are_counted_by_state,
+                    cases_are_counted_through_every_change,
+                    settlements_are_told_newest_first,
+                }
             }
             upkeep {
-                pruning_takes_old_settled_cases_only,
-                a_wrong_clock_stops_no_pruning,
-                pruning_is_bounded,
-                pruned_numbers_are_not_given_out_again,
-                a_case_just_found_is_not_pruned,
-                announcements_are_pruned_when_over,
-                a_backup_opens_as_a_store,
-                a_backup_never_overwrites,
-                a_healthy_store_is_writable,
+                upkeep {
+                    pruning_takes_old_settled_cases_only,
+                    a_wrong_clock_stops_no_pruning,
+                    pruning_is_bounded,
+                    pruned_numbers_are_not_given_out_again,
+                    a_case_just_found_is_not_pruned,
+                    announcements_are_pruned_when_over,
+                    a_backup_opens_as_a_store,
+                    a_backup_never_overwrites,
+                    a_healthy_store_is_writable,
+                }
+                operating { bulk_acts_are_kept }
+            }
+            leases {
+                leases {
+                    a_commit_of_an_old_epoch_is_refused,
+                    a_partition_that_is_not_held_is_refused,
+                    what_was_given_back_is_claimed_anew,
+                    a_refused_batch_spoils_no_other,
+                    a_beat_changes_nothing,
+                }
             }
         }
     };
-    (@tests $place:expr; $($group:ident { $($test:ident),+ $(,)? })+) => {$(
-        mod $group {
-            $(
+}
+
+/// The chapter of the [`Ledger`] alone. The argument makes a fresh [`Place`].
+#[macro_export]
+macro_rules! ledger_conformance {
+    ($place:expr) => {
+        $crate::ledger_conformance! { @tests $place;
+            ledger {
+                writing {
+                    what_is_committed_comes_back_unchanged,
+                    a_reopened_store_has_everything,
+                    the_last_write_of_a_batch_counts,
+                    a_later_batch_replaces_rows,
+                    a_conflicting_batch_leaves_nothing,
+                    a_saga_has_one_case,
+                    commits_that_queue_together_fail_alone,
+                    every_state_of_a_step_survives,
+                    an_empty_batch_is_fine,
+                    settings_of_services_are_loaded,
+                }
+                lookups {
+                    a_known_report_names_its_case,
+                    only_settled_cases_are_found_and_each_once,
+                    load_gives_exactly_what_is_unfinished,
+                    announced_sagas_are_kept,
+                    an_activation_is_one_with_its_batch,
+                    load_brings_the_rulebooks_that_open_cases_use,
+                }
+            }
+        }
+    };
+    (@tests $place:expr; $($chapter:ident { $($group:ident { $($test:ident),+ $(,)? })+ })+) => {$(
+        mod $chapter {$(
+            mod $group {$(
                 #[tokio::test]
                 async fn $test() {
                     $crate::conformance::$group::$test(&$place).await;
                 }
-            )+
-        }
+            )+}
+        )+}
     )+};
 }

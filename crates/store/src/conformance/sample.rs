@@ -3,7 +3,7 @@
 use crate::RulebookRow;
 use amends_engine::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef,
-    StepMemo, StepRow, StepState, Write,
+    SagaRow, SagaState, StepMemo, StepRow, StepState, Write,
 };
 use amends_protocol::{
     ActionName, CaseId, CaseState, ClosedOn, Outcome, Report, ReportData, SagaId, StepId,
@@ -140,6 +140,32 @@ pub(super) fn whole(case: CaseRow) -> Vec<Write> {
         .into_iter()
         .chain(steps)
         .collect()
+}
+
+pub(super) fn announced(name: &str, deadline_ms: i64, state: SagaState) -> SagaRow {
+    SagaRow {
+        saga: saga(name),
+        service: "order".into(),
+        action: Some("place".into()),
+        deadline: at(1, deadline_ms),
+        state,
+        data: Arc::new(report(1, 0).report.data.data.clone()),
+    }
+}
+
+pub(super) fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow {
+    RulebookRow {
+        name: name.into(),
+        hash: hash.into(),
+        sources: vec![("book.yaml".to_owned(), format!("rulebook: {name} # {hash} — é"))],
+        stored_at: at(1, stored_ms),
+        active,
+        from_file: false,
+    }
+}
+
+pub(super) fn activation(name: &str, hash: &str, ms: i64) -> Write {
+    Write::activation(&version(name, hash, ms, true))
 }
 
 /// Spares the tests a `Box::new` per row.

@@ -1,32 +1,35 @@
 //! Pruning, backups and the check that writing works.
 
 use super::{
-    Place,
+    BackupPlace, Held, Place,
     sample::{FromRow, act, at, attempt, case, done, saga, settled, whole},
 };
-use crate::{CaseFilter, LookupRequest, PageRequest, RulebookRow, Store, StoreError};
+use crate::{
+    Archive, CaseFilter, Ledger, Loaded, LookupRequest, PageRequest, RulebookRow, Store,
+    StoreError, Upkeep,
+};
 use amends_engine::{CaseRow, SagaRow, SagaState, Write};
 use amends_protocol::{CaseId, ReportKey};
 use std::sync::Arc;
 
-async fn left<S: Store>(store: &S) -> Vec<u64> {
+async fn left(store: &Held<impl Store>) -> Vec<u64> {
     let page = store.cases(CaseFilter::default(), PageRequest::first(500)).await.expect("lists");
     page.items.iter().rev().map(|listed| listed.case.id.0).collect()
 }
 
 /// What is open stays, what was settled later stays, and of what goes only the audit stays.
-pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
-    let store = place.open().await;
+pub async fn pruning_takes_old_settled_cases_only(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let late = CaseRow { settled_at: Some(at(9, 0)), ..settled(2) };
     for row in [settled(1), late, case(3), settled(4), settled(5)] {
-        store.commit(whole(row).into()).await.expect("commits");
+        store.commit(whole(row)).await.expect("commits");
     }
     let step = done(1, 1, "payment.pay");
     let extras = vec![
         Write::from_attempt(attempt(&step, 1, "busy")),
         Write::from_act(act("waive", Some(CaseId(1)), Some(step.id))),
     ];
-    store.commit(extras.into()).await.expect("commits");
+    store.commit(extras).await.expect("commits");
     // Case 4 was settled 100 ms after it was opened, and 5 a second later.
     assert_eq!(store.prune(at(4, 101), 100).await.expect("prunes"), 2);
     assert_eq!(left(&store).await, [2, 3, 5]);
@@ -43,15 +46,15 @@ pub async fn pruning_takes_old_settled_cases_only(place: &impl Place) {
     let acts = store.acts(Some(CaseId(1)), PageRequest::default()).await.expect("lists");
     assert_eq!(acts.items.len(), 1);
     // Nothing of it is left that a new case of the saga could stumble over.
-    store.commit(whole(CaseRow { id: CaseId(6), ..case(6) }).into()).await.expect("commits");
+    store.commit(whole(CaseRow { id: CaseId(6), ..case(6) })).await.expect("commits");
     let again = CaseRow { id: CaseId(7), saga: saga("order-1"), ..case(7) };
-    store.commit(vec![Write::from_case(again)].into()).await.expect("commits");
+    store.commit(vec![Write::from_case(again)]).await.expect("commits");
 }
 
-/// What may go is told by when it was settled, never by its number or by when it was opened: neither an open case nor one
-/// from a time when the clock was wrong keeps the others.
-pub async fn a_wrong_clock_stops_no_pruning(place: &impl Place) {
-    let store = place.open().await;
+/// What may go is told by when it was settled, never by its number or by when it was opened: neither an open case nor
+/// one from a time when the clock was wrong keeps the others.
+pub async fn a_wrong_clock_stops_no_pruning(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let future = at(1_000_000_000, 0);
     let rows = [
         CaseRow { opened_at: future, ..case(1) },
@@ -62,7 +65,7 @@ pub async fn a_wrong_clock_stops_no_pruning(place: &impl Place) {
         CaseRow { opened_at: at(0, 0), settled_at: Some(at(0, 1)), ..settled(900) },
     ];
     for row in rows {
-        store.commit(whole(row).into()).await.expect("commits");
+        store.commit(whole(row)).await.expect("commits");
     }
     assert_eq!(store.prune(at(5, 0), 1).await.expect("prunes"), 1);
     assert_eq!(left(&store).await, [3, 5, 1, 2, 4], "900 was settled first");
@@ -72,10 +75,10 @@ pub async fn a_wrong_clock_stops_no_pruning(place: &impl Place) {
 }
 
 /// One call removes no more than it may, oldest first.
-pub async fn pruning_is_bounded(place: &impl Place) {
-    let store = place.open().await;
+pub async fn pruning_is_bounded(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=5 {
-        store.commit(whole(settled(n)).into()).await.expect("commits");
+        store.commit(whole(settled(n))).await.expect("commits");
     }
     assert_eq!(store.prune(at(99, 0), 0).await.expect("prunes"), 0);
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 2);
@@ -86,25 +89,25 @@ pub async fn pruning_is_bounded(place: &impl Place) {
 }
 
 /// A number in the audit never comes to mean another case.
-pub async fn pruned_numbers_are_not_given_out_again(place: &impl Place) {
-    let store = place.open().await;
+pub async fn pruned_numbers_are_not_given_out_again(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=3 {
-        store.commit(whole(settled(n)).into()).await.expect("commits");
+        store.commit(whole(settled(n))).await.expect("commits");
     }
     assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 3);
     assert_eq!(store.load().await.expect("loads").last_case, 3);
     drop(store);
-    let store = place.open().await;
+    let store = Held::of(place).await;
     assert_eq!(store.load().await.expect("loads").last_case, 3);
-    store.commit(whole(settled(4)).into()).await.expect("commits");
+    store.commit(whole(settled(4))).await.expect("commits");
     assert_eq!(store.load().await.expect("loads").last_case, 4);
 }
 
 /// A settled case that was just looked up may be about to reopen: its rows must not vanish in between.
-pub async fn a_case_just_found_is_not_pruned(place: &impl Place) {
-    let store = place.open().await;
+pub async fn a_case_just_found_is_not_pruned(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     for n in 1..=2 {
-        store.commit(whole(settled(n)).into()).await.expect("commits");
+        store.commit(whole(settled(n))).await.expect("commits");
     }
     let wanted = LookupRequest { sagas: vec![saga("order-1")], ..LookupRequest::default() };
     assert_eq!(store.find(wanted).await.expect("finds").cases.len(), 1);
@@ -113,8 +116,8 @@ pub async fn a_case_just_found_is_not_pruned(place: &impl Place) {
 }
 
 /// An announcement goes when its deadline is past, it is over and it has no case; one under way never goes.
-pub async fn announcements_are_pruned_when_over(place: &impl Place) {
-    let store = place.open().await;
+pub async fn announcements_are_pruned_when_over(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
     let row = |n: u64, state| SagaRow {
         saga: saga(&format!("order-{n}")),
         service: "order".into(),
@@ -130,11 +133,8 @@ pub async fn announcements_are_pruned_when_over(place: &impl Place) {
         row(4, SagaState::Overdue),
         row(50, SagaState::Ended),
     ];
-    store
-        .commit(rows.map(|row| Write::Saga(Box::new(row))).to_vec().into())
-        .await
-        .expect("commits");
-    store.commit(whole(case(3)).into()).await.expect("commits");
+    store.commit(rows.map(|row| Write::Saga(Box::new(row))).to_vec()).await.expect("commits");
+    store.commit(whole(case(3))).await.expect("commits");
     assert_eq!(store.prune(at(20, 0), 1).await.expect("prunes"), 1);
     assert_eq!(store.prune(at(20, 0), 100).await.expect("prunes"), 1);
     for (n, there) in [(1, false), (2, true), (3, true), (4, false), (50, true)] {
@@ -144,8 +144,8 @@ pub async fn announcements_are_pruned_when_over(place: &impl Place) {
 }
 
 /// A backup that is made while the store is open holds every commit before it, and none after.
-pub async fn a_backup_opens_as_a_store(place: &impl Place) {
-    let store = place.open().await;
+pub async fn a_backup_opens_as_a_store(place: &impl BackupPlace<Store: Store>) {
+    let store = Held::of(place).await;
     let book = RulebookRow {
         name: "food-order".into(),
         hash: "hash-1".into(),
@@ -154,38 +154,39 @@ pub async fn a_backup_opens_as_a_store(place: &impl Place) {
         active: true,
         from_file: false,
     };
-    store.commit(vec![Write::activation(&book)].into()).await.expect("stores");
-    store.commit(whole(case(1)).into()).await.expect("commits");
-    store.commit(whole(settled(2)).into()).await.expect("commits");
+    store.commit(vec![Write::activation(&book)]).await.expect("stores");
+    store.commit(whole(case(1))).await.expect("commits");
+    store.commit(whole(settled(2))).await.expect("commits");
     let before = store.load().await.expect("loads");
     store.backup(&place.backup_path()).await.expect("backs up");
-    store.commit(whole(case(3)).into()).await.expect("commits");
+    store.commit(whole(case(3))).await.expect("commits");
 
     let restored_place = place.place_of_backup();
-    let restored = restored_place.open().await;
-    assert_eq!(restored.load().await.expect("loads"), before);
+    let restored = Held::of(&restored_place).await;
+    let loaded = restored.load().await.expect("loads");
+    assert_eq!(Loaded { epoch: before.epoch, ..loaded }, before);
     assert_eq!(left(&restored).await, [1, 2]);
-    restored.commit(whole(case(3)).into()).await.expect("goes on by itself");
+    restored.commit(whole(case(3))).await.expect("goes on by itself");
     assert_eq!(left(&store).await, [1, 2, 3]);
 }
 
 /// What is at the path already stays as it is.
-pub async fn a_backup_never_overwrites(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+pub async fn a_backup_never_overwrites(place: &impl BackupPlace<Store: Store>) {
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let path = place.backup_path();
     store.backup(&path).await.expect("backs up");
     let before = std::fs::read(&path).expect("a file");
-    store.commit(whole(case(2)).into()).await.expect("commits");
+    store.commit(whole(case(2))).await.expect("commits");
     let error = store.backup(&path).await.expect_err("there is one");
     assert!(matches!(error, StoreError::Exists { .. }), "{error}");
     assert_eq!(std::fs::read(&path).expect("a file"), before);
 }
 
 /// The check answers, changes nothing that counts, and can be repeated.
-pub async fn a_healthy_store_is_writable(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+pub async fn a_healthy_store_is_writable(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let before = store.load().await.expect("loads");
     for _ in 0..3 {
         store.check_writable().await.expect("writable");

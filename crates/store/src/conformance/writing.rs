@@ -1,13 +1,13 @@
 //! What a commit promises: all or nothing, in order, and there after a reopening.
 
 use super::{
-    Place,
-    sample::{FromRow, act, at, attempt, case, done, report, saga, settled, step, whole},
+    Held, Place,
+    sample::{FromRow, at, attempt, case, done, report, saga, settled, step, whole},
 };
-use crate::{LookupRequest, Store, StoreError};
+use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    CaseMemo, Note, ReportRole, SagaRow, SagaState, StepMemo, StepState, StoredCase, Told, WalkRow,
-    Write,
+    CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow, ServiceSettings,
+    StepMemo, StepState, StoredCase, Told, WalkRow, Write,
 };
 use amends_protocol::{
     CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, StuckReason, Timestamp,
@@ -91,31 +91,32 @@ fn writes_of(stored: &StoredCase) -> Vec<Write> {
 
 /// Every field of a case, its reports and its steps is given back.
 pub async fn what_is_committed_comes_back_unchanged(place: &impl Place) {
-    let store = place.open().await;
+    let store = Held::of(place).await;
     let stored = full_case();
-    store.commit(writes_of(&stored).into()).await.expect("commits");
+    store.commit(writes_of(&stored)).await.expect("commits");
     assert_eq!(store.load().await.expect("loads").cases, [stored]);
 }
 
 /// A commit that returned is there after the store was closed and opened again.
 pub async fn a_reopened_store_has_everything(place: &impl Place) {
     let (open, over) = (full_case(), settled(8));
-    let store = place.open().await;
-    store.commit(writes_of(&open).into()).await.expect("commits");
-    store.commit(whole(over.clone()).into()).await.expect("commits");
-    let before = store.case(CaseId(8)).await.expect("reads");
+    let store = Held::of(place).await;
+    store.commit(writes_of(&open)).await.expect("commits");
+    store.commit(whole(over.clone())).await.expect("commits");
+    let wanted = LookupRequest { cases: vec![CaseId(8)], ..LookupRequest::default() };
+    let before = store.find(wanted.clone()).await.expect("finds").cases;
     drop(store);
 
-    let store = place.open().await;
+    let store = Held::of(place).await;
     let loaded = store.load().await.expect("loads");
     assert_eq!((loaded.cases, loaded.last_case), (vec![open], 8));
-    assert!(before.is_some());
-    assert_eq!(store.case(CaseId(8)).await.expect("reads"), before);
+    assert_eq!(before.len(), 1);
+    assert_eq!(store.find(wanted).await.expect("finds").cases, before);
 }
 
 /// Of several writes of one key within a batch, the last is kept.
 pub async fn the_last_write_of_a_batch_counts(place: &impl Place) {
-    let store = place.open().await;
+    let store = Held::of(place).await;
     let mut batch = whole(case(1));
     batch.push(Write::from_case(amends_engine::CaseRow { state: CaseState::Stuck, ..case(1) }));
     batch.push(Write::from_step(step(1, 2, "coupon.redeem", StepState::Due(at(1, 50)))));
@@ -123,7 +124,7 @@ pub async fn the_last_write_of_a_batch_counts(place: &impl Place) {
     batch.push(Write::from_step(stuck.clone()));
     let waiting = amends_engine::ReportRow { role: ReportRole::Derived, ..report(1, 0) };
     batch.push(Write::from_report(waiting.clone()));
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
 
     let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
     assert_eq!(loaded.case.state, CaseState::Stuck);
@@ -133,8 +134,8 @@ pub async fn the_last_write_of_a_batch_counts(place: &impl Place) {
 
 /// A row written again in a later batch is replaced, and nothing else.
 pub async fn a_later_batch_replaces_rows(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let second = done(1, 2, "coupon.redeem");
     let moved = amends_engine::CaseRow {
         updated_at: at(1, 99),
@@ -144,7 +145,7 @@ pub async fn a_later_batch_replaces_rows(place: &impl Place) {
         ..case(1)
     };
     let batch = vec![Write::from_step(second.clone()), Write::from_case(moved.clone())];
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
 
     let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
     assert_eq!(loaded.case, moved);
@@ -155,48 +156,45 @@ pub async fn a_later_batch_replaces_rows(place: &impl Place) {
 
 /// A report that another case holds already spoils the whole batch, whatever came before it in it.
 pub async fn a_conflicting_batch_leaves_nothing(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let before = store.load().await.expect("loads");
 
     let mut batch = whole(case(2));
     batch.push(Write::from_case(settled(1)));
-    batch.push(Write::from_act(act("settle", Some(CaseId(1)), None)));
     let stolen = amends_engine::ReportRow { case: CaseId(2), position: 1, ..report(1, 0) };
     batch.push(Write::from_report(stolen));
-    let error = store.commit(batch.into()).await.expect_err("the report belongs to case 1");
+    let error = store.commit(batch).await.expect_err("the report belongs to case 1");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     assert!(error.to_string().contains("report `payment/r-1-0` of case `c-2`"), "{error}");
 
     assert_eq!(store.load().await.expect("loads"), before);
-    let acts = store.acts(None, crate::PageRequest::default()).await.expect("reads");
-    assert!(acts.items.is_empty());
-    store.commit(whole(case(2)).into()).await.expect("goes on after the error");
+    store.commit(whole(case(2))).await.expect("goes on after the error");
 }
 
 /// Two cases can't be of one saga, and a case can't change its saga.
 pub async fn a_saga_has_one_case(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let twin = amends_engine::CaseRow { saga: saga("order-1"), ..case(2) };
-    let error = store.commit(vec![Write::from_case(twin)].into()).await.expect_err("a second case");
+    let error = store.commit(vec![Write::from_case(twin)]).await.expect_err("a second case");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     let moved = amends_engine::CaseRow { saga: saga("order-9"), ..case(1) };
-    let error = store.commit(vec![Write::from_case(moved)].into()).await.expect_err("another saga");
+    let error = store.commit(vec![Write::from_case(moved)]).await.expect_err("another saga");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     assert_eq!(store.load().await.expect("loads").cases[0].case, case(1));
 }
 
 /// Commits that wait at the same time may share a transaction, but not a failure.
 pub async fn commits_that_queue_together_fail_alone(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(whole(case(1)).into()).await.expect("commits");
+    let store = Held::of(place).await;
+    store.commit(whole(case(1))).await.expect("commits");
     let stolen = amends_engine::ReportRow { case: CaseId(3), ..report(1, 0) };
-    let (a, b, c, d) = tokio_join(
-        store.commit(whole(case(2)).into()),
-        store.commit(vec![Write::from_report(stolen)].into()),
-        store.commit(whole(case(4)).into()),
-        store.commit(whole(case(5)).into()),
+    let (a, b, c, d) = join_four(
+        store.commit(whole(case(2))),
+        store.commit(vec![Write::from_report(stolen)]),
+        store.commit(whole(case(4))),
+        store.commit(whole(case(5))),
     )
     .await;
     a.expect("case 2");
@@ -209,7 +207,7 @@ pub async fn commits_that_queue_together_fail_alone(place: &impl Place) {
 }
 
 /// Polls four futures side by side, so that their commands queue before the first is answered.
-async fn tokio_join<A: Future, B: Future, C: Future, D: Future>(
+pub(super) async fn join_four<A: Future, B: Future, C: Future, D: Future>(
     a: A,
     b: B,
     c: C,
@@ -247,7 +245,7 @@ async fn tokio_join<A: Future, B: Future, C: Future, D: Future>(
 
 /// All states that a step can be in, with their data.
 pub async fn every_state_of_a_step_survives(place: &impl Place) {
-    let store = place.open().await;
+    let store = Held::of(place).await;
     let mut states = vec![
         StepState::Waiting,
         StepState::Due(Timestamp(i64::MAX)),
@@ -271,14 +269,14 @@ pub async fn every_state_of_a_step_survives(place: &impl Place) {
     let mut batch = vec![Write::from_case(case(1)), Write::from_report(report(1, 0))];
     batch.extend(steps.iter().cloned().map(Write::from_step));
     batch.push(Write::from_attempt(attempt(&steps[0], 1, "busy")));
-    store.commit(batch.into()).await.expect("commits");
+    store.commit(batch).await.expect("commits");
     assert_eq!(store.load().await.expect("loads").cases[0].steps, steps);
 }
 
 /// A batch without writes is answered like any other, also for announcements only.
 pub async fn an_empty_batch_is_fine(place: &impl Place) {
-    let store = place.open().await;
-    store.commit(Vec::new().into()).await.expect("nothing to do");
+    let store = Held::of(place).await;
+    store.commit(Vec::new()).await.expect("nothing to do");
     let row = SagaRow {
         saga: saga("order-1"),
         service: "order".into(),
@@ -287,7 +285,32 @@ pub async fn an_empty_batch_is_fine(place: &impl Place) {
         state: SagaState::Begun,
         data: Arc::default(),
     };
-    store.commit(vec![Write::Saga(Box::new(row.clone()))].into()).await.expect("commits");
+    store.commit(vec![Write::Saga(Box::new(row.clone()))]).await.expect("commits");
     let wanted = LookupRequest { announced: vec![saga("order-1")], ..LookupRequest::default() };
     assert_eq!(store.find(wanted).await.expect("finds").announced, [row]);
+}
+
+fn decision(reason: &str) -> Decision {
+    Decision { at: 7, by: "kim".into(), reason: reason.into() }
+}
+
+/// The last settings of each service count, and are loaded at the start.
+pub async fn settings_of_services_are_loaded(place: &impl Place) {
+    let store = Held::of(place).await;
+    let row =
+        |service: &str, settings: ServiceSettings| ServiceRow { service: service.into(), settings };
+    let paused = ServiceSettings { pause: Some(decision("maintenance")), limits: None };
+    let limits = Limits { concurrency: Some(2), per_second: None, decision: decision("slow") };
+    let limited = ServiceSettings { pause: None, limits: Some(limits) };
+    let first = [row("rider", paused.clone()), row("coupon", paused)];
+    let writes = first.map(|row| Write::Service(Box::new(row)));
+    store.commit(writes.into()).await.expect("commits");
+    let later = vec![
+        Write::Service(Box::new(row("rider", limited.clone()))),
+        Write::Service(Box::new(row("coupon", ServiceSettings::default()))),
+    ];
+    store.commit(later).await.expect("commits");
+    drop(store);
+    let loaded = Held::of(place).await.load().await.expect("loads").services;
+    assert_eq!(loaded, [row("coupon", ServiceSettings::default()), row("rider", limited)]);
 }

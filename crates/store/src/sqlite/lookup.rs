@@ -62,7 +62,7 @@ pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupRe
 }
 
 /// Reads everything unfinished. Takes as long as there is much unfinished, whatever the age of the store.
-pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
+pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError> {
     let last_case = conn
         .query_row(
             "SELECT max(ifnull((SELECT max(id) FROM cases), 0),
@@ -88,7 +88,7 @@ pub(crate) fn load(conn: &Connection) -> Result<Loaded, StoreError> {
     )?;
     let all = "SELECT service, settings FROM services ORDER BY service";
     let services = collect(conn, all, [], service_row)?;
-    Ok(Loaded { epoch: Epoch::default(), last_case, cases, sagas, services, rulebooks })
+    Ok(Loaded { epoch, last_case, cases, sagas, services, rulebooks })
 }
 
 /// One version of a rulebook.

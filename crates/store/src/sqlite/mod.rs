@@ -8,6 +8,7 @@ mod connection;
 mod counts;
 mod inspect;
 mod key;
+mod lease;
 mod lists;
 mod lookup;
 mod order;
@@ -25,9 +26,9 @@ pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, inspect};
 
 use crate::{
-    Batch, BulkRow, CaseFilter, CaseRecord, ListedCase, ListedStep, Loaded, LookupRequest,
-    LookupResult, PageRequest, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, Store,
-    StoreError,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
+    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow, Settlements,
+    StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_engine::{ActRow, SagaRow};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
@@ -130,14 +131,7 @@ impl SqliteStore {
     }
 }
 
-impl Store for SqliteStore {
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        if batch.writes.is_empty() {
-            return Ok(());
-        }
-        self.order(|reply| Command::Commit(batch.writes, reply)).await
-    }
-
+impl Ledger for SqliteStore {
     async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
         self.order(|reply| Command::Find(wanted, reply)).await
     }
@@ -146,14 +140,12 @@ impl Store for SqliteStore {
         self.order(Command::Load).await
     }
 
-    async fn rulebook(&self, hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
-        self.readers()?.ask(move |conn| lookup::rulebook(conn, &hash)).await
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.order(|reply| Command::Commit(batch, reply)).await
     }
+}
 
-    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
-        self.readers()?.ask(lookup::rulebooks).await
-    }
-
+impl Archive for SqliteStore {
     async fn cases(
         &self,
         filter: CaseFilter,
@@ -182,18 +174,6 @@ impl Store for SqliteStore {
         self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
     }
 
-    async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
-        self.order(|reply| Command::PutBulk(row, reply)).await
-    }
-
-    async fn bulk(&self, id: u64) -> Result<Option<BulkRow>, StoreError> {
-        self.readers()?.ask(move |conn| bulks::one(conn, id)).await
-    }
-
-    async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
-        self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
-    }
-
     async fn acts(
         &self,
         case: Option<CaseId>,
@@ -215,6 +195,24 @@ impl Store for SqliteStore {
         self.readers()?.ask(move |conn| counts::settlements(conn, since, limit)).await
     }
 
+    async fn rulebook(&self, hash: Arc<str>) -> Result<Option<RulebookRow>, StoreError> {
+        self.readers()?.ask(move |conn| lookup::rulebook(conn, &hash)).await
+    }
+
+    async fn rulebooks(&self) -> Result<Vec<RulebookRow>, StoreError> {
+        self.readers()?.ask(lookup::rulebooks).await
+    }
+
+    async fn bulk(&self, id: u64) -> Result<Option<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::one(conn, id)).await
+    }
+
+    async fn bulks(&self, keep: usize) -> Result<Vec<BulkRow>, StoreError> {
+        self.readers()?.ask(move |conn| bulks::newest(conn, keep)).await
+    }
+}
+
+impl Upkeep for SqliteStore {
     async fn prune(&self, settled_before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.order(|reply| Command::Prune { settled_before, limit, reply }).await
     }
@@ -234,5 +232,28 @@ impl Store for SqliteStore {
 
     async fn check_writable(&self) -> Result<(), StoreError> {
         self.order(Command::CheckWritable).await
+    }
+
+    async fn put_bulk(&self, row: BulkRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutBulk(row, reply)).await
+    }
+}
+
+/// One node owns the directory as a whole: its lock is the claim, and it lives as long as its process.
+impl Leases for SqliteStore {
+    async fn beat(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn claim(&self, most: usize) -> Result<Vec<Lease>, StoreError> {
+        self.order(|reply| Command::Claim(most, reply)).await
+    }
+
+    async fn raise(&self) -> Result<Vec<Lease>, StoreError> {
+        self.order(Command::Raise).await
+    }
+
+    async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
+        self.order(|reply| Command::Release(partitions, reply)).await
     }
 }

@@ -1,7 +1,10 @@
 //! The conformance suite on SQLite, and what only SQLite has: the file, its lock, its versions, its log.
 
 use super::{FILE_NAME, SqliteOptions, SqliteStore, connection};
-use crate::{CaseFilter, PageRequest, Store, StoreError, conformance::Place};
+use crate::{
+    Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
+    conformance::{BackupPlace, Place},
+};
 use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
 use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
 use rusqlite::Connection;
@@ -37,7 +40,9 @@ impl Place for Dir {
     async fn open(&self) -> SqliteStore {
         self.try_open().expect("opens")
     }
+}
 
+impl BackupPlace for Dir {
     fn backup_path(&self) -> PathBuf {
         self.dir.path().join("copy.sqlite")
     }

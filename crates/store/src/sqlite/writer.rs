@@ -3,10 +3,10 @@
 //! It also answers the driver's look-ups, so that they see every commit before them.
 
 use super::{
-    bulks, checkpoint::Checkpointer, connection::database, lookup, upkeep, write::write_batch,
+    bulks, checkpoint::Checkpointer, connection::database, lease::WholeLease, lookup, upkeep,
+    write::write_batch,
 };
-use crate::{BulkRow, Loaded, LookupRequest, LookupResult, StoreError};
-use amends_engine::Write;
+use crate::{Batch, BulkRow, Lease, Loaded, LookupRequest, LookupResult, Partition, StoreError};
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::VecDeque;
@@ -25,12 +25,15 @@ const LENT: usize = 4096;
 
 /// What the writer can be asked for.
 pub(crate) enum Command {
-    Commit(Vec<Write>, Reply<()>),
+    Commit(Batch, Reply<()>),
     Find(LookupRequest, Reply<LookupResult>),
     Load(Reply<Loaded>),
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
     CheckWritable(Reply<()>),
+    Claim(usize, Reply<Vec<Lease>>),
+    Raise(Reply<Vec<Lease>>),
+    Release(Vec<Partition>, Reply<()>),
 }
 
 /// The writing connection and what goes with it.
@@ -38,22 +41,24 @@ pub(crate) struct Writer {
     conn: Connection,
     checkpointer: Checkpointer,
     lent: VecDeque<CaseId>,
+    lease: WholeLease,
 }
 
 impl Writer {
     pub(crate) fn new(conn: Connection, checkpointer: Checkpointer) -> Self {
-        Self { conn, checkpointer, lent: VecDeque::new() }
+        let lease = WholeLease::of_open_directory();
+        Self { conn, checkpointer, lent: VecDeque::new(), lease }
     }
 
     /// Works until every sender is gone, then puts the WAL into the file.
     pub(crate) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut next = commands.blocking_recv();
         while let Some(command) = next.take() {
-            if let Command::Commit(writes, reply) = command {
-                let mut group = vec![(writes, reply)];
+            if let Command::Commit(batch, reply) = command {
+                let mut group = vec![(batch, reply)];
                 while group.len() < GROUP {
                     match commands.try_recv() {
-                        Ok(Command::Commit(writes, reply)) => group.push((writes, reply)),
+                        Ok(Command::Commit(batch, reply)) => group.push((batch, reply)),
                         Ok(other) => {
                             next = Some(other);
                             break;
@@ -72,14 +77,14 @@ impl Writer {
         self.checkpointer.finish(&self.conn);
     }
 
-    fn commit(&mut self, mut group: Vec<(Vec<Write>, Reply<()>)>) {
-        let result =
-            self.transact(|tx| group.iter().try_for_each(|(writes, _)| write_batch(tx, writes)));
+    fn commit(&mut self, mut group: Vec<(Batch, Reply<()>)>) {
+        let batches = group.iter().map(|(batch, _)| batch).collect::<Vec<_>>();
+        let result = self.write(&batches);
         // Answers must not wait for a checkpoint.
         if group.len() > 1 && result.is_err() {
             // One of them is at fault; the others must not suffer for it.
-            for (writes, reply) in group {
-                let _ = reply.send(self.transact(|tx| write_batch(tx, &writes)));
+            for (batch, reply) in group {
+                let _ = reply.send(self.write(&[&batch]));
             }
         } else if let Some((_, last)) = group.pop() {
             for (_, reply) in group {
@@ -90,9 +95,17 @@ impl Writer {
         self.checkpointer.after_commit(&self.conn);
     }
 
+    fn write(&mut self, batches: &[&Batch]) -> Result<(), StoreError> {
+        batches.iter().try_for_each(|batch| self.lease.check(batch))?;
+        if batches.iter().all(|batch| batch.writes.is_empty()) {
+            return Ok(());
+        }
+        self.transact(|tx| batches.iter().try_for_each(|batch| write_batch(tx, &batch.writes)))
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Commit(writes, reply) => self.commit(vec![(writes, reply)]),
+            Command::Commit(batch, reply) => self.commit(vec![(batch, reply)]),
             Command::Find(wanted, reply) => {
                 let found = lookup::find(&self.conn, &wanted);
                 if let Ok(found) = &found {
@@ -101,7 +114,8 @@ impl Writer {
                 let _ = reply.send(found);
             }
             Command::Load(reply) => {
-                let _ = reply.send(lookup::load(&self.conn));
+                let epoch = self.lease.epoch();
+                let _ = reply.send(lookup::load(&self.conn, epoch));
             }
             Command::Prune { settled_before, limit, reply } => {
                 let lent = self.lent.iter().copied().collect();
@@ -114,6 +128,16 @@ impl Writer {
             }
             Command::CheckWritable(reply) => {
                 let _ = reply.send(self.transact(upkeep::touch));
+            }
+            Command::Claim(most, reply) => {
+                let _ = reply.send(Ok(self.lease.claim(most)));
+            }
+            Command::Raise(reply) => {
+                let _ = reply.send(Ok(self.lease.raise()));
+            }
+            Command::Release(partitions, reply) => {
+                self.lease.release(&partitions);
+                let _ = reply.send(Ok(()));
             }
         }
     }

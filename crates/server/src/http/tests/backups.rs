@@ -4,7 +4,7 @@ use super::desk::Desk;
 use crate::books::Rejections;
 use crate::http::{App, HttpLimits};
 use crate::routes::router;
-use amends_store::{CaseFilter, FILE_NAME, PageRequest, SqliteOptions, SqliteStore, Store};
+use amends_store::{Archive, CaseFilter, FILE_NAME, PageRequest, SqliteOptions, SqliteStore};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! Rulebooks over the API.
 
 use super::desk::{BOOK, Desk};
-use amends_store::Store;
+use amends_store::Archive;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};

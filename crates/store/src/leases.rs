@@ -1,0 +1,48 @@
+//! Who may write for which part of the sagas. A commit is refused by the store, not by a clock, once its part has gone
+//! to another.
+
+use crate::StoreError;
+use amends_engine::{Epoch, Partition};
+use std::future::Future;
+
+/// A partition that this node holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// What is held.
+    pub partition: Partition,
+    /// What every commit for it has to carry. It grows whenever the partition is claimed or raised.
+    pub epoch: Epoch,
+}
+
+/// The parts of a store that nodes share between them. A store that one node owns as a whole has one part, which is
+/// held from its opening on.
+pub trait Leases: Clone + Send + Sync + 'static {
+    /// Says that this node lives, so that nobody else claims what it holds. To be called about once a second.
+    ///
+    /// # Errors
+    /// When it can't be said: then others may claim soon, and nothing new should be begun.
+    fn beat(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes up to `most` partitions that no living node holds. Gives all that this node holds then, in their order.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn claim(&self, most: usize) -> impl Future<Output = Result<Vec<Lease>, StoreError>> + Send;
+
+    /// Raises the epoch of everything that this node holds, so that no commit from before can land any more: after a
+    /// commit of unknown end, before loading. Gives all that this node holds, in their order.
+    ///
+    /// # Errors
+    /// When the store can't be written; then nothing may be loaded either.
+    fn raise(&self) -> impl Future<Output = Result<Vec<Lease>, StoreError>> + Send;
+
+    /// Gives partitions back, so that others need not wait until this node counts as dead. What is not held is left
+    /// alone.
+    ///
+    /// # Errors
+    /// When the store can't be written.
+    fn release(
+        &self,
+        partitions: Vec<Partition>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

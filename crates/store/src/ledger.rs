@@ -1,0 +1,39 @@
+//! What the loop needs of a store: to look up, to load, to commit.
+
+use crate::StoreError;
+use amends_engine::{Batch, Loaded, LookupRequest, LookupResult};
+use std::future::Future;
+
+/// What one loop remembers by. Nothing is decided here: it gives back what was committed.
+///
+/// It is asked by the loop alone: a look-up sees every commit before it.
+pub trait Ledger: Clone + Send + Sync + 'static {
+    /// Looks up, in one round trip, what a batch of inputs is about, before it is stepped.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn find(
+        &self,
+        wanted: LookupRequest,
+    ) -> impl Future<Output = Result<LookupResult, StoreError>> + Send;
+
+    /// Reads everything that the engine needs at its start, and tells the epoch that commits have to carry from now
+    /// on.
+    ///
+    /// After a commit of unknown end, [`Leases::raise`](crate::Leases::raise) comes first: otherwise that commit may
+    /// still land over what was loaded.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+
+    /// Makes all writes durable, in their order; of several writes of one key the last counts.
+    ///
+    /// If the returned future is dropped early, the batch may or may not be committed, but never in part.
+    ///
+    /// # Errors
+    /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when the batch's partition is not held in
+    /// its epoch (see [`Leases`](crate::Leases)): load again. [`StoreError::Conflict`] when a report's `(source, id)`
+    /// or a case's saga already belongs to another row.
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+}

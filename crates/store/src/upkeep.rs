@@ -1,0 +1,53 @@
+//! What keeps a store in order, beside the loop.
+
+use crate::StoreError;
+use amends_protocol::Timestamp;
+use std::{future::Future, path::Path};
+
+/// Writes and copies that belong to no batch of the loop. They may wait for a commit, and a commit for them, but only
+/// for moments.
+pub trait Upkeep: Clone + Send + Sync + 'static {
+    /// Removes cases that were settled before a moment, with their reports, steps and attempts, and announced sagas
+    /// whose deadline passed before it, that are over and have no case. The audit stays.
+    ///
+    /// Removes at most `limit` rows of cases and sagas together (an implementation may cap it) and says how many; less
+    /// means that nothing more is to be removed now, or that the rest is in use. A case that a recent
+    /// [`find`](crate::Ledger::find) gave out is left for later, since a report may be about to reopen it.
+    ///
+    /// # Errors
+    /// On any error nothing is removed.
+    fn prune(
+        &self,
+        settled_before: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Writes a consistent copy to a file while work goes on. The copy opens as a store.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when there is such a file already; it is never overwritten.
+    fn backup(&self, to: &Path) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Writes something small durably, to learn whether writing works.
+    ///
+    /// # Errors
+    /// When it doesn't, with the reason.
+    fn check_writable(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps a bulk act. Of one that is known, only the state is replaced.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    fn put_bulk(&self, row: BulkRow) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// One bulk act. What its texts mean is its maker's affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkRow {
+    /// From 1; the key.
+    pub id: u64,
+    /// What it is for; never changes. Empty in lists.
+    pub ids: String,
+    /// Everything else.
+    pub state: String,
+}
