@@ -39,7 +39,7 @@ impl Memory {
     /// Applies all writes, or none.
     ///
     /// # Errors
-    /// When a report's `(source, id)` or a case's saga already belongs to another row.
+    /// When a report's `(source, id)`, a case's saga or a rulebook's hash already belongs to another row.
     pub fn commit(&mut self, batch: Batch) -> Result<(), MemoryConflict> {
         self.check(&batch.writes)?;
         batch.writes.into_iter().for_each(|write| self.apply(write));
@@ -52,10 +52,13 @@ impl Memory {
         let mut sagas: BTreeMap<&SagaId, CaseId> = BTreeMap::new();
         let mut reports: BTreeMap<(CaseId, u32), &ReportRow> = BTreeMap::new();
         let mut keys: BTreeMap<(&str, &str), (CaseId, u32)> = BTreeMap::new();
+        let mut names: BTreeMap<&str, &str> = BTreeMap::new();
         for write in writes {
             match write {
                 Write::Case(row) => {
-                    let same = |was: &CaseRow| was.saga == row.saga && was.report == row.report;
+                    let fixed =
+                        |row: &CaseRow| (row.saga.clone(), row.report.clone(), row.opened_at);
+                    let same = |was: &CaseRow| fixed(was) == fixed(row);
                     let was = cases.get(&row.id).copied().or_else(|| self.cases.get(&row.id));
                     let owner = sagas.get(&row.saga).or_else(|| self.by_saga.get(&row.saga));
                     if !was.is_none_or(same) || owner.is_some_and(|case| *case != row.id) {
@@ -80,12 +83,20 @@ impl Memory {
                     reports.insert(place, row);
                     keys.insert(key, place);
                 }
+                Write::Activate(row) => {
+                    let (hash, name) = (&*row.hash, &*row.name);
+                    let stored = || self.rulebooks.get(hash).map(|version| &*version.name);
+                    if names.get(hash).copied().or_else(stored).is_some_and(|was| was != name) {
+                        let row = format!("version `{hash}` of rulebook `{name}`");
+                        return Err(MemoryConflict { row });
+                    }
+                    names.insert(hash, name);
+                }
                 Write::Step(_)
                 | Write::Attempt(_)
                 | Write::Act(_)
                 | Write::Saga(_)
-                | Write::Service(_)
-                | Write::Activate(_) => {}
+                | Write::Service(_) => {}
             }
         }
         Ok(())

@@ -10,6 +10,8 @@ mod error;
 mod filter;
 mod leases;
 mod ledger;
+#[cfg(test)]
+mod memory_tests;
 mod sqlite;
 mod upkeep;
 

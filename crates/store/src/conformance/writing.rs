@@ -172,7 +172,7 @@ pub async fn a_conflicting_batch_leaves_nothing(place: &impl Place) {
     store.commit(whole(case(2))).await.expect("goes on after the error");
 }
 
-/// Two cases can't be of one saga, and a case can't change its saga.
+/// Two cases can't be of one saga, and a case can't change its saga, nor when it was opened.
 pub async fn a_saga_has_one_case(place: &impl Place) {
     let store = Held::of(place).await;
     store.commit(whole(case(1))).await.expect("commits");
@@ -181,6 +181,9 @@ pub async fn a_saga_has_one_case(place: &impl Place) {
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     let moved = amends_engine::CaseRow { saga: saga("order-9"), ..case(1) };
     let error = store.commit(vec![Write::from_case(moved)]).await.expect_err("another saga");
+    assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
+    let later = amends_engine::CaseRow { opened_at: at(1, 5), ..case(1) };
+    let error = store.commit(vec![Write::from_case(later)]).await.expect_err("opened again");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     assert_eq!(store.load().await.expect("loads").cases[0].case, case(1));
 }

@@ -1,0 +1,40 @@
+//! The engine's [`Memory`] passes the ledger's chapter of the suite: what is played with it behaves as with a database.
+
+use crate::{Batch, Ledger, Loaded, LookupRequest, LookupResult, StoreError, conformance::Place};
+use amends_engine::Memory;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Memory>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger for Shared {
+    async fn find(&self, wanted: LookupRequest) -> Result<LookupResult, StoreError> {
+        Ok(self.lock().find(&wanted))
+    }
+
+    async fn load(&self) -> Result<Loaded, StoreError> {
+        Ok(self.lock().load())
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.lock().commit(batch).map_err(|conflict| StoreError::Conflict { row: conflict.row })
+    }
+}
+
+impl Place for Shared {
+    type Store = Self;
+
+    async fn open(&self) -> Self {
+        self.clone()
+    }
+}
+
+mod conformance {
+    crate::ledger_conformance!(crate::memory_tests::Shared::default());
+}
