@@ -84,7 +84,8 @@ impl Case {
         self.legal(index, StepEvent::Again(now), now, agenda)?;
         let memo = &mut self.step_mut(index).memo;
         memo.counted = 0;
-        memo.counting_since = None;
+        memo.counting_since = None; // it starts anew
+        memo.aged_ms = 0;
         memo.held = false;
         memo.decided_by = None;
         memo.by_hand = false;

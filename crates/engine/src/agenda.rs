@@ -1,7 +1,7 @@
 //! What cases share: the lanes to the services, the timers, and the output that is being put together.
 
 use crate::lane::{Job, Lane};
-use crate::timer::Timers;
+use crate::timer::{Timer, Timers};
 use crate::{Answer, Errand, Event, Happening, Ticket, Write};
 use amends_protocol::Timestamp;
 use rustc_hash::FxHashMap;
@@ -42,6 +42,18 @@ impl Agenda {
     pub(crate) fn enqueue(&mut self, service: &Arc<str>, job: Job) {
         self.lane(service).push(job);
         self.stir(service);
+    }
+
+    /// Sets the timer for the next step that will be too old, unless one comes before it. There is one for a service,
+    /// whatever the number of its steps.
+    pub(crate) fn watch_ages(&mut self, service: &Arc<str>, now: Timestamp) {
+        let lane = self.lane(service);
+        let Some((end, _)) = lane.ages.first().filter(|_| !lane.paused()) else { return };
+        let at = now.plus_ms(end.ms_since(lane.own_time(now)).max(1));
+        if lane.ages_at.is_none_or(|known| at < known || known <= now) {
+            lane.ages_at = Some(at);
+            self.timers.set(at, Timer::Ages(Arc::clone(service)));
+        }
     }
 
     pub(crate) fn stir(&mut self, service: &Arc<str>) {

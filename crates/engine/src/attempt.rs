@@ -6,13 +6,12 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::transition::{self, StepEvent};
 use crate::{
-    AttemptRow, Errand, PollStep, ReportRole, SendStep, StepReading, StepResult, StepRow,
-    StepState, Told, Write,
+    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Told, Write,
 };
 use amends_protocol::{
     Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb,
 };
-use amends_rulebook::{GiveUp, RetryPolicy};
+use amends_rulebook::RetryPolicy;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -85,7 +84,6 @@ impl Case {
         let step = self.step_mut(index);
         step.attempts = step.attempts.saturating_add(1);
         step.memo.sent_at = Some(now.0);
-        step.memo.counting_since.get_or_insert(now.0);
         let send = SendStep {
             step: step.id,
             attempt: step.attempts,
@@ -325,9 +323,11 @@ impl Case {
             },
             StepReading::Busy { retry_after_ms, .. } => {
                 memo.not_before = retry_after_ms.map(|ms| now.plus_ms(ms).0);
-                self.fail(index, &policy, retry_after_ms, now)
+                self.fail(index, &policy, retry_after_ms, now, agenda)
             }
-            StepReading::Unknown | StepReading::NotSent => self.fail(index, &policy, None, now),
+            StepReading::Unknown | StepReading::NotSent => {
+                self.fail(index, &policy, None, now, agenda)
+            }
         };
         let away = self.steps[index].action.service.clone();
         if matches!(event, StepEvent::Fail(_)) && is_gone(&result) {
@@ -353,12 +353,13 @@ impl Case {
         let memo = &mut self.step_mut(index).memo;
         memo.last = Some(Cause::NoAnswer);
         memo.message = Some("accepted, but no outcome came in time".to_owned());
-        let event = self.fail(index, &policy, None, now);
+        let event = self.fail(index, &policy, None, now, agenda);
         self.end_try(index, event, now, agenda);
         true
     }
 
-    /// After a restart nobody knows what became of a try that was under way: it counts as one without an answer.
+    /// After a restart nobody knows what became of a try that was under way: it is as one without an answer. It
+    /// does not count against the step's limit of tries: that the supervisor stopped is not the service's failure.
     pub(crate) fn interrupted(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
         let result = StepResult {
             answer: StepReading::Unknown,
@@ -368,7 +369,6 @@ impl Case {
         };
         self.log_attempt(index, &result, now, agenda);
         let memo = &mut self.step_mut(index).memo;
-        memo.counted = memo.counted.saturating_add(1);
         memo.may_have_run = true;
         memo.last = Some(Cause::NoAnswer);
         memo.message = result.message;
@@ -376,7 +376,13 @@ impl Case {
     }
 
     /// A retry that a compensation waits for is not tried again, whatever came.
-    fn end_try(&mut self, index: usize, event: StepEvent, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn end_try(
+        &mut self,
+        index: usize,
+        event: StepEvent,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
         let last = self.steps[index].memo.last_try;
         let event = match event {
             StepEvent::Fail(_) | StepEvent::Jam(_) if last => StepEvent::Supersede,
@@ -397,83 +403,17 @@ impl Case {
         policy: &RetryPolicy,
         after_ms: Option<u64>,
         now: Timestamp,
+        agenda: &mut Agenda,
     ) -> StepEvent {
         let step = &self.steps[index];
-        if let Some(reason) = self.out_of(step, policy, now) {
+        if let Some(reason) = self.out_of(step, policy, now, agenda) {
             return StepEvent::Jam(reason);
         }
         let pause = backoff::pause_ms(policy, step.id.tag, step.attempts);
         let wanted = after_ms.map_or(0, |ms| ms.saturating_add(pause.min(ms / 10)));
         let at = now.plus_ms(pause.max(wanted));
-        let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
-        let end = self.limits(step, policy).1.map(|age| since.plus_ms(age).max(now.plus_ms(1)));
+        let end = self.too_old_at(step, policy, now, agenda);
         StepEvent::Fail(end.map_or(at, |end| at.min(end)))
-    }
-
-    /// Which limit a step has reached, if any.
-    fn out_of(&self, step: &StepRow, policy: &RetryPolicy, now: Timestamp) -> Option<StuckReason> {
-        let (attempts, age_ms) = self.limits(step, policy);
-        let since = Timestamp(step.memo.counting_since.unwrap_or(now.0));
-        if attempts.is_some_and(|limit| step.memo.counted >= limit) {
-            Some(StuckReason::OutOfAttempts)
-        } else if age_ms.is_some_and(|limit| now.ms_since(since) >= limit) {
-            Some(StuckReason::OutOfTime)
-        } else {
-            None
-        }
-    }
-
-    /// A step in the queue of a service that is out of reach may have grown too old there.
-    pub(crate) fn expire(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> bool {
-        let step = &self.steps[index];
-        if !matches!(step.state, StepState::Due(_)) {
-            return false;
-        }
-        let policy = self.policy(step);
-        match self.out_of(step, &policy, now) {
-            Some(reason) => {
-                self.end_try(index, StepEvent::Jam(reason), now, agenda);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Most attempts and greatest age of a step: the policy's, or those of any rule that would give it up before.
-    fn limits(&self, step: &StepRow, policy: &RetryPolicy) -> (Option<u32>, Option<u64>) {
-        let start = (policy.max_attempts, policy.max_age_ms);
-        self.give_ups(step).fold(start, |(attempts, age_ms), (_, give_up)| {
-            (min_limit(attempts, give_up.attempts), min_limit(age_ms, give_up.age_ms))
-        })
-    }
-
-    /// The `give_up` clauses that cover a retry: of every rule that demands it.
-    fn give_ups(&self, step: &StepRow) -> impl Iterator<Item = (u32, &GiveUp)> {
-        let positions = if step.verb == Verb::Retry { &step.memo.because[..] } else { &[] };
-        positions.iter().filter_map(|position| {
-            let book = self.book.as_ref()?;
-            let rule = match self.reports.get(*position as usize)?.role {
-                ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => rule,
-                ReportRole::Derived
-                | ReportRole::AwaitsRoot(_)
-                | ReportRole::Unmatched
-                | ReportRole::ByHand
-                | ReportRole::Excess => return None,
-            };
-            Some((rule, book.rules().get(rule as usize)?.give_up.as_ref()?))
-        })
-    }
-
-    /// Puts the `give_up` demands of a retry into force, if it has any.
-    fn give_up(&mut self, index: usize) -> bool {
-        let rules: Vec<u32> = self.give_ups(&self.steps[index]).map(|(rule, _)| rule).collect();
-        for rule in &rules {
-            if !self.row.detail.gave_up.contains(rule) {
-                self.row.detail.gave_up.push(*rule);
-                self.row_changed = true;
-            }
-        }
-        !rules.is_empty()
     }
 
     fn log_attempt(&self, index: usize, result: &StepResult, now: Timestamp, agenda: &mut Agenda) {
@@ -494,13 +434,6 @@ impl Case {
 pub(crate) fn check_outcome(verb: Verb, outcome: Outcome) -> Result<(), String> {
     let fits = outcome == Outcome::Refused || verb.may_end(outcome);
     if fits { Ok(()) } else { Err(format!("`{outcome}` is no answer to `{verb}`")) }
-}
-
-fn min_limit<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 fn is_gone(result: &StepResult) -> bool {

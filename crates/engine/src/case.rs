@@ -27,6 +27,8 @@ pub(crate) struct Case {
     pub(crate) row_changed: bool,
     reports_changed: BTreeSet<usize>,
     steps_changed: BTreeSet<usize>,
+    /// By a step's ordinal, when it is too old on its service's own line of time; as in the service's lane.
+    pub(crate) ends_of_age: Vec<(u32, Timestamp)>,
 }
 
 impl Case {
@@ -39,6 +41,7 @@ impl Case {
             row_changed: true,
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
+            ends_of_age: Vec::new(),
         }
     }
 
@@ -54,6 +57,7 @@ impl Case {
             row_changed: false,
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
+            ends_of_age: Vec::new(),
         }
     }
 

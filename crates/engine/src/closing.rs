@@ -16,9 +16,11 @@ impl Case {
     pub(crate) fn conclude(&mut self, now: Timestamp, agenda: &mut Agenda) {
         let roles = || self.reports.iter().map(|r| r.role);
         if roles().any(|r| r == ReportRole::Unmatched) {
+            self.set_quiet_at(None);
             return self.set_state(CaseState::Unmatched, now, agenda);
         }
         if self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
+            self.set_quiet_at(None);
             return self.set_state(CaseState::Stuck, now, agenda);
         }
         let awaits_root = roles().any(|r| matches!(r, ReportRole::AwaitsRoot(_)));

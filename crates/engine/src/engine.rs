@@ -18,7 +18,6 @@ use crate::attempt;
 use crate::case::Case;
 use crate::lane::Lane;
 use crate::plan::RuleLimits;
-use crate::walk;
 use crate::{Answer, Input, SagaRow, ServiceSettings, Ticket};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -68,6 +67,10 @@ pub struct LaneStatus {
     pub failures: u32,
     /// What it failed with last.
     pub message: Option<String>,
+    /// Since when no History of it could be read, while its steps may go well.
+    pub histories_failing_since: Option<Timestamp>,
+    /// What the last reading failed with.
+    pub histories_message: Option<String>,
 }
 
 impl Engine {
@@ -130,6 +133,8 @@ impl Engine {
                 queued: lane.queued(),
                 failures: lane.failures,
                 message: lane.message.clone(),
+                histories_failing_since: lane.histories.failing_since,
+                histories_message: lane.histories.message.clone(),
             })
             .collect();
         lanes.sort_by(|a, b| a.service.cmp(&b.service));
@@ -183,8 +188,7 @@ impl Engine {
                 self.answer(ticket, answer, || format!("there is no step {step}"));
             }
             Input::WalkEnded { case, service, result } => {
-                let (health, message) = walk::health(&result);
-                self.lane_ended(now, &service, health, message);
+                self.history_ended(now, &service, &result);
                 self.with_case(case, |case, engine| {
                     let news = case.walk_ended(&service, result, now, &mut engine.agenda);
                     engine.go_on(case, news, now);
@@ -252,6 +256,7 @@ impl Engine {
 
     fn advance(&mut self, case: &mut Case, now: Timestamp) {
         case.release(now, &mut self.agenda);
+        case.keep_ages(now, &mut self.agenda);
         case.conclude(now, &mut self.agenda);
     }
 

@@ -4,18 +4,19 @@
 //!
 //! The breaker is the classic one (Nygard, "Release It!", 2007): closed, open after failures in a row, then one probe
 //! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff.
+//!
+//! Steps go before looks at accepted ones, and those before readings of Histories: undoing is what people wait for.
+
+mod breaker;
+mod histories;
 
 use crate::ServiceSettings;
 use amends_protocol::{CaseId, StepId, Timestamp};
+pub(crate) use breaker::Breaker;
+use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
+use histories::After;
+pub(crate) use histories::Histories;
 use std::collections::{BTreeSet, VecDeque};
-
-/// Failures in a row after which a service counts as out of reach: one lost packet must not do it, and five tries of
-/// one lonely step fit into its first six seconds of backoff.
-pub(crate) const BREAKER_FAILURES: u32 = 5;
-
-/// Pause between probes, in milliseconds: a returned service is noticed within about a second, and a dead one costs
-/// one request a second.
-pub(crate) const PROBE_EVERY_MS: u64 = 1_000;
 
 /// How far requests may run ahead of their limit per second, in microseconds: a tenth of a second's worth may go at
 /// once, so that a limit of thousands needs no timer per request.
@@ -32,23 +33,15 @@ pub(crate) enum Job {
     Walk(CaseId),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Breaker {
-    Closed,
-    /// Nothing goes until this moment, then one probe.
-    Open {
-        probe_at: Timestamp,
-    },
-    /// One errand is under way; its result decides.
-    Probing,
-}
+impl Job {
+    const RANKS: usize = 3;
 
-impl Breaker {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// What goes first.
+    const fn rank(self) -> usize {
         match self {
-            Self::Closed => "closed",
-            Self::Open { .. } => "open",
-            Self::Probing => "probing",
+            Self::Step(_) => 0,
+            Self::Poll(_) => 1,
+            Self::Walk(_) => 2,
         }
     }
 }
@@ -91,9 +84,15 @@ pub(crate) struct Lane {
     pub(crate) message: Option<String>,
     /// The service answered 429: nothing goes before this moment.
     hold_until: Timestamp,
-    ready: VecDeque<Job>,
+    /// By rank.
+    ready: [VecDeque<Job>; Job::RANKS],
     /// Waits for a timer because the service was out of reach; hurried when it returns.
     backing_off: BTreeSet<Job>,
+    pub(crate) histories: Histories,
+    /// Steps whose age counts, by when each is too old on the service's own line of time.
+    pub(crate) ages: BTreeSet<(Timestamp, StepId)>,
+    /// When the first of them is looked at.
+    pub(crate) ages_at: Option<Timestamp>,
 }
 
 impl Lane {
@@ -108,18 +107,21 @@ impl Lane {
             failures: 0,
             message: None,
             hold_until: Timestamp(i64::MIN),
-            ready: VecDeque::new(),
+            ready: [const { VecDeque::new() }; Job::RANKS],
             backing_off: BTreeSet::new(),
+            histories: Histories::new(),
+            ages: BTreeSet::new(),
+            ages_at: None,
         }
     }
 
     pub(crate) fn queued(&self) -> usize {
-        self.ready.len() + self.backing_off.len()
+        self.ready.iter().map(VecDeque::len).sum::<usize>() + self.backing_off.len()
     }
 
     pub(crate) fn push(&mut self, job: Job) {
         self.backing_off.remove(&job);
-        self.ready.push_back(job);
+        self.ready[job.rank()].push_back(job);
     }
 
     /// Notes that `job` waits for its timer because the service is out of reach.
@@ -139,11 +141,17 @@ impl Lane {
             return None;
         }
         match self.breaker {
-            Breaker::Closed => self.ready.pop_front(),
+            Breaker::Closed => self.next_ready(now),
             Breaker::Probing => None,
             Breaker::Open { probe_at } if probe_at > now => None,
-            Breaker::Open { .. } => self.ready.pop_front().or_else(|| self.backing_off.pop_first()),
+            Breaker::Open { .. } => self.next_ready(now).or_else(|| self.backing_off.pop_first()),
         }
+    }
+
+    fn next_ready(&mut self, now: Timestamp) -> Option<Job> {
+        let histories = self.histories.may_go(now, self.concurrency());
+        let most = if histories { Job::RANKS } else { Job::RANKS - 1 };
+        self.ready[..most].iter_mut().find_map(VecDeque::pop_front)
     }
 
     pub(crate) fn paused(&self) -> bool {
@@ -166,7 +174,7 @@ impl Lane {
     /// When the lane must be looked at again because only the limit per second keeps its queue back; told once.
     pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
         let told = self.slot_at.is_some_and(|at| at > now);
-        if told || self.ready.is_empty() || self.is_on_time(now) {
+        if told || self.ready.iter().all(VecDeque::is_empty) || self.is_on_time(now) {
             return None;
         }
         let at = Timestamp((self.on_time_us - AHEAD_US).div_euclid(1_000) + 1);
@@ -180,8 +188,11 @@ impl Lane {
     }
 
     /// An errand goes out.
-    pub(crate) fn launched(&mut self, now: Timestamp) {
+    pub(crate) fn launched(&mut self, now: Timestamp, job: Job) {
         self.in_flight += 1;
+        if let Job::Walk(_) = job {
+            self.histories.launched();
+        }
         if let Some(per_second) = self.per_second() {
             let from = self.on_time_us.max(now.0.saturating_mul(1_000));
             self.on_time_us = from.saturating_add(1_000_000 / i64::from(per_second.max(1)));
@@ -207,6 +218,7 @@ impl Lane {
                     return BreakerChange::None;
                 }
                 self.message = None;
+                self.histories.probe_now(now);
                 BreakerChange::Closed(std::mem::take(&mut self.backing_off).into_iter().collect())
             }
             Health::Gone => {
@@ -232,9 +244,39 @@ impl Lane {
         BreakerChange::Opened { probe_at }
     }
 
-    /// Jobs at the head of the queue, oldest first: a breaker that stays open must not hide steps whose time is up.
-    pub(crate) fn oldest(&self) -> impl Iterator<Item = Job> + '_ {
-        self.ready.iter().copied()
+    /// A reading of a History has come back; `failure` is what it said, if it failed.
+    pub(crate) fn history_ended(&mut self, now: Timestamp, failure: Option<&str>) -> BreakerChange {
+        match self.histories.ended(now, failure) {
+            After::Same => BreakerChange::None,
+            After::Opened { probe_at } => BreakerChange::Opened { probe_at },
+            After::Closed => {
+                let first = Job::Walk(CaseId(0)); // the last kind in order
+                BreakerChange::Closed(self.backing_off.split_off(&first).into_iter().collect())
+            }
+        }
+    }
+
+    /// The service's own line of time: supervisor time without its pauses.
+    pub(crate) fn own_time(&self, now: Timestamp) -> Timestamp {
+        now.minus_ms(self.settings.paused_ms_by(now))
+    }
+
+    /// How long it has been paused by now, all in all.
+    pub(crate) fn paused_ms(&self, now: Timestamp) -> u64 {
+        self.settings.paused_ms_by(now)
+    }
+
+    /// Takes at most `most` steps that are too old by now, oldest first.
+    pub(crate) fn too_old(&mut self, now: Timestamp, most: usize) -> Vec<StepId> {
+        let own = self.own_time(now);
+        let mut old = Vec::new();
+        while old.len() < most
+            && let Some((_, step)) = self.ages.first().copied().filter(|(end, _)| *end <= own)
+        {
+            self.ages.pop_first();
+            old.push(step);
+        }
+        old
     }
 }
 
@@ -244,6 +286,10 @@ mod tests {
     use crate::{Decision, Limits};
 
     fn job(n: u64) -> Job {
+        Job::Step(StepId { case: CaseId(n), ordinal: 1, tag: 0 })
+    }
+
+    fn history(n: u64) -> Job {
         Job::Walk(CaseId(n))
     }
 
@@ -256,7 +302,7 @@ mod tests {
         for n in 0..u64::from(BREAKER_FAILURES) {
             lane.push(job(n));
             let taken = lane.take(now).expect("closed");
-            lane.launched(now);
+            lane.launched(now, taken);
             lane.ended(now, Health::Gone, Some("refused"));
             lane.back_off(taken);
         }
@@ -269,7 +315,7 @@ mod tests {
         (0..3).for_each(|n| lane.push(job(n)));
         for _ in 0..2 {
             lane.take(Timestamp(0)).expect("room");
-            lane.launched(Timestamp(0));
+            lane.launched(Timestamp(0), job(0));
         }
         assert_eq!(lane.take(Timestamp(0)), None);
         lane.ended(Timestamp(0), Health::Alive, None);
@@ -283,7 +329,7 @@ mod tests {
         assert_eq!(lane.take(Timestamp(0)), None, "not before the probe's time");
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
         assert_eq!(lane.take(at), Some(job(90)));
-        lane.launched(at);
+        lane.launched(at, job(0));
         assert_eq!(lane.take(at), None, "one probe at a time");
         assert_eq!(
             lane.ended(at, Health::Gone, None),
@@ -296,7 +342,7 @@ mod tests {
         let mut lane = broken(Timestamp(0));
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
         assert_eq!(lane.take(at), Some(job(0)));
-        lane.launched(at);
+        lane.launched(at, job(0));
         let BreakerChange::Closed(hurried) = lane.ended(at, Health::Alive, None) else {
             panic!("the probe's success closes the breaker")
         };
@@ -329,13 +375,13 @@ mod tests {
         lane.settings.limits = limits(Some(1), None);
         (0..100).for_each(|n| lane.push(job(n)));
         lane.take(Timestamp(0)).expect("room for one");
-        lane.launched(Timestamp(0));
+        lane.launched(Timestamp(0), job(0));
         assert_eq!(lane.take(Timestamp(0)), None);
         lane.settings.limits = limits(Some(100), Some(20));
         let mut sent_at = Vec::new();
         for ms in 0..2_000 {
             while lane.take(Timestamp(ms)).is_some() {
-                lane.launched(Timestamp(ms));
+                lane.launched(Timestamp(ms), job(0));
                 sent_at.push(ms);
             }
         }
@@ -346,5 +392,53 @@ mod tests {
         let next = lane.wait_for_slot(Timestamp(1_999)).expect("others wait");
         assert!(next > Timestamp(1_999) && lane.take(next).is_some());
         assert_eq!(lane.wait_for_slot(Timestamp(1_999)), None, "told once");
+    }
+
+    #[test]
+    fn steps_go_before_looks_and_those_before_histories() {
+        let mut lane = Lane::new(16);
+        let look = Job::Poll(StepId { case: CaseId(1), ordinal: 1, tag: 0 });
+        [history(1), look, job(1)].into_iter().for_each(|job| lane.push(job));
+        let order: Vec<_> = std::iter::from_fn(|| lane.take(Timestamp(0))).collect();
+        assert_eq!(order, [job(1), look, history(1)]);
+    }
+
+    #[test]
+    fn histories_that_hang_leave_places_for_steps() {
+        let mut lane = Lane::new(4);
+        (0..9).for_each(|n| lane.push(history(n)));
+        let mut reading = 0;
+        while let Some(taken) = lane.take(Timestamp(0)) {
+            lane.launched(Timestamp(0), taken);
+            reading += 1;
+        }
+        assert_eq!(reading, 3);
+        lane.push(job(1));
+        assert_eq!(lane.take(Timestamp(0)), Some(job(1)));
+    }
+
+    #[test]
+    fn histories_out_of_order_back_off_together_and_are_probed_one_at_a_time() {
+        let mut lane = Lane::new(16);
+        (0..100).for_each(|n| lane.push(history(n)));
+        let mut opened = BreakerChange::None;
+        for _ in 0..BREAKER_FAILURES {
+            let taken = lane.take(Timestamp(0)).expect("closed");
+            lane.launched(Timestamp(0), taken);
+            lane.ended(Timestamp(0), Health::Alive, None);
+            opened = lane.history_ended(Timestamp(0), Some("answered 500"));
+            lane.back_off(taken);
+        }
+        let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
+        assert_eq!(opened, BreakerChange::Opened { probe_at: at });
+        assert_eq!((lane.breaker, lane.take(Timestamp(0))), (Breaker::Closed, None));
+        lane.push(job(1));
+        assert_eq!(lane.take(Timestamp(0)), Some(job(1)), "its steps go as ever");
+        let probe = lane.take(at).expect("a probe");
+        lane.launched(at, probe);
+        assert_eq!(lane.take(at), None, "one at a time");
+        let BreakerChange::Closed(hurried) = lane.history_ended(at, None) else { panic!("closed") };
+        assert_eq!(hurried, (0..5).map(history).collect::<Vec<_>>());
+        assert!(lane.take(at).is_some());
     }
 }

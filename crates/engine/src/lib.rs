@@ -5,6 +5,7 @@
 //! break is listed in `ARCHITECTURE.md`; the tests that hold it are in `tests/`.
 
 mod act;
+mod age;
 mod agenda;
 mod attempt;
 mod backoff;

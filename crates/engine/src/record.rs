@@ -265,9 +265,15 @@ pub struct StepMemo {
     /// UTC milliseconds when the current (or last) try was released for sending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<i64>,
-    /// UTC milliseconds of the first try since the limits started to count.
+    /// Milliseconds of supervisor time since when its age counts; absent while it stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counting_since: Option<i64>,
+    /// Milliseconds that its service had been paused by then.
+    #[serde(skip_serializing_if = "is_zero_ms")]
+    pub paused_before_ms: u64,
+    /// Milliseconds of age from before.
+    #[serde(skip_serializing_if = "is_zero_ms")]
+    pub aged_ms: u64,
     /// A try reached the service, or may have: what it did is not known to be nothing. Never cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_have_run: bool,
@@ -288,6 +294,11 @@ pub struct StepMemo {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero(n: &u32) -> bool {
     *n == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero_ms(ms: &u64) -> bool {
+    *ms == 0
 }
 
 /// Where a step stands. Only the engine changes it, by the table in `transition.rs`.
@@ -428,6 +439,33 @@ pub struct ServiceSettings {
     /// Its limits, by this decision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// Milliseconds of supervisor time since when it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<i64>,
+    /// Milliseconds of all its pauses that are over.
+    #[serde(skip_serializing_if = "is_zero_ms")]
+    pub paused_ms: u64,
+}
+
+impl ServiceSettings {
+    /// Pauses it, or ends its pause. A pause that goes on began when it began.
+    pub(crate) fn set_pause(&mut self, now: Timestamp, decision: Option<Decision>) {
+        match (&decision, self.paused_since) {
+            (Some(_), None) => self.paused_since = Some(now.0),
+            (None, Some(_)) => {
+                self.paused_ms = self.paused_ms_by(now);
+                self.paused_since = None;
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        self.pause = decision;
+    }
+
+    /// How long it has been paused by now, all in all.
+    pub(crate) fn paused_ms_by(&self, now: Timestamp) -> u64 {
+        let this_ms = self.paused_since.map_or(0, |since| now.ms_since(Timestamp(since)));
+        self.paused_ms.saturating_add(this_ms)
+    }
 }
 
 /// Who decided, when and why.

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     Quiet(CaseId),
     /// An open breaker lets one probe through.
     Probe(Arc<str>),
+    /// A step of a service may have grown too old.
+    Ages(Arc<str>),
     /// An announced saga must have ended.
     Deadline(SagaId),
 }

@@ -11,6 +11,7 @@ use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
 use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryState, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
+use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -160,7 +161,8 @@ impl Case {
                 walk.due_at = Some(at.0);
                 walk.message = Some(message);
                 agenda.timers.set(at, Timer::Walk(id, Arc::clone(service)));
-                if unreachable && retry_after_ms.is_none() {
+                let all_wait = unreachable || agenda.lane(service).histories.out_of_order();
+                if all_wait && retry_after_ms.is_none() {
                     agenda.lane(service).back_off(Job::Walk(id));
                 }
                 false
@@ -220,13 +222,11 @@ pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
 /// Adds what is new; true if anything was.
 fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) -> bool {
     let before = held.len();
-    for evidence in told {
-        if held.len() >= EVIDENCE_LIMIT {
-            break;
-        }
-        if !held.contains(&evidence) {
-            held.push(evidence);
-        }
-    }
+    let known: FxHashSet<&Evidence> = held.iter().collect();
+    let mut fresh: Vec<Evidence> = told.into_iter().filter(|e| !known.contains(e)).collect();
+    let mut seen = FxHashSet::default();
+    fresh.retain(|e| seen.insert(e.clone()));
+    fresh.truncate(EVIDENCE_LIMIT.saturating_sub(before));
+    held.append(&mut fresh);
     held.len() > before
 }

@@ -14,6 +14,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
     }
 
+    /// This moment less `ms` milliseconds; stays at the first representable moment instead of wrapping.
+    #[must_use]
+    pub fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)))
+    }
+
     /// Milliseconds from `earlier` to this moment, 0 if it lies after.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {

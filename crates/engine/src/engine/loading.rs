@@ -218,6 +218,10 @@ impl Engine {
 
     /// Takes back what operators set for a service, after a restart.
     pub fn restore_service(&mut self, row: ServiceRow) {
-        self.agenda.lane(&row.service).settings = row.settings;
+        let mut settings = row.settings;
+        if let (Some(pause), None) = (&settings.pause, settings.paused_since) {
+            settings.paused_since = Some(pause.at); // written before ages stood still in a pause
+        }
+        self.agenda.lane(&row.service).settings = settings;
     }
 }

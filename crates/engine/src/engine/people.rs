@@ -51,7 +51,8 @@ impl Engine {
             return self.agenda.answer(ticket, answer);
         }
         let decision = Decision { at: now.0, by: Arc::clone(actor), reason: Arc::clone(reason) };
-        self.agenda.lane(service).settings.pause = paused.then_some(decision);
+        self.agenda.lane(service).settings.set_pause(now, paused.then_some(decision));
+        self.agenda.watch_ages(service, now);
         self.keep_settings(service);
         let act = if paused { "pause" } else { "resume" };
         let detail = serde_json::json!({ "service": service });

@@ -4,7 +4,8 @@ use super::Engine;
 use crate::lane::{Breaker, BreakerChange, Health, Job};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{Happening, StepReading, StepResult, StepState};
+use crate::walk;
+use crate::{Happening, StepReading, StepResult, StepState, WalkResult};
 use amends_protocol::{StepId, Timestamp};
 use std::sync::Arc;
 
@@ -14,8 +15,12 @@ const HOLD_MS: u64 = 1_000;
 /// Longest hold of a whole lane, in milliseconds: a careless `Retry-After` of one answer must not stop everything.
 const HOLD_CAP_MS: u64 = 60_000;
 
-/// Steps looked at for their age each time that a dead service is probed; the oldest are first.
-const EXPIRE_SLICE: usize = 100;
+/// Pause between looks at an accepted step of a paused service, in milliseconds: as long as it has for an answer once
+/// the pause is over.
+const PAUSED_LOOK_MS: u64 = 60_000;
+
+/// Steps of one service that become too old in one turn, so that no turn is too large for a commit.
+const EXPIRE_SLICE: usize = 1_000;
 
 impl Engine {
     pub(super) fn wake(&mut self, now: Timestamp) {
@@ -36,7 +41,8 @@ impl Engine {
                 Timer::Quiet(id) => {
                     self.with_case(id, |case, engine| engine.advance(case, now));
                 }
-                Timer::Probe(service) => self.probe(now, &service),
+                Timer::Probe(service) => self.agenda.stir(&service),
+                Timer::Ages(service) => self.expire(now, &service),
                 Timer::Deadline(saga) => self.deadline(now, &saga),
             }
         }
@@ -46,8 +52,13 @@ impl Engine {
         self.with_step(id, |case, index, engine| {
             let service = Arc::clone(&case.steps[index].action.service);
             let agenda = &mut engine.agenda;
-            let due = matches!(case.steps[index].state, StepState::Due(at) if at <= now);
-            if case.patience_over(index, now, agenda) || (due && case.expire(index, now, agenda)) {
+            if matches!(case.steps[index].state, StepState::Accepted { .. })
+                && agenda.lane(&service).paused()
+            {
+                // Nobody looks at it meanwhile, so its patience must not end.
+                return agenda.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
+            }
+            if case.patience_over(index, now, agenda) {
                 return engine.go_on(case, true, now);
             }
             match &case.steps[index].state {
@@ -73,19 +84,16 @@ impl Engine {
         }
     }
 
-    /// A dead service's lane gets its chance; what has waited too long there becomes stuck, visibly.
-    pub(super) fn probe(&mut self, now: Timestamp, service: &Arc<str>) {
-        let oldest: Vec<Job> = self.agenda.lane(service).oldest().take(EXPIRE_SLICE).collect();
-        for job in oldest {
-            if let Job::Step(id) = job {
-                self.with_step(id, |case, index, engine| {
-                    if case.expire(index, now, &mut engine.agenda) {
-                        engine.go_on(case, true, now);
-                    }
-                });
-            }
+    /// What has become too old becomes stuck, visibly, or is given up: whether or not it was ever tried.
+    fn expire(&mut self, now: Timestamp, service: &Arc<str>) {
+        for id in self.agenda.lane(service).too_old(now, EXPIRE_SLICE) {
+            self.with_step(id, |case, index, engine| {
+                if case.expire(index, now, &mut engine.agenda) {
+                    engine.go_on(case, true, now);
+                }
+            });
         }
-        self.agenda.stir(service);
+        self.agenda.watch_ages(service, now);
     }
 
     pub(super) fn lane_ended(
@@ -117,6 +125,31 @@ impl Engine {
                 for job in hurried {
                     self.hurry(now, service, job);
                 }
+            }
+        }
+    }
+
+    /// A reading of a History has ended. Histories that are known to be out of order say nothing new of the service.
+    pub(super) fn history_ended(
+        &mut self,
+        now: Timestamp,
+        service: &Arc<str>,
+        result: &WalkResult,
+    ) {
+        let (health, message) = walk::health(result);
+        let lane = self.agenda.lane(service);
+        let known = lane.histories.out_of_order();
+        let failure = message.filter(|_| matches!(result, WalkResult::Failed { .. }));
+        let change = lane.history_ended(now, failure);
+        let health = if known && health == Health::Gone { Health::NoSign } else { health };
+        self.lane_ended(now, service, health, message);
+        match change {
+            BreakerChange::None => {}
+            BreakerChange::Opened { probe_at } => {
+                self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
+            }
+            BreakerChange::Closed(hurried) => {
+                hurried.into_iter().for_each(|job| self.hurry(now, service, job));
             }
         }
     }
@@ -155,6 +188,7 @@ impl Engine {
             let was = self.agenda.lane(&service).breaker;
             // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
             let probing = matches!(was, Breaker::Open { .. });
+            let probing_histories = probing || self.agenda.lane(&service).histories.out_of_order();
             while let Some(job) = self.agenda.lane(&service).take(now) {
                 let errand = match job {
                     Job::Step(id) => self.with_step(id, |case, index, engine| {
@@ -167,12 +201,12 @@ impl Engine {
                     Job::Poll(id) => {
                         self.with_step(id, |case, index, _| case.launch_poll(index, now, probing))
                     }
-                    Job::Walk(id) => {
-                        self.with_case(id, |case, _| case.launch_walk(&service, now, probing))
-                    }
+                    Job::Walk(id) => self.with_case(id, |case, _| {
+                        case.launch_walk(&service, now, probing_histories)
+                    }),
                 };
                 if let Some(errand) = errand.flatten() {
-                    self.agenda.lane(&service).launched(now);
+                    self.agenda.lane(&service).launched(now, job);
                     self.agenda.out.errands.push(errand);
                 }
             }

@@ -69,6 +69,8 @@ fn full_case() -> StoredCase {
         status: Some(200),
         sent_at: Some(1),
         counting_since: Some(2),
+        paused_before_ms: 6,
+        aged_ms: 9,
         may_have_run: true,
         not_before: Some(3),
         counted: 3,
@@ -302,9 +304,14 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
     let store = Held::of(place).await;
     let row =
         |service: &str, settings: ServiceSettings| ServiceRow { service: service.into(), settings };
-    let paused = ServiceSettings { pause: Some(decision("maintenance")), limits: None };
+    let paused = ServiceSettings {
+        pause: Some(decision("maintenance")),
+        paused_since: Some(17),
+        paused_ms: 5,
+        limits: None,
+    };
     let limits = Limits { concurrency: Some(2), per_second: None, decision: decision("slow") };
-    let limited = ServiceSettings { pause: None, limits: Some(limits) };
+    let limited = ServiceSettings { limits: Some(limits), ..ServiceSettings::default() };
     let first = [row("rider", paused.clone()), row("coupon", paused)];
     let writes = first.map(|row| Write::Service(Box::new(row)));
     store.commit(writes.into()).await.expect("commits");

@@ -1,0 +1,165 @@
+//! How long a step may take, and how often it may be tried, before a person must hear of it.
+//!
+//! A step's age counts from when its stage opened, whether or not it was ever tried. It stands still while the
+//! supervisor is down (supervisor time does), while the service is paused (a service keeps the total of its pauses, so
+//! that a pause touches no step), while the step waits for a person, and while its stage is shut again.
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::transition::StepEvent;
+use crate::{ReportRole, StepRow, StepState};
+use amends_protocol::{StuckReason, Timestamp, Verb};
+use amends_rulebook::{GiveUp, RetryPolicy};
+use std::sync::Arc;
+
+impl Case {
+    /// Starts and stops the ages of the steps by their states, and keeps the services' lists of when each is too old.
+    pub(crate) fn keep_ages(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        for index in 0..self.steps.len() {
+            let counts = matches!(
+                self.steps[index].state,
+                StepState::Due(_) | StepState::InFlight | StepState::Accepted { .. }
+            );
+            let since = self.steps[index].memo.counting_since;
+            if counts != since.is_some() {
+                let service = Arc::clone(&self.steps[index].action.service);
+                let ended = self.steps[index].state.is_terminal();
+                let paused_ms = agenda.lane(&service).paused_ms(now);
+                let aged_ms = self.age_ms(&self.steps[index], now, agenda);
+                let memo = &mut self.step_mut(index).memo;
+                memo.counting_since = counts.then_some(now.0);
+                memo.paused_before_ms = if counts { paused_ms } else { 0 };
+                memo.aged_ms = if ended { 0 } else { aged_ms };
+            }
+            self.keep_end_of_age(index, counts, now, agenda);
+        }
+    }
+
+    fn keep_end_of_age(&mut self, index: usize, counts: bool, now: Timestamp, agenda: &mut Agenda) {
+        let step = &self.steps[index];
+        let limit = || self.limits(step, &self.policy(step)).1;
+        let end =
+            counts.then(limit).flatten().map(|limit_ms| self.begin_of_age(step).plus_ms(limit_ms));
+        let (id, service) = (step.id, Arc::clone(&step.action.service));
+        let known = self.ends_of_age.iter().position(|(ordinal, _)| *ordinal == id.ordinal);
+        if known.map(|at| self.ends_of_age[at].1) == end {
+            return;
+        }
+        if let Some(at) = known {
+            let (_, end) = self.ends_of_age.swap_remove(at);
+            agenda.lane(&service).ages.remove(&(end, id));
+        }
+        if let Some(end) = end {
+            self.ends_of_age.push((id.ordinal, end));
+            agenda.lane(&service).ages.insert((end, id));
+            agenda.watch_ages(&service, now);
+        }
+    }
+
+    /// When a step would have begun to age on its service's own line of time, had its age never stood still. Only
+    /// meaningful while it counts.
+    fn begin_of_age(&self, step: &StepRow) -> Timestamp {
+        let memo = &step.memo;
+        let since = Timestamp(memo.counting_since.unwrap_or_default());
+        since.minus_ms(memo.paused_before_ms).minus_ms(memo.aged_ms)
+    }
+
+    fn age_ms(&self, step: &StepRow, now: Timestamp, agenda: &mut Agenda) -> u64 {
+        if step.memo.counting_since.is_none() {
+            return step.memo.aged_ms;
+        }
+        agenda.lane(&step.action.service).own_time(now).ms_since(self.begin_of_age(step))
+    }
+
+    /// Which limit a step has reached, if any.
+    pub(crate) fn out_of(
+        &self,
+        step: &StepRow,
+        policy: &RetryPolicy,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Option<StuckReason> {
+        let (attempts, age_ms) = self.limits(step, policy);
+        if attempts.is_some_and(|limit| step.memo.counted >= limit) {
+            Some(StuckReason::OutOfAttempts)
+        } else if age_ms.is_some_and(|limit| self.age_ms(step, now, agenda) >= limit) {
+            Some(StuckReason::OutOfTime)
+        } else {
+            None
+        }
+    }
+
+    /// When the step will be too old if nothing stops its age; not before the next moment.
+    pub(crate) fn too_old_at(
+        &self,
+        step: &StepRow,
+        policy: &RetryPolicy,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Option<Timestamp> {
+        let limit_ms = self.limits(step, policy).1?;
+        let left_ms = limit_ms.saturating_sub(self.age_ms(step, now, agenda));
+        Some(now.plus_ms(left_ms.max(1)))
+    }
+
+    /// A step that waits, in backoff or in its service's queue, may have grown too old. One under way is looked at when
+    /// its try ends.
+    pub(crate) fn expire(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> bool {
+        let step = &self.steps[index];
+        if !matches!(step.state, StepState::Due(_)) {
+            return false;
+        }
+        let policy = self.policy(step);
+        match self.out_of(step, &policy, now, agenda) {
+            Some(reason) => {
+                self.end_try(index, StepEvent::Jam(reason), now, agenda);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Most attempts and greatest age of a step: the policy's, or those of any rule that would give it up before.
+    fn limits(&self, step: &StepRow, policy: &RetryPolicy) -> (Option<u32>, Option<u64>) {
+        let start = (policy.max_attempts, policy.max_age_ms);
+        self.give_ups(step).fold(start, |(attempts, age_ms), (_, give_up)| {
+            (min_limit(attempts, give_up.attempts), min_limit(age_ms, give_up.age_ms))
+        })
+    }
+
+    /// The `give_up` clauses that cover a retry: of every rule that demands it.
+    fn give_ups(&self, step: &StepRow) -> impl Iterator<Item = (u32, &GiveUp)> {
+        let positions = if step.verb == Verb::Retry { &step.memo.because[..] } else { &[] };
+        positions.iter().filter_map(|position| {
+            let book = self.book.as_ref()?;
+            let rule = match self.reports.get(*position as usize)?.role {
+                ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => rule,
+                ReportRole::Derived
+                | ReportRole::AwaitsRoot(_)
+                | ReportRole::Unmatched
+                | ReportRole::ByHand
+                | ReportRole::Excess => return None,
+            };
+            Some((rule, book.rules().get(rule as usize)?.give_up.as_ref()?))
+        })
+    }
+
+    /// Puts the `give_up` demands of a retry into force, if it has any.
+    pub(crate) fn give_up(&mut self, index: usize) -> bool {
+        let rules: Vec<u32> = self.give_ups(&self.steps[index]).map(|(rule, _)| rule).collect();
+        for rule in &rules {
+            if !self.row.detail.gave_up.contains(rule) {
+                self.row.detail.gave_up.push(*rule);
+                self.row_changed = true;
+            }
+        }
+        !rules.is_empty()
+    }
+}
+
+fn min_limit<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

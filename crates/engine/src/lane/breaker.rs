@@ -1,0 +1,32 @@
+//! The states of a breaker, and the numbers by which it opens and probes.
+
+use amends_protocol::Timestamp;
+
+/// Failures in a row after which a service counts as out of reach: one lost packet must not do it, and five tries of
+/// one lonely step fit into its first six seconds of backoff.
+pub(crate) const BREAKER_FAILURES: u32 = 5;
+
+/// Pause between probes, in milliseconds: a returned service is noticed within about a second, and a dead one costs
+/// one request a second.
+pub(crate) const PROBE_EVERY_MS: u64 = 1_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Breaker {
+    Closed,
+    /// Nothing goes until this moment, then one probe.
+    Open {
+        probe_at: Timestamp,
+    },
+    /// One errand is under way; its result decides.
+    Probing,
+}
+
+impl Breaker {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open { .. } => "open",
+            Self::Probing => "probing",
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether a service's Histories can be read. They may be out of order while its steps go well, so they have a breaker
+//! of their own: all cases that wait for a History of one service back off together, and one reading at a time probes.
+
+use super::breaker::{BREAKER_FAILURES, Breaker, PROBE_EVERY_MS};
+use amends_protocol::Timestamp;
+
+#[derive(Debug)]
+pub(crate) struct Histories {
+    pub(super) breaker: Breaker,
+    pub(super) in_flight: u32,
+    /// Failures in a row.
+    failures: u32,
+    /// When the first of them came.
+    pub(crate) failing_since: Option<Timestamp>,
+    /// What the last of them said.
+    pub(crate) message: Option<String>,
+}
+
+/// What a reading that has ended means for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Same,
+    Opened { probe_at: Timestamp },
+    Closed,
+}
+
+impl Histories {
+    pub(super) const fn new() -> Self {
+        Self {
+            breaker: Breaker::Closed,
+            in_flight: 0,
+            failures: 0,
+            failing_since: None,
+            message: None,
+        }
+    }
+
+    /// Whether they are known to be out of order.
+    pub(crate) fn out_of_order(&self) -> bool {
+        self.breaker != Breaker::Closed
+    }
+
+    /// Whether one more may be read. Some of the service's places are kept for steps: readings that hang must not hold
+    /// up a compensation.
+    pub(super) fn may_go(&self, now: Timestamp, concurrency: u32) -> bool {
+        let most = concurrency.saturating_sub((concurrency / 4).max(1)).max(1);
+        let closed_or_probe = match self.breaker {
+            Breaker::Closed => true,
+            Breaker::Probing => false,
+            Breaker::Open { probe_at } => probe_at <= now,
+        };
+        closed_or_probe && self.in_flight < most
+    }
+
+    pub(super) fn launched(&mut self) {
+        self.in_flight += 1;
+        if let Breaker::Open { .. } = self.breaker {
+            self.breaker = Breaker::Probing;
+        }
+    }
+
+    /// `failure`: what it said, if it failed.
+    pub(super) fn ended(&mut self, now: Timestamp, failure: Option<&str>) -> After {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let Some(message) = failure else {
+            let was = std::mem::replace(self, Self { in_flight: self.in_flight, ..Self::new() });
+            return if was.out_of_order() { After::Closed } else { After::Same };
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.failing_since.get_or_insert(now);
+        self.message = Some(message.to_owned());
+        match self.breaker {
+            Breaker::Closed if self.failures < BREAKER_FAILURES => After::Same,
+            // Readings that were under way when it opened say nothing new.
+            Breaker::Open { .. } => After::Same,
+            Breaker::Closed | Breaker::Probing => {
+                let probe_at = now.plus_ms(PROBE_EVERY_MS);
+                self.breaker = Breaker::Open { probe_at };
+                After::Opened { probe_at }
+            }
+        }
+    }
+
+    /// The service itself has returned: the next probe need not wait.
+    pub(super) fn probe_now(&mut self, now: Timestamp) {
+        if let Breaker::Open { probe_at } = &mut self.breaker {
+            *probe_at = now;
+        }
+    }
+}
