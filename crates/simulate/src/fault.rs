@@ -238,6 +238,12 @@ fn code_that_begins(book: &Rulebook, service: &str, prefix: &str) -> Option<Arc<
 }
 
 /// Every fault that a flow can have, in the order of its requests.
+#[must_use]
+pub fn faults_of(book: &Rulebook, flow: &Flow) -> Vec<Fault> {
+    faults(book, &Declared::of(book), flow)
+}
+
+/// The same with what is declared at hand.
 pub(crate) fn faults(book: &Rulebook, declared: &Declared<'_>, flow: &Flow) -> Vec<Fault> {
     let mut all = Vec::new();
     for node in 0..flow.nodes.len() {

@@ -1,6 +1,6 @@
 //! One saga as a tree of requests: what calls what, with every optional call either made or not. Knows no failures.
 
-use crate::dice::Dice;
+use crate::seeded_rng::SeededRng;
 use amends_protocol::ActionName;
 use amends_rulebook::{ActionId, Rulebook};
 
@@ -113,17 +113,18 @@ pub(crate) fn entries(book: &Rulebook) -> Vec<ActionId> {
 }
 
 /// The sagas of a rulebook, and whether these are all of them.
-pub(crate) fn flows(book: &Rulebook, dice: &mut Dice) -> (Vec<Flow>, bool) {
+#[must_use]
+pub fn flows(book: &Rulebook, rng: &mut SeededRng) -> (Vec<Flow>, bool) {
     let mut all = Vec::new();
     let mut complete = true;
     for entry in entries(book) {
-        complete &= flows_of(book, entry, dice, &mut all);
+        complete &= flows_of(book, entry, rng, &mut all);
     }
     (all, complete)
 }
 
 /// Walks the choices like a counter whose digits are the optional calls met on the way.
-fn flows_of(book: &Rulebook, entry: ActionId, dice: &mut Dice, all: &mut Vec<Flow>) -> bool {
+fn flows_of(book: &Rulebook, entry: ActionId, rng: &mut SeededRng, all: &mut Vec<Flow>) -> bool {
     let mut choices: Vec<bool> = Vec::new();
     for _ in 0..FLOWS_LIMIT {
         let mut met = 0;
@@ -146,7 +147,7 @@ fn flows_of(book: &Rulebook, entry: ActionId, dice: &mut Dice, all: &mut Vec<Flo
     }
     let first = all.len() - FLOWS_LIMIT;
     for flow in &mut all[first + 1..] {
-        *flow = Flow::unfold(book, entry, &mut |_| dice.chance(50));
+        *flow = Flow::unfold(book, entry, &mut |_| rng.chance(50));
     }
     false
 }

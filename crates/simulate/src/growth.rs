@@ -3,7 +3,7 @@
 //! What a business looks like (services with one action each, calls in a tree per saga, some of them optional, some
 //! services shared by two sagas, messages at the leaves) is made up; nothing is measured of real ones.
 
-use crate::dice::Dice;
+use crate::seeded_rng::SeededRng;
 use crate::simulation::{Options, Simulation, simulate};
 use amends_rulebook::{
     Diagnostic, ExplicitPart, Rulebook, count_failure_points, derive, explicit_rulebook,
@@ -216,7 +216,7 @@ fn name_of(n: usize) -> String {
 }
 
 fn make(shape: &Shape) -> Vec<Made> {
-    let mut dice = Dice::new(shape.seed);
+    let mut rng = SeededRng::new(shape.seed);
     let sagas = shape.sagas.clamp(1, shape.services.max(1));
     let mut made: Vec<Made> = Vec::with_capacity(shape.services);
     for n in 0..shape.services {
@@ -224,20 +224,20 @@ fn make(shape: &Shape) -> Vec<Made> {
         let mut service =
             Made { name: name_of(n), saga, depth: 0, calls: Vec::new(), notice: false };
         if n >= sagas
-            && let Some(caller) = caller_in(&made, saga, shape, &mut dice)
+            && let Some(caller) = caller_in(&made, saga, shape, &mut rng)
         {
             service.depth = made[caller].depth + 1;
-            made[caller].calls.push((n, dice.chance(shape.optional_percent)));
+            made[caller].calls.push((n, rng.chance(shape.optional_percent)));
         }
         made.push(service);
     }
     for n in sagas..made.len() {
-        made[n].notice = made[n].calls.is_empty() && dice.chance(NOTICE_PERCENT);
-        if sagas > 1 && dice.chance(SHARED_PERCENT) {
+        made[n].notice = made[n].calls.is_empty() && rng.chance(NOTICE_PERCENT);
+        if sagas > 1 && rng.chance(SHARED_PERCENT) {
             let other = (made[n].saga + 1) % sagas;
             // Only entries call across sagas, so that calls never form a circle.
             if made[other].calls.len() < CALLS_LIMIT {
-                made[other].calls.push((n, dice.chance(shape.optional_percent)));
+                made[other].calls.push((n, rng.chance(shape.optional_percent)));
             }
         }
     }
@@ -245,11 +245,11 @@ fn make(shape: &Shape) -> Vec<Made> {
 }
 
 /// A service of the saga that may call one more; the entry if none is left.
-fn caller_in(made: &[Made], saga: usize, shape: &Shape, dice: &mut Dice) -> Option<usize> {
+fn caller_in(made: &[Made], saga: usize, shape: &Shape, rng: &mut SeededRng) -> Option<usize> {
     let fits = |m: &Made| m.saga == saga && m.depth < shape.depth && m.calls.len() < CALLS_LIMIT;
     let able: Vec<usize> = (0..made.len()).filter(|n| fits(&made[*n])).collect();
     match able.is_empty() {
         true => made.iter().position(|m| m.saga == saga),
-        false => Some(able[dice.below(able.len())]),
+        false => Some(able[rng.below(able.len())]),
     }
 }

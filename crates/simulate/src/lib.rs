@@ -5,19 +5,20 @@
 //! takes for granted is written in `docs/concepts/simulation.md`. It proves nothing about services that break these rules.
 
 mod business;
-mod dice;
 mod fault;
 mod flow;
 pub mod growth;
 mod play;
 mod schedule;
+mod seeded_rng;
 mod simulation;
 mod story;
 mod supervisor;
 mod verdict;
 
-pub use fault::{Fault, FaultKind};
-pub use flow::{Flow, Invocation, NODES_LIMIT};
+pub use fault::{Fault, FaultKind, faults_of};
+pub use flow::{Flow, Invocation, NODES_LIMIT, flows};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};
+pub use seeded_rng::SeededRng;
 pub use simulation::{Counterexample, Options, Simulation, simulate};
 pub use verdict::{Finding, Leftover};

@@ -4,11 +4,11 @@
 //! itself; each of these with everything that can vary around it; every two faults at once. A tier that fits into the
 //! budget is played whole, of any other a sample that a seed decides.
 
-use crate::dice::Dice;
 use crate::fault::{Declared, Fault, FaultKind, faults};
 use crate::flow::{Flow, flows};
 use crate::play::{Played, play};
 use crate::schedule::{Disturbance, Order, Schedule, Spacing};
+use crate::seeded_rng::SeededRng;
 use crate::verdict::Finding;
 use amends_rulebook::Rulebook;
 use serde::Serialize;
@@ -102,12 +102,12 @@ pub struct Counterexample {
 /// left behind.
 #[must_use]
 pub fn simulate(book: &Arc<Rulebook>, options: &Options) -> Simulation {
-    let mut dice = Dice::new(options.seed);
-    let (flows, flows_complete) = flows(book, &mut dice);
+    let mut rng = SeededRng::new(options.seed);
+    let (flows, flows_complete) = flows(book, &mut rng);
     let mut run = Run {
         book,
         options,
-        dice,
+        rng,
         left: options.max_schedules,
         found: BTreeMap::new(),
         reached: BTreeSet::new(),
@@ -149,7 +149,7 @@ struct Single<'f> {
 struct Run<'b> {
     book: &'b Arc<Rulebook>,
     options: &'b Options,
-    dice: Dice,
+    rng: SeededRng,
     left: usize,
     /// Position of a bad end among the counterexamples.
     found: BTreeMap<(Finding, Vec<String>), usize>,
@@ -230,7 +230,7 @@ impl Run<'_> {
         if count <= self.left {
             return (0..count).collect();
         }
-        (0..self.left).map(|_| self.dice.below(count)).collect()
+        (0..self.left).map(|_| self.rng.below(count)).collect()
     }
 
     fn varied(&mut self, singles: &[Single<'_>]) {
@@ -253,9 +253,9 @@ impl Run<'_> {
                 if self.enough() {
                     break;
                 }
-                let n = self.dice.below(singles.len());
+                let n = self.rng.below(singles.len());
                 let mut schedules = variations(&singles[n], self.seed_of(n));
-                let schedule = schedules.swap_remove(self.dice.below(schedules.len()));
+                let schedule = schedules.swap_remove(self.rng.below(schedules.len()));
                 self.play(singles[n].flow, &schedule);
             }
         }
@@ -286,10 +286,10 @@ impl Run<'_> {
             }
         } else if !faults.is_empty() {
             while !self.enough() {
-                let (flow, faults) = &faults[self.dice.below(faults.len())];
-                let first = &faults[self.dice.below(faults.len())];
-                let second = &faults[self.dice.below(faults.len())];
-                let spacing = spacings[self.dice.below(2)];
+                let (flow, faults) = &faults[self.rng.below(faults.len())];
+                let first = &faults[self.rng.below(faults.len())];
+                let second = &faults[self.rng.below(faults.len())];
+                let spacing = spacings[self.rng.below(2)];
                 self.play(flow, &pair(first, second, spacing));
             }
         }
@@ -330,10 +330,10 @@ fn fails_for_good(single: &Single<'_>) -> bool {
 /// The orders that are tried: all, or the plain one and others that the seed decides, none of them twice.
 fn orders_tried(single: &Single<'_>, seed: u64) -> BTreeSet<usize> {
     let (orders, tried) = (orders(single), listed_orders(single));
-    let mut dice = Dice::new(seed);
+    let mut rng = SeededRng::new(seed);
     let mut numbers: BTreeSet<usize> = BTreeSet::from([0]);
     while numbers.len() < tried {
-        numbers.insert(if orders == tried { numbers.len() } else { dice.below(orders) });
+        numbers.insert(if orders == tried { numbers.len() } else { rng.below(orders) });
     }
     numbers
 }
