@@ -223,12 +223,13 @@ impl Engine {
             Input::Activate { activation, ticket } => self.activate(now, *activation, ticket),
             Input::Tick => {}
         }
-        self.pump(now);
     }
 
     /// Everything that came of the inputs since the last call. The writes are to be durable before anything else of it
     /// happens; if they cannot be, this engine must be thrown away and loaded anew.
     pub fn take_output(&mut self, now: Timestamp) -> Output {
+        // Only now, when all inputs of the turn have had their say: a later one may bring a step of an earlier stage.
+        self.pump(now);
         let mut out = std::mem::take(&mut self.agenda.out);
         self.ended_sagas.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);

@@ -129,3 +129,18 @@ fn an_old_version_comes_back_and_stays_after_a_restart() {
     world.crash();
     assert_eq!(in_use(&world), shop.hash());
 }
+
+/// Found by the simulator: what waited for room at a service went on only with the next answer of it.
+#[test]
+fn a_version_with_more_room_lets_go_what_waits_for_it() {
+    let narrow = SHOP.replace("b: {", "b: { concurrency: 1,");
+    let mut world = World::new(&narrow);
+    world.replies.insert("b".to_owned(), Reply::Silent);
+    for saga in ["s-1", "s-2"] {
+        world.report(report("a/failed", saga).action("x"));
+    }
+    let sent = |world: &World| world.sent.iter().filter(|what| *what == "compensate b.y").count();
+    assert_eq!(sent(&world), 1);
+    world.activate(version(SHOP));
+    assert_eq!(sent(&world), 2);
+}

@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{Answer, StepReading, StepState, WalkResult};
+use amends_engine::{Answer, Input, StepReading, StepState, WalkResult};
 use amends_protocol::resources::CaseAct;
 use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StuckReason};
 use world::{Reply, Says, World, evidence, payment_report_1, reason, report, words};
@@ -424,4 +424,31 @@ fn a_429_holds_the_whole_lane() {
     world.limited.clear();
     world.pass_ms(60_000);
     assert!(world.cases.values().all(|c| c.state == CaseState::Settled));
+}
+
+/// Found by the simulator: the step of the later stage went out in the very turn that brought one of an earlier stage.
+#[test]
+fn a_turn_that_brings_an_earlier_stage_sends_nothing_of_a_later_one() {
+    let mut world = World::new(
+        "
+rulebook: shop
+services:
+  a: { url: \"http://a\", concurrency: 1, actions: { x: { compensation: undo, calls: [b.y] } } }
+  b: { url: \"http://b\", actions: { y: { compensation: undo } } }
+rules: [{ on: \"*/*\", compensate: recorded, then: { compensate: [a.x] } }]
+",
+    );
+    world.pause("a", true);
+    let case = world.report(report("a/failed", "s").action("x"));
+    world.pause("a", false);
+    let told = |service: &str, entries| Input::WalkEnded {
+        case,
+        service: service.into(),
+        result: WalkResult::Told(entries),
+    };
+    // Reading its History takes the only place at `a`.
+    assert!(matches!(world.step(case, "compensate a.x").state, StepState::Due(_)));
+    world.turn([told("a", vec![]), told("b", vec![evidence("b.y", "r", H::Succeeded)])]);
+    assert_eq!(world.step(case, "compensate b.y").state, StepState::InFlight);
+    assert_ne!(world.step(case, "compensate a.x").state, StepState::InFlight);
 }

@@ -106,6 +106,7 @@ impl Engine {
     pub(super) fn set_limits(&mut self, book: &Rulebook) {
         for service in book.services() {
             self.agenda.lane(&service.name).limit = service.concurrency.max(1);
+            self.agenda.stir(&service.name); // there may be more room now
         }
     }
 }

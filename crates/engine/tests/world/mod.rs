@@ -111,7 +111,14 @@ impl World {
 
     /// One turn of a driver: step, "commit", check, and take the errands.
     pub fn input(&mut self, input: Input) {
-        self.engine.handle(self.now, input);
+        self.turn([input]);
+    }
+
+    /// A turn of several inputs.
+    pub fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        for input in inputs {
+            self.engine.handle(self.now, input);
+        }
         let out = self.engine.take_output(self.now);
         self.commit(out);
     }
