@@ -1,13 +1,16 @@
-//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`. No part of the product.
+//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`,
+//! `sim`, `mutants`. No part of the product.
 
 mod circles;
 mod docs_links;
 mod manifests;
 mod modules;
+mod mutants;
 mod openapi;
 mod purity;
 mod ratchet;
 mod schemas;
+mod sim;
 mod sources;
 mod test;
 mod tidy;
@@ -21,7 +24,9 @@ usage: cargo xtask COMMAND
   tidy      the tree's own rules: dependencies, purity, file heads, links, dead files, and what may only shrink;
             with `--lower` it writes down what has shrunk
   openapi   write docs/reference/openapi.json anew
-  schemas   write docs/reference/schemas anew";
+  schemas   write docs/reference/schemas anew
+  sim       play days of a supervisor from seeds and check the invariants; `cargo xtask sim --help` tells how
+  mutants   plant known faults in a copy and measure how soon the simulator finds them; `mutants WORD` for some";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +36,9 @@ fn main() -> ExitCode {
         ["tidy", "--lower"] => tidy::lower(),
         ["openapi"] => openapi::run(),
         ["schemas"] => schemas::run(),
+        ["sim", rest @ ..] => sim::run(rest),
+        ["mutants"] => mutants::run(None),
+        ["mutants", word] => mutants::run(Some(word)),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

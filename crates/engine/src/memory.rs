@@ -270,4 +270,20 @@ impl Memory {
     pub fn saga(&self, saga: &SagaId) -> Option<&SagaRow> {
         self.sagas.get(saga)
     }
+
+    /// All announced sagas.
+    pub fn sagas(&self) -> impl Iterator<Item = &SagaRow> {
+        self.sagas.values()
+    }
+
+    /// What operators have set for a service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceRow> {
+        self.services.get(name)
+    }
+
+    /// All versions of all rulebooks, by content hash.
+    pub fn rulebooks(&self) -> impl Iterator<Item = &RulebookRow> {
+        self.rulebooks.values()
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     Input, Loaded, LookupRequest, LookupResult, ReportRole, RulebookRow, SagaRow, SagaState,
     ServiceRow, StepState, StoredCase,
 };
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use std::sync::Arc;
 
@@ -214,6 +214,17 @@ impl Engine {
         self.cases.insert(id, Box::new(Case::stored(stored, book)));
         self.last_case = self.last_case.max(id.0);
         self.changed.insert(id);
+    }
+
+    /// A case as it is in memory; for checks that memory and store tell the same.
+    #[must_use]
+    pub fn held(&self, id: CaseId) -> Option<StoredCase> {
+        let case = self.cases.get(&id)?;
+        Some(StoredCase {
+            case: case.row.clone(),
+            reports: case.reports.clone(),
+            steps: case.steps.clone(),
+        })
     }
 
     /// Takes back what operators set for a service, after a restart.

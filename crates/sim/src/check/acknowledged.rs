@@ -1,0 +1,49 @@
+//! Invariant 1: a report that was acknowledged is never lost. From the moment of the reply it is in exactly one case,
+//! and it is the case that the reply named.
+
+use super::seen::{Check, Seen, when};
+use crate::stored::Stored;
+use amends_protocol::{CaseId, ReportKey, Timestamp};
+use std::collections::BTreeMap;
+
+/// Keeps the acknowledgements, and looks for their reports in the store.
+#[derive(Default)]
+pub(super) struct Acknowledged {
+    given: BTreeMap<ReportKey, CaseId>,
+}
+
+impl Acknowledged {
+    fn look(store: &Stored, key: &ReportKey, case: CaseId) -> Result<(), String> {
+        let found: Vec<CaseId> = store
+            .rows
+            .reports()
+            .filter(|r| *r.report.id == *key.id && *r.report.source == *key.source)
+            .map(|r| r.case)
+            .collect();
+        when(found != [case], || {
+            format!("report {key} was acknowledged as part of {case}, and is stored in {found:?}")
+        })
+    }
+}
+
+impl Check for Acknowledged {
+    fn name(&self) -> &'static str {
+        "1 acknowledged"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Acknowledged { report, case } => {
+                let before = *self.given.entry(report.key()).or_insert(*case);
+                when(before != *case, || {
+                    format!("report {} was said to be in {before}, and now in {case}", report.key())
+                })?;
+                Self::look(store, &report.key(), *case)
+            }
+            Seen::Loaded | Seen::End(_) => {
+                self.given.iter().try_for_each(|(key, case)| Self::look(store, key, *case))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Limits that hold whatever fails: requests under way at one service, cases of one rule a minute, tries of a retry.
+
+use super::seen::{Check, Seen, when};
+use crate::stored::Stored;
+use amends_engine::{Errand, ReportRole, StepReading, Write};
+use amends_node::EffectResult;
+use amends_protocol::{CaseId, StepId, Timestamp, Verb};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A service's concurrency limit where nobody says one.
+const DEFAULT_CONCURRENCY: u32 = 16;
+
+/// What may be under way at a service now: an operator's word, else the active rulebook's.
+pub(super) fn concurrency_of(store: &Stored, service: &Arc<str>) -> u32 {
+    let operators = store.rows.service(service).and_then(|s| s.settings.limits.as_ref());
+    if let Some(limit) = operators.and_then(|l| l.concurrency) {
+        return limit;
+    }
+    store
+        .active_for(service)
+        .and_then(|book| Some(book.services()[book.service(service)?.0 as usize].concurrency))
+        .unwrap_or(DEFAULT_CONCURRENCY)
+}
+
+/// Never more requests under way at a service than it may have, also after a commit that failed.
+#[derive(Default)]
+pub(super) struct Concurrency {
+    under_way: BTreeMap<u64, Arc<str>>,
+}
+
+impl Check for Concurrency {
+    fn name(&self) -> &'static str {
+        "concurrency"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Effect { number, service, .. } => {
+                self.under_way.insert(*number, Arc::clone(service));
+                let count = self.under_way.values().filter(|s| *s == *service).count();
+                let limit = concurrency_of(store, service) as usize;
+                when(count > limit, || {
+                    format!("{count} requests are under way at {service}, which may have {limit}")
+                })
+            }
+            Seen::Result { number, .. } => {
+                let known = self.under_way.remove(number).is_some();
+                when(!known, || format!("effect {number} has a second result"))
+            }
+            Seen::Died => {
+                self.under_way.clear();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A rule with a limit answers at most so many cases a minute without asking. A minute begins with the first case after
+/// the one before has ended, so 60 seconds can see the end of one and the beginning of the next, and no more. The count
+/// is in memory: a new process begins anew.
+#[derive(Default)]
+pub(super) struct PerMinute {
+    /// By content hash of the rulebook and number of the rule.
+    answered: BTreeMap<(Arc<str>, u32), Answered>,
+}
+
+/// When a rule answered which case for the first time.
+type Answered = Vec<(Timestamp, CaseId)>;
+
+impl Check for PerMinute {
+    fn name(&self) -> &'static str {
+        "limit per minute"
+    }
+
+    fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Started => self.answered.clear(),
+            Seen::Committed { writes } => {
+                for write in *writes {
+                    if let Write::Report(row) = write
+                        && let ReportRole::Rule(rule) = row.role
+                    {
+                        self.answers(now, row.case, rule, store)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl PerMinute {
+    fn answers(
+        &mut self,
+        now: Timestamp,
+        case: CaseId,
+        rule: u32,
+        store: &Stored,
+    ) -> Result<(), String> {
+        let Some(book) = store.rows.case_row(case).and_then(|c| c.rulebook.as_ref()) else {
+            return Ok(());
+        };
+        let Some(known) = store.version(&book.hash) else {
+            return Ok(());
+        };
+        let Some(limit) = known.rules().get(rule as usize).and_then(|r| r.limit_per_minute) else {
+            return Ok(());
+        };
+        let answered = self.answered.entry((Arc::clone(&book.hash), rule)).or_default();
+        if answered.iter().any(|(_, c)| *c == case) {
+            return Ok(());
+        }
+        answered.push((now, case));
+        let lately = answered.iter().filter(|(at, _)| now.ms_since(*at) < 60_000).count();
+        when(lately > 2 * limit as usize, || {
+            format!(
+                "a rule with a limit of {limit} a minute has answered {lately} cases in 60 seconds"
+            )
+        })
+    }
+}
+
+/// A retry is not tried more often than a rule allows that gives it up.
+#[derive(Default)]
+pub(super) struct GiveUp {
+    tries: BTreeMap<StepId, u32>,
+    asked: BTreeMap<u64, StepId>,
+    acted_on: BTreeSet<CaseId>,
+}
+
+impl GiveUp {
+    fn limit(store: &Stored, step: StepId) -> Option<u32> {
+        let row = store.rows.step(step).filter(|s| s.verb == Verb::Retry)?;
+        let book = store.book_of(step.case)?;
+        let rules =
+            row.memo.because.iter().filter_map(|n| match store.report(step.case, *n)?.role {
+                ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => {
+                    book.rules().get(rule as usize)
+                }
+                _ => None,
+            });
+        rules.filter_map(|rule| rule.give_up.as_ref()?.attempts).min()
+    }
+}
+
+impl Check for GiveUp {
+    fn name(&self) -> &'static str {
+        "give up"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Committed { writes } => {
+                for write in *writes {
+                    if let Write::Act(act) = write {
+                        self.acted_on.extend(act.case);
+                    }
+                }
+                Ok(())
+            }
+            Seen::Effect { number, effect: Errand::Send(send), .. } if send.verb == Verb::Retry => {
+                self.asked.insert(*number, send.step);
+                let tries = self.tries.get(&send.step).copied().unwrap_or(0);
+                let limit = Self::limit(store, send.step)
+                    .filter(|_| !self.acted_on.contains(&send.step.case));
+                when(limit.is_some_and(|limit| tries >= limit), || {
+                    format!(
+                        "{} is tried again after {tries} tries that reached the service; its rule gives up after {}",
+                        send.step,
+                        limit.unwrap_or(0)
+                    )
+                })
+            }
+            // The result of a try may be lost with the process, or with the commit that would have kept it.
+            Seen::Died | Seen::Loaded => {
+                for tries in self.tries.values_mut() {
+                    *tries = tries.saturating_sub(1);
+                }
+                Ok(())
+            }
+            Seen::Result { number, result: EffectResult::Step(result), .. } => {
+                let reached = matches!(
+                    result.answer,
+                    StepReading::Accepted { .. } | StepReading::Busy { .. } | StepReading::Unknown
+                );
+                if let Some(step) = self.asked.remove(number).filter(|_| reached) {
+                    *self.tries.entry(step).or_default() += 1;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

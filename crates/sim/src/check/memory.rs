@@ -1,0 +1,146 @@
+//! Memory and store tell the same: what the engine holds is what is stored, and an engine that is loaded from the store
+//! would do the same.
+
+use super::seen::{Check, Seen, when};
+use crate::stored::Stored;
+use amends_engine::{Engine, Input, Memory, StepRow, StepState, StoredCase, Write};
+use amends_protocol::{ActionName, CaseId, CaseState, Timestamp, Verb};
+use amends_simulate::SeededRng;
+use std::collections::BTreeSet;
+
+/// Of so many rests one is looked at in full.
+const ONE_OF: usize = 40;
+
+/// At every rest, each case that has changed is in memory as it is in the store, or only in the store if it is settled.
+#[derive(Default)]
+pub(super) struct SameAsStored {
+    changed: BTreeSet<CaseId>,
+}
+
+impl Check for SameAsStored {
+    fn name(&self) -> &'static str {
+        "memory as stored"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        match seen {
+            Seen::Committed { writes } => {
+                self.changed.extend(writes.iter().filter_map(|write| match write {
+                    Write::Case(row) => Some(row.id),
+                    _ => None,
+                }));
+                Ok(())
+            }
+            Seen::Loaded => {
+                self.changed.extend(store.rows.cases().map(|c| c.id));
+                Ok(())
+            }
+            Seen::Rest { engine, .. } => {
+                let active: BTreeSet<String> =
+                    engine.active_rulebooks().iter().map(|b| b.hash().to_owned()).collect();
+                let stored = store.rows.rulebooks().filter(|row| row.active);
+                let stored: BTreeSet<String> = stored.map(|row| row.hash.to_string()).collect();
+                when(active != stored, || {
+                    format!("active in memory: {active:?}, in the store: {stored:?}")
+                })?;
+                for id in std::mem::take(&mut self.changed) {
+                    let held = engine.held(id).map(comparable);
+                    let stored = store.rows.case(id).filter(|s| s.case.state != CaseState::Settled);
+                    let stored = stored.map(comparable);
+                    when(held != stored, || {
+                        format!("{id} in memory is not as stored:\n{held:#?}\n{stored:#?}")
+                    })?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// When to look after an accepted step next is kept in memory only: after a restart it is looked after at once.
+fn comparable(mut case: StoredCase) -> StoredCase {
+    for step in &mut case.steps {
+        if let StepState::Accepted { poll_at, .. } = &mut step.state {
+            *poll_at = Timestamp(0);
+        }
+    }
+    case
+}
+
+/// At some rests, a fresh engine is loaded from the store: it plans no other steps, answers no report otherwise, and
+/// leaves no case in another state.
+pub(super) struct ReloadsAlike {
+    rng: SeededRng,
+}
+
+impl ReloadsAlike {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { rng: SeededRng::of(seed, &[7]) }
+    }
+}
+
+impl Check for ReloadsAlike {
+    fn name(&self) -> &'static str {
+        "reloads alike"
+    }
+
+    fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Seen::Rest { .. } = seen else { return Ok(()) };
+        if self.rng.below(ONE_OF) != 0 || store.rows.cases().next().is_none() {
+            return Ok(());
+        }
+        // A retry that compensations wait for counts as ended by a restart, and they go on.
+        let ends = |s: &StepRow| {
+            s.memo.last_try && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
+        };
+        let goes_on: BTreeSet<CaseId> =
+            store.rows.steps().filter(|s| ends(s)).map(|s| s.id.case).collect();
+        let before = essence(&store.rows, &goes_on);
+        let after = essence(&reloaded(now, store)?, &goes_on);
+        when(before != after, || {
+            let lost: Vec<_> = before.difference(&after).collect();
+            let new: Vec<_> = after.difference(&before).collect();
+            format!("after a reload {new:?} in place of {lost:?}")
+        })
+    }
+}
+
+/// What a fresh engine makes of the store at its start, and of its first turn.
+fn reloaded(now: Timestamp, store: &Stored) -> Result<Memory, String> {
+    let mut rows = store.rows.clone();
+    let mut known = Engine::new(0);
+    for row in rows.rulebooks() {
+        known.learn_rulebook(store.version(&row.hash).cloned().ok_or("an unknown version")?);
+    }
+    let mut engine = Engine::load(rows.load(), &mut known, now).map_err(|e| e.why)?;
+    engine.handle(now, Input::Tick);
+    let writes = engine.take_output(now).writes;
+    rows.commit(writes.into()).map_err(|conflict| conflict.row)?;
+    Ok(rows)
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Essence {
+    Case(CaseId, CaseState),
+    Report(CaseId, u32, String),
+    Step(CaseId, Verb, ActionName, u16, Option<String>),
+}
+
+/// What a restart must not change. That a step waits for its try, or is under way, is not part of it.
+fn essence(rows: &Memory, but: &BTreeSet<CaseId>) -> BTreeSet<Essence> {
+    let cases = rows.cases().filter(|c| !but.contains(&c.id)).map(|c| Essence::Case(c.id, c.state));
+    let reports =
+        rows.reports().map(|r| Essence::Report(r.case, r.position, format!("{:?}", r.role)));
+    let steps = rows.steps().filter(|s| !but.contains(&s.id.case)).map(|s| {
+        let fixed = match &s.state {
+            StepState::Waiting
+            | StepState::Due(_)
+            | StepState::InFlight
+            | StepState::Accepted { .. } => None,
+            other => Some(format!("{other:?}")),
+        };
+        Essence::Step(s.id.case, s.verb, s.action.clone(), s.stage, fixed)
+    });
+    cases.chain(reports).chain(steps).collect()
+}

@@ -1,0 +1,92 @@
+//! What must never break, one checker each. A checker sees everything that passes between the supervisor, its store and
+//! the world, keeps its own books, and says in one sentence what is wrong.
+//!
+//! The numbers are those of the table in `ARCHITECTURE.md`.
+
+mod acknowledged;
+mod ending;
+mod limits;
+mod memory;
+mod plan;
+mod requests;
+mod rows;
+mod seen;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+pub use seen::{Check, End, Seen, Violation};
+
+use crate::scenario::Scenario;
+use crate::stored::Stored;
+use amends_protocol::Timestamp;
+
+/// All checkers, and the first finding.
+pub struct Checks {
+    all: Vec<Box<dyn Check>>,
+    violation: Option<Violation>,
+}
+
+impl Checks {
+    /// Fresh ones for a run.
+    #[must_use]
+    pub fn new(scenario: &Scenario) -> Self {
+        Self { all: every(scenario.seed), violation: None }
+    }
+
+    /// Lets all of them see it.
+    pub fn see(&mut self, at: i64, now: Timestamp, seen: &Seen<'_>, store: &Stored) {
+        for check in &mut self.all {
+            if self.violation.is_some() {
+                return;
+            }
+            if let Err(text) = check.see(now, seen, store) {
+                self.violation = Some(Violation { checker: check.name(), at, text });
+            }
+        }
+    }
+
+    /// A finding of the run itself.
+    pub fn fail(&mut self, checker: &'static str, at: i64, text: String) {
+        self.violation.get_or_insert(Violation { checker, at, text });
+    }
+
+    /// Whether anything was found.
+    #[must_use]
+    pub const fn failed(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    /// The first finding.
+    #[must_use]
+    pub fn into_violation(self) -> Option<Violation> {
+        self.violation
+    }
+}
+
+/// Every checker there is, in the order of the invariants. The seed decides what is sampled.
+#[must_use]
+pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
+    vec![
+        Box::new(acknowledged::Acknowledged::default()),
+        Box::new(plan::Named),
+        Box::new(rows::OutcomesStay),
+        Box::new(requests::OnceDone),
+        Box::new(requests::DurableFirst),
+        Box::new(requests::OneKey::default()),
+        Box::new(requests::Stages),
+        Box::new(requests::Backward),
+        Box::new(requests::Paused),
+        Box::new(rows::Roles),
+        Box::new(plan::OrderOfReports::new(seed)),
+        Box::new(waiting::Waiting::default()),
+        Box::new(limits::Concurrency::default()),
+        Box::new(limits::PerMinute::default()),
+        Box::new(limits::GiveUp::default()),
+        Box::new(memory::SameAsStored::default()),
+        Box::new(memory::ReloadsAlike::new(seed)),
+        Box::new(rows::StateOfCases),
+        Box::new(ending::Ends),
+        Box::new(ending::NothingLeft),
+    ]
+}

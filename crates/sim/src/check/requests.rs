@@ -1,0 +1,158 @@
+//! What may be asked of a service, and when: nothing that is done (3), nothing that is not durable (4), nothing before
+//! its stage (5), and always under the same key.
+
+use super::seen::{Check, Seen, when};
+use crate::stored::Stored;
+use amends_engine::{Errand, SendStep, StepState};
+use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
+use std::collections::BTreeMap;
+
+fn sent<'a>(seen: &'a Seen<'_>) -> Option<&'a SendStep> {
+    match seen {
+        Seen::Effect { effect: Errand::Send(send), .. } => Some(send),
+        _ => None,
+    }
+}
+
+/// Invariant 3: once an outcome is durable the step is never requested again, unless it was waived and a person takes
+/// that back.
+pub(super) struct OnceDone;
+
+impl Check for OnceDone {
+    fn name(&self) -> &'static str {
+        "3 once done"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Some(send) = sent(seen) else { return Ok(()) };
+        let row = store.rows.step(send.step);
+        let ended = row.is_some_and(|row| row.state.is_terminal());
+        when(ended, || format!("{} is asked for again, after it has ended", send.step))
+    }
+}
+
+/// Invariant 4: what is asked stands in the store as being asked, with the report that demands it.
+pub(super) struct DurableFirst;
+
+impl Check for DurableFirst {
+    fn name(&self) -> &'static str {
+        "4 durable first"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Some(send) = sent(seen) else { return Ok(()) };
+        let Some(row) = store.rows.step(send.step) else {
+            return Err(format!("{} is asked for, and no such step is stored", send.step));
+        };
+        let same = row.id == send.step && row.verb == send.verb && row.action == send.action;
+        when(!same, || {
+            format!("{} is asked for, and the store knows it as {}", send.step, row.id)
+        })?;
+        let under_way = row.state == StepState::InFlight && row.attempts == send.attempt;
+        when(!under_way, || {
+            format!(
+                "{} is asked for (try {}), but stored as {:?} after {} tries",
+                send.step, send.attempt, row.state, row.attempts
+            )
+        })?;
+        let missing = row.memo.because.iter().find(|n| store.report(send.step.case, **n).is_none());
+        when(missing.is_some(), || {
+            format!("{} is asked for because of a report that is not stored", send.step)
+        })
+    }
+}
+
+/// Invariant 5: no step is asked for while one of an earlier stage has not ended.
+pub(super) struct Stages;
+
+impl Check for Stages {
+    fn name(&self) -> &'static str {
+        "5 stages"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Some(send) = sent(seen) else { return Ok(()) };
+        let case = send.step.case;
+        let Some(row) = store.rows.step(send.step) else { return Ok(()) };
+        let mut others = store.rows.steps_of(case);
+        let earlier = others.find(|s| s.stage < row.stage && !s.state.is_terminal());
+        when(earlier.is_some(), || {
+            let names = earlier.map(|s| format!("{} {}", s.verb, s.action)).unwrap_or_default();
+            format!(
+                "{} {} is asked for before {names} of an earlier stage has ended",
+                send.verb, send.action
+            )
+        })
+    }
+}
+
+/// One key per step, for ever: the same work is never asked for under two keys, and one key never means two things.
+#[derive(Default)]
+pub(super) struct OneKey {
+    keys: BTreeMap<(CaseId, Verb, ActionName), StepId>,
+    meanings: BTreeMap<StepId, (CaseId, Verb, ActionName)>,
+}
+
+impl Check for OneKey {
+    fn name(&self) -> &'static str {
+        "one key"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
+        let Some(send) = sent(seen) else { return Ok(()) };
+        let meaning = (send.step.case, send.verb, send.action.clone());
+        let key = *self.keys.entry(meaning.clone()).or_insert(send.step);
+        when(key != send.step, || {
+            format!(
+                "{} {} is asked for under {}, and before under {key}",
+                send.verb, send.action, send.step
+            )
+        })?;
+        let known = self.meanings.entry(send.step).or_insert_with(|| meaning.clone());
+        when(*known != meaning, || format!("{} means two things", send.step))
+    }
+}
+
+/// Backward beats forward: once something is being undone, nothing is run again but the correcting message.
+pub(super) struct Backward;
+
+impl Check for Backward {
+    fn name(&self) -> &'static str {
+        "backward beats forward"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Some(send) = sent(seen).filter(|send| send.verb == Verb::Retry) else { return Ok(()) };
+        let corrects = send.rulebook.get(send.action_id).correction_of.is_some();
+        let undone = store
+            .rows
+            .steps_of(send.step.case)
+            .find(|s| s.verb == Verb::Compensate && s.state != StepState::Shadow);
+        when(!corrects && undone.is_some(), || {
+            let name = undone.map(|s| s.action.to_string()).unwrap_or_default();
+            format!("{} is run again while {name} of the same case is undone", send.action)
+        })
+    }
+}
+
+/// Nothing is sent to a service that a person has paused.
+pub(super) struct Paused;
+
+impl Check for Paused {
+    fn name(&self) -> &'static str {
+        "paused"
+    }
+
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        let Seen::Effect { service, .. } = seen else { return Ok(()) };
+        let row = store.rows.service(service);
+        when(row.is_some_and(|row| row.settings.pause.is_some()), || {
+            format!("{service} is paused, and something is sent to it")
+        })
+    }
+}
+
+/// Whether an outcome is one that nothing may change any more.
+pub(super) fn is_final(state: &StepState) -> bool {
+    matches!(state, StepState::Done(outcome) if *outcome != Outcome::Waived)
+}

@@ -1,0 +1,119 @@
+//! What a checker is: it sees what happens, and says in one sentence what is wrong.
+
+use crate::scenario::Scenario;
+use crate::services::Services;
+use crate::stored::Stored;
+use crate::switches::Switches;
+use amends_engine::{Answer, Engine, Errand, Ticket, Write};
+use amends_node::EffectResult;
+use amends_protocol::{CaseId, Report, Timestamp};
+use std::fmt;
+use std::sync::Arc;
+
+/// Something that a checker can see.
+pub enum Seen<'a> {
+    /// The process starts.
+    Started,
+    /// The store was read whole, for a new engine.
+    Loaded,
+    /// These writes are about to become durable; the store is as before them.
+    Commit {
+        /// In order.
+        writes: &'a [Write],
+    },
+    /// These writes are durable.
+    Committed {
+        /// In order.
+        writes: &'a [Write],
+    },
+    /// A report was acknowledged.
+    Acknowledged {
+        /// The report.
+        report: &'a Report,
+        /// The case that it is said to be in.
+        case: CaseId,
+    },
+    /// Somebody was answered.
+    Replied {
+        /// Who.
+        ticket: Ticket,
+        /// What.
+        answer: &'a Answer,
+    },
+    /// A request of the supervisor goes out.
+    Effect {
+        /// Its number.
+        number: u64,
+        /// The request.
+        effect: &'a Errand,
+        /// Where to.
+        service: &'a Arc<str>,
+    },
+    /// Its result is handed to the supervisor.
+    Result {
+        /// The number of the effect.
+        number: u64,
+        /// Where it went.
+        service: &'a Arc<str>,
+        /// What was asked.
+        effect: &'a Errand,
+        /// The result.
+        result: &'a EffectResult,
+    },
+    /// The process dies; what was under way is lost.
+    Died,
+    /// The supervisor has nothing to do before a moment.
+    Rest {
+        /// What is in memory.
+        engine: &'a Engine,
+        /// That moment, if there is one.
+        next: Option<Timestamp>,
+    },
+    /// Nothing will happen any more.
+    End(End<'a>),
+}
+
+/// The run at its end.
+#[derive(Clone, Copy)]
+pub struct End<'a> {
+    /// Its plan.
+    pub scenario: &'a Scenario,
+    /// What is really there.
+    pub(crate) services: &'a Services,
+    /// What was allowed.
+    pub switches: Switches,
+}
+
+/// One checker.
+pub trait Check {
+    /// The word that a violation is filed under.
+    fn name(&self) -> &'static str;
+
+    /// Takes note of what happened.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String>;
+}
+
+/// A checker's finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Whose.
+    pub checker: &'static str,
+    /// Milliseconds from the beginning.
+    pub at: i64,
+    /// What is wrong.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] at {:.3} s: {}", self.checker, self.at as f64 / 1_000.0, self.text)
+    }
+}
+
+/// A finding, for the checkers.
+pub(crate) fn when(wrong: bool, text: impl FnOnce() -> String) -> Result<(), String> {
+    if wrong { Err(text()) } else { Ok(()) }
+}

@@ -1,0 +1,472 @@
+//! Every checker can fail: each is shown a run in which the very thing happens that it is there for, and one like it in
+//! which it does not.
+
+use super::{Check, End, Seen, Violation, every};
+use crate::scenario::{Corpus, Item, SagaPlan, Scenario};
+use crate::services::Services;
+use crate::stored::Stored;
+use crate::switches::Switches;
+use amends_engine::{
+    Answer, CaseMemo, CaseRow, Decision, Engine, Errand, ReportRole, ReportRow, RulebookRef,
+    SendStep, ServiceRow, ServiceSettings, StepMemo, StepReading, StepResult, StepRow, StepState,
+    Write,
+};
+use amends_node::EffectResult;
+use amends_protocol::{
+    ActionName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, Report, ReportData,
+    SagaId, StepId, StuckReason, Timestamp, Verb,
+};
+use amends_rulebook::Rulebook;
+use amends_simulate::{SeededRng, flows};
+use std::sync::Arc;
+
+const BOOK: &str = "
+rulebook: shop
+defaults: { concurrency: 1 }
+services:
+  order: { url: 'http://order', actions: { place: { compensation: cancel, calls: [payment.pay] } } }
+  payment: { url: 'http://payment', actions: { pay: { compensation: refund } } }
+rules:
+  - { on: order/late, retry: order.place, give_up: { after: 2 attempts, then: { compensate: recorded } } }
+  - { on: order/failed, compensate: [payment.pay], then: { compensate: [order.place] } }
+  - { on: payment/declined, compensate: recorded, limit: 1 per minute }
+  - { on: '*/*', compensate: recorded }
+";
+
+const NOW: Timestamp = Timestamp(1_000_000);
+const CASE: CaseId = CaseId(1);
+
+/// A store, and the checkers that look on while it changes.
+struct Watched {
+    checks: Vec<Box<dyn Check>>,
+    store: Stored,
+    book: Arc<Rulebook>,
+    now: Timestamp,
+    found: Vec<Violation>,
+}
+
+impl Watched {
+    fn new() -> Self {
+        let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");
+        let store = Stored::new(&[Arc::clone(&book)], NOW);
+        Self { checks: every(1), store, book, now: NOW, found: Vec::new() }
+    }
+
+    fn see(&mut self, seen: &Seen<'_>) {
+        for check in &mut self.checks {
+            if let Err(text) = check.see(self.now, seen, &self.store) {
+                self.found.push(Violation { checker: check.name(), at: 0, text });
+            }
+        }
+    }
+
+    fn commit(&mut self, writes: Vec<Write>) {
+        self.see(&Seen::Commit { writes: &writes });
+        let _ = self.store.rows.commit(writes.clone().into());
+        self.see(&Seen::Committed { writes: &writes });
+    }
+
+    fn case(&self, state: CaseState) -> CaseRow {
+        CaseRow {
+            id: CASE,
+            saga: saga(),
+            rulebook: Some(RulebookRef {
+                name: self.book.name().into(),
+                hash: self.book.hash().into(),
+            }),
+            state,
+            closed_on: (state == CaseState::Settled).then_some(ClosedOn::Fenced),
+            opened_at: NOW,
+            updated_at: NOW,
+            settled_at: (state == CaseState::Settled).then_some(NOW),
+            report: "order/failed".into(),
+            message: None,
+            detail: CaseMemo::default(),
+        }
+    }
+
+    /// An open case with a report under a rule, and these steps.
+    fn open(&mut self, code: &str, steps: Vec<StepRow>) {
+        let report = report(code);
+        let rule = self.book.rules().iter().position(|r| r.on == format!("order/{code}"));
+        let role = ReportRole::Rule(rule.map_or(3, |n| n as u32));
+        let mut writes = vec![Write::Case(Box::new(self.case(CaseState::Open)))];
+        writes.push(report_row(0, role, report));
+        writes.extend(steps.into_iter().map(|s| Write::Step(Box::new(s))));
+        self.commit(writes);
+    }
+
+    fn send(&mut self, number: u64, step: &StepRow, id: StepId) {
+        let action = self.book.action(&step.action.service, &step.action.action);
+        let effect = Errand::Send(Box::new(SendStep {
+            step: id,
+            attempt: step.attempts,
+            verb: step.verb,
+            action: step.action.clone(),
+            action_id: action.expect("known"),
+            rulebook: Arc::clone(&self.book),
+            saga: saga(),
+            request_ids: Vec::new(),
+            report: Arc::new(report("failed")),
+            edited: None,
+        }));
+        let service = Arc::clone(&step.action.service);
+        self.see(&Seen::Effect { number, effect: &effect, service: &service });
+    }
+
+    fn answered(&mut self, number: u64, step: &StepRow, answer: StepReading, status: u16) {
+        let result = StepResult { answer, status: Some(status), message: None, history: vec![] };
+        let action = self.book.action(&step.action.service, &step.action.action);
+        let effect = Errand::Poll(Box::new(amends_engine::PollStep {
+            step: step.id,
+            attempt: 1,
+            verb: step.verb,
+            action: step.action.clone(),
+            action_id: action.expect("known"),
+            rulebook: Arc::clone(&self.book),
+            saga: saga(),
+            location: "/".into(),
+        }));
+        let service = Arc::clone(&step.action.service);
+        let result = EffectResult::Step(result);
+        self.see(&Seen::Result { number, service: &service, effect: &effect, result: &result });
+    }
+
+    fn rest(&mut self, next: Option<Timestamp>) {
+        let mut engine = Engine::new(0);
+        engine.restore_active(Arc::clone(&self.book));
+        self.see(&Seen::Rest { engine: &engine, next });
+    }
+
+    /// The run ends with the whole saga in place.
+    fn end(&mut self, corpus: Corpus) {
+        let (flows, _) = flows(&self.book, &mut SeededRng::new(1));
+        let flow = flows[0].clone();
+        let scenario = Scenario {
+            seed: 1,
+            corpus,
+            versions: vec![Arc::clone(&self.book)],
+            items: vec![Item::Saga(SagaPlan { id: saga(), at: 0, flow, deadline_ms: None })],
+            kept: None,
+        };
+        let mut services = Services::new(&scenario);
+        for request in &mut services.sagas[0].requests {
+            request.effect = Some(0);
+        }
+        let switches = Switches::default();
+        self.see(&Seen::End(End { scenario: &scenario, services: &services, switches }));
+    }
+
+    fn found(&self, checker: &str) -> bool {
+        self.found.iter().any(|violation| violation.checker == checker)
+    }
+
+    #[track_caller]
+    fn is_content(&self) {
+        assert!(self.found.is_empty(), "{:#?}", self.found);
+    }
+}
+
+fn saga() -> SagaId {
+    SagaId::new("saga-1").expect("valid")
+}
+
+fn report(code: &str) -> Report {
+    Report {
+        id: code.to_owned(),
+        source: "order".to_owned(),
+        saga_id: saga(),
+        time: None,
+        traceparent: None,
+        data: ReportData {
+            code: code.to_owned(),
+            action: Some("place".to_owned()),
+            ..ReportData::default()
+        },
+    }
+}
+
+fn report_row(position: u32, role: ReportRole, report: Report) -> Write {
+    let report = Arc::new(report);
+    Write::Report(Box::new(ReportRow { case: CASE, position, received_at: NOW, role, report }))
+}
+
+fn step(ordinal: u32, verb: Verb, action: &str, stage: u16, state: StepState) -> StepRow {
+    let action: ActionName = action.parse().expect("valid");
+    let attempts = u32::from(state == StepState::InFlight);
+    StepRow {
+        id: StepId::derive(CASE, ordinal, &saga(), verb.as_str(), &action),
+        verb,
+        action,
+        stage,
+        state,
+        attempts,
+        planned_at: NOW,
+        updated_at: NOW,
+        memo: StepMemo { because: vec![0], ..StepMemo::default() },
+    }
+}
+
+fn pay(state: StepState) -> StepRow {
+    step(1, Verb::Compensate, "payment.pay", 0, state)
+}
+
+fn place(state: StepState) -> StepRow {
+    step(2, Verb::Compensate, "order.place", 1, state)
+}
+
+#[test]
+fn a_report_that_was_acknowledged_and_is_not_stored() {
+    let mut run = Watched::new();
+    run.see(&Seen::Acknowledged { report: &report("failed"), case: CASE });
+    assert!(run.found("1 acknowledged"));
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    run.see(&Seen::Acknowledged { report: &report("failed"), case: CASE });
+    run.see(&Seen::Replied { ticket: 1, answer: &Answer::Done });
+    run.is_content();
+}
+
+#[test]
+fn a_step_that_the_rule_names_is_missing() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight)]);
+    assert!(run.found("2 planned"));
+}
+
+#[test]
+fn what_may_have_happened_is_not_in_the_plan() {
+    let mut run = Watched::new();
+    let mut told = report("odd");
+    told.data.history.push(Evidence {
+        service: "payment".to_owned(),
+        action: "pay".to_owned(),
+        request_id: "r".to_owned(),
+        state: HistoryState::Unknown,
+    });
+    let case = Write::Case(Box::new(run.case(CaseState::Open)));
+    run.commit(vec![case, report_row(0, ReportRole::Rule(3), told)]);
+    assert!(run.found("2 planned"));
+}
+
+#[test]
+fn an_outcome_is_written_over_and_the_step_asked_for_again() {
+    let mut run = Watched::new();
+    run.open(
+        "failed",
+        vec![pay(StepState::Done(Outcome::Compensated)), place(StepState::InFlight)],
+    );
+    run.is_content();
+    run.send(1, &pay(StepState::InFlight), pay(StepState::InFlight).id);
+    assert!(run.found("3 once done"));
+    run.commit(vec![Write::Step(Box::new(pay(StepState::Done(Outcome::NothingToCompensate))))]);
+    assert!(run.found("3 outcomes stay"));
+}
+
+#[test]
+fn a_request_that_is_not_durable() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
+    run.send(1, &pay(StepState::InFlight), pay(StepState::InFlight).id);
+    assert!(run.found("4 durable first"));
+}
+
+#[test]
+fn a_step_under_two_keys() {
+    let mut run = Watched::new();
+    let first = pay(StepState::InFlight);
+    run.open("failed", vec![first.clone(), place(StepState::Waiting)]);
+    run.send(1, &first, first.id);
+    run.is_content();
+    run.send(2, &first, StepId { tag: first.id.tag ^ 1, ..first.id });
+    assert!(run.found("one key"));
+}
+
+#[test]
+fn a_stage_before_its_turn() {
+    let mut run = Watched::new();
+    let later = place(StepState::InFlight);
+    run.open("failed", vec![pay(StepState::Due(NOW)), later.clone()]);
+    run.send(1, &later, later.id);
+    assert!(run.found("5 stages"));
+}
+
+#[test]
+fn a_retry_goes_out_while_the_case_is_undone() {
+    let mut run = Watched::new();
+    let retry = step(3, Verb::Retry, "order.place", 0, StepState::InFlight);
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting), retry.clone()]);
+    run.send(1, &retry, retry.id);
+    assert!(run.found("backward beats forward"));
+}
+
+#[test]
+fn something_goes_to_a_paused_service() {
+    let mut run = Watched::new();
+    let decision = Decision { at: 0, by: "kim".into(), reason: "because".into() };
+    let settings = ServiceSettings { pause: Some(decision), ..ServiceSettings::default() };
+    let row = ServiceRow { service: "payment".into(), settings };
+    run.commit(vec![Write::Service(Box::new(row))]);
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    let sent = pay(StepState::InFlight);
+    run.send(1, &sent, sent.id);
+    assert!(run.found("paused"));
+}
+
+#[test]
+fn a_derived_report_is_answered_by_a_rule_of_its_own() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    let mut derived = report("downstream");
+    derived.data.caused_by.push("failed".to_owned());
+    run.commit(vec![report_row(1, ReportRole::Derived, derived.clone())]);
+    run.is_content();
+    run.commit(vec![report_row(1, ReportRole::Rule(3), derived)]);
+    assert!(run.found("causes"));
+}
+
+#[test]
+fn more_is_under_way_than_may_be_and_a_result_comes_twice() {
+    let mut run = Watched::new();
+    let sent = pay(StepState::InFlight);
+    run.open("failed", vec![sent.clone(), place(StepState::Waiting)]);
+    run.send(1, &sent, sent.id);
+    run.is_content();
+    run.send(2, &sent, sent.id);
+    assert!(run.found("concurrency"));
+    let mut run = Watched::new();
+    run.answered(7, &sent, StepReading::Unknown, 500);
+    assert!(run.found("concurrency"));
+}
+
+#[test]
+fn a_limited_rule_answers_too_many_cases() {
+    let mut run = Watched::new();
+    for n in 1..=3 {
+        let id = CaseId(n);
+        let saga = SagaId::new(&format!("saga-{n}")).expect("valid");
+        let case = CaseRow { id, saga: saga.clone(), ..run.case(CaseState::Open) };
+        let mut declined = Report { saga_id: saga, ..report("declined") };
+        declined.id = format!("declined-{n}");
+        run.commit(vec![
+            Write::Case(Box::new(case)),
+            Write::Report(Box::new(ReportRow {
+                case: id,
+                position: 0,
+                received_at: NOW,
+                role: ReportRole::Rule(2),
+                report: Arc::new(declined),
+            })),
+        ]);
+        assert_eq!(run.found("limit per minute"), n > 2);
+    }
+}
+
+#[test]
+fn a_retry_is_never_given_up() {
+    let mut run = Watched::new();
+    let retry = step(1, Verb::Retry, "order.place", 0, StepState::InFlight);
+    run.open("late", vec![retry.clone()]);
+    for n in 1..=2 {
+        run.send(n, &retry, retry.id);
+        run.answered(n, &retry, StepReading::Unknown, 500);
+    }
+    run.is_content();
+    run.send(3, &retry, retry.id);
+    assert!(run.found("give up"));
+}
+
+#[test]
+fn something_is_due_and_nobody_sends_it() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
+    run.rest(None);
+    assert!(run.found("7 waiting"));
+}
+
+#[test]
+fn nothing_will_wake_the_supervisor() {
+    let mut run = Watched::new();
+    let later = NOW.plus_ms(1_000);
+    run.open("failed", vec![pay(StepState::Due(later)), place(StepState::Waiting)]);
+    run.rest(Some(later.plus_ms(1)));
+    assert!(run.found("7 waiting"));
+}
+
+#[test]
+fn a_service_that_wants_a_pause_gets_none() {
+    let mut run = Watched::new();
+    let sent = pay(StepState::InFlight);
+    run.open("failed", vec![sent.clone(), place(StepState::Waiting)]);
+    run.send(1, &sent, sent.id);
+    let busy = StepReading::Busy { overloaded: true, retry_after_ms: Some(5_000) };
+    run.answered(1, &sent, busy, 429);
+    run.is_content();
+    run.send(2, &sent, sent.id);
+    assert!(run.found("7 waiting"));
+}
+
+#[test]
+fn memory_and_store_tell_different_stories() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    run.rest(None); // the engine there holds no case
+    assert!(run.found("memory as stored"));
+}
+
+#[test]
+fn a_reload_plans_what_nobody_had_planned() {
+    let mut run = Watched::new();
+    // The rule asks for both steps; only one was ever planned.
+    run.open("failed", vec![pay(StepState::InFlight)]);
+    for _ in 0..1_000 {
+        run.rest(None);
+    }
+    assert!(run.found("reloads alike"));
+}
+
+#[test]
+fn a_case_says_something_else_than_its_steps() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    run.is_content();
+    run.commit(vec![Write::Step(Box::new(pay(StepState::Stuck(StuckReason::Refused))))]);
+    let case = run.case(CaseState::Open);
+    run.commit(vec![Write::Case(Box::new(case))]);
+    assert!(run.found("2 states of cases"));
+}
+
+#[test]
+fn a_case_never_ends() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::InFlight), place(StepState::Waiting)]);
+    run.end(Corpus::Hostile);
+    assert!(run.found("ends"));
+}
+
+#[test]
+fn an_honest_system_needs_a_person() {
+    let mut run = Watched::new();
+    let stuck = pay(StepState::Stuck(StuckReason::OutOfTime));
+    let case = Write::Case(Box::new(run.case(CaseState::Stuck)));
+    let steps = [stuck, place(StepState::Waiting)].map(|s| Write::Step(Box::new(s)));
+    run.commit(
+        [vec![case, report_row(0, ReportRole::Rule(1), report("failed"))], steps.to_vec()].concat(),
+    );
+    run.end(Corpus::Hostile);
+    assert!(!run.found("ends"));
+    run.end(Corpus::Honest);
+    assert!(run.found("ends"));
+}
+
+#[test]
+fn a_settled_case_leaves_something_behind() {
+    let mut run = Watched::new();
+    let done = StepState::Done(Outcome::NothingToCompensate);
+    run.open("failed", vec![pay(done.clone()), place(done)]);
+    let case = run.case(CaseState::Settled);
+    run.commit(vec![Write::Case(Box::new(case))]);
+    run.is_content();
+    run.end(Corpus::Hostile);
+    assert!(run.found("nothing left behind"));
+}

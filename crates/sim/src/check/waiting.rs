@@ -1,0 +1,273 @@
+//! Invariant 7 and every timer: whenever the supervisor rests, everything that waits has a reason for it, and something
+//! that will wake it. What is due goes out, unless its own service holds it back; what has a time has a timer.
+
+use super::limits::concurrency_of;
+use super::seen::{Check, Seen, when};
+use crate::stored::Stored;
+use amends_engine::{
+    Engine, Errand, ReportRole, SagaState, StepReading, StepResult, StepRow, StepState, WalkResult,
+    WalkRow,
+};
+use amends_node::EffectResult;
+use amends_protocol::{CaseId, CaseState, StepId, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An open breaker lets a probe through about once a second.
+const PROBE_MS: u64 = 1_100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Alive,
+    Gone,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Work {
+    Step(StepId),
+    Walk(CaseId),
+}
+
+#[derive(Debug, Default)]
+struct Service {
+    last: Option<(Health, Timestamp)>,
+    /// When a History could not be read last, unless one has been read since.
+    unreadable: Option<Timestamp>,
+    hold_until: Timestamp,
+}
+
+/// What is known of the services by what passed by.
+#[derive(Default)]
+pub(super) struct Waiting {
+    now: Timestamp,
+    under_way: BTreeMap<u64, (Arc<str>, Work)>,
+    services: BTreeMap<Arc<str>, Service>,
+}
+
+impl Check for Waiting {
+    fn name(&self) -> &'static str {
+        "7 waiting"
+    }
+
+    fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        self.now = self.now.max(now);
+        match seen {
+            Seen::Effect { number, effect, service } => {
+                let work = match effect {
+                    Errand::Send(send) => Work::Step(send.step),
+                    Errand::Poll(poll) => Work::Step(poll.step),
+                    Errand::Walk(walk) => Work::Walk(walk.case),
+                };
+                self.under_way.insert(*number, (Arc::clone(service), work));
+                let held = self.services.get(*service).is_some_and(|s| s.hold_until > self.now);
+                return when(held, || {
+                    format!("{service} has asked for a pause with 429, and is asked again in it")
+                });
+            }
+            Seen::Result { number, service, result, .. } => {
+                self.under_way.remove(number);
+                self.hear(service, result);
+            }
+            Seen::Died => {
+                self.under_way.clear();
+                self.services.clear();
+            }
+            Seen::Started => {
+                self.now = now; // a new process knows no earlier time
+                self.services.clear();
+            }
+            Seen::Loaded => self.services.clear(),
+            Seen::Rest { engine, next } => return self.rest(engine, *next, store),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn hear(&mut self, service: &Arc<str>, result: &EffectResult) {
+        let health = match result {
+            EffectResult::Step(result) => health(result),
+            EffectResult::History(WalkResult::Told(_)) => Some(Health::Alive),
+            EffectResult::History(WalkResult::NoHistory) => None,
+            EffectResult::History(WalkResult::Failed { unreachable: true, .. }) => {
+                Some(Health::Gone)
+            }
+            EffectResult::History(WalkResult::Failed { .. }) => Some(Health::Alive),
+        };
+        let now = self.now;
+        let known = self.services.entry(Arc::clone(service)).or_default();
+        if let EffectResult::History(result) = result {
+            let failed = matches!(result, WalkResult::Failed { .. });
+            known.unreadable = failed.then_some(now);
+        }
+        if let Some(health) = health {
+            known.last = Some((health, now));
+        }
+        if let EffectResult::Step(result) = result
+            && let StepReading::Busy { retry_after_ms, .. } = result.answer
+            && result.status == Some(429)
+        {
+            let until = now.plus_ms(retry_after_ms.unwrap_or(1_000).min(60_000));
+            known.hold_until = known.hold_until.max(until);
+        }
+    }
+
+    fn rest(&self, engine: &Engine, next: Option<Timestamp>, store: &Stored) -> Result<(), String> {
+        let lanes: BTreeMap<Arc<str>, &'static str> =
+            engine.lanes().into_iter().map(|lane| (lane.service, lane.breaker)).collect();
+        for (service, breaker) in &lanes {
+            let last = self.services.get(service).and_then(|s| s.last);
+            let alive = matches!(last, Some((Health::Alive, _)));
+            when(alive && *breaker != "closed", || {
+                format!("{service} has answered, and its breaker is {breaker}")
+            })?;
+        }
+        let rest = Rest { known: self, lanes: &lanes, next, store };
+        for case in store.open_cases() {
+            rest.case(case.id)?;
+        }
+        for saga in store.rows.sagas().filter(|s| s.state == SagaState::Begun) {
+            rest.timer(saga.deadline, || format!("the deadline of saga {}", saga.saga))?;
+        }
+        Ok(())
+    }
+}
+
+struct Rest<'a> {
+    known: &'a Waiting,
+    lanes: &'a BTreeMap<Arc<str>, &'static str>,
+    next: Option<Timestamp>,
+    store: &'a Stored,
+}
+
+impl Rest<'_> {
+    /// A moment in the future at which the supervisor wakes up by itself.
+    fn timer(&self, at: Timestamp, what: impl Fn() -> String) -> Result<(), String> {
+        when(at <= self.known.now, || format!("{} has passed, and nothing happens", what()))?;
+        when(self.next.is_none_or(|next| next > at), || {
+            format!("nothing will wake the supervisor for {}", what())
+        })
+    }
+
+    fn case(&self, id: CaseId) -> Result<(), String> {
+        let Some(case) = self.store.rows.case_row(id) else { return Ok(()) };
+        let mut waits = false;
+        for step in self.store.rows.steps_of(id) {
+            waits |= !step.state.is_terminal();
+            self.step(step)?;
+        }
+        waits |= self.causes(id)?;
+        for walk in case.detail.walks.iter().filter(|w| !w.answered) {
+            waits = true;
+            self.walk(id, walk)?;
+        }
+        if let Some(at) = case.detail.quiet_at {
+            waits = true;
+            self.timer(Timestamp(at), || format!("the quiet time of {id}"))?;
+        }
+        when(case.state == CaseState::Open && !waits, || {
+            format!("{id} is open and waits for nothing")
+        })
+    }
+
+    /// Whether reports wait for their causes. One may wait past its time for another whose own time is to come.
+    fn causes(&self, id: CaseId) -> Result<bool, String> {
+        let until = |r: &amends_engine::ReportRow| match r.role {
+            ReportRole::AwaitsRoot(until) => Some(Timestamp(until)),
+            _ => None,
+        };
+        match self.store.rows.reports_of(id).filter_map(until).max() {
+            Some(last) => {
+                self.timer(last, || format!("the last cause of {id}"))?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    fn step(&self, step: &StepRow) -> Result<(), String> {
+        let service = &step.action.service;
+        match &step.state {
+            StepState::Due(at) if *at <= self.known.now => self.held_back(service, || {
+                format!("{} ({} {}) is due", step.id, step.verb, step.action)
+            }),
+            StepState::Due(at) => self.timer(*at, || format!("the next try of {}", step.id)),
+            StepState::InFlight => {
+                let there =
+                    self.known.under_way.values().any(|(_, work)| *work == Work::Step(step.id));
+                when(!there, || format!("{} is stored as under way, and nothing is", step.id))
+            }
+            StepState::Accepted { until, .. } => {
+                self.timer(*until, || format!("the patience with {}", step.id))
+            }
+            StepState::Waiting
+            | StepState::Done(_)
+            | StepState::Stuck(_)
+            | StepState::Superseded
+            | StepState::Shadow => Ok(()),
+        }
+    }
+
+    fn walk(&self, case: CaseId, walk: &WalkRow) -> Result<(), String> {
+        let what = || format!("the History of {} for {case}", walk.service);
+        if walk.in_flight {
+            let there = self
+                .known
+                .under_way
+                .values()
+                .any(|(service, work)| *work == Work::Walk(case) && *service == walk.service);
+            return when(!there, || format!("{} is stored as being read, and is not", what()));
+        }
+        match walk.due_at {
+            Some(at) if at > self.known.now.0 => self.timer(Timestamp(at), what),
+            _ if self.readings_wait(&walk.service) => Ok(()),
+            _ => self.held_back(&walk.service, || format!("{} is to be read", what())),
+        }
+    }
+
+    /// Whether Histories of a service have to wait for each other: they never take all of its places, and where they
+    /// can't be read one a second probes.
+    fn readings_wait(&self, service: &Arc<str>) -> bool {
+        let concurrency = concurrency_of(self.store, service) as usize;
+        let most = concurrency.saturating_sub((concurrency / 4).max(1)).max(1);
+        let reading = |(s, work): &&(Arc<str>, Work)| s == service && matches!(work, Work::Walk(_));
+        let under_way = self.known.under_way.values().filter(reading).count();
+        let unreadable = self.known.services.get(service).and_then(|s| s.unreadable);
+        under_way >= most
+            || unreadable.is_some_and(|at| under_way > 0 || self.known.now.ms_since(at) < PROBE_MS)
+    }
+
+    /// Something is due and does not go: its own service must be the reason.
+    fn held_back(&self, service: &Arc<str>, what: impl Fn() -> String) -> Result<(), String> {
+        let settings = self.store.rows.service(service).map(|s| &s.settings);
+        let paused = settings.is_some_and(|s| s.pause.is_some());
+        let slow = settings.and_then(|s| s.limits.as_ref()).is_some_and(|l| l.per_second.is_some());
+        let known = self.known.services.get(service);
+        let held = known.is_some_and(|k| k.hold_until > self.known.now);
+        let under_way = self.known.under_way.values().filter(|(s, _)| s == service).count();
+        let full = under_way >= concurrency_of(self.store, service) as usize;
+        if paused || slow || held || full {
+            return Ok(());
+        }
+        let breaker = self.lanes.get(service).copied().unwrap_or("closed");
+        when(breaker == "closed", || {
+            format!("{}, {service} is there and has room, and nothing is sent", what())
+        })?;
+        let silent = known.and_then(|k| k.last).map_or(0, |(_, at)| self.known.now.ms_since(at));
+        when(under_way == 0 && silent > PROBE_MS, || {
+            format!("{}, and {service} has not been probed for {silent} ms", what())
+        })
+    }
+}
+
+fn health(result: &StepResult) -> Option<Health> {
+    let gone = match result.answer {
+        StepReading::NotSent => true,
+        StepReading::Unknown => matches!(result.status, None | Some(502 | 504)),
+        StepReading::Busy { retry_after_ms: None, .. } => result.status == Some(503),
+        StepReading::Unsendable => return None,
+        _ => false,
+    };
+    Some(if gone { Health::Gone } else { Health::Alive })
+}

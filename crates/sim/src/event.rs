@@ -1,0 +1,108 @@
+//! Everything that can happen in a run, as data.
+
+use amends_node::EffectResult;
+use amends_protocol::{OutcomeCallback, StepId, Timestamp, Verb};
+use amends_rulebook::ActionId;
+use std::sync::Arc;
+
+/// The moment at which every run begins, by the supervisor's clock.
+pub const BEGINNING: Timestamp = Timestamp(1_790_000_000_000);
+
+/// What can happen.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// Inside of the services.
+    Forward(Forward),
+    /// A saga announces itself.
+    Announce { saga: usize },
+    /// An announced saga says that it has ended.
+    Ended { saga: usize },
+    /// A report reaches the supervisor.
+    Mail(Letter),
+    /// A service tells the outcome of a step.
+    Callback(Callback),
+    /// An effect of the supervisor reaches its service.
+    Reaches { effect: u64 },
+    /// A request is delivered by the network a second time.
+    Repeated { call: StepCall },
+    /// An effect's result is back.
+    Result { effect: u64, done: EffectResult },
+    /// The supervisor stops waiting for an effect.
+    TimesOut { effect: u64 },
+    /// The supervisor's timer.
+    Wake { process: u64 },
+    /// The store has done what it was asked.
+    StoreDone { process: u64 },
+    /// The supervisor's process starts.
+    Start,
+    /// An item of the scenario whose time has come.
+    Item(usize),
+    /// The end of what a person did for a while.
+    Undo(Undo),
+}
+
+/// Something that happens inside of the services.
+#[derive(Clone, Debug)]
+pub(crate) enum Forward {
+    /// A saga begins.
+    Begin { saga: usize },
+    /// A request reaches its service.
+    Arrive { saga: usize, node: usize },
+    /// Work goes on, in this run of it, after so many calls.
+    Work { saga: usize, node: usize, run: u32, after: usize },
+    /// A caller gets its answer.
+    Answer { saga: usize, node: usize, caller_run: u32, reply: Reply },
+    /// A caller stops waiting.
+    Stop { saga: usize, node: usize, caller_run: u32 },
+    /// A crashed service is back and looks at an unfinished request.
+    Sweep { saga: usize, node: usize, run: u32 },
+    /// A caller repeats a call that it got no answer to.
+    Repeat { saga: usize, node: usize, times: u32 },
+    /// A service undoes a request by itself.
+    CleanUp { saga: usize, node: usize },
+    /// Work that was accepted with 202 is done.
+    Accepted { call: StepCall, calls_back: bool },
+}
+
+/// What a caller gets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reply {
+    Ok,
+    Failed { report: Option<usize> },
+    Fenced,
+    Nothing,
+}
+
+/// One request of the supervisor for a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StepCall {
+    /// Number of the effect; its result carries it.
+    pub(crate) effect: u64,
+    pub(crate) step: StepId,
+    pub(crate) attempt: u32,
+    pub(crate) saga: usize,
+    pub(crate) action: ActionId,
+    pub(crate) verb: Verb,
+}
+
+/// A report on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) saga: usize,
+    pub(crate) report: usize,
+}
+
+/// The late answer of a service to a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Callback {
+    pub(crate) step: StepId,
+    pub(crate) said: OutcomeCallback,
+    pub(crate) tries: u32,
+}
+
+/// The end of something that a person did for a while.
+#[derive(Clone, Debug)]
+pub(crate) enum Undo {
+    Resume(Arc<str>),
+    Unlimit(Arc<str>),
+}

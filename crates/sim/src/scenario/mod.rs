@@ -1,0 +1,13 @@
+//! The plan of one run: which sagas begin, what goes wrong, what people do, and when. All of it is drawn from the seed
+//! before anything happens, as a list of items, so that a failing run can be played again with fewer of them.
+
+mod draw;
+mod item;
+mod rulebooks;
+
+pub use draw::draw;
+pub use item::{
+    Corpus, CrashPoint, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
+    StoreTrouble, Weather,
+};
+pub use rulebooks::{Style, rulebooks};

@@ -1,0 +1,218 @@
+//! What the services of a run know and hold: requests, fences, faults that are still to strike, and the weather.
+
+use crate::event::{Event, StepCall};
+use crate::queue::Queue;
+use crate::scenario::{Item, MailTrouble, SagaPlan, Scenario, Sky, Weather};
+use crate::story::Story;
+use amends_protocol::{Evidence, HistoryState, Outcome, Report, SagaId, StepId};
+use amends_rulebook::{ActionId, Rulebook};
+use amends_simulate::{Fault, FaultKind, SeededRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a service knows of one request, and what is really there.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) state: Option<HistoryState>,
+    /// Somebody is at work on it.
+    pub(super) running: bool,
+    /// Counts the runs; work of an earlier one is over.
+    pub(super) run: u32,
+    /// The effect is there since this moment, whatever the History says.
+    pub(crate) effect: Option<i64>,
+    /// The report about its failure.
+    pub(super) report: Option<usize>,
+    /// What its caller knows of it.
+    pub(super) call: Option<HistoryState>,
+    /// The call that it waits for.
+    pub(super) waits_for: Option<usize>,
+    /// The step that runs it again; a failure is its answer and no report.
+    pub(super) rerun: Option<StepCall>,
+}
+
+/// One saga as its services know it.
+#[derive(Debug)]
+pub(crate) struct Saga {
+    pub(crate) item: usize,
+    pub(crate) plan: SagaPlan,
+    pub(crate) requests: Vec<Request>,
+    pub(super) fences: Vec<bool>,
+    pub(crate) corrected: Vec<bool>,
+    /// Steps by their key, with how they ended; none while one is at work on it.
+    pub(super) steps: BTreeMap<StepId, Option<Outcome>>,
+    pub(crate) reports: Vec<Arc<Report>>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) mail: BTreeMap<usize, Vec<MailTrouble>>,
+    /// Some service did not tell the truth about this saga.
+    pub(crate) lied_to: bool,
+    /// It has ended well for its first caller.
+    pub(crate) succeeded: bool,
+}
+
+/// What the model needs of the world around it.
+pub(crate) struct Around<'a> {
+    pub(crate) queue: &'a mut Queue<Event>,
+    pub(crate) story: &'a mut Story,
+}
+
+/// All services.
+#[derive(Debug)]
+pub(crate) struct Services {
+    pub(crate) book: Arc<Rulebook>,
+    pub(crate) sagas: Vec<Saga>,
+    pub(super) by_id: BTreeMap<SagaId, usize>,
+    pub(super) weather: Vec<(usize, Weather)>,
+    pub(super) seed: u64,
+}
+
+impl Services {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let book = Arc::clone(&scenario.versions[0]);
+        let mut services = Self {
+            book,
+            sagas: Vec::new(),
+            by_id: BTreeMap::new(),
+            weather: Vec::new(),
+            seed: scenario.seed,
+        };
+        let mut number = BTreeMap::new();
+        for (n, item) in scenario.kept_items() {
+            if let Item::Saga(plan) = item {
+                number.insert(n, services.sagas.len());
+                services.add_saga(n, plan);
+            }
+        }
+        for (n, item) in scenario.kept_items() {
+            let saga = item.of_saga().and_then(|saga| number.get(&saga)).copied();
+            match (item, saga) {
+                (Item::Fault { fault, .. }, Some(saga)) => {
+                    services.sagas[saga].faults.push(fault.clone());
+                }
+                (Item::Mail { nth, trouble, .. }, Some(saga)) => {
+                    services.sagas[saga].mail.entry(*nth).or_default().push(*trouble);
+                }
+                (Item::Weather(weather), _) => services.weather.push((n, weather.clone())),
+                _ => {}
+            }
+        }
+        services
+    }
+
+    fn add_saga(&mut self, item: usize, plan: &SagaPlan) {
+        let actions = self.book.actions().len();
+        self.by_id.insert(plan.id.clone(), self.sagas.len());
+        self.sagas.push(Saga {
+            item,
+            plan: plan.clone(),
+            requests: vec![Request::default(); plan.flow.nodes.len()],
+            fences: vec![false; actions],
+            corrected: vec![false; actions],
+            steps: BTreeMap::new(),
+            reports: Vec::new(),
+            faults: Vec::new(),
+            mail: BTreeMap::new(),
+            lied_to: false,
+            succeeded: false,
+        });
+    }
+
+    pub(crate) fn saga_number(&self, id: &SagaId) -> Option<usize> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn action_of(&self, saga: usize, node: usize) -> ActionId {
+        self.sagas[saga].plan.flow.nodes[node].action
+    }
+
+    pub(crate) fn name_of(&self, saga: usize, node: usize) -> String {
+        self.book.get(self.action_of(saga, node)).name.to_string()
+    }
+
+    pub(crate) fn service_of(&self, saga: usize, node: usize) -> &Arc<str> {
+        &self.book.get(self.action_of(saga, node)).name.service
+    }
+
+    /// What a request to a service meets now. `what` names the request, so that the same one meets the same sky
+    /// whatever else happens in the run.
+    pub(crate) fn sky(&self, now: i64, service: &str, what: &[u64]) -> Option<Sky> {
+        self.weather
+            .iter()
+            .filter(|(_, w)| *w.service == *service && (w.from..w.to).contains(&now))
+            .find(|(item, w)| {
+                let mut rng = SeededRng::of(self.seed ^ 0x5157, what);
+                let _ = rng.number();
+                SeededRng::of(rng.number(), &[*item as u64]).chance(w.percent)
+            })
+            .map(|(_, w)| w.sky)
+    }
+
+    /// Whether nobody can reach a service now, going forward.
+    pub(super) fn is_away(&self, now: i64, service: &str, what: &[u64]) -> bool {
+        matches!(self.sky(now, service, what), Some(Sky::Down | Sky::Gateway(_)))
+    }
+
+    /// Takes the fault that strikes here, if any is left.
+    pub(super) fn strike(
+        &mut self,
+        saga: usize,
+        node: usize,
+        fits: impl Fn(&Fault) -> bool,
+    ) -> Option<FaultKind> {
+        let faults = &mut self.sagas[saga].faults;
+        let fault = faults.iter_mut().find(|f| f.node == node && f.times > 0 && fits(f))?;
+        fault.times -= 1;
+        Some(fault.kind.clone())
+    }
+
+    // ---- what a History says ----
+
+    pub(super) fn own_requests(
+        &self,
+        saga: usize,
+        service: &str,
+        with_undone: bool,
+    ) -> Vec<Evidence> {
+        let requests = &self.sagas[saga].requests;
+        (0..requests.len())
+            .filter(|n| **self.service_of(saga, *n) == *service)
+            .filter_map(|n| Some((n, requests[n].state?)))
+            .filter(|(_, state)| {
+                with_undone || !matches!(state, HistoryState::Compensated | HistoryState::Fenced)
+            })
+            .map(|(n, state)| self.evidence(saga, n, state))
+            .collect()
+    }
+
+    pub(super) fn own_calls(&self, saga: usize, service: &str) -> Vec<Evidence> {
+        let flow = &self.sagas[saga].plan.flow;
+        (0..flow.nodes.len())
+            .filter(|n| {
+                flow.nodes[*n].parent.is_some_and(|p| **self.service_of(saga, p) == *service)
+            })
+            .filter_map(|n| Some(self.evidence(saga, n, self.sagas[saga].requests[n].call?)))
+            .collect()
+    }
+
+    fn evidence(&self, saga: usize, node: usize, state: HistoryState) -> Evidence {
+        let name = &self.book.get(self.action_of(saga, node)).name;
+        Evidence {
+            service: name.service.to_string(),
+            action: name.action.to_string(),
+            request_id: format!("request-{saga}-{node}"),
+            state,
+        }
+    }
+
+    /// The whole History of one saga.
+    pub(crate) fn history(&self, saga: usize, service: &str) -> Vec<Evidence> {
+        let mut all = self.own_requests(saga, service, true);
+        all.extend(self.own_calls(saga, service));
+        all
+    }
+
+    /// Actions of this saga that some request has in place now.
+    pub(crate) fn standing(&self, saga: usize) -> BTreeSet<(ActionId, i64)> {
+        let requests = self.sagas[saga].requests.iter().enumerate();
+        requests.filter_map(|(n, r)| Some((self.action_of(saga, n), r.effect?))).collect()
+    }
+}

@@ -1,0 +1,380 @@
+//! The supervisor's requests at the services: steps, looks at accepted steps, Histories. Each meets the sky of the
+//! moment first. The readings are those that `crates/server/src/dispatch` would make of the answers over HTTP.
+
+use super::model::{Around, Services};
+use crate::event::{Callback, Event, Forward, Reply, StepCall};
+use crate::scenario::Sky;
+use amends_engine::{StepReading, StepResult, WalkResult};
+use amends_node::EffectResult;
+use amends_protocol::{Evidence, HistoryState, Outcome, OutcomeCallback, Verb};
+use amends_rulebook::ActionId;
+use amends_simulate::SeededRng;
+
+/// What came of asking for a step.
+enum Performed {
+    Answer(StepReading),
+    /// A run has begun; its end answers.
+    Runs,
+}
+
+impl Services {
+    /// A step's request reaches its service, or what stands before it.
+    pub(crate) fn ask(&mut self, call: StepCall, around: &mut Around<'_>) {
+        let service = self.book.get(call.action).name.service.clone();
+        let sky = self.sky(around.queue.now(), &service, &[call.step.tag, u64::from(call.attempt)]);
+        let unknown = |status| result(StepReading::Unknown, status);
+        let busy = |overloaded, after, status| {
+            let answer = StepReading::Busy { overloaded, retry_after_ms: after };
+            result(answer, Some(status))
+        };
+        match sky {
+            Some(Sky::Down) => self.answer(call, result(StepReading::NotSent, None), 1, around),
+            Some(Sky::Gateway(503)) => self.answer(call, busy(true, None, 503), 3, around),
+            Some(Sky::Gateway(status)) => self.answer(call, unknown(Some(status)), 3, around),
+            Some(Sky::RequestLost) => {}
+            Some(Sky::Broken) => self.answer(call, unknown(Some(500)), 5, around),
+            Some(Sky::Busy) => self.answer(call, busy(false, None, 409), 5, around),
+            Some(Sky::TooMany(ms)) => self.answer(call, busy(true, Some(ms), 429), 5, around),
+            Some(Sky::Overloaded(ms)) => self.answer(call, busy(true, Some(ms), 503), 5, around),
+            Some(Sky::Rejects) => {
+                self.answer(call, result(StepReading::Rejected, Some(422)), 5, around);
+            }
+            Some(Sky::Refuses) if call.verb == Verb::Compensate => {
+                self.sagas[call.saga].fences[call.action.0 as usize] = true;
+                self.answer(call, result(StepReading::Refused, Some(409)), 5, around);
+            }
+            Some(Sky::SaysNothing | Sky::SaysDone)
+                if !self.sagas[call.saga].steps.contains_key(&call.step) =>
+            {
+                self.lie(call, sky == Some(Sky::SaysNothing), around);
+            }
+            Some(Sky::AcceptsAndCallsBack(ms)) => self.accept(call, ms, true, None, around),
+            Some(Sky::AcceptsForPolling(ms)) => {
+                self.accept(call, ms, false, Some("/later".to_owned()), around);
+            }
+            Some(Sky::AcceptsAndForgets) => self.accept(call, 2_000, false, None, around),
+            Some(Sky::AnswerLost) => drop(self.perform(call, true, around)),
+            Some(Sky::Slow(ms)) => self.serve(call, ms, around),
+            Some(Sky::Twice(ms)) => {
+                let again = StepCall { effect: 0, ..call };
+                around.queue.after(ms, Event::Repeated { call: again });
+                self.serve(call, 0, around);
+            }
+            Some(Sky::Contradicts(ms)) => {
+                self.serve(call, 0, around);
+                self.contradict(call, ms, around);
+            }
+            Some(
+                Sky::Refuses
+                | Sky::SaysNothing
+                | Sky::SaysDone
+                | Sky::ConcealsHistory
+                | Sky::InventsHistory,
+            )
+            | None => self.serve(call, 0, around),
+        }
+    }
+
+    /// A service does what it is asked, and answers so much later than usual.
+    pub(crate) fn serve(&mut self, call: StepCall, late: u64, around: &mut Around<'_>) {
+        match self.perform(call, false, around) {
+            Performed::Runs => {}
+            Performed::Answer(reading) => {
+                let status = match reading {
+                    StepReading::Done(_) => 200,
+                    StepReading::Accepted { .. } => 202,
+                    StepReading::Busy { overloaded: false, .. } | StepReading::Refused => 409,
+                    StepReading::Busy { .. } => 503,
+                    _ => 404,
+                };
+                let mut answer = result(reading, Some(status));
+                answer.history = self.told(call, around);
+                self.answer(call, answer, 5 + late, around);
+            }
+        }
+    }
+
+    fn told(&self, call: StepCall, around: &Around<'_>) -> Vec<Evidence> {
+        let service = &self.book.get(call.action).name.service;
+        if self.sky(around.queue.now(), service, &[9]) == Some(Sky::ConcealsHistory) {
+            return Vec::new();
+        }
+        let mut calls = self.own_calls(call.saga, service);
+        calls.retain(|c| c.state.may_have_effect());
+        calls
+    }
+
+    fn answer(&self, call: StepCall, result: StepResult, base: u64, around: &mut Around<'_>) {
+        let way =
+            SeededRng::of(self.seed, &[4, call.step.tag, u64::from(call.attempt)]).between(1, 15);
+        around.queue.after(
+            base + way,
+            Event::Result { effect: call.effect, done: EffectResult::Step(result) },
+        );
+    }
+
+    fn lie(&mut self, call: StepCall, nothing: bool, around: &mut Around<'_>) {
+        self.sagas[call.saga].lied_to = true;
+        let outcome = match call.verb {
+            Verb::Compensate if nothing => Outcome::NothingToCompensate,
+            verb => plain(verb),
+        };
+        around.story.tell(|| format!("the service says {outcome} and does nothing"));
+        self.sagas[call.saga].steps.insert(call.step, Some(outcome));
+        self.answer(call, result(StepReading::Done(outcome), Some(200)), 5, around);
+    }
+
+    fn contradict(&self, call: StepCall, ms: u64, around: &mut Around<'_>) {
+        let outcome = match call.verb {
+            Verb::Compensate => Outcome::NothingToCompensate,
+            _ => Outcome::Refused,
+        };
+        let said = OutcomeCallback { outcome, message: None, history: Vec::new() };
+        let callback = Callback { step: call.step, said, tries: 0 };
+        around.queue.after(ms, Event::Callback(callback));
+    }
+
+    fn accept(
+        &mut self,
+        call: StepCall,
+        ms: u64,
+        calls_back: bool,
+        location: Option<String>,
+        around: &mut Around<'_>,
+    ) {
+        match self.sagas[call.saga].steps.get(&call.step) {
+            Some(Some(_)) => return self.serve(call, 0, around),
+            Some(None) => {}
+            None => {
+                self.sagas[call.saga].steps.insert(call.step, None);
+                let done = Forward::Accepted { call: StepCall { effect: 0, ..call }, calls_back };
+                around.queue.after(ms, Event::Forward(done));
+            }
+        }
+        let reading = StepReading::Accepted { location, retry_after_ms: None };
+        self.answer(call, result(reading, Some(202)), 3, around);
+    }
+
+    /// Accepted work is done now.
+    pub(super) fn accepted(&mut self, call: StepCall, calls_back: bool, around: &mut Around<'_>) {
+        if self.sagas[call.saga].steps.get(&call.step) == Some(&None) {
+            self.sagas[call.saga].steps.remove(&call.step);
+        }
+        let outcome = match self.perform(call, true, around) {
+            Performed::Answer(StepReading::Done(outcome)) => outcome,
+            Performed::Answer(StepReading::Refused) => Outcome::Refused,
+            // Not yet, or nothing to run: it is asked for again.
+            Performed::Answer(_) | Performed::Runs => return,
+        };
+        if calls_back {
+            let history = self.told(call, around);
+            let said = OutcomeCallback { outcome, message: None, history };
+            around.queue.after(5, Event::Callback(Callback { step: call.step, said, tries: 0 }));
+        }
+    }
+
+    /// A look at an accepted step.
+    pub(crate) fn look(&mut self, call: StepCall, around: &mut Around<'_>) {
+        let service = self.book.get(call.action).name.service.clone();
+        let now = around.queue.now();
+        match self.sky(now, &service, &[call.step.tag, 1, now as u64]) {
+            Some(Sky::Down) => {
+                return self.answer(call, result(StepReading::NotSent, None), 1, around);
+            }
+            Some(Sky::Gateway(status)) => {
+                return self.answer(call, result(StepReading::Unknown, Some(status)), 3, around);
+            }
+            Some(Sky::RequestLost | Sky::AnswerLost) => return,
+            _ => {}
+        }
+        let reading = match self.sagas[call.saga].steps.get(&call.step) {
+            Some(Some(Outcome::Refused)) => StepReading::Refused,
+            Some(Some(outcome)) => StepReading::Done(*outcome),
+            Some(None) => StepReading::Accepted { location: None, retry_after_ms: None },
+            None => StepReading::Unknown,
+        };
+        let status = if reading == StepReading::Unknown { 404 } else { 200 };
+        let mut answer = result(reading, Some(status));
+        answer.history = self.told(call, around);
+        self.answer(call, answer, 4, around);
+    }
+
+    /// Carries out a step, or answers it as before. `silent`: nobody waits for the answer.
+    fn perform(&mut self, call: StepCall, silent: bool, around: &mut Around<'_>) -> Performed {
+        match self.sagas[call.saga].steps.get(&call.step) {
+            Some(Some(outcome)) => return Performed::Answer(StepReading::Done(*outcome)),
+            Some(None) => return Performed::Answer(busy()),
+            None => {}
+        }
+        let outcome = match call.verb {
+            Verb::Compensate => self.compensate(call.saga, call.action),
+            Verb::Notify => self.notify(call.saga, call.action),
+            Verb::Retry => return self.retry(call, silent, around),
+        };
+        let (verb, name) = (call.verb, self.book.get(call.action).name.clone());
+        around.story.tell(|| format!("{} {verb} {name} at its service: {outcome}", call.step));
+        self.sagas[call.saga].steps.insert(call.step, Some(outcome));
+        Performed::Answer(StepReading::Done(outcome))
+    }
+
+    fn requests_of(&self, saga: usize, action: ActionId) -> Vec<usize> {
+        let nodes = &self.sagas[saga].plan.flow.nodes;
+        (0..nodes.len()).filter(|n| nodes[*n].action == action).collect()
+    }
+
+    fn compensate(&mut self, saga: usize, action: ActionId) -> Outcome {
+        let (mut undone, mut before) = (false, false);
+        for node in self.requests_of(saga, action) {
+            let request = &mut self.sagas[saga].requests[node];
+            let Some(state) = request.state else { continue };
+            before |= state == HistoryState::Compensated;
+            undone |= request.effect.is_some();
+            request.state = Some(match state {
+                HistoryState::Compensated | HistoryState::Fenced => state,
+                HistoryState::Started | HistoryState::Unknown | HistoryState::Failed
+                    if request.effect.is_none() =>
+                {
+                    HistoryState::Fenced
+                }
+                _ => HistoryState::Compensated,
+            });
+            request.effect = None;
+        }
+        self.sagas[saga].fences[action.0 as usize] = true;
+        match (undone, before) {
+            (true, _) => Outcome::Compensated,
+            (false, true) => Outcome::AlreadyCompensated,
+            (false, false) => Outcome::NothingToCompensate,
+        }
+    }
+
+    /// Picks the latest request that did not succeed; if all did, there is nothing to run.
+    fn retry(&mut self, call: StepCall, silent: bool, around: &mut Around<'_>) -> Performed {
+        let requests = self.requests_of(call.saga, call.action);
+        let state = |n: &usize| self.sagas[call.saga].requests[*n].state;
+        let arrived = || requests.iter().copied().filter(|n| state(n).is_some());
+        let wanted = arrived()
+            .rfind(|n| state(n) != Some(HistoryState::Succeeded))
+            .or_else(|| arrived().next_back());
+        let Some(node) = wanted else {
+            // Nothing to run again: a 404, which proves nothing.
+            return Performed::Answer(match self.sagas[call.saga].fences[call.action.0 as usize] {
+                true => StepReading::Refused,
+                false => StepReading::Unknown,
+            });
+        };
+        match state(&node) {
+            Some(HistoryState::Succeeded) => {
+                self.sagas[call.saga].steps.insert(call.step, Some(Outcome::Retried));
+                return Performed::Answer(StepReading::Done(Outcome::Retried));
+            }
+            Some(HistoryState::Compensated | HistoryState::Fenced) => {
+                return Performed::Answer(StepReading::Refused);
+            }
+            Some(HistoryState::Started) if self.sagas[call.saga].requests[node].running => {
+                return Performed::Answer(busy());
+            }
+            _ => {}
+        }
+        if self.sagas[call.saga].fences[call.action.0 as usize] {
+            return Performed::Answer(StepReading::Refused);
+        }
+        let effect = if silent { 0 } else { call.effect };
+        self.sagas[call.saga].requests[node].rerun = Some(StepCall { effect, ..call });
+        self.start(call.saga, node, around);
+        Performed::Runs
+    }
+
+    /// A run that a step asked for is over.
+    pub(super) fn rerun_ended(&mut self, call: StepCall, reply: Reply, around: &mut Around<'_>) {
+        let answer = match reply {
+            Reply::Ok => {
+                self.sagas[call.saga].steps.insert(call.step, Some(Outcome::Retried));
+                result(StepReading::Done(Outcome::Retried), Some(200))
+            }
+            Reply::Fenced => result(StepReading::Refused, Some(409)),
+            Reply::Failed { .. } => {
+                let reading = StepReading::Busy { overloaded: true, retry_after_ms: Some(100) };
+                result(reading, Some(503))
+            }
+            Reply::Nothing => return, // its answer is lost
+        };
+        self.answer(call, answer, 2, around);
+    }
+
+    /// A correction bars the message that it corrects.
+    fn notify(&mut self, saga: usize, action: ActionId) -> Outcome {
+        if let Some(original) = self.book.get(action).correction_of {
+            self.sagas[saga].corrected[original.0 as usize] = true;
+            self.sagas[saga].fences[original.0 as usize] = true;
+            for node in self.requests_of(saga, original) {
+                let request = &mut self.sagas[saga].requests[node];
+                if request.state.is_some_and(|s| s != HistoryState::Succeeded) {
+                    request.state = Some(HistoryState::Fenced);
+                }
+            }
+        }
+        Outcome::Notified
+    }
+
+    /// Somebody reads the History of a saga.
+    pub(crate) fn read_history(
+        &mut self,
+        effect: u64,
+        saga: usize,
+        service: &str,
+        gateway_hides_history: bool,
+        around: &mut Around<'_>,
+    ) {
+        let now = around.queue.now();
+        let sky = self.sky(now, service, &[saga as u64, 8, now as u64]);
+        let failed = |message: &str, unreachable, retry_after_ms| WalkResult::Failed {
+            message: message.to_owned(),
+            unreachable,
+            retry_after_ms,
+        };
+        let result = match sky {
+            Some(Sky::Down) => failed("connection refused", true, None),
+            Some(Sky::Gateway(404)) if gateway_hides_history => WalkResult::Told(Vec::new()),
+            Some(Sky::Gateway(status)) => failed(&format!("HTTP {status}"), false, None),
+            Some(Sky::RequestLost | Sky::AnswerLost) => return,
+            Some(Sky::Broken) => failed("HTTP 500", false, None),
+            Some(Sky::TooMany(ms) | Sky::Overloaded(ms)) => failed("not now", false, Some(ms)),
+            Some(Sky::ConcealsHistory) => {
+                self.sagas[saga].lied_to = true;
+                WalkResult::Told(Vec::new())
+            }
+            Some(Sky::InventsHistory) => WalkResult::Told(self.invented(saga, service)),
+            _ => WalkResult::Told(self.history(saga, service)),
+        };
+        let late = if let Some(Sky::Slow(ms)) = sky { ms } else { 0 };
+        around.queue.after(3 + late, Event::Result { effect, done: EffectResult::History(result) });
+    }
+
+    fn invented(&self, saga: usize, service: &str) -> Vec<Evidence> {
+        let mut all = self.history(saga, service);
+        all.push(Evidence {
+            service: service.to_owned(),
+            action: "never-heard-of".to_owned(),
+            request_id: "invented".to_owned(),
+            state: HistoryState::Succeeded,
+        });
+        all
+    }
+}
+
+const fn busy() -> StepReading {
+    StepReading::Busy { overloaded: false, retry_after_ms: None }
+}
+
+const fn plain(verb: Verb) -> Outcome {
+    match verb {
+        Verb::Compensate => Outcome::Compensated,
+        Verb::Retry => Outcome::Retried,
+        Verb::Notify => Outcome::Notified,
+    }
+}
+
+fn result(answer: StepReading, status: Option<u16>) -> StepResult {
+    StepResult { answer, status, message: None, history: Vec::new() }
+}

@@ -1,0 +1,58 @@
+//! What is durable in a run, with the rulebooks that its rows name.
+
+use amends_engine::{CaseRow, Memory, ReportRow};
+use amends_protocol::{CaseId, Timestamp};
+use amends_rulebook::Rulebook;
+use std::sync::Arc;
+
+/// The rows of a store, and the versions that they may be planned with.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// All rows.
+    pub rows: Memory,
+    versions: Vec<Arc<Rulebook>>,
+}
+
+impl Stored {
+    /// A store in which the first of these versions is active.
+    #[must_use]
+    pub fn new(versions: &[Arc<Rulebook>], now: Timestamp) -> Self {
+        let mut rows = Memory::default();
+        if let Some(first) = versions.first() {
+            rows.put_active(first, now);
+        }
+        Self { rows, versions: versions.to_vec() }
+    }
+
+    /// A version by its content hash.
+    #[must_use]
+    pub fn version(&self, hash: &str) -> Option<&Arc<Rulebook>> {
+        self.versions.iter().find(|book| book.hash() == hash)
+    }
+
+    /// The rulebook that a case is planned with.
+    #[must_use]
+    pub fn book_of(&self, case: CaseId) -> Option<&Arc<Rulebook>> {
+        self.version(&self.rows.case_row(case)?.rulebook.as_ref()?.hash)
+    }
+
+    /// The active rulebook that knows a service.
+    #[must_use]
+    pub fn active_for(&self, service: &str) -> Option<&Arc<Rulebook>> {
+        let active = self.rows.rulebooks().filter(|row| row.active);
+        active
+            .filter_map(|row| self.version(&row.hash))
+            .find(|book| book.service(service).is_some())
+    }
+
+    /// A report of a case.
+    #[must_use]
+    pub fn report(&self, case: CaseId, position: u32) -> Option<&ReportRow> {
+        self.rows.reports_of(case).find(|row| row.position == position)
+    }
+
+    /// Cases that are not settled.
+    pub fn open_cases(&self) -> impl Iterator<Item = &CaseRow> {
+        self.rows.cases().filter(|case| case.state != amends_protocol::CaseState::Settled)
+    }
+}

@@ -1,0 +1,25 @@
+//! Kinds of trouble that only come when they are asked for.
+
+/// Kinds of trouble that the product is known not to master yet; off unless asked for by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// A gateway's page with 404 is read as an empty History.
+    pub gateway_hides_history: bool,
+    /// Histories tell of actions that the rulebook does not know.
+    pub strangers: bool,
+}
+
+impl Switches {
+    /// Their names on the command line.
+    pub const NAMES: [&'static str; 2] = ["gateway-hides-history", "strangers"];
+
+    /// Turns one on; false if there is none of that name.
+    pub fn turn_on(&mut self, name: &str) -> bool {
+        match name {
+            "gateway-hides-history" => self.gateway_hides_history = true,
+            "strangers" => self.strangers = true,
+            _ => return false,
+        }
+        true
+    }
+}

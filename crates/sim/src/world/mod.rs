@@ -1,0 +1,11 @@
+//! One run from its first saga to its last timer: the services, the supervisor's process with its store, the people,
+//! and the queue of events that moves them all. Nothing here waits, and nothing is random.
+
+mod outside;
+mod people;
+mod process;
+mod shell;
+mod state;
+mod under_way;
+
+pub(crate) use state::World;

@@ -1,0 +1,286 @@
+//! What goes between the supervisor and everybody else: reports, announcements, callbacks and acts with those who wait
+//! for their answers; effects with their results.
+
+use super::state::World;
+use super::under_way::{UnderWay, Waiter};
+use crate::check::Seen;
+use crate::event::{Callback, Event, Letter, StepCall};
+use amends_engine::{
+    Activation, Answer, Errand, Input, Replaces, StepReading, StepResult, Ticket, WalkResult,
+};
+use amends_node::{Effect, EffectResult};
+use amends_protocol::CaseId;
+use amends_protocol::resources::SagaBegin;
+use amends_rulebook::ActionId;
+use std::sync::Arc;
+
+/// When a client that got no answer tries again.
+const AGAIN_MS: u64 = 1_000;
+
+/// An effect takes so long to its service.
+const WAY_MS: u64 = 5;
+
+/// How often a callback is sent again; a client gives up at some point.
+const CALLBACKS: u32 = 200;
+
+impl World<'_> {
+    /// Hands an input to the supervisor; if it is down, whoever sends it tries again as after a lost answer.
+    pub(super) fn offer(&mut self, waiter: Waiter, input: impl FnOnce(Ticket) -> Input) {
+        self.outside.tickets += 1;
+        let ticket = self.outside.tickets;
+        self.outside.waiters.insert(ticket, waiter);
+        if !self.take(input(ticket)) {
+            self.turned_away(ticket);
+        }
+    }
+
+    /// Whoever waits is told that nothing was taken.
+    pub(super) fn turned_away(&mut self, ticket: Ticket) {
+        if let Some(waiter) = self.outside.waiters.remove(&ticket) {
+            self.unavailable(waiter);
+        }
+    }
+
+    pub(super) fn replied(&mut self, ticket: Ticket, answer: Answer) {
+        let Some(waiter) = self.outside.waiters.remove(&ticket) else { return };
+        self.count(ticket);
+        match (&waiter, &answer) {
+            (Waiter::Report(letter), Answer::Received { case, duplicate }) => {
+                let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
+                let (case, duplicate) = (*case, *duplicate);
+                self.story.tell(|| {
+                    let again = if duplicate { " again" } else { "" };
+                    format!(
+                        "{}/{} ({}) is acknowledged{again}: {case}",
+                        report.source, report.data.code, report.id
+                    )
+                });
+                self.seen(&Seen::Acknowledged { report: &report, case });
+            }
+            (Waiter::Callback(callback), answer) => {
+                self.story
+                    .tell(|| format!("the callback for {} is answered {answer:?}", callback.step));
+            }
+            (Waiter::Person | Waiter::Undo(_), answer) => {
+                self.story.tell(|| format!("the person is answered {answer:?}"));
+            }
+            _ => {}
+        }
+        self.seen(&Seen::Replied { ticket, answer: &answer });
+    }
+
+    /// Whoever waited got no answer.
+    fn unavailable(&mut self, waiter: Waiter) {
+        let again = match waiter {
+            Waiter::Report(letter) => Event::Mail(letter),
+            Waiter::Callback(callback) if callback.tries < CALLBACKS => {
+                Event::Callback(Callback { tries: callback.tries + 1, ..callback })
+            }
+            Waiter::Announce { saga } => Event::Announce { saga },
+            Waiter::Ended { saga } => Event::Ended { saga },
+            Waiter::Undo(undo) => Event::Undo(undo),
+            Waiter::Activate { version } => {
+                let wanted = |item: &crate::scenario::Item| matches!(item, crate::scenario::Item::Activate { version: v, .. } if *v == version);
+                match self.scenario.items.iter().position(wanted) {
+                    Some(item) => Event::Item(item),
+                    None => return,
+                }
+            }
+            Waiter::Person | Waiter::Callback(_) => return,
+        };
+        self.queue.after(AGAIN_MS, again);
+    }
+
+    /// The process is gone, and with it everybody's connection.
+    pub(super) fn nobody_answers(&mut self) {
+        for waiter in std::mem::take(&mut self.outside.waiters).into_values() {
+            self.unavailable(waiter);
+        }
+    }
+
+    // ---- what comes in ----
+
+    pub(super) fn mail(&mut self, letter: Letter) {
+        let report = Arc::clone(&self.services.sagas[letter.saga].reports[letter.report]);
+        let sky = self.services.sky(self.queue.now(), &report.source, &[5, letter.report as u64]);
+        if sky == Some(crate::scenario::Sky::Down) {
+            return self.queue.after(AGAIN_MS, Event::Mail(letter)); // it waits in the outbox
+        }
+        self.offer(Waiter::Report(letter), |ticket| Input::Report {
+            report: Box::new((*report).clone()),
+            known_in: None,
+            ticket,
+        });
+    }
+
+    pub(super) fn announce(&mut self, saga: usize) {
+        let plan = &self.services.sagas[saga].plan;
+        let entry = &self.services.book.get(plan.flow.nodes[0].action).name;
+        let deadline = self.shell.wall(plan.at).plus_ms(plan.deadline_ms.unwrap_or(0));
+        let begin = SagaBegin {
+            saga_id: plan.id.clone(),
+            service: entry.service.to_string(),
+            action: Some(entry.action.to_string()),
+            deadline,
+            data: serde_json::Map::new(),
+        };
+        self.offer(Waiter::Announce { saga }, |ticket| Input::SagaBegan { begin, ticket });
+    }
+
+    pub(super) fn ended(&mut self, saga: usize) {
+        let id = self.services.sagas[saga].plan.id.clone();
+        self.offer(Waiter::Ended { saga }, |ticket| Input::SagaEnded { saga: id, ticket });
+    }
+
+    pub(super) fn call_back(&mut self, callback: Callback) {
+        let (step, said) = (callback.step, callback.said.clone());
+        self.story.tell(|| format!("a callback for {step} says {}", said.outcome));
+        self.offer(Waiter::Callback(callback), |ticket| Input::StepCalledBack {
+            step,
+            callback: said,
+            ticket,
+        });
+    }
+
+    pub(super) fn activate(&mut self, version: usize) {
+        let rulebook = Arc::clone(&self.scenario.versions[version]);
+        self.story.tell(|| format!("version {version} of the rulebook is to become active"));
+        self.offer(Waiter::Activate { version }, |ticket| Input::Activate {
+            activation: Box::new(Activation {
+                rulebook,
+                actor: "kim".into(),
+                reason: "a new version".into(),
+                from_file: false,
+                replaces: Replaces::Any,
+            }),
+            ticket,
+        });
+    }
+
+    // ---- what goes out ----
+
+    pub(super) fn send(&mut self, effect: Effect) {
+        let Effect { id, errand } = effect;
+        self.outside.effects += 1;
+        let effect = self.outside.effects;
+        let process = self.shell.process;
+        let service = Arc::clone(errand.service());
+        let timeout = match &errand {
+            Errand::Send(send) => send.rulebook.get(send.action_id).retry.timeout_ms,
+            Errand::Poll(poll) => poll.rulebook.get(poll.action_id).retry.timeout_ms,
+            Errand::Walk(_) => 10_000,
+        };
+        if let Some((step, attempt)) = errand.step() {
+            self.count(step.tag ^ u64::from(attempt));
+        }
+        self.story.tell(|| tell(&errand));
+        self.seen(&Seen::Effect { number: effect, effect: &errand, service: &service });
+        self.outside.under_way.insert(effect, UnderWay { process, id, errand });
+        self.queue.after(WAY_MS, Event::Reaches { effect });
+        self.queue.after(timeout, Event::TimesOut { effect });
+    }
+
+    pub(super) fn reaches(&mut self, effect: u64) {
+        let Some(under_way) = self.outside.under_way.get(&effect) else { return };
+        let errand = under_way.errand.clone();
+        let saga = match &errand {
+            Errand::Send(send) => &send.saga,
+            Errand::Poll(poll) => &poll.saga,
+            Errand::Walk(walk) => &walk.saga,
+        };
+        let Some(saga) = self.services.saga_number(saga) else { return };
+        let hides = self.switches.gateway_hides_history;
+        let call = |services: &crate::services::Services,
+                    step,
+                    attempt,
+                    action: &amends_protocol::ActionName,
+                    verb| {
+            let action: ActionId = services.book.action(&action.service, &action.action)?;
+            Some(StepCall { effect, step, attempt, saga, action, verb })
+        };
+        match &errand {
+            Errand::Send(send) => {
+                let call = call(&self.services, send.step, send.attempt, &send.action, send.verb);
+                if let Some(call) = call {
+                    self.in_services(|services, around| services.ask(call, around));
+                }
+            }
+            Errand::Poll(poll) => {
+                let call = call(&self.services, poll.step, poll.attempt, &poll.action, poll.verb);
+                if let Some(call) = call {
+                    self.in_services(|services, around| services.look(call, around));
+                }
+            }
+            Errand::Walk(walk) => self.in_services(|services, around| {
+                services.read_history(effect, saga, &walk.service, hides, around);
+            }),
+        }
+    }
+
+    /// An effect has ended: with a result, or because the supervisor stops waiting for one.
+    pub(super) fn result(&mut self, effect: u64, done: Option<EffectResult>) {
+        let Some(UnderWay { process, id, errand }) = self.outside.under_way.remove(&effect) else {
+            return;
+        };
+        if process != self.shell.process {
+            return; // nobody is there to take it
+        }
+        let service = Arc::clone(errand.service());
+        let result = done.unwrap_or_else(|| match &errand {
+            Errand::Walk(_) => EffectResult::History(WalkResult::Failed {
+                message: "no answer".to_owned(),
+                unreachable: true,
+                retry_after_ms: None,
+            }),
+            Errand::Send(_) | Errand::Poll(_) => EffectResult::Step(StepResult {
+                answer: StepReading::Unknown,
+                status: None,
+                message: Some("no answer in time".to_owned()),
+                history: Vec::new(),
+            }),
+        });
+        self.story.tell(|| tell_result(&errand, &result));
+        let seen =
+            Seen::Result { number: effect, service: &service, effect: &errand, result: &result };
+        self.seen(&seen);
+        self.hand_in(id, Some(result));
+    }
+
+    pub(super) fn case_ids(&self) -> Vec<CaseId> {
+        self.shell.store.rows.cases().map(|c| c.id).collect()
+    }
+}
+
+fn tell(errand: &Errand) -> String {
+    match errand {
+        Errand::Send(send) => {
+            format!(
+                "{} asks: {} {} ({}, try {})",
+                send.step.case, send.verb, send.action, send.step, send.attempt
+            )
+        }
+        Errand::Poll(poll) => {
+            format!("{} looks after {} ({})", poll.step.case, poll.action, poll.step)
+        }
+        Errand::Walk(walk) => format!("{} reads the History of {}", walk.case, walk.service),
+    }
+}
+
+fn tell_result(errand: &Errand, result: &EffectResult) -> String {
+    match (errand, result) {
+        (Errand::Walk(walk), EffectResult::History(WalkResult::Told(entries))) => {
+            let told =
+                |e: &amends_protocol::Evidence| format!("{}.{} {}", e.service, e.action, e.state);
+            let entries: Vec<String> = entries.iter().map(told).collect();
+            format!("the History of {} for {}: {}", walk.service, walk.case, entries.join(", "))
+        }
+        (Errand::Walk(walk), other) => {
+            format!("the History of {} for {}: {other:?}", walk.service, walk.case)
+        }
+        (_, EffectResult::Step(result)) => {
+            let step = errand.step().map(|(step, _)| step.to_string()).unwrap_or_default();
+            format!("{step} is answered {:?}", result.answer)
+        }
+        (_, other) => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,159 @@
+//! People who act at random: on steps and cases that are there at the moment, on services, in series.
+
+use super::state::World;
+use super::under_way::Waiter;
+use crate::event::{Event, Undo};
+use crate::scenario::PersonAct;
+use amends_engine::{Input, NewLimits, StepState};
+use amends_protocol::resources::{CaseAct, StepAct};
+use amends_protocol::{ActionName, CaseId, Outcome, StepId, StuckReason, Verb};
+use amends_rulebook::{ActionClass, Rulebook};
+use amends_simulate::SeededRng;
+use std::sync::Arc;
+
+const REASON: &str = "because";
+
+impl World<'_> {
+    pub(super) fn act(&mut self, act: PersonAct, which: u64, item: usize) {
+        let mut rng = SeededRng::of(self.scenario.seed, &[6, item as u64, which]);
+        let services: Vec<Arc<str>> =
+            self.services.book.services().iter().map(|s| Arc::clone(&s.name)).collect();
+        let service = rng.pick(&services).cloned();
+        self.story.tell(|| format!("a person: {act:?}"));
+        match (act, service) {
+            (PersonAct::Pause(for_ms), Some(service)) => {
+                self.pause(&service, true, Waiter::Person);
+                self.queue.after(for_ms, Event::Undo(Undo::Resume(service)));
+            }
+            (PersonAct::Limit { concurrency, per_second, for_ms }, Some(service)) => {
+                self.limit(&service, NewLimits { concurrency, per_second }, Waiter::Person);
+                self.queue.after(for_ms, Event::Undo(Undo::Unlimit(service)));
+            }
+            (PersonAct::ApproveAll, _) => {
+                let held = |s: &StepState| *s == StepState::Stuck(StuckReason::AwaitsApproval);
+                self.series(held, &StepAct::Approve { reason: REASON.to_owned() }, item);
+            }
+            (PersonAct::RetryAll, _) => {
+                let stuck = |s: &StepState| matches!(s, StepState::Stuck(_));
+                self.series(stuck, &StepAct::Retry { reason: REASON.to_owned() }, item);
+            }
+            (PersonAct::Nonsense, _) => {
+                let step = StepId { case: CaseId(10_000 + which % 10), ordinal: 1, tag: which };
+                self.act_on_step(step, StepAct::Retry { reason: REASON.to_owned() }, None);
+            }
+            (PersonAct::Replan | PersonAct::Plan | PersonAct::Settle | PersonAct::RetryCase, _) => {
+                if let Some(case) = rng.pick(&self.case_ids()).copied() {
+                    self.act_on_case(case, act, &mut rng);
+                }
+            }
+            _ => self.act_on_some_step(act, &mut rng),
+        }
+    }
+
+    fn act_on_some_step(&mut self, act: PersonAct, rng: &mut SeededRng) {
+        let steps: Vec<(StepId, Verb)> =
+            self.shell.store.rows.steps().map(|s| (s.id, s.verb)).collect();
+        let Some((step, verb)) = rng.pick(&steps).copied() else { return };
+        let reason = REASON.to_owned();
+        let act = match act {
+            PersonAct::Edit => StepAct::Edit { reason, data: serde_json::Map::new() },
+            PersonAct::Waive => StepAct::Waive { reason },
+            PersonAct::Record => {
+                let outcome = match verb {
+                    Verb::Compensate => Outcome::Compensated,
+                    Verb::Retry => Outcome::Retried,
+                    Verb::Notify => Outcome::Notified,
+                };
+                StepAct::Record { reason, outcome }
+            }
+            PersonAct::Approve => StepAct::Approve { reason },
+            _ => StepAct::Retry { reason },
+        };
+        self.act_on_step(step, act, None);
+    }
+
+    fn act_on_step(&mut self, step: StepId, act: StepAct, bulk: Option<u64>) {
+        self.story.tell(|| format!("a person on {step}: {act:?}"));
+        self.offer(Waiter::Person, |ticket| Input::StepAct {
+            step,
+            act,
+            actor: "kim".into(),
+            bulk,
+            ticket,
+        });
+    }
+
+    fn series(&mut self, fits: impl Fn(&StepState) -> bool, act: &StepAct, item: usize) {
+        let steps: Vec<StepId> =
+            self.shell.store.rows.steps().filter(|s| fits(&s.state)).map(|s| s.id).collect();
+        for step in steps {
+            self.act_on_step(step, act.clone(), Some(item as u64));
+        }
+    }
+
+    fn act_on_case(&mut self, case: CaseId, act: PersonAct, rng: &mut SeededRng) {
+        let reason = REASON.to_owned();
+        let act = match act {
+            PersonAct::Replan => CaseAct::Replan { reason },
+            PersonAct::Settle => CaseAct::Settle { reason },
+            PersonAct::RetryCase => CaseAct::Retry { reason },
+            _ => {
+                let compensate = some_actions(&self.services.book, rng);
+                CaseAct::Plan { reason, compensate, retry: Vec::new(), notify: Vec::new() }
+            }
+        };
+        self.story.tell(|| format!("a person on {case}: {act:?}"));
+        self.offer(Waiter::Person, |ticket| Input::CaseAct {
+            case,
+            act,
+            actor: "kim".into(),
+            bulk: None,
+            ticket,
+        });
+    }
+
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match &undo {
+            Undo::Resume(service) => {
+                let service = Arc::clone(service);
+                self.pause(&service, false, Waiter::Undo(undo));
+            }
+            Undo::Unlimit(service) => {
+                let service = Arc::clone(service);
+                self.limit(&service, NewLimits::default(), Waiter::Undo(undo));
+            }
+        }
+    }
+
+    fn pause(&mut self, service: &Arc<str>, paused: bool, waiter: Waiter) {
+        let service = Arc::clone(service);
+        self.story
+            .tell(|| format!("{service} is to be {}", if paused { "paused" } else { "resumed" }));
+        self.offer(waiter, |ticket| Input::Pause {
+            service,
+            paused,
+            actor: "kim".into(),
+            reason: REASON.into(),
+            ticket,
+        });
+    }
+
+    fn limit(&mut self, service: &Arc<str>, limits: NewLimits, waiter: Waiter) {
+        let service = Arc::clone(service);
+        self.offer(waiter, |ticket| Input::Limit {
+            service,
+            limits,
+            actor: "kim".into(),
+            reason: REASON.into(),
+            ticket,
+        });
+    }
+}
+
+fn some_actions(book: &Rulebook, rng: &mut SeededRng) -> Vec<ActionName> {
+    book.actions()
+        .iter()
+        .filter(|a| a.class == ActionClass::Compensable && rng.chance(50))
+        .map(|a| a.name.clone())
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! The supervisor's process around the node core: a store that fails, a clock that jumps, and crashes at every point.
+//! It does what the server's shell does, with a queue of events in place of a runtime.
+
+use super::process::{Asked, OPTIONS};
+use super::state::World;
+use crate::check::Seen;
+use crate::event::{BEGINNING, Event};
+use crate::scenario::{CrashPoint, StoreTrouble};
+use amends_engine::{Batch, Input};
+use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
+use amends_protocol::Timestamp;
+
+impl World<'_> {
+    pub(super) fn start(&mut self) {
+        self.shell.process += 1;
+        self.shell.node = Some(Node::new(OPTIONS));
+        self.shell.wake_at = None;
+        self.story.tell(|| "the supervisor starts".to_owned());
+        self.seen(&Seen::Started);
+        self.turn();
+    }
+
+    /// Hands an input to the supervisor. False if it is down, or has too much to do.
+    pub(super) fn take(&mut self, input: Input) -> bool {
+        let taken = self.shell.node.as_mut().is_some_and(|node| node.take(input).is_ok());
+        self.turn();
+        taken
+    }
+
+    /// Hands the result of an effect to the supervisor.
+    pub(super) fn hand_in(&mut self, effect: EffectId, result: Option<EffectResult>) {
+        if let Some(node) = &mut self.shell.node {
+            match result {
+                Some(result) => node.ended(effect, result),
+                None => node.lost(effect),
+            }
+        }
+        self.turn();
+    }
+
+    /// Goes on with the loop until it waits for the store or for time.
+    pub(super) fn turn(&mut self) {
+        if self.shell.asked.is_some() {
+            return;
+        }
+        let now = self.shell.wall(self.queue.now());
+        loop {
+            let Some(node) = &mut self.shell.node else { return };
+            match node.need(now) {
+                Need::Load => return self.ask(Asked::Load),
+                Need::Lookup(request) => return self.ask(Asked::Lookup(request)),
+                Need::Commit(batch) => return self.ask(Asked::Commit(batch)),
+                Need::Release(released) => self.release(released),
+                Need::TurnAway(turned) => {
+                    self.story.tell(|| format!("turned away: {}", turned.fault));
+                    turned.tickets.into_iter().for_each(|ticket| self.turned_away(ticket));
+                }
+                Need::Sleep { until } => return self.rest(until),
+                Need::End { .. } => return,
+            }
+        }
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        let late = match self.store_trouble(|t| matches!(t, StoreTrouble::Late(_))) {
+            Some(StoreTrouble::Late(ms)) => ms,
+            _ => 0,
+        };
+        self.shell.asked = Some(asked);
+        self.queue.after(late, Event::StoreDone { process: self.shell.process });
+    }
+
+    /// Nothing is to be done before this moment.
+    fn rest(&mut self, at: Option<Timestamp>) {
+        let now = self.shell.wall(self.queue.now());
+        if let Some(engine) = self.shell.node.as_ref().and_then(Node::engine) {
+            let seen = Seen::Rest { engine, next: at };
+            self.checks.see(self.queue.now(), now, &seen, &self.shell.store);
+        }
+        let Some(at) = at else { return };
+        let at = (at.0 - BEGINNING.0 - self.shell.skew_ms).max(self.queue.now());
+        if self.shell.wake_at.is_none_or(|wake| at < wake) {
+            self.shell.wake_at = Some(at);
+            self.queue.at(at, Event::Wake { process: self.shell.process });
+        }
+    }
+
+    pub(super) fn store_done(&mut self, process: u64) {
+        if process != self.shell.process {
+            return;
+        }
+        let Some(asked) = self.shell.asked.take() else { return };
+        let broken = || StoreFault::Failed("the disk is away".to_owned());
+        let done = match asked {
+            Asked::Load => {
+                let fails = self.store_trouble(|t| t == StoreTrouble::LoadFails).is_some();
+                if !fails {
+                    self.seen(&Seen::Loaded);
+                }
+                Done::Loaded(if fails { Err(broken()) } else { Ok(self.shell.store.rows.load()) })
+            }
+            Asked::Lookup(request) => {
+                let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
+                let found = self.shell.store.rows.find(&request);
+                Done::Found(if fails { Err(broken()) } else { Ok(found) })
+            }
+            Asked::Commit(batch) => match self.commit(batch) {
+                Some(result) => Done::Committed(result),
+                None => return, // the process died of it
+            },
+        };
+        let now = self.shell.wall(self.queue.now());
+        if let Some(node) = &mut self.shell.node {
+            node.done(now, done);
+        }
+        self.turn();
+    }
+
+    fn commit(&mut self, batch: Batch) -> Option<Result<(), StoreFault>> {
+        let crash = self.crash();
+        if let Some((CrashPoint::BeforeCommit, down_ms)) = crash {
+            self.die("before the commit", down_ms);
+            return None;
+        }
+        let fails = |t| {
+            matches!(
+                t,
+                StoreTrouble::CommitFails | StoreTrouble::CommitEndUnknown | StoreTrouble::Conflict
+            )
+        };
+        let trouble = self.store_trouble(fails);
+        if let Some(trouble) = trouble {
+            self.story.tell(|| format!("the store: {trouble:?} ({} writes)", batch.writes.len()));
+        }
+        let mut result = match trouble {
+            None => Ok(()),
+            Some(StoreTrouble::Conflict) => Err(StoreFault::Conflict("by mistake".to_owned())),
+            Some(_) => Err(StoreFault::Failed("the disk is away".to_owned())),
+        };
+        if matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
+            let writes = batch.writes.clone();
+            self.seen(&Seen::Commit { writes: &writes });
+            if let Err(conflict) = self.shell.store.rows.commit(batch) {
+                result = Err(StoreFault::Conflict(conflict.row));
+            } else {
+                self.count(writes.len() as u64);
+                self.seen(&Seen::Committed { writes: &writes });
+            }
+        }
+        if let Some((CrashPoint::AfterCommit, down_ms)) = crash {
+            self.die("after the commit", down_ms);
+            return None;
+        }
+        self.shell.crash = crash.filter(|_| result.is_ok());
+        Some(result)
+    }
+
+    fn release(&mut self, released: Released) {
+        let Released { replies, mut effects, .. } = released;
+        for (ticket, answer) in replies {
+            self.replied(ticket, answer);
+        }
+        let crash = self.shell.crash.take();
+        match crash {
+            Some((CrashPoint::BeforeEffects, down_ms)) => {
+                return self.die("after its replies, before its effects", down_ms);
+            }
+            Some((CrashPoint::AmongEffects, _)) => effects.truncate(1),
+            _ => {}
+        }
+        for effect in effects {
+            self.send(effect);
+        }
+        if let Some((_, down_ms)) = crash {
+            self.die("after its effects went out", down_ms);
+        }
+    }
+
+    fn die(&mut self, when: &str, down_ms: u64) {
+        self.story.tell(|| format!("the supervisor dies {when}"));
+        self.shell.node = None;
+        self.shell.asked = None;
+        self.shell.crash = None;
+        self.shell.process += 1;
+        self.seen(&Seen::Died);
+        self.nobody_answers();
+        self.queue.after(down_ms, Event::Start);
+    }
+
+    pub(super) fn seen(&mut self, seen: &Seen<'_>) {
+        let now = self.shell.wall(self.queue.now());
+        self.checks.see(self.queue.now(), now, seen, &self.shell.store);
+    }
+}

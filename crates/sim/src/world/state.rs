@@ -1,0 +1,198 @@
+//! One run: its parts, and which of them an event moves.
+
+use super::process::Shell;
+use super::under_way::Outside;
+use crate::check::{Checks, End, Seen};
+use crate::event::{Event, Forward};
+use crate::queue::Queue;
+use crate::run::Run;
+use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
+use crate::services::{Around, Services};
+use crate::story::Story;
+use crate::switches::Switches;
+
+/// Events of one run. The longest honest ones need some ten thousand; more means that something never ends.
+const EVENTS_LIMIT: u64 = 400_000;
+
+/// How long a run goes on at most: past every time limit of its rulebooks.
+const LONGEST_MS: i64 = 8 * 86_400_000;
+
+/// Everything.
+pub(crate) struct World<'s> {
+    pub(super) scenario: &'s Scenario,
+    pub(super) queue: Queue<Event>,
+    pub(super) story: Story,
+    pub(super) services: Services,
+    pub(super) shell: Shell,
+    pub(super) outside: Outside,
+    pub(super) checks: Checks,
+    pub(super) switches: Switches,
+    events: u64,
+    hash: u64,
+}
+
+impl<'s> World<'s> {
+    pub(crate) fn new(scenario: &'s Scenario, switches: Switches, story: Story) -> Self {
+        let mut world = Self {
+            scenario,
+            queue: Queue::new(),
+            story,
+            services: Services::new(scenario),
+            shell: Shell::new(scenario),
+            outside: Outside::default(),
+            checks: Checks::new(scenario),
+            switches,
+            events: 0,
+            hash: 0xcbf2_9ce4_8422_2325,
+        };
+        world.queue.at(0, Event::Start);
+        for (number, saga) in world.services.sagas.iter().enumerate() {
+            if saga.plan.deadline_ms.is_some() {
+                world.queue.at(saga.plan.at, Event::Announce { saga: number });
+            }
+            world.queue.at(saga.plan.at, Event::Forward(Forward::Begin { saga: number }));
+        }
+        for (n, item) in scenario.kept_items() {
+            let (at, event) = match item {
+                Item::Act { at, .. } | Item::Activate { at, .. } | Item::Clock { at, .. } => {
+                    (*at, Event::Item(n))
+                }
+                Item::OwnCleanUp { saga, node, at } => {
+                    let Some(saga) = world.services.sagas.iter().position(|s| s.item == *saga)
+                    else {
+                        continue;
+                    };
+                    (*at, Event::Forward(Forward::CleanUp { saga, node: *node }))
+                }
+                Item::Saga(_)
+                | Item::Fault { .. }
+                | Item::Mail { .. }
+                | Item::Weather(_)
+                | Item::Crash { .. }
+                | Item::Store { .. } => continue,
+            };
+            world.queue.at(at, event);
+        }
+        world
+    }
+
+    /// Plays to the end, or to the first violation.
+    pub(crate) fn play(mut self) -> Run {
+        while let Some(event) = self.queue.pop() {
+            self.events += 1;
+            self.story.set_time(self.queue.now());
+            if self.events > EVENTS_LIMIT || self.queue.now() > LONGEST_MS {
+                let last =
+                    format!("after {} events something still goes on: {event:?}", self.events);
+                self.checks.fail("ends", self.queue.now(), last);
+            }
+            if self.checks.failed() {
+                break;
+            }
+            self.happen(event);
+        }
+        self.end()
+    }
+
+    fn end(mut self) -> Run {
+        if !self.checks.failed() {
+            let now = self.shell.wall(self.queue.now());
+            let end =
+                End { scenario: self.scenario, services: &self.services, switches: self.switches };
+            self.checks.see(self.queue.now(), now, &Seen::End(end), &self.shell.store);
+        }
+        let store = &self.shell.store;
+        let digest = amends_protocol::digest(&[&format!("{:?}", store.rows)]);
+        Run {
+            hash: self.hash ^ digest,
+            events: self.events,
+            cases: store.rows.cases().count(),
+            violation: self.checks.into_violation(),
+            story: self.story.into_lines(),
+        }
+    }
+
+    /// Takes a number into the hash of the run.
+    pub(super) fn count(&mut self, number: u64) {
+        self.hash = (self.hash ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(5);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Forward(forward) => {
+                self.in_services(|services, around| services.happen(forward, around))
+            }
+            Event::Announce { saga } => self.announce(saga),
+            Event::Ended { saga } => self.ended(saga),
+            Event::Mail(letter) => self.mail(letter),
+            Event::Callback(callback) => self.call_back(callback),
+            Event::Reaches { effect } => self.reaches(effect),
+            Event::Repeated { call } => {
+                self.story
+                    .tell(|| format!("the network delivers the request for {} again", call.step));
+                self.in_services(|services, around| services.serve(call, 0, around));
+            }
+            Event::Result { effect, done } => self.result(effect, Some(done)),
+            Event::TimesOut { effect } => self.result(effect, None),
+            Event::Wake { process } => {
+                if process == self.shell.process {
+                    self.shell.wake_at = None;
+                    self.turn();
+                }
+            }
+            Event::StoreDone { process } => self.store_done(process),
+            Event::Start => self.start(),
+            Event::Item(n) => self.item(n),
+            Event::Undo(undo) => self.undo(undo),
+        }
+    }
+
+    pub(super) fn in_services(&mut self, act: impl FnOnce(&mut Services, &mut Around<'_>)) {
+        let mut around = Around { queue: &mut self.queue, story: &mut self.story };
+        act(&mut self.services, &mut around);
+    }
+
+    fn item(&mut self, n: usize) {
+        match &self.scenario.items[n] {
+            Item::Act { act, which, .. } => self.act(*act, *which, n),
+            Item::Activate { version, .. } => self.activate(*version),
+            Item::Clock { by_ms, .. } => {
+                let by_ms = *by_ms;
+                self.story.tell(|| format!("the supervisor's clock jumps by {by_ms} ms"));
+                self.shell.skew_ms += by_ms;
+                self.turn();
+            }
+            _ => {}
+        }
+    }
+
+    /// The store's trouble that strikes now, if any is left that fits.
+    pub(super) fn store_trouble(
+        &mut self,
+        fits: impl Fn(StoreTrouble) -> bool,
+    ) -> Option<StoreTrouble> {
+        let now = self.queue.now();
+        let (n, trouble) = self.scenario.kept_items().find_map(|(n, item)| match item {
+            Item::Store { at, trouble, times } if *at <= now && fits(*trouble) => {
+                let used = self.shell.used.get(&n).copied().unwrap_or(0);
+                (used < *times).then_some((n, *trouble))
+            }
+            _ => None,
+        })?;
+        *self.shell.used.entry(n).or_default() += 1;
+        Some(trouble)
+    }
+
+    /// The crash that strikes at this commit, if any is left.
+    pub(super) fn crash(&mut self) -> Option<(CrashPoint, u64)> {
+        let now = self.queue.now();
+        let (n, point, down_ms) = self.scenario.kept_items().find_map(|(n, item)| match item {
+            Item::Crash { at, point, down_ms } if *at <= now => {
+                (!self.shell.used.contains_key(&n)).then_some((n, *point, *down_ms))
+            }
+            _ => None,
+        })?;
+        self.shell.used.insert(n, 1);
+        Some((point, down_ms))
+    }
+}

@@ -1,0 +1,44 @@
+//! Everything that is under way between the supervisor and the world: who waits for an answer, and which effects have
+//! no result yet.
+
+use crate::event::{Callback, Letter, Undo};
+use amends_engine::{Errand, Ticket};
+use amends_node::EffectId;
+use std::collections::BTreeMap;
+
+/// Who waits for an answer.
+#[derive(Clone, Debug)]
+pub(super) enum Waiter {
+    Report(Letter),
+    Callback(Callback),
+    Announce {
+        saga: usize,
+    },
+    Ended {
+        saga: usize,
+    },
+    Activate {
+        version: usize,
+    },
+    /// A person, who reads the answer and leaves it at that.
+    Person,
+    /// A person who will see to it that it happens.
+    Undo(Undo),
+}
+
+/// An effect whose result has not come.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    pub(super) process: u64,
+    pub(super) id: EffectId,
+    pub(super) errand: Errand,
+}
+
+/// Everything that is under way.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    pub(super) tickets: Ticket,
+    pub(super) waiters: BTreeMap<Ticket, Waiter>,
+    pub(super) effects: u64,
+    pub(super) under_way: BTreeMap<u64, UnderWay>,
+}
