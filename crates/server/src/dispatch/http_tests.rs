@@ -290,3 +290,46 @@ async fn a_build_without_tls_says_so() {
     assert_eq!(result.answer, StepReading::Unsendable);
     assert!(result.message.expect("a message").contains("speaks no `https`"));
 }
+
+/// Four services of 64 requests at once behind one address: each wave finds the connections of the one before.
+#[tokio::test]
+async fn idle_connections_follow_what_is_in_use() {
+    const AT_ONCE: usize = 256;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let opened = Arc::new(AtomicUsize::new(0));
+    // Nobody is answered before all of a wave have asked, so that each needs a connection of its own.
+    let all_asked = Arc::new(tokio::sync::Barrier::new(AT_ONCE));
+    let router = Router::new().route(
+        "/amends/v1/compensate/{action}",
+        post(move || {
+            let all_asked = Arc::clone(&all_asked);
+            async move {
+                all_asked.wait().await;
+                axum::Json(serde_json::json!({ "outcome": "compensated" }))
+            }
+        }),
+    );
+    let counted = Arc::clone(&opened);
+    tokio::spawn(async move {
+        let counting = axum::serve::ListenerExt::tap_io(listener, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        axum::serve(counting, router).await
+    });
+    let (outbound, book) = (HttpOutbound::new(HttpOptions::default()), book(address, "20s"));
+    for _ in 0..3 {
+        let mut wave = tokio::task::JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (outbound, errand) = (outbound.clone(), send(&book));
+            wave.spawn(async move { outbound.perform(errand).await });
+        }
+        while let Some(ended) = wave.join_next().await {
+            let Ok(Ended::Step { result, .. }) = ended else { panic!("no step") };
+            assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");
+        }
+    }
+    // One more here and there: a request that was about to open one may find an idle one first.
+    let opened = opened.load(Ordering::Relaxed);
+    assert!(opened < AT_ONCE * 3 / 2, "{opened} connections for {AT_ONCE} at once");
+}
