@@ -64,6 +64,8 @@ impl Check for Concurrency {
 pub(super) struct PerMinute {
     /// By content hash of the rulebook and number of the rule.
     answered: BTreeMap<(Arc<str>, u32), Answered>,
+    /// A clock that jumps back stands still for the supervisor.
+    now: Timestamp,
 }
 
 /// When a rule answered which case for the first time.
@@ -75,14 +77,15 @@ impl Check for PerMinute {
     }
 
     fn see(&mut self, now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
+        self.now = self.now.max(now);
         match seen {
-            Seen::Started => self.answered.clear(),
+            Seen::Started => *self = Self { now, ..Self::default() },
             Seen::Committed { writes } => {
                 for write in *writes {
                     if let Write::Report(row) = write
                         && let ReportRole::Rule(rule) = row.role
                     {
-                        self.answers(now, row.case, rule, store)?;
+                        self.answers(row.case, rule, store)?;
                     }
                 }
             }
@@ -93,13 +96,8 @@ impl Check for PerMinute {
 }
 
 impl PerMinute {
-    fn answers(
-        &mut self,
-        now: Timestamp,
-        case: CaseId,
-        rule: u32,
-        store: &Stored,
-    ) -> Result<(), String> {
+    fn answers(&mut self, case: CaseId, rule: u32, store: &Stored) -> Result<(), String> {
+        let now = self.now;
         let Some(book) = store.rows.case_row(case).and_then(|c| c.rulebook.as_ref()) else {
             return Ok(());
         };
@@ -176,6 +174,7 @@ impl Check for GiveUp {
             }
             // The result of a try may be lost with the process, or with the commit that would have kept it.
             Seen::Died | Seen::Loaded => {
+                self.asked.clear(); // they count as interrupted, whatever they bring
                 for tries in self.tries.values_mut() {
                     *tries = tries.saturating_sub(1);
                 }

@@ -198,6 +198,8 @@ impl Rest<'_> {
                     self.known.under_way.values().any(|(_, work)| *work == Work::Step(step.id));
                 when(!there, || format!("{} is stored as under way, and nothing is", step.id))
             }
+            // A service's pause is not the step's: patience stands still meanwhile.
+            StepState::Accepted { .. } if self.was_paused(service) => Ok(()),
             StepState::Accepted { until, .. } => {
                 self.timer(*until, || format!("the patience with {}", step.id))
             }
@@ -207,6 +209,11 @@ impl Rest<'_> {
             | StepState::Superseded
             | StepState::Shadow => Ok(()),
         }
+    }
+
+    fn was_paused(&self, service: &str) -> bool {
+        let settings = self.store.rows.service(service).map(|row| &row.settings);
+        settings.is_some_and(|s| s.pause.is_some() || s.paused_ms > 0)
     }
 
     fn walk(&self, case: CaseId, walk: &WalkRow) -> Result<(), String> {
