@@ -65,9 +65,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(StoreFault::Conflict(why) | StoreFault::Failed(why)) => f.write_str(why),
-            Self::Rulebook(UnreadableRulebook { name, hash, why }) => {
-                write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
-            }
+            Self::Rulebook(unreadable) => unreadable.fmt(f),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 use crate::queue::{Overloaded, Queue};
 use amends_engine::{
     Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Output, Partition, Ticket,
+    UnreadableRulebook,
 };
 use amends_protocol::Timestamp;
 use rustc_hash::FxHashMap;
@@ -104,6 +105,21 @@ impl Node {
         }
     }
 
+    /// A node that has loaded, for whoever would rather not begin with a store that fails.
+    ///
+    /// # Errors
+    /// When a stored rulebook that is active, or that open cases need, can't be read.
+    pub fn loaded(
+        options: NodeOptions,
+        loaded: Loaded,
+        now: Timestamp,
+    ) -> Result<Self, UnreadableRulebook> {
+        let mut node = Self::new(options);
+        node.now = now;
+        node.load(loaded)?;
+        Ok(node)
+    }
+
     // What people may ask between two turns.
 
     /// The engine, between two turns: all that it holds is durable.
@@ -189,7 +205,7 @@ impl Node {
     pub fn done(&mut self, now: Timestamp, done: Done) {
         self.now = self.now.max(now);
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
-            (Phase::Loading, Done::Loaded(loaded)) => self.loaded(loaded),
+            (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
             (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
                 self.found(inputs, found);
             }
@@ -304,13 +320,10 @@ impl Node {
         self.next = Some(Need::TurnAway(TurnedAway { fault, tickets }));
     }
 
-    fn loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
-        let loaded = loaded.map_err(Fault::Store).and_then(|loaded| {
-            self.epoch = loaded.epoch;
-            Engine::load(loaded, &mut self.engine, self.now).map_err(Fault::Rulebook)
-        });
-        match loaded {
-            Ok(engine) => self.adopt(engine),
+    fn take_loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
+        let loaded = loaded.map_err(Fault::Store);
+        match loaded.and_then(|loaded| self.load(loaded).map_err(Fault::Rulebook)) {
+            Ok(()) => {}
             // Nothing more can be made durable before the end.
             Err(fault) if self.stopping => {
                 let rest = tickets(&self.queue.take_all());
@@ -322,8 +335,10 @@ impl Node {
     }
 
     /// Goes on with a new engine. What an earlier one let out may still be under way, or its result may wait here.
-    fn adopt(&mut self, engine: Engine) {
-        self.engine = engine;
+    fn load(&mut self, loaded: Loaded) -> Result<(), UnreadableRulebook> {
+        let epoch = loaded.epoch;
+        self.engine = Engine::load(loaded, &mut self.engine, self.now)?;
+        self.epoch = epoch;
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
             Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),
@@ -341,6 +356,7 @@ impl Node {
         }
         self.tick = true;
         self.phase = Phase::Idle;
+        Ok(())
     }
 }
 

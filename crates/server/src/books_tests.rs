@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::clock::SystemClock;
-use crate::driver::{Driver, DriverOptions};
-use crate::outbound::{Ended, Outbound};
+use crate::outbound::Outbound;
+use crate::shell::{Driver, DriverOptions};
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
+use amends_node::EffectResult;
 use amends_store::{Archive, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
 
@@ -19,30 +20,26 @@ fn book(name: &str, service: &str, quiet: &str) -> String {
 struct Nobody;
 
 impl Outbound for Nobody {
-    async fn perform(&self, errand: Errand) -> Ended {
+    async fn perform(&self, errand: Errand) -> EffectResult {
         match errand {
-            Errand::Walk(walk) => Ended::Walk {
-                case: walk.case,
-                service: walk.service,
-                result: WalkResult::NoHistory,
-            },
-            Errand::Send(send) => {
+            Errand::Walk(_) => EffectResult::History(WalkResult::NoHistory),
+            Errand::Send(_) => {
                 let result = StepResult {
                     answer: StepReading::NotSent,
                     status: None,
                     message: None,
                     history: vec![],
                 };
-                Ended::Step { step: send.step, attempt: send.attempt, result }
+                EffectResult::Step(result)
             }
-            Errand::Poll(poll) => {
+            Errand::Poll(_) => {
                 let result = StepResult {
                     answer: StepReading::NotSent,
                     status: None,
                     message: None,
                     history: vec![],
                 };
-                Ended::Step { step: poll.step, attempt: poll.attempt, result }
+                EffectResult::Step(result)
             }
         }
     }

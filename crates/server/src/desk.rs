@@ -1,11 +1,12 @@
 //! What people ask about open work: it is in the engine's memory, so the loop answers between two batches, a slice of
 //! cases at a time. A survey is shared by all who ask within a moment. Nothing here changes anything.
 
+use crate::clock::Clock;
 use amends_engine::{Engine, GroupWalk, Lateness, Members, Survey, SurveyWalk};
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long cases are looked at between two batches: a report waits so much longer, while somebody looks.
@@ -64,9 +65,9 @@ impl Desk {
     }
 
     /// Looks at one slice of cases. Gives a survey that is whole now.
-    pub(crate) fn look(&mut self, engine: &Engine, now: Timestamp) -> Option<Arc<Survey>> {
+    pub(crate) fn look(&mut self, engine: &Engine, clock: &impl Clock) -> Option<Arc<Survey>> {
         if let Some((walk, reply)) = self.groups.front_mut() {
-            if reply.is_closed() || for_a_turn(|| walk.look(engine, SLICE)) {
+            if reply.is_closed() || for_a_turn(clock, || walk.look(engine, SLICE)) {
                 let answered = self.groups.pop_front();
                 if let Some((walk, reply)) = answered {
                     let _ = reply.send(walk.finish()); // the one who asked has gone away
@@ -75,7 +76,7 @@ impl Desk {
             return None;
         }
         let (walk, _) = self.survey.as_mut()?;
-        if !for_a_turn(|| walk.look(engine, SLICE)) {
+        if !for_a_turn(clock, || walk.look(engine, SLICE)) {
             return None;
         }
         let (walk, replies) = self.survey.take()?;
@@ -85,20 +86,20 @@ impl Desk {
         }
         let waiting = std::mem::take(&mut self.next);
         if !waiting.is_empty() {
-            self.survey = Some((engine.survey(self.lateness(now)), waiting));
+            self.survey = Some((engine.survey(self.lateness(clock.now())), waiting));
         }
         Some(survey)
     }
 }
 
 /// Repeats `look` until it has seen everything, or the turn is over. True if it has.
-fn for_a_turn(mut look: impl FnMut() -> bool) -> bool {
-    let began = Instant::now();
+fn for_a_turn(clock: &impl Clock, mut look: impl FnMut() -> bool) -> bool {
+    let began = clock.monotonic();
     loop {
         if look() {
             return true;
         }
-        if began.elapsed() >= TURN {
+        if clock.monotonic().saturating_sub(began) >= TURN {
             return false;
         }
     }

@@ -33,10 +33,10 @@ enum Kept {
 }
 
 impl Kept {
-    fn of(event: Event) -> Self {
+    fn of(event: &Event) -> Self {
         match &event.what {
-            Happening::Reported { .. } | Happening::Planned { .. } => Self::Shown(view(&event)),
-            _ => Self::Small(event),
+            Happening::Reported { .. } | Happening::Planned { .. } => Self::Shown(view(event)),
+            _ => Self::Small(event.clone()),
         }
     }
 
@@ -77,7 +77,7 @@ impl Default for EventFeed {
 }
 
 impl EventFeed {
-    pub(crate) fn tell(&self, events: Vec<Event>) {
+    pub(crate) fn observe(&self, events: &[Event]) {
         if events.is_empty() {
             return;
         }
@@ -240,9 +240,9 @@ mod tests {
         let first = reported(0, &long);
         let Happening::Reported { report, .. } = &first.what else { unreachable!("made so") };
         let alive = Arc::downgrade(report);
-        feed.tell(vec![first]);
+        feed.observe(&[first]);
         assert!(alive.upgrade().is_none(), "only what is shown of it stays");
-        feed.tell((1..events).map(|n| reported(n, &long)).collect());
+        feed.observe(&(1..events).map(|n| reported(n, &long)).collect::<Vec<_>>());
         let mut since = feed.since(Some(0));
         let (id, event) = since.next().await.expect("some are kept");
         assert_eq!(event.message.as_deref(), Some(&*long));

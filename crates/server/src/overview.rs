@@ -31,7 +31,7 @@ impl<S: Store> Supervisor<S> {
         let counts = self.store().case_counts().await.map_err(store_problem)?;
         let mut cases = survey.cases.clone();
         cases.extend(counts.get_key_value(&CaseState::Settled));
-        let pulse = &self.shared().pulse;
+        let pulse = &self.shared().observers.pulse;
         let (minutes, counted_since) = pulse.minutes(now);
         let overview = Overview {
             at: survey.at,
@@ -79,7 +79,7 @@ impl<S: Store> Supervisor<S> {
 
     fn describe_services(&self, survey: &Survey, now: Timestamp) -> Vec<ServiceView> {
         let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let pulse = &self.shared().pulse;
+        let pulse = &self.shared().observers.pulse;
         let books = self.active_books();
         let mut services: Vec<ServiceView> = books
             .iter()

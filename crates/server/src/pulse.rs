@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::outbound::Ended;
+use amends_node::EffectResult;
 
 /// Minutes that are told: an hour.
 const MINUTES: i64 = 60;
@@ -70,7 +70,7 @@ impl Pulse {
     }
 
     /// Takes note of what has just become durable.
-    pub(crate) fn note(&self, events: &[Event]) {
+    pub(crate) fn observe(&self, events: &[Event]) {
         if events.is_empty() {
             return;
         }
@@ -87,9 +87,15 @@ impl Pulse {
     }
 
     /// A request to a service has ended.
-    pub(crate) fn answered(&self, service: &Arc<str>, at: Timestamp, took: Duration, end: &Ended) {
+    pub(crate) fn answered(
+        &self,
+        service: &Arc<str>,
+        at: Timestamp,
+        took: Duration,
+        end: &EffectResult,
+    ) {
         let failed = match end {
-            Ended::Step { result, .. } => match result.answer {
+            EffectResult::Step(result) => match result.answer {
                 // Never sent for a fault of ours: it says nothing of the service.
                 StepReading::Unsendable => return,
                 StepReading::Done(_) | StepReading::Accepted { .. } | StepReading::Refused => false,
@@ -98,7 +104,7 @@ impl Pulse {
                 | StepReading::NotSent
                 | StepReading::Unknown => true,
             },
-            Ended::Walk { result, .. } => match result {
+            EffectResult::History(result) => match result {
                 WalkResult::NoHistory => return,
                 WalkResult::Told(_) => false,
                 WalkResult::Failed { .. } => true,
@@ -211,7 +217,7 @@ fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
 mod tests {
     use super::*;
     use amends_engine::StepResult;
-    use amends_protocol::{CaseId, SagaId, StepId};
+    use amends_protocol::{CaseId, SagaId};
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -221,10 +227,9 @@ mod tests {
         Event { at, what }
     }
 
-    fn ended(answer: StepReading) -> Ended {
+    fn ended(answer: StepReading) -> EffectResult {
         let result = StepResult { answer, status: None, message: None, history: Vec::new() };
-        let step = StepId { case: CaseId(1), ordinal: 1, tag: 0 };
-        Ended::Step { step, attempt: 1, result }
+        EffectResult::Step(result)
     }
 
     #[test]
@@ -236,7 +241,7 @@ mod tests {
             settled_since: Some(Timestamp(old - 900)),
         };
         pulse.begin(NOW, &known);
-        pulse.note(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
+        pulse.observe(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
         let (minutes, since) = pulse.minutes(NOW);
         assert_eq!((minutes.len(), since), (60, Timestamp(old - 900)));
         assert_eq!((minutes[59].settled, minutes[29].settled), (2, 1));

@@ -1,11 +1,11 @@
 //! The handle to a running supervisor: everything that the HTTP API (or a host program) can ask of it.
 //!
-//! It decides nothing; it puts inputs into the driver's queue and hands back what the engine answers.
+//! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
 use crate::alerts::Alerts;
 use crate::desk::Question;
-use crate::driver::{Arrival, Doors, Shared};
 use crate::feed::EventFeed;
+use crate::mailbox::{Arrival, Mailbox, Shared};
 use crate::telemetry::{Metrics, Traces};
 use amends_engine::{Activation, Answer, Input, NewLimits, Replaces, SagaRow, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
@@ -29,7 +29,7 @@ pub struct Supervisor<S> {
 
 #[derive(Debug)]
 struct Inner {
-    doors: Doors,
+    mailbox: Mailbox,
     shared: Arc<Shared>,
     tickets: AtomicU64,
 }
@@ -41,8 +41,8 @@ impl<S: Clone> Clone for Supervisor<S> {
 }
 
 impl<S: Store> Supervisor<S> {
-    pub(crate) fn new(store: S, doors: Doors, shared: Arc<Shared>) -> Self {
-        Self { store, inner: Arc::new(Inner { doors, shared, tickets: AtomicU64::new(1) }) }
+    pub(crate) fn new(store: S, mailbox: Mailbox, shared: Arc<Shared>) -> Self {
+        Self { store, inner: Arc::new(Inner { mailbox, shared, tickets: AtomicU64::new(1) }) }
     }
 
     /// Takes a report. It is durable when this returns.
@@ -242,29 +242,29 @@ impl<S: Store> Supervisor<S> {
     /// What happens, as it happens.
     #[must_use]
     pub fn events(&self) -> EventFeed {
-        self.inner.shared.feed.clone()
+        self.inner.shared.observers.feed.clone()
     }
 
     /// The numbers that Prometheus reads.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.inner.shared.metrics
+        &self.inner.shared.observers.metrics
     }
 
     /// Where finished spans go.
     #[must_use]
     pub fn traces(&self) -> &Traces {
-        &self.inner.shared.traces
+        &self.inner.shared.observers.traces
     }
 
     /// Where what people should hear of goes.
     pub(crate) fn alerts(&self) -> &Alerts {
-        &self.inner.shared.alerts
+        &self.inner.shared.observers.alerts
     }
 
     /// Inputs that wait for the loop.
     pub(crate) fn queued_inputs(&self) -> usize {
-        let arrivals = &self.inner.doors.arrivals;
+        let arrivals = &self.inner.mailbox.arrivals;
         arrivals.max_capacity() - arrivals.capacity()
     }
 
@@ -277,12 +277,12 @@ impl<S: Store> Supervisor<S> {
     /// Whether all open cases are loaded and the store took the last batch.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.shared.ready.load(Ordering::Acquire) && !*self.inner.doors.stop.borrow()
+        self.inner.shared.ready.load(Ordering::Acquire) && !*self.inner.mailbox.stop.borrow()
     }
 
     /// Asks the loop to end in order: takes nothing more, finishes what is under way. Wait on the driver's handle.
     pub fn stop(&self) {
-        self.inner.doors.stop.send_replace(true);
+        self.inner.mailbox.stop.send_replace(true);
     }
 
     /// What the loop shares with those who look.
@@ -297,7 +297,7 @@ impl<S: Store> Supervisor<S> {
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.inner.doors.questions.send(question(reply)).await.ok()?;
+            self.inner.mailbox.questions.send(question(reply)).await.ok()?;
             answer.await.ok()
         };
         match tokio::time::timeout(QUESTION_LIMIT, asked).await {
@@ -317,8 +317,8 @@ impl<S: Store> Supervisor<S> {
     async fn ask(&self, input: impl FnOnce(Ticket) -> Input) -> Result<Answer, Problem> {
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let arrival = Arrival { input: input(ticket), reply: Some((ticket, reply)) };
-        self.inner.doors.arrivals.try_send(arrival).map_err(|error| match error {
+        let arrival = Arrival { input: input(ticket), reply };
+        self.inner.mailbox.arrivals.try_send(arrival).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Problem::new(
                 ProblemCode::Overloaded,
                 "the supervisor's queue is full; try again shortly",

@@ -11,6 +11,7 @@ use crate::{
 };
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
+use std::fmt;
 use std::sync::Arc;
 
 /// A stored version of a rulebook that can't be understood any more.
@@ -22,6 +23,13 @@ pub struct UnreadableRulebook {
     pub hash: Arc<str>,
     /// The first mistake.
     pub why: String,
+}
+
+impl fmt::Display for UnreadableRulebook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, hash, why } = self;
+        write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
+    }
 }
 
 impl RulebookRow {

@@ -69,7 +69,7 @@ impl Alerts {
     }
 
     /// What has happened, after its commit.
-    pub(crate) fn happened(&self, events: &[Event]) {
+    pub(crate) fn observe(&self, events: &[Event]) {
         let Some(sender) = self.sender.get() else { return };
         for news in events.iter().filter_map(news) {
             if sender.try_send(news).is_err() {

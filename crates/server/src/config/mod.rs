@@ -8,8 +8,8 @@ pub use layers::{Layers, Origin};
 
 use crate::alerts::AlertOptions;
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
-use crate::driver::DriverOptions;
 use crate::http::HttpLimits;
+use crate::shell::DriverOptions;
 use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

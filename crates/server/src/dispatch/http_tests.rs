@@ -87,7 +87,7 @@ fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Errand {
 async fn step(errand: Errand) -> StepResult {
     let outbound = HttpOutbound::new(HttpOptions::default());
     match outbound.perform(errand).await {
-        Ended::Step { result, .. } => result,
+        EffectResult::Step(result) => result,
         other => panic!("not a step: {other:?}"),
     }
 }
@@ -101,7 +101,7 @@ async fn walk(rulebook: &Arc<Rulebook>, service: &str) -> WalkResult {
         saga: saga(),
     };
     match outbound.perform(Errand::Walk(Box::new(walk))).await {
-        Ended::Walk { result, .. } => result,
+        EffectResult::History(result) => result,
         other => panic!("not a walk: {other:?}"),
     }
 }
@@ -121,7 +121,7 @@ async fn an_answer_comes_back_and_the_connection_is_used_again() {
     let outbound = HttpOutbound::new(HttpOptions::default());
     let book = book(address, "10s");
     for _ in 0..20 {
-        let Ended::Step { result, .. } = outbound.perform(send(&book)).await else {
+        let EffectResult::Step(result) = outbound.perform(send(&book)).await else {
             panic!("a step was sent")
         };
         assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");

@@ -21,8 +21,9 @@ pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
 
 use crate::open_files::open_files;
-use crate::outbound::{Ended, Outbound};
+use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
+use amends_node::EffectResult;
 use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Timestamp};
 use amends_rulebook::RetryPolicy;
 use answer::{bounded, message_of, shortened};
@@ -227,19 +228,19 @@ impl HttpOutbound {
 }
 
 impl Outbound for HttpOutbound {
-    async fn perform(&self, errand: Errand) -> Ended {
+    async fn perform(&self, errand: Errand) -> EffectResult {
         match errand {
             Errand::Send(send) => {
                 let result = self.send(&send).await;
-                Ended::Step { step: send.step, attempt: send.attempt, result }
+                EffectResult::Step(result)
             }
             Errand::Poll(poll) => {
                 let result = self.poll(&poll).await;
-                Ended::Step { step: poll.step, attempt: poll.attempt, result }
+                EffectResult::Step(result)
             }
             Errand::Walk(walk) => {
                 let result = self.walk(&walk).await;
-                Ended::Walk { case: walk.case, service: Arc::clone(&walk.service), result }
+                EffectResult::History(result)
             }
         }
     }

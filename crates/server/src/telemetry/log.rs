@@ -5,7 +5,7 @@ use amends_engine::{Event, Happening, StepState};
 use amends_protocol::CaseState;
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
-pub(crate) fn log(events: &[Event]) {
+pub(crate) fn observe(events: &[Event]) {
     if !tracing::event_enabled!(target: "amends", tracing::Level::WARN) {
         return;
     }

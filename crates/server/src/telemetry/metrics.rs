@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::log_writer::lines_dropped;
-use crate::outbound::Ended;
+use amends_node::EffectResult;
 
 /// Bounds of request times in seconds: from a service next door to the longest time limit in use.
 const REQUEST_SECONDS: [f64; 12] =
@@ -374,7 +374,7 @@ impl Metrics {
     }
 
     /// A request to a service has ended.
-    pub(crate) fn attempted(&self, service: &str, ended: &Ended, took: Duration) {
+    pub(crate) fn attempted(&self, service: &str, ended: &EffectResult, took: Duration) {
         let service = self.label(service);
         self.attempt_seconds
             .get_or_create(&ServiceLabels { service: service.clone() })
@@ -384,7 +384,7 @@ impl Metrics {
     }
 
     /// What has happened, after its commit.
-    pub(crate) fn happened(&self, events: &[Event]) {
+    pub(crate) fn observe(&self, events: &[Event]) {
         for event in events {
             match &event.what {
                 Happening::Step { verb, action, state, .. } => {
@@ -482,10 +482,10 @@ impl AttemptResult {
         "history",
     ];
 
-    fn of(ended: &Ended) -> &'static str {
+    fn of(ended: &EffectResult) -> &'static str {
         match ended {
-            Ended::Step { result, .. } => result.answer.kind(),
-            Ended::Walk { result, .. } => match result {
+            EffectResult::Step(result) => result.answer.kind(),
+            EffectResult::History(result) => match result {
                 WalkResult::Told(_) | WalkResult::NoHistory => "history",
                 WalkResult::Failed { unreachable: true, .. } => "not_sent",
                 WalkResult::Failed { .. } => "unknown",

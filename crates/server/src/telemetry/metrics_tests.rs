@@ -37,7 +37,7 @@ fn has(text: &str, line: &str) {
 fn what_has_happened_is_counted_by_how_it_ended() {
     let metrics = Metrics::new();
     metrics.know_services(["payment"].into_iter());
-    metrics.happened(&[
+    metrics.observe(&[
         step(StepState::InFlight),
         step(StepState::Done(Outcome::Compensated)),
         Event {
@@ -54,7 +54,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
     metrics.report_turned_away(400);
     metrics.report_turned_away(503);
     let walked = WalkResult::Told(Vec::new());
-    let ended = Ended::Walk { case: CaseId(1), service: "payment".into(), result: walked };
+    let ended = EffectResult::History(walked);
     metrics.attempted("payment", &ended, Duration::from_millis(3));
     let text = scraped(&metrics);
     has(
@@ -106,10 +106,9 @@ fn every_reading_of_an_answer_is_in_the_closed_list() {
         StepReading::NotSent,
         StepReading::Unknown,
     ];
-    let step = StepId { case: CaseId(1), ordinal: 1, tag: 7 };
     for answer in readings {
         let result = StepResult { answer, status: None, message: None, history: Vec::new() };
-        let word = AttemptResult::of(&Ended::Step { step, attempt: 1, result });
+        let word = AttemptResult::of(&EffectResult::Step(result));
         assert!(AttemptResult::ALL.contains(&word), "{word}");
     }
 }

@@ -8,8 +8,9 @@ mod metrics;
 mod spans;
 
 pub(crate) use export::export;
-pub(crate) use log::log;
+pub(crate) use log::observe;
 pub use log_writer::LogWriter;
 pub use metrics::Metrics;
 pub(crate) use metrics::Standing;
 pub use spans::Traces;
+pub(crate) use spans::Watched;

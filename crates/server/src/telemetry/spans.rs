@@ -7,14 +7,14 @@
 
 use super::metrics::Metrics;
 use crate::dispatch::trace;
-use crate::outbound::Ended;
 use amends_engine::{Errand, Event, Happening, StepReading};
+use amends_node::EffectResult;
 use amends_protocol::wire::Traceparent;
 use amends_protocol::{CaseId, Report};
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Spans that may wait for the exporter: some seconds of a busy supervisor, about ten megabytes. More are dropped and
@@ -76,7 +76,7 @@ impl Traces {
     }
 
     /// An errand goes out.
-    pub(crate) fn attempt(&self, errand: &Errand) -> Watched {
+    pub(crate) fn attempt(&self, errand: &Errand, wall: Duration) -> Watched {
         if self.sender.get().is_none() {
             return Watched(None);
         }
@@ -99,7 +99,7 @@ impl Traces {
             parent: Some(report_context(send.step.case, &send.report)),
             name: format!("{} {}", send.verb, send.action),
             kind: SpanKind::Client,
-            began_ns: now_ns(),
+            began_ns: wall.as_nanos(),
             ended_ns: 0,
             attributes,
             error: None,
@@ -107,9 +107,9 @@ impl Traces {
     }
 
     /// It has ended.
-    pub(crate) fn attempted(&self, watched: Watched, ended: &Ended) {
-        let (Some(mut span), Ended::Step { result, .. }) = (watched.0, ended) else { return };
-        span.ended_ns = now_ns();
+    pub(crate) fn attempted(&self, watched: Watched, ended: &EffectResult, wall: Duration) {
+        let (Some(mut span), EffectResult::Step(result)) = (watched.0, ended) else { return };
+        span.ended_ns = wall.as_nanos();
         if let Some(status) = result.status {
             span.attributes.push(("http.response.status_code", json!(status)));
         }
@@ -138,7 +138,7 @@ impl Traces {
     }
 
     /// Reports and plans, after their commit.
-    pub(crate) fn happened(&self, events: &[Event]) {
+    pub(crate) fn observe(&self, events: &[Event]) {
         if self.sender.get().is_none() {
             return;
         }
@@ -197,8 +197,4 @@ impl Traces {
 fn report_context(case: CaseId, report: &Report) -> Traceparent {
     let what = format!("report {} {}", report.source, report.id);
     trace::of_report(report.traceparent.as_deref(), case, &what)
-}
-
-fn now_ns() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()
 }

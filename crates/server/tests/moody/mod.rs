@@ -4,7 +4,7 @@
 
 use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, WalkResult};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
-use amends_server::{Ended, Outbound};
+use amends_server::{EffectResult, Outbound};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
     Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow, Settlements,
@@ -202,7 +202,7 @@ impl Outside {
 }
 
 impl Outbound for Outside {
-    async fn perform(&self, errand: Errand) -> Ended {
+    async fn perform(&self, errand: Errand) -> EffectResult {
         match errand {
             Errand::Send(send) => {
                 let what =
@@ -218,13 +218,9 @@ impl Outbound for Outside {
                 let answer = StepReading::Done(outcome);
                 let result =
                     StepResult { answer, status: Some(200), message: None, history: vec![] };
-                Ended::Step { step: send.step, attempt: send.attempt, result }
+                EffectResult::Step(result)
             }
-            Errand::Walk(walk) => Ended::Walk {
-                case: walk.case,
-                service: walk.service,
-                result: WalkResult::Told(vec![]),
-            },
+            Errand::Walk(_) => EffectResult::History(WalkResult::Told(vec![])),
             Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
         }
     }

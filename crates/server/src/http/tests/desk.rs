@@ -2,12 +2,13 @@
 
 use crate::books::Rejections;
 use crate::clock::SystemClock;
-use crate::driver::{Driver, DriverOptions};
 use crate::http::{App, HttpLimits};
-use crate::outbound::{Ended, Outbound};
+use crate::outbound::Outbound;
 use crate::routes::router;
+use crate::shell::{Driver, DriverOptions};
 use crate::supervisor::Supervisor;
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
+use amends_node::EffectResult;
 use amends_protocol::{Outcome, Verb};
 use amends_rulebook::Rulebook;
 use amends_store::{SqliteOptions, SqliteStore};
@@ -63,20 +64,12 @@ impl Script {
 }
 
 impl Outbound for Script {
-    async fn perform(&self, errand: Errand) -> Ended {
-        let (step, attempt, answer) = match errand {
-            Errand::Send(send) => {
-                (send.step, send.attempt, self.reading(&send.action.to_string(), send.verb))
-            }
-            Errand::Poll(poll) => {
-                (poll.step, poll.attempt, self.reading(&poll.action.to_string(), poll.verb))
-            }
-            Errand::Walk(walk) => {
-                return Ended::Walk {
-                    case: walk.case,
-                    service: walk.service,
-                    result: WalkResult::NoHistory,
-                };
+    async fn perform(&self, errand: Errand) -> EffectResult {
+        let answer = match errand {
+            Errand::Send(send) => self.reading(&send.action.to_string(), send.verb),
+            Errand::Poll(poll) => self.reading(&poll.action.to_string(), poll.verb),
+            Errand::Walk(_) => {
+                return EffectResult::History(WalkResult::NoHistory);
             }
         };
         let result = StepResult {
@@ -85,7 +78,7 @@ impl Outbound for Script {
             message: Some("as told".to_owned()),
             history: Vec::new(),
         };
-        Ended::Step { step, attempt, result }
+        EffectResult::Step(result)
     }
 }
 

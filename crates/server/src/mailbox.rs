@@ -1,0 +1,67 @@
+//! What lies between the loop and those who ask it: the mailbox that they write to, the inbox that the loop reads, and
+//! what the loop shows of itself.
+
+use crate::desk::{QUESTIONS, Question};
+use crate::heartbeat::Heartbeat;
+use crate::observers::Observers;
+use amends_engine::{Answer, Engine, Input, LaneStatus};
+use amends_rulebook::Rulebook;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// An input, and who waits for the answer. A reply that is dropped says that nothing was taken.
+pub(crate) struct Arrival {
+    pub(crate) input: Input,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// The loop's inlets: inputs (bounded), read-only questions, stop.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) stop: watch::Sender<bool>,
+}
+
+/// The loop's side of a [`Mailbox`].
+pub(crate) struct Inbox {
+    pub(crate) arrivals: mpsc::Receiver<Arrival>,
+    pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// A mailbox for at most so many inputs, and its other side.
+pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
+    let (arrival_sender, arrivals) = mpsc::channel(inputs);
+    let (question_sender, questions) = mpsc::channel(QUESTIONS);
+    let (stop_sender, stop) = watch::channel(false);
+    let mailbox =
+        Mailbox { arrivals: arrival_sender, questions: question_sender, stop: stop_sender };
+    (mailbox, Inbox { arrivals, questions, stop })
+}
+
+/// What the loop shows of itself to those who look.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) ready: AtomicBool,
+    pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
+    pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
+    pub(crate) observers: Observers,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+impl Shared {
+    /// Shows which versions are active. INVARIANT: only for an engine whose writes are durable.
+    pub(crate) fn show_rulebooks(&self, engine: &Engine) {
+        let active = engine.active_rulebooks();
+        active.iter().for_each(|book| self.observers.metrics.know(book));
+        *self.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
+    }
+
+    /// Shows how the services' lanes stand. INVARIANT: as above.
+    pub(crate) fn show_lanes(&self, engine: &Engine) {
+        let lanes = Arc::new(engine.lanes());
+        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
+    }
+}

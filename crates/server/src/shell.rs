@@ -1,0 +1,351 @@
+//! The shell: drives the node with tokio. It performs what the node needs of the store, does what the node releases, and
+//! waits for channels and timers; it decides nothing about cases.
+//!
+//! INVARIANT: nothing is answered, sent or observed that the node has not released, and the node releases nothing before
+//! its commit.
+
+use crate::clock::Clock;
+use crate::desk::{Desk, Question};
+use crate::mailbox::{self, Arrival, Inbox, Shared};
+use crate::outbound::Outbound;
+use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
+use crate::supervisor::Supervisor;
+use amends_engine::{Answer, Happening, Partition, Ticket, UnreadableRulebook};
+use amends_node::{
+    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, Released, StoreFault, TurnedAway,
+};
+use amends_protocol::Timestamp;
+use amends_store::{Store, StoreError};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Limits of the loop.
+#[derive(Clone, Copy, Debug)]
+pub struct DriverOptions {
+    /// Inputs from outside that may wait; one more is refused as overload. Ten thousand reports of a kilobyte are ten
+    /// megabytes and about a second of work.
+    pub queue: usize,
+    /// Most inputs in one transaction: bounds the delay of the first one.
+    pub batch: usize,
+    /// How long an orderly end waits for effects that are under way.
+    pub grace: Duration,
+    /// Age within which cases should be settled whose rules state no objective; an older one counts as late.
+    pub objective: Option<Duration>,
+}
+
+impl Default for DriverOptions {
+    fn default() -> Self {
+        Self { queue: 10_000, batch: 512, grace: Duration::from_secs(25), objective: None }
+    }
+}
+
+/// The supervisor could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] StoreError),
+    /// A stored rulebook that cases need cannot be understood.
+    #[error("{0}")]
+    Rulebook(UnreadableRulebook),
+}
+
+/// What an effect brought; none if whoever performed it is gone.
+type Ending = (EffectId, Option<EffectResult>);
+
+/// Drives one node, started by [`Driver::start`].
+pub struct Driver<S, O, C> {
+    store: S,
+    outbound: O,
+    clock: C,
+    node: Node,
+    shared: Arc<Shared>,
+    inbox: Inbox,
+    /// Its length is bounded by the effects under way, and those by the services' limits.
+    results: mpsc::UnboundedReceiver<Ending>,
+    result_sender: mpsc::UnboundedSender<Ending>,
+    waiting: FxHashMap<Ticket, oneshot::Sender<Answer>>,
+    desk: Desk,
+    /// How long the commit of what is released next has taken.
+    commit_took: Option<Duration>,
+    stopped: bool,
+}
+
+impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
+    /// Loads the open cases and starts the loop on the current runtime. The second value ends when the loop has ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read; nothing is running then.
+    pub async fn start(
+        store: S,
+        outbound: O,
+        clock: C,
+        options: DriverOptions,
+    ) -> Result<(Supervisor<S>, tokio::task::JoinHandle<()>), StartError> {
+        let (mailbox, inbox) = mailbox::open(options.queue);
+        let (result_sender, results) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::default());
+        let supervisor = Supervisor::new(store.clone(), mailbox, Arc::clone(&shared));
+        let now = clock.now();
+        let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
+        let settled = store.settlements(hour_ago, MOST_CASES_AT_START).await?;
+        shared.observers.pulse.begin(now, &settled);
+        let options_of_node = NodeOptions {
+            partition: Partition::default(),
+            // What waits longer waits in the mailbox.
+            queue: options.batch,
+            batch: options.batch,
+            grace_ms: u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX),
+        };
+        let node = Node::loaded(options_of_node, store.load().await?, now);
+        let mut driver = Self {
+            store,
+            outbound,
+            clock,
+            node: node.map_err(StartError::Rulebook)?,
+            shared,
+            inbox,
+            results,
+            result_sender,
+            waiting: FxHashMap::default(),
+            desk: Desk::new(options.objective),
+            commit_took: None,
+            stopped: false,
+        };
+        driver.show_rulebooks();
+        let handle = tokio::spawn(async move { driver.run().await });
+        Ok((supervisor, handle))
+    }
+
+    async fn run(&mut self) {
+        loop {
+            self.fill();
+            match self.node.need(self.clock.now()) {
+                Need::Sleep { until } => {
+                    if !self.look().await {
+                        self.wait(until).await;
+                    }
+                }
+                Need::Release(released) => {
+                    self.release(released);
+                    self.look().await;
+                }
+                Need::TurnAway(turned_away) => self.turn_away(turned_away),
+                Need::End { under_way } => {
+                    if under_way > 0 {
+                        tracing::warn!(under_way, "stopping before every service has answered");
+                    }
+                    break;
+                }
+                need @ (Need::Load | Need::Lookup(_) | Need::Commit(_)) => self.store(need).await,
+            }
+        }
+        self.shared.ready.store(false, Ordering::Release);
+    }
+
+    /// Hands in what has queued.
+    fn fill(&mut self) {
+        if *self.inbox.stop.borrow() {
+            self.stop();
+        }
+        while let Ok((effect, result)) = self.results.try_recv() {
+            self.ended(effect, result);
+        }
+        while self.node.room() > 0
+            && let Ok(arrival) = self.inbox.arrivals.try_recv()
+        {
+            self.take(arrival);
+        }
+        while self.node.engine().is_some()
+            && let Ok(question) = self.inbox.questions.try_recv()
+        {
+            self.question(question);
+        }
+    }
+
+    /// Begins to look for the answer. Between two turns only; else the reply is dropped.
+    fn question(&mut self, question: Question) {
+        if let Some(engine) = self.node.engine() {
+            self.desk.take(question, engine, self.clock.now());
+        }
+    }
+
+    /// Nothing more comes in; what is in the mailbox is still taken.
+    fn stop(&mut self) {
+        if !self.stopped {
+            self.stopped = true;
+            self.shared.ready.store(false, Ordering::Release);
+            self.inbox.arrivals.close();
+            self.node.stop();
+        }
+    }
+
+    fn take(&mut self, Arrival { input, reply }: Arrival) {
+        let ticket = input.ticket();
+        // There is room: it was looked for. Without it the reply is dropped, and says that nothing was taken.
+        if self.node.take(input).is_ok()
+            && let Some(ticket) = ticket
+        {
+            self.waiting.insert(ticket, reply);
+        }
+    }
+
+    fn ended(&mut self, effect: EffectId, result: Option<EffectResult>) {
+        match result {
+            Some(result) => self.node.ended(effect, result),
+            None => self.node.lost(effect),
+        }
+    }
+
+    /// Asks the store what the node needs of it.
+    async fn store(&mut self, need: Need) {
+        let shared = Arc::clone(&self.shared);
+        let _turn = shared.heartbeat.turn();
+        let done = match need {
+            Need::Load => Done::Loaded(self.store.load().await.map_err(fault)),
+            Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
+            Need::Commit(batch) => {
+                let began = self.clock.monotonic();
+                let committed = self.store.commit(batch).await.map_err(fault);
+                self.commit_took = Some(self.clock.monotonic().saturating_sub(began));
+                Done::Committed(committed)
+            }
+            Need::Release(_) | Need::TurnAway(_) | Need::Sleep { .. } | Need::End { .. } => return,
+        };
+        let loaded = matches!(done, Done::Loaded(_));
+        self.node.done(self.clock.now(), done);
+        if loaded {
+            self.show_rulebooks();
+        }
+    }
+
+    fn show_rulebooks(&self) {
+        if let Some(engine) = self.node.engine() {
+            self.shared.show_rulebooks(engine);
+        }
+    }
+
+    /// Everything of it is durable: it is shown, answered, done and observed.
+    fn release(&mut self, released: Released) {
+        let Released { replies, effects, events, inputs, .. } = released;
+        if let Some(took) = self.commit_took.take() {
+            self.shared.observers.metrics.committed(inputs, took);
+        }
+        // Before the answers: who is told that a version is active must find it active.
+        if events.iter().any(|event| matches!(event.what, Happening::Rulebook { .. })) {
+            self.show_rulebooks();
+        }
+        self.shared.ready.store(self.node.is_ready(), Ordering::Release);
+        for (ticket, answer) in replies {
+            if let Some(reply) = self.waiting.remove(&ticket) {
+                let _ = reply.send(answer); // the one who asked has gone away
+            }
+        }
+        for effect in effects {
+            self.perform(effect);
+        }
+        if let Some(engine) = self.node.engine() {
+            self.shared.show_lanes(engine);
+        }
+        self.shared.observers.observe(&events);
+    }
+
+    /// Performs an effect once, on a task of its own.
+    fn perform(&self, Effect { id, errand }: Effect) {
+        let promise = Promise { results: self.result_sender.clone(), id, result: None };
+        let (outbound, clock) = (self.outbound.clone(), self.clock.clone());
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let observed = shared.observers.effect_begins(&errand, &clock);
+            let result = outbound.perform(errand).await;
+            shared.observers.effect_ended(observed, &result, &clock);
+            promise.keep(result);
+        });
+    }
+
+    /// The store failed; those who wait are told that nothing was taken, by dropping their replies.
+    fn turn_away(&mut self, TurnedAway { fault, tickets }: TurnedAway) {
+        self.shared.ready.store(false, Ordering::Release);
+        self.shared.observers.metrics.store_failed();
+        self.commit_took = None;
+        tracing::error!(error = %fault, "the store failed; loading all open cases again");
+        for ticket in tickets {
+            self.waiting.remove(&ticket);
+        }
+    }
+
+    /// Answers questions about open work, a slice of cases at a time. False if there is none.
+    async fn look(&mut self) -> bool {
+        let Some(engine) = self.node.engine().filter(|_| self.desk.is_busy()) else { return false };
+        self.desk.look(engine, &self.clock);
+        // Others on this thread come first; then whatever has queued.
+        tokio::task::yield_now().await;
+        true
+    }
+
+    /// Waits until something comes or a moment has come.
+    async fn wait(&mut self, until: Option<Timestamp>) {
+        let clock = self.clock.clone();
+        let timer = async move {
+            match until {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let (has_room, has_engine) = (self.node.room() > 0, self.node.engine().is_some());
+        let came = tokio::select! {
+            biased;
+            _ = self.inbox.stop.wait_for(|stop| *stop), if !self.stopped => Came::Stop,
+            Some((effect, result)) = self.results.recv() => Came::Result(effect, result),
+            Some(arrival) = self.inbox.arrivals.recv(), if has_room => Came::Arrival(arrival),
+            Some(question) = self.inbox.questions.recv(), if has_engine => Came::Question(question),
+            () = timer => Came::Time,
+        };
+        match came {
+            Came::Stop => self.stop(),
+            Came::Result(effect, result) => self.ended(effect, result),
+            Came::Arrival(arrival) => self.take(arrival),
+            Came::Question(question) => self.question(question),
+            Came::Time => {}
+        }
+    }
+}
+
+/// What ended a wait.
+enum Came {
+    Stop,
+    Result(EffectId, Option<EffectResult>),
+    Arrival(Arrival),
+    Question(Question),
+    Time,
+}
+
+fn fault(error: StoreError) -> StoreFault {
+    match error {
+        StoreError::Conflict { .. } => StoreFault::Conflict(error.to_string()),
+        other => StoreFault::Failed(other.to_string()),
+    }
+}
+
+/// Exactly one result for each effect, even if whoever performs it panics: then nobody knows what became of it.
+struct Promise {
+    results: mpsc::UnboundedSender<Ending>,
+    id: EffectId,
+    result: Option<EffectResult>,
+}
+
+impl Promise {
+    fn keep(mut self, result: EffectResult) {
+        self.result = Some(result);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        // Nobody takes it any more when the loop has ended; the store knows the step as in flight.
+        let _ = self.results.send((self.id, self.result.take()));
+    }
+}
