@@ -10,8 +10,6 @@ mod reports;
 mod sagas;
 mod traffic;
 
-pub use loading::UnreadableRulebook;
-
 use crate::act::ActBy;
 use crate::agenda::{Agenda, Output};
 use crate::attempt;

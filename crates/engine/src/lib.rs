@@ -31,9 +31,9 @@ pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
-pub use engine::{Engine, LaneStatus, UnreadableRulebook};
+pub use engine::{Engine, LaneStatus};
 pub use input::{About, Activation, Answer, Input, NewLimits, Replaces, Ticket};
-pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow};
+pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow, UnreadableRulebook};
 pub use memory::{Memory, MemoryConflict};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,

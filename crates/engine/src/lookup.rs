@@ -1,7 +1,9 @@
-//! What a loop asks a store before it steps the engine, and what it gets. Plain data.
+//! What a loop asks a store before it steps the engine, and what it gets.
 
 use crate::{Epoch, SagaRow, ServiceRow, StoredCase};
 use amends_protocol::{CaseId, ReportKey, SagaId, Timestamp};
+use amends_rulebook::{Rulebook, SourceFile, load_sources};
+use std::fmt;
 use std::sync::Arc;
 
 /// What a batch of inputs is about.
@@ -64,4 +66,44 @@ pub struct RulebookRow {
     pub active: bool,
     /// Whether it is the version of its name that was last taken from a file.
     pub from_file: bool,
+}
+
+/// A stored version of a rulebook that can't be understood any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRulebook {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its content hash.
+    pub hash: Arc<str>,
+    /// The first mistake.
+    pub why: String,
+}
+
+impl fmt::Display for UnreadableRulebook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, hash, why } = self;
+        write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
+    }
+}
+
+impl RulebookRow {
+    /// Understands its sources.
+    ///
+    /// # Errors
+    /// With the first mistake: it was written by another version of this program, or by nobody.
+    pub fn read(&self) -> Result<Arc<Rulebook>, UnreadableRulebook> {
+        let files = self.sources.iter();
+        let files =
+            files.map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() });
+        let read = load_sources(files.collect());
+        read.rulebook.ok_or_else(|| UnreadableRulebook {
+            name: Arc::clone(&self.name),
+            hash: Arc::clone(&self.hash),
+            why: read
+                .diagnostics
+                .into_iter()
+                .next()
+                .map_or_else(|| "it is empty".to_owned(), |d| d.message),
+        })
+    }
 }

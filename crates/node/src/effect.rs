@@ -68,8 +68,8 @@ impl UnderWay {
         Effect { id, errand }
     }
 
-    /// The input that a result makes; none if there is no such effect, or its result has come already. Without a result,
-    /// or with one of another kind, nobody knows what became of it.
+    /// The input that a result makes; none if there is no such effect, or its result has come already. Without a
+    /// result, or with one of another kind, nobody knows what became of it.
     pub(crate) fn end(&mut self, id: EffectId, result: Option<EffectResult>) -> Option<Input> {
         let Entry { service, about } = self.entries.remove(&id)?;
         Some(match about {

@@ -10,7 +10,8 @@ use std::fmt;
 /// What is to be done next.
 #[derive(Debug)]
 pub enum Need {
-    /// Read everything open from the store; answer with [`Done::Loaded`].
+    /// Read everything open from the store, once no commit from before can land any more; answer with
+    /// [`Done::Loaded`].
     Load,
     /// Ask the store; answer with [`Done::Found`].
     Lookup(LookupRequest),

@@ -1,7 +1,7 @@
-//! Everybody who observes what the loop does, told in one place: after the commit, and of each effect when it begins and
-//! ends. Nobody here can hold up the loop or change anything.
+//! Everybody who observes what the loop does, told in one place: after the commit, and of each effect when it begins
+//! and ends. Nobody here can hold up the loop or change anything.
 
-use crate::alerts::Alerts;
+use crate::alerts::news::Alerts;
 use crate::clock::Clock;
 use crate::feed::EventFeed;
 use crate::pulse::Pulse;

@@ -1,8 +1,8 @@
-//! The shell: drives the node with tokio. It performs what the node needs of the store, does what the node releases, and
-//! waits for channels and timers; it decides nothing about cases.
+//! The shell: drives the node with tokio. It performs what the node needs of the store, does what the node releases,
+//! and waits for channels and timers; it decides nothing about cases.
 //!
-//! INVARIANT: nothing is answered, sent or observed that the node has not released, and the node releases nothing before
-//! its commit.
+//! INVARIANT: nothing is answered, sent or observed that the node has not released, and the node releases nothing
+//! before its commit.
 
 use crate::clock::Clock;
 use crate::desk::{Desk, Question};
@@ -10,7 +10,7 @@ use crate::mailbox::{self, Arrival, Inbox, Shared};
 use crate::outbound::Outbound;
 use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
 use crate::supervisor::Supervisor;
-use amends_engine::{Answer, Happening, Partition, Ticket, UnreadableRulebook};
+use amends_engine::{Answer, Happening, Loaded, Partition, Ticket, UnreadableRulebook};
 use amends_node::{
     Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, Released, StoreFault, TurnedAway,
 };
@@ -205,7 +205,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let shared = Arc::clone(&self.shared);
         let _turn = shared.heartbeat.turn();
         let done = match need {
-            Need::Load => Done::Loaded(self.store.load().await.map_err(fault)),
+            Need::Load => Done::Loaded(load_anew(&self.store).await.map_err(fault)),
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
             Need::Commit(batch) => {
                 let began = self.clock.monotonic();
@@ -321,6 +321,12 @@ enum Came {
     Arrival(Arrival),
     Question(Question),
     Time,
+}
+
+/// Loads after a fault: no commit of unknown end may land over what is loaded.
+async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
+    store.raise().await?;
+    store.load().await
 }
 
 fn fault(error: StoreError) -> StoreFault {

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
-use crate::alerts::Alerts;
+use crate::alerts::news::Alerts;
 use crate::desk::Question;
 use crate::feed::EventFeed;
 use crate::mailbox::{Arrival, Mailbox, Shared};

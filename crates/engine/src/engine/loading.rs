@@ -6,53 +6,12 @@ use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Input, Loaded, LookupRequest, LookupResult, ReportRole, RulebookRow, SagaRow, SagaState,
-    ServiceRow, StepState, StoredCase,
+    Input, Loaded, LookupRequest, LookupResult, ReportRole, SagaRow, SagaState, ServiceRow,
+    StepState, StoredCase, UnreadableRulebook,
 };
 use amends_protocol::{CaseId, Timestamp};
-use amends_rulebook::{Rulebook, SourceFile, load_sources};
-use std::fmt;
+use amends_rulebook::Rulebook;
 use std::sync::Arc;
-
-/// A stored version of a rulebook that can't be understood any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnreadableRulebook {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its content hash.
-    pub hash: Arc<str>,
-    /// The first mistake.
-    pub why: String,
-}
-
-impl fmt::Display for UnreadableRulebook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, hash, why } = self;
-        write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
-    }
-}
-
-impl RulebookRow {
-    /// Understands its sources.
-    ///
-    /// # Errors
-    /// With the first mistake: it was written by another version of this program, or by nobody.
-    pub fn read(&self) -> Result<Arc<Rulebook>, UnreadableRulebook> {
-        let files = self.sources.iter();
-        let files =
-            files.map(|(path, text)| SourceFile { path: path.clone(), text: text.as_str().into() });
-        let read = load_sources(files.collect());
-        read.rulebook.ok_or_else(|| UnreadableRulebook {
-            name: Arc::clone(&self.name),
-            hash: Arc::clone(&self.hash),
-            why: read
-                .diagnostics
-                .into_iter()
-                .next()
-                .map_or_else(|| "it is empty".to_owned(), |d| d.message),
-        })
-    }
-}
 
 impl Engine {
     /// An engine with everything that is open in the store. What is in memory only and must not be forgotten is taken

@@ -6,21 +6,14 @@
 
 mod board;
 mod message;
+pub(crate) mod news;
 mod send;
 
 pub(crate) use board::{Board, Group, Kind, News};
 pub(crate) use send::watch;
 
 use crate::dispatch::Signer;
-use amends_engine::{Event, Happening, SUPERVISOR, StepState};
-use amends_protocol::CaseState;
-use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::mpsc;
-
-/// News that may wait; grouping takes microseconds, so more only wait while the process is starved.
-const QUEUE: usize = 16_384;
 
 /// How alerts are told.
 #[derive(Clone, Debug)]
@@ -46,68 +39,5 @@ impl AlertOptions {
     #[must_use]
     pub fn tells_anybody(&self) -> bool {
         !self.webhooks.is_empty() || !self.slack.is_empty()
-    }
-}
-
-/// Where news goes; clones are the same. Without [`Alerts::open`] it goes nowhere.
-#[derive(Clone, Default)]
-pub(crate) struct Alerts {
-    sender: Arc<OnceLock<mpsc::Sender<News>>>,
-}
-
-impl fmt::Debug for Alerts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alerts").field("open", &self.sender.get().is_some()).finish()
-    }
-}
-
-impl Alerts {
-    /// Takes news from now on. None when it was open already.
-    pub(crate) fn open(&self) -> Option<mpsc::Receiver<News>> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        self.sender.set(sender).ok().map(|()| receiver)
-    }
-
-    /// What has happened, after its commit.
-    pub(crate) fn observe(&self, events: &[Event]) {
-        let Some(sender) = self.sender.get() else { return };
-        for news in events.iter().filter_map(news) {
-            if sender.try_send(news).is_err() {
-                tracing::warn!("too much to alert of at once; some is left out");
-                return;
-            }
-        }
-    }
-}
-
-fn news(event: &Event) -> Option<News> {
-    let of = |kind, subject: String, case, reason: &str| {
-        Some(News { at: event.at, kind, subject, case, reason: reason.to_owned() })
-    };
-    match &event.what {
-        Happening::Step { step, verb, action, state: StepState::Stuck(reason), message } => {
-            let why = message.as_deref().unwrap_or_default();
-            let reason =
-                if why.is_empty() { reason.to_string() } else { format!("{reason}: {why}") };
-            of(Kind::Stuck, format!("{verb} {action}"), Some(step.case), &reason)
-        }
-        Happening::Case { case, state: CaseState::Unmatched, .. } => {
-            of(Kind::Unmatched, String::new(), Some(*case), "no rule answers its report")
-        }
-        Happening::Breaker { service, state: "open", message } => {
-            of(Kind::OutOfReach, service.to_string(), None, message.as_deref().unwrap_or_default())
-        }
-        Happening::Reported { case, report } if report.service() == SUPERVISOR => {
-            let why = report.data.message.as_deref().unwrap_or_default();
-            of(Kind::DeadlineMissed, String::new(), Some(*case), why)
-        }
-        Happening::Step { .. }
-        | Happening::Case { .. }
-        | Happening::Breaker { .. }
-        | Happening::Reported { .. }
-        | Happening::Planned { .. }
-        | Happening::Walked { .. }
-        | Happening::Acted { .. }
-        | Happening::Rulebook { .. } => None,
     }
 }

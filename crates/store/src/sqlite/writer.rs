@@ -1,6 +1,6 @@
 //! The one thread that writes: commits in the order of arrival, several in one transaction when they have queued.
 //!
-//! It also answers the driver's look-ups, so that they see every commit before them.
+//! It also answers the loop's look-ups, so that they see every commit before them.
 
 use super::{
     bulks, checkpoint::Checkpointer, connection::database, lease::WholeLease, lookup, upkeep,
@@ -20,7 +20,7 @@ pub(crate) const QUEUE: usize = 64;
 /// Commits that share one transaction; more would let the first of them wait too long.
 const GROUP: usize = 32;
 /// Settled cases that a look-up gave out and that pruning leaves alone: those of the last look-ups, many times over what
-/// the driver can have in its hands.
+/// the loop can have in its hands.
 const LENT: usize = 4096;
 
 /// What the writer can be asked for.
