@@ -325,7 +325,7 @@ async fn idle_connections_follow_what_is_in_use() {
             wave.spawn(async move { outbound.perform(errand).await });
         }
         while let Some(ended) = wave.join_next().await {
-            let Ok(Ended::Step { result, .. }) = ended else { panic!("no step") };
+            let Ok(EffectResult::Step(result)) = ended else { panic!("no step") };
             assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");
         }
     }
