@@ -1,7 +1,8 @@
 //! A very large rulebook: how long it takes to load and to check, whether that grows linearly, and how long it takes to
 //! find the rule for a report. No supervisor, no network.
 
-use amends_rulebook::{Facts, Rulebook, Severity, check};
+use amends_rulebook::{Facts, Rulebook, Severity};
+use amends_workbench::check;
 use anyhow::{anyhow, ensure};
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;

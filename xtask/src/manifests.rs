@@ -9,23 +9,40 @@ use std::process::Command;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-protocol", &[]),
     ("amends-rulebook", &["amends-protocol"]),
+    // For people's tools: nothing that runs a case may use it.
+    ("amends-workbench", &["amends-protocol", "amends-rulebook"]),
     ("amends-engine", &["amends-protocol", "amends-rulebook"]),
     ("amends-node", &["amends-protocol", "amends-rulebook", "amends-engine"]),
-    ("amends-simulate", &["amends-protocol", "amends-rulebook", "amends-engine"]),
+    (
+        "amends-simulate",
+        &["amends-protocol", "amends-rulebook", "amends-workbench", "amends-engine"],
+    ),
     ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
     (
         "amends-server",
-        &["amends-protocol", "amends-rulebook", "amends-engine", "amends-node", "amends-store"],
+        &[
+            "amends-protocol",
+            "amends-rulebook",
+            "amends-workbench",
+            "amends-engine",
+            "amends-node",
+            "amends-store",
+        ],
     ),
     ("amends-service", &["amends-protocol"]),
-    // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
-    ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
+    // The rulebook's for its way to draw mistakes in YAML, the workbench for text within XML, the kit for a
+    // participant in tests.
+    (
+        "amends-conform",
+        &["amends-protocol", "amends-rulebook", "amends-workbench", "amends-service"],
+    ),
     ("amends-demo", &["amends-protocol", "amends-service"]),
     (
         "amends",
         &[
             "amends-protocol",
             "amends-rulebook",
+            "amends-workbench",
             "amends-engine",
             "amends-simulate",
             "amends-store",
@@ -46,6 +63,7 @@ const OUTSIDE: &[&str] = &["amends-bench", "amends-sim", "xtask"];
 pub const PURE: &[(&str, &str)] = &[
     ("amends-protocol", "crates/protocol/src/"),
     ("amends-rulebook", "crates/rulebook/src/"),
+    ("amends-workbench", "crates/workbench/src/"),
     ("amends-engine", "crates/engine/src/"),
     ("amends-node", "crates/node/src/"),
     ("amends-simulate", "crates/simulate/src/"),

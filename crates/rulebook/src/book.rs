@@ -1,7 +1,7 @@
 //! The checked rulebook: an immutable value. It only exists without errors; `load` makes it.
 
 use crate::graph::Graph;
-use crate::rule_index::RuleIndex;
+use crate::rule_index::{RuleIndex, RulesOfPattern};
 use crate::{
     Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
     SourceFile, Span,
@@ -111,18 +111,30 @@ impl Rulebook {
         &self.actions[id.0 as usize]
     }
 
+    /// Who calls `action` directly; one that calls it twice stands there twice.
+    #[must_use]
+    pub fn callers(&self, action: ActionId) -> &[ActionId] {
+        self.graph.callers(action)
+    }
+
+    /// Every action after all that it calls.
+    #[must_use]
+    pub fn callees_first(&self) -> Vec<ActionId> {
+        self.graph.callees_first()
+    }
+
     /// Whether there is such an action.
     pub(crate) fn has(&self, id: ActionId) -> bool {
         (id.0 as usize) < self.actions.len()
     }
 
     /// Every action's id.
-    pub(crate) fn action_ids(&self) -> impl Iterator<Item = ActionId> {
+    pub fn action_ids(&self) -> impl Iterator<Item = ActionId> {
         (0u32..).map(ActionId).take(self.actions.len())
     }
 
     /// The actions with a tag.
-    pub(crate) fn tagged(&self, tag: &str) -> impl Iterator<Item = ActionId> {
+    pub fn tagged(&self, tag: &str) -> impl Iterator<Item = ActionId> {
         self.names.tags.get(tag).into_iter().flatten().copied()
     }
 
@@ -153,6 +165,36 @@ impl Rulebook {
         let service = self.service(service)?;
         let position = *self.names.reports.get(service.0 as usize)?.get(code)?;
         self.reports.get(position)
+    }
+
+    /// Positions in [`Self::reports`] of those that a service declares, in no particular order.
+    ///
+    /// # Panics
+    /// If the id is of another rulebook and beyond this one's services.
+    pub fn reports_of(&self, service: ServiceId) -> impl ExactSizeIterator<Item = usize> {
+        self.names.reports[service.0 as usize].values().copied()
+    }
+
+    /// `service/code` of the n-th declared report.
+    #[must_use]
+    pub fn report_name(&self, n: usize) -> String {
+        self.reports.get(n).map_or(String::new(), |r| {
+            format!("{}/{}", self.services[r.service.0 as usize].name, r.code)
+        })
+    }
+
+    /// The rules of every pattern that some rule has, in no particular order; those of `*/*` even if there are none.
+    pub fn rules_by_pattern(&self) -> impl Iterator<Item = &RulesOfPattern> {
+        self.index.buckets()
+    }
+
+    /// The rules of each pattern that covers reports `service/code`, most specific first.
+    pub fn rules_covering<'s>(
+        &'s self,
+        service: &str,
+        code: &'s str,
+    ) -> impl Iterator<Item = &'s RulesOfPattern> {
+        self.index.covering(service, code)
     }
 
     /// All actions that a saga passing through `action` may have reached: everything reachable from every entry action

@@ -41,9 +41,9 @@ pub struct CodeInfo {
 pub enum FoundBy {
     /// [`crate::load`] and [`crate::check_together`]: whether the rulebook can be read and means one thing.
     Load,
-    /// [`crate::check`]: whether what it asks for leaves nothing behind.
+    /// The check of the workbench: whether what it asks for leaves nothing behind.
     Check,
-    /// [`crate::check`], if its severity is set; otherwise it is not looked for.
+    /// The check of the workbench, if its severity is set; otherwise it is not looked for.
     CheckIfAsked,
     /// [`crate::check_activation`]: whether the open cases can go on.
     Activation,
@@ -51,7 +51,7 @@ pub enum FoundBy {
 
 macro_rules! codes {
     ($($by:ident $severity:ident $name:ident = $text:literal: $summary:literal;)+) => {
-        $(pub(crate) const $name: &str = $text;)+
+        $(#[doc = $summary] pub const $name: &str = $text;)+
 
         /// Every kind of mistake.
         pub const CODES: &[CodeInfo] = &[$(CodeInfo { code: $text, severity: Severity::$severity, summary: $summary, found_by: FoundBy::$by }),+];

@@ -66,9 +66,16 @@ pub struct Condition {
 
 impl Condition {
     /// Puts the tests together.
-    pub(crate) fn new(field: Field, matchers: Vec<Matcher>, span: Span) -> Self {
+    #[must_use]
+    pub fn new(field: Field, matchers: Vec<Matcher>, span: Span) -> Self {
         let accepts = matchers.iter().fold(ValueSet::all(), |set, m| set.and(&ValueSet::of(m)));
         Self { field, matchers, span, accepts }
+    }
+
+    /// What the tests accept together.
+    #[must_use]
+    pub fn accepts(&self) -> &ValueSet {
+        &self.accepts
     }
 
     /// Whether the report's field passes every test.
@@ -99,7 +106,8 @@ impl Field {
     }
 
     /// Whether `other` lies inside the object that this field names.
-    pub(crate) fn encloses(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn encloses(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Data(a), Self::Data(b)) => a.len() < b.len() && b.starts_with(a),
             _ => false,

@@ -75,7 +75,8 @@ pub fn position(source: &str, byte: usize) -> (usize, usize) {
 
 impl Diagnostic {
     /// A mistake of a kind; its severity is the kind's.
-    pub(crate) fn new(code: &'static str, at: Span, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(code: &'static str, at: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: crate::codes::severity(code),
@@ -87,17 +88,23 @@ impl Diagnostic {
         }
     }
 
-    pub(crate) fn with_label(mut self, label: impl Into<String>) -> Self {
+    /// With a few words beside the underlined text.
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    pub(crate) fn with_place(mut self, at: Span, label: impl Into<String>) -> Self {
+    /// With another place that belongs to it.
+    #[must_use]
+    pub fn with_place(mut self, at: Span, label: impl Into<String>) -> Self {
         self.related.push((at, label.into()));
         self
     }
 
-    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
+    /// With how to mend it.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }

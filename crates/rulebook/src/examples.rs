@@ -1,5 +1,5 @@
-//! Example reports: fields that meet the conditions of a rule. Tries one value of each kind that the conditions can tell
-//! apart, so it may find none where there is one; whether there is any is `cover`'s business.
+//! Example reports: fields that meet the conditions of a rule. Tries one value of each kind that the conditions can
+//! tell apart, so it may find none where there is one; whether there is any is `cover`'s business.
 
 use crate::condition::{Condition, Field};
 use crate::value_set::Landmarks;
@@ -31,6 +31,29 @@ impl Rulebook {
 }
 
 impl Example {
+    /// Reports that a rule accepts: some combinations of values, then every further value of each field beside those
+    /// of the first one, at most `values`.
+    #[must_use]
+    pub fn values_of(rule: &Rule, values: usize, combinations: usize) -> Vec<Self> {
+        let mut found = of_rule(rule, combinations);
+        let Some(first) = found.first().cloned() else { return found };
+        let mut seen: BTreeSet<String> = found.iter().map(|e| e.to_json().to_string()).collect();
+        for (field, all) in accepted(&rule.when) {
+            for value in all.iter().filter(|v| v.is_some()) {
+                let mut example = first.clone();
+                let fits = example.set(&field, value)
+                    && rule.when.iter().all(|c| c.holds(&example.facts("", "")));
+                if fits && seen.insert(example.to_json().to_string()) {
+                    found.push(example);
+                }
+                if found.len() >= combinations + values {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
     /// The example as a report of `service/code`.
     #[must_use]
     pub fn facts<'a>(&'a self, service: &'a str, code: &'a str) -> Facts<'a> {
@@ -60,7 +83,8 @@ impl Example {
     }
 
     /// For people, as a report of `name`.
-    pub(crate) fn shown(&self, name: &str) -> String {
+    #[must_use]
+    pub fn shown(&self, name: &str) -> String {
         let fields = self.to_json();
         if fields == json!({}) {
             format!("`{name}` without fields")
@@ -70,7 +94,7 @@ impl Example {
     }
 
     /// False if the field cannot hold this beside what is there already.
-    pub(crate) fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
+    pub fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
         match (field, value) {
             (_, None) => true,
             (Field::Action, Some(Value::String(text))) => {
@@ -138,7 +162,7 @@ fn try_each(
 }
 
 /// Reports that a rule accepts, at both ends of its conditions; at most `limit`.
-pub(crate) fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
+fn of_rule(rule: &Rule, limit: usize) -> Vec<Example> {
     that_meet(&rule.when, limit)
 }
 
@@ -162,28 +186,6 @@ fn that_meet(conditions: &[Condition], limit: usize) -> Vec<Example> {
         }
         found.len() >= limit
     });
-    found
-}
-
-/// Reports that a rule accepts: some combinations of values, then every further value of each field beside those of the
-/// first one, at most `values`.
-pub(crate) fn values_of_rule(rule: &Rule, values: usize, combinations: usize) -> Vec<Example> {
-    let mut found = of_rule(rule, combinations);
-    let Some(first) = found.first().cloned() else { return found };
-    let mut seen: BTreeSet<String> = found.iter().map(|e| e.to_json().to_string()).collect();
-    for (field, all) in accepted(&rule.when) {
-        for value in all.iter().filter(|v| v.is_some()) {
-            let mut example = first.clone();
-            let fits = example.set(&field, value)
-                && rule.when.iter().all(|c| c.holds(&example.facts("", "")));
-            if fits && seen.insert(example.to_json().to_string()) {
-                found.push(example);
-            }
-            if found.len() >= combinations + values {
-                return found;
-            }
-        }
-    }
     found
 }
 

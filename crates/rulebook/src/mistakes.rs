@@ -21,7 +21,7 @@ const FEW: usize = 12;
 
 /// The mistakes found so far.
 #[derive(Default)]
-pub(crate) struct Diagnostics {
+pub struct Diagnostics {
     found: Vec<Diagnostic>,
     beyond_limit: usize,
     /// Parts of the text are missing; what refers to them isn't judged.
@@ -29,7 +29,8 @@ pub(crate) struct Diagnostics {
 }
 
 impl Diagnostics {
-    pub(crate) fn add(&mut self, diagnostic: Diagnostic) {
+    /// Takes one; beyond the limit it is only counted.
+    pub fn add(&mut self, diagnostic: Diagnostic) {
         if self.found.len() < LIMIT {
             self.found.push(diagnostic);
         } else {
@@ -60,7 +61,7 @@ impl Diagnostics {
     }
 
     /// "did you mean", or the whole list if it is short.
-    pub(crate) fn did_you_mean<'a>(
+    pub fn did_you_mean<'a>(
         &self,
         text: &str,
         known: impl IntoIterator<Item = &'a str> + Clone,
@@ -73,7 +74,8 @@ impl Diagnostics {
     }
 
     /// Sorted by place. The last one counts those beyond the limit.
-    pub(crate) fn into_sorted(self) -> Vec<Diagnostic> {
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<Diagnostic> {
         let Self { mut found, beyond_limit, incomplete } = self;
         // INVARIANT: what is incomplete has an error that stays.
         let own = |d: &Diagnostic| !depends_on_the_whole(d.code);
@@ -108,7 +110,8 @@ fn depends_on_the_whole(code: &str) -> bool {
 }
 
 /// The user's text in backticks, cut if it is long, without line breaks and the like.
-pub(crate) fn quote(text: &str) -> String {
+#[must_use]
+pub fn quote(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     let shown: String = text.chars().take(QUOTE_CHARS).map(clean).collect();
     let more = if text.chars().nth(QUOTE_CHARS).is_some() { "…" } else { "" };

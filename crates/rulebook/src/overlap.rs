@@ -2,7 +2,7 @@
 //! what the conditions accept. Near linear while rules of one pattern compare a common field for equality.
 
 use crate::condition::{Condition, Field};
-use crate::rule_index::{Bucket, Node, RuleIndex, listed};
+use crate::rule_index::{Node, RuleIndex, RulesOfPattern, listed};
 use crate::value_set::{Found, ValueSet};
 use crate::{Rule, RuleId, Scalar};
 
@@ -33,7 +33,7 @@ pub(crate) fn overlaps(rules: &[Rule], index: &RuleIndex) -> Overlaps {
     found
 }
 
-fn compare(bucket: &Bucket, rules: &[Rule], work: &mut usize, found: &mut Overlaps) {
+fn compare(bucket: &RulesOfPattern, rules: &[Rule], work: &mut usize, found: &mut Overlaps) {
     for id in &bucket.conditional {
         let rule = &rules[id.0 as usize];
         match earlier_overlap(&bucket.tree, rule, rules, work) {

@@ -7,7 +7,7 @@ use crate::{Diagnostic, Span};
 
 /// Reads a text. After a syntax error the top-level sections, and the entries of a broken section, are read one by one,
 /// so that a slip in one of them doesn't hide the mistakes of the others.
-pub(crate) fn parse(file: usize, text: &str, found: &mut Diagnostics) -> Tree {
+pub fn parse(file: usize, text: &str, found: &mut Diagnostics) -> Tree {
     let error = match Builder::new(file, 0).build(text) {
         Ok((root, mistakes)) => {
             found.extend(mistakes);

@@ -109,4 +109,11 @@ impl ReportDecl {
     pub fn position(&self, book: &Rulebook) -> Option<Position> {
         Work::of(book).position(self)
     }
+
+    /// How many of its action's calls may have been made when it comes from anywhere: a call that every saga makes and
+    /// that was not made is where its work has ended.
+    #[must_use]
+    pub fn calls_at_most(&self, book: &Rulebook) -> usize {
+        Work::of(book).calls_at_most(self)
+    }
 }

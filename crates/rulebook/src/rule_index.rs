@@ -21,24 +21,24 @@ const LEVELS: usize = 8;
 #[derive(Debug, Default)]
 pub(crate) struct RuleIndex {
     services: FxHashMap<Arc<str>, ServiceRules>,
-    any: Bucket,
+    any: RulesOfPattern,
 }
 
 #[derive(Debug, Default)]
 struct ServiceRules {
-    exact: FxHashMap<Arc<str>, Bucket>,
-    prefixes: FxHashMap<Arc<str>, Bucket>,
+    exact: FxHashMap<Arc<str>, RulesOfPattern>,
+    prefixes: FxHashMap<Arc<str>, RulesOfPattern>,
     /// Lengths of all prefixes, longest first.
     lengths: Vec<usize>,
 }
 
 /// The rules of one pattern.
 #[derive(Debug, Default)]
-pub(crate) struct Bucket {
+pub struct RulesOfPattern {
     /// Every rule with conditions, in the order written.
-    pub(crate) conditional: Vec<RuleId>,
+    pub conditional: Vec<RuleId>,
     /// Every rule without; more than one is a mistake.
-    pub(crate) unconditional: Vec<RuleId>,
+    pub unconditional: Vec<RuleId>,
     pub(crate) tree: Node,
 }
 
@@ -89,7 +89,7 @@ impl RuleIndex {
         index
     }
 
-    fn bucket_for(&mut self, rule: &Rule) -> &mut Bucket {
+    fn bucket_for(&mut self, rule: &Rule) -> &mut RulesOfPattern {
         let Some(service) = &rule.pattern.service else {
             return &mut self.any;
         };
@@ -100,7 +100,7 @@ impl RuleIndex {
         }
     }
 
-    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Bucket> {
+    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut RulesOfPattern> {
         let of_services = self.services.values_mut();
         of_services
             .flat_map(|s| s.exact.values_mut().chain(s.prefixes.values_mut()))
@@ -108,7 +108,7 @@ impl RuleIndex {
     }
 
     /// Every bucket, in no particular order.
-    pub(crate) fn buckets(&self) -> impl Iterator<Item = &Bucket> {
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &RulesOfPattern> {
         let of_services = self.services.values();
         of_services
             .flat_map(|s| s.exact.values().chain(s.prefixes.values()))
@@ -120,7 +120,7 @@ impl RuleIndex {
         &'s self,
         service: &str,
         code: &'s str,
-    ) -> impl Iterator<Item = &'s Bucket> {
+    ) -> impl Iterator<Item = &'s RulesOfPattern> {
         let service = self.services.get(service);
         let exact = service.and_then(|s| s.exact.get(code));
         let prefixes = service.into_iter().flat_map(move |s| {
@@ -130,7 +130,7 @@ impl RuleIndex {
     }
 }
 
-impl Bucket {
+impl RulesOfPattern {
     /// The rule of this bucket that answers the report.
     pub(crate) fn find(&self, rules: &[Rule], facts: &Facts<'_>) -> Option<RuleId> {
         self.tree.find(rules, facts).or_else(|| self.unconditional.first().copied())

@@ -23,14 +23,16 @@ pub struct SourceFile {
 }
 
 /// Bytes to lines and columns.
-pub(crate) struct LineIndex<'a> {
+pub struct LineIndex<'a> {
     text: &'a str,
     /// Where each line begins.
     starts: Vec<usize>,
 }
 
 impl<'a> LineIndex<'a> {
-    pub(crate) fn new(text: &'a str) -> Self {
+    /// Finds where the lines of a text begin.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(n, _)| n + 1);
         Self { text, starts: std::iter::once(0).chain(breaks).collect() }
     }
@@ -57,7 +59,8 @@ impl<'a> LineIndex<'a> {
     }
 
     /// Line and column, both from 1, the column in characters.
-    pub(crate) fn position(&self, byte: usize) -> (usize, usize) {
+    #[must_use]
+    pub fn position(&self, byte: usize) -> (usize, usize) {
         let at = self.floor(byte);
         let line = self.line(at);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);

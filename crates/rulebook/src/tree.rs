@@ -13,18 +13,24 @@ const DEPTH_LIMIT: usize = 64;
 
 /// A piece of the tree.
 #[derive(Debug)]
-pub(crate) struct Node {
-    pub(crate) span: Span,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Where it stands.
+    pub span: Span,
+    /// What it is.
+    pub kind: Kind,
 }
 
+/// What a piece is.
 #[derive(Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// `plain` is without quotes: only then may it be a number, `true` or nothing.
     Scalar {
+        /// Without quotes and escapes.
         text: String,
+        /// Written without quotes.
         plain: bool,
     },
+    /// In the order written.
     List(Vec<Node>),
     /// In the order written, each key once.
     Map(Vec<Entry>),
@@ -32,19 +38,22 @@ pub(crate) enum Kind {
 
 /// A key and its value.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) key_span: Span,
-    pub(crate) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Span,
+    /// The value.
+    pub value: Node,
 }
 
 /// What could be read of a text.
 #[derive(Debug)]
-pub(crate) struct Tree {
+pub struct Tree {
     /// Nothing stands in an empty text.
-    pub(crate) root: Option<Node>,
+    pub root: Option<Node>,
     /// False if parts are missing because they are not YAML; what refers to them can't be judged.
-    pub(crate) complete: bool,
+    pub complete: bool,
 }
 
 /// Turns events into nodes, with a stack of its own instead of recursion.
@@ -63,7 +72,16 @@ enum Open {
     Map { start: usize, entries: Vec<Entry>, key: Option<Result<(String, Span), Span>> },
 }
 
-pub(crate) type Built = Result<(Option<Node>, Vec<Diagnostic>), Box<Diagnostic>>;
+/// The root, if there is anything, and mistakes that did not end the reading; or the one that did.
+pub type Built = Result<(Option<Node>, Vec<Diagnostic>), Box<Diagnostic>>;
+
+/// Reads a text that is file 0 of its load, and gives up at the first part that is not YAML.
+///
+/// # Errors
+/// The mistake that ended the reading.
+pub fn parse(text: &str) -> Built {
+    Builder::new(0, 0).build(text)
+}
 
 impl Builder {
     pub(crate) fn new(file: usize, offset: usize) -> Self {
@@ -275,7 +293,8 @@ pub(crate) fn unique(entries: Vec<Entry>, mistakes: &mut Vec<Diagnostic>) -> Kin
 
 impl Node {
     /// What it is, for messages.
-    pub(crate) fn describe(&self) -> &'static str {
+    #[must_use]
+    pub fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar { .. } if self.is_nothing() => "nothing",
             Kind::Scalar { .. } => "a single value",
@@ -285,7 +304,8 @@ impl Node {
     }
 
     /// YAML's `null`: nothing written, `~` or `null`.
-    pub(crate) fn is_nothing(&self) -> bool {
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 }

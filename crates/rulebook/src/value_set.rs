@@ -9,10 +9,14 @@ use std::sync::Arc;
 
 /// What a field of a report holds. JSON `null` counts as absent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Found<'a> {
+pub enum Found<'a> {
+    /// Nothing.
     Absent,
+    /// `true` or `false`.
     Bool(bool),
+    /// A number.
     Number(Number),
+    /// A text.
     Text(&'a str),
     /// A list or an object: present, and equal to no scalar.
     Nested,
@@ -32,7 +36,7 @@ impl<'a> From<&'a Value> for Found<'a> {
 
 /// A set over all that a field can hold.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ValueSet {
+pub struct ValueSet {
     absent: bool,
     nested: bool,
     yes: bool,
@@ -174,12 +178,14 @@ impl ValueSet {
     }
 
     /// Whether a report without the field is accepted.
-    pub(crate) fn accepts_absent(&self) -> bool {
+    #[must_use]
+    pub fn accepts_absent(&self) -> bool {
         self.absent
     }
 
     /// Whether a value is accepted.
-    pub(crate) fn contains(&self, found: Found<'_>) -> bool {
+    #[must_use]
+    pub fn contains(&self, found: Found<'_>) -> bool {
         match found {
             Found::Absent => self.absent,
             Found::Nested => self.nested,
@@ -198,7 +204,8 @@ impl ValueSet {
     }
 
     /// Every accepted value, if they can be listed; this is what an index can hash.
-    pub(crate) fn listed(&self) -> Option<Vec<Scalar>> {
+    #[must_use]
+    pub fn listed(&self) -> Option<Vec<Scalar>> {
         let (Numbers::Only(numbers), Texts::Only(texts)) = (&self.numbers, &self.texts) else {
             return None;
         };
@@ -213,7 +220,8 @@ impl ValueSet {
     }
 
     /// Whether it accepts a stretch of the number line, not just single numbers.
-    pub(crate) fn is_stretch(&self) -> bool {
+    #[must_use]
+    pub fn is_stretch(&self) -> bool {
         matches!(self.numbers, Numbers::Between { .. })
     }
 
@@ -326,7 +334,7 @@ impl Texts {
 /// The values at which sets begin, end or make an exception. Between two neighbours nothing changes, so a few examples
 /// around each of them stand for all values.
 #[derive(Debug, Default)]
-pub(crate) struct Landmarks {
+pub struct Landmarks {
     numbers: BTreeSet<Number>,
     texts: BTreeSet<Arc<str>>,
     prefixes: BTreeSet<Arc<str>>,
@@ -334,7 +342,7 @@ pub(crate) struct Landmarks {
 
 impl Landmarks {
     /// Adds those of one set.
-    pub(crate) fn add(&mut self, set: &ValueSet) {
+    pub fn add(&mut self, set: &ValueSet) {
         match &set.numbers {
             Numbers::Only(all) => self.numbers.extend(all),
             Numbers::Between { low, high, except } => {
@@ -352,7 +360,7 @@ impl Landmarks {
     }
 
     /// Adds a text that is to be told from all others.
-    pub(crate) fn add_text(&mut self, text: &str) {
+    pub fn add_text(&mut self, text: &str) {
         self.texts.insert(text.into());
     }
 
@@ -360,7 +368,8 @@ impl Landmarks {
     /// them, in ascending order. None is an absent field. What stands nowhere comes first.
     ///
     /// INVARIANT: every value that JSON can hold is of a kind that is here.
-    pub(crate) fn kinds(&self) -> (Vec<Option<Value>>, Range<usize>) {
+    #[must_use]
+    pub fn kinds(&self) -> (Vec<Option<Value>>, Range<usize>) {
         let mut all = vec![None, Some(Value::from(self.other_text("")))];
         let longer = self.prefixes.iter().filter(|p| !p.is_empty());
         all.extend(longer.map(|p| Some(Value::from(self.other_text(p)))));

@@ -15,7 +15,7 @@ const KIT_ROUTES: &str = include_str!("../../service/src/routes.rs");
 
 /// The document; rulebooks are read with the same reader of YAML.
 fn document() -> Value {
-    amends_rulebook::as_json(DOCUMENT).unwrap_or_else(|e| panic!("{}", e.message))
+    amends_workbench::as_json(DOCUMENT).unwrap_or_else(|e| panic!("{}", e.message))
 }
 
 fn members<'v>(value: &'v Value, path: &str) -> impl Iterator<Item = (&'v str, &'v Value)> {

@@ -5,9 +5,8 @@
 
 use crate::seeded_rng::SeededRng;
 use crate::simulation::{Options, Simulation, simulate};
-use amends_rulebook::{
-    Diagnostic, ExplicitPart, Rulebook, count_failure_points, derive, explicit_rulebook,
-};
+use amends_rulebook::{Diagnostic, Rulebook};
+use amends_workbench::{ExplicitPart, count_failure_points, derive, explicit_rulebook};
 use std::fmt::Write as _;
 use std::sync::Arc;
 

@@ -1,10 +1,10 @@
 //! Actions of a service: what can be done about each, what it calls, and the corrections that are actions of their own.
 
 use super::endpoints;
-use super::fields::{self, Fields};
 use super::policy;
 use super::scope::Scope;
 use super::services::Declared;
+use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::Diagnostics;
 use crate::tree::{Entry, Kind, Node};

@@ -1,7 +1,7 @@
 //! `when:` of a rule: fields of the report and what they must hold.
 
-use super::fields::{self, Fields};
 use super::scope::Scope;
+use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
 use crate::{Condition, Diagnostic, Field, Matcher, Number, Pattern, Scalar, Span, codes, overlap};

@@ -1,7 +1,7 @@
 //! What a rule asks for: `compensate`, `retry`, `notify`, and later stages under `then`.
 
-use super::fields::{self, Fields};
 use super::scope::Scope;
+use crate::fields::{self, Fields};
 use crate::mistakes::Diagnostics;
 use crate::tree::Node;
 use crate::{ActionClass, ActionId, Demand, Diagnostic, Span, StageDemand, Target, codes, plan};

@@ -1,7 +1,7 @@
 //! Mapped requests of an action: method, path, headers, body and what the statuses mean.
 
-use super::fields::{self, Fields};
 use crate::endpoint::check_segments;
+use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::template::TemplateErrorKind;
 use crate::tree::{Kind, Node};

@@ -5,7 +5,6 @@ mod actions;
 mod conditions;
 mod demands;
 mod endpoints;
-pub(crate) mod fields;
 mod policy;
 mod reports;
 mod rules;
@@ -13,6 +12,7 @@ mod scope;
 mod services;
 
 use crate::book::Names;
+use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::{Diagnostics, quote};
 use crate::recovery;
@@ -22,7 +22,6 @@ use crate::tree::{Kind, Node};
 use crate::{
     Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, codes,
 };
-use fields::Fields;
 use policy::Defaults;
 use scope::Scope;
 use services::Declared;

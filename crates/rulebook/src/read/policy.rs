@@ -1,6 +1,6 @@
 //! Retry policies and the other settings that a service or an action takes over from what stands above it.
 
-use super::fields::{self, Fields};
+use crate::fields::{self, Fields};
 use crate::mistakes::Diagnostics;
 use crate::tree::Node;
 use crate::{Diagnostic, RetryPolicy, codes};

@@ -1,8 +1,8 @@
 //! Declared reports: which codes a service may send, and where in its work it is then.
 
-use super::fields::{self, Fields};
 use super::scope::Scope;
 use super::services::Declared;
+use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::{Diagnostics, quote};
 use crate::report_place::{Position, Work};

@@ -2,8 +2,8 @@
 
 use super::conditions;
 use super::demands;
-use super::fields::{self, Fields};
 use super::scope::Scope;
+use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::overlap::overlaps;
 use crate::rule_index::RuleIndex;

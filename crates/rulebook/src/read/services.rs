@@ -2,9 +2,9 @@
 //! point forward and across files.
 
 use super::actions;
-use super::fields::{self, Fields};
 use super::policy::{self, Defaults};
 use super::scope::Scope;
+use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Node};
 use crate::{ActionClass, ActionId, Diagnostic, SUPERVISOR, Service, ServiceId, Span, codes};

@@ -36,7 +36,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
     };
     vec![
         of(STYLE, CSS, include_bytes!("assets/console.css").into()),
-        of(PICTURES, CSS, amends_rulebook::stylesheet().into_bytes().into()),
+        of(PICTURES, CSS, amends_workbench::stylesheet().into_bytes().into()),
         of(SCRIPT, JAVASCRIPT, include_bytes!("assets/console.js").into()),
         of(HTMX, JAVASCRIPT, include_bytes!("assets/vendor/htmx.min.js").into()),
         of(SSE, JAVASCRIPT, include_bytes!("assets/vendor/hx-sse.min.js").into()),

@@ -4,8 +4,9 @@
 use crate::http::{ApiError, App, case_detail};
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::{Outcome, StepStateName, Timestamp};
-use amends_rulebook::{ActionId, Row, Rulebook};
+use amends_rulebook::{ActionId, Rulebook};
 use amends_store::{CaseFilter, PageRequest, Store};
+use amends_workbench::Row;
 use std::collections::BTreeMap;
 
 /// Cases looked at. `amends rules hits` looks at all.

@@ -9,11 +9,9 @@ use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, judge};
 use amends_protocol::Timestamp;
 use amends_protocol::resources::DiagnosticView;
-use amends_rulebook::{
-    ActionId, Annotate, Comparison, Matrix, Note, Row, Rule, Rulebook, SourceFile, compare,
-    length_of_time, render,
-};
+use amends_rulebook::{ActionId, Rule, Rulebook, SourceFile, length_of_time, render};
 use amends_store::{RulebookRow, Store};
+use amends_workbench::{Annotate, Comparison, Matrix, Note, Row, compare};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};

@@ -7,7 +7,8 @@ use super::words::{date_and_time, millis};
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::signs::{Sign, Tone};
 use amends_protocol::{CaseState, Evidence, HistoryState, Timestamp};
-use amends_rulebook::{ActionId, Annotate, Chart, ChartNode, Note, Rulebook};
+use amends_rulebook::{ActionId, Rulebook};
+use amends_workbench::{Annotate, Chart, ChartNode, Note};
 use askama::Template;
 use std::collections::{BTreeMap, BTreeSet};
 

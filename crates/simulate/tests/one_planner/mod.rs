@@ -10,9 +10,9 @@ use amends_engine::{
 use amends_protocol::resources::{CaseAct, CaseDetail};
 use amends_protocol::{CaseId, Evidence, Report, ReportData, SagaId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{
-    Answer, CaseFacts, Facts, Hold, Mode, Replay, Reported, Role, Rulebook, SourceFile, Stage,
-    Undoing, Want, explain, load_tests, roles, run_tests,
+    CaseFacts, Facts, Hold, Mode, Reported, Role, Rulebook, SourceFile, Stage, Undoing, Want, roles,
 };
+use amends_workbench::{Answer, Replay, explain, load_tests, run_tests};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

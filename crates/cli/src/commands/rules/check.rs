@@ -4,8 +4,10 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_rulebook::{
-    CheckSettings, Diagnostic, LoadedTests, RuleId, Rulebook, Severity, SourceFile, check_together,
-    check_with, load_tests, render, rulebook_path, run_tests, sarif, sources_together,
+    Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, render, sources_together,
+};
+use amends_workbench::{
+    CheckSettings, LoadedTests, check_with, load_tests, rulebook_path, run_tests, sarif,
 };
 use anyhow::Context;
 use serde_json::json;

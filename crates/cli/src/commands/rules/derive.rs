@@ -4,7 +4,8 @@
 use crate::failure::Outcome;
 use crate::output::{self, Grid};
 use amends_protocol::Verb;
-use amends_rulebook::{Derived, ExplicitPart, FailurePoint, Rulebook, derive, explicit_rulebook};
+use amends_rulebook::Rulebook;
+use amends_workbench::{Derived, ExplicitPart, FailurePoint, derive, explicit_rulebook};
 use std::path::PathBuf;
 
 /// Options of `rules derive`.

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::compare;
+use amends_workbench::compare;
 use std::path::PathBuf;
 
 /// Options of `rules diff`.

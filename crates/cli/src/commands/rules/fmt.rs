@@ -3,7 +3,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{FILE_LIMIT_BYTES, SourceFile, format, render};
+use amends_rulebook::{FILE_LIMIT_BYTES, SourceFile, render};
+use amends_workbench::format;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};

@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{Chart, Matrix, Row, Rulebook};
+use amends_rulebook::Rulebook;
+use amends_workbench::{Chart, Matrix, Row};
 use anyhow::anyhow;
 use std::path::PathBuf;
 

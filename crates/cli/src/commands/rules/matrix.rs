@@ -2,7 +2,7 @@
 
 use crate::failure::Outcome;
 use crate::output;
-use amends_rulebook::Matrix;
+use amends_workbench::Matrix;
 use std::path::PathBuf;
 
 /// Columns of a terminal that doesn't say how many it has.

@@ -6,7 +6,8 @@ use crate::commands::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_protocol::resources::CaseDetail;
-use amends_rulebook::{Replay, Rulebook};
+use amends_rulebook::Rulebook;
+use amends_workbench::Replay;
 use std::path::PathBuf;
 
 /// Where the cases come from.

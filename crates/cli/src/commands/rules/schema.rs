@@ -2,7 +2,7 @@
 
 use crate::failure::Outcome;
 use crate::output;
-use amends_rulebook::{manifest_schema, rulebook_schema};
+use amends_workbench::{manifest_schema, rulebook_schema};
 
 /// Options of `rules schema`.
 #[derive(Debug, clap::Args)]

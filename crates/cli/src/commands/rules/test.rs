@@ -2,10 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{
-    Diagnostic, LoadedTests, SourceFile, TestReport, junit, load_tests, position, render,
-    rulebook_path, run_tests,
-};
+use amends_rulebook::{Diagnostic, SourceFile, position, render};
+use amends_workbench::{LoadedTests, TestReport, junit, load_tests, rulebook_path, run_tests};
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
 use std::fs;
@@ -115,9 +113,9 @@ fn as_junit(suites: &[(String, Suite)]) -> String {
     let mut told = Vec::new();
     for (file, suite) in suites {
         let suite = match suite {
-            Suite::Ran(report) => amends_rulebook::Suite::Ran(report),
+            Suite::Ran(report) => amends_workbench::Suite::Ran(report),
             Suite::Broken { diagnostics, sources } => {
-                amends_rulebook::Suite::Broken(render(diagnostics, sources, false))
+                amends_workbench::Suite::Broken(render(diagnostics, sources, false))
             }
         };
         told.push((file.clone(), suite));

@@ -1,0 +1,308 @@
+//! Takes single values out of the tree: mappings with known keys, texts, numbers, words, lengths of time. Each says what
+//! is wrong with a value, once, and gives nothing then.
+
+use crate::mistakes::{Diagnostics, quote};
+use crate::tree::{Entry, Kind, Node};
+use crate::{Diagnostic, Number, Scalar, Span, codes, duration};
+use serde_json::Value;
+use std::ops::RangeInclusive;
+
+/// A mapping whose keys are known.
+#[derive(Clone, Copy)]
+pub struct Fields<'n> {
+    entries: &'n [Entry],
+    /// For what is missing in it.
+    pub span: Span,
+}
+
+impl<'n> Fields<'n> {
+    /// Opens a mapping and names every key that isn't among `known`. `what` names the mapping in messages.
+    pub fn open(
+        node: &'n Node,
+        what: &str,
+        known: &[&str],
+        found: &mut Diagnostics,
+    ) -> Option<Self> {
+        let entries = entries(node, what, found)?;
+        for entry in entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
+            let mut mistake = Diagnostic::new(
+                codes::UNKNOWN_KEY,
+                entry.key_span,
+                format!("unknown key {} in {what}", quote(&entry.key)),
+            );
+            mistake.help = found.did_you_mean(&entry.key, known.iter().copied());
+            found.add(mistake);
+        }
+        Some(Self { entries, span: node.span })
+    }
+
+    /// A mapping that may be left out: nothing written counts as empty.
+    pub(crate) fn open_or_empty(
+        node: &'n Node,
+        what: &str,
+        known: &[&str],
+        found: &mut Diagnostics,
+    ) -> Option<Self> {
+        if node.is_nothing() {
+            return Some(Self { entries: &[], span: node.span });
+        }
+        Self::open(node, what, known, found)
+    }
+
+    /// The value of a key, if it is there.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'n Node> {
+        self.entry(key).map(|e| &e.value)
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Option<&'n Entry> {
+        self.entries.iter().find(|e| e.key == key)
+    }
+}
+
+/// The entries of a mapping with free keys.
+pub fn entries<'n>(node: &'n Node, what: &str, found: &mut Diagnostics) -> Option<&'n [Entry]> {
+    match &node.kind {
+        Kind::Map(entries) => Some(entries),
+        Kind::Scalar { .. } | Kind::List(_) => {
+            wrong_type(node, what, "a mapping", found);
+            None
+        }
+    }
+}
+
+/// The entries of a mapping of which nothing may be written yet.
+pub(crate) fn entries_if_any<'n>(
+    node: &'n Node,
+    what: &str,
+    found: &mut Diagnostics,
+) -> Option<&'n [Entry]> {
+    if node.is_nothing() { Some(&[]) } else { entries(node, what, found) }
+}
+
+/// The items of a list; a single value counts as a list of one.
+#[must_use]
+pub fn one_or_many(node: &Node) -> &[Node] {
+    match &node.kind {
+        Kind::List(items) => items,
+        Kind::Scalar { .. } | Kind::Map(_) => std::slice::from_ref(node),
+    }
+}
+
+pub(crate) fn wrong_type(node: &Node, what: &str, wanted: &str, found: &mut Diagnostics) {
+    let is = node.describe();
+    let mistake =
+        Diagnostic::new(codes::WRONG_TYPE, node.span, format!("{what} must be {wanted}, not {is}"));
+    let help = match wanted {
+        "a mapping" => "indent its keys below it, or write `{ key: value }`",
+        "a list" => "begin each item with `- `, or write `[a, b]`",
+        _ => "write one value after the `:`, in quotes if it holds special characters",
+    };
+    found.add(mistake.with_label(format!("{is} here")).with_help(help));
+}
+
+/// Any single value as text.
+pub fn text<'n>(node: &'n Node, what: &str, found: &mut Diagnostics) -> Option<&'n str> {
+    match &node.kind {
+        Kind::Scalar { text, .. } if !node.is_nothing() => Some(text),
+        _ => {
+            wrong_type(node, what, "a text", found);
+            None
+        }
+    }
+}
+
+/// `true` or `false`.
+pub fn flag(node: &Node, what: &str, found: &mut Diagnostics) -> Option<bool> {
+    match scalar(node) {
+        Some(Scalar::Bool(flag)) => Some(flag),
+        _ => {
+            wrong_type(node, what, "`true` or `false`", found);
+            None
+        }
+    }
+}
+
+/// One of a few words.
+pub fn word<T: Copy>(
+    node: &Node,
+    what: &str,
+    words: &[(&str, T)],
+    found: &mut Diagnostics,
+) -> Option<T> {
+    let text = text(node, what, found)?;
+    let hit = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    if hit.is_none() {
+        let mut mistake = Diagnostic::new(
+            codes::INVALID_WORD,
+            node.span,
+            format!("{} cannot stand in {what}", quote(text)),
+        );
+        mistake.help = found.did_you_mean(text, words.iter().map(|(word, _)| *word));
+        found.add(mistake);
+    }
+    hit
+}
+
+/// A whole number within a range.
+pub(crate) fn whole(
+    node: &Node,
+    what: &str,
+    range: RangeInclusive<u32>,
+    found: &mut Diagnostics,
+) -> Option<u32> {
+    let text = text(node, what, found)?;
+    // In quotes it is a text, as everywhere.
+    let number = match scalar(node) {
+        Some(Scalar::Number(n)) => n.to_json().as_u64().and_then(|n| u32::try_from(n).ok()),
+        _ => None,
+    };
+    let number = number.filter(|n| range.contains(n));
+    if number.is_none() {
+        let message = format!(
+            "{} is not a whole number from {} to {}",
+            quote(text),
+            range.start(),
+            range.end()
+        );
+        found.add(
+            Diagnostic::new(codes::INVALID_NUMBER, node.span, message)
+                .with_label(format!("for {what}"))
+                .with_help("write the digits alone, without quotes"),
+        );
+    }
+    number
+}
+
+/// A length of time of at least `least_ms`, in milliseconds.
+pub(crate) fn duration(
+    node: &Node,
+    what: &str,
+    least_ms: u64,
+    found: &mut Diagnostics,
+) -> Option<u64> {
+    let text = text(node, what, found)?;
+    let ms = duration::parse_ms(text);
+    let why = match ms {
+        Ok(ms) if ms >= least_ms => return Some(ms),
+        Ok(_) => "it must not be 0",
+        Err(why) => why,
+    };
+    let message = format!("{} is not a length of time for {what}: {why}", quote(text));
+    found.add(
+        Diagnostic::new(codes::INVALID_DURATION, node.span, message)
+            .with_help("write for example `500ms`, `10s`, `5m`, `2h` or `7d`"),
+    );
+    None
+}
+
+/// A text that keeps to the rule of names: 1 to 128 letters, digits, `-` and `_`.
+pub(crate) fn valid_name(text: &str, span: Span, what: &str, found: &mut Diagnostics) -> bool {
+    let ok = (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if !ok {
+        let message = format!("{} is not a name of {what}", quote(text));
+        let help = "a name is 1 to 128 letters (a-z, A-Z), digits, `-` and `_`";
+        found.add(Diagnostic::new(codes::INVALID_NAME, span, message).with_help(help));
+    }
+    ok
+}
+
+/// A report code: 1 to 128 printable ASCII characters without spaces and `*`.
+#[must_use]
+pub fn valid_code(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'*')
+}
+
+/// A single value by YAML's core schema; nothing, a list and a mapping are none.
+#[must_use]
+pub fn scalar(node: &Node) -> Option<Scalar> {
+    match &node.kind {
+        Kind::Scalar { .. } if node.is_nothing() => None,
+        Kind::Scalar { text, plain: true } => Some(plain(text)),
+        Kind::Scalar { text, plain: false } => Some(Scalar::Text(text.as_str().into())),
+        Kind::List(_) | Kind::Map(_) => None,
+    }
+}
+
+/// Whether it is a text even without quotes.
+#[must_use]
+pub fn reads_as_text(text: &str) -> bool {
+    !matches!(text, "" | "~" | "null" | "Null" | "NULL") && matches!(plain(text), Scalar::Text(_))
+}
+
+fn plain(text: &str) -> Scalar {
+    match text {
+        "true" | "True" | "TRUE" => Scalar::Bool(true),
+        "false" | "False" | "FALSE" => Scalar::Bool(false),
+        _ => number(text).map_or_else(|| Scalar::Text(text.into()), Scalar::Number),
+    }
+}
+
+/// Core schema: decimal, `0x…`, `0o…`, and floats. Whole numbers up to 64 bits are kept exactly, as JSON parsers keep
+/// those of a report; larger ones are rounded on both sides alike.
+fn number(text: &str) -> Option<Number> {
+    let radix = |prefix, radix| {
+        let digits: &str = text.strip_prefix(prefix)?;
+        let plain = digits.bytes().all(|b| b.is_ascii_alphanumeric());
+        u64::from_str_radix(digits, radix).ok().filter(|_| plain)
+    };
+    if let Some(n) = radix("0x", 16).or_else(|| radix("0o", 8)) {
+        return Some(Number::from(n));
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let looks_like_one = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && unsigned.contains(|c: char| c.is_ascii_digit())
+        && unsigned.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    if !looks_like_one {
+        return None;
+    }
+    let whole = text
+        .parse::<i64>()
+        .map(Number::from)
+        .or_else(|_| text.parse().map(<Number as From<u64>>::from));
+    whole.ok().or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64))
+}
+
+/// A single value as JSON.
+#[must_use]
+pub fn json(scalar: &Scalar) -> Value {
+    match scalar {
+        Scalar::Text(text) => Value::from(&**text),
+        Scalar::Number(number) => number.to_json(),
+        Scalar::Bool(flag) => Value::from(*flag),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_values_follow_the_core_schema() {
+        for (text, number) in [
+            ("0x1F", 31.0),
+            ("0o17", 15.0),
+            ("-3", -3.0),
+            ("+3", 3.0),
+            ("1.50", 1.5),
+            (".5", 0.5),
+            ("1e3", 1000.0),
+            ("007", 7.0),
+        ] {
+            assert_eq!(
+                plain(text),
+                Scalar::Number(Number::from_f64(number).expect("finite")),
+                "{text}"
+            );
+        }
+        for whole in [u64::MAX, 9_223_372_036_854_775_809, (1 << 53) + 1] {
+            assert_eq!(plain(&whole.to_string()), Scalar::Number(Number::from(whole)));
+            assert_eq!(plain(&format!("0x{whole:X}")), Scalar::Number(Number::from(whole)));
+        }
+        for text in ["1.2.3", "2026-11-23", "0x", "0x+1", "e3", "-", ".", "yes", "1_000", "1e999"] {
+            let read = plain(text);
+            assert!(matches!(read, Scalar::Text(_)), "{text}: {read}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What keeps a rulebook in order over the years: owners, reasons and tests of rules, and fields that requests need.
+
+use super::Findings;
+use super::answers::answers_to;
+use crate::derive::{NeededStep, SagaState};
+use amends_protocol::Verb;
+use amends_rulebook::{
+    ActionClass, BodyTemplate, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook,
+    codes,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
+    for rule in book.rules().iter().filter(|r| !r.implied) {
+        check_people(rule, found);
+    }
+    for (n, report) in book.reports().iter().enumerate() {
+        if let Some(data) = &report.data {
+            check_fields(book, n, report, data, found);
+        }
+    }
+}
+
+fn check_people(rule: &Rule, found: &mut Findings<'_>) {
+    let mut lacks = |code, what: &str, help: &str| {
+        if found.wants(code) {
+            let message = format!("rule `{}` has no {what}", rule.index_label);
+            found.add(Diagnostic::new(code, rule.span, message).with_help(help));
+        }
+    };
+    if rule.owner.is_none() {
+        lacks(
+            codes::RULE_WITHOUT_OWNER,
+            "`owner`",
+            "say whom to ask about it: `owner: payment team`",
+        );
+    }
+    if rule.why.is_none() {
+        lacks(codes::RULE_WITHOUT_WHY, "`why`", "say in a sentence why it is so: `why: …`");
+    }
+    if let Some(tested) = &found.settings.tested
+        && !tested.contains(&rule.id)
+        && found.wants(codes::RULE_WITHOUT_TEST)
+    {
+        let message = format!("no test reaches rule `{}`", rule.index_label);
+        let mistake = Diagnostic::new(codes::RULE_WITHOUT_TEST, rule.span, message);
+        found.add(
+            mistake
+                .with_help("add a report that it answers to a `*.test.yaml` beside the rulebook"),
+        );
+    }
+}
+
+/// A report that says which fields it carries, against the requests that its rules lead to, also after giving up.
+fn check_fields(
+    book: &Rulebook,
+    n: usize,
+    report: &ReportDecl,
+    data: &[Arc<str>],
+    found: &mut Findings<'_>,
+) {
+    let state = SagaState::of_report(book, report).unwrap_or_default();
+    let known = Known { reporter: report.action, effects: &state.effects() };
+    let mut told = BTreeSet::new();
+    for rule in answers_to(book, report).0.into_iter().map(|id| book.rule(id)) {
+        if !found.spend(8 + state.happened.len() + state.maybe.len(), rule.span) {
+            return;
+        }
+        let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+        for demand in std::iter::once(&rule.demand).chain(given_up) {
+            for (verb, id) in asked(book, demand, &known) {
+                let action = book.get(id);
+                let mut lacking = action.endpoints.get(verb).map_or_else(Vec::new, fields);
+                lacking.retain(|f| !carried(f, data));
+                lacking.sort_unstable();
+                lacking.dedup();
+                if lacking.is_empty() || !told.insert((verb, id)) {
+                    continue;
+                }
+                let name = book.report_name(n);
+                let lacking: Vec<_> = lacking.iter().map(|f| format!("`{{{f}}}`")).collect();
+                let message = format!(
+                    "to {verb} `{}` needs {}, which `{name}` doesn't carry",
+                    action.name,
+                    lacking.join(" and ")
+                );
+                found.add(
+                    Diagnostic::new(codes::UNSUPPLIED_FIELD, report.span, message)
+                        .with_label("its `data:` lacks the field")
+                        .with_place(action.span, "its `endpoints:` name the field")
+                        .with_place(rule.span, "this rule asks for it")
+                        .with_help("let the service put the field into the report and name it in `data:`, or leave the placeholder out"),
+                );
+            }
+        }
+    }
+}
+
+/// The steps that a demand leads to: a rule that undoes anything undoes the failing action too, unless that is proven
+/// to be without effect.
+fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<NeededStep> {
+    let mut steps: BTreeSet<NeededStep> =
+        book.resolve(demand, known).into_iter().map(|s| (s.verb, s.action)).collect();
+    let own = known.reporter.filter(|id| book.get(*id).class == ActionClass::Compensable);
+    if let Some(own) = own.filter(|_| demand.is_backward()) {
+        steps.insert((Verb::Compensate, own));
+    }
+    steps
+}
+
+/// Whether a placeholder's field is among the paths, or inside one of them.
+fn carried(field: &str, data: &[Arc<str>]) -> bool {
+    let path = field.strip_prefix("data.").unwrap_or(field);
+    data.iter().any(|d| {
+        let inside = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+        };
+        &**d == path || inside(d, path) || inside(path, d)
+    })
+}
+
+/// The business fields that a request needs.
+fn fields(endpoint: &Endpoint) -> Vec<String> {
+    let mut all: Vec<String> = endpoint.path.fields().map(str::to_owned).collect();
+    all.extend(endpoint.headers.iter().flat_map(|(_, value)| value.fields()).map(str::to_owned));
+    if let Some(body) = &endpoint.body {
+        body_fields(body, &mut all);
+    }
+    all.retain(|f| f.starts_with("data."));
+    all
+}
+
+/// A body is at most as deep as the text that it was read from.
+fn body_fields(body: &BodyTemplate, all: &mut Vec<String>) {
+    match body {
+        BodyTemplate::Constant(_) => {}
+        BodyTemplate::Text(text) => all.extend(text.fields().map(str::to_owned)),
+        BodyTemplate::List(items) => items.iter().for_each(|item| body_fields(item, all)),
+        BodyTemplate::Object(entries) => {
+            entries.iter().for_each(|(_, item)| body_fields(item, all))
+        }
+    }
+}

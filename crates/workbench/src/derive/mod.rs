@@ -1,0 +1,356 @@
+//! From what the services declare to every failure point, each with the steps that it needs. Enumerates; what the rules
+//! make of it is `check`'s business, and whether it is right is shown by running it.
+//!
+//! A failure point is a place in an action's work: before its first call, after a call was sent whose answer is unknown,
+//! after a call that was answered; times the optional calls that were made until then, directly or by others.
+
+mod kept;
+pub(crate) mod state;
+mod variants;
+mod write;
+
+pub use state::{NeededStep, SagaState};
+pub use write::{ExplicitPart, explicit_rulebook};
+
+use amends_protocol::Verb;
+use amends_rulebook::{ActionId, Position, ReportDecl, Rulebook, ServiceId};
+use rustc_hash::FxHashSet;
+use serde_json::{Value, json};
+use state::Calls;
+use std::collections::BTreeSet;
+use variants::{Variant, Variants};
+
+/// Points that are written out. The number of all of them is told exactly, however large; nobody reads more than this.
+pub const POINTS_LIMIT: usize = 20_000;
+
+/// Actions in the states of all points that are written out together: some hundred megabytes at worst.
+const STATES_LIMIT: usize = 2_000_000;
+
+/// One failure point.
+#[derive(Clone, Debug)]
+pub struct FailurePoint {
+    /// The action that fails.
+    pub action: ActionId,
+    /// Where.
+    pub position: Position,
+    /// Optional calls that were made, directly or by others. Sorted.
+    pub taken: Vec<ActionId>,
+    /// Optional calls that were not made. Sorted.
+    pub not_taken: Vec<ActionId>,
+    /// What has happened by then.
+    pub state: SagaState,
+    /// The steps that answer it: one retry of the action if its failure is answered by running it again, else what
+    /// undoes the state.
+    pub needs: BTreeSet<NeededStep>,
+    /// Declared reports that speak of this point, as positions in [`Rulebook::reports`].
+    pub reports: Vec<usize>,
+    /// The code of a report for this point: unique in its service.
+    pub code: String,
+}
+
+/// All failure points of a rulebook.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// By action, in the order of its work; at most [`POINTS_LIMIT`].
+    pub points: Vec<FailurePoint>,
+    /// How many there are. Saturates.
+    pub total: u128,
+}
+
+/// Computes all failure points. Corrections have none: they are steps, not parts of a saga.
+#[must_use]
+pub fn derive(book: &Rulebook) -> Derived {
+    let variants = Variants::new(book);
+    let mut points = Vec::new();
+    let mut total = 0u128;
+    let mut room = STATES_LIMIT;
+    let by_action = reports_by_action(book);
+    for action in book.action_ids().filter(|id| book.get(*id).correction_of.is_none()) {
+        let reports = &by_action[action.0 as usize];
+        total = total.saturating_add(variants.points(book, action));
+        points_of(book, action, reports, &variants, &mut points, &mut room);
+    }
+    give_codes(book, &mut points);
+    Derived { points, total }
+}
+
+/// How many failure points there are, without writing them out. Saturates.
+#[must_use]
+pub fn count_failure_points(book: &Rulebook) -> u128 {
+    let variants = Variants::new(book);
+    let own = book.action_ids().filter(|id| book.get(*id).correction_of.is_none());
+    own.fold(0u128, |sum, id| sum.saturating_add(variants.points(book, id)))
+}
+
+fn reports_by_action(book: &Rulebook) -> Vec<Vec<usize>> {
+    let mut by_action = vec![Vec::new(); book.actions().len()];
+    for (n, report) in book.reports().iter().enumerate() {
+        if let Some(action) = report.action {
+            by_action[action.0 as usize].push(n);
+        }
+    }
+    by_action
+}
+
+fn points_of(
+    book: &Rulebook,
+    action: ActionId,
+    reports: &[usize],
+    variants: &Variants,
+    points: &mut Vec<FailurePoint>,
+    room: &mut usize,
+) {
+    let mut prefixes = variants.start();
+    let around = Around::new(book, action);
+    let mut add = |position, variant: &Variant| {
+        if points.len() < POINTS_LIMIT && *room > 0 {
+            let point = point(book, action, position, variant, reports, &around);
+            *room = room.saturating_sub(1 + point.state.happened.len() + point.state.maybe.len());
+            points.push(point);
+        }
+    };
+    add(Position::Start, &Variant::default());
+    for (n, call) in book.get(action).calls.iter().enumerate() {
+        for variant in prefixes.sent(call) {
+            add(Position::Sent(n), &variant);
+        }
+        prefixes.make(call, variants);
+        for variant in prefixes.ways.iter().filter(|v| !v.leaves_out(call)) {
+            add(Position::After(n), variant);
+        }
+    }
+}
+
+fn point(
+    book: &Rulebook,
+    action: ActionId,
+    position: Position,
+    variant: &Variant,
+    reports: &[usize],
+    around: &Around,
+) -> FailurePoint {
+    let state = state_at(book, action, position, variant, around);
+    let needs = if book.get(action).on_failure_retry {
+        BTreeSet::from([(Verb::Retry, action)])
+    } else {
+        state.undo(book)
+    };
+    let speaks = |n: &&usize| {
+        let report = &book.reports()[**n];
+        speaks_of(book, report, position)
+            && variant.taken.iter().all(|id| !report.without.contains(id))
+            && variant.not_taken.iter().all(|id| !report.after.contains(id))
+    };
+    FailurePoint {
+        action,
+        position,
+        taken: variant.taken.clone(),
+        not_taken: variant.not_taken.clone(),
+        state,
+        needs,
+        reports: reports.iter().filter(speaks).copied().collect(),
+        code: String::new(),
+    }
+}
+
+/// Whether a report of the action may come from this place.
+fn speaks_of(book: &Rulebook, report: &ReportDecl, position: Position) -> bool {
+    match (report.position(book), position) {
+        (Some(place), _) => place == position,
+        (None, Position::Start) => true,
+        (None, Position::Sent(n) | Position::After(n)) => n < report.calls_at_most(book),
+    }
+}
+
+fn state_at(
+    book: &Rulebook,
+    action: ActionId,
+    position: Position,
+    variant: &Variant,
+    around: &Around,
+) -> SagaState {
+    let calls = Calls { made: &variant.taken, not_made: &variant.not_taken };
+    let (answered, sent) = match position {
+        Position::Start => (0, None),
+        Position::Sent(n) => (n, Some(n)),
+        Position::After(n) => (n + 1, None),
+    };
+    let all = &book.get(action).calls;
+    let mut state = SagaState::default();
+    for call in all[..answered].iter().filter(|c| !variant.leaves_out(c)) {
+        state.expand(book, call.action, true, &calls);
+    }
+    if let Some(call) = sent.and_then(|n| all.get(n)) {
+        let unknown = Calls { made: &[], not_made: &[] };
+        state.expand(book, call.action, false, &unknown);
+    }
+    let news = around.upstream.difference(&state.happened).copied().collect::<Vec<_>>();
+    state.maybe.extend(news);
+    around.callers.iter().chain([&action]).for_each(|id| {
+        state.maybe.remove(id);
+    });
+    state
+}
+
+/// What is the same at every point of one action.
+struct Around {
+    /// What its callers called before it.
+    upstream: BTreeSet<ActionId>,
+    /// Callers that are nothing else.
+    callers: BTreeSet<ActionId>,
+}
+
+impl Around {
+    fn new(book: &Rulebook, action: ActionId) -> Self {
+        let upstream = SagaState::at_least(book, action).effects();
+        let callers = state::callers(book, action).difference(&upstream).copied().collect();
+        Self { upstream, callers }
+    }
+}
+
+/// Longest code of a report, in bytes.
+const CODE_LIMIT: usize = 128;
+
+/// Gives each point a code that no other report of its service has.
+fn give_codes(book: &Rulebook, points: &mut [FailurePoint]) {
+    let declared = |r: &ReportDecl| (r.service, r.code.to_string());
+    let mut taken: FxHashSet<(ServiceId, String)> = book.reports().iter().map(declared).collect();
+    for point in points {
+        let service = book.get(point.action).service;
+        let mut stem = point.long_code(book);
+        // Names are ASCII; room for a number is left.
+        stem.truncate(CODE_LIMIT - 8);
+        let mut code = stem.clone();
+        let mut n = 1u32;
+        while !taken.insert((service, code.clone())) {
+            n += 1;
+            code = format!("{stem}-{n}");
+        }
+        point.code = code;
+    }
+}
+
+impl FailurePoint {
+    fn long_code(&self, book: &Rulebook) -> String {
+        let action = book.get(self.action);
+        let dashed = |id: ActionId| {
+            let name = &book.get(id).name;
+            format!("{}-{}", name.service, name.action)
+        };
+        let called = |n: usize| action.calls.get(n).map_or(String::new(), |c| dashed(c.action));
+        let mut code = match self.position {
+            Position::Start if action.calls.is_empty() => format!("{}-failed", action.name.action),
+            Position::Start => format!("{}-before-calls", action.name.action),
+            Position::Sent(n) => format!("{}-sent-{}", action.name.action, called(n)),
+            Position::After(n) => format!("{}-after-{}", action.name.action, called(n)),
+        };
+        if let Some(time) = self.time(book).filter(|time| *time > 1) {
+            code += &format!("-{time}");
+        }
+        let own = self.called(book);
+        for id in self.taken.iter().filter(|id| Some(**id) != own) {
+            code += &format!("-with-{}", dashed(*id));
+        }
+        for id in &self.not_taken {
+            code += &format!("-without-{}", dashed(*id));
+        }
+        code
+    }
+
+    /// Where the action fails, for people, e.g. ``after `delivery.request`, with `coupon.redeem` ``.
+    #[must_use]
+    pub fn in_words(&self, book: &Rulebook) -> String {
+        let calls = &book.get(self.action).calls;
+        let called =
+            |n: usize| calls.get(n).map_or(String::new(), |c| book.get(c.action).name.to_string());
+        let time = match self.time(book) {
+            Some(time) if time > 1 => format!(" (call {time} of it)"),
+            _ => String::new(),
+        };
+        let mut text = match self.position {
+            Position::Start if calls.is_empty() => "in its own work".to_owned(),
+            Position::Start => "before any call".to_owned(),
+            Position::Sent(n) => format!("sent `{}`{time}, answer unknown", called(n)),
+            Position::After(n) => format!("after `{}`{time}", called(n)),
+        };
+        let names = |ids: &[ActionId]| {
+            let all: Vec<_> = ids.iter().map(|id| format!("`{}`", book.get(*id).name)).collect();
+            all.join(", ")
+        };
+        let own = self.called(book);
+        let with: Vec<ActionId> =
+            self.taken.iter().copied().filter(|id| Some(*id) != own).collect();
+        if !with.is_empty() {
+            text += &format!(", with {}", names(&with));
+        }
+        if !self.not_taken.is_empty() {
+            text += &format!(", without {}", names(&self.not_taken));
+        }
+        text
+    }
+
+    /// The call that it stands at.
+    fn called(&self, book: &Rulebook) -> Option<ActionId> {
+        match self.position {
+            Position::Start => None,
+            Position::Sent(n) | Position::After(n) => {
+                book.get(self.action).calls.get(n).map(|c| c.action)
+            }
+        }
+    }
+
+    /// How often the call that it stands at has been made by then.
+    pub(crate) fn time(&self, book: &Rulebook) -> Option<usize> {
+        let (Position::Sent(n) | Position::After(n)) = self.position else {
+            return None;
+        };
+        if self.called(book).is_some_and(|id| self.not_taken.binary_search(&id).is_ok()) {
+            return Some(1); // it was left out before
+        }
+        let calls = &book.get(self.action).calls;
+        let same = |at: &&amends_rulebook::Call| Some(at.action) == self.called(book);
+        Some(calls.iter().take(n + 1).filter(same).count())
+    }
+
+    /// Whether any declared report speaks of it.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        !self.reports.is_empty()
+    }
+}
+
+impl Derived {
+    /// Points of which no declared report speaks: they are answered by the rules for whole services, or the default.
+    pub fn silent(&self) -> impl Iterator<Item = &FailurePoint> {
+        self.points.iter().filter(|p| !p.is_declared())
+    }
+
+    /// As data: `points` and `total`; each point with action, place, code, what happened, what is needed, and the
+    /// declared reports that speak of it.
+    #[must_use]
+    pub fn to_json(&self, book: &Rulebook) -> Value {
+        let name = |id: &ActionId| book.get(*id).name.to_string();
+        let names = |ids: &BTreeSet<ActionId>| ids.iter().map(name).collect::<Vec<_>>();
+        let points: Vec<Value> = self
+            .points
+            .iter()
+            .map(|p| {
+                let needs: Vec<_> = p
+                    .needs
+                    .iter()
+                    .map(|(verb, id)| json!({ "verb": verb, "action": name(id) }))
+                    .collect();
+                json!({
+                    "action": name(&p.action),
+                    "place": p.in_words(book).replace('`', ""),
+                    "code": p.code,
+                    "happened": names(&p.state.happened),
+                    "perhaps": names(&p.state.maybe),
+                    "needs": needs,
+                    "reports": p.reports.iter().map(|n| book.report_name(*n)).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        json!({ "points": points, "total": u64::try_from(self.total).unwrap_or(u64::MAX), "silent": self.silent().count() })
+    }
+}

@@ -1,0 +1,184 @@
+//! Writes derived answers as rulebook text: the rules that a person would have to write without sets and layers. Keeps the
+//! services as they stand in the source.
+
+use super::kept::Kept;
+use super::{Derived, FailurePoint, NeededStep, Position, SagaState};
+use crate::evidence::Evidence;
+use amends_protocol::Verb;
+use amends_rulebook::{ReportDecl, Rulebook};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+/// How much is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExplicitPart {
+    /// The whole rulebook.
+    Whole,
+    /// The reports that the services should declare, with the place of each.
+    Reports,
+}
+
+/// The steps that a declared report needs: the retry of its action if that is what it says, else what undoes the state
+/// at its place. None if the report doesn't name its action.
+#[must_use]
+pub(crate) fn needs_of_report(
+    book: &Rulebook,
+    report: &ReportDecl,
+) -> Option<BTreeSet<NeededStep>> {
+    let action = report.action?;
+    if report.keep || book.get(action).on_failure_retry {
+        return Some(BTreeSet::from([(Verb::Retry, action)]));
+    }
+    SagaState::of_report(book, report).map(|state| state.undo(book))
+}
+
+/// A rulebook with one report per failure point and one rule per report. What the source says of services stays as it
+/// is written; its reports stay too, its rules don't.
+#[must_use]
+pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart) -> String {
+    let root = book.sources().first().map_or("", |s| &*s.text);
+    let Kept { text: kept, cut } = Kept::of(root, &["reports", "rules"]);
+    let moved = |r: &&ReportDecl| cut.iter().any(|c| r.span.file == 0 && c.contains(&r.span.start));
+    let mut out = match part {
+        ExplicitPart::Whole if !kept.is_empty() => kept + "\n",
+        ExplicitPart::Whole | ExplicitPart::Reports => String::new(),
+    };
+    out += "reports:\n";
+    for report in book.reports().iter().filter(moved) {
+        write_declared(book, report, &mut out);
+    }
+    let silent: Vec<&FailurePoint> = derived.silent().collect();
+    for point in &silent {
+        write_point(book, point, &mut out);
+    }
+    if part == ExplicitPart::Reports {
+        return out;
+    }
+    out += "\nrules:\n";
+    // What happens unseen is undone as well, wherever the saga could have reached it.
+    let everything = if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" };
+    for (n, report) in book.reports().iter().enumerate() {
+        let needs = needs_of_report(book, report).unwrap_or_default();
+        let give_up =
+            report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
+        write_rule(book, &book.report_name(n), &needs, give_up, everything, &mut out);
+    }
+    for point in &silent {
+        let name = format!("{}/{}", book.get(point.action).name.service, point.code);
+        // Its callers go on when it fails, so when it is given up more has happened than at the point: `recorded` finds it.
+        let retry = point.needs.iter().any(|(verb, _)| *verb == Verb::Retry);
+        write_rule(book, &name, &point.needs, retry.then(BTreeSet::new), everything, &mut out);
+    }
+    let _ = writeln!(out, "  - on: \"*/*\"\n    compensate: {everything}");
+    out
+}
+
+fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
+    let service = &book.services()[report.service.0 as usize].name;
+    let names = |ids: &[amends_rulebook::ActionId]| {
+        ids.iter().map(|id| book.get(*id).name.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let mut parts = Vec::new();
+    if let Some(action) = report.action {
+        parts.push(format!("in: {}", book.get(action).name.action));
+    }
+    let starts = !report.anywhere && report.sent.is_none();
+    if starts || !report.after.is_empty() {
+        parts.push(format!("after: [{}]", names(&report.after)));
+    }
+    if let Some(sent) = report.sent {
+        parts.push(format!("sent: {}", book.get(sent).name));
+    }
+    if !report.without.is_empty() {
+        parts.push(format!("without: [{}]", names(&report.without)));
+    }
+    if report.keep {
+        parts.push("keep: true".to_owned());
+    }
+    if let Some(data) = &report.data {
+        parts.push(format!(
+            "data: [{}]",
+            data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    let _ = writeln!(
+        out,
+        "  {}: {{ {} }}",
+        plain(&format!("{service}/{}", report.code)),
+        parts.join(", ")
+    );
+}
+
+fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
+    let action = book.get(point.action);
+    let name = |id: &amends_rulebook::ActionId| book.get(*id).name.to_string();
+    let (last, sent) = match point.position {
+        Position::Start => (None, None),
+        Position::Sent(n) => (None, action.calls.get(n)),
+        Position::After(n) => (action.calls.get(n), None),
+    };
+    // An action that is called several times is named as often as it has answered.
+    let answered = match (last, sent, point.time(book)) {
+        (Some(call), _, times) => vec![name(&call.action); times.unwrap_or(1)],
+        (None, Some(call), Some(times)) => vec![name(&call.action); times - 1],
+        _ => Vec::new(),
+    };
+    let at = last.or(sent).map(|c| c.action);
+    let taken = point.taken.iter().filter(|id| Some(**id) != at).map(name);
+    let after: Vec<String> = answered.into_iter().chain(taken).collect();
+    let mut parts = vec![format!("in: {}", action.name.action)];
+    if sent.is_none() || !after.is_empty() {
+        parts.push(format!("after: [{}]", after.join(", ")));
+    }
+    parts.extend(sent.map(|call| format!("sent: {}", name(&call.action))));
+    let without: Vec<String> = point.not_taken.iter().map(name).collect();
+    if !without.is_empty() {
+        parts.push(format!("without: [{}]", without.join(", ")));
+    }
+    let code = plain(&format!("{}/{}", action.name.service, point.code));
+    let _ = writeln!(out, "  {code}: {{ {} }}", parts.join(", "));
+}
+
+fn write_rule(
+    book: &Rulebook,
+    on: &str,
+    needs: &BTreeSet<NeededStep>,
+    give_up: Option<BTreeSet<NeededStep>>,
+    everything: &str,
+    out: &mut String,
+) {
+    let _ = writeln!(out, "  - on: {}", plain(on));
+    if needs.iter().all(|(verb, _)| *verb == Verb::Notify) {
+        // A rule without `compensate` doesn't undo the failing action itself, which may be half done.
+        out.push_str("    compensate: recorded  # nothing below it is to be undone by then\n");
+    }
+    for line in demand_lines(book, needs) {
+        let _ = writeln!(out, "    {line}");
+    }
+    if let Some(undo) = give_up {
+        let undo = demand_lines(book, &undo);
+        let then =
+            if undo.is_empty() { format!("compensate: {everything}") } else { undo.join(", ") };
+        let _ = writeln!(out, "    give_up: {{ after: 10 attempts, then: {{ {then} }} }}");
+    }
+}
+
+fn demand_lines(book: &Rulebook, needs: &BTreeSet<NeededStep>) -> Vec<String> {
+    let verbs = [Verb::Compensate, Verb::Retry, Verb::Notify];
+    let line = |verb: Verb| {
+        let of = |step: &&NeededStep| step.0 == verb;
+        let names: Vec<_> =
+            needs.iter().filter(of).map(|(_, id)| book.get(*id).name.to_string()).collect();
+        (!names.is_empty()).then(|| format!("{verb}: [{}]", names.join(", ")))
+    };
+    verbs.into_iter().filter_map(line).collect()
+}
+
+/// In quotes if YAML would read it as something else.
+fn plain(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
+    let clear = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(safe)
+        && text.contains(['/', '.']);
+    if clear { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

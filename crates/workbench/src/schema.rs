@@ -1,0 +1,279 @@
+//! JSON Schemas of rulebooks and manifests, for editors: completion, explanations, and a first check while one types. They
+//! say how the text is shaped; only `load` knows whether its names and conditions make sense.
+
+use amends_rulebook::tree::{self, Kind, Node};
+use amends_rulebook::{Diagnostic, fields};
+use serde_json::{Map, Value, json};
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The schema of a rulebook.
+#[must_use]
+pub fn rulebook_schema() -> Value {
+    let mut services = named(reference("service"), "Services by name.");
+    // The name under which deadlines are reported is taken.
+    services["propertyNames"] =
+        json!({ "allOf": [reference("name"), { "not": { "const": "supervisor" } }] });
+    let mut reports = named(reference("report"), "Reports as `service/code`.");
+    reports["propertyNames"] = json!({ "pattern": "^[^/]+/[!-)+-~]{1,128}$" });
+    let properties = json!({
+        "rulebook": described(reference("name"), "The rulebook's name, unique in one supervisor."),
+        "import": described(some_of(reference("text")), "Manifests, with paths relative to this file's folder."),
+        "settle": object(json!({ "quiet": described(reference("durationOrZero"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
+        "cause_wait": described(reference("durationOrZero"), "How long a report that names a cause waits for the cause's own report."),
+        "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),
+        "services": services,
+        "reports": reports,
+        "rules": described(json!({ "type": ["array", "null"], "items": reference("rule") }), "Which report leads to which steps."),
+    });
+    top(
+        "Amends rulebook",
+        "https://amends.dev/schema/rulebook.json",
+        object(properties, &["rulebook"]),
+    )
+}
+
+/// The schema of a manifest.
+#[must_use]
+pub fn manifest_schema() -> Value {
+    let mut properties = service_properties();
+    properties["service"] = described(reference("name"), "The service's name.");
+    top(
+        "Amends manifest",
+        "https://amends.dev/schema/manifest.json",
+        object(properties, &["service"]),
+    )
+}
+
+fn top(title: &str, id: &str, mut schema: Value) -> Value {
+    schema["$schema"] = DIALECT.into();
+    schema["$id"] = id.into();
+    schema["title"] = title.into();
+    schema["$defs"] = definitions();
+    schema
+}
+
+fn definitions() -> Value {
+    let policy = json!({
+        "first": described(reference("duration"), "The bound of the first pause."),
+        "cap": described(reference("duration"), "The bound of every later pause."),
+        "timeout": described(reference("duration"), "How long one attempt may take."),
+        "attempts": described(json!({ "anyOf": [{ "const": "none" }, { "type": "integer", "minimum": 1, "maximum": 1_000_000 }] }), "After so many the step is stuck."),
+        "age": described(json!({ "anyOf": [{ "const": "none" }, reference("duration")] }), "At this age the step is stuck."),
+        "accepted": described(reference("duration"), "How long a service may take that answered 202."),
+    });
+    json!({
+        "name": { "type": ["string", "integer", "boolean"], "pattern": "^[A-Za-z0-9_-]{1,128}$" },
+        "text": { "type": ["string", "number", "boolean"] },
+        "duration": { "type": "string", "pattern": "^0*[1-9][0-9]*\\s*(ms|s|m|h|d)$" },
+        "durationOrZero": { "type": "string", "pattern": "^[0-9]+\\s*(ms|s|m|h|d)$" },
+        "url": { "type": "string", "allOf": [
+            { "pattern": "^[!-~]{1,2000}$" },
+            { "pattern": "^https?://(\\[[^\\]/@?#{}\\\\\"<>]+\\]|[^/:@?#{}\\\\\"<>\\[]+)(:[0-9]{1,5})?(/[^?#{}\\\\\"<>]*)?$" },
+        ] },
+        "concurrency": { "type": "integer", "minimum": 1, "maximum": 10_000 },
+        "action": { "type": "string", "pattern": "^[^.]+\\..+$" },
+        "retryPolicy": object(policy, &[]),
+        "service": nullable(object(service_properties(), &[])),
+        "actionDeclaration": nullable(object(action_properties(), &[])),
+        "endpoint": endpoint(),
+        "report": nullable(report()),
+        "when": {
+            "type": "object",
+            "propertyNames": { "pattern": "^(action|message|data(\\.[^.]+){1,32})$" },
+            "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] },
+            "maxProperties": 64,
+        },
+        "matchers": matchers(),
+        "rule": asking(object(rule_properties(), &["on"]), true),
+        "stage": asking(object(stage_properties(true), &[]), true),
+        "lastStage": asking(object(stage_properties(false), &[]), false),
+        "giveUp": object(json!({
+            "after": described(at_least_one(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*(attempts?|ms|s|m|h|d)$" })), "`10 attempts`, `2h`, or both in a list: what comes first counts."),
+            "then": described(reference("lastStage"), "What is asked for instead."),
+        }), &["after", "then"]),
+    })
+}
+
+fn matchers() -> Value {
+    let mut matchers = object(
+        json!({
+            "one_of": { "type": "array", "items": reference("text"), "minItems": 1 },
+            "prefix": reference("text"),
+            "gt": { "type": "number" },
+            "gte": { "type": "number" },
+            "lt": { "type": "number" },
+            "lte": { "type": "number" },
+            "present": { "type": "boolean" },
+            "not": reference("text"),
+        }),
+        &[],
+    );
+    matchers["minProperties"] = 1.into();
+    matchers
+}
+
+/// One of the verbs must be there.
+fn asking(mut schema: Value, may_retry: bool) -> Value {
+    let verbs =
+        if may_retry { &["compensate", "retry", "notify"][..] } else { &["compensate", "notify"] };
+    schema["anyOf"] = verbs.iter().map(|verb| json!({ "required": [verb] })).collect();
+    schema
+}
+
+fn service_properties() -> Value {
+    let mut actions = named(reference("actionDeclaration"), "Actions by name.");
+    actions["propertyNames"] = reference("name");
+    let mut reports = named(reference("report"), "Reports by code, without the service.");
+    reports["propertyNames"] = json!({ "pattern": "^([A-Za-z0-9_-]{1,128}/)?[!-)+-~]{1,128}$" });
+    json!({
+        "url": described(reference("url"), "Where its steps are sent."),
+        "concurrency": described(reference("concurrency"), "Requests on their way to it at once."),
+        "signing_key": described(reference("name"), "Name of a key in the server's configuration; never the key itself."),
+        "retry_policy": reference("retryPolicy"),
+        "history": described(reference("duration"), "How long it remembers requests."),
+        "actions": actions,
+        "reports": reports,
+    })
+}
+
+fn action_properties() -> Value {
+    json!({
+        "compensation": described(reference("name"), "The operation that undoes it."),
+        "on_failure": described(json!({ "const": "retry" }), "It is run again when it fails."),
+        "correction": described(reference("name"), "The message that corrects this one."),
+        "effect": described(json!({ "enum": ["none", "notice"] }), "`none`: nothing worth undoing; `notice`: a message."),
+        "calls": described(some_of(reference("action")), "What it calls, in order; `?` at the end: not in every saga."),
+        "tags": described(some_of(reference("name")), "Names of sets that it belongs to."),
+        "retry_policy": reference("retryPolicy"),
+        "endpoints": object(json!({ "compensate": reference("endpoint"), "retry": reference("endpoint"), "notify": reference("endpoint") }), &[]),
+    })
+}
+
+fn endpoint() -> Value {
+    let status = json!({ "anyOf": [{ "type": "integer", "minimum": 200, "maximum": 599 }, { "type": "string", "pattern": "^[2-5]([0-9]{2}|xx)$" }] });
+    object(
+        json!({
+            "method": described(json!({ "enum": ["POST", "PUT", "PATCH", "DELETE", "GET"] }), "`POST` if not written."),
+            "path": described(json!({ "type": "string", "pattern": "^/" }), "Behind the service's `url`; `{data.x}` takes a field of the report."),
+            "headers": { "type": "object", "additionalProperties": reference("text") },
+            "body": described(json!(true), "JSON with placeholders in its texts."),
+            "done": some_of(status.clone()),
+            "nothing": some_of(status.clone()),
+            "refused": some_of(status),
+        }),
+        &["path"],
+    )
+}
+
+fn report() -> Value {
+    let calls = || some_of(reference("action"));
+    let properties = json!({
+        "in": described(reference("text"), "The action that fails."),
+        "after": described(calls(), "Calls that were made by then; `[]` if none was."),
+        "sent": described(reference("action"), "A call whose answer never came."),
+        "without": described(calls(), "Calls that were not made."),
+        "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
+        "data": described(some_of(json!({ "type": ["string", "number", "boolean"], "pattern": "^(data\\.)?[^.]+(\\.[^.]+)*$" })), "Business fields that it carries."),
+    });
+    let mut report = object(properties, &[]);
+    report["dependentRequired"] = json!({ "sent": ["in"] });
+    report
+}
+
+fn rule_properties() -> Value {
+    let mut all = stage_properties(true);
+    let more = json!({
+        "on": described(json!({ "type": "string", "pattern": "^(\\*/\\*|[^/*]+/([!-)+-~]{1,128}\\*?|\\*))$" }), "`service/code`, `service/prefix*`, `service/*` or `*/*`."),
+        "when": described(reference("when"), "What else must hold, all of it."),
+        "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
+        "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
+        "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
+        "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
+        "owner": described(reference("text"), "Whom to ask about it."),
+        "why": described(reference("text"), "Why it is as it is."),
+    });
+    merge(&mut all, more);
+    all
+}
+
+fn stage_properties(may_retry: bool) -> Value {
+    // Nothing written asks for nothing.
+    let target = |text: Value| json!({ "anyOf": [{ "type": "null" }, text, { "type": "array", "items": text }] });
+    let named = || {
+        target(json!({ "type": "string", "not": { "enum": ["recorded", "all", "downstream"] } }))
+    };
+    let mut all = json!({
+        "compensate": described(target(json!({ "type": "string" })), "What is undone: actions, `tag:x`, `recorded`, `all`, `downstream`."),
+        "notify": described(named(), "Which messages go out."),
+        "then": described(reference(if may_retry { "stage" } else { "lastStage" }), "A later stage, when all of this is done."),
+    });
+    if may_retry {
+        merge(&mut all, json!({ "retry": described(named(), "What is run again.") }));
+    }
+    all
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Some(into), Value::Object(more)) = (into.as_object_mut(), more) {
+        into.extend(more);
+    }
+}
+
+/// A mapping with these keys and no others.
+fn object(properties: Value, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+fn named(value: Value, description: &str) -> Value {
+    json!({ "type": ["object", "null"], "additionalProperties": value, "description": description })
+}
+
+/// Also nothing at all.
+fn nullable(schema: Value) -> Value {
+    json!({ "anyOf": [{ "type": "null" }, schema] })
+}
+
+/// One value or a list of them.
+fn some_of(item: Value) -> Value {
+    json!({ "anyOf": [item.clone(), { "type": "array", "items": item }] })
+}
+
+/// The same, and the list is not empty.
+fn at_least_one(item: Value) -> Value {
+    json!({ "anyOf": [item.clone(), { "type": "array", "items": item, "minItems": 1 }] })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+fn described(mut schema: Value, text: &str) -> Value {
+    if schema == Value::Bool(true) {
+        schema = json!({});
+    }
+    schema["description"] = text.into();
+    schema
+}
+
+/// The text as JSON, as a schema sees it: by YAML's core schema, as rulebooks are read.
+///
+/// # Errors
+/// The first mistake, if the text is not YAML as rulebooks have it.
+pub fn as_json(text: &str) -> Result<Value, Box<Diagnostic>> {
+    let (root, mistakes) = tree::parse(text)?;
+    match mistakes.into_iter().next() {
+        Some(mistake) => Err(mistake.into()),
+        None => Ok(root.as_ref().map_or(Value::Null, value)),
+    }
+}
+
+fn value(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Scalar { .. } => fields::scalar(node).as_ref().map_or(Value::Null, fields::json),
+        Kind::List(items) => items.iter().map(value).collect(),
+        Kind::Map(entries) => Value::Object(
+            entries.iter().map(|e| (e.key.clone(), value(&e.value))).collect::<Map<_, _>>(),
+        ),
+    }
+}

@@ -1,0 +1,139 @@
+//! `docs/reference/` says the truth: every kind of mistake has its entry, and every example does what is said of it.
+
+use amends_protocol::{ActionName, Verb};
+use amends_rulebook::{
+    CODES, CodeInfo, Diagnostic, FoundBy, SourceFile, StillNeeded, check_activation,
+    check_together, load, render, sources_together,
+};
+use amends_workbench::{CheckSettings, check_with};
+use std::collections::{BTreeMap, BTreeSet};
+
+const DIAGNOSTICS: &str = include_str!("../../../docs/reference/diagnostics.md");
+const RULEBOOK: &str = include_str!("../../../docs/reference/rulebook.md");
+
+/// Need thousands of rules, or the tests beside a rulebook, to show; `limits.rs` and `check.rs` do.
+const WITHOUT_EXAMPLE: &[&str] =
+    &["conditions-too-entangled", "not-fully-checked", "rule-without-test"];
+
+/// Code -> its two examples.
+fn entries() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let sections = DIAGNOSTICS.split("\n### `").skip(1);
+    sections
+        .map(|section| {
+            let (code, rest) = section.split_once('`').expect("a code in backticks");
+            (code, blocks(rest))
+        })
+        .collect()
+}
+
+fn blocks(text: &str) -> Vec<&str> {
+    text.split("```yaml\n").skip(1).map(|b| b.split("```").next().unwrap_or("")).collect()
+}
+
+fn files(example: &str) -> Vec<SourceFile> {
+    let mut files: Vec<(String, String)> = vec![("shop.yaml".to_owned(), String::new())];
+    for line in example.split_inclusive('\n') {
+        match line.strip_prefix("# file: ") {
+            Some(name) => files.push((name.trim().to_owned(), String::new())),
+            None => files.last_mut().expect("never empty").1.push_str(line),
+        }
+    }
+    files.retain(|(_, text)| text.lines().any(|l| !l.starts_with('#')));
+    files.into_iter().map(|(path, text)| SourceFile { path, text: text.into() }).collect()
+}
+
+fn info(code: &str) -> &'static CodeInfo {
+    CODES.iter().find(|c| c.code == code).expect("a known code")
+}
+
+/// Everything that is found in an example of a code, and how it is shown. What only `check` finds is looked for in its own
+/// examples alone: the others are about loading.
+fn check(example: &str, about: FoundBy, code: &str) -> (Vec<Diagnostic>, String) {
+    let files = files(example);
+    let is_rulebook = |f: &&SourceFile| f.text.contains("rulebook:");
+    let mut roots: Vec<_> = files.iter().filter(is_rulebook).cloned().collect();
+    if roots.is_empty() {
+        roots.push(files[0].clone());
+    }
+    let (mut found, mut shown, mut books) = (Vec::new(), String::new(), Vec::new());
+    for root in roots {
+        let loaded = load(root, &mut |path| {
+            let file = files.iter().find(|f| f.path == path);
+            file.map(|f| f.text.to_string()).ok_or_else(|| "no such file".to_owned())
+        });
+        shown += &render(&loaded.diagnostics, &loaded.sources, false);
+        // A rulebook without a default is what some of these examples are about.
+        found.extend(
+            loaded
+                .diagnostics
+                .into_iter()
+                .filter(|d| about == FoundBy::Load || d.code != "no-default-rule"),
+        );
+        for book in loaded.rulebook.iter() {
+            let mut settings = CheckSettings::default();
+            let more = match about {
+                FoundBy::Load => Vec::new(),
+                FoundBy::Check => check_with(book, &settings),
+                FoundBy::CheckIfAsked => {
+                    settings.set(code, Some(info(code).severity)).expect("can be set");
+                    check_with(book, &settings)
+                }
+                FoundBy::Activation => check_activation(
+                    book,
+                    &[StillNeeded {
+                        verb: Verb::Compensate,
+                        action: ActionName::new("payment", "pay"),
+                        cases: 1,
+                    }],
+                ),
+            };
+            shown += &render(&more, book.sources(), false);
+            found.extend(more);
+        }
+        books.extend(loaded.rulebook);
+    }
+    let together = check_together(&books);
+    shown += &render(&together, &sources_together(&books), false);
+    found.extend(together);
+    (found, shown)
+}
+
+#[test]
+fn every_kind_of_mistake_has_its_entry() {
+    let documented: BTreeSet<&str> = entries().into_keys().collect();
+    let known: BTreeSet<&str> = CODES.iter().map(|c| c.code).collect();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn a_wrong_example_has_its_mistake_alone_and_the_right_one_has_none() {
+    for (code, examples) in entries() {
+        if WITHOUT_EXAMPLE.contains(&code) {
+            continue;
+        }
+        let [wrong, right] = examples.as_slice() else {
+            panic!("`{code}` has {} examples", examples.len());
+        };
+        let about = info(code).found_by;
+        let (found, shown) = check(wrong, about, code);
+        let codes: BTreeSet<_> = found.iter().map(|d| d.code).collect();
+        assert_eq!(
+            codes,
+            BTreeSet::from([code]),
+            "the wrong example of `{code}`\n{wrong}\n{shown}"
+        );
+        assert!(found.iter().all(|d| d.help.is_some()), "`{code}` says how to mend it\n{shown}");
+        let (found, shown) = check(right, about, code);
+        assert!(found.is_empty(), "the right example of `{code}`\n{right}\n{shown}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_language_reference_are_rulebooks() {
+    let whole: Vec<_> = blocks(RULEBOOK).into_iter().filter(|b| b.contains("rulebook:")).collect();
+    assert!(!whole.is_empty());
+    for example in whole {
+        let (found, shown) = check(example, FoundBy::Check, "");
+        assert!(found.is_empty(), "{example}\n{shown}");
+    }
+}
