@@ -146,7 +146,13 @@ impl Watched {
             seed: 1,
             corpus,
             versions: vec![Arc::clone(&self.book)],
-            items: vec![Item::Saga(SagaPlan { id: saga(), at: 0, flow, deadline_ms: None })],
+            items: vec![Item::Saga(SagaPlan {
+                id: saga(),
+                at: 0,
+                late_ms: 0,
+                flow,
+                deadline_ms: None,
+            })],
             kept: None,
         };
         let mut services = Services::new(&scenario);
@@ -402,6 +408,8 @@ fn a_service_that_wants_a_pause_gets_none() {
     let busy = StepReading::Busy { overloaded: true, retry_after_ms: Some(5_000) };
     run.answered(1, &sent, busy, 429);
     run.is_content();
+    run.rest(None);
+    run.found.clear(); // of that rest
     run.send(2, &sent, sent.id);
     assert!(run.found("7 waiting"));
 }

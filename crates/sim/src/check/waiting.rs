@@ -34,6 +34,8 @@ struct Service {
     /// When a History could not be read last, unless one has been read since.
     unreadable: Option<Timestamp>,
     hold_until: Timestamp,
+    /// The same for what the supervisor has taken note of: a turn under way may still send.
+    known_hold: Timestamp,
 }
 
 /// What is known of the services by what passed by.
@@ -59,7 +61,7 @@ impl Check for Waiting {
                     Errand::Walk(walk) => Work::Walk(walk.case),
                 };
                 self.under_way.insert(*number, (Arc::clone(service), work));
-                let held = self.services.get(*service).is_some_and(|s| s.hold_until > self.now);
+                let held = self.services.get(*service).is_some_and(|s| s.known_hold > self.now);
                 return when(held, || {
                     format!("{service} has asked for a pause with 429, and is asked again in it")
                 });
@@ -77,7 +79,10 @@ impl Check for Waiting {
                 self.services.clear();
             }
             Seen::Loaded => self.services.clear(),
-            Seen::Rest { engine, next } => return self.rest(engine, *next, store),
+            Seen::Rest { engine, next } => {
+                self.services.values_mut().for_each(|s| s.known_hold = s.hold_until);
+                return self.rest(engine, *next, store);
+            }
             _ => {}
         }
         Ok(())

@@ -63,8 +63,20 @@ impl Draw<'_> {
             let Ok(id) = SagaId::new(&format!("saga-{n}")) else { continue };
             let at = self.moment(span);
             let deadline_ms = self.rng.chance(25).then(|| self.rng.between(60_000, 600_000));
+            // Some begin when their deadline has passed and nobody has heard of them.
+            let late_ms = match deadline_ms {
+                Some(ms) if self.rng.chance(40) => ms + self.rng.between(1, LATE_MS),
+                _ => 0,
+            };
             let saga = self.items.len();
-            self.items.push(Item::Saga(SagaPlan { id, at, flow: flow.clone(), deadline_ms }));
+            let flow = flow.clone();
+            self.items.push(Item::Saga(SagaPlan {
+                id,
+                at,
+                late_ms,
+                flow: flow.clone(),
+                deadline_ms,
+            }));
             self.faults(saga, &flow);
             self.mail(saga, deadline_ms.is_some());
             if self.rng.chance(8) {

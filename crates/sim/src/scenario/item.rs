@@ -112,6 +112,8 @@ pub struct SagaPlan {
     pub id: SagaId,
     /// When it begins.
     pub at: i64,
+    /// How much later its first request arrives than it is announced.
+    pub late_ms: u64,
     /// Its requests.
     pub flow: Flow,
     /// It announces itself, and must have ended after so long.
@@ -306,7 +308,11 @@ impl fmt::Display for Item {
         match self {
             Self::Saga(plan) => {
                 let deadline = if plan.deadline_ms.is_some() { ", announced" } else { "" };
-                write!(f, "at {} ms saga {} begins{deadline}", plan.at, plan.id)
+                write!(f, "at {} ms saga {} begins{deadline}", plan.at, plan.id)?;
+                match plan.late_ms {
+                    0 => Ok(()),
+                    late => write!(f, "; its first request is late by {late} ms"),
+                }
             }
             Self::Fault { saga, fault } => {
                 write!(

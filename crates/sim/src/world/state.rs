@@ -50,7 +50,8 @@ impl<'s> World<'s> {
             if saga.plan.deadline_ms.is_some() {
                 world.queue.at(saga.plan.at, Event::Announce { saga: number });
             }
-            world.queue.at(saga.plan.at, Event::Forward(Forward::Begin { saga: number }));
+            let begins = saga.plan.at.saturating_add_unsigned(saga.plan.late_ms);
+            world.queue.at(begins, Event::Forward(Forward::Begin { saga: number }));
         }
         for (n, item) in scenario.kept_items() {
             let (at, event) = match item {
