@@ -1,11 +1,11 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
-use amends_engine::ActRow;
+use amends_engine::{ActRow, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Epoch, Lease, Leases, Ledger, ListedCase,
-    ListedStep, Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow,
-    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    ListedStep, Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage,
+    RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -110,6 +110,18 @@ impl Upkeep for NullStore {
 
     async fn check_writable(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    async fn raw_case(&self, _id: CaseId) -> Result<Option<RawCase>, StoreError> {
+        Ok(None)
+    }
+
+    async fn read_raw(&self, _raw: RawCase) -> Result<StoredCase, StoreError> {
+        Err(StoreError::Closed)
+    }
+
+    async fn salvage(&self, _raw: RawCase) -> Result<Option<StoredCase>, StoreError> {
+        Ok(None)
     }
 
     async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {

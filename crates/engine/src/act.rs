@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::transition::{self, CaseBooks, StepEvent};
 use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepRow, StepState, Write};
 use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, Timestamp, Verb};
+use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, Timestamp, Verb, check_data};
 use amends_rulebook::{Rulebook, Stage, fits};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -297,6 +297,9 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), Answer> {
 
 /// Whether the act makes sense for this kind of step at all, and is possible in its state.
 fn check_step_act(step: &StepRow, act: &StepAct) -> Result<(), Answer> {
+    if let StepAct::Edit { data, .. } = act {
+        check_data("data", data).map_err(|why| Answer::Invalid(why.to_string()))?;
+    }
     if let StepAct::Record { outcome, .. } = act {
         if matches!(outcome, Outcome::Waived | Outcome::Refused) {
             let text = format!("`{outcome}` cannot be recorded; waive the step, or leave it stuck");

@@ -97,6 +97,13 @@ impl Case {
         }
     }
 
+    /// Every row is to be written.
+    pub(crate) fn mark_all(&mut self) {
+        self.row_changed = true;
+        self.reports_changed = (0..self.reports.len()).collect();
+        self.steps_changed = (0..self.steps.len()).collect();
+    }
+
     /// Everything that has changed since the last call, as writes: the case first, so that what belongs to it follows.
     pub(crate) fn drain_writes(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
         let changed =

@@ -6,6 +6,7 @@
 mod activation;
 mod loading;
 mod people;
+mod quarantine;
 mod reports;
 mod sagas;
 mod traffic;
@@ -16,7 +17,7 @@ use crate::attempt;
 use crate::case::Case;
 use crate::lane::Lane;
 use crate::plan::RuleLimits;
-use crate::{Answer, Input, SagaRow, ServiceSettings, Ticket};
+use crate::{Answer, Input, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
@@ -40,6 +41,14 @@ pub struct Engine {
     limits: RuleLimits,
     last_case: u64,
     changed: BTreeSet<CaseId>,
+    /// Cases that can't be worked on.
+    quarantine: BTreeMap<CaseId, Quarantined>,
+    /// Stored rows of no case that can't be read.
+    unreadable: Vec<UnreadableRow>,
+    /// Cases whose rows are to be removed before they are written anew.
+    removed: Vec<CaseId>,
+    /// The latest time that it was told.
+    now: Timestamp,
     /// Nothing more is sent: the process is about to stop.
     halted: bool,
 }
@@ -161,6 +170,7 @@ impl Engine {
 
     /// Takes one input. What comes of it is fetched by [`Engine::take_output`], for one input or many.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = self.now.max(now);
         self.wake(now);
         match input {
             Input::Report { report, known_in, ticket } => {
@@ -183,6 +193,9 @@ impl Engine {
                     engine.go_on(case, true, now);
                     answer
                 });
+                // It is the service's to say it again.
+                let refusal = self.refusal(step.case).map(Answer::Unavailable);
+                let answer = answer.or(refusal);
                 self.answer(ticket, answer, || format!("there is no step {step}"));
             }
             Input::WalkEnded { case, service, result } => {
@@ -201,6 +214,7 @@ impl Engine {
                     }
                     answer
                 });
+                let answer = answer.or(self.refusal(step.case).map(Answer::Conflict));
                 self.answer(ticket, answer, || format!("there is no step {step}"));
             }
             Input::CaseAct { case, act, actor, bulk, ticket } => {
@@ -219,6 +233,7 @@ impl Engine {
             Input::SagaBegan { begin, ticket } => self.saga_began(begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(&saga, ticket),
             Input::Activate { activation, ticket } => self.activate(now, *activation, ticket),
+            Input::Mend { mend, ticket } => self.mend(now, *mend, ticket),
             Input::Tick => {}
         }
     }
@@ -231,6 +246,7 @@ impl Engine {
         let mut out = std::mem::take(&mut self.agenda.out);
         self.ended_sagas.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
+        writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {
             let Some(case) = self.cases.get_mut(&id) else { continue };
             case.drain_writes(now, &mut writes);
@@ -240,6 +256,7 @@ impl Engine {
                 self.by_saga.remove(&case.row.saga);
             }
         }
+        self.forget_settled_in_quarantine();
         writes.append(&mut out.writes);
         out.writes = writes;
         out

@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{SagaRow, StepResult, WalkResult};
+use crate::{SagaRow, StepResult, StoredCase, WalkResult};
 use amends_protocol::{
     CaseId, OutcomeCallback, Report, ReportKey, SagaId, StepId,
     resources::{CaseAct, SagaBegin, StepAct},
@@ -138,8 +138,52 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
+    /// A person has mended a case that can't be worked on, or gives it up.
+    Mend {
+        /// Which, by whom and why.
+        mend: Box<Mend>,
+        /// Who waits.
+        ticket: Ticket,
+    },
     /// Time has passed; whatever is due is done.
     Tick,
+}
+
+/// How a case that can't be worked on comes out of quarantine.
+#[derive(Clone, Debug)]
+pub struct Mend {
+    /// The case.
+    pub case: CaseId,
+    /// Which way.
+    pub mending: Mending,
+    /// Its rows from now on, as they have been read; none if it is discarded and not even its saga can be read.
+    pub stored: Option<StoredCase>,
+    /// Its rows until now, for the audit.
+    pub before: serde_json::Value,
+    /// Who.
+    pub actor: Arc<str>,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// What a person does about a case that can't be worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mending {
+    /// It goes on with mended rows.
+    Repair,
+    /// It is settled by hand, with what can be read of its reports.
+    Discard,
+}
+
+impl Mending {
+    /// The word in the audit.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Repair => "repair",
+            Self::Discard => "discard",
+        }
+    }
 }
 
 /// A version of a rulebook that is to become the active one of its name.
@@ -196,6 +240,11 @@ impl Input {
             Self::WalkEnded { case, .. } | Self::CaseAct { case, .. } => {
                 About { case: Some(*case), ..nothing }
             }
+            Self::Mend { mend, .. } => About {
+                case: Some(mend.case),
+                saga: mend.stored.as_ref().map(|stored| &stored.case.saga),
+                ..nothing
+            },
             // A saga that has failed already has a case, which no deadline may make again.
             Self::SagaBegan { begin, .. } => {
                 let saga = Some(&begin.saga_id);
@@ -223,7 +272,8 @@ impl Input {
             | Self::Audit { ticket, .. }
             | Self::SagaBegan { ticket, .. }
             | Self::SagaEnded { ticket, .. }
-            | Self::Activate { ticket, .. } => Some(*ticket),
+            | Self::Activate { ticket, .. }
+            | Self::Mend { ticket, .. } => Some(*ticket),
             Self::StepEnded { .. } | Self::WalkEnded { .. } | Self::Tick => None,
         }
     }
@@ -256,6 +306,8 @@ pub enum Answer {
     NotFound(String),
     /// The current state does not allow it; the text says why and what would.
     Conflict(String),
+    /// Not now; the same may be taken later, and the text says what must happen first.
+    Unavailable(String),
     /// A version of a rulebook drops what open cases still need.
     Dropped {
         /// What was refused, and what to do.

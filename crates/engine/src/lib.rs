@@ -32,8 +32,11 @@ pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
 };
 pub use engine::{Engine, LaneStatus};
-pub use input::{About, Activation, Answer, Input, NewLimits, Replaces, Ticket};
-pub use lookup::{Loaded, LookupRequest, LookupResult, RulebookRow, UnreadableRulebook};
+pub use input::{About, Activation, Answer, Input, Mend, Mending, NewLimits, Replaces, Ticket};
+pub use lookup::{
+    BrokenCase, Loaded, LookupRequest, LookupResult, Quarantined, RawCase, RawRow, RawValue,
+    RulebookRow, UnreadableRow, UnreadableRulebook,
+};
 pub use memory::{Memory, MemoryConflict};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,

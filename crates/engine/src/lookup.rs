@@ -3,7 +3,8 @@
 use crate::{Epoch, SagaRow, ServiceRow, StoredCase};
 use amends_protocol::{CaseId, ReportKey, SagaId, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
-use std::fmt;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a batch of inputs is about.
@@ -32,6 +33,8 @@ pub struct LookupResult {
     pub announced: Vec<SagaRow>,
     /// Versions that are known, with their sources, in no promised order.
     pub rulebooks: Vec<RulebookRow>,
+    /// Settled cases that were asked for and can't be read.
+    pub broken: Vec<BrokenCase>,
 }
 
 /// What the engine needs at its start.
@@ -49,6 +52,77 @@ pub struct Loaded {
     pub services: Vec<ServiceRow>,
     /// Active versions of rulebooks, and those that these cases are planned with.
     pub rulebooks: Vec<RulebookRow>,
+    /// Every case that may not be settled and can't be read.
+    pub broken: Vec<BrokenCase>,
+    /// Rows of no case that can't be read; they are left out above.
+    pub unreadable: Vec<UnreadableRow>,
+    /// Services whose settings can't be read, by name: among them may be a pause.
+    pub broken_services: Vec<(Arc<str>, UnreadableRow)>,
+}
+
+/// A row that doesn't read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// Which, e.g. ``step `s-1-2-…` ``.
+    pub row: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// What is left of a case of which a row doesn't read back: enough to know what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenCase {
+    /// The case.
+    pub id: CaseId,
+    /// Its saga; none if not even that can be read.
+    pub saga: Option<SagaId>,
+    /// It is stored as settled, so it is looked up again for each input.
+    pub settled: bool,
+    /// The position of the next report.
+    pub next_report: u32,
+    /// The first row that can't be read.
+    pub broken: UnreadableRow,
+}
+
+/// A case that can't be worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantined {
+    /// What is left of it, and why.
+    pub case: BrokenCase,
+    /// When it was found.
+    pub since: Timestamp,
+}
+
+/// All that is stored of one case, as it lies in the store: for export, and to be mended by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RawCase {
+    /// The case.
+    pub id: CaseId,
+    /// Its rows: the case itself, then its reports and its steps.
+    pub rows: Vec<RawRow>,
+}
+
+/// One row as it lies in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawRow {
+    /// The kind of row, in the store's word.
+    pub table: String,
+    /// Its columns by name. Bytes that are no text are shown as text with marks in their place.
+    pub columns: BTreeMap<String, RawValue>,
+}
+
+/// What lies in a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RawValue {
+    /// A number.
+    Number(i64),
+    /// A text, e.g. of JSON.
+    Text(String),
+    /// Nothing.
+    Nothing,
 }
 
 /// One version of a rulebook.
@@ -79,10 +153,15 @@ pub struct UnreadableRulebook {
     pub why: String,
 }
 
-impl fmt::Display for UnreadableRulebook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl UnreadableRulebook {
+    pub(crate) fn into_row(self, active: bool) -> UnreadableRow {
         let Self { name, hash, why } = self;
-        write!(f, "the stored rulebook `{name}` ({hash}) cannot be read: {why}")
+        let row = format!("rulebook `{name}` ({hash})");
+        if !active {
+            return UnreadableRow { row, why };
+        }
+        let mend = "no version of it is active now; activate one that can be read";
+        UnreadableRow { row, why: format!("{why}; {mend}") }
     }
 }
 

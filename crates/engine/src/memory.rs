@@ -4,8 +4,9 @@
 //! in it is durable.
 
 use crate::{
-    ActRow, ActivationRow, AttemptRow, Batch, CaseRow, Epoch, Loaded, LookupRequest, LookupResult,
-    ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, Write,
+    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, Epoch, Loaded, LookupRequest,
+    LookupResult, ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase,
+    UnreadableRow, Write,
 };
 use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub struct MemoryConflict {
     /// Which write.
     pub row: String,
+    /// The case that it is of, if of one.
+    pub case: Option<CaseId>,
 }
 
 /// All rows of one supervisor.
@@ -33,6 +36,8 @@ pub struct Memory {
     services: BTreeMap<Arc<str>, ServiceRow>,
     rulebooks: BTreeMap<Arc<str>, RulebookRow>,
     last_case: u64,
+    /// Cases that don't read back, and why.
+    broken: BTreeMap<CaseId, String>,
 }
 
 impl Memory {
@@ -48,6 +53,11 @@ impl Memory {
 
     /// Looks for what a key belongs to, in the rows and in what the batch has claimed before.
     fn check(&self, writes: &[Write]) -> Result<(), MemoryConflict> {
+        let removed: BTreeSet<CaseId> = writes
+            .iter()
+            .filter_map(|write| if let Write::Remove(id) = write { Some(*id) } else { None })
+            .collect();
+        let stays = |id: CaseId| !removed.contains(&id);
         let mut cases: BTreeMap<CaseId, &CaseRow> = BTreeMap::new();
         let mut sagas: BTreeMap<&SagaId, CaseId> = BTreeMap::new();
         let mut reports: BTreeMap<(CaseId, u32), &ReportRow> = BTreeMap::new();
@@ -59,11 +69,14 @@ impl Memory {
                     let fixed =
                         |row: &CaseRow| (row.saga.clone(), row.report.clone(), row.opened_at);
                     let same = |was: &CaseRow| fixed(was) == fixed(row);
-                    let was = cases.get(&row.id).copied().or_else(|| self.cases.get(&row.id));
-                    let owner = sagas.get(&row.saga).or_else(|| self.by_saga.get(&row.saga));
-                    if !was.is_none_or(same) || owner.is_some_and(|case| *case != row.id) {
-                        let row = format!("case `{}` of saga `{}`", row.id, row.saga);
-                        return Err(MemoryConflict { row });
+                    let stored = || self.cases.get(&row.id).filter(|row| stays(row.id));
+                    let was = cases.get(&row.id).copied().or_else(stored);
+                    let owner = || self.by_saga.get(&row.saga).copied().filter(|id| stays(*id));
+                    let owner = sagas.get(&row.saga).copied().or_else(owner);
+                    if !was.is_none_or(same) || owner.is_some_and(|case| case != row.id) {
+                        let (case, saga) = (row.id, &row.saga);
+                        let row = format!("case `{case}` of saga `{saga}`");
+                        return Err(MemoryConflict { row, case: Some(case) });
                     }
                     cases.insert(row.id, row);
                     sagas.insert(&row.saga, row.id);
@@ -71,14 +84,17 @@ impl Memory {
                 Write::Report(row) => {
                     let place = (row.case, row.position);
                     let key = (row.report.source.as_str(), row.report.id.as_str());
-                    let was = reports.get(&place).copied().or_else(|| self.reports.get(&place));
+                    let stored = || self.reports.get(&place).filter(|row| stays(row.case));
+                    let was = reports.get(&place).copied().or_else(stored);
                     let same = |was: &ReportRow| {
                         (was.report.source.as_str(), was.report.id.as_str()) == key
                     };
-                    let owner = keys.get(&key).copied().or_else(|| self.place_of(key));
+                    let owner = || self.place_of(key).filter(|(case, _)| stays(*case));
+                    let owner = keys.get(&key).copied().or_else(owner);
                     if !was.is_none_or(same) || owner.is_some_and(|owner| owner != place) {
-                        let row = format!("report `{}` of case `{}`", row.report.key(), row.case);
-                        return Err(MemoryConflict { row });
+                        let case = row.case;
+                        let row = format!("report `{}` of case `{case}`", row.report.key());
+                        return Err(MemoryConflict { row, case: Some(case) });
                     }
                     reports.insert(place, row);
                     keys.insert(key, place);
@@ -88,11 +104,12 @@ impl Memory {
                     let stored = || self.rulebooks.get(hash).map(|version| &*version.name);
                     if names.get(hash).copied().or_else(stored).is_some_and(|was| was != name) {
                         let row = format!("version `{hash}` of rulebook `{name}`");
-                        return Err(MemoryConflict { row });
+                        return Err(MemoryConflict { row, case: None });
                     }
                     names.insert(hash, name);
                 }
-                Write::Step(_)
+                Write::Remove(_)
+                | Write::Step(_)
                 | Write::Attempt(_)
                 | Write::Act(_)
                 | Write::Saga(_)
@@ -111,6 +128,7 @@ impl Memory {
 
     fn apply(&mut self, write: Write) {
         match write {
+            Write::Remove(id) => self.remove(id),
             Write::Case(row) => {
                 self.last_case = self.last_case.max(row.id.0);
                 self.by_saga.insert(row.saga.clone(), row.id);
@@ -136,6 +154,32 @@ impl Memory {
             }
             Write::Activate(row) => self.activate(*row),
         }
+    }
+
+    fn remove(&mut self, id: CaseId) {
+        self.broken.remove(&id);
+        if let Some(row) = self.cases.remove(&id) {
+            self.by_saga.remove(&row.saga);
+        }
+        self.by_report.retain(|_, case| *case != id);
+        self.reports.retain(|(case, _), _| *case != id);
+        self.steps.retain(|(case, _), _| *case != id);
+    }
+
+    /// From now on a case doesn't read back, as if a row of it had been damaged, until it is written anew.
+    pub fn break_case(&mut self, id: CaseId, why: &str) {
+        self.broken.insert(id, why.to_owned());
+    }
+
+    fn rest_of(&self, row: &CaseRow) -> Option<BrokenCase> {
+        let why = self.broken.get(&row.id)?.clone();
+        Some(BrokenCase {
+            id: row.id,
+            saga: Some(row.saga.clone()),
+            settled: row.state == CaseState::Settled,
+            next_report: self.reports_of(row.id).last().map_or(0, |row| row.position + 1),
+            broken: UnreadableRow { row: format!("case `{}`", row.id), why },
+        })
     }
 
     fn activate(&mut self, activation: ActivationRow) {
@@ -173,9 +217,13 @@ impl Memory {
             |id: &CaseId| self.cases.get(id).is_some_and(|row| row.state == CaseState::Settled);
         let announced: BTreeSet<&SagaId> = request.announced.iter().collect();
         let rulebooks = request.rulebooks.iter();
+        let wanted: Vec<CaseId> = wanted.into_iter().filter(settled).collect();
+        let rows = wanted.iter().filter_map(|id| self.cases.get(id));
+        let whole = wanted.iter().filter(|id| !self.broken.contains_key(id));
         LookupResult {
             reports: request.reports.iter().map(by_key).collect(),
-            cases: wanted.into_iter().filter(settled).filter_map(|id| self.case(id)).collect(),
+            cases: whole.filter_map(|id| self.case(*id)).collect(),
+            broken: rows.filter_map(|row| self.rest_of(row)).collect(),
             announced: announced.into_iter().filter_map(|s| self.sagas.get(s).cloned()).collect(),
             rulebooks: rulebooks.filter_map(|hash| self.rulebooks.get(hash).cloned()).collect(),
         }
@@ -187,7 +235,7 @@ impl Memory {
         let open: Vec<StoredCase> = self
             .cases
             .values()
-            .filter(|row| row.state != CaseState::Settled)
+            .filter(|row| row.state != CaseState::Settled && !self.broken.contains_key(&row.id))
             .filter_map(|row| self.case(row.id))
             .collect();
         let used: BTreeSet<&Arc<str>> =
@@ -197,7 +245,11 @@ impl Memory {
         let begun = self.sagas.values().filter(|row| row.state == SagaState::Begun);
         let mut sagas: Vec<SagaRow> = begun.cloned().collect();
         sagas.sort_by_key(|row| row.deadline);
+        let unsettled = self.cases.values().filter(|row| row.state != CaseState::Settled);
         Loaded {
+            broken: unsettled.filter_map(|row| self.rest_of(row)).collect(),
+            unreadable: Vec::new(),
+            broken_services: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
             cases: open,

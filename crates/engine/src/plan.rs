@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// Reports of one case. A saga with more is a loop somewhere, and a person must look.
 pub(crate) const REPORTS_LIMIT: usize = 1_000;
 
+/// Reports of one case beyond its limit: within what a store can number (2^20 rows of a case).
+pub(crate) const EXCESS_LIMIT: u32 = 1_000_000;
+
 /// How long a derived report waits for its root where no rulebook says.
 const DEFAULT_CAUSE_WAIT_MS: u64 = 10_000;
 

@@ -12,6 +12,8 @@ use std::{borrow::Cow, sync::Arc};
 /// One write of a batch. A batch is committed whole or not at all, in order; of several writes of one key the last counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
+    /// Removes a case with its reports and steps, so that they can be written anew. Its tries and its audit stay.
+    Remove(CaseId),
     /// Inserts or replaces a case, by id.
     Case(Box<CaseRow>),
     /// Inserts or replaces a report, by case and position. `(source, id)` is unique over all cases.

@@ -1,9 +1,7 @@
 //! What the node asks of whoever drives it, and what it is told back.
 
 use crate::effect::Effect;
-use amends_engine::{
-    Answer, Batch, Event, Loaded, LookupRequest, LookupResult, Ticket, UnreadableRulebook,
-};
+use amends_engine::{Answer, Batch, Event, Loaded, LookupRequest, LookupResult, Ticket};
 use amends_protocol::Timestamp;
 use std::fmt;
 
@@ -58,15 +56,12 @@ pub enum StoreFault {
 pub enum Fault {
     /// The store failed.
     Store(StoreFault),
-    /// A stored rulebook that is active, or that open cases need, can't be read.
-    Rulebook(UnreadableRulebook),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store(StoreFault::Conflict(why) | StoreFault::Failed(why)) => f.write_str(why),
-            Self::Rulebook(unreadable) => unreadable.fmt(f),
         }
     }
 }

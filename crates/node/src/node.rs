@@ -5,7 +5,6 @@ use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 use crate::queue::{Overloaded, Queue};
 use amends_engine::{
     Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Output, Partition, Ticket,
-    UnreadableRulebook,
 };
 use amends_protocol::Timestamp;
 use rustc_hash::FxHashMap;
@@ -106,18 +105,12 @@ impl Node {
     }
 
     /// A node that has loaded, for whoever would rather not begin with a store that fails.
-    ///
-    /// # Errors
-    /// When a stored rulebook that is active, or that open cases need, can't be read.
-    pub fn loaded(
-        options: NodeOptions,
-        loaded: Loaded,
-        now: Timestamp,
-    ) -> Result<Self, UnreadableRulebook> {
+    #[must_use]
+    pub fn loaded(options: NodeOptions, loaded: Loaded, now: Timestamp) -> Self {
         let mut node = Self::new(options);
         node.now = now;
-        node.load(loaded)?;
-        Ok(node)
+        node.load(loaded);
+        node
     }
 
     // What people may ask between two turns.
@@ -321,9 +314,8 @@ impl Node {
     }
 
     fn take_loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
-        let loaded = loaded.map_err(Fault::Store);
-        match loaded.and_then(|loaded| self.load(loaded).map_err(Fault::Rulebook)) {
-            Ok(()) => {}
+        match loaded.map_err(Fault::Store) {
+            Ok(loaded) => self.load(loaded),
             // Nothing more can be made durable before the end.
             Err(fault) if self.stopping => {
                 let rest = tickets(&self.queue.take_all());
@@ -335,10 +327,9 @@ impl Node {
     }
 
     /// Goes on with a new engine. What an earlier one let out may still be under way, or its result may wait here.
-    fn load(&mut self, loaded: Loaded) -> Result<(), UnreadableRulebook> {
-        let epoch = loaded.epoch;
-        self.engine = Engine::load(loaded, &mut self.engine, self.now)?;
-        self.epoch = epoch;
+    fn load(&mut self, loaded: Loaded) {
+        self.epoch = loaded.epoch;
+        self.engine = Engine::load(loaded, &mut self.engine, self.now);
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
             Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),
@@ -356,7 +347,6 @@ impl Node {
         }
         self.tick = true;
         self.phase = Phase::Idle;
-        Ok(())
     }
 }
 

@@ -144,19 +144,24 @@ fn a_result_that_waited_through_a_failed_commit_counts_once() {
 }
 
 #[test]
-fn an_unreadable_rulebook_is_told_with_its_name_and_tried_again() {
-    let mut rig = Rig::unloaded(options());
-    let good = rig.memory.load();
-    let mut bad = good.clone();
+fn an_unreadable_rulebook_quarantines_its_cases_and_stops_nothing_else() {
+    let mut rig = Rig::new();
+    rig.report("s", "1");
+    let mut bad = rig.memory.load();
     bad.rulebooks[0].sources[0].1 = "rulebook: [".to_owned();
+    rig.node = amends_node::Node::new(options());
     let amends_node::Need::Load = rig.node.need(rig.now) else { panic!("it loads first") };
     rig.node.done(rig.now, amends_node::Done::Loaded(Ok(bad)));
-    let until = rig.run().expect("it tries again by itself");
-    let Fault::Rulebook(unreadable) = &rig.turned_away[0].fault else { panic!("a rulebook") };
-    assert_eq!(&*unreadable.name, "two");
-    rig.now = until;
     rig.run();
-    assert!(rig.node.is_ready());
+    assert!(rig.node.is_ready() && rig.turned_away.is_empty());
+    let engine = rig.node.engine().expect("at rest");
+    assert_eq!(engine.quarantined().len(), 1);
+    let told = &engine.unreadable()[0];
+    assert!(told.row.starts_with("rulebook `two`") && told.why.contains("no version"), "{told:?}");
+    // A new saga's report is kept, and nobody guesses what to do about it.
+    assert!(received(rig.report("t", "2")));
+    let states: Vec<_> = rig.memory.cases().map(|case| case.state).collect();
+    assert_eq!(states, [CaseState::Open, CaseState::Unmatched]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod causes;
 pub mod headers;
 mod history;
+mod keepable;
 mod name;
 mod problem;
 mod report;
@@ -19,6 +20,7 @@ pub mod wire;
 mod words;
 
 pub use history::{HistoryAnswer, HistoryEntry};
+pub use keepable::{DATA_DEPTH_LIMIT, Unkeepable, check_data};
 pub use name::{
     ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, digest, is_opaque_name,
 };

@@ -16,6 +16,7 @@ pub(crate) fn store_problem(error: StoreError) -> Problem {
         | StoreError::NewerSchema { .. }
         | StoreError::ForeignFile { .. }
         | StoreError::Conflict { .. }
+        | StoreError::Unstorable { .. }
         | StoreError::OverLimit { .. }
         | StoreError::Corrupt { .. }
         | StoreError::File { .. }

@@ -4,7 +4,7 @@
 use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
 use crate::observers::Observers;
-use amends_engine::{Answer, Engine, Input, LaneStatus};
+use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, UnreadableRow};
 use amends_rulebook::Rulebook;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,12 +46,42 @@ pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
 pub(crate) struct Shared {
     pub(crate) ready: AtomicBool,
     pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
+    pub(crate) quarantine: Mutex<Arc<Quarantine>>,
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) observers: Observers,
     pub(crate) heartbeat: Heartbeat,
 }
 
+/// What can't be worked on, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Cases, by number.
+    pub cases: Vec<Quarantined>,
+    /// Stored rows of no case that can't be read.
+    pub rows: Vec<UnreadableRow>,
+}
+
 impl Shared {
+    /// Shows what can't be worked on, and says so in the log when it is new.
+    pub(crate) fn show_quarantine(&self, engine: &Engine) {
+        let mut shown = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.cases.is_empty() && shown.rows.is_empty() && !engine.has_quarantined() {
+            return; // as nearly always
+        }
+        let now = Quarantine { cases: engine.quarantined(), rows: engine.unreadable().to_vec() };
+        if now == **shown {
+            return;
+        }
+        for found in now.cases.iter().filter(|found| !shown.cases.contains(found)) {
+            let UnreadableRow { row, why } = &found.case.broken;
+            tracing::error!(case = %found.case.id, row, why, "a case is quarantined");
+        }
+        for UnreadableRow { row, why } in now.rows.iter().filter(|row| !shown.rows.contains(row)) {
+            tracing::error!(row, why, "a stored row can't be read");
+        }
+        *shown = Arc::new(now);
+    }
+
     /// Shows which versions are active. INVARIANT: only for an engine whose writes are durable.
     pub(crate) fn show_rulebooks(&self, engine: &Engine) {
         let active = engine.active_rulebooks();

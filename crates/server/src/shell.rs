@@ -10,7 +10,7 @@ use crate::mailbox::{self, Arrival, Inbox, Shared};
 use crate::outbound::Outbound;
 use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
 use crate::supervisor::Supervisor;
-use amends_engine::{Answer, Happening, Loaded, Partition, Ticket, UnreadableRulebook};
+use amends_engine::{Answer, Happening, Loaded, Partition, Ticket};
 use amends_node::{
     Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, Released, StoreFault, TurnedAway,
 };
@@ -48,9 +48,6 @@ pub enum StartError {
     /// The store cannot be read.
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
-    /// A stored rulebook that cases need cannot be understood.
-    #[error("{0}")]
-    Rulebook(UnreadableRulebook),
 }
 
 /// What an effect brought; none if whoever performed it is gone.
@@ -105,7 +102,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             store,
             outbound,
             clock,
-            node: node.map_err(StartError::Rulebook)?,
+            node,
             shared,
             inbox,
             results,
@@ -115,7 +112,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             commit_took: None,
             stopped: false,
         };
-        driver.show_rulebooks();
+        driver.show_loaded();
         let handle = tokio::spawn(async move { driver.run().await });
         Ok((supervisor, handle))
     }
@@ -218,7 +215,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let loaded = matches!(done, Done::Loaded(_));
         self.node.done(self.clock.now(), done);
         if loaded {
-            self.show_rulebooks();
+            self.show_loaded();
+        }
+    }
+
+    fn show_loaded(&self) {
+        self.show_rulebooks();
+        if let Some(engine) = self.node.engine() {
+            self.shared.show_quarantine(engine);
         }
     }
 
@@ -249,6 +253,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         if let Some(engine) = self.node.engine() {
             self.shared.show_lanes(engine);
+            self.shared.show_quarantine(engine);
         }
         self.shared.observers.observe(&events);
     }

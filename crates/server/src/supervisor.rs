@@ -343,6 +343,7 @@ fn refusal(answer: Answer) -> Problem {
             Problem { errors: needed, ..Problem::new(ProblemCode::Conflict, detail) }
         }
         Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
+        Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
         Answer::Received { .. } | Answer::Announced(_) | Answer::Done => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
         }

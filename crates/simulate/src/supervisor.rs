@@ -45,7 +45,8 @@ impl Supervisor {
                 Write::Case(row) => self.case = Some(*row),
                 Write::Report(row) => drop(self.reports.insert(row.position, *row)),
                 Write::Step(row) => drop(self.steps.insert(row.id.ordinal, *row)),
-                Write::Attempt(_)
+                Write::Remove(_)
+                | Write::Attempt(_)
                 | Write::Act(_)
                 | Write::Saga(_)
                 | Write::Service(_)

@@ -1,6 +1,7 @@
 //! What can go wrong with a store, in words for an operator. It maps nothing to HTTP or exit codes.
 
 use amends_engine::{Epoch, Partition};
+use amends_protocol::CaseId;
 use std::path::PathBuf;
 
 /// Why a store could not do what it was asked.
@@ -43,6 +44,18 @@ pub enum StoreError {
     Conflict {
         /// Which write.
         row: String,
+        /// The case that it is of, if of one.
+        case: Option<CaseId>,
+    },
+    /// What was to be written would not read back, or is longer than a row can be. The whole batch is refused.
+    #[error("{row} can't be stored: {what}")]
+    Unstorable {
+        /// Which write.
+        row: String,
+        /// The case that it is of, if of one.
+        case: Option<CaseId>,
+        /// What is wrong with it.
+        what: String,
     },
     /// The batch comes from a time before its partition went to another, or was loaded anew. Nothing of it is stored.
     #[error(
@@ -59,6 +72,8 @@ pub enum StoreError {
     OverLimit {
         /// Which write.
         row: String,
+        /// The case that it is of, if of one.
+        case: Option<CaseId>,
         /// The largest number that fits.
         limit: u64,
     },

@@ -18,7 +18,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<LookupResult, StoreError>> + Send;
 
     /// Reads everything that the engine needs at its start, and tells the epoch that commits have to carry from now
-    /// on.
+    /// on. A row that doesn't read back is no error: what is left of its case is in [`Loaded::broken`], and in the same
+    /// way in [`LookupResult::broken`].
     ///
     /// After a commit of unknown end, [`Leases::raise`](crate::Leases::raise) comes first: otherwise that commit may
     /// still land over what was loaded.
@@ -34,6 +35,7 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// # Errors
     /// On any error nothing of the batch is stored. [`StoreError::NotHeld`] when the batch's partition is not held in
     /// its epoch (see [`Leases`](crate::Leases)): load again. [`StoreError::Conflict`] when a report's `(source, id)`
-    /// or a case's saga already belongs to another row.
+    /// or a case's saga already belongs to another row. [`StoreError::Unstorable`] when what was to be written would
+    /// not read back: whatever is committed can be read.
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -26,7 +26,8 @@ pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 pub use upkeep::{BulkRow, Upkeep};
 
 pub use amends_engine::{
-    Batch, Epoch, Loaded, LookupRequest, LookupResult, Partition, RulebookRow,
+    Batch, BrokenCase, Epoch, Loaded, LookupRequest, LookupResult, Partition, RawCase, RawRow,
+    RawValue, RulebookRow, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

@@ -1,7 +1,7 @@
 //! The engine's [`Memory`] passes the ledger's chapter of the suite: what is played with it behaves as with a database.
 
 use crate::{Batch, Ledger, Loaded, LookupRequest, LookupResult, StoreError, conformance::Place};
-use amends_engine::Memory;
+use amends_engine::{Memory, MemoryConflict};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[derive(Clone, Default)]
@@ -23,7 +23,10 @@ impl Ledger for Shared {
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.lock().commit(batch).map_err(|conflict| StoreError::Conflict { row: conflict.row })
+        self.lock().commit(batch).map_err(|conflict| {
+            let MemoryConflict { row, case } = conflict;
+            StoreError::Conflict { row, case }
+        })
     }
 }
 

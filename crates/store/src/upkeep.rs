@@ -1,7 +1,8 @@
 //! What keeps a store in order, beside the loop.
 
-use crate::StoreError;
-use amends_protocol::Timestamp;
+use crate::{RawCase, StoreError};
+use amends_engine::StoredCase;
+use amends_protocol::{CaseId, Timestamp};
 use std::{future::Future, path::Path};
 
 /// Writes and copies that belong to no batch of the loop. They may wait for a commit, and a commit for them, but only
@@ -33,6 +34,32 @@ pub trait Upkeep: Clone + Send + Sync + 'static {
     /// # Errors
     /// When it doesn't, with the reason.
     fn check_writable(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// All rows of a case as they lie in the store, readable or not; none if there is no such case.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn raw_case(
+        &self,
+        id: CaseId,
+    ) -> impl Future<Output = Result<Option<RawCase>, StoreError>> + Send;
+
+    /// Reads rows that somebody has mended, as they would be read from the store. Writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] with the first row that can't be read.
+    fn read_raw(&self, raw: RawCase)
+    -> impl Future<Output = Result<StoredCase, StoreError>> + Send;
+
+    /// What can be read of a case without its steps; none if not even its saga can. For a case that is given up: its
+    /// reports stay known.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn salvage(
+        &self,
+        raw: RawCase,
+    ) -> impl Future<Output = Result<Option<StoredCase>, StoreError>> + Send;
 
     /// Keeps a bulk act. Of one that is known, only the state is replaced.
     ///

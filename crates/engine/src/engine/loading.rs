@@ -6,8 +6,8 @@ use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Input, Loaded, LookupRequest, LookupResult, ReportRole, SagaRow, SagaState, ServiceRow,
-    StepState, StoredCase, UnreadableRulebook,
+    Decision, Input, Loaded, LookupRequest, LookupResult, ReportRole, SUPERVISOR, SagaRow,
+    SagaState, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
 };
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -17,36 +17,42 @@ impl Engine {
     /// An engine with everything that is open in the store. What is in memory only and must not be forgotten is taken
     /// over from the engine before: the counts of limited rules, and rulebooks that have been read.
     ///
-    /// # Errors
-    /// When a rulebook that is active or that open cases need can't be read.
-    pub fn load(
-        loaded: Loaded,
-        before: &mut Self,
-        now: Timestamp,
-    ) -> Result<Self, UnreadableRulebook> {
+    /// What can't be read stops nothing else. A case is quarantined. A version of a rulebook is left out and told of:
+    /// its cases are quarantined, and if it is the active one, no version of its name is active, so that new reports
+    /// wait as unmatched. An older version would undo what somebody had a reason to change.
+    #[must_use]
+    pub fn load(loaded: Loaded, before: &mut Self, now: Timestamp) -> Self {
         let mut engine = Self::new(loaded.last_case);
+        engine.now = now;
+        engine.unreadable = loaded.unreadable;
         for row in &loaded.rulebooks {
-            let book = match before.books.get(&row.hash) {
-                Some(book) => Arc::clone(book),
-                None => row.read()?,
+            let read = match before.books.get(&row.hash) {
+                Some(book) => Ok(Arc::clone(book)),
+                None => row.read(),
             };
-            if row.active {
-                engine.restore_active(book);
-            } else {
-                engine.learn_rulebook(book);
+            match read {
+                Ok(book) if row.active => engine.restore_active(book),
+                Ok(book) => engine.learn_rulebook(book),
+                Err(unreadable) => engine.unreadable.push(unreadable.into_row(row.active)),
             }
         }
         engine.limits = std::mem::take(&mut before.limits);
         for row in loaded.services {
             engine.restore_service(row);
         }
+        for (service, unreadable) in loaded.broken_services {
+            engine.pause_unreadable(service, unreadable);
+        }
         for saga in loaded.sagas {
             engine.restore_saga(saga);
+        }
+        for case in loaded.broken {
+            engine.isolate(now, case);
         }
         for case in loaded.cases {
             engine.restore(now, case);
         }
-        Ok(engine)
+        engine
     }
 
     /// Errands to a service that an engine before this one let out and that are still under way: they count against the
@@ -84,7 +90,7 @@ impl Engine {
     }
 
     /// Takes in the answer to [`Engine::look_up`], for the engine and for the inputs that it was asked for, in the same
-    /// order. A version that can't be read is left out: its case comes back without a rulebook.
+    /// order. A case that can't be read is quarantined.
     pub fn learn<'a>(
         &mut self,
         found: LookupResult,
@@ -98,6 +104,9 @@ impl Engine {
         }
         for stored in found.cases {
             self.hydrate(stored);
+        }
+        for case in found.broken {
+            self.isolate(self.now, case);
         }
         let mut known = found.reports.into_iter();
         for input in inputs {
@@ -121,8 +130,16 @@ impl Engine {
 
     /// Takes back an open case after a restart: what was under way counts as unanswered, timers are set again.
     pub fn restore(&mut self, now: Timestamp, stored: StoredCase) {
-        let id = stored.case.id;
-        self.hydrate(stored);
+        self.now = self.now.max(now);
+        if self.is_usable_with_its_book(&stored) {
+            let id = stored.case.id;
+            self.hydrate(stored);
+            self.resume(now, id);
+        }
+    }
+
+    /// Sets the timers of an open case, and goes on with it.
+    pub(super) fn resume(&mut self, now: Timestamp, id: CaseId) {
         self.with_case(id, |case, engine| {
             let agenda = &mut engine.agenda;
             for index in 0..case.steps.len() {
@@ -176,7 +193,11 @@ impl Engine {
         if self.cases.contains_key(&id) {
             return;
         }
-        let book = stored.case.rulebook.as_ref().and_then(|r| self.books.get(&r.hash)).cloned();
+        // A settled case whose version can't be read is answered by the active one, if it comes to that.
+        let book = self.book_of(&stored).ok().flatten();
+        if !self.is_usable(&stored, book.as_deref()) {
+            return;
+        }
         self.by_saga.insert(stored.case.saga.clone(), id);
         self.cases.insert(id, Box::new(Case::stored(stored, book)));
         self.last_case = self.last_case.max(id.0);
@@ -192,6 +213,15 @@ impl Engine {
             reports: case.reports.clone(),
             steps: case.steps.clone(),
         })
+    }
+
+    /// Somebody may have paused it: until a person resumes it, nothing is sent there.
+    fn pause_unreadable(&mut self, service: Arc<str>, unreadable: UnreadableRow) {
+        let reason = "its settings can't be read; resume it if it was not paused".into();
+        let pause = Some(Decision { at: self.now.0, by: SUPERVISOR.into(), reason });
+        let settings = ServiceSettings { pause, ..ServiceSettings::default() };
+        self.restore_service(ServiceRow { service, settings });
+        self.unreadable.push(unreadable);
     }
 
     /// Takes back what operators set for a service, after a restart.

@@ -35,6 +35,7 @@ impl Engine {
             }
             answer
         });
+        let answer = answer.or(self.refusal(id).map(Answer::Conflict));
         self.answer(ticket, answer, || format!("there is no case {id}"));
     }
 

@@ -2,18 +2,15 @@
 
 use super::Engine;
 use crate::case::Case;
-use crate::plan::REPORTS_LIMIT;
+use crate::plan::{EXCESS_LIMIT, REPORTS_LIMIT};
 use crate::transition::claiming;
 use crate::{
     Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR,
     SagaState, Ticket, Write,
 };
-use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp};
+use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp, check_data};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
-
-/// Reports of one case beyond its limit: within what a store can number (2^20 rows of a case).
-const EXCESS_LIMIT: u32 = 1_000_000;
 
 impl Engine {
     pub(super) fn report(
@@ -30,6 +27,9 @@ impl Engine {
             );
             return self.agenda.answer(ticket, Answer::Invalid(text));
         }
+        if let Err(why) = check_data("data.data", &report.data.data) {
+            return self.agenda.answer(ticket, Answer::Invalid(why.to_string()));
+        }
         let in_memory =
             self.by_saga.get(&report.saga_id).and_then(|id| self.cases.get(id)).filter(|case| {
                 case.reports
@@ -38,6 +38,10 @@ impl Engine {
             });
         if let Some(case) = known_in.or(in_memory.map(|c| c.row.id)) {
             return self.agenda.answer(ticket, Answer::Received { case, duplicate: true });
+        }
+        let owner = self.by_saga.get(&report.saga_id).copied();
+        if let Some(case) = owner.filter(|case| self.quarantine.contains_key(case)) {
+            return self.report_in_quarantine(now, case, report, ticket);
         }
         let case = self.case_for(now, &report);
         let taken = self.with_case(case, |case, engine| {
@@ -85,7 +89,7 @@ impl Engine {
             report: Arc::clone(&report),
         })));
         self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
-        self.saga_reported(case);
+        self.saga_reported(&case.row.saga);
         if news {
             case.reopen(now, &mut self.agenda);
         }
@@ -97,8 +101,8 @@ impl Engine {
     }
 
     /// An announced saga that has reported needs no deadline any more.
-    fn saga_reported(&mut self, case: &Case) {
-        if let Some(mut saga) = self.sagas.remove(&case.row.saga) {
+    pub(super) fn saga_reported(&mut self, saga: &SagaId) {
+        if let Some(mut saga) = self.sagas.remove(saga) {
             saga.state = SagaState::Overdue;
             self.end_announced(saga);
         }
@@ -120,7 +124,7 @@ impl Engine {
         });
         self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
         case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
-        self.saga_reported(case);
+        self.saga_reported(&case.row.saga);
         self.go_on(case, true, now);
     }
 

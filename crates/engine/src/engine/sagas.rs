@@ -3,11 +3,14 @@
 use super::Engine;
 use crate::{Answer, SUPERVISOR, SagaRow, SagaState, Ticket, Write};
 use amends_protocol::resources::SagaBegin;
-use amends_protocol::{Report, ReportData, SagaId, Timestamp};
+use amends_protocol::{Report, ReportData, SagaId, Timestamp, check_data};
 use std::sync::Arc;
 
 impl Engine {
     pub(super) fn saga_began(&mut self, begin: SagaBegin, ticket: Ticket) {
+        if let Err(why) = check_data("data", &begin.data) {
+            return self.agenda.answer(ticket, Answer::Invalid(why.to_string()));
+        }
         let known = self.sagas.get(&begin.saga_id).or(self.ended_sagas.get(&begin.saga_id));
         if let Some(row) = known.cloned() {
             return self.agenda.answer(ticket, Answer::Announced(Box::new(row))); // said again
@@ -79,6 +82,10 @@ impl Engine {
                 ..ReportData::default()
             },
         };
+        let owner = self.by_saga.get(saga).copied();
+        if owner.is_some_and(|case| self.quarantine.contains_key(&case)) {
+            return self.saga_reported(saga); // it has failed already
+        }
         let case = self.case_for(now, &report);
         self.with_case(case, |case, engine| engine.add_report(case, now, report));
     }

@@ -135,6 +135,11 @@ impl World {
                     }
                     self.steps.insert(key, *row);
                 }
+                Write::Remove(id) => {
+                    self.cases.remove(&id);
+                    self.reports.retain(|(case, _), _| *case != id);
+                    self.steps.retain(|(case, _), _| *case != id);
+                }
                 Write::Attempt(row) => self.attempts.push(*row),
                 Write::Act(row) => self.acts.push(*row),
                 Write::Service(row) => drop(self.services.insert(Arc::clone(&row.service), *row)),

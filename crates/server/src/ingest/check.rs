@@ -1,10 +1,11 @@
-//! What a report must fulfil beyond its shape: names that can be keys everywhere, lists of bounded length.
+//! What a report must fulfil beyond its shape: names that can be keys everywhere, lists of bounded length, data that
+//! read back.
 
 use super::fault::{Fault, invalid};
 use amends_engine::SUPERVISOR;
 use amends_protocol::{
     EVIDENCE_LIMIT, Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
-    REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT, REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report,
+    REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT, REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, check_data,
     is_opaque_name,
 };
 
@@ -48,6 +49,7 @@ pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Res
     limit("data.message", "bytes", data.message.as_ref().map_or(0, String::len), MESSAGE_LIMIT)?;
     limit("data.causedBy", "entries", data.caused_by.len(), CAUSES_LIMIT)?;
     limit("data.history", "entries", data.history.len(), EVIDENCE_LIMIT)?;
+    check_data("data.data", &data.data).map_err(|e| invalid(e.to_string()))?;
     for (n, cause) in data.caused_by.iter().enumerate() {
         name(&format!("data.causedBy[{n}]"), Some(cause))?;
     }

@@ -2,13 +2,13 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
-use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, WalkResult};
+use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, StoredCase, WalkResult};
 use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow, Settlements,
-    SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage, RulebookRow,
+    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -136,6 +136,18 @@ impl Upkeep for Moody {
 
     async fn check_writable(&self) -> Stored<()> {
         self.inner.check_writable().await
+    }
+
+    async fn raw_case(&self, id: CaseId) -> Stored<Option<RawCase>> {
+        self.inner.raw_case(id).await
+    }
+
+    async fn read_raw(&self, raw: RawCase) -> Stored<StoredCase> {
+        self.inner.read_raw(raw).await
+    }
+
+    async fn salvage(&self, raw: RawCase) -> Stored<Option<StoredCase>> {
+        self.inner.salvage(raw).await
     }
 
     async fn put_bulk(&self, row: BulkRow) -> Stored<()> {

@@ -113,7 +113,10 @@ fn reloaded(now: Timestamp, store: &Stored) -> Result<Memory, String> {
     for row in rows.rulebooks() {
         known.learn_rulebook(store.version(&row.hash).cloned().ok_or("an unknown version")?);
     }
-    let mut engine = Engine::load(rows.load(), &mut known, now).map_err(|e| e.why)?;
+    let mut engine = Engine::load(rows.load(), &mut known, now);
+    if let Some(row) = engine.unreadable().first() {
+        return Err(format!("{}: {}", row.row, row.why));
+    }
     engine.handle(now, Input::Tick);
     let writes = engine.take_output(now).writes;
     rows.commit(writes.into()).map_err(|conflict| conflict.row)?;

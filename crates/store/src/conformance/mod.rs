@@ -11,7 +11,7 @@ pub mod leases;
 pub mod lists;
 pub mod lookups;
 pub mod operating;
-mod sample;
+pub(crate) mod sample;
 pub mod upkeep;
 pub mod writing;
 

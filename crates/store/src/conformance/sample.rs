@@ -12,18 +12,18 @@ use amends_protocol::{
 use std::sync::Arc;
 
 /// When case 1 was opened; every case after it opens a second later.
-pub(super) const FIRST_MS: i64 = 1_700_000_000_000;
+pub(crate) const FIRST_MS: i64 = 1_700_000_000_000;
 
-pub(super) fn at(case: u64, plus_ms: i64) -> Timestamp {
+pub(crate) fn at(case: u64, plus_ms: i64) -> Timestamp {
     Timestamp(FIRST_MS + case.cast_signed() * 1000 + plus_ms)
 }
 
-pub(super) fn saga(name: &str) -> SagaId {
+pub(crate) fn saga(name: &str) -> SagaId {
     SagaId::new(name).expect("a valid saga id")
 }
 
 /// An open case of saga `order-<n>` with the report `payment/report-1`.
-pub(super) fn case(n: u64) -> CaseRow {
+pub(crate) fn case(n: u64) -> CaseRow {
     CaseRow {
         id: CaseId(n),
         saga: saga(&format!("order-{n}")),
@@ -40,7 +40,7 @@ pub(super) fn case(n: u64) -> CaseRow {
 }
 
 /// The same, settled 100 ms after it was opened.
-pub(super) fn settled(n: u64) -> CaseRow {
+pub(crate) fn settled(n: u64) -> CaseRow {
     CaseRow {
         state: CaseState::Settled,
         closed_on: Some(ClosedOn::Fenced),
@@ -50,7 +50,7 @@ pub(super) fn settled(n: u64) -> CaseRow {
 }
 
 /// A report with the id `r-<n>-<position>`.
-pub(super) fn report(n: u64, position: u32) -> ReportRow {
+pub(crate) fn report(n: u64, position: u32) -> ReportRow {
     let data = serde_json::json!({ "amount": 1250, "card": { "last4": "0042" } });
     ReportRow {
         case: CaseId(n),
@@ -75,7 +75,7 @@ pub(super) fn report(n: u64, position: u32) -> ReportRow {
 }
 
 /// A step of case `n` that compensates `action`, demanded by the first report.
-pub(super) fn step(n: u64, ordinal: u32, action: &str, state: StepState) -> StepRow {
+pub(crate) fn step(n: u64, ordinal: u32, action: &str, state: StepState) -> StepRow {
     let action: ActionName = action.parse().expect("service.action");
     let verb = Verb::Compensate;
     let saga = saga(&format!("order-{n}"));
@@ -97,13 +97,13 @@ pub(super) fn step(n: u64, ordinal: u32, action: &str, state: StepState) -> Step
     }
 }
 
-pub(super) fn done(n: u64, ordinal: u32, action: &str) -> StepRow {
+pub(crate) fn done(n: u64, ordinal: u32, action: &str) -> StepRow {
     let mut row = step(n, ordinal, action, StepState::Done(Outcome::Compensated));
     row.memo.status = Some(200);
     row
 }
 
-pub(super) fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> AttemptRow {
+pub(crate) fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> AttemptRow {
     AttemptRow {
         step: step.id,
         attempt,
@@ -115,7 +115,7 @@ pub(super) fn attempt(step: &StepRow, attempt: u32, result: &'static str) -> Att
     }
 }
 
-pub(super) fn act(act: &'static str, case: Option<CaseId>, step: Option<StepId>) -> ActRow {
+pub(crate) fn act(act: &'static str, case: Option<CaseId>, step: Option<StepId>) -> ActRow {
     ActRow {
         at: at(9, 0),
         actor: "kim".into(),
@@ -128,7 +128,7 @@ pub(super) fn act(act: &'static str, case: Option<CaseId>, step: Option<StepId>)
 }
 
 /// A case with one report and two steps.
-pub(super) fn whole(case: CaseRow) -> Vec<Write> {
+pub(crate) fn whole(case: CaseRow) -> Vec<Write> {
     let n = case.id.0;
     let state = |ordinal: u32| match (case.state, ordinal) {
         (CaseState::Settled, _) | (_, 1) => StepState::Done(Outcome::Compensated),
@@ -142,7 +142,7 @@ pub(super) fn whole(case: CaseRow) -> Vec<Write> {
         .collect()
 }
 
-pub(super) fn announced(name: &str, deadline_ms: i64, state: SagaState) -> SagaRow {
+pub(crate) fn announced(name: &str, deadline_ms: i64, state: SagaState) -> SagaRow {
     SagaRow {
         saga: saga(name),
         service: "order".into(),
@@ -153,7 +153,7 @@ pub(super) fn announced(name: &str, deadline_ms: i64, state: SagaState) -> SagaR
     }
 }
 
-pub(super) fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow {
+pub(crate) fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> RulebookRow {
     RulebookRow {
         name: name.into(),
         hash: hash.into(),
@@ -164,12 +164,12 @@ pub(super) fn version(name: &str, hash: &str, stored_ms: i64, active: bool) -> R
     }
 }
 
-pub(super) fn activation(name: &str, hash: &str, ms: i64) -> Write {
+pub(crate) fn activation(name: &str, hash: &str, ms: i64) -> Write {
     Write::activation(&version(name, hash, ms, true))
 }
 
 /// Spares the tests a `Box::new` per row.
-pub(super) trait FromRow {
+pub(crate) trait FromRow {
     fn from_case(row: CaseRow) -> Self;
     fn from_step(row: StepRow) -> Self;
     fn from_report(row: ReportRow) -> Self;

@@ -10,7 +10,7 @@ use super::{
     lists::List,
     order::{CaseKey, Span},
     records,
-    rows::{CASE_COLUMNS, case_row, collect, column},
+    rows::{CASE_COLUMNS, case_row, collect, collect_up_to, column, readable},
     search::{self, Search, text},
 };
 use crate::{CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StoreError};
@@ -80,8 +80,11 @@ fn page_of(
     next: Option<String>,
     searched_until: Option<Timestamp>,
 ) -> Result<RowPage<ListedCase>, StoreError> {
-    let items =
-        rows.into_iter().map(|row| records::listed_case(conn, row)).collect::<Result<_, _>>()?;
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        // One that can't be read is among the quarantined.
+        items.extend(readable(records::listed_case(conn, row))?);
+    }
     Ok(RowPage { items, next, searched_until })
 }
 
@@ -221,8 +224,8 @@ fn rows(
 ) -> Result<Vec<CaseRow>, StoreError> {
     let mut rows = Vec::new();
     for stream in streams {
-        let (sql, values) = rows_query(stream, rest, span, order, limit);
-        rows.extend(collect(conn, &sql, params_from_iter(values), case_row)?);
+        let (sql, values) = rows_query(stream, rest, span, order);
+        rows.extend(collect_up_to(conn, &sql, values, limit, case_row)?);
     }
     rows.sort_unstable_by(|a, b| {
         let by_time = (a.opened_at, a.id).cmp(&(b.opened_at, b.id));
@@ -237,14 +240,13 @@ fn rows_query(
     rest: &Search,
     span: Span,
     order: CaseOrder,
-    limit: usize,
 ) -> (String, Vec<Value>) {
     let mut search = stream.condition.clone();
     span.add_to(&mut search);
     search.all_of(rest);
     let (index, clause, by) = (stream.index, search.clause(), by(order));
     let sql = format!("SELECT {CASE_COLUMNS} FROM cases c {index} {clause} {by} LIMIT ?");
-    (sql, search.values.into_iter().chain([Value::from(limit as i64)]).collect())
+    (sql, search.values)
 }
 
 fn by(order: CaseOrder) -> String {
@@ -264,7 +266,7 @@ pub(super) fn queries_after(
     let rest = search::of_cases(filter);
     let both = |stream: Stream| {
         let (stop, _) = stop_query(&stream, filter.order, span, 1);
-        let (rows, _) = rows_query(&stream, &rest, span, filter.order, 1);
+        let (rows, _) = rows_query(&stream, &rest, span, filter.order);
         [stop, rows]
     };
     Ok(streams(conn, filter)?.into_iter().flat_map(both).collect())

@@ -140,7 +140,8 @@ pub(crate) fn refuse_foreign(conn: &Connection, path: &Path) -> Result<(), Store
     Ok(())
 }
 
-fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
+/// Brings the schema up to date.
+pub(crate) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     let known = SCHEMA;
     let found = pragma(conn, "user_version")?;
     if found > known {

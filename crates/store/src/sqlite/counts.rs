@@ -13,6 +13,13 @@ use std::collections::BTreeMap;
 /// Name of the mark that counts the rows of `cases`.
 const CASES: &str = "cases";
 
+/// Name of the mark that keeps the highest case number once its case is pruned.
+pub(crate) const LAST_CASE: &str = "last_case";
+/// Writes that mark. Numbers are never given out again, or an old audit entry would speak of the wrong case.
+pub(crate) const KEEP_LAST_CASE: &str =
+    "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases WHERE true
+    ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)";
+
 pub(super) const SETTLEMENTS: &str =
     "SELECT opened_at, settled_at FROM cases INDEXED BY cases_settled
     WHERE state = 3 AND settled_at >= ?1 ORDER BY settled_at DESC, id DESC LIMIT ?2";

@@ -4,7 +4,7 @@ use crate::StoreError;
 use amends_protocol::CaseId;
 
 /// Bits for the position within a case: a million reports or steps, far above what the engine lets into one case.
-const POSITION_BITS: u32 = 20;
+pub(crate) const POSITION_BITS: u32 = 20;
 const LAST_POSITION: u32 = (1 << POSITION_BITS) - 1;
 /// What is left of 63 bits: 8.7 * 10^12 cases, some 28 years at 10,000 a second.
 const LAST_CASE: u64 = (1 << (63 - POSITION_BITS)) - 1;
@@ -18,7 +18,8 @@ pub(crate) const STEP_OF_CASE: &str = "s.key BETWEEN (c.id << 20) AND (c.id << 2
 pub(crate) fn row_key(case: CaseId, position: u32) -> Result<i64, StoreError> {
     if position > LAST_POSITION {
         let row = format!("row {position} of case `{case}`");
-        return Err(StoreError::OverLimit { row, limit: u64::from(LAST_POSITION) });
+        let limit = u64::from(LAST_POSITION);
+        return Err(StoreError::OverLimit { row, case: Some(case), limit });
     }
     Ok((case_number(case)? << POSITION_BITS) | i64::from(position))
 }
@@ -26,7 +27,8 @@ pub(crate) fn row_key(case: CaseId, position: u32) -> Result<i64, StoreError> {
 /// The key of a row of `cases`.
 pub(crate) fn case_number(case: CaseId) -> Result<i64, StoreError> {
     if case.0 > LAST_CASE {
-        return Err(StoreError::OverLimit { row: format!("case `{case}`"), limit: LAST_CASE });
+        let row = format!("case `{case}`");
+        return Err(StoreError::OverLimit { row, case: Some(case), limit: LAST_CASE });
     }
     Ok(case.0.cast_signed())
 }

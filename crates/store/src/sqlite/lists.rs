@@ -7,13 +7,13 @@ use super::{
     key::{CASE_OF_STEP, STEP_OF_CASE, case_of, row_key},
     lookup::case_of_saga,
     records,
-    rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect, column, step_row},
+    rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect_up_to, column, step_row},
     search::{self, Search},
 };
 use crate::{ListedStep, MOST_STEP_IDS, PageRequest, RowPage, StepFilter, StoreError};
 use amends_engine::{ActRow, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId, StepStateName};
-use rusqlite::{Connection, params_from_iter, types::Value};
+use rusqlite::{Connection, types::Value};
 
 /// Longest part of a foreign cursor that an error message repeats.
 const SHOWN_CURSOR: usize = 40;
@@ -119,8 +119,8 @@ fn found_steps(
 ) -> Result<Vec<FoundStep>, StoreError> {
     let Some(case) = one_case(conn, filter)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for (sql, values) in step_queries(filter, case, after, limit)? {
-        found.extend(collect(conn, &sql, params_from_iter(values), found_step)?);
+    for (sql, values) in step_queries(filter, case, after)? {
+        found.extend(collect_up_to(conn, &sql, values, limit, found_step)?);
     }
     found.sort_by_cached_key(|found| std::cmp::Reverse(found.place().unwrap_or_default()));
     found.truncate(limit);
@@ -132,7 +132,6 @@ pub(super) fn step_queries(
     filter: &StepFilter,
     case: Option<CaseId>,
     after: Option<[i64; 2]>,
-    limit: usize,
 ) -> Result<Vec<(String, Vec<Value>)>, StoreError> {
     let mut base = search::of_steps(filter, case)?;
     if let Some([opened_at, key]) = after {
@@ -147,8 +146,7 @@ pub(super) fn step_queries(
         let sql = format!(
             "{columns} FROM {from} {clause} ORDER BY c.opened_at DESC, c.id DESC, s.key DESC LIMIT ?"
         );
-        let values = search.values.into_iter().chain([Value::from(limit as i64)]);
-        (sql, values.collect())
+        (sql, search.values)
     };
     if case.is_some() || filter.ids.is_some() {
         let from = format!("steps s CROSS JOIN cases c ON c.id = {CASE_OF_STEP}");
@@ -211,7 +209,6 @@ pub(crate) fn acts(
     }
     let sql =
         format!("SELECT {ACT_COLUMNS} FROM acts {} ORDER BY id DESC LIMIT ?", search.clause());
-    let values = search.values.into_iter().chain([Value::from(limit as i64 + 1)]);
-    let rows = collect(conn, &sql, params_from_iter(values), act_row)?;
+    let rows = collect_up_to(conn, &sql, search.values, limit + 1, act_row)?;
     page_of(List::Acts, rows, limit, |(id, _)| Ok([*id]), |(_, act)| Ok(act))
 }

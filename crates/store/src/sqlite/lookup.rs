@@ -2,20 +2,22 @@
 
 use super::{
     codes::Coded,
+    counts::LAST_CASE,
     key::{case_number, case_of},
+    raw::{Rest, case_or_rest, case_row_or_rest},
     rows::{
-        CASE_COLUMNS, SAGA_COLUMNS, case_row, collect, column, read_error, rulebook_row, saga_row,
-        service_row, with_rows,
+        CASE_COLUMNS, SAGA_COLUMNS, collect, collect_readable, column, read_error, readable,
+        rulebook_row, saga_row, service_row,
     },
 };
-use crate::{Loaded, LookupRequest, LookupResult, RulebookRow, StoreError};
-use amends_engine::{CaseRow, Epoch, SagaState};
+use crate::{
+    BrokenCase, Loaded, LookupRequest, LookupResult, RulebookRow, StoreError, UnreadableRow,
+};
+use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashSet;
-
-/// Name of the mark that keeps the highest case number once its case is pruned.
-pub(crate) const LAST_CASE: &str = "last_case";
+use std::sync::Arc;
 
 /// Answers a [`LookupRequest`].
 pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
@@ -34,31 +36,48 @@ pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupRe
     let settled = CaseState::Settled.code();
     let by_saga = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.saga = ?1 AND c.state = ?2");
     let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1 AND c.state = ?2");
-    let mut rows: Vec<CaseRow> = Vec::new();
+    let mut rows = Vec::new();
     for saga in &wanted.sagas {
-        rows.extend(collect(conn, &by_saga, params![saga.as_str(), settled], case_row)?);
+        rows.extend(collect(conn, &by_saga, params![saga.as_str(), settled], case_row_or_rest)?);
     }
     for &case in &wanted.cases {
         // A number that no case can have is simply not found.
         let Ok(number) = case_number(case) else { continue };
-        rows.extend(collect(conn, &by_id, params![number, settled], case_row)?);
+        rows.extend(collect(conn, &by_id, params![number, settled], case_row_or_rest)?);
     }
-    let mut seen: FxHashSet<CaseId> = FxHashSet::default();
-    rows.retain(|row| seen.insert(row.id));
-    let cases = rows.into_iter().map(|row| with_rows(conn, row)).collect::<Result<_, _>>()?;
+    let (cases, broken) = whole_and_broken(conn, rows)?;
 
     let one_saga = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
     let mut asked: FxHashSet<&SagaId> = FxHashSet::default();
     let mut announced = Vec::new();
     for saga in wanted.announced.iter().filter(|saga| asked.insert(saga)) {
-        announced.extend(collect(conn, &one_saga, [saga.as_str()], saga_row)?);
+        // One that can't be read is not known: announced again, it is written anew.
+        announced.extend(collect_readable(conn, &one_saga, [saga.as_str()], saga_row)?);
     }
     let rulebooks = wanted
         .rulebooks
         .iter()
         .filter_map(|hash| rulebook(conn, hash).transpose())
         .collect::<Result<_, _>>()?;
-    Ok(LookupResult { reports, cases, announced, rulebooks })
+    Ok(LookupResult { reports, cases, announced, rulebooks, broken })
+}
+
+/// Reads what hangs on each case, by number; what can't be read stops no other.
+fn whole_and_broken(
+    conn: &Connection,
+    mut rows: Vec<Result<CaseRow, Rest>>,
+) -> Result<(Vec<StoredCase>, Vec<BrokenCase>), StoreError> {
+    let id = |row: &Result<CaseRow, Rest>| row.as_ref().map_or_else(|rest| rest.id, |row| row.id);
+    rows.sort_by_key(id);
+    rows.dedup_by_key(|row| id(row));
+    let (mut whole, mut broken) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match case_or_rest(conn, row)? {
+            Ok(case) => whole.push(case),
+            Err(rest) => broken.push(rest),
+        }
+    }
+    Ok((whole, broken))
 }
 
 /// Reads everything unfinished. Takes as long as there is much unfinished, whatever the age of the store.
@@ -73,22 +92,58 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         .map_err(read_error)?
         .cast_unsigned();
     let unsettled = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.state <> 3");
-    let mut rows = collect(conn, &unsettled, [], case_row)?;
-    rows.sort_unstable_by_key(|row| row.id);
-    let cases = rows.into_iter().map(|row| with_rows(conn, row)).collect::<Result<_, _>>()?;
+    let (cases, broken) = whole_and_broken(conn, collect(conn, &unsettled, [], case_row_or_rest)?)?;
+    let mut unreadable = Vec::new();
     let begun = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 ORDER BY deadline");
-    let sagas = collect(conn, &begun, [SagaState::Begun.code()], saga_row)?;
+    let sagas = collect(conn, &begun, [SagaState::Begun.code()], |row| readable(saga_row(row)))?;
+    let sagas = without_unreadable(sagas, &mut unreadable);
     let rulebooks = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
          WHERE active = 1 OR hash IN (SELECT rulebook_hash FROM cases WHERE state <> 3)
          ORDER BY name, stored_at",
         [],
-        |row| rulebook_row(row, true),
+        rulebook_row_or_empty,
     )?;
     let all = "SELECT service, settings FROM services ORDER BY service";
-    let services = collect(conn, all, [], service_row)?;
-    Ok(Loaded { epoch, last_case, cases, sagas, services, rulebooks })
+    let read = |row: &rusqlite::Row<'_>| {
+        let service = column::<Arc<str>>(row, 0)?;
+        Ok(readable(service_row(row))?.map_err(|unreadable| (service, unreadable)))
+    };
+    let (mut services, mut broken_services) = (Vec::new(), Vec::new());
+    for row in collect(conn, all, [], read)? {
+        match row {
+            Ok(row) => services.push(row),
+            Err(broken) => broken_services.push(broken),
+        }
+    }
+    Ok(Loaded {
+        epoch,
+        last_case,
+        cases,
+        sagas,
+        services,
+        rulebooks,
+        broken,
+        unreadable,
+        broken_services,
+    })
+}
+
+fn without_unreadable<T>(
+    rows: Vec<Result<T, UnreadableRow>>,
+    unreadable: &mut Vec<UnreadableRow>,
+) -> Vec<T> {
+    let of_row = |row: Result<T, UnreadableRow>| row.map_err(|row| unreadable.push(row)).ok();
+    rows.into_iter().filter_map(of_row).collect()
+}
+
+/// One whose sources can't be read comes without them, as one that can't be understood.
+fn rulebook_row_or_empty(row: &rusqlite::Row<'_>) -> Result<RulebookRow, StoreError> {
+    match readable(rulebook_row(row, true))? {
+        Ok(whole) => Ok(whole),
+        Err(_) => rulebook_row(row, false),
+    }
 }
 
 /// One version of a rulebook.
@@ -97,7 +152,7 @@ pub(crate) fn rulebook(conn: &Connection, hash: &str) -> Result<Option<RulebookR
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks WHERE hash = ?1",
         [hash],
-        |row| rulebook_row(row, true),
+        rulebook_row_or_empty,
     )?;
     Ok(found.into_iter().next())
 }
@@ -119,13 +174,6 @@ pub(crate) fn saga(
 ) -> Result<Option<amends_engine::SagaRow>, StoreError> {
     let sql = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
     Ok(collect(conn, &sql, [saga.as_str()], saga_row)?.into_iter().next())
-}
-
-/// The steps of a case that a person sees are read by its number: whether there is such a case.
-pub(crate) fn case_by_id(conn: &Connection, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
-    let Ok(number) = case_number(id) else { return Ok(None) };
-    let sql = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1");
-    Ok(collect(conn, &sql, [number], case_row)?.into_iter().next())
 }
 
 /// The number of a saga's case, if it has one.

@@ -6,12 +6,15 @@ mod checkpoint;
 mod codes;
 mod connection;
 mod counts;
+#[cfg(test)]
+mod damage_tests;
 mod inspect;
 mod key;
 mod lease;
 mod lists;
 mod lookup;
 mod order;
+mod raw;
 mod reader;
 mod records;
 mod rows;
@@ -27,10 +30,10 @@ pub use inspect::{StoreSeen, inspect};
 
 use crate::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RowPage, RulebookRow, Settlements,
-    StepFilter, StepRecord, StoreError, Upkeep,
+    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage, RulebookRow,
+    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
-use amends_engine::{ActRow, SagaRow};
+use amends_engine::{ActRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
 use reader::Readers;
@@ -228,6 +231,18 @@ impl Upkeep for SqliteStore {
             })
             .map_err(connection::file("start a thread for", &self.shared.path))?;
         done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn raw_case(&self, id: CaseId) -> Result<Option<RawCase>, StoreError> {
+        self.readers()?.ask(move |conn| raw::export(conn, id)).await
+    }
+
+    async fn read_raw(&self, raw: RawCase) -> Result<StoredCase, StoreError> {
+        self.readers()?.ask(move |_| raw::read(&raw)).await
+    }
+
+    async fn salvage(&self, raw: RawCase) -> Result<Option<StoredCase>, StoreError> {
+        Ok(raw::salvage(&raw))
     }
 
     async fn check_writable(&self) -> Result<(), StoreError> {

@@ -3,10 +3,9 @@
 
 use super::{
     key::{case_number, key_range, row_key},
-    lookup::case_by_id,
     rows::{
-        ACT_COLUMNS, ATTEMPT_COLUMNS, STEP_COLUMNS, act_row, attempt_row, collect, first_report,
-        read_error, step_row, steps_of, with_rows,
+        ACT_COLUMNS, ATTEMPT_COLUMNS, STEP_COLUMNS, act_row, attempt_row, case_by_id, collect,
+        collect_readable, first_report, read_error, step_row, steps_of, with_rows,
     },
 };
 use crate::{CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
@@ -74,14 +73,15 @@ fn attempts(conn: &Connection, keys: (i64, i64)) -> Result<Vec<AttemptRow>, Stor
         "SELECT {ATTEMPT_COLUMNS} FROM attempts a CROSS JOIN steps s ON s.key = a.step
          WHERE a.step BETWEEN ?1 AND ?2 ORDER BY a.step, a.attempt"
     );
-    collect(conn, &sql, keys, attempt_row)
+    collect_readable(conn, &sql, keys, attempt_row)
 }
 
 /// Acts on a case, oldest first; of very many, the latest.
 fn acts_of(conn: &Connection, case: CaseId) -> Result<Vec<ActRow>, StoreError> {
     let sql =
         format!("SELECT {ACT_COLUMNS} FROM acts WHERE case_id = ?1 ORDER BY id DESC LIMIT ?2");
-    let mut acts = collect(conn, &sql, params![case_number(case)?, ACTS_OF_CASE as i64], act_row)?;
+    let of_case = params![case_number(case)?, ACTS_OF_CASE as i64];
+    let mut acts = collect_readable(conn, &sql, of_case, act_row)?;
     acts.reverse();
     Ok(acts.into_iter().map(|(_, act)| act).collect())
 }

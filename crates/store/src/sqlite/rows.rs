@@ -2,18 +2,21 @@
 
 use super::{
     codes::Coded,
-    key::{case_of, key_range, position_of},
+    key::{case_number, case_of, key_range, position_of},
     write::role_from,
 };
 use crate::{RulebookRow, StoreError};
 use amends_engine::{
     ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState,
-    StoredCase,
+    StoredCase, UnreadableRow,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
 };
-use rusqlite::{Connection, ErrorCode, Params, Row, types::FromSql};
+use rusqlite::{
+    Connection, ErrorCode, Params, Row, params_from_iter,
+    types::{FromSql, Value},
+};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -35,7 +38,28 @@ pub(crate) fn read_error(source: rusqlite::Error) -> StoreError {
     if source.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) {
         return StoreError::TooSlow { seconds: READ_LIMIT_SECONDS };
     }
-    StoreError::Database { doing: "read the store", source }
+    match source {
+        // The value is not what its place may hold; others can be read.
+        rusqlite::Error::FromSqlConversionFailure(column, ..)
+        | rusqlite::Error::IntegralValueOutOfRange(column, _)
+        | rusqlite::Error::Utf8Error(column, _)
+        | rusqlite::Error::InvalidColumnType(column, ..) => StoreError::Corrupt {
+            row: format!("value {column} of a row"),
+            what: source.to_string(),
+        },
+        source => StoreError::Database { doing: "read the store", source },
+    }
+}
+
+/// Parts a row that can't be read from a store that can't.
+pub(crate) fn readable<T>(
+    read: Result<T, StoreError>,
+) -> Result<Result<T, UnreadableRow>, StoreError> {
+    match read {
+        Ok(row) => Ok(Ok(row)),
+        Err(StoreError::Corrupt { row, what }) => Ok(Err(UnreadableRow { row, why: what })),
+        Err(error) => Err(error),
+    }
 }
 
 /// Runs a query that stays prepared, and reads each of its rows.
@@ -52,6 +76,40 @@ pub(crate) fn collect<T>(
         out.push(read(row)?);
     }
     Ok(out)
+}
+
+/// As [`collect`], without the rows that can't be read: for people, whom one such row must not keep from all others.
+pub(crate) fn collect_readable<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = collect(conn, sql, params, |row| readable(read(row)))?;
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// As [`collect_readable`], for a query that ends in `LIMIT ?`: as many rows as asked for, if there are that
+/// many that can be read.
+pub(crate) fn collect_up_to<T>(
+    conn: &Connection,
+    sql: &str,
+    values: Vec<Value>,
+    limit: usize,
+    mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut asked = limit;
+    loop {
+        let values = values.iter().cloned().chain([Value::from(asked as i64)]);
+        let rows = collect(conn, sql, params_from_iter(values), |row| readable(read(row)))?;
+        let is_all = rows.len() < asked;
+        let mut rows: Vec<T> = rows.into_iter().flatten().collect();
+        if is_all || rows.len() >= limit {
+            rows.truncate(limit);
+            return Ok(rows);
+        }
+        asked = asked.saturating_mul(2);
+    }
 }
 
 /// A column as it is.
@@ -89,30 +147,57 @@ pub(crate) fn case_id(row: &Row<'_>, index: usize) -> Result<CaseId, StoreError>
 }
 
 fn moment(row: &Row<'_>, index: usize) -> Result<Timestamp, StoreError> {
-    column(row, index).map(Timestamp)
+    let time = Timestamp(column(row, index)?);
+    if time.is_writable() {
+        return Ok(time);
+    }
+    let name = row.as_ref().column_name(index).unwrap_or("a time");
+    Err(corrupt(
+        format!("`{name}` of a row"),
+        format!("{} ms is no time of the years 0 to 9999", time.0),
+    ))
+}
+
+/// Names the row in what is wrong with one of its values.
+fn of_row<T>(read: Result<T, StoreError>, name: &dyn Fn() -> String) -> Result<T, StoreError> {
+    read.map_err(|error| match error {
+        StoreError::Corrupt { row, what } if row.ends_with("of a row") => {
+            corrupt(name(), format!("{}: {what}", row.trim_end_matches(" of a row")))
+        }
+        error => error,
+    })
 }
 
 /// A row of [`CASE_COLUMNS`].
 pub(crate) fn case_row(row: &Row<'_>) -> Result<CaseRow, StoreError> {
     let id = case_id(row, 0)?;
     let name = || format!("case `{id}`");
+    of_row(whole_case_row(row, id, &name), &name)
+}
+
+fn whole_case_row(
+    row: &Row<'_>,
+    id: CaseId,
+    name: &dyn Fn() -> String,
+) -> Result<CaseRow, StoreError> {
     let rulebook = match (column::<Option<Arc<str>>>(row, 7)?, column::<Option<Arc<str>>>(row, 8)?)
     {
         (Some(name), Some(hash)) => Some(RulebookRef { name, hash }),
         _ => None,
     };
+    let settled = column::<Option<i64>>(row, 4)?.is_some();
     Ok(CaseRow {
         id,
-        state: word(column(row, 1)?, &name)?,
+        state: word(column(row, 1)?, name)?,
         opened_at: moment(row, 2)?,
         updated_at: moment(row, 3)?,
-        settled_at: column::<Option<i64>>(row, 4)?.map(Timestamp),
-        closed_on: column::<Option<i64>>(row, 5)?.map(|code| word(code, &name)).transpose()?,
-        saga: saga_id(row, 6, &name)?,
+        settled_at: settled.then(|| moment(row, 4)).transpose()?,
+        closed_on: column::<Option<i64>>(row, 5)?.map(|code| word(code, name)).transpose()?,
+        saga: saga_id(row, 6, name)?,
         rulebook,
         report: column(row, 9)?,
         message: column(row, 10)?,
-        detail: json(row, 11, &name)?,
+        detail: json(row, 11, name)?,
     })
 }
 
@@ -120,15 +205,18 @@ fn report_row(row: &Row<'_>) -> Result<ReportRow, StoreError> {
     let key: i64 = column(row, 0)?;
     let (case, position) = (case_of(key), position_of(key));
     let name = || format!("report {position} of case `{case}`");
-    let (role, arg): (i64, Option<i64>) = (column(row, 2)?, column(row, 3)?);
-    Ok(ReportRow {
-        case,
-        position,
-        received_at: moment(row, 1)?,
-        role: role_from(role, arg)
-            .ok_or_else(|| corrupt(name(), format!("{role} stands for no role")))?,
-        report: Arc::new(json(row, 4, &name)?),
-    })
+    let read = || {
+        let (role, arg): (i64, Option<i64>) = (column(row, 2)?, column(row, 3)?);
+        Ok(ReportRow {
+            case,
+            position,
+            received_at: moment(row, 1)?,
+            role: role_from(role, arg)
+                .ok_or_else(|| corrupt(name(), format!("{role} stands for no role")))?,
+            report: Arc::new(json(row, 4, &name)?),
+        })
+    };
+    of_row(read(), &name)
 }
 
 /// A row of [`STEP_COLUMNS`].
@@ -137,17 +225,20 @@ pub(crate) fn step_row(row: &Row<'_>) -> Result<StepRow, StoreError> {
     let tag = column::<i64>(row, 6)?.cast_unsigned();
     let id = StepId { case: case_of(key), ordinal: position_of(key), tag };
     let name = || format!("step `{id}`");
-    Ok(StepRow {
-        id,
-        verb: word(column(row, 3)?, &name)?,
-        action: ActionName { service: column(row, 4)?, action: column(row, 5)? },
-        stage: column(row, 7)?,
-        state: step_state(row, &name)?,
-        attempts: column(row, 8)?,
-        planned_at: moment(row, 9)?,
-        updated_at: moment(row, 10)?,
-        memo: json(row, 14, &name)?,
-    })
+    let read = || {
+        Ok(StepRow {
+            id,
+            verb: word(column(row, 3)?, &name)?,
+            action: ActionName { service: column(row, 4)?, action: column(row, 5)? },
+            stage: column(row, 7)?,
+            state: step_state(row, &name)?,
+            attempts: column(row, 8)?,
+            planned_at: moment(row, 9)?,
+            updated_at: moment(row, 10)?,
+            memo: json(row, 14, &name)?,
+        })
+    };
+    of_row(read(), &name)
 }
 
 fn step_state(row: &Row<'_>, name: &dyn Fn() -> String) -> Result<StepState, StoreError> {
@@ -266,6 +357,13 @@ pub(crate) fn steps_of(conn: &Connection, case: CaseId) -> Result<Vec<StepRow>, 
     let sql =
         format!("SELECT {STEP_COLUMNS} FROM steps s WHERE s.key BETWEEN ?1 AND ?2 ORDER BY s.key");
     collect(conn, &sql, key_range(case), step_row)
+}
+
+/// The steps of a case that a person sees are read by its number: whether there is such a case.
+pub(crate) fn case_by_id(conn: &Connection, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
+    let Ok(number) = case_number(id) else { return Ok(None) };
+    let sql = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1");
+    Ok(collect(conn, &sql, [number], case_row)?.into_iter().next())
 }
 
 /// A case with what hangs on it.

@@ -206,20 +206,6 @@ async fn a_full_disk_is_an_error_and_leaves_the_store_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_is_named() {
-    let place = Dir::new();
-    place.open().await.commit(vec![case(1, "kept")].into()).await.expect("commits");
-    place.sql("UPDATE cases SET memo = '{\"notes\": 3}'");
-    let error = place.open().await.load().await.expect_err("damaged").to_string();
-    assert!(error.starts_with("case `c-1` in the store can't be read"), "{error}");
-    place.sql("UPDATE cases SET memo = '{}', state = 77");
-    let store = place.open().await;
-    let error =
-        store.cases(CaseFilter::default(), PageRequest::default()).await.expect_err("damaged");
-    assert!(error.to_string().contains("77 stands for no case state"), "{error}");
-}
-
-#[tokio::test]
 async fn numbers_that_do_not_fit_spoil_their_batch() {
     let place = Dir::new();
     let store = place.open().await;
@@ -313,7 +299,7 @@ fn lists_are_searched_in_their_order() {
         (StepFilter { state: unfinished, ..all() }, "cases_unsettled (state=? AND "),
     ];
     for (filter, index) in filters {
-        let queries = lists::step_queries(&filter, None, Some([5, 5]), 1).expect("builds");
+        let queries = lists::step_queries(&filter, None, Some([5, 5])).expect("builds");
         for (sql, _) in queries {
             let plan = plan(&conn, &sql);
             assert!(plan.contains(index) && plan.contains("opened_at<?)"), "{sql}\n{plan}");
@@ -327,7 +313,7 @@ fn lists_are_searched_in_their_order() {
         StepFilter { cases: Some(Vec::new()), ..all() },
     ];
     for filter in named {
-        for (sql, _) in lists::step_queries(&filter, None, None, 1).expect("builds") {
+        for (sql, _) in lists::step_queries(&filter, None, None).expect("builds") {
             let plan = plan(&conn, &sql);
             assert!(!plan.contains("SCAN c") && !plan.contains("SCAN s"), "{sql}\n{plan}");
         }

@@ -3,9 +3,8 @@
 use super::{
     codes::Coded,
     connection::{create_private_file, database, file, open_reader},
-    counts,
+    counts::{self, KEEP_LAST_CASE, LAST_CASE},
     key::{case_number, key_range},
-    lookup::LAST_CASE,
     rows::{case_id, collect, column, read_error},
 };
 use crate::StoreError;
@@ -31,13 +30,7 @@ pub(crate) fn prune(
     let limit = limit.min(PRUNE_LIMIT);
     let cases = prunable(tx, settled_before, limit, lent)?;
     if !cases.is_empty() {
-        // Numbers are never given out again, or an old audit entry would speak of the wrong case.
-        tx.execute(
-            "INSERT INTO marks (name, value) SELECT ?1, max(id) FROM cases WHERE true
-             ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
-            [LAST_CASE],
-        )
-        .map_err(database(DOING_PRUNE))?;
+        tx.execute(KEEP_LAST_CASE, [LAST_CASE]).map_err(database(DOING_PRUNE))?;
     }
     for &case in &cases {
         let (first, last) = key_range(case);

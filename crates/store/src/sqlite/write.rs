@@ -1,19 +1,22 @@
 //! Puts one batch of the engine's rows into the tables, within a transaction that somebody else opened.
+//!
+//! INVARIANT: every JSON text has been read back into its row before it is written. What is acknowledged can be read.
 
 use super::{
     codes::Coded,
     connection::database,
-    counts,
-    key::{case_number, row_key},
+    counts::{self, KEEP_LAST_CASE, LAST_CASE},
+    key::{case_number, key_range, row_key},
 };
 use crate::StoreError;
 use amends_engine::{
     ActRow, ActivationRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow,
     StepRow, StepState, Write,
 };
+use amends_protocol::CaseId;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
 use rustc_hash::FxHashSet;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 const DOING: &str = "write to the store";
 
@@ -94,6 +97,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             continue;
         }
         match write {
+            Write::Remove(id) => pen.new_cases -= remove(conn, *id)?,
             Write::Case(row) => pen.case(row)?,
             Write::Report(row) => pen.report(row)?,
             Write::Step(row) => pen.step(row)?,
@@ -121,6 +125,7 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
             Write::Report(_)
             | Write::Attempt(_)
             | Write::Act(_)
+            | Write::Remove(_)
             | Write::Saga(_)
             | Write::Service(_)
             | Write::Activate(_) => continue,
@@ -135,6 +140,7 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
 impl Pen<'_> {
     fn case(&mut self, row: &CaseRow) -> Result<(), StoreError> {
         let rulebook = row.rulebook.as_ref();
+        let named = || Named::of(row.id, format!("case `{}` of saga `{}`", row.id, row.saga));
         let id = case_number(row.id)?;
         let values = params![
             id,
@@ -148,20 +154,24 @@ impl Pen<'_> {
             rulebook.map(|r| &*r.hash),
             &*row.report,
             row.message.as_deref(),
-            to_json(&mut self.json, &row.detail)?,
+            proved(&mut self.json, &row.detail, named)?,
         ];
-        let known = id <= self.highest && self.case.execute(values).map_err(database(DOING))? > 0;
-        if known {
-            return Ok(());
+        if id <= self.highest {
+            match self.case.execute(values) {
+                Ok(0) => {}
+                written => return must_be_one(written, named),
+            }
         }
         let written = self.new_case.execute(values);
         self.highest = self.highest.max(id);
         self.new_cases += 1;
-        must_be_one(written, || format!("case `{}` of saga `{}`", row.id, row.saga))
+        must_be_one(written, named)
     }
 
     fn report(&mut self, row: &ReportRow) -> Result<(), StoreError> {
         let (role, role_arg) = role_code(row.role);
+        let named =
+            || Named::of(row.case, format!("report `{}` of case `{}`", row.report.key(), row.case));
         let key = row_key(row.case, row.position)?;
         let written = self.report.execute(params![
             key,
@@ -170,9 +180,9 @@ impl Pen<'_> {
             role_arg,
             row.report.source,
             row.report.id,
-            to_json(&mut self.json, &*row.report)?,
+            proved(&mut self.json, &*row.report, named)?,
         ]);
-        must_be_one(written, || format!("report `{}` of case `{}`", row.report.key(), row.case))
+        must_be_one(written, named)
     }
 
     fn step(&mut self, row: &StepRow) -> Result<(), StoreError> {
@@ -188,6 +198,7 @@ impl Pen<'_> {
             | StepState::Superseded
             | StepState::Shadow => (None, None, None, None),
         };
+        let named = || Named::of(row.id.case, format!("step `{}`", row.id));
         let key = row_key(row.id.case, row.id.ordinal)?;
         let written = self.step.execute(params![
             key,
@@ -204,9 +215,9 @@ impl Pen<'_> {
             due_at,
             until,
             location,
-            to_json(&mut self.json, &row.memo)?,
+            proved(&mut self.json, &row.memo, named)?,
         ]);
-        must_be_one(written, || format!("step `{}`", row.id))
+        must_be_one(written, named)
     }
 
     fn attempt(&mut self, row: &AttemptRow) -> Result<(), StoreError> {
@@ -220,11 +231,15 @@ impl Pen<'_> {
             row.status,
             row.message.as_deref(),
         ]);
-        must_be_one(written, || format!("attempt {} of step `{}`", row.attempt, row.step))
+        must_be_one(written, || {
+            Named::of(row.step.case, format!("attempt {} of step `{}`", row.attempt, row.step))
+        })
     }
 
     fn act(&mut self, row: &ActRow) -> Result<(), StoreError> {
-        let case = row.case.or(row.step.map(|step| step.case)).map(case_number).transpose()?;
+        let id = row.case.or(row.step.map(|step| step.case));
+        let named = || Named { row: format!("act `{}`", row.act), case: id };
+        let case = id.map(case_number).transpose()?;
         let written = self.act.execute(params![
             row.at.0,
             &*row.actor,
@@ -232,38 +247,53 @@ impl Pen<'_> {
             &*row.reason,
             case,
             row.step.map(|step| step.to_string()),
-            to_json(&mut self.json, &row.detail)?,
+            proved(&mut self.json, &row.detail, named)?,
         ]);
-        must_be_one(written, || format!("act `{}`", row.act))
+        must_be_one(written, named)
     }
 
     fn saga(&mut self, row: &SagaRow) -> Result<(), StoreError> {
+        let named = || Named { row: format!("saga `{}`", row.saga), case: None };
         let written = self.saga.execute(params![
             row.saga.as_str(),
             &*row.service,
             row.action.as_deref(),
             row.deadline.0,
             row.state.code(),
-            to_json(&mut self.json, &*row.data)?,
+            proved(&mut self.json, &*row.data, named)?,
         ]);
-        must_be_one(written, || format!("saga `{}`", row.saga))
+        must_be_one(written, named)
     }
+}
+
+/// Takes a case out whose rows are about to be written anew; says how many there were. Its number is not given out
+/// again.
+fn remove(conn: &Connection, id: CaseId) -> Result<i64, StoreError> {
+    let (number, keys) = (case_number(id)?, key_range(id));
+    conn.execute(KEEP_LAST_CASE, [LAST_CASE])
+        .and_then(|_| conn.execute("DELETE FROM steps WHERE key BETWEEN ?1 AND ?2", keys))
+        .and_then(|_| conn.execute("DELETE FROM reports WHERE key BETWEEN ?1 AND ?2", keys))
+        .and_then(|_| conn.execute("DELETE FROM cases WHERE id = ?1", [number]))
+        .map(|removed| removed as i64)
+        .map_err(database(DOING))
 }
 
 /// Seldom written, so it has no statement at hand.
 fn service(conn: &Connection, json: &mut Vec<u8>, row: &ServiceRow) -> Result<(), StoreError> {
-    let written = conn.execute(SERVICE, params![&*row.service, to_json(json, &row.settings)?]);
-    must_be_one(written, || format!("settings of service `{}`", row.service))
+    let named = || Named { row: format!("settings of service `{}`", row.service), case: None };
+    let settings = proved(json, &row.settings, named)?;
+    must_be_one(conn.execute(SERVICE, params![&*row.service, settings]), named)
 }
 
 /// Seldom written, too. First off, then on: never are two of a name active, not even between two statements.
 fn activate(conn: &Connection, json: &mut Vec<u8>, row: &ActivationRow) -> Result<(), StoreError> {
     let (hash, name, at) = (&*row.hash, &*row.name, row.at.0);
-    conn.execute(VERSION, params![hash, name, at, to_json(json, &row.sources)?])
+    let named = || Named { row: format!("version `{hash}` of rulebook `{name}`"), case: None };
+    conn.execute(VERSION, params![hash, name, at, proved(json, &row.sources, named)?])
         .and_then(|_| conn.execute(RETIRE, [name]))
         .map_err(database(DOING))?;
     let activated = conn.execute(ACTIVATE, params![hash, name, at]);
-    must_be_one(activated, || format!("version `{hash}` of rulebook `{name}`"))?;
+    must_be_one(activated, named)?;
     if row.from_file {
         conn.execute(FORGET_FILE, [name])
             .and_then(|_| conn.execute(FROM_FILE, [hash]))
@@ -299,25 +329,49 @@ pub(crate) fn role_from(code: i64, arg: Option<i64>) -> Option<ReportRole> {
     }
 }
 
-fn to_json<'b>(buffer: &'b mut Vec<u8>, value: &impl Serialize) -> Result<&'b str, StoreError> {
+/// What a write is about, for messages.
+struct Named {
+    row: String,
+    case: Option<CaseId>,
+}
+
+impl Named {
+    fn of(case: CaseId, row: String) -> Self {
+        Self { row, case: Some(case) }
+    }
+
+    fn unstorable(self, what: &str) -> StoreError {
+        StoreError::Unstorable { row: self.row, case: self.case, what: what.to_owned() }
+    }
+}
+
+/// A value as JSON that has been read back into one.
+fn proved<'b, T: Serialize + DeserializeOwned>(
+    buffer: &'b mut Vec<u8>,
+    value: &T,
+    named: impl FnOnce() -> Named,
+) -> Result<&'b str, StoreError> {
     buffer.clear();
-    serde_json::to_writer(&mut *buffer, value)
+    let read_back = serde_json::to_writer(&mut *buffer, value)
+        .and_then(|()| serde_json::from_slice::<T>(buffer).map(drop))
         .map_err(|e| e.to_string())
-        .and_then(|()| std::str::from_utf8(buffer).map_err(|e| e.to_string()))
-        .map_err(|what| StoreError::Corrupt { row: "a row to be written".to_owned(), what })
+        .and_then(|()| std::str::from_utf8(buffer).map_err(|e| e.to_string()));
+    read_back.map_err(|what| named().unstorable(&format!("it would not read back: {what}")))
 }
 
 /// An upsert that changed no row met another value where it may not change; a violated constraint says the same.
 fn must_be_one(
     written: rusqlite::Result<usize>,
-    row: impl FnOnce() -> String,
+    named: impl FnOnce() -> Named,
 ) -> Result<(), StoreError> {
+    let conflict = |Named { row, case }| StoreError::Conflict { row, case };
     match written {
-        Ok(0) => Err(StoreError::Conflict { row: row() }),
+        Ok(0) => Err(conflict(named())),
         Ok(_) => Ok(()),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            Err(StoreError::Conflict { row: row() })
-        }
-        Err(source) => Err(StoreError::Database { doing: DOING, source }),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Err(conflict(named())),
+            Some(ErrorCode::TooBig) => Err(named().unstorable("it is longer than a row can be")),
+            _ => Err(StoreError::Database { doing: DOING, source: error }),
+        },
     }
 }

@@ -1,0 +1,321 @@
+//! Cases that can't be worked on, because a row of theirs doesn't read back or the store takes none of their writes.
+//! Each is kept out of the way of all others, with what belongs to it still known, until a person mends or discards it.
+//!
+//! INVARIANT: a report of such a case is stored and acknowledged, and asks for nothing; a callback is told to come
+//! again.
+
+use super::Engine;
+use crate::case::Case;
+use crate::plan::EXCESS_LIMIT;
+use crate::{
+    ActRow, Answer, BrokenCase, Happening, Mend, Mending, Note, Quarantined, ReportRole, ReportRow,
+    StoredCase, Ticket, UnreadableRow, Write,
+};
+use amends_protocol::{CaseId, CaseState, ClosedOn, Report, Timestamp};
+use amends_rulebook::Rulebook;
+use std::sync::Arc;
+
+impl StoredCase {
+    /// What keeps it from being worked on: its rows can be read each, but not together, or not with its rulebook.
+    #[must_use]
+    pub fn flaw(&self, book: Option<&Rulebook>) -> Option<UnreadableRow> {
+        let id = self.case.id;
+        let of_case = |why: String| Some(UnreadableRow { row: format!("case `{id}`"), why });
+        if self.reports.is_empty() {
+            return of_case("it has no report".to_owned());
+        }
+        if let Some((n, _)) = (0..).zip(&self.reports).find(|(n, row)| row.position != *n) {
+            return of_case(format!("its report {n} is missing"));
+        }
+        if let Some((n, _)) = (1..).zip(&self.steps).find(|(n, row)| row.id.ordinal != *n) {
+            return of_case(format!("its step {n} is missing"));
+        }
+        let rules = book?.rules().len();
+        let is_known = |rule: &u32| (*rule as usize) < rules;
+        let unknown = self.reports.iter().find(|row| match &row.role {
+            ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => !is_known(rule),
+            ReportRole::ByHand
+            | ReportRole::Derived
+            | ReportRole::AwaitsRoot(_)
+            | ReportRole::Unmatched
+            | ReportRole::Excess => false,
+        });
+        if let Some(row) = unknown {
+            return Some(UnreadableRow {
+                row: format!("report {} of case `{id}`", row.position),
+                why: format!("its rulebook has only {rules} rules"),
+            });
+        }
+        let gave_up = self.case.detail.gave_up.iter().find(|rule| !is_known(rule))?;
+        of_case(format!("it names rule {gave_up}, and its rulebook has only {rules} rules"))
+    }
+
+    fn rest(&self, broken: UnreadableRow) -> BrokenCase {
+        BrokenCase {
+            id: self.case.id,
+            saga: Some(self.case.saga.clone()),
+            settled: self.case.state == CaseState::Settled,
+            next_report: self.reports.last().map_or(0, |row| row.position.saturating_add(1)),
+            broken,
+        }
+    }
+}
+
+impl Engine {
+    /// Cases that can't be worked on, by number.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.quarantine.values().cloned().collect()
+    }
+
+    /// Whether anything can't be worked on.
+    #[must_use]
+    pub fn has_quarantined(&self) -> bool {
+        !self.quarantine.is_empty() || !self.unreadable.is_empty()
+    }
+
+    /// Stored rows of no case that can't be read: announced sagas, settings, versions of rulebooks.
+    #[must_use]
+    pub fn unreadable(&self) -> &[UnreadableRow] {
+        &self.unreadable
+    }
+
+    /// Keeps a case out of the way that the store could not give back whole.
+    pub(super) fn isolate(&mut self, now: Timestamp, case: BrokenCase) {
+        self.last_case = self.last_case.max(case.id.0);
+        if let Some(saga) = &case.saga {
+            self.by_saga.insert(saga.clone(), case.id);
+        }
+        let since = self.quarantine.get(&case.id).map_or(now, |known| known.since);
+        self.quarantine.insert(case.id, Quarantined { case, since });
+    }
+
+    /// Keeps a case out of the way whose writes the store refuses. False if it is not in memory.
+    pub fn quarantine(&mut self, now: Timestamp, id: CaseId, why: &str) -> bool {
+        let Some(case) = self.cases.remove(&id) else { return self.quarantine.contains_key(&id) };
+        let reports = u32::try_from(case.reports.len()).unwrap_or(u32::MAX);
+        let broken = UnreadableRow {
+            row: format!("case `{id}`"),
+            why: format!("the store refuses what is to be written of it: {why}"),
+        };
+        let rest = BrokenCase {
+            id,
+            saga: Some(case.row.saga.clone()),
+            settled: case.is_settled(),
+            next_report: reports.saturating_add(case.row.detail.excess),
+            broken,
+        };
+        self.isolate(now, rest);
+        true
+    }
+
+    /// What can be done about a case that can't be worked on, for whoever wants something else of it.
+    pub(super) fn refusal(&self, id: CaseId) -> Option<String> {
+        let UnreadableRow { row, why } = &self.quarantine.get(&id)?.case.broken;
+        Some(format!(
+            "case {id} is quarantined, because {row} can't be used: {why}; repair or discard it first (`amends cases quarantined {id}`)"
+        ))
+    }
+
+    /// The version that a stored case is planned with; an error if it has one that nobody knows.
+    pub(super) fn book_of(
+        &self,
+        stored: &StoredCase,
+    ) -> Result<Option<Arc<Rulebook>>, UnreadableRow> {
+        let Some(named) = &stored.case.rulebook else { return Ok(None) };
+        match self.books.get(&named.hash) {
+            Some(book) => Ok(Some(Arc::clone(book))),
+            None => Err(UnreadableRow {
+                row: format!("rulebook `{}` ({})", named.name, named.hash),
+                why: "the version that the case is planned with can't be read".to_owned(),
+            }),
+        }
+    }
+
+    /// Keeps a case out of the way if its rows don't go together, or are not those of its version. True if they do.
+    pub(super) fn is_usable(&mut self, stored: &StoredCase, book: Option<&Rulebook>) -> bool {
+        match stored.flaw(book) {
+            None => true,
+            Some(broken) => {
+                self.isolate(self.now, stored.rest(broken));
+                false
+            }
+        }
+    }
+
+    /// As [`Engine::is_usable`], for an open case: it can't go on without the version that it is planned with.
+    pub(super) fn is_usable_with_its_book(&mut self, stored: &StoredCase) -> bool {
+        match self.book_of(stored) {
+            Ok(book) => self.is_usable(stored, book.as_deref()),
+            Err(broken) => {
+                self.isolate(self.now, stored.rest(broken));
+                false
+            }
+        }
+    }
+
+    /// Stores a report of a case that can't be worked on.
+    pub(super) fn report_in_quarantine(
+        &mut self,
+        now: Timestamp,
+        case: CaseId,
+        report: Report,
+        ticket: Ticket,
+    ) {
+        let Some(quarantined) = self.quarantine.get_mut(&case) else { return };
+        let position = quarantined.case.next_report;
+        if position >= EXCESS_LIMIT {
+            let text = format!("case {case} holds {EXCESS_LIMIT} reports and takes no more");
+            return self.agenda.answer(ticket, Answer::Invalid(text));
+        }
+        quarantined.case.next_report += 1;
+        let report = Arc::new(report);
+        self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
+            case,
+            position,
+            received_at: now,
+            role: ReportRole::Unmatched,
+            report: Arc::clone(&report),
+        })));
+        self.saga_reported(&report.saga_id);
+        self.agenda.tell(now, Happening::Reported { case, report });
+        self.agenda.answer(ticket, Answer::Received { case, duplicate: false });
+    }
+
+    /// Between two turns only what may be open is kept in mind: a settled case is found again, or has been pruned.
+    pub(super) fn forget_settled_in_quarantine(&mut self) {
+        for Quarantined { case, .. } in self.quarantine.values().filter(|q| q.case.settled) {
+            if let Some(saga) = &case.saga {
+                self.by_saga.remove(saga);
+            }
+        }
+    }
+
+    /// A person has mended the rows of a case, or gives it up.
+    pub(super) fn mend(&mut self, now: Timestamp, mend: Mend, ticket: Ticket) {
+        let id = mend.case;
+        let answer = self.check_mend(&mend).map(|()| self.apply_mend(now, mend));
+        debug_assert!(answer.is_err() || !self.quarantine.contains_key(&id));
+        self.agenda.answer(ticket, answer.map_or_else(|refused| refused, |()| Answer::Done));
+    }
+
+    fn check_mend(&self, mend: &Mend) -> Result<(), Answer> {
+        crate::act::check_reason(&mend.reason)?;
+        let id = mend.case;
+        let Some(quarantined) = self.quarantine.get(&id) else {
+            return Err(Answer::Conflict(format!("case {id} is not quarantined")));
+        };
+        let Some(stored) = &mend.stored else { return Ok(()) };
+        if stored.case.id != id {
+            return Err(Answer::Invalid(format!("these are the rows of case {}", stored.case.id)));
+        }
+        let known = u32::try_from(stored.reports.len()).unwrap_or(u32::MAX);
+        if known != quarantined.case.next_report {
+            return Err(Answer::Conflict(format!(
+                "case {id} has {} reports by now, and these rows {known}; export it again",
+                quarantined.case.next_report
+            )));
+        }
+        let owner = self.by_saga.get(&stored.case.saga).filter(|owner| **owner != id);
+        if let Some(owner) = owner {
+            return Err(Answer::Conflict(format!(
+                "saga `{}` is that of case {owner}",
+                stored.case.saga
+            )));
+        }
+        if mend.mending == Mending::Discard {
+            return Ok(());
+        }
+        let flaw = match self.book_of(stored) {
+            // Its version is looked up when it is needed.
+            Err(_) if stored.case.state == CaseState::Settled => stored.flaw(None),
+            Err(broken) => Some(broken),
+            Ok(book) => stored.flaw(book.as_deref()),
+        };
+        match flaw {
+            Some(UnreadableRow { row, why }) => {
+                Err(Answer::Invalid(format!("{row} can't be used: {why}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn apply_mend(&mut self, now: Timestamp, mend: Mend) {
+        let Mend { case: id, mending, stored, before, actor, reason } = mend;
+        if let Some(Quarantined { case: BrokenCase { saga: Some(saga), .. }, .. }) =
+            self.quarantine.remove(&id)
+        {
+            self.by_saga.remove(&saga);
+        }
+        self.removed.push(id);
+        let act = mending.as_str();
+        self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
+            at: now,
+            actor: Arc::clone(&actor),
+            act: act.into(),
+            reason: Arc::clone(&reason),
+            case: Some(id),
+            step: None,
+            detail: serde_json::json!({ "before": before }),
+        })));
+        self.agenda.tell(now, Happening::Acted { case: Some(id), step: None, act, actor });
+        let Some(mut stored) = stored else { return };
+        match mending {
+            Mending::Repair => {
+                // They are in the store only.
+                for row in stored.reports.iter().filter(|row| row.role == ReportRole::Excess) {
+                    self.agenda.out.writes.push(Write::Report(Box::new(row.clone())));
+                }
+                self.take_back(now, stored);
+            }
+            Mending::Discard => {
+                stored.steps.clear();
+                let row = &mut stored.case;
+                row.state = CaseState::Settled;
+                row.closed_on = Some(ClosedOn::ByHand);
+                row.settled_at = Some(now);
+                row.rulebook = None;
+                row.detail = crate::CaseMemo::default();
+                let text = format!("given up while it could not be read: {reason}");
+                row.detail.notes.push(Note { at: now.0, text });
+                for report in &mut stored.reports {
+                    report.role = ReportRole::ByHand;
+                }
+                self.put_whole(stored, None);
+            }
+        }
+    }
+
+    /// Goes on with a repaired case; what was reported meanwhile is answered now.
+    fn take_back(&mut self, now: Timestamp, mut stored: StoredCase) {
+        let excess = stored.reports.iter().filter(|row| row.role == ReportRole::Excess).count();
+        stored.case.detail.excess = u32::try_from(excess).unwrap_or(u32::MAX);
+        let is_open = stored.case.state != CaseState::Settled;
+        if is_open {
+            for report in &mut stored.reports {
+                if report.role == ReportRole::Unmatched {
+                    report.role = ReportRole::AwaitsRoot(now.0);
+                }
+            }
+        }
+        let book = self.book_of(&stored).ok().flatten();
+        let id = stored.case.id;
+        self.put_whole(stored, book);
+        if is_open {
+            self.with_case(id, |case, engine| {
+                case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+            });
+            self.resume(now, id);
+        }
+    }
+
+    /// Puts a case into memory of which every row is to be written.
+    fn put_whole(&mut self, stored: StoredCase, book: Option<Arc<Rulebook>>) {
+        let id = stored.case.id;
+        self.by_saga.insert(stored.case.saga.clone(), id);
+        let mut case = Case::stored(stored, book);
+        case.mark_all();
+        self.cases.insert(id, Box::new(case));
+        self.changed.insert(id);
+    }
+}
