@@ -1,5 +1,5 @@
 //! Example reports: fields that meet the conditions of a rule. Tries one value of each kind that the conditions can
-//! tell apart, so it may find none where there is one; whether there is any is `cover`'s business.
+//! tell apart, so it may find none where there is one; whether there is any, the workbench's check decides.
 
 use crate::condition::{Condition, Field};
 use crate::value_set::Landmarks;
