@@ -2,7 +2,7 @@
 
 use crate::effect::Effect;
 use amends_engine::{Answer, Batch, Event, Loaded, LookupRequest, LookupResult, Ticket};
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
 
 /// What is to be done next.
@@ -46,7 +46,19 @@ pub enum Done {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreFault {
     /// One write of the batch contradicts what is stored; nothing of the batch is stored.
-    Conflict(String),
+    Conflict {
+        /// Which, and how.
+        why: String,
+        /// The case that it is of, if the store knows.
+        case: Option<CaseId>,
+    },
+    /// One write of the batch could not be read again; nothing of the batch is stored.
+    Unstorable {
+        /// Which, and how.
+        why: String,
+        /// The case that it is of, if the store knows.
+        case: Option<CaseId>,
+    },
     /// The store as a whole failed. What was to be written may be stored or not, but never in part.
     Failed(String),
 }
@@ -61,7 +73,11 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(StoreFault::Conflict(why) | StoreFault::Failed(why)) => f.write_str(why),
+            Self::Store(
+                StoreFault::Conflict { why, .. }
+                | StoreFault::Unstorable { why, .. }
+                | StoreFault::Failed(why),
+            ) => f.write_str(why),
         }
     }
 }
@@ -103,4 +119,6 @@ pub struct TurnedAway {
     pub fault: Fault,
     /// Who waits. After a failed commit nobody knows whether it is stored; sent again, it is known as a repetition.
     pub tickets: Vec<Ticket>,
+    /// The store will never take what they brought, alone in its turn: the same again is refused again.
+    pub refused: bool,
 }

@@ -6,8 +6,9 @@ use crate::queue::{Overloaded, Queue};
 use amends_engine::{
     Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Output, Partition, Ticket,
 };
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Pause before the store is tried again after a failed load, and after a second turn in a row that it refused.
@@ -48,6 +49,8 @@ pub struct Node {
     ready: bool,
     /// Turns in a row that the store refused; 0 after a commit.
     refused: u32,
+    /// Cases whose writes the store refuses, and why, until a person mends them.
+    refused_cases: BTreeMap<CaseId, String>,
     /// Turns still to be taken one input at a time, so that one bad input spoils no others.
     one_by_one: usize,
     stopping: bool,
@@ -98,6 +101,7 @@ impl Node {
             tick: false,
             ready: false,
             refused: 0,
+            refused_cases: BTreeMap::new(),
             one_by_one: 0,
             stopping: false,
             grace_until: None,
@@ -206,14 +210,16 @@ impl Node {
                 self.step(inputs, LookupResult { rulebooks: second.rulebooks, ..first });
             }
             (Phase::LookingUp { inputs, .. }, Done::Found(Err(fault))) => {
-                self.start_over(fault, tickets(&inputs));
+                self.start_over(fault, tickets(&inputs), false);
             }
             (Phase::Committing(turn), Done::Committed(Ok(()))) => {
                 self.refused = 0;
                 self.release(turn.output, turn.inputs);
             }
             (Phase::Committing(turn), Done::Committed(Err(fault))) => {
-                self.start_over(fault, turn.tickets);
+                self.refused_alone(&fault, &turn);
+                let refused = matches!(fault, StoreFault::Unstorable { .. }) && turn.inputs == 1;
+                self.start_over(fault, turn.tickets, refused);
             }
             (phase, Done::Loaded(_) | Done::Found(_) | Done::Committed(_)) => self.phase = phase,
         }
@@ -273,6 +279,9 @@ impl Node {
         let (tickets, count) = (tickets(&inputs), inputs.len());
         self.engine.learn(found, &mut inputs);
         for input in inputs {
+            if let Input::Mend { mend, .. } = &input {
+                self.refused_cases.remove(&mend.case);
+            }
             self.engine.handle(self.now, input);
         }
         let mut output = self.engine.take_output(self.now);
@@ -297,20 +306,37 @@ impl Node {
 
     /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew. After a write
     /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
-    fn start_over(&mut self, fault: StoreFault, tickets: Vec<Ticket>) {
-        if matches!(fault, StoreFault::Conflict(_)) {
+    fn start_over(&mut self, fault: StoreFault, tickets: Vec<Ticket>, refused: bool) {
+        if matches!(fault, StoreFault::Conflict { .. } | StoreFault::Unstorable { .. }) {
             self.one_by_one = self.options.batch;
         }
         self.refused = self.refused.saturating_add(1);
         let pause = STORE_RETRY_MS.saturating_mul(u64::from(self.refused));
         let pause = if self.refused > 1 { pause.min(LONGEST_STORE_RETRY_MS) } else { 0 };
         self.turn_away(Fault::Store(fault), tickets, pause);
+        if let Some(Need::TurnAway(turned_away)) = &mut self.next {
+            turned_away.refused = refused;
+        }
+    }
+
+    /// A case whose writes the store refuses although nothing else is in the turn must not stop the others time and
+    /// again: it is quarantined from the next loading on. What somebody waits for and could never be read is that one's
+    /// to mend, and no fault of the case.
+    fn refused_alone(&mut self, fault: &StoreFault, turn: &Turn) {
+        let (why, case) = match fault {
+            StoreFault::Conflict { why, case } => (why, case),
+            StoreFault::Unstorable { why, case } if turn.tickets.is_empty() => (why, case),
+            StoreFault::Unstorable { .. } | StoreFault::Failed(_) => return,
+        };
+        if let Some(case) = case.filter(|_| turn.inputs == 1) {
+            self.refused_cases.insert(case, why.clone());
+        }
     }
 
     fn turn_away(&mut self, fault: Fault, tickets: Vec<Ticket>, pause_ms: u64) {
         self.ready = false;
         self.phase = Phase::Unloaded { at: self.now.plus_ms(pause_ms) };
-        self.next = Some(Need::TurnAway(TurnedAway { fault, tickets }));
+        self.next = Some(Need::TurnAway(TurnedAway { fault, tickets, refused: false }));
     }
 
     fn take_loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
@@ -330,6 +356,9 @@ impl Node {
     fn load(&mut self, loaded: Loaded) {
         self.epoch = loaded.epoch;
         self.engine = Engine::load(loaded, &mut self.engine, self.now);
+        for (case, why) in &self.refused_cases {
+            self.engine.quarantine(self.now, *case, why);
+        }
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
             Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),

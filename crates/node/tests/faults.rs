@@ -85,6 +85,50 @@ fn one_contradictory_input_spoils_no_others() {
 }
 
 #[test]
+fn what_could_never_be_read_is_refused_for_good_and_spoils_no_others() {
+    let mut rig = Rig::new();
+    rig.report("s", "1");
+    rig.commits.push_back(Mood::CannotRead);
+    let ticket = rig.hand_in("s", "2");
+    rig.run();
+    assert_eq!(
+        (&rig.turned_away[0].tickets[..], rig.turned_away[0].refused),
+        (&[ticket][..], true)
+    );
+    assert!(received(rig.report("t", "3")), "the others go on");
+    assert_eq!(rig.node.engine().expect("at rest").quarantined(), [], "the sender is at fault");
+}
+
+#[test]
+fn a_case_that_the_store_refuses_is_quarantined_and_the_others_go_on() {
+    let mut rig = Rig::new();
+    rig.report("s", "1");
+    let case = rig.memory.cases().next().expect("one").id;
+    let why = "its key belongs to another row".to_owned();
+    rig.refused_case = Some((case, StoreFault::Conflict { why, case: Some(case) }));
+    // An answer comes that nobody waits for: only the case can be at fault.
+    rig.answer("a");
+    assert_eq!(rig.turned_away.len(), 1);
+    let quarantined = rig.node.engine().expect("at rest").quarantined();
+    assert_eq!(quarantined[0].case.id, case);
+    assert!(quarantined[0].case.broken.why.contains("its key belongs to another row"));
+
+    assert!(received(rig.report("s", "2")), "its reports are kept");
+    assert_eq!(rig.memory.reports_of(case).count(), 2);
+    assert!(received(rig.report("t", "3")));
+    for _ in 0..100 {
+        match (rig.under_way.pop(), rig.run()) {
+            (Some(effect), _) => rig.node.ended(effect.id, rig::success(&effect)),
+            (None, Some(at)) => rig.now = rig.now.max(at),
+            (None, None) => break,
+        }
+    }
+    assert_eq!(rig.turned_away.len(), 1, "the store is not asked for it again");
+    let states: Vec<_> = rig.memory.cases().map(|case| case.state).collect();
+    assert_eq!(states, [CaseState::Open, CaseState::Settled]);
+}
+
+#[test]
 fn the_second_refusal_in_a_row_and_all_after_it_are_waited_out_longer_and_longer() {
     let mut rig = Rig::new();
     let mut pauses = Vec::new();

@@ -272,13 +272,17 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     }
 
     /// The store failed; those who wait are told that nothing was taken, by dropping their replies.
-    fn turn_away(&mut self, TurnedAway { fault, tickets }: TurnedAway) {
+    fn turn_away(&mut self, TurnedAway { fault, tickets, refused }: TurnedAway) {
         self.shared.ready.store(false, Ordering::Release);
         self.shared.observers.metrics.store_failed();
         self.commit_took = None;
         tracing::error!(error = %fault, "the store failed; loading all open cases again");
         for ticket in tickets {
-            self.waiting.remove(&ticket);
+            if let Some(reply) = self.waiting.remove(&ticket)
+                && refused
+            {
+                let _ = reply.send(Answer::Invalid(fault.to_string())); // the one who asked has gone away
+            }
         }
     }
 
@@ -336,7 +340,12 @@ async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
 
 fn fault(error: StoreError) -> StoreFault {
     match error {
-        StoreError::Conflict { .. } => StoreFault::Conflict(error.to_string()),
+        StoreError::Conflict { case, .. } | StoreError::OverLimit { case, .. } => {
+            StoreFault::Conflict { why: error.to_string(), case }
+        }
+        StoreError::Unstorable { case, .. } => {
+            StoreFault::Unstorable { why: error.to_string(), case }
+        }
         other => StoreFault::Failed(other.to_string()),
     }
 }

@@ -35,6 +35,8 @@ pub enum Mood {
     FailsAfterwards,
     /// Calls it contradictory.
     Refuses,
+    /// Could not read it again.
+    CannotRead,
 }
 
 pub struct Rig {
@@ -47,6 +49,8 @@ pub struct Rig {
     pub commits: VecDeque<Mood>,
     /// Commits that contain this report are refused as contradictory.
     pub bad_report: Option<&'static str>,
+    /// Commits that write this case fail so.
+    pub refused_case: Option<(amends_protocol::CaseId, StoreFault)>,
     pub answers: BTreeMap<Ticket, Answer>,
     pub turned_away: Vec<TurnedAway>,
     pub under_way: Vec<Effect>,
@@ -89,6 +93,7 @@ impl Rig {
             lookups: VecDeque::new(),
             commits: VecDeque::new(),
             bad_report: None,
+            refused_case: None,
             answers: BTreeMap::new(),
             turned_away: Vec::new(),
             under_way: Vec::new(),
@@ -142,11 +147,21 @@ impl Rig {
                         matches!(write, amends_engine::Write::Report(row) if row.report.id == id)
                     })
                 });
+                if let Some((case, fault)) = &self.refused_case
+                    && batch
+                        .writes
+                        .iter()
+                        .any(|w| matches!(w, amends_engine::Write::Case(row) if row.id == *case))
+                {
+                    self.node.done(self.now, Done::Committed(Err(fault.clone())));
+                    return None;
+                }
                 let mood = if bad { Some(Mood::Refuses) } else { self.commits.pop_front() };
                 let committed = match mood.unwrap_or(Mood::Fine) {
-                    Mood::Fine => {
-                        self.memory.commit(batch).map_err(|c| StoreFault::Conflict(c.row))
-                    }
+                    Mood::Fine => self
+                        .memory
+                        .commit(batch)
+                        .map_err(|c| StoreFault::Conflict { why: c.row, case: c.case }),
                     mood => {
                         if mood == Mood::FailsAfterwards {
                             self.memory.commit(batch).expect("no conflict");
@@ -227,7 +242,12 @@ impl Rig {
 
 fn fault(mood: Mood) -> StoreFault {
     match mood {
-        Mood::Refuses => StoreFault::Conflict("the test calls it contradictory".to_owned()),
+        Mood::Refuses => {
+            StoreFault::Conflict { why: "the test calls it contradictory".to_owned(), case: None }
+        }
+        Mood::CannotRead => {
+            StoreFault::Unstorable { why: "it would not read back".to_owned(), case: None }
+        }
         Mood::Fine | Mood::Fails | Mood::FailsAfterwards => {
             StoreFault::Failed("the disk is gone".to_owned())
         }

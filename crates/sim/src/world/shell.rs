@@ -134,14 +134,16 @@ impl World<'_> {
         }
         let mut result = match trouble {
             None => Ok(()),
-            Some(StoreTrouble::Conflict) => Err(StoreFault::Conflict("by mistake".to_owned())),
+            Some(StoreTrouble::Conflict) => {
+                Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
+            }
             Some(_) => Err(StoreFault::Failed("the disk is away".to_owned())),
         };
         if matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
             let writes = batch.writes.clone();
             self.seen(&Seen::Commit { writes: &writes });
             if let Err(conflict) = self.shell.store.rows.commit(batch) {
-                result = Err(StoreFault::Conflict(conflict.row));
+                result = Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
             } else {
                 self.count(writes.len() as u64);
                 self.seen(&Seen::Committed { writes: &writes });
