@@ -3,6 +3,7 @@
 mod bulk;
 mod groups;
 mod overview;
+mod quarantine;
 
 pub use bulk::{
     BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted,
@@ -11,6 +12,9 @@ pub use groups::GroupView;
 pub use overview::{
     AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
     ServiceView, SettleFigures, TroubleView,
+};
+pub use quarantine::{
+    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
 
 use crate::{

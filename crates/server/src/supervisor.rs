@@ -5,9 +5,9 @@
 use crate::alerts::news::Alerts;
 use crate::desk::Question;
 use crate::feed::EventFeed;
-use crate::mailbox::{Arrival, Mailbox, Shared};
+use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
-use amends_engine::{Activation, Answer, Input, NewLimits, Replaces, SagaRow, Ticket};
+use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
 use amends_protocol::{CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId};
 use amends_rulebook::Rulebook;
@@ -237,6 +237,23 @@ impl<S: Store> Supervisor<S> {
     #[must_use]
     pub fn active_books(&self) -> Vec<Arc<Rulebook>> {
         self.inner.shared.books.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
+    }
+
+    /// What can't be worked on.
+    #[must_use]
+    pub(crate) fn quarantine(&self) -> Arc<Quarantine> {
+        let shown = &self.inner.shared.quarantine;
+        Arc::clone(&shown.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a case out of quarantine, repaired or given up.
+    ///
+    /// # Errors
+    /// `conflict` when it is not quarantined or has got reports meanwhile, `invalid-request` when its rows can't be used,
+    /// or as [`Supervisor::report`].
+    pub(crate) async fn mend(&self, mend: Mend) -> Result<(), Problem> {
+        let mend = Box::new(mend);
+        self.ask_done(|ticket| Input::Mend { mend, ticket }).await
     }
 
     /// What happens, as it happens.

@@ -113,7 +113,7 @@ impl Engine {
     pub(super) fn refusal(&self, id: CaseId) -> Option<String> {
         let UnreadableRow { row, why } = &self.quarantine.get(&id)?.case.broken;
         Some(format!(
-            "case {id} is quarantined, because {row} can't be used: {why}; repair or discard it first (`amends cases quarantined {id}`)"
+            "case {id} is quarantined, because {row} can't be used: {why}; repair or discard it first, by `POST /v1/quarantine/{id}/acts`"
         ))
     }
 

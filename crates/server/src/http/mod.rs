@@ -18,6 +18,7 @@ mod overview;
 mod path;
 mod probes;
 mod problems;
+mod quarantine;
 mod query;
 mod rulebooks;
 mod sagas;
@@ -73,6 +74,9 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/services/{name}/limits", post(services::limit::<S>))
         .route("/v1/acts", get(acts::list::<S>))
         .route("/v1/groups", get(groups::list::<S>))
+        .route("/v1/quarantine", get(quarantine::list::<S>))
+        .route("/v1/quarantine/{id}", get(quarantine::export::<S>))
+        .route("/v1/quarantine/{id}/acts", post(quarantine::act::<S>))
         .route("/v1/overview", get(overview::show::<S>))
         .route("/v1/events", get(events::stream::<S>))
         .route("/v1/backups", post(backups::make::<S>))

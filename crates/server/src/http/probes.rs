@@ -90,6 +90,7 @@ pub(crate) async fn index() -> Json<Value> {
             "acts": "/v1/acts",
             "overview": "/v1/overview",
             "groups": "/v1/groups",
+            "quarantine": "/v1/quarantine",
             "bulk": "/v1/bulk",
             "events": "/v1/events",
             "openapi": "/openapi.json",

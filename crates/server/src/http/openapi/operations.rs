@@ -472,6 +472,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[Answer("200", "The groups.", JSON, "[GroupView]")],
     ),
     get(
+        "/v1/quarantine",
+        "cases",
+        "listQuarantine",
+        "Cases that can't be worked on, because a row can't be read or the store refuses their writes, and why.",
+        &[Answer("200", "The cases, and rows of no case.", JSON, "QuarantineView")],
+    ),
+    get(
+        "/v1/quarantine/{id}",
+        "cases",
+        "exportRawCase",
+        "The rows of a case as they lie in the store, readable or not.",
+        &[Answer("200", "The rows.", JSON, "RawCaseView")],
+    ),
+    post(
+        "/v1/quarantine/{id}/acts",
+        "cases",
+        "actOnQuarantined",
+        "Repair a quarantined case with mended rows, which must read back, or discard it.",
+        &[Body(JSON, "QuarantineAct")],
+        &[Answer("200", "What is left in quarantine.", JSON, "QuarantineView")],
+    ),
+    get(
         "/v1/overview",
         "watching",
         "overview",

@@ -5,9 +5,10 @@ use amends_protocol::resources::{
     BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
     BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseSummary, DecisionView,
     DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted, MinuteView,
-    NoteView, Overview, Page, Progress, ReasonGiven, ReportReceipt, ReportView, RulebookCheck,
+    NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView, QuarantinedView,
+    RawCaseView, RawRowView, ReasonGiven, ReportReceipt, ReportView, RulebookCheck,
     RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
-    StepAct, StepView, TroubleView, WalkView,
+    StepAct, StepView, TroubleView, UnreadableView, WalkView,
 };
 use amends_protocol::{
     CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
@@ -21,7 +22,7 @@ use utoipa::OpenApi;
 #[openapi(components(schemas(
     ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
     DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
-    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, ReasonGiven, ReportData,
+    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
     ServiceView, SettleFigures, SourceView, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,
 )))]

@@ -1,0 +1,90 @@
+//! Cases that can't be worked on, for people: what is wrong with each, its rows as they lie in the store, and what to do.
+
+use crate::{CaseId, SagaId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Answer of `GET /v1/quarantine`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QuarantineView {
+    /// Cases, by number.
+    pub cases: Vec<QuarantinedView>,
+    /// Stored rows of no case that can't be read.
+    pub rows: Vec<UnreadableView>,
+}
+
+/// A case that can't be worked on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QuarantinedView {
+    /// The case.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "c-17"))]
+    pub case_id: CaseId,
+    /// Its saga; absent if not even that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub saga_id: Option<SagaId>,
+    /// When it was found.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub since: Timestamp,
+    /// Reports that it holds.
+    pub reports: u32,
+    /// The first row that is at fault.
+    #[serde(flatten)]
+    pub broken: UnreadableView,
+}
+
+/// A row that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnreadableView {
+    /// Which.
+    pub row: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// All that is stored of one case, as it lies in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RawCaseView {
+    /// The case.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "c-17"))]
+    pub id: CaseId,
+    /// Its rows: the case itself, then its reports and its steps.
+    pub rows: Vec<RawRowView>,
+}
+
+/// One row as it lies in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RawRowView {
+    /// The kind of row.
+    pub table: String,
+    /// Its columns by name: a number, a text or null.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Object>))]
+    pub columns: BTreeMap<String, Value>,
+}
+
+/// What a person does about a quarantined case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum QuarantineAct {
+    /// It goes on with mended rows: all of `GET /v1/quarantine/{id}`, with what is wrong corrected.
+    Repair {
+        /// Why.
+        reason: String,
+        /// The rows.
+        rows: Vec<RawRowView>,
+    },
+    /// It is settled by hand, without its steps; its reports stay known.
+    Discard {
+        /// Why.
+        reason: String,
+    },
+}
