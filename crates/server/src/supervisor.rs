@@ -249,8 +249,8 @@ impl<S: Store> Supervisor<S> {
     /// Takes a case out of quarantine, repaired or given up.
     ///
     /// # Errors
-    /// `conflict` when it is not quarantined or has got reports meanwhile, `invalid-request` when its rows can't be used,
-    /// or as [`Supervisor::report`].
+    /// `conflict` when it is not quarantined or has got reports meanwhile, `invalid-request` when its rows can't be
+    /// used, or as [`Supervisor::report`].
     pub(crate) async fn mend(&self, mend: Mend) -> Result<(), Problem> {
         let mend = Box::new(mend);
         self.ask_done(|ticket| Input::Mend { mend, ticket }).await

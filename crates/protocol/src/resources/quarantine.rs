@@ -1,4 +1,4 @@
-//! Cases that can't be worked on, for people: what is wrong with each, its rows as they lie in the store, and what to do.
+//! Cases that can't be worked on, for people: what is wrong with each, its rows in the store, and what to do.
 
 use crate::{CaseId, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
