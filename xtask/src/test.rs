@@ -171,10 +171,9 @@ fn pass_on(from: impl Read, mut to: impl Write) -> Count {
 }
 
 /// The counts of a summary line: `Summary [ 1.2s] 3 tests run: 2 passed (1 slow), 1 failed, 0 skipped` of nextest, or
-/// `test result: ok. 3 passed; 0 failed; …` of cargo test.
+/// `test result: ok. 3 passed; 0 failed; …` of cargo test. An indented line of the latter is what a failed test printed.
 fn summary(line: &str) -> Count {
-    let line = line.trim_start();
-    let rest = match line.strip_prefix("Summary [") {
+    let rest = match line.trim_start().strip_prefix("Summary [") {
         Some(rest) => rest.split_once("run:").map(|(_, rest)| rest),
         None => line.strip_prefix("test result:"),
     };
@@ -211,5 +210,8 @@ mod tests {
         let cargo = "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
         assert_eq!(summary(cargo), Count { passed: 3, failed: 1 });
         assert_eq!(summary("test the_summary ... ok"), Count::default());
+        let shown_again =
+            "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 22 filtered out";
+        assert_eq!(summary(shown_again), Count::default());
     }
 }
