@@ -440,15 +440,20 @@ rules: [{ on: \"*/*\", compensate: recorded, then: { compensate: [a.x] } }]
     );
     world.pause("a", true);
     let case = world.report(report("a/failed", "s").action("x"));
-    world.pause("a", false);
-    let told = |service: &str, entries| Input::WalkEnded {
-        case,
-        service: service.into(),
-        result: WalkResult::Told(entries),
-    };
-    // Reading its History takes the only place at `a`.
     assert!(matches!(world.step(case, "compensate a.x").state, StepState::Due(_)));
-    world.turn([told("a", vec![]), told("b", vec![evidence("b.y", "r", H::Succeeded)])]);
+    let resumed = Input::Pause {
+        service: "a".into(),
+        paused: false,
+        actor: "kim".into(),
+        reason: "it is back".into(),
+        ticket: 0,
+    };
+    let told = Input::WalkEnded {
+        case,
+        service: "b".into(),
+        result: WalkResult::Told(vec![evidence("b.y", "r", H::Succeeded)]),
+    };
+    world.turn([resumed, told]);
     assert_eq!(world.step(case, "compensate b.y").state, StepState::InFlight);
     assert_ne!(world.step(case, "compensate a.x").state, StepState::InFlight);
 }
