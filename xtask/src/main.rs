@@ -2,6 +2,7 @@
 //! `sim`, `mutants`. No part of the product.
 
 mod circles;
+mod clocks;
 mod docs_links;
 mod manifests;
 mod modules;

@@ -4,9 +4,9 @@
 //! in it is durable.
 
 use crate::{
-    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, Epoch, Loaded, LookupRequest,
-    LookupResult, ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase,
-    UnreadableRow, Write,
+    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, Engine, Epoch, Input, Loaded,
+    LookupRequest, LookupResult, ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow,
+    StoredCase, UnreadableRow, Write,
 };
 use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -23,7 +23,7 @@ pub struct MemoryConflict {
 }
 
 /// All rows of one supervisor.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
     cases: BTreeMap<CaseId, CaseRow>,
     by_saga: BTreeMap<SagaId, CaseId>,
@@ -227,6 +227,15 @@ impl Memory {
             announced: announced.into_iter().filter_map(|s| self.sagas.get(s).cloned()).collect(),
             rulebooks: rulebooks.filter_map(|hash| self.rulebooks.get(hash).cloned()).collect(),
         }
+    }
+
+    /// Does for the inputs of a turn what a loop does before it steps the engine: asks, and lets the engine learn.
+    pub fn inform(&self, engine: &mut Engine, inputs: &mut [Input]) {
+        let mut found = self.find(&engine.look_up(&*inputs));
+        let rulebooks = engine.missing_rulebooks(&found);
+        found.rulebooks =
+            self.find(&LookupRequest { rulebooks, ..LookupRequest::default() }).rulebooks;
+        engine.learn(found, inputs);
     }
 
     /// Everything that is open.

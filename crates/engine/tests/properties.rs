@@ -52,7 +52,7 @@ fn any_reports() -> impl Strategy<Value = Vec<Report>> {
 /// Steps as a set: what, in which stage. Compensation of a retried action depends on whether the retry had already
 /// gone out, so plans with retries are compared without it.
 fn plan(world: &World) -> BTreeSet<(String, u16)> {
-    let case = *world.cases.keys().next().expect("a case");
+    let case = world.only_case();
     world.steps_of(case).map(|s| (format!("{} {}", s.verb, s.action), s.stage)).collect()
 }
 
@@ -131,7 +131,7 @@ fn any_move() -> impl Strategy<Value = Move> {
 }
 
 fn nth_step(world: &World, n: usize) -> Option<StepId> {
-    world.steps.values().nth(n).map(|s| s.id)
+    world.memory.steps().nth(n).map(|s| s.id)
 }
 
 fn play(world: &mut World, reports: &[Report], moves: &[Move]) {
@@ -243,9 +243,9 @@ proptest! {
         world.settle_down();
         world.pass_ms(2 * 86_400_000);
 
-        prop_assert_eq!(world.reports.len(), reports.len());
-        prop_assert_eq!(world.cases.len(), 1);
-        let case = *world.cases.keys().next().expect("one");
+        prop_assert_eq!(world.memory.reports().count(), reports.len());
+        prop_assert_eq!(world.memory.cases().count(), 1);
+        let case = world.only_case();
         for step in world.steps_of(case) {
             let ended = step.state.is_terminal();
             prop_assert!(ended || matches!(step.state, StepState::Stuck(_)) || step.state == StepState::Waiting,
@@ -265,7 +265,7 @@ proptest! {
         let run = || {
             let mut world = World::food_order();
             play(&mut world, &reports, &moves);
-            (world.sent, world.steps, world.cases, world.reports, world.attempts)
+            (world.sent, world.memory)
         };
         prop_assert_eq!(run(), run());
     }
@@ -288,7 +288,7 @@ proptest! {
                 world.settle_down();
             }
             world.pass_ms(3_600_000);
-            let case = *world.cases.keys().next().expect("one");
+            let case = world.only_case();
             let ended: BTreeSet<_> =
                 world.steps_of(case).map(|s| (format!("{} {}", s.verb, s.action), s.state.clone())).collect::<Vec<_>>()
                     .into_iter().map(|(w, s)| format!("{w} {s:?}")).collect();

@@ -39,7 +39,8 @@ fn version(text: &str) -> Arc<Rulebook> {
 }
 
 fn durable(world: &World) -> Option<&str> {
-    world.active.get("shop").map(|hash| &**hash)
+    let mut active = world.memory.rulebooks().filter(|row| row.active && &*row.name == "shop");
+    active.next().map(|row| &*row.hash)
 }
 
 fn in_use(world: &World) -> String {
@@ -54,7 +55,7 @@ fn a_version_and_its_audit_are_one_batch() {
     world.activate(Arc::clone(&larger));
     assert_eq!(durable(&world), Some(larger.hash()));
     assert_eq!(in_use(&world), larger.hash());
-    let act = world.acts.last().expect("in the audit");
+    let act = world.memory.acts().last().expect("in the audit");
     assert_eq!((&*act.act, &act.detail["hash"]), ("activate", &serde_json::json!(larger.hash())));
 }
 
@@ -66,7 +67,7 @@ fn every_open_case_counts_when_a_version_drops_what_it_needs() {
         world.report(report("a/broken", &format!("s-{n}")).action("x").saw("a.x", H::Succeeded));
         world.settle_down();
     }
-    let before = (world.acts.len(), in_use(&world));
+    let before = (world.memory.acts().len(), in_use(&world));
     let Answer::Dropped { detail, needed } = world.try_to_activate(version(SMALLER), Replaces::Any)
     else {
         panic!("taken");
@@ -76,7 +77,7 @@ fn every_open_case_counts_when_a_version_drops_what_it_needs() {
         needed,
         ["1200 open cases need to compensate `b.y`, which this rulebook cannot ask for"]
     );
-    assert_eq!((world.acts.len(), in_use(&world)), before, "a refusal changes nothing");
+    assert_eq!((world.memory.acts().len(), in_use(&world)), before, "a refusal changes nothing");
     assert_eq!(world.try_to_activate(version(LARGER), Replaces::Any), Answer::Done);
 }
 

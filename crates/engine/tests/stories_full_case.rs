@@ -30,7 +30,7 @@ fn full() -> (World, CaseId) {
 }
 
 fn role_of(world: &World, case: CaseId, position: usize) -> ReportRole {
-    world.reports[&(case, u32::try_from(position).expect("small"))].role
+    world.memory.reports_of(case).nth(position).expect("stored").role
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn what_only_the_report_too_many_knows_of_is_undone() {
     world.settle_down();
     assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
     assert_eq!(world.report(late), case, "sent again, it is known");
-    assert_eq!(world.reports.len(), LIMIT + 1);
+    assert_eq!(world.memory.reports().count(), LIMIT + 1);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn reports_without_end_cost_rows_and_nothing_else() {
         world.report(report("stranger/odd", "s").id(&format!("more-{n}")));
     }
     assert_eq!(world.state(case), CaseState::Settled, "nothing new is known");
-    assert_eq!(world.cases[&case].detail.excess, 10);
+    assert_eq!(world.case(case).detail.excess, 10);
     world.report(report("payment/odd", "s").saw("payment.pay", H::Unknown));
     assert_ne!(world.state(case), CaseState::Settled, "a request may stand");
     world.settle_down();
@@ -69,7 +69,7 @@ fn a_full_case_goes_on_after_a_crash_with_the_next_position() {
     world.report(report("payment/odd", "s").id("b").saw("coupon.redeem", H::Unknown));
     let ids: Vec<&str> = [LIMIT, LIMIT + 1]
         .iter()
-        .map(|p| &*world.reports[&(case, u32::try_from(*p).expect("small"))].report.id)
+        .map(|p| &*world.memory.reports_of(case).nth(*p).expect("stored").report.id)
         .collect();
     assert_eq!(ids, ["a", "b"]);
     world.settle_down();
@@ -87,8 +87,8 @@ fn strangers_can_not_use_up_the_room_of_a_declared_service() {
         junk.data.history = (0..LIMIT).map(|n| made_up(stranger, n)).collect();
         world.report(junk);
     }
-    assert_eq!(world.cases[&case].detail.told.len(), LIMIT, "one limit for all strangers");
-    let notes = &world.cases[&case].detail.notes;
+    assert_eq!(world.case(case).detail.told.len(), LIMIT, "one limit for all strangers");
+    let notes = &world.case(case).detail.notes;
     assert!(notes.iter().any(|note| note.text.starts_with("y told more")), "{notes:?}");
     world.report(report("payment/odd", "s").saw("coupon.redeem", H::Succeeded));
     world.settle_down();

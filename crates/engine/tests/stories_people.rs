@@ -39,7 +39,7 @@ fn a_refusal_is_stuck_and_everything_else_goes_on() {
         world.step(case, "compensate coupon.redeem").state,
         StepState::Done(Outcome::Waived)
     );
-    assert_eq!(world.acts.last().map(|a| (&*a.act, &*a.actor)), Some(("waive", "kim")));
+    assert_eq!(world.memory.acts().last().map(|a| (&*a.act, &*a.actor)), Some(("waive", "kim")));
     assert!(
         matches!(world.act(step, StepAct::Waive { reason: reason() }), Answer::Conflict(_)),
         "once is enough"
@@ -99,7 +99,7 @@ fn acts_that_make_no_sense_are_refused_with_a_reason_and_change_nothing() {
     assert!(matches!(world.act(step, StepAct::Waive { reason: " ".into() }), Answer::Invalid(_)));
     let wrong = StepAct::Record { reason: reason(), outcome: Outcome::Notified };
     assert!(matches!(world.act(step, wrong), Answer::Invalid(_)));
-    assert!(world.acts.iter().all(|a| a.act == "activate"));
+    assert!(world.memory.acts().iter().all(|a| a.act == "activate"));
     assert_eq!(
         world.step(case, "compensate coupon.redeem").state,
         StepState::Done(Outcome::Compensated)
@@ -119,7 +119,7 @@ fn an_outcome_reached_outside_can_be_recorded() {
     let row = world.step(case, "compensate coupon.redeem");
     assert_eq!(row.state, StepState::Done(Outcome::Compensated));
     assert_eq!(row.memo.decided_by.as_deref(), Some("kim"));
-    assert_ne!(world.cases[&case].closed_on, Some(ClosedOn::Fenced), "a person's word is no fence");
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::Fenced), "a person's word is no fence");
 }
 
 #[test]
@@ -226,7 +226,7 @@ rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
     world.settle_down();
     let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
     assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
-    let held = &world.cases[&cases[2]].detail.notes[0].text;
+    let held = &world.case(cases[2]).detail.notes[0].text;
     assert!(held.contains("more than 2 cases a minute for rule `*/*`"), "{held}");
 }
 
@@ -269,7 +269,7 @@ rules: [{ on: \"*/*\", compensate: recorded }]
     let why = "service `payment` already belongs to rulebook `food-order`".to_owned();
     assert_eq!(refused, Answer::Conflict(why));
     let case = world.report(payment_report_1("s"));
-    assert_eq!(world.cases[&case].rulebook.as_ref().map(|r| &*r.name), Some("food-order"));
+    assert_eq!(world.case(case).rulebook.as_ref().map(|r| &*r.name), Some("food-order"));
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
         world.step(case, "compensate coupon.redeem").state,
         StepState::Done(Outcome::Waived)
     );
-    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("after the decision")));
+    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("after the decision")));
 }
 
 #[test]
@@ -418,7 +418,8 @@ fn a_pause_and_limits_outlive_a_restart_and_are_taken_back() {
     assert_eq!((delivery.settings.limits, delivery.per_second), (None, None));
     world.pass_ms(1_000);
     assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
-    let acts: Vec<_> = world.acts.iter().map(|a| &*a.act).filter(|a| *a != "activate").collect();
+    let acts: Vec<_> =
+        world.memory.acts().iter().map(|a| &*a.act).filter(|a| *a != "activate").collect();
     assert_eq!(acts, ["pause", "limit", "limit", "resume"]);
 }
 
@@ -481,10 +482,10 @@ fn a_refused_act_is_no_sign_of_life() {
     let mut world = World::food_order();
     let case = world.report(payment_report_1("s"));
     world.settle_down();
-    let quiet_at = world.cases[&case].detail.quiet_at;
+    let quiet_at = world.case(case).detail.quiet_at;
     assert!(quiet_at.is_some(), "it waits for its quiet time");
     world.skip_ms(10);
     let step = world.step(case, "compensate coupon.redeem").id;
     assert!(matches!(world.act(step, StepAct::Retry { reason: reason() }), Answer::Conflict(_)));
-    assert_eq!(world.cases[&case].detail.quiet_at, quiet_at);
+    assert_eq!(world.case(case).detail.quiet_at, quiet_at);
 }

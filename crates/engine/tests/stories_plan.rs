@@ -122,7 +122,7 @@ fn a_derived_report_joins_its_root_whichever_comes_first() {
             ])
         );
         assert_eq!(world.state(cases[0]), CaseState::Settled);
-        assert_eq!(world.cases[&cases[0]].closed_on, Some(ClosedOn::Fenced));
+        assert_eq!(world.case(cases[0]).closed_on, Some(ClosedOn::Fenced));
     }
 }
 
@@ -140,7 +140,7 @@ fn a_derived_report_whose_root_never_comes_is_answered_by_its_own_rule() {
     assert_eq!(world.state(case), CaseState::Open);
     world.pass_ms(11_000);
     assert!(world.plan(case).contains("compensate order.place"));
-    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("lost")));
+    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("lost")));
 }
 
 #[test]
@@ -244,9 +244,9 @@ rules:
         world.report(caller.caused_by("w1"));
         world.settle_down();
         assert_eq!(world.state(case), CaseState::Settled);
-        assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Forward));
+        assert_eq!(world.case(case).closed_on, Some(ClosedOn::Forward));
         let text = "shop.buy failed because of it and is not run again by any rule";
-        let notes = &world.cases[&case].detail.notes;
+        let notes = &world.case(case).detail.notes;
         assert_eq!(notes.iter().any(|n| n.text == text), noted, "{notes:?}");
     }
 }
@@ -342,7 +342,7 @@ fn a_case_that_is_not_fenced_settles_on_quiet_after_a_last_look() {
     let walks = world.walked.len();
     world.pass_ms(2_000);
     assert_eq!(world.state(case), CaseState::Settled);
-    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Quiet));
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Quiet));
     assert!(world.walked.len() > walks, "the last look asks again");
 }
 
@@ -385,7 +385,7 @@ fn evidence_of_an_action_that_the_rulebook_does_not_know_is_noted() {
     let case =
         world.report(report("payment/odd", "s").action("pay").saw("coupon.burn", H::Succeeded));
     world.settle_down();
-    assert!(world.cases[&case].detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
+    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
 }
 
 #[test]
@@ -467,5 +467,5 @@ fn a_failure_is_no_fence_while_its_caller_may_try_again() {
             .caused_by("p1"),
     );
     world.settle_down();
-    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Fenced));
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Fenced));
 }

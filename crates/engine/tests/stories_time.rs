@@ -204,7 +204,7 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
     assert!(cases.iter().all(|case| world.state(*case) != CaseState::Stuck));
     let unread = cases
         .iter()
-        .filter(|case| world.cases[case].detail.walks.iter().any(|walk| !walk.answered));
+        .filter(|case| world.case(**case).detail.walks.iter().any(|walk| !walk.answered));
     assert_eq!(unread.count(), 0, "all are read once the first probe went well");
 }
 
@@ -215,5 +215,5 @@ fn quiet_begins_when_nothing_is_open() {
     let case = world.report(report("shop/odd", "s").action("order").saw("payment.pay", H::Unknown));
     world.settle_down();
     world.pass_ms(600_000);
-    assert_eq!(world.cases[&case].detail.quiet_at, None, "a step is open");
+    assert_eq!(world.case(case).detail.quiet_at, None, "a step is open");
 }

@@ -14,7 +14,7 @@ fn order_report_1_retries_the_order_only_and_settles_forward() {
         world.report(report("order/report-1", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
     assert_eq!(world.sent, ["retry order.place"]);
-    assert_eq!(world.cases[&case].closed_on, Some(ClosedOn::Forward));
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Forward));
 }
 
 #[test]
@@ -181,8 +181,12 @@ fn a_saga_announced_after_its_failure_gets_no_second_case() {
     world.engine.hydrate(stored); // as the driver does before a saga begins
     world.begin("s", "order", 1_000);
     world.pass_ms(60_000);
-    assert_eq!(world.cases.len(), 1);
-    assert_eq!(world.reports.len(), 1, "no deadline is missed by a saga that has failed already");
+    assert_eq!(world.memory.cases().count(), 1);
+    assert_eq!(
+        world.memory.reports().count(),
+        1,
+        "no deadline is missed by a saga that has failed already"
+    );
 }
 
 #[test]
@@ -259,12 +263,12 @@ fn a_saga_that_never_ends_gets_a_report_at_its_deadline() {
         WalkResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)]),
     );
     world.pass_ms(4_000);
-    assert!(world.cases.is_empty());
+    assert!(world.memory.cases().count() == 0);
     world.crash();
     world.pass_ms(60_000);
-    assert_eq!(world.cases.len(), 1);
-    let case = *world.cases.keys().next().expect("one");
-    assert_eq!(&*world.cases[&case].report, "supervisor/deadline");
+    assert_eq!(world.memory.cases().count(), 1);
+    let case = world.only_case();
+    assert_eq!(&*world.case(case).report, "supervisor/deadline");
     assert_eq!(
         world.step(case, "compensate payment.pay").state,
         StepState::Done(Outcome::Compensated)
@@ -285,7 +289,7 @@ fn a_crash_in_flight_sends_again_under_the_same_key() {
     assert_eq!((row.id, row.attempts), (key, 2));
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
-    assert!(world.attempts.iter().any(|a| a.step == key && a.result == "unknown"));
+    assert!(world.memory.attempts().any(|a| a.step == key && a.result == "unknown"));
 }
 
 #[test]
@@ -423,7 +427,7 @@ fn a_429_holds_the_whole_lane() {
     assert!(first <= 16, "no more than what was under way at once: {first}");
     world.limited.clear();
     world.pass_ms(60_000);
-    assert!(world.cases.values().all(|c| c.state == CaseState::Settled));
+    assert!(world.memory.cases().all(|c| c.state == CaseState::Settled));
 }
 
 /// Found by the simulator: the step of the later stage went out in the very turn that brought one of an earlier stage.

@@ -110,7 +110,7 @@ impl Stage<'_> {
         if twice {
             self.supervisor.report(&report);
         }
-        let role = self.supervisor.reports.values().find(|r| r.report.id == report.id);
+        let role = self.supervisor.reports().find(|r| r.report.id == report.id);
         let answered = match role.map(|r| r.role) {
             Some(ReportRole::Rule(n) | ReportRole::RuleHeld(n)) => {
                 format!("rule `{}` answers", self.book.rules()[n as usize].index_label)
@@ -204,7 +204,7 @@ impl Stage<'_> {
 
     fn end(self, events: usize, flow: &Flow) -> Played {
         let finding = judge(self.book, flow, &self.business, &self.supervisor);
-        let gives_up = self.supervisor.reports.values().any(|r| match r.role {
+        let gives_up = self.supervisor.reports().any(|r| match r.role {
             ReportRole::Rule(n) | ReportRole::RuleHeld(n) => {
                 let rule = &self.book.rules()[n as usize];
                 rule.give_up.is_some() || (!rule.implied && retries_for_good(self.book, rule))
@@ -244,12 +244,11 @@ fn said(answer: &StepReading) -> String {
 
 fn plan_lines(supervisor: &Supervisor) -> Vec<String> {
     let unfinished: Vec<String> = supervisor
-        .steps
-        .values()
+        .steps()
         .filter(|s| !matches!(s.state, StepState::Done(_) | StepState::Superseded))
         .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
         .collect();
-    let state = supervisor.case.as_ref().map_or("there is no case", |c| c.state.as_str());
+    let state = supervisor.case().map_or("there is no case", |c| c.state.as_str());
     let mut lines = vec![format!("in the end the case is: {state}")];
     lines.extend(unfinished);
     lines

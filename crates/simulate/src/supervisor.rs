@@ -1,90 +1,65 @@
 //! The production engine with a store that is a few rows in memory and a clock that is a number.
 
-use crate::business::saga;
 use amends_engine::{
-    CaseRow, Engine, Errand, Input, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
+    CaseRow, Engine, Errand, Input, Memory, ReportRole, ReportRow, StepRow, StepState,
 };
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, Report, StuckReason, Timestamp};
 use amends_rulebook::Rulebook;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A supervisor with one case at most.
 pub(crate) struct Supervisor {
     engine: Engine,
     book: Arc<Rulebook>,
+    memory: Memory,
     pub(crate) now: Timestamp,
-    pub(crate) case: Option<CaseRow>,
-    pub(crate) reports: BTreeMap<u32, ReportRow>,
-    pub(crate) steps: BTreeMap<u32, StepRow>,
     pub(crate) errands: VecDeque<Errand>,
 }
 
 impl Supervisor {
     pub(crate) fn new(book: &Arc<Rulebook>) -> Self {
+        let mut memory = Memory::default();
+        memory.put_active(book, Timestamp(0));
         let mut engine = Engine::new(0);
         engine.restore_active(Arc::clone(book));
-        Self {
-            engine,
-            book: Arc::clone(book),
-            now: Timestamp(0),
-            case: None,
-            reports: BTreeMap::new(),
-            steps: BTreeMap::new(),
-            errands: VecDeque::new(),
-        }
+        Self { engine, book: Arc::clone(book), memory, now: Timestamp(0), errands: VecDeque::new() }
     }
 
-    /// One turn of a driver: step, commit, take the errands.
-    pub(crate) fn input(&mut self, input: Input) {
+    /// One turn of the loop with one input: look up, step, commit, take the errands.
+    pub(crate) fn input(&mut self, mut input: Input) {
+        self.memory.inform(&mut self.engine, std::slice::from_mut(&mut input));
         self.engine.handle(self.now, input);
         let out = self.engine.take_output(self.now);
-        for write in out.writes {
-            match write {
-                Write::Case(row) => self.case = Some(*row),
-                Write::Report(row) => drop(self.reports.insert(row.position, *row)),
-                Write::Step(row) => drop(self.steps.insert(row.id.ordinal, *row)),
-                Write::Remove(_)
-                | Write::Attempt(_)
-                | Write::Act(_)
-                | Write::Saga(_)
-                | Write::Service(_)
-                | Write::Activate(_) => {}
-            }
-        }
+        self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
         self.errands.extend(out.errands);
     }
 
     pub(crate) fn report(&mut self, report: &Arc<Report>) {
-        let known = self.reports.values().find(|r| r.report.id == report.id).map(|r| r.case);
-        self.bring_in();
         let report = Box::new(Report::clone(report));
-        self.input(Input::Report { report, known_in: known, ticket: 0 });
+        self.input(Input::Report { report, known_in: None, ticket: 0 });
     }
 
-    /// Brings a settled case back for what follows.
-    pub(crate) fn bring_in(&mut self) {
-        if let Some(stored) = self.stored()
-            && !self.engine.holds_saga(&saga())
-        {
-            self.engine.hydrate(stored);
-        }
+    /// The case, if there is one.
+    pub(crate) fn case(&self) -> Option<&CaseRow> {
+        self.memory.cases().next()
     }
 
-    fn stored(&self) -> Option<StoredCase> {
-        Some(StoredCase {
-            case: self.case.clone()?,
-            reports: self.reports.values().cloned().collect(),
-            steps: self.steps.values().cloned().collect(),
-        })
+    /// Its reports, in the order of arrival.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = &ReportRow> {
+        self.memory.reports()
+    }
+
+    /// Its steps, by ordinal.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &StepRow> {
+        self.memory.steps()
     }
 
     /// Says yes to every step that waits for it: a simulation asks what happens if people agree.
     pub(crate) fn approve(&mut self) {
         let waiting: Vec<_> = self
-            .steps
-            .values()
+            .steps()
             .filter(|s| s.state == StepState::Stuck(StuckReason::AwaitsApproval))
             .map(|s| s.id)
             .collect();
@@ -103,11 +78,10 @@ impl Supervisor {
     /// The process dies and starts again on what it had written; what was under way is lost.
     pub(crate) fn restart(&mut self) {
         self.errands.clear();
-        self.engine = Engine::new(self.case.as_ref().map_or(0, |c| c.id.0));
-        self.engine.restore_active(Arc::clone(&self.book));
-        if let Some(stored) = self.stored().filter(|s| s.case.state != CaseState::Settled) {
-            self.engine.restore(self.now, stored);
-        }
+        // Nothing but the rulebook, which need not be read again.
+        let mut before = Engine::new(0);
+        before.learn_rulebook(Arc::clone(&self.book));
+        self.engine = Engine::load(self.memory.load(), &mut before, self.now);
         self.input(Input::Tick);
     }
 
@@ -124,14 +98,13 @@ impl Supervisor {
     }
 
     pub(crate) fn is_settled(&self) -> bool {
-        self.case.as_ref().is_none_or(|c| c.state == CaseState::Settled)
+        self.case().is_none_or(|c| c.state == CaseState::Settled)
     }
 
     /// Whether nothing more will happen without a person or a new report.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let Some(case) = &self.case else { return true };
-        let waits_for_root =
-            self.reports.values().any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
+        let Some(case) = self.case() else { return true };
+        let waits_for_root = self.reports().any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
         let goes_on = |s: &StepRow| {
             matches!(s.state, StepState::Due(_) | StepState::InFlight | StepState::Accepted { .. })
         };
@@ -139,7 +112,7 @@ impl Supervisor {
             CaseState::Settled => true,
             CaseState::Open => false,
             CaseState::Stuck | CaseState::Unmatched => {
-                !waits_for_root && !self.steps.values().any(goes_on)
+                !waits_for_root && !self.steps().any(goes_on)
             }
         }
     }
@@ -147,7 +120,7 @@ impl Supervisor {
     /// The labels of the rules that answered, each once.
     pub(crate) fn rules(&self) -> Vec<String> {
         let mut labels: Vec<String> = Vec::new();
-        for row in self.reports.values() {
+        for row in self.reports() {
             let rule = match row.role {
                 ReportRole::Rule(n) | ReportRole::RuleHeld(n) => n,
                 _ => continue,

@@ -58,7 +58,7 @@ pub(crate) fn judge(
     business: &Business<'_>,
     supervisor: &Supervisor,
 ) -> Option<Finding> {
-    if let Some(case) = supervisor.case.as_ref().filter(|_| !supervisor.is_settled()) {
+    if let Some(case) = supervisor.case().filter(|_| !supervisor.is_settled()) {
         return Some(unsettled(case.state, supervisor));
     }
     let ids = 0..flow.nodes.len();
@@ -97,10 +97,9 @@ pub(crate) fn judge(
         return Some(Finding::WronglyCorrected { corrected: wrongly });
     }
     let undone = supervisor
-        .steps
-        .values()
+        .steps()
         .any(|s| s.verb == amends_protocol::Verb::Compensate && s.state != StepState::Shadow);
-    let went_forward = supervisor.steps.values().any(|s| s.verb == amends_protocol::Verb::Retry);
+    let went_forward = supervisor.steps().any(|s| s.verb == amends_protocol::Verb::Retry);
     if went_forward && !undone {
         let wanted = callers_to_run_again(flow, business, supervisor);
         return Some(Finding::Incomplete { missing, wanted });
@@ -117,7 +116,7 @@ fn callers_to_run_again(
     supervisor: &Supervisor,
 ) -> Vec<String> {
     let retried = |n: &usize| {
-        supervisor.steps.values().any(|s| {
+        supervisor.steps().any(|s| {
             s.verb == amends_protocol::Verb::Retry
                 && s.action.to_string() == business.action_name(*n)
         })
@@ -139,8 +138,7 @@ fn callers_to_run_again(
 fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
     if state == CaseState::Unmatched {
         let mut reports: Vec<String> = supervisor
-            .reports
-            .values()
+            .reports()
             .filter(|r| r.role == amends_engine::ReportRole::Unmatched)
             .map(|r| format!("{}/{}", r.report.service(), r.report.data.code))
             .collect();
@@ -149,8 +147,7 @@ fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
         return Finding::Unmatched { reports };
     }
     let steps = supervisor
-        .steps
-        .values()
+        .steps()
         .filter(|s| !s.state.is_terminal())
         .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
         .collect();

@@ -4,7 +4,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Input, NewLimits, Output, Replaces, ReportRow,
+    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, NewLimits, Output, Replaces,
     StepReading, StepResult, StepRow, StepState, StoredCase, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
@@ -32,18 +32,9 @@ pub enum Reply {
 pub struct World {
     pub engine: Engine,
     pub now: Timestamp,
-    /// Every version that was put to the engine, by hash; what the store has of it is in `active`.
-    books: BTreeMap<String, Arc<Rulebook>>,
-    /// Hash of the active version, by name, as it is durable.
-    pub active: BTreeMap<Arc<str>, Arc<str>>,
-    // the store
-    pub cases: BTreeMap<CaseId, CaseRow>,
-    pub reports: BTreeMap<(CaseId, u32), ReportRow>,
-    pub steps: BTreeMap<(CaseId, u32), StepRow>,
-    pub acts: Vec<amends_engine::ActRow>,
-    pub attempts: Vec<amends_engine::AttemptRow>,
-    sagas: BTreeMap<SagaId, amends_engine::SagaRow>,
-    services: BTreeMap<Arc<str>, amends_engine::ServiceRow>,
+    /// Versions that need not be read again after a crash.
+    books: Vec<Arc<Rulebook>>,
+    pub memory: Memory,
     // the outside
     pub under_way: VecDeque<Errand>,
     /// By `verb service.action`, else `verb`, else done.
@@ -64,15 +55,8 @@ impl World {
         let mut world = Self {
             engine: Engine::new(0),
             now: Timestamp(1_700_000_000_000),
-            books: BTreeMap::new(),
-            active: BTreeMap::new(),
-            cases: BTreeMap::new(),
-            reports: BTreeMap::new(),
-            steps: BTreeMap::new(),
-            acts: vec![],
-            attempts: vec![],
-            sagas: BTreeMap::new(),
-            services: BTreeMap::new(),
+            books: vec![],
+            memory: Memory::default(),
             under_way: VecDeque::new(),
             replies: BTreeMap::new(),
             histories: BTreeMap::new(),
@@ -95,7 +79,7 @@ impl World {
     }
 
     pub fn try_to_activate(&mut self, rulebook: Arc<Rulebook>, replaces: Replaces) -> Answer {
-        self.books.insert(rulebook.hash().to_owned(), Arc::clone(&rulebook));
+        self.books.push(Arc::clone(&rulebook));
         let ticket = self.next_ticket();
         let (actor, reason) = ("test".into(), "test".into());
         let activation =
@@ -109,13 +93,15 @@ impl World {
         self.ticket
     }
 
-    /// One turn of a driver: step, "commit", check, and take the errands.
+    /// One turn of the loop with one input.
     pub fn input(&mut self, input: Input) {
         self.turn([input]);
     }
 
-    /// A turn of several inputs.
+    /// One turn of the loop: look up, step, commit, check, and take the errands.
     pub fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
+        let mut inputs: Vec<Input> = inputs.into_iter().collect();
+        self.memory.inform(&mut self.engine, &mut inputs);
         for input in inputs {
             self.engine.handle(self.now, input);
         }
@@ -124,29 +110,14 @@ impl World {
     }
 
     fn commit(&mut self, out: Output) {
-        for write in out.writes {
-            match write {
-                Write::Case(row) => drop(self.cases.insert(row.id, *row)),
-                Write::Report(row) => drop(self.reports.insert((row.case, row.position), *row)),
-                Write::Step(row) => {
-                    let key = (row.id.case, row.id.ordinal);
-                    if let Some(before) = self.steps.get(&key) {
-                        check_step_change(before, &row);
-                    }
-                    self.steps.insert(key, *row);
-                }
-                Write::Remove(id) => {
-                    self.cases.remove(&id);
-                    self.reports.retain(|(case, _), _| *case != id);
-                    self.steps.retain(|(case, _), _| *case != id);
-                }
-                Write::Attempt(row) => self.attempts.push(*row),
-                Write::Act(row) => self.acts.push(*row),
-                Write::Service(row) => drop(self.services.insert(Arc::clone(&row.service), *row)),
-                Write::Activate(row) => drop(self.active.insert(row.name, row.hash)),
-                Write::Saga(row) => drop(self.sagas.insert(row.saga.clone(), *row)),
+        let mut steps: BTreeMap<StepId, &StepRow> = BTreeMap::new();
+        for write in &out.writes {
+            if let Write::Step(row) = write {
+                let before = steps.insert(row.id, row).or_else(|| self.memory.step(row.id));
+                before.into_iter().for_each(|before| check_step_change(before, row));
             }
         }
+        self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
         for errand in out.errands {
             self.check_errand(&errand);
             match &errand {
@@ -159,7 +130,7 @@ impl World {
         for (ticket, answer) in out.answers {
             self.answers.insert(ticket, answer);
         }
-        for row in self.cases.values() {
+        for row in self.memory.cases() {
             let faults = row.detail.notes.iter().filter(|n| n.text.starts_with("fault"));
             assert_eq!(faults.count(), 0, "{:#?}", row.detail.notes);
         }
@@ -168,8 +139,7 @@ impl World {
     /// INVARIANTS 3, 4 and 5, checked on every errand against what is durable at that moment.
     fn check_errand(&self, errand: &Errand) {
         let Errand::Send(send) = errand else { return };
-        let row =
-            self.steps.get(&(send.step.case, send.step.ordinal)).expect("sent only once durable");
+        let row = self.memory.step(send.step).expect("sent only once durable");
         assert_eq!(row.state, StepState::InFlight, "{} must be durable as in flight", row.id);
         assert_eq!(row.id, send.step, "one key for ever");
         for other in self.steps_of(send.step.case) {
@@ -185,7 +155,19 @@ impl World {
     }
 
     pub fn steps_of(&self, case: CaseId) -> impl Iterator<Item = &StepRow> {
-        self.steps.range((case, 0)..=(case, u32::MAX)).map(|(_, row)| row)
+        self.memory.steps_of(case)
+    }
+
+    pub fn case(&self, case: CaseId) -> &CaseRow {
+        self.memory.case_row(case).expect("stored")
+    }
+
+    /// The case, when there is just one.
+    pub fn only_case(&self) -> CaseId {
+        let mut cases = self.memory.cases();
+        let case = cases.next().expect("a case").id;
+        assert!(cases.next().is_none(), "there are several");
+        case
     }
 
     /// Lets the services answer until nothing is under way (but the silent ones).
@@ -287,53 +269,26 @@ impl World {
     /// The process dies and starts again on what is durable; what was under way is lost.
     pub fn crash(&mut self) {
         self.under_way.clear();
-        let mut engine = Engine::new(self.cases.keys().last().map_or(0, |c| c.0));
-        for book in self.books.values() {
-            match self.active.get(book.name()) {
-                Some(hash) if **hash == *book.hash() => engine.restore_active(Arc::clone(book)),
-                _ => engine.learn_rulebook(Arc::clone(book)),
-            }
-        }
-        for row in self.services.values() {
-            engine.restore_service(row.clone());
-        }
-        for saga in self.sagas.values() {
-            engine.restore_saga(saga.clone());
-        }
-        for case in self.cases.values().filter(|c| c.state != CaseState::Settled) {
-            engine.restore(self.now, self.stored(case.id));
-        }
-        self.engine = engine;
+        let mut before = Engine::new(0);
+        self.books.iter().for_each(|book| before.learn_rulebook(Arc::clone(book)));
+        self.engine = Engine::load(self.memory.load(), &mut before, self.now);
         self.input(Input::Tick);
     }
 
     /// The process dies and finds another version active in its store.
     pub fn restart_with(&mut self, book: Arc<Rulebook>) {
-        self.active.insert(book.name().into(), book.hash().into());
-        self.books.insert(book.hash().to_owned(), book);
+        self.memory.put_active(&book, self.now);
+        self.books.push(book);
         self.crash();
     }
 
     pub fn stored(&self, id: CaseId) -> StoredCase {
-        StoredCase {
-            case: self.cases[&id].clone(),
-            reports: self.reports.range((id, 0)..=(id, u32::MAX)).map(|(_, r)| r.clone()).collect(),
-            steps: self.steps_of(id).cloned().collect(),
-        }
+        self.memory.case(id).expect("stored")
     }
 
-    /// As the driver does: what the store knows goes in first.
     pub fn report(&mut self, report: Report) -> CaseId {
-        let known_in =
-            self.reports.values().find(|r| r.report.key() == report.key()).map(|r| r.case);
-        if let Some(case) = self.cases.values().find(|c| c.saga == report.saga_id) {
-            let id = case.id;
-            if !self.engine.holds_case(id) {
-                self.engine.hydrate(self.stored(id));
-            }
-        }
         let ticket = self.next_ticket();
-        self.input(Input::Report { report: Box::new(report), known_in, ticket });
+        self.input(Input::Report { report: Box::new(report), known_in: None, ticket });
         match self.answers.remove(&ticket) {
             Some(Answer::Received { case, .. }) => case,
             other => panic!("{other:?}"),
@@ -341,18 +296,12 @@ impl World {
     }
 
     pub fn act(&mut self, step: StepId, act: StepAct) -> Answer {
-        if !self.engine.holds_case(step.case) {
-            self.engine.hydrate(self.stored(step.case));
-        }
         let ticket = self.next_ticket();
         self.input(Input::StepAct { step, act, actor: "kim".into(), bulk: None, ticket });
         self.answers.remove(&ticket).expect("answered")
     }
 
     pub fn act_on_case(&mut self, case: CaseId, act: CaseAct) -> Answer {
-        if !self.engine.holds_case(case) {
-            self.engine.hydrate(self.stored(case));
-        }
         let ticket = self.next_ticket();
         self.input(Input::CaseAct { case, act, actor: "kim".into(), bulk: None, ticket });
         self.answers.remove(&ticket).expect("answered")
@@ -391,20 +340,10 @@ impl World {
             deadline: self.now.plus_ms(within_ms),
             data: Map::new(),
         };
-        self.recall(saga);
         self.input(Input::SagaBegan { begin, ticket });
     }
 
-    /// As the driver does: what the store knows goes in first.
-    fn recall(&mut self, saga: &str) {
-        let saga = SagaId::new(saga).expect("valid");
-        if let Some(row) = self.sagas.get(&saga) {
-            self.engine.recall_saga(row.clone());
-        }
-    }
-
     pub fn end(&mut self, saga: &str) -> Answer {
-        self.recall(saga);
         let ticket = self.next_ticket();
         self.input(Input::SagaEnded { saga: SagaId::new(saga).expect("valid"), ticket });
         self.answers.remove(&ticket).expect("answered")
@@ -422,7 +361,7 @@ impl World {
     }
 
     pub fn state(&self, case: CaseId) -> CaseState {
-        self.cases[&case].state
+        self.case(case).state
     }
 }
 

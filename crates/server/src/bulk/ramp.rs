@@ -13,7 +13,7 @@ use amends_store::{PageRequest, StepFilter, Store};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Sizes of the waves; the last one repeats. Small first: one answer tells whether it helps at all.
 const WAVES: [usize; 5] = [1, 5, 20, 100, 500];
@@ -144,7 +144,7 @@ async fn answers<S: Store>(
     job: &Job,
     mut out: BTreeMap<StepId, u32>,
 ) -> Result<usize, Stop> {
-    let (mut failed, mut heard) = (0, Instant::now());
+    let (mut failed, mut heard) = (0, SystemClock.monotonic());
     while !out.is_empty() {
         job.change(|view| view.progress.waiting = out.len() as u64);
         let ids: Vec<StepId> = out.keys().copied().collect();
@@ -155,7 +155,7 @@ async fn answers<S: Store>(
                 continue;
             };
             out.remove(&step);
-            heard = Instant::now();
+            heard = SystemClock.monotonic();
             match answer {
                 Ok(()) => job.change(|view| view.progress.succeeded += 1),
                 Err(why) => {
@@ -171,7 +171,7 @@ async fn answers<S: Store>(
         if !job.is_wanted() {
             return Ok(failed);
         }
-        if heard.elapsed() > PATIENCE {
+        if SystemClock.monotonic().saturating_sub(heard) > PATIENCE {
             let seconds = PATIENCE.as_secs();
             return Err(Stop(format!(
                 "{} of the wave had no answer for {seconds} seconds; is their service there, and not paused?",

@@ -20,11 +20,12 @@ pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
 
+use crate::clock::{Clock, SystemClock};
 use crate::open_files::open_files;
 use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Timestamp};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer};
 use amends_rulebook::RetryPolicy;
 use answer::{bounded, message_of, shortened};
 use bytes::Bytes;
@@ -37,7 +38,7 @@ use request::Outgoing;
 use retry_after::retry_after_ms;
 use route::RouteTable;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
@@ -152,7 +153,7 @@ impl HttpOutbound {
 
     async fn send(&self, send: &SendStep) -> StepResult {
         let routes = self.inner.routes.of(&send.rulebook);
-        let request = match request::of_step(send, &routes, now()) {
+        let request = match request::of_step(send, &routes, SystemClock.now()) {
             Ok(request) => request,
             Err(why) => return unsendable(&why),
         };
@@ -164,7 +165,7 @@ impl HttpOutbound {
                 &a.headers,
                 &a.body,
                 action.endpoints.get(send.verb),
-                now(),
+                SystemClock.now(),
             ),
             Err(none) => unanswered(none),
         }
@@ -172,7 +173,7 @@ impl HttpOutbound {
 
     async fn poll(&self, poll: &PollStep) -> StepResult {
         let routes = self.inner.routes.of(&poll.rulebook);
-        let request = match request::of_poll(poll, &routes, now()) {
+        let request = match request::of_poll(poll, &routes, SystemClock.now()) {
             Ok(request) => request,
             // The step was taken; that its `Location` leads nowhere says neither how it ends nor how the service is.
             Err(why) => return unsendable(&why),
@@ -185,7 +186,7 @@ impl HttpOutbound {
                 &a.headers,
                 &a.body,
                 action.endpoints.get(poll.verb),
-                now(),
+                SystemClock.now(),
             ),
             Err(none) => unanswered(none),
         }
@@ -209,7 +210,7 @@ impl HttpOutbound {
             Ok(route) => route,
             Err(why) => return failed(why),
         };
-        let request = match request::of_walk(walk, route, now()) {
+        let request = match request::of_walk(walk, route, SystemClock.now()) {
             Ok(request) => request,
             Err(why) => return failed(why),
         };
@@ -273,7 +274,7 @@ fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
         204 | 404 => WalkResult::Told(Vec::new()),
         status => {
             let message = message_of(status, &answered.headers, &answered.body).unwrap_or_default();
-            failed(message, retry_after_ms(&answered.headers, now()))
+            failed(message, retry_after_ms(&answered.headers, SystemClock.now()))
         }
     }
 }
@@ -291,11 +292,6 @@ fn unanswered(none: Unanswered) -> StepResult {
         message: Some(shortened(&none.message)),
         history: Vec::new(),
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
