@@ -171,7 +171,7 @@ fn pass_on(from: impl Read, mut to: impl Write) -> Count {
 }
 
 /// The counts of a summary line: `Summary [ 1.2s] 3 tests run: 2 passed (1 slow), 1 failed, 0 skipped` of nextest, or
-/// `test result: ok. 3 passed; 0 failed; …` of cargo test. An indented line of the latter is what a failed test printed.
+/// `test result: ok. 3 passed; 0 failed; …` of cargo test. With space before it, a failed test printed it.
 fn summary(line: &str) -> Count {
     let rest = match line.trim_start().strip_prefix("Summary [") {
         Some(rest) => rest.split_once("run:").map(|(_, rest)| rest),
