@@ -30,12 +30,16 @@ enum Work {
 
 #[derive(Debug, Default)]
 struct Service {
-    last: Option<(Health, Timestamp)>,
-    /// When a History could not be read last, unless one has been read since.
-    unreadable: Option<Timestamp>,
+    last: Option<Health>,
+    /// The last History could not be read.
+    unreadable: bool,
     hold_until: Timestamp,
     /// The same for what the supervisor has taken note of: a turn under way may still send.
     known_hold: Timestamp,
+    /// When the supervisor had taken note of all results, at the latest.
+    noted_at: Timestamp,
+    /// A result came since then.
+    has_news: bool,
 }
 
 /// What is known of the services by what passed by.
@@ -80,7 +84,12 @@ impl Check for Waiting {
             }
             Seen::Loaded => self.services.clear(),
             Seen::Rest { engine, next } => {
-                self.services.values_mut().for_each(|s| s.known_hold = s.hold_until);
+                for service in self.services.values_mut() {
+                    service.known_hold = service.hold_until;
+                    if std::mem::take(&mut service.has_news) {
+                        service.noted_at = self.now;
+                    }
+                }
                 return self.rest(engine, *next, store);
             }
             _ => {}
@@ -102,12 +111,13 @@ impl Waiting {
         };
         let now = self.now;
         let known = self.services.entry(Arc::clone(service)).or_default();
+        known.has_news = true;
         if let EffectResult::History(result) = result {
             let failed = matches!(result, WalkResult::Failed { .. });
-            known.unreadable = failed.then_some(now);
+            known.unreadable = failed;
         }
         if let Some(health) = health {
-            known.last = Some((health, now));
+            known.last = Some(health);
         }
         if let EffectResult::Step(result) = result
             && let StepReading::Busy { retry_after_ms, .. } = result.answer
@@ -123,7 +133,7 @@ impl Waiting {
             engine.lanes().into_iter().map(|lane| (lane.service, lane.breaker)).collect();
         for (service, breaker) in &lanes {
             let last = self.services.get(service).and_then(|s| s.last);
-            let alive = matches!(last, Some((Health::Alive, _)));
+            let alive = last == Some(Health::Alive);
             when(alive && *breaker != "closed", || {
                 format!("{service} has answered, and its breaker is {breaker}")
             })?;
@@ -245,9 +255,9 @@ impl Rest<'_> {
         let most = concurrency.saturating_sub((concurrency / 4).max(1)).max(1);
         let reading = |(s, work): &&(Arc<str>, Work)| s == service && matches!(work, Work::Walk(_));
         let under_way = self.known.under_way.values().filter(reading).count();
-        let unreadable = self.known.services.get(service).and_then(|s| s.unreadable);
-        under_way >= most
-            || unreadable.is_some_and(|at| under_way > 0 || self.known.now.ms_since(at) < PROBE_MS)
+        let known = self.known.services.get(service).filter(|s| s.unreadable);
+        let probed = |s: &Service| self.known.now.ms_since(s.noted_at) < PROBE_MS;
+        under_way >= most || known.is_some_and(|s| under_way > 0 || probed(s))
     }
 
     /// Something is due and does not go: its own service must be the reason.
@@ -266,7 +276,7 @@ impl Rest<'_> {
         when(breaker == "closed", || {
             format!("{}, {service} is there and has room, and nothing is sent", what())
         })?;
-        let silent = known.and_then(|k| k.last).map_or(0, |(_, at)| self.known.now.ms_since(at));
+        let silent = known.map_or(0, |k| self.known.now.ms_since(k.noted_at));
         when(under_way == 0 && silent > PROBE_MS, || {
             format!("{}, and {service} has not been probed for {silent} ms", what())
         })
