@@ -60,6 +60,8 @@ pub(crate) enum Forward {
     Repeat { saga: usize, node: usize, times: u32 },
     /// A service undoes a request by itself.
     CleanUp { saga: usize, node: usize },
+    /// A service forgets a saga.
+    Forget { saga: usize, service: Arc<str> },
     /// Work that was accepted with 202 is done.
     Accepted { call: StepCall, calls_back: bool },
 }
@@ -83,6 +85,13 @@ pub(crate) struct StepCall {
     pub(crate) saga: usize,
     pub(crate) action: ActionId,
     pub(crate) verb: Verb,
+}
+
+impl StepCall {
+    /// What its service knows it by.
+    pub(crate) const fn key(self) -> (ActionId, StepId) {
+        (self.action, self.step)
+    }
 }
 
 /// A report on its way.

@@ -145,6 +145,7 @@ impl Watched {
         let scenario = Scenario {
             seed: 1,
             corpus,
+            world: Arc::clone(&self.book),
             versions: vec![Arc::clone(&self.book)],
             items: vec![Item::Saga(SagaPlan {
                 id: saga(),

@@ -4,7 +4,7 @@ use super::item::{
     Corpus, CrashPoint, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
     StoreTrouble, Weather,
 };
-use super::rulebooks::rulebooks;
+use super::rulebooks::{Books, rulebooks};
 use crate::switches::Switches;
 use amends_protocol::SagaId;
 use amends_rulebook::Rulebook;
@@ -13,6 +13,15 @@ use std::sync::Arc;
 
 /// How late a service may be at most in its forward work: three of these stay below the quiet time of every rulebook.
 const LATE_MS: u64 = 15_000;
+
+/// When a report may come once more, from an outbox that was restored or a queue that was played again.
+const LONG_AFTER_MS: u64 = 4 * 86_400_000;
+
+/// How long services remember a saga: longer than its case lives.
+const RETENTION_MS: (u64, u64) = (2 * 3_600_000, 2 * 86_400_000);
+
+/// By how much the clock of a service may be wrong.
+const SKEW_MS: i64 = 3 * 86_400_000;
 
 /// Requests of one saga; longer ones add events but no new situations.
 const LONGEST_FLOW: usize = 24;
@@ -23,15 +32,15 @@ const LONGEST_FLOW: usize = 24;
 /// When a rulebook that was made up is not valid.
 pub fn draw(seed: u64, corpus: Corpus, switches: Switches) -> Result<Scenario, String> {
     let mut rng = SeededRng::of(seed, &[1]);
-    let versions = rulebooks(&mut rng, corpus)?;
+    let Books { world, versions } = rulebooks(&mut rng, corpus)?;
     let mut items = Vec::new();
-    let mut draw =
-        Draw { rng, corpus, switches, book: Arc::clone(&versions[0]), items: &mut items };
+    let mut draw = Draw { rng, corpus, switches, book: Arc::clone(&world), items: &mut items };
     draw.sagas();
     draw.weather();
+    draw.services();
     draw.supervisor(versions.len());
     draw.people();
-    Ok(Scenario { seed, corpus, versions, items, kept: None })
+    Ok(Scenario { seed, corpus, world, versions, items, kept: None })
 }
 
 struct Draw<'i> {
@@ -110,7 +119,8 @@ impl Draw<'_> {
                 continue;
             }
             let trouble = match self.rng.below(if self.hostile() { 10 } else { 6 }) {
-                0..=2 => MailTrouble::Again(self.rng.between(1, 400_000)),
+                0 => MailTrouble::Again(self.rng.between(1, LONG_AFTER_MS)),
+                1 | 2 => MailTrouble::Again(self.rng.between(1, 400_000)),
                 3..=5 => MailTrouble::Late(self.rng.between(1, 45_000)),
                 6 | 7 if announced => MailTrouble::Lost,
                 8 => MailTrouble::Circle,
@@ -136,15 +146,32 @@ impl Draw<'_> {
         }
     }
 
+    /// What some services are like from the beginning to the end.
+    fn services(&mut self) {
+        let services: Vec<Arc<str>> =
+            self.book.services().iter().map(|s| Arc::clone(&s.name)).collect();
+        for service in services {
+            if self.rng.chance(20) {
+                let ms = self.rng.between(RETENTION_MS.0, RETENTION_MS.1);
+                self.items.push(Item::Retention { service: Arc::clone(&service), ms });
+            }
+            if self.rng.chance(20) {
+                let ms = self.moment(2 * SKEW_MS) - SKEW_MS;
+                self.items.push(Item::Skew { service, ms });
+            }
+        }
+    }
+
     fn sky(&mut self) -> Sky {
         let lies = self.hostile() && self.rng.chance(45);
         if lies {
             return self.lying_sky();
         }
-        match self.rng.below(14) {
+        match self.rng.below(16) {
             0 | 1 => Sky::Down,
             2 => Sky::Gateway(*self.rng.pick(&[404, 401, 503, 502, 504, 200]).unwrap_or(&503)),
             3 => Sky::Gateway(503),
+            14 | 15 => Sky::Deploy,
             4 => Sky::RequestLost,
             5 => Sky::AnswerLost,
             6 => Sky::Slow(self.rng.between(100, LATE_MS)),

@@ -62,6 +62,20 @@ pub enum Item {
     },
     /// A service behaves in a certain way for a while.
     Weather(Weather),
+    /// A service forgets a saga so long after it began.
+    Retention {
+        /// Which.
+        service: Arc<str>,
+        /// How long it remembers.
+        ms: u64,
+    },
+    /// The clock of a service is wrong.
+    Skew {
+        /// Which.
+        service: Arc<str>,
+        /// By how much; negative is behind.
+        ms: i64,
+    },
     /// A person acts.
     Act {
         /// When.
@@ -157,6 +171,8 @@ pub enum Sky {
     Down,
     /// The gateway answers with this status and a page of its own; 200 is a page in HTML.
     Gateway(u16),
+    /// A new version is rolled out: the gateway answers, now with one status, now with another.
+    Deploy,
     /// The request is lost on its way.
     RequestLost,
     /// It is done, but its answer is lost.
@@ -274,7 +290,9 @@ pub struct Scenario {
     pub seed: u64,
     /// What it may contain.
     pub corpus: Corpus,
-    /// Versions of one rulebook; the first is active at the beginning.
+    /// Everything that exists, as a rulebook that knows it all.
+    pub world: Arc<Rulebook>,
+    /// Versions of rulebooks; the first of each name is active at the beginning.
     pub versions: Vec<Arc<Rulebook>>,
     /// Everything that happens.
     pub items: Vec<Item>,
@@ -333,6 +351,12 @@ impl fmt::Display for Item {
                     "from {} to {} ms {} {:?} ({}%)",
                     w.from, w.to, w.service, w.sky, w.percent
                 )
+            }
+            Self::Retention { service, ms } => {
+                write!(f, "{service} forgets a saga after {} h", ms / 3_600_000)
+            }
+            Self::Skew { service, ms } => {
+                write!(f, "the clock of {service} is wrong by {} s", ms / 1_000)
             }
             Self::Act { at, act, .. } => write!(f, "at {at} ms a person: {act:?}"),
             Self::Activate { at, version } => {

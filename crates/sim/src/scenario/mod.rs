@@ -3,6 +3,7 @@
 
 mod draw;
 mod item;
+mod reads;
 mod rulebooks;
 
 pub use draw::draw;
@@ -10,4 +11,4 @@ pub use item::{
     Corpus, CrashPoint, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
     StoreTrouble, Weather,
 };
-pub use rulebooks::{Style, rulebooks};
+pub use rulebooks::{Books, rulebooks};

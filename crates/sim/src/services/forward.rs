@@ -4,13 +4,18 @@
 use super::model::{Around, Services};
 use crate::event::{Event, Forward, Reply};
 use amends_protocol::HistoryState;
+use amends_rulebook::{ActionClass, ActionId};
 use amends_simulate::{FaultKind, SeededRng};
+use std::sync::Arc;
 
 /// How long a caller waits for an answer.
 const CALL_TIMEOUT_MS: u64 = 3_000;
 
 /// How often a caller repeats a call without answer to an action that only has to be retried.
 const REPEATS: u32 = 5;
+
+/// When a service looks again whether it can forget a saga in which something is at work.
+const FORGET_AGAIN_MS: u64 = 3_600_000;
 
 /// Pause between two of these.
 const REPEAT_AFTER_MS: u64 = 2_000;
@@ -34,6 +39,7 @@ impl Services {
             Forward::Sweep { saga, node, run } => self.sweep(saga, node, run, around),
             Forward::Repeat { saga, node, times } => self.repeat(saga, node, times, around),
             Forward::CleanUp { saga, node } => self.clean_up(saga, node, around),
+            Forward::Forget { saga, service } => self.forget(saga, &service, around),
             Forward::Accepted { call, calls_back } => self.accepted(call, calls_back, around),
         }
     }
@@ -45,7 +51,13 @@ impl Services {
 
     fn arrive(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {
         let fenced = self.sagas[saga].fences[self.action_of(saga, node).0 as usize];
+        let reads = self.book.get(self.action_of(saga, node)).class == ActionClass::Free;
         let reply = match self.sagas[saga].requests[node].state {
+            // What changes nothing is done as often as it is asked for.
+            Some(state) if reads && state != HistoryState::Started => {
+                self.start(saga, node, around);
+                return;
+            }
             None if fenced => {
                 let name = self.name_of(saga, node);
                 around.story.tell(|| format!("{name} is refused: the saga is being undone"));
@@ -280,7 +292,8 @@ impl Services {
         let name = self.name_of(saga, node);
         let done = if half_done { ", its effect done" } else { "" };
         around.story.tell(|| format!("{name} fails ({code}){done}"));
-        if self.sagas[saga].requests[node].rerun.is_none() {
+        let tells = self.reports(&self.service_of(saga, node).clone());
+        if tells && self.sagas[saga].requests[node].rerun.is_none() {
             let report = self.publish(saga, node, code, fields, cause, around);
             self.sagas[saga].requests[node].report = Some(report);
         }
@@ -325,12 +338,37 @@ impl Services {
         }
         request.state = Some(HistoryState::Unknown);
         let known = request.report.is_some();
+        let tells = self.reports(&self.service_of(saga, node).clone());
         let name = self.name_of(saga, node);
         around.story.tell(|| format!("the service of {name} is back and finds it unfinished"));
-        if !known {
+        if tells && !known {
             let report = self.publish(saga, node, "crashed", None, None, around);
             self.sagas[saga].requests[node].report = Some(report);
         }
+    }
+
+    /// A service removes what it knows of an old saga, as soon as nothing is at work in it. What has taken effect
+    /// stays.
+    fn forget(&mut self, saga: usize, service: &Arc<str>, around: &mut Around<'_>) {
+        let nodes = self.sagas[saga].requests.len();
+        let own: Vec<usize> = (0..nodes).filter(|n| self.service_of(saga, *n) == service).collect();
+        if own.iter().any(|n| self.sagas[saga].requests[*n].state == Some(HistoryState::Started)) {
+            let again = Forward::Forget { saga, service: Arc::clone(service) };
+            return around.queue.after(FORGET_AGAIN_MS, Event::Forward(again));
+        }
+        around.story.tell(|| format!("{service} forgets saga {saga}"));
+        for node in own {
+            self.sagas[saga].requests[node].state = None;
+            for callee in self.sagas[saga].plan.flow.nodes[node].calls.clone() {
+                self.sagas[saga].requests[callee].call = None;
+            }
+        }
+        let of_service = |action: ActionId| *self.book.get(action).name.service == **service;
+        let saga = &mut self.sagas[saga];
+        for (action, fence) in (0_u32..).map(ActionId).zip(&mut saga.fences) {
+            *fence &= !of_service(action);
+        }
+        saga.steps.retain(|(action, _), _| !of_service(*action));
     }
 
     fn clean_up(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {

@@ -1,10 +1,10 @@
 //! Reports: what a failing service publishes, and what happens to it on its way to the supervisor.
 
 use super::model::{Around, Services};
-use crate::event::{Event, Letter};
+use crate::event::{BEGINNING, Event, Letter};
 use crate::scenario::MailTrouble;
 
-use amends_protocol::{HistoryState, Report, ReportData};
+use amends_protocol::{HistoryState, Report, ReportData, Timestamp};
 use amends_rulebook::Example;
 use amends_simulate::SeededRng;
 use serde_json::Map;
@@ -36,7 +36,7 @@ impl Services {
         if trouble.contains(&MailTrouble::StrangeCause) {
             caused_by.push("of-somebody-else".to_owned());
         }
-        let report = self.write(saga, node, code, fields, caused_by);
+        let report = self.write(saga, node, code, fields, caused_by, around.queue.now());
         self.sagas[saga].reports.push(Arc::new(report));
         let letter = Letter { saga, report: index };
         let mut late = SeededRng::of(self.seed, &[3, saga as u64, index as u64]).between(1, 300);
@@ -58,6 +58,12 @@ impl Services {
         index
     }
 
+    /// What a service believes the time to be.
+    fn clock_of(&self, service: &str, now: i64) -> Timestamp {
+        Timestamp(BEGINNING.0 + now + self.skews.get(service).copied().unwrap_or(0))
+    }
+
+    #[allow(clippy::too_many_arguments)] // one report has that many parts
     fn write(
         &self,
         saga: usize,
@@ -65,6 +71,7 @@ impl Services {
         code: &str,
         fields: Option<&Example>,
         caused_by: Vec<String>,
+        now: i64,
     ) -> Report {
         let name = &self.book.get(self.action_of(saga, node)).name;
         let service = &*name.service;
@@ -79,7 +86,7 @@ impl Services {
             id: report_id(saga, self.sagas[saga].reports.len()),
             source: service.to_owned(),
             saga_id: self.sagas[saga].plan.id.clone(),
-            time: None,
+            time: Some(self.clock_of(service, now)),
             traceparent: None,
             data: ReportData {
                 code: code.to_owned(),

@@ -10,6 +10,13 @@ use amends_simulate::{Fault, FaultKind, SeededRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// What a gateway says one after the other while a service is deployed: no backend is ready, its routes are gone, its
+/// rules of access are not the ones that they were.
+const DEPLOY: [u16; 4] = [503, 404, 401, 404];
+
+/// How long it says each.
+const DEPLOY_TURN_MS: i64 = 700;
+
 /// What a service knows of one request, and what is really there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
@@ -39,7 +46,7 @@ pub(crate) struct Saga {
     pub(super) fences: Vec<bool>,
     pub(crate) corrected: Vec<bool>,
     /// Steps by their key, with how they ended; none while one is at work on it.
-    pub(super) steps: BTreeMap<StepId, Option<Outcome>>,
+    pub(super) steps: BTreeMap<(ActionId, StepId), Option<Outcome>>,
     pub(crate) reports: Vec<Arc<Report>>,
     pub(super) faults: Vec<Fault>,
     pub(super) mail: BTreeMap<usize, Vec<MailTrouble>>,
@@ -62,17 +69,20 @@ pub(crate) struct Services {
     pub(crate) sagas: Vec<Saga>,
     pub(super) by_id: BTreeMap<SagaId, usize>,
     pub(super) weather: Vec<(usize, Weather)>,
+    /// By how much clocks are wrong.
+    pub(super) skews: BTreeMap<Arc<str>, i64>,
     pub(super) seed: u64,
 }
 
 impl Services {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let book = Arc::clone(&scenario.versions[0]);
+        let book = Arc::clone(&scenario.world);
         let mut services = Self {
             book,
             sagas: Vec::new(),
             by_id: BTreeMap::new(),
             weather: Vec::new(),
+            skews: BTreeMap::new(),
             seed: scenario.seed,
         };
         let mut number = BTreeMap::new();
@@ -92,6 +102,9 @@ impl Services {
                     services.sagas[saga].mail.entry(*nth).or_default().push(*trouble);
                 }
                 (Item::Weather(weather), _) => services.weather.push((n, weather.clone())),
+                (Item::Skew { service, ms }, _) => {
+                    services.skews.insert(Arc::clone(service), *ms);
+                }
                 _ => {}
             }
         }
@@ -143,7 +156,13 @@ impl Services {
                 let _ = rng.number();
                 SeededRng::of(rng.number(), &[*item as u64]).chance(w.percent)
             })
-            .map(|(_, w)| w.sky)
+            .map(|(_, w)| match w.sky {
+                Sky::Deploy => {
+                    let turn = usize::try_from(now / DEPLOY_TURN_MS).unwrap_or(0);
+                    Sky::Gateway(DEPLOY[turn % DEPLOY.len()])
+                }
+                sky => sky,
+            })
     }
 
     /// Whether nobody can reach a service now, going forward.
@@ -162,6 +181,11 @@ impl Services {
         let fault = faults.iter_mut().find(|f| f.node == node && f.times > 0 && fits(f))?;
         fault.times -= 1;
         Some(fault.kind.clone())
+    }
+
+    /// Whether a service tells anybody of failures: one that only answers questions does not know how.
+    pub(super) fn reports(&self, service: &str) -> bool {
+        self.book.service(service).is_some_and(|id| self.book.keeps_history(id))
     }
 
     // ---- what a History says ----

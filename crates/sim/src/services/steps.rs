@@ -44,7 +44,7 @@ impl Services {
                 self.answer(call, result(StepReading::Refused, Some(409)), 5, around);
             }
             Some(Sky::SaysNothing | Sky::SaysDone)
-                if !self.sagas[call.saga].steps.contains_key(&call.step) =>
+                if !self.sagas[call.saga].steps.contains_key(&call.key()) =>
             {
                 self.lie(call, sky == Some(Sky::SaysNothing), around);
             }
@@ -69,7 +69,8 @@ impl Services {
                 | Sky::SaysNothing
                 | Sky::SaysDone
                 | Sky::ConcealsHistory
-                | Sky::InventsHistory,
+                | Sky::InventsHistory
+                | Sky::Deploy,
             )
             | None => self.serve(call, 0, around),
         }
@@ -120,7 +121,7 @@ impl Services {
             verb => plain(verb),
         };
         around.story.tell(|| format!("the service says {outcome} and does nothing"));
-        self.sagas[call.saga].steps.insert(call.step, Some(outcome));
+        self.sagas[call.saga].steps.insert(call.key(), Some(outcome));
         self.answer(call, result(StepReading::Done(outcome), Some(200)), 5, around);
     }
 
@@ -142,11 +143,11 @@ impl Services {
         location: Option<String>,
         around: &mut Around<'_>,
     ) {
-        match self.sagas[call.saga].steps.get(&call.step) {
+        match self.sagas[call.saga].steps.get(&call.key()) {
             Some(Some(_)) => return self.serve(call, 0, around),
             Some(None) => {}
             None => {
-                self.sagas[call.saga].steps.insert(call.step, None);
+                self.sagas[call.saga].steps.insert(call.key(), None);
                 let done = Forward::Accepted { call: StepCall { effect: 0, ..call }, calls_back };
                 around.queue.after(ms, Event::Forward(done));
             }
@@ -157,8 +158,8 @@ impl Services {
 
     /// Accepted work is done now.
     pub(super) fn accepted(&mut self, call: StepCall, calls_back: bool, around: &mut Around<'_>) {
-        if self.sagas[call.saga].steps.get(&call.step) == Some(&None) {
-            self.sagas[call.saga].steps.remove(&call.step);
+        if self.sagas[call.saga].steps.get(&call.key()) == Some(&None) {
+            self.sagas[call.saga].steps.remove(&call.key());
         }
         let outcome = match self.perform(call, true, around) {
             Performed::Answer(StepReading::Done(outcome)) => outcome,
@@ -187,7 +188,7 @@ impl Services {
             Some(Sky::RequestLost | Sky::AnswerLost) => return,
             _ => {}
         }
-        let reading = match self.sagas[call.saga].steps.get(&call.step) {
+        let reading = match self.sagas[call.saga].steps.get(&call.key()) {
             Some(Some(Outcome::Refused)) => StepReading::Refused,
             Some(Some(outcome)) => StepReading::Done(*outcome),
             Some(None) => StepReading::Accepted { location: None, retry_after_ms: None },
@@ -201,7 +202,7 @@ impl Services {
 
     /// Carries out a step, or answers it as before. `silent`: nobody waits for the answer.
     fn perform(&mut self, call: StepCall, silent: bool, around: &mut Around<'_>) -> Performed {
-        match self.sagas[call.saga].steps.get(&call.step) {
+        match self.sagas[call.saga].steps.get(&call.key()) {
             Some(Some(outcome)) => return Performed::Answer(StepReading::Done(*outcome)),
             Some(None) => return Performed::Answer(busy()),
             None => {}
@@ -213,7 +214,7 @@ impl Services {
         };
         let (verb, name) = (call.verb, self.book.get(call.action).name.clone());
         around.story.tell(|| format!("{} {verb} {name} at its service: {outcome}", call.step));
-        self.sagas[call.saga].steps.insert(call.step, Some(outcome));
+        self.sagas[call.saga].steps.insert(call.key(), Some(outcome));
         Performed::Answer(StepReading::Done(outcome))
     }
 
@@ -265,7 +266,7 @@ impl Services {
         };
         match state(&node) {
             Some(HistoryState::Succeeded) => {
-                self.sagas[call.saga].steps.insert(call.step, Some(Outcome::Retried));
+                self.sagas[call.saga].steps.insert(call.key(), Some(Outcome::Retried));
                 return Performed::Answer(StepReading::Done(Outcome::Retried));
             }
             Some(HistoryState::Compensated | HistoryState::Fenced) => {
@@ -289,7 +290,7 @@ impl Services {
     pub(super) fn rerun_ended(&mut self, call: StepCall, reply: Reply, around: &mut Around<'_>) {
         let answer = match reply {
             Reply::Ok => {
-                self.sagas[call.saga].steps.insert(call.step, Some(Outcome::Retried));
+                self.sagas[call.saga].steps.insert(call.key(), Some(Outcome::Retried));
                 result(StepReading::Done(Outcome::Retried), Some(200))
             }
             Reply::Fenced => result(StepReading::Refused, Some(409)),

@@ -10,6 +10,7 @@ use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
 use crate::services::{Around, Services};
 use crate::story::Story;
 use crate::switches::Switches;
+use std::sync::Arc;
 
 /// Events of one run. The longest honest ones need some ten thousand; more means that something never ends.
 const EVENTS_LIMIT: u64 = 400_000;
@@ -55,6 +56,10 @@ impl<'s> World<'s> {
         }
         for (n, item) in scenario.kept_items() {
             let (at, event) = match item {
+                Item::Retention { service, ms } => {
+                    world.forget_later(service, *ms);
+                    continue;
+                }
                 Item::Act { at, .. } | Item::Activate { at, .. } | Item::Clock { at, .. } => {
                     (*at, Event::Item(n))
                 }
@@ -69,12 +74,22 @@ impl<'s> World<'s> {
                 | Item::Fault { .. }
                 | Item::Mail { .. }
                 | Item::Weather(_)
+                | Item::Skew { .. }
                 | Item::Crash { .. }
                 | Item::Store { .. } => continue,
             };
             world.queue.at(at, event);
         }
         world
+    }
+
+    /// Lets a service forget each saga when its time has come.
+    fn forget_later(&mut self, service: &Arc<str>, ms: u64) {
+        for (number, saga) in self.services.sagas.iter().enumerate() {
+            let at = saga.plan.at.saturating_add_unsigned(saga.plan.late_ms + ms);
+            let forget = Forward::Forget { saga: number, service: Arc::clone(service) };
+            self.queue.at(at, Event::Forward(forget));
+        }
     }
 
     /// Plays to the end, or to the first violation.
