@@ -271,6 +271,13 @@ pub enum Happening {
         /// What it failed with last.
         message: Option<String>,
     },
+    /// A case can't be worked on, or a stored row of no case can't be used.
+    Quarantined {
+        /// The case, if the row is one of a case.
+        case: Option<CaseId>,
+        /// Which row, and what is wrong with it.
+        broken: crate::UnreadableRow,
+    },
     /// A rulebook version became active.
     Rulebook {
         /// Its name.

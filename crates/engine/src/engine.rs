@@ -43,6 +43,8 @@ pub struct Engine {
     changed: BTreeSet<CaseId>,
     /// Cases that can't be worked on.
     quarantine: BTreeMap<CaseId, Quarantined>,
+    /// Those of the engine before this one: they have been told of.
+    quarantined_before: BTreeMap<CaseId, Quarantined>,
     /// Stored rows of no case that can't be read.
     unreadable: Vec<UnreadableRow>,
     /// Cases whose rows are to be removed before they are written anew.

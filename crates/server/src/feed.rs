@@ -1,6 +1,7 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
-use amends_engine::{Event, Happening, StepState};
+use amends_engine::{Event, Happening, StepState, UnreadableRow};
+use amends_protocol::CaseId;
 use amends_protocol::resources::EventView;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,6 +56,7 @@ impl Kept {
                 Happening::Step { message, .. } | Happening::Breaker { message, .. } => {
                     message.as_ref()
                 }
+                Happening::Quarantined { broken, .. } => Some(&broken.why),
                 _ => None,
             },
         };
@@ -196,10 +198,10 @@ fn view(event: &Event) -> EventView {
             view.state = (*act).to_owned();
         }
         Happening::Breaker { service, state, message } => {
-            view.kind = "breaker".to_owned();
-            view.subject = Some(service.to_string());
-            view.state = (*state).to_owned();
-            view.message.clone_from(message);
+            breaker(&mut view, service, state, message.as_ref());
+        }
+        Happening::Quarantined { case, broken } => {
+            quarantined(&mut view, *case, broken);
         }
         Happening::Rulebook { name, hash } => {
             view.kind = "rulebook".to_owned();
@@ -211,10 +213,25 @@ fn view(event: &Event) -> EventView {
     view
 }
 
+fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRow) {
+    view.kind = "quarantine".to_owned();
+    view.case_id = case;
+    view.subject = Some(broken.row.clone());
+    view.state = if case.is_some() { "quarantined" } else { "unreadable" }.to_owned();
+    view.message = Some(broken.why.clone());
+}
+
+fn breaker(view: &mut EventView, service: &str, state: &str, message: Option<&String>) {
+    view.kind = "breaker".to_owned();
+    view.subject = Some(service.to_owned());
+    view.state = state.to_owned();
+    view.message = message.cloned();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
+    use amends_protocol::{Report, ReportData, SagaId, Timestamp};
 
     fn reported(n: usize, message: &str) -> Event {
         let report = Report {

@@ -5,6 +5,7 @@ use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
 use crate::observers::Observers;
 use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, UnreadableRow};
+use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,25 +62,27 @@ pub struct Quarantine {
     pub rows: Vec<UnreadableRow>,
 }
 
+impl Quarantine {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cases.is_empty() && self.rows.is_empty()
+    }
+
+    pub(crate) fn holds(&self, id: CaseId) -> bool {
+        self.cases.iter().any(|found| found.case.id == id)
+    }
+}
+
 impl Shared {
-    /// Shows what can't be worked on, and says so in the log when it is new.
+    /// Shows what can't be worked on.
     pub(crate) fn show_quarantine(&self, engine: &Engine) {
         let mut shown = self.quarantine.lock().unwrap_or_else(PoisonError::into_inner);
-        if shown.cases.is_empty() && shown.rows.is_empty() && !engine.has_quarantined() {
+        if shown.is_empty() && !engine.has_quarantined() {
             return; // as nearly always
         }
         let now = Quarantine { cases: engine.quarantined(), rows: engine.unreadable().to_vec() };
-        if now == **shown {
-            return;
+        if now != **shown {
+            *shown = Arc::new(now);
         }
-        for found in now.cases.iter().filter(|found| !shown.cases.contains(found)) {
-            let UnreadableRow { row, why } = &found.case.broken;
-            tracing::error!(case = %found.case.id, row, why, "a case is quarantined");
-        }
-        for UnreadableRow { row, why } in now.rows.iter().filter(|row| !shown.rows.contains(row)) {
-            tracing::error!(row, why, "a stored row can't be read");
-        }
-        *shown = Arc::new(now);
     }
 
     /// Shows which versions are active. INVARIANT: only for an engine whose writes are durable.

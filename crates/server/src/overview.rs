@@ -31,6 +31,7 @@ impl<S: Store> Supervisor<S> {
         let counts = self.store().case_counts().await.map_err(store_problem)?;
         let mut cases = survey.cases.clone();
         cases.extend(counts.get_key_value(&CaseState::Settled));
+        let unusable = self.quarantine();
         let pulse = &self.shared().observers.pulse;
         let (minutes, counted_since) = pulse.minutes(now);
         let overview = Overview {
@@ -39,6 +40,8 @@ impl<S: Store> Supervisor<S> {
             awaiting_approval: survey.awaiting_approval,
             oldest_open_at: survey.oldest_open_at,
             late: survey.late,
+            quarantined: unusable.cases.len() as u64,
+            unreadable_rows: unusable.rows.len() as u64,
             minutes,
             counted_since,
             time_to_settle: pulse.time_to_settle(now),

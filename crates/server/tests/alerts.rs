@@ -190,6 +190,28 @@ async fn a_case_past_the_objective_of_its_rule_is_told_once_with_the_rule() {
     running.stop().await.expect("ended in order");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_case_that_cannot_be_read_is_told_when_the_supervisor_starts() {
+    let (town, heard) = town().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config(&folder, town, &[("alerts.group_wait", "10ms")]);
+    let running = start(config.clone()).await.expect("started");
+    report(running.address, "1", "failed").await;
+    first(&heard, "/hook", |m| m["type"] == "amends.case.stuck").await;
+    running.stop().await.expect("ended in order");
+    let file = folder.path().join("data").join(amends_store::FILE_NAME);
+    let broken = "UPDATE cases SET memo = 'x'; UPDATE reports SET body = '{'";
+    rusqlite::Connection::open(file).expect("opens").execute_batch(broken).expect("damaged");
+    let running = start(config).await.expect("one row stops nothing");
+    let (_, body) = first(&heard, "/hook", |m| m["type"] == "amends.case.quarantined").await;
+    let message: Value = serde_json::from_slice(&body).expect("JSON");
+    let data = &message["data"];
+    assert_eq!(data["link"], "https://amends.example/quarantine/c-1");
+    let summary = data["summary"].as_str().expect("text");
+    assert!(summary.starts_with("1 case quarantined: case `c-1`: "), "{summary}");
+    running.stop().await.expect("ended in order");
+}
+
 #[test]
 fn a_wrong_address_is_said_without_showing_it() {
     let mut layers = Layers::defaults();

@@ -13,6 +13,7 @@ mod demo_service;
 mod doctor;
 mod export;
 mod openapi;
+mod quarantine;
 mod report;
 mod rules;
 mod serve;
@@ -61,6 +62,8 @@ enum Command {
     Rules(rules::RulesCommand),
     /// See and steer cases of a running supervisor
     Cases(cases::CasesOptions),
+    /// See, repair and discard cases that can't be read or written
+    Quarantine(quarantine::QuarantineOptions),
     /// Test a participant, in any language, against the protocol
     Conform(conform::ConformOptions),
     /// See and steer bulk acts
@@ -96,6 +99,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::DemoService(options) => demo_service::run(options)?,
         Command::Rules(command) => rules::run(command)?,
         Command::Cases(options) => cases::run(options)?,
+        Command::Quarantine(options) => quarantine::run(options)?,
         Command::Conform(options) => conform::run(&options)?,
         Command::Bulk(options) => bulk::run(options)?,
         Command::Services(options) => services::run(options)?,

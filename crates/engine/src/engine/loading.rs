@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 impl Engine {
     /// An engine with everything that is open in the store. What is in memory only and must not be forgotten is taken
-    /// over from the engine before: the counts of limited rules, and rulebooks that have been read.
+    /// over from the engine before: the counts of limited rules, rulebooks that have been read, and what people have
+    /// been told can't be read.
     ///
     /// What can't be read stops nothing else. A case is quarantined. A version of a rulebook is left out and told of:
     /// its cases are quarantined, and if it is the active one, no version of its name is active, so that new reports
@@ -37,6 +38,7 @@ impl Engine {
             }
         }
         engine.limits = std::mem::take(&mut before.limits);
+        engine.quarantined_before = std::mem::take(&mut before.quarantine);
         for row in loaded.services {
             engine.restore_service(row);
         }
@@ -46,6 +48,7 @@ impl Engine {
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }
+        engine.tell_unreadable(now, &before.unreadable);
         for case in loaded.broken {
             engine.isolate(now, case);
         }

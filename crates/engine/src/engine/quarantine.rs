@@ -86,8 +86,22 @@ impl Engine {
         if let Some(saga) = &case.saga {
             self.by_saga.insert(saga.clone(), case.id);
         }
-        let since = self.quarantine.get(&case.id).map_or(now, |known| known.since);
+        let known = self.quarantine.get(&case.id).or(self.quarantined_before.get(&case.id));
+        let is_news = known.is_none_or(|known| known.case.broken != case.broken);
+        let since = known.map_or(now, |known| known.since);
+        if is_news {
+            let broken = case.broken.clone();
+            self.agenda.tell(now, Happening::Quarantined { case: Some(case.id), broken });
+        }
         self.quarantine.insert(case.id, Quarantined { case, since });
+    }
+
+    /// A stored row of no case can't be used. `known`: those that were told of already.
+    pub(super) fn tell_unreadable(&mut self, now: Timestamp, known: &[UnreadableRow]) {
+        for broken in self.unreadable.iter().filter(|row| !known.contains(row)) {
+            let what = Happening::Quarantined { case: None, broken: broken.clone() };
+            self.agenda.tell(now, what);
+        }
     }
 
     /// Keeps a case out of the way whose writes the store refuses. False if it is not in memory.
@@ -247,6 +261,7 @@ impl Engine {
         {
             self.by_saga.remove(&saga);
         }
+        self.quarantined_before.remove(&id);
         self.removed.push(id);
         let act = mending.as_str();
         self.agenda.out.writes.push(Write::Act(Box::new(ActRow {

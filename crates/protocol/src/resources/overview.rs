@@ -23,6 +23,10 @@ pub struct Overview {
     pub oldest_open_at: Option<Timestamp>,
     /// Cases that are older than the objective of their rule, or of the configuration; `group=g-late` lists them.
     pub late: u64,
+    /// Cases that can't be worked on; `GET /v1/quarantine` lists them. They are in no other number here.
+    pub quarantined: u64,
+    /// Stored rows of no case that can't be read.
+    pub unreadable_rows: u64,
     /// Reports and settled cases of each of the last 60 minutes, oldest first; the last one is still running. Minutes
     /// before `countedSince` are not known.
     pub minutes: Vec<MinuteView>,

@@ -65,9 +65,37 @@ pub struct RawCaseView {
 pub struct RawRowView {
     /// The kind of row.
     pub table: String,
-    /// Its columns by name: a number, a text or null.
+    /// Its columns by name: a number, a text or null. In rows that are sent, an object or a list stands for its JSON
+    /// text.
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Object>))]
     pub columns: BTreeMap<String, Value>,
+}
+
+impl RawRowView {
+    /// With texts that are JSON objects or lists spelled out, so that a person can read and mend them.
+    #[must_use]
+    pub fn spelled_out(mut self) -> Self {
+        for value in self.columns.values_mut() {
+            let Some(text) = value.as_str() else { continue };
+            match serde_json::from_str(text) {
+                Ok(inner @ (Value::Object(_) | Value::Array(_))) => *value = inner,
+                Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | Err(_) => {
+                }
+            }
+        }
+        self
+    }
+
+    /// The way back: objects and lists as their JSON text.
+    #[must_use]
+    pub fn as_stored(mut self) -> Self {
+        for value in self.columns.values_mut() {
+            if value.is_object() || value.is_array() {
+                *value = Value::String(value.to_string());
+            }
+        }
+        self
+    }
 }
 
 /// What a person does about a quarantined case.
@@ -87,4 +115,28 @@ pub enum QuarantineAct {
         /// Why.
         reason: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_are_spelled_out_for_people_and_put_back_as_they_were() {
+        let stored = RawRowView {
+            table: "cases".to_owned(),
+            columns: [("id", json!(7)), ("memo", json!("{\"a\":[1]}")), ("saga", json!("12"))]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into(),
+        };
+        let shown = stored.clone().spelled_out();
+        assert_eq!(shown.columns["memo"], json!({ "a": [1] }));
+        assert_eq!(
+            shown.columns["saga"],
+            json!("12"),
+            "a saga id is a text whatever it looks like"
+        );
+        assert_eq!(shown.as_stored(), stored);
+    }
 }

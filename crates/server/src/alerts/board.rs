@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Stuck,
     /// No rule answers a report.
     Unmatched,
+    /// A case can't be worked on, or a stored row can't be read.
+    Quarantined,
     /// A service's breaker opened.
     OutOfReach,
     /// A saga was neither ended nor reported in time.
@@ -37,6 +39,7 @@ impl Kind {
         match self {
             Self::Stuck => "case.stuck",
             Self::Unmatched => "case.unmatched",
+            Self::Quarantined => "case.quarantined",
             Self::OutOfReach => "service.out_of_reach",
             Self::DeadlineMissed => "saga.deadline_missed",
             Self::TooOld => "case.too_old",

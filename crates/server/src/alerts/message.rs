@@ -18,13 +18,14 @@ pub(super) struct Known {
 
 /// One sentence: what has happened, how often, why.
 pub(super) fn sentence(group: &Group) -> String {
-    let cases = match group.count {
-        1 => "1 case".to_owned(),
-        count => format!("{count} cases"),
-    };
+    let cases = counted(group.count, "case");
     let text = match group.kind {
         Kind::Stuck => format!("{cases} stuck at `{}`: {}", group.subject, group.reason),
         Kind::Unmatched => format!("{cases} without a rule: {}", group.reason),
+        Kind::Quarantined if group.cases.is_empty() => {
+            format!("{} that can't be read: {}", counted(group.count, "stored row"), group.reason)
+        }
+        Kind::Quarantined => format!("{cases} quarantined: {}", group.reason),
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
         Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
         Kind::TooOld if group.subject.is_empty() => {
@@ -38,6 +39,11 @@ pub(super) fn sentence(group: &Group) -> String {
     text.trim_end_matches([':', ' ']).to_owned()
 }
 
+/// `1 case`, `2 cases`.
+fn counted(number: u64, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
 /// What the supervisor will do by itself.
 pub(super) const fn next(kind: Kind) -> &'static str {
     match kind {
@@ -45,6 +51,9 @@ pub(super) const fn next(kind: Kind) -> &'static str {
             "nothing more is tried at these steps until a person acts; other steps go on"
         }
         Kind::Unmatched => "nothing is undone until a person plans it or a rule answers it",
+        Kind::Quarantined => {
+            "its reports are stored and its callbacks refused until a person repairs or discards it; all others go on"
+        }
         Kind::OutOfReach => {
             "one try a second; when the service is back, everything that waits for it goes out by itself"
         }
@@ -63,6 +72,8 @@ fn look(public_url: &str, group: &Group) -> String {
     let base = public_url.trim_end_matches('/');
     match (group.kind, group.cases.as_slice()) {
         (Kind::OutOfReach, _) => format!("{base}/services"),
+        (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
+        (Kind::Quarantined, _) => format!("{base}/quarantine"),
         (_, [only]) => link(base, *only),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
         (Kind::Unmatched, _) => format!("{base}/cases?state=unmatched"),
@@ -145,6 +156,8 @@ mod tests {
         let said =
             "2 cases open for longer than the objective of rule `payment/*`: 15m; opened at noon";
         assert_eq!(sentence(&late), said);
+        let lost = group(Kind::Quarantined, "", &[1], "report 0 of case `c-1`: not JSON");
+        assert_eq!(sentence(&lost), "1 case quarantined: report 0 of case `c-1`: not JSON");
         let gone = group(Kind::OutOfReach, "payment", &[], "connection refused: 127.0.0.1:1");
         assert_eq!(sentence(&gone), "`payment` is out of reach: connection refused: 127.0.0.1:1");
         assert_eq!(sentence(&group(Kind::OutOfReach, "sms", &[], "")), "`sms` is out of reach");

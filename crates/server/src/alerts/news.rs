@@ -1,8 +1,8 @@
 //! What of that which happens is worth an alert, and the way to whoever groups and tells it. It never waits.
 
 use super::board::{Kind, News};
-use amends_engine::{Event, Happening, SUPERVISOR, StepState};
-use amends_protocol::CaseState;
+use amends_engine::{Event, Happening, SUPERVISOR, StepState, UnreadableRow};
+use amends_protocol::{CaseId, CaseState, Timestamp};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
@@ -41,6 +41,13 @@ impl Alerts {
     }
 }
 
+/// What can't be used, of a case or of none.
+pub(super) fn quarantined(at: Timestamp, case: Option<CaseId>, broken: &UnreadableRow) -> News {
+    let UnreadableRow { row, why } = broken;
+    let subject = if case.is_some() { "" } else { "stored rows" }.to_owned();
+    News { at, kind: Kind::Quarantined, subject, case, reason: format!("{row}: {why}") }
+}
+
 fn news(event: &Event) -> Option<News> {
     let of = |kind, subject: String, case, reason: &str| {
         Some(News { at: event.at, kind, subject, case, reason: reason.to_owned() })
@@ -62,6 +69,7 @@ fn news(event: &Event) -> Option<News> {
             let why = report.data.message.as_deref().unwrap_or_default();
             of(Kind::DeadlineMissed, String::new(), Some(*case), why)
         }
+        Happening::Quarantined { case, broken } => Some(quarantined(event.at, *case, broken)),
         Happening::Step { .. }
         | Happening::Case { .. }
         | Happening::Breaker { .. }

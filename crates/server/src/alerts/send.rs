@@ -2,6 +2,7 @@
 //! while; it holds up nothing but itself.
 
 use super::message::{Known, slack, webhook};
+use super::news::quarantined;
 use super::{AlertOptions, Board, Group, Kind, News};
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WebClient;
@@ -59,6 +60,7 @@ pub(crate) async fn watch<S: Store>(
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let options = Arc::new(options);
     let mut teller = Teller { supervisor, client, options, under_way, late: BTreeSet::new() };
+    teller.found_at_start(SystemClock.now()).into_iter().for_each(|n| board.heard(n));
     let mut next_look = tokio::time::Instant::now();
     loop {
         let due = async {
@@ -108,6 +110,13 @@ impl<S: Store> Teller<S> {
         pause.clamp(Duration::from_millis(5), LOOK_EVERY)
     }
 
+    /// What could not be read when the supervisor started, before anybody listened.
+    fn found_at_start(&self, now: Timestamp) -> Vec<News> {
+        let found = self.supervisor.quarantine();
+        let cases = found.cases.iter().map(|q| quarantined(now, Some(q.case.id), &q.case.broken));
+        cases.chain(found.rows.iter().map(|row| quarantined(now, None, row))).collect()
+    }
+
     async fn late(&mut self, now: Timestamp) -> Vec<News> {
         let survey = match self.supervisor.survey().await {
             Ok(survey) => survey,
@@ -154,6 +163,7 @@ impl<S: Store> Teller<S> {
                 saga: Some(found.stored.case.saga.to_string()),
             },
             Ok(None) => Known::default(),
+            Err(_) if group.kind == Kind::Quarantined => Known::default(),
             Err(error) => {
                 tracing::warn!(%error, %case, "a case could not be read for an alert");
                 Known::default()

@@ -30,7 +30,7 @@ pub(super) async fn list<S: Store>(
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
     let itself = uri.path_and_query().map_or_else(|| "/audit".to_owned(), ToString::to_string);
-    let frame = Frame::live(Part::Audit, "Audit", itself, &headers);
+    let frame = Frame::live(&app, Part::Audit, "Audit", itself, &headers);
     let wrong = |error| PageError::from(error).back("/audit");
     let mut query = Query::from_pairs(filter.pairs().to_vec());
     let (case, page) = (query.one::<CaseId>("case").map_err(wrong)?, query.page().map_err(wrong)?);

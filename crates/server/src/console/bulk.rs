@@ -51,7 +51,7 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(Part::Bulk, "Bulk acts", "/bulk".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Bulk, "Bulk acts", "/bulk".to_owned(), &headers);
     let bulks = app.bulks.list(&app.supervisor).await?;
     Ok(show(&ListPage { frame, bulks }))
 }
@@ -64,7 +64,7 @@ pub(super) async fn propose<S: Store>(
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
     let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
-    let frame = Frame::still(Part::Bulk, "A bulk act", &headers);
+    let frame = Frame::still(&app, Part::Bulk, "A bulk act", &headers);
     let wrong = |error: ApiError| PageError::from(error).back("/cases");
     let selection = selection(deed, filter.pairs()).map_err(wrong)?;
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
@@ -105,7 +105,8 @@ pub(super) async fn show_one<S: Store>(
 ) -> Result<Response, PageError> {
     let job = app.bulks.job(&app.supervisor, number(&id)?).await;
     let bulk = job.map_err(|problem| PageError::from(problem).back("/bulk"))?.view();
-    let frame = Frame::live(Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &headers);
+    let frame =
+        Frame::live(&app, Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &headers);
     Ok(show(&BulkPage { frame, bulk, id }))
 }
 

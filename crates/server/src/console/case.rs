@@ -38,6 +38,8 @@ const CONSIDERED: usize = 30;
 struct Page {
     frame: Frame,
     case: CaseDetail,
+    /// The store takes none of its writes.
+    is_quarantined: bool,
     book: Option<Arc<Rulebook>>,
     /// The version that a plan by hand takes its steps from.
     planning: Option<Arc<Rulebook>>,
@@ -54,9 +56,13 @@ pub(super) async fn show_case<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
-    let case = case_detail(&app, id).await.map_err(|e| PageError::from(e).back("/cases"))?;
+    let is_quarantined = app.supervisor.quarantine().holds(id);
+    let case = match case_detail(&app, id).await {
+        Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),
+        found => found.map_err(|e| PageError::from(e).back("/cases"))?,
+    };
     let mut frame =
-        Frame::live(Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &headers);
+        Frame::live(&app, Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &headers);
     frame.watches = format!("?case={id}");
     let book = match case.rulebook_hash.as_deref() {
         Some(hash) => app.versions.get(&app.supervisor, &app.workshop, hash).await.ok().flatten(),
@@ -75,7 +81,7 @@ pub(super) async fn show_case<S: Store>(
     });
     let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
-    Ok(show(&Page { frame, case, book, planning, requests, graph, timeline }))
+    Ok(show(&Page { frame, case, is_quarantined, book, planning, requests, graph, timeline }))
 }
 
 /// `POST /cases/{id}/acts`

@@ -75,11 +75,11 @@ pub(super) async fn list<S: Store>(
     }
     let itself = uri.path_and_query().map_or_else(|| "/cases".to_owned(), ToString::to_string);
     if filter.get("view") == "causes" {
-        let frame = Frame::live(Part::Cases, "Cases by cause", itself, &headers);
+        let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &headers);
         let groups = app.supervisor.groups().await?;
         return Ok(show(&CausesPage { frame, groups }));
     }
-    let frame = Frame::live(Part::Cases, "Cases", itself, &headers);
+    let frame = Frame::live(&app, Part::Cases, "Cases", itself, &headers);
     let mut query = Query::from_pairs(filter.pairs.clone());
     let wrong = |error| PageError::from(error).back("/cases");
     let (mut wanted, page) =

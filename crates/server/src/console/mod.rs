@@ -12,6 +12,7 @@ mod live;
 mod overview;
 mod page;
 mod picture;
+mod quarantine;
 mod rules;
 mod services;
 mod story;
@@ -32,10 +33,13 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/cases/{id}", get(case::show_case::<S>))
         .route("/cases/{id}/acts", post(case::act_on_case::<S>))
         .route("/steps/{id}/acts", post(case::act_on_step::<S>))
+        .route("/quarantine", get(quarantine::list::<S>))
+        .route("/quarantine/{id}", get(quarantine::show_one::<S>))
+        .route("/quarantine/{id}/acts", post(quarantine::act::<S>))
         .route("/services", get(services::list::<S>))
         .route("/services/{name}/acts", post(services::act::<S>))
         .route("/rules", get(rules::list::<S>))
-        .route("/rules/new", get(rules::begin))
+        .route("/rules/new", get(rules::begin::<S>))
         .route("/rules/preview", post(rules::preview::<S>))
         .route("/rules/activate", post(rules::activate::<S>))
         .route("/rules/{name}", get(rules::show_active::<S>))

@@ -36,7 +36,7 @@ pub(super) async fn show_overview<S: Store>(
     State(app): State<App<S>>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(Part::Overview, "Overview", "/".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &headers);
     let (overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
     groups.retain(|group| group.cause.is_trouble());
     let more_groups = groups.len().saturating_sub(GROUPS);
@@ -91,6 +91,13 @@ impl Page {
             let cases = counted(needy, "case needs", "cases need");
             parts.push(format!("{cases} a person{of_these}"));
         }
+        if let number @ 1.. = self.overview.quarantined {
+            parts.push(format!("{} quarantined", counted(number, "case is", "cases are")));
+        }
+        if let number @ 1.. = self.overview.unreadable_rows {
+            let rows = counted(number, "other stored row", "other stored rows");
+            parts.push(format!("{rows} can't be read"));
+        }
         let away: Vec<&str> = self
             .overview
             .services
@@ -137,7 +144,8 @@ impl Page {
     }
 
     fn is_well(&self) -> bool {
-        self.stuck() + self.unmatched() + self.overview.awaiting_approval == 0
+        let unusable = self.overview.quarantined + self.overview.unreadable_rows;
+        self.stuck() + self.unmatched() + self.overview.awaiting_approval + unusable == 0
             && self.overview.services.iter().all(|s| s.breaker == "closed")
     }
 }

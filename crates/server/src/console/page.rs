@@ -3,8 +3,9 @@
 use super::assets::{ADDRESSES, Addresses};
 use super::form::Form;
 use crate::clock::{Clock, SystemClock};
-use crate::http::ApiError;
+use crate::http::{ApiError, App};
 use amends_protocol::{Problem, ProblemCode, Timestamp};
+use amends_store::Store;
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) enum Part {
     Overview,
     Cases,
+    Quarantine,
     Rules,
     Services,
     Bulk,
@@ -24,9 +26,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Overview, "/", "Overview"),
         (Self::Cases, "/cases", "Cases"),
+        (Self::Quarantine, "/quarantine", "Quarantine"),
         (Self::Rules, "/rules", "Rules"),
         (Self::Services, "/services", "Services"),
         (Self::Bulk, "/bulk", "Bulk acts"),
@@ -46,21 +49,35 @@ pub(super) struct Frame {
     pub(super) watches: String,
     /// Who acts, if it is known.
     pub(super) who: super::form::Who,
+    /// Whether there is something that can't be worked on: else that part is not offered.
+    pub(super) has_quarantined: bool,
 }
 
 impl Frame {
     /// The frame of a page that fetches news from `itself` when something happens.
-    pub(super) fn live(
+    pub(super) fn live<S: Store>(
+        app: &App<S>,
         part: Part,
         title: impl Into<String>,
         itself: String,
         headers: &HeaderMap,
     ) -> Self {
-        Self { itself: Some(itself), ..Self::still(part, title, headers) }
+        Self { itself: Some(itself), ..Self::still(app, part, title, headers) }
     }
 
     /// The frame of a page that does not change.
-    pub(super) fn still(part: Part, title: impl Into<String>, headers: &HeaderMap) -> Self {
+    pub(super) fn still<S: Store>(
+        app: &App<S>,
+        part: Part,
+        title: impl Into<String>,
+        headers: &HeaderMap,
+    ) -> Self {
+        let has_quarantined = !app.supervisor.quarantine().is_empty();
+        Self { has_quarantined, ..Self::bare(part, title, headers) }
+    }
+
+    /// The frame of a page that knows nothing of the supervisor.
+    fn bare(part: Part, title: impl Into<String>, headers: &HeaderMap) -> Self {
         Self {
             part,
             title: title.into(),
@@ -68,7 +85,13 @@ impl Frame {
             itself: None,
             watches: String::new(),
             who: super::form::Who::of(headers),
+            has_quarantined: false,
         }
+    }
+
+    /// Whether its navigation names a part.
+    pub(super) fn offers(&self, part: &Part) -> bool {
+        *part != Part::Quarantine || self.has_quarantined || self.part == *part
     }
 
     pub(super) fn assets(&self) -> &'static Addresses {
@@ -163,7 +186,7 @@ impl IntoResponse for PageError {
         if status.is_server_error() {
             tracing::error!(code = problem.code, detail = problem.detail, "a page failed");
         }
-        let frame = Frame::still(Part::Overview, problem.title.clone(), &HeaderMap::new());
+        let frame = Frame::bare(Part::Overview, problem.title.clone(), &HeaderMap::new());
         let back = self.back.unwrap_or_else(|| "/".to_owned());
         show_as(status, &FailurePage { frame, problem, back, sent: self.sent })
     }

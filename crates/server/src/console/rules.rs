@@ -71,7 +71,7 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let mut frame = Frame::live(Part::Rules, "Rules", "/rules".to_owned(), &headers);
+    let mut frame = Frame::live(&app, Part::Rules, "Rules", "/rules".to_owned(), &headers);
     RULEBOOKS.clone_into(&mut frame.watches);
     let books = app.supervisor.active_books();
     let books = books
@@ -112,7 +112,8 @@ async fn page<S: Store>(
     itself: String,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
-    let mut frame = Frame::live(Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
+    let mut frame =
+        Frame::live(app, Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
     RULEBOOKS.clone_into(&mut frame.watches);
     let active = active(app, book.name());
     let is_active = active.as_ref().is_some_and(|a| a.hash() == book.hash());
@@ -139,9 +140,9 @@ async fn page<S: Store>(
 }
 
 /// `GET /rules/new`
-pub(super) async fn begin(headers: HeaderMap) -> Response {
+pub(super) async fn begin<S: Store>(State(app): State<App<S>>, headers: HeaderMap) -> Response {
     let files = vec![("rulebook.yaml".to_owned(), EXAMPLE.to_owned())];
-    let frame = Frame::still(Part::Rules, "Add a rulebook", &headers);
+    let frame = Frame::still(&app, Part::Rules, "Add a rulebook", &headers);
     show(&EditPage { frame, name: String::new(), files })
 }
 
@@ -163,7 +164,7 @@ pub(super) async fn edit<S: Store>(
 ) -> Result<Response, PageError> {
     let book = version(&app, &name, &hash).await?;
     let files = book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect();
-    let frame = Frame::still(Part::Rules, "A new version", &headers);
+    let frame = Frame::still(&app, Part::Rules, "A new version", &headers);
     Ok(show(&EditPage { frame, name, files }))
 }
 
@@ -187,7 +188,7 @@ pub(super) async fn preview<S: Store>(
         (book, base, comparison, judged.rendered, judged.findings.len())
     };
     let (book, base, comparison, rendered, warnings) = app.workshop.run(look).await?;
-    let frame = Frame::still(Part::Rules, "What would change", &form.headers);
+    let frame = Frame::still(&app, Part::Rules, "What would change", &form.headers);
     let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show_as(status, &PreviewPage { frame, files, book, comparison, base, rendered, warnings }))
 }

@@ -25,7 +25,7 @@ pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(Part::Services, "Services", "/services".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &headers);
     let services = app.supervisor.services(frame.now).await?;
     Ok(show(&Page { frame, services }))
 }

@@ -7,10 +7,10 @@ use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
 use amends_engine::{CaseBooks, claiming};
-use amends_protocol::CaseId;
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page, ReportView};
+use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_rulebook::Rulebook;
-use amends_store::Store;
+use amends_store::{Store, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
@@ -106,7 +106,15 @@ fn json_length(value: &impl serde::Serialize) -> usize {
 pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
     // Never closed; without a turn there would only be more at once.
     let _turn = app.case_reads.acquire().await.ok();
-    let record = app.supervisor.store().case(id).await?;
+    let record = match app.supervisor.store().case(id).await {
+        Err(StoreError::Corrupt { row, what }) if app.supervisor.quarantine().holds(id) => {
+            let detail = format!(
+                "case {id} is quarantined, because {row} can't be read: {what}; `GET /v1/quarantine/{id}` has its rows"
+            );
+            return Err(Problem::new(ProblemCode::Conflict, detail).into());
+        }
+        found => found?,
+    };
     let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
     let book = match &record.stored.case.rulebook {
         // The labels are for people: a version that can't be read any more only costs them.

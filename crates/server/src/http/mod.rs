@@ -35,6 +35,7 @@ pub(crate) use bulk::BulkId;
 pub(crate) use cases::{active_for, detail as case_detail};
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
+pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
 pub(crate) use query::{Query, case_filter};
 pub(crate) use rulebooks::judge;
 pub(crate) use targets::{Selection, resolve_targets};

@@ -6,7 +6,7 @@ use super::{ApiError, App};
 use amends_engine::{Mend, Mending, Quarantined, RawCase, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_protocol::resources::{
-    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, UnreadableView,
+    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
 use amends_store::{Store, StoreError};
 use axum::Json;
@@ -14,9 +14,7 @@ use axum::extract::State;
 
 /// `GET /v1/quarantine`
 pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<QuarantineView> {
-    let quarantine = app.supervisor.quarantine();
-    let cases = quarantine.cases.iter().cloned().map(view).collect();
-    Json(QuarantineView { cases, rows: quarantine.rows.iter().cloned().map(unreadable).collect() })
+    Json(quarantine(&app))
 }
 
 /// `GET /v1/quarantine/{id}`: the rows of any case, as they lie in the store.
@@ -24,8 +22,7 @@ pub(crate) async fn export<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
 ) -> Result<Json<RawCaseView>, ApiError> {
-    let raw = raw(&app, id).await?;
-    Ok(Json(same(&raw)?))
+    Ok(Json(rows(&app, id).await?))
 }
 
 /// `POST /v1/quarantine/{id}/acts`
@@ -34,12 +31,37 @@ pub(crate) async fn act<S: Store>(
     Id(id): Id<CaseId>,
     payload: Payload,
 ) -> Result<Json<QuarantineView>, ApiError> {
-    let act: QuarantineAct = payload.json()?;
-    let before = raw(&app, id).await?;
+    mend(&app, id, payload.json()?, payload.actor()?).await?;
+    Ok(Json(quarantine(&app)))
+}
+
+/// What can't be worked on now.
+pub(crate) fn quarantine<S: Store>(app: &App<S>) -> QuarantineView {
+    let quarantine = app.supervisor.quarantine();
+    let cases = quarantine.cases.iter().cloned().map(view).collect();
+    QuarantineView { cases, rows: quarantine.rows.iter().cloned().map(unreadable).collect() }
+}
+
+/// All rows of a case.
+pub(crate) async fn rows<S: Store>(app: &App<S>, id: CaseId) -> Result<RawCaseView, ApiError> {
+    same(&raw(app, id).await?)
+}
+
+/// Takes a case out of quarantine.
+pub(crate) async fn mend<S: Store>(
+    app: &App<S>,
+    id: CaseId,
+    act: QuarantineAct,
+    actor: &str,
+) -> Result<(), ApiError> {
+    let (QuarantineAct::Repair { reason, .. } | QuarantineAct::Discard { reason }) = &act;
+    check_reason(reason)?;
+    let before = raw(app, id).await?;
     let audit = serde_json::to_value(&before).unwrap_or_default();
     let store = app.supervisor.store();
     let (mending, stored, reason) = match act {
         QuarantineAct::Repair { reason, rows } => {
+            let rows = rows.into_iter().map(RawRowView::as_stored).collect();
             let mended: RawCase = same(&RawCaseView { id, rows })?;
             let stored = store.read_raw(mended).await.map_err(|error| match error {
                 StoreError::Corrupt { row, what } => {
@@ -53,11 +75,9 @@ pub(crate) async fn act<S: Store>(
             (Mending::Discard, store.salvage(before).await?, reason)
         }
     };
-    check_reason(&reason)?;
-    let (actor, reason) = (payload.actor()?.into(), reason.into());
+    let (actor, reason) = (actor.into(), reason.into());
     let mend = Mend { case: id, mending, stored, before: audit, actor, reason };
-    app.supervisor.mend(mend).await?;
-    Ok(list(State(app)).await)
+    Ok(app.supervisor.mend(mend).await?)
 }
 
 async fn raw<S: Store>(app: &App<S>, id: CaseId) -> Result<RawCase, ApiError> {

@@ -1,8 +1,8 @@
 //! A log line for each change of state, once it is durable, with the ids of saga, case and step as fields. At `info`
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
-use amends_engine::{Event, Happening, StepState};
-use amends_protocol::CaseState;
+use amends_engine::{Event, Happening, StepState, UnreadableRow};
+use amends_protocol::{CaseId, CaseState};
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
 pub(crate) fn observe(events: &[Event]) {
@@ -73,8 +73,16 @@ fn one(event: &Event) {
                 state => tracing::info!(target: "amends", %service, state, "breaker"),
             }
         }
+        Happening::Quarantined { case, broken } => quarantined(*case, broken),
         Happening::Rulebook { name, hash } => {
             tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");
         }
+    }
+}
+
+fn quarantined(case: Option<CaseId>, UnreadableRow { row, why }: &UnreadableRow) {
+    match case {
+        Some(case) => tracing::error!(target: "amends", %case, row, why, "case quarantined"),
+        None => tracing::error!(target: "amends", row, why, "stored row can't be read"),
     }
 }

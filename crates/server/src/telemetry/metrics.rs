@@ -110,6 +110,8 @@ pub struct Metrics {
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
+    quarantined: Gauge,
+    unreadable: Gauge,
     queue: Gauge,
     files_rejected: Gauge,
     files_differing: Gauge,
@@ -171,6 +173,8 @@ impl Metrics {
             cases: Family::default(),
             oldest_open: Gauge::default(),
             late: Gauge::default(),
+            quarantined: Gauge::default(),
+            unreadable: Gauge::default(),
             queue: Gauge::default(),
             files_rejected: Gauge::default(),
             files_differing: Gauge::default(),
@@ -264,6 +268,16 @@ impl Metrics {
             self.oldest_open.clone(),
         );
         registry.register("late_cases", "Cases older than their objective", self.late.clone());
+        registry.register(
+            "quarantined_cases",
+            "Cases that can't be worked on until a person repairs or discards them",
+            self.quarantined.clone(),
+        );
+        registry.register(
+            "unreadable_rows",
+            "Stored rows of no case that can't be read",
+            self.unreadable.clone(),
+        );
         registry.register(
             "rulebook_files_rejected",
             "Rulebooks whose file is kept out, by mistakes or a conflict",
@@ -423,6 +437,7 @@ impl Metrics {
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
                 | Happening::Breaker { .. }
+                | Happening::Quarantined { .. }
                 | Happening::Rulebook { .. } => {}
             }
         }
@@ -441,6 +456,9 @@ impl Metrics {
         self.oldest_open
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
+        let unusable = (standing.overview.quarantined, standing.overview.unreadable_rows);
+        self.quarantined.set(i64::try_from(unusable.0).unwrap_or(i64::MAX));
+        self.unreadable.set(i64::try_from(unusable.1).unwrap_or(i64::MAX));
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         self.files_rejected.set(i64::try_from(standing.files_rejected).unwrap_or(i64::MAX));
         self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));

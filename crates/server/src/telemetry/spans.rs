@@ -151,6 +151,7 @@ impl Traces {
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
                 | Happening::Breaker { .. }
+                | Happening::Quarantined { .. }
                 | Happening::Rulebook { .. } => continue,
             };
             let at_ns = u128::try_from(event.at.0).unwrap_or(0) * 1_000_000;

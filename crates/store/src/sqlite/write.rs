@@ -52,7 +52,7 @@ const SAGA: &str = "
 
 const VERSION: &str = "
     INSERT INTO rulebooks (hash, name, stored_at, active, sources) VALUES (?1, ?2, ?3, 0, ?4)
-    ON CONFLICT (hash) DO NOTHING";
+    ON CONFLICT (hash) DO UPDATE SET sources = ?4 WHERE sources IS NOT ?4";
 const RETIRE: &str = "UPDATE rulebooks SET active = 0 WHERE name = ?1 AND active = 1";
 const ACTIVATE: &str =
     "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE hash = ?1 AND name = ?2";

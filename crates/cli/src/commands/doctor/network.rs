@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::moment::{now, span};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::{RulebookView, ServiceView};
+use amends_protocol::resources::{QuarantineView, RulebookView, ServiceView};
 use std::time::Duration;
 
 /// How long one of them may take to answer.
@@ -18,6 +18,7 @@ const REFUSED_MS: u64 = 300_000;
 /// Asks all of them. Services come from the supervisor if it answers, else from the rulebook files.
 pub(super) async fn look(client: &Client, of_files: Vec<(String, String)>) -> Vec<Finding> {
     let mut found = vec![supervisor(client).await];
+    found.extend(quarantine(client).await);
     found.extend(rulebooks(client).await);
     let services = match client.get::<Vec<ServiceView>>("/v1/services").await {
         Ok(views) => views.into_iter().filter_map(|v| Some((v.name, v.url?))).collect(),
@@ -45,6 +46,33 @@ async fn supervisor(client: &Client) -> Finding {
         ),
         Err(other) => Finding::fail(check, other.lines().join(" "), "check --url"),
     }
+}
+
+/// What can't be worked on. Nothing is said if the supervisor can't be asked.
+async fn quarantine(client: &Client) -> Vec<Finding> {
+    let Ok(found) = client.get::<QuarantineView>("/v1/quarantine").await else { return Vec::new() };
+    let check = "quarantine";
+    let mut findings = Vec::new();
+    if let Some(first) = found.cases.first() {
+        let text = format!(
+            "{} cases can't be worked on; the first is {}: {}: {}",
+            found.cases.len(),
+            first.case_id,
+            first.broken.row,
+            first.broken.why
+        );
+        let help = "`amends quarantine` lists them; repair or discard each";
+        findings.push(Finding::fail(check, text, help));
+    }
+    findings.extend(found.rows.iter().map(|broken| {
+        let text = format!("{} can't be read: {}", broken.row, broken.why);
+        let help = "activate a version that can be read, or set the service's pause or limits anew";
+        Finding::fail(check, text, help)
+    }));
+    if findings.is_empty() {
+        findings.push(Finding::ok(check, "every stored row that was read can be used"));
+    }
+    findings
 }
 
 /// Whether what is active is what the files say. Nothing is said if the supervisor can't be asked.

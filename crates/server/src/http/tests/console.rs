@@ -1,20 +1,13 @@
 //! The console's pages and forms, without a browser: what they show, what they do, and what they refuse.
 
-use super::desk::{BOOK, Desk, Reply, binary};
+use super::desk::{BOOK, Desk, Reply, binary, send_form};
 use amends_engine::StepReading;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
 
-/// A form as a browser sends it from our own page.
 async fn send(desk: &Desk, path: &str, fields: &[(&str, &str)]) -> Reply {
-    let mut body = form_urlencoded::Serializer::new(String::new());
-    body.extend_pairs(fields);
-    let request = Request::post(path)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .header("host", "127.0.0.1:7100")
-        .header("sec-fetch-site", "same-origin");
-    desk.send(request.body(Body::from(body.finish())).expect("a request")).await
+    send_form(desk, path, fields).await
 }
 
 fn text(reply: &Reply) -> &str {

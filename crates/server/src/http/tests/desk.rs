@@ -233,6 +233,17 @@ fn payment(case: &Value) -> Option<&Value> {
     case["plan"].as_array()?.iter().find(|step| step["action"] == "payment.pay")
 }
 
+/// A form as a browser sends it from our own page.
+pub(super) async fn send_form<T: AsRef<str>>(desk: &Desk, path: &str, fields: &[(T, T)]) -> Reply {
+    let mut body = form_urlencoded::Serializer::new(String::new());
+    body.extend_pairs(fields);
+    let request = Request::post(path)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("host", "127.0.0.1:7100")
+        .header("sec-fetch-site", "same-origin");
+    desk.send(request.body(Body::from(body.finish())).expect("a request")).await
+}
+
 /// A report in binary mode.
 pub(super) fn binary(saga: &str, id: &str, data: &Value) -> Request<Body> {
     Request::post("/v1/reports")

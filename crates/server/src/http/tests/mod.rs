@@ -8,6 +8,7 @@ mod console;
 mod desk;
 mod open_work;
 mod operating;
+mod quarantine;
 mod reporting;
 mod rules;
 mod watching;

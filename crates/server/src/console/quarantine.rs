@@ -1,0 +1,129 @@
+//! `/quarantine`: cases that can't be worked on, with the reason, their rows, and what a person can do about each.
+
+use super::form::Form;
+use super::page::{Frame, PageError, Part, see, show, show_as};
+use super::words::{date_and_time, relative};
+use crate::dispatch::{redacted, unredacted};
+use crate::http::{ApiError, App, mend, quarantine, raw_rows};
+use amends_protocol::resources::{QuarantineAct, QuarantineView, QuarantinedView, RawRowView};
+use amends_protocol::{CaseId, Problem};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+
+/// Longest text of rows that a page takes in, in bytes; what is longer is mended as a file.
+const TEXT_LIMIT: usize = 1 << 20;
+
+#[derive(Template)]
+#[template(path = "quarantine.html")]
+struct ListPage {
+    frame: Frame,
+    quarantine: QuarantineView,
+}
+
+#[derive(Template)]
+#[template(path = "quarantined.html")]
+struct CasePage {
+    frame: Frame,
+    found: QuarantinedView,
+    /// Its rows as JSON; none if they are too long for a page.
+    text: Option<String>,
+    /// Why what was sent was not taken.
+    refused: Option<Problem>,
+    /// As it was typed.
+    reason: String,
+}
+
+/// `GET /quarantine`
+pub(super) async fn list<S: Store>(State(app): State<App<S>>, headers: HeaderMap) -> Response {
+    let itself = "/quarantine".to_owned();
+    let frame = Frame::live(&app, Part::Quarantine, "Quarantine", itself, &headers);
+    show(&ListPage { frame, quarantine: quarantine(&app) })
+}
+
+/// `GET /quarantine/{id}`; of a case that is not quarantined, its own page.
+pub(super) async fn show_one<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let id = known(&id)?;
+    let Some(found) = quarantined(&app, id) else { return Ok(see(&format!("/cases/{id}"))) };
+    let text = serde_json::to_string_pretty(&shown(stored(&app, id).await?)).unwrap_or_default();
+    let text = Some(text).filter(|text| text.len() <= TEXT_LIMIT);
+    let frame = frame(&app, id, &headers);
+    Ok(show(&CasePage { frame, found, text, refused: None, reason: String::new() }))
+}
+
+/// `POST /quarantine/{id}/acts`: `repair` or `discard`. What is refused is shown again as it was typed.
+pub(super) async fn act<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let id = known(&id)?;
+    let refused = match mend_by_form(&app, id, &form).await {
+        Ok(()) => return Ok(form.remember(see(&format!("/cases/{id}")))),
+        Err(error) => error,
+    };
+    let wrong = |error: ApiError| PageError::from(error).back("/quarantine").sent(&form);
+    let Some(found) = quarantined(&app, id) else { return Err(wrong(refused)) };
+    if form.text("rows").is_empty() {
+        return Err(wrong(refused).back(format!("/quarantine/{id}")));
+    }
+    let problem = refused.into_problem();
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let page = CasePage {
+        frame: frame(&app, id, &form.headers),
+        found,
+        text: Some(form.text("rows").to_owned()),
+        refused: Some(problem),
+        reason: form.text("reason").to_owned(),
+    };
+    Ok(show_as(status, &page))
+}
+
+async fn mend_by_form<S: Store>(app: &App<S>, id: CaseId, form: &Form) -> Result<(), ApiError> {
+    let (reason, who) = (form.reason()?, form.who()?);
+    let act = match form.text("act") {
+        "discard" => QuarantineAct::Discard { reason },
+        "repair" => {
+            let edited: Value = serde_json::from_str(form.text("rows"))
+                .map_err(|e| ApiError::invalid(format!("the rows are no JSON: {e}")))?;
+            let before = serde_json::to_value(stored(app, id).await?).unwrap_or_default();
+            let rows = serde_json::from_value(unredacted(edited, &before)).map_err(|e| {
+                ApiError::invalid(format!("the rows are not as they were shown: {e}"))
+            })?;
+            QuarantineAct::Repair { reason, rows }
+        }
+        other => return Err(ApiError::invalid(format!("`{other}` is no act of this form"))),
+    };
+    mend(app, id, act, &who).await
+}
+
+/// Without a live connection: what is being typed must not be replaced.
+fn frame<S: Store>(app: &App<S>, id: CaseId, headers: &HeaderMap) -> Frame {
+    Frame::still(app, Part::Quarantine, format!("Quarantined case {id}"), headers)
+}
+
+fn quarantined<S: Store>(app: &App<S>, id: CaseId) -> Option<QuarantinedView> {
+    quarantine(app).cases.into_iter().find(|found| found.case_id == id)
+}
+
+/// Its rows as a person can read and mend them.
+async fn stored<S: Store>(app: &App<S>, id: CaseId) -> Result<Vec<RawRowView>, ApiError> {
+    let raw = raw_rows(app, id).await?;
+    Ok(raw.rows.into_iter().map(RawRowView::spelled_out).collect())
+}
+
+fn shown(rows: Vec<RawRowView>) -> Value {
+    redacted(serde_json::to_value(rows).unwrap_or_default())
+}
+
+fn known(text: &str) -> Result<CaseId, PageError> {
+    let wrong = |e| PageError::from(ApiError::not_found(format!("{e}"))).back("/quarantine");
+    text.parse().map_err(wrong)
+}
