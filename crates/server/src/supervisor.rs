@@ -332,6 +332,10 @@ impl<S: Store> Supervisor<S> {
     }
 
     async fn ask(&self, input: impl FnOnce(Ticket) -> Input) -> Result<Answer, Problem> {
+        // The loop may not have noticed yet.
+        if *self.inner.mailbox.stop.borrow() {
+            return Err(unavailable("the supervisor is stopping"));
+        }
         let ticket = self.inner.tickets.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let arrival = Arrival { input: input(ticket), reply };
