@@ -175,8 +175,14 @@ impl StepReading {
 /// What a reading of a History brought.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WalkResult {
-    /// The service answered (404 counts as an empty History).
+    /// The service answered; a 404 or 204 that is its own counts as an empty History.
     Told(Vec<Evidence>),
+    /// A 404 or 204 that need not be the service's own: it repeats no `Saga-Id` and is no problem of ours. It may be a
+    /// page of whatever stands before the service.
+    Unproven {
+        /// Which of them.
+        status: u16,
+    },
     /// It has no History endpoint by declaration (every action mapped), so there is nothing to ask.
     NoHistory,
     /// It did not answer as it should.

@@ -201,7 +201,7 @@ impl Engine {
                 self.answer(ticket, answer, || format!("there is no step {step}"));
             }
             Input::WalkEnded { case, service, result } => {
-                self.history_ended(now, &service, &result);
+                let result = self.history_ended(now, &service, result);
                 self.with_case(case, |case, engine| {
                     let news = case.walk_ended(&service, result, now, &mut engine.agenda);
                     engine.go_on(case, news, now);

@@ -299,6 +299,11 @@ fn is_zero(n: &u32) -> bool {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_zero_ms(ms: &u64) -> bool {
     *ms == 0
 }
@@ -422,7 +427,7 @@ impl ActivationRow {
     }
 }
 
-/// What operators have set for one service.
+/// What is kept of one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceRow {
     /// The key.
@@ -431,7 +436,8 @@ pub struct ServiceRow {
     pub settings: ServiceSettings,
 }
 
-/// What operators have set, stored as one JSON text. What is absent follows the rulebook.
+/// What operators have set and what the service has shown of itself, stored as one JSON text. What is absent follows
+/// the rulebook.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ServiceSettings {
@@ -447,6 +453,9 @@ pub struct ServiceSettings {
     /// Milliseconds of all its pauses that are over.
     #[serde(skip_serializing_if = "is_zero_ms")]
     pub paused_ms: u64,
+    /// It has told a History, so it can tell that it knows nothing.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tells_history: bool,
 }
 
 impl ServiceSettings {

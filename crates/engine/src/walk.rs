@@ -147,7 +147,7 @@ impl Case {
                 );
                 news
             }
-            WalkResult::NoHistory => {
+            WalkResult::NoHistory | WalkResult::Unproven { .. } => {
                 walk.answered = true;
                 walk.due_at = None;
                 walk.message = Some("keeps no History".to_owned());
@@ -212,7 +212,7 @@ impl Case {
 /// What a walk's result says of the service.
 pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
     match result {
-        WalkResult::Told(_) => (Health::Alive, None),
+        WalkResult::Told(_) | WalkResult::Unproven { .. } => (Health::Alive, None),
         WalkResult::NoHistory => (Health::NoSign, None),
         WalkResult::Failed { message, unreachable: true, .. } => (Health::Gone, Some(message)),
         WalkResult::Failed { message, unreachable: false, .. } => (Health::Alive, Some(message)),

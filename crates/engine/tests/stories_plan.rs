@@ -3,7 +3,7 @@
 mod world;
 
 use amends_engine::{StepReading, StepState, WalkResult};
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome};
+use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, Report};
 use world::{Reply, Says, World, evidence, payment_report_1, report, words};
 
 #[test]
@@ -303,6 +303,50 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
         world.step(case, "compensate rider.match").state,
         StepState::Done(Outcome::Compensated)
     );
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+/// A report that leaves it to the Histories what there is to undo.
+fn asks_around(saga: &str) -> Report {
+    report("payment/odd", saga).action("pay").saw("payment.pay", H::Failed)
+}
+
+#[test]
+fn a_page_of_a_gateway_is_no_history_of_a_service_that_has_told_one() {
+    let mut world = World::food_order();
+    let before = world.report(asks_around("before"));
+    world.settle_down();
+    world.pass_ms(120_000);
+    assert_eq!(
+        world.state(before),
+        CaseState::Settled,
+        "delivery knows nothing of it, and says so"
+    );
+    // Its new version is rolled out; its gateway has no backend for it.
+    world.histories.insert("delivery".into(), WalkResult::Unproven { status: 404 });
+    let case = world.report(asks_around("meanwhile"));
+    world.settle_down();
+    world.pass_ms(120_000);
+    assert_eq!(world.state(case), CaseState::Open, "it may know of this one");
+    world.crash();
+    world.pass_ms(120_000);
+    assert_eq!(world.state(case), CaseState::Open, "a restart forgets that of nobody");
+    let told = WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)]);
+    world.histories.insert("delivery".into(), told);
+    world.pass_ms(120_000);
+    assert_eq!(
+        world.step(case, "compensate delivery.request").state,
+        StepState::Done(Outcome::Compensated)
+    );
+}
+
+#[test]
+fn a_404_of_a_service_that_has_never_told_a_history_means_that_it_has_none() {
+    let mut world = World::food_order();
+    world.histories.insert("delivery".into(), WalkResult::Unproven { status: 404 });
+    let case = world.report(asks_around("s"));
+    world.settle_down();
+    world.pass_ms(120_000);
     assert_eq!(world.state(case), CaseState::Settled);
 }
 

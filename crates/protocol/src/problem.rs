@@ -120,6 +120,12 @@ problems! {
 }
 
 impl Problem {
+    /// Whether it is of a kind that this protocol knows, rather than of somebody else's.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.type_uri.starts_with(PROBLEM_TYPE_BASE)
+    }
+
     /// A problem of the table, with what is special about this occurrence.
     #[must_use]
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {

@@ -106,7 +106,7 @@ impl Pulse {
             },
             EffectResult::History(result) => match result {
                 WalkResult::NoHistory => return,
-                WalkResult::Told(_) => false,
+                WalkResult::Told(_) | WalkResult::Unproven { .. } => false,
                 WalkResult::Failed { .. } => true,
             },
         };

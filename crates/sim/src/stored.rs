@@ -1,6 +1,6 @@
 //! What is durable in a run, with the rulebooks that its rows name.
 
-use amends_engine::{CaseRow, Memory, ReportRow};
+use amends_engine::{CaseRow, Memory, ReportRow, ServiceRow, ServiceSettings, Write};
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
@@ -22,6 +22,17 @@ impl Stored {
             rows.put_active(first, now);
         }
         Self { rows, versions: versions.to_vec() }
+    }
+
+    /// Services whose Histories have been read before, in an earlier life of the supervisor.
+    pub fn know(&mut self, services: impl IntoIterator<Item = Arc<str>>) {
+        let writes = services.into_iter().map(|service| {
+            let settings = ServiceSettings { tells_history: true, ..ServiceSettings::default() };
+            Write::Service(Box::new(ServiceRow { service, settings }))
+        });
+        let writes: Vec<Write> = writes.collect();
+        let done = self.rows.commit(writes.into());
+        debug_assert!(done.is_ok(), "settings claim nothing that is another's");
     }
 
     /// A version by its content hash.

@@ -3,7 +3,7 @@
 /// Kinds of trouble that the product is known not to master yet; off unless asked for by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Switches {
-    /// A gateway's page with 404 is read as an empty History.
+    /// A gateway's page with 404 may be the first that is ever heard of a service's Histories.
     pub gateway_hides_history: bool,
     /// Histories tell of actions that the rulebook does not know.
     pub strangers: bool,

@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// What was set survives a restart, and holds from now on.
-    fn keep_settings(&mut self, service: &Arc<str>) {
+    pub(super) fn keep_settings(&mut self, service: &Arc<str>) {
         let settings = self.agenda.lane(service).settings.clone();
         let row = ServiceRow { service: Arc::clone(service), settings };
         self.agenda.out.writes.push(Write::Service(Box::new(row)));

@@ -129,14 +129,16 @@ impl Engine {
         }
     }
 
-    /// A reading of a History has ended. Histories that are known to be out of order say nothing new of the service.
+    /// A reading of a History has ended; gives what it is worth. Histories that are known to be out of order say
+    /// nothing new of the service.
     pub(super) fn history_ended(
         &mut self,
         now: Timestamp,
         service: &Arc<str>,
-        result: &WalkResult,
-    ) {
-        let (health, message) = walk::health(result);
+        result: WalkResult,
+    ) -> WalkResult {
+        let result = self.judged(service, result);
+        let (health, message) = walk::health(&result);
         let lane = self.agenda.lane(service);
         let known = lane.histories.out_of_order();
         let failure = message.filter(|_| matches!(result, WalkResult::Failed { .. }));
@@ -151,6 +153,29 @@ impl Engine {
             BreakerChange::Closed(hurried) => {
                 hurried.into_iter().for_each(|job| self.hurry(now, service, job));
             }
+        }
+        result
+    }
+
+    /// Who has told a History once can tell that it knows nothing: what says less is not its answer.
+    fn judged(&mut self, service: &Arc<str>, result: WalkResult) -> WalkResult {
+        let tells = self.agenda.lane(service).settings.tells_history;
+        match result {
+            WalkResult::Told(entries) => {
+                if !tells {
+                    self.agenda.lane(service).settings.tells_history = true;
+                    self.keep_settings(service);
+                }
+                WalkResult::Told(entries)
+            }
+            WalkResult::Unproven { status } if tells => WalkResult::Failed {
+                message: format!(
+                    "HTTP {status} without `Saga-Id`, from whatever stands before the service: it has told Histories"
+                ),
+                unreachable: false,
+                retry_after_ms: None,
+            },
+            other => other,
         }
     }
 

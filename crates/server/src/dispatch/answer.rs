@@ -148,7 +148,7 @@ fn is_refusal(body: &[u8]) -> bool {
     problem(body).is_some_and(|p| p.is(ProblemCode::Refused))
 }
 
-fn problem(body: &[u8]) -> Option<Problem> {
+pub(crate) fn problem(body: &[u8]) -> Option<Problem> {
     if body.first() != Some(&b'{') && !body.trim_ascii_start().starts_with(b"{") {
         return None;
     }

@@ -7,7 +7,7 @@ use amends_protocol::{
 use amends_rulebook::Rulebook;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -243,8 +243,30 @@ async fn a_history_is_read_with_the_asked_service_as_the_default() {
 
 #[tokio::test]
 async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
-    let book_404 = book(serve(Router::new()).await, "10s");
-    assert_eq!(walk(&book_404, "pay").await, WalkResult::Told(Vec::new()));
+    let nothing = |answer: Response| async move {
+        let (parts, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, 1_000).await.expect("a short body");
+        let answer = move || {
+            let again = Response::from_parts(parts.clone(), axum::body::Body::from(body.clone()));
+            async move { again }
+        };
+        walk(&book(serve(Router::new().fallback(answer)).await, "10s"), "pay").await
+    };
+    let empty = WalkResult::Told(Vec::new());
+    let its_own = (StatusCode::NOT_FOUND, [("saga-id", "o/1")]);
+    assert_eq!(nothing(its_own.into_response()).await, empty);
+    let its_own = (StatusCode::NO_CONTENT, [("saga-id", "o/1")]);
+    assert_eq!(nothing(its_own.into_response()).await, empty);
+    let ours = "{\"type\":\"https://amends.dev/problems/not-found\",\"status\":404}";
+    assert_eq!(nothing((StatusCode::NOT_FOUND, ours).into_response()).await, empty);
+    // What stands before a service says the same while it is deployed.
+    for (page, status) in [
+        ((StatusCode::NOT_FOUND, "default backend - 404").into_response(), 404),
+        ((StatusCode::NOT_FOUND, [("saga-id", "another")]).into_response(), 404),
+        (StatusCode::NO_CONTENT.into_response(), 204),
+    ] {
+        assert_eq!(nothing(page).await, WalkResult::Unproven { status });
+    }
     let wrong = Router::new().fallback(|| async { "{\"sagaId\":\"another\",\"entries\":[]}" });
     let busy = Router::new().fallback(|| async {
         (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")]).into_response()

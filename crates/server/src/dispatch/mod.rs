@@ -25,9 +25,9 @@ use crate::open_files::open_files;
 use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, headers};
 use amends_rulebook::RetryPolicy;
-use answer::{bounded, message_of, shortened};
+use answer::{bounded, message_of, problem, shortened};
 use bytes::Bytes;
 use connect::{Connector, connector, innermost};
 use http::HeaderMap;
@@ -271,12 +271,21 @@ fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
             }
             Err(e) => failed(shortened(&format!("HTTP 200 without a readable History: {e}")), None),
         },
-        204 | 404 => WalkResult::Told(Vec::new()),
+        // Whatever stands before a service answers 404, too, while it is deployed.
+        204 | 404 if is_its_own(walk, answered) => WalkResult::Told(Vec::new()),
+        status @ (204 | 404) => WalkResult::Unproven { status },
         status => {
             let message = message_of(status, &answered.headers, &answered.body).unwrap_or_default();
             failed(message, retry_after_ms(&answered.headers, SystemClock.now()))
         }
     }
+}
+
+/// Whether an answer without a History is of somebody who knows what was asked: it repeats the saga, or is a problem of
+/// ours.
+fn is_its_own(walk: &WalkHistory, answered: &Answered) -> bool {
+    let said = answered.headers.get(headers::SAGA_ID).and_then(|v| v.to_str().ok());
+    said == Some(walk.saga.as_str()) || problem(&answered.body).is_some_and(|p| p.is_ours())
 }
 
 fn unsendable(why: &str) -> StepResult {

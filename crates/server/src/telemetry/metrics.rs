@@ -504,7 +504,9 @@ impl AttemptResult {
         match ended {
             EffectResult::Step(result) => result.answer.kind(),
             EffectResult::History(result) => match result {
-                WalkResult::Told(_) | WalkResult::NoHistory => "history",
+                WalkResult::Told(_) | WalkResult::NoHistory | WalkResult::Unproven { .. } => {
+                    "history"
+                }
                 WalkResult::Failed { unreachable: true, .. } => "not_sent",
                 WalkResult::Failed { .. } => "unknown",
             },

@@ -102,7 +102,9 @@ impl Waiting {
     fn hear(&mut self, service: &Arc<str>, result: &EffectResult) {
         let health = match result {
             EffectResult::Step(result) => health(result),
-            EffectResult::History(WalkResult::Told(_)) => Some(Health::Alive),
+            EffectResult::History(WalkResult::Told(_) | WalkResult::Unproven { .. }) => {
+                Some(Health::Alive)
+            }
             EffectResult::History(WalkResult::NoHistory) => None,
             EffectResult::History(WalkResult::Failed { unreachable: true, .. }) => {
                 Some(Health::Gone)
@@ -113,7 +115,7 @@ impl Waiting {
         let known = self.services.entry(Arc::clone(service)).or_default();
         known.has_news = true;
         if let EffectResult::History(result) = result {
-            let failed = matches!(result, WalkResult::Failed { .. });
+            let failed = matches!(result, WalkResult::Failed { .. } | WalkResult::Unproven { .. });
             known.unreadable = failed;
         }
         if let Some(health) = health {

@@ -324,7 +324,6 @@ impl Services {
         effect: u64,
         saga: usize,
         service: &str,
-        gateway_hides_history: bool,
         around: &mut Around<'_>,
     ) {
         let now = around.queue.now();
@@ -336,7 +335,7 @@ impl Services {
         };
         let result = match sky {
             Some(Sky::Down) => failed("connection refused", true, None),
-            Some(Sky::Gateway(404)) if gateway_hides_history => WalkResult::Told(Vec::new()),
+            Some(Sky::Gateway(404)) => WalkResult::Unproven { status: 404 },
             Some(Sky::Gateway(status)) => failed(&format!("HTTP {status}"), false, None),
             Some(Sky::RequestLost | Sky::AnswerLost) => return,
             Some(Sky::Broken) => failed("HTTP 500", false, None),

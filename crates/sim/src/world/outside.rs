@@ -189,7 +189,6 @@ impl World<'_> {
             Errand::Walk(walk) => &walk.saga,
         };
         let Some(saga) = self.services.saga_number(saga) else { return };
-        let hides = self.switches.gateway_hides_history;
         let call = |services: &crate::services::Services,
                     step,
                     attempt,
@@ -212,7 +211,7 @@ impl World<'_> {
                 }
             }
             Errand::Walk(walk) => self.in_services(|services, around| {
-                services.read_history(effect, saga, &walk.service, hides, around);
+                services.read_history(effect, saga, &walk.service, around);
             }),
         }
     }

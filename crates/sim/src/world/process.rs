@@ -3,10 +3,12 @@
 use crate::event::BEGINNING;
 use crate::scenario::{CrashPoint, Scenario};
 use crate::stored::Stored;
+use crate::switches::Switches;
 use amends_engine::{Batch, LookupRequest, Partition};
 use amends_node::{Node, NodeOptions};
 use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Small, so that turns are full and queues run over.
 pub(super) const OPTIONS: NodeOptions =
@@ -36,10 +38,15 @@ pub(super) enum Asked {
 }
 
 impl Shell {
-    pub(super) fn new(scenario: &Scenario) -> Self {
+    pub(super) fn new(scenario: &Scenario, switches: Switches) -> Self {
+        let mut store = Stored::new(&scenario.versions, BEGINNING);
+        if !switches.gateway_hides_history {
+            let services = scenario.world.services().iter();
+            store.know(services.map(|service| Arc::clone(&service.name)));
+        }
         Self {
             node: None,
-            store: Stored::new(&scenario.versions, BEGINNING),
+            store,
             process: 0,
             skew_ms: 0,
             wake_at: None,

@@ -39,7 +39,7 @@ impl<'s> World<'s> {
             queue: Queue::new(),
             story,
             services: Services::new(scenario),
-            shell: Shell::new(scenario),
+            shell: Shell::new(scenario, switches),
             outside: Outside::default(),
             checks: Checks::new(scenario),
             switches,

@@ -309,9 +309,11 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
         paused_since: Some(17),
         paused_ms: 5,
         limits: None,
+        tells_history: true,
     };
     let limits = Limits { concurrency: Some(2), per_second: None, decision: decision("slow") };
-    let limited = ServiceSettings { limits: Some(limits), ..ServiceSettings::default() };
+    let limited =
+        ServiceSettings { limits: Some(limits), tells_history: true, ..ServiceSettings::default() };
     let first = [row("rider", paused.clone()), row("coupon", paused)];
     let writes = first.map(|row| Write::Service(Box::new(row)));
     store.commit(writes.into()).await.expect("commits");
