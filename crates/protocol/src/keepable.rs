@@ -90,6 +90,71 @@ fn within(mut keys: Vec<String>, key: String, what: What) -> Found {
     (keys, what)
 }
 
+/// A whole number that would come back as another one: beyond 64 bits, what is kept is the nearest that a floating
+/// point number can say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LongNumber {
+    digits: String,
+    /// Its place in the text, in bytes from 1.
+    place: usize,
+}
+
+impl fmt::Display for LongNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { digits, place } = self;
+        let cut = if digits.len() > SHOWN_DIGITS { "…" } else { "" };
+        let shown: String = digits.chars().take(SHOWN_DIGITS).collect();
+        write!(
+            f,
+            "the number `{shown}{cut}` at byte {place} has more than 64 bits and would not be kept exactly; send it as a text"
+        )
+    }
+}
+
+impl std::error::Error for LongNumber {}
+
+/// Digits that a message repeats.
+const SHOWN_DIGITS: usize = 40;
+
+/// Whether every whole number of a JSON text is kept as it is. Whatever else may be wrong with the text is its reader's
+/// to say.
+///
+/// # Errors
+/// With the first that isn't.
+pub fn check_numbers(json: &[u8]) -> Result<(), LongNumber> {
+    let (mut place, mut in_text) = (0, false);
+    while let Some(byte) = json.get(place) {
+        let mut length = 1;
+        match byte {
+            b'"' => in_text = !in_text,
+            b'\\' if in_text => length = 2,
+            b'-' | b'0'..=b'9' if !in_text => {
+                length = json[place..].iter().take_while(|b| is_of_number(**b)).count();
+                check_number(&json[place..place + length], place + 1)?;
+            }
+            _ => {}
+        }
+        place += length;
+    }
+    Ok(())
+}
+
+const fn is_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+fn check_number(token: &[u8], place: usize) -> Result<(), LongNumber> {
+    // 64 bits are 19 digits at least.
+    if token.len() < 19 || token.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) {
+        return Ok(());
+    }
+    let digits = String::from_utf8_lossy(token).into_owned();
+    match digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
+        true => Ok(()),
+        false => Err(LongNumber { digits, place }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +185,40 @@ mod tests {
         let error = check_data("data.data", data.as_object().expect("an object"));
         let text = error.expect_err("reserved").to_string();
         assert!(text.contains("`data.data.order.0`") && text.contains("rename it"), "{text}");
+    }
+
+    #[test]
+    fn whole_numbers_of_more_than_64_bits_are_found_outside_of_texts() {
+        for kept in [
+            "",
+            "7",
+            "[18446744073709551615, -9223372036854775808]",
+            "{\"a\": 1e30, \"b\": 0.1234567890123456789012}",
+            "{\"18446744073709551616\": \"\\\"18446744073709551616\"}",
+        ] {
+            assert_eq!(check_numbers(kept.as_bytes()), Ok(()), "{kept}");
+        }
+        for lost in ["18446744073709551616", "-9223372036854775809"] {
+            let error = check_numbers(format!("{{\"a\": [1, {lost}]}}").as_bytes());
+            let text = error.expect_err(lost).to_string();
+            assert!(text.starts_with(&format!("the number `{lost}` at byte 11 ")), "{text}");
+        }
+        let long = check_numbers("9".repeat(1_000).as_bytes()).expect_err("long").to_string();
+        assert!(long.len() < 200 && long.contains("999…`"), "{long}");
+    }
+
+    #[test]
+    fn a_number_comes_back_as_the_nearest_to_its_text() {
+        for text in ["8.41428953718263e-15", "1.7976931348623157e308", "5e-324", "1e23", "0.1"] {
+            let wanted: f64 = text.parse().expect("a number");
+            let read: Value = serde_json::from_str(text).expect("a number");
+            let again: Value = serde_json::from_str(&read.to_string()).expect("a number");
+            let bits = |value: &Value| value.as_f64().map(f64::to_bits);
+            assert_eq!(
+                (bits(&read), bits(&again)),
+                (Some(wanted.to_bits()), bits(&read)),
+                "{text}"
+            );
+        }
     }
 }

@@ -20,7 +20,7 @@ pub mod wire;
 mod words;
 
 pub use history::{HistoryAnswer, HistoryEntry};
-pub use keepable::{DATA_DEPTH_LIMIT, Unkeepable, check_data};
+pub use keepable::{DATA_DEPTH_LIMIT, LongNumber, Unkeepable, check_data, check_numbers};
 pub use name::{
     ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, digest, is_opaque_name,
 };

@@ -6,6 +6,7 @@ mod bounds;
 mod bulk;
 mod console;
 mod desk;
+mod keeping;
 mod open_work;
 mod operating;
 mod quarantine;
