@@ -146,7 +146,7 @@ impl Case {
                 self.plan_by_hand(asked, active, now, agenda)
             }
             CaseAct::Settle { .. } => {
-                self.settle_by_hand(now, agenda);
+                self.settle_by_hand(agenda);
                 Ok(())
             }
             CaseAct::Retry { .. } => self.retry_all(now, agenda),
@@ -193,7 +193,7 @@ impl Case {
             ));
         }
         self.answer_by_hand();
-        self.reopen(now, agenda);
+        self.reopen(agenda);
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl Case {
             Some(_) => false,
             None => {
                 let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
-                self.push_step(verb, action, stage, StepState::Waiting, StepMemo::default(), now);
+                self.push_step(verb, action, stage, StepState::Waiting, StepMemo::default());
                 true
             }
         }
@@ -229,7 +229,7 @@ impl Case {
         }
     }
 
-    fn settle_by_hand(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    fn settle_by_hand(&mut self, agenda: &mut Agenda) {
         for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
             walk.answered = true;
             walk.due_at = None;
@@ -241,7 +241,7 @@ impl Case {
                 self.set_role(index, ReportRole::ByHand);
             }
         }
-        self.settle(ClosedOn::ByHand, now, agenda);
+        self.settle(ClosedOn::ByHand, agenda);
     }
 
     fn retry_all(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
@@ -262,7 +262,7 @@ impl Case {
         by: ActBy<'_>,
         agenda: &mut Agenda,
     ) {
-        let ActBy { actor, bulk, now } = by;
+        let ActBy { actor, bulk, .. } = by;
         if let Some(bulk) = bulk {
             if detail.is_null() {
                 detail = json!({});
@@ -270,7 +270,7 @@ impl Case {
             detail["bulk"] = format!("b-{bulk}").into();
         }
         agenda.out.writes.push(Write::Act(Box::new(ActRow {
-            at: now,
+            at: self.wall,
             actor: Arc::clone(actor),
             act: act.into(),
             reason: reason.into(),
@@ -278,10 +278,12 @@ impl Case {
             step,
             detail,
         })));
-        agenda.tell(
-            now,
-            Happening::Acted { case: Some(self.row.id), step, act, actor: Arc::clone(actor) },
-        );
+        agenda.tell(Happening::Acted {
+            case: Some(self.row.id),
+            step,
+            act,
+            actor: Arc::clone(actor),
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::lane::{Job, Lane};
 use crate::timer::{Timer, Timers};
-use crate::{Answer, Errand, Event, Happening, Ticket, Write};
+use crate::{Answer, Errand, Event, Happening, Moment, Ticket, Write};
 use amends_protocol::Timestamp;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -26,6 +26,8 @@ const DEFAULT_CONCURRENCY: u32 = 16;
 
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
+    /// Of the turn.
+    pub(crate) moment: Moment,
     pub(crate) timers: Timers,
     pub(crate) out: Output,
     pub(crate) lanes: FxHashMap<Arc<str>, Lane>,
@@ -64,8 +66,8 @@ impl Agenda {
         self.stirred.pop_first()
     }
 
-    pub(crate) fn tell(&mut self, at: Timestamp, what: Happening) {
-        self.out.events.push(Event { at, what });
+    pub(crate) fn tell(&mut self, what: Happening) {
+        self.out.events.push(Event { at: self.moment.wall, what });
     }
 
     pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) {

@@ -81,9 +81,10 @@ impl Case {
             .map(|(_, e)| e.request_id.as_str().into())
             .collect();
         let saga = self.row.saga.clone();
+        let wall = self.wall;
         let step = self.step_mut(index);
         step.attempts = step.attempts.saturating_add(1);
-        step.memo.sent_at = Some(now.0);
+        step.memo.sent_at = Some(wall.0);
         let send = SendStep {
             step: step.id,
             attempt: step.attempts,
@@ -202,13 +203,12 @@ impl Case {
     }
 
     /// Adds evidence from a report that is not kept in memory; true if any was new. Says so if some had no room.
-    pub(crate) fn hear_excess(&mut self, now: Timestamp, by: &str, history: &[Evidence]) -> bool {
+    pub(crate) fn hear_excess(&mut self, by: &str, history: &[Evidence]) -> bool {
         let (news, dropped) = self.hear_up_to_limit(&by.into(), history);
         if dropped {
-            self.note(
-                now,
-                format!("{by} told more than the {TOLD_LIMIT} requests that are kept; look into its History"),
-            );
+            self.note(format!(
+                "{by} told more than the {TOLD_LIMIT} requests that are kept; look into its History"
+            ));
         }
         news
     }
@@ -257,7 +257,7 @@ impl Case {
         let step = &self.steps[index];
         if step.memo.by_hand && step.state.is_terminal() {
             let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
-            self.note(now, text);
+            self.note(text);
         } else if matches!(step.state, StepState::Due(_) | StepState::Stuck(_)) {
             self.must_change(index, StepEvent::Answer(outcome), now, agenda);
         }
@@ -267,7 +267,8 @@ impl Case {
         let StepState::Accepted { until, location, .. } = self.steps[index].state.clone() else {
             return;
         };
-        let waited = now.ms_since(Timestamp(self.steps[index].memo.sent_at.unwrap_or(now.0)));
+        let patience_ms = self.policy(&self.steps[index]).accepted_ms;
+        let waited = patience_ms.saturating_sub(until.ms_since(now));
         let pause = (waited / 4).clamp(POLL_FLOOR_MS, POLL_CAP_MS);
         if is_gone(&result) {
             let step = &self.steps[index];
@@ -334,7 +335,7 @@ impl Case {
             agenda.lane(&away).back_off(Job::Step(self.steps[index].id));
         }
         if !matches!(event, StepEvent::Answer(_)) {
-            self.log_attempt(index, &result, now, agenda);
+            self.log_attempt(index, &result, agenda);
         }
         self.end_try(index, event, now, agenda);
     }
@@ -367,7 +368,7 @@ impl Case {
             message: Some("the supervisor stopped before the answer came".to_owned()),
             history: Vec::new(),
         };
-        self.log_attempt(index, &result, now, agenda);
+        self.log_attempt(index, &result, agenda);
         let memo = &mut self.step_mut(index).memo;
         memo.may_have_run = true;
         memo.last = Some(Cause::NoAnswer);
@@ -416,13 +417,13 @@ impl Case {
         StepEvent::Fail(end.map_or(at, |end| at.min(end)))
     }
 
-    fn log_attempt(&self, index: usize, result: &StepResult, now: Timestamp, agenda: &mut Agenda) {
+    fn log_attempt(&self, index: usize, result: &StepResult, agenda: &mut Agenda) {
         let step = &self.steps[index];
         agenda.out.writes.push(Write::Attempt(Box::new(AttemptRow {
             step: step.id,
             attempt: step.attempts,
-            sent_at: Timestamp(step.memo.sent_at.unwrap_or(now.0)),
-            ended_at: now,
+            sent_at: step.memo.sent_at.map_or(self.wall, Timestamp),
+            ended_at: self.wall,
             result: result.answer.word().into(),
             status: result.status,
             message: result.message.as_deref().map(Into::into),

@@ -1,6 +1,7 @@
 //! The writes of one turn as a store takes them, with what fences off a loop that has lost its place. Plain data.
 
 use crate::Write;
+use amends_protocol::Timestamp;
 
 /// A part of all sagas that one loop owns. A store that is owned as a whole has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,8 @@ pub struct Batch {
     pub epoch: Epoch,
     /// In order; of several writes of one key the last counts.
     pub writes: Vec<Write>,
+    /// Supervisor time of the commit; the store keeps the latest. None leaves it.
+    pub clock: Option<Timestamp>,
 }
 
 /// Writes for a store that is owned as a whole.

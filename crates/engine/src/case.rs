@@ -25,6 +25,8 @@ pub(crate) struct Case {
     pub(crate) reports: Vec<ReportRow>,
     pub(crate) steps: Vec<StepRow>,
     pub(crate) row_changed: bool,
+    /// The wall clock of the turn that changes it: its stamps.
+    pub(crate) wall: Timestamp,
     reports_changed: BTreeSet<usize>,
     steps_changed: BTreeSet<usize>,
     /// By a step's ordinal, when it is too old on its service's own line of time; as in the service's lane.
@@ -39,6 +41,7 @@ impl Case {
             reports: Vec::new(),
             steps: Vec::new(),
             row_changed: true,
+            wall: Timestamp::default(),
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
             ends_of_age: Vec::new(),
@@ -55,6 +58,7 @@ impl Case {
             reports,
             steps: stored.steps,
             row_changed: false,
+            wall: Timestamp::default(),
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
             ends_of_age: Vec::new(),
@@ -88,11 +92,11 @@ impl Case {
         &mut self.steps[index]
     }
 
-    pub(crate) fn note(&mut self, now: Timestamp, text: impl Into<String>) {
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
         let notes = &mut self.row.detail.notes;
         if notes.len() < NOTES_LIMIT && notes.iter().all(|n| n.text != text) {
-            notes.push(Note { at: now.0, text });
+            notes.push(Note { at: self.wall.0, text });
             self.row_changed = true;
         }
     }
@@ -105,11 +109,11 @@ impl Case {
     }
 
     /// Everything that has changed since the last call, as writes: the case first, so that what belongs to it follows.
-    pub(crate) fn drain_writes(&mut self, now: Timestamp, writes: &mut Vec<Write>) {
+    pub(crate) fn drain_writes(&mut self, writes: &mut Vec<Write>) {
         let changed =
             self.row_changed || !self.reports_changed.is_empty() || !self.steps_changed.is_empty();
         if changed {
-            self.row.updated_at = now;
+            self.row.updated_at = self.wall;
             writes.push(Write::Case(Box::new(self.row.clone())));
         }
         self.row_changed = false;
@@ -130,9 +134,10 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Result<(), Illegal> {
         let state = transition::next(&self.steps[index].state, event)?;
+        let wall = self.wall;
         let step = self.step_mut(index);
         step.state = state;
-        step.updated_at = now;
+        step.updated_at = wall;
         let (id, service) = (step.id, Arc::clone(&step.action.service));
         match &step.state {
             StepState::Due(at) if *at <= now => agenda.enqueue(&service, Job::Step(id)),
@@ -152,16 +157,13 @@ impl Case {
             agenda.lane(&service).forget(Job::Step(id));
             agenda.lane(&service).forget(Job::Poll(id));
         }
-        agenda.tell(
-            now,
-            Happening::Step {
-                step: id,
-                verb: step.verb,
-                action: step.action.clone(),
-                state: step.state.clone(),
-                message: step.memo.message.clone(),
-            },
-        );
+        agenda.tell(Happening::Step {
+            step: id,
+            verb: step.verb,
+            action: step.action.clone(),
+            state: step.state.clone(),
+            message: step.memo.message.clone(),
+        });
         Ok(())
     }
 
@@ -176,11 +178,11 @@ impl Case {
     ) {
         if let Err(illegal) = self.change(index, event, now, agenda) {
             let step = self.steps[index].id;
-            self.note(now, format!("fault in the supervisor: {illegal} ({step})"));
+            self.note(format!("fault in the supervisor: {illegal} ({step})"));
         }
     }
 
-    pub(crate) fn set_state(&mut self, state: CaseState, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn set_state(&mut self, state: CaseState, agenda: &mut Agenda) {
         if self.row.state != state {
             self.row.state = state;
             self.row_changed = true;
@@ -189,7 +191,7 @@ impl Case {
                 self.row.settled_at = None;
             }
             agenda.out.events.push(Event {
-                at: now,
+                at: self.wall,
                 what: Happening::Case {
                     case: self.row.id,
                     saga: self.row.saga.clone(),

@@ -17,28 +17,28 @@ impl Case {
         let roles = || self.reports.iter().map(|r| r.role);
         if roles().any(|r| r == ReportRole::Unmatched) {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Unmatched, now, agenda);
+            return self.set_state(CaseState::Unmatched, agenda);
         }
         if self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Stuck, now, agenda);
+            return self.set_state(CaseState::Stuck, agenda);
         }
         let awaits_root = roles().any(|r| matches!(r, ReportRole::AwaitsRoot(_)));
         if awaits_root || self.walks_pending() || !self.steps.iter().all(|s| s.state.is_terminal())
         {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Open, now, agenda);
+            return self.set_state(CaseState::Open, agenda);
         }
         if self.is_settled() {
             return; // nothing new came of what was looked at
         }
         self.ask_unreported(now, agenda);
         if self.walks_pending() {
-            return self.set_state(CaseState::Open, now, agenda);
+            return self.set_state(CaseState::Open, agenda);
         }
         match self.closing_evidence(now, agenda) {
-            Some(evidence) => self.settle(evidence, now, agenda),
-            None => self.set_state(CaseState::Open, now, agenda),
+            Some(evidence) => self.settle(evidence, agenda),
+            None => self.set_state(CaseState::Open, agenda),
         }
     }
 
@@ -50,27 +50,26 @@ impl Case {
         self.ask_histories(silent, now, agenda);
     }
 
-    pub(crate) fn settle(&mut self, evidence: ClosedOn, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn settle(&mut self, evidence: ClosedOn, agenda: &mut Agenda) {
         for service in self.unreported() {
-            self.note(
-                now,
-                format!("{service} was called, failed or did not answer, and never reported"),
-            );
+            self.note(format!(
+                "{service} was called, failed or did not answer, and never reported"
+            ));
         }
         if evidence == ClosedOn::Forward {
-            self.note_failed_callers(now);
+            self.note_failed_callers();
         }
         self.forget_walks(agenda);
         self.set_quiet_at(None);
         self.row.closed_on = Some(evidence);
-        self.row.settled_at = Some(now);
+        self.row.settled_at = Some(self.wall);
         self.row_changed = true;
-        self.set_state(CaseState::Settled, now, agenda);
+        self.set_state(CaseState::Settled, agenda);
     }
 
     /// Running an inner action again does not bring its callers back: they have answered. A person must hear of those
     /// that nobody runs again.
-    fn note_failed_callers(&mut self, now: Timestamp) {
+    fn note_failed_callers(&mut self) {
         let Some(book) = self.book.clone() else { return };
         let is_run_again = |name: &ActionName| {
             self.steps.iter().any(|s| s.verb == Verb::Retry && s.action == *name)
@@ -93,12 +92,12 @@ impl Case {
             .filter(|name| !is_run_again(name) && !succeeded(name))
             .map(|name| format!("{name} failed because of it and is not run again by any rule"))
             .collect();
-        left.into_iter().for_each(|text| self.note(now, text));
+        left.into_iter().for_each(|text| self.note(text));
     }
 
     /// Anything new makes a settled case an open one again.
-    pub(crate) fn reopen(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        self.set_state(CaseState::Open, now, agenda);
+    pub(crate) fn reopen(&mut self, agenda: &mut Agenda) {
+        self.set_state(CaseState::Open, agenda);
         self.sign_of_life();
     }
 

@@ -17,7 +17,9 @@ use crate::attempt;
 use crate::case::Case;
 use crate::lane::Lane;
 use crate::plan::RuleLimits;
-use crate::{Answer, Input, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write};
+use crate::{
+    Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write,
+};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
@@ -37,6 +39,8 @@ pub struct Engine {
     sagas: FxHashMap<SagaId, SagaRow>,
     /// Announced sagas that are not under way any more, as far as the inputs until the next output are about them.
     ended_sagas: FxHashMap<SagaId, SagaRow>,
+    /// Announced sagas whose deadline the wall clock tells, by deadline; all others have a timer.
+    by_wall: BTreeSet<(Timestamp, SagaId)>,
     agenda: Agenda,
     limits: RuleLimits,
     last_case: u64,
@@ -49,8 +53,6 @@ pub struct Engine {
     unreadable: Vec<UnreadableRow>,
     /// Cases whose rows are to be removed before they are written anew.
     removed: Vec<CaseId>,
-    /// The latest time that it was told.
-    now: Timestamp,
     /// Nothing more is sent: the process is about to stop.
     halted: bool,
 }
@@ -142,7 +144,10 @@ impl Engine {
                 queued: lane.queued(),
                 failures: lane.failures,
                 message: lane.message.clone(),
-                histories_failing_since: lane.histories.failing_since,
+                histories_failing_since: lane
+                    .histories
+                    .failing_since
+                    .map(|at| self.on_the_wall(at)),
                 histories_message: lane.histories.message.clone(),
             })
             .collect();
@@ -161,6 +166,11 @@ impl Engine {
         ids
     }
 
+    /// When a moment of supervisor time will be on the wall clock, or was.
+    pub(crate) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
+        self.agenda.moment.on_the_wall(at)
+    }
+
     pub(crate) fn known_lane(&self, service: &Arc<str>) -> Option<&Lane> {
         self.agenda.lanes.get(service)
     }
@@ -171,8 +181,9 @@ impl Engine {
     }
 
     /// Takes one input. What comes of it is fetched by [`Engine::take_output`], for one input or many.
-    pub fn handle(&mut self, now: Timestamp, input: Input) {
-        self.now = self.now.max(now);
+    pub fn handle(&mut self, moment: impl Into<Moment>, input: Input) {
+        self.agenda.moment = moment.into();
+        let now = self.agenda.moment.now;
         self.wake(now);
         match input {
             Input::Report { report, known_in, ticket } => {
@@ -226,15 +237,15 @@ impl Engine {
                 self.pause(now, &service, paused, &actor, &reason, ticket);
             }
             Input::Limit { service, limits, actor, reason, ticket } => {
-                self.limit(now, &service, limits, &actor, &reason, ticket);
+                self.limit(&service, limits, &actor, &reason, ticket);
             }
             Input::Audit { act, actor, reason, detail, ticket } => {
-                self.audit(now, act, &actor, &reason, detail);
+                self.audit(act, &actor, &reason, detail);
                 self.agenda.answer(ticket, Answer::Done);
             }
             Input::SagaBegan { begin, ticket } => self.saga_began(begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(&saga, ticket),
-            Input::Activate { activation, ticket } => self.activate(now, *activation, ticket),
+            Input::Activate { activation, ticket } => self.activate(*activation, ticket),
             Input::Mend { mend, ticket } => self.mend(now, *mend, ticket),
             Input::Tick => {}
         }
@@ -242,16 +253,17 @@ impl Engine {
 
     /// Everything that came of the inputs since the last call. The writes are to be durable before anything else of it
     /// happens; if they cannot be, this engine must be thrown away and loaded anew.
-    pub fn take_output(&mut self, now: Timestamp) -> Output {
+    pub fn take_output(&mut self, moment: impl Into<Moment>) -> Output {
+        self.agenda.moment = moment.into();
         // Only now, when all inputs of the turn have had their say: a later one may bring a step of an earlier stage.
-        self.pump(now);
+        self.pump(self.agenda.moment.now);
         let mut out = std::mem::take(&mut self.agenda.out);
         self.ended_sagas.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
         for id in std::mem::take(&mut self.changed) {
             let Some(case) = self.cases.get_mut(&id) else { continue };
-            case.drain_writes(now, &mut writes);
+            case.drain_writes(&mut writes);
             if case.is_settled()
                 && let Some(case) = self.cases.remove(&id)
             {
@@ -285,6 +297,7 @@ impl Engine {
         change: impl FnOnce(&mut Case, &mut Self) -> T,
     ) -> Option<T> {
         let mut case = self.cases.remove(&id)?;
+        case.wall = self.agenda.moment.wall;
         let result = change(&mut case, self);
         self.cases.insert(id, case);
         self.changed.insert(id);

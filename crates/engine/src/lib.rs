@@ -18,6 +18,7 @@ mod input;
 mod lane;
 mod lookup;
 mod memory;
+mod moment;
 mod plan;
 mod record;
 mod survey;
@@ -38,6 +39,7 @@ pub use lookup::{
     RulebookRow, UnreadableRow, UnreadableRulebook,
 };
 pub use memory::{Memory, MemoryConflict};
+pub use moment::{Moment, Trust};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,

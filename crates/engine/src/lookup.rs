@@ -44,6 +44,11 @@ pub struct Loaded {
     pub epoch: Epoch,
     /// The highest case number ever given out, 0 if none; also when that case has been pruned.
     pub last_case: u64,
+    /// Supervisor time of the last commit: it goes on from here. A store that has none yet gives the wall
+    /// clock's time of
+    /// the newest open row, since older versions of this program wrote due times by that clock; none if nothing
+    /// is open.
+    pub clock: Option<Timestamp>,
     /// Every case that is not settled, by number.
     pub cases: Vec<StoredCase>,
     /// Announced sagas that are still under way, by deadline.

@@ -38,6 +38,7 @@ pub struct Memory {
     last_case: u64,
     /// Cases that don't read back, and why.
     broken: BTreeMap<CaseId, String>,
+    clock: Option<Timestamp>,
 }
 
 impl Memory {
@@ -48,6 +49,7 @@ impl Memory {
     pub fn commit(&mut self, batch: Batch) -> Result<(), MemoryConflict> {
         self.check(&batch.writes)?;
         batch.writes.into_iter().for_each(|write| self.apply(write));
+        self.clock = self.clock.max(batch.clock);
         Ok(())
     }
 
@@ -261,6 +263,7 @@ impl Memory {
             broken_services: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
+            clock: self.clock.or_else(|| open.iter().map(|case| case.case.updated_at).max()),
             cases: open,
             sagas,
             services: self.services.values().cloned().collect(),

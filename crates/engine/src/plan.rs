@@ -68,13 +68,13 @@ impl Case {
                 Role::AwaitsRoot if waits => {}
                 Role::AwaitsRoot => self.wait_for_root(index, now, agenda),
                 Role::Rule(rule) => {
-                    self.note_waited(index, now);
+                    self.note_waited(index);
                     let role = self.admit(rule, now, limits);
                     self.set_role(index, role);
                 }
                 Role::RuleHeld(rule) => self.set_role(index, ReportRole::RuleHeld(rule.0)),
                 Role::Unmatched => {
-                    self.note_waited(index, now);
+                    self.note_waited(index);
                     self.set_role(index, ReportRole::Unmatched);
                 }
                 Role::ByHand => self.set_role(index, ReportRole::ByHand),
@@ -103,7 +103,7 @@ impl Case {
     }
 
     /// Says why a report that names a cause is answered as a root.
-    fn note_waited(&mut self, index: usize, now: Timestamp) {
+    fn note_waited(&mut self, index: usize) {
         let report = Arc::clone(&self.reports[index].report);
         let causes: Vec<&str> =
             report.data.caused_by.iter().filter(|c| **c != report.id).map(String::as_str).collect();
@@ -113,7 +113,7 @@ impl Case {
         let (who, named) = (report.service(), causes.join(", "));
         let came = self.reports.iter().any(|r| causes.contains(&r.report.id.as_str()));
         let why = if came { "which leads back to it" } else { "which was never reported" };
-        self.note(now, format!("{who} names {named} as the cause, {why}"));
+        self.note(format!("{who} names {named} as the cause, {why}"));
     }
 
     /// Makes every root report unanswered again, for a new rulebook.
@@ -139,12 +139,9 @@ impl Case {
         match rule.limit_per_minute {
             Some(limit) if !limits.admit(now, &book, id.0, limit) => {
                 let label = &rule.index_label;
-                self.note(
-                    now,
-                    format!(
-                        "more than {limit} cases a minute for rule `{label}`: waits for approval"
-                    ),
-                );
+                self.note(format!(
+                    "more than {limit} cases a minute for rule `{label}`: waits for approval"
+                ));
                 ReportRole::RuleHeld(id.0)
             }
             _ => ReportRole::Rule(id.0),
@@ -196,14 +193,14 @@ impl Case {
             self.supersede_retries(&book, now, agenda);
         }
         if facts.uses_recorded(&book) {
-            self.note_strangers(&book, now);
+            self.note_strangers(&book);
             let services = self.services_to_ask(&book, &self.reach(&book));
             self.ask_histories(services, now, agenda);
         }
     }
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
-    fn note_strangers(&mut self, book: &Rulebook, now: Timestamp) {
+    fn note_strangers(&mut self, book: &Rulebook) {
         let strangers: FxHashSet<String> = self
             .told()
             .filter(|(_, e)| {
@@ -219,7 +216,7 @@ impl Case {
         let mut strangers: Vec<String> = strangers.into_iter().collect();
         strangers.sort();
         for text in strangers {
-            self.note(now, text);
+            self.note(text);
         }
     }
 
@@ -231,7 +228,7 @@ impl Case {
             let name = &book.get(want.step.action).name;
             match known.get(&(want.step.verb, name.clone())) {
                 Some(index) => self.strengthen(*index, &want, now, agenda),
-                None => self.add_planned(name.clone(), want, now),
+                None => self.add_planned(name.clone(), want),
             }
         }
         let steps = self.steps.len() - before;
@@ -239,15 +236,15 @@ impl Case {
             && let Some(first) = self.reports.first()
         {
             let report = Arc::clone(&first.report);
-            agenda.tell(now, Happening::Planned { case: self.row.id, report, steps });
+            agenda.tell(Happening::Planned { case: self.row.id, report, steps });
         }
     }
 
-    fn add_planned(&mut self, action: ActionName, want: Want, now: Timestamp) {
+    fn add_planned(&mut self, action: ActionName, want: Want) {
         let state = if want.hold == Hold::Shadow { StepState::Shadow } else { StepState::Waiting };
         let memo =
             StepMemo { because: want.because, held: want.hold == Hold::Ask, ..StepMemo::default() };
-        self.push_step(want.step.verb, action, want.step.stage.0, state, memo, now);
+        self.push_step(want.step.verb, action, want.step.stage.0, state, memo);
     }
 
     pub(crate) fn push_step(
@@ -257,7 +254,6 @@ impl Case {
         stage: u16,
         state: StepState,
         memo: StepMemo,
-        now: Timestamp,
     ) {
         let ordinal = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
         let id = StepId::derive(self.row.id, ordinal, &self.row.saga, verb.as_str(), &action);
@@ -268,8 +264,8 @@ impl Case {
             stage,
             state,
             attempts: 0,
-            planned_at: now,
-            updated_at: now,
+            planned_at: self.wall,
+            updated_at: self.wall,
             memo,
         });
     }

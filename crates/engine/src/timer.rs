@@ -21,6 +21,8 @@ pub(crate) enum Timer {
     Probe(Arc<str>),
     /// A step of a service may have grown too old.
     Ages(Arc<str>),
+    /// The wall clock is looked at: announced sagas must have ended by what it says.
+    Deadlines,
     /// An announced saga must have ended.
     Deadline(SagaId),
 }

@@ -141,10 +141,7 @@ impl Case {
                 walk.message = None;
                 let news = merge_entries(&mut walk.entries, entries);
                 let entries = walk.entries.len();
-                agenda.tell(
-                    now,
-                    Happening::Walked { case: id, service: Arc::clone(service), entries },
-                );
+                agenda.tell(Happening::Walked { case: id, service: Arc::clone(service), entries });
                 news
             }
             WalkResult::NoHistory | WalkResult::Unproven { .. } => {

@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{StepReading, StepState, WalkResult};
+use amends_engine::{StepReading, StepState, Trust, WalkResult};
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, HistoryState as H, Outcome, StuckReason};
 use world::{Reply, Says, World, reason, report};
@@ -216,4 +216,75 @@ fn quiet_begins_when_nothing_is_open() {
     world.settle_down();
     world.pass_ms(600_000);
     assert_eq!(world.case(case).detail.quiet_at, None, "a step is open");
+}
+
+const DAY: u64 = 86_400_000;
+
+/// Announces a saga that has five seconds, by a wall clock that is ahead by `ahead_ms`.
+fn begin_by(world: &mut World, saga: &str, ahead_ms: i64, trust: Trust) {
+    world.ahead_ms = ahead_ms;
+    world.trust = trust;
+    world.begin(saga, "payment", 5_000);
+}
+
+#[test]
+fn a_clock_that_is_set_fires_no_deadline_and_delays_none() {
+    for ahead_ms in [-7_200_000, 7_200_000, 86_400_000] {
+        let mut world = World::new(AGES);
+        begin_by(&mut world, "s", 0, Trust::Agreed);
+        (world.ahead_ms, world.trust) = (ahead_ms, Trust::Jumped);
+        world.pass_ms(4_900);
+        assert!(world.memory.cases().next().is_none(), "ahead by {ahead_ms}");
+        world.pass_ms(200);
+        assert_eq!(world.memory.cases().count(), 1, "ahead by {ahead_ms}");
+    }
+}
+
+#[test]
+fn a_deadline_from_before_the_start_waits_for_a_clock_that_can_be_trusted() {
+    let mut world = World::new(AGES);
+    begin_by(&mut world, "s", 0, Trust::Agreed);
+    (world.ahead_ms, world.trust) = (40 * 86_400_000, Trust::Started);
+    world.crash();
+    world.pass_ms(1_000);
+    (world.ahead_ms, world.trust) = (0, Trust::Jumped);
+    world.pass_ms(600_000);
+    assert!(world.memory.cases().next().is_none());
+    world.trust = Trust::Agreed;
+    world.pass_ms(10_000);
+    assert_eq!(world.memory.cases().count(), 1);
+}
+
+#[test]
+fn a_deadline_that_a_wrong_clock_calls_past_is_judged_by_the_right_one() {
+    let mut world = World::new(AGES);
+    begin_by(&mut world, "s", 40 * 86_400_000, Trust::Started);
+    world.pass_ms(60_000);
+    assert!(world.memory.cases().next().is_none(), "no time was left by the clock of that moment");
+    begin_by(&mut world, "t", 0, Trust::Started);
+    world.pass_ms(5_100);
+    assert_eq!(world.memory.cases().count(), 1, "one with time left runs at once");
+    world.trust = Trust::Agreed;
+    world.pass_ms(10_000);
+    assert_eq!(world.memory.cases().count(), 2);
+}
+
+#[test]
+fn steps_are_tried_again_whatever_the_wall_clock_says() {
+    let mut world = World::new(AGES.replace("age: 5s", "age: 3d").as_str());
+    world.replies.insert("payment".into(), Reply::Says(StepReading::NotSent));
+    let case = world.report(report("payment/odd", "s"));
+    world.settle_down();
+    for ahead_ms in [-7_200_000, 7_200_000, 86_400_000, 40 * 86_400_000, 0] {
+        world.ahead_ms = ahead_ms;
+        let before = world.sent.len();
+        world.pass_ms(10_000);
+        assert!(world.sent.len() >= before + 5, "a probe a second, ahead by {ahead_ms}");
+        let row = world.step(case, "compensate payment.pay");
+        let ms = row.updated_at.0 - world.now.0 - ahead_ms;
+        assert!((-10_000..=0).contains(&ms), "its stamp is the wall clock's: {ms}");
+    }
+    world.replies.clear();
+    world.pass_ms(1_000 + DAY);
+    assert_eq!(world.state(case), CaseState::Settled);
 }

@@ -19,11 +19,13 @@
 //! the engine is thrown away and loaded from the store.
 
 mod effect;
+mod line;
 mod need;
 mod node;
 mod queue;
 
 pub use effect::{Effect, EffectId, EffectResult};
+pub use line::{JUMP_MS, Jump, Line, STRIDE_MS};
 pub use need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 pub use node::{Node, NodeOptions};
 pub use queue::Overloaded;

@@ -4,7 +4,8 @@ use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 use crate::queue::{Overloaded, Queue};
 use amends_engine::{
-    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Output, Partition, Ticket,
+    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, Output, Partition,
+    Ticket, Write,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
@@ -16,6 +17,10 @@ const STORE_RETRY_MS: u64 = 500;
 
 /// Longest pause of that kind: a store that is back must not wait long for us.
 const LONGEST_STORE_RETRY_MS: u64 = 10_000;
+
+/// Longest time between two commits while timers run, in milliseconds: so much of supervisor time may be lost
+/// by a crash.
+const CLOCK_EVERY_MS: u64 = 60_000;
 
 /// Limits of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +48,10 @@ pub struct Node {
     phase: Phase,
     /// What is to be said next, whatever the phase.
     next: Option<Need>,
-    now: Timestamp,
+    /// The latest moment known.
+    moment: Moment,
+    /// Supervisor time of the last commit.
+    kept: Timestamp,
     /// A turn is due whether or not anything has come: what was in flight before the loading goes out again.
     tick: bool,
     ready: bool,
@@ -75,7 +83,7 @@ enum Phase {
 }
 
 /// What follows a commit.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Turn {
     /// Without its writes.
     output: Output,
@@ -97,7 +105,8 @@ impl Node {
             under_way: UnderWay::default(),
             phase: Phase::Unloaded { at: Timestamp(i64::MIN) },
             next: None,
-            now: Timestamp(i64::MIN),
+            moment: Moment::from(Timestamp(i64::MIN)),
+            kept: Timestamp(i64::MAX),
             tick: false,
             ready: false,
             refused: 0,
@@ -110,9 +119,9 @@ impl Node {
 
     /// A node that has loaded, for whoever would rather not begin with a store that fails.
     #[must_use]
-    pub fn loaded(options: NodeOptions, loaded: Loaded, now: Timestamp) -> Self {
+    pub fn loaded(options: NodeOptions, loaded: Loaded, moment: impl Into<Moment>) -> Self {
         let mut node = Self::new(options);
-        node.now = now;
+        node.moment = moment.into();
         node.load(loaded);
         node
     }
@@ -177,13 +186,13 @@ impl Node {
     // What the driver does.
 
     /// What is to be done next.
-    pub fn need(&mut self, now: Timestamp) -> Need {
-        self.now = self.now.max(now);
+    pub fn need(&mut self, moment: impl Into<Moment>) -> Need {
+        self.pass(moment.into());
         if let Some(next) = self.next.take() {
             return next;
         }
         match &self.phase {
-            Phase::Unloaded { at } if *at > self.now && !self.stopping => {
+            Phase::Unloaded { at } if *at > self.moment.now && !self.stopping => {
                 Need::Sleep { until: Some(*at) }
             }
             Phase::Unloaded { .. } => {
@@ -199,8 +208,8 @@ impl Node {
     }
 
     /// Takes what the store said. An answer to what was not asked changes nothing.
-    pub fn done(&mut self, now: Timestamp, done: Done) {
-        self.now = self.now.max(now);
+    pub fn done(&mut self, moment: impl Into<Moment>, done: Done) {
+        self.pass(moment.into());
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
             (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
             (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
@@ -225,16 +234,27 @@ impl Node {
         }
     }
 
+    /// Supervisor time never goes back; the wall clock may.
+    fn pass(&mut self, moment: Moment) {
+        self.moment = Moment { now: self.moment.now.max(moment.now), ..moment };
+    }
+
     /// Takes what has queued and says what must be known of it.
     fn begin_turn(&mut self) -> Need {
         let wakeup = self.engine.next_wakeup();
-        let due = self.tick || wakeup.is_some_and(|at| at <= self.now);
+        let due = self.tick || wakeup.is_some_and(|at| at <= self.moment.now);
         if self.queue.is_empty() {
             if self.stopping {
                 return self.wait_for_results();
             }
             if !due {
-                return Need::Sleep { until: wakeup };
+                // Where nothing waits for a time, none needs to be kept.
+                let Some(wakeup) = wakeup else { return Need::Sleep { until: None } };
+                let keep_at = self.kept.plus_ms(CLOCK_EVERY_MS);
+                if keep_at <= self.moment.now {
+                    return self.commit(Turn::default(), Vec::new());
+                }
+                return Need::Sleep { until: Some(wakeup.min(keep_at)) };
             }
         }
         let most = if self.one_by_one > 0 { 1 } else { self.options.batch.max(1) };
@@ -247,7 +267,7 @@ impl Node {
         let request = self.engine.look_up(&inputs);
         if request == LookupRequest::default() {
             self.step(inputs, LookupResult::default());
-            return self.need(self.now);
+            return self.need(self.moment);
         }
         self.phase = Phase::LookingUp { inputs, found: None };
         Need::Lookup(request)
@@ -255,10 +275,13 @@ impl Node {
 
     /// Everything that was taken is durable and answered; results may still come.
     fn wait_for_results(&mut self) -> Need {
-        let now = self.now;
+        let now = self.moment.now;
         let until = *self.grace_until.get_or_insert_with(|| now.plus_ms(self.options.grace_ms));
         if self.under_way.len() > 0 && now < until {
             return Need::Sleep { until: Some(until) };
+        }
+        if self.engine.next_wakeup().is_some() && self.kept < self.moment.now {
+            return self.commit(Turn::default(), Vec::new());
         }
         self.phase = Phase::Ended;
         Need::End { under_way: self.under_way.len() }
@@ -282,16 +305,27 @@ impl Node {
             if let Input::Mend { mend, .. } = &input {
                 self.refused_cases.remove(&mend.case);
             }
-            self.engine.handle(self.now, input);
+            self.engine.handle(self.moment, input);
         }
-        let mut output = self.engine.take_output(self.now);
+        let mut output = self.engine.take_output(self.moment);
         let writes = std::mem::take(&mut output.writes);
         if writes.is_empty() {
             return self.release(output, count);
         }
-        self.phase = Phase::Committing(Box::new(Turn { output, tickets, inputs: count }));
-        let batch = Batch { partition: self.options.partition, epoch: self.epoch, writes };
-        self.next = Some(Need::Commit(batch));
+        let turn = Turn { output, tickets, inputs: count };
+        self.next = Some(self.commit(turn, writes));
+    }
+
+    /// Every commit keeps supervisor time.
+    fn commit(&mut self, turn: Turn, writes: Vec<Write>) -> Need {
+        self.phase = Phase::Committing(Box::new(turn));
+        self.kept = self.moment.now;
+        Need::Commit(Batch {
+            partition: self.options.partition,
+            epoch: self.epoch,
+            writes,
+            clock: Some(self.moment.now),
+        })
     }
 
     /// All writes of a turn are durable, or it had none.
@@ -320,7 +354,8 @@ impl Node {
     }
 
     /// A case whose writes the store refuses although nothing else is in the turn must not stop the others time and
-    /// again: it is quarantined from the next loading on. What somebody waits for and could never be read is that one's
+    /// again: it is quarantined from the next loading on. What somebody waits for and could never be read is
+    /// that one's
     /// to mend, and no fault of the case.
     fn refused_alone(&mut self, fault: &StoreFault, turn: &Turn) {
         let (why, case) = match fault {
@@ -335,7 +370,7 @@ impl Node {
 
     fn turn_away(&mut self, fault: Fault, tickets: Vec<Ticket>, pause_ms: u64) {
         self.ready = false;
-        self.phase = Phase::Unloaded { at: self.now.plus_ms(pause_ms) };
+        self.phase = Phase::Unloaded { at: self.moment.now.plus_ms(pause_ms) };
         self.next = Some(Need::TurnAway(TurnedAway { fault, tickets, refused: false }));
     }
 
@@ -355,9 +390,10 @@ impl Node {
     /// Goes on with a new engine. What an earlier one let out may still be under way, or its result may wait here.
     fn load(&mut self, loaded: Loaded) {
         self.epoch = loaded.epoch;
-        self.engine = Engine::load(loaded, &mut self.engine, self.now);
+        self.kept = self.moment.now;
+        self.engine = Engine::load(loaded, &mut self.engine, self.moment);
         for (case, why) in &self.refused_cases {
-            self.engine.quarantine(self.now, *case, why);
+            self.engine.quarantine(*case, why);
         }
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {

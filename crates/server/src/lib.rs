@@ -22,6 +22,7 @@ mod open_files;
 mod outbound;
 mod overview;
 mod pulse;
+mod retention;
 mod routes;
 mod serve;
 mod shell;

@@ -1,6 +1,7 @@
 //! What lies between the loop and those who ask it: the mailbox that they write to, the inbox that the loop reads, and
 //! what the loop shows of itself.
 
+use crate::clock::ClockFace;
 use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
 use crate::observers::Observers;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) observers: Observers,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) clock: ClockFace,
 }
 
 /// What can't be worked on, for people.

@@ -8,6 +8,7 @@ use crate::pulse::Pulse;
 use crate::telemetry::{self, Metrics, Traces, Watched};
 use amends_engine::{Errand, Event};
 use amends_node::EffectResult;
+use amends_protocol::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,16 @@ impl Observers {
         telemetry::observe(events);
         self.pulse.observe(events);
         self.feed.observe(events);
+    }
+
+    /// The wall clock has jumped against the boot-time clock by so many milliseconds; ahead if positive.
+    pub(crate) fn clock_jumped(&self, at: Timestamp, by_ms: i64) {
+        tracing::warn!(
+            by_ms,
+            "the wall clock jumped; timers go on, and nothing is decided by it until it can be trusted again"
+        );
+        self.metrics.clock_jumped();
+        self.alerts.clock_jumped(at, by_ms);
     }
 
     /// An effect begins.

@@ -2,18 +2,18 @@
 
 use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::connections;
 use crate::dispatch::{HttpOutbound, WebClient};
 use crate::http::App;
 use crate::open_files::raise_open_files;
+use crate::retention;
 use crate::routes::router;
 use crate::shell::{Driver, StartError};
 use crate::supervisor::Supervisor;
 use crate::telemetry::{LogWriter, export};
-use amends_protocol::Timestamp;
-use amends_store::{SqliteOptions, SqliteStore, Store, StoreError};
+use amends_store::{SqliteOptions, SqliteStore, StoreError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,12 +24,6 @@ use tokio::task::JoinHandle;
 /// How long requests that are being answered may take once the process is told to stop. What they wait for is a
 /// commit, which takes milliseconds.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How often settled cases are looked through for removal.
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-/// Cases removed in one go: a few milliseconds of the writer.
-const PRUNE_SLICE: usize = 200;
-/// Pause between slices, so that reports come first.
-const PRUNE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The supervisor could not be started, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +115,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, looks, stops.clone())));
     }
     if let Some(keep) = config.keep_settled {
-        upkeep.push(tokio::spawn(prune(supervisor.store().clone(), keep, stops.clone())));
+        upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
     if config.alerts.tells_anybody()
         && let Some(news) = supervisor.alerts().open()
@@ -228,26 +222,6 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     }
     notify("STOPPING=1");
     running.stop().await
-}
-
-/// Removes what was settled long ago, slice by slice.
-async fn prune<S: Store>(store: S, keep: Duration, mut stopping: watch::Receiver<bool>) {
-    let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
-    loop {
-        let before = Timestamp(SystemClock.now().0.saturating_sub(keep_ms));
-        let pause = match store.prune(before, PRUNE_SLICE).await {
-            Ok(removed) if removed >= PRUNE_SLICE => PRUNE_PAUSE,
-            Ok(_) => PRUNE_EVERY,
-            Err(error) => {
-                tracing::warn!(%error, "settled cases could not be removed");
-                PRUNE_EVERY
-            }
-        };
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
 }
 
 enum Signal {

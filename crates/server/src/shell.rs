@@ -10,9 +10,10 @@ use crate::mailbox::{self, Arrival, Inbox, Shared};
 use crate::outbound::Outbound;
 use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
 use crate::supervisor::Supervisor;
-use amends_engine::{Answer, Happening, Loaded, Partition, Ticket};
+use amends_engine::{Answer, Happening, Loaded, Moment, Partition, Ticket};
 use amends_node::{
-    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, Released, StoreFault, TurnedAway,
+    Done, Effect, EffectId, EffectResult, Jump, Line, Need, Node, NodeOptions, Released,
+    StoreFault, TurnedAway,
 };
 use amends_protocol::Timestamp;
 use amends_store::{Store, StoreError};
@@ -21,6 +22,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+
+/// Longest time between two looks at the clocks: well within what stands for a process that did not run.
+const CLOCK_LOOK: Duration = Duration::from_secs(5);
 
 /// Limits of the loop.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +38,19 @@ pub struct DriverOptions {
     pub grace: Duration,
     /// Age within which cases should be settled whose rules state no objective; an older one counts as late.
     pub objective: Option<Duration>,
+    /// How long the wall clock must have run along with the boot-time clock before it decides anything.
+    pub trust_after: Duration,
 }
 
 impl Default for DriverOptions {
     fn default() -> Self {
-        Self { queue: 10_000, batch: 512, grace: Duration::from_secs(25), objective: None }
+        Self {
+            queue: 10_000,
+            batch: 512,
+            grace: Duration::from_secs(25),
+            objective: None,
+            trust_after: Duration::from_secs(600),
+        }
     }
 }
 
@@ -58,6 +70,7 @@ pub struct Driver<S, O, C> {
     store: S,
     outbound: O,
     clock: C,
+    line: Line,
     node: Node,
     shared: Arc<Shared>,
     inbox: Inbox,
@@ -95,13 +108,18 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             // What waits longer waits in the mailbox.
             queue: options.batch,
             batch: options.batch,
-            grace_ms: u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX),
+            grace_ms: ms(options.grace),
         };
-        let node = Node::loaded(options_of_node, store.load().await?, now);
+        let loaded = store.load().await?;
+        let mut line = Line::begin(loaded.clock, ms(clock.boot()), now, ms(options.trust_after));
+        let (moment, _) = line.read(ms(clock.boot()), now);
+        shared.clock.show(moment);
+        let node = Node::loaded(options_of_node, loaded, moment);
         let mut driver = Self {
             store,
             outbound,
             clock,
+            line,
             node,
             shared,
             inbox,
@@ -120,10 +138,11 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     async fn run(&mut self) {
         loop {
             self.fill();
-            match self.node.need(self.clock.now()) {
+            let moment = self.moment();
+            match self.node.need(moment) {
                 Need::Sleep { until } => {
                     if !self.look().await {
-                        self.wait(until).await;
+                        self.wait(moment.now, until).await;
                     }
                 }
                 Need::Release(released) => {
@@ -141,6 +160,16 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             }
         }
         self.shared.ready.store(false, Ordering::Release);
+    }
+
+    /// What the clocks say now. A wall clock that jumps is told of.
+    fn moment(&mut self) -> Moment {
+        let (moment, jump) = self.line.read(ms(self.clock.boot()), self.clock.now());
+        self.shared.clock.show(moment);
+        if let Some(Jump { by_ms }) = jump {
+            self.shared.observers.clock_jumped(moment.wall, by_ms);
+        }
+        moment
     }
 
     /// Hands in what has queued.
@@ -213,7 +242,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             Need::Release(_) | Need::TurnAway(_) | Need::Sleep { .. } | Need::End { .. } => return,
         };
         let loaded = matches!(done, Done::Loaded(_));
-        self.node.done(self.clock.now(), done);
+        let moment = self.moment();
+        self.node.done(moment, done);
         if loaded {
             self.show_loaded();
         }
@@ -296,14 +326,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     }
 
     /// Waits until something comes or a moment has come.
-    async fn wait(&mut self, until: Option<Timestamp>) {
+    async fn wait(&mut self, now: Timestamp, until: Option<Timestamp>) {
+        let pause = until.map_or(CLOCK_LOOK, |at| Duration::from_millis(at.ms_since(now)));
         let clock = self.clock.clone();
-        let timer = async move {
-            match until {
-                Some(at) => clock.sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let timer = clock.sleep(pause.min(CLOCK_LOOK));
         let (has_room, has_engine) = (self.node.room() > 0, self.node.engine().is_some());
         let came = tokio::select! {
             biased;
@@ -336,6 +362,10 @@ enum Came {
 async fn load_anew<S: Store>(store: &S) -> Result<Loaded, StoreError> {
     store.raise().await?;
     store.load().await
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn fault(error: StoreError) -> StoreFault {

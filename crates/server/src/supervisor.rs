@@ -3,10 +3,12 @@
 //! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
 use crate::alerts::news::Alerts;
+use crate::clock::{Clock, SystemClock};
 use crate::desk::Question;
 use crate::feed::EventFeed;
 use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
+use crate::views::OnTheWall;
 use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
 use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
 use amends_protocol::{CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId};
@@ -300,6 +302,11 @@ impl<S: Store> Supervisor<S> {
     /// Asks the loop to end in order: takes nothing more, finishes what is under way. Wait on the driver's handle.
     pub fn stop(&self) {
         self.inner.mailbox.stop.send_replace(true);
+    }
+
+    /// How supervisor time and the wall clock lie to each other now.
+    pub(crate) fn on_the_wall(&self) -> OnTheWall {
+        OnTheWall { ahead_ms: self.inner.shared.clock.ahead_ms(), now: SystemClock.now() }
     }
 
     /// What the loop shares with those who look.

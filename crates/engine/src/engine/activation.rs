@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::{Activation, ActivationRow, Answer, Happening, Replaces, Ticket, Write};
-use amends_protocol::{ActionName, Timestamp, Verb};
+use amends_protocol::{ActionName, Verb};
 use amends_rulebook::{Rulebook, StillNeeded, asks_for_all_of, check_activation};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ impl Engine {
         self.active.values().cloned().collect()
     }
 
-    pub(super) fn activate(&mut self, now: Timestamp, activation: Activation, ticket: Ticket) {
+    pub(super) fn activate(&mut self, activation: Activation, ticket: Ticket) {
         let answer = match self.check_activation(&activation) {
             Err(refused) => refused,
             Ok(()) => {
-                self.make_active(now, activation);
+                self.make_active(activation);
                 Answer::Done
             }
         };
@@ -89,18 +89,18 @@ impl Engine {
             .collect()
     }
 
-    fn make_active(&mut self, now: Timestamp, activation: Activation) {
+    fn make_active(&mut self, activation: Activation) {
         let Activation { rulebook, actor, reason, from_file, replaces: _ } = activation;
         let (name, hash): (Arc<str>, Arc<str>) = (rulebook.name().into(), rulebook.hash().into());
-        let row = ActivationRow::of(&rulebook, now, from_file);
+        let row = ActivationRow::of(&rulebook, self.agenda.moment.wall, from_file);
         self.agenda.out.writes.push(Write::Activate(Box::new(row)));
         if from_file && self.active.get(&name).is_some_and(|active| active.hash() == &*hash) {
             return; // only that the file says it, too, is new
         }
         self.restore_active(rulebook);
         let detail = serde_json::json!({ "rulebook": name, "hash": hash });
-        self.audit(now, "activate", &actor, &reason, detail);
-        self.agenda.tell(now, Happening::Rulebook { name, hash });
+        self.audit("activate", &actor, &reason, detail);
+        self.agenda.tell(Happening::Rulebook { name, hash });
     }
 
     pub(super) fn set_limits(&mut self, book: &Rulebook) {

@@ -6,8 +6,8 @@ use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Decision, Input, Loaded, LookupRequest, LookupResult, ReportRole, SUPERVISOR, SagaRow,
-    SagaState, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
+    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, ReportRole, SUPERVISOR,
+    ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
 };
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -22,9 +22,10 @@ impl Engine {
     /// its cases are quarantined, and if it is the active one, no version of its name is active, so that new reports
     /// wait as unmatched. An older version would undo what somebody had a reason to change.
     #[must_use]
-    pub fn load(loaded: Loaded, before: &mut Self, now: Timestamp) -> Self {
+    pub fn load(loaded: Loaded, before: &mut Self, moment: impl Into<Moment>) -> Self {
+        let moment = moment.into();
         let mut engine = Self::new(loaded.last_case);
-        engine.now = now;
+        engine.agenda.moment = moment;
         engine.unreadable = loaded.unreadable;
         for row in &loaded.rulebooks {
             let read = match before.books.get(&row.hash) {
@@ -48,12 +49,12 @@ impl Engine {
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }
-        engine.tell_unreadable(now, &before.unreadable);
+        engine.tell_unreadable(&before.unreadable);
         for case in loaded.broken {
-            engine.isolate(now, case);
+            engine.isolate(case);
         }
         for case in loaded.cases {
-            engine.restore(now, case);
+            engine.restore(moment, case);
         }
         engine
     }
@@ -109,7 +110,7 @@ impl Engine {
             self.hydrate(stored);
         }
         for case in found.broken {
-            self.isolate(self.now, case);
+            self.isolate(case);
         }
         let mut known = found.reports.into_iter();
         for input in inputs {
@@ -132,12 +133,12 @@ impl Engine {
     }
 
     /// Takes back an open case after a restart: what was under way counts as unanswered, timers are set again.
-    pub fn restore(&mut self, now: Timestamp, stored: StoredCase) {
-        self.now = self.now.max(now);
+    pub fn restore(&mut self, moment: impl Into<Moment>, stored: StoredCase) {
+        self.agenda.moment = moment.into();
         if self.is_usable_with_its_book(&stored) {
             let id = stored.case.id;
             self.hydrate(stored);
-            self.resume(now, id);
+            self.resume(self.agenda.moment.now, id);
         }
     }
 
@@ -181,14 +182,6 @@ impl Engine {
         });
     }
 
-    /// Takes back an announced saga after a restart.
-    pub fn restore_saga(&mut self, row: SagaRow) {
-        if row.state == SagaState::Begun {
-            self.agenda.timers.set(row.deadline, Timer::Deadline(row.saga.clone()));
-            self.sagas.insert(row.saga.clone(), row);
-        }
-    }
-
     /// Brings a settled case back into memory for the input that follows; it leaves again with the next output unless
     /// it was reopened. A case that is in memory already stays as it is.
     pub fn hydrate(&mut self, stored: StoredCase) {
@@ -221,8 +214,9 @@ impl Engine {
     /// Somebody may have paused it: until a person resumes it, nothing is sent there.
     fn pause_unreadable(&mut self, service: Arc<str>, unreadable: UnreadableRow) {
         let reason = "its settings can't be read; resume it if it was not paused".into();
-        let pause = Some(Decision { at: self.now.0, by: SUPERVISOR.into(), reason });
-        let settings = ServiceSettings { pause, ..ServiceSettings::default() };
+        let pause = Some(Decision { at: self.agenda.moment.wall.0, by: SUPERVISOR.into(), reason });
+        let paused_since = Some(self.agenda.moment.now.0);
+        let settings = ServiceSettings { pause, paused_since, ..ServiceSettings::default() };
         self.restore_service(ServiceRow { service, settings });
         self.unreadable.push(unreadable);
     }

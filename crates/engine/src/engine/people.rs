@@ -26,7 +26,7 @@ impl Engine {
                 return answer;
             }
             if replans {
-                case.reopen(now, &mut engine.agenda);
+                case.reopen(&mut engine.agenda);
                 case.forget_roles(now);
                 case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
             }
@@ -51,19 +51,22 @@ impl Engine {
         if let Err(answer) = self.check_service(service, reason) {
             return self.agenda.answer(ticket, answer);
         }
-        let decision = Decision { at: now.0, by: Arc::clone(actor), reason: Arc::clone(reason) };
+        let decision = Decision {
+            at: self.agenda.moment.wall.0,
+            by: Arc::clone(actor),
+            reason: Arc::clone(reason),
+        };
         self.agenda.lane(service).settings.set_pause(now, paused.then_some(decision));
         self.agenda.watch_ages(service, now);
         self.keep_settings(service);
         let act = if paused { "pause" } else { "resume" };
         let detail = serde_json::json!({ "service": service });
-        self.audit(now, act, actor, reason, detail);
+        self.audit(act, actor, reason, detail);
         self.agenda.answer(ticket, Answer::Done);
     }
 
     pub(super) fn limit(
         &mut self,
-        now: Timestamp,
         service: &Arc<str>,
         new: NewLimits,
         actor: &Arc<str>,
@@ -75,14 +78,18 @@ impl Engine {
             return self.agenda.answer(ticket, answer);
         }
         let NewLimits { concurrency, per_second } = new;
-        let decision = Decision { at: now.0, by: Arc::clone(actor), reason: Arc::clone(reason) };
+        let decision = Decision {
+            at: self.agenda.moment.wall.0,
+            by: Arc::clone(actor),
+            reason: Arc::clone(reason),
+        };
         self.agenda.lane(service).settings.limits =
             (new != NewLimits::default()).then_some(Limits { concurrency, per_second, decision });
         self.keep_settings(service);
         let detail = serde_json::json!({
             "service": service, "concurrency": concurrency, "perSecond": per_second,
         });
-        self.audit(now, "limit", actor, reason, detail);
+        self.audit("limit", actor, reason, detail);
         self.agenda.answer(ticket, Answer::Done);
     }
 
@@ -106,14 +113,13 @@ impl Engine {
 
     pub(super) fn audit(
         &mut self,
-        now: Timestamp,
         act: &'static str,
         actor: &Arc<str>,
         reason: &Arc<str>,
         detail: serde_json::Value,
     ) {
         self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
-            at: now,
+            at: self.agenda.moment.wall,
             actor: Arc::clone(actor),
             act: act.into(),
             reason: Arc::clone(reason),
@@ -121,8 +127,12 @@ impl Engine {
             step: None,
             detail,
         })));
-        self.agenda
-            .tell(now, Happening::Acted { case: None, step: None, act, actor: Arc::clone(actor) });
+        self.agenda.tell(Happening::Acted {
+            case: None,
+            step: None,
+            act,
+            actor: Arc::clone(actor),
+        });
     }
 }
 

@@ -81,31 +81,31 @@ impl Engine {
     }
 
     /// Keeps a case out of the way that the store could not give back whole.
-    pub(super) fn isolate(&mut self, now: Timestamp, case: BrokenCase) {
+    pub(super) fn isolate(&mut self, case: BrokenCase) {
         self.last_case = self.last_case.max(case.id.0);
         if let Some(saga) = &case.saga {
             self.by_saga.insert(saga.clone(), case.id);
         }
         let known = self.quarantine.get(&case.id).or(self.quarantined_before.get(&case.id));
         let is_news = known.is_none_or(|known| known.case.broken != case.broken);
-        let since = known.map_or(now, |known| known.since);
+        let since = known.map_or(self.agenda.moment.wall, |known| known.since);
         if is_news {
             let broken = case.broken.clone();
-            self.agenda.tell(now, Happening::Quarantined { case: Some(case.id), broken });
+            self.agenda.tell(Happening::Quarantined { case: Some(case.id), broken });
         }
         self.quarantine.insert(case.id, Quarantined { case, since });
     }
 
     /// A stored row of no case can't be used. `known`: those that were told of already.
-    pub(super) fn tell_unreadable(&mut self, now: Timestamp, known: &[UnreadableRow]) {
+    pub(super) fn tell_unreadable(&mut self, known: &[UnreadableRow]) {
         for broken in self.unreadable.iter().filter(|row| !known.contains(row)) {
             let what = Happening::Quarantined { case: None, broken: broken.clone() };
-            self.agenda.tell(now, what);
+            self.agenda.tell(what);
         }
     }
 
     /// Keeps a case out of the way whose writes the store refuses. False if it is not in memory.
-    pub fn quarantine(&mut self, now: Timestamp, id: CaseId, why: &str) -> bool {
+    pub fn quarantine(&mut self, id: CaseId, why: &str) -> bool {
         let Some(case) = self.cases.remove(&id) else { return self.quarantine.contains_key(&id) };
         let reports = u32::try_from(case.reports.len()).unwrap_or(u32::MAX);
         let broken = UnreadableRow {
@@ -119,7 +119,7 @@ impl Engine {
             next_report: reports.saturating_add(case.row.detail.excess),
             broken,
         };
-        self.isolate(now, rest);
+        self.isolate(rest);
         true
     }
 
@@ -151,7 +151,7 @@ impl Engine {
         match stored.flaw(book) {
             None => true,
             Some(broken) => {
-                self.isolate(self.now, stored.rest(broken));
+                self.isolate(stored.rest(broken));
                 false
             }
         }
@@ -162,20 +162,14 @@ impl Engine {
         match self.book_of(stored) {
             Ok(book) => self.is_usable(stored, book.as_deref()),
             Err(broken) => {
-                self.isolate(self.now, stored.rest(broken));
+                self.isolate(stored.rest(broken));
                 false
             }
         }
     }
 
     /// Stores a report of a case that can't be worked on.
-    pub(super) fn report_in_quarantine(
-        &mut self,
-        now: Timestamp,
-        case: CaseId,
-        report: Report,
-        ticket: Ticket,
-    ) {
+    pub(super) fn report_in_quarantine(&mut self, case: CaseId, report: Report, ticket: Ticket) {
         let Some(quarantined) = self.quarantine.get_mut(&case) else { return };
         let position = quarantined.case.next_report;
         if position >= EXCESS_LIMIT {
@@ -187,12 +181,12 @@ impl Engine {
         self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
             case,
             position,
-            received_at: now,
+            received_at: self.agenda.moment.wall,
             role: ReportRole::Unmatched,
             report: Arc::clone(&report),
         })));
         self.saga_reported(&report.saga_id);
-        self.agenda.tell(now, Happening::Reported { case, report });
+        self.agenda.tell(Happening::Reported { case, report });
         self.agenda.answer(ticket, Answer::Received { case, duplicate: false });
     }
 
@@ -265,7 +259,7 @@ impl Engine {
         self.removed.push(id);
         let act = mending.as_str();
         self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
-            at: now,
+            at: self.agenda.moment.wall,
             actor: Arc::clone(&actor),
             act: act.into(),
             reason: Arc::clone(&reason),
@@ -273,7 +267,7 @@ impl Engine {
             step: None,
             detail: serde_json::json!({ "before": before }),
         })));
-        self.agenda.tell(now, Happening::Acted { case: Some(id), step: None, act, actor });
+        self.agenda.tell(Happening::Acted { case: Some(id), step: None, act, actor });
         let Some(mut stored) = stored else { return };
         match mending {
             Mending::Repair => {
@@ -288,11 +282,11 @@ impl Engine {
                 let row = &mut stored.case;
                 row.state = CaseState::Settled;
                 row.closed_on = Some(ClosedOn::ByHand);
-                row.settled_at = Some(now);
+                row.settled_at = Some(self.agenda.moment.wall);
                 row.rulebook = None;
                 row.detail = crate::CaseMemo::default();
                 let text = format!("given up while it could not be read: {reason}");
-                row.detail.notes.push(Note { at: now.0, text });
+                row.detail.notes.push(Note { at: self.agenda.moment.wall.0, text });
                 for report in &mut stored.reports {
                     report.role = ReportRole::ByHand;
                 }
@@ -329,6 +323,7 @@ impl Engine {
         let id = stored.case.id;
         self.by_saga.insert(stored.case.saga.clone(), id);
         let mut case = Case::stored(stored, book);
+        case.wall = self.agenda.moment.wall;
         case.mark_all();
         self.cases.insert(id, Box::new(case));
         self.changed.insert(id);

@@ -41,9 +41,9 @@ impl Engine {
         }
         let owner = self.by_saga.get(&report.saga_id).copied();
         if let Some(case) = owner.filter(|case| self.quarantine.contains_key(case)) {
-            return self.report_in_quarantine(now, case, report, ticket);
+            return self.report_in_quarantine(case, report, ticket);
         }
-        let case = self.case_for(now, &report);
+        let case = self.case_for(&report);
         let taken = self.with_case(case, |case, engine| {
             if case.reports.len() < REPORTS_LIMIT {
                 engine.add_report(case, now, report);
@@ -73,25 +73,23 @@ impl Engine {
         let position = before.saturating_add(case.row.detail.excess);
         case.row.detail.excess += 1;
         case.row_changed = true;
-        case.note(
-            now,
-            format!(
+        case.note(format!(
                 "the saga has more than {REPORTS_LIMIT} reports: later ones ask for nothing, what they tell of requests counts"
             ),
         );
-        let news = case.hear_excess(now, report.service(), &report.data.history);
+        let news = case.hear_excess(report.service(), &report.data.history);
         let report = Arc::new(report);
         self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
             case: case.row.id,
             position,
-            received_at: now,
+            received_at: case.wall,
             role: ReportRole::Excess,
             report: Arc::clone(&report),
         })));
-        self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
+        self.agenda.tell(Happening::Reported { case: case.row.id, report });
         self.saga_reported(&case.row.saga);
         if news {
-            case.reopen(now, &mut self.agenda);
+            case.reopen(&mut self.agenda);
         }
         if !case.is_settled() {
             case.sign_of_life();
@@ -112,30 +110,31 @@ impl Engine {
         if case.book.is_none() {
             self.adopt(case, report.service());
         }
-        case.reopen(now, &mut self.agenda);
+        case.reopen(&mut self.agenda);
         let index = case.reports.len();
         let report = Arc::new(report);
         case.add_report(ReportRow {
             case: case.row.id,
             position: u32::try_from(index).unwrap_or(u32::MAX),
-            received_at: now,
+            received_at: case.wall,
             role: ReportRole::Unmatched,
             report: Arc::clone(&report),
         });
-        self.agenda.tell(now, Happening::Reported { case: case.row.id, report });
+        self.agenda.tell(Happening::Reported { case: case.row.id, report });
         case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
         self.saga_reported(&case.row.saga);
         self.go_on(case, true, now);
     }
 
     /// The saga's case, made if there is none.
-    pub(super) fn case_for(&mut self, now: Timestamp, report: &Report) -> CaseId {
+    pub(super) fn case_for(&mut self, report: &Report) -> CaseId {
         if let Some(id) = self.by_saga.get(&report.saga_id) {
             return *id;
         }
         self.last_case += 1;
         let id = CaseId(self.last_case);
         let book = self.book_for(report.service(), &report.saga_id);
+        let wall = self.agenda.moment.wall;
         let row = CaseRow {
             id,
             saga: report.saga_id.clone(),
@@ -144,8 +143,8 @@ impl Engine {
                 .map(|b| RulebookRef { name: b.name().into(), hash: b.hash().into() }),
             state: CaseState::Open,
             closed_on: None,
-            opened_at: now,
-            updated_at: now,
+            opened_at: wall,
+            updated_at: wall,
             settled_at: None,
             report: format!("{}/{}", report.service(), report.data.code).into(),
             message: report.data.message.as_deref().map(Into::into),

@@ -1,10 +1,17 @@
 //! Sagas that announce themselves with a deadline, and the report that is made when they miss it.
 
 use super::Engine;
-use crate::{Answer, SUPERVISOR, SagaRow, SagaState, Ticket, Write};
+use crate::timer::Timer;
+use crate::{Answer, Moment, SUPERVISOR, SagaRow, SagaState, Ticket, Trust, Write};
 use amends_protocol::resources::SagaBegin;
 use amends_protocol::{Report, ReportData, SagaId, Timestamp, check_data};
 use std::sync::Arc;
+
+/// Longest pause between looks at the deadlines that the wall clock tells, in milliseconds.
+const WALL_LOOK_MS: u64 = 10_000;
+
+/// Deadlines that are missed in one turn, so that no turn is too large for a commit.
+const DEADLINES_SLICE: usize = 1_000;
 
 impl Engine {
     pub(super) fn saga_began(&mut self, begin: SagaBegin, ticket: Ticket) {
@@ -30,7 +37,7 @@ impl Engine {
             return self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
         }
         self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
-        self.restore_saga(row.clone());
+        self.watch_deadline(row.clone());
         self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
     }
 
@@ -49,6 +56,7 @@ impl Engine {
 
     /// Writes down that an announced saga is over, in one way or another.
     pub(super) fn end_announced(&mut self, row: SagaRow) {
+        self.by_wall.remove(&(row.deadline, row.saga.clone()));
         self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
         self.ended_sagas.insert(row.saga.clone(), row);
     }
@@ -60,16 +68,57 @@ impl Engine {
         }
     }
 
+    /// A saga that is announced now has the time that is left by today's clock, however that is set later. If the clock
+    /// is wrong now, or says that no time is left, it is judged once the clock can be trusted.
+    fn watch_deadline(&mut self, row: SagaRow) {
+        let Moment { now, wall, trust } = self.agenda.moment;
+        let left_ms = row.deadline.ms_since(wall);
+        if trust == Trust::Agreed || (trust == Trust::Started && left_ms > 0) {
+            self.agenda.timers.set(now.plus_ms(left_ms), Timer::Deadline(row.saga.clone()));
+            self.sagas.insert(row.saga.clone(), row);
+        } else {
+            self.restore_saga(row);
+        }
+    }
+
+    /// Takes back an announced saga after a restart.
+    pub fn restore_saga(&mut self, row: SagaRow) {
+        if row.state == SagaState::Begun {
+            self.by_wall.insert((row.deadline, row.saga.clone()));
+            self.sagas.insert(row.saga.clone(), row);
+            self.watch_wall();
+        }
+    }
+
+    /// Sets the timer for the first deadline that the wall clock tells. It is looked at often, as that clock may be set.
+    fn watch_wall(&mut self) {
+        let Moment { now, wall, trust } = self.agenda.moment;
+        let Some((first, _)) = self.by_wall.first() else { return };
+        let left_ms = if trust == Trust::Agreed { first.ms_since(wall) } else { WALL_LOOK_MS };
+        self.agenda.timers.set(now.plus_ms(left_ms.min(WALL_LOOK_MS)), Timer::Deadlines);
+    }
+
+    /// Judges the deadlines that the wall clock tells, if it can be trusted.
+    pub(super) fn deadlines(&mut self) {
+        let Moment { now, wall, trust } = self.agenda.moment;
+        for _ in 0..DEADLINES_SLICE {
+            let due = |(deadline, _): &&(Timestamp, SagaId)| *deadline <= wall;
+            let due = self.by_wall.first().filter(due).filter(|_| trust == Trust::Agreed).cloned();
+            let Some((deadline, saga)) = due else { break };
+            self.by_wall.remove(&(deadline, saga.clone()));
+            self.deadline(now, &saga);
+        }
+        self.watch_wall();
+    }
+
     /// A saga that neither ended nor reported in time gets a report made for it.
     pub(super) fn deadline(&mut self, now: Timestamp, saga: &SagaId) {
-        let Some(row) = self.sagas.get(saga).filter(|row| row.deadline <= now).cloned() else {
-            return;
-        };
+        let Some(row) = self.sagas.get(saga).cloned() else { return };
         let report = Report {
             id: format!("deadline-{saga}"),
             source: SUPERVISOR.to_owned(),
             saga_id: saga.clone(),
-            time: Some(now),
+            time: Some(self.agenda.moment.wall),
             traceparent: None,
             data: ReportData {
                 code: "deadline".to_owned(),
@@ -86,7 +135,7 @@ impl Engine {
         if owner.is_some_and(|case| self.quarantine.contains_key(&case)) {
             return self.saga_reported(saga); // it has failed already
         }
-        let case = self.case_for(now, &report);
+        let case = self.case_for(&report);
         self.with_case(case, |case, engine| engine.add_report(case, now, report));
     }
 }

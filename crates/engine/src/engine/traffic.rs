@@ -43,6 +43,7 @@ impl Engine {
                 }
                 Timer::Probe(service) => self.agenda.stir(&service),
                 Timer::Ages(service) => self.expire(now, &service),
+                Timer::Deadlines => self.deadlines(),
                 Timer::Deadline(saga) => self.deadline(now, &saga),
             }
         }
@@ -110,10 +111,11 @@ impl Engine {
             BreakerChange::Opened { probe_at } => {
                 self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
                 let message = self.agenda.lane(service).message.clone();
-                self.agenda.tell(
-                    now,
-                    Happening::Breaker { service: Arc::clone(service), state: "open", message },
-                );
+                self.agenda.tell(Happening::Breaker {
+                    service: Arc::clone(service),
+                    state: "open",
+                    message,
+                });
             }
             BreakerChange::Closed(hurried) => {
                 let closed = Happening::Breaker {
@@ -121,7 +123,7 @@ impl Engine {
                     state: "closed",
                     message: None,
                 };
-                self.agenda.tell(now, closed);
+                self.agenda.tell(closed);
                 for job in hurried {
                     self.hurry(now, service, job);
                 }
@@ -240,7 +242,7 @@ impl Engine {
             }
             if was != self.agenda.lane(&service).breaker {
                 let state = self.agenda.lane(&service).breaker.as_str();
-                self.agenda.tell(now, Happening::Breaker { service, state, message: None });
+                self.agenda.tell(Happening::Breaker { service, state, message: None });
             }
         }
     }

@@ -111,12 +111,14 @@ pub(super) fn holdups(engine: &Engine, case: &Case) -> Vec<Holdup> {
 
 fn of_step(engine: &Engine, case: &Case, step: &StepRow) -> Option<Holdup> {
     let lane = engine.known_lane(&step.action.service);
-    let began = step.memo.counting_since.map_or(step.planned_at, Timestamp);
+    let began =
+        step.memo.counting_since.map_or(step.planned_at, |at| engine.on_the_wall(Timestamp(at)));
     let (cause, since, next_try) = match &step.state {
         StepState::Done(_) | StepState::Superseded | StepState::Shadow => return None,
         StepState::Waiting => (Cause::Stage, step.planned_at, None),
         StepState::Due(at) => {
-            (of_lane(lane).or(step.cause()).unwrap_or(Cause::Queued), began, Some(*at))
+            let next = engine.on_the_wall(*at);
+            (of_lane(lane).or(step.cause()).unwrap_or(Cause::Queued), began, Some(next))
         }
         // While it is tried again, it is still held up by what the last try met.
         StepState::InFlight => match step.cause() {
@@ -125,7 +127,7 @@ fn of_step(engine: &Engine, case: &Case, step: &StepRow) -> Option<Holdup> {
         },
         StepState::Accepted { poll_at, until, location } => {
             let next = if location.is_some() { poll_at } else { until };
-            (Cause::Accepted, began, Some(*next))
+            (Cause::Accepted, began, Some(engine.on_the_wall(*next)))
         }
         StepState::Stuck(_) => (step.cause().unwrap_or(Cause::NoAnswer), step.updated_at, None),
     };
@@ -170,7 +172,12 @@ fn of_walk(engine: &Engine, case: &Case, walk: &WalkRow) -> Holdup {
         stuck: false,
         error: message.map(|text| gist(text, case.row.saga.as_str())),
     };
-    Holdup { key, step: None, since: case.row.opened_at, next_try: walk.due_at.map(Timestamp) }
+    Holdup {
+        key,
+        step: None,
+        since: case.row.opened_at,
+        next_try: walk.due_at.map(|at| engine.on_the_wall(Timestamp(at))),
+    }
 }
 
 fn of_unmatched(case: &Case) -> Holdup {

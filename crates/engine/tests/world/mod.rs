@@ -4,8 +4,8 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, NewLimits, Output, Replaces,
-    StepReading, StepResult, StepRow, StepState, StoredCase, WalkResult, Write,
+    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, Moment, NewLimits, Output,
+    Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
@@ -32,6 +32,9 @@ pub enum Reply {
 pub struct World {
     pub engine: Engine,
     pub now: Timestamp,
+    /// How far the wall clock is ahead of supervisor time.
+    pub ahead_ms: i64,
+    pub trust: Trust,
     /// Versions that need not be read again after a crash.
     books: Vec<Arc<Rulebook>>,
     pub memory: Memory,
@@ -55,6 +58,8 @@ impl World {
         let mut world = Self {
             engine: Engine::new(0),
             now: Timestamp(1_700_000_000_000),
+            ahead_ms: 0,
+            trust: Trust::Agreed,
             books: vec![],
             memory: Memory::default(),
             under_way: VecDeque::new(),
@@ -88,6 +93,11 @@ impl World {
         self.answers.remove(&ticket).expect("answered")
     }
 
+    fn moment(&self) -> Moment {
+        let wall = Timestamp(self.now.0 + self.ahead_ms);
+        Moment { now: self.now, wall, trust: self.trust }
+    }
+
     fn next_ticket(&mut self) -> u64 {
         self.ticket += 1;
         self.ticket
@@ -102,10 +112,11 @@ impl World {
     pub fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let mut inputs: Vec<Input> = inputs.into_iter().collect();
         self.memory.inform(&mut self.engine, &mut inputs);
+        let moment = self.moment();
         for input in inputs {
-            self.engine.handle(self.now, input);
+            self.engine.handle(moment, input);
         }
-        let out = self.engine.take_output(self.now);
+        let out = self.engine.take_output(self.moment());
         self.commit(out);
     }
 
@@ -271,7 +282,7 @@ impl World {
         self.under_way.clear();
         let mut before = Engine::new(0);
         self.books.iter().for_each(|book| before.learn_rulebook(Arc::clone(book)));
-        self.engine = Engine::load(self.memory.load(), &mut before, self.now);
+        self.engine = Engine::load(self.memory.load(), &mut before, self.moment());
         self.input(Input::Tick);
     }
 

@@ -223,7 +223,8 @@ impl Rig {
 
     /// Lets everything succeed and passes time until nothing is left to do.
     pub fn settle(&mut self) {
-        for _ in 0..1_000 {
+        // A day of ages, with the clock kept once a minute.
+        for _ in 0..10_000 {
             let until = self.run();
             match (self.under_way.pop(), until) {
                 (Some(effect), _) => self.node.ended(effect.id, success(&effect)),

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     DeadlineMissed,
     /// A case is older than the objective.
     TooOld,
+    /// The wall clock was set, or is wrong.
+    ClockJumped,
 }
 
 impl Kind {
@@ -43,6 +45,7 @@ impl Kind {
             Self::OutOfReach => "service.out_of_reach",
             Self::DeadlineMissed => "saga.deadline_missed",
             Self::TooOld => "case.too_old",
+            Self::ClockJumped => "clock.jumped",
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn sentence(group: &Group) -> String {
         Kind::Quarantined => format!("{cases} quarantined: {}", group.reason),
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
         Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
+        Kind::ClockJumped => format!("the wall clock jumped {}", group.reason),
         Kind::TooOld if group.subject.is_empty() => {
             format!("{cases} open for longer than the objective of {}", group.reason)
         }
@@ -59,6 +60,9 @@ pub(super) const fn next(kind: Kind) -> &'static str {
         }
         Kind::DeadlineMissed => "the saga is undone by the rule for `supervisor/deadline`",
         Kind::TooOld => "its steps go on as planned",
+        Kind::ClockJumped => {
+            "no timer is moved by it; deadlines from before the start, and the removal of settled cases, wait until the clock can be trusted again"
+        }
     }
 }
 
@@ -74,6 +78,7 @@ fn look(public_url: &str, group: &Group) -> String {
         (Kind::OutOfReach, _) => format!("{base}/services"),
         (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
+        (Kind::ClockJumped, _) => format!("{base}/"),
         (_, [only]) => link(base, *only),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
         (Kind::Unmatched, _) => format!("{base}/cases?state=unmatched"),

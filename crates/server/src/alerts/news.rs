@@ -29,6 +29,16 @@ impl Alerts {
         self.sender.set(sender).ok().map(|()| receiver)
     }
 
+    /// The wall clock has jumped by so many milliseconds; ahead if positive.
+    pub(crate) fn clock_jumped(&self, at: Timestamp, by_ms: i64) {
+        let way = if by_ms < 0 { "back" } else { "ahead" };
+        let reason = format!("{way} by {} s", by_ms.unsigned_abs() / 1_000);
+        let news = News { at, kind: Kind::ClockJumped, subject: String::new(), case: None, reason };
+        if let Some(sender) = self.sender.get() {
+            let _ = sender.try_send(news); // it is in the log
+        }
+    }
+
     /// What has happened, after its commit.
     pub(crate) fn observe(&self, events: &[Event]) {
         let Some(sender) = self.sender.get() else { return };

@@ -63,6 +63,7 @@ impl Config {
             batch: read.number("limits.batch_inputs", 1, 100_000),
             grace: read.duration("shutdown.grace"),
             objective: objective(&mut read),
+            trust_after: read.duration("clock.trust_after"),
         };
         let http = HttpLimits {
             report_bytes: read.number("limits.report_bytes", 1 << 10, 64 << 20),

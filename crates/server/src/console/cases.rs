@@ -92,7 +92,8 @@ pub(super) async fn list<S: Store>(
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
-    let rows = views::page(rows, views::case_summary);
+    let wall = app.supervisor.on_the_wall();
+    let rows = views::page(rows, |row| views::case_summary(wall.listed_case(row)));
     let known = Known::of(&app, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }

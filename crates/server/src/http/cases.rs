@@ -29,7 +29,8 @@ pub(crate) async fn list<S: Store>(
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = app.supervisor.store().cases(filter, page).await?;
-    Ok(Json(views::page(rows, views::case_summary)))
+    let wall = app.supervisor.on_the_wall();
+    Ok(Json(views::page(rows, |row| views::case_summary(wall.listed_case(row)))))
 }
 
 /// `GET /v1/cases/{id}`
@@ -126,6 +127,7 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
     let case = &record.stored.case;
     let name = case.rulebook.as_ref().map(|r| &*r.name);
     let active = active_for(name, &case.report, &app.supervisor.active_books());
+    let record = app.supervisor.on_the_wall().case(record);
     Ok(views::case(record, CaseBooks { own: book.as_deref(), active: active.as_deref() }))
 }
 

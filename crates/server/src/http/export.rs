@@ -47,6 +47,7 @@ pub(crate) async fn cases<S: Store>(
     let rows = Rows {
         _turn: app.long_read()?,
         store: app.supervisor.store().clone(),
+        wall: app.supervisor.on_the_wall(),
         filter,
         format,
         next: Some(PageRequest::first(PAGE_LIMIT)),
@@ -70,6 +71,7 @@ struct Rows<S> {
     /// Until the last row is written, or the client has gone.
     _turn: OwnedSemaphorePermit,
     store: S,
+    wall: views::OnTheWall,
     filter: CaseFilter,
     format: Format,
     next: Option<PageRequest>,
@@ -89,7 +91,7 @@ impl<S: Store> Rows<S> {
             out.push_str(COLUMNS);
         }
         for case in page.items {
-            let case = views::case_summary(case);
+            let case = views::case_summary(self.wall.listed_case(case));
             match self.format {
                 Format::Ndjson => {
                     out.push_str(&serde_json::to_string(&case).unwrap_or_default());

@@ -26,6 +26,7 @@ pub(crate) async fn scrape<S: Store>(
             .filter(|book| app.rejections.differs(book.name(), book.hash()))
             .count(),
     };
+    app.supervisor.metrics().clock_ahead(app.supervisor.on_the_wall().ahead_ms);
     let written = app.supervisor.metrics().scrape(&standing);
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], written))
 }

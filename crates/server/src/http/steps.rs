@@ -34,7 +34,8 @@ pub(crate) async fn list<S: Store>(
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
     let rows = app.supervisor.store().steps(filter, page).await?;
-    Ok(Json(views::page(rows, views::listed_step)))
+    let wall = app.supervisor.on_the_wall();
+    Ok(Json(views::page(rows, |row| views::listed_step(wall.listed_step(row)))))
 }
 
 /// `GET /v1/steps/{id}`
@@ -116,5 +117,7 @@ pub(crate) async fn act_on_many<S: Store>(
 
 async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {
     let record = app.supervisor.store().step(id).await?;
-    record.map(views::step).ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
+    let wall = app.supervisor.on_the_wall();
+    let view = record.map(|record| views::step(wall.step(record)));
+    view.ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
 }

@@ -105,6 +105,8 @@ pub struct Metrics {
     commit_seconds: Histogram,
     batch_inputs: Histogram,
     store_failures: Counter,
+    clock_jumps: Counter,
+    clock_offset: Gauge<f64, AtomicU64>,
     spans_dropped: Counter,
     log_lines_dropped: Counter,
     cases: Family<StateLabels, Gauge>,
@@ -168,6 +170,8 @@ impl Metrics {
             commit_seconds: Histogram::new(COMMIT_SECONDS),
             batch_inputs: Histogram::new(BATCH_INPUTS),
             store_failures: Counter::default(),
+            clock_jumps: Counter::default(),
+            clock_offset: Gauge::default(),
             spans_dropped: Counter::default(),
             log_lines_dropped: Counter::default(),
             cases: Family::default(),
@@ -184,6 +188,7 @@ impl Metrics {
             breaker: Family::default(),
         };
         metrics.register_counts(&mut registry);
+        metrics.register_clocks(&mut registry);
         metrics.register_gauges(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
@@ -256,6 +261,20 @@ impl Metrics {
             "log_lines_dropped",
             "Log lines that nobody read in time",
             self.log_lines_dropped.clone(),
+        );
+    }
+
+    fn register_clocks(&self, registry: &mut Registry) {
+        registry.register(
+            "clock_jumps",
+            "Times that the wall clock jumped by more than 30 s against the boot-time clock",
+            self.clock_jumps.clone(),
+        );
+        registry.register_with_unit(
+            "clock_offset",
+            "How far the wall clock is ahead of supervisor time, which stands still while the supervisor is down",
+            Unit::Seconds,
+            self.clock_offset.clone(),
         );
     }
 
@@ -380,6 +399,17 @@ impl Metrics {
     /// A transaction failed.
     pub(crate) fn store_failed(&self) {
         self.store_failures.inc();
+    }
+
+    /// The wall clock has jumped.
+    pub(crate) fn clock_jumped(&self) {
+        self.clock_jumps.inc();
+    }
+
+    /// Milliseconds that the wall clock is ahead of supervisor time.
+    pub(crate) fn clock_ahead(&self, ms: i64) {
+        #[allow(clippy::cast_precision_loss)] // seconds for people
+        self.clock_offset.set(ms as f64 / 1_000.0);
     }
 
     /// Spans were lost on their way to the collector.

@@ -6,10 +6,12 @@ mod case;
 mod step;
 #[cfg(test)]
 mod tests;
+mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary};
 pub(crate) use step::{listed_step, step};
+pub(crate) use wall::OnTheWall;
 
 use amends_protocol::resources::Page;
 use amends_store::RowPage;

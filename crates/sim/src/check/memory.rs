@@ -3,7 +3,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Engine, Input, Memory, StepRow, StepState, StoredCase, Write};
+use amends_engine::{Engine, Input, Memory, Moment, StepRow, StepState, StoredCase, Trust, Write};
 use amends_protocol::{ActionName, CaseId, CaseState, Timestamp, Verb};
 use amends_simulate::SeededRng;
 use std::collections::BTreeSet;
@@ -124,16 +124,18 @@ impl Check for ReloadsAlike {
 /// What a fresh engine makes of the store at its start, and of its first turn.
 fn reloaded(now: Timestamp, store: &Stored) -> Result<Memory, String> {
     let mut rows = store.rows.clone();
+    // Deadlines are not judged here: what the wall clock says of them depends on what it said before.
+    let moment = Moment { now, wall: now, trust: Trust::Jumped };
     let mut known = Engine::new(0);
     for row in rows.rulebooks() {
         known.learn_rulebook(store.version(&row.hash).cloned().ok_or("an unknown version")?);
     }
-    let mut engine = Engine::load(rows.load(), &mut known, now);
+    let mut engine = Engine::load(rows.load(), &mut known, moment);
     if let Some(row) = engine.unreadable().first() {
         return Err(format!("{}: {}", row.row, row.why));
     }
-    engine.handle(now, Input::Tick);
-    let writes = engine.take_output(now).writes;
+    engine.handle(moment, Input::Tick);
+    let writes = engine.take_output(moment).writes;
     rows.commit(writes.into()).map_err(|conflict| conflict.row)?;
     Ok(rows)
 }

@@ -145,7 +145,10 @@ impl Waiting {
             rest.case(case.id)?;
         }
         for saga in store.rows.sagas().filter(|s| s.state == SagaState::Begun) {
-            rest.timer(saga.deadline, || format!("the deadline of saga {}", saga.saga))?;
+            // It is a time of the wall clock, which may be set: when it is looked at is the engine's matter.
+            when(next.is_none(), || {
+                format!("nothing will wake the supervisor for the deadline of saga {}", saga.saga)
+            })?;
         }
         Ok(())
     }

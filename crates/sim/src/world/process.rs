@@ -4,8 +4,8 @@ use crate::event::BEGINNING;
 use crate::scenario::{CrashPoint, Scenario};
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Batch, LookupRequest, Partition};
-use amends_node::{Node, NodeOptions};
+use amends_engine::{Batch, LookupRequest, Moment, Partition};
+use amends_node::{Line, Node, NodeOptions, STRIDE_MS};
 use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,13 +14,26 @@ use std::sync::Arc;
 pub(super) const OPTIONS: NodeOptions =
     NodeOptions { partition: Partition(0), queue: 64, batch: 16, grace_ms: 1_000 };
 
+/// Shorter than the server's, so that it comes into the short runs too.
+pub(super) const TRUST_AFTER_MS: u64 = 20_000;
+
+/// The machine started when the run did.
+fn boot_ms(now: i64) -> u64 {
+    now.unsigned_abs()
+}
+
 /// The process and its machine.
 pub(super) struct Shell {
     pub(super) node: Option<Node>,
     pub(super) store: Stored,
     /// Counts the starts of the process; what an earlier one waited for is of no interest.
     pub(super) process: u64,
+    /// How far its wall clock is ahead of the true time.
     pub(super) skew_ms: i64,
+    /// Supervisor time of the process that runs, and when its clocks were read last.
+    pub(super) line: Option<(i64, Line)>,
+    /// The last reading.
+    moment: Moment,
     pub(super) wake_at: Option<i64>,
     /// What the store is asked now.
     pub(super) asked: Option<Asked>,
@@ -49,6 +62,8 @@ impl Shell {
             store,
             process: 0,
             skew_ms: 0,
+            line: None,
+            moment: BEGINNING.into(),
             wake_at: None,
             asked: None,
             crash: None,
@@ -56,8 +71,27 @@ impl Shell {
         }
     }
 
-    /// The supervisor's clock.
+    /// The supervisor's wall clock.
     pub(super) const fn wall(&self, now: i64) -> Timestamp {
         Timestamp(BEGINNING.0 + now + self.skew_ms)
+    }
+
+    /// Begins the line of a new process where the store says that the one before ended.
+    pub(super) fn begin_line(&mut self, now: i64) {
+        let (stored, wall) = (self.store.rows.load().clock, self.wall(now));
+        self.line = Some((now, Line::begin(stored, boot_ms(now), wall, TRUST_AFTER_MS)));
+    }
+
+    /// What the clocks say. The server's shell reads them every few seconds, whether anything happens or not.
+    pub(super) fn moment(&mut self, now: i64) -> Moment {
+        let skew_ms = self.skew_ms;
+        let Some((read_at, line)) = &mut self.line else { return self.moment };
+        while *read_at < now {
+            *read_at = now.min(*read_at + i64::try_from(STRIDE_MS).unwrap_or(i64::MAX));
+            let wall = Timestamp(BEGINNING.0 + *read_at + skew_ms);
+            self.moment = line.read(boot_ms(*read_at), wall).0;
+        }
+        self.moment = line.read(boot_ms(now), Timestamp(BEGINNING.0 + now + skew_ms)).0;
+        self.moment
     }
 }

@@ -4,7 +4,7 @@
 use super::process::{Asked, OPTIONS};
 use super::state::World;
 use crate::check::Seen;
-use crate::event::{BEGINNING, Event};
+use crate::event::Event;
 use crate::scenario::{CrashPoint, StoreTrouble};
 use amends_engine::{Batch, Input};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
@@ -14,6 +14,7 @@ impl World<'_> {
     pub(super) fn start(&mut self) {
         self.shell.process += 1;
         self.shell.node = Some(Node::new(OPTIONS));
+        self.shell.begin_line(self.queue.now());
         self.shell.wake_at = None;
         self.story.tell(|| "the supervisor starts".to_owned());
         self.seen(&Seen::Started);
@@ -43,10 +44,10 @@ impl World<'_> {
         if self.shell.asked.is_some() {
             return;
         }
-        let now = self.shell.wall(self.queue.now());
+        let moment = self.shell.moment(self.queue.now());
         loop {
             let Some(node) = &mut self.shell.node else { return };
-            match node.need(now) {
+            match node.need(moment) {
                 Need::Load => return self.ask(Asked::Load),
                 Need::Lookup(request) => return self.ask(Asked::Lookup(request)),
                 Need::Commit(batch) => return self.ask(Asked::Commit(batch)),
@@ -72,13 +73,13 @@ impl World<'_> {
 
     /// Nothing is to be done before this moment.
     fn rest(&mut self, at: Option<Timestamp>) {
-        let now = self.shell.wall(self.queue.now());
+        let now = self.shell.moment(self.queue.now()).now;
         if let Some(engine) = self.shell.node.as_ref().and_then(Node::engine) {
             let seen = Seen::Rest { engine, next: at };
             self.checks.see(self.queue.now(), now, &seen, &self.shell.store);
         }
         let Some(at) = at else { return };
-        let at = (at.0 - BEGINNING.0 - self.shell.skew_ms).max(self.queue.now());
+        let at = self.queue.now().saturating_add_unsigned(at.ms_since(now));
         if self.shell.wake_at.is_none_or(|wake| at < wake) {
             self.shell.wake_at = Some(at);
             self.queue.at(at, Event::Wake { process: self.shell.process });
@@ -109,9 +110,9 @@ impl World<'_> {
                 None => return, // the process died of it
             },
         };
-        let now = self.shell.wall(self.queue.now());
+        let moment = self.shell.moment(self.queue.now());
         if let Some(node) = &mut self.shell.node {
-            node.done(now, done);
+            node.done(moment, done);
         }
         self.turn();
     }
@@ -181,6 +182,7 @@ impl World<'_> {
     fn die(&mut self, when: &str, down_ms: u64) {
         self.story.tell(|| format!("the supervisor dies {when}"));
         self.shell.node = None;
+        self.shell.line = None;
         self.shell.asked = None;
         self.shell.crash = None;
         self.shell.process += 1;
@@ -190,7 +192,7 @@ impl World<'_> {
     }
 
     pub(super) fn seen(&mut self, seen: &Seen<'_>) {
-        let now = self.shell.wall(self.queue.now());
+        let now = self.shell.moment(self.queue.now()).now;
         self.checks.see(self.queue.now(), now, seen, &self.shell.store);
     }
 }

@@ -112,7 +112,7 @@ impl<'s> World<'s> {
 
     fn end(mut self) -> Run {
         if !self.checks.failed() {
-            let now = self.shell.wall(self.queue.now());
+            let now = self.shell.moment(self.queue.now()).now;
             let end =
                 End { scenario: self.scenario, services: &self.services, switches: self.switches };
             self.checks.see(self.queue.now(), now, &Seen::End(end), &self.shell.store);

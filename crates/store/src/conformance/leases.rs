@@ -16,7 +16,7 @@ async fn stored(store: &impl Store) -> Vec<u64> {
 }
 
 fn batch(n: u64, epoch: Epoch) -> Batch {
-    Batch { partition: WHOLE, epoch, writes: whole(case(n)) }
+    Batch { partition: WHOLE, epoch, writes: whole(case(n)), clock: None }
 }
 
 fn is_not_held(result: &Result<(), StoreError>) -> bool {

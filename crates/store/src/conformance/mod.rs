@@ -60,7 +60,9 @@ impl<S: Ledger> Held<S> {
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        self.store.commit(Batch { partition: Partition(0), epoch: self.epoch, writes }).await
+        self.store
+            .commit(Batch { partition: Partition(0), epoch: self.epoch, writes, clock: None })
+            .await
     }
 }
 
@@ -141,6 +143,7 @@ macro_rules! ledger_conformance {
                     every_state_of_a_step_survives,
                     an_empty_batch_is_fine,
                     settings_of_services_are_loaded,
+                    supervisor_time_goes_on_from_the_last_commit,
                 }
                 lookups {
                     a_known_report_names_its_case,

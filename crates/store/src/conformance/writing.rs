@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow, ServiceSettings,
-    StepMemo, StepState, StoredCase, Told, WalkRow, Write,
+    Batch, CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow,
+    ServiceSettings, StepMemo, StepState, StoredCase, Told, WalkRow, Write,
 };
 use amends_protocol::{
     CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, StuckReason, Timestamp,
@@ -325,4 +325,21 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
     drop(store);
     let loaded = Held::of(place).await.load().await.expect("loads").services;
     assert_eq!(loaded, [row("coupon", ServiceSettings::default()), row("rider", limited)]);
+}
+
+/// Without any, it is the time of the newest open row; then the latest that a commit has brought, with or
+/// without writes.
+pub async fn supervisor_time_goes_on_from_the_last_commit(place: &impl Place) {
+    let store = Held::of(place).await;
+    assert_eq!(store.load().await.expect("loads").clock, None);
+    let mut open = case(1);
+    open.updated_at = at(1, 5);
+    store.commit(whole(open)).await.expect("commits");
+    assert_eq!(store.load().await.expect("loads").clock, Some(at(1, 5)));
+    for (clock, writes) in [(at(1, 9), whole(case(2))), (at(1, 12), vec![]), (at(1, 3), vec![])] {
+        let batch = Batch { epoch: store.epoch, writes, clock: Some(clock), ..Batch::default() };
+        store.store.commit(batch).await.expect("commits");
+    }
+    drop(store);
+    assert_eq!(Held::of(place).await.load().await.expect("loads").clock, Some(at(1, 12)));
 }

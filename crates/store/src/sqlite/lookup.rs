@@ -14,7 +14,7 @@ use crate::{
     BrokenCase, Loaded, LookupRequest, LookupResult, RulebookRow, StoreError, UnreadableRow,
 };
 use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
-use amends_protocol::{CaseId, CaseState, SagaId};
+use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -91,6 +91,15 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         )
         .map_err(read_error)?
         .cast_unsigned();
+    let clock = conn
+        .query_row(
+            "SELECT ifnull((SELECT value FROM marks WHERE name = 'clock'),
+                           (SELECT max(updated_at) FROM cases WHERE state <> 3))",
+            [],
+            |row| row.get::<_, Option<i64>>(0),
+        )
+        .map_err(read_error)?
+        .map(Timestamp);
     let unsettled = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.state <> 3");
     let (cases, broken) = whole_and_broken(conn, collect(conn, &unsettled, [], case_row_or_rest)?)?;
     let mut unreadable = Vec::new();
@@ -120,6 +129,7 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
     Ok(Loaded {
         epoch,
         last_case,
+        clock,
         cases,
         sagas,
         services,

@@ -97,6 +97,17 @@ fn prune_sagas(
     Ok(sagas.len())
 }
 
+/// Keeps the latest supervisor time.
+pub(crate) fn keep_clock(tx: &Transaction<'_>, clock: Timestamp) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO marks (name, value) VALUES ('clock', ?1)
+         ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
+    )
+    .and_then(|mut keep| keep.execute([clock.0]))
+    .map_err(database("write to the store"))?;
+    Ok(())
+}
+
 /// Writes something that has to reach the disk.
 pub(crate) fn touch(tx: &Transaction<'_>) -> Result<(), StoreError> {
     tx.prepare_cached(

@@ -97,10 +97,14 @@ impl Writer {
 
     fn write(&mut self, batches: &[&Batch]) -> Result<(), StoreError> {
         batches.iter().try_for_each(|batch| self.lease.check(batch))?;
-        if batches.iter().all(|batch| batch.writes.is_empty()) {
+        if batches.iter().all(|batch| batch.writes.is_empty() && batch.clock.is_none()) {
             return Ok(());
         }
-        self.transact(|tx| batches.iter().try_for_each(|batch| write_batch(tx, &batch.writes)))
+        self.transact(|tx| {
+            batches.iter().try_for_each(|batch| write_batch(tx, &batch.writes))?;
+            let clock = batches.iter().filter_map(|batch| batch.clock).max();
+            clock.map_or(Ok(()), |clock| upkeep::keep_clock(tx, clock))
+        })
     }
 
     fn obey(&mut self, command: Command) {
