@@ -36,8 +36,8 @@ pub struct Jump {
 }
 
 impl Line {
-    /// Goes on from `stored`, or begins at the wall clock's time. The wall clock is trusted once both clocks have agreed
-    /// for `trust_after_ms`.
+    /// Goes on from `stored`, or begins at the wall clock's time, which is trusted once both clocks have agreed for
+    /// `trust_after_ms`.
     #[must_use]
     pub fn begin(
         stored: Option<Timestamp>,

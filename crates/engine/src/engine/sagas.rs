@@ -68,8 +68,8 @@ impl Engine {
         }
     }
 
-    /// A saga that is announced now has the time that is left by today's clock, however that is set later. If the clock
-    /// is wrong now, or says that no time is left, it is judged once the clock can be trusted.
+    /// A saga that is announced now has the time that is left by today's clock, however that is set later. If it is
+    /// wrong now, or says that no time is left, the saga is judged once it can be trusted.
     fn watch_deadline(&mut self, row: SagaRow) {
         let Moment { now, wall, trust } = self.agenda.moment;
         let left_ms = row.deadline.ms_since(wall);
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// Sets the timer for the first deadline that the wall clock tells. It is looked at often, as that clock may be set.
+    /// Sets the timer for the first deadline that the wall clock tells, which is looked at often: it may be set.
     fn watch_wall(&mut self) {
         let Moment { now, wall, trust } = self.agenda.moment;
         let Some((first, _)) = self.by_wall.first() else { return };
