@@ -30,12 +30,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("amends-service", &["amends-protocol"]),
-    // The rulebook's for its way to draw mistakes in YAML, the workbench for text within XML, the kit for a
-    // participant in tests.
-    (
-        "amends-conform",
-        &["amends-protocol", "amends-rulebook", "amends-workbench", "amends-service"],
-    ),
+    // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
+    ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
     ("amends-demo", &["amends-protocol", "amends-service"]),
     (
         "amends",

@@ -2,7 +2,7 @@
 
 use crate::finding::{Lack, Verdict};
 use crate::run::{CheckResult, Examination};
-use amends_workbench::markup::escape;
+use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
 /// One `testsuite` with a `testcase` for every check and subject. Skipped and blocked ones are `skipped`, since nothing

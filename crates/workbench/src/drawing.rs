@@ -1,9 +1,9 @@
 //! What the pictures of a rulebook share: the names of their classes, the stylesheet, and what a caller adds to them. No
 //! picture holds a script, a style attribute, or anything from elsewhere; only whole files hold a stylesheet.
 
-use crate::markup::escape;
 use crate::matrix::CellKind;
 use crate::{ChartNode, Row};
+use amends_protocol::wire::xml::escape;
 use amends_rulebook::ActionId;
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;

@@ -4,9 +4,8 @@
 //!
 //! `derive` (every failure point and what it needs), `evidence` (who tells of what) and `cover` (whether conditions
 //! leave anything out) are what [`check`] judges the rules by. [`Matrix`] and [`Chart`] show them at a glance, with
-//! `drawing` and [`markup`]; [`explain()`] says why a report is answered as it is; [`compare()`] and [`Replay`] tell
-//! two rulebooks apart; `table_test` runs people's own examples; [`format()`], [`rulebook_schema`] and [`sarif()`] are
-//! for editors.
+//! `drawing`; [`explain()`] says why a report is answered as it is; [`compare()`] and [`Replay`] tell two rulebooks
+//! apart; `table_test` runs people's own examples; [`format()`], [`rulebook_schema`] and [`sarif()`] are for editors.
 
 mod chart;
 mod check;
@@ -17,7 +16,6 @@ mod drawing;
 mod evidence;
 mod explain;
 mod format;
-pub mod markup;
 mod matrix;
 mod sarif;
 mod schema;

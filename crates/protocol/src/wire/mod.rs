@@ -1,4 +1,4 @@
-//! How things are written on the wire: one codec each, which supervisor, kit and conformance kit share. Pure functions
+//! How things are written on the wire: one codec each, which supervisor, kit and tools share. Pure functions
 //! from text and bytes to text and bytes; no HTTP client or server.
 
 pub mod baggage;
@@ -6,5 +6,6 @@ pub mod cloudevents;
 pub mod percent;
 pub mod signature;
 mod traceparent;
+pub mod xml;
 
 pub use traceparent::Traceparent;

@@ -3,7 +3,7 @@
 use super::Chart;
 use crate::CellKind;
 use crate::drawing::colors;
-use crate::markup::escape;
+use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
 impl Chart {

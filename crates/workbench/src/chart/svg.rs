@@ -4,7 +4,7 @@
 use super::{Chart, ChartNode};
 use crate::CellKind;
 use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
-use crate::markup::escape;
+use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
 /// A letter's width at the stylesheet's font size, in pixels.

@@ -2,7 +2,7 @@
 
 use super::{CellKind, Matrix, Row};
 use crate::drawing::{Annotate, Note, classes, linked, stylesheet};
-use crate::markup::escape;
+use amends_protocol::wire::xml::escape;
 use amends_rulebook::Diagnostic;
 use std::fmt::Write as _;
 

@@ -2,7 +2,7 @@
 
 use super::{CellKind, Matrix, Row, label};
 use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
-use crate::markup::escape;
+use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
 /// A letter's width and a line's height at the stylesheet's font size, in pixels.

@@ -1,7 +1,7 @@
 //! Test results as JUnit XML, as CI systems read it.
 
 use super::TestReport;
-use crate::markup::escape;
+use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
 /// What came of one test file.

@@ -1,4 +1,4 @@
-//! Text within HTML, SVG and XML.
+//! Text within XML, HTML and SVG.
 
 /// Text as it may stand in an element, and in an attribute between double quotes. What XML can't hold at all becomes
 /// U+FFFD.
