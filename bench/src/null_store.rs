@@ -54,10 +54,6 @@ impl Archive for NullStore {
         Ok(None)
     }
 
-    async fn step_ids(&self, _f: StepFilter, _limit: usize) -> Result<Vec<StepId>, StoreError> {
-        Ok(Vec::new())
-    }
-
     async fn acts(
         &self,
         _case: Option<CaseId>,

@@ -105,20 +105,14 @@ impl Cases {
             let count = counts.entry(step.action.service.to_string()).or_default();
             count.planned += 1;
             count.asked += u64::from(step.attempts > 0);
-            match step.state {
-                StepStateName::Done => {
-                    count.done += 1;
-                    *count.outcomes.entry(standing(step)).or_default() += 1;
-                }
-                StepStateName::Stuck => count.stuck += 1,
-                StepStateName::Waiting
-                | StepStateName::Due
-                | StepStateName::InFlight
-                | StepStateName::Accepted => {
-                    count.waiting += 1;
-                }
-                StepStateName::Superseded => count.superseded += 1,
-                StepStateName::Shadow => count.shadow += 1,
+            count.waiting += u64::from(step.state.is_under_way());
+            let is = |state| u64::from(step.state == state);
+            count.stuck += is(StepStateName::Stuck);
+            count.superseded += is(StepStateName::Superseded);
+            count.shadow += is(StepStateName::Shadow);
+            count.done += is(StepStateName::Done);
+            if let Some(outcome) = step.outcome {
+                *count.outcomes.entry(outcome.to_string()).or_default() += 1;
             }
         }
         counts

@@ -1,8 +1,6 @@
 //! The closed lists of the product: verbs, outcomes, states. Each word is written here once.
 
-use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::str::FromStr;
 
 /// A word that is not on its list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +24,9 @@ impl std::error::Error for UnknownWord {}
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+        )]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
 
@@ -42,24 +42,26 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = UnknownWord;
+        impl std::str::FromStr for $name {
+            type Err = $crate::UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+            fn from_str(text: &str) -> Result<Self, $crate::UnknownWord> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { what: $what, text: text.to_owned(), known: Self::TEXTS }),
+                    _ => Err($crate::UnknownWord { what: $what, text: text.to_owned(), known: Self::TEXTS }),
                 }
             }
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// What a step asks of a service.
@@ -219,6 +221,12 @@ impl StepStateName {
             Self::Waiting | Self::Due | Self::InFlight | Self::Accepted | Self::Stuck => true,
             Self::Done | Self::Superseded | Self::Shadow => false,
         }
+    }
+
+    /// Whether the step comes to an end by itself: unfinished, and no person is needed.
+    #[must_use]
+    pub const fn is_under_way(self) -> bool {
+        self.is_unfinished() && !matches!(self, Self::Stuck)
     }
 }
 

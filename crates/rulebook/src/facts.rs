@@ -1,6 +1,6 @@
 //! What rules are matched against.
 
-use amends_protocol::Report;
+use amends_protocol::{Report, ReportData};
 use serde_json::{Map, Value};
 
 /// What a rule can look at in a report.
@@ -22,12 +22,18 @@ impl<'a> Facts<'a> {
     /// What a rule may look at in this report.
     #[must_use]
     pub fn of(report: &'a Report) -> Self {
+        Self::of_data(report.service(), &report.data)
+    }
+
+    /// The same of what a service reports.
+    #[must_use]
+    pub fn of_data(service: &'a str, data: &'a ReportData) -> Self {
         Self {
-            service: report.service(),
-            code: &report.data.code,
-            action: report.data.action.as_deref(),
-            message: report.data.message.as_deref(),
-            data: &report.data.data,
+            service,
+            code: &data.code,
+            action: data.action.as_deref(),
+            message: data.message.as_deref(),
+            data: &data.data,
         }
     }
 }

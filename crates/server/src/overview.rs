@@ -1,6 +1,7 @@
 //! Puts together what an operator sees first, from the store's counts, a survey of open work, the lanes and the figures
 //! of the last minutes. It decides nothing.
 
+use crate::bulk::MOST_TARGETS;
 use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
@@ -10,7 +11,7 @@ use amends_protocol::resources::{
 };
 use amends_protocol::sentence::group_title;
 use amends_protocol::{CaseState, Problem, StuckReason, Timestamp};
-use amends_store::{MOST_STEP_IDS, Store};
+use amends_store::Store;
 use std::sync::{Arc, PoisonError};
 
 impl<S: Store> Supervisor<S> {
@@ -72,7 +73,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn members(&self, group: String) -> Result<Members, Problem> {
-        self.inquire(|reply| Question::Members { group, limit: MOST_STEP_IDS, reply }).await
+        self.inquire(|reply| Question::Members { group, limit: MOST_TARGETS, reply }).await
     }
 
     /// All open work, as it was at a moment after this call.

@@ -50,17 +50,6 @@ pub trait Archive: Clone + Send + Sync + 'static {
         id: StepId,
     ) -> impl Future<Output = Result<Option<StepRecord>, StoreError>> + Send;
 
-    /// For bulk acts: ids of the steps that a filter finds, newest case first; at most `limit`, and never more than
-    /// [`MOST_STEP_IDS`].
-    ///
-    /// # Errors
-    /// As [`cases`](Self::cases).
-    fn step_ids(
-        &self,
-        filter: StepFilter,
-        limit: usize,
-    ) -> impl Future<Output = Result<Vec<StepId>, StoreError>> + Send;
-
     /// The audit, newest first; of one case if given.
     ///
     /// # Errors

@@ -11,8 +11,6 @@ use std::str::FromStr;
 pub const DEFAULT_PAGE: u32 = 50;
 /// Most rows of a page, so that one answer stays under about a megabyte.
 pub const PAGE_LIMIT: u32 = 500;
-/// Most ids of one [`crate::Store::step_ids`]: what one bulk act may touch.
-pub const MOST_STEP_IDS: usize = 10_000;
 
 /// Which page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]

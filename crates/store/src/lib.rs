@@ -17,9 +17,7 @@ mod upkeep;
 
 pub use archive::{Archive, CaseRecord, ListedCase, ListedStep, RowPage, Settlements, StepRecord};
 pub use error::StoreError;
-pub use filter::{
-    CaseFilter, CaseOrder, DEFAULT_PAGE, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter,
-};
+pub use filter::{CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
 pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};

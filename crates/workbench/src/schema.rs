@@ -2,7 +2,7 @@
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{Diagnostic, fields};
+use amends_rulebook::{Diagnostic, SUPERVISOR, fields};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -13,7 +13,7 @@ pub fn rulebook_schema() -> Value {
     let mut services = named(reference("service"), "Services by name.");
     // The name under which deadlines are reported is taken.
     services["propertyNames"] =
-        json!({ "allOf": [reference("name"), { "not": { "const": "supervisor" } }] });
+        json!({ "allOf": [reference("name"), { "not": { "const": SUPERVISOR } }] });
     let mut reports = named(reference("report"), "Reports as `service/code`.");
     reports["propertyNames"] = json!({ "pattern": "^[^/]+/[!-)+-~]{1,128}$" });
     let properties = json!({

@@ -1,73 +1,36 @@
 //! Bulk acts as jobs: one act on a frozen set of steps or cases, let out in a ramp. Plain data.
 
 use super::BulkFailure;
+use crate::words::words;
 use crate::{CaseId, Cause, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
-/// What a bulk act does to each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum BulkDeed {
-    /// Try steps again now.
-    Retry,
-    /// Go without steps.
-    Waive,
-    /// Say yes to steps that wait for it.
-    Approve,
-    /// Answer the reports of cases anew with the active rulebook.
-    Replan,
-}
-
-impl BulkDeed {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Waive => "waive",
-            Self::Approve => "approve",
-            Self::Replan => "replan",
-        }
+words! {
+    /// What a bulk act does to each.
+    BulkDeed, "bulk act" {
+        /// Try steps again now.
+        Retry = "retry",
+        /// Go without steps.
+        Waive = "waive",
+        /// Say yes to steps that wait for it.
+        Approve = "approve",
+        /// Answer the reports of cases anew with the active rulebook.
+        Replan = "replan",
     }
 }
 
-impl fmt::Display for BulkDeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// Where a bulk act stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum BulkState {
-    /// Made and looked at; nothing has been done.
-    Preview,
-    /// Goes out, wave by wave.
-    Running,
-    /// Somebody stopped it, or it stopped by itself; it can be started again and goes on with what is left.
-    Stopped,
-    /// Nothing is left.
-    Done,
-}
-
-impl BulkState {
-    /// Every state, in its order.
-    pub const ALL: &'static [Self] = &[Self::Preview, Self::Running, Self::Stopped, Self::Done];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Preview => "preview",
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Done => "done",
-        }
+words! {
+    /// Where a bulk act stands.
+    BulkState, "state of a bulk act" {
+        /// Made and looked at; nothing has been done.
+        Preview = "preview",
+        /// Goes out, wave by wave.
+        Running = "running",
+        /// Somebody stopped it, or it stopped by itself; it can be started again and goes on with what is left.
+        Stopped = "stopped",
+        /// Nothing is left.
+        Done = "done",
     }
 }
 

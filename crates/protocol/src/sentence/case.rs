@@ -128,28 +128,19 @@ fn progress(steps: &[StepFacts]) -> Vec<String> {
 
 /// What is not done, what needs a person first, then what is tried next.
 fn open_work(steps: &[StepFacts]) -> Vec<String> {
-    let mut open: Vec<&StepFacts> = steps
+    let (later, mut open): (Vec<&StepFacts>, Vec<_>) = steps
         .iter()
-        .filter(|s| {
-            matches!(
-                s.state,
-                StepStateName::Due
-                    | StepStateName::InFlight
-                    | StepStateName::Accepted
-                    | StepStateName::Stuck
-            )
-        })
-        .collect();
+        .filter(|s| s.state.is_unfinished())
+        .partition(|s| s.state == StepStateName::Waiting);
     open.sort_by_key(|s| (s.state != StepStateName::Stuck, s.due_at));
     let mut clauses: Vec<String> = open.iter().take(NAMED).map(|s| one(s)).collect();
     if open.len() > NAMED {
         clauses.push(format!("{} more under way", open.len() - NAMED));
     }
-    let later = steps.iter().filter(|s| s.state == StepStateName::Waiting).count();
-    match later {
+    match later.len() {
         0 => {}
         1 => clauses.push("1 comes after that".to_owned()),
-        _ => clauses.push(format!("{later} come after that")),
+        later => clauses.push(format!("{later} come after that")),
     }
     clauses
 }

@@ -93,7 +93,7 @@ fn declare<'n>(
 ) {
     fields::valid_name(name, span, "a service", found);
     if name == SUPERVISOR {
-        let message = "`supervisor` is taken: deadlines are reported under this name";
+        let message = format!("`{SUPERVISOR}` is taken: deadlines are reported under this name");
         found.add(
             Diagnostic::new(codes::INVALID_NAME, span, message)
                 .with_help("give the service another name"),

@@ -21,6 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
+/// Most targets of one bulk act.
+pub(crate) const MOST_TARGETS: usize = 10_000;
 /// Bulk acts that are listed, and held in memory.
 pub(crate) const LISTED: usize = 100;
 /// Bulk acts that run side by side: more would hide from each other what they do to a service.

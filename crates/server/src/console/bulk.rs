@@ -8,19 +8,15 @@ use super::words::{date_and_time, relative};
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
-use amends_protocol::CaseId;
 use amends_protocol::resources::{BulkDeed, BulkState, BulkView};
 use amends_protocol::signs::Signed;
+use amends_protocol::{CaseId, StepStateName};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use std::str::FromStr;
-
-/// The deeds, as the forms name them.
-const DEEDS: [BulkDeed; 4] =
-    [BulkDeed::Retry, BulkDeed::Waive, BulkDeed::Approve, BulkDeed::Replan];
 
 #[derive(Template)]
 #[template(path = "bulk_list.html")]
@@ -138,10 +134,7 @@ fn number(id: &str) -> Result<u64, PageError> {
 }
 
 fn deed(text: &str) -> Result<BulkDeed, ApiError> {
-    DEEDS.into_iter().find(|deed| deed.as_str() == text).ok_or_else(|| {
-        let known: Vec<_> = DEEDS.iter().map(|deed| deed.as_str()).collect();
-        ApiError::filter(format!("`act` is `{text}`; one of: {}", known.join(", ")))
-    })
+    text.parse().map_err(|unknown| ApiError::filter(format!("`act`: {unknown}")))
 }
 
 /// What the fields of an address or a form point at: selected cases, the cases that are listed, or steps by their filter.
@@ -187,15 +180,14 @@ fn meaning(deed: BulkDeed) -> &'static str {
     }
 }
 
-/// Every state of a step that has not ended, as a filter names them.
-const UNFINISHED: &str = "waiting,due,in_flight,accepted,stuck";
-
 impl NewPage {
     /// The same act on all steps of the selected cases that have not ended, where only those that need a person are meant.
     fn wider(&self) -> Option<String> {
         let names = |name: &str| !self.filter.get(name).is_empty();
         let is_wider = self.deed == BulkDeed::Waive && names("case") && !names("state");
-        is_wider.then(|| self.filter.address("/bulk/new", &[("state", UNFINISHED)]))
+        let states = StepStateName::ALL.iter().filter(|state| state.is_unfinished());
+        let unfinished = states.map(|state| state.as_str()).collect::<Vec<_>>().join(",");
+        is_wider.then(|| self.filter.address("/bulk/new", &[("state", &unfinished)]))
     }
 }
 

@@ -12,8 +12,8 @@ use amends_protocol::resources::{
 };
 use amends_protocol::signs::{Sign, Signed};
 use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, Outcome, StepActName, StepId, StepStateName,
-    StuckReason, Verb,
+    ActionName, CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName, StuckReason,
+    Verb,
 };
 use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::Store;
@@ -192,13 +192,7 @@ impl Page {
         if !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
             return Vec::new();
         }
-        let facts = Facts {
-            service: &report.service,
-            code: &report.data.code,
-            action: report.data.action.as_deref(),
-            message: report.data.message.as_deref(),
-            data: &report.data.data,
-        };
+        let facts = Facts::of_data(&report.service, &report.data);
         let told = |considered: &Considered| {
             let label = book.rule(considered.rule).index_label.clone();
             let verdict = match (considered.chosen, considered.matches) {
@@ -267,11 +261,6 @@ pub(super) fn step_sign(step: &StepView) -> Sign {
         (None, Some(reason)) => reason.sign(),
         (None, None) => step.state.sign(),
     }
-}
-
-/// Outcomes that a person may write down for a verb.
-fn outcomes(verb: &Verb) -> &'static [Outcome] {
-    verb.outcomes()
 }
 
 fn awaits_yes(step: &StepView) -> bool {

@@ -3,7 +3,8 @@
 
 use crate::http::{ApiError, App, case_detail};
 use amends_protocol::resources::{CaseDetail, StepView};
-use amends_protocol::{Outcome, StepStateName, Timestamp};
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseState, Outcome, StepStateName, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_store::{CaseFilter, PageRequest, Store};
 use amends_workbench::Row;
@@ -94,22 +95,24 @@ impl Hits {
 
 impl Fared {
     fn count(&mut self, step: &StepView) {
-        match step.state {
-            StepStateName::Done if step.outcome == Some(Outcome::Waived) => self.waived += 1,
-            StepStateName::Done => self.done += 1,
-            StepStateName::Stuck => self.stuck += 1,
-            StepStateName::Waiting
-            | StepStateName::Due
-            | StepStateName::InFlight
-            | StepStateName::Accepted => self.open += 1,
-            StepStateName::Superseded | StepStateName::Shadow => {}
+        match (step.state, step.outcome) {
+            (StepStateName::Done, Some(Outcome::Waived)) => self.waived += 1,
+            (StepStateName::Done, _) => self.done += 1,
+            (StepStateName::Stuck, _) => self.stuck += 1,
+            (state, _) if state.is_under_way() => self.open += 1,
+            _ => {}
         }
     }
 
     /// `✓ 12 ◐ 1 ■ 1`.
     pub(super) fn words(&self) -> String {
-        let parts = [(self.done, "✓"), (self.waived, "✎"), (self.open, "◐"), (self.stuck, "■")];
-        let told = parts.iter().filter(|(n, _)| *n > 0).map(|(n, sign)| format!("{sign} {n}"));
+        let parts = [
+            (self.done, StepStateName::Done.sign()),
+            (self.waived, Outcome::Waived.sign()),
+            (self.open, CaseState::Open.sign()),
+            (self.stuck, StepStateName::Stuck.sign()),
+        ];
+        let told = parts.iter().filter(|(n, _)| *n > 0).map(|(n, s)| format!("{} {n}", s.shape));
         told.collect::<Vec<_>>().join(" ")
     }
 }

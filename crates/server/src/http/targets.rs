@@ -7,20 +7,19 @@
 use super::cases::active_for;
 use super::query::{Query, case_filter, step_filter};
 use super::{ApiError, App};
-use crate::bulk::{Found, Targets};
+use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use amends_engine::{CaseBooks, CaseRow, StepRow};
 use amends_protocol::resources::BulkDeed;
 use amends_protocol::{CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName};
 use amends_store::{
-    CaseFilter, CaseOrder, MOST_STEP_IDS, PAGE_LIMIT, PageRequest, StepFilter, Store,
+    CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
+    Store, StoreError,
 };
 use std::collections::BTreeMap;
 
-/// Most targets of one bulk act.
-const MOST: usize = MOST_STEP_IDS;
 /// Most rows that are looked at for them: a filter of ended steps may find a million of which none can be acted on.
-const LOOKED_AT: usize = 20 * MOST;
+const LOOKED_AT: usize = 20 * MOST_TARGETS;
 
 /// What is to be done to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +69,8 @@ impl Selection {
         let wrong = |text: &str| Err(ApiError::invalid(text));
         match filter {
             None if ids == 0 => wrong("give `ids` or a `filter`"),
-            None if ids > MOST => Err(ApiError::invalid(format!(
-                "there are {ids} ids; at most {MOST} are taken at once"
+            None if ids > MOST_TARGETS => Err(ApiError::invalid(format!(
+                "there are {ids} ids; at most {MOST_TARGETS} are taken at once"
             ))),
             None => Ok(self),
             Some(_) if ids > 0 => wrong("`ids` and `filter` exclude each other; give one of them"),
@@ -207,30 +206,21 @@ async fn steps<S: Store>(
     Ok(Found { targets, steps, cases: Vec::new(), more: more || others })
 }
 
-/// Whoever has waited longest first.
+/// In the order of their cases, whatever the list's order is.
 async fn step_rows<S: Store>(
     app: &App<S>,
     filter: StepFilter,
     is_meant: impl Fn(&StepRow) -> bool,
 ) -> Result<(Vec<StepRow>, bool), ApiError> {
-    let (mut found, mut seen, mut page) = (Vec::new(), 0, PageRequest::first(PAGE_LIMIT));
-    let more = loop {
-        let rows = app.supervisor.store().steps(filter.clone(), page).await?;
-        seen += rows.items.len();
-        found.extend(rows.items.into_iter().map(|listed| listed.step).filter(&is_meant));
-        match rows.next {
-            None => break found.len() > MOST,
-            Some(_) if found.len() > MOST || seen >= LOOKED_AT => break true,
-            Some(next) => {
-                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
-            }
-        }
-    };
-    found.truncate(MOST);
+    let store = app.supervisor.store();
+    let page = |request| store.steps(filter.clone(), request);
+    let meant = |listed: ListedStep| Some(listed.step).filter(&is_meant);
+    let (mut found, more) = all_pages(page, meant).await?;
     found.sort_unstable_by_key(|step| step.id);
     Ok((found, more))
 }
 
+/// Whoever has waited longest first.
 async fn cases<S: Store>(
     app: &App<S>,
     filter: CaseFilter,
@@ -238,20 +228,33 @@ async fn cases<S: Store>(
     is_meant: impl Fn(&CaseRow) -> bool,
 ) -> Result<Found, ApiError> {
     let filter = CaseFilter { order: CaseOrder::Oldest, ..filter };
-    let (mut found, mut seen, mut page) = (Vec::new(), 0, PageRequest::first(PAGE_LIMIT));
-    let others = loop {
-        let rows = app.supervisor.store().cases(filter.clone(), page).await?;
-        seen += rows.items.len();
-        found.extend(rows.items.into_iter().map(|listed| listed.case).filter(&is_meant));
-        match rows.next {
-            None => break found.len() > MOST,
-            Some(_) if found.len() > MOST || seen >= LOOKED_AT => break true,
-            Some(next) => {
-                page = PageRequest { cursor: Some(next), ..PageRequest::first(PAGE_LIMIT) }
-            }
-        }
-    };
-    found.truncate(MOST);
+    let store = app.supervisor.store();
+    let page = |request| store.cases(filter.clone(), request);
+    let meant = |listed: ListedCase| Some(listed.case).filter(&is_meant);
+    let (found, others) = all_pages(page, meant).await?;
     let targets = Targets::Cases(found.iter().map(|case| case.id).collect());
     Ok(Found { targets, steps: Vec::new(), cases: found, more: more || others })
+}
+
+/// Goes through the pages of a list for those that are meant: the first [`MOST_TARGETS`] of them, and whether there are others.
+async fn all_pages<R, T, F>(
+    page: impl Fn(PageRequest) -> F,
+    meant: impl Fn(R) -> Option<T>,
+) -> Result<(Vec<T>, bool), ApiError>
+where
+    F: Future<Output = Result<RowPage<R>, StoreError>>,
+{
+    let (mut found, mut seen, mut request) = (Vec::new(), 0, PageRequest::first(PAGE_LIMIT));
+    let more = loop {
+        let rows = page(request).await?;
+        seen += rows.items.len();
+        found.extend(rows.items.into_iter().filter_map(&meant));
+        match rows.next {
+            None => break found.len() > MOST_TARGETS,
+            Some(_) if found.len() > MOST_TARGETS || seen >= LOOKED_AT => break true,
+            next => request = PageRequest { limit: PAGE_LIMIT, cursor: next },
+        }
+    };
+    found.truncate(MOST_TARGETS);
+    Ok((found, more))
 }

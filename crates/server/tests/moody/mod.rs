@@ -88,10 +88,6 @@ impl Archive for Moody {
         self.inner.step(id).await
     }
 
-    async fn step_ids(&self, filter: StepFilter, limit: usize) -> Stored<Vec<StepId>> {
-        self.inner.step_ids(filter, limit).await
-    }
-
     async fn acts(&self, case: Option<CaseId>, page: PageRequest) -> Stored<RowPage<ActRow>> {
         self.inner.acts(case, page).await
     }

@@ -70,7 +70,8 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
 pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place<Store: Store>) {
     let store = Held::of(place).await;
     store.commit(whole(case(1))).await.expect("commits");
-    let id = store.step_ids(StepFilter::default(), 1).await.expect("lists")[0];
+    let page = store.steps(StepFilter::default(), PageRequest::first(1)).await.expect("lists");
+    let id = page.items[0].step.id;
     let found = store.step(id).await.expect("reads").expect("stored").listed;
     assert_eq!((found.step.id, found.because), (id, vec!["r-1-0".to_owned()]));
     for other in [

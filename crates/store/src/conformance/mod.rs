@@ -83,7 +83,6 @@ macro_rules! store_conformance {
                     a_long_search_is_cut_into_pages,
                     every_step_filter_does_its_part,
                     unfinished_steps_page_across_case_states,
-                    step_ids_stop_at_the_limit,
                 }
                 audit {
                     one_case_has_everything,

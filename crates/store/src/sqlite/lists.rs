@@ -10,7 +10,7 @@ use super::{
     rows::{ACT_COLUMNS, STEP_COLUMNS, act_row, collect_up_to, column, step_row},
     search::{self, Search},
 };
-use crate::{ListedStep, MOST_STEP_IDS, PageRequest, RowPage, StepFilter, StoreError};
+use crate::{ListedStep, PageRequest, RowPage, StepFilter, StoreError};
 use amends_engine::{ActRow, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId, StepStateName};
 use rusqlite::{Connection, types::Value};
@@ -99,16 +99,6 @@ pub(crate) fn steps(
     page_of(List::Steps, found, limit, FoundStep::place, |found| {
         records::listed_step(conn, found.row, found.saga)
     })
-}
-
-/// Ids of steps.
-pub(crate) fn step_ids(
-    conn: &Connection,
-    filter: &StepFilter,
-    limit: usize,
-) -> Result<Vec<StepId>, StoreError> {
-    let found = found_steps(conn, filter, None, limit.min(MOST_STEP_IDS))?;
-    Ok(found.into_iter().map(|found| found.row.id).collect())
 }
 
 fn found_steps(

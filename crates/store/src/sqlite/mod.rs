@@ -173,10 +173,6 @@ impl Archive for SqliteStore {
         self.readers()?.ask(move |conn| records::step(conn, id)).await
     }
 
-    async fn step_ids(&self, filter: StepFilter, limit: usize) -> Result<Vec<StepId>, StoreError> {
-        self.readers()?.ask(move |conn| lists::step_ids(conn, &filter, limit)).await
-    }
-
     async fn acts(
         &self,
         case: Option<CaseId>,

@@ -117,8 +117,8 @@ async fn a_store_of_schema_2_opens_and_has_everything() {
     let opened_after = Some(record.stored.case.opened_at);
     assert_eq!((record.stored.reports.len(), record.stored.steps.len()), (1, 4));
     assert_eq!(ids(CaseFilter { opened_after, ..all() }).await, [4, 3]);
-    let steps = store.step_ids(crate::StepFilter::default(), 100).await.expect("lists");
-    assert_eq!(steps.len(), 16);
+    let steps = store.steps(crate::StepFilter::default(), PageRequest::first(100)).await;
+    assert_eq!(steps.expect("lists").items.len(), 16);
     assert_eq!(store.rulebooks().await.expect("reads").len(), 1);
     assert_eq!(store.load().await.expect("loads").cases.len(), 1);
     let settled_at = record.stored.case.settled_at.expect("settled");
