@@ -5,7 +5,8 @@ use crate::background::Background;
 use crate::config::{KitConfig, KitError, is_plain_name};
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
-use crate::kit::{Action, Handler, Inner, Kit, UndoFn};
+use crate::inner::Inner;
+use crate::kit::{Action, Handler, Kit, UndoFn, Work};
 use crate::local_request::{LocalFn, LocalRequest};
 use crate::observer::{Nobody, Observer};
 use crate::running::Running;
@@ -41,10 +42,9 @@ impl<S: HistoryStore> Kit<S> {
             sink: sink.map(|sink| Arc::new(sink) as Arc<dyn ReportSink>),
             observer: Arc::new(Nobody),
             outbox_filled: Notify::new(),
-            actions: HashMap::new(),
-            notices: HashMap::new(),
         };
-        Ok(KitBuilder { inner, undos: HashMap::new() })
+        let work = Work { actions: HashMap::new(), notices: HashMap::new() };
+        Ok(KitBuilder { inner, work, undos: HashMap::new() })
     }
 
     /// The forward actions at `POST /{action}`, the participant's endpoints below `/amends/v1/`, and `GET /healthz`.
@@ -66,6 +66,7 @@ impl<S: HistoryStore> Kit<S> {
 /// Takes a service's actions, how each is undone, and its notices.
 pub struct KitBuilder<S: HistoryStore> {
     inner: Inner<S>,
+    work: Work<S>,
     undos: HashMap<&'static str, UndoFn<S::Tx>>,
 }
 
@@ -113,7 +114,7 @@ impl<S: HistoryStore> KitBuilder<S> {
     }
 
     fn insert(&mut self, name: &'static str, action: Action<S>) {
-        let taken = self.inner.actions.insert(checked(name), action).is_some();
+        let taken = self.work.actions.insert(checked(name), action).is_some();
         assert!(!taken, "the action `{name}` is given twice");
     }
 
@@ -150,7 +151,7 @@ impl<S: HistoryStore> KitBuilder<S> {
         + Sync
         + 'static,
     ) -> Self {
-        let taken = self.inner.notices.insert(checked(name), Box::new(send)).is_some();
+        let taken = self.work.notices.insert(checked(name), Box::new(send)).is_some();
         assert!(!taken, "the notice `{name}` is given twice");
         self
     }
@@ -176,12 +177,12 @@ impl<S: HistoryStore> KitBuilder<S> {
     #[must_use]
     pub fn build(mut self) -> Kit<S> {
         for (name, undo) in self.undos {
-            match self.inner.actions.get_mut(name) {
+            match self.work.actions.get_mut(name) {
                 Some(action) => action.undo = Some(undo),
                 None => panic!("the compensation of `{name}` undoes no action; name an action"),
             }
         }
-        Kit { inner: Arc::new(self.inner) }
+        Kit { inner: Arc::new(self.inner), work: Arc::new(self.work) }
     }
 }
 

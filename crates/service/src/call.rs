@@ -38,8 +38,8 @@ impl<S: HistoryStore> RecordedCall<S> {
         self.write_context(&mut sent);
         put(&mut sent, "content-type", "application/json");
         let bytes = Bytes::from(body.to_string());
-        let deadline = Instant::now() + self.context.kit.call_timeout();
-        let transport = &self.context.kit.inner.transport;
+        let deadline = Instant::now() + self.context.inner.call_timeout();
+        let transport = &self.context.inner.transport;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let reply = transport

@@ -1,8 +1,8 @@
 //! What a handler holds while it works: the saga, calls to other services, and the way to its effect.
 
+use crate::calls::Calls;
 use crate::failure::{CallFailed, Failure};
-use crate::kit::Kit;
-use crate::recorded::Calls;
+use crate::inner::Inner;
 use crate::store::{BoxFuture, HistoryStore, RequestRow};
 use amends_protocol::SagaId;
 use serde_json::Value;
@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 /// The context of one forward request. Cheap to clone; all clones count calls together.
 pub struct ActionContext<S: HistoryStore> {
-    pub(crate) kit: Kit<S>,
+    pub(crate) inner: Arc<Inner<S>>,
     pub(crate) row: Arc<RequestRow>,
     pub(crate) calls: Arc<Calls>,
 }
 
 impl<S: HistoryStore> ActionContext<S> {
-    pub(crate) fn new(kit: Kit<S>, row: Arc<RequestRow>) -> Self {
-        Self { kit, row, calls: Arc::default() }
+    pub(crate) fn new(inner: Arc<Inner<S>>, row: Arc<RequestRow>) -> Self {
+        Self { inner, row, calls: Arc::default() }
     }
 
     /// The saga that the request belongs to.
@@ -77,7 +77,11 @@ impl<S: HistoryStore> ActionContext<S> {
 
 impl<S: HistoryStore> Clone for ActionContext<S> {
     fn clone(&self) -> Self {
-        Self { kit: self.kit.clone(), row: Arc::clone(&self.row), calls: Arc::clone(&self.calls) }
+        Self {
+            inner: Arc::clone(&self.inner),
+            row: Arc::clone(&self.row),
+            calls: Arc::clone(&self.calls),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How things go wrong, as values: an action's failure, a failed call to another service, a refused undo.
 
+use crate::config::KitError;
 use amends_protocol::{HistoryState, Problem};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -90,7 +91,7 @@ impl Failure {
     }
 
     /// The handler came to its end and its effect was not committed, through no fault of the host's.
-    pub(crate) fn not_committed(error: &crate::config::KitError) -> Self {
+    pub(crate) fn not_committed(error: &KitError) -> Self {
         Self::new("database", error.to_string()).status(500).effect_unknown()
     }
 
@@ -237,5 +238,17 @@ impl From<sqlx::Error> for Refusal {
 impl From<serde_json::Error> for Refusal {
     fn from(error: serde_json::Error) -> Self {
         Self::new(format!("cannot read a stored request: {error}"))
+    }
+}
+
+/// Why a request did not come to its end; rolls back the transaction that it is returned from.
+pub(crate) enum RolledBack {
+    Failure(Failure),
+    Kit(KitError),
+}
+
+impl From<KitError> for RolledBack {
+    fn from(error: KitError) -> Self {
+        Self::Kit(error)
     }
 }

@@ -4,7 +4,7 @@
 use crate::answer;
 use crate::config::KitError;
 use crate::context::{ActionContext, Effect};
-use crate::failure::Failure;
+use crate::failure::{Failure, RolledBack};
 use crate::guarded::guarded;
 use crate::kit::Kit;
 use crate::ledger::{self, Admission, Arrived, Failed, Finish};
@@ -49,7 +49,7 @@ pub(crate) async fn forward<S: HistoryStore>(
     let request_id = context.request_id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
     let name = |response, saga: Option<&SagaId>| answer::named(response, saga, Some(&request_id));
     let refuse = |code, detail: String| name(answer::refuse(code, detail), saga.as_ref());
-    if !kit.inner.actions.contains_key(action.as_str()) {
+    if !kit.work.actions.contains_key(action.as_str()) {
         let detail = format!("`{}` has no action `{action}`", kit.service());
         return refuse(ProblemCode::NotFound, detail);
     }
@@ -124,7 +124,7 @@ async fn admit<S: HistoryStore>(
     kit: &Kit<S>,
     arrival: Arrival,
 ) -> Result<(SagaId, Taken), KitError> {
-    let local = kit.inner.actions.get(arrival.action.as_str()).and_then(|a| a.local.clone());
+    let local = kit.work.actions.get(arrival.action.as_str()).and_then(|a| a.local.clone());
     let mut named = arrival.saga.is_some();
     let saga = match arrival.saga {
         Some(saga) => saga,
@@ -261,11 +261,11 @@ async fn run<S: HistoryStore>(kit: &Kit<S>, row: &Arc<RequestRow>, reporting: Re
         Ok(Committed::Done(answer)) => return Ended::Succeeded(answer),
         Ok(Committed::Fenced) => return Ended::Fenced,
         Ok(Committed::Lost(admission)) => return Ended::Lost(admission),
-        Err(Unfinished::Failure(failure)) => failure,
-        Err(Unfinished::Kit(KitError::Panicked(text))) => Failure::panicked(text),
+        Err(RolledBack::Failure(failure)) => failure,
+        Err(RolledBack::Kit(KitError::Panicked(text))) => Failure::panicked(text),
         // Also when nobody knows whether it committed: `fail` looks at the row, after whatever the database still does
         // about it, and a request that did succeed is answered so.
-        Err(Unfinished::Kit(error)) => Failure::not_committed(&error),
+        Err(RolledBack::Kit(error)) => Failure::not_committed(&error),
     };
     tracing::info!(%failure, "an action failed");
     let news = reporting == Reporting::Yes;
@@ -302,18 +302,6 @@ impl<S: HistoryStore> Kit<S> {
     }
 }
 
-/// Why a request did not come to its end; rolls back the transaction that it is returned from.
-pub(crate) enum Unfinished {
-    Failure(Failure),
-    Kit(KitError),
-}
-
-impl From<KitError> for Unfinished {
-    fn from(error: KitError) -> Self {
-        Self::Kit(error)
-    }
-}
-
 /// What the transaction of an effect came to.
 enum Committed {
     Done(StoredAnswer),
@@ -324,10 +312,10 @@ enum Committed {
 async fn attempt<S: HistoryStore>(
     kit: &Kit<S>,
     row: &Arc<RequestRow>,
-) -> Result<Committed, Unfinished> {
-    let context = ActionContext::new(kit.clone(), row.clone());
+) -> Result<Committed, RolledBack> {
+    let context = ActionContext::new(Arc::clone(&kit.inner), row.clone());
     let handling = async {
-        match kit.inner.actions.get(row.request.action.as_str()) {
+        match kit.work.actions.get(row.request.action.as_str()) {
             Some(action) => (action.handler)(context.clone(), row.request.body.clone()).await,
             None => {
                 let message = format!("there is no action `{}`", row.request.action);
@@ -337,7 +325,7 @@ async fn attempt<S: HistoryStore>(
     };
     let effect = guarded(handling)
         .await?
-        .map_err(|failure| Unfinished::Failure(context.calls.blame(failure)))?;
+        .map_err(|failure| RolledBack::Failure(context.calls.blame(failure)))?;
     let (running, row) = (kit.inner.running.clone(), row.clone());
     kit.write(Some(context.saga()), move |tx| {
         Box::pin(async move { commit(tx, &running, &row, effect).await })
@@ -352,14 +340,14 @@ async fn commit<S: HistoryStore>(
     running: &crate::running::Running,
     row: &RequestRow,
     effect: Effect<S>,
-) -> Result<Committed, Unfinished> {
+) -> Result<Committed, RolledBack> {
     match ledger::may_commit(tx, running, row).await? {
         Finish::Done => {}
         Finish::Fenced => return Ok(Committed::Fenced),
         Finish::Lost(admission) => return Ok(Committed::Lost(admission)),
     }
     let value =
-        guarded(async { (effect.run)(&mut *tx).await }).await?.map_err(Unfinished::Failure)?;
+        guarded(async { (effect.run)(&mut *tx).await }).await?.map_err(RolledBack::Failure)?;
     Ok(Committed::Done(ledger::succeed(tx, row, value).await?))
 }
 

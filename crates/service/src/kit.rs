@@ -1,23 +1,18 @@
-//! The kit itself: what all of its parts share, and one way to write. How it is put together and what it gives to a
-//! service is in `builder`. Holds no rule about requests (see `history`) and no SQL (see `store`).
+//! The kit itself: what its parts share (`inner`), and the work that its service gave it. How it is put together and
+//! what it gives to a service is in `builder`. Holds no rule about requests (see `history`) and no SQL (see `store`).
 
-use crate::config::{KitConfig, KitError};
+use crate::config::KitError;
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
+use crate::inner::Inner;
 use crate::local_request::LocalFn;
-use crate::observer::Observer;
-use crate::running::Running;
-use crate::sink::ReportSink;
 use crate::store::{BoxFuture, HistoryStore};
-use crate::transport::Transport;
 use crate::undo::{Notice, Undo};
 use amends_protocol::SagaId;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 pub(crate) type Handled<S> = BoxFuture<'static, Result<Effect<S>, Failure>>;
 pub(crate) type Handler<S> = Box<dyn Fn(ActionContext<S>, Value) -> Handled<S> + Send + Sync>;
@@ -29,17 +24,11 @@ pub(crate) type NoticeFn<T> =
 /// One service's kit. Clones share everything.
 pub struct Kit<S: HistoryStore> {
     pub(crate) inner: Arc<Inner<S>>,
+    pub(crate) work: Arc<Work<S>>,
 }
 
-pub(crate) struct Inner<S: HistoryStore> {
-    pub(crate) config: KitConfig,
-    pub(crate) store: S,
-    pub(crate) transport: Transport,
-    pub(crate) sink: Option<Arc<dyn ReportSink>>,
-    pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) running: Running,
-    /// Told when a report was put into the outbox.
-    pub(crate) outbox_filled: Notify,
+/// What a service can do.
+pub(crate) struct Work<S: HistoryStore> {
     pub(crate) actions: HashMap<&'static str, Action<S>>,
     pub(crate) notices: HashMap<&'static str, NoticeFn<S::Tx>>,
 }
@@ -80,22 +69,13 @@ impl<S: HistoryStore> Kit<S> {
         T: Send + 'static,
         E: From<KitError> + Send + 'static,
     {
-        let began = Instant::now();
-        let done = self.inner.store.write(saga, work).await;
-        if done.is_ok() {
-            self.inner.observer.committed(began.elapsed());
-        }
-        done
-    }
-
-    pub(crate) fn call_timeout(&self) -> Duration {
-        Duration::from_millis(self.inner.config.call_timeout_ms.max(1))
+        self.inner.write(saga, work).await
     }
 }
 
 impl<S: HistoryStore> Clone for Kit<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { inner: Arc::clone(&self.inner), work: Arc::clone(&self.work) }
     }
 }
 

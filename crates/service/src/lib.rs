@@ -158,12 +158,14 @@ mod answer;
 mod background;
 mod builder;
 mod call;
+mod calls;
 mod config;
 mod context;
 mod failure;
 mod forward;
 mod guarded;
 mod history;
+mod inner;
 mod kit;
 #[cfg(feature = "tower")]
 mod layer;

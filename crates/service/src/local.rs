@@ -12,8 +12,7 @@
 //! INVARIANT: a local action's row is never committed as `started`, but by a `retry`, which runs it as any other.
 
 use crate::config::KitError;
-use crate::failure::Failure;
-use crate::forward::Unfinished;
+use crate::failure::{Failure, RolledBack};
 use crate::guarded::guarded;
 use crate::kit::Kit;
 use crate::ledger::{self, Admission, Arrived, Failed};
@@ -53,24 +52,24 @@ pub(crate) async fn enter<S: HistoryStore>(
                 let told = LocalRequest::of(&asked);
                 let value = guarded(async { work(&mut *tx, &told).await })
                     .await?
-                    .map_err(Unfinished::Failure)?;
+                    .map_err(RolledBack::Failure)?;
                 // INVARIANT: something of ours is written after the effect, so that a failed statement that the host kept
                 // to itself is found out.
                 match ledger::succeed_at_once(tx, &asked, value).await? {
                     Some(answer) => Ok(Entered::Succeeded(answer)),
                     // What it did is rolled back; the next transaction sees whose the id is.
-                    None => Err(Unfinished::Kit(KitError::Database(TAKEN.to_owned()))),
+                    None => Err(RolledBack::Kit(KitError::Database(TAKEN.to_owned()))),
                 }
             })
         })
         .await;
     let failure = match entered {
         Ok(entered) => return Ok(entered),
-        Err(Unfinished::Failure(failure)) => failure,
+        Err(RolledBack::Failure(failure)) => failure,
         // What was rolled back had no effect, whatever stopped it. If nobody knows whether it was committed, the next
         // transaction sees it.
-        Err(Unfinished::Kit(KitError::Panicked(text))) => Failure::panicked(text).without_effect(),
-        Err(Unfinished::Kit(error)) => Failure::not_committed(&error).without_effect(),
+        Err(RolledBack::Kit(KitError::Panicked(text))) => Failure::panicked(text).without_effect(),
+        Err(RolledBack::Kit(error)) => Failure::not_committed(&error).without_effect(),
     };
     tracing::info!(%failure, "an action failed");
     let (own, asked) = (kit.clone(), request.clone());

@@ -3,51 +3,14 @@
 
 use crate::config::KitError;
 use crate::context::ActionContext;
-use crate::failure::{CallFailed, Failure};
+use crate::failure::CallFailed;
 use crate::saga_context::derive_request_id;
 use crate::store::{CallRow, Fence, HistoryStore, HistoryTx, RequestRow};
 use amends_protocol::{HistoryState, Problem, ProblemCode, headers};
 use http::{HeaderMap, StatusCode, header};
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Calls that one request may make. Every one is evidence in reports and answers, which have a size limit.
 const CALLS_PER_REQUEST: u64 = 1_000;
-
-/// What a running request remembers of its calls.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
-    made: Mutex<Made>,
-}
-
-#[derive(Debug, Default)]
-struct Made {
-    /// How many calls were made to each `service.action`.
-    ordinals: HashMap<String, u32>,
-    /// The report about the last call, if that call failed and there is one.
-    suspect: Option<String>,
-}
-
-impl Calls {
-    /// Names the last failed call's report as the cause of a failure that names none; see [`Failure::uncaused`].
-    pub(crate) fn blame(&self, mut failure: Failure) -> Failure {
-        if failure.takes_cause && failure.caused_by.is_empty() {
-            failure.caused_by.extend(self.lock().suspect.take());
-        }
-        failure
-    }
-
-    fn next_ordinal(&self, service: &str, action: &str) -> u32 {
-        let mut made = self.lock();
-        let count = made.ordinals.entry(format!("{service}.{action}")).or_default();
-        *count = count.saturating_add(1);
-        *count
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Made> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl<S: HistoryStore> ActionContext<S> {
     /// The next call to an action; counted now, recorded when it begins.
@@ -77,8 +40,10 @@ impl<S: HistoryStore> RecordedCall<S> {
     /// # Errors
     /// Why it must not be sent.
     pub(crate) async fn begin(&self) -> Result<(), CallFailed> {
-        let (kit, parent, row) = (&self.context.kit, self.context.row.clone(), self.row.clone());
-        let begun = kit
+        let (parent, row) = (self.context.row.clone(), self.row.clone());
+        let begun = self
+            .context
+            .inner
             .write(Some(&self.row.saga), move |tx| {
                 Box::pin(async move { begin(tx, &parent, &row).await })
             })
@@ -113,11 +78,11 @@ impl<S: HistoryStore> RecordedCall<S> {
             Ok(()) => (HistoryState::Succeeded, None),
             Err(bad) => (bad.state, bad.report.clone()),
         };
-        self.context.calls.lock().suspect = report;
+        self.context.calls.suspect(report);
         let call_id = self.row.call_id.clone();
         let written: Result<(), KitError> = self
             .context
-            .kit
+            .inner
             .write(None, move |tx| Box::pin(async move { tx.end_call(&call_id, state).await }))
             .await;
         if let Err(error) = written {

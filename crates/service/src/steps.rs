@@ -53,8 +53,8 @@ pub(crate) async fn perform<S: HistoryStore>(
 ) -> Result<StepAnswer, NotDone> {
     let action = step.action.action.to_string();
     let known = match verb {
-        Verb::Compensate | Verb::Retry => kit.inner.actions.contains_key(action.as_str()),
-        Verb::Notify => kit.inner.notices.contains_key(action.as_str()),
+        Verb::Compensate | Verb::Retry => kit.work.actions.contains_key(action.as_str()),
+        Verb::Notify => kit.work.notices.contains_key(action.as_str()),
     };
     if !known {
         let what = if verb == Verb::Notify { "notice" } else { "action" };
@@ -195,7 +195,7 @@ async fn undo_in<S: HistoryStore>(
     if undo.requests.is_empty() && undo.uncertain.is_empty() {
         return Ok(Ok(()));
     }
-    let action = kit.inner.actions.get(undo.action.as_str());
+    let action = kit.work.actions.get(undo.action.as_str());
     let Some(by_host) = action.and_then(|action| action.undo.as_ref()) else {
         return Ok(match undo.requests.is_empty() {
             true => Ok(()),
@@ -231,7 +231,7 @@ async fn notify<S: HistoryStore>(
 ) -> Result<Outcome, NotDone> {
     let name = &*step.action.action;
     let first = tx.insert_notice(&step.saga_id, name).await?;
-    if first && let Some(send) = kit.inner.notices.get(name) {
+    if first && let Some(send) = kit.work.notices.get(name) {
         let carried_out = |row: &RequestRow| {
             matches!(row.state, HistoryState::Succeeded | HistoryState::Compensated)
                 && row.answer.is_some()

@@ -21,6 +21,7 @@
 
 mod heartbeat;
 mod host;
+mod lock;
 mod tx;
 
 pub use tx::PostgresTx;
@@ -29,7 +30,7 @@ use super::{BoxFuture, HistoryStore};
 use crate::config::KitError;
 use amends_protocol::SagaId;
 use heartbeat::Heartbeat;
-use sha2::{Digest, Sha256};
+use lock::{LOCK_CLASS, lock_number};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgPool};
 use std::fmt;
@@ -42,9 +43,6 @@ const SCHEMA: &str = include_str!("schema.sql");
 
 /// Version of [`SCHEMA`]; a database from a newer kit is refused rather than damaged.
 const SCHEMA_VERSION: i64 = 1;
-
-/// The first of an advisory lock's two numbers, `amnd` in ASCII: locks of others are elsewhere.
-const LOCK_CLASS: i32 = 0x616d_6e64;
 
 /// Longest wait for a connection of the pool; whoever asked is told to come again then.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -234,12 +232,6 @@ fn is_line_dead(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|told| told.code());
     matches!(error, sqlx::Error::Io(_))
         || code.is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-}
-
-/// The second number of a saga's advisory lock.
-fn lock_number(saga: &SagaId) -> i32 {
-    let digest = Sha256::digest(saga.as_str());
-    i32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
 
 /// Processes that start together take turns, since two `CREATE TABLE IF NOT EXISTS` at once can fail.

@@ -1,7 +1,7 @@
 //! The kit's statements on PostgreSQL, and how a transaction begins and ends. Each statement is one look or one change;
 //! none decides.
 
-use super::{LOCK_CLASS, lock_number};
+use super::lock::{LOCK_CLASS, lock_number};
 use crate::config::KitError;
 use crate::store::{
     CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, ReportRow, ReportState,
