@@ -1,9 +1,10 @@
 //! Compares what rules ask for with what failures need. A declared report has one place, so its rule is judged at that
 //! place; a rule for many reports is judged where most has happened, because whoever covers that covers all places before.
 
-use super::Findings;
 use super::answers::answers_to;
 use super::excess;
+use super::findings::Findings;
+use super::place::{NAMES, Place, list, step_names};
 use crate::derive::state::callers;
 use crate::derive::{NeededStep, SagaState};
 use amends_protocol::Verb;
@@ -12,9 +13,6 @@ use amends_rulebook::{
     Span, codes,
 };
 use std::collections::BTreeSet;
-
-/// Names listed in one message.
-const NAMES: usize = 8;
 
 /// One declared report against every rule that can answer it.
 pub(super) fn check_report(
@@ -53,13 +51,6 @@ pub(super) fn check_report(
         let at = Place { report, name: &name, state: &state };
         check_rule(book, rule, &at, found);
     }
-}
-
-/// Where a declared report stands.
-pub(super) struct Place<'a> {
-    pub(super) report: &'a ReportDecl,
-    pub(super) name: &'a str,
-    pub(super) state: &'a SagaState,
 }
 
 fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings<'_>) {
@@ -206,16 +197,6 @@ pub(super) fn left_behind(book: &Rulebook, missing: &BTreeSet<NeededStep>) -> St
         }
     };
     list(missing.iter().map(effect))
-}
-
-pub(super) fn step_names(book: &Rulebook, steps: &BTreeSet<NeededStep>) -> String {
-    list(steps.iter().map(|(verb, id)| format!("`{verb}: {}`", book.get(*id).name)))
-}
-
-fn list(all: impl ExactSizeIterator<Item = String>) -> String {
-    let more = all.len().saturating_sub(NAMES);
-    let few: Vec<_> = all.take(NAMES).collect();
-    few.join(", ") + &(if more > 0 { format!(" and {more} more") } else { String::new() })
 }
 
 pub(super) fn how_to_add(

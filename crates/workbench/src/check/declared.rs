@@ -1,7 +1,7 @@
 //! What services declare, taken together: compensations in a circle, retries that never end or outlive the memory of
 //! the service that is asked.
 
-use super::Findings;
+use super::findings::Findings;
 use amends_protocol::Verb;
 use amends_rulebook::{
     Action, ActionId, Diagnostic, GiveUp, RetryPolicy, Rule, Rulebook, Target, codes,

@@ -1,7 +1,8 @@
 //! More than a failure needs: steps for what cannot have happened, and literal lists that a set would say. Harmless both.
 
-use super::Findings;
-use super::coverage::{Place, step_names};
+use super::findings::Findings;
+use super::place::{Place, step_names};
+use crate::derive::state::is_caller;
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, CodePattern, Diagnostic, Rule, Rulebook, Target, codes};
 use std::collections::BTreeSet;
@@ -58,11 +59,6 @@ pub(super) fn check_superfluous(
             )
             .with_help("leave it out, or correct `after:` of the report"),
     );
-}
-
-/// Whether `id` is the failing action or calls it, directly or through others.
-pub(crate) fn is_caller(book: &Rulebook, id: ActionId, failing: Option<ActionId>) -> bool {
-    failing.is_some_and(|f| f == id || book.downstream(id).binary_search(&f).is_ok())
 }
 
 /// From so many named actions on, a list that equals a set should be the set: the next action will be forgotten.

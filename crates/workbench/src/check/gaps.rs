@@ -1,8 +1,8 @@
 //! Reports that fall between conditions, and rules to which the conditions of others leave nothing. Decided exactly, over
 //! all kinds of reports that the conditions tell apart; what is beyond the bound of that is said to be.
 
-use super::Findings;
 use super::answers::About;
+use super::findings::Findings;
 use crate::cover::{Cover, Lists};
 use amends_rulebook::{
     CodePattern, Condition, Diagnostic, Example, Field, ReportDecl, Rule, RuleId, Rulebook,

@@ -1,7 +1,7 @@
 //! Orders that don't work out: undoing something before what was built on it, calling what cannot be undone before what
 //! can fail.
 
-use super::Findings;
+use super::findings::Findings;
 use crate::derive::SagaState;
 use amends_protocol::Verb;
 use amends_rulebook::{

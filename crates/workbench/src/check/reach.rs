@@ -1,7 +1,7 @@
 //! Rules that never answer anything: what services declare of their reports leaves nothing to them.
 
-use super::Findings;
 use super::answers::{About, answers_to};
+use super::findings::Findings;
 use amends_rulebook::{
     CodePattern, Condition, Diagnostic, Field, ReportDecl, Rule, Rulebook, ServiceId, codes,
 };

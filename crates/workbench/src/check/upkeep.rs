@@ -1,7 +1,7 @@
 //! What keeps a rulebook in order over the years: owners, reasons and tests of rules, and fields that requests need.
 
-use super::Findings;
 use super::answers::answers_to;
+use super::findings::Findings;
 use crate::derive::{NeededStep, SagaState};
 use amends_protocol::Verb;
 use amends_rulebook::{

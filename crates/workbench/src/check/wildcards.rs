@@ -1,10 +1,9 @@
 //! Rules for many reports, and for reports that nobody declared, against the failures that they can answer.
 
-use super::Findings;
 use super::answers::{answers, can_be_about};
-use super::coverage::{
-    asked, half_done, how_to_add, left_behind, missing, step_names, untold_place,
-};
+use super::coverage::{asked, half_done, how_to_add, left_behind, missing, untold_place};
+use super::findings::Findings;
+use super::place::step_names;
 use crate::derive::{NeededStep, SagaState};
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, CodePattern, Diagnostic, Known, Mode, Rule, Rulebook, codes};

@@ -216,3 +216,8 @@ fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
         ActionClass::Retriable | ActionClass::Free => None,
     }
 }
+
+/// Whether `id` is the failing action or calls it, directly or through others.
+pub(crate) fn is_caller(book: &Rulebook, id: ActionId, failing: Option<ActionId>) -> bool {
+    failing.is_some_and(|f| f == id || book.downstream(id).binary_search(&f).is_ok())
+}

@@ -2,10 +2,11 @@
 //! services as they stand in the source.
 
 use super::kept::Kept;
-use super::{Derived, FailurePoint, NeededStep, Position, SagaState};
+use super::point::{Derived, FailurePoint};
+use super::state::{NeededStep, SagaState};
 use crate::evidence::Evidence;
 use amends_protocol::Verb;
-use amends_rulebook::{ReportDecl, Rulebook};
+use amends_rulebook::{Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 

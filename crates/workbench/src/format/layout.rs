@@ -1,9 +1,7 @@
 //! Writes what `source` has read.
 
-use super::source::{Form, Source, Written};
+use super::source::{Form, Source, WIDTH, Written};
 
-/// A collection that is written in one line stays so up to this width.
-pub(super) const WIDTH: usize = 120;
 pub(super) const INDENT: usize = 2;
 
 struct Layout<'s> {

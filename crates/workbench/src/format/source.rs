@@ -1,8 +1,10 @@
 //! The text as it is written: styles, quotes and comments, which the checked tree leaves out.
 
 use super::block::Block;
-use super::layout::WIDTH;
 use granit_parser::{Event, Parser, ScalarStyle, StructureStyle};
+
+/// What is written in one line stays so up to this width.
+pub(super) const WIDTH: usize = 120;
 
 /// A value and how it is written.
 pub(super) struct Written {

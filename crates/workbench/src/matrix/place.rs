@@ -1,8 +1,8 @@
 //! What becomes of each action when a report comes from one place in the work of a service.
 
 use super::{Cell, CellKind};
-use crate::check::is_caller;
 use crate::derive::SagaState;
+use crate::derive::state::is_caller;
 use amends_protocol::Verb;
 use amends_rulebook::{
     ActionClass, ActionId, Demand, Known, PlannedStep, ReportDecl, Rulebook, Stage, Target,

@@ -1,6 +1,6 @@
 //! What a set of tests has reached: rules that answered, and cells of the matrix of reports and actions. Counts only.
 
-use super::TableTest;
+use super::row::TableTest;
 use crate::derive::SagaState;
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
 use amends_rulebook::{ActionId, CaseFacts, Plan, Rule, Rulebook};

@@ -1,6 +1,6 @@
 //! Test results as JUnit XML, as CI systems read it.
 
-use super::TestReport;
+use super::report::TestReport;
 use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 

@@ -3,65 +3,18 @@
 mod coverage;
 mod junit;
 mod read;
+mod report;
+mod row;
 
 pub use coverage::Coverage;
 pub use junit::{Suite, junit};
 pub use read::{LoadedTests, load_tests, rulebook_path};
+pub use report::{TestReport, TestResult};
+pub use row::{Expectation, TableTest};
 
-use amends_protocol::{Evidence, Report, Verb};
-use amends_rulebook::{ActionId, CaseFacts, Hold, Mode, Plan, Rule, Rulebook, Span, Stage};
-use serde_json::{Value, json};
+use amends_protocol::Verb;
+use amends_rulebook::{ActionId, Hold, Mode, Plan, Rule, Rulebook, Stage};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One row: what is given, and what is expected.
-#[derive(Clone, Debug)]
-pub struct TableTest {
-    /// Its name, unique in its file.
-    pub name: String,
-    /// The report that comes.
-    pub report: Report,
-    /// What the Histories of services say, each entry with the service whose History it is.
-    pub others: Vec<(String, Evidence)>,
-    /// The rule's retry has been given up.
-    pub given_up: bool,
-    /// What should follow.
-    pub expect: Expectation,
-    /// Its name in the source.
-    pub span: Span,
-}
-
-/// What should follow from a report. What is not said is not compared.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expectation {
-    /// No rule answers.
-    pub unmatched: bool,
-    /// `on` of the rule that answers, or its label.
-    pub rule: Option<String>,
-    /// Its mode.
-    pub mode: Option<Mode>,
-    /// The steps, stage by stage.
-    pub stages: Option<Vec<BTreeSet<(Verb, ActionId)>>>,
-}
-
-/// How a test went.
-#[derive(Clone, Debug)]
-pub struct TestResult {
-    /// The test's name.
-    pub name: String,
-    /// Its place.
-    pub span: Span,
-    /// Every difference, one line each; none if it passed.
-    pub differences: Vec<String>,
-}
-
-/// How all tests of a rulebook went.
-#[derive(Clone, Debug)]
-pub struct TestReport {
-    /// In the order written.
-    pub results: Vec<TestResult>,
-    /// What they have reached.
-    pub coverage: Coverage,
-}
 
 /// Runs the tests of one rulebook.
 #[must_use]
@@ -77,43 +30,6 @@ pub fn run_tests(book: &Rulebook, tests: &[TableTest]) -> TestReport {
         })
         .collect();
     TestReport { results, coverage }
-}
-
-impl TableTest {
-    /// The rule that answers, and the plan.
-    fn plan<'b>(&self, book: &'b Rulebook) -> (Option<&'b Rule>, Plan) {
-        let others = self.others.iter().map(|(by, e)| (by.as_str(), e));
-        let case = CaseFacts::of_all_reports(book, &[&self.report], others)
-            .with_given_up(book, |_| self.given_up);
-        let rule = case.reports.first().and_then(|r| r.role.rule());
-        (rule.map(|id| book.rule(id)), book.wants(&case))
-    }
-}
-
-impl TestReport {
-    /// Tests that failed.
-    pub fn failed(&self) -> impl Iterator<Item = &TestResult> {
-        self.results.iter().filter(|r| !r.differences.is_empty())
-    }
-
-    /// As data.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let results: Vec<Value> = self
-            .results
-            .iter()
-            .map(|r| {
-                json!({ "name": r.name, "passed": r.differences.is_empty(), "differences": r.differences })
-            })
-            .collect();
-        let failed = self.failed().count();
-        json!({
-            "tests": results,
-            "passed": self.results.len() - failed,
-            "failed": failed,
-            "coverage": self.coverage.to_json(),
-        })
-    }
 }
 
 fn compare(book: &Rulebook, test: &TableTest, rule: Option<&Rule>, plan: &Plan) -> Vec<String> {

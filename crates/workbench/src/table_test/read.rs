@@ -1,6 +1,6 @@
 //! The text of a test file to tests. All mistakes at once, with their places, in the words of the rulebook's own.
 
-use super::{Expectation, TableTest};
+use super::row::{Expectation, TableTest};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
 use amends_rulebook::fields::{self, Fields};
 use amends_rulebook::mistakes::{Diagnostics, quote};
