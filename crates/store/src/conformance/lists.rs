@@ -2,7 +2,7 @@
 
 use super::{
     Held, Place,
-    sample::{FromRow, act, at, case, done, report, saga, settled, step, whole},
+    sample::{FromRow, at, case, done, saga, settled, step, whole},
 };
 use crate::{
     Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,

@@ -7,7 +7,7 @@
 
 use super::{
     codes::Coded,
-    lists::List,
+    cursor::List,
     order::{CaseKey, Span},
     records,
     rows::{CASE_COLUMNS, case_row, collect, collect_up_to, column, readable},

@@ -1,6 +1,6 @@
 //! The numbers that stand for words in the tables. A number is never given to another word: stored rows keep it for ever.
 
-use amends_engine::SagaState;
+use amends_engine::{ReportRole, SagaState};
 use amends_protocol::{CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Verb};
 
 /// A word that is stored as a number.
@@ -44,6 +44,33 @@ codes! {
         Refused = 0, OutOfAttempts = 1, OutOfTime = 2, Rejected = 3, Unsendable = 4, AwaitsApproval = 5,
     }
     SagaState, "saga state" { Begun = 0, Ended = 1, Overdue = 2 }
+}
+
+/// Tells a role as two numbers.
+pub(crate) fn role_code(role: ReportRole) -> (i64, Option<i64>) {
+    match role {
+        ReportRole::Rule(rule) => (0, Some(i64::from(rule))),
+        ReportRole::Derived => (1, None),
+        ReportRole::AwaitsRoot(until) => (2, Some(until)),
+        ReportRole::Unmatched => (3, None),
+        ReportRole::RuleHeld(rule) => (4, Some(i64::from(rule))),
+        ReportRole::ByHand => (5, None),
+        ReportRole::Excess => (6, None),
+    }
+}
+
+/// The role that two numbers tell.
+pub(crate) fn role_from(code: i64, arg: Option<i64>) -> Option<ReportRole> {
+    match (code, arg) {
+        (0, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::Rule),
+        (1, _) => Some(ReportRole::Derived),
+        (2, Some(until)) => Some(ReportRole::AwaitsRoot(until)),
+        (3, _) => Some(ReportRole::Unmatched),
+        (4, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::RuleHeld),
+        (5, _) => Some(ReportRole::ByHand),
+        (6, _) => Some(ReportRole::Excess),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

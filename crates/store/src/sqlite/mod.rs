@@ -6,6 +6,7 @@ mod checkpoint;
 mod codes;
 mod connection;
 mod counts;
+mod cursor;
 #[cfg(test)]
 mod damage_tests;
 mod inspect;

@@ -1,9 +1,8 @@
 //! Reads rows of the tables back into the engine's rows. A row that doesn't make sense is an error, never a guess.
 
 use super::{
-    codes::Coded,
+    codes::{Coded, role_from},
     key::{case_number, case_of, key_range, position_of},
-    write::role_from,
 };
 use crate::{RulebookRow, StoreError};
 use amends_engine::{

@@ -3,15 +3,15 @@
 //! INVARIANT: every JSON text has been read back into its row before it is written. What is acknowledged can be read.
 
 use super::{
-    codes::Coded,
+    codes::{Coded, role_code},
     connection::database,
     counts::{self, KEEP_LAST_CASE, LAST_CASE},
     key::{case_number, key_range, row_key},
 };
 use crate::StoreError;
 use amends_engine::{
-    ActRow, ActivationRow, AttemptRow, CaseRow, ReportRole, ReportRow, SagaRow, ServiceRow,
-    StepRow, StepState, Write,
+    ActRow, ActivationRow, AttemptRow, CaseRow, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
+    Write,
 };
 use amends_protocol::CaseId;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
@@ -300,33 +300,6 @@ fn activate(conn: &Connection, json: &mut Vec<u8>, row: &ActivationRow) -> Resul
             .map_err(database(DOING))?;
     }
     Ok(())
-}
-
-/// Tells a role as two numbers.
-fn role_code(role: ReportRole) -> (i64, Option<i64>) {
-    match role {
-        ReportRole::Rule(rule) => (0, Some(i64::from(rule))),
-        ReportRole::Derived => (1, None),
-        ReportRole::AwaitsRoot(until) => (2, Some(until)),
-        ReportRole::Unmatched => (3, None),
-        ReportRole::RuleHeld(rule) => (4, Some(i64::from(rule))),
-        ReportRole::ByHand => (5, None),
-        ReportRole::Excess => (6, None),
-    }
-}
-
-/// The role that two numbers tell.
-pub(crate) fn role_from(code: i64, arg: Option<i64>) -> Option<ReportRole> {
-    match (code, arg) {
-        (0, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::Rule),
-        (1, _) => Some(ReportRole::Derived),
-        (2, Some(until)) => Some(ReportRole::AwaitsRoot(until)),
-        (3, _) => Some(ReportRole::Unmatched),
-        (4, Some(rule)) => u32::try_from(rule).ok().map(ReportRole::RuleHeld),
-        (5, _) => Some(ReportRole::ByHand),
-        (6, _) => Some(ReportRole::Excess),
-        _ => None,
-    }
 }
 
 /// What a write is about, for messages.
