@@ -1,8 +1,8 @@
 //! What chaos came to: how often the protection was needed, counted from the supervisor's cases and the services' own
 //! databases, and whether a killed service's unfinished work was reported. It kills nobody.
 
+use crate::addresses::SERVICES;
 use crate::cases::Cases;
-use crate::service::SERVICES;
 use amends_protocol::Outcome;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};

@@ -5,7 +5,7 @@
 //! and its coupon used if it named one. It left *nothing* when there is none of that (a charge with its refund is
 //! nothing). An order that is not complete is *cancelled*; it was *begun* if the order service has it in its History.
 
-use crate::service::SERVICES;
+use crate::addresses::SERVICES;
 use crate::workload::PlannedOrder;
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! Who is killed when: a plan made from the seed, and its execution while the customers order. "When" is how many orders
 //! have been answered, not a point in time, so that a slow machine meets the same plan. It judges nothing.
 
+use crate::addresses::SERVICES;
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
-use crate::service::SERVICES;
 use crate::shop::Shop;
 use crate::workload::Dice;
 use anyhow::{Context, bail};

@@ -4,6 +4,7 @@
 //! Nothing is simulated: every service and the supervisor is a process of its own, all calls go over HTTP, all state is
 //! in databases on disk. What went wrong was planned from a seed; what came out is read from the services' databases.
 
+mod addresses;
 mod business;
 mod cases;
 mod chaos;
@@ -15,6 +16,7 @@ mod folder;
 pub mod invariants;
 mod kills;
 mod late;
+mod line;
 mod options;
 pub mod process;
 mod progress;

@@ -3,7 +3,7 @@
 //! Every child holds the other end of a pipe as its standard input and ends when that closes, so that no child outlives
 //! the runner, however the runner ends. Each is in a process group of its own: Ctrl-C reaches the runner alone.
 
-use crate::service::Addresses;
+use crate::addresses::Addresses;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};

@@ -7,37 +7,25 @@
 //! - it says `{"ready": true}` when it serves, and `{"kill": "<saga>"}` where the plan wants it to die;
 //! - when its standard input ends, because the runner said so or is gone, it shuts down.
 
+use crate::addresses::{Addresses, SERVICES};
 use crate::business::{self, Setting};
 use crate::door::Door;
 use crate::faults::Strikes;
+use crate::line::say;
 use crate::options::ServiceArgs;
 use amends_service::{Kit, KitConfig, Sqlite};
 use anyhow::{Context, bail};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::io::Write;
+use serde::Deserialize;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// The six services, in the order of the call chain.
-pub const SERVICES: [&str; 6] = ["order", "payment", "coupon", "delivery", "rider", "sms"];
-
 /// How long a restarted service tries to get its old port back. A connection that the dead process left behind holds
 /// it for a moment at most.
 const BIND_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Where everybody is: base URLs without a slash at the end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Addresses {
-    /// The supervisor.
-    pub supervisor: String,
-    /// The services by name.
-    pub services: BTreeMap<String, String>,
-}
 
 #[derive(Deserialize)]
 struct Command {
@@ -111,11 +99,6 @@ async fn obey(commands: &mut Lines<BufReader<Stdin>>, door: &Door) {
             Err(error) => tracing::warn!(%line, %error, "a command that nobody understands"),
         }
     }
-}
-
-/// Tells the runner something. If it is gone, nobody listens, and the end of standard input follows.
-pub(crate) fn say(line: &Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// A caller waits longer than everything below it may take, so that the innermost failure is the one that is seen. That

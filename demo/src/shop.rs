@@ -1,11 +1,11 @@
 //! The whole shop: six service processes and their supervisor, wired together in one folder. It places single orders
 //! and says when everything has come to rest; which orders, and what goes wrong, others decide.
 
+use crate::addresses::{Addresses, SERVICES};
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
 use crate::invariants::{self, Findings};
 use crate::process::ServiceProcess;
-use crate::service::{Addresses, SERVICES};
 use crate::supervisor::SupervisorProcess;
 use crate::workload::{PlannedOrder, coupons_used};
 use amends_protocol::{CaseState, headers};

@@ -10,7 +10,7 @@ pub use cause::{Group, GroupKey};
 
 use crate::case::Case;
 use crate::{Engine, ReportRole, StepRow, StepState};
-use amends_protocol::{CaseId, CaseState, Cause, Outcome, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{CaseId, CaseState, Outcome, StepId, StuckReason, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;

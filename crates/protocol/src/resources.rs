@@ -6,7 +6,8 @@ mod overview;
 mod quarantine;
 
 pub use bulk::{
-    BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted,
+    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkSample, BulkState, BulkSteering, BulkView,
+    BulkWanted,
 };
 pub use groups::GroupView;
 pub use overview::{
@@ -496,16 +497,6 @@ pub struct BulkResult {
     /// The steps meant; at most 1,000 are listed.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub ids: Vec<StepId>,
-}
-
-/// A step (or case) that a bulk act could not change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct BulkFailure {
-    /// Its id.
-    pub id: String,
-    /// Why not.
-    pub detail: String,
 }
 
 /// Body of `POST /v1/sagas`.

@@ -1,7 +1,8 @@
 //! Finds the one rule for a report without looking at all rules: hash by service, then by exact code, then by each prefix
 //! length that occurs; inside a bucket, hash by the field that most rules compare for equality.
 
-use crate::condition::{Field, Scalar};
+use crate::condition::Field;
+use crate::matcher::Scalar;
 use crate::value_set::Found;
 use crate::{CodePattern, Facts, Rule, RuleId};
 use rustc_hash::FxHashMap;

@@ -1,7 +1,8 @@
 //! The set of values that a condition accepts, in a form that can be intersected and tested for emptiness exactly.
 //! This is what makes overlap and contradiction decidable; it knows nothing of rules.
 
-use crate::{Matcher, Number, Scalar};
+use crate::Number;
+use crate::matcher::{Matcher, Scalar};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ops::Range;

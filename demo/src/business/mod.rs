@@ -9,9 +9,9 @@ mod payment;
 mod rider;
 mod sms;
 
+use crate::addresses::Addresses;
 use crate::client::Client;
 use crate::faults::{Fault, Strikes};
-use crate::service::Addresses;
 use amends_service::{Failure, KitBuilder, Sqlite};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

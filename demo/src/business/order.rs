@@ -2,7 +2,7 @@
 
 use super::{OrderForm, Setting};
 use crate::faults::Fault;
-use crate::service::say;
+use crate::line::say;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 //! Looking at the participant: its History of a saga, and how often an effect is in force.
 
+use super::history::{Entry, History};
 use super::{Ask, Scene, encoded};
 use crate::config::{Count, Observe};
 use crate::finding::Tried;
@@ -8,40 +9,6 @@ use crate::wire::{Exchange, Sent};
 use amends_protocol::headers;
 use serde::Deserialize;
 use serde_json::Value;
-
-/// An entry of a History, as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Entry {
-    #[serde(default)]
-    pub(crate) service: Option<String>,
-    #[serde(default)]
-    pub(crate) action: String,
-    #[serde(default)]
-    pub(crate) request_id: String,
-    #[serde(default)]
-    pub(crate) state: String,
-}
-
-/// A History, as it came.
-#[derive(Clone, Debug)]
-pub(crate) struct History {
-    pub(crate) exchange: Exchange,
-    pub(crate) entries: Vec<Entry>,
-}
-
-impl History {
-    /// The state of a request that the participant received.
-    pub(crate) fn own(&self, request: &str) -> Option<&str> {
-        let own = |entry: &&Entry| entry.service.is_none() && entry.request_id == request;
-        self.entries.iter().find(own).map(|entry| entry.state.as_str())
-    }
-
-    /// The calls that it made.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.service.is_some())
-    }
-}
 
 impl Scene {
     /// Reads the History of a saga.

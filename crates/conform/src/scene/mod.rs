@@ -1,12 +1,13 @@
 //! What a check has at hand: requests in fresh sagas, steps, History, the played supervisor and the played service; and a
 //! memory of every exchange for the finding. Judges nothing by itself, except that what a check builds on went well.
 
+mod history;
 mod look;
 mod reports;
 mod running;
 mod steps;
 
-pub(crate) use look::{Entry, History};
+pub(crate) use history::{Entry, History};
 
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Stop, Tried, told};

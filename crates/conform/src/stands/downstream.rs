@@ -2,7 +2,7 @@
 //! holds it open, or hangs up. It keeps no History; a repeated call is a further call.
 
 use super::listener::{Came, Given, Listening, serve};
-use super::{Past, lock};
+use super::past::{Past, lock};
 use amends_protocol::headers;
 use bytes::Bytes;
 use http::HeaderMap;

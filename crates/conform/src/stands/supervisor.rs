@@ -3,7 +3,7 @@
 
 use super::envelope::{Event, read};
 use super::listener::{Came, Given, Listening, serve};
-use super::{Past, lock};
+use super::past::{Past, lock};
 use amends_protocol::{OutcomeCallback, PROBLEM_TYPE_BASE};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -2,10 +2,11 @@
 //! elsewhere what is tried when.
 
 use super::gist::gist;
-use super::{Arc, Case, CaseId, Cause, Engine, StepId, StepRow, StepState, Timestamp, Verb};
-use crate::WalkRow;
+use crate::case::Case;
 use crate::lane::{Breaker, Lane};
-use amends_protocol::{CaseState, digest};
+use crate::{Engine, StepRow, StepState, WalkRow};
+use amends_protocol::{CaseId, CaseState, Cause, StepId, Timestamp, Verb, digest};
+use std::sync::Arc;
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,5 @@
 //! Bulk acts as jobs: one act on a frozen set of steps or cases, let out in a ramp. Plain data.
 
-use super::BulkFailure;
 use crate::words::words;
 use crate::{CaseId, Cause, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -145,6 +144,16 @@ pub struct BulkSample {
     /// What the last try brought; of cases, the report's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// A step (or case) that a bulk act could not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BulkFailure {
+    /// Its id.
+    pub id: String,
+    /// Why not.
+    pub detail: String,
 }
 
 /// How far a bulk act has come.

@@ -1,7 +1,7 @@
 //! The one sentence that heads a case: `payment failed after coupon and delivery: no rider; 3 of 4 undone; coupon
 //! unreachable, next try 14:05:10 UTC`. It claims nothing: what was waived or had nothing to undo is not called undone.
 
-use super::clock;
+use super::moments::clock;
 use crate::{
     ActionName, CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
 };

@@ -1,6 +1,6 @@
 //! The title of a group of open work: `payment unreachable: 412 waiting since 14:02 UTC`.
 
-use super::minute;
+use super::moments::minute;
 use crate::{Cause, Timestamp};
 
 /// The title of a group. `error` is what the last try brought, or the report of unmatched cases.

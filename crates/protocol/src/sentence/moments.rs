@@ -44,6 +44,16 @@ pub fn date_and_time(at: Timestamp) -> String {
     }
 }
 
+/// `14:05:10 UTC`.
+pub(super) fn clock(at: Timestamp) -> String {
+    format!("{} UTC", at.to_string().get(11..19).unwrap_or("?"))
+}
+
+/// `14:05 UTC`.
+pub(super) fn minute(at: Timestamp) -> String {
+    format!("{} UTC", at.to_string().get(11..16).unwrap_or("?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,6 @@
 use super::endpoints;
 use super::policy;
 use super::scope::Scope;
-use super::services::Declared;
 use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::Diagnostics;
@@ -110,9 +109,13 @@ fn blank_action(name: ActionName, service: ServiceId, span: Span) -> Action {
 }
 
 /// A correction that isn't declared itself is asked for as the message that it corrects.
-pub(crate) fn pass_on_to_correction(id: ActionId, declared: &Declared<'_>, scope: &mut Scope) {
+pub(crate) fn pass_on_to_correction(
+    id: ActionId,
+    declared: &[(ActionId, &Entry)],
+    scope: &mut Scope,
+) {
     let notice = scope.action(id);
-    let implied = notice.correction.filter(|c| declared.actions.iter().all(|(own, _)| own != c));
+    let implied = notice.correction.filter(|c| declared.iter().all(|(own, _)| own != c));
     if let Some(correction) = implied {
         let (retry, notify) = (notice.retry, notice.endpoints.notify.clone());
         let correction = &mut scope.actions[correction.0 as usize];

@@ -171,7 +171,7 @@ pub(crate) fn define(
         actions::define(*id, entry, retry, scope, found);
     }
     for (id, _) in &declared.actions {
-        actions::pass_on_to_correction(*id, declared, scope);
+        actions::pass_on_to_correction(*id, &declared.actions, scope);
     }
     if url.is_none() {
         check_url_not_needed(declared.id, scope, found);
