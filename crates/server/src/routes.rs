@@ -1,7 +1,7 @@
-//! All that the supervisor answers, put together: the REST API, reports, the console, and what stands around them.
+//! All that the supervisor answers, put together: the REST API, the console, and what stands around them.
 
 use crate::http::{ApiError, App, hosts, unread};
-use crate::{console, http, ingest};
+use crate::{console, http};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 /// All routes. The OpenAPI document lists those of the API; a test compares them.
 pub fn router<S: Store>(app: App<S>) -> Router {
     http::router()
-        .merge(ingest::router())
         .merge(console::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)

@@ -6,46 +6,26 @@
 
 mod preview;
 mod ramp;
+mod targets;
 
 pub(crate) use preview::{Found, Purpose, preview};
+pub(crate) use targets::{MOST_TARGETS, Targets};
 
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::{BulkState, BulkView};
-use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
+use amends_protocol::{Problem, ProblemCode};
 use amends_store::{BulkRow, Store};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OnceCell;
 
-/// Most targets of one bulk act.
-pub(crate) const MOST_TARGETS: usize = 10_000;
 /// Bulk acts that are listed, and held in memory.
 pub(crate) const LISTED: usize = 100;
 /// Bulk acts that run side by side: more would hide from each other what they do to a service.
 const RUNNING: usize = 8;
-
-/// What a bulk act is about, in the order in which it is done: oldest case first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Targets {
-    /// Steps.
-    Steps(Vec<StepId>),
-    /// Cases.
-    Cases(Vec<CaseId>),
-}
-
-impl Targets {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Steps(ids) => ids.len(),
-            Self::Cases(ids) => ids.len(),
-        }
-    }
-}
 
 /// One bulk act.
 #[derive(Debug)]

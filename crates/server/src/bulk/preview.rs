@@ -1,6 +1,6 @@
 //! What a bulk act would touch: the frozen set, counted by service, action and cause, with a sample. Pure.
 
-use super::Targets;
+use super::targets::Targets;
 use amends_engine::{CaseRow, StepRow};
 use amends_protocol::Timestamp;
 use amends_protocol::resources::{

@@ -1,10 +1,13 @@
 //! Where each value comes from: layers of flat keys, the strongest last. Knows which keys there are, not what they mean.
 
-use super::{ConfigError, DEFAULT_CONFIG};
+use super::ConfigError;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+
+/// The default file, with a comment for every key.
+pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
 
 /// The one table whose keys are the user's.
 pub(super) const OPEN_TABLE: &str = "signing_keys";

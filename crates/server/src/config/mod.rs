@@ -1,10 +1,12 @@
 //! The configuration of a supervisor: flags over environment over file over the documented defaults. Every mistake says
 //! where the value came from. Opens nothing that it names, except key files.
 
+mod error;
 mod layers;
 mod value;
 
-pub use layers::{Layers, Origin};
+pub use error::ConfigError;
+pub use layers::{DEFAULT_CONFIG, Layers, Origin};
 
 use crate::alerts::AlertOptions;
 use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
@@ -14,14 +16,6 @@ use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The default file, with a comment for every key.
-pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
-
-/// A configuration that cannot be used, with every mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.join("\n"))]
-pub struct ConfigError(pub Vec<String>);
 
 /// Everything that a supervisor needs to be told.
 #[derive(Clone, Debug)]

@@ -3,14 +3,14 @@
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::story::{Timeline, graph};
-use super::words::{between, date_and_time, relative, upcoming};
+use super::words::{between, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, active_for, case_detail};
 use amends_engine::plannable;
 use amends_protocol::resources::{
     ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView,
 };
-use amends_protocol::signs::{Sign, Signed};
+use amends_protocol::signs::Signed;
 use amends_protocol::{
     ActionName, CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName, StuckReason,
     Verb,
@@ -252,15 +252,6 @@ async fn with_secrets<S: Store>(
         Value::Object(data) => data,
         _ => Map::new(),
     })
-}
-
-/// What is shown of a step's end or state.
-pub(super) fn step_sign(step: &StepView) -> Sign {
-    match (step.outcome, step.reason) {
-        (Some(outcome), _) => outcome.sign(),
-        (None, Some(reason)) => reason.sign(),
-        (None, None) => step.state.sign(),
-    }
 }
 
 fn awaits_yes(step: &StepView) -> bool {

@@ -2,8 +2,7 @@
 //! tries and ends. The rulebook draws the calls; the timeline is laid out here, its
 //! template draws and escapes.
 
-use super::case::step_sign;
-use super::words::{date_and_time, millis};
+use super::words::{date_and_time, millis, step_sign};
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::signs::{Sign, Tone};
 use amends_protocol::{CaseState, Evidence, HistoryState, Timestamp};

@@ -1,7 +1,9 @@
 //! What templates say of times and states. They hand over references of any depth, so these take them.
 
+use amends_protocol::Timestamp;
+use amends_protocol::resources::StepView;
 use amends_protocol::sentence;
-use amends_protocol::{Timestamp, signs};
+use amends_protocol::signs::{self, Sign, Signed};
 
 /// A moment, or a reference to one.
 pub(super) trait Moment {
@@ -46,6 +48,15 @@ pub(super) fn millis(ms: &u64) -> String {
 }
 
 /// The sign of a service's circuit breaker.
-pub(super) fn breaker_sign(breaker: &str) -> signs::Sign {
+pub(super) fn breaker_sign(breaker: &str) -> Sign {
     signs::breaker_sign(breaker)
+}
+
+/// What is shown of a step's end or state.
+pub(super) fn step_sign(step: &StepView) -> Sign {
+    match (step.outcome, step.reason) {
+        (Some(outcome), _) => outcome.sign(),
+        (None, Some(reason)) => reason.sign(),
+        (None, None) => step.state.sign(),
+    }
 }

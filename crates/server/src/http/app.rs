@@ -1,9 +1,9 @@
 //! What every handler shares. Plain handles; no logic.
 
 use super::ApiError;
-use super::backups::Backups;
+use super::backup_folder::BackupFolder;
 use super::bodies::Bodies;
-use super::hosts::host_of;
+use super::limits::HttpLimits;
 use super::versions::Versions;
 use super::workshop::Workshop;
 use crate::books::Rejections;
@@ -13,7 +13,6 @@ use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Exports and previews of bulk acts at once: each reads page after page, and people's other questions share the store's
@@ -23,39 +22,6 @@ const LONG_READS: usize = 4;
 /// Cases that are read whole at once; a question for another one waits. A case commonly takes half a millisecond, and a
 /// very large one hundreds of megabytes.
 const CASE_READS: usize = 4;
-
-/// Limits of requests.
-#[derive(Clone, Copy, Debug)]
-pub struct HttpLimits {
-    /// Longest body of one report, in bytes.
-    pub report_bytes: usize,
-    /// Longest body of a batch, in bytes.
-    pub batch_bytes: usize,
-    /// Most events of a batch.
-    pub batch_events: usize,
-    /// What the bodies of all requests under way may hold together, in bytes, beyond a little that each has for itself.
-    pub bodies: usize,
-    /// Most open event streams; each holds a connection and a place in the ring.
-    pub event_streams: usize,
-    /// Most open connections; more wait in the system's queue until one closes.
-    pub connections: usize,
-    /// How long a connection may take to send a request's headers, and also how long it may be idle.
-    pub header_timeout: Duration,
-}
-
-impl Default for HttpLimits {
-    fn default() -> Self {
-        Self {
-            report_bytes: 1 << 20,
-            batch_bytes: 8 << 20,
-            batch_events: 1_000,
-            bodies: 64 << 20,
-            event_streams: 256,
-            connections: 4_096,
-            header_timeout: Duration::from_secs(75),
-        }
-    }
-}
 
 /// The shared state of all handlers. Clones are cheap.
 pub struct App<S: Store> {
@@ -71,10 +37,10 @@ pub struct App<S: Store> {
     pub(crate) long_reads: Arc<Semaphore>,
     /// Turns of reading a whole case.
     pub(crate) case_reads: Arc<Semaphore>,
-    pub(crate) backups: Option<Backups>,
+    pub(crate) backups: Option<BackupFolder>,
     pub(crate) bulks: Bulks,
-    /// The name by which browsers reach us besides addresses and `localhost`.
-    pub(crate) public_host: Option<String>,
+    /// Where people reach us, perhaps through a proxy; empty if nobody said.
+    pub(crate) public_url: String,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -103,7 +69,7 @@ impl<S: Store> App<S> {
             case_reads: Arc::new(Semaphore::new(CASE_READS)),
             backups: None,
             bulks,
-            public_host: None,
+            public_url: String::new(),
             stopping,
         }
     }
@@ -124,14 +90,14 @@ impl<S: Store> App<S> {
     /// People reach the console at this address, perhaps through a proxy; without a host in it nothing changes.
     #[must_use]
     pub fn with_public_url(mut self, url: &str) -> Self {
-        self.public_host = host_of(url);
+        url.clone_into(&mut self.public_url);
         self
     }
 
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
-        self.backups = Some(Backups::new(folder));
+        self.backups = Some(BackupFolder::new(folder));
         self
     }
 }
@@ -150,7 +116,7 @@ impl<S: Store> Clone for App<S> {
             case_reads: Arc::clone(&self.case_reads),
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
-            public_host: self.public_host.clone(),
+            public_url: self.public_url.clone(),
             stopping: self.stopping.clone(),
         }
     }

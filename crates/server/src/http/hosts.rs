@@ -17,13 +17,13 @@ pub(crate) async fn check<S: Store>(
     request: Request,
     next: Next,
 ) -> Response {
-    match refusal(request.headers(), request.uri(), app.public_host.as_deref()) {
+    match refusal(request.headers(), request.uri(), &app.public_url) {
         None => next.run(request).await,
         Some(error) => error.into_response(),
     }
 }
 
-fn refusal(headers: &HeaderMap, uri: &Uri, public: Option<&str>) -> Option<ApiError> {
+fn refusal(headers: &HeaderMap, uri: &Uri, public_url: &str) -> Option<ApiError> {
     let is_browser = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
     if !is_browser {
         return None;
@@ -34,7 +34,7 @@ fn refusal(headers: &HeaderMap, uri: &Uri, public: Option<&str>) -> Option<ApiEr
     // An address of digits is nobody's to point elsewhere.
     let is_ours = name.eq_ignore_ascii_case("localhost")
         || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-        || public.is_some_and(|public| name.eq_ignore_ascii_case(public));
+        || host_of(public_url).is_some_and(|public| name.eq_ignore_ascii_case(&public));
     (!is_ours).then(|| {
         let detail = format!(
             "`{name}` is not a name of this supervisor; if people reach it by that name, set `alerts.public_url` to its address"
@@ -44,7 +44,7 @@ fn refusal(headers: &HeaderMap, uri: &Uri, public: Option<&str>) -> Option<ApiEr
 }
 
 /// The host of an address such as `https://amends.example:8443/path`; none if it has none.
-pub(crate) fn host_of(url: &str) -> Option<String> {
+fn host_of(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     Some(without_port(authority).to_owned()).filter(|host| !host.is_empty())
@@ -67,7 +67,7 @@ mod tests {
         let pairs = from.iter().copied().chain([("host", host)]);
         let headers =
             pairs.map(|(n, v)| (n.parse().expect("a name"), HeaderValue::from_static(v))).collect();
-        refusal(&headers, &Uri::from_static("/"), Some("amends.example")).is_none()
+        refusal(&headers, &Uri::from_static("/"), "https://amends.example").is_none()
     }
 
     #[test]

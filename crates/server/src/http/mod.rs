@@ -3,6 +3,7 @@
 
 mod acts;
 mod app;
+mod backup_folder;
 mod backups;
 mod bodies;
 mod body;
@@ -12,6 +13,7 @@ mod events;
 mod export;
 mod groups;
 pub(crate) mod hosts;
+mod limits;
 mod metrics;
 mod openapi;
 mod overview;
@@ -20,6 +22,7 @@ mod probes;
 mod problems;
 mod quarantine;
 mod query;
+mod reports;
 mod rulebooks;
 mod sagas;
 mod services;
@@ -29,10 +32,11 @@ pub(crate) mod unread;
 mod versions;
 mod workshop;
 
-pub use app::{App, HttpLimits};
+pub use app::App;
 pub(crate) use body::{check_actor, check_reason, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{active_for, detail as case_detail};
+pub use limits::HttpLimits;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
 pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
@@ -44,7 +48,7 @@ use amends_store::Store;
 use axum::Router;
 use axum::routing::{get, post};
 
-/// The routes of the REST API but for reports, which come in through [`crate::ingest`].
+/// The routes of the REST API.
 pub(crate) fn router<S: Store>() -> Router<App<S>> {
     Router::new()
         .route("/v1", get(probes::index))
@@ -65,6 +69,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/sagas", post(sagas::begin::<S>))
         .route("/v1/sagas/{id}", get(sagas::show::<S>))
         .route("/v1/sagas/{id}/end", post(sagas::end::<S>))
+        .route("/v1/reports", post(reports::receive::<S>).options(reports::handshake))
+        .route("/v1/reports:batch", post(reports::receive_batch::<S>).options(reports::handshake))
         .route("/v1/rulebooks", get(rulebooks::list::<S>))
         .route("/v1/rulebooks:check", post(rulebooks::check::<S>))
         .route("/v1/rulebooks/{name}", get(rulebooks::show::<S>).put(rulebooks::put::<S>))

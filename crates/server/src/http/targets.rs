@@ -236,7 +236,8 @@ async fn cases<S: Store>(
     Ok(Found { targets, steps: Vec::new(), cases: found, more: more || others })
 }
 
-/// Goes through the pages of a list for those that are meant: the first [`MOST_TARGETS`] of them, and whether there are others.
+/// Goes through the pages of a list for those that are meant: the first [`MOST_TARGETS`] of them, and whether there
+/// are others.
 async fn all_pages<R, T, F>(
     page: impl Fn(PageRequest) -> F,
     meant: impl Fn(R) -> Option<T>,
