@@ -16,14 +16,47 @@ fn the_committed_document_is_up_to_date() {
 
 #[test]
 fn every_route_is_described_and_every_description_has_a_route() {
-    let sources = [include_str!("../mod.rs"), include_str!("../../ingest/mod.rs")];
-    let routes: BTreeSet<&str> = sources
-        .iter()
-        .flat_map(|source| source.split(".route(\"").skip(1))
+    let routes: BTreeSet<&str> = include_str!("../mod.rs")
+        .split(".route(\"")
+        .skip(1)
         .filter_map(|s| s.split('"').next())
         .collect();
     let described: BTreeSet<&str> = OPERATIONS.iter().map(|o| o.path).collect();
     assert_eq!(routes, described);
+}
+
+#[test]
+fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
+    use amends_protocol::resources::{BulkDeed, BulkState};
+    use amends_protocol::{
+        CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, StepActName, StepStateName,
+        StuckReason, Verb,
+    };
+    let document: Value = serde_json::from_str(&openapi_json()).expect("JSON");
+    let check = |name: &str, words: Vec<Value>| {
+        let told = document.pointer(&format!("/components/schemas/{name}/enum"));
+        assert_eq!(told, Some(&Value::from(words)), "{name}");
+    };
+    macro_rules! check_all {
+        ($($name:ident),+) => {$(
+            let words = $name::ALL.iter().map(|word| serde_json::json!(word)).collect();
+            check(stringify!($name), words);
+        )+};
+    }
+    check_all!(
+        BulkDeed,
+        BulkState,
+        CaseActName,
+        CaseState,
+        Cause,
+        ClosedOn,
+        HistoryState,
+        Outcome,
+        StepActName,
+        StepStateName,
+        StuckReason,
+        Verb
+    );
 }
 
 #[test]
