@@ -4,6 +4,7 @@
 mod circles;
 mod clocks;
 mod docs_links;
+mod hashing;
 mod manifests;
 mod modules;
 mod mutants;

@@ -1,7 +1,7 @@
 //! The tree's own rules, which no compiler checks. Runs as a test, so that nobody has to remember them.
 
 use crate::sources::{Source, all, is_test_file};
-use crate::{clocks, docs_links, manifests, modules, purity, ratchet};
+use crate::{clocks, docs_links, hashing, manifests, modules, purity, ratchet};
 use anyhow::bail;
 
 /// Past this, a file is several files.
@@ -34,6 +34,7 @@ fn findings() -> anyhow::Result<Vec<String>> {
     let mut found = manifests::check()?;
     found.extend(purity::check(&rust));
     found.extend(clocks::check(&rust));
+    found.extend(hashing::check(&rust));
     found.extend(rust.iter().flat_map(check_file));
     let crates = modules::crates(&rust);
     found.extend(modules::dead(&rust, &crates));

@@ -12,7 +12,6 @@ use amends_protocol::{
     Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
-use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -224,7 +223,7 @@ impl Case {
         let told = &self.row.detail.told;
         let mut room = TOLD_LIMIT.saturating_sub(told.iter().filter(|t| counts_as(&t.by)).count());
         let (mut fresh, mut dropped): (Vec<Told>, bool) = (Vec::new(), false);
-        let mut said: FxHashSet<&Evidence> =
+        let mut said: BTreeSet<&Evidence> =
             self.told().filter(|(who, _)| *who == &**by).map(|(_, e)| e).collect();
         for evidence in history {
             if !said.insert(evidence) {

@@ -34,11 +34,11 @@ pub struct Engine {
     /// Active versions, by name.
     active: BTreeMap<Arc<str>, Arc<Rulebook>>,
     cases: FxHashMap<CaseId, Box<Case>>,
-    by_saga: FxHashMap<SagaId, CaseId>,
+    by_saga: BTreeMap<SagaId, CaseId>,
     /// Announced sagas that are under way.
-    sagas: FxHashMap<SagaId, SagaRow>,
+    sagas: BTreeMap<SagaId, SagaRow>,
     /// Announced sagas that are not under way any more, as far as the inputs until the next output are about them.
-    ended_sagas: FxHashMap<SagaId, SagaRow>,
+    ended_sagas: BTreeMap<SagaId, SagaRow>,
     /// Announced sagas whose deadline the wall clock tells, by deadline; all others have a timer.
     by_wall: BTreeSet<(Timestamp, SagaId)>,
     agenda: Agenda,

@@ -13,7 +13,8 @@ use amends_protocol::{ActionName, Outcome, StepId, StuckReason, Timestamp, Verb}
 use amends_rulebook::{
     CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Reports of one case. A saga with more is a loop somewhere, and a person must look.
@@ -201,7 +202,7 @@ impl Case {
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
     fn note_strangers(&mut self, book: &Rulebook) {
-        let strangers: FxHashSet<String> = self
+        let strangers: BTreeSet<String> = self
             .told()
             .filter(|(_, e)| {
                 e.state.may_have_effect() && book.action(&e.service, &e.action).is_none()
@@ -213,8 +214,6 @@ impl Case {
                 )
             })
             .collect();
-        let mut strangers: Vec<String> = strangers.into_iter().collect();
-        strangers.sort();
         for text in strangers {
             self.note(text);
         }

@@ -11,7 +11,6 @@ use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
 use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryState, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
-use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -219,9 +218,9 @@ pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
 /// Adds what is new; true if anything was.
 fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) -> bool {
     let before = held.len();
-    let known: FxHashSet<&Evidence> = held.iter().collect();
+    let known: BTreeSet<&Evidence> = held.iter().collect();
     let mut fresh: Vec<Evidence> = told.into_iter().filter(|e| !known.contains(e)).collect();
-    let mut seen = FxHashSet::default();
+    let mut seen = BTreeSet::new();
     fresh.retain(|e| seen.insert(e.clone()));
     fresh.truncate(EVIDENCE_LIMIT.saturating_sub(before));
     held.append(&mut fresh);

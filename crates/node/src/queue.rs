@@ -2,8 +2,7 @@
 
 use amends_engine::Input;
 use amends_protocol::ReportKey;
-use rustc_hash::FxHashSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// The queue is full; the input comes back.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ impl Queue {
     pub(crate) fn take_turn(&mut self, most: usize) -> Vec<Input> {
         let some = self.results.len().min(most);
         let mut turn: Vec<Input> = self.results.drain(..some).collect();
-        let mut seen: FxHashSet<ReportKey> = FxHashSet::default();
+        let mut seen: BTreeSet<ReportKey> = BTreeSet::new();
         let mut repeated = Vec::new();
         while turn.len() < most
             && let Some(input) = self.inputs.pop_front()

@@ -7,7 +7,7 @@
 
 use crate::{Facts, RuleId, Rulebook};
 use amends_protocol::Report;
-use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// How a report of a case is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +114,9 @@ fn known_causes(reports: &[Reported<'_>]) -> Vec<Vec<usize>> {
     if !reports.iter().any(open) {
         return vec![Vec::new(); reports.len()];
     }
-    let mut by_id: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    let mut by_id: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (n, one) in reports.iter().enumerate() {
-        by_id.entry(&one.report.id).or_default().push(n);
+        by_id.entry(&*one.report.id).or_default().push(n);
     }
     let named = |one: &Reported<'_>| {
         one.causes().filter_map(|id| by_id.get(id)).flatten().copied().collect()
@@ -125,7 +125,9 @@ fn known_causes(reports: &[Reported<'_>]) -> Vec<Vec<usize>> {
 }
 
 /// The reports in groups that lead to each other (most are alone), causes before those that name them;
-/// each group in order. /// R. Tarjan, Depth-first search and linear graph algorithms, 1972; with a stack of its own, since a case is deep.
+/// each group in order.
+///
+/// R. Tarjan, Depth-first search and linear graph algorithms, 1972; with a stack of its own, since a case is deep.
 fn circles(causes: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut found = Vec::new();
     let mut seen: Vec<Option<usize>> = vec![None; causes.len()];

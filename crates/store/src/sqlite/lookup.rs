@@ -16,7 +16,7 @@ use crate::{
 use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
-use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Answers a [`LookupRequest`].
@@ -48,7 +48,7 @@ pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupRe
     let (cases, broken) = whole_and_broken(conn, rows)?;
 
     let one_saga = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE saga = ?1");
-    let mut asked: FxHashSet<&SagaId> = FxHashSet::default();
+    let mut asked: BTreeSet<&SagaId> = BTreeSet::new();
     let mut announced = Vec::new();
     for saga in wanted.announced.iter().filter(|saga| asked.insert(saga)) {
         // One that can't be read is not known: announced again, it is written anew.
