@@ -301,6 +301,7 @@ impl Node {
     fn step(&mut self, mut inputs: Vec<Input>, found: LookupResult) {
         let (tickets, count) = (tickets(&inputs), inputs.len());
         self.engine.learn(found, &mut inputs);
+        self.keep_refused_out();
         for input in inputs {
             if let Input::Mend { mend, .. } = &input {
                 self.refused_cases.remove(&mend.case);
@@ -368,6 +369,14 @@ impl Node {
         }
     }
 
+    /// Quarantines what the store has refused of all that is in memory now: open cases, and settled ones that were
+    /// looked up.
+    fn keep_refused_out(&mut self) {
+        for (case, why) in &self.refused_cases {
+            self.engine.quarantine(*case, why);
+        }
+    }
+
     fn turn_away(&mut self, fault: Fault, tickets: Vec<Ticket>, pause_ms: u64) {
         self.ready = false;
         self.phase = Phase::Unloaded { at: self.moment.now.plus_ms(pause_ms) };
@@ -392,9 +401,7 @@ impl Node {
         self.epoch = loaded.epoch;
         self.kept = self.moment.now;
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
-        for (case, why) in &self.refused_cases {
-            self.engine.quarantine(*case, why);
-        }
+        self.keep_refused_out();
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
             Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),

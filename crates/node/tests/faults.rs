@@ -129,6 +129,27 @@ fn a_case_that_the_store_refuses_is_quarantined_and_the_others_go_on() {
 }
 
 #[test]
+fn a_settled_case_that_the_store_refuses_makes_the_loop_start_over_once() {
+    let mut rig = Rig::new();
+    rig.report("s", "1");
+    rig.settle();
+    let row = rig.memory.cases().next().expect("one");
+    let (case, state) = (row.id, row.state);
+    assert_eq!(state, CaseState::Settled);
+    let why = "its key belongs to another row".to_owned();
+    rig.refused_case = Some((case, StoreFault::Conflict { why, case: Some(case) }));
+
+    assert_eq!(rig.report("s", "late"), None, "it would reopen the case");
+    assert_eq!(rig.turned_away.len(), 1);
+    while rig.report("s", "late").is_none() {
+        rig.now = rig.run().expect("the store is tried again");
+        assert_eq!(rig.turned_away.len(), 1, "its sender comes again, and no other is held up");
+    }
+    assert_eq!(rig.memory.reports_of(case).count(), 2, "it is kept");
+    assert!(received(rig.report("t", "2")));
+}
+
+#[test]
 fn the_second_refusal_in_a_row_and_all_after_it_are_waited_out_longer_and_longer() {
     let mut rig = Rig::new();
     let mut pauses = Vec::new();

@@ -3,6 +3,7 @@
 use amends_engine::{CaseRow, Memory, ReportRow, ServiceRow, ServiceSettings, Write};
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The rows of a store, and the versions that they may be planned with.
@@ -10,18 +11,21 @@ use std::sync::Arc;
 pub struct Stored {
     /// All rows.
     pub rows: Memory,
+    /// Cases that the supervisor keeps out of the way, as of its last rest.
+    pub quarantined: BTreeSet<CaseId>,
     versions: Vec<Arc<Rulebook>>,
 }
 
 impl Stored {
-    /// A store in which the first of these versions is active.
+    /// A store in which the first of these versions is active, of each name.
     #[must_use]
     pub fn new(versions: &[Arc<Rulebook>], now: Timestamp) -> Self {
         let mut rows = Memory::default();
-        if let Some(first) = versions.first() {
+        let mut names = BTreeSet::new();
+        for first in versions.iter().filter(|book| names.insert(book.name())) {
             rows.put_active(first, now);
         }
-        Self { rows, versions: versions.to_vec() }
+        Self { rows, versions: versions.to_vec(), quarantined: BTreeSet::new() }
     }
 
     /// Services whose Histories have been read before, in an earlier life of the supervisor.
@@ -62,8 +66,9 @@ impl Stored {
         self.rows.reports_of(case).find(|row| row.position == position)
     }
 
-    /// Cases that are not settled.
+    /// Cases that are not settled, and that the supervisor works on.
     pub fn open_cases(&self) -> impl Iterator<Item = &CaseRow> {
-        self.rows.cases().filter(|case| case.state != amends_protocol::CaseState::Settled)
+        let open = |case: &&CaseRow| case.state != amends_protocol::CaseState::Settled;
+        self.rows.cases().filter(open).filter(|case| !self.quarantined.contains(&case.id))
     }
 }

@@ -299,7 +299,10 @@ impl Engine {
     fn take_back(&mut self, now: Timestamp, mut stored: StoredCase) {
         let excess = stored.reports.iter().filter(|row| row.role == ReportRole::Excess).count();
         stored.case.detail.excess = u32::try_from(excess).unwrap_or(u32::MAX);
-        let is_open = stored.case.state != CaseState::Settled;
+        let was_settled = stored.case.state == CaseState::Settled;
+        // A settled case has no report without an answer, so this one came meanwhile and opens it again.
+        let unanswered = |row: &ReportRow| row.role == ReportRole::Unmatched;
+        let is_open = !was_settled || stored.reports.iter().any(unanswered);
         if is_open {
             for report in &mut stored.reports {
                 if report.role == ReportRole::Unmatched {
@@ -312,6 +315,9 @@ impl Engine {
         self.put_whole(stored, book);
         if is_open {
             self.with_case(id, |case, engine| {
+                if was_settled {
+                    case.reopen(&mut engine.agenda);
+                }
                 case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
             });
             self.resume(now, id);

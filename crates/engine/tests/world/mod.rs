@@ -4,7 +4,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, Moment, NewLimits, Output,
+    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, Mend, Moment, NewLimits, Output,
     Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult, Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
@@ -104,6 +104,12 @@ impl World {
     }
 
     /// One turn of the loop with one input.
+    pub fn mend(&mut self, mend: Mend) -> Answer {
+        let ticket = self.next_ticket();
+        self.input(Input::Mend { mend: Box::new(mend), ticket });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
     pub fn input(&mut self, input: Input) {
         self.turn([input]);
     }

@@ -20,7 +20,7 @@ impl Check for Ends {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         let Seen::End(end) = seen else { return Ok(()) };
-        for case in store.rows.cases() {
+        for case in store.rows.cases().filter(|case| !store.quarantined.contains(&case.id)) {
             when(case.state == CaseState::Open, || format!("{} is open for ever", case.id))?;
             let honest = end.scenario.corpus == Corpus::Honest;
             when(honest && case.state != CaseState::Settled, || {
@@ -71,12 +71,14 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
     for (action, since) in end.services.standing(saga) {
         let name = &end.services.book.get(action).name;
         let Some(id) = book.action(&name.service, &name.action) else { continue };
-        if !is_to_be_undone(end, saga, action) || !is_asked_for(store, case, book, id) {
+        let asked = is_to_be_undone(end, saga, action) && is_asked_for(store, case, book, id);
+        if !asked || nobody_tells(end, saga, action) {
             continue;
         }
         let message = book.get(id).class != ActionClass::Compensable;
         let excused = match case.closed_on {
             _ if decided && (message || !claims) => true,
+            _ if message && has_caller_without_fence(end, saga, action) => true,
             Some(ClosedOn::Fenced) => false,
             Some(ClosedOn::Quiet) => came_later(end, case, since),
             Some(ClosedOn::Forward | ClosedOn::ByHand) | None => true,
@@ -90,6 +92,25 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// Whether neither its own service nor any that calls it has a History: `rules check` says so of such a rulebook.
+fn nobody_tells(end: &End<'_>, saga: usize, action: ActionId) -> bool {
+    let book = &end.services.book;
+    let tells = |action: ActionId| book.keeps_history(book.get(action).service);
+    let nodes = &end.services.sagas[saga].plan.flow.nodes;
+    let callers = nodes.iter().filter(|node| node.action == action).filter_map(|node| node.parent);
+    !tells(action) && !callers.into_iter().any(|caller| tells(nodes[caller].action))
+}
+
+/// Whether somebody in this saga calls it who can't be undone, and so can't be fenced: it may go on calling.
+fn has_caller_without_fence(end: &End<'_>, saga: usize, action: ActionId) -> bool {
+    let book = &end.services.book;
+    let nodes = &end.services.sagas[saga].plan.flow.nodes;
+    nodes.iter().filter(|node| node.action == action).filter_map(|node| node.parent).any(|caller| {
+        let caller = book.get(nodes[caller].action);
+        caller.class != ActionClass::Compensable || caller.endpoints.compensate.is_some()
+    })
 }
 
 /// Whether an effect of this action is something that could be undone, and was not.

@@ -43,7 +43,8 @@ impl Check for SameAsStored {
                 when(active != stored, || {
                     format!("active in memory: {active:?}, in the store: {stored:?}")
                 })?;
-                for id in std::mem::take(&mut self.changed) {
+                for id in std::mem::take(&mut self.changed).difference(&store.quarantined).copied()
+                {
                     let held = engine.held(id).map(comparable);
                     let stored = store.rows.case(id).filter(|s| s.case.state != CaseState::Settled);
                     let stored = stored.map(comparable);
@@ -96,6 +97,7 @@ impl Check for ReloadsAlike {
         };
         let goes_on: BTreeSet<CaseId> =
             store.rows.steps().filter(|s| ends(s)).map(|s| s.id.case).collect();
+        let goes_on = &goes_on | &store.quarantined;
         // What the try of a retry adds to undo is planned with its end. Only a shadow of it can be there before: what
         // is undone in earnest takes the retry's place.
         let runs = |s: &StepRow| {
@@ -150,8 +152,8 @@ enum Essence {
 /// What a restart must not change. That a step waits for its try, or is under way, is not part of it.
 fn essence(rows: &Memory, but: &BTreeSet<CaseId>) -> BTreeSet<Essence> {
     let cases = rows.cases().filter(|c| !but.contains(&c.id)).map(|c| Essence::Case(c.id, c.state));
-    let reports =
-        rows.reports().map(|r| Essence::Report(r.case, r.position, format!("{:?}", r.role)));
+    let reports = rows.reports().filter(|r| !but.contains(&r.case));
+    let reports = reports.map(|r| Essence::Report(r.case, r.position, format!("{:?}", r.role)));
     let steps = rows.steps().filter(|s| !but.contains(&s.id.case)).map(|s| {
         let fixed = match &s.state {
             StepState::Waiting

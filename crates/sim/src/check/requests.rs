@@ -3,7 +3,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Errand, SendStep, StepState};
+use amends_engine::{Errand, Mending, SendStep, StepState, Write};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use std::collections::BTreeMap;
 
@@ -87,6 +87,7 @@ impl Check for Stages {
 }
 
 /// One key per step, for ever: the same work is never asked for under two keys, and one key never means two things.
+/// With a case that is discarded its steps are forgotten; what a person plans after that is other work.
 #[derive(Default)]
 pub(super) struct OneKey {
     keys: BTreeMap<(CaseId, Verb, ActionName), StepId>,
@@ -99,6 +100,16 @@ impl Check for OneKey {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
+        if let Seen::Committed { writes } = seen {
+            for write in *writes {
+                if let Write::Act(act) = write
+                    && *act.act == *Mending::Discard.as_str()
+                {
+                    self.keys.retain(|(case, _, _), _| Some(*case) != act.case);
+                    self.meanings.retain(|_, (case, _, _)| Some(*case) != act.case);
+                }
+            }
+        }
         let Some(send) = sent(seen) else { return Ok(()) };
         let meaning = (send.step.case, send.verb, send.action.clone());
         let key = *self.keys.entry(meaning.clone()).or_insert(send.step);

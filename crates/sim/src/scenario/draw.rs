@@ -38,7 +38,7 @@ pub fn draw(seed: u64, corpus: Corpus, switches: Switches) -> Result<Scenario, S
     draw.sagas();
     draw.weather();
     draw.services();
-    draw.supervisor(versions.len());
+    draw.supervisor(&versions);
     draw.people();
     Ok(Scenario { seed, corpus, world, versions, items, kept: None })
 }
@@ -199,7 +199,7 @@ impl Draw<'_> {
         }
     }
 
-    fn supervisor(&mut self, versions: usize) {
+    fn supervisor(&mut self, versions: &[Arc<Rulebook>]) {
         let crashes = if self.rng.chance(50) { 0 } else { 1 + self.rng.below(4) };
         for _ in 0..crashes {
             let at = self.moment(200_000);
@@ -228,12 +228,28 @@ impl Draw<'_> {
             let times = 1 + self.rng.below(4) as u32;
             self.items.push(Item::Store { at, trouble, times });
         }
-        for version in 1..versions {
+        for (version, book) in versions.iter().enumerate() {
+            let first = versions.iter().position(|other| other.name() == book.name()).unwrap_or(0);
+            if version == first {
+                continue;
+            }
             let at = self.moment(120_000);
             self.items.push(Item::Activate { at, version });
             if self.rng.chance(40) {
                 let at = at + self.moment(120_000);
-                self.items.push(Item::Activate { at, version: 0 });
+                self.items.push(Item::Activate { at, version: first });
+            }
+        }
+        if self.hostile() && self.rng.chance(15) {
+            let at = self.moment(400_000);
+            let which = self.rng.number();
+            let refused = self.rng.chance(50);
+            self.items.push(Item::Damage { at, which, refused });
+            if self.rng.chance(60) {
+                let act = if self.rng.chance(50) { PersonAct::Repair } else { PersonAct::Discard };
+                let at = at + self.moment(400_000);
+                let which = self.rng.number();
+                self.items.push(Item::Act { at, act, which });
             }
         }
         if self.hostile() && self.rng.chance(15) {

@@ -110,6 +110,15 @@ pub enum Item {
         /// How often in a row.
         times: u32,
     },
+    /// The rows of one case are damaged.
+    Damage {
+        /// When.
+        at: i64,
+        /// Picks the case among those that there are then.
+        which: u64,
+        /// The store refuses what is written of it, rather than giving back something else than was written.
+        refused: bool,
+    },
     /// The supervisor's clock jumps.
     Clock {
         /// When.
@@ -249,6 +258,10 @@ pub enum PersonAct {
     },
     /// Asks about something that does not exist.
     Nonsense,
+    /// Repairs a quarantined case.
+    Repair,
+    /// Discards a quarantined case.
+    Discard,
 }
 
 /// Where in a turn of its loop the process dies.
@@ -367,6 +380,10 @@ impl fmt::Display for Item {
             }
             Self::Store { at, trouble, times } => {
                 write!(f, "from {at} ms the store: {trouble:?}, {times} times")
+            }
+            Self::Damage { at, refused, .. } => {
+                let how = if *refused { "can't be written" } else { "don't read back" };
+                write!(f, "from {at} ms the rows of a case {how}")
             }
             Self::Clock { at, by_ms } => write!(f, "at {at} ms the clock jumps by {by_ms} ms"),
         }

@@ -3,6 +3,7 @@
 
 mod draw;
 mod item;
+mod odd;
 mod reads;
 mod rulebooks;
 

@@ -2,6 +2,7 @@
 //! as it is, of which a rulebook may tell only a part.
 
 use super::item::Corpus;
+use super::odd::{odd, renamed};
 use super::reads::{Read, with_reads};
 use amends_rulebook::Rulebook;
 use amends_simulate::SeededRng;
@@ -49,14 +50,16 @@ struct Parts {
     services: String,
     reports: String,
     rules: String,
+    /// The rule that answers whatever no other one answers, and what holds unless a service says otherwise.
+    rest: String,
 }
 
 impl Parts {
     /// The whole text. The quiet time is a promise that nothing late comes after it; the services of a run keep it.
     fn text(&self) -> String {
-        let Self { name, services, reports, rules } = self;
+        let Self { name, services, reports, rules, rest } = self;
         format!(
-            "rulebook: {name}\nsettle: {{ quiet: 60s }}\nservices:\n{services}reports:\n{reports}rules:\n{rules}"
+            "rulebook: {name}\nsettle: {{ quiet: 60s }}\nservices:\n{services}reports:\n{reports}rules:\n{rules}{rest}"
         )
     }
 }
@@ -66,37 +69,77 @@ impl Parts {
 /// # Errors
 /// What is wrong with a text that was made up; it means a fault in this file.
 pub fn rulebooks(rng: &mut SeededRng, corpus: Corpus) -> Result<Books, String> {
-    let food_order = rng.chance(40);
-    let shape = Shape {
-        services: 3 + rng.below(5),
-        sagas: 1 + rng.below(2),
-        depth: 2 + rng.below(3),
-        optional_percent: 30,
-        seed: rng.number(),
-    };
-    let services = if food_order { section("services", "reports") } else { made_up(&shape) };
-    let reads = if rng.chance(40) { Read::draw(rng, &services) } else { Vec::new() };
+    let hostile = corpus == Corpus::Hostile;
+    let first =
+        if rng.chance(40) { Business::food_order() } else { Business::made_up(rng, hostile) };
+    let reads = if rng.chance(40) { Read::draw(rng, &first.services) } else { Vec::new() };
     let told: Vec<Read> = reads.iter().filter(|read| read.declared).cloned().collect();
-    let count = 1 + usize::from(rng.chance(50));
     let mut versions: Vec<Arc<Rulebook>> = Vec::new();
     let mut world = None;
-    for _ in 0..count {
-        let style = Style::draw(rng, corpus);
-        let mut parts = if food_order {
-            food_order_parts(rng, style)
-        } else {
-            made_up_parts(&shape, rng, style)
-        };
-        let services = std::mem::take(&mut parts.services);
-        parts.services = with_reads(&services, &told);
+    for _ in 0..=usize::from(rng.chance(50)) {
+        let mut parts = first.parts(rng, corpus);
+        parts.services = with_reads(&first.services, &told);
         versions.push(parsed(&parts)?);
-        if world.is_none() {
-            parts.services = with_reads(&services, &reads);
-            world = Some(parsed(&parts)?);
+        parts.services = with_reads(&first.services, &reads);
+        world.get_or_insert(parts);
+    }
+    let mut world = world.ok_or("no version was drawn")?;
+    if hostile && rng.chance(20) {
+        let second = Business::made_up(rng, hostile).renamed();
+        for n in 0..=usize::from(rng.chance(30)) {
+            let parts = second.parts(rng, corpus);
+            versions.push(parsed(&parts)?);
+            if n == 0 {
+                world.services += &parts.services;
+                world.reports += &parts.reports;
+                world.rules += &parts.rules;
+            }
         }
     }
-    let world = world.ok_or("no version was drawn")?;
-    Ok(Books { world, versions })
+    Ok(Books { world: parsed(&world)?, versions })
+}
+
+/// What there is to write a rulebook about.
+struct Business {
+    name: String,
+    services: String,
+    /// So many of the services begin sagas; none of the food-order business, which has rules of its own.
+    entries: Option<usize>,
+}
+
+impl Business {
+    fn food_order() -> Self {
+        let services = section("services", "reports");
+        Self { name: "food-order".to_owned(), services, entries: None }
+    }
+
+    fn made_up(rng: &mut SeededRng, hostile: bool) -> Self {
+        let shape = Shape {
+            services: 3 + rng.below(5),
+            sagas: 1 + rng.below(2),
+            depth: 2 + rng.below(3),
+            optional_percent: 30,
+            seed: rng.number(),
+        };
+        let head = business(&shape);
+        let services = head.split_once("services:\n").map(|(_, s)| s).unwrap_or_default();
+        let is_odd = hostile && rng.chance(50);
+        let services = if is_odd { odd(services, shape.sagas, rng) } else { services.to_owned() };
+        Self { name: format!("business-{}", shape.services), services, entries: Some(shape.sagas) }
+    }
+
+    fn renamed(self) -> Self {
+        Self { name: "second".to_owned(), services: renamed(&self.services), ..self }
+    }
+
+    /// A rulebook for it.
+    fn parts(&self, rng: &mut SeededRng, corpus: Corpus) -> Parts {
+        let style = Style::draw(rng, corpus);
+        match self.entries {
+            None => food_order_parts(self, rng, style),
+            Some(entries) => made_up_parts(self, entries, rng, style),
+        }
+    }
 }
 
 fn parsed(parts: &Parts) -> Result<Arc<Rulebook>, String> {
@@ -115,7 +158,7 @@ fn section(from: &str, to: &str) -> String {
     format!("{}\n", part.trim_end())
 }
 
-fn food_order_parts(rng: &mut SeededRng, style: Style) -> Parts {
+fn food_order_parts(business: &Business, rng: &mut SeededRng, style: Style) -> Parts {
     let attempts = 2 + rng.below(9);
     let rules = section("rules", "end").replacen(
         "after: 10 attempts",
@@ -124,14 +167,19 @@ fn food_order_parts(rng: &mut SeededRng, style: Style) -> Parts {
     );
     // What stands last answers whatever no other rule answers.
     let (rules, _) = rules.split_once("  - on: \"*/*\"\n").unwrap_or((&rules, ""));
+    Parts {
+        name: business.name.clone(),
+        services: business.services.clone(),
+        reports: section("reports", "rules"),
+        rules: rules.to_owned(),
+        rest: rest(rng, style),
+    }
+}
+
+fn rest(rng: &mut SeededRng, style: Style) -> String {
     let general = general_rule(rng, style);
     let concurrency = concurrency(rng);
-    Parts {
-        name: "food-order".to_owned(),
-        services: section("services", "reports"),
-        reports: section("reports", "rules"),
-        rules: format!("{rules}{general}{}", defaults(rng, concurrency)),
-    }
+    general + &defaults(rng, concurrency)
 }
 
 fn concurrency(rng: &mut SeededRng) -> usize {
@@ -165,21 +213,13 @@ fn general_rule(rng: &mut SeededRng, style: Style) -> String {
     format!("  - {{ on: \"*/*\", compensate: {demand}{mode}{limit} }}\n")
 }
 
-/// The services of a made-up business.
-fn made_up(shape: &Shape) -> String {
-    let head = business(shape);
-    head.split_once("services:\n").map(|(_, services)| services.to_owned()).unwrap_or_default()
-}
-
-fn made_up_parts(shape: &Shape, rng: &mut SeededRng, style: Style) -> Parts {
-    let services = made_up(shape);
-    let concurrency = concurrency(rng);
-    let defaults = defaults(rng, concurrency);
-    let names: Vec<&str> = services
+fn made_up_parts(business: &Business, count: usize, rng: &mut SeededRng, style: Style) -> Parts {
+    let names: Vec<&str> = business
+        .services
         .lines()
         .filter_map(|line| line.strip_prefix("  ")?.split_once(": { url").map(|(name, _)| name))
         .collect();
-    let entries = &names[..shape.sagas.min(names.len())];
+    let entries = &names[..count.min(names.len())];
     let (mut reports, mut rules) = (String::new(), String::new());
     for entry in entries {
         let _ = writeln!(reports, "  {entry}/own-part: {{ in: run, keep: true }}");
@@ -196,7 +236,11 @@ fn made_up_parts(shape: &Shape, rng: &mut SeededRng, style: Style) -> Parts {
             );
         }
     }
-    rules += &general_rule(rng, style);
-    rules += &defaults;
-    Parts { name: format!("business-{}", shape.services), services, reports, rules }
+    Parts {
+        name: business.name.clone(),
+        services: business.services.clone(),
+        reports,
+        rules,
+        rest: rest(rng, style),
+    }
 }

@@ -255,10 +255,8 @@ impl Services {
 
     /// The end of the work: the effect and its mark in History, in one go, unless a fence came first.
     fn commit(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {
-        let now = around.queue.now();
-        let request = &mut self.sagas[saga].requests[node];
-        request.state = Some(HistoryState::Succeeded);
-        request.effect = Some(now);
+        self.sagas[saga].requests[node].state = Some(HistoryState::Succeeded);
+        self.take_effect(saga, node, around);
         let name = self.name_of(saga, node);
         let id = self.sagas[saga].plan.id.clone();
         around.story.tell(|| format!("{name} of {id} takes effect"));
@@ -267,6 +265,20 @@ impl Services {
             around.story.tell(|| format!("the answer of {name} is lost"));
         }
         self.end(saga, node, if lost { Reply::Nothing } else { Reply::Ok }, around);
+    }
+
+    fn take_effect(&mut self, saga: usize, node: usize, around: &Around<'_>) {
+        // Where it was undone without a fence nothing bars it, and nobody asks again.
+        let late = self.sagas[saga].removed.contains(&self.action_of(saga, node));
+        self.sagas[saga].lied_to |= late;
+        self.sagas[saga].requests[node].effect = Some(around.queue.now());
+    }
+
+    /// It takes effect and is said to have failed, which only a History corrects.
+    fn take_half_effect(&mut self, saga: usize, node: usize, around: &Around<'_>) {
+        let tells = self.reports(&self.service_of(saga, node).clone());
+        self.sagas[saga].lied_to |= !tells;
+        self.take_effect(saga, node, around);
     }
 
     #[allow(clippy::too_many_arguments)] // one failure has that many parts
@@ -280,19 +292,18 @@ impl Services {
         half_done: bool,
         around: &mut Around<'_>,
     ) {
-        let now = around.queue.now();
         let request = &mut self.sagas[saga].requests[node];
         if request.state != Some(HistoryState::Started) {
             return self.end(saga, node, Reply::Fenced, around);
         }
         request.state = Some(if half_done { HistoryState::Unknown } else { HistoryState::Failed });
         if half_done {
-            request.effect = Some(now);
+            self.take_half_effect(saga, node, around);
         }
+        let tells = self.reports(&self.service_of(saga, node).clone());
         let name = self.name_of(saga, node);
         let done = if half_done { ", its effect done" } else { "" };
         around.story.tell(|| format!("{name} fails ({code}){done}"));
-        let tells = self.reports(&self.service_of(saga, node).clone());
         if tells && self.sagas[saga].requests[node].rerun.is_none() {
             let report = self.publish(saga, node, code, fields, cause, around);
             self.sagas[saga].requests[node].report = Some(report);
@@ -315,15 +326,14 @@ impl Services {
     }
 
     fn crash(&mut self, saga: usize, node: usize, half_done: bool, around: &mut Around<'_>) {
-        let now = around.queue.now();
         let request = &mut self.sagas[saga].requests[node];
         request.running = false;
         request.waits_for = None;
         request.rerun = None;
-        if half_done && request.state == Some(HistoryState::Started) {
-            request.effect = Some(now);
-        }
         let run = request.run;
+        if half_done && request.state == Some(HistoryState::Started) {
+            self.take_half_effect(saga, node, around);
+        }
         let back = self.pause(saga, node, 6, 10_000);
         let name = self.name_of(saga, node);
         let done = if half_done { ", its effect done" } else { "" };

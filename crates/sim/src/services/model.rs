@@ -50,7 +50,9 @@ pub(crate) struct Saga {
     pub(crate) reports: Vec<Arc<Report>>,
     pub(super) faults: Vec<Fault>,
     pub(super) mail: BTreeMap<usize, Vec<MailTrouble>>,
-    /// Some service did not tell the truth about this saga.
+    /// Actions that were undone where nothing bars a late request.
+    pub(super) removed: BTreeSet<ActionId>,
+    /// Some service did not tell the truth about this saga, or could not.
     pub(crate) lied_to: bool,
     /// It has ended well for its first caller.
     pub(crate) succeeded: bool,
@@ -124,6 +126,7 @@ impl Services {
             reports: Vec::new(),
             faults: Vec::new(),
             mail: BTreeMap::new(),
+            removed: BTreeSet::new(),
             lied_to: false,
             succeeded: false,
         });
@@ -183,9 +186,17 @@ impl Services {
         Some(fault.kind.clone())
     }
 
-    /// Whether a service tells anybody of failures: one that only answers questions does not know how.
+    /// Whether a service tells anybody of failures: one that only answers questions does not know how, and one that
+    /// knows nothing of the protocol neither.
     pub(super) fn reports(&self, service: &str) -> bool {
-        self.book.service(service).is_some_and(|id| self.book.keeps_history(id))
+        let Some(id) = self.book.service(service) else { return false };
+        let calls = |action: &ActionId| !self.book.get(*action).calls.is_empty();
+        self.book.keeps_history(id) || self.book.services()[id.0 as usize].actions.iter().any(calls)
+    }
+
+    /// Whether an action is undone by a request of the service's own, which fences nothing.
+    pub(super) fn is_mapped(&self, action: ActionId) -> bool {
+        self.book.get(action).endpoints.compensate.is_some()
     }
 
     // ---- what a History says ----

@@ -208,6 +208,7 @@ impl Services {
             None => {}
         }
         let outcome = match call.verb {
+            Verb::Compensate if self.is_mapped(call.action) => self.remove(call.saga, call.action),
             Verb::Compensate => self.compensate(call.saga, call.action),
             Verb::Notify => self.notify(call.saga, call.action),
             Verb::Retry => return self.retry(call, silent, around),
@@ -221,6 +222,19 @@ impl Services {
     fn requests_of(&self, saga: usize, action: ActionId) -> Vec<usize> {
         let nodes = &self.sagas[saga].plan.flow.nodes;
         (0..nodes.len()).filter(|n| nodes[*n].action == action).collect()
+    }
+
+    /// A service of its own kind removes what there is. It answers alike if there is nothing, and lets a request that
+    /// is still to come take effect.
+    fn remove(&mut self, saga: usize, action: ActionId) -> Outcome {
+        for node in self.requests_of(saga, action) {
+            let request = &mut self.sagas[saga].requests[node];
+            if request.effect.take().is_some() {
+                request.state = Some(HistoryState::Compensated);
+            }
+        }
+        self.sagas[saga].removed.insert(action);
+        Outcome::Compensated
     }
 
     fn compensate(&mut self, saga: usize, action: ActionId) -> Outcome {
@@ -327,6 +341,11 @@ impl Services {
         around: &mut Around<'_>,
     ) {
         let now = around.queue.now();
+        let keeps = self.book.service(service).is_some_and(|id| self.book.keeps_history(id));
+        if !keeps {
+            let done = EffectResult::History(WalkResult::NoHistory);
+            return around.queue.after(1, Event::Result { effect, done });
+        }
         let sky = self.sky(now, service, &[saga as u64, 8, now as u64]);
         let failed = |message: &str, unreachable, retry_after_ms| WalkResult::Failed {
             message: message.to_owned(),

@@ -4,7 +4,7 @@ use super::state::World;
 use super::under_way::Waiter;
 use crate::event::{Event, Undo};
 use crate::scenario::PersonAct;
-use amends_engine::{Input, NewLimits, StepState};
+use amends_engine::{Input, Mend, Mending, NewLimits, StepState};
 use amends_protocol::resources::{CaseAct, StepAct};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, StuckReason, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
@@ -44,6 +44,13 @@ impl World<'_> {
             (PersonAct::Replan | PersonAct::Plan | PersonAct::Settle | PersonAct::RetryCase, _) => {
                 if let Some(case) = rng.pick(&self.case_ids()).copied() {
                     self.act_on_case(case, act, &mut rng);
+                }
+            }
+            (PersonAct::Repair | PersonAct::Discard, _) => {
+                let quarantined: Vec<CaseId> =
+                    self.shell.store.quarantined.iter().copied().collect();
+                if let Some(case) = rng.pick(&quarantined).copied() {
+                    self.mend(case, act == PersonAct::Discard);
                 }
             }
             _ => self.act_on_some_step(act, &mut rng),
@@ -108,6 +115,25 @@ impl World<'_> {
             act,
             actor: "kim".into(),
             bulk: None,
+            ticket,
+        });
+    }
+
+    /// The rows are good again: what they were, or what there is to discard.
+    fn mend(&mut self, case: CaseId, discard: bool) {
+        let mending = if discard { Mending::Discard } else { Mending::Repair };
+        self.story.tell(|| format!("a person on {case}: {}", mending.as_str()));
+        self.shell.refused.remove(&case);
+        let stored = self.shell.store.rows.case(case);
+        self.offer(Waiter::Person, |ticket| Input::Mend {
+            mend: Box::new(Mend {
+                case,
+                mending,
+                stored,
+                before: serde_json::Value::Null,
+                actor: "kim".into(),
+                reason: REASON.into(),
+            }),
             ticket,
         });
     }

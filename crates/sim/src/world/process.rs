@@ -6,8 +6,8 @@ use crate::stored::Stored;
 use crate::switches::Switches;
 use amends_engine::{Batch, LookupRequest, Moment, Partition};
 use amends_node::{Line, Node, NodeOptions, STRIDE_MS};
-use amends_protocol::Timestamp;
-use std::collections::BTreeMap;
+use amends_protocol::{CaseId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Small, so that turns are full and queues run over.
@@ -39,6 +39,8 @@ pub(super) struct Shell {
     pub(super) asked: Option<Asked>,
     /// The crash of the commit whose effects are about to be let out.
     pub(super) crash: Option<(CrashPoint, u64)>,
+    /// Cases of which the store takes no writes.
+    pub(super) refused: BTreeSet<CaseId>,
     /// How often each item of trouble has struck.
     pub(super) used: BTreeMap<usize, u32>,
 }
@@ -67,6 +69,7 @@ impl Shell {
             wake_at: None,
             asked: None,
             crash: None,
+            refused: BTreeSet::new(),
             used: BTreeMap::new(),
         }
     }

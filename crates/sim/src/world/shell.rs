@@ -6,9 +6,9 @@ use super::state::World;
 use crate::check::Seen;
 use crate::event::Event;
 use crate::scenario::{CrashPoint, StoreTrouble};
-use amends_engine::{Batch, Input};
+use amends_engine::{Batch, Input, Write};
 use amends_node::{Done, EffectId, EffectResult, Need, Node, Released, StoreFault};
-use amends_protocol::Timestamp;
+use amends_protocol::{CaseId, Timestamp};
 
 impl World<'_> {
     pub(super) fn start(&mut self) {
@@ -75,6 +75,7 @@ impl World<'_> {
     fn rest(&mut self, at: Option<Timestamp>) {
         let now = self.shell.moment(self.queue.now()).now;
         if let Some(engine) = self.shell.node.as_ref().and_then(Node::engine) {
+            self.shell.store.quarantined = engine.quarantined().iter().map(|q| q.case.id).collect();
             let seen = Seen::Rest { engine, next: at };
             self.checks.see(self.queue.now(), now, &seen, &self.shell.store);
         }
@@ -134,13 +135,14 @@ impl World<'_> {
             self.story.tell(|| format!("the store: {trouble:?} ({} writes)", batch.writes.len()));
         }
         let mut result = match trouble {
-            None => Ok(()),
+            None => self.refusal(&batch),
             Some(StoreTrouble::Conflict) => {
                 Err(StoreFault::Conflict { why: "by mistake".to_owned(), case: None })
             }
             Some(_) => Err(StoreFault::Failed("the disk is away".to_owned())),
         };
-        if matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
+        let refused = self.refusal(&batch).is_err();
+        if !refused && matches!(trouble, None | Some(StoreTrouble::CommitEndUnknown)) {
             let writes = batch.writes.clone();
             self.seen(&Seen::Commit { writes: &writes });
             if let Err(conflict) = self.shell.store.rows.commit(batch) {
@@ -156,6 +158,23 @@ impl World<'_> {
         }
         self.shell.crash = crash.filter(|_| result.is_ok());
         Some(result)
+    }
+
+    /// What the store says of a case whose rows it does not take.
+    fn refusal(&self, batch: &Batch) -> Result<(), StoreFault> {
+        let case = batch.writes.iter().find_map(|write| match write {
+            Write::Case(row) => Some(row.id),
+            Write::Step(row) => Some(row.id.case),
+            _ => None,
+        });
+        let refused = |case: &CaseId| self.shell.refused.contains(case);
+        match case.filter(refused) {
+            None => Ok(()),
+            Some(case) => Err(StoreFault::Conflict {
+                why: format!("the rows of {case} contradict each other"),
+                case: Some(case),
+            }),
+        }
     }
 
     fn release(&mut self, released: Released) {

@@ -10,6 +10,7 @@ use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
 use crate::services::{Around, Services};
 use crate::story::Story;
 use crate::switches::Switches;
+use amends_simulate::SeededRng;
 use std::sync::Arc;
 
 /// Events of one run. The longest honest ones need some ten thousand; more means that something never ends.
@@ -60,9 +61,10 @@ impl<'s> World<'s> {
                     world.forget_later(service, *ms);
                     continue;
                 }
-                Item::Act { at, .. } | Item::Activate { at, .. } | Item::Clock { at, .. } => {
-                    (*at, Event::Item(n))
-                }
+                Item::Act { at, .. }
+                | Item::Activate { at, .. }
+                | Item::Damage { at, .. }
+                | Item::Clock { at, .. } => (*at, Event::Item(n)),
                 Item::OwnCleanUp { saga, node, at } => {
                     let Some(saga) = world.services.sagas.iter().position(|s| s.item == *saga)
                     else {
@@ -172,6 +174,7 @@ impl<'s> World<'s> {
         match &self.scenario.items[n] {
             Item::Act { act, which, .. } => self.act(*act, *which, n),
             Item::Activate { version, .. } => self.activate(*version),
+            Item::Damage { which, refused, .. } => self.damage(*which, *refused),
             Item::Clock { by_ms, .. } => {
                 let by_ms = *by_ms;
                 self.story.tell(|| format!("the supervisor's clock jumps by {by_ms} ms"));
@@ -179,6 +182,20 @@ impl<'s> World<'s> {
                 self.turn();
             }
             _ => {}
+        }
+    }
+
+    fn damage(&mut self, which: u64, refused: bool) {
+        let cases = self.case_ids();
+        let Some(case) = SeededRng::of(self.scenario.seed, &[10, which]).pick(&cases).copied()
+        else {
+            return;
+        };
+        self.story.tell(|| format!("the rows of {case} are damaged"));
+        if refused {
+            self.shell.refused.insert(case);
+        } else {
+            self.shell.store.rows.break_case(case, "a byte is another");
         }
     }
 
