@@ -4,8 +4,8 @@ use amends_engine::{ActRow, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Epoch, Lease, Leases, Ledger, ListedCase,
-    ListedStep, Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage,
-    RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
+    RawCase, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,6 +22,10 @@ impl Ledger for NullStore {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         Ok(Loaded::default())
+    }
+
+    async fn open(&self, _after: OpenPlace, _most: usize) -> Result<OpenPage, StoreError> {
+        Ok(OpenPage::default())
     }
 
     async fn commit(&self, _batch: Batch) -> Result<(), StoreError> {

@@ -35,6 +35,16 @@ impl Case {
         }
     }
 
+    /// What the lists of the services know of the steps' ages, once the case is in memory again.
+    pub(crate) fn recall_ages(&mut self) {
+        let counting = self.steps.iter().filter(|step| step.memo.counting_since.is_some());
+        let ends = counting.filter_map(|step| {
+            let limit_ms = self.limits(step, &self.policy(step)).1?;
+            Some((step.id.ordinal, self.begin_of_age(step).plus_ms(limit_ms)))
+        });
+        self.ends_of_age = ends.collect();
+    }
+
     fn keep_end_of_age(&mut self, index: usize, counts: bool, now: Timestamp, agenda: &mut Agenda) {
         let step = &self.steps[index];
         let limit = || self.limits(step, &self.policy(step)).1;

@@ -58,6 +58,11 @@ impl Agenda {
         }
     }
 
+    /// Bytes that timers and queues take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.timers.bytes() + self.lanes.values().map(Lane::bytes).sum::<usize>()
+    }
+
     pub(crate) fn stir(&mut self, service: &Arc<str>) {
         self.stirred.insert(Arc::clone(service));
     }

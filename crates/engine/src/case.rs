@@ -1,4 +1,5 @@
-//! A case in memory: its rows, the rulebook version that it is planned with, and what has changed since the last commit.
+//! A case in memory: its rows, the rulebook version that it is planned with, and what has changed since the last
+//! commit.
 //!
 //! Here are the questions that one can ask a case. What happens to it is in `plan`, `release`, `attempt`, `walk`,
 //! `closing` and `act`.
@@ -31,7 +32,20 @@ pub(crate) struct Case {
     steps_changed: BTreeSet<usize>,
     /// By a step's ordinal, when it is too old on its service's own line of time; as in the service's lane.
     pub(crate) ends_of_age: Vec<(u32, Timestamp)>,
+    /// Bytes of its reports.
+    report_bytes: usize,
+    /// Bytes that it was last counted with, for all cases in memory.
+    pub(crate) counted_bytes: usize,
+    /// The number of the change that it was last counted at.
+    pub(crate) changed_as: u64,
 }
+
+/// Bytes of a case without its reports, steps and Histories.
+const CASE_BYTES: usize = 1_000;
+/// Bytes of a step: its row, its key and what an allocator adds.
+const STEP_BYTES: usize = 500;
+/// Bytes of one piece of evidence.
+const EVIDENCE_BYTES: usize = 200;
 
 impl Case {
     pub(crate) fn new(row: CaseRow, book: Option<Arc<Rulebook>>) -> Self {
@@ -45,6 +59,9 @@ impl Case {
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
             ends_of_age: Vec::new(),
+            report_bytes: 0,
+            counted_bytes: 0,
+            changed_as: 0,
         }
     }
 
@@ -52,6 +69,7 @@ impl Case {
         let mut reports = stored.reports;
         // The last ones, so that the position of every other is still its index.
         reports.retain(|row| row.role != ReportRole::Excess);
+        let report_bytes = reports.iter().map(|row| row.report.bytes()).sum();
         Self {
             row: stored.case,
             book,
@@ -62,6 +80,9 @@ impl Case {
             reports_changed: BTreeSet::new(),
             steps_changed: BTreeSet::new(),
             ends_of_age: Vec::new(),
+            report_bytes,
+            counted_bytes: 0,
+            changed_as: 0,
         }
     }
 
@@ -69,7 +90,21 @@ impl Case {
         self.row.state == CaseState::Settled
     }
 
+    /// Whether something of it is under way outside.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.steps.iter().any(|step| step.state == StepState::InFlight)
+            || self.row.detail.walks.iter().any(|walk| walk.in_flight)
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let walks = self.row.detail.walks.iter().map(|walk| walk.entries.len());
+        let evidence = walks.sum::<usize>() + self.row.detail.told.len();
+        CASE_BYTES + self.report_bytes + self.steps.len() * STEP_BYTES + evidence * EVIDENCE_BYTES
+    }
+
     pub(crate) fn add_report(&mut self, row: ReportRow) {
+        self.report_bytes += row.report.bytes();
         self.reports_changed.insert(self.reports.len());
         self.reports.push(row);
     }

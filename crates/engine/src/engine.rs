@@ -1,7 +1,7 @@
 //! The engine itself: takes an input, finds the case, lets it change, and gathers what is to be written and done.
 //!
-//! INVARIANT: a case that is not settled is in memory; a settled one is only in the store and comes back by
-//! [`Engine::hydrate`] before an input that concerns it.
+//! INVARIANT: a case that is not settled is known here, in memory or in short (`spilling.rs`); a settled one is only
+//! in the store. What is only in the store comes back by [`Engine::learn`] before an input that concerns it.
 
 mod activation;
 mod loading;
@@ -9,6 +9,7 @@ mod people;
 mod quarantine;
 mod reports;
 mod sagas;
+mod spilling;
 mod traffic;
 
 use crate::act::ActBy;
@@ -17,6 +18,7 @@ use crate::attempt;
 use crate::case::Case;
 use crate::lane::Lane;
 use crate::plan::RuleLimits;
+use crate::residence::{MemoryUse, Residence};
 use crate::{
     Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write,
 };
@@ -33,7 +35,9 @@ pub struct Engine {
     books: FxHashMap<Arc<str>, Arc<Rulebook>>,
     /// Active versions, by name.
     active: BTreeMap<Arc<str>, Arc<Rulebook>>,
+    /// Cases in memory.
     cases: FxHashMap<CaseId, Box<Case>>,
+    residence: Residence,
     by_saga: BTreeMap<SagaId, CaseId>,
     /// Announced sagas that are under way.
     sagas: BTreeMap<SagaId, SagaRow>,
@@ -51,6 +55,8 @@ pub struct Engine {
     quarantined_before: BTreeMap<CaseId, Quarantined>,
     /// Stored rows of no case that can't be read.
     unreadable: Vec<UnreadableRow>,
+    /// Those that people have been told of before the last loading.
+    unreadable_before: Vec<UnreadableRow>,
     /// Cases whose rows are to be removed before they are written anew.
     removed: Vec<CaseId>,
     /// Nothing more is sent: the process is about to stop.
@@ -115,10 +121,11 @@ impl Engine {
         self.sagas.contains_key(saga)
     }
 
-    /// Number of cases in memory.
+    /// Number of open cases, in memory or not.
     #[must_use]
     pub fn open_cases(&self) -> usize {
-        self.cases.len()
+        let MemoryUse { resident_cases, spilled_cases, .. } = self.memory_use();
+        resident_cases + spilled_cases
     }
 
     /// Whether a version of a rulebook is known, by its hash.
@@ -153,17 +160,6 @@ impl Engine {
             .collect();
         lanes.sort_by(|a, b| a.service.cmp(&b.service));
         lanes
-    }
-
-    pub(crate) fn open_case(&self, id: CaseId) -> Option<&Case> {
-        self.cases.get(&id).map(|case| &**case).filter(|case| !case.is_settled())
-    }
-
-    /// In order.
-    pub(crate) fn open_case_ids(&self) -> Vec<CaseId> {
-        let mut ids: Vec<CaseId> = self.cases.keys().copied().collect();
-        ids.sort_unstable();
-        ids
     }
 
     /// When a moment of supervisor time will be on the wall clock, or was.
@@ -267,9 +263,12 @@ impl Engine {
             if case.is_settled()
                 && let Some(case) = self.cases.remove(&id)
             {
+                self.residence.left(&case);
                 self.by_saga.remove(&case.row.saga);
             }
+            self.count_resident(id);
         }
+        self.spill();
         self.forget_settled_in_quarantine();
         writes.append(&mut out.writes);
         out.writes = writes;

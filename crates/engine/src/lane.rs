@@ -36,6 +36,14 @@ pub(crate) enum Job {
 impl Job {
     const RANKS: usize = 3;
 
+    /// The case that it is for.
+    pub(crate) const fn case(self) -> CaseId {
+        match self {
+            Self::Step(id) | Self::Poll(id) => id.case,
+            Self::Walk(id) => id,
+        }
+    }
+
     /// What goes first.
     const fn rank(self) -> usize {
         match self {
@@ -133,9 +141,42 @@ impl Lane {
         self.backing_off.remove(&job);
     }
 
-    /// The next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and asks
-    /// again; so this only takes it from the queue.
-    pub(crate) fn take(&mut self, now: Timestamp) -> Option<Job> {
+    /// Bytes that what waits here takes.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Of a tree that has grown by the end: more than half of its places are taken.
+        const SPARSE: usize = 2;
+        let ready: usize = self.ready.iter().map(VecDeque::capacity).sum();
+        let trees = self.backing_off.len() * size_of::<Job>()
+            + self.ages.len() * size_of::<(Timestamp, StepId)>();
+        ready * size_of::<Job>() + trees * SPARSE
+    }
+
+    /// Jobs that are ready, in the order in which they go.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = Job> {
+        self.ready.iter().flatten().copied()
+    }
+
+    /// Takes the next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and
+    /// asks again.
+    #[cfg(test)]
+    fn take(&mut self, now: Timestamp) -> Option<Job> {
+        let job = self.next(now)?;
+        self.take_out(job);
+        Some(job)
+    }
+
+    /// Takes a job from the place where [`Lane::next`] has found it.
+    pub(crate) fn take_out(&mut self, job: Job) {
+        let ready = &mut self.ready[job.rank()];
+        if ready.front() == Some(&job) {
+            ready.pop_front();
+        } else {
+            self.backing_off.remove(&job);
+        }
+    }
+
+    /// The next job that may go now. It stays where it is until [`Lane::take_out`].
+    pub(crate) fn next(&self, now: Timestamp) -> Option<Job> {
         let full = self.in_flight >= self.concurrency();
         if self.paused() || full || now < self.hold_until || !self.is_on_time(now) {
             return None;
@@ -144,14 +185,16 @@ impl Lane {
             Breaker::Closed => self.next_ready(now),
             Breaker::Probing => None,
             Breaker::Open { probe_at } if probe_at > now => None,
-            Breaker::Open { .. } => self.next_ready(now).or_else(|| self.backing_off.pop_first()),
+            Breaker::Open { .. } => {
+                self.next_ready(now).or_else(|| self.backing_off.first().copied())
+            }
         }
     }
 
-    fn next_ready(&mut self, now: Timestamp) -> Option<Job> {
+    fn next_ready(&self, now: Timestamp) -> Option<Job> {
         let histories = self.histories.may_go(now, self.concurrency());
         let most = if histories { Job::RANKS } else { Job::RANKS - 1 };
-        self.ready[..most].iter_mut().find_map(VecDeque::pop_front)
+        self.ready[..most].iter().find_map(|jobs| jobs.front().copied())
     }
 
     pub(crate) fn paused(&self) -> bool {

@@ -10,6 +10,7 @@ mod agenda;
 mod attempt;
 mod backoff;
 mod batch;
+mod brief;
 mod case;
 mod closing;
 mod effect;
@@ -21,6 +22,7 @@ mod memory;
 mod moment;
 mod plan;
 mod record;
+mod residence;
 mod survey;
 mod timer;
 mod transition;
@@ -35,8 +37,8 @@ pub use effect::{
 pub use engine::{Engine, LaneStatus};
 pub use input::{About, Activation, Answer, Input, Mend, Mending, NewLimits, Replaces, Ticket};
 pub use lookup::{
-    BrokenCase, Loaded, LookupRequest, LookupResult, Quarantined, RawCase, RawRow, RawValue,
-    RulebookRow, UnreadableRow, UnreadableRulebook,
+    BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Quarantined, RawCase,
+    RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,
 };
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
@@ -45,6 +47,7 @@ pub use record::{
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,
     StepState, StoredCase, Told, WalkRow, Write,
 };
+pub use residence::MemoryUse;
 pub use survey::{
     Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
 };

@@ -12,9 +12,9 @@ use std::sync::Arc;
 pub struct LookupRequest {
     /// Is this very report known, and in which case?
     pub reports: Vec<ReportKey>,
-    /// The saga's case, if settled (the engine holds all others).
+    /// The saga's case, in whatever state.
     pub sagas: Vec<SagaId>,
-    /// The case, if settled.
+    /// The case, in whatever state.
     pub cases: Vec<CaseId>,
     /// What the saga announced, in whatever state.
     pub announced: Vec<SagaId>,
@@ -27,17 +27,17 @@ pub struct LookupRequest {
 pub struct LookupResult {
     /// One for each report asked for, in the same order.
     pub reports: Vec<Option<CaseId>>,
-    /// Settled cases, each once, in no promised order.
+    /// Cases that are known, each once, in no promised order.
     pub cases: Vec<StoredCase>,
     /// Announced sagas that are known, each once, in no promised order.
     pub announced: Vec<SagaRow>,
     /// Versions that are known, with their sources, in no promised order.
     pub rulebooks: Vec<RulebookRow>,
-    /// Settled cases that were asked for and can't be read.
+    /// Cases that were asked for and can't be read.
     pub broken: Vec<BrokenCase>,
 }
 
-/// What the engine needs at its start.
+/// What the engine needs at its start, but for the open cases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
     /// Goes along with every commit until the next loading.
@@ -49,20 +49,39 @@ pub struct Loaded {
     /// the newest open row, since older versions of this program wrote due times by that clock; none if nothing
     /// is open.
     pub clock: Option<Timestamp>,
-    /// Every case that is not settled, by number.
-    pub cases: Vec<StoredCase>,
     /// Announced sagas that are still under way, by deadline.
     pub sagas: Vec<SagaRow>,
     /// What operators have set for services, by name.
     pub services: Vec<ServiceRow>,
-    /// Active versions of rulebooks, and those that these cases are planned with.
+    /// Active versions of rulebooks.
     pub rulebooks: Vec<RulebookRow>,
-    /// Every case that may not be settled and can't be read.
-    pub broken: Vec<BrokenCase>,
     /// Rows of no case that can't be read; they are left out above.
     pub unreadable: Vec<UnreadableRow>,
     /// Services whose settings can't be read, by name: among them may be a pause.
     pub broken_services: Vec<(Arc<str>, UnreadableRow)>,
+}
+
+/// Some of the cases that are not settled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OpenPage {
+    /// Cases, in the store's order.
+    pub cases: Vec<StoredCase>,
+    /// Cases that may not be settled and can't be read.
+    pub broken: Vec<BrokenCase>,
+    /// Where the next page begins; none after the last.
+    pub next: Option<OpenPlace>,
+}
+
+/// A place among the cases that are not settled: after the case from which it was made. Only the store that gave it
+/// knows its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenPlace(pub [i64; 3]);
+
+/// Before all of them.
+impl Default for OpenPlace {
+    fn default() -> Self {
+        Self([i64::MIN; 3])
+    }
 }
 
 /// A row that doesn't read back.

@@ -5,8 +5,8 @@
 
 use crate::{
     ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, Engine, Epoch, Input, Loaded,
-    LookupRequest, LookupResult, ReportRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow,
-    StoredCase, UnreadableRow, Write,
+    LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow, RulebookRow, SagaRow,
+    SagaState, ServiceRow, StepRow, StoredCase, UnreadableRow, Write,
 };
 use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -215,11 +215,8 @@ impl Memory {
         };
         let of_sagas = request.sagas.iter().filter_map(|saga| self.by_saga.get(saga).copied());
         let wanted: BTreeSet<CaseId> = of_sagas.chain(request.cases.iter().copied()).collect();
-        let settled =
-            |id: &CaseId| self.cases.get(id).is_some_and(|row| row.state == CaseState::Settled);
         let announced: BTreeSet<&SagaId> = request.announced.iter().collect();
         let rulebooks = request.rulebooks.iter();
-        let wanted: Vec<CaseId> = wanted.into_iter().filter(settled).collect();
         let rows = wanted.iter().filter_map(|id| self.cases.get(id));
         let whole = wanted.iter().filter(|id| !self.broken.contains_key(id));
         LookupResult {
@@ -234,37 +231,64 @@ impl Memory {
     /// Does for the inputs of a turn what a loop does before it steps the engine: asks, and lets the engine learn.
     pub fn inform(&self, engine: &mut Engine, inputs: &mut [Input]) {
         let mut found = self.find(&engine.look_up(&*inputs));
-        let rulebooks = engine.missing_rulebooks(&found);
+        let rulebooks = engine.missing_rulebooks(&found.cases);
         found.rulebooks =
             self.find(&LookupRequest { rulebooks, ..LookupRequest::default() }).rulebooks;
         engine.learn(found, inputs);
     }
 
-    /// Everything that is open.
+    /// An engine that has read everything open, as a loop reads it page by page. `before` as in [`Engine::load`].
+    #[must_use]
+    pub fn start(&self, before: &mut Engine, moment: impl Into<Moment>) -> Engine {
+        /// Few, so that whoever tests meets more than one.
+        const PAGE: usize = 3;
+        let mut engine = Engine::load(self.load(), before, moment);
+        let mut next = Some(OpenPlace::default());
+        while let Some(after) = next {
+            let page = self.open(after, PAGE);
+            next = page.next;
+            let rulebooks = engine.missing_rulebooks(&page.cases);
+            let wanted = LookupRequest { rulebooks, ..LookupRequest::default() };
+            engine.learn_rulebooks(&self.find(&wanted).rulebooks);
+            engine.take_open(page);
+        }
+        engine
+    }
+
+    /// Some of the cases that are not settled, after a place.
+    #[must_use]
+    pub fn open(&self, after: OpenPlace, most: usize) -> OpenPage {
+        let OpenPlace([_, _, after]) = after;
+        let unsettled = |row: &&CaseRow| row.state != CaseState::Settled;
+        let from = CaseId(u64::try_from(after).map_or(0, |after| after + 1));
+        let mut rows = self.cases.range(from..).map(|(_, row)| row).filter(unsettled);
+        let mut page = OpenPage::default();
+        let mut last = after;
+        for row in rows.by_ref().take(most) {
+            last = row.id.0.cast_signed();
+            match self.rest_of(row) {
+                Some(rest) => page.broken.push(rest),
+                None => page.cases.extend(self.case(row.id)),
+            }
+        }
+        page.next = rows.next().is_some().then_some(OpenPlace([0, 0, last]));
+        page
+    }
+
+    /// What a store tells at a start.
     #[must_use]
     pub fn load(&self) -> Loaded {
-        let open: Vec<StoredCase> = self
-            .cases
-            .values()
-            .filter(|row| row.state != CaseState::Settled && !self.broken.contains_key(&row.id))
-            .filter_map(|row| self.case(row.id))
-            .collect();
-        let used: BTreeSet<&Arc<str>> =
-            open.iter().filter_map(|c| c.case.rulebook.as_ref()).map(|r| &r.hash).collect();
-        let is_needed = |row: &&RulebookRow| row.active || used.contains(&row.hash);
-        let rulebooks = self.rulebooks.values().filter(is_needed).cloned().collect();
+        let rulebooks = self.rulebooks.values().filter(|row| row.active).cloned().collect();
         let begun = self.sagas.values().filter(|row| row.state == SagaState::Begun);
         let mut sagas: Vec<SagaRow> = begun.cloned().collect();
         sagas.sort_by_key(|row| row.deadline);
         let unsettled = self.cases.values().filter(|row| row.state != CaseState::Settled);
         Loaded {
-            broken: unsettled.filter_map(|row| self.rest_of(row)).collect(),
             unreadable: Vec::new(),
             broken_services: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
-            clock: self.clock.or_else(|| open.iter().map(|case| case.case.updated_at).max()),
-            cases: open,
+            clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
             services: self.services.values().cloned().collect(),
             rulebooks,

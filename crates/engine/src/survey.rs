@@ -4,13 +4,12 @@
 //! Each case is seen whole at one moment; two cases may be seen some milliseconds apart.
 
 mod cause;
-mod gist;
 
 pub use cause::{Group, GroupKey};
 
-use crate::case::Case;
-use crate::{Engine, ReportRole, StepRow, StepState};
-use amends_protocol::{CaseId, CaseState, Outcome, StepId, StuckReason, Timestamp};
+use crate::Engine;
+use crate::brief::{Brief, BriefStep, Since, Standing};
+use amends_protocol::{CaseId, CaseState, StepId, StuckReason, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -169,8 +168,8 @@ impl SurveyWalk {
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
             // It may have been settled meanwhile.
-            if let Some(case) = engine.open_case(id) {
-                self.see(engine, case);
+            if let Some(brief) = engine.brief(id) {
+                self.see(engine, id, &brief);
             }
         }
         self.left.is_empty()
@@ -184,31 +183,29 @@ impl SurveyWalk {
         self.survey
     }
 
-    fn see(&mut self, engine: &Engine, case: &Case) {
+    fn see(&mut self, engine: &Engine, id: CaseId, brief: &Brief) {
         let survey = &mut self.survey;
-        *survey.cases.entry(case.row.state).or_default() += 1;
-        let opened = case.row.opened_at;
+        *survey.cases.entry(brief.state).or_default() += 1;
+        let opened = brief.opened_at;
         survey.oldest_open_at = Some(survey.oldest_open_at.map_or(opened, |at| at.min(opened)));
-        if let Some(late) = late(case, self.lateness) {
+        if let Some(late) = late(id, brief, self.lateness) {
             survey.late += 1;
             if survey.late_cases.len() < LATE_CASES {
                 survey.late_cases.push(late);
             }
         }
-        for step in &case.steps {
-            survey.count(step);
-        }
+        survey.count(brief);
         let mut seen = BTreeSet::new();
-        for holdup in cause::holdups(engine, case) {
+        for holdup in cause::holdups(engine, id, brief) {
             let key = if survey.groups.len() < GROUPS || survey.groups.contains_key(&holdup.key) {
                 holdup.key.clone()
             } else {
                 GroupKey { error: None, ..holdup.key.clone() }
             };
             let first = seen.insert(key.clone());
-            survey.groups.entry(key).or_default().add(&holdup, case.row.id, first);
+            survey.groups.entry(key).or_default().add(&holdup, id, first);
         }
-        for trouble in troubles(case) {
+        for trouble in troubles(id, brief) {
             self.troubles.push(Reverse(trouble));
             if self.troubles.len() > TROUBLES {
                 self.troubles.pop();
@@ -218,23 +215,27 @@ impl SurveyWalk {
 }
 
 impl Survey {
-    fn count(&mut self, step: &StepRow) {
-        let progress = match self.services.get_mut(&step.action.service) {
-            Some(progress) => progress,
-            None => self.services.entry(Arc::clone(&step.action.service)).or_default(),
-        };
-        match step.state {
-            StepState::Done(Outcome::Waived) => progress.waived += 1,
-            StepState::Done(_) => progress.done += 1,
-            StepState::Due(_) if step.attempts > 0 => progress.retrying += 1,
-            StepState::Waiting | StepState::Due(_) => progress.waiting += 1,
-            StepState::InFlight | StepState::Accepted { .. } => progress.in_flight += 1,
-            StepState::Stuck(reason) => {
-                progress.stuck += 1;
-                self.awaiting_approval += u64::from(reason == StuckReason::AwaitsApproval);
-            }
-            StepState::Superseded | StepState::Shadow => {}
+    fn count(&mut self, brief: &Brief) {
+        for (service, waived) in &brief.done {
+            let progress = self.progress(service);
+            *if *waived { &mut progress.waived } else { &mut progress.done } += 1;
         }
+        for step in &brief.steps {
+            let progress = self.progress(&step.service);
+            match step.standing {
+                Standing::Due(_) if step.was_tried => progress.retrying += 1,
+                Standing::Waiting | Standing::Due(_) => progress.waiting += 1,
+                Standing::InFlight | Standing::Accepted { .. } => progress.in_flight += 1,
+                Standing::Stuck(reason) => {
+                    progress.stuck += 1;
+                    self.awaiting_approval += u64::from(reason == StuckReason::AwaitsApproval);
+                }
+            }
+        }
+    }
+
+    fn progress(&mut self, service: &Arc<str>) -> &mut Progress {
+        self.services.entry(Arc::clone(service)).or_default()
     }
 }
 
@@ -242,12 +243,12 @@ impl GroupWalk {
     /// Looks at some more cases. True when nothing more is to be found.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
-            let Some(case) = engine.open_case(id) else { continue };
+            let Some(brief) = engine.brief(id) else { continue };
             let mine = match self.wanted {
-                Wanted::Late(lateness) if late(case, lateness).is_none() => continue,
-                Wanted::Late(_) => cause::holdups(engine, case),
+                Wanted::Late(lateness) if late(id, &brief, lateness).is_none() => continue,
+                Wanted::Late(_) => cause::holdups(engine, id, &brief),
                 Wanted::Group(number) => {
-                    let mut all = cause::holdups(engine, case);
+                    let mut all = cause::holdups(engine, id, &brief);
                     all.retain(|h| {
                         Some(h.key.number()) == number
                             || Some(h.key.without_error().number()) == number
@@ -285,50 +286,38 @@ fn next(left: &mut Vec<CaseId>, cases: usize) -> Vec<CaseId> {
     some
 }
 
-/// Whether a case is older than the shortest objective of the rules that answer its reports.
-fn late(case: &Case, lateness: Lateness) -> Option<LateCase> {
-    let rules = case.book.iter().flat_map(|book| {
-        let answering = |role| match role {
-            ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => book.rules().get(rule as usize),
-            ReportRole::Derived
-            | ReportRole::AwaitsRoot(_)
-            | ReportRole::Unmatched
-            | ReportRole::ByHand
-            | ReportRole::Excess => None,
-        };
-        case.reports.iter().filter_map(move |report| answering(report.role))
-    });
-    let stated =
-        rules.filter_map(|rule| Some((rule.objective_ms?, rule))).min_by_key(|(ms, _)| *ms);
-    let objective_ms = stated.map(|(ms, _)| ms).or(lateness.default_ms)?;
-    let opened_at = case.row.opened_at;
+/// Whether a case is older than its objective.
+fn late(case: CaseId, brief: &Brief, lateness: Lateness) -> Option<LateCase> {
+    let stated = brief.objective.as_ref();
+    let objective_ms = stated.map(|(ms, _)| *ms).or(lateness.default_ms)?;
+    let opened_at = brief.opened_at;
     (opened_at.plus_ms(objective_ms) <= lateness.now).then(|| LateCase {
-        case: case.row.id,
+        case,
         opened_at,
         objective_ms,
-        rule: stated.map(|(_, rule)| rule.index_label.as_str().into()),
+        rule: stated.map(|(_, rule)| Arc::clone(rule)),
     })
 }
 
-fn troubles(case: &Case) -> Vec<Trouble> {
-    if case.row.state == CaseState::Unmatched {
+fn troubles(case: CaseId, brief: &Brief) -> Vec<Trouble> {
+    if let Some(report) = &brief.unmatched {
         return vec![Trouble {
-            at: case.row.updated_at,
-            case: case.row.id,
+            at: report.since,
+            case,
             step: None,
-            subject: case.row.report.to_string(),
-            message: case.row.message.as_deref().map(str::to_owned),
+            subject: report.report.to_string(),
+            message: report.message.as_deref().map(str::to_owned),
         }];
     }
-    let stuck = |step: &StepRow| match step.state {
-        StepState::Stuck(reason) => Some(Trouble {
-            at: step.updated_at,
-            case: case.row.id,
-            step: Some((step.id, reason)),
-            subject: format!("{} {}", step.verb, step.action),
-            message: step.memo.message.clone(),
+    let stuck = |step: &BriefStep| match (step.standing, step.since) {
+        (Standing::Stuck(reason), Since::Wall(at)) => Some(Trouble {
+            at,
+            case,
+            step: Some((step.id(case), reason)),
+            subject: format!("{} {}.{}", step.verb, step.service, step.action),
+            message: step.message.as_deref().map(str::to_owned),
         }),
         _ => None,
     };
-    case.steps.iter().filter_map(stuck).collect()
+    brief.steps.iter().filter_map(stuck).collect()
 }

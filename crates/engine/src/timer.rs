@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub(crate) enum Timer {
     /// A step's backoff is over, or a look at an accepted step is due, or its patience is at an end.
     Step(StepId),
+    /// A step's age is over.
+    TooOld(StepId),
     /// A History is to be asked for again.
     Walk(CaseId, Arc<str>),
     /// A derived report has waited long enough for its root.
@@ -33,6 +35,11 @@ pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
 impl Timers {
     pub(crate) fn set(&mut self, at: Timestamp, timer: Timer) {
         self.0.push(Reverse((at, timer)));
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<Reverse<(Timestamp, Timer)>>()
     }
 
     pub(crate) fn next_at(&self) -> Option<Timestamp> {

@@ -4,9 +4,9 @@
 
 mod world;
 
-use amends_engine::{StepReading, StepState, WalkResult};
+use amends_engine::{Lateness, StepReading, StepState, WalkResult};
 use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, HistoryState, Outcome, Report, StepId};
+use amends_protocol::{CaseState, HistoryState, Outcome, Report, SagaId, StepId};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, evidence, report};
@@ -132,6 +132,20 @@ fn any_move() -> impl Strategy<Value = Move> {
 
 fn nth_step(world: &World, n: usize) -> Option<StepId> {
     world.memory.steps().nth(n).map(|s| s.id)
+}
+
+/// All that people are told of open work.
+fn survey(world: &World) -> Vec<String> {
+    let lateness = Lateness { now: world.now, default_ms: Some(60_000) };
+    let mut walk = world.engine.survey(lateness);
+    while !walk.look(&world.engine, 1) {}
+    let survey = walk.finish();
+    let mut told = vec![format!(
+        "{:?} {} {:?} {:?} {:?}",
+        survey.cases, survey.awaiting_approval, survey.late_cases, survey.services, survey.troubles
+    )];
+    told.extend(survey.groups.iter().map(|group| format!("{group:?}")));
+    told
 }
 
 fn play(world: &mut World, reports: &[Report], moves: &[Move]) {
@@ -268,6 +282,46 @@ proptest! {
             (world.sent, world.memory)
         };
         prop_assert_eq!(run(), run());
+    }
+
+    /// Cases that are in the store only behave as those in memory: the same plans and outcomes, the same requests in
+    /// all, and people are told the same of them.
+    #[test]
+    fn where_a_case_is_kept_changes_nothing(
+        reports in any_reports(),
+        moves in prop::collection::vec(any_move(), 1..40),
+        budget in prop_oneof![Just(0_usize), Just(6_000), 0_usize..20_000],
+    ) {
+        let in_three_sagas = |(n, mut report): (usize, Report)| {
+            report.saga_id = SagaId::new(["s-1", "s-2", "s-3"][n % 3]).expect("valid");
+            report
+        };
+        let reports: Vec<Report> = reports.into_iter().enumerate().map(in_three_sagas).collect();
+        let run = |budget: usize| {
+            let mut world = World::food_order().with_budget(budget);
+            let mut told = Vec::new();
+            for step in &moves {
+                play(&mut world, &reports, std::slice::from_ref(step));
+                told.push(survey(&world));
+            }
+            Weather::Fine.set(&mut world);
+            world.crash();
+            world.settle_down();
+            world.pass_ms(2 * 86_400_000);
+            told.push(survey(&world));
+            let ended: Vec<String> = world
+                .memory
+                .steps()
+                .map(|s| format!("{} {} {} {:?}", s.id, s.verb, s.action, s.state))
+                .collect();
+            let cases: Vec<CaseState> = world.memory.cases().map(|case| case.state).collect();
+            world.sent.sort();
+            (ended, cases, world.sent, told)
+        };
+        let (anywhere, in_memory) = (run(budget), run(usize::MAX));
+        prop_assert_eq!((&anywhere.0, &anywhere.1), (&in_memory.0, &in_memory.1));
+        prop_assert_eq!(anywhere.2, in_memory.2);
+        prop_assert_eq!(anywhere.3, in_memory.3);
     }
 
     /// A crash at any moment changes neither the plan nor how it ends.

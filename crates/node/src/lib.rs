@@ -8,12 +8,13 @@
 //!  take(input), ended(effect, result), lost(effect), stop()      at any time
 //!         │
 //!         ▼
-//!  need(now) ─▶ Load | Lookup | Commit ── done(now, …) ─▶ need(now) ─▶ Release | TurnAway | Sleep | End
+//!  need(now) ─▶ Load | Open | Lookup | Commit ── done(now, …) ─▶ need(now) ─▶ Release | TurnAway | Sleep | End
 //! ```
 //!
 //! **How to drive it.** Call [`Node::need`] and do what it says, until it says [`Need::Sleep`]; then wait for an input,
-//! a result or the moment, hand it in, and call it again. One of `Load`, `Lookup` and `Commit` is under way at a time,
-//! and each is answered by one [`Node::done`]. Times may repeat, and a time that goes back counts as the latest one known.
+//! a result or the moment, hand it in, and call it again. One of `Load`, `Open`, `Lookup` and `Commit` is under way at
+//! a time, and each is answered by one [`Node::done`]. Times may repeat, and a time that goes back counts as the latest
+//! one known.
 //!
 //! INVARIANT: nothing of a turn leaves the node before its writes are durable. A failed commit is followed by nothing:
 //! the engine is thrown away and loaded from the store.

@@ -1,16 +1,20 @@
 //! What the node asks of whoever drives it, and what it is told back.
 
 use crate::effect::Effect;
-use amends_engine::{Answer, Batch, Event, Loaded, LookupRequest, LookupResult, Ticket};
+use amends_engine::{
+    Answer, Batch, Event, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Ticket,
+};
 use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
 
 /// What is to be done next.
 #[derive(Debug)]
 pub enum Need {
-    /// Read everything open from the store, once no commit from before can land any more; answer with
+    /// Read from the store what is known at a start, once no commit from before can land any more; answer with
     /// [`Done::Loaded`].
     Load,
+    /// Read some of the open cases, after this place and at most so many; answer with [`Done::Open`].
+    Open(OpenPlace, usize),
     /// Ask the store; answer with [`Done::Found`].
     Lookup(LookupRequest),
     /// Make it durable; answer with [`Done::Committed`].
@@ -36,6 +40,8 @@ pub enum Need {
 pub enum Done {
     /// To [`Need::Load`].
     Loaded(Result<Loaded, StoreFault>),
+    /// To [`Need::Open`].
+    Open(Result<OpenPage, StoreFault>),
     /// To [`Need::Lookup`].
     Found(Result<LookupResult, StoreFault>),
     /// To [`Need::Commit`].

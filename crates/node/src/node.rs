@@ -4,8 +4,8 @@ use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 use crate::queue::{Overloaded, Queue};
 use amends_engine::{
-    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, Output, Partition,
-    Ticket, Write,
+    Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace,
+    Output, Partition, Ticket, Write,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
@@ -29,6 +29,10 @@ pub struct NodeOptions {
     pub partition: Partition,
     /// Inputs that may wait; one more is refused.
     pub queue: usize,
+    /// Bytes that cases in memory may take. Those that are being worked on are there whatever it is.
+    pub resident_bytes: usize,
+    /// Open cases that are read at once after a start. Turns are taken in between.
+    pub open_page: usize,
     /// Most inputs in one turn: bounds the delay of the first one.
     pub batch: usize,
     /// How long an orderly end waits for effects that are under way.
@@ -52,6 +56,10 @@ pub struct Node {
     moment: Moment,
     /// Supervisor time of the last commit.
     kept: Timestamp,
+    /// Where the next page of open cases begins; none once all have been read.
+    open_from: Option<OpenPlace>,
+    /// The last thing that was done was to read a page: a turn comes first, if one is due.
+    has_read: bool,
     /// A turn is due whether or not anything has come: what was in flight before the loading goes out again.
     tick: bool,
     ready: bool,
@@ -74,6 +82,8 @@ enum Phase {
     Loading,
     /// Between two turns.
     Idle,
+    /// The store is reading open cases. `page`: those, while their rulebooks are looked up.
+    Reading { page: Option<OpenPage> },
     /// The store is looking up. `found`: its first answer, while the rulebooks of that are looked up.
     LookingUp { inputs: Vec<Input>, found: Option<LookupResult> },
     /// The store is writing.
@@ -96,9 +106,11 @@ impl Node {
     /// A node that has yet to load.
     #[must_use]
     pub fn new(options: NodeOptions) -> Self {
+        let mut engine = Engine::new(0);
+        engine.set_budget(options.resident_bytes);
         Self {
             options,
-            engine: Engine::new(0),
+            engine,
             epoch: Epoch::default(),
             generation: 0,
             queue: Queue::new(options.queue),
@@ -107,6 +119,8 @@ impl Node {
             next: None,
             moment: Moment::from(Timestamp(i64::MIN)),
             kept: Timestamp(i64::MAX),
+            open_from: None,
+            has_read: false,
             tick: false,
             ready: false,
             refused: 0,
@@ -117,7 +131,8 @@ impl Node {
         }
     }
 
-    /// A node that has loaded, for whoever would rather not begin with a store that fails.
+    /// A node that has loaded, and reads the open cases next: for whoever would rather not begin with a store that
+    /// fails.
     #[must_use]
     pub fn loaded(options: NodeOptions, loaded: Loaded, moment: impl Into<Moment>) -> Self {
         let mut node = Self::new(options);
@@ -137,7 +152,14 @@ impl Node {
     /// Whether all open cases are loaded and the store took the last turn.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready && !self.stopping
+        self.ready && !self.stopping && self.open_from.is_none()
+    }
+
+    /// Whether open cases are still being read after a start. Meanwhile those that have been read are worked on, and
+    /// all that comes in is taken but new rulebooks, which wait.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.open_from.is_some()
     }
 
     /// Inputs that may be handed in before the queue is full.
@@ -199,10 +221,11 @@ impl Node {
                 self.phase = Phase::Loading;
                 Need::Load
             }
-            Phase::Idle => self.begin_turn(),
-            Phase::Loading | Phase::LookingUp { .. } | Phase::Committing(_) => {
-                Need::Sleep { until: None }
-            }
+            Phase::Idle => self.go_on(),
+            Phase::Loading
+            | Phase::Reading { .. }
+            | Phase::LookingUp { .. }
+            | Phase::Committing(_) => Need::Sleep { until: None },
             Phase::Ended => Need::End { under_way: self.under_way.len() },
         }
     }
@@ -212,6 +235,14 @@ impl Node {
         self.pass(moment.into());
         match (std::mem::replace(&mut self.phase, Phase::Idle), done) {
             (Phase::Loading, Done::Loaded(loaded)) => self.take_loaded(loaded),
+            (Phase::Reading { page: None }, Done::Open(Ok(page))) => self.have_read(page),
+            (Phase::Reading { page: Some(page) }, Done::Found(Ok(found))) => {
+                self.engine.learn_rulebooks(&found.rulebooks);
+                self.take_open(page);
+            }
+            (Phase::Reading { .. }, Done::Open(Err(fault)) | Done::Found(Err(fault))) => {
+                self.start_over(fault, Vec::new(), false);
+            }
             (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
                 self.found(inputs, found);
             }
@@ -230,7 +261,9 @@ impl Node {
                 let refused = matches!(fault, StoreFault::Unstorable { .. }) && turn.inputs == 1;
                 self.start_over(fault, turn.tickets, refused);
             }
-            (phase, Done::Loaded(_) | Done::Found(_) | Done::Committed(_)) => self.phase = phase,
+            (phase, Done::Loaded(_) | Done::Open(_) | Done::Found(_) | Done::Committed(_)) => {
+                self.phase = phase;
+            }
         }
     }
 
@@ -239,10 +272,53 @@ impl Node {
         self.moment = Moment { now: self.moment.now.max(moment.now), ..moment };
     }
 
+    /// Reads open cases and takes turns, one after the other.
+    fn go_on(&mut self) -> Need {
+        let turn_first = self.stopping || (self.has_read && self.has_work());
+        match self.open_from.filter(|_| !turn_first) {
+            Some(from) => {
+                self.phase = Phase::Reading { page: None };
+                Need::Open(from, self.options.open_page.max(1))
+            }
+            None => self.begin_turn(),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.queue.is_empty() || self.is_turn_due()
+    }
+
+    fn is_turn_due(&self) -> bool {
+        let wakeup = self.engine.next_wakeup();
+        let is_due = wakeup.is_some_and(|at| at <= self.moment.now);
+        self.tick || is_due || self.engine.wants_cases()
+    }
+
+    /// Open cases have come. They may need versions of rulebooks.
+    fn have_read(&mut self, page: OpenPage) {
+        let rulebooks = self.engine.missing_rulebooks(&page.cases);
+        if rulebooks.is_empty() {
+            return self.take_open(page);
+        }
+        self.phase = Phase::Reading { page: Some(page) };
+        self.next = Some(Need::Lookup(LookupRequest { rulebooks, ..LookupRequest::default() }));
+    }
+
+    fn take_open(&mut self, page: OpenPage) {
+        self.open_from = page.next;
+        self.engine.take_open(page);
+        self.has_read = true;
+        self.tick = true; // what waits in them may go
+        if self.open_from.is_none() {
+            self.queue.let_in();
+        }
+    }
+
     /// Takes what has queued and says what must be known of it.
     fn begin_turn(&mut self) -> Need {
         let wakeup = self.engine.next_wakeup();
-        let due = self.tick || wakeup.is_some_and(|at| at <= self.moment.now);
+        let due = self.is_turn_due();
+        self.has_read = false;
         if self.queue.is_empty() {
             if self.stopping {
                 return self.wait_for_results();
@@ -287,9 +363,9 @@ impl Node {
         Need::End { under_way: self.under_way.len() }
     }
 
-    /// A settled case may need a version of a rulebook that nobody has needed lately.
+    /// A case may need a version of a rulebook that nobody has needed lately.
     fn found(&mut self, inputs: Vec<Input>, found: LookupResult) {
-        let rulebooks = self.engine.missing_rulebooks(&found);
+        let rulebooks = self.engine.missing_rulebooks(&found.cases);
         if rulebooks.is_empty() {
             return self.step(inputs, found);
         }
@@ -369,8 +445,7 @@ impl Node {
         }
     }
 
-    /// Quarantines what the store has refused of all that is in memory now: open cases, and settled ones that were
-    /// looked up.
+    /// Quarantines what the store has refused of all that is in memory now.
     fn keep_refused_out(&mut self) {
         for (case, why) in &self.refused_cases {
             self.engine.quarantine(*case, why);
@@ -401,7 +476,9 @@ impl Node {
         self.epoch = loaded.epoch;
         self.kept = self.moment.now;
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
-        self.keep_refused_out();
+        for (case, why) in &self.refused_cases {
+            self.engine.refuse(*case, why);
+        }
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
             Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),
@@ -418,6 +495,9 @@ impl Node {
             self.engine.halt();
         }
         self.tick = true;
+        self.open_from = Some(OpenPlace::default());
+        self.has_read = false;
+        self.queue.hold_activations();
         self.phase = Phase::Idle;
     }
 }

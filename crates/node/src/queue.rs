@@ -14,16 +14,19 @@ pub(crate) struct Queue {
     inputs: VecDeque<Input>,
     /// Bounded by the effects under way, and those by the services' limits.
     results: VecDeque<Input>,
+    /// New versions of rulebooks that wait until all open cases are known; none if they need not wait.
+    held: Option<Vec<Input>>,
 }
 
 impl Queue {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit: limit.max(1), inputs: VecDeque::new(), results: VecDeque::new() }
+        Self { limit: limit.max(1), inputs: VecDeque::new(), results: VecDeque::new(), held: None }
     }
 
     /// Inputs that may still come.
     pub(crate) fn room(&self) -> usize {
-        self.limit.saturating_sub(self.inputs.len())
+        let held = self.held.as_ref().map_or(0, Vec::len);
+        self.limit.saturating_sub(self.inputs.len() + held)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -34,8 +37,25 @@ impl Queue {
         if self.room() == 0 {
             return Err(Overloaded(Box::new(input)));
         }
-        self.inputs.push_back(input);
+        match &mut self.held {
+            Some(held) if matches!(input, Input::Activate { .. }) => held.push(input),
+            _ => self.inputs.push_back(input),
+        }
         Ok(())
+    }
+
+    /// From now on new versions of rulebooks wait.
+    pub(crate) fn hold_activations(&mut self) {
+        let is_activation = |input: &Input| matches!(input, Input::Activate { .. });
+        let (held, inputs): (VecDeque<_>, VecDeque<_>) =
+            self.inputs.drain(..).partition(is_activation);
+        self.inputs = inputs;
+        self.held.get_or_insert_default().extend(held);
+    }
+
+    /// They wait no longer.
+    pub(crate) fn let_in(&mut self) {
+        self.inputs.extend(self.held.take().unwrap_or_default());
     }
 
     pub(crate) fn push_result(&mut self, input: Input) {
@@ -49,7 +69,8 @@ impl Queue {
 
     /// Takes all that waits.
     pub(crate) fn take_all(&mut self) -> Vec<Input> {
-        self.results.drain(..).chain(self.inputs.drain(..)).collect()
+        let held = self.held.take().unwrap_or_default();
+        self.results.drain(..).chain(self.inputs.drain(..)).chain(held).collect()
     }
 
     /// Takes at most `most` for one turn. No report comes twice in it: the store must know the

@@ -212,11 +212,8 @@ fn a_result_that_waited_through_a_failed_commit_counts_once() {
 fn an_unreadable_rulebook_quarantines_its_cases_and_stops_nothing_else() {
     let mut rig = Rig::new();
     rig.report("s", "1");
-    let mut bad = rig.memory.load();
-    bad.rulebooks[0].sources[0].1 = "rulebook: [".to_owned();
+    rig.broken_rulebooks = true;
     rig.node = amends_node::Node::new(options());
-    let amends_node::Need::Load = rig.node.need(rig.now) else { panic!("it loads first") };
-    rig.node.done(rig.now, amends_node::Done::Loaded(Ok(bad)));
     rig.run();
     assert!(rig.node.is_ready() && rig.turned_away.is_empty());
     let engine = rig.node.engine().expect("at rest");

@@ -46,10 +46,43 @@ impl Report {
         trimmed.rsplit(['/', ':']).next().unwrap_or(trimmed)
     }
 
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        /// What an allocator adds to a text.
+        const TEXT: usize = 24;
+        let data = &self.data;
+        let texts = [&data.action, &data.request_id, &data.message, &self.traceparent];
+        let texts = texts.into_iter().flatten().chain([&self.id, &self.source, &data.code]);
+        let texts: usize = texts.chain(&data.caused_by).map(|text| text.len() + TEXT).sum();
+        let evidence = data.history.iter().map(|e| {
+            size_of::<Evidence>() + e.service.len() + e.action.len() + e.request_id.len() + 3 * TEXT
+        });
+        let saga = self.saga_id.as_str().len() + TEXT;
+        size_of::<Self>() + saga + texts + evidence.sum::<usize>() + map_bytes(&data.data)
+    }
+
     /// What makes this the same report when it comes again.
     #[must_use]
     pub fn key(&self) -> ReportKey {
         ReportKey { source: self.source.as_str().into(), id: self.id.as_str().into() }
+    }
+}
+
+fn map_bytes(map: &Map<String, Value>) -> usize {
+    /// A field in its tree: key and value, and places that are free.
+    const FIELD: usize = 100;
+    map.iter().map(|(key, value)| FIELD + key.len() + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => {
+            values.iter().map(|value| size_of::<Value>() + value_bytes(value)).sum()
+        }
+        Value::Object(map) => map_bytes(map),
     }
 }
 

@@ -17,6 +17,7 @@ mod heartbeat;
 mod http;
 mod ingest;
 mod mailbox;
+mod memory;
 mod observers;
 mod open_files;
 mod outbound;

@@ -4,6 +4,7 @@
 use crate::clock::ClockFace;
 use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
+use crate::memory::MemoryGauge;
 use crate::observers::Observers;
 use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, UnreadableRow};
 use amends_protocol::CaseId;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) observers: Observers,
     pub(crate) heartbeat: Heartbeat,
+    pub(crate) memory: MemoryGauge,
     pub(crate) clock: ClockFace,
 }
 

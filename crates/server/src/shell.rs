@@ -7,6 +7,7 @@
 use crate::clock::Clock;
 use crate::desk::{Desk, Question};
 use crate::mailbox::{self, Arrival, Inbox, Shared};
+use crate::memory::{self, MemoryGauge};
 use crate::outbound::Outbound;
 use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
 use crate::supervisor::Supervisor;
@@ -23,6 +24,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
+/// Open cases that are read at once after a start: some milliseconds' worth, so that others get their turn.
+const OPEN_PAGE: usize = 500;
+
 /// Longest time between two looks at the clocks: well within what stands for a process that did not run.
 const CLOCK_LOOK: Duration = Duration::from_secs(5);
 
@@ -36,6 +40,12 @@ pub struct DriverOptions {
     pub batch: usize,
     /// How long an orderly end waits for effects that are under way.
     pub grace: Duration,
+    /// Bytes that open cases and queued reports may take in memory before new reports are refused; none: half of what
+    /// the process may have, if that is limited.
+    pub memory: Option<usize>,
+    /// Bytes that cases may take in memory while nothing of them is under way, the others being in the store alone;
+    /// none: a quarter of `memory`, and at most 64 MiB.
+    pub resident_bytes: Option<usize>,
     /// Age within which cases should be settled whose rules state no objective; an older one counts as late.
     pub objective: Option<Duration>,
     /// How long the wall clock must have run along with the boot-time clock before it decides anything.
@@ -48,6 +58,8 @@ impl Default for DriverOptions {
             queue: 10_000,
             batch: 512,
             grace: Duration::from_secs(25),
+            memory: None,
+            resident_bytes: None,
             objective: None,
             trust_after: Duration::from_secs(600),
         }
@@ -97,7 +109,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     ) -> Result<(Supervisor<S>, tokio::task::JoinHandle<()>), StartError> {
         let (mailbox, inbox) = mailbox::open(options.queue);
         let (result_sender, results) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::default());
+        let memory = options.memory.or_else(memory::limit_of_process);
+        let shared = Arc::new(Shared { memory: MemoryGauge::new(memory), ..Shared::default() });
         let supervisor = Supervisor::new(store.clone(), mailbox, Arc::clone(&shared));
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
@@ -108,6 +121,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             // What waits longer waits in the mailbox.
             queue: options.batch,
             batch: options.batch,
+            resident_bytes: options
+                .resident_bytes
+                .unwrap_or_else(|| memory::resident_bytes(memory)),
+            open_page: OPEN_PAGE,
             grace_ms: ms(options.grace),
         };
         let loaded = store.load().await?;
@@ -131,8 +148,26 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             stopped: false,
         };
         driver.show_loaded();
+        driver.read_a_page().await?;
         let handle = tokio::spawn(async move { driver.run().await });
         Ok((supervisor, handle))
+    }
+
+    /// Reads the first open cases: where there are few, that is all of them before anybody asks.
+    async fn read_a_page(&mut self) -> Result<(), StoreError> {
+        loop {
+            let moment = self.moment();
+            let done = match self.node.need(moment) {
+                Need::Open(after, most) => Done::Open(Ok(self.store.open(after, most).await?)),
+                Need::Lookup(request) => Done::Found(Ok(self.store.find(request).await?)),
+                _ => return Ok(()),
+            };
+            self.node.done(moment, done);
+            if self.node.engine().is_some() {
+                self.show_read();
+                return Ok(());
+            }
+        }
     }
 
     async fn run(&mut self) {
@@ -156,7 +191,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
                     }
                     break;
                 }
-                need @ (Need::Load | Need::Lookup(_) | Need::Commit(_)) => self.store(need).await,
+                need @ (Need::Load | Need::Open(..) | Need::Lookup(_) | Need::Commit(_)) => {
+                    self.store(need).await;
+                }
             }
         }
         self.shared.ready.store(false, Ordering::Release);
@@ -185,11 +222,16 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         {
             self.take(arrival);
         }
-        while self.node.engine().is_some()
+        while self.may_be_asked()
             && let Ok(question) = self.inbox.questions.try_recv()
         {
             self.question(question);
         }
+    }
+
+    /// Whether questions about open work can be answered now: between two turns, once all of it is known.
+    fn may_be_asked(&self) -> bool {
+        self.node.engine().is_some() && !self.node.is_reading()
     }
 
     /// Begins to look for the answer. Between two turns only; else the reply is dropped.
@@ -232,6 +274,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let _turn = shared.heartbeat.turn();
         let done = match need {
             Need::Load => Done::Loaded(load_anew(&self.store).await.map_err(fault)),
+            Need::Open(after, most) => {
+                Done::Open(self.store.open(after, most).await.map_err(fault))
+            }
             Need::Lookup(request) => Done::Found(self.store.find(request).await.map_err(fault)),
             Need::Commit(batch) => {
                 let began = self.clock.monotonic();
@@ -241,11 +286,23 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             }
             Need::Release(_) | Need::TurnAway(_) | Need::Sleep { .. } | Need::End { .. } => return,
         };
-        let loaded = matches!(done, Done::Loaded(_));
+        let (loaded, read) = (matches!(done, Done::Loaded(_)), matches!(done, Done::Open(_)));
         let moment = self.moment();
         self.node.done(moment, done);
         if loaded {
             self.show_loaded();
+        }
+        if read {
+            self.show_read();
+        }
+    }
+
+    /// Open cases have been read.
+    fn show_read(&self) {
+        self.shared.ready.store(self.node.is_ready(), Ordering::Release);
+        if let Some(engine) = self.node.engine() {
+            self.shared.memory.show(engine.memory_use());
+            self.shared.show_quarantine(engine);
         }
     }
 
@@ -283,6 +340,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
         if let Some(engine) = self.node.engine() {
             self.shared.show_lanes(engine);
+            self.shared.memory.show(engine.memory_use());
             self.shared.show_quarantine(engine);
         }
         self.shared.observers.observe(&events);
@@ -330,7 +388,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let pause = until.map_or(CLOCK_LOOK, |at| Duration::from_millis(at.ms_since(now)));
         let clock = self.clock.clone();
         let timer = clock.sleep(pause.min(CLOCK_LOOK));
-        let (has_room, has_engine) = (self.node.room() > 0, self.node.engine().is_some());
+        let (has_room, has_engine) = (self.node.room() > 0, self.may_be_asked());
         let came = tokio::select! {
             biased;
             _ = self.inbox.stop.wait_for(|stop| *stop), if !self.stopped => Came::Stop,

@@ -50,10 +50,12 @@ impl<S: Store> Supervisor<S> {
     /// Takes a report. It is durable when this returns.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full, `unavailable` while starting, stopping or when the store fails; nothing was
-    /// taken then.
+    /// `overloaded` when the queue is full or open cases take too much memory, `unavailable` while starting, stopping
+    /// or when the store fails; nothing was taken then.
     pub async fn report(&self, report: Report) -> Result<ReportReceipt, Problem> {
         let service = report.service().to_owned();
+        let counted = self.inner.shared.memory.count(report.bytes());
+        let _counted = counted.map_err(|why| Problem::new(ProblemCode::Overloaded, why))?;
         let report = Box::new(report);
         match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
             Answer::Received { case, duplicate } => {

@@ -34,6 +34,9 @@ impl Supervisor {
         let out = self.engine.take_output(self.now);
         self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
         self.errands.extend(out.errands);
+        if self.engine.wants_cases() {
+            self.input(Input::Tick);
+        }
     }
 
     pub(crate) fn report(&mut self, report: &Arc<Report>) {
@@ -81,7 +84,7 @@ impl Supervisor {
         // Nothing but the rulebook, which need not be read again.
         let mut before = Engine::new(0);
         before.learn_rulebook(Arc::clone(&self.book));
-        self.engine = Engine::load(self.memory.load(), &mut before, self.now);
+        self.engine = self.memory.start(&mut before, self.now);
         self.input(Input::Tick);
     }
 

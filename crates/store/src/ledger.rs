@@ -1,7 +1,7 @@
 //! What the loop needs of a store: to look up, to load, to commit.
 
 use crate::StoreError;
-use amends_engine::{Batch, Loaded, LookupRequest, LookupResult};
+use amends_engine::{Batch, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace};
 use std::future::Future;
 
 /// What one loop remembers by. Nothing is decided here: it gives back what was committed.
@@ -17,9 +17,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
         wanted: LookupRequest,
     ) -> impl Future<Output = Result<LookupResult, StoreError>> + Send;
 
-    /// Reads everything that the engine needs at its start, and tells the epoch that commits have to carry from now
-    /// on. A row that doesn't read back is no error: what is left of its case is in [`Loaded::broken`], and in the same
-    /// way in [`LookupResult::broken`].
+    /// Reads what the engine needs at its start but for the open cases, and tells the epoch that commits have to carry
+    /// from now on. A row that doesn't read back is no error: it is in [`Loaded::unreadable`].
     ///
     /// After a commit of unknown end, [`Leases::raise`](crate::Leases::raise) comes first: otherwise that commit may
     /// still land over what was loaded.
@@ -27,6 +26,19 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
+
+    /// Reads at most so many of the cases that are not settled, after a place; the first page is after
+    /// [`OpenPlace::default`]. A case whose state changes meanwhile may come twice or be left out: the loop, which has
+    /// changed it, knows it. A row that doesn't read back is no error: what is left of its case is in
+    /// [`OpenPage::broken`], and in the same way in [`LookupResult::broken`].
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    fn open(
+        &self,
+        after: OpenPlace,
+        most: usize,
+    ) -> impl Future<Output = Result<OpenPage, StoreError>> + Send;
 
     /// Makes all writes durable, in their order; of several writes of one key the last counts.
     ///

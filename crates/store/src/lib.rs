@@ -1,4 +1,5 @@
-//! Keeps cases durable: the [`Store`] in its four roles, its implementation on SQLite, and the tests that every store has to pass.
+//! Keeps cases durable: the [`Store`] in its four roles, its implementation on SQLite, and the tests that every store
+//! has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
 //! fill a row. All SQL of the product is in this crate.
@@ -24,8 +25,8 @@ pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
 pub use upkeep::{BulkRow, Upkeep};
 
 pub use amends_engine::{
-    Batch, BrokenCase, Epoch, Loaded, LookupRequest, LookupResult, Partition, RawCase, RawRow,
-    RawValue, RulebookRow, UnreadableRow,
+    Batch, BrokenCase, Epoch, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    RawCase, RawRow, RawValue, RulebookRow, UnreadableRow,
 };
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.

@@ -1,6 +1,9 @@
 //! The engine's [`Memory`] passes the ledger's chapter of the suite: what is played with it behaves as with a database.
 
-use crate::{Batch, Ledger, Loaded, LookupRequest, LookupResult, StoreError, conformance::Place};
+use crate::{
+    Batch, Ledger, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, StoreError,
+    conformance::Place,
+};
 use amends_engine::{Memory, MemoryConflict};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +23,10 @@ impl Ledger for Shared {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         Ok(self.lock().load())
+    }
+
+    async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
+        Ok(self.lock().open(after, most))
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -55,9 +55,13 @@ impl Engine {
     /// A version that drops what open cases of its name still have to ask for is not taken: whoever removed it may not
     /// know of them.
     fn check_open_cases(&self, book: &Rulebook) -> Result<(), Answer> {
+        if !self.knows_all_open() {
+            let text = "open cases are still being read after the start; try again shortly";
+            return Err(Answer::Unavailable(text.to_owned()));
+        }
         let mut versions = self.books.values().filter(|known| known.name() == book.name());
-        // Every case's steps are of a version that is known here: nothing can be missing, so no case is looked at.
-        if versions.all(|known| asks_for_all_of(book, known)) {
+        // Where every case's steps are of a version that is known here, nothing can be missing: no case is looked at.
+        if self.knows_all_versions() && versions.all(|known| asks_for_all_of(book, known)) {
             return Ok(());
         }
         let dropped = check_activation(book, &self.still_needed(book.name()));
@@ -75,17 +79,27 @@ impl Engine {
 
     /// What the open cases of a rulebook still have to ask for, or may have to again.
     fn still_needed(&self, rulebook: &str) -> Vec<StillNeeded> {
-        let mut cases: BTreeMap<(Verb, &ActionName), u64> = BTreeMap::new();
+        let mut cases: BTreeMap<(Verb, &str, &str), u64> = BTreeMap::new();
         let open = self.cases.values().filter(|case| {
             !case.is_settled() && case.row.rulebook.as_ref().is_some_and(|r| *r.name == *rulebook)
         });
         // A case has one step of a verb and action, so steps count cases.
         for step in open.flat_map(|case| &case.steps).filter(|step| !step.state.is_terminal()) {
-            *cases.entry((step.verb, &step.action)).or_default() += 1;
+            let ActionName { service, action } = &step.action;
+            *cases.entry((step.verb, service, action)).or_default() += 1;
+        }
+        let spilled = self.spilled_briefs();
+        let spilled =
+            spilled.filter(|brief| brief.version.as_ref().is_some_and(|v| *v.name == *rulebook));
+        for step in spilled.flat_map(|brief| &brief.steps) {
+            *cases.entry((step.verb, &step.service, &step.action)).or_default() += 1;
         }
         cases
             .into_iter()
-            .map(|((verb, action), cases)| StillNeeded { verb, action: action.clone(), cases })
+            .map(|((verb, service, action), cases)| {
+                let action = ActionName { service: service.into(), action: action.into() };
+                StillNeeded { verb, action, cases }
+            })
             .collect()
     }
 

@@ -1,4 +1,4 @@
-//! What comes back from the store: everything open at a start, and what a look-up found for the inputs that follow.
+//! What comes back from the store: what it knows at a start, and what a look-up found for the inputs that follow.
 
 use super::Engine;
 use crate::case::Case;
@@ -6,17 +6,17 @@ use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
-    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, ReportRole, SUPERVISOR,
-    ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
+    Decision, Input, Loaded, LookupRequest, LookupResult, Moment, ReportRole, RulebookRow,
+    SUPERVISOR, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
 };
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, CaseState, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 
 impl Engine {
-    /// An engine with everything that is open in the store. What is in memory only and must not be forgotten is taken
-    /// over from the engine before: the counts of limited rules, rulebooks that have been read, and what people have
-    /// been told can't be read.
+    /// An engine with what the store tells at a start; the open cases follow page by page ([`Engine::take_open`]). What
+    /// is in memory only and must not be forgotten is taken over from the engine before: the counts of limited rules,
+    /// rulebooks that have been read, what people have been told can't be read, and the budget.
     ///
     /// What can't be read stops nothing else. A case is quarantined. A version of a rulebook is left out and told of:
     /// its cases are quarantined, and if it is the active one, no version of its name is active, so that new reports
@@ -26,6 +26,8 @@ impl Engine {
         let moment = moment.into();
         let mut engine = Self::new(loaded.last_case);
         engine.agenda.moment = moment;
+        engine.residence = before.residence.emptied();
+        engine.begin_to_read();
         engine.unreadable = loaded.unreadable;
         for row in &loaded.rulebooks {
             let read = match before.books.get(&row.hash) {
@@ -49,13 +51,8 @@ impl Engine {
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }
-        engine.tell_unreadable(&before.unreadable);
-        for case in loaded.broken {
-            engine.isolate(case);
-        }
-        for case in loaded.cases {
-            engine.restore(moment, case);
-        }
+        engine.unreadable_before = std::mem::take(&mut before.unreadable);
+        engine.tell_unreadable();
         engine
     }
 
@@ -73,20 +70,24 @@ impl Engine {
             let about = input.about();
             request.reports.extend(about.report);
             request.sagas.extend(about.saga.filter(|saga| !self.holds_saga(saga)).cloned());
-            request.cases.extend(about.case.filter(|case| !self.holds_case(*case)));
+            request.cases.extend(about.case.filter(|case| self.must_look_up(*case)));
             request.announced.extend(about.announced.filter(|s| !self.holds_announced(s)).cloned());
         }
+        request.cases.extend(self.wanted_cases());
         request
     }
 
-    /// Versions that settled cases are planned with and that must be looked up before the cases can come back.
+    fn must_look_up(&self, case: CaseId) -> bool {
+        let quarantined = self.quarantine.get(&case);
+        !self.holds_case(case) && quarantined.is_none_or(|quarantined| quarantined.case.settled)
+    }
+
+    /// Versions that cases are planned with and that must be looked up before the cases can come back.
     #[must_use]
-    pub fn missing_rulebooks(&self, found: &LookupResult) -> Vec<Arc<str>> {
+    pub fn missing_rulebooks(&self, cases: &[StoredCase]) -> Vec<Arc<str>> {
         let mut missing: Vec<Arc<str>> = Vec::new();
-        for book in found.cases.iter().filter_map(|stored| stored.case.rulebook.as_ref()) {
-            let known = self.knows_rulebook(&book.hash)
-                || found.rulebooks.iter().any(|row| row.hash == book.hash);
-            if !known && !missing.contains(&book.hash) {
+        for book in cases.iter().filter_map(|stored| stored.case.rulebook.as_ref()) {
+            if !self.knows_rulebook(&book.hash) && !missing.contains(&book.hash) {
                 missing.push(Arc::clone(&book.hash));
             }
         }
@@ -100,22 +101,42 @@ impl Engine {
         found: LookupResult,
         inputs: impl IntoIterator<Item = &'a mut Input>,
     ) {
-        for book in found.rulebooks.iter().filter_map(|row| row.read().ok()) {
-            self.learn_rulebook(book);
-        }
+        self.learn_rulebooks(&found.rulebooks);
         for saga in found.announced {
             self.recall_saga(saga);
         }
         for stored in found.cases {
-            self.hydrate(stored);
+            match stored.case.state {
+                CaseState::Settled => self.hydrate(stored),
+                CaseState::Open | CaseState::Stuck | CaseState::Unmatched => {
+                    self.bring_in(stored);
+                }
+            }
         }
         for case in found.broken {
             self.isolate(case);
         }
+        self.wanted_are_here();
         let mut known = found.reports.into_iter();
         for input in inputs {
             if let Input::Report { known_in, .. } = input {
                 *known_in = known.next().flatten();
+            }
+        }
+    }
+
+    /// Makes versions known that cases are planned with. One that can't be read is told of.
+    pub fn learn_rulebooks(&mut self, rows: &[RulebookRow]) {
+        for row in rows {
+            match row.read() {
+                Ok(book) => self.learn_rulebook(book),
+                Err(unreadable) => {
+                    let unreadable = unreadable.into_row(row.active);
+                    if !self.unreadable.contains(&unreadable) {
+                        self.tell_unreadable_row(&unreadable);
+                        self.unreadable.push(unreadable);
+                    }
+                }
             }
         }
     }
@@ -132,17 +153,8 @@ impl Engine {
         self.active.insert(book.name().into(), book);
     }
 
-    /// Takes back an open case after a restart: what was under way counts as unanswered, timers are set again.
-    pub fn restore(&mut self, moment: impl Into<Moment>, stored: StoredCase) {
-        self.agenda.moment = moment.into();
-        if self.is_usable_with_its_book(&stored) {
-            let id = stored.case.id;
-            self.hydrate(stored);
-            self.resume(self.agenda.moment.now, id);
-        }
-    }
-
-    /// Sets the timers of an open case, and goes on with it.
+    /// Takes back an open case after a restart: what was under way counts as unanswered, timers are set again, and it
+    /// goes on.
     pub(super) fn resume(&mut self, now: Timestamp, id: CaseId) {
         self.with_case(id, |case, engine| {
             let agenda = &mut engine.agenda;
@@ -194,6 +206,11 @@ impl Engine {
         if !self.is_usable(&stored, book.as_deref()) {
             return;
         }
+        self.put_in(stored, book);
+    }
+
+    pub(super) fn put_in(&mut self, stored: StoredCase, book: Option<Arc<Rulebook>>) {
+        let id = stored.case.id;
         self.by_saga.insert(stored.case.saga.clone(), id);
         self.cases.insert(id, Box::new(Case::stored(stored, book)));
         self.last_case = self.last_case.max(id.0);

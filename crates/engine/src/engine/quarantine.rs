@@ -96,17 +96,23 @@ impl Engine {
         self.quarantine.insert(case.id, Quarantined { case, since });
     }
 
-    /// A stored row of no case can't be used. `known`: those that were told of already.
-    pub(super) fn tell_unreadable(&mut self, known: &[UnreadableRow]) {
-        for broken in self.unreadable.iter().filter(|row| !known.contains(row)) {
-            let what = Happening::Quarantined { case: None, broken: broken.clone() };
-            self.agenda.tell(what);
+    /// Stored rows of no case can't be used.
+    pub(super) fn tell_unreadable(&mut self) {
+        for row in self.unreadable.clone() {
+            self.tell_unreadable_row(&row);
+        }
+    }
+
+    pub(super) fn tell_unreadable_row(&mut self, row: &UnreadableRow) {
+        if !self.unreadable_before.contains(row) {
+            self.agenda.tell(Happening::Quarantined { case: None, broken: row.clone() });
         }
     }
 
     /// Keeps a case out of the way whose writes the store refuses. False if it is not in memory.
     pub fn quarantine(&mut self, id: CaseId, why: &str) -> bool {
         let Some(case) = self.cases.remove(&id) else { return self.quarantine.contains_key(&id) };
+        self.residence.left(&case);
         let reports = u32::try_from(case.reports.len()).unwrap_or(u32::MAX);
         let broken = UnreadableRow {
             row: format!("case `{id}`"),

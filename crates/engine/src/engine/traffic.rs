@@ -1,6 +1,7 @@
 //! Time and lanes: what is due, what may go to which service now, and what its answers say of the service.
 
 use super::Engine;
+use crate::brief::{Standing, StepDue};
 use crate::lane::{Breaker, BreakerChange, Health, Job};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
@@ -24,9 +25,18 @@ const EXPIRE_SLICE: usize = 1_000;
 
 impl Engine {
     pub(super) fn wake(&mut self, now: Timestamp) {
-        while let Some(timer) = self.agenda.timers.pop_due(now) {
+        while self.may_want_more()
+            && let Some(timer) = self.agenda.timers.pop_due(now)
+        {
             match timer {
                 Timer::Step(id) => self.step_timer(now, id),
+                Timer::TooOld(id) => self.too_old(now, id),
+                Timer::Cause(id) | Timer::Quiet(id) if self.is_spilled(id) => self.want(id, timer),
+                Timer::Walk(id, service) if self.is_spilled(id) => {
+                    if self.spilled_walk_is_due(id, &service, now) {
+                        self.agenda.enqueue(&service, Job::Walk(id));
+                    }
+                }
                 Timer::Walk(id, service) => {
                     self.with_case(id, |case, engine| {
                         case.walk_timer(&service, now, &mut engine.agenda);
@@ -50,29 +60,38 @@ impl Engine {
     }
 
     pub(super) fn step_timer(&mut self, now: Timestamp, id: StepId) {
-        self.with_step(id, |case, index, engine| {
-            let service = Arc::clone(&case.steps[index].action.service);
-            let agenda = &mut engine.agenda;
-            if matches!(case.steps[index].state, StepState::Accepted { .. })
-                && agenda.lane(&service).paused()
-            {
-                // Nobody looks at it meanwhile, so its patience must not end.
-                return agenda.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
+        let Some((service, standing)) = self.standing(id) else { return };
+        match standing.due(now, self.agenda.lane(&service).paused()) {
+            StepDue::Nothing => {}
+            StepDue::LaterInPause => {
+                self.agenda.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
             }
-            if case.patience_over(index, now, agenda) {
-                return engine.go_on(case, true, now);
+            StepDue::PatienceOver if self.is_spilled(id.case) => {
+                self.want(id.case, Timer::Step(id));
             }
-            match &case.steps[index].state {
-                StepState::Due(at) if *at <= now => engine.agenda.enqueue(&service, Job::Step(id)),
-                StepState::Accepted { poll_at, until, location } => {
-                    if location.is_some() && *poll_at <= now {
-                        engine.agenda.enqueue(&service, Job::Poll(id));
-                    }
-                    engine.agenda.timers.set(*until, Timer::Step(id));
+            StepDue::PatienceOver => {
+                self.with_step(id, |case, index, engine| {
+                    case.patience_over(index, now, &mut engine.agenda);
+                    engine.go_on(case, true, now);
+                });
+            }
+            StepDue::Send => self.agenda.enqueue(&service, Job::Step(id)),
+            StepDue::Accepted { look, until } => {
+                if look {
+                    self.agenda.enqueue(&service, Job::Poll(id));
                 }
-                _ => {}
+                self.agenda.timers.set(until, Timer::Step(id));
             }
-        });
+        }
+    }
+
+    /// Where an unfinished step stands, and its service, wherever its case is.
+    fn standing(&self, id: StepId) -> Option<(Arc<str>, Standing)> {
+        if let Some(case) = self.cases.get(&id.case) {
+            let step = &case.steps[case.step_index(id)?];
+            return Some((Arc::clone(&step.action.service), Standing::of(&step.state)?));
+        }
+        self.spilled_step(id)
     }
 
     /// A service that answers 429 gets nothing at all for a while, not only the step that it refused.
@@ -88,13 +107,23 @@ impl Engine {
     /// What has become too old becomes stuck, visibly, or is given up: whether or not it was ever tried.
     fn expire(&mut self, now: Timestamp, service: &Arc<str>) {
         for id in self.agenda.lane(service).too_old(now, EXPIRE_SLICE) {
-            self.with_step(id, |case, index, engine| {
-                if case.expire(index, now, &mut engine.agenda) {
-                    engine.go_on(case, true, now);
-                }
-            });
+            self.too_old(now, id);
         }
         self.agenda.watch_ages(service, now);
+    }
+
+    fn too_old(&mut self, now: Timestamp, id: StepId) {
+        if self.is_spilled(id.case) {
+            if let Some((_, Standing::Due(_))) = self.spilled_step(id) {
+                self.want(id.case, Timer::TooOld(id));
+            }
+            return;
+        }
+        self.with_step(id, |case, index, engine| {
+            if case.expire(index, now, &mut engine.agenda) {
+                engine.go_on(case, true, now);
+            }
+        });
     }
 
     pub(super) fn lane_ended(
@@ -183,6 +212,9 @@ impl Engine {
 
     /// The service has returned: whatever backoff a job had grown is forgotten.
     pub(super) fn hurry(&mut self, now: Timestamp, service: &Arc<str>, job: Job) {
+        if self.hurry_spilled(now, service, job) {
+            return;
+        }
         match job {
             Job::Step(id) => {
                 self.with_step(id, |case, index, engine| {
@@ -216,7 +248,16 @@ impl Engine {
             // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
             let probing = matches!(was, Breaker::Open { .. });
             let probing_histories = probing || self.agenda.lane(&service).histories.out_of_order();
-            while let Some(job) = self.agenda.lane(&service).take(now) {
+            while let Some(job) = self.agenda.lane(&service).next(now) {
+                let is_walk = matches!(job, Job::Walk(_));
+                let probes = if is_walk { probing_histories } else { probing };
+                match self.spilled_awaits(job, &service, now, probes) {
+                    Some(true) => {
+                        self.want_for(&service, job, probes);
+                        break;
+                    }
+                    Some(false) | None => self.agenda.lane(&service).take_out(job),
+                }
                 let errand = match job {
                     Job::Step(id) => self.with_step(id, |case, index, engine| {
                         let errand = case.launch_step(index, now, probing, &mut engine.agenda);

@@ -1,11 +1,11 @@
 //! What holds one piece of open work up, and the group that it belongs to. It decides nothing: the same facts decide
 //! elsewhere what is tried when.
 
-use super::gist::gist;
-use crate::case::Case;
+use crate::Engine;
+use crate::brief::gist::gist;
+use crate::brief::{Brief, BriefReport, BriefStep, BriefWalk, Since, Standing};
 use crate::lane::{Breaker, Lane};
-use crate::{Engine, StepRow, StepState, WalkRow};
-use amends_protocol::{CaseId, CaseState, Cause, StepId, Timestamp, Verb, digest};
+use amends_protocol::{CaseId, Cause, StepId, Timestamp, Verb, digest};
 use std::sync::Arc;
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.
@@ -99,70 +99,61 @@ pub(super) struct Holdup {
 }
 
 /// All open work of a case.
-pub(super) fn holdups(engine: &Engine, case: &Case) -> Vec<Holdup> {
-    let mut all: Vec<Holdup> =
-        case.steps.iter().filter_map(|step| of_step(engine, case, step)).collect();
-    let walks = case.row.detail.walks.iter().filter(|walk| !walk.answered);
-    all.extend(walks.map(|walk| of_walk(engine, case, walk)));
-    if case.row.state == CaseState::Unmatched {
-        all.push(of_unmatched(case));
-    }
+pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdup> {
+    let mut all: Vec<Holdup> = brief.steps.iter().map(|step| of_step(engine, case, step)).collect();
+    all.extend(brief.walks.iter().map(|walk| of_walk(engine, brief, walk)));
+    all.extend(brief.unmatched.iter().map(|report| of_unmatched(brief, report)));
     all
 }
 
-fn of_step(engine: &Engine, case: &Case, step: &StepRow) -> Option<Holdup> {
-    let lane = engine.known_lane(&step.action.service);
-    let began =
-        step.memo.counting_since.map_or(step.planned_at, |at| engine.on_the_wall(Timestamp(at)));
-    let (cause, since, next_try) = match &step.state {
-        StepState::Done(_) | StepState::Superseded | StepState::Shadow => return None,
-        StepState::Waiting => (Cause::Stage, step.planned_at, None),
-        StepState::Due(at) => {
-            let next = engine.on_the_wall(*at);
-            (of_lane(lane).or(step.cause()).unwrap_or(Cause::Queued), began, Some(next))
-        }
+fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
+    let lane = engine.known_lane(&step.service);
+    let (cause, next_try) = match step.standing {
+        Standing::Waiting => (Cause::Stage, None),
+        Standing::Due(at) => (of_lane(lane).or(step.cause).unwrap_or(Cause::Queued), Some(at)),
         // While it is tried again, it is still held up by what the last try met.
-        StepState::InFlight => match step.cause() {
-            Some(last) => (of_lane(lane).unwrap_or(last), began, None),
-            None => (Cause::Asked, began, None),
+        Standing::InFlight => match step.cause {
+            Some(last) => (of_lane(lane).unwrap_or(last), None),
+            None => (Cause::Asked, None),
         },
-        StepState::Accepted { poll_at, until, location } => {
-            let next = if location.is_some() { poll_at } else { until };
-            (Cause::Accepted, began, Some(engine.on_the_wall(*next)))
+        Standing::Accepted { poll_at, until, looks } => {
+            (Cause::Accepted, Some(if looks { poll_at } else { until }))
         }
-        StepState::Stuck(_) => (step.cause().unwrap_or(Cause::NoAnswer), step.updated_at, None),
+        Standing::Stuck(_) => (step.cause.unwrap_or(Cause::NoAnswer), None),
     };
-    let message = match (cause, lane) {
+    let error = match (cause, lane) {
         // All of them wait for the same return, whatever each of them met.
-        (Cause::Unreachable, Some(lane)) if lane.breaker != Breaker::Closed => {
-            lane.message.as_deref()
-        }
+        (Cause::Unreachable, Some(lane)) if lane.breaker != Breaker::Closed => of_message(lane),
         (Cause::Paused, _) => None,
-        _ if cause.is_trouble() && cause != Cause::Approval => step.memo.message.as_deref(),
-        _ => None,
+        _ => step.gist.clone(),
     };
     let key = GroupKey {
-        service: Arc::clone(&step.action.service),
-        action: Some(Arc::clone(&step.action.action)),
+        service: Arc::clone(&step.service),
+        action: Some(Arc::clone(&step.action)),
         verb: Some(step.verb),
         cause,
-        stuck: matches!(step.state, StepState::Stuck(_)),
-        error: message.map(|text| gist(text, case.row.saga.as_str())),
+        stuck: matches!(step.standing, Standing::Stuck(_)),
+        error,
     };
-    Some(Holdup { key, step: Some(step.id), since, next_try })
+    let since = match step.since {
+        Since::Wall(at) => at,
+        Since::Now(at) => engine.on_the_wall(at),
+    };
+    let next_try = next_try.map(|at| engine.on_the_wall(at));
+    Holdup { key, step: Some(step.id(case)), since, next_try }
 }
 
-fn of_walk(engine: &Engine, case: &Case, walk: &WalkRow) -> Holdup {
+fn of_walk(engine: &Engine, brief: &Brief, walk: &BriefWalk) -> Holdup {
     let lane = engine.known_lane(&walk.service);
-    let own = match (walk.in_flight, walk.attempts) {
+    let own = match (walk.in_flight, walk.was_tried) {
         (true, _) => Cause::Asked,
-        (false, 0) => Cause::Queued,
-        (false, _) => Cause::NoAnswer,
+        (false, false) => Cause::Queued,
+        (false, true) => Cause::NoAnswer,
     };
     let cause = if walk.in_flight { own } else { of_lane(lane).unwrap_or(own) };
-    let message = match (cause, lane) {
-        (Cause::Unreachable, Some(lane)) => lane.message.as_deref(),
-        (Cause::NoAnswer, _) => walk.message.as_deref(),
+    let error = match (cause, lane) {
+        (Cause::Unreachable, Some(lane)) => of_message(lane),
+        (Cause::NoAnswer, _) => walk.gist.clone(),
         _ => None,
     };
     let key = GroupKey {
@@ -171,27 +162,28 @@ fn of_walk(engine: &Engine, case: &Case, walk: &WalkRow) -> Holdup {
         verb: None,
         cause,
         stuck: false,
-        error: message.map(|text| gist(text, case.row.saga.as_str())),
+        error,
     };
-    Holdup {
-        key,
-        step: None,
-        since: case.row.opened_at,
-        next_try: walk.due_at.map(|at| engine.on_the_wall(Timestamp(at))),
-    }
+    let next_try = walk.due_at.map(|at| engine.on_the_wall(at));
+    Holdup { key, step: None, since: brief.opened_at, next_try }
 }
 
-fn of_unmatched(case: &Case) -> Holdup {
-    let service = case.row.report.split('/').next().unwrap_or_default();
+fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {
+    let service = report.report.split('/').next().unwrap_or_default();
     let key = GroupKey {
         service: service.into(),
         action: None,
         verb: None,
         cause: Cause::Unmatched,
         stuck: true,
-        error: Some(Arc::clone(&case.row.report)),
+        error: Some(Arc::clone(&report.report)),
     };
-    Holdup { key, step: None, since: case.row.opened_at, next_try: None }
+    Holdup { key, step: None, since: brief.opened_at, next_try: None }
+}
+
+/// What the service failed with last, for all that wait for its return.
+fn of_message(lane: &Lane) -> Option<Arc<str>> {
+    lane.message.as_deref().map(|text| gist(text, ""))
 }
 
 /// What keeps everything back that goes to a service.

@@ -35,6 +35,7 @@ pub struct World {
     /// How far the wall clock is ahead of supervisor time.
     pub ahead_ms: i64,
     pub trust: Trust,
+    budget: usize,
     /// Versions that need not be read again after a crash.
     books: Vec<Arc<Rulebook>>,
     pub memory: Memory,
@@ -60,6 +61,7 @@ impl World {
             now: Timestamp(1_700_000_000_000),
             ahead_ms: 0,
             trust: Trust::Agreed,
+            budget: usize::MAX,
             books: vec![],
             memory: Memory::default(),
             under_way: VecDeque::new(),
@@ -103,6 +105,13 @@ impl World {
         self.ticket
     }
 
+    /// Cases may take so many bytes of memory from now on while nothing of them is under way.
+    pub fn with_budget(mut self, bytes: usize) -> Self {
+        self.budget = bytes;
+        self.engine.set_budget(bytes);
+        self
+    }
+
     /// One turn of the loop with one input.
     pub fn mend(&mut self, mend: Mend) -> Answer {
         let ticket = self.next_ticket();
@@ -124,6 +133,9 @@ impl World {
         }
         let out = self.engine.take_output(self.moment());
         self.commit(out);
+        if self.engine.wants_cases() {
+            self.turn([Input::Tick]);
+        }
     }
 
     fn commit(&mut self, out: Output) {
@@ -287,8 +299,9 @@ impl World {
     pub fn crash(&mut self) {
         self.under_way.clear();
         let mut before = Engine::new(0);
+        before.set_budget(self.budget);
         self.books.iter().for_each(|book| before.learn_rulebook(Arc::clone(book)));
-        self.engine = Engine::load(self.memory.load(), &mut before, self.moment());
+        self.engine = self.memory.start(&mut before, self.moment());
         self.input(Input::Tick);
     }
 

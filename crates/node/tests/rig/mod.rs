@@ -3,7 +3,8 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Answer, Errand, Event, Input, Memory, Partition, StepReading, StepResult, Ticket, WalkResult,
+    Answer, Errand, Event, Input, Loaded, LookupRequest, LookupResult, Memory, Partition,
+    RulebookRow, StepReading, StepResult, Ticket, WalkResult,
 };
 use amends_node::{
     Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, StoreFault, TurnedAway,
@@ -51,6 +52,8 @@ pub struct Rig {
     pub bad_report: Option<&'static str>,
     /// Commits that write this case fail so.
     pub refused_case: Option<(amends_protocol::CaseId, StoreFault)>,
+    /// No version of a rulebook can be understood.
+    pub broken_rulebooks: bool,
     pub answers: BTreeMap<Ticket, Answer>,
     pub turned_away: Vec<TurnedAway>,
     pub under_way: Vec<Effect>,
@@ -66,7 +69,14 @@ pub struct Rig {
 }
 
 pub fn options() -> NodeOptions {
-    NodeOptions { partition: Partition::default(), queue: 100, batch: 10, grace_ms: 25_000 }
+    NodeOptions {
+        partition: Partition::default(),
+        queue: 100,
+        resident_bytes: usize::MAX,
+        open_page: 2,
+        batch: 10,
+        grace_ms: 25_000,
+    }
 }
 
 impl Rig {
@@ -94,6 +104,7 @@ impl Rig {
             commits: VecDeque::new(),
             bad_report: None,
             refused_case: None,
+            broken_rulebooks: false,
             answers: BTreeMap::new(),
             turned_away: Vec::new(),
             under_way: Vec::new(),
@@ -126,18 +137,16 @@ impl Rig {
         match self.node.need(self.now) {
             Need::Load => {
                 self.count("load");
-                let loaded = match self.loads.pop_front().unwrap_or(Mood::Fine) {
-                    Mood::Fine => Ok(self.memory.load()),
-                    mood => Err(fault(mood)),
-                };
+                let loaded = self.load();
                 self.node.done(self.now, Done::Loaded(loaded));
+            }
+            Need::Open(after, most) => {
+                let page = self.memory.open(after, most);
+                self.node.done(self.now, Done::Open(Ok(page)));
             }
             Need::Lookup(request) => {
                 self.count("lookup");
-                let found = match self.lookups.pop_front().unwrap_or(Mood::Fine) {
-                    Mood::Fine => Ok(self.memory.find(&request)),
-                    mood => Err(fault(mood)),
-                };
+                let found = self.find(&request);
                 self.node.done(self.now, Done::Found(found));
             }
             Need::Commit(batch) => {
@@ -186,6 +195,34 @@ impl Rig {
             end @ (Need::Sleep { .. } | Need::End { .. }) => return Some(end),
         }
         None
+    }
+
+    fn load(&mut self) -> Result<Loaded, StoreFault> {
+        match self.loads.pop_front().unwrap_or(Mood::Fine) {
+            Mood::Fine => {
+                let mut loaded = self.memory.load();
+                self.spoil(&mut loaded.rulebooks);
+                Ok(loaded)
+            }
+            mood => Err(fault(mood)),
+        }
+    }
+
+    fn find(&mut self, request: &LookupRequest) -> Result<LookupResult, StoreFault> {
+        match self.lookups.pop_front().unwrap_or(Mood::Fine) {
+            Mood::Fine => {
+                let mut found = self.memory.find(request);
+                self.spoil(&mut found.rulebooks);
+                Ok(found)
+            }
+            mood => Err(fault(mood)),
+        }
+    }
+
+    fn spoil(&self, rulebooks: &mut [RulebookRow]) {
+        for row in rulebooks.iter_mut().filter(|_| self.broken_rulebooks) {
+            row.sources[0].1 = "rulebook: [".to_owned();
+        }
     }
 
     fn count(&mut self, what: &'static str) {

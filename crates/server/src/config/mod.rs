@@ -57,6 +57,8 @@ impl Config {
             batch: read.number("limits.batch_inputs", 1, 100_000),
             grace: read.duration("shutdown.grace"),
             objective: objective(&mut read),
+            memory: Some(read.number("limits.memory", 0, 1 << 50)).filter(|bytes| *bytes > 0),
+            resident_bytes: None,
             trust_after: read.duration("clock.trust_after"),
         };
         let http = HttpLimits {

@@ -27,6 +27,7 @@ pub(crate) async fn scrape<S: Store>(
             .count(),
     };
     app.supervisor.metrics().clock_ahead(app.supervisor.on_the_wall().ahead_ms);
+    app.supervisor.metrics().memory(&app.supervisor.shared().memory);
     let written = app.supervisor.metrics().scrape(&standing);
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], written))
 }

@@ -3,6 +3,7 @@
 //!
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
+use crate::memory::MemoryGauge;
 use amends_engine::{Event, Happening, StepState, WalkResult};
 use amends_protocol::resources::Overview;
 use amends_protocol::{CaseState, Outcome, Verb};
@@ -76,6 +77,11 @@ struct BreakerLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MemoryLabels {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -115,6 +121,8 @@ pub struct Metrics {
     quarantined: Gauge,
     unreadable: Gauge,
     queue: Gauge,
+    memory: Family<MemoryLabels, Gauge>,
+    memory_limit: Gauge,
     files_rejected: Gauge,
     files_differing: Gauge,
     service_queue: Family<ServiceLabels, Gauge>,
@@ -180,6 +188,8 @@ impl Metrics {
             quarantined: Gauge::default(),
             unreadable: Gauge::default(),
             queue: Gauge::default(),
+            memory: Family::default(),
+            memory_limit: Gauge::default(),
             files_rejected: Gauge::default(),
             files_differing: Gauge::default(),
             service_queue: Family::default(),
@@ -312,6 +322,18 @@ impl Metrics {
             "Reports and acts that wait for the loop",
             self.queue.clone(),
         );
+        registry.register_with_unit(
+            "memory",
+            "What open cases and queued reports take in memory, by the supervisor's own count",
+            Unit::Bytes,
+            self.memory.clone(),
+        );
+        registry.register_with_unit(
+            "memory_limit",
+            "What they may take before new reports are refused; 0 if there is no limit",
+            Unit::Bytes,
+            self.memory_limit.clone(),
+        );
         registry.register(
             "service_queued",
             "Steps and History readings that wait for a service",
@@ -404,6 +426,23 @@ impl Metrics {
     /// The wall clock has jumped.
     pub(crate) fn clock_jumped(&self) {
         self.clock_jumps.inc();
+    }
+
+    /// What open cases and queued reports take in memory, and may take.
+    pub(crate) fn memory(&self, gauge: &MemoryGauge) {
+        let open = gauge.open();
+        let parts = [
+            ("resident", open.resident_bytes),
+            ("spilled", open.spilled_bytes),
+            ("waiting", open.waiting_bytes),
+            ("queued", gauge.queued()),
+        ];
+        for (kind, bytes) in parts {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.memory.get_or_create(&MemoryLabels { kind }).set(bytes);
+        }
+        let limit = gauge.limit().unwrap_or_default();
+        self.memory_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
     /// Milliseconds that the wall clock is ahead of supervisor time.

@@ -7,8 +7,8 @@ use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Ver
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage, RulebookRow,
-    Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    RowPage, RulebookRow, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +52,10 @@ impl Ledger for Moody {
     async fn load(&self) -> Stored<Loaded> {
         self.mood()?;
         self.inner.load().await
+    }
+
+    async fn open(&self, after: OpenPlace, most: usize) -> Stored<OpenPage> {
+        self.inner.open(after, most).await
     }
 
     async fn commit(&self, batch: Batch) -> Stored<()> {

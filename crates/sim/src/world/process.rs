@@ -4,15 +4,31 @@ use crate::event::BEGINNING;
 use crate::scenario::{CrashPoint, Scenario};
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Batch, LookupRequest, Moment, Partition};
+use amends_engine::{Batch, LookupRequest, Moment, OpenPlace, Partition};
 use amends_node::{Line, Node, NodeOptions, STRIDE_MS};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Small, so that turns are full and queues run over.
-pub(super) const OPTIONS: NodeOptions =
-    NodeOptions { partition: Partition(0), queue: 64, batch: 16, grace_ms: 1_000 };
+/// Small, so that turns are full and queues run over. With two seeds of three hardly any case that waits is in memory.
+pub(super) const fn options(seed: u64) -> NodeOptions {
+    let resident_bytes = match seed % 3 {
+        0 => 0,
+        1 => ABOUT_ONE_CASE,
+        _ => usize::MAX,
+    };
+    NodeOptions {
+        partition: Partition(0),
+        queue: 64,
+        resident_bytes,
+        open_page: 4,
+        batch: 16,
+        grace_ms: 1_000,
+    }
+}
+
+/// In bytes of memory.
+const ABOUT_ONE_CASE: usize = 6_000;
 
 /// Shorter than the server's, so that it comes into the short runs too.
 pub(super) const TRUST_AFTER_MS: u64 = 20_000;
@@ -48,6 +64,7 @@ pub(super) struct Shell {
 /// What the store can be asked.
 pub(super) enum Asked {
     Load,
+    Open(OpenPlace, usize),
     Lookup(LookupRequest),
     Commit(Batch),
 }

@@ -1,7 +1,7 @@
 //! The supervisor's process around the node core: a store that fails, a clock that jumps, and crashes at every point.
 //! It does what the server's shell does, with a queue of events in place of a runtime.
 
-use super::process::{Asked, OPTIONS};
+use super::process::{Asked, options};
 use super::state::World;
 use crate::check::Seen;
 use crate::event::Event;
@@ -13,7 +13,7 @@ use amends_protocol::{CaseId, Timestamp};
 impl World<'_> {
     pub(super) fn start(&mut self) {
         self.shell.process += 1;
-        self.shell.node = Some(Node::new(OPTIONS));
+        self.shell.node = Some(Node::new(options(self.scenario.seed)));
         self.shell.begin_line(self.queue.now());
         self.shell.wake_at = None;
         self.story.tell(|| "the supervisor starts".to_owned());
@@ -49,6 +49,7 @@ impl World<'_> {
             let Some(node) = &mut self.shell.node else { return };
             match node.need(moment) {
                 Need::Load => return self.ask(Asked::Load),
+                Need::Open(after, most) => return self.ask(Asked::Open(after, most)),
                 Need::Lookup(request) => return self.ask(Asked::Lookup(request)),
                 Need::Commit(batch) => return self.ask(Asked::Commit(batch)),
                 Need::Release(released) => self.release(released),
@@ -101,6 +102,7 @@ impl World<'_> {
                 }
                 Done::Loaded(if fails { Err(broken()) } else { Ok(self.shell.store.rows.load()) })
             }
+            Asked::Open(after, most) => Done::Open(Ok(self.shell.store.rows.open(after, most))),
             Asked::Lookup(request) => {
                 let fails = self.store_trouble(|t| t == StoreTrouble::LookupFails).is_some();
                 let found = self.shell.store.rows.find(&request);

@@ -3,6 +3,7 @@
 use super::{
     Held, Place,
     sample::{case, whole},
+    unsettled,
     writing::join_four,
 };
 use crate::{Lease, Leases, Ledger, Store, StoreError};
@@ -11,8 +12,7 @@ use amends_engine::{Batch, Epoch, Partition};
 const WHOLE: Partition = Partition(0);
 
 async fn stored(store: &impl Store) -> Vec<u64> {
-    let loaded = store.load().await.expect("loads");
-    loaded.cases.iter().map(|stored| stored.case.id.0).collect()
+    unsettled(store).await.iter().map(|stored| stored.case.id.0).collect()
 }
 
 fn batch(n: u64, epoch: Epoch) -> Batch {

@@ -4,9 +4,10 @@ use super::{
     Held, Place,
     sample::{FromRow, activation, announced, case, report, saga, settled, step, version, whole},
 };
-use crate::{Ledger, LookupRequest, StoreError};
+use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, StoreError};
 use amends_engine::{CaseRow, RulebookRef, SagaState, StepState, Write};
 use amends_protocol::{CaseId, CaseState, ReportKey};
+use std::collections::BTreeSet;
 
 /// The same source and id name the case; another source with that id doesn't.
 pub async fn a_known_report_names_its_case(place: &impl Place) {
@@ -28,10 +29,11 @@ pub async fn a_known_report_names_its_case(place: &impl Place) {
     assert!(found.cases.is_empty() && found.announced.is_empty());
 }
 
-/// The engine holds the others, so they are not read; a case asked for by saga and by number comes once.
-pub async fn only_settled_cases_are_found_and_each_once(place: &impl Place) {
+/// Whatever its state; a case asked for by saga and by number comes once.
+pub async fn cases_are_found_in_any_state_and_each_once(place: &impl Place) {
     let store = Held::of(place).await;
-    for row in [case(1), settled(2), settled(3), CaseRow { state: CaseState::Stuck, ..case(4) }] {
+    let stuck = CaseRow { state: CaseState::Stuck, ..case(4) };
+    for row in [case(1), settled(2), settled(3), stuck.clone()] {
         store.commit(whole(row)).await.expect("commits");
     }
     let wanted = LookupRequest {
@@ -42,21 +44,16 @@ pub async fn only_settled_cases_are_found_and_each_once(place: &impl Place) {
     let mut found = store.find(wanted).await.expect("finds").cases;
     found.sort_by_key(|stored| stored.case.id);
     let cases: Vec<_> = found.iter().map(|stored| stored.case.clone()).collect();
-    assert_eq!(cases, [settled(2), settled(3)]);
-    assert_eq!(found[0].reports, [report(2, 0)]);
-    assert_eq!(found[0].steps.len(), 2);
-
-    // Reopened by a late report, it is the engine's again.
-    let reopened = vec![Write::from_case(case(2)), Write::from_report(report(2, 1))];
-    store.commit(reopened).await.expect("commits");
-    let wanted = LookupRequest { sagas: vec![saga("order-2")], ..LookupRequest::default() };
-    assert!(store.find(wanted).await.expect("finds").cases.is_empty());
+    assert_eq!(cases, [case(1), settled(2), settled(3), stuck]);
+    assert_eq!(found[1].reports, [report(2, 0)]);
+    assert_eq!(found[1].steps.len(), 2);
 }
 
-/// Open, stuck and unmatched cases by number, with all their rows; no settled one; begun sagas by deadline.
-pub async fn load_gives_exactly_what_is_unfinished(place: &impl Place) {
+/// Open, stuck and unmatched cases, with all their rows; no settled one; begun sagas by deadline.
+pub async fn what_is_unfinished_is_read_page_by_page(place: &impl Place) {
     let store = Held::of(place).await;
     assert_eq!(store.load().await.expect("loads"), crate::Loaded::default());
+    assert_eq!(store.open(OpenPlace::default(), 1).await.expect("reads"), OpenPage::default());
     let in_state = |n, state| CaseRow { state, ..case(n) };
     let rows = [
         in_state(3, CaseState::Stuck),
@@ -64,6 +61,7 @@ pub async fn load_gives_exactly_what_is_unfinished(place: &impl Place) {
         settled(2),
         in_state(4, CaseState::Open),
         settled(5),
+        in_state(6, CaseState::Open),
     ];
     for row in rows {
         store.commit(whole(row)).await.expect("commits");
@@ -75,15 +73,40 @@ pub async fn load_gives_exactly_what_is_unfinished(place: &impl Place) {
     store.commit(batch.to_vec()).await.expect("commits");
 
     let loaded = store.load().await.expect("loads");
-    let ids: Vec<u64> = loaded.cases.iter().map(|stored| stored.case.id.0).collect();
-    assert_eq!(ids, [1, 3, 4]);
-    assert_eq!(loaded.last_case, 5);
+    assert_eq!(loaded.last_case, 6);
     assert_eq!(loaded.sagas, [soon, late]);
-    for stored in &loaded.cases {
+    let cases = store.unsettled().await;
+    let ids: Vec<u64> = cases.iter().map(|stored| stored.case.id.0).collect();
+    assert_eq!(ids, [1, 3, 4, 6]);
+    for stored in &cases {
         let n = stored.case.id.0;
         assert_eq!(stored.reports, [report(n, 0)]);
         assert_eq!(stored.steps[1], step(n, 2, "coupon.redeem", StepState::InFlight));
     }
+}
+
+/// One that is settled, stuck or new while others are read.
+pub async fn a_case_that_changes_meanwhile_keeps_no_other_from_being_read(place: &impl Place) {
+    let store = Held::of(place).await;
+    for n in 1..=8 {
+        store.commit(whole(case(n))).await.expect("commits");
+    }
+    let (mut seen, mut next) = (BTreeSet::new(), Some(OpenPlace::default()));
+    let stuck = |n| Write::from_case(CaseRow { state: CaseState::Stuck, ..case(n) });
+    let mut changes = vec![
+        vec![Write::from_case(settled(1)), Write::from_case(settled(8))],
+        vec![stuck(2), stuck(7)],
+        whole(case(9)),
+    ];
+    while let Some(after) = next {
+        let page = store.open(after, 2).await.expect("reads");
+        seen.extend(page.cases.iter().map(|stored| stored.case.id.0));
+        next = page.next;
+        if let Some(writes) = changes.pop() {
+            store.commit(writes).await.expect("commits");
+        }
+    }
+    assert!([3, 4, 5, 6].iter().all(|n| seen.contains(n)), "{seen:?}");
 }
 
 /// An announcement is replaced by its later states and found in any of them.
@@ -110,15 +133,15 @@ pub async fn an_activation_is_one_with_its_batch(place: &impl Place) {
     let error = store.commit(wrong).await.expect_err("of travel");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     let loaded = store.load().await.expect("loads");
-    assert!(loaded.cases.is_empty(), "nothing of the batch is stored");
+    assert!(store.unsettled().await.is_empty(), "nothing of the batch is stored");
     let active: Vec<&str> = loaded.rulebooks.iter().map(|row| &*row.hash).collect();
     assert_eq!(active, ["h2", "h3"], "the old version stays active");
 }
 
-/// A case keeps the version that it was planned with, active or not.
-pub async fn load_brings_the_rulebooks_that_open_cases_use(place: &impl Place) {
+/// What open and settled cases were planned with, active or not, is asked for by its hash.
+pub async fn load_brings_active_rulebooks_and_others_are_found(place: &impl Place) {
     let store = Held::of(place).await;
-    for hash in ["old", "unused", "of-settled", "new"] {
+    for hash in ["old", "new"] {
         store.commit(vec![activation("food-order", hash, 1)]).await.expect("commits");
     }
     let planned_with = |row: CaseRow, hash: &str| CaseRow {
@@ -126,16 +149,13 @@ pub async fn load_brings_the_rulebooks_that_open_cases_use(place: &impl Place) {
         ..row
     };
     store.commit(whole(planned_with(case(1), "old"))).await.expect("commits");
-    store.commit(whole(planned_with(settled(2), "of-settled"))).await.expect("commits");
     let rulebooks = store.load().await.expect("loads").rulebooks;
-    let mut hashes: Vec<&str> = rulebooks.iter().map(|row| &*row.hash).collect();
-    hashes.sort_unstable();
-    assert_eq!(hashes, ["new", "old"]);
-    assert!(rulebooks.iter().all(|row| row.sources.len() == 1));
+    let hashes: Vec<&str> = rulebooks.iter().map(|row| &*row.hash).collect();
+    assert_eq!(hashes, ["new"]);
+    assert_eq!(rulebooks[0].sources.len(), 1);
 
-    // A settled case's version is asked for by its hash.
-    let hashes = vec!["of-settled".into(), "unknown".into()];
+    let hashes = vec!["old".into(), "unknown".into()];
     let wanted = LookupRequest { rulebooks: hashes, ..LookupRequest::default() };
     let found = store.find(wanted).await.expect("finds").rulebooks;
-    assert_eq!(found, [version("food-order", "of-settled", 1, false)]);
+    assert_eq!(found, [version("food-order", "old", 1, false)]);
 }

@@ -96,7 +96,7 @@ pub async fn what_is_committed_comes_back_unchanged(place: &impl Place) {
     let store = Held::of(place).await;
     let stored = full_case();
     store.commit(writes_of(&stored)).await.expect("commits");
-    assert_eq!(store.load().await.expect("loads").cases, [stored]);
+    assert_eq!(store.unsettled().await, [stored]);
 }
 
 /// A commit that returned is there after the store was closed and opened again.
@@ -111,7 +111,7 @@ pub async fn a_reopened_store_has_everything(place: &impl Place) {
 
     let store = Held::of(place).await;
     let loaded = store.load().await.expect("loads");
-    assert_eq!((loaded.cases, loaded.last_case), (vec![open], 8));
+    assert_eq!((store.unsettled().await, loaded.last_case), (vec![open], 8));
     assert_eq!(before.len(), 1);
     assert_eq!(store.find(wanted).await.expect("finds").cases, before);
 }
@@ -128,7 +128,7 @@ pub async fn the_last_write_of_a_batch_counts(place: &impl Place) {
     batch.push(Write::from_report(waiting.clone()));
     store.commit(batch).await.expect("commits");
 
-    let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
+    let loaded = store.unsettled().await.pop().expect("one case");
     assert_eq!(loaded.case.state, CaseState::Stuck);
     assert_eq!(loaded.steps[1], stuck);
     assert_eq!(loaded.reports, [waiting]);
@@ -149,7 +149,7 @@ pub async fn a_later_batch_replaces_rows(place: &impl Place) {
     let batch = vec![Write::from_step(second.clone()), Write::from_case(moved.clone())];
     store.commit(batch).await.expect("commits");
 
-    let loaded = store.load().await.expect("loads").cases.pop().expect("one case");
+    let loaded = store.unsettled().await.pop().expect("one case");
     assert_eq!(loaded.case, moved);
     assert_eq!(loaded.steps[1], second);
     assert_eq!(loaded.steps.len(), 2);
@@ -187,7 +187,7 @@ pub async fn a_saga_has_one_case(place: &impl Place) {
     let later = amends_engine::CaseRow { opened_at: at(1, 5), ..case(1) };
     let error = store.commit(vec![Write::from_case(later)]).await.expect_err("opened again");
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
-    assert_eq!(store.load().await.expect("loads").cases[0].case, case(1));
+    assert_eq!(store.unsettled().await[0].case, case(1));
 }
 
 /// Commits that wait at the same time may share a transaction, but not a failure.
@@ -206,8 +206,7 @@ pub async fn commits_that_queue_together_fail_alone(place: &impl Place) {
     assert!(matches!(b, Err(StoreError::Conflict { .. })), "{b:?}");
     c.expect("case 4");
     d.expect("case 5");
-    let ids: Vec<u64> =
-        store.load().await.expect("loads").cases.iter().map(|c| c.case.id.0).collect();
+    let ids: Vec<u64> = store.unsettled().await.iter().map(|c| c.case.id.0).collect();
     assert_eq!(ids, [1, 2, 4, 5]);
 }
 
@@ -275,7 +274,7 @@ pub async fn every_state_of_a_step_survives(place: &impl Place) {
     batch.extend(steps.iter().cloned().map(Write::from_step));
     batch.push(Write::from_attempt(attempt(&steps[0], 1, "busy")));
     store.commit(batch).await.expect("commits");
-    assert_eq!(store.load().await.expect("loads").cases[0].steps, steps);
+    assert_eq!(store.unsettled().await[0].steps, steps);
 }
 
 /// A batch without writes is answered like any other, also for announcements only.

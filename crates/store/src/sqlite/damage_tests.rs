@@ -3,8 +3,8 @@
 use super::{FILE_NAME, SqliteOptions, SqliteStore};
 use crate::conformance::sample::{FromRow, case, report, saga, settled, step, whole};
 use crate::{
-    Archive, CaseFilter, Ledger, LookupRequest, PageRequest, RawValue, StepFilter, StoreError,
-    Upkeep,
+    Archive, CaseFilter, Ledger, LookupRequest, OpenPlace, PageRequest, RawValue, StepFilter,
+    StoreError, Upkeep,
 };
 use amends_engine::{
     ActivationRow, SagaRow, SagaState, ServiceRow, ServiceSettings, StepState, Write,
@@ -62,7 +62,7 @@ async fn what_would_not_read_back_is_refused_by_name_and_leaves_nothing() {
         let StoreError::Unstorable { row, what, .. } = &error else { panic!("{error}") };
         assert!(row.starts_with(name) && what.contains("would not read back"), "{error}");
     }
-    assert_eq!(store.load().await.expect("loads").cases, []);
+    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").cases, []);
     store.commit(whole(case(1)).into()).await.expect("goes on");
 }
 
@@ -128,7 +128,8 @@ async fn one_broken_row_keeps_no_other_case_from_being_loaded() {
         let dir = filled().await;
         sql(&dir, damage);
         let store = open(&dir);
-        let loaded = store.load().await.unwrap_or_else(|e| panic!("{damage}: {e}"));
+        let loaded = store.open(OpenPlace::default(), 9).await;
+        let loaded = loaded.unwrap_or_else(|e| panic!("{damage}: {e}"));
         let ids: Vec<u64> = loaded.cases.iter().map(|stored| stored.case.id.0).collect();
         assert_eq!(ids, [1, 3], "{damage}");
         let [broken] = loaded.broken.as_slice() else { panic!("{damage}: {:?}", loaded.broken) };
@@ -184,7 +185,7 @@ async fn a_broken_settled_case_is_found_as_such_and_can_be_written_anew() {
     let dir = filled().await;
     sql(&dir, "UPDATE cases SET memo = 'x' WHERE id = 4");
     let store = open(&dir);
-    assert_eq!(store.load().await.expect("loads").broken, []);
+    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").broken, []);
     let request = LookupRequest {
         sagas: vec![saga("order-4")],
         cases: vec![CaseId(4)],
@@ -244,8 +245,9 @@ async fn rows_of_no_case_stop_nothing_either() {
         &dir,
         "UPDATE sagas SET data = 'x'; UPDATE services SET settings = '{\"pause\": 1}'; UPDATE rulebooks SET sources = '1'",
     );
-    let loaded = open(&dir).load().await.expect("loads");
-    assert_eq!(loaded.cases.len(), 3);
+    let store = open(&dir);
+    assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").cases.len(), 3);
+    let loaded = store.load().await.expect("loads");
     assert_eq!((loaded.sagas.len(), loaded.services.len()), (0, 0));
     assert_eq!(loaded.unreadable[0].row, "announced saga `announced`");
     assert_eq!(&*loaded.broken_services[0].0, "payment");

@@ -1,4 +1,4 @@
-//! What the engine asks for: the cases and sagas that a batch is about, and everything unfinished at the start.
+//! What the engine asks for: the cases and sagas that a batch is about, and what is unfinished at the start.
 
 use super::{
     codes::Coded,
@@ -11,10 +11,11 @@ use super::{
     },
 };
 use crate::{
-    BrokenCase, Loaded, LookupRequest, LookupResult, RulebookRow, StoreError, UnreadableRow,
+    BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
+    UnreadableRow,
 };
 use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
-use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,17 +34,16 @@ pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupRe
         })
         .collect::<Result<_, StoreError>>()?;
 
-    let settled = CaseState::Settled.code();
-    let by_saga = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.saga = ?1 AND c.state = ?2");
-    let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1 AND c.state = ?2");
+    let by_saga = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.saga = ?1");
+    let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1");
     let mut rows = Vec::new();
     for saga in &wanted.sagas {
-        rows.extend(collect(conn, &by_saga, params![saga.as_str(), settled], case_row_or_rest)?);
+        rows.extend(collect(conn, &by_saga, [saga.as_str()], case_row_or_rest)?);
     }
     for &case in &wanted.cases {
         // A number that no case can have is simply not found.
         let Ok(number) = case_number(case) else { continue };
-        rows.extend(collect(conn, &by_id, params![number, settled], case_row_or_rest)?);
+        rows.extend(collect(conn, &by_id, [number], case_row_or_rest)?);
     }
     let (cases, broken) = whole_and_broken(conn, rows)?;
 
@@ -80,7 +80,30 @@ fn whole_and_broken(
     Ok((whole, broken))
 }
 
-/// Reads everything unfinished. Takes as long as there is much unfinished, whatever the age of the store.
+/// Reads some of the unfinished cases. The place of a case is its state, its time of opening and its number.
+pub(crate) fn open(
+    conn: &Connection,
+    after: OpenPlace,
+    most: usize,
+) -> Result<OpenPage, StoreError> {
+    let OpenPlace([state, opened_at, id]) = after;
+    let sql = format!(
+        "SELECT {CASE_COLUMNS} FROM cases c INDEXED BY cases_unsettled
+         WHERE c.state <> 3 AND (c.state, c.opened_at, c.id) > (?1, ?2, ?3)
+         ORDER BY c.state, c.opened_at, c.id LIMIT ?4"
+    );
+    let mut last = None;
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows = collect(conn, &sql, params![state, opened_at, id, limit], |row| {
+        last = Some(OpenPlace([column(row, 1)?, column(row, 2)?, column(row, 0)?]));
+        case_row_or_rest(row)
+    })?;
+    let next = last.filter(|_| rows.len() >= most);
+    let (cases, broken) = whole_and_broken(conn, rows)?;
+    Ok(OpenPage { cases, broken, next })
+}
+
+/// Reads what is known at a start, but for the unfinished cases.
 pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError> {
     let last_case = conn
         .query_row(
@@ -100,8 +123,6 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         )
         .map_err(read_error)?
         .map(Timestamp);
-    let unsettled = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.state <> 3");
-    let (cases, broken) = whole_and_broken(conn, collect(conn, &unsettled, [], case_row_or_rest)?)?;
     let mut unreadable = Vec::new();
     let begun = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 ORDER BY deadline");
     let sagas = collect(conn, &begun, [SagaState::Begun.code()], |row| readable(saga_row(row)))?;
@@ -109,8 +130,7 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
     let rulebooks = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
-         WHERE active = 1 OR hash IN (SELECT rulebook_hash FROM cases WHERE state <> 3)
-         ORDER BY name, stored_at",
+         WHERE active = 1 ORDER BY name, stored_at",
         [],
         rulebook_row_or_empty,
     )?;
@@ -126,18 +146,7 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
             Err(broken) => broken_services.push(broken),
         }
     }
-    Ok(Loaded {
-        epoch,
-        last_case,
-        clock,
-        cases,
-        sagas,
-        services,
-        rulebooks,
-        broken,
-        unreadable,
-        broken_services,
-    })
+    Ok(Loaded { epoch, last_case, clock, sagas, services, rulebooks, unreadable, broken_services })
 }
 
 fn without_unreadable<T>(

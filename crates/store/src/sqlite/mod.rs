@@ -1,4 +1,5 @@
-//! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its affair.
+//! The store on SQLite: one directory, one writing thread, a few reading threads. Other databases are none of its
+//! affair.
 
 mod bulks;
 mod case_list;
@@ -31,8 +32,8 @@ pub use inspect::{StoreSeen, inspect};
 
 use crate::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, PageRequest, Partition, RawCase, RowPage, RulebookRow,
-    Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
+    RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
 use amends_engine::{ActRow, SagaRow, StoredCase};
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
@@ -142,6 +143,10 @@ impl Ledger for SqliteStore {
 
     async fn load(&self) -> Result<Loaded, StoreError> {
         self.order(Command::Load).await
+    }
+
+    async fn open(&self, after: OpenPlace, most: usize) -> Result<OpenPage, StoreError> {
+        self.order(|reply| Command::Open { after, most, reply }).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use super::{FILE_NAME, SqliteOptions, SqliteStore, connection};
 use crate::{
     Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
-    conformance::{BackupPlace, Place},
+    conformance::{BackupPlace, Place, unsettled},
 };
 use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
 use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
@@ -120,7 +120,7 @@ async fn a_store_of_schema_2_opens_and_has_everything() {
     let steps = store.steps(crate::StepFilter::default(), PageRequest::first(100)).await;
     assert_eq!(steps.expect("lists").items.len(), 16);
     assert_eq!(store.rulebooks().await.expect("reads").len(), 1);
-    assert_eq!(store.load().await.expect("loads").cases.len(), 1);
+    assert_eq!(unsettled(&store).await.len(), 1);
     let settled_at = record.stored.case.settled_at.expect("settled");
     assert_eq!(store.prune(settled_at, 10).await.expect("prunes"), 2);
     assert_eq!(ids(all()).await, [4, 3]);
@@ -165,7 +165,7 @@ async fn closing_puts_everything_into_the_one_file() {
     assert!(fs::metadata(log).map_or(0, |m| m.len()) == 0);
     let moved = Dir::new();
     fs::copy(place.file(), moved.file()).expect("copies");
-    assert_eq!(moved.open().await.load().await.expect("loads").cases.len(), 1);
+    assert_eq!(unsettled(&moved.open().await).await.len(), 1);
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_full_disk_is_an_error_and_leaves_the_store_as_it_was() {
     );
     drop(tx);
     drop(conn);
-    let cases = place.open().await.load().await.expect("loads").cases;
+    let cases = unsettled(&place.open().await).await;
     assert_eq!(cases.iter().map(|c| c.case.id.0).collect::<Vec<_>>(), [1]);
 }
 
@@ -212,7 +212,7 @@ async fn numbers_that_do_not_fit_spoil_their_batch() {
     let batch = vec![case(1, "good"), case(u64::MAX, "too high")];
     let error = store.commit(batch.into()).await.expect_err("over the limit");
     assert!(matches!(error, StoreError::OverLimit { .. }), "{error}");
-    assert!(store.load().await.expect("loads").cases.is_empty());
+    assert!(unsettled(&store).await.is_empty());
 }
 
 #[tokio::test]

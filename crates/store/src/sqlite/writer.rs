@@ -6,7 +6,10 @@ use super::{
     bulks, checkpoint::Checkpointer, connection::database, lease::WholeLease, lookup, upkeep,
     write::write_batch,
 };
-use crate::{Batch, BulkRow, Lease, Loaded, LookupRequest, LookupResult, Partition, StoreError};
+use crate::{
+    Batch, BulkRow, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
+    StoreError,
+};
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::VecDeque;
@@ -19,8 +22,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(crate) const QUEUE: usize = 64;
 /// Commits that share one transaction; more would let the first of them wait too long.
 const GROUP: usize = 32;
-/// Settled cases that a look-up gave out and that pruning leaves alone: those of the last look-ups, many times over what
-/// the loop can have in its hands.
+/// Settled cases that a look-up gave out and that pruning leaves alone: those of the last look-ups, many times over
+/// what the loop can have in its hands.
 const LENT: usize = 4096;
 
 /// What the writer can be asked for.
@@ -28,6 +31,7 @@ pub(crate) enum Command {
     Commit(Batch, Reply<()>),
     Find(LookupRequest, Reply<LookupResult>),
     Load(Reply<Loaded>),
+    Open { after: OpenPlace, most: usize, reply: Reply<OpenPage> },
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
     CheckWritable(Reply<()>),
@@ -120,6 +124,9 @@ impl Writer {
             Command::Load(reply) => {
                 let epoch = self.lease.epoch();
                 let _ = reply.send(lookup::load(&self.conn, epoch));
+            }
+            Command::Open { after, most, reply } => {
+                let _ = reply.send(lookup::open(&self.conn, after, most));
             }
             Command::Prune { settled_before, limit, reply } => {
                 let lent = self.lent.iter().copied().collect();

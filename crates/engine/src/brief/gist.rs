@@ -11,9 +11,9 @@ const ID_DIGITS: usize = 6;
 /// Stands for what was left out.
 const GAP: char = '…';
 
-/// A message without the saga's id and without words that look like ids.
-pub(super) fn gist(message: &str, saga: &str) -> Arc<str> {
-    let message = match message.contains(saga) {
+/// A message without the saga's id, if one is given, and without words that look like ids.
+pub(crate) fn gist(message: &str, saga: &str) -> Arc<str> {
+    let message = match !saga.is_empty() && message.contains(saga) {
         true => Cow::Owned(message.replace(saga, "…")),
         false => Cow::Borrowed(message),
     };
