@@ -116,6 +116,15 @@ impl Verb {
         }
     }
 
+    /// The outcome of a step that had been done before, by whomever.
+    #[must_use]
+    pub const fn ends_as_already(self) -> Outcome {
+        match self {
+            Self::Compensate => Outcome::AlreadyCompensated,
+            Self::Retry | Self::Notify => self.ends_as(),
+        }
+    }
+
     /// Every outcome that says that a step of this verb is done. `refused` and `waived` end a step without that.
     #[must_use]
     pub const fn outcomes(self) -> &'static [Outcome] {

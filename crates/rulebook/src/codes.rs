@@ -119,6 +119,10 @@ codes! {
     Check Warning SHADOWED_RULE = "shadowed-rule": "a rule that never answers anything";
     Check Warning WRONG_ORDER = "wrong-order": "something is undone before what was built on it";
     Check Warning UNSUPPLIED_FIELD = "unsupplied-field": "a request needs a field that the report doesn't carry";
+    Check Note REQUEST_NAMES_NOTHING = "request-names-nothing": "a mapped request that says only in its headers what it is about";
+    Check Note UNMAPPED_SUCCESS = "unmapped-success": "a mapped request of which no answer is said to be `done`";
+    Check Warning SWAPPED_ANSWERS = "swapped-answers": "a mapped request whose `done` and `nothing` look swapped";
+    Check Warning SECRET_WRITTEN_OUT = "secret-written-out": "a secret stands in the rulebook";
     Check Note CREEPING_LIST = "creeping-list": "a long list of actions that a set would say";
     CheckIfAsked Warning RULE_WITHOUT_OWNER = "rule-without-owner": "a rule without `owner`";
     CheckIfAsked Warning RULE_WITHOUT_WHY = "rule-without-why": "a rule without `why`";

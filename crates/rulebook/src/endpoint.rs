@@ -1,11 +1,10 @@
 //! How a step is asked for at a service that knows nothing of the participant protocol: one request per verb, and what
-//! its status codes mean. Sends nothing.
+//! its answers mean. Sends nothing.
 
 use crate::template::{Fields, Place};
-use crate::{BodyTemplate, Template};
+use crate::{AnswerMap, BodyTemplate, Template};
 use amends_protocol::Verb;
 use serde_json::Value;
-use std::fmt;
 
 /// The mapped requests of one action; none means the participant protocol.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,34 +38,23 @@ pub struct Endpoint {
     pub path: Template,
     /// Names in lower case.
     pub headers: Vec<(String, Template)>,
-    /// JSON body; none sends none.
+    /// Body; none sends none.
     pub body: Option<BodyTemplate>,
-    /// Statuses that mean done.
-    pub done: Vec<StatusSet>,
-    /// Statuses that mean that there was nothing to do.
-    pub nothing: Vec<StatusSet>,
-    /// Statuses that mean that the service cannot, for good.
-    pub refused: Vec<StatusSet>,
+    /// The body goes out as `application/x-www-form-urlencoded`, not as JSON.
+    pub form: bool,
+    /// What its answers mean.
+    pub answers: AnswerMap,
+    /// How an answer that accepts the step is followed up.
+    pub poll: Option<Poll>,
 }
 
-/// One status, or a hundred of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StatusSet {
-    /// E.g. 204.
-    One(u16),
-    /// E.g. `2xx`, as its first digit.
-    Class(u16),
-}
-
-/// What a status means for the step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mapped {
-    /// The step is done.
-    Done,
-    /// There was nothing to do.
-    Nothing,
-    /// The service cannot, for good.
-    Refused,
+/// How one looks whether an accepted step is done by now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poll {
+    /// Where to look, if not where the `Location` of the answer says; `{answer.id}` takes a field of that answer.
+    pub path: Option<Template>,
+    /// What the answers to the looks mean.
+    pub answers: AnswerMap,
 }
 
 /// A request with every placeholder filled in.
@@ -78,23 +66,40 @@ pub struct RenderedRequest {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// JSON body.
-    pub body: Option<Value>,
+    /// Body.
+    pub body: Option<RenderedBody>,
+}
+
+/// A body with every placeholder filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RenderedBody {
+    /// Goes out as JSON.
+    Json(Value),
+    /// Goes out as `application/x-www-form-urlencoded`, in this order.
+    Form(Vec<(String, String)>),
 }
 
 impl Endpoint {
-    /// What a status means; a single status stands above its class. None: read it as the participant protocol does.
+    /// The placeholders of the request, some maybe twice.
     #[must_use]
-    pub fn classify(&self, status: u16) -> Option<Mapped> {
-        let lists = [
-            (&self.refused, Mapped::Refused),
-            (&self.nothing, Mapped::Nothing),
-            (&self.done, Mapped::Done),
-        ];
-        let find = |wanted: StatusSet| {
-            lists.iter().find(|(set, _)| set.contains(&wanted)).map(|(_, m)| *m)
-        };
-        find(StatusSet::One(status)).or_else(|| find(StatusSet::Class(status / 100)))
+    pub fn placeholders(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.path.fields().collect();
+        all.extend(self.headers.iter().flat_map(|(_, value)| value.fields()));
+        if let Some(body) = &self.body {
+            body.fields_into(&mut all);
+        }
+        all
+    }
+
+    /// Its own headers, each filled in or with why it can't be.
+    #[must_use]
+    pub fn headers(
+        &self,
+        fields: &dyn Fn(&str) -> Option<Value>,
+    ) -> Vec<(String, Result<String, String>)> {
+        let fill =
+            |(name, value): &(String, Template)| (name.clone(), value.fill(fields, Place::Header));
+        self.headers.iter().map(fill).collect()
     }
 
     /// Fills in the placeholders; `fields` gives the value of e.g. `sagaId` or `data.paymentId`.
@@ -107,11 +112,14 @@ impl Endpoint {
     ) -> Result<RenderedRequest, String> {
         let path = self.path.fill(fields, Place::Path)?;
         check_segments(&path)?;
-        let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
-            headers.push((name.clone(), value.fill(fields, Place::Header)?));
-        }
-        let body = self.body.as_ref().map(|b| b.fill(fields as Fields<'_>)).transpose()?;
+        let headers = self.headers(fields).into_iter().map(|(name, value)| Ok((name, value?)));
+        let headers = headers.collect::<Result<_, String>>()?;
+        let fields: Fields<'_> = fields;
+        let body = match &self.body {
+            None => None,
+            Some(body) if self.form => Some(RenderedBody::Form(body.fill_form(fields)?)),
+            Some(body) => Some(RenderedBody::Json(body.fill(fields)?)),
+        };
         Ok(RenderedRequest { method: self.method.clone(), path, headers, body })
     }
 }
@@ -125,12 +133,16 @@ pub(crate) fn check_segments(path: &str) -> Result<(), String> {
     }
 }
 
-impl fmt::Display for StatusSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::One(status) => write!(f, "{status}"),
-            Self::Class(digit) => write!(f, "{digit}xx"),
-        }
+impl Poll {
+    /// Where to look, below the service's `url`; none if the answer's `Location` says it.
+    ///
+    /// # Errors
+    /// As of [`Endpoint::render`].
+    pub fn place(&self, fields: &dyn Fn(&str) -> Option<Value>) -> Result<Option<String>, String> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let path = path.fill(fields, Place::Path)?;
+        check_segments(&path)?;
+        Ok(Some(path))
     }
 }
 
@@ -145,20 +157,10 @@ mod tests {
             path: Template::parse("/payments/{data.paymentId}/refund").expect("valid"),
             headers: vec![("x-saga".to_owned(), Template::parse("{sagaId}").expect("valid"))],
             body: Some(BodyTemplate::Text(Template::parse("{data.amount}").expect("valid"))),
-            done: vec![StatusSet::Class(2)],
-            nothing: vec![StatusSet::One(404), StatusSet::One(204)],
-            refused: vec![StatusSet::Class(4)],
+            form: false,
+            answers: AnswerMap::default(),
+            poll: None,
         }
-    }
-
-    #[test]
-    fn a_single_status_stands_above_its_class() {
-        let read = |status| endpoint().classify(status);
-        assert_eq!(read(200), Some(Mapped::Done));
-        assert_eq!(read(204), Some(Mapped::Nothing));
-        assert_eq!(read(404), Some(Mapped::Nothing));
-        assert_eq!(read(410), Some(Mapped::Refused));
-        assert_eq!(read(503), None);
     }
 
     #[test]
@@ -174,7 +176,7 @@ mod tests {
         let request = endpoint().render(&fields("p/7")).expect("all there");
         assert_eq!(request.path, "/payments/p%2F7/refund");
         assert_eq!(request.headers, [("x-saga".to_owned(), "o-1".to_owned())]);
-        assert_eq!(request.body, Some(json!(7)));
+        assert_eq!(request.body, Some(RenderedBody::Json(json!(7))));
         assert_eq!(
             endpoint().render(&|_| None),
             Err("field `data.paymentId` is missing".to_owned())
@@ -183,5 +185,43 @@ mod tests {
             endpoint().render(&fields("..")).is_err(),
             "a value must not climb out of its place"
         );
+    }
+
+    #[test]
+    fn a_form_has_texts_in_their_order() {
+        let text = |t: &str| BodyTemplate::Text(Template::parse(t).expect("valid"));
+        let body = BodyTemplate::Object(vec![
+            ("payment_intent".to_owned(), text("{data.payment}")),
+            ("metadata[saga]".to_owned(), text("{sagaId}")),
+            ("amount".to_owned(), BodyTemplate::Constant(json!(1200))),
+        ]);
+        let form = Endpoint { body: Some(body), form: true, path: path("/refunds"), ..endpoint() };
+        let fields = |name: &str| match name {
+            "data.payment" => Some(json!("pi_1")),
+            "sagaId" => Some(json!("o-1")),
+            _ => None,
+        };
+        let request = form.render(&fields).expect("all there");
+        let pairs = [("payment_intent", "pi_1"), ("metadata[saga]", "o-1"), ("amount", "1200")];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(request.body, Some(RenderedBody::Form(pairs)));
+        let nested = |name: &str| {
+            if name == "data.payment" { Some(json!({ "id": 1 })) } else { fields(name) }
+        };
+        let why = form.render(&nested).expect_err("an object has no place in a form");
+        assert!(why.contains("`data.payment`"), "{why}");
+    }
+
+    #[test]
+    fn a_look_takes_its_place_from_the_answer() {
+        let template = Template::parse_of_answer("/refunds/{answer.id}").expect("valid");
+        let poll = Poll { path: Some(template), answers: AnswerMap::default() };
+        let fields = |name: &str| (name == "answer.id").then(|| json!("re/1"));
+        assert_eq!(poll.place(&fields), Ok(Some("/refunds/re%2F1".to_owned())));
+        assert!(poll.place(&|_| None).is_err_and(|why| why.contains("`answer.id`")));
+    }
+
+    fn path(text: &str) -> Template {
+        Template::parse(text).expect("valid")
     }
 }

@@ -10,6 +10,7 @@
 //! `docs/reference/rulebook.md`, every mistake in `docs/reference/diagnostics.md`.
 
 mod activation;
+mod answers;
 mod book;
 pub mod codes;
 mod condition;
@@ -40,12 +41,13 @@ pub mod tree;
 pub mod value_set;
 
 pub use activation::{StillNeeded, asks_for_all_of, check_activation};
+pub use answers::{AnswerMap, AnswerPattern, Mapped, StatusSet};
 pub use book::{Rulebook, Settings, check_together, sources_together};
 pub use codes::{CODES, CodeInfo, FoundBy, Severity};
 pub use condition::{Condition, Field};
 pub use diagnostic::{Diagnostic, Span, position};
 pub use duration::length_of_time;
-pub use endpoint::{Endpoint, Endpoints, Mapped, RenderedRequest, StatusSet};
+pub use endpoint::{Endpoint, Endpoints, Poll, RenderedBody, RenderedRequest};
 pub use examples::Example;
 pub use facts::Facts;
 pub use load::{Loaded, load, load_sources};

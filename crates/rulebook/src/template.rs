@@ -74,6 +74,15 @@ pub(crate) type Fields<'a> = &'a dyn Fn(&str) -> Option<Value>;
 impl Template {
     /// Reads `text`; `{{` and `}}` stand for the braces themselves.
     pub(crate) fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_with(text, is_placeholder)
+    }
+
+    /// The same, of a template that is filled in when an answer has come: `{answer.id}` takes a field of it.
+    pub(crate) fn parse_of_answer(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_with(text, |name| is_placeholder(name) || is_path_in("answer.", name))
+    }
+
+    fn parse_with(text: &str, is_known: impl Fn(&str) -> bool) -> Result<Self, TemplateError> {
         let unbalanced =
             |at: Range<usize>| TemplateError { kind: TemplateErrorKind::Unbalanced, at };
         let mut parts = Vec::new();
@@ -94,7 +103,7 @@ impl Template {
                 return Err(unbalanced(brace..brace + 1));
             };
             let name = &text[brace + 1..end];
-            if !is_placeholder(name) {
+            if !is_known(name) {
                 return Err(TemplateError {
                     kind: TemplateErrorKind::Unknown(name.to_owned()),
                     at: brace..end + 1,
@@ -121,6 +130,18 @@ impl Template {
         })
     }
 
+    /// A secret in front of the query, if there is any: paths stand in the logs of everything on the way.
+    pub(crate) fn secret_in_path(&self) -> Option<&str> {
+        let mut path = self.parts.iter().take_while(|part| match part {
+            Part::Text(text) => !text.contains('?'),
+            Part::Field(_) => true,
+        });
+        path.find_map(|part| match part {
+            Part::Field(name) if is_secret(name) => Some(name.as_str()),
+            Part::Field(_) | Part::Text(_) => None,
+        })
+    }
+
     /// The text outside of braces, piece by piece.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
@@ -143,10 +164,10 @@ impl Template {
                             ));
                         }
                         Place::Path => out.push_str(&percent::part(&value).to_string()),
-                        Place::Header if value.chars().any(|c| c.is_control() || !c.is_ascii()) => {
-                            return Err(format!(
-                                "field `{name}` holds characters that a header cannot carry"
-                            ));
+                        Place::Header
+                            if !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) =>
+                        {
+                            out.push_str(&percent::attribute(&value).to_string());
                         }
                         Place::Header | Place::Body => out.push_str(&value),
                     }
@@ -165,6 +186,16 @@ impl Template {
 }
 
 impl BodyTemplate {
+    /// Its placeholders. A body is at most as deep as the text that it was read from.
+    pub(crate) fn fields_into<'b>(&'b self, all: &mut Vec<&'b str>) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Text(text) => all.extend(text.fields()),
+            Self::List(items) => items.iter().for_each(|item| item.fields_into(all)),
+            Self::Object(entries) => entries.iter().for_each(|(_, item)| item.fields_into(all)),
+        }
+    }
+
     pub(crate) fn fill(&self, fields: Fields<'_>) -> Result<Value, String> {
         match self {
             Self::Constant(value) => Ok(value.clone()),
@@ -178,6 +209,23 @@ impl BodyTemplate {
                 Ok(Value::Object(object))
             }
         }
+    }
+}
+
+impl BodyTemplate {
+    /// As the pairs of a form.
+    pub(crate) fn fill_form(&self, fields: Fields<'_>) -> Result<Vec<(String, String)>, String> {
+        let Self::Object(entries) = self else {
+            return Err("the body of a form must be a mapping".to_owned());
+        };
+        let one = |(key, value): &(String, Self)| {
+            let text = match value {
+                Self::Text(template) => template.fill(fields, Place::Body)?,
+                other => scalar_text(key, &other.fill(fields)?)?,
+            };
+            Ok((key.clone(), text))
+        };
+        entries.iter().map(one).collect()
     }
 }
 
@@ -209,9 +257,18 @@ impl fmt::Display for BodyTemplate {
 
 /// Whether a name may stand between braces.
 pub(crate) fn is_placeholder(name: &str) -> bool {
-    let data_path = name.strip_prefix("data.");
-    PLACEHOLDERS.contains(&name)
-        || data_path.is_some_and(|path| path.split('.').all(|key| !key.is_empty()))
+    PLACEHOLDERS.contains(&name) || is_path_in("data.", name) || is_secret(name)
+}
+
+fn is_secret(name: &str) -> bool {
+    name.strip_prefix("secret.").is_some_and(|name| {
+        (1..=128).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    })
+}
+
+fn is_path_in(root: &str, name: &str) -> bool {
+    name.strip_prefix(root).is_some_and(|path| path.split('.').all(|key| !key.is_empty()))
 }
 
 fn lookup(name: &str, fields: Fields<'_>) -> Result<Value, String> {
@@ -242,6 +299,7 @@ mod tests {
             "data.list" => Some(json!([1])),
             "data.lines" => Some(json!("a\r\nb: c")),
             "data.empty" => Some(json!("")),
+            "data.hangul" => Some(json!("재고")),
             _ => None,
         };
         Template::parse(text).expect("a template").fill(&fields, place)
@@ -254,6 +312,8 @@ mod tests {
             Ok("/s/order%201%2F2?a=12.5".to_owned())
         );
         assert_eq!(fill("{sagaId}", Place::Header), Ok("order 1/2".to_owned()));
+        assert_eq!(fill("{data.lines}", Place::Header), Ok("a%0D%0Ab:%20c".to_owned()));
+        assert_eq!(fill("{data.hangul}", Place::Header), Ok("%EC%9E%AC%EA%B3%A0".to_owned()));
         assert_eq!(fill("{{{sagaId}}}", Place::Body), Ok("{order 1/2}".to_owned()));
     }
 
@@ -263,7 +323,6 @@ mod tests {
             ("{data.absent}", Place::Body),
             ("{data.nothing}", Place::Body),
             ("{data.list}", Place::Body),
-            ("{data.lines}", Place::Header),
             ("/{data.empty}/x", Place::Path),
         ] {
             let name = text.trim_matches(|c| c != '{' && c != '}').to_owned();

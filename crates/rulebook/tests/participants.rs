@@ -1,7 +1,7 @@
 //! What is read of services and actions: policies taken over field by field, mapped requests, corrections.
 
 use amends_protocol::Verb;
-use amends_rulebook::{Action, ActionClass, Mapped, RetryPolicy, Rulebook};
+use amends_rulebook::{Action, ActionClass, Mapped, RenderedBody, RetryPolicy, Rulebook};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -108,8 +108,8 @@ fn a_mapped_request_is_filled_in_with_its_types() {
     );
     assert_eq!(request.headers, [("x-request".to_owned(), "s-1-1-0/3".to_owned())]);
     let body = json!({ "amount": 12.5, "note": "saga o&1: report-1", "flags": [true, 7, Value::Null, "7"] });
-    assert_eq!(request.body, Some(body));
-    let read = [200, 404, 409, 500].map(|status| endpoint.classify(status));
+    assert_eq!(request.body, Some(RenderedBody::Json(body)));
+    let read = [200, 404, 409, 500].map(|status| endpoint.answers.classify(status, None));
     assert_eq!(read, [Some(Mapped::Done), Some(Mapped::Nothing), Some(Mapped::Refused), None]);
     assert!(endpoints.get(Verb::Retry).is_none());
 }

@@ -11,7 +11,7 @@ use amends_protocol::{
 };
 use amends_rulebook::RetryPolicy;
 use amends_server::HttpLimits;
-use amends_server::dispatch::{HttpOptions, Signer, read_answer};
+use amends_server::dispatch::{HttpOptions, Meaning, Signer, read_answer};
 use amends_service::KitConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -250,7 +250,14 @@ fn word(status: u16, body: &Value) -> &'static str {
         Value::Null => Vec::new(),
         body => body.to_string().into_bytes(),
     };
-    let read = read_answer(Verb::Compensate, status, &HeaderMap::new(), &bytes, None, Timestamp(0));
+    let read = read_answer(
+        Verb::Compensate,
+        status,
+        &HeaderMap::new(),
+        &bytes,
+        Meaning::Protocol,
+        Timestamp(0),
+    );
     match read.answer {
         StepReading::Done(outcome) => {
             assert_eq!(outcome, Outcome::Compensated);

@@ -2,7 +2,7 @@
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{Diagnostic, SUPERVISOR, fields};
+use amends_rulebook::{Diagnostic, Mapped, SUPERVISOR, fields};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -77,6 +77,11 @@ fn definitions() -> Value {
         "service": nullable(object(service_properties(), &[])),
         "actionDeclaration": nullable(object(action_properties(), &[])),
         "endpoint": endpoint(),
+        "answerBody": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": { "anyOf": [reference("text"), reference("answerBody")] },
+        },
         "report": nullable(report()),
         "when": {
             "type": "object",
@@ -151,19 +156,33 @@ fn action_properties() -> Value {
 }
 
 fn endpoint() -> Value {
-    let status = json!({ "anyOf": [{ "type": "integer", "minimum": 200, "maximum": 599 }, { "type": "string", "pattern": "^[2-5]([0-9]{2}|xx)$" }] });
-    object(
+    let path = || json!({ "type": "string", "pattern": "^/" });
+    let mut poll = meanings();
+    merge(
+        &mut poll,
+        json!({ "path": described(path(), "Where to look; `{answer.id}` takes a field of the answer that accepted it.") }),
+    );
+    let mut all = meanings();
+    merge(
+        &mut all,
         json!({
             "method": described(json!({ "enum": ["POST", "PUT", "PATCH", "DELETE", "GET"] }), "`POST` if not written."),
-            "path": described(json!({ "type": "string", "pattern": "^/" }), "Behind the service's `url`; `{data.x}` takes a field of the report."),
+            "path": described(path(), "Behind the service's `url`; `{data.x}` takes a field of the report."),
             "headers": { "type": "object", "additionalProperties": reference("text") },
-            "body": described(json!(true), "JSON with placeholders in its texts."),
-            "done": some_of(status.clone()),
-            "nothing": some_of(status.clone()),
-            "refused": some_of(status),
+            "body": described(json!(true), "JSON, or the fields of a form, with placeholders in its texts."),
+            "poll": described(object(poll, &[]), "How to look whether an accepted step is done."),
         }),
-        &["path"],
-    )
+    );
+    object(all, &["path"])
+}
+
+/// The lists of an endpoint that say what an answer means.
+fn meanings() -> Value {
+    let status = json!({ "anyOf": [{ "type": "integer", "minimum": 200, "maximum": 599 }, { "type": "string", "pattern": "^[2-5]([0-9]{2}|xx)$" }] });
+    let of_body = object(json!({ "status": status, "body": reference("answerBody") }), &["status"]);
+    let answers = some_of(json!({ "anyOf": [status, of_body] }));
+    let lists = Mapped::ALL.iter().map(|meaning| (meaning.as_str().to_owned(), answers.clone()));
+    Value::Object(lists.collect())
 }
 
 fn report() -> Value {

@@ -1,18 +1,28 @@
-//! Mapped requests of an action: method, path, headers, body and what the statuses mean.
+//! Mapped requests of an action: method, path, headers and body.
 
+use super::answers;
 use crate::endpoint::check_segments;
 use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
+use crate::template::TemplateError;
 use crate::template::TemplateErrorKind;
 use crate::tree::{Kind, Node};
 use crate::{
-    Action, BodyTemplate, Diagnostic, Endpoint, Endpoints, PLACEHOLDERS, StatusSet, Template,
-    codes, plan,
+    Action, BodyTemplate, Diagnostic, Endpoint, Endpoints, PLACEHOLDERS, Poll, Template, codes,
+    plan,
 };
 use amends_protocol::Verb;
 use serde_json::Value;
 
-const ENDPOINT_KEYS: &[&str] = &["method", "path", "headers", "body", "done", "nothing", "refused"];
+const ENDPOINT_KEYS: &[&str] = &[
+    "method", "path", "headers", "body", "done", "already", "nothing", "accepted", "retry",
+    "refused", "stuck", "poll",
+];
+
+const POLL_KEYS: &[&str] =
+    &["path", "done", "already", "nothing", "accepted", "retry", "refused", "stuck"];
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 const METHODS: &[(&str, &str)] =
     &[("POST", "POST"), ("PUT", "PUT"), ("PATCH", "PATCH"), ("DELETE", "DELETE"), ("GET", "GET")];
@@ -86,20 +96,64 @@ fn read_one(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Endpoint
     };
     let headers = fields.get("headers").map_or_else(Vec::new, |node| read_headers(node, found));
     let body = fields.get("body").map(|node| read_body(node, found));
-    let mut statuses =
-        |key: &str| fields.get(key).map_or_else(Vec::new, |node| read_statuses(node, found));
-    let lists = [statuses("done"), statuses("nothing"), statuses("refused")];
-    check_statuses(&lists, found);
-    let sets = |n: usize| lists[n].iter().map(|(set, _)| *set).collect();
-    Some(Endpoint {
-        method: method?.to_owned(),
-        path: path?,
-        headers,
-        body,
-        done: sets(0),
-        nothing: sets(1),
-        refused: sets(2),
-    })
+    let form = is_form(&headers, fields.get("headers"), body.is_some(), found);
+    if let (true, Some(body), Some(node)) = (form, &body, fields.get("body")) {
+        check_form(body, node, found);
+    }
+    let answers = answers::read(&fields, found);
+    let poll = fields.get("poll").and_then(|node| read_poll(node, found));
+    Some(Endpoint { method: method?.to_owned(), path: path?, headers, body, form, answers, poll })
+}
+
+/// Whether the body is a form; what goes out must be what its `content-type` says.
+fn is_form(
+    headers: &[(String, Template)],
+    node: Option<&Node>,
+    with_body: bool,
+    found: &mut Diagnostics,
+) -> bool {
+    let Some((_, kind)) = headers.iter().find(|(name, _)| name == "content-type") else {
+        return false;
+    };
+    let text = kind.to_string().to_ascii_lowercase();
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    if essence == FORM {
+        return true;
+    }
+    if with_body && essence != "application/json" && !essence.ends_with("+json") {
+        let node = node.and_then(|node| match &node.kind {
+            Kind::Map(all) => all.iter().find(|e| e.key.eq_ignore_ascii_case("content-type")),
+            Kind::List(_) | Kind::Scalar { .. } => None,
+        });
+        if let Some(entry) = node {
+            let message = format!("a body can't go out as {}", quote(&kind.to_string()));
+            let help = format!("it goes out as JSON, or as a form with `content-type: {FORM}`");
+            bad(&entry.value, message, &help, found);
+        }
+    }
+    false
+}
+
+/// A form has texts and numbers by name, and nothing inside of them.
+fn check_form(body: &BodyTemplate, node: &Node, found: &mut Diagnostics) {
+    let BodyTemplate::Object(entries) = body else {
+        let help = "write `body: { name: \"{data.field}\" }`";
+        return bad(node, "the body of a form must be a mapping".to_owned(), help, found);
+    };
+    let values = fields::entries(node, "`body`", found).unwrap_or_default();
+    for ((key, value), entry) in entries.iter().zip(values) {
+        if !matches!(value, BodyTemplate::Text(_) | BodyTemplate::Constant(_)) {
+            let message = format!("{} of a form can't hold a list or a mapping", quote(key));
+            let help = "spell the inner name out, as the service wants it: `\"metadata[saga]\": \"{sagaId}\"`";
+            bad(&entry.value, message, help, found);
+        }
+    }
+}
+
+fn read_poll(node: &Node, found: &mut Diagnostics) -> Option<Poll> {
+    let fields = Fields::open(node, "`poll`", POLL_KEYS, found)?;
+    let path = fields.get("path").and_then(|node| read_path_of(node, true, found));
+    Some(Poll { path, answers: answers::read(&fields, found) })
 }
 
 fn bad(node: &Node, message: String, help: &str, found: &mut Diagnostics) {
@@ -121,8 +175,13 @@ fn read_method(node: &Node, found: &mut Diagnostics) -> Option<&'static str> {
 }
 
 fn read_path(node: &Node, found: &mut Diagnostics) -> Option<Template> {
+    read_path_of(node, false, found)
+}
+
+fn read_path_of(node: &Node, of_answer: bool, found: &mut Diagnostics) -> Option<Template> {
     let text = fields::text(node, "`path`", found)?;
-    let template = read_template(node, text, found)?;
+    let parse = if of_answer { Template::parse_of_answer } else { Template::parse };
+    let template = parse(text).map_err(|error| tell_template(node, text, &error, found)).ok()?;
     let safe = |t: &str| t.bytes().all(|b| b.is_ascii_graphic() && !b"#\\\"<>^`|".contains(&b));
     if !text.starts_with('/') || text.starts_with("//") {
         bad(
@@ -136,6 +195,13 @@ fn read_path(node: &Node, found: &mut Diagnostics) -> Option<Template> {
             node,
             format!("the path {} holds characters that a path doesn't have", quote(text)),
             "percent-encode them, e.g. a space as `%20`",
+            found,
+        );
+    } else if let Some(name) = template.secret_in_path() {
+        bad(
+            node,
+            format!("the secret `{{{name}}}` stands in the path"),
+            "paths are logged on the way; put it into a header, the body or the query",
             found,
         );
     } else if let Err(why) = check_segments(text) {
@@ -208,10 +274,10 @@ fn read_body(node: &Node, found: &mut Diagnostics) -> BodyTemplate {
 }
 
 fn read_template(node: &Node, text: &str, found: &mut Diagnostics) -> Option<Template> {
-    let error = match Template::parse(text) {
-        Ok(template) => return Some(template),
-        Err(error) => error,
-    };
+    Template::parse(text).map_err(|error| tell_template(node, text, &error, found)).ok()
+}
+
+fn tell_template(node: &Node, text: &str, error: &TemplateError, found: &mut Diagnostics) {
     let mistake = match &error.kind {
         TemplateErrorKind::Unbalanced => {
             let message = format!("a brace without its partner in {}", quote(text));
@@ -232,60 +298,4 @@ fn read_template(node: &Node, text: &str, found: &mut Diagnostics) -> Option<Tem
         }
     };
     found.add(mistake);
-    None
-}
-
-fn read_statuses<'n>(node: &'n Node, found: &mut Diagnostics) -> Vec<(StatusSet, &'n Node)> {
-    let mut sets = Vec::new();
-    for item in fields::one_or_many(node) {
-        let Some(text) = fields::text(item, "a status", found) else {
-            continue;
-        };
-        let class = text
-            .strip_suffix("xx")
-            .and_then(|d| d.parse::<u16>().ok())
-            .filter(|d| (2..=5).contains(d));
-        let one = text.parse::<u16>().ok().filter(|s| (200..=599).contains(s));
-        match one.map(StatusSet::One).or(class.map(StatusSet::Class)) {
-            Some(set) => sets.push((set, item)),
-            None => {
-                let mistake = Diagnostic::new(
-                    codes::INVALID_STATUS,
-                    item.span,
-                    format!("{} is not a final HTTP status", quote(text)),
-                );
-                found
-                    .add(mistake.with_help(
-                        "write a number from 200 to 599, or `2xx`, `3xx`, `4xx`, `5xx`",
-                    ));
-            }
-        }
-    }
-    sets
-}
-
-fn check_statuses(lists: &[Vec<(StatusSet, &Node)>; 3], found: &mut Diagnostics) {
-    let names = ["done", "nothing", "refused"];
-    let mut seen: Vec<(StatusSet, usize, &Node)> = Vec::new();
-    for (meaning, list) in lists.iter().enumerate() {
-        for (set, node) in list {
-            match seen.iter().find(|(other, _, _)| other == set) {
-                Some((_, first, at)) if *first != meaning => {
-                    let message = format!(
-                        "status `{set}` means both `{}` and `{}`",
-                        names[*first], names[meaning]
-                    );
-                    let mistake = Diagnostic::new(codes::AMBIGUOUS_STATUS, node.span, message);
-                    found.add(
-                        mistake
-                            .with_place(at.span, format!("`{}` here", names[*first]))
-                            .with_help("leave it in one of the lists"),
-                    );
-                }
-                Some(_) => {}
-                // There are 404 sets at most, so the search above stays short.
-                None => seen.push((*set, meaning, node)),
-            }
-        }
-    }
 }

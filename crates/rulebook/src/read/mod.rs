@@ -2,6 +2,7 @@
 //! every service and action gets its name, then what refers to names is read. Decides nothing about reports or sagas.
 
 mod actions;
+mod answers;
 mod conditions;
 mod demands;
 mod endpoints;

@@ -9,8 +9,10 @@ use toml::{Table, Value};
 /// The default file, with a comment for every key.
 pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
 
-/// The one table whose keys are the user's.
-pub(super) const OPEN_TABLE: &str = "signing_keys";
+/// The table of signing keys, whose names are the user's.
+pub(super) const SIGNING_KEYS: &str = "signing_keys";
+/// The table of secrets, whose names are the user's.
+pub(super) const SECRETS: &str = "secrets";
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
@@ -90,7 +92,7 @@ impl Layers {
     pub fn environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         let names: BTreeMap<String, String> =
             self.values.keys().map(|key| (variable(key), key.clone())).collect();
-        let keys = variable(OPEN_TABLE) + "_";
+        let keys = variable(SIGNING_KEYS) + "_";
         for (name, text) in variables {
             let origin = Origin::Environment(name.clone());
             if let Some(key) = names.get(&name) {
@@ -105,7 +107,7 @@ impl Layers {
                     None => (rest, Value::String(text)),
                 };
                 // Rulebooks commonly write names in lower case with `-`; a name with `_` must be set in the file.
-                let key = format!("{OPEN_TABLE}.{}", rest.to_lowercase().replace('_', "-"));
+                let key = format!("{SIGNING_KEYS}.{}", rest.to_lowercase().replace('_', "-"));
                 self.values.insert(key, (value, origin));
             }
         }
@@ -125,7 +127,7 @@ impl Layers {
     #[must_use]
     pub fn shown(&self) -> Vec<(String, String, Origin)> {
         let show = |(key, (value, origin)): (&String, &(Value, Origin))| {
-            let secret = (key.starts_with(OPEN_TABLE) && !matches!(value, Value::Table(_)))
+            let secret = (is_open(key) && !matches!(value, Value::Table(_)))
                 || (key == SECRET_ADDRESSES && *origin != Origin::Default);
             let text = if secret { "\"(secret)\"".to_owned() } else { value.to_string() };
             (key.clone(), text, origin.clone())
@@ -158,8 +160,7 @@ impl Layers {
     }
 
     fn knows(&self, key: &str) -> bool {
-        self.values.contains_key(key)
-            || key.strip_prefix(OPEN_TABLE).is_some_and(|rest| rest.starts_with('.'))
+        self.values.contains_key(key) || is_open(key)
     }
 
     fn known_beside(&self, key: &str) -> String {
@@ -169,7 +170,7 @@ impl Layers {
         if known.is_empty() {
             let mut tables: Vec<_> =
                 self.values.keys().filter_map(|k| k.rsplit_once('.').map(|(t, _)| t)).collect();
-            tables.push(OPEN_TABLE);
+            tables.extend([SIGNING_KEYS, SECRETS]);
             tables.dedup();
             return format!("there are the tables {}", tables.join(", "));
         }
@@ -182,12 +183,19 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', "_"))
 }
 
-/// Tables become dotted keys; a value of the open table is one value, whatever its type.
+/// Whether the key is one of the user's own.
+pub(super) fn is_open(key: &str) -> bool {
+    key.split_once('.').is_some_and(|(table, _)| [SIGNING_KEYS, SECRETS].contains(&table))
+}
+
+/// Tables become dotted keys; a value of an open table is one value, whatever its type.
 fn flatten(path: &str, table: Table, give: &mut dyn FnMut(String, Value)) {
     for (name, value) in table {
         let key = if path.is_empty() { name } else { format!("{path}.{name}") };
         match value {
-            Value::Table(inner) if path != OPEN_TABLE => flatten(&key, inner, give),
+            Value::Table(inner) if ![SIGNING_KEYS, SECRETS].contains(&path) => {
+                flatten(&key, inner, give)
+            }
             value => give(key, value),
         }
     }

@@ -9,12 +9,13 @@ pub use error::ConfigError;
 pub use layers::{DEFAULT_CONFIG, Layers, Origin};
 
 use crate::alerts::AlertOptions;
-use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Signer};
+use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Secrets, Signer};
 use crate::http::HttpLimits;
 use crate::shell::DriverOptions;
 use http::Uri;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that a supervisor needs to be told.
@@ -79,6 +80,7 @@ impl Config {
             destinations: Destinations {
                 signers: signers(&mut read),
                 allow_hosts: read.list("dispatch.allow_hosts"),
+                secrets: Arc::new(secrets(&mut read)),
             },
         };
         let keep = read.duration("retention.settled");
@@ -173,6 +175,18 @@ fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {
             None
         }
     }
+}
+
+fn secrets(read: &mut value::Reader<'_>) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (key, given) in read.secrets_of("secrets") {
+        let name = key.trim_start_matches("secrets.");
+        let taken = given.and_then(|(value, hosts)| secrets.add(name, &value, hosts));
+        if let Err(why) = taken {
+            read.mistake(&key, &why);
+        }
+    }
+    secrets
 }
 
 fn signers(read: &mut value::Reader<'_>) -> BTreeMap<String, Signer> {

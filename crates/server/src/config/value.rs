@@ -1,15 +1,21 @@
 //! Reads single values with their type and bounds, and collects what is wrong.
 
-use super::layers::{Layers, OPEN_TABLE};
+use super::layers::{Layers, is_open};
 use super::{ConfigError, MOST_KEYS_OF_A_NAME};
 use crate::duration::duration;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 use toml::Value;
 
 /// Longest key file, in bytes: a few lines.
 const KEY_FILE_LIMIT: u64 = 4_096;
+/// Longest file of a secret that is read, in bytes; more than a secret may have, so that a longer one is told of.
+const SECRET_FILE_LIMIT: u64 = 16 << 10;
+
+/// The value of a secret, and the hosts that it may go to.
+pub(super) type GivenSecret = (String, Vec<String>);
 
 /// Gives values of the layers; a wrong one is noted and some value given in its place.
 pub(super) struct Reader<'a> {
@@ -29,7 +35,7 @@ impl<'a> Reader<'a> {
     /// Notes a mistake with the key, its value and its origin.
     pub(super) fn mistake(&mut self, key: &str, why: &str) {
         let text = match self.layers.values.get(key) {
-            Some((_, origin)) if key.starts_with(OPEN_TABLE) => {
+            Some((_, origin)) if is_open(key) => {
                 format!("`{key}` ({origin}): {why}")
             }
             Some((value, origin)) => format!("`{key}` is {value} ({origin}): {why}"),
@@ -98,11 +104,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The keys of each name in the open table; an error says why they can't be had.
+    /// The keys of each name in the table; an error says why they can't be had.
     pub(super) fn keys_of(&self, table: &str) -> Vec<(String, Result<Vec<String>, String>)> {
+        self.named(table).map(|(key, value)| (key.clone(), keys(value))).collect()
+    }
+
+    /// Value and hosts of each name in the table of secrets; an error says why they can't be had.
+    pub(super) fn secrets_of(&self, table: &str) -> Vec<(String, Result<GivenSecret, String>)> {
+        self.named(table).map(|(key, value)| (key.clone(), secret(value))).collect()
+    }
+
+    fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
-        let ours = self.layers.values.iter().filter(|(key, _)| key.starts_with(&prefix));
-        ours.map(|(key, (value, _))| (key.clone(), keys(value))).collect()
+        let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));
+        all.map(|(key, (value, _))| (key, value))
     }
 }
 
@@ -127,4 +142,39 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
         }
         _ => Err(wrong()),
     }
+}
+
+/// `{ file = "…", hosts = […] }`, or `env` or `credential` in place of `file`.
+fn secret(value: &Value) -> Result<GivenSecret, String> {
+    let wrong = || {
+        "it must be `{ file = \"…\", hosts = [\"…\"] }`, with `env` or `credential` in place of `file` where that fits".to_owned()
+    };
+    let Value::Table(table) = value else { return Err(wrong()) };
+    let hosts = table.get("hosts").and_then(texts).ok_or_else(wrong)?;
+    let from = |key: &str| table.get(key).and_then(Value::as_str);
+    let text = match (from("file"), from("env"), from("credential")) {
+        (Some(path), None, None) => secret_file(Path::new(path))?,
+        (None, Some(name), None) => {
+            std::env::var(name).map_err(|_| format!("the environment has no variable `{name}`"))?
+        }
+        (None, None, Some(name)) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(
+                "there are no credentials: systemd gives them to a unit with `LoadCredential=`",
+            )?;
+            secret_file(&Path::new(&folder).join(name))?
+        }
+        _ => return Err(wrong()),
+    };
+    if table.len() != 2 {
+        return Err(wrong());
+    }
+    Ok((text.trim_end().to_owned(), hosts))
+}
+
+fn secret_file(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(SECRET_FILE_LIMIT).read_to_string(&mut text))
+        .map_err(|e| format!("the file `{}` cannot be read: {e}", path.display()))?;
+    Ok(text)
 }

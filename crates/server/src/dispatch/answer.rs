@@ -1,6 +1,6 @@
 //! Reads a service's answer to a step: a pure function from status, headers and body to a [`StepResult`].
 //!
-//! The table (a mapped endpoint's own statuses stand above it):
+//! The table (what a mapped endpoint says of its answers stands above it):
 //!
 //! | answer | reading |
 //! | --- | --- |
@@ -13,6 +13,10 @@
 //! | 429, 503 | busy and overloaded |
 //! | all else, also 3xx, 410 and a 200 without a readable outcome | unknown |
 //!
+//! A mapped endpoint knows nothing of outcomes, so there the rest of 2xx is read otherwise: 200, 201 and 204 are done
+//! unless a web page came, and 203, 205, 206, 207 and the like are for a person. A look at an accepted step may have a
+//! mapping of its own; then no answer that this doesn't name is done.
+//!
 //! Whatever the status and the mapping, a `history` in a JSON body is taken as evidence.
 
 use super::retry_after::retry_after_ms;
@@ -20,12 +24,39 @@ use amends_engine::{StepReading, StepResult};
 use amends_protocol::{
     EVIDENCE_LIMIT, Evidence, Outcome, Problem, ProblemCode, StepAnswer, Timestamp, Verb,
 };
-use amends_rulebook::{Endpoint, Mapped};
+use amends_rulebook::{AnswerMap, Endpoint, Mapped};
 use http::{HeaderMap, header};
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Longest message that is kept of an answer, in bytes; it is shown in lists.
 const MESSAGE_LIMIT: usize = 500;
+
+/// Who says what answers mean.
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning<'a> {
+    /// The participant protocol.
+    Protocol,
+    /// A mapped endpoint.
+    Mapped(&'a AnswerMap),
+    /// The mapping of looks at an accepted step.
+    Looks(&'a AnswerMap),
+}
+
+impl<'a> Meaning<'a> {
+    /// Of the answer to a step.
+    pub(crate) fn of_step(endpoint: Option<&'a Endpoint>) -> Self {
+        endpoint.map_or(Self::Protocol, |endpoint| Self::Mapped(&endpoint.answers))
+    }
+
+    /// Of the answer to a look.
+    pub(crate) fn of_look(endpoint: Option<&'a Endpoint>) -> Self {
+        match endpoint.and_then(|endpoint| endpoint.poll.as_ref()) {
+            Some(poll) if !poll.answers.is_empty() => Self::Looks(&poll.answers),
+            _ => Self::of_step(endpoint),
+        }
+    }
+}
 
 /// What an answer means. `now` is for a `Retry-After` that is a date.
 #[must_use]
@@ -34,17 +65,94 @@ pub fn read_answer(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
-    mapping: Option<&Endpoint>,
+    meaning: Meaning<'_>,
     now: Timestamp,
 ) -> StepResult {
-    let (answer, message) = match mapping.and_then(|endpoint| endpoint.classify(status)) {
-        Some(Mapped::Done) => (StepReading::Done(verb.ends_as()), None),
-        Some(Mapped::Nothing) => (StepReading::Done(verb.ends_as_nothing()), None),
-        Some(Mapped::Refused) => (StepReading::Refused, message_of(status, headers, body)),
-        None if status == 200 => return read_200(verb, headers, body),
-        None => read_status(verb, status, headers, body, now),
+    // RFC 8259 section 8.1 lets a reader skip it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let (answer, message) = match meaning {
+        Meaning::Protocol if status == 200 => return read_200(verb, headers, body),
+        Meaning::Protocol => read_status(verb, status, headers, body, now),
+        Meaning::Mapped(map) => read_mapped(verb, status, headers, body, map, now)
+            .unwrap_or_else(|| read_unmapped(verb, status, headers, body, now)),
+        Meaning::Looks(map) => read_mapped(verb, status, headers, body, map, now)
+            .unwrap_or_else(|| read_unmapped_look(verb, status, headers, body, now)),
     };
     StepResult { answer, status: Some(status), message, history: told(headers, body) }
+}
+
+type Reading = (StepReading, Option<String>);
+
+fn read_mapped(
+    verb: Verb,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    map: &AnswerMap,
+    now: Timestamp,
+) -> Option<Reading> {
+    let json = serde_json::from_slice::<Value>(body).ok();
+    let said = || message_of(status, headers, body);
+    Some(match map.classify(status, json.as_ref())? {
+        Mapped::Done => (StepReading::Done(verb.ends_as()), None),
+        Mapped::Already => (StepReading::Done(verb.ends_as_already()), None),
+        Mapped::Nothing => (StepReading::Done(verb.ends_as_nothing()), None),
+        Mapped::Accepted => (accepted(headers, now), None),
+        Mapped::Retry => {
+            let retry_after_ms = retry_after_ms(headers, now);
+            (StepReading::Busy { overloaded: false, retry_after_ms }, said())
+        }
+        Mapped::Refused => (StepReading::Refused, said()),
+        Mapped::Stuck => (StepReading::Rejected, said()),
+    })
+}
+
+/// What a mapped endpoint answers that it says nothing of.
+fn read_unmapped(
+    verb: Verb,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Reading {
+    match status {
+        200 | 201 | 204 if is_page(headers) => {
+            let why = format!("HTTP {status} with a web page; that is no answer of the service");
+            (StepReading::Rejected, Some(why))
+        }
+        200 | 201 | 204 => {
+            let outcome = serde_json::from_slice(body).ok().map(|a: StepAnswer| a.outcome);
+            let outcome = outcome.filter(|outcome| verb.may_end(*outcome));
+            (StepReading::Done(outcome.unwrap_or(verb.ends_as())), None)
+        }
+        203 | 205..=299 => {
+            let why = format!("HTTP {status} is not mapped; say in `endpoints` what it means");
+            (StepReading::Rejected, Some(why))
+        }
+        _ => read_status(verb, status, headers, body, now),
+    }
+}
+
+/// What a look gets that has a mapping of its own, which says nothing of it: the step is not done by that.
+fn read_unmapped_look(
+    verb: Verb,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Reading {
+    match status {
+        200..=299 => (accepted(headers, now), None),
+        _ => read_status(verb, status, headers, body, now),
+    }
+}
+
+fn accepted(headers: &HeaderMap, now: Timestamp) -> StepReading {
+    let location = headers.get(header::LOCATION).and_then(|v| v.to_str().ok());
+    StepReading::Accepted {
+        location: location.map(str::to_owned),
+        retry_after_ms: retry_after_ms(headers, now),
+    }
 }
 
 /// What any status but 200 means, with a word for people.
@@ -54,14 +162,10 @@ fn read_status(
     headers: &HeaderMap,
     body: &[u8],
     now: Timestamp,
-) -> (StepReading, Option<String>) {
+) -> Reading {
     let retry_after_ms = || retry_after_ms(headers, now);
     match status {
-        202 => {
-            let location =
-                headers.get(header::LOCATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
-            (StepReading::Accepted { location, retry_after_ms: retry_after_ms() }, None)
-        }
+        202 => (accepted(headers, now), None),
         204 => (StepReading::Done(verb.ends_as()), None),
         400..=599 => {
             let busy =
@@ -96,8 +200,9 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
     let answer: StepAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
         Err(e) => {
+            let odd = oddity(headers).map_or_else(|| e.to_string(), str::to_owned);
             let why =
-                format!("HTTP 200 without a readable `outcome`: {e}; answer 204 if it is done");
+                format!("HTTP 200 without a readable `outcome`: {odd}; answer 204 if it is done");
             return unknown(why, told(headers, body));
         }
     };
@@ -136,6 +241,29 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind == "application/json" || kind.ends_with("+json")
 }
 
+fn is_page(headers: &HeaderMap) -> bool {
+    content_type(headers).starts_with("text/html")
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    value.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// What makes a body unreadable that nobody here asked for.
+fn oddity(headers: &HeaderMap) -> Option<&'static str> {
+    let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes());
+    if encoding.is_some_and(|e| !e.eq_ignore_ascii_case(b"identity")) {
+        Some(
+            "the answer is compressed (Content-Encoding: gzip or the like), which nobody asked for",
+        )
+    } else if is_page(headers) {
+        Some("a web page (text/html) came; is a login or a gateway in front of the service?")
+    } else {
+        None
+    }
+}
+
 /// Evidence with ids that can be stored, up to a limit; the rest is dropped, since an answer is no place to argue.
 pub(crate) fn bounded(mut history: Vec<Evidence>) -> Vec<Evidence> {
     history.truncate(EVIDENCE_LIMIT);
@@ -162,8 +290,10 @@ pub(crate) fn message_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Optio
     {
         return Some(shortened(&said));
     }
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    if let Some(odd) = oddity(headers) {
+        return Some(format!("HTTP {status}: {odd}"));
+    }
+    let content_type = content_type(headers);
     let text =
         content_type.starts_with("text/plain") || content_type.starts_with("application/json");
     let said = if text {

@@ -12,7 +12,7 @@ fn read(verb: Verb, status: u16, headers: &[(&'static str, &str)], body: &str) -
     for (name, value) in headers {
         map.insert(*name, value.parse().expect("a header value"));
     }
-    read_answer(verb, status, &map, body.as_bytes(), None, NOW)
+    read_answer(verb, status, &map, body.as_bytes(), Meaning::Protocol, NOW)
 }
 
 fn reading(verb: Verb, status: u16, body: &str) -> StepReading {
@@ -125,7 +125,7 @@ fn messages_are_one_bounded_line() {
         read(Verb::Retry, 500, &[("content-type", content_type)], body).message.expect("a message")
     };
     assert_eq!(said("text/plain", " disk\nfull "), "HTTP 500: disk full");
-    assert_eq!(said("text/html", "<h1>no</h1>"), "HTTP 500");
+    assert!(said("text/html", "<h1>no</h1>").starts_with("HTTP 500: a web page"));
     assert!(said("text/plain", &long).len() <= MESSAGE_LIMIT + '…'.len_utf8());
     let body = json!({ "detail": long }).to_string();
     assert!(said("application/problem+json", &body).len() <= MESSAGE_LIMIT + '…'.len_utf8());
@@ -237,10 +237,9 @@ rules:
 #[test]
 fn a_mapped_status_stands_above_the_general_reading() {
     let book = mapped_book();
-    let endpoint = book.actions()[0].endpoints.compensate.as_ref();
-    let read = |status| {
-        read_answer(Verb::Compensate, status, &HeaderMap::new(), b"", endpoint, NOW).answer
-    };
+    let meaning = Meaning::of_step(book.actions()[0].endpoints.compensate.as_ref());
+    let read =
+        |status| read_answer(Verb::Compensate, status, &HeaderMap::new(), b"", meaning, NOW).answer;
     assert_eq!(read(200), StepReading::Done(Outcome::Compensated));
     assert_eq!(read(201), StepReading::Done(Outcome::Compensated));
     assert_eq!(read(404), StepReading::Done(Outcome::NothingToCompensate));
@@ -252,9 +251,9 @@ fn a_mapped_status_stands_above_the_general_reading() {
 #[test]
 fn a_mapped_endpoint_may_tell_evidence_too() {
     let book = mapped_book();
-    let endpoint = book.actions()[0].endpoints.compensate.as_ref();
+    let meaning = Meaning::of_step(book.actions()[0].endpoints.compensate.as_ref());
     let read = |status, body: &str| {
-        read_answer(Verb::Compensate, status, &HeaderMap::new(), body.as_bytes(), endpoint, NOW)
+        read_answer(Verb::Compensate, status, &HeaderMap::new(), body.as_bytes(), meaning, NOW)
     };
     for (status, wanted) in [
         (200, StepReading::Done(Outcome::Compensated)),
@@ -269,4 +268,98 @@ fn a_mapped_endpoint_may_tell_evidence_too() {
         let result = read(status, r#"{"history":[{"at":"09:00","what":"refund"}]}"#);
         assert_eq!((result.answer, result.history), (wanted, Vec::new()), "HTTP {status}");
     }
+}
+
+fn asking(more: &str) -> Arc<Rulebook> {
+    let text = format!(
+        "rulebook: legacy
+services:
+  pay:
+    url: \"http://127.0.0.1:1\"
+    actions:
+      charge:
+        compensation: refund
+        endpoints:
+          compensate: {{ path: \"/refund\"{more} }}
+rules:
+  - {{ on: \"*/*\", compensate: recorded }}
+"
+    );
+    Rulebook::from_yaml(&text).expect("a valid rulebook")
+}
+
+fn answer_of(
+    book: &Rulebook,
+    look: bool,
+    status: u16,
+    kind: &'static str,
+    body: &str,
+) -> StepResult {
+    let endpoint = book.actions()[0].endpoints.compensate.as_ref();
+    let meaning = if look { Meaning::of_look(endpoint) } else { Meaning::of_step(endpoint) };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, kind.parse().expect("a header value"));
+    read_answer(Verb::Compensate, status, &headers, body.as_bytes(), meaning, NOW)
+}
+
+#[test]
+fn a_success_that_nobody_mapped_is_done_once() {
+    let book = asking("");
+    let read = |status, kind, body| answer_of(&book, false, status, kind, body).answer;
+    let done = StepReading::Done(Outcome::Compensated);
+    for (status, kind, body) in [
+        (200, "text/plain", "OK"),
+        (200, "application/json", "{\"status\":\"refunded\"}"),
+        (201, "application/json", "{\"id\":\"re_1\"}"),
+        (204, "application/json", ""),
+        (200, "application/json", "{\"outcome\":\"compensated\"}"),
+    ] {
+        assert_eq!(read(status, kind, body), done, "HTTP {status} {body}");
+    }
+    let nothing = "{\"outcome\":\"nothing_to_compensate\"}";
+    let outcome = StepReading::Done(Outcome::NothingToCompensate);
+    assert_eq!(read(200, "application/json", nothing), outcome);
+    for (status, kind) in
+        [(200, "text/html; charset=utf-8"), (203, "text/plain"), (207, "application/json")]
+    {
+        assert_eq!(read(status, kind, ""), StepReading::Rejected, "HTTP {status} {kind}");
+    }
+    assert!(matches!(read(202, "text/plain", ""), StepReading::Accepted { .. }));
+}
+
+#[test]
+fn a_body_says_what_a_status_does_not() {
+    let book = asking(
+        ", done: [2xx], already: [{ status: 400, body: { error.code: charge_already_refunded } }], \
+         accepted: [{ status: 200, body: { status: pending } }], retry: [404], stuck: [402], \
+         poll: { done: [{ status: 200, body: { status: succeeded } }], \
+         refused: [{ status: 200, body: { status: failed } }] }",
+    );
+    let read = |status, body| answer_of(&book, false, status, "application/json", body).answer;
+    let accepted = StepReading::Accepted { location: None, retry_after_ms: None };
+    let busy = StepReading::Busy { overloaded: false, retry_after_ms: None };
+    let already = "{\"error\":{\"code\":\"charge_already_refunded\"}}";
+    assert_eq!(read(200, "{\"status\":\"succeeded\"}"), StepReading::Done(Outcome::Compensated));
+    assert_eq!(read(200, "{\"status\":\"pending\"}"), accepted);
+    assert_eq!(read(400, already), StepReading::Done(Outcome::AlreadyCompensated));
+    assert_eq!(read(400, "{\"error\":{\"code\":\"odd\"}}"), StepReading::Unknown);
+    assert_eq!(read(404, ""), busy);
+    assert_eq!(read(402, ""), StepReading::Rejected);
+    assert_eq!(read(202, ""), accepted, "never covered by 2xx");
+    let look = |status, body| answer_of(&book, true, status, "application/json", body).answer;
+    assert_eq!(look(200, "{\"status\":\"pending\"}"), accepted, "a look that says nothing new");
+    assert_eq!(look(200, "{\"status\":\"succeeded\"}"), StepReading::Done(Outcome::Compensated));
+    assert_eq!(look(200, "{\"status\":\"failed\"}"), StepReading::Refused);
+    assert_eq!(look(404, ""), StepReading::Unknown);
+}
+
+#[test]
+fn what_is_odd_about_an_answer_is_named() {
+    let said = |headers: &[(&'static str, &str)], body: &str| {
+        read(Verb::Compensate, 200, headers, body).message.expect("a message")
+    };
+    assert!(said(&[("content-encoding", "gzip")], "\u{1f}").contains("compressed"));
+    assert!(said(&[("content-type", "text/html")], "<html>").contains("web page"));
+    let marked = "\u{feff}{\"outcome\":\"compensated\"}";
+    assert_eq!(reading(Verb::Compensate, 200, marked), StepReading::Done(Outcome::Compensated));
 }

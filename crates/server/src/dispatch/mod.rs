@@ -9,13 +9,15 @@ mod names;
 mod request;
 mod retry_after;
 mod route;
+mod secrets;
 mod shown;
 mod sign;
 pub(crate) mod trace;
 mod web;
 
-pub use answer::read_answer;
+pub use answer::{Meaning, read_answer};
 pub use route::Destinations;
+pub use secrets::Secrets;
 pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
 pub(crate) use web::WebClient;
@@ -25,18 +27,18 @@ use crate::open_files::open_files;
 use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, headers};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Verb, headers};
 use amends_rulebook::RetryPolicy;
 use answer::{bounded, message_of, problem, shortened};
 use bytes::Bytes;
 use connect::{Connector, connector, innermost};
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use request::Outgoing;
 use retry_after::retry_after_ms;
-use route::RouteTable;
+use route::{Route, RouteTable};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +83,7 @@ pub struct HttpOutbound {
 struct Inner {
     client: Client<Connector, Full<Bytes>>,
     routes: RouteTable,
+    secrets: Arc<Secrets>,
     answer_bytes: usize,
 }
 
@@ -109,8 +112,18 @@ impl HttpOutbound {
             .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
             .pool_timer(TokioTimer::new())
             .build(connector);
+        let secrets = Arc::clone(&options.destinations.secrets);
         let routes = RouteTable::new(options.destinations);
-        Self { inner: Arc::new(Inner { client, routes, answer_bytes: options.answer_bytes }) }
+        let answer_bytes = options.answer_bytes;
+        Self { inner: Arc::new(Inner { client, routes, secrets, answer_bytes }) }
+    }
+
+    /// What an answer means, without secrets that it may hold.
+    fn read(&self, a: &Answered, verb: Verb, meaning: Meaning<'_>) -> StepResult {
+        let mut result =
+            read_answer(verb, a.status, &a.headers, &a.body, meaning, SystemClock.now());
+        result.message = result.message.map(|text| self.inner.secrets.hide(text));
+        result
     }
 
     async fn exchange(&self, request: Outgoing, timeout_ms: u64) -> Result<Answered, Unanswered> {
@@ -158,17 +171,26 @@ impl HttpOutbound {
             Err(why) => return unsendable(&why),
         };
         let action = send.rulebook.get(send.action_id);
-        match self.exchange(request, action.retry.timeout_ms).await {
-            Ok(a) => read_answer(
-                send.verb,
-                a.status,
-                &a.headers,
-                &a.body,
-                action.endpoints.get(send.verb),
-                SystemClock.now(),
-            ),
-            Err(none) => unanswered(none),
+        let endpoint = action.endpoints.get(send.verb);
+        let asked = request.uri().clone();
+        let answered = match self.exchange(request, action.retry.timeout_ms).await {
+            Ok(answered) => answered,
+            Err(none) => return unanswered(none),
+        };
+        let mut result = self.read(&answered, send.verb, Meaning::of_step(endpoint));
+        if let StepReading::Accepted { location, .. } = &mut result.answer {
+            let poll = endpoint.and_then(|endpoint| endpoint.poll.as_ref());
+            let mapped =
+                poll.map_or(Ok(None), |poll| request::place_to_look(send, poll, &answered.body));
+            match (mapped, routes.service(action.service.0 as usize)) {
+                (Ok(Some(path)), Ok(route)) => {
+                    *location = route.at(&path).ok().map(|uri| uri.to_string());
+                }
+                (Ok(_), Ok(route)) => stay(location, route, &asked),
+                (Err(why), _) | (_, Err(why)) => result.message = Some(shortened(&why)),
+            }
         }
+        result
     }
 
     async fn poll(&self, poll: &PollStep) -> StepResult {
@@ -179,17 +201,19 @@ impl HttpOutbound {
             Err(why) => return unsendable(&why),
         };
         let action = poll.rulebook.get(poll.action_id);
-        match self.exchange(request, action.retry.timeout_ms).await {
-            Ok(a) => read_answer(
-                poll.verb,
-                a.status,
-                &a.headers,
-                &a.body,
-                action.endpoints.get(poll.verb),
-                SystemClock.now(),
-            ),
-            Err(none) => unanswered(none),
+        let asked = request.uri().clone();
+        let answered = match self.exchange(request, action.retry.timeout_ms).await {
+            Ok(answered) => answered,
+            Err(none) => return unanswered(none),
+        };
+        let meaning = Meaning::of_look(action.endpoints.get(poll.verb));
+        let mut result = self.read(&answered, poll.verb, meaning);
+        if let StepReading::Accepted { location, .. } = &mut result.answer
+            && let Ok(route) = routes.service(action.service.0 as usize)
+        {
+            stay(location, route, &asked);
         }
+        result
     }
 
     async fn walk(&self, walk: &WalkHistory) -> WalkResult {
@@ -286,6 +310,13 @@ fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
 fn is_its_own(walk: &WalkHistory, answered: &Answered) -> bool {
     let said = answered.headers.get(headers::SAGA_ID).and_then(|v| v.to_str().ok());
     said == Some(walk.saga.as_str()) || problem(&answered.body).is_some_and(|p| p.is_ours())
+}
+
+/// Makes a `Location` absolute. One that leaves the service stays as it is: the look will say so.
+fn stay(location: &mut Option<String>, route: &Route, asked: &Uri) {
+    if let Some(place) = location.as_deref().and_then(|text| route.resolve(asked, text).ok()) {
+        *location = Some(place);
+    }
 }
 
 fn unsendable(why: &str) -> StepResult {

@@ -5,14 +5,18 @@ use super::trace;
 use amends_engine::{PollStep, SendStep, WalkHistory};
 use amends_protocol::wire::{Traceparent, baggage};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp, headers};
-use amends_rulebook::{ActionId, Endpoint, Rulebook};
+use amends_rulebook::{ActionId, Endpoint, Poll, RenderedBody, Rulebook};
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use http::{Method, Request, Uri};
 use http_body_util::Full;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// What a placeholder of a secret begins with.
+const SECRET: &str = "secret.";
 
 /// A request that is ready to go.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
@@ -21,6 +25,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("amends/", env!("CAR
 const ACCEPTED: HeaderValue =
     HeaderValue::from_static("application/json, application/problem+json");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
 /// [`amends_protocol::StepRequest`] with borrowed parts; the same JSON (a test says so).
 #[derive(Serialize)]
@@ -82,8 +87,19 @@ pub(crate) fn of_poll(
     let action = action(&poll.rulebook, poll.action_id)?;
     let route = routes.service(action.service.0 as usize)?;
     let mut request = bare(Method::GET, route.locate(&poll.location)?, Bytes::new());
+    let id = poll.step.to_string();
+    if let Some(endpoint) = action.endpoints.get(poll.verb) {
+        // What the service wants in each of its requests; what needs the report was for the first.
+        let secrets = secrets_for(endpoint, route)?;
+        let headers = endpoint.headers(&|name| match name.strip_prefix(SECRET) {
+            Some(secret) => secrets.get(secret).map(|value| value.as_str().into()),
+            None => field_of_poll(poll, &id, name),
+        });
+        let known = headers.into_iter().filter_map(|(name, value)| Some((name, value.ok()?)));
+        own_headers(&mut request.1, known.filter(|(name, _)| *name != CONTENT_TYPE.as_str()))?;
+    }
     let trace = trace::of_attempt(None, poll.step, poll.attempt);
-    let common = common_headers(&poll.saga, &poll.step.to_string(), trace, route, &request.2, now)?;
+    let common = common_headers(&poll.saga, &id, trace, route, &request.2, now)?;
     Ok(request.finish(common))
 }
 
@@ -161,29 +177,84 @@ fn of_endpoint(
     endpoint: &Endpoint,
     route: &Route,
 ) -> Result<Parts, String> {
-    let rendered = endpoint.render(&|name| field(send, id, name))?;
+    let secrets = secrets_for(endpoint, route)?;
+    let rendered = endpoint.render(&|name| match name.strip_prefix(SECRET) {
+        Some(secret) => secrets.get(secret).map(|value| value.as_str().into()),
+        None => field(send, id, name),
+    })?;
     let method = rendered
         .method
         .parse::<Method>()
         .map_err(|_| format!("`{}` is not a method", rendered.method))?;
-    let body = match &rendered.body {
-        Some(value) => {
-            serde_json::to_vec(value).map_err(|e| format!("the body can't be written: {e}"))?.into()
+    let (kind, body) = match &rendered.body {
+        Some(RenderedBody::Json(value)) => (
+            Some(JSON),
+            serde_json::to_vec(value).map_err(|e| format!("the body can't be written: {e}"))?,
+        ),
+        Some(RenderedBody::Form(pairs)) => {
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            (Some(FORM), form.into_bytes())
         }
-        None => Bytes::new(),
+        None => (None, Vec::new()),
     };
-    let mut parts = bare(method, route.at(&rendered.path)?, body);
-    if rendered.body.is_some() {
-        parts.1.insert(CONTENT_TYPE, JSON);
+    let mut parts = bare(method, route.at(&rendered.path)?, body.into());
+    if let Some(kind) = kind {
+        parts.1.insert(CONTENT_TYPE, kind);
     }
-    for (name, value) in rendered.headers {
+    own_headers(&mut parts.1, rendered.headers)?;
+    Ok(parts)
+}
+
+/// The secrets that a request names.
+fn secrets_for<'e>(
+    endpoint: &'e Endpoint,
+    route: &Route,
+) -> Result<BTreeMap<&'e str, String>, String> {
+    let named = endpoint.placeholders().into_iter().filter_map(|name| name.strip_prefix(SECRET));
+    named.map(|name| Ok((name, route.secret(name)?))).collect()
+}
+
+fn own_headers(
+    map: &mut HeaderMap,
+    headers: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), String> {
+    for (name, value) in headers {
         let header =
             name.parse::<HeaderName>().map_err(|_| format!("`{name}` is not a header's name"))?;
         let value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("`{value}` can't stand in the header `{name}`"))?;
-        parts.1.insert(header, value);
+            .map_err(|_| format!("the header `{name}` can't carry its value"))?;
+        map.insert(header, value);
     }
-    Ok(parts)
+    Ok(())
+}
+
+/// Where the mapping says that one looks for the end of a step that was accepted with this answer.
+///
+/// # Errors
+/// Says which field is missing.
+pub(crate) fn place_to_look(
+    send: &SendStep,
+    poll: &Poll,
+    body: &[u8],
+) -> Result<Option<String>, String> {
+    let id = send.step.to_string();
+    let answer = serde_json::from_slice::<Value>(body).ok();
+    poll.place(&|name| match name.strip_prefix("answer.") {
+        Some(path) => path.split('.').try_fold(answer.as_ref()?, |v, key| v.get(key)).cloned(),
+        None => field(send, &id, name),
+    })
+}
+
+/// The value of a placeholder for a look at a step; none if only the step's own request had it.
+fn field_of_poll(poll: &PollStep, id: &str, name: &str) -> Option<Value> {
+    Some(match name {
+        "sagaId" => poll.saga.as_str().into(),
+        "stepId" => id.into(),
+        "caseId" => poll.step.case.to_string().into(),
+        "attempt" => poll.attempt.into(),
+        "action" => poll.action.to_string().into(),
+        _ => return None,
+    })
 }
 
 /// The value of a placeholder; none if it has none.

@@ -1,6 +1,7 @@
 //! Where requests go: addresses of a rulebook's services, parsed once per version. A host comes only from a rulebook,
 //! never from a report or an answer.
 
+use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_protocol::Verb;
 use amends_protocol::wire::percent;
@@ -10,6 +11,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use url::{Position, Url};
 
 /// Versions of rulebooks whose addresses are kept. Cases keep theirs, so there may be some; beyond this all are parsed
 /// again, which costs microseconds per service.
@@ -22,6 +24,8 @@ pub struct Destinations {
     pub signers: BTreeMap<String, Signer>,
     /// If not empty, the only hosts (`host` or `host:port`) that requests may go to.
     pub allow_hosts: Vec<String>,
+    /// Secrets by the name that rulebooks use.
+    pub secrets: Arc<Secrets>,
 }
 
 /// The address of one service.
@@ -34,6 +38,7 @@ pub(crate) struct Route {
     pub(crate) signer: Option<Signer>,
     /// Every action that steps can be about is mapped to endpoints of its own, so there is no History to ask for.
     pub(crate) without_history: bool,
+    secrets: Arc<Secrets>,
 }
 
 /// The addresses of one version of a rulebook.
@@ -157,12 +162,21 @@ impl Route {
             prefix,
             signer,
             without_history: is_mapped_throughout(book, service),
+            secrets: Arc::clone(&destinations.secrets),
         })
     }
 
     /// The address of a path (with query) of this service.
     pub(crate) fn at(&self, path: &str) -> Result<Uri, String> {
         self.absolute(&format!("{}{path}", self.prefix))
+    }
+
+    /// A secret for a request to this service.
+    ///
+    /// # Errors
+    /// There is none of that name, or it may not go there.
+    pub(crate) fn secret(&self, name: &str) -> Result<String, String> {
+        self.secrets.reveal(name, &self.authority)
     }
 
     /// The address of a saga's History.
@@ -181,45 +195,41 @@ impl Route {
             .map_err(|e| e.to_string())
     }
 
-    /// Where a `Location` points, absolute or relative, as long as it stays with this scheme, host and port.
-    pub(crate) fn locate(&self, location: &str) -> Result<Uri, String> {
-        let location = location.split('#').next().unwrap_or_default();
-        let leaves =
-            || format!("the `Location` `{location}` leaves `{}://{}`", self.scheme, self.authority);
-        if location.starts_with("//") {
-            return Err(leaves());
+    /// Where a `Location` of the answer to `asked` points, as path and query of this service.
+    ///
+    /// # Errors
+    /// It leaves this scheme, host and port, or can't be read.
+    pub(crate) fn resolve(&self, asked: &Uri, location: &str) -> Result<String, String> {
+        // RFC 9110 section 10.2.2: relative to the address of the request itself, by RFC 3986 section 5.
+        let base = Url::parse(&asked.to_string()).map_err(|e| e.to_string())?;
+        let target = base.join(location).map_err(|_| self.leaves(location))?;
+        let named = Url::parse(&format!("{}://{}", self.scheme, self.authority));
+        if !named.is_ok_and(|here| here.origin() == target.origin())
+            || !target.username().is_empty()
+        {
+            return Err(self.leaves(location));
         }
-        if location.starts_with('/') {
-            return self.absolute(location);
-        }
-        // RFC 3986 section 4.2: a relative path has no colon in its first segment.
-        if !location.split(['/', '?']).next().unwrap_or_default().contains(':') {
-            return self.at(&format!("/{location}"));
-        }
-        let uri: Uri = location.parse().map_err(|_| leaves())?;
-        match (uri.scheme(), uri.authority()) {
-            (Some(scheme), Some(authority))
-                if *scheme == self.scheme && self.is_here(authority) =>
-            {
-                self.absolute(uri.path_and_query().map_or("/", PathAndQuery::as_str))
-            }
-            _ => Err(leaves()),
-        }
+        Ok(target[Position::BeforePath..Position::AfterQuery].to_owned())
     }
 
-    fn is_here(&self, other: &Authority) -> bool {
-        let default = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
-        let port = |a: &Authority| a.port_u16().unwrap_or(default);
-        other.host().eq_ignore_ascii_case(self.authority.host())
-            && port(other) == port(&self.authority)
+    /// The address of what [`Route::resolve`] gave.
+    pub(crate) fn locate(&self, location: &str) -> Result<Uri, String> {
+        let base = self.at("/")?;
+        self.absolute(&self.resolve(&base, location)?)
+    }
+
+    fn leaves(&self, location: &str) -> String {
+        format!("the `Location` `{location}` leaves `{}://{}`", self.scheme, self.authority)
     }
 }
 
 fn is_allowed(authority: &Authority, allowed: &[String]) -> bool {
-    let is = |a: &String| {
-        a.eq_ignore_ascii_case(authority.host()) || a.eq_ignore_ascii_case(authority.as_str())
-    };
-    allowed.is_empty() || allowed.iter().any(is)
+    allowed.is_empty() || allowed.iter().any(|one| names(one, authority))
+}
+
+/// Whether `host` or `host:port` of the configuration names it.
+pub(super) fn names(one: &str, authority: &Authority) -> bool {
+    one.eq_ignore_ascii_case(authority.host()) || one.eq_ignore_ascii_case(authority.as_str())
 }
 
 fn is_mapped_throughout(book: &Rulebook, service: &Service) -> bool {
@@ -279,9 +289,26 @@ mod tests {
             "//evil.example/x",
             "file:///etc/passwd",
             "javascript:alert(1)",
-            "http:///jobs/7",
+            "http://evil.example:80/jobs/7",
         ] {
             assert!(route.locate(location).is_err(), "{location} must not be followed");
+        }
+    }
+
+    #[test]
+    fn a_location_is_relative_to_the_request_that_it_answers() {
+        let route = route("http://pay.local/base");
+        let asked: Uri = "http://pay.local/base/payments/7/return".parse().expect("an address");
+        for (location, wanted) in [
+            ("status", "/base/payments/7/status"),
+            ("../jobs/7", "/base/payments/jobs/7"),
+            ("/jobs/7?x=1#part", "/jobs/7?x=1"),
+            ("?look", "/base/payments/7/return?look"),
+            ("http://pay.local:80/jobs/7", "/jobs/7"),
+        ] {
+            let place = route.resolve(&asked, location).expect(location);
+            assert_eq!(place, wanted);
+            assert_eq!(route.resolve(&asked, &place), Ok(place.clone()), "it stays where it is");
         }
     }
 

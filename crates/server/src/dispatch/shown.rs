@@ -3,6 +3,7 @@
 use super::Destinations;
 use super::request::of_step;
 use super::route::{RouteTable, Routes};
+use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_engine::SendStep;
 use amends_protocol::resources::{CaseDetail, StepView};
@@ -31,7 +32,9 @@ impl ShownRoutes {
         // The keys are not needed: a signature is not shown.
         let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
         let signers = keys.map(|name| (name, Signer::without_keys())).collect();
-        Self(RouteTable::new(Destinations { signers, allow_hosts: Vec::new() }).of(book))
+        let secrets = Arc::new(Secrets::masked());
+        let allow_hosts = Vec::new();
+        Self(RouteTable::new(Destinations { signers, allow_hosts, secrets }).of(book))
     }
 }
 
@@ -97,6 +100,11 @@ pub(crate) async fn shown_request(
             "\n{}",
             serde_json::to_string_pretty(&redacted(value)).unwrap_or_default()
         );
+    } else {
+        for (name, value) in form_urlencoded::parse(&bytes) {
+            let value = if is_secret(&name) { HIDDEN.into() } else { value };
+            let _ = write!(text, "\n{name} = {value}");
+        }
     }
     Ok(text)
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod coverage;
 mod declared;
+mod endpoints;
 mod excess;
 mod findings;
 mod gaps;
@@ -41,5 +42,6 @@ pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> 
     reach::check(book, &mut found);
     order::check_rules(book, &mut found);
     upkeep::check(book, &mut found);
+    endpoints::check(book, &mut found);
     found.into_sorted()
 }

@@ -5,8 +5,7 @@ use super::findings::Findings;
 use crate::derive::{NeededStep, SagaState};
 use amends_protocol::Verb;
 use amends_rulebook::{
-    ActionClass, BodyTemplate, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook,
-    codes,
+    ActionClass, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -122,23 +121,6 @@ fn carried(field: &str, data: &[Arc<str>]) -> bool {
 
 /// The business fields that a request needs.
 fn fields(endpoint: &Endpoint) -> Vec<String> {
-    let mut all: Vec<String> = endpoint.path.fields().map(str::to_owned).collect();
-    all.extend(endpoint.headers.iter().flat_map(|(_, value)| value.fields()).map(str::to_owned));
-    if let Some(body) = &endpoint.body {
-        body_fields(body, &mut all);
-    }
-    all.retain(|f| f.starts_with("data."));
-    all
-}
-
-/// A body is at most as deep as the text that it was read from.
-fn body_fields(body: &BodyTemplate, all: &mut Vec<String>) {
-    match body {
-        BodyTemplate::Constant(_) => {}
-        BodyTemplate::Text(text) => all.extend(text.fields().map(str::to_owned)),
-        BodyTemplate::List(items) => items.iter().for_each(|item| body_fields(item, all)),
-        BodyTemplate::Object(entries) => {
-            entries.iter().for_each(|(_, item)| body_fields(item, all))
-        }
-    }
+    let all = endpoint.placeholders().into_iter();
+    all.filter(|f| f.starts_with("data.")).map(str::to_owned).collect()
 }

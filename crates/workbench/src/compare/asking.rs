@@ -3,7 +3,8 @@
 
 use amends_protocol::Verb;
 use amends_rulebook::{
-    Action, Endpoint, RetryPolicy, Rulebook, Service, StatusSet, length_of_time,
+    Action, AnswerMap, AnswerPattern, Endpoint, Mapped, RetryPolicy, Rulebook, Service,
+    length_of_time,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -133,12 +134,20 @@ fn request(endpoint: &Endpoint) -> String {
     if let Some(body) = &endpoint.body {
         text += &format!(", body {body}");
     }
-    let lists =
-        [("done", &endpoint.done), ("nothing", &endpoint.nothing), ("refused", &endpoint.refused)];
-    for (word, statuses) in lists {
-        let all: Vec<_> = statuses.iter().map(StatusSet::to_string).collect();
+    text += &meanings(&endpoint.answers);
+    if let Some(poll) = &endpoint.poll {
+        let path = poll.path.as_ref().map_or_else(String::new, |path| format!(" {path}"));
+        text += &format!("; poll{path}{}", meanings(&poll.answers));
+    }
+    text
+}
+
+fn meanings(answers: &AnswerMap) -> String {
+    let mut text = String::new();
+    for meaning in Mapped::ALL {
+        let all: Vec<_> = answers.of(*meaning).map(AnswerPattern::to_string).collect();
         if !all.is_empty() {
-            text += &format!(", {word} {}", all.join(" "));
+            text += &format!(", {} {}", meaning.as_str(), all.join(" "));
         }
     }
     text
