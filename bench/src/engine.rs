@@ -27,7 +27,7 @@ pub fn run() -> anyhow::Result<Value> {
         for n in batch * BATCH..(batch + 1) * BATCH {
             engine.handle(
                 now,
-                Input::Report { report: Box::new(report(n)?), known_in: None, ticket: n },
+                Input::Report { report: Arc::new(report(n)?), known_in: None, ticket: n },
             );
         }
         let mut out = engine.take_output(now);

@@ -183,7 +183,7 @@ impl Engine {
         self.wake(now);
         match input {
             Input::Report { report, known_in, ticket } => {
-                self.report(now, *report, known_in, ticket)
+                self.report(now, report, known_in, ticket)
             }
             Input::StepEnded { step, attempt, service, result } => {
                 self.hold_lane(now, &service, &result);

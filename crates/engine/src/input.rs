@@ -17,7 +17,7 @@ pub enum Input {
     /// A report came.
     Report {
         /// The report, its envelope checked.
-        report: Box<Report>,
+        report: Arc<Report>,
         /// The case that already holds this very report, if the store knows one.
         known_in: Option<CaseId>,
         /// Who waits.

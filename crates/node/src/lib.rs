@@ -29,4 +29,4 @@ pub use effect::{Effect, EffectId, EffectResult};
 pub use line::{JUMP_MS, Jump, Line, STRIDE_MS};
 pub use need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 pub use node::{Node, NodeOptions};
-pub use queue::Overloaded;
+pub use queue::NotTaken;

@@ -128,3 +128,10 @@ pub struct TurnedAway {
     /// The store will never take what they brought, alone in its turn: the same again is refused again.
     pub refused: bool,
 }
+
+impl TurnedAway {
+    /// They may come again.
+    pub(crate) fn of(fault: StoreFault, tickets: Vec<Ticket>) -> Self {
+        Self { fault: Fault::Store(fault), tickets, refused: false }
+    }
+}

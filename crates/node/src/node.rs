@@ -2,14 +2,14 @@
 
 use crate::effect::{EffectId, EffectResult, UnderWay};
 use crate::need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
-use crate::queue::{Overloaded, Queue};
+use crate::queue::{NotTaken, Queue};
 use amends_engine::{
     Batch, Engine, Epoch, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace,
     Output, Partition, Ticket, Write,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Pause before the store is tried again after a failed load, and after a second turn in a row that it refused.
@@ -65,10 +65,16 @@ pub struct Node {
     ready: bool,
     /// Turns in a row that the store refused; 0 after a commit.
     refused: u32,
-    /// Cases whose writes the store refuses, and why, until a person mends them.
+    /// Loadings in a row that failed.
+    failed_loads: u32,
+    /// Cases whose writes the store refuses, and why, until a person mends them or the process starts anew.
     refused_cases: BTreeMap<CaseId, String>,
+    /// Cases whose writes were called contradictory once, while inputs are taken one by one.
+    suspects: BTreeSet<CaseId>,
     /// Turns still to be taken one input at a time, so that one bad input spoils no others.
     one_by_one: usize,
+    /// The last of them was for what was due alone.
+    was_times_turn: bool,
     stopping: bool,
     /// When results are waited for no longer; set once nothing else is left.
     grace_until: Option<Timestamp>,
@@ -100,6 +106,8 @@ struct Turn {
     /// Who waits.
     tickets: Vec<Ticket>,
     inputs: usize,
+    /// The inputs themselves, if there are several: should one of them be bad, they are taken again one by one.
+    again: Vec<Input>,
 }
 
 impl Node {
@@ -124,8 +132,11 @@ impl Node {
             tick: false,
             ready: false,
             refused: 0,
+            failed_loads: 0,
             refused_cases: BTreeMap::new(),
+            suspects: BTreeSet::new(),
             one_by_one: 0,
+            was_times_turn: false,
             stopping: false,
             grace_until: None,
         }
@@ -179,9 +190,20 @@ impl Node {
     /// Takes an input. Who waits for the answer gets it with a [`Need::Release`] or [`Need::TurnAway`].
     ///
     /// # Errors
-    /// When the queue is full; nothing was taken then.
-    pub fn take(&mut self, input: Input) -> Result<(), Overloaded> {
+    /// When the queue is full or the store is away; nothing was taken then.
+    pub fn take(&mut self, input: Input) -> Result<(), NotTaken> {
+        if self.is_away() {
+            return Err(NotTaken::StoreAway);
+        }
         self.queue.push(input)
+    }
+
+    /// Whether the store can't be loaded, or is being left alone for a while: nothing is taken then, since nobody knows
+    /// for how long it would wait.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let is_paused = matches!(self.phase, Phase::Unloaded { at } if at > self.moment.now);
+        !self.stopping && (is_paused || self.failed_loads > 0)
     }
 
     /// An effect has ended. A second result of one effect is dropped.
@@ -241,7 +263,7 @@ impl Node {
                 self.take_open(page);
             }
             (Phase::Reading { .. }, Done::Open(Err(fault)) | Done::Found(Err(fault))) => {
-                self.start_over(fault, Vec::new(), false);
+                self.start_over(fault, Vec::new());
             }
             (Phase::LookingUp { inputs, found: None }, Done::Found(Ok(found))) => {
                 self.found(inputs, found);
@@ -250,17 +272,13 @@ impl Node {
                 self.step(inputs, LookupResult { rulebooks: second.rulebooks, ..first });
             }
             (Phase::LookingUp { inputs, .. }, Done::Found(Err(fault))) => {
-                self.start_over(fault, tickets(&inputs), false);
+                self.start_over(fault, tickets(&inputs));
             }
             (Phase::Committing(turn), Done::Committed(Ok(()))) => {
                 self.refused = 0;
                 self.release(turn.output, turn.inputs);
             }
-            (Phase::Committing(turn), Done::Committed(Err(fault))) => {
-                self.refused_alone(&fault, &turn);
-                let refused = matches!(fault, StoreFault::Unstorable { .. }) && turn.inputs == 1;
-                self.start_over(fault, turn.tickets, refused);
-            }
+            (Phase::Committing(turn), Done::Committed(Err(fault))) => self.refused(fault, *turn),
             (phase, Done::Loaded(_) | Done::Open(_) | Done::Found(_) | Done::Committed(_)) => {
                 self.phase = phase;
             }
@@ -333,8 +351,17 @@ impl Node {
                 return Need::Sleep { until: Some(wakeup.min(keep_at)) };
             }
         }
-        let most = if self.one_by_one > 0 { 1 } else { self.options.batch.max(1) };
+        // What time brings must not be taken for the fault of an input; but it must not keep inputs out either.
+        let is_times_turn = self.one_by_one > 0 && due && !self.was_times_turn;
+        self.was_times_turn = is_times_turn;
+        let most = match self.one_by_one {
+            0 => self.options.batch.max(1),
+            _ => usize::from(!is_times_turn),
+        };
         self.one_by_one = self.one_by_one.saturating_sub(1);
+        if self.one_by_one == 0 {
+            self.suspects.clear();
+        }
         let mut inputs = self.queue.take_turn(most);
         if inputs.is_empty() {
             inputs.push(Input::Tick);
@@ -376,6 +403,7 @@ impl Node {
     /// Steps the engine for each input.
     fn step(&mut self, mut inputs: Vec<Input>, found: LookupResult) {
         let (tickets, count) = (tickets(&inputs), inputs.len());
+        let again = if count > 1 { inputs.clone() } else { Vec::new() };
         self.engine.learn(found, &mut inputs);
         self.keep_refused_out();
         for input in inputs {
@@ -389,7 +417,7 @@ impl Node {
         if writes.is_empty() {
             return self.release(output, count);
         }
-        let turn = Turn { output, tickets, inputs: count };
+        let turn = Turn { output, tickets, inputs: count, again };
         self.next = Some(self.commit(turn, writes));
     }
 
@@ -415,34 +443,67 @@ impl Node {
         self.next = Some(Need::Release(Released::after_commit(answers, effects, events, inputs)));
     }
 
-    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew. After a write
-    /// that the store calls contradictory, inputs are taken one by one for a while: the bad one fails alone.
-    fn start_over(&mut self, fault: StoreFault, tickets: Vec<Ticket>, refused: bool) {
-        if matches!(fault, StoreFault::Conflict { .. } | StoreFault::Unstorable { .. }) {
+    /// The store took nothing of a turn. If one of its writes is at fault, nobody of the others is turned away: they are
+    /// taken again one by one, so that the bad one fails alone.
+    fn refused(&mut self, fault: StoreFault, turn: Turn) {
+        let is_of_one_write = match fault {
+            StoreFault::Conflict { .. } | StoreFault::Unstorable { .. } => true,
+            StoreFault::Failed(_) => false,
+        };
+        if is_of_one_write {
             self.one_by_one = self.options.batch;
         }
-        self.refused = self.refused.saturating_add(1);
-        let pause = STORE_RETRY_MS.saturating_mul(u64::from(self.refused));
-        let pause = if self.refused > 1 { pause.min(LONGEST_STORE_RETRY_MS) } else { 0 };
-        self.turn_away(Fault::Store(fault), tickets, pause);
-        if let Some(Need::TurnAway(turned_away)) = &mut self.next {
-            turned_away.refused = refused;
+        if is_of_one_write && turn.inputs > 1 {
+            self.queue.put_back(turn.again);
+            return self.turn_away(TurnedAway::of(fault, Vec::new()), 0);
+        }
+        let is_told = is_of_one_write && !turn.tickets.is_empty();
+        // The next loading goes without it, so there is nothing to wait out.
+        if self.refused_alone(&fault, &turn) || is_told {
+            let refused = matches!(fault, StoreFault::Unstorable { .. });
+            let fault = Fault::Store(fault);
+            self.turn_away(TurnedAway { fault, tickets: turn.tickets, refused }, 0);
+        } else {
+            self.start_over(fault, turn.tickets);
         }
     }
 
-    /// A case whose writes the store refuses although nothing else is in the turn must not stop the others time and
-    /// again: it is quarantined from the next loading on. What somebody waits for and could never be read is
-    /// that one's
-    /// to mend, and no fault of the case.
-    fn refused_alone(&mut self, fault: &StoreFault, turn: &Turn) {
-        let (why, case) = match fault {
-            StoreFault::Conflict { why, case } => (why, case),
-            StoreFault::Unstorable { why, case } if turn.tickets.is_empty() => (why, case),
-            StoreFault::Unstorable { .. } | StoreFault::Failed(_) => return,
+    /// The store failed: whoever waits is told that nothing was taken, and the engine is loaded anew.
+    fn start_over(&mut self, fault: StoreFault, tickets: Vec<Ticket>) {
+        self.refused = self.refused.saturating_add(1);
+        let pause = if self.refused > 1 { pause_ms(self.refused) } else { 0 };
+        let tickets = self.with_those_behind(tickets, pause);
+        self.turn_away(TurnedAway::of(fault, tickets), pause);
+    }
+
+    /// Before a pause, those who are in the queue are turned away too, rather than that they wait it out.
+    fn with_those_behind(&mut self, mut tickets: Vec<Ticket>, pause_ms: u64) -> Vec<Ticket> {
+        if pause_ms > 0 && !self.stopping {
+            tickets.extend(self.queue.take_inputs().iter().filter_map(Input::ticket));
+        }
+        tickets
+    }
+
+    /// A case whose writes the store refuses although no other input is in the turn must not stop the others time and
+    /// again: it is quarantined from the next loading on. What is called contradictory gets a second chance, since it
+    /// may have been the input's fault, or have passed. What somebody waits for and could never be read is that one's
+    /// to mend, and no fault of the case. True if a case was quarantined.
+    fn refused_alone(&mut self, fault: &StoreFault, turn: &Turn) -> bool {
+        let (why, case, is_certain) = match fault {
+            StoreFault::Conflict { why, case: Some(case) } => {
+                (why, *case, !self.suspects.insert(*case))
+            }
+            StoreFault::Unstorable { why, case: Some(case) } => {
+                (why, *case, turn.tickets.is_empty())
+            }
+            StoreFault::Conflict { case: None, .. }
+            | StoreFault::Unstorable { case: None, .. }
+            | StoreFault::Failed(_) => return false,
         };
-        if let Some(case) = case.filter(|_| turn.inputs == 1) {
+        if is_certain {
             self.refused_cases.insert(case, why.clone());
         }
+        is_certain
     }
 
     /// Quarantines what the store has refused of all that is in memory now.
@@ -452,27 +513,33 @@ impl Node {
         }
     }
 
-    fn turn_away(&mut self, fault: Fault, tickets: Vec<Ticket>, pause_ms: u64) {
+    fn turn_away(&mut self, turned_away: TurnedAway, pause_ms: u64) {
         self.ready = false;
         self.phase = Phase::Unloaded { at: self.moment.now.plus_ms(pause_ms) };
-        self.next = Some(Need::TurnAway(TurnedAway { fault, tickets, refused: false }));
+        self.next = Some(Need::TurnAway(turned_away));
     }
 
     fn take_loaded(&mut self, loaded: Result<Loaded, StoreFault>) {
-        match loaded.map_err(Fault::Store) {
+        match loaded {
             Ok(loaded) => self.load(loaded),
             // Nothing more can be made durable before the end.
             Err(fault) if self.stopping => {
                 let rest = tickets(&self.queue.take_all());
-                self.turn_away(fault, rest, 0);
+                self.turn_away(TurnedAway::of(fault, rest), 0);
                 self.phase = Phase::Ended;
             }
-            Err(fault) => self.turn_away(fault, Vec::new(), STORE_RETRY_MS),
+            Err(fault) => {
+                self.failed_loads = self.failed_loads.saturating_add(1);
+                let pause = pause_ms(self.failed_loads);
+                let tickets = self.with_those_behind(Vec::new(), pause);
+                self.turn_away(TurnedAway::of(fault, tickets), pause);
+            }
         }
     }
 
     /// Goes on with a new engine. What an earlier one let out may still be under way, or its result may wait here.
     fn load(&mut self, loaded: Loaded) {
+        self.failed_loads = 0;
         self.epoch = loaded.epoch;
         self.kept = self.moment.now;
         self.engine = Engine::load(loaded, &mut self.engine, self.moment);
@@ -500,6 +567,11 @@ impl Node {
         self.queue.hold_activations();
         self.phase = Phase::Idle;
     }
+}
+
+/// Longer with each time in a row.
+fn pause_ms(times: u32) -> u64 {
+    STORE_RETRY_MS.saturating_mul(u64::from(times)).min(LONGEST_STORE_RETRY_MS)
 }
 
 fn tickets(inputs: &[Input]) -> Vec<Ticket> {

@@ -4,9 +4,14 @@ use amends_engine::Input;
 use amends_protocol::ReportKey;
 use std::collections::{BTreeSet, VecDeque};
 
-/// The queue is full; the input comes back.
-#[derive(Debug)]
-pub struct Overloaded(pub Box<Input>);
+/// An input was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The queue is full.
+    Overloaded,
+    /// The store can't be loaded, or is being left alone for a while after it has refused several turns.
+    StoreAway,
+}
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -33,9 +38,9 @@ impl Queue {
         self.inputs.is_empty() && self.results.is_empty()
     }
 
-    pub(crate) fn push(&mut self, input: Input) -> Result<(), Overloaded> {
+    pub(crate) fn push(&mut self, input: Input) -> Result<(), NotTaken> {
         if self.room() == 0 {
-            return Err(Overloaded(Box::new(input)));
+            return Err(NotTaken::Overloaded);
         }
         match &mut self.held {
             Some(held) if matches!(input, Input::Activate { .. }) => held.push(input),
@@ -60,6 +65,23 @@ impl Queue {
 
     pub(crate) fn push_result(&mut self, input: Input) {
         self.results.push_back(input);
+    }
+
+    /// Puts the inputs of a turn that came to nothing back where they were.
+    pub(crate) fn put_back(&mut self, turn: Vec<Input>) {
+        for input in turn.into_iter().rev() {
+            match input {
+                Input::StepEnded { .. } | Input::WalkEnded { .. } => self.results.push_front(input),
+                Input::Tick => {}
+                input => self.inputs.push_front(input),
+            }
+        }
+    }
+
+    /// Takes what somebody waits for; results stay.
+    pub(crate) fn take_inputs(&mut self) -> Vec<Input> {
+        let held = self.held.iter_mut().flat_map(|held| held.drain(..));
+        self.inputs.drain(..).chain(held).collect()
     }
 
     /// Results that wait.

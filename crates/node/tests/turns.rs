@@ -87,9 +87,10 @@ fn a_full_queue_takes_nothing_more_and_gives_the_input_back() {
     rig.hand_in("s", "1");
     rig.hand_in("t", "2");
     assert_eq!(rig.node.room(), 0);
-    let third = Input::Report { report: Box::new(report("u", "3")), known_in: None, ticket: 99 };
+    let third =
+        Input::Report { report: std::sync::Arc::new(report("u", "3")), known_in: None, ticket: 99 };
     let refused = rig.node.take(third).expect_err("no room");
-    assert_eq!(refused.0.ticket(), Some(99));
+    assert_eq!(refused, amends_node::NotTaken::Overloaded);
     rig.run();
     assert_eq!(rig.node.room(), 2);
     assert_eq!(rig.memory.cases().count(), 2);

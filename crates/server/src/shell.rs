@@ -229,9 +229,10 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// Whether questions about open work can be answered now: between two turns, once all of it is known.
+    /// Whether questions about open work are taken now: between two turns, once all of it is known; or while the store is
+    /// away, to be told so at once.
     fn may_be_asked(&self) -> bool {
-        self.node.engine().is_some() && !self.node.is_reading()
+        self.node.is_away() || (self.node.engine().is_some() && !self.node.is_reading())
     }
 
     /// Begins to look for the answer. Between two turns only; else the reply is dropped.
@@ -253,7 +254,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     fn take(&mut self, Arrival { input, reply }: Arrival) {
         let ticket = input.ticket();
-        // There is room: it was looked for. Without it the reply is dropped, and says that nothing was taken.
+        // There is room: it was looked for. While the store is away the reply is dropped, and says that nothing was taken.
         if self.node.take(input).is_ok()
             && let Some(ticket) = ticket
         {
@@ -273,7 +274,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let shared = Arc::clone(&self.shared);
         let _turn = shared.heartbeat.turn();
         let done = match need {
-            Need::Load => Done::Loaded(load_anew(&self.store).await.map_err(fault)),
+            Need::Load => Done::Loaded(self.load().await.map_err(fault)),
             Need::Open(after, most) => {
                 Done::Open(self.store.open(after, most).await.map_err(fault))
             }
@@ -303,6 +304,21 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         if let Some(engine) = self.node.engine() {
             self.shared.memory.show(engine.memory_use());
             self.shared.show_quarantine(engine);
+        }
+    }
+
+    /// Loads anew. If the last time failed, nobody waits for this one either.
+    async fn load(&mut self) -> Result<Loaded, StoreError> {
+        let store = self.store.clone();
+        let mut loading = std::pin::pin!(load_anew(&store));
+        let is_away = self.node.is_away();
+        loop {
+            tokio::select! {
+                biased;
+                loaded = &mut loading => return loaded,
+                Some(arrival) = self.inbox.arrivals.recv(), if is_away => drop(arrival),
+                Some(question) = self.inbox.questions.recv(), if is_away => drop(question),
+            }
         }
     }
 

@@ -56,7 +56,7 @@ impl<S: Store> Supervisor<S> {
         let service = report.service().to_owned();
         let counted = self.inner.shared.memory.count(report.bytes());
         let _counted = counted.map_err(|why| Problem::new(ProblemCode::Overloaded, why))?;
-        let report = Box::new(report);
+        let report = Arc::new(report);
         match self.ask(|ticket| Input::Report { report, known_in: None, ticket }).await? {
             Answer::Received { case, duplicate } => {
                 self.metrics().report_taken(&service, duplicate);
@@ -328,7 +328,7 @@ impl<S: Store> Supervisor<S> {
         };
         match tokio::time::timeout(QUESTION_LIMIT, asked).await {
             Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(unavailable("the supervisor is stopping")),
+            Ok(None) => Err(unavailable("the store failed or the supervisor is stopping")),
             Err(_) => Err(unavailable("the supervisor is busy with its store; try again shortly")),
         }
     }

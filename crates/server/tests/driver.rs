@@ -140,6 +140,34 @@ async fn a_failed_commit_answers_nobody_sends_nothing_and_is_recovered_from() {
 }
 
 #[tokio::test]
+async fn while_the_store_is_away_reports_and_questions_are_turned_away_at_once() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let outside = Outside::open();
+    let running = start(folder.path(), &outside, DriverOptions::default()).await;
+    running.failing.store(true, Ordering::SeqCst);
+    running.supervisor.report(report("s", "1")).await.expect_err("the commit fails");
+    // The loadings fail as well from here on; however long the pause is, nobody waits for its end.
+    eventually("a loading has failed", || async {
+        running.supervisor.report(report("s", "1")).await.expect_err("away");
+        running.supervisor.services(amends_protocol::Timestamp(0)).await.is_err()
+    })
+    .await;
+    let began = std::time::Instant::now();
+    for n in 0..200 {
+        let refused = running.supervisor.report(report("s", &n.to_string())).await;
+        assert!(refused.expect_err("away").is(ProblemCode::Unavailable));
+    }
+    let waited = began.elapsed();
+    assert!(waited < std::time::Duration::from_secs(60), "not a pause for each: {waited:?}");
+    running.failing.store(false, Ordering::SeqCst);
+    eventually("the store is back", || async {
+        running.supervisor.report(report("s", "1")).await.is_ok()
+    })
+    .await;
+    running.end().await;
+}
+
+#[tokio::test]
 async fn a_report_is_one_report_however_often_and_however_late_it_comes() {
     let folder = tempfile::tempdir().expect("a folder");
     let outside = Outside::open();

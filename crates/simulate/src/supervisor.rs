@@ -40,7 +40,7 @@ impl Supervisor {
     }
 
     pub(crate) fn report(&mut self, report: &Arc<Report>) {
-        let report = Box::new(Report::clone(report));
+        let report = Arc::clone(report);
         self.input(Input::Report { report, known_in: None, ticket: 0 });
     }
 

@@ -175,7 +175,12 @@ impl Engine {
     }
 
     /// Stores a report of a case that can't be worked on.
-    pub(super) fn report_in_quarantine(&mut self, case: CaseId, report: Report, ticket: Ticket) {
+    pub(super) fn report_in_quarantine(
+        &mut self,
+        case: CaseId,
+        report: Arc<Report>,
+        ticket: Ticket,
+    ) {
         let Some(quarantined) = self.quarantine.get_mut(&case) else { return };
         let position = quarantined.case.next_report;
         if position >= EXCESS_LIMIT {
@@ -183,7 +188,6 @@ impl Engine {
             return self.agenda.answer(ticket, Answer::Invalid(text));
         }
         quarantined.case.next_report += 1;
-        let report = Arc::new(report);
         self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
             case,
             position,

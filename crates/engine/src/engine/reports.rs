@@ -16,7 +16,7 @@ impl Engine {
     pub(super) fn report(
         &mut self,
         now: Timestamp,
-        report: Report,
+        report: Arc<Report>,
         known_in: Option<CaseId>,
         ticket: Ticket,
     ) {
@@ -65,7 +65,7 @@ impl Engine {
     /// A report of a case that is full follows no rule and is not kept in memory, so that a service that reports in a
     /// loop costs no more than its rows. What it tells of requests counts all the same. False if not even a row is
     /// left.
-    fn add_excess(&mut self, case: &mut Case, now: Timestamp, report: Report) -> bool {
+    fn add_excess(&mut self, case: &mut Case, now: Timestamp, report: Arc<Report>) -> bool {
         if case.row.detail.excess >= EXCESS_LIMIT {
             return false;
         }
@@ -78,7 +78,6 @@ impl Engine {
             ),
         );
         let news = case.hear_excess(report.service(), &report.data.history);
-        let report = Arc::new(report);
         self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
             case: case.row.id,
             position,
@@ -106,13 +105,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Report) {
+    pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Arc<Report>) {
         if case.book.is_none() {
             self.adopt(case, report.service());
         }
         case.reopen(&mut self.agenda);
         let index = case.reports.len();
-        let report = Arc::new(report);
         case.add_report(ReportRow {
             case: case.row.id,
             position: u32::try_from(index).unwrap_or(u32::MAX),

@@ -136,6 +136,6 @@ impl Engine {
             return self.saga_reported(saga); // it has failed already
         }
         let case = self.case_for(&report);
-        self.with_case(case, |case, engine| engine.add_report(case, now, report));
+        self.with_case(case, |case, engine| engine.add_report(case, now, Arc::new(report)));
     }
 }

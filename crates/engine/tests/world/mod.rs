@@ -318,7 +318,7 @@ impl World {
 
     pub fn report(&mut self, report: Report) -> CaseId {
         let ticket = self.next_ticket();
-        self.input(Input::Report { report: Box::new(report), known_in: None, ticket });
+        self.input(Input::Report { report: Arc::new(report), known_in: None, ticket });
         match self.answers.remove(&ticket) {
             Some(Answer::Received { case, .. }) => case,
             other => panic!("{other:?}"),

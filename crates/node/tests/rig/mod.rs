@@ -7,7 +7,7 @@ use amends_engine::{
     RulebookRow, StepReading, StepResult, Ticket, WalkResult,
 };
 use amends_node::{
-    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, StoreFault, TurnedAway,
+    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, NotTaken, StoreFault, TurnedAway,
 };
 use amends_protocol::{
     Evidence, HistoryState, Outcome, Report, ReportData, SagaId, Timestamp, Verb,
@@ -56,6 +56,8 @@ pub struct Rig {
     pub broken_rulebooks: bool,
     pub answers: BTreeMap<Ticket, Answer>,
     pub turned_away: Vec<TurnedAway>,
+    /// Who was told at once that the store is away.
+    pub not_taken: Vec<Ticket>,
     pub under_way: Vec<Effect>,
     /// `verb service.action` in the order of their release.
     pub sent: Vec<String>,
@@ -107,6 +109,7 @@ impl Rig {
             broken_rulebooks: false,
             answers: BTreeMap::new(),
             turned_away: Vec::new(),
+            not_taken: Vec::new(),
             under_way: Vec::new(),
             sent: Vec::new(),
             events: Vec::new(),
@@ -237,8 +240,12 @@ impl Rig {
     /// Hands in a report and lets nothing happen yet.
     pub fn hand_in(&mut self, saga: &str, id: &str) -> Ticket {
         let ticket = self.ticket();
-        let report = Box::new(report(saga, id));
-        self.node.take(Input::Report { report, known_in: None, ticket }).expect("room");
+        let report = Arc::new(report(saga, id));
+        match self.node.take(Input::Report { report, known_in: None, ticket }) {
+            Ok(()) => {}
+            Err(NotTaken::StoreAway) => self.not_taken.push(ticket),
+            Err(NotTaken::Overloaded) => panic!("there is room"),
+        }
         ticket
     }
 

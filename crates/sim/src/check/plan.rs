@@ -180,7 +180,7 @@ fn plan(
         let _ = rows.commit(engine.take_output(now).writes.into());
     };
     for report in reports {
-        let report = Box::new((**report).clone());
+        let report = Arc::clone(report);
         take(now, Input::Report { report, known_in: None, ticket: 0 });
     }
     take(now.plus_ms(book.settings().cause_wait_ms + 1_000), Input::Tick);

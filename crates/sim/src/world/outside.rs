@@ -107,7 +107,7 @@ impl World<'_> {
             return self.queue.after(AGAIN_MS, Event::Mail(letter)); // it waits in the outbox
         }
         self.offer(Waiter::Report(letter), |ticket| Input::Report {
-            report: Box::new((*report).clone()),
+            report,
             known_in: None,
             ticket,
         });

@@ -251,7 +251,7 @@ impl World {
 
     pub fn report(&mut self, report: Report) {
         self.bring_in();
-        self.input(Input::Report { report: Box::new(report), known_in: None, ticket: 0 });
+        self.input(Input::Report { report: Arc::new(report), known_in: None, ticket: 0 });
     }
 
     /// What a driver does for an input about a case that is settled.
