@@ -443,7 +443,7 @@ impl Node {
         self.next = Some(Need::Release(Released::after_commit(answers, effects, events, inputs)));
     }
 
-    /// The store took nothing of a turn. If one of its writes is at fault, nobody of the others is turned away: they are
+    /// The store took nothing of a turn. If one of its writes is at fault, none of the others is turned away: all are
     /// taken again one by one, so that the bad one fails alone.
     fn refused(&mut self, fault: StoreFault, turn: Turn) {
         let is_of_one_write = match fault {

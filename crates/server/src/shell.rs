@@ -229,8 +229,8 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         }
     }
 
-    /// Whether questions about open work are taken now: between two turns, once all of it is known; or while the store is
-    /// away, to be told so at once.
+    /// Whether questions about open work are taken now: between two turns, once all of it is known; or while the
+    /// store is away, to be told so at once.
     fn may_be_asked(&self) -> bool {
         self.node.is_away() || (self.node.engine().is_some() && !self.node.is_reading())
     }
@@ -254,7 +254,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
 
     fn take(&mut self, Arrival { input, reply }: Arrival) {
         let ticket = input.ticket();
-        // There is room: it was looked for. While the store is away the reply is dropped, and says that nothing was taken.
+        // There is room: it was looked for. While the store is away the reply is dropped: nothing was taken.
         if self.node.take(input).is_ok()
             && let Some(ticket) = ticket
         {
