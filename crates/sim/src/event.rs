@@ -39,6 +39,10 @@ pub(crate) enum Event {
     Item(usize),
     /// The end of what a person did for a while.
     Undo(Undo),
+    /// The wall clock is set by so much.
+    SetClock { by_ms: i64 },
+    /// It is looked for cases that were settled longer ago than this.
+    Prune { keep_ms: u64 },
 }
 
 /// Something that happens inside of the services.

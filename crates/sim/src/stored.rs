@@ -1,7 +1,7 @@
 //! What is durable in a run, with the rulebooks that its rows name.
 
 use amends_engine::{CaseRow, Memory, ReportRow, ServiceRow, ServiceSettings, Write};
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub struct Stored {
     pub rows: Memory,
     /// Cases that the supervisor keeps out of the way, as of its last rest.
     pub quarantined: BTreeSet<CaseId>,
+    /// Sagas of cases that were removed because they were old.
+    pub removed: BTreeSet<SagaId>,
     versions: Vec<Arc<Rulebook>>,
 }
 
@@ -25,7 +27,12 @@ impl Stored {
         for first in versions.iter().filter(|book| names.insert(book.name())) {
             rows.put_active(first, now);
         }
-        Self { rows, versions: versions.to_vec(), quarantined: BTreeSet::new() }
+        Self {
+            rows,
+            versions: versions.to_vec(),
+            quarantined: BTreeSet::new(),
+            removed: BTreeSet::new(),
+        }
     }
 
     /// Services whose Histories have been read before, in an earlier life of the supervisor.
@@ -37,6 +44,13 @@ impl Stored {
         let writes: Vec<Write> = writes.collect();
         let done = self.rows.commit(writes.into());
         debug_assert!(done.is_ok(), "settings claim nothing that is another's");
+    }
+
+    /// Removes a case that was settled long ago.
+    pub fn prune(&mut self, case: CaseId) {
+        self.removed.extend(self.rows.case_row(case).map(|row| row.saga.clone()));
+        let done = self.rows.commit(vec![Write::Remove(case)].into());
+        debug_assert!(done.is_ok(), "a removal claims nothing");
     }
 
     /// A version by its content hash.

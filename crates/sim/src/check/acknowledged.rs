@@ -40,6 +40,10 @@ impl Check for Acknowledged {
                 })?;
                 Self::look(store, &report.key(), *case)
             }
+            Seen::Pruned { case, .. } => {
+                self.given.retain(|_, given| given != case);
+                Ok(())
+            }
             Seen::Loaded | Seen::End(_) => {
                 self.given.iter().try_for_each(|(key, case)| Self::look(store, key, *case))
             }

@@ -5,7 +5,7 @@ use super::seen::{Check, End, Seen, when};
 use crate::event::BEGINNING;
 use crate::scenario::{Corpus, Item};
 use crate::stored::Stored;
-use amends_engine::CaseRow;
+use amends_engine::{CaseRow, SagaState};
 use amends_protocol::{CaseState, ClosedOn, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, Mode, Rulebook, Target};
 
@@ -20,6 +20,9 @@ impl Check for Ends {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         let Seen::End(end) = seen else { return Ok(()) };
+        if let Some(saga) = store.rows.sagas().find(|saga| saga.state == SagaState::Begun) {
+            return Err(format!("saga {} has announced itself, and never ended", saga.saga));
+        }
         for case in store.rows.cases().filter(|case| !store.quarantined.contains(&case.id)) {
             when(case.state == CaseState::Open, || format!("{} is open for ever", case.id))?;
             let honest = end.scenario.corpus == Corpus::Honest;
@@ -64,7 +67,9 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
     });
     // `fenced` is a claim about services that no decision of a person can make; a message is corrected or not.
     let claims = case.closed_on == Some(ClosedOn::Fenced);
-    if case.state != CaseState::Settled || end.services.sagas[saga].lied_to {
+    // After a case was removed its old reports make a new one, about what its services have forgotten.
+    let again = store.removed.contains(&case.saga);
+    if case.state != CaseState::Settled || end.services.sagas[saga].lied_to || again {
         return Ok(());
     }
     let Some(book) = store.book_of(case.id) else { return Ok(()) };

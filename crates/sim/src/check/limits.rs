@@ -80,7 +80,7 @@ impl Check for PerMinute {
         self.now = self.now.max(now);
         match seen {
             Seen::Started => *self = Self { now, ..Self::default() },
-            Seen::Committed { writes } => {
+            Seen::Committed { writes, .. } => {
                 for write in *writes {
                     if let Write::Report(row) = write
                         && let ReportRole::Rule(rule) = row.role
@@ -151,7 +151,7 @@ impl Check for GiveUp {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         match seen {
-            Seen::Committed { writes } => {
+            Seen::Committed { writes, .. } => {
                 for write in *writes {
                     if let Write::Act(act) = write {
                         self.acted_on.extend(act.case);

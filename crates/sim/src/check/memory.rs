@@ -24,7 +24,7 @@ impl Check for SameAsStored {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         match seen {
-            Seen::Committed { writes } => {
+            Seen::Committed { writes, .. } => {
                 self.changed.extend(writes.iter().filter_map(|write| match write {
                     Write::Case(row) => Some(row.id),
                     _ => None,

@@ -13,6 +13,7 @@ mod rows;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod time;
 mod waiting;
 
 pub use seen::{Check, End, Seen, Violation};
@@ -31,7 +32,9 @@ impl Checks {
     /// Fresh ones for a run.
     #[must_use]
     pub fn new(scenario: &Scenario) -> Self {
-        Self { all: every(scenario.seed), violation: None }
+        let mut all = every(scenario.seed);
+        all.push(Box::new(time::WallClock::new(scenario)));
+        Self { all, violation: None }
     }
 
     /// Lets all of them see it.
@@ -64,7 +67,7 @@ impl Checks {
     }
 }
 
-/// Every checker there is, in the order of the invariants. The seed decides what is sampled.
+/// Every checker that needs no plan of the run, in the order of the invariants. The seed decides what is sampled.
 #[must_use]
 pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
     vec![
@@ -80,6 +83,7 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(rows::Roles),
         Box::new(plan::OrderOfReports::new(seed)),
         Box::new(waiting::Waiting::default()),
+        Box::new(time::SupervisorTime::default()),
         Box::new(limits::Concurrency::default()),
         Box::new(limits::PerMinute::default()),
         Box::new(limits::GiveUp::default()),

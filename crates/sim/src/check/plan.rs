@@ -91,7 +91,7 @@ impl Check for Named {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
-        let Seen::Committed { writes } = seen else { return Ok(()) };
+        let Seen::Committed { writes, .. } = seen else { return Ok(()) };
         writes.iter().try_for_each(|write| match write {
             Write::Case(row) => Self::look(store, row.id),
             _ => Ok(()),

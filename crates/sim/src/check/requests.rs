@@ -100,7 +100,7 @@ impl Check for OneKey {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
-        if let Seen::Committed { writes } = seen {
+        if let Seen::Committed { writes, .. } = seen {
             for write in *writes {
                 if let Write::Act(act) = write
                     && *act.act == *Mending::Discard.as_str()

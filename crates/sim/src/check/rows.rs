@@ -71,7 +71,7 @@ impl Check for Roles {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
-        let Seen::Committed { writes } = seen else { return Ok(()) };
+        let Seen::Committed { writes, .. } = seen else { return Ok(()) };
         writes.iter().try_for_each(|write| {
             let Write::Report(row) = write else { return Ok(()) };
             let stands = |id: &String| {
@@ -159,7 +159,7 @@ impl Check for StateOfCases {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
-        let Seen::Committed { writes } = seen else { return Ok(()) };
+        let Seen::Committed { writes, .. } = seen else { return Ok(()) };
         writes.iter().try_for_each(|write| match write {
             Write::Case(row) => Self::look(store, row.id),
             _ => Ok(()),

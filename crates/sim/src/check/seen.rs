@@ -25,7 +25,20 @@ pub enum Seen<'a> {
     Committed {
         /// In order.
         writes: &'a [Write],
+        /// Milliseconds from the beginning, by the true time.
+        at: i64,
     },
+    /// A case was removed because it was settled long ago.
+    Pruned {
+        /// Which.
+        case: CaseId,
+        /// How long it was settled, by the true time.
+        settled_for_ms: u64,
+        /// How long it was to be kept.
+        keep_ms: u64,
+    },
+    /// The process stops, and goes on later as if nothing had happened.
+    Suspended,
     /// A report was acknowledged.
     Acknowledged {
         /// The report.
@@ -66,6 +79,8 @@ pub enum Seen<'a> {
     Rest {
         /// What is in memory.
         engine: &'a Engine,
+        /// Milliseconds from the beginning, by the true time.
+        at: i64,
         /// That moment, if there is one.
         next: Option<Timestamp>,
     },

@@ -63,7 +63,7 @@ impl Watched {
     fn commit(&mut self, writes: Vec<Write>) {
         self.see(&Seen::Commit { writes: &writes });
         let _ = self.store.rows.commit(writes.clone().into());
-        self.see(&Seen::Committed { writes: &writes });
+        self.see(&Seen::Committed { writes: &writes, at: 0 });
     }
 
     fn case(&self, state: CaseState) -> CaseRow {
@@ -135,7 +135,7 @@ impl Watched {
     fn rest(&mut self, next: Option<Timestamp>) {
         let mut engine = Engine::new(0);
         engine.restore_active(Arc::clone(&self.book));
-        self.see(&Seen::Rest { engine: &engine, next });
+        self.see(&Seen::Rest { engine: &engine, at: 0, next });
     }
 
     /// The run ends with the whole saga in place.

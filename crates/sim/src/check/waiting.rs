@@ -83,7 +83,7 @@ impl Check for Waiting {
                 self.services.clear();
             }
             Seen::Loaded => self.services.clear(),
-            Seen::Rest { engine, next } => {
+            Seen::Rest { engine, next, .. } => {
                 for service in self.services.values_mut() {
                     service.known_hold = service.hold_until;
                     if std::mem::take(&mut service.has_news) {

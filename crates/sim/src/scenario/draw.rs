@@ -20,6 +20,9 @@ const LONG_AFTER_MS: u64 = 4 * 86_400_000;
 /// How long services remember a saga: longer than its case lives.
 const RETENTION_MS: (u64, u64) = (2 * 3_600_000, 2 * 86_400_000);
 
+/// How long settled cases are kept.
+const KEEP_MS: (u64, u64) = (3_600_000, 2 * 86_400_000);
+
 /// By how much the clock of a service may be wrong.
 const SKEW_MS: i64 = 3 * 86_400_000;
 
@@ -252,10 +255,34 @@ impl Draw<'_> {
                 self.items.push(Item::Act { at, act, which });
             }
         }
-        if self.hostile() && self.rng.chance(15) {
+        if self.hostile() {
+            self.clocks();
+        }
+    }
+
+    fn clocks(&mut self) {
+        let jumps = if self.rng.chance(70) { 0 } else { 1 + self.rng.below(2) };
+        for _ in 0..jumps {
             let at = self.moment(300_000);
-            let by_ms = self.moment(7_200_000) - 3_600_000;
-            self.items.push(Item::Clock { at, by_ms });
+            let hour = 3_600_000;
+            let (at, by_ms, for_ms) = match self.rng.below(6) {
+                0 => (at, -2 * hour, None),
+                1 => (at, 2 * hour, Some(2_000)),
+                2 => (at, 24 * hour, None),
+                3 => (0, 40 * 24 * hour, Some(5_000)),
+                4 => (at, 40 * 24 * hour, Some(5_000)),
+                _ => (at, self.moment(2 * hour) - hour, None),
+            };
+            self.items.push(Item::Clock { at, by_ms, for_ms });
+        }
+        if self.rng.chance(10) {
+            let at = self.moment(300_000);
+            let ms = if self.rng.chance(50) { 3_600_000 } else { self.rng.between(1_000, 120_000) };
+            self.items.push(Item::Suspended { at, ms });
+        }
+        if self.rng.chance(20) {
+            let ms = self.rng.between(KEEP_MS.0, KEEP_MS.1);
+            self.items.push(Item::Keep { ms });
         }
     }
 

@@ -119,12 +119,26 @@ pub enum Item {
         /// The store refuses what is written of it, rather than giving back something else than was written.
         refused: bool,
     },
-    /// The supervisor's clock jumps.
+    /// The supervisor's wall clock is set, or is wrong when the first process starts.
     Clock {
-        /// When.
+        /// When; 0 is before the start.
         at: i64,
         /// By how much; negative is back.
         by_ms: i64,
+        /// When somebody sets it right again; none if it stays so.
+        for_ms: Option<u64>,
+    },
+    /// The supervisor's process does not run for a while, and its machine's clocks do.
+    Suspended {
+        /// When.
+        at: i64,
+        /// For how long.
+        ms: u64,
+    },
+    /// Cases are removed so long after they were settled.
+    Keep {
+        /// How long they are kept.
+        ms: u64,
     },
 }
 
@@ -385,7 +399,14 @@ impl fmt::Display for Item {
                 let how = if *refused { "can't be written" } else { "don't read back" };
                 write!(f, "from {at} ms the rows of a case {how}")
             }
-            Self::Clock { at, by_ms } => write!(f, "at {at} ms the clock jumps by {by_ms} ms"),
+            Self::Clock { at, by_ms, for_ms } => {
+                let until = for_ms.map_or_else(String::new, |ms| format!(", for {ms} ms"));
+                write!(f, "at {at} ms the wall clock jumps by {by_ms} ms{until}")
+            }
+            Self::Suspended { at, ms } => {
+                write!(f, "at {at} ms the supervisor's process stops for {ms} ms")
+            }
+            Self::Keep { ms } => write!(f, "settled cases are kept for {ms} ms"),
         }
     }
 }

@@ -4,13 +4,13 @@
 use super::state::World;
 use super::under_way::{UnderWay, Waiter};
 use crate::check::Seen;
-use crate::event::{Callback, Event, Letter, StepCall};
+use crate::event::{BEGINNING, Callback, Event, Letter, StepCall};
 use amends_engine::{
     Activation, Answer, Errand, Input, Replaces, StepReading, StepResult, Ticket, WalkResult,
 };
 use amends_node::{Effect, EffectResult};
-use amends_protocol::CaseId;
 use amends_protocol::resources::SagaBegin;
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::ActionId;
 use std::sync::Arc;
 
@@ -116,7 +116,7 @@ impl World<'_> {
     pub(super) fn announce(&mut self, saga: usize) {
         let plan = &self.services.sagas[saga].plan;
         let entry = &self.services.book.get(plan.flow.nodes[0].action).name;
-        let deadline = self.shell.wall(plan.at).plus_ms(plan.deadline_ms.unwrap_or(0));
+        let deadline = Timestamp(BEGINNING.0 + plan.at).plus_ms(plan.deadline_ms.unwrap_or(0));
         let begin = SagaBegin {
             saga_id: plan.id.clone(),
             service: entry.service.to_string(),

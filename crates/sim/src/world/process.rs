@@ -50,6 +50,8 @@ pub(super) struct Shell {
     pub(super) line: Option<(i64, Line)>,
     /// The last reading.
     moment: Moment,
+    /// Until when the process does not run, if it is stopped.
+    suspended: Option<i64>,
     pub(super) wake_at: Option<i64>,
     /// What the store is asked now.
     pub(super) asked: Option<Asked>,
@@ -83,6 +85,7 @@ impl Shell {
             skew_ms: 0,
             line: None,
             moment: BEGINNING.into(),
+            suspended: None,
             wake_at: None,
             asked: None,
             crash: None,
@@ -96,9 +99,21 @@ impl Shell {
         Timestamp(BEGINNING.0 + now + self.skew_ms)
     }
 
+    /// The process stops: whatever comes waits, and its clocks are not read.
+    pub(super) fn suspend(&mut self, now: i64, ms: u64) {
+        self.moment(now);
+        self.suspended = Some(now.saturating_add_unsigned(ms));
+    }
+
+    /// Until when the process does not run, if it does not run now.
+    pub(super) fn suspended(&self, now: i64) -> Option<i64> {
+        self.suspended.filter(|until| now < *until && self.node.is_some())
+    }
+
     /// Begins the line of a new process where the store says that the one before ended.
     pub(super) fn begin_line(&mut self, now: i64) {
         let (stored, wall) = (self.store.rows.load().clock, self.wall(now));
+        self.suspended = None;
         self.line = Some((now, Line::begin(stored, boot_ms(now), wall, TRUST_AFTER_MS)));
     }
 
@@ -106,6 +121,12 @@ impl Shell {
     pub(super) fn moment(&mut self, now: i64) -> Moment {
         let skew_ms = self.skew_ms;
         let Some((read_at, line)) = &mut self.line else { return self.moment };
+        if let Some(until) = self.suspended.filter(|until| *until <= now) {
+            // Nobody has read them meanwhile.
+            self.suspended = None;
+            *read_at = until;
+            line.read(boot_ms(until), Timestamp(BEGINNING.0 + until + skew_ms));
+        }
         while *read_at < now {
             *read_at = now.min(*read_at + i64::try_from(STRIDE_MS).unwrap_or(i64::MAX));
             let wall = Timestamp(BEGINNING.0 + *read_at + skew_ms);

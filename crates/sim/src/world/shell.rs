@@ -23,6 +23,9 @@ impl World<'_> {
 
     /// Hands an input to the supervisor. False if it is down, or has too much to do.
     pub(super) fn take(&mut self, input: Input) -> bool {
+        if self.shell.suspended(self.queue.now()).is_some() {
+            return false;
+        }
         let taken = self.shell.node.as_mut().is_some_and(|node| node.take(input).is_ok());
         self.turn();
         taken
@@ -77,8 +80,9 @@ impl World<'_> {
         let now = self.shell.moment(self.queue.now()).now;
         if let Some(engine) = self.shell.node.as_ref().and_then(Node::engine) {
             self.shell.store.quarantined = engine.quarantined().iter().map(|q| q.case.id).collect();
-            let seen = Seen::Rest { engine, next: at };
-            self.checks.see(self.queue.now(), now, &seen, &self.shell.store);
+            let at = (self.queue.now(), at);
+            let seen = Seen::Rest { engine, at: at.0, next: at.1 };
+            self.checks.see(at.0, now, &seen, &self.shell.store);
         }
         let Some(at) = at else { return };
         let at = self.queue.now().saturating_add_unsigned(at.ms_since(now));
@@ -151,7 +155,9 @@ impl World<'_> {
                 result = Err(StoreFault::Conflict { why: conflict.row, case: conflict.case });
             } else {
                 self.count(writes.len() as u64);
-                self.seen(&Seen::Committed { writes: &writes });
+                self.note_settled(&writes);
+                let at = self.queue.now();
+                self.seen(&Seen::Committed { writes: &writes, at });
             }
         }
         if let Some((CrashPoint::AfterCommit, down_ms)) = crash {

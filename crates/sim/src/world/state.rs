@@ -10,7 +10,9 @@ use crate::scenario::{CrashPoint, Item, Scenario, StoreTrouble};
 use crate::services::{Around, Services};
 use crate::story::Story;
 use crate::switches::Switches;
+use amends_protocol::CaseId;
 use amends_simulate::SeededRng;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Events of one run. The longest honest ones need some ten thousand; more means that something never ends.
@@ -29,6 +31,8 @@ pub(crate) struct World<'s> {
     pub(super) outside: Outside,
     pub(super) checks: Checks,
     pub(super) switches: Switches,
+    /// Since when cases are settled, by the true time.
+    pub(super) settled: BTreeMap<CaseId, i64>,
     events: u64,
     hash: u64,
 }
@@ -44,6 +48,7 @@ impl<'s> World<'s> {
             outside: Outside::default(),
             checks: Checks::new(scenario),
             switches,
+            settled: BTreeMap::new(),
             events: 0,
             hash: 0xcbf2_9ce4_8422_2325,
         };
@@ -64,7 +69,7 @@ impl<'s> World<'s> {
                 Item::Act { at, .. }
                 | Item::Activate { at, .. }
                 | Item::Damage { at, .. }
-                | Item::Clock { at, .. } => (*at, Event::Item(n)),
+                | Item::Suspended { at, .. } => (*at, Event::Item(n)),
                 Item::OwnCleanUp { saga, node, at } => {
                     let Some(saga) = world.services.sagas.iter().position(|s| s.item == *saga)
                     else {
@@ -77,11 +82,14 @@ impl<'s> World<'s> {
                 | Item::Mail { .. }
                 | Item::Weather(_)
                 | Item::Skew { .. }
+                | Item::Clock { .. }
+                | Item::Keep { .. }
                 | Item::Crash { .. }
                 | Item::Store { .. } => continue,
             };
             world.queue.at(at, event);
         }
+        world.plan_clocks();
         world
     }
 
@@ -136,6 +144,9 @@ impl<'s> World<'s> {
     }
 
     fn happen(&mut self, event: Event) {
+        if self.waits_for_process(&event) {
+            return;
+        }
         match event {
             Event::Forward(forward) => {
                 self.in_services(|services, around| services.happen(forward, around))
@@ -162,6 +173,8 @@ impl<'s> World<'s> {
             Event::Start => self.start(),
             Event::Item(n) => self.item(n),
             Event::Undo(undo) => self.undo(undo),
+            Event::SetClock { by_ms } => self.set_clock(by_ms),
+            Event::Prune { keep_ms } => self.prune(keep_ms),
         }
     }
 
@@ -175,12 +188,7 @@ impl<'s> World<'s> {
             Item::Act { act, which, .. } => self.act(*act, *which, n),
             Item::Activate { version, .. } => self.activate(*version),
             Item::Damage { which, refused, .. } => self.damage(*which, *refused),
-            Item::Clock { by_ms, .. } => {
-                let by_ms = *by_ms;
-                self.story.tell(|| format!("the supervisor's clock jumps by {by_ms} ms"));
-                self.shell.skew_ms += by_ms;
-                self.turn();
-            }
+            Item::Suspended { ms, .. } => self.suspend(*ms),
             _ => {}
         }
     }
