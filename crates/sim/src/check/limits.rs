@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Errand, ReportRole, StepReading, Write};
+use amends_engine::{CaseRow, Errand, ReportRole, StepReading, Write};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 /// A service's concurrency limit where nobody says one.
 const DEFAULT_CONCURRENCY: u32 = 16;
+
+/// Ages below it end in the runs, and may give a retry up before its tries do.
+const HOUR_MS: u64 = 3_600_000;
 
 /// What may be under way at a service now: an operator's word, else the active rulebook's.
 pub(super) fn concurrency_of(store: &Stored, service: &Arc<str>) -> u32 {
@@ -121,12 +124,15 @@ impl PerMinute {
     }
 }
 
-/// A retry is not tried more often than a rule allows that gives it up.
+/// A retry is not tried more often than a rule allows that gives it up, and not given up after fewer tries.
 #[derive(Default)]
 pub(super) struct GiveUp {
+    /// Tries that reached the service, whatever became of their results.
+    reached: BTreeMap<StepId, u32>,
     tries: BTreeMap<StepId, u32>,
     asked: BTreeMap<u64, StepId>,
     acted_on: BTreeSet<CaseId>,
+    refused: BTreeSet<CaseId>,
 }
 
 impl GiveUp {
@@ -144,6 +150,37 @@ impl GiveUp {
     }
 }
 
+impl GiveUp {
+    /// A rule that counts tries alone has counted them.
+    fn given_up(&self, store: &Stored, case: &CaseRow) -> Result<(), String> {
+        let Some(book) = store.book_of(case.id) else { return Ok(()) };
+        if self.acted_on.contains(&case.id) || self.refused.contains(&case.id) {
+            return Ok(());
+        }
+        for rule in case.detail.gave_up.iter().filter_map(|n| book.rules().get(*n as usize)) {
+            let Some(give_up) = rule.give_up.as_ref().filter(|g| g.age_ms.is_none()) else {
+                continue;
+            };
+            let retries = || store.rows.steps_of(case.id).filter(|s| s.verb == Verb::Retry);
+            let aged = retries().any(|s| {
+                let action = book.action(&s.action.service, &s.action.action);
+                action
+                    .is_some_and(|id| book.get(id).retry.max_age_ms.is_some_and(|ms| ms < HOUR_MS))
+            });
+            let most =
+                retries().filter_map(|s| self.reached.get(&s.id)).max().copied().unwrap_or(0);
+            let needed = give_up.attempts.unwrap_or(0);
+            when(!aged && most < needed, || {
+                format!(
+                    "{} gives a retry up after {most} tries that reached its service; its rule does after {needed}",
+                    case.id
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
 impl Check for GiveUp {
     fn name(&self) -> &'static str {
         "give up"
@@ -157,7 +194,10 @@ impl Check for GiveUp {
                         self.acted_on.extend(act.case);
                     }
                 }
-                Ok(())
+                writes.iter().try_for_each(|write| match write {
+                    Write::Case(row) => self.given_up(store, row),
+                    _ => Ok(()),
+                })
             }
             Seen::Effect { number, effect: Errand::Send(send), .. } if send.verb == Verb::Retry => {
                 self.asked.insert(*number, send.step);
@@ -185,8 +225,14 @@ impl Check for GiveUp {
                     result.answer,
                     StepReading::Accepted { .. } | StepReading::Busy { .. } | StepReading::Unknown
                 );
-                if let Some(step) = self.asked.remove(number).filter(|_| reached) {
+                let asked = self.asked.remove(number);
+                // What its service refuses is given up at once.
+                if matches!(result.answer, StepReading::Refused | StepReading::Rejected) {
+                    self.refused.extend(asked.map(|step| step.case));
+                }
+                if let Some(step) = asked.filter(|_| reached) {
                     *self.tries.entry(step).or_default() += 1;
+                    *self.reached.entry(step).or_default() += 1;
                 }
                 Ok(())
             }

@@ -4,7 +4,10 @@
 //! The numbers are those of the table in `ARCHITECTURE.md`.
 
 mod acknowledged;
+mod ages;
 mod ending;
+mod fences;
+mod first;
 mod limits;
 mod memory;
 mod plan;
@@ -84,6 +87,8 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(plan::OrderOfReports::new(seed)),
         Box::new(waiting::Waiting::default()),
         Box::new(time::SupervisorTime::default()),
+        Box::new(ages::Ages::default()),
+        Box::new(first::StepsFirst::default()),
         Box::new(limits::Concurrency::default()),
         Box::new(limits::PerMinute::default()),
         Box::new(limits::GiveUp::default()),
@@ -92,5 +97,6 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(rows::StateOfCases),
         Box::new(ending::Ends),
         Box::new(ending::NothingLeft),
+        Box::new(fences::Fenced::default()),
     ]
 }

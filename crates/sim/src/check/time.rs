@@ -1,4 +1,4 @@
-//! Time: what the supervisor's clocks say moves no timer, fires no deadline of a healthy saga and removes nothing early.
+//! Time: clocks that are set move no timer, fire no deadline of a healthy saga and remove nothing early.
 
 use super::seen::{Check, Seen, when};
 use crate::scenario::{Item, Scenario};

@@ -30,15 +30,20 @@ struct Style {
     partial: bool,
     /// Few cases a minute.
     limits: bool,
+    /// Steps that are too old within the run.
+    short: bool,
 }
 
 impl Style {
     fn draw(rng: &mut SeededRng, corpus: Corpus) -> Self {
         match corpus {
             Corpus::Honest => Self::default(),
-            Corpus::Hostile => {
-                Self { modes: rng.chance(25), partial: rng.chance(5), limits: rng.chance(20) }
-            }
+            Corpus::Hostile => Self {
+                modes: rng.chance(25),
+                partial: rng.chance(5),
+                limits: rng.chance(20),
+                short: rng.chance(20),
+            },
         }
     }
 }
@@ -179,15 +184,18 @@ fn food_order_parts(business: &Business, rng: &mut SeededRng, style: Style) -> P
 fn rest(rng: &mut SeededRng, style: Style) -> String {
     let general = general_rule(rng, style);
     let concurrency = concurrency(rng);
-    general + &defaults(rng, concurrency)
+    general + &defaults(rng, style, concurrency)
 }
 
 fn concurrency(rng: &mut SeededRng) -> usize {
     if rng.chance(50) { 16 } else { 1 + rng.below(3) }
 }
 
-fn defaults(rng: &mut SeededRng, concurrency: usize) -> String {
-    let age = if rng.chance(30) { "24h" } else { "6h" };
+fn defaults(rng: &mut SeededRng, style: Style, concurrency: usize) -> String {
+    let age = match style.short {
+        true => format!("{}s", 5 + rng.below(120)),
+        false => if rng.chance(30) { "24h" } else { "6h" }.to_owned(),
+    };
     let accepted = 30 + rng.below(60);
     format!(
         "defaults: {{ concurrency: {concurrency}, retry_policy: {{ first: 200ms, cap: 30s, timeout: 5s, age: {age}, accepted: {accepted}s }} }}\n"
@@ -223,10 +231,14 @@ fn made_up_parts(business: &Business, count: usize, rng: &mut SeededRng, style: 
     let (mut reports, mut rules) = (String::new(), String::new());
     for entry in entries {
         let _ = writeln!(reports, "  {entry}/own-part: {{ in: run, keep: true }}");
-        let after = 2 + rng.below(8);
+        let tries = 2 + rng.below(8);
+        let after = match style.short && rng.chance(50) {
+            true => format!("{}s", 5 + rng.below(60)),
+            false => format!("{tries} attempts"),
+        };
         let _ = writeln!(
             rules,
-            "  - {{ on: {entry}/own-part, retry: {entry}.run, give_up: {{ after: {after} attempts, then: {{ compensate: recorded }} }} }}"
+            "  - {{ on: {entry}/own-part, retry: {entry}.run, give_up: {{ after: {after}, then: {{ compensate: recorded }} }} }}"
         );
         if rng.chance(40) {
             // The entry is undone after all that it called.

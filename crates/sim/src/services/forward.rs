@@ -271,7 +271,10 @@ impl Services {
         // Where it was undone without a fence nothing bars it, and nobody asks again.
         let late = self.sagas[saga].removed.contains(&self.action_of(saga, node));
         self.sagas[saga].lied_to |= late;
-        self.sagas[saga].requests[node].effect = Some(around.queue.now());
+        let now = around.queue.now();
+        let action = self.action_of(saga, node);
+        self.sagas[saga].requests[node].effect = Some(now);
+        self.sagas[saga].effects.push((action, now));
     }
 
     /// It takes effect and is said to have failed, which only a History corrects.

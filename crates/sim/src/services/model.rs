@@ -45,6 +45,8 @@ pub(crate) struct Saga {
     pub(crate) requests: Vec<Request>,
     pub(super) fences: Vec<bool>,
     pub(crate) corrected: Vec<bool>,
+    /// Every effect that there ever was.
+    pub(crate) effects: Vec<(ActionId, i64)>,
     /// Steps by their key, with how they ended; none while one is at work on it.
     pub(super) steps: BTreeMap<(ActionId, StepId), Option<Outcome>>,
     pub(crate) reports: Vec<Arc<Report>>,
@@ -122,6 +124,7 @@ impl Services {
             requests: vec![Request::default(); plan.flow.nodes.len()],
             fences: vec![false; actions],
             corrected: vec![false; actions],
+            effects: Vec::new(),
             steps: BTreeMap::new(),
             reports: Vec::new(),
             faults: Vec::new(),

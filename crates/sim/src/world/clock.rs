@@ -1,5 +1,5 @@
-//! The supervisor's clocks and what goes by them: a wall clock that is set, a process that is stopped, and settled cases
-//! that are removed when they are old.
+//! The supervisor's clocks and what goes by them: a wall clock that is set, a process that is stopped, and settled
+//! cases that are removed when they are old.
 
 use super::state::World;
 use crate::check::Seen;
