@@ -10,13 +10,19 @@ use anyhow::{Context, bail};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Seeds that may be needed.
 const SEEDS: u64 = 2_000;
 
 /// Where the five searches begin: far enough from each other to share no seed.
 const STARTS: [u64; 5] = [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001];
+
+/// How often a search is looked at, and after how many looks it is stopped: some faults make a run go on for ever, and
+/// each of its seeds takes seconds.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 3_000;
 
 /// One planted fault.
 struct Mutant {
@@ -147,12 +153,18 @@ fn hunt(copy: &Path, target: &Path, mutant: &Mutant) -> anyhow::Result<Found> {
     let program = sim::build(copy, target)?;
     let mut found = Found { checkers: Vec::new(), seeds: Vec::new() };
     for start in STARTS {
-        let output = Command::new(&program)
+        let mut search = Command::new(&program)
             .args(["--quiet", "--corpus", mutant.corpus])
             .args(["--from", &start.to_string(), "--seeds", &SEEDS.to_string()])
-            .stderr(Stdio::inherit())
-            .output()
+            .stdout(Stdio::piped())
+            .spawn()
             .context("cannot run the simulator")?;
+        if !ends_in_time(&mut search)? {
+            eprintln!("   from seed {start}: stopped, it takes too long");
+            found.seeds.push(None);
+            continue;
+        }
+        let output = search.wait_with_output().context("cannot read what the simulator says")?;
         let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let mut parts = line.split('\t');
         match (parts.next(), parts.next(), parts.next()) {
@@ -167,6 +179,38 @@ fn hunt(copy: &Path, target: &Path, mutant: &Mutant) -> anyhow::Result<Found> {
         }
     }
     Ok(found)
+}
+
+/// Waits for a search, and stops it if it takes too long.
+fn ends_in_time(search: &mut Child) -> anyhow::Result<bool> {
+    for _ in 0..LOOKS {
+        if search.try_wait()?.is_some() {
+            return Ok(true);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    search.kill()?;
+    search.wait()?;
+    Ok(false)
+}
+
+/// Why a patch fits a tree no longer; nothing if it does.
+fn misfit(tree: &Path, patch: &str) -> Option<String> {
+    let changes = patch.split("\n--- ").skip(1);
+    changes.into_iter().find_map(|change| {
+        let named = change.lines().find_map(|line| line.strip_prefix("+++ b/"));
+        let Some(name) = named else { return Some("a change names no file".to_owned()) };
+        let text = fs::read_to_string(tree.join(name)).unwrap_or_default();
+        change.split("\n@@ ").skip(1).find_map(|hunk| {
+            let old = |line: &str| match line.split_at_checked(1) {
+                Some((" " | "-", rest)) => Some(format!("{rest}\n")),
+                Some(_) => None,
+                None => Some("\n".to_owned()),
+            };
+            let before: String = hunk.lines().skip(1).filter_map(old).collect();
+            (!text.contains(&before)).then(|| format!("{name} no longer has this:\n{before}"))
+        })
+    })
 }
 
 fn row(mutant: &Mutant, found: &Found, missed: &mut Vec<String>) -> String {
@@ -187,4 +231,33 @@ fn row(mutant: &Mutant, found: &Found, missed: &mut Vec<String>) -> String {
         found.checkers.join(", ")
     );
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_planted_fault_fits_the_tree_of_today() {
+        let tree = root();
+        let all = mutants(&tree).expect("mutants");
+        assert!(all.len() > 30, "{} are left", all.len());
+        for mutant in all {
+            let patch = fs::read_to_string(&mutant.path).expect("a patch");
+            if let Some(why) = misfit(&tree, &patch) {
+                panic!("write {} anew for the code of today: {why}", mutant.path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_for_other_code_is_a_misfit() {
+        let patch = |line: &str| {
+            format!(
+                "A fault.\n\n--- a/xtask/Cargo.toml\n+++ b/xtask/Cargo.toml\n@@ -1,2 +1,2 @@\n [package]\n-{line}\n+name = \"other\"\n"
+            )
+        };
+        assert_eq!(misfit(&root(), &patch("name = \"xtask\"")), None);
+        assert!(misfit(&root(), &patch("name = \"another\"")).is_some());
+    }
 }
