@@ -55,7 +55,9 @@ pub fn run(only: Option<&str>) -> anyhow::Result<()> {
         }
         eprintln!("== {}", mutant.name);
         if !patch(&copy, &mutant.path, &[])? {
-            missed.push(format!("{} (does not apply)", mutant.name));
+            let text = fs::read_to_string(&mutant.path)?;
+            let why = misfit(&copy, &text).unwrap_or_else(|| "it does not apply".to_owned());
+            missed.push(format!("{} ({why})", mutant.name));
             continue;
         }
         let found = hunt(&copy, &scratch.join("target"), &mutant);

@@ -83,6 +83,7 @@ impl Engine {
     /// Keeps a case out of the way that the store could not give back whole.
     pub(super) fn isolate(&mut self, case: BrokenCase) {
         self.last_case = self.last_case.max(case.id.0);
+        self.residence.remove(case.id); // it may have been in the store alone until now
         if let Some(saga) = &case.saga {
             self.by_saga.insert(saga.clone(), case.id);
         }

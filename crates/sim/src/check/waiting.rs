@@ -6,11 +6,11 @@ use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
 use amends_engine::{
     Engine, Errand, ReportRole, SagaState, StepReading, StepResult, StepRow, StepState, WalkResult,
-    WalkRow,
+    WalkRow, Write,
 };
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, CaseState, StepId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An open breaker lets a probe through about once a second.
@@ -48,6 +48,9 @@ pub(super) struct Waiting {
     now: Timestamp,
     under_way: BTreeMap<u64, (Arc<str>, Work)>,
     services: BTreeMap<Arc<str>, Service>,
+    /// Cases of which a row has been written since the last loading. With a start every wait ends and every reading
+    /// begins anew, and that is written when the case is worked on.
+    written: BTreeSet<CaseId>,
 }
 
 impl Check for Waiting {
@@ -82,7 +85,17 @@ impl Check for Waiting {
                 self.now = now; // a new process knows no earlier time
                 self.services.clear();
             }
-            Seen::Loaded => self.services.clear(),
+            Seen::Loaded => {
+                self.services.clear();
+                self.written.clear();
+            }
+            Seen::Committed { writes, .. } => {
+                self.written.extend(writes.iter().filter_map(|write| match write {
+                    Write::Case(row) => Some(row.id),
+                    Write::Step(row) => Some(row.id.case),
+                    _ => None,
+                }));
+            }
             Seen::Rest { engine, next, .. } => {
                 for service in self.services.values_mut() {
                     service.known_hold = service.hold_until;
@@ -212,6 +225,11 @@ impl Rest<'_> {
             StepState::Due(at) if *at <= self.known.now => self.held_back(service, || {
                 format!("{} ({} {}) is due", step.id, step.verb, step.action)
             }),
+            // Tried at once, or after the pause that its service asked for before.
+            StepState::Due(at) if !self.known.written.contains(&step.id.case) => {
+                let what = || format!("{} is due since the start", step.id);
+                self.timer(*at, what).or_else(|_| self.held_back(service, what))
+            }
             StepState::Due(at) => self.timer(*at, || format!("the next try of {}", step.id)),
             StepState::InFlight => {
                 let there =
@@ -238,7 +256,8 @@ impl Rest<'_> {
 
     fn walk(&self, case: CaseId, walk: &WalkRow) -> Result<(), String> {
         let what = || format!("the History of {} for {case}", walk.service);
-        if walk.in_flight {
+        let since_start = !self.known.written.contains(&case);
+        if walk.in_flight && !since_start {
             let there = self
                 .known
                 .under_way
@@ -247,7 +266,7 @@ impl Rest<'_> {
             return when(!there, || format!("{} is stored as being read, and is not", what()));
         }
         match walk.due_at {
-            Some(at) if at > self.known.now.0 => self.timer(Timestamp(at), what),
+            Some(at) if at > self.known.now.0 && !since_start => self.timer(Timestamp(at), what),
             _ if self.readings_wait(&walk.service) => Ok(()),
             _ => self.held_back(&walk.service, || format!("{} is to be read", what())),
         }
