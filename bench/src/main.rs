@@ -6,6 +6,7 @@ mod cpu;
 mod engine;
 mod kit;
 mod load;
+mod memory;
 mod null_store;
 mod outage;
 mod participant;
@@ -127,6 +128,12 @@ enum Role {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// What open cases cost in memory, and how soon after a start the first of them is worked on.
+    Memory {
+        /// Cases that wait.
+        #[arg(long, default_value_t = 1_000_000)]
+        cases: u64,
+    },
     /// The supervisor under test (started by the benchmark itself).
     #[command(hide = true)]
     Supervisor {
@@ -162,7 +169,7 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Some(Role::StoreFill { to, settled, open }) => {
-            store_fill::run(to, *settled, *open, SystemClock.now()).await
+            store_fill::run(to, *settled, *open, SystemClock.now(), store_fill::NOBODY).await
         }
         Some(Role::Queries { settled, open, rate, data }) => {
             let (settled, open, rate) = (*settled, *open, *rate);
@@ -173,6 +180,11 @@ async fn main() -> anyhow::Result<()> {
         }
         Some(Role::Kit { store, url, seconds }) => {
             let result = kit::run(store, url.as_deref(), *seconds).await?;
+            println!("{}", serde_json::to_string_pretty(&result)?);
+            Ok(())
+        }
+        Some(Role::Memory { cases }) => {
+            let result = memory::run(*cases).await?;
             println!("{}", serde_json::to_string_pretty(&result)?);
             Ok(())
         }

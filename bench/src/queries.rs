@@ -36,7 +36,14 @@ pub async fn run(options: Options) -> anyhow::Result<Value> {
     let scratch = store_folder()?;
     let folder = options.data.clone().unwrap_or_else(|| scratch.path().to_owned());
     if options.data.is_none() {
-        store_fill::run(&folder, options.settled, options.open, SystemClock.now()).await?;
+        store_fill::run(
+            &folder,
+            options.settled,
+            options.open,
+            SystemClock.now(),
+            store_fill::NOBODY,
+        )
+        .await?;
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let participant = format!("http://{}", listener.local_addr()?);

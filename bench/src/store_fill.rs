@@ -1,5 +1,5 @@
-//! Fills a store with a past: very many settled cases and some that still wait for a service that nobody answers for. The
-//! rows are what the engine would have written.
+//! Fills a store with a past: very many settled cases and some that still wait for a service that nobody answers for.
+//! The rows are what the engine would have written.
 
 use amends_engine::{
     ActivationRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow,
@@ -23,26 +23,38 @@ const APART_MS: i64 = 80;
 /// Different reports.
 const CODES: u64 = 20;
 
-/// A business of its own beside the one that the load reports on; its services are at a port where nobody listens.
-const RULEBOOK: &str = "rulebook: past
+/// At a port where nobody listens.
+pub const NOBODY: &str = "http://127.0.0.1:1";
+
+/// A business of its own beside the one that the load reports on; its services are all at one address.
+fn rulebook(address: &str) -> String {
+    "rulebook: past
 services:
-  shop: { url: \"http://127.0.0.1:1\", actions: { sell: { compensation: undo, calls: [bank.pay, depot.reserve, post.send, stamp.give] } } }
-  bank: { url: \"http://127.0.0.1:1\", actions: { pay: { compensation: undo } } }
-  depot: { url: \"http://127.0.0.1:1\", actions: { reserve: { compensation: undo } } }
-  post: { url: \"http://127.0.0.1:1\", actions: { send: { compensation: undo } } }
-  stamp: { url: \"http://127.0.0.1:1\", actions: { give: { compensation: undo } } }
+  shop: { url: \"ADDRESS\", actions: { sell: { compensation: undo, calls: [bank.pay, depot.reserve, post.send, stamp.give] } } }
+  bank: { url: \"ADDRESS\", actions: { pay: { compensation: undo } } }
+  depot: { url: \"ADDRESS\", actions: { reserve: { compensation: undo } } }
+  post: { url: \"ADDRESS\", actions: { send: { compensation: undo } } }
+  stamp: { url: \"ADDRESS\", actions: { give: { compensation: undo } } }
 rules:
   - { on: \"shop/*\", compensate: [bank.pay, depot.reserve, post.send, stamp.give] }
-";
+"
+        .replace("ADDRESS", address)
+}
 
 /// The actions of each plan.
 const ACTIONS: [&str; 4] = ["bank.pay", "depot.reserve", "post.send", "stamp.give"];
 
 /// Fills the store of a folder. The open cases are spread over the settled ones.
-pub async fn run(folder: &Path, settled: u64, open: u64, now: Timestamp) -> anyhow::Result<()> {
+pub async fn run(
+    folder: &Path,
+    settled: u64,
+    open: u64,
+    now: Timestamp,
+    address: &str,
+) -> anyhow::Result<()> {
     let began = Instant::now();
     let store = SqliteStore::open(folder, &SqliteOptions::default())?;
-    let book = Rulebook::from_yaml(RULEBOOK).map_err(|found| anyhow!("{found:?}"))?;
+    let book = Rulebook::from_yaml(&rulebook(address)).map_err(|found| anyhow!("{found:?}"))?;
     let sources = book.sources().iter().map(|s| (s.path.clone(), Arc::clone(&s.text))).collect();
     let version = RulebookRef { name: book.name().into(), hash: book.hash().into() };
     let RulebookRef { name, hash } = version.clone();

@@ -2,11 +2,12 @@
 
 mod rig;
 
-use amends_engine::{Answer, Input, SagaState};
+use amends_engine::{Activation, Answer, Input, Replaces, SagaState};
 use amends_node::{Done, EffectResult, Need, NodeOptions};
 use amends_protocol::resources::SagaBegin;
 use amends_protocol::{CaseState, SagaId, Timestamp};
-use rig::{Rig, options, received, report};
+use amends_rulebook::Rulebook;
+use rig::{Rig, TWO, options, received, report};
 
 #[test]
 fn a_report_is_taken_compensated_and_settled() {
@@ -190,4 +191,51 @@ fn a_saga_is_announced_and_ended_once_however_often_it_says_so() {
     rig.now = Timestamp(rig.now.0 + 10_000);
     rig.settle();
     assert_eq!(rig.memory.cases().count(), 0, "no deadline makes a case of it");
+}
+
+/// After a start, with more cases than fit into one page.
+fn restarted(cases: usize) -> Rig {
+    let mut rig = Rig::new();
+    for n in 0..cases {
+        rig.report(&format!("s-{n}"), &n.to_string());
+    }
+    rig.under_way.clear();
+    rig.sent.clear();
+    rig.node = amends_node::Node::new(options());
+    rig
+}
+
+#[test]
+fn after_a_start_steps_go_before_all_open_cases_have_been_read() {
+    let mut rig = restarted(9);
+    while rig.sent.is_empty() {
+        assert!(rig.one().is_none(), "it has something to do");
+    }
+    assert!(rig.node.is_reading() && !rig.node.is_ready());
+    rig.run();
+    assert!(!rig.node.is_reading() && rig.node.is_ready());
+    rig.settle();
+    assert!(rig.memory.cases().all(|case| case.state == CaseState::Settled));
+}
+
+#[test]
+fn a_new_rulebook_waits_until_all_open_cases_have_been_read_and_a_report_does_not() {
+    let mut rig = restarted(9);
+    let ticket = rig.ticket();
+    let rulebook = Rulebook::from_yaml(&TWO.replace("50ms", "60ms")).expect("valid");
+    let (actor, reason) = ("kim".into(), "a longer quiet time".into());
+    let replaces = Replaces::Any;
+    let activation = Activation { rulebook, actor, reason, from_file: false, replaces };
+    rig.node.take(Input::Activate { activation: Box::new(activation), ticket }).expect("room");
+    let report = rig.hand_in("s-8", "late");
+    while !rig.answers.contains_key(&report) {
+        assert!(rig.one().is_none(), "it has something to do");
+    }
+    assert!(rig.node.is_reading() && !rig.answers.contains_key(&ticket));
+    rig.run();
+    assert_eq!(rig.answers.get(&ticket), Some(&Answer::Done));
+    // The report joined its case, although that had not been read yet.
+    assert_eq!(rig.memory.cases().count(), 9);
+    rig.settle();
+    assert!(rig.memory.cases().all(|case| case.state == CaseState::Settled));
 }
