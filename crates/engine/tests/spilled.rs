@@ -113,3 +113,16 @@ fn versions_that_no_resident_case_needs_are_forgotten_and_come_back_with_a_case(
     let open = world.memory.cases().find(|case| case.state != CaseState::Settled);
     assert!(open.is_none(), "{open:#?}");
 }
+
+#[test]
+fn a_spilled_case_that_does_not_read_back_is_quarantined_when_it_is_needed() {
+    let mut world = without_room();
+    let case = world.report(report("stranger/odd", "s").id("1"));
+    world.settle_down();
+    assert!(world.engine.is_spilled(case));
+    world.memory.break_case(case, "somebody wrote into its file");
+    assert_eq!(world.report(report("stranger/odd", "s").id("2")), case, "it is kept all the same");
+    assert_eq!(world.engine.quarantined().len(), 1);
+    assert!(!world.engine.is_spilled(case));
+    assert_eq!(world.engine.memory_use().spilled_bytes, 0);
+}

@@ -176,7 +176,8 @@ impl Engine {
 
     fn take_open_case(&mut self, stored: StoredCase) {
         let id = stored.case.id;
-        let in_flight = stored.steps.iter().any(|step| step.state == StepState::InFlight);
+        let in_flight = stored.steps.iter().any(|step| step.state == StepState::InFlight)
+            || stored.case.detail.walks.iter().any(|walk| walk.in_flight);
         let (state, steps) = (stored.case.state, stored.steps.len());
         let out = std::mem::take(&mut self.agenda.out);
         let came = !self.is_spilled(id) && self.bring_in(stored);
