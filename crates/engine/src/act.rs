@@ -166,6 +166,9 @@ impl Case {
         self.row.detail.gave_up.clear();
         self.book = Some(book);
         self.row_changed = true;
+        if let Some(heard) = self.heard_mut() {
+            heard.forget_what_is_noted();
+        }
         Ok(())
     }
 

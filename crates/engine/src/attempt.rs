@@ -74,11 +74,7 @@ impl Case {
             return None;
         };
         let report = Arc::clone(&self.report_for(step)?.report);
-        let request_ids: BTreeSet<Arc<str>> = self
-            .told()
-            .filter(|(_, e)| *e.service == *step.action.service && *e.action == *step.action.action)
-            .map(|(_, e)| e.request_id.as_str().into())
-            .collect();
+        let request_ids = self.heard().requests(&step.action).cloned().collect();
         let saga = self.row.saga.clone();
         let wall = self.wall;
         let step = self.step_mut(index);
@@ -92,7 +88,7 @@ impl Case {
             action_id,
             rulebook,
             saga,
-            request_ids: request_ids.into_iter().collect(),
+            request_ids,
             report,
             edited: step.memo.edited.clone(),
         };
@@ -220,13 +216,12 @@ impl Case {
         let is_stranger =
             |who: &str| self.book.as_ref().is_none_or(|book| book.service(who).is_none());
         let counts_as = |who: &str| who == &**by || (is_stranger(who) && is_stranger(by));
-        let told = &self.row.detail.told;
-        let mut room = TOLD_LIMIT.saturating_sub(told.iter().filter(|t| counts_as(&t.by)).count());
-        let (mut fresh, mut dropped): (Vec<Told>, bool) = (Vec::new(), false);
-        let mut said: BTreeSet<&Evidence> =
-            self.told().filter(|(who, _)| *who == &**by).map(|(_, e)| e).collect();
+        let heard = self.heard();
+        let mut room = TOLD_LIMIT.saturating_sub(heard.kept_of(counts_as));
+        let (mut fresh, mut dropped): (BTreeSet<&Evidence>, bool) = (BTreeSet::new(), false);
+        let mut told = Vec::new();
         for evidence in history {
-            if !said.insert(evidence) {
+            if heard.has(by, evidence) || !fresh.insert(evidence) {
                 continue;
             }
             if room == 0 {
@@ -234,11 +229,14 @@ impl Case {
                 break;
             }
             room -= 1;
-            fresh.push(Told { by: Arc::clone(by), evidence: evidence.clone() });
+            told.push(Told { by: Arc::clone(by), evidence: evidence.clone() });
         }
-        let news = !fresh.is_empty();
+        let news = !told.is_empty();
+        if let Some(heard) = self.heard_mut() {
+            told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
+        }
         if news {
-            self.row.detail.told.append(&mut fresh);
+            self.row.detail.told.append(&mut told);
             self.row_changed = true;
         }
         (news, dropped)

@@ -5,19 +5,20 @@
 //! `closing` and `act`.
 
 use crate::agenda::Agenda;
+use crate::heard::{Heard, States};
 use crate::lane::Job;
 use crate::timer::Timer;
 use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{CaseState, Evidence, HistoryState, Outcome, Timestamp};
+use amends_protocol::{CaseState, Outcome, Timestamp};
 use amends_rulebook::{ActionId, Facts, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Notes of one case; past this a person has long known that something is wrong with it.
-const NOTES_LIMIT: usize = 100;
+pub(crate) const NOTES_LIMIT: usize = 100;
 
 #[derive(Debug)]
 pub(crate) struct Case {
@@ -38,13 +39,15 @@ pub(crate) struct Case {
     pub(crate) counted_bytes: usize,
     /// The number of the change that it was last counted at.
     pub(crate) changed_as: u64,
+    /// Made when something is first asked of it; kept up by whoever adds evidence.
+    heard: OnceLock<Heard>,
 }
 
 /// Bytes of a case without its reports, steps and Histories.
 const CASE_BYTES: usize = 1_000;
 /// Bytes of a step: its row, its key and what an allocator adds.
 const STEP_BYTES: usize = 500;
-/// Bytes of one piece of evidence.
+/// Bytes of one piece of evidence, in a row or put together.
 const EVIDENCE_BYTES: usize = 200;
 
 impl Case {
@@ -62,6 +65,7 @@ impl Case {
             report_bytes: 0,
             counted_bytes: 0,
             changed_as: 0,
+            heard: OnceLock::new(),
         }
     }
 
@@ -83,6 +87,7 @@ impl Case {
             report_bytes,
             counted_bytes: 0,
             changed_as: 0,
+            heard: OnceLock::new(),
         }
     }
 
@@ -100,11 +105,18 @@ impl Case {
     pub(crate) fn bytes(&self) -> usize {
         let walks = self.row.detail.walks.iter().map(|walk| walk.entries.len());
         let evidence = walks.sum::<usize>() + self.row.detail.told.len();
-        CASE_BYTES + self.report_bytes + self.steps.len() * STEP_BYTES + evidence * EVIDENCE_BYTES
+        let heard = self.heard.get().map_or(0, Heard::pieces);
+        CASE_BYTES
+            + self.report_bytes
+            + self.steps.len() * STEP_BYTES
+            + (evidence + heard) * EVIDENCE_BYTES
     }
 
     pub(crate) fn add_report(&mut self, row: ReportRow) {
         self.report_bytes += row.report.bytes();
+        if let Some(heard) = self.heard.get_mut() {
+            heard.add_report(&row.report);
+        }
         self.reports_changed.insert(self.reports.len());
         self.reports.push(row);
     }
@@ -237,25 +249,15 @@ impl Case {
         }
     }
 
-    /// All evidence, with who told it.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, &Evidence)> {
-        let reports = self.reports.iter().flat_map(|r| {
-            let by = r.report.service();
-            r.report.data.history.iter().map(move |e| (by, e))
-        });
-        reports.chain(self.told_besides_reports())
+    /// All evidence.
+    pub(crate) fn heard(&self) -> &Heard {
+        let memo = &self.row.detail;
+        self.heard.get_or_init(|| Heard::of(&self.reports, &memo.walks, &memo.told))
     }
 
-    /// Evidence from Histories that were asked for and from answers to steps.
-    pub(crate) fn told_besides_reports(&self) -> impl Iterator<Item = (&str, &Evidence)> {
-        let walks = self
-            .row
-            .detail
-            .walks
-            .iter()
-            .flat_map(|w| w.entries.iter().map(move |e| (&*w.service, e)));
-        let answers = self.row.detail.told.iter().map(|t| (&*t.by, &t.evidence));
-        walks.chain(answers)
+    /// The same, for whoever adds to it what is in the rows now; none if nothing was asked of it yet.
+    pub(crate) fn heard_mut(&mut self) -> Option<&mut Heard> {
+        self.heard.get_mut()
     }
 
     /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, as soon
@@ -276,17 +278,9 @@ impl Case {
     }
 
     /// What `action`'s own service said of its requests, in reports, walks and answers.
-    pub(crate) fn owners_word<'a>(
-        &'a self,
-        book: &'a Rulebook,
-        action: ActionId,
-    ) -> impl Iterator<Item = HistoryState> + 'a {
+    pub(crate) fn owners_word(&self, book: &Rulebook, action: ActionId) -> States {
         let name = &book.get(action).name;
-        self.told()
-            .filter(move |(by, e)| {
-                **by == *name.service && *e.service == *name.service && *e.action == *name.action
-            })
-            .map(|(_, e)| e.state)
+        self.heard().word_of(&name.service, name)
     }
 
     /// The steps' earliest stage in which something is not finished. Nothing of a later stage may be sent.

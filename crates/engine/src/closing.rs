@@ -3,7 +3,7 @@
 //! INVARIANT: a case settles by itself only when no step, no walk and no report waits for anything.
 
 use crate::agenda::Agenda;
-use crate::case::Case;
+use crate::case::{Case, NOTES_LIMIT};
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
 use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
@@ -45,13 +45,12 @@ impl Case {
     /// A callee that failed or did not answer, and never reported, is asked for its History before the case is closed.
     fn ask_unreported(&mut self, now: Timestamp, agenda: &mut Agenda) {
         let Some(book) = self.book.clone() else { return };
-        let mut silent = self.unreported();
-        silent.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
-        self.ask_histories(silent, now, agenda);
+        self.ask_histories(self.unreported_with_history(&book), now, agenda);
     }
 
     pub(crate) fn settle(&mut self, evidence: ClosedOn, agenda: &mut Agenda) {
-        for service in self.unreported() {
+        let unreported = self.heard().unreported().iter().take(NOTES_LIMIT).cloned();
+        for service in unreported.collect::<Vec<_>>() {
             self.note(format!(
                 "{service} was called, failed or did not answer, and never reported"
             ));
@@ -81,13 +80,8 @@ impl Case {
         let names = failed
             .filter_map(|row| book.reporter(&Facts::of(&row.report)))
             .map(|id| &book.get(id).name);
-        let succeeded = |name: &ActionName| {
-            self.told().any(|(_, e)| {
-                e.state == HistoryState::Succeeded
-                    && *e.service == *name.service
-                    && *e.action == *name.action
-            })
-        };
+        let succeeded =
+            |name: &ActionName| self.heard().anybodys_word(name).has(HistoryState::Succeeded);
         let left: Vec<String> = names
             .filter(|name| !is_run_again(name) && !succeeded(name))
             .map(|name| format!("{name} failed because of it and is not run again by any rule"))
@@ -149,8 +143,7 @@ impl Case {
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Option<ClosedOn> {
-        let mut services: BTreeSet<Arc<str>> = self.unreported();
-        services.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
+        let mut services = self.unreported_with_history(book);
         if self.uses_recorded() {
             services.extend(self.services_to_ask(book, open));
         }
@@ -204,8 +197,8 @@ impl Case {
         id: ActionId,
         reachable: &BTreeSet<ActionId>,
     ) -> bool {
-        let mut word = self.owners_word(book, id).peekable();
-        if word.peek().is_none() || word.any(HistoryState::may_have_effect) {
+        let word = self.owners_word(book, id);
+        if word.is_empty() || word.may_have_effect() {
             return false;
         }
         let calls = |caller: &&ActionId| book.get(**caller).calls.iter().any(|c| c.action == id);
@@ -236,9 +229,9 @@ impl Case {
     }
 
     fn ended(&self, book: &Rulebook, id: ActionId) -> bool {
-        let mut word = self.owners_word(book, id).peekable();
-        word.peek().is_some()
-            && word.all(|state| match state {
+        let word = self.owners_word(book, id);
+        !word.is_empty()
+            && word.iter().all(|state| match state {
                 HistoryState::Succeeded
                 | HistoryState::Failed
                 | HistoryState::Compensated
@@ -248,8 +241,18 @@ impl Case {
     }
 
     fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
-        let name = &book.get(callee).name;
-        self.told()
-            .any(|(who, e)| who == by && *e.service == *name.service && *e.action == *name.action)
+        !self.heard().word_of(by, &book.get(callee).name).is_empty()
+    }
+
+    /// Callees that a report calls failed or unknown, that have not reported themselves, and that can be asked.
+    fn unreported_with_history(&self, book: &Rulebook) -> BTreeSet<Arc<str>> {
+        let unreported = self.heard().unreported();
+        let services = book.services().iter().map(|service| &service.name);
+        let mut known: BTreeSet<Arc<str>> = match unreported.len() < services.len() {
+            true => unreported.clone(),
+            false => services.filter(|name| unreported.contains(*name)).cloned().collect(),
+        };
+        known.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
+        known
     }
 }

@@ -15,6 +15,7 @@ mod case;
 mod closing;
 mod effect;
 mod engine;
+mod heard;
 mod input;
 mod lane;
 mod lookup;

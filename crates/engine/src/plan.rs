@@ -152,7 +152,9 @@ impl Case {
     /// All that the planner needs to know of this case.
     fn facts(&self, book: &Rulebook) -> CaseFacts {
         let reports = self.reports.iter().map(|row| (&*row.report, row.role.for_planner()));
-        let mut facts = CaseFacts::of(book, reports, self.told_besides_reports());
+        let heard = self.heard();
+        let word = |position, name: &ActionName| heard.word_of_report(position, name).iter();
+        let mut facts = CaseFacts::of_known(book, reports, word, heard.effects(book));
         facts.given_up.extend(self.row.detail.gave_up.iter().copied().map(RuleId));
         let retried =
             self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s));
@@ -202,19 +204,12 @@ impl Case {
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
     fn note_strangers(&mut self, book: &Rulebook) {
-        let strangers: BTreeSet<String> = self
-            .told()
-            .filter(|(_, e)| {
-                e.state.may_have_effect() && book.action(&e.service, &e.action).is_none()
-            })
-            .map(|(by, e)| {
-                format!(
-                    "{by} tells of {}.{}, which the rulebook does not know",
-                    e.service, e.action
-                )
-            })
+        let Some(heard) = self.heard_mut() else { return };
+        let strangers = heard.new_strangers(book).into_iter();
+        let texts: BTreeSet<String> = strangers
+            .map(|(by, name)| format!("{by} tells of {name}, which the rulebook does not know"))
             .collect();
-        for text in strangers {
+        for text in texts {
             self.note(text);
         }
     }

@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryState, Timestamp};
+use amends_protocol::{EVIDENCE_LIMIT, Evidence, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,18 +33,6 @@ impl Case {
             .filter(|a| book.keeps_history(a.service))
             .map(|a| &a.name.service)
             .cloned()
-            .collect()
-    }
-
-    /// Callees that a report calls failed or unknown and that have not reported themselves.
-    pub(crate) fn unreported(&self) -> BTreeSet<Arc<str>> {
-        let silent = |service: &str| self.reports.iter().all(|r| r.report.service() != service);
-        self.reports
-            .iter()
-            .flat_map(|r| r.report.data.history.iter().map(move |e| (r.report.service(), e)))
-            .filter(|(by, e)| *by != e.service && silent(&e.service))
-            .filter(|(_, e)| matches!(e.state, HistoryState::Failed | HistoryState::Unknown))
-            .map(|(_, e)| e.service.as_str().into())
             .collect()
     }
 
@@ -138,10 +126,14 @@ impl Case {
                 walk.answered = true;
                 walk.due_at = None;
                 walk.message = None;
-                let news = merge_entries(&mut walk.entries, entries);
-                let entries = walk.entries.len();
+                let before = walk.entries.len();
+                merge_entries(&mut walk.entries, entries);
+                let (entries, fresh) = (walk.entries.len(), walk.entries[before..].to_vec());
+                if let Some(heard) = self.heard_mut() {
+                    fresh.iter().for_each(|entry| heard.add_entry(service, entry));
+                }
                 agenda.tell(Happening::Walked { case: id, service: Arc::clone(service), entries });
-                news
+                !fresh.is_empty()
             }
             WalkResult::NoHistory | WalkResult::Unproven { .. } => {
                 walk.answered = true;
@@ -215,14 +207,12 @@ pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
     }
 }
 
-/// Adds what is new; true if anything was.
-fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) -> bool {
-    let before = held.len();
+/// Adds what is new.
+fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) {
     let known: BTreeSet<&Evidence> = held.iter().collect();
     let mut fresh: Vec<Evidence> = told.into_iter().filter(|e| !known.contains(e)).collect();
     let mut seen = BTreeSet::new();
     fresh.retain(|e| seen.insert(e.clone()));
-    fresh.truncate(EVIDENCE_LIMIT.saturating_sub(before));
+    fresh.truncate(EVIDENCE_LIMIT.saturating_sub(held.len()));
     held.append(&mut fresh);
-    held.len() > before
 }

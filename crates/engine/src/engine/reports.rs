@@ -169,6 +169,9 @@ impl Engine {
                 Some(RulebookRef { name: book.name().into(), hash: book.hash().into() });
             case.row_changed = true;
             case.book = Some(book);
+            if let Some(heard) = case.heard_mut() {
+                heard.forget_what_is_noted();
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use super::roles::{Reported, Role, roles};
 use crate::{ActionClass, ActionId, Facts, Known, Rule, RuleId, Rulebook, ServiceId};
-use amends_protocol::{Evidence, Report, Verb};
+use amends_protocol::{ActionName, Evidence, HistoryState, Report, Verb};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The source of reports that the supervisor itself makes. No service may have this name.
 pub const SUPERVISOR: &str = "supervisor";
@@ -55,20 +56,38 @@ impl CaseFacts {
         reports: impl IntoIterator<Item = (&'a Report, Role)>,
         heard: impl IntoIterator<Item = (&'a str, &'a Evidence)>,
     ) -> Self {
-        let mut effects = BTreeSet::new();
-        let mut hear = |evidence: &Evidence| {
-            if evidence.state.may_have_effect() {
-                effects.extend(book.action(&evidence.service, &evidence.action));
-            }
+        let reports: Vec<(&Report, Role)> = reports.into_iter().collect();
+        let histories = reports.iter().flat_map(|(report, _)| &report.data.history);
+        let told = histories.chain(heard.into_iter().map(|(_, evidence)| evidence));
+        let effects = told
+            .filter(|evidence| evidence.state.may_have_effect())
+            .filter_map(|evidence| book.action(&evidence.service, &evidence.action))
+            .collect();
+        let word = |position: usize, name: &ActionName| {
+            let (service, action) = (Arc::clone(&name.service), Arc::clone(&name.action));
+            let history = reports.get(position).map_or(&[][..], |(r, _)| &r.data.history);
+            let own =
+                history.iter().filter(move |e| *e.service == *service && *e.action == *action);
+            own.map(|evidence| evidence.state)
         };
-        let of_report = |(report, role): (&'a Report, Role)| {
-            report.data.history.iter().for_each(&mut hear);
+        Self::of_known(book, reports.iter().copied(), word, effects)
+    }
+
+    /// The same for whoever has put the evidence together: what the report at a position says of an action's requests,
+    /// and which actions may have had an effect, by anybody's word.
+    pub fn of_known<'a, W: Iterator<Item = HistoryState>>(
+        book: &Rulebook,
+        reports: impl IntoIterator<Item = (&'a Report, Role)>,
+        word: impl Fn(usize, &ActionName) -> W,
+        effects: BTreeSet<ActionId>,
+    ) -> Self {
+        let of_report = |(position, (report, role)): (usize, (&'a Report, Role))| {
             let action = book.reporter(&Facts::of(report));
-            let proven = action.is_some_and(|id| book.is_proven_without_effect(report, id));
-            ReportFacts { role, action, proven_without_effect: proven }
+            let own = action.map(|id| word(position, &book.get(id).name));
+            let proven_without_effect = own.is_some_and(is_proven_without_effect);
+            ReportFacts { role, action, proven_without_effect }
         };
-        let reports = reports.into_iter().map(of_report).collect();
-        heard.into_iter().for_each(|(_, evidence)| hear(evidence));
+        let reports = reports.into_iter().enumerate().map(of_report).collect();
         Self { reports, effects, ..Self::default() }
     }
 
@@ -126,19 +145,6 @@ impl Rulebook {
         }
     }
 
-    /// Whether a report's own History proves that nothing of its `action` took effect. If not, the reporter belongs to
-    /// its own plan: a failed action is often half done.
-    fn is_proven_without_effect(&self, report: &Report, action: ActionId) -> bool {
-        let name = &self.get(action).name;
-        let mut own = report
-            .data
-            .history
-            .iter()
-            .filter(|e| *e.service == *name.service && *e.action == *name.action)
-            .peekable();
-        own.peek().is_some() && own.all(|e| !e.state.may_have_effect())
-    }
-
     /// Whether a service has a History that can be asked: some action of its that changes something speaks the
     /// participant protocol.
     #[must_use]
@@ -151,4 +157,11 @@ impl Rulebook {
                 && action.endpoints.notify.is_none()
         })
     }
+}
+
+/// Whether a report's own History proves that nothing of its action took effect. If not, the reporter belongs to its own
+/// plan: a failed action is often half done.
+fn is_proven_without_effect(own_word: impl Iterator<Item = HistoryState>) -> bool {
+    let mut word = own_word.peekable();
+    word.peek().is_some() && word.all(|state| !state.may_have_effect())
 }

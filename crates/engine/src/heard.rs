@@ -1,0 +1,248 @@
+//! What a case knows by evidence, put together as it comes: which requests of each action are known, who told of it and
+//! what, so that no answer looks through everything that was told before it.
+//!
+//! It is derived: made of a case's rows when something is first asked of it, kept up from then on, and never stored.
+
+use crate::{ReportRow, Told, WalkRow};
+use amends_protocol::{ActionName, Evidence, HistoryState, Report};
+use amends_rulebook::{ActionId, Rulebook};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A set of states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct States(u8);
+
+impl States {
+    fn of(state: HistoryState) -> Self {
+        Self(1 << state as u8)
+    }
+
+    pub(crate) fn has(self, state: HistoryState) -> bool {
+        self.0 & Self::of(state).0 != 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = HistoryState> {
+        HistoryState::ALL.iter().copied().filter(move |state| self.has(*state))
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether some request may have an effect.
+    pub(crate) fn may_have_effect(self) -> bool {
+        self.iter().any(HistoryState::may_have_effect)
+    }
+
+    fn add(&mut self, state: HistoryState) {
+        self.0 |= Self::of(state).0;
+    }
+}
+
+/// All evidence of a case.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// The place of each action in `actions`, by service and name.
+    places: BTreeMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
+    actions: Vec<OfAction>,
+    /// By report, in their order: what it says of each action.
+    reports: Vec<BTreeMap<usize, States>>,
+    /// Services that have reported.
+    reporters: BTreeSet<Arc<str>>,
+    /// Services that a report of another one calls failed or unknown and that have not reported themselves.
+    unreported: BTreeSet<Arc<str>>,
+    /// How much of the evidence that is kept besides reports and Histories each one told.
+    kept: BTreeMap<Arc<str>, usize>,
+    /// Actions that may have had an effect and of which it was not asked yet whether the rulebook knows them.
+    unnoted: BTreeSet<usize>,
+    /// Everybody who told something, so that a name is kept once.
+    tellers: BTreeSet<Arc<str>>,
+    pieces: usize,
+}
+
+/// What is known of one action.
+#[derive(Debug)]
+struct OfAction {
+    name: ActionName,
+    /// By request, then by who told of it.
+    requests: BTreeMap<Arc<str>, BTreeMap<Arc<str>, States>>,
+    /// By who told of it.
+    tellers: BTreeMap<Arc<str>, States>,
+    by_anybody: States,
+}
+
+impl Heard {
+    /// Everything that these rows tell.
+    pub(crate) fn of(reports: &[ReportRow], walks: &[WalkRow], told: &[Told]) -> Self {
+        let mut heard = Self::default();
+        reports.iter().for_each(|row| heard.add_report(&row.report));
+        for walk in walks {
+            walk.entries.iter().for_each(|entry| heard.add_entry(&walk.service, entry));
+        }
+        told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
+        heard
+    }
+
+    /// A further report of the case.
+    pub(crate) fn add_report(&mut self, report: &Report) {
+        let by = self.teller(report.service());
+        self.unreported.remove(&by);
+        self.reporters.insert(Arc::clone(&by));
+        let mut says: BTreeMap<usize, States> = BTreeMap::new();
+        for evidence in &report.data.history {
+            says.entry(self.add(&by, evidence)).or_default().add(evidence.state);
+            let is_blamed = matches!(evidence.state, HistoryState::Failed | HistoryState::Unknown);
+            if is_blamed && !self.reporters.contains(&*evidence.service) {
+                self.unreported.insert(evidence.service.as_str().into());
+            }
+        }
+        self.reports.push(says);
+    }
+
+    /// An entry of a service's History.
+    pub(crate) fn add_entry(&mut self, by: &Arc<str>, evidence: &Evidence) {
+        self.add(by, evidence);
+    }
+
+    /// Evidence that is kept besides reports and Histories.
+    pub(crate) fn add_told(&mut self, by: &Arc<str>, evidence: &Evidence) {
+        self.add(by, evidence);
+        *self.kept.entry(Arc::clone(by)).or_default() += 1;
+    }
+
+    fn add(&mut self, by: &str, evidence: &Evidence) -> usize {
+        #[cfg(test)]
+        tests::look(1);
+        let place = match self.place(&evidence.service, &evidence.action) {
+            Some(place) => place,
+            None => self.add_action(ActionName::new(&evidence.service, &evidence.action)),
+        };
+        self.pieces += 1;
+        let by = self.teller(by);
+        let action = &mut self.actions[place];
+        let request = match action.requests.get_mut(evidence.request_id.as_str()) {
+            Some(request) => request,
+            None => action.requests.entry(evidence.request_id.as_str().into()).or_default(),
+        };
+        request.entry(Arc::clone(&by)).or_default().add(evidence.state);
+        let told = action.tellers.entry(by).or_default();
+        if evidence.state.may_have_effect() && !told.may_have_effect() {
+            self.unnoted.insert(place);
+        }
+        told.add(evidence.state);
+        action.by_anybody.add(evidence.state);
+        place
+    }
+
+    fn add_action(&mut self, name: ActionName) -> usize {
+        let place = self.actions.len();
+        let of_service = self.places.entry(Arc::clone(&name.service)).or_default();
+        of_service.insert(Arc::clone(&name.action), place);
+        self.actions.push(OfAction {
+            name,
+            requests: BTreeMap::new(),
+            tellers: BTreeMap::new(),
+            by_anybody: States::default(),
+        });
+        place
+    }
+
+    fn teller(&mut self, by: &str) -> Arc<str> {
+        if let Some(known) = self.tellers.get(by) {
+            return Arc::clone(known);
+        }
+        let by: Arc<str> = by.into();
+        self.tellers.insert(Arc::clone(&by));
+        by
+    }
+
+    fn place(&self, service: &str, action: &str) -> Option<usize> {
+        self.places.get(service)?.get(action).copied()
+    }
+
+    /// How much was told, for who counts memory.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces
+    }
+
+    fn action(&self, name: &ActionName) -> Option<&OfAction> {
+        self.place(&name.service, &name.action).map(|place| &self.actions[place])
+    }
+
+    /// Whether this one told exactly this before.
+    pub(crate) fn has(&self, by: &str, evidence: &Evidence) -> bool {
+        let place = self.place(&evidence.service, &evidence.action);
+        let request = place.and_then(|p| self.actions[p].requests.get(&*evidence.request_id));
+        request.and_then(|r| r.get(by)).is_some_and(|states| states.has(evidence.state))
+    }
+
+    /// How much of the evidence that is kept besides reports and Histories was told by those for whom `counts` holds.
+    pub(crate) fn kept_of(&self, counts: impl Fn(&str) -> bool) -> usize {
+        self.kept.iter().filter(|(by, _)| counts(by)).map(|(_, kept)| kept).sum()
+    }
+
+    /// The known requests of an action.
+    pub(crate) fn requests(&self, name: &ActionName) -> impl Iterator<Item = &Arc<str>> {
+        #[cfg(test)]
+        tests::look(self.action(name).map_or(0, |action| action.requests.len()));
+        self.action(name).into_iter().flat_map(|action| action.requests.keys())
+    }
+
+    /// What anybody said of an action's requests.
+    pub(crate) fn anybodys_word(&self, name: &ActionName) -> States {
+        self.action(name).map_or(States::default(), |action| action.by_anybody)
+    }
+
+    /// What one said of an action's requests.
+    pub(crate) fn word_of(&self, by: &str, name: &ActionName) -> States {
+        let told = self.action(name).and_then(|action| action.tellers.get(by));
+        told.copied().unwrap_or_default()
+    }
+
+    /// What a report says of an action's requests.
+    pub(crate) fn word_of_report(&self, position: usize, name: &ActionName) -> States {
+        let place = self.place(&name.service, &name.action);
+        let says = self.reports.get(position).zip(place).and_then(|(says, p)| says.get(&p));
+        says.copied().unwrap_or_default()
+    }
+
+    /// The rulebook's actions that may have had an effect, by anybody's word.
+    pub(crate) fn effects(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        #[cfg(test)]
+        tests::look(self.actions.len().min(book.actions().len()));
+        if book.actions().len() < self.actions.len() {
+            let may = |id: &ActionId| self.anybodys_word(&book.get(*id).name).may_have_effect();
+            return book.action_ids().filter(may).collect();
+        }
+        let told = self.actions.iter().filter(|action| action.by_anybody.may_have_effect());
+        told.filter_map(|action| book.action(&action.name.service, &action.name.action)).collect()
+    }
+
+    /// Services that failed or did not answer, by a caller's report, and have not reported themselves.
+    pub(crate) fn unreported(&self) -> &BTreeSet<Arc<str>> {
+        &self.unreported
+    }
+
+    /// Who told of what that may have had an effect and that the rulebook does not know; each is given once.
+    pub(crate) fn new_strangers(&mut self, book: &Rulebook) -> Vec<(Arc<str>, ActionName)> {
+        let mut strangers = Vec::new();
+        for place in std::mem::take(&mut self.unnoted) {
+            let action = &self.actions[place];
+            if book.action(&action.name.service, &action.name.action).is_none() {
+                let told = action.tellers.iter().filter(|(_, states)| states.may_have_effect());
+                strangers.extend(told.map(|(by, _)| (Arc::clone(by), action.name.clone())));
+            }
+        }
+        strangers
+    }
+
+    /// Another rulebook: what it does not know has to be asked anew.
+    pub(crate) fn forget_what_is_noted(&mut self) {
+        self.unnoted = (0..self.actions.len()).collect();
+    }
+}
+
+#[cfg(test)]
+#[path = "heard_tests.rs"]
+mod tests;

@@ -1,0 +1,117 @@
+//! What an answer costs does not grow with its case, and what is put together says what the rows say.
+
+use super::*;
+use crate::{Engine, Errand, Input, StepReading, StepResult};
+use amends_protocol::{Outcome, ReportData, SagaId, Timestamp};
+use std::cell::Cell;
+
+thread_local! {
+    /// Pieces of evidence that were looked at by this thread.
+    static LOOKED: Cell<usize> = const { Cell::new(0) };
+}
+
+pub(super) fn look(pieces: usize) {
+    LOOKED.with(|looked| looked.set(looked.get() + pieces));
+}
+
+const SHOP: &str = "
+rulebook: shop
+services:
+  order: { url: \"http://order\", actions: { place: { compensation: cancel, calls: [payment.pay] } } }
+  payment: { url: \"http://payment\", actions: { pay: { compensation: refund } } }
+rules:
+  - { on: \"*/*\", compensate: recorded }
+";
+
+fn seen(service: &str, action: &str, request: usize) -> Evidence {
+    Evidence {
+        service: service.to_owned(),
+        action: action.to_owned(),
+        request_id: format!("r-{request}"),
+        state: HistoryState::Succeeded,
+    }
+}
+
+fn report(id: &str, history: Vec<Evidence>) -> Report {
+    Report {
+        id: id.to_owned(),
+        source: "order".to_owned(),
+        saga_id: SagaId::new("s").expect("a saga id"),
+        time: None,
+        traceparent: None,
+        data: ReportData { code: "c".to_owned(), history, ..ReportData::default() },
+    }
+}
+
+/// A case of which nobody has answered yet, with so many reports of a thousand requests each; and what it asks for.
+fn large(reports: usize) -> (Engine, Vec<Errand>) {
+    let book = Rulebook::from_yaml(SHOP).expect("a rulebook");
+    let mut engine = Engine::new(0);
+    engine.restore_active(book);
+    let mut errands = Vec::new();
+    for n in 0..reports {
+        let mut history = vec![seen("order", "place", 0), seen("payment", "pay", 0)];
+        history.extend((0..998).map(|m| seen("basket", "fill", n * 998 + m)));
+        let report = Box::new(report(&format!("report-{n}"), history));
+        engine.handle(Timestamp(0), Input::Report { report, known_in: None, ticket: n as u64 });
+        errands.extend(engine.take_output(Timestamp(0)).errands);
+    }
+    (engine, errands)
+}
+
+/// How many pieces of evidence are looked at for the answer to a step that tells of two new requests.
+fn looked_at_for_an_answer(reports: usize) -> usize {
+    let (mut engine, errands) = large(reports);
+    let errand = errands.iter().find(|e| e.step().is_some()).expect("a step is asked for");
+    let (step, attempt) = errand.step().expect("of a step");
+    let history = vec![seen("payment", "pay", 1), seen("basket", "fill", usize::MAX)];
+    let result = StepResult {
+        answer: StepReading::Done(Outcome::Compensated),
+        status: Some(200),
+        message: None,
+        history,
+    };
+    let before = LOOKED.get();
+    let service = Arc::clone(errand.service());
+    engine.handle(Timestamp(1), Input::StepEnded { step, attempt, service, result });
+    assert!(!engine.take_output(Timestamp(1)).writes.is_empty(), "the answer is kept");
+    LOOKED.get() - before
+}
+
+#[test]
+fn an_answer_costs_the_same_however_large_its_case_is() {
+    let small = looked_at_for_an_answer(1);
+    assert!(small < 50, "{small}");
+    assert_eq!(looked_at_for_an_answer(20), small);
+}
+
+#[test]
+fn what_is_kept_up_is_what_the_rows_say() {
+    let (a, b) = (seen("payment", "pay", 1), seen("stranger", "act", 2));
+    let failed = Evidence { state: HistoryState::Failed, ..a.clone() };
+    let by: Arc<str> = "payment".into();
+    let told = [Told { by: Arc::clone(&by), evidence: b.clone() }];
+    let report = report("r", vec![failed.clone(), b.clone()]);
+    let mut kept = Heard::default();
+    assert!(kept.unreported().is_empty());
+    kept.add_report(&report);
+    kept.add_entry(&by, &a);
+    kept.add_told(&by, &b);
+    let pay = ActionName::new("payment", "pay");
+    let book = Rulebook::from_yaml(SHOP).expect("a rulebook");
+    assert_eq!(kept.unreported().iter().map(|s| &**s).collect::<Vec<_>>(), ["payment"]);
+    assert!(kept.has("order", &failed) && kept.has("payment", &a));
+    assert!(!kept.has("payment", &failed) && !kept.has("order", &a));
+    assert_eq!(kept.kept_of(|who| who == "payment"), told.len());
+    assert_eq!(kept.requests(&pay).map(|id| &**id).collect::<Vec<_>>(), ["r-1"]);
+    assert_eq!(kept.word_of("payment", &pay).iter().collect::<Vec<_>>(), [HistoryState::Succeeded]);
+    let of_report = kept.word_of_report(0, &pay);
+    assert_eq!(of_report.iter().collect::<Vec<_>>(), [HistoryState::Failed]);
+    let effects = kept.effects(&book);
+    assert_eq!(effects.iter().map(|id| &book.get(*id).name).collect::<Vec<_>>(), [&pay]);
+    let strangers = kept.new_strangers(&book);
+    assert_eq!(strangers.len(), 2, "both who told of it: {strangers:?}");
+    assert!(kept.new_strangers(&book).is_empty(), "each is given once");
+    kept.forget_what_is_noted();
+    assert_eq!(kept.new_strangers(&book).len(), 2, "but for another rulebook");
+}
