@@ -19,6 +19,8 @@ use std::{
 
 /// Pages (of 4 KiB) in the WAL before it is copied: 16 MiB, little to read through after a crash.
 const SOFT_PAGES: u32 = 4096;
+/// Pages in the WAL from which on people are told that somebody holds on to it: 1 GiB; then at each doubling.
+const HELD_PAGES: u32 = 1 << 18;
 thread_local! {
     /// Pages in the WAL after the last commit of this thread, as SQLite tells it.
     static WAL_PAGES: Cell<u32> = const { Cell::new(0) };
@@ -31,6 +33,8 @@ pub(crate) struct Checkpointer {
     /// Set by the thread when it has copied what was there.
     copied: Arc<AtomicBool>,
     next_at: u32,
+    /// Pages at which people are told next that the WAL grows.
+    tell_at: u32,
 }
 
 impl Checkpointer {
@@ -54,12 +58,28 @@ impl Checkpointer {
             WAL_PAGES.set(u32::try_from(pages).unwrap_or(0));
             Ok(())
         }));
-        Ok(Self { wake: Some(wake), thread: Some(thread), copied, next_at: SOFT_PAGES })
+        Ok(Self {
+            wake: Some(wake),
+            thread: Some(thread),
+            copied,
+            next_at: SOFT_PAGES,
+            tell_at: HELD_PAGES,
+        })
     }
 
     /// To be called on the writer's thread after a commit, once its answer is out.
     pub(crate) fn after_commit(&mut self, writer: &Connection) {
         let pages = WAL_PAGES.get();
+        if pages >= self.tell_at {
+            self.tell_at = self.tell_at.saturating_mul(2);
+            let mib = pages / 256;
+            tracing::warn!(
+                mib,
+                "the write-ahead log grows, because a reader of the store (a backup, another program) holds on to it; it is given back when the reader has gone"
+            );
+        } else if pages < SOFT_PAGES {
+            self.tell_at = HELD_PAGES;
+        }
         if self.copied.swap(false, Ordering::Acquire) {
             checkpoint(writer, "PASSIVE");
             // If a reader holds on to the log, it doesn't start over: then the next copy waits for as much again.

@@ -72,6 +72,9 @@ pub(crate) fn version(conn: &Connection) -> Result<i64, StoreError> {
     pragma(conn, "user_version")
 }
 
+/// What the WAL gives back when it starts over, if a reader that held on to it has let it grow further.
+const WAL_BYTES: u64 = 64 << 20;
+
 /// Opens the one writing connection and brings the schema up to date. The WAL takes over the file's permissions.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     private(&mut OpenOptions::new())
@@ -85,7 +88,8 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     refuse_foreign(&conn, path)?;
     let settings = format!(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
-         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{WRITER_CACHE_KIB};"
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{WRITER_CACHE_KIB};
+         PRAGMA journal_size_limit = {WAL_BYTES};"
     );
     conn.execute_batch(&settings).map_err(database("set up the store"))?;
     migrate(&mut conn)?;

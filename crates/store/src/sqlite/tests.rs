@@ -174,11 +174,34 @@ async fn the_log_does_not_grow_without_end() {
     let store = place.open().await;
     let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
     let large = "x".repeat(1 << 20);
-    for _ in 0..200 {
-        store.commit(vec![case(1, &large)].into()).await.expect("commits");
+    for n in 1..=200 {
+        store.commit(vec![case(n, &large)].into()).await.expect("commits");
     }
     let size = fs::metadata(log).expect("there").len();
     assert!(size < 100 << 20, "200 MiB were written, and the log has {size} bytes");
+}
+
+#[tokio::test]
+async fn the_log_is_given_back_when_a_reader_that_held_on_to_it_has_gone() {
+    let place = Dir::new();
+    let store = place.open().await;
+    let log = place.dir.path().join(format!("{FILE_NAME}-wal"));
+    let size = || fs::metadata(&log).expect("there").len();
+    let large = "x".repeat(1 << 20);
+    store.commit(vec![case(1, &large)].into()).await.expect("commits");
+    let reader = Connection::open(place.file()).expect("opens");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM cases;").expect("holds a snapshot");
+    for n in 2..=121 {
+        store.commit(vec![case(n, &large)].into()).await.expect("commits all the same");
+    }
+    assert!(size() > 100 << 20, "nothing can be given back meanwhile: {}", size());
+    drop(reader);
+    let mut next = 122;
+    while size() > 64 << 20 {
+        assert!(next < 400, "{} bytes are not given back", size());
+        store.commit(vec![case(next, &large)].into()).await.expect("commits");
+        next += 1;
+    }
 }
 
 #[tokio::test]
