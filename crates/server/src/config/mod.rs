@@ -74,6 +74,7 @@ impl Config {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let outbound = HttpOptions {
             idle_per_host: read.number("dispatch.idle_per_host", 0, 10_000),
+            at_once: HttpOptions::default().at_once,
             connect_timeout_ms: ms(read.duration("dispatch.connect_timeout")),
             idle_timeout_ms: ms(read.duration("dispatch.idle_timeout")),
             answer_bytes: read.number("dispatch.answer_bytes", 1 << 10, 64 << 20),

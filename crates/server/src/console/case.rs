@@ -5,15 +5,15 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::story::{Timeline, graph};
 use super::words::{between, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
-use crate::http::{ApiError, App, active_for, case_detail};
+use crate::http::{ApiError, App, active_for, case_detail, within_bounds};
 use amends_engine::plannable;
 use amends_protocol::resources::{
-    ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView,
+    ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView, WalkView,
 };
 use amends_protocol::signs::Signed;
 use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName, StuckReason,
-    Verb,
+    ActionName, CaseActName, CaseId, CaseState, Evidence, StepActName, StepId, StepStateName,
+    StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::Store;
@@ -30,6 +30,12 @@ use std::sync::Arc;
 const REQUESTS: usize = 100;
 /// Reports that are shown; the API has all.
 const REPORTS: usize = 50;
+/// Entries of one History that are shown; the API has all.
+const ENTRIES: usize = 100;
+/// Tries of one step that are shown, the last ones; the API has all.
+const TRIES: usize = 50;
+/// Bytes of requests, and of data to be edited, that one page holds.
+const REQUEST_BYTES: usize = 2 << 20;
 /// Rules of which is told why they did or did not answer a report.
 const CONSIDERED: usize = 30;
 
@@ -45,6 +51,8 @@ struct Page {
     planning: Option<Arc<Rulebook>>,
     /// By step: the request as the next try sends it, or why there is none.
     requests: BTreeMap<StepId, Result<String, String>>,
+    /// By step that may be edited: the data of its request, as far as the page has room for it.
+    edits: BTreeMap<StepId, String>,
     graph: Option<String>,
     timeline: Timeline,
 }
@@ -68,20 +76,61 @@ pub(super) async fn show_case<S: Store>(
         Some(hash) => app.versions.get(&app.supervisor, &app.workshop, hash).await.ok().flatten(),
         None => None,
     };
-    let mut requests = BTreeMap::new();
-    if let Some(book) = &book {
-        let routes = ShownRoutes::of(book);
-        for step in case.plan.iter().take(REQUESTS) {
-            requests.insert(step.id, shown_request(step, &case, book, &routes, frame.now).await);
-        }
-    }
+    let requests = match &book {
+        Some(book) => requests_of(&case, book, frame.now).await,
+        None => BTreeMap::new(),
+    };
+    let edits = edits_of(&case);
     let planning = book.clone().or_else(|| {
         let summary = &case.summary;
         active_for(summary.rulebook.as_deref(), &summary.report, &app.supervisor.active_books())
     });
     let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
-    Ok(show(&Page { frame, case, is_quarantined, book, planning, requests, graph, timeline }))
+    // Only now, since all of it was needed for the pictures and requests.
+    let case = within_bounds(case);
+    Ok(show(&Page {
+        frame,
+        case,
+        is_quarantined,
+        book,
+        planning,
+        requests,
+        edits,
+        graph,
+        timeline,
+    }))
+}
+
+/// The requests of the first steps, as far as the page has room for them.
+async fn requests_of(
+    case: &CaseDetail,
+    book: &Arc<Rulebook>,
+    now: Timestamp,
+) -> BTreeMap<StepId, Result<String, String>> {
+    let (mut requests, mut room) = (BTreeMap::new(), REQUEST_BYTES);
+    let routes = ShownRoutes::of(book);
+    for step in case.plan.iter().take(REQUESTS) {
+        let request = shown_request(step, case, book, &routes, now).await;
+        let length = request.as_ref().map_or(0, String::len);
+        let Some(left) = room.checked_sub(length) else { break };
+        room = left;
+        requests.insert(step.id, request);
+    }
+    requests
+}
+
+/// The data that a form offers, as far as the page has room for it.
+fn edits_of(case: &CaseDetail) -> BTreeMap<StepId, String> {
+    let (mut edits, mut room) = (BTreeMap::new(), REQUEST_BYTES);
+    for step in case.plan.iter().filter(|step| step.may.contains(&StepActName::Edit)) {
+        let data = Value::Object(request_data(case, step));
+        let text = serde_json::to_string_pretty(&redacted(data)).unwrap_or_default();
+        let Some(left) = room.checked_sub(text.len()) else { break };
+        room = left;
+        edits.insert(step.id, text);
+    }
+    edits
 }
 
 /// `POST /cases/{id}/acts`
@@ -189,7 +238,7 @@ impl Page {
     /// Which rules were looked at for a report, and why each did or did not answer it.
     fn considered(&self, report: &ReportView) -> Vec<(String, &'static str, String)> {
         let Some(book) = &self.book else { return Vec::new() };
-        if !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
+        if report.cut || !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
             return Vec::new();
         }
         let facts = Facts::of_data(&report.service, &report.data);
@@ -214,9 +263,8 @@ impl Page {
         self.requests.get(&step.id)
     }
 
-    fn edit_data(&self, step: &StepView) -> String {
-        let data = Value::Object(request_data(&self.case, step));
-        serde_json::to_string_pretty(&redacted(data)).unwrap_or_default()
+    fn edit_data(&self, step: &StepView) -> Option<&String> {
+        self.edits.get(&step.id)
     }
 
     /// Reports that are shown.
@@ -260,6 +308,16 @@ fn awaits_yes(step: &StepView) -> bool {
 
 fn stage_word(stage: &u16) -> String {
     if *stage == u16::MAX { "last".to_owned() } else { (u32::from(*stage) + 1).to_string() }
+}
+
+/// The entries of a History that are shown.
+fn entries(walk: &WalkView) -> &[Evidence] {
+    &walk.entries[..walk.entries.len().min(ENTRIES)]
+}
+
+/// The tries that are shown.
+fn tries(step: &StepView) -> &[AttemptView] {
+    &step.log[step.log.len().saturating_sub(TRIES)..]
 }
 
 fn took(attempt: &AttemptView) -> String {

@@ -355,3 +355,26 @@ async fn idle_connections_follow_what_is_in_use() {
     let opened = opened.load(Ordering::Relaxed);
     assert!(opened < AT_ONCE * 3 / 2, "{opened} connections for {AT_ONCE} at once");
 }
+
+#[tokio::test]
+async fn over_all_services_so_many_requests_are_under_way_and_the_others_wait() {
+    let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, peak) = (Arc::clone(&busy), Arc::clone(&most));
+    let count = move || async move {
+        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        now.fetch_sub(1, Ordering::SeqCst);
+        axum::Json(serde_json::json!({ "outcome": "compensated" }))
+    };
+    let router = Router::new().route("/amends/v1/compensate/charge", post(count));
+    let book = book(serve(router).await, "5s");
+    let outbound = HttpOutbound::new(HttpOptions { at_once: 2, ..HttpOptions::default() });
+    let tries = (0..12).map(|_| outbound.perform(send(&book)));
+    for result in futures_util::future::join_all(tries).await {
+        let EffectResult::Step(result) = result else { panic!("a step") };
+        assert_eq!(result.answer, StepReading::Done(Outcome::Compensated), "{result:?}");
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}

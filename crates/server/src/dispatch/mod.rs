@@ -41,6 +41,7 @@ use retry_after::retry_after_ms;
 use route::{Route, RouteTable};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
@@ -49,6 +50,9 @@ pub struct HttpOptions {
     /// the concurrency of the services behind the host by itself; with less, connections would be opened and closed for
     /// every other request.
     pub idle_per_host: usize,
+    /// Most requests under way at once, over all services; never more than half of the files that the process may have
+    /// open. What is beyond waits, and its time begins when it is sent.
+    pub at_once: usize,
     /// How long a name may take to be looked up, and then a connection to open, in milliseconds; a step that runs into
     /// it was not sent.
     pub connect_timeout_ms: u64,
@@ -65,6 +69,7 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             idle_per_host: 10_000,
+            at_once: 10_000,
             connect_timeout_ms: 3_000,
             idle_timeout_ms: 4_000,
             answer_bytes: 1 << 20,
@@ -85,6 +90,7 @@ struct Inner {
     routes: RouteTable,
     secrets: Arc<Secrets>,
     answer_bytes: usize,
+    places: Semaphore,
 }
 
 /// What came back.
@@ -114,8 +120,9 @@ impl HttpOutbound {
             .build(connector);
         let secrets = Arc::clone(&options.destinations.secrets);
         let routes = RouteTable::new(options.destinations);
+        let places = Semaphore::new(options.at_once.clamp(1, (open_files() / 2).max(1)));
         let answer_bytes = options.answer_bytes;
-        Self { inner: Arc::new(Inner { client, routes, secrets, answer_bytes }) }
+        Self { inner: Arc::new(Inner { client, routes, secrets, answer_bytes, places }) }
     }
 
     /// What an answer means, without secrets that it may hold.
@@ -254,6 +261,8 @@ impl HttpOutbound {
 
 impl Outbound for HttpOutbound {
     async fn perform(&self, errand: Errand) -> EffectResult {
+        // Never closed. Before the request is made, whose signature tells the time.
+        let _place = self.inner.places.acquire().await.ok();
         match errand {
             Errand::Send(send) => {
                 let result = self.send(&send).await;

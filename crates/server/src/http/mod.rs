@@ -35,7 +35,7 @@ mod workshop;
 pub use app::App;
 pub(crate) use body::{check_actor, check_reason, read_body};
 pub(crate) use bulk::BulkId;
-pub(crate) use cases::{active_for, detail as case_detail};
+pub(crate) use cases::{active_for, detail as case_detail, within_bounds};
 pub use limits::HttpLimits;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;

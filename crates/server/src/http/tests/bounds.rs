@@ -64,6 +64,32 @@ async fn the_answer_about_a_case_holds_so_much_and_each_report_is_there_whole() 
 }
 
 #[tokio::test]
+async fn a_case_of_hundreds_of_large_reports_is_shown_within_bounds() {
+    const REPORTS: usize = 40;
+    let desk = Desk::open().await;
+    for n in 0..REPORTS {
+        let data = json!({ "code": "failed", "data": { "text": "x".repeat(MIB * 3 / 4) } });
+        let reply = desk.send(binary("o-1", &format!("r-{n}"), &data)).await;
+        assert_eq!(reply.status, StatusCode::ACCEPTED);
+    }
+    for path in ["/v1/cases/c-1", "/v1/cases", "/v1/steps", "/v1/overview", "/v1/groups"] {
+        let reply = desk.get(path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}");
+        let length = reply.body.to_string().len();
+        assert!(length < 3 * MIB, "{path}: {length} bytes");
+    }
+    for path in ["/cases/c-1", "/cases", "/", "/bulk/new?act=waive&case=c-1"] {
+        let page = desk.get(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let length = page.body.as_str().expect("a page").len();
+        assert!(length < 8 * MIB, "{path}: {length} bytes");
+    }
+    let page = desk.get("/cases/c-1").await.body;
+    let way = r#"href="/v1/cases/c-1/reports/20""#;
+    assert!(page.as_str().is_some_and(|page| page.contains(way)), "the way to what is left out");
+}
+
+#[tokio::test]
 async fn so_many_exports_at_once() {
     let desk = Desk::open().await;
     desk.report("o-1", "r-1").await;
