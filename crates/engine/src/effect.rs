@@ -277,6 +277,15 @@ pub enum Happening {
         /// What it failed with last.
         message: Option<String>,
     },
+    /// No History of a service could be read for ten minutes, although cases need them; or one was read again.
+    Histories {
+        /// The service.
+        service: Arc<str>,
+        /// Whether one was read again.
+        available: bool,
+        /// What the last reading failed with.
+        message: Option<String>,
+    },
     /// A case can't be worked on, or a stored row of no case can't be used.
     Quarantined {
         /// The case, if the row is one of a case.

@@ -86,6 +86,8 @@ pub struct LaneStatus {
     pub message: Option<String>,
     /// Since when no History of it could be read, while its steps may go well.
     pub histories_failing_since: Option<Timestamp>,
+    /// That has been so for ten minutes, without the service's pauses.
+    pub histories_unavailable: bool,
     /// What the last reading failed with.
     pub histories_message: Option<String>,
 }
@@ -155,6 +157,7 @@ impl Engine {
                     .histories
                     .failing_since
                     .map(|at| self.on_the_wall(at)),
+                histories_unavailable: lane.histories.unavailable,
                 histories_message: lane.histories.message.clone(),
             })
             .collect();

@@ -289,7 +289,8 @@ impl Lane {
 
     /// A reading of a History has come back; `failure` is what it said, if it failed.
     pub(crate) fn history_ended(&mut self, now: Timestamp, failure: Option<&str>) -> BreakerChange {
-        match self.histories.ended(now, failure) {
+        let own = self.own_time(now);
+        match self.histories.ended(now, own, failure) {
             After::Same => BreakerChange::None,
             After::Opened { probe_at } => BreakerChange::Opened { probe_at },
             After::Closed => {
@@ -297,6 +298,13 @@ impl Lane {
                 BreakerChange::Closed(self.backing_off.split_off(&first).into_iter().collect())
             }
         }
+    }
+
+    /// Whether its Histories have just failed for so long that people must hear of it. Of a service that is out of reach
+    /// itself they have heard.
+    pub(crate) fn histories_became_unavailable(&mut self, now: Timestamp) -> bool {
+        let own = self.own_time(now);
+        self.breaker == Breaker::Closed && self.histories.became_unavailable(own)
     }
 
     /// The service's own line of time: supervisor time without its pauses.

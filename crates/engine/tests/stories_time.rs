@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{StepReading, StepState, Trust, WalkResult};
+use amends_engine::{Input, StepReading, StepState, Trust, WalkResult};
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, HistoryState as H, Outcome, StuckReason};
 use world::{Reply, Says, World, reason, report};
@@ -186,7 +186,12 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
         retry_after_ms: None,
     };
     world.histories.insert("payment".into(), failed);
-    let cases = reported(&mut world, "shop/odd", 600);
+    world.turn((0..6_000).map(|n| {
+        let report = Box::new(report("shop/odd", &format!("s{n}")));
+        Input::Report { report, known_in: None, ticket: 1_000_000 + n }
+    }));
+    let cases: Vec<_> = world.memory.cases().map(|row| row.id).collect();
+    assert_eq!(cases.len(), 6_000);
     world.settle_down();
     world.pass_ms(10_000);
     let asked = world.walked.iter().filter(|service| *service == "payment").count();
@@ -206,6 +211,36 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
         .iter()
         .filter(|case| world.case(**case).detail.walks.iter().any(|walk| !walk.answered));
     assert_eq!(unread.count(), 0, "all are read once the first probe went well");
+}
+
+#[test]
+fn histories_that_cannot_be_read_are_told_of_once_for_all_their_cases() {
+    const MINUTE: u64 = 60_000;
+    let mut world = World::new(RECORDED);
+    let failed = WalkResult::Failed {
+        message: "answered 500".into(),
+        unreachable: false,
+        retry_after_ms: None,
+    };
+    world.histories.insert("payment".into(), failed);
+    reported(&mut world, "shop/odd", 3);
+    world.settle_down();
+    world.pass_ms(9 * MINUTE);
+    world.pause("payment", true);
+    world.pass_ms(30 * MINUTE);
+    world.pause("payment", false);
+    world.pass_ms(MINUTE / 2);
+    assert_eq!(world.histories_told, [], "the pause does not count");
+    world.pass_ms(2 * MINUTE);
+    assert_eq!(world.histories_told, [("payment".to_owned(), false)]);
+    let shown = |world: &World| world.engine.lanes().iter().any(|l| l.histories_unavailable);
+    assert!(shown(&world));
+    world.pass_ms(60 * MINUTE);
+    assert_eq!(world.histories_told.len(), 1, "told once");
+    world.histories.clear();
+    world.pass_ms(MINUTE);
+    assert_eq!(world.histories_told.last(), Some(&("payment".to_owned(), true)));
+    assert!(!shown(&world));
 }
 
 #[test]

@@ -297,6 +297,11 @@ pub struct WalkView {
     /// What the last try brought, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Since when no History of the service can be read for any case, once that has lasted for ten minutes (its pauses
+    /// apart), while this one is still needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub unavailable_since: Option<Timestamp>,
     /// What it said.
     pub entries: Vec<Evidence>,
 }
@@ -670,7 +675,7 @@ pub struct EventView {
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// What: `report`, `plan`, `step`, `case`, `walk`, `act`, `breaker`, `rulebook`.
+    /// What: `report`, `plan`, `step`, `case`, `walk`, `act`, `breaker`, `histories`, `rulebook`.
     pub kind: String,
     /// The case, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

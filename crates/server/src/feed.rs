@@ -53,9 +53,9 @@ impl Kept {
         let message = match self {
             Self::Shown(view) => view.message.as_ref(),
             Self::Small(event) => match &event.what {
-                Happening::Step { message, .. } | Happening::Breaker { message, .. } => {
-                    message.as_ref()
-                }
+                Happening::Step { message, .. }
+                | Happening::Breaker { message, .. }
+                | Happening::Histories { message, .. } => message.as_ref(),
                 Happening::Quarantined { broken, .. } => Some(&broken.why),
                 _ => None,
             },
@@ -199,6 +199,12 @@ fn view(event: &Event) -> EventView {
         }
         Happening::Breaker { service, state, message } => {
             breaker(&mut view, service, state, message.as_ref());
+        }
+        Happening::Histories { service, available, message } => {
+            view.kind = "histories".to_owned();
+            view.subject = Some(service.to_string());
+            view.state = if *available { "available" } else { "unavailable" }.to_owned();
+            view.message.clone_from(message);
         }
         Happening::Quarantined { case, broken } => {
             quarantined(&mut view, *case, broken);

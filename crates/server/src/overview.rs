@@ -5,13 +5,14 @@ use crate::bulk::MOST_TARGETS;
 use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_engine::{Decision, Group, GroupKey, Limits, Members, Survey, Trouble};
+use amends_engine::{Decision, Group, GroupKey, LaneStatus, Limits, Members, Survey, Trouble};
 use amends_protocol::resources::{
     DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
 };
 use amends_protocol::sentence::group_title;
 use amends_protocol::{CaseState, Problem, StuckReason, Timestamp};
 use amends_store::Store;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 impl<S: Store> Supervisor<S> {
@@ -81,6 +82,13 @@ impl<S: Store> Supervisor<S> {
         self.inquire(Question::Survey).await
     }
 
+    /// The services whose Histories can't be read, and since when.
+    pub(crate) fn unavailable_histories(&self) -> BTreeMap<String, Timestamp> {
+        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        let since = |lane: &LaneStatus| Some((lane.service.to_string(), unavailable_since(lane)?));
+        lanes.iter().filter_map(since).collect()
+    }
+
     fn describe_services(&self, survey: &Survey, now: Timestamp) -> Vec<ServiceView> {
         let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
         let pulse = &self.shared().observers.pulse;
@@ -104,6 +112,8 @@ impl<S: Store> Supervisor<S> {
                     queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
                     failures: lane.map_or(0, |l| l.failures),
                     message: lane.and_then(|l| l.message.clone()),
+                    histories_unavailable_since: lane.and_then(unavailable_since),
+                    histories_message: lane.and_then(|l| l.histories_message.clone()),
                     progress: survey.services.get(&service.name).map(progress).unwrap_or_default(),
                     attempts: pulse.attempts(&service.name, now),
                 }
@@ -112,6 +122,11 @@ impl<S: Store> Supervisor<S> {
         services.sort_by(|a, b| a.name.cmp(&b.name));
         services
     }
+}
+
+/// Since when no History of a service can be read, once that has lasted.
+fn unavailable_since(lane: &LaneStatus) -> Option<Timestamp> {
+    lane.histories_failing_since.filter(|_| lane.histories_unavailable)
 }
 
 fn sorted_groups(survey: &Survey) -> Vec<GroupView> {

@@ -172,6 +172,7 @@ impl Engine {
         let (health, message) = walk::health(&result);
         let lane = self.agenda.lane(service);
         let known = lane.histories.out_of_order();
+        let was_unavailable = lane.histories.unavailable;
         let failure = message.filter(|_| matches!(result, WalkResult::Failed { .. }));
         let change = lane.history_ended(now, failure);
         let health = if known && health == Health::Gone { Health::NoSign } else { health };
@@ -185,7 +186,22 @@ impl Engine {
                 hurried.into_iter().for_each(|job| self.hurry(now, service, job));
             }
         }
+        self.tell_of_histories(now, service, was_unavailable);
         result
+    }
+
+    /// One word for all cases that wait for the Histories of a service, and one when they can be read again.
+    fn tell_of_histories(&mut self, now: Timestamp, service: &Arc<str>, was_unavailable: bool) {
+        let lane = self.agenda.lane(service);
+        let unavailable = lane.histories_became_unavailable(now);
+        if unavailable || was_unavailable && !lane.histories.unavailable {
+            let message = lane.histories.message.clone();
+            self.agenda.tell(Happening::Histories {
+                service: Arc::clone(service),
+                available: !unavailable,
+                message,
+            });
+        }
     }
 
     /// Who has told a History once can tell that it knows nothing: what says less is not its answer.

@@ -4,6 +4,10 @@
 use super::breaker::{BREAKER_FAILURES, Breaker, PROBE_EVERY_MS};
 use amends_protocol::Timestamp;
 
+/// How long no History of a service could be read before people hear of it, in milliseconds of the service's own line
+/// of time: a deploy is over by then.
+const UNAVAILABLE_AFTER_MS: u64 = 10 * 60_000;
+
 #[derive(Debug)]
 pub(crate) struct Histories {
     pub(super) breaker: Breaker,
@@ -12,6 +16,10 @@ pub(crate) struct Histories {
     failures: u32,
     /// When the first of them came.
     pub(crate) failing_since: Option<Timestamp>,
+    /// The same on the service's own line of time, which stands still while it is paused.
+    failing_from: Option<Timestamp>,
+    /// It has been so for so long that people were told.
+    pub(crate) unavailable: bool,
     /// What the last of them said.
     pub(crate) message: Option<String>,
 }
@@ -31,6 +39,8 @@ impl Histories {
             in_flight: 0,
             failures: 0,
             failing_since: None,
+            failing_from: None,
+            unavailable: false,
             message: None,
         }
     }
@@ -59,8 +69,8 @@ impl Histories {
         }
     }
 
-    /// `failure`: what it said, if it failed.
-    pub(super) fn ended(&mut self, now: Timestamp, failure: Option<&str>) -> After {
+    /// `failure`: what it said, if it failed; `own`: the moment on the service's own line of time.
+    pub(super) fn ended(&mut self, now: Timestamp, own: Timestamp, failure: Option<&str>) -> After {
         self.in_flight = self.in_flight.saturating_sub(1);
         let Some(message) = failure else {
             let was = std::mem::replace(self, Self { in_flight: self.in_flight, ..Self::new() });
@@ -68,6 +78,7 @@ impl Histories {
         };
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
+        self.failing_from.get_or_insert(own);
         self.message = Some(message.to_owned());
         match self.breaker {
             Breaker::Closed if self.failures < BREAKER_FAILURES => After::Same,
@@ -79,6 +90,13 @@ impl Histories {
                 After::Opened { probe_at }
             }
         }
+    }
+
+    /// Whether they have just failed for so long that people must hear of it. Whoever needs one asks again and again, so
+    /// that each failure is the moment to look.
+    pub(super) fn became_unavailable(&mut self, own: Timestamp) -> bool {
+        let long = self.failing_from.is_some_and(|from| own.ms_since(from) >= UNAVAILABLE_AFTER_MS);
+        long && !std::mem::replace(&mut self.unavailable, long)
     }
 
     /// The service itself has returned: the next probe need not wait.

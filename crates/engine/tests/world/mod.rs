@@ -4,8 +4,9 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Input, Memory, Mend, Moment, NewLimits, Output,
-    Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult, Write,
+    Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
+    Output, Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult,
+    Write,
 };
 use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
 use amends_protocol::{
@@ -49,6 +50,8 @@ pub struct World {
     /// `verb service.action` in the order of sending.
     pub sent: Vec<String>,
     pub walked: Vec<String>,
+    /// What people were told of Histories: the service, and whether they can be read.
+    pub histories_told: Vec<(String, bool)>,
     answers: BTreeMap<u64, Answer>,
     ticket: u64,
 }
@@ -70,6 +73,7 @@ impl World {
             limited: BTreeSet::new(),
             sent: vec![],
             walked: vec![],
+            histories_told: vec![],
             answers: BTreeMap::new(),
             ticket: 0,
         };
@@ -145,6 +149,10 @@ impl World {
                 let before = steps.insert(row.id, row).or_else(|| self.memory.step(row.id));
                 before.into_iter().for_each(|before| check_step_change(before, row));
             }
+            if let Write::Case(row) = write {
+                let faults = row.detail.notes.iter().filter(|n| n.text.starts_with("fault"));
+                assert_eq!(faults.count(), 0, "{:#?}", row.detail.notes);
+            }
         }
         self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
         for errand in out.errands {
@@ -156,12 +164,13 @@ impl World {
             }
             self.under_way.push_back(errand);
         }
+        for event in out.events {
+            if let Happening::Histories { service, available, .. } = event.what {
+                self.histories_told.push((service.to_string(), available));
+            }
+        }
         for (ticket, answer) in out.answers {
             self.answers.insert(ticket, answer);
-        }
-        for row in self.memory.cases() {
-            let faults = row.detail.notes.iter().filter(|n| n.text.starts_with("fault"));
-            assert_eq!(faults.count(), 0, "{:#?}", row.detail.notes);
         }
     }
 
@@ -202,7 +211,7 @@ impl World {
     /// Lets the services answer until nothing is under way (but the silent ones).
     pub fn settle_down(&mut self) {
         let mut silent = VecDeque::new();
-        for _ in 0..10_000 {
+        for _ in 0..50_000 {
             let Some(errand) = self.under_way.pop_front() else {
                 self.under_way = silent;
                 return;

@@ -105,6 +105,13 @@ pub struct ServiceView {
     /// What it failed with last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Since when no History of it could be read, once that has lasted for ten minutes (its pauses apart).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub histories_unavailable_since: Option<Timestamp>,
+    /// What the last reading of a History failed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histories_message: Option<String>,
     /// How far it has come in the cases that are not settled.
     #[serde(default)]
     pub progress: Progress,

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Quarantined,
     /// A service's breaker opened.
     OutOfReach,
+    /// No History of a service could be read for ten minutes.
+    HistoriesUnavailable,
     /// A saga was neither ended nor reported in time.
     DeadlineMissed,
     /// A case is older than the objective.
@@ -43,6 +45,7 @@ impl Kind {
             Self::Unmatched => "case.unmatched",
             Self::Quarantined => "case.quarantined",
             Self::OutOfReach => "service.out_of_reach",
+            Self::HistoriesUnavailable => "service.histories_unavailable",
             Self::DeadlineMissed => "saga.deadline_missed",
             Self::TooOld => "case.too_old",
             Self::ClockJumped => "clock.jumped",

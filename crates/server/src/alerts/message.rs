@@ -27,6 +27,9 @@ pub(super) fn sentence(group: &Group) -> String {
         }
         Kind::Quarantined => format!("{cases} quarantined: {}", group.reason),
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
+        Kind::HistoriesUnavailable => {
+            format!("no History of `{}` could be read for 10 min: {}", group.subject, group.reason)
+        }
         Kind::DeadlineMissed => format!("{cases} past the saga's deadline: {}", group.reason),
         Kind::ClockJumped => format!("the wall clock jumped {}", group.reason),
         Kind::TooOld if group.subject.is_empty() => {
@@ -58,6 +61,9 @@ pub(super) const fn next(kind: Kind) -> &'static str {
         Kind::OutOfReach => {
             "one try a second; when the service is back, everything that waits for it goes out by itself"
         }
+        Kind::HistoriesUnavailable => {
+            "they are asked for again and again; compensations go on, and cases that need a History wait"
+        }
         Kind::DeadlineMissed => "the saga is undone by the rule for `supervisor/deadline`",
         Kind::TooOld => "its steps go on as planned",
         Kind::ClockJumped => {
@@ -75,7 +81,7 @@ fn link(public_url: &str, case: CaseId) -> String {
 fn look(public_url: &str, group: &Group) -> String {
     let base = public_url.trim_end_matches('/');
     match (group.kind, group.cases.as_slice()) {
-        (Kind::OutOfReach, _) => format!("{base}/services"),
+        (Kind::OutOfReach | Kind::HistoriesUnavailable, _) => format!("{base}/services"),
         (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
         (Kind::ClockJumped, _) => format!("{base}/"),

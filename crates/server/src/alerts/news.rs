@@ -75,6 +75,10 @@ fn news(event: &Event) -> Option<News> {
         Happening::Breaker { service, state: "open", message } => {
             of(Kind::OutOfReach, service.to_string(), None, message.as_deref().unwrap_or_default())
         }
+        Happening::Histories { service, available: false, message } => {
+            let why = message.as_deref().unwrap_or_default();
+            of(Kind::HistoriesUnavailable, service.to_string(), None, why)
+        }
         Happening::Reported { case, report } if report.service() == SUPERVISOR => {
             let why = report.data.message.as_deref().unwrap_or_default();
             of(Kind::DeadlineMissed, String::new(), Some(*case), why)
@@ -83,6 +87,7 @@ fn news(event: &Event) -> Option<News> {
         Happening::Step { .. }
         | Happening::Case { .. }
         | Happening::Breaker { .. }
+        | Happening::Histories { .. }
         | Happening::Reported { .. }
         | Happening::Planned { .. }
         | Happening::Walked { .. }

@@ -70,7 +70,7 @@ pub(crate) async fn act<S: Store>(
 const REPORTS_BYTES: usize = 2 << 20;
 
 /// Leaves out what the later reports of a very large case bring; they say so.
-fn within_bounds(mut case: CaseDetail) -> CaseDetail {
+pub(crate) fn within_bounds(mut case: CaseDetail) -> CaseDetail {
     let mut left = REPORTS_BYTES;
     for report in &mut case.reports {
         let data = &mut report.data;
@@ -128,7 +128,13 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
     let name = case.rulebook.as_ref().map(|r| &*r.name);
     let active = active_for(name, &case.report, &app.supervisor.active_books());
     let record = app.supervisor.on_the_wall().case(record);
-    Ok(views::case(record, CaseBooks { own: book.as_deref(), active: active.as_deref() }))
+    let books = CaseBooks { own: book.as_deref(), active: active.as_deref() };
+    let mut case = views::case(record, books);
+    let unavailable = app.supervisor.unavailable_histories();
+    for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
+        walk.unavailable_since = unavailable.get(&walk.service).copied();
+    }
+    Ok(case)
 }
 
 /// The active rulebook that a case would be answered by anew, by the name of the one that it began with and its first

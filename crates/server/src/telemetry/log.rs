@@ -73,6 +73,13 @@ fn one(event: &Event) {
                 state => tracing::info!(target: "amends", %service, state, "breaker"),
             }
         }
+        Happening::Histories { service, available: false, message } => {
+            let message = message.as_deref().unwrap_or_default();
+            tracing::warn!(target: "amends", %service, message, "histories unavailable");
+        }
+        Happening::Histories { service, .. } => {
+            tracing::info!(target: "amends", %service, "histories are read again");
+        }
         Happening::Quarantined { case, broken } => quarantined(*case, broken),
         Happening::Rulebook { name, hash } => {
             tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");

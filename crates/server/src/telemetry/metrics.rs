@@ -129,6 +129,7 @@ pub struct Metrics {
     service_in_flight: Family<ServiceLabels, Gauge>,
     service_paused: Family<ServiceLabels, Gauge>,
     breaker: Family<BreakerLabels, Gauge>,
+    histories_unavailable: Family<ServiceLabels, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -196,6 +197,7 @@ impl Metrics {
             service_in_flight: Family::default(),
             service_paused: Family::default(),
             breaker: Family::default(),
+            histories_unavailable: Family::default(),
         };
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
@@ -354,6 +356,11 @@ impl Metrics {
             "A service's circuit breaker: 1 for the state that it is in",
             self.breaker.clone(),
         );
+        registry.register(
+            "histories_unavailable",
+            "1 while no History of a service could be read for ten minutes, although cases need them",
+            self.histories_unavailable.clone(),
+        );
     }
 
     /// Makes the series of a rulebook's services and actions exist, so that a rate from zero can be seen.
@@ -506,6 +513,7 @@ impl Metrics {
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
                 | Happening::Breaker { .. }
+                | Happening::Histories { .. }
                 | Happening::Quarantined { .. }
                 | Happening::Rulebook { .. } => {}
             }
@@ -536,11 +544,14 @@ impl Metrics {
         self.service_in_flight.clear();
         self.service_paused.clear();
         self.breaker.clear();
+        self.histories_unavailable.clear();
         for service in standing.overview.services.iter().take(SERVICES_LIMIT) {
             let labels = || ServiceLabels { service: service.name.clone() };
             self.service_queue.get_or_create(&labels()).set(i64::from(service.queued));
             self.service_in_flight.get_or_create(&labels()).set(i64::from(service.in_flight));
             self.service_paused.get_or_create(&labels()).set(i64::from(service.paused));
+            let unavailable = service.histories_unavailable_since.is_some();
+            self.histories_unavailable.get_or_create(&labels()).set(i64::from(unavailable));
             for state in ["closed", "open", "probing"] {
                 let labels = BreakerLabels { service: service.name.clone(), state };
                 self.breaker.get_or_create(&labels).set(i64::from(service.breaker == state));

@@ -151,6 +151,7 @@ impl Traces {
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
                 | Happening::Breaker { .. }
+                | Happening::Histories { .. }
                 | Happening::Quarantined { .. }
                 | Happening::Rulebook { .. } => continue,
             };

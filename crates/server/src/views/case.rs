@@ -31,6 +31,7 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
         answered: walk.answered,
         attempts: walk.attempts,
         message: walk.message,
+        unavailable_since: None,
         entries: walk.entries,
     });
     let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });

@@ -173,6 +173,7 @@ fn walks(case: &CaseDetail) -> Outcome {
             .map(|e| format!("{}.{} {}", e.service, e.action, e.state))
             .collect();
         let answer = match (walk.answered, entries.is_empty()) {
+            (false, _) if walk.unavailable_since.is_some() => "unavailable".to_owned(),
             (false, _) => "none yet".to_owned(),
             (true, true) => "nothing of this saga".to_owned(),
             (true, false) => entries.join(", "),

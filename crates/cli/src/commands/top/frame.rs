@@ -188,6 +188,8 @@ mod tests {
             queued: 0,
             failures: 0,
             message: None,
+            histories_unavailable_since: None,
+            histories_message: None,
             progress,
             attempts: Default::default(),
         }

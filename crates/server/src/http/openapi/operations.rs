@@ -503,7 +503,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         query: &[
             ("case", "Of this case."),
-            ("kind", "Of these kinds: report, step, case, walk, act, breaker, rulebook."),
+            (
+                "kind",
+                "Of these kinds: report, step, case, walk, act, breaker, histories, rulebook.",
+            ),
         ],
         headers: &[("Last-Event-ID", false, "Go on after this event, if it is still kept.")],
         ..get(
