@@ -490,6 +490,13 @@ pub struct Decision {
     pub reason: Arc<str>,
 }
 
+impl Decision {
+    /// Whether this one decided it, for this reason.
+    pub(crate) fn is_by(&self, actor: &str, reason: &str) -> bool {
+        *self.by == *actor && *self.reason == *reason
+    }
+}
+
 /// Limits of one service in place of the rulebook's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -51,6 +51,11 @@ impl Engine {
         if let Err(answer) = self.check_service(service, reason) {
             return self.agenda.answer(ticket, answer);
         }
+        let standing = self.agenda.lane(service).settings.pause.as_ref();
+        let is_said_again = standing.is_some_and(|pause| pause.is_by(actor, reason));
+        if paused == standing.is_some() && (!paused || is_said_again) {
+            return self.agenda.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
+        }
         let decision = Decision {
             at: self.agenda.moment.wall.0,
             by: Arc::clone(actor),
@@ -78,6 +83,16 @@ impl Engine {
             return self.agenda.answer(ticket, answer);
         }
         let NewLimits { concurrency, per_second } = new;
+        let changes_nothing = match &self.agenda.lane(service).settings.limits {
+            None => new == NewLimits::default(),
+            Some(standing) => {
+                (standing.concurrency, standing.per_second) == (concurrency, per_second)
+                    && standing.decision.is_by(actor, reason)
+            }
+        };
+        if changes_nothing {
+            return self.agenda.answer(ticket, Answer::Done);
+        }
         let decision = Decision {
             at: self.agenda.moment.wall.0,
             by: Arc::clone(actor),
