@@ -1,5 +1,5 @@
-//! The engine alone, without HTTP and disk: what the decisions cost. The store is the engine's own memory, whose work is
-//! not counted.
+//! The engine alone, without HTTP and disk: what the decisions cost. The store is the engine's own memory, whose work
+//! is not counted.
 
 use crate::supervisor::rulebook;
 use amends_engine::{Engine, Errand, Input, Memory, StepReading, StepResult};

@@ -52,7 +52,7 @@ fn large(reports: usize) -> (Engine, Vec<Errand>) {
     for n in 0..reports {
         let mut history = vec![seen("order", "place", 0), seen("payment", "pay", 0)];
         history.extend((0..998).map(|m| seen("basket", "fill", n * 998 + m)));
-        let report = Box::new(report(&format!("report-{n}"), history));
+        let report = Arc::new(report(&format!("report-{n}"), history));
         engine.handle(Timestamp(0), Input::Report { report, known_in: None, ticket: n as u64 });
         errands.extend(engine.take_output(Timestamp(0)).errands);
     }

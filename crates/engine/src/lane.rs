@@ -300,8 +300,8 @@ impl Lane {
         }
     }
 
-    /// Whether its Histories have just failed for so long that people must hear of it. Of a service that is out of reach
-    /// itself they have heard.
+    /// Whether its Histories have just failed for so long that people must hear of it. Of a service that is out of
+    /// reach itself they have heard.
     pub(crate) fn histories_became_unavailable(&mut self, now: Timestamp) -> bool {
         let own = self.own_time(now);
         self.breaker == Breaker::Closed && self.histories.became_unavailable(own)

@@ -5,6 +5,7 @@ mod world;
 use amends_engine::{Input, StepReading, StepState, Trust, WalkResult};
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, HistoryState as H, Outcome, StuckReason};
+use std::sync::Arc;
 use world::{Reply, Says, World, reason, report};
 
 /// A retry that is given up after five seconds.
@@ -187,7 +188,7 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
     };
     world.histories.insert("payment".into(), failed);
     world.turn((0..6_000).map(|n| {
-        let report = Box::new(report("shop/odd", &format!("s{n}")));
+        let report = Arc::new(report("shop/odd", &format!("s{n}")));
         Input::Report { report, known_in: None, ticket: 1_000_000 + n }
     }));
     let cases: Vec<_> = world.memory.cases().map(|row| row.id).collect();

@@ -6,8 +6,8 @@ mod overview;
 mod quarantine;
 
 pub use bulk::{
-    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkSample, BulkState, BulkSteering, BulkView,
-    BulkWanted,
+    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
+    BulkSteering, BulkView, BulkWanted,
 };
 pub use groups::GroupView;
 pub use overview::{
@@ -486,22 +486,6 @@ pub struct BulkAct {
     /// Only say which steps it would touch.
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// Answer to a [`BulkAct`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct BulkResult {
-    /// How many steps were meant.
-    pub matched: usize,
-    /// How many were changed.
-    pub done: usize,
-    /// Those that could not be, with the reason.
-    pub failed: Vec<BulkFailure>,
-    /// The steps meant; at most 1,000 are listed.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
-    pub ids: Vec<StepId>,
 }
 
 /// Body of `POST /v1/sagas`.

@@ -201,20 +201,10 @@ fn view(event: &Event) -> EventView {
             breaker(&mut view, service, state, message.as_ref());
         }
         Happening::Histories { service, available, message } => {
-            view.kind = "histories".to_owned();
-            view.subject = Some(service.to_string());
-            view.state = if *available { "available" } else { "unavailable" }.to_owned();
-            view.message.clone_from(message);
+            histories(&mut view, service, *available, message.as_ref());
         }
-        Happening::Quarantined { case, broken } => {
-            quarantined(&mut view, *case, broken);
-        }
-        Happening::Rulebook { name, hash } => {
-            view.kind = "rulebook".to_owned();
-            view.subject = Some(name.to_string());
-            view.state = "active".to_owned();
-            view.message = Some(hash.to_string());
-        }
+        Happening::Quarantined { case, broken } => quarantined(&mut view, *case, broken),
+        Happening::Rulebook { name, hash } => rulebook(&mut view, name, hash),
     }
     view
 }
@@ -225,6 +215,20 @@ fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRo
     view.subject = Some(broken.row.clone());
     view.state = if case.is_some() { "quarantined" } else { "unreadable" }.to_owned();
     view.message = Some(broken.why.clone());
+}
+
+fn histories(view: &mut EventView, service: &str, available: bool, message: Option<&String>) {
+    view.kind = "histories".to_owned();
+    view.subject = Some(service.to_owned());
+    view.state = if available { "available" } else { "unavailable" }.to_owned();
+    view.message = message.cloned();
+}
+
+fn rulebook(view: &mut EventView, name: &str, hash: &str) {
+    view.kind = "rulebook".to_owned();
+    view.subject = Some(name.to_owned());
+    view.state = "active".to_owned();
+    view.message = Some(hash.to_owned());
 }
 
 fn breaker(view: &mut EventView, service: &str, state: &str, message: Option<&String>) {

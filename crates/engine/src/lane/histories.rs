@@ -92,8 +92,8 @@ impl Histories {
         }
     }
 
-    /// Whether they have just failed for so long that people must hear of it. Whoever needs one asks again and again, so
-    /// that each failure is the moment to look.
+    /// Whether they have just failed for so long that people must hear of it. Whoever needs one asks again and again,
+    /// so that each failure is the moment to look.
     pub(super) fn became_unavailable(&mut self, own: Timestamp) -> bool {
         let long = self.failing_from.is_some_and(|from| own.ms_since(from) >= UNAVAILABLE_AFTER_MS);
         long && !std::mem::replace(&mut self.unavailable, long)

@@ -146,6 +146,22 @@ pub struct BulkSample {
     pub message: Option<String>,
 }
 
+/// Answer to `POST /v1/steps:act`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BulkResult {
+    /// How many steps were meant.
+    pub matched: usize,
+    /// How many were changed.
+    pub done: usize,
+    /// Those that could not be, with the reason.
+    pub failed: Vec<BulkFailure>,
+    /// The steps meant; at most 1,000 are listed.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub ids: Vec<StepId>,
+}
+
 /// A step (or case) that a bulk act could not change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

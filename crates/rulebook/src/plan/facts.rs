@@ -159,8 +159,8 @@ impl Rulebook {
     }
 }
 
-/// Whether a report's own History proves that nothing of its action took effect. If not, the reporter belongs to its own
-/// plan: a failed action is often half done.
+/// Whether a report's own History proves that nothing of its action took effect. If not, the reporter belongs to its
+/// own plan: a failed action is often half done.
 fn is_proven_without_effect(own_word: impl Iterator<Item = HistoryState>) -> bool {
     let mut word = own_word.peekable();
     word.peek().is_some() && word.all(|state| !state.may_have_effect())

@@ -73,17 +73,20 @@ fn one(event: &Event) {
                 state => tracing::info!(target: "amends", %service, state, "breaker"),
             }
         }
-        Happening::Histories { service, available: false, message } => {
-            let message = message.as_deref().unwrap_or_default();
-            tracing::warn!(target: "amends", %service, message, "histories unavailable");
-        }
-        Happening::Histories { service, .. } => {
-            tracing::info!(target: "amends", %service, "histories are read again");
+        Happening::Histories { service, available, message } => {
+            histories(service, *available, message.as_deref().unwrap_or_default());
         }
         Happening::Quarantined { case, broken } => quarantined(*case, broken),
         Happening::Rulebook { name, hash } => {
             tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");
         }
+    }
+}
+
+fn histories(service: &str, available: bool, message: &str) {
+    match available {
+        true => tracing::info!(target: "amends", service, "histories are read again"),
+        false => tracing::warn!(target: "amends", service, message, "histories unavailable"),
     }
 }
 

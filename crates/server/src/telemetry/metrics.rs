@@ -4,7 +4,7 @@
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
 use crate::memory::MemoryGauge;
-use amends_engine::{Event, Happening, StepState, WalkResult};
+use amends_engine::{Event, Happening, StepState};
 use amends_protocol::resources::Overview;
 use amends_protocol::{CaseState, Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
@@ -20,6 +20,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::attempt_result::AttemptResult;
 use super::log_writer::lines_dropped;
 use amends_node::EffectResult;
 
@@ -202,6 +203,7 @@ impl Metrics {
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
         metrics.register_gauges(&mut registry);
+        metrics.register_services(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
         }
@@ -336,6 +338,9 @@ impl Metrics {
             Unit::Bytes,
             self.memory_limit.clone(),
         );
+    }
+
+    fn register_services(&self, registry: &mut Registry) {
         registry.register(
             "service_queued",
             "Steps and History readings that wait for a service",
@@ -561,36 +566,6 @@ impl Metrics {
         // Writing to a string cannot fail.
         let _ = text::encode(&mut written, &self.registry);
         written
-    }
-}
-
-/// The closed list of what may come of a request to a service.
-struct AttemptResult;
-
-impl AttemptResult {
-    const ALL: [&'static str; 9] = [
-        "done",
-        "accepted",
-        "refused",
-        "rejected",
-        "unsendable",
-        "busy",
-        "not_sent",
-        "unknown",
-        "history",
-    ];
-
-    fn of(ended: &EffectResult) -> &'static str {
-        match ended {
-            EffectResult::Step(result) => result.answer.kind(),
-            EffectResult::History(result) => match result {
-                WalkResult::Told(_) | WalkResult::NoHistory | WalkResult::Unproven { .. } => {
-                    "history"
-                }
-                WalkResult::Failed { unreachable: true, .. } => "not_sent",
-                WalkResult::Failed { .. } => "unknown",
-            },
-        }
     }
 }
 

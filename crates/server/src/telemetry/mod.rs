@@ -1,6 +1,7 @@
 //! What the supervisor tells the outside of itself: metrics, traces, log lines. Each is fed after the commit of what it
 //! tells, holds nothing up, and decides nothing about cases.
 
+mod attempt_result;
 mod export;
 mod log;
 mod log_writer;

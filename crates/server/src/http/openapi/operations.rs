@@ -503,10 +503,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         query: &[
             ("case", "Of this case."),
-            (
-                "kind",
-                "Of these kinds: report, step, case, walk, act, breaker, histories, rulebook.",
-            ),
+            ("kind", "Kinds: report, step, case, walk, act, breaker, histories, rulebook."),
         ],
         headers: &[("Last-Event-ID", false, "Go on after this event, if it is still kept.")],
         ..get(
