@@ -135,11 +135,15 @@ impl Watched {
     fn rest(&mut self, next: Option<Timestamp>) {
         let mut engine = Engine::new(0);
         engine.restore_active(Arc::clone(&self.book));
-        self.see(&Seen::Rest { engine: &engine, at: 0, next });
+        self.see(&Seen::Rest { engine: &engine, at: self.now.0 - NOW.0, next });
     }
 
     /// The run ends with the whole saga in place.
     fn end(&mut self, corpus: Corpus) {
+        self.end_with_effects_at(corpus, 0);
+    }
+
+    fn end_with_effects_at(&mut self, corpus: Corpus, at: i64) {
         let (flows, _) = flows(&self.book, &mut SeededRng::new(1));
         let flow = flows[0].clone();
         let scenario = Scenario {
@@ -157,8 +161,10 @@ impl Watched {
             kept: None,
         };
         let mut services = Services::new(&scenario);
-        for request in &mut services.sagas[0].requests {
-            request.effect = Some(0);
+        for node in 0..services.sagas[0].requests.len() {
+            let action = services.action_of(0, node);
+            services.sagas[0].effects.push((action, at));
+            services.sagas[0].requests[node].effect = Some(at);
         }
         let switches = Switches::default();
         self.see(&Seen::End(End { scenario: &scenario, services: &services, switches }));
@@ -478,4 +484,107 @@ fn a_settled_case_leaves_something_behind() {
     run.is_content();
     run.end(Corpus::Hostile);
     assert!(run.found("nothing left behind"));
+}
+
+#[test]
+fn a_step_waits_although_it_is_too_old() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
+    run.now = NOW.plus_ms(3_600_000);
+    run.rest(None);
+    assert!(!run.found("ages"), "an hour is not too much");
+    run.now = NOW.plus_ms(30 * 86_400_000);
+    run.rest(None);
+    assert!(run.found("ages"));
+}
+
+#[test]
+fn a_step_is_stuck_as_too_old_before_its_time() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
+    let stuck = pay(StepState::Stuck(StuckReason::OutOfTime));
+    run.commit(vec![Write::Step(Box::new(stuck))]);
+    assert!(run.found("ages"));
+}
+
+#[test]
+fn a_retry_is_given_up_after_too_few_tries() {
+    let mut run = Watched::new();
+    let retry = step(1, Verb::Retry, "order.place", 0, StepState::InFlight);
+    run.open("late", vec![retry]);
+    let mut case = run.case(CaseState::Open);
+    case.detail.gave_up.push(0);
+    run.commit(vec![Write::Case(Box::new(case))]);
+    assert!(run.found("give up"));
+}
+
+#[test]
+fn a_history_is_read_while_a_step_waits_for_a_place() {
+    let mut run = Watched::new();
+    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
+    run.rest(None);
+    let walk = amends_engine::WalkHistory {
+        case: CASE,
+        service: "payment".into(),
+        rulebook: Arc::clone(&run.book),
+        saga: saga(),
+    };
+    let (effect, service) = (Errand::Walk(Box::new(walk)), "payment".into());
+    run.see(&Seen::Effect { number: 7, effect: &effect, service: &service });
+    assert!(run.found("steps before readings"));
+}
+
+#[test]
+fn an_effect_comes_while_its_case_is_settled_as_fenced() {
+    let settled = |effects_at| {
+        let mut run = Watched::new();
+        let done = StepState::Done(Outcome::NothingToCompensate);
+        run.open("failed", vec![pay(done.clone()), place(done)]);
+        let case = run.case(CaseState::Settled);
+        run.commit(vec![Write::Case(Box::new(case))]);
+        run.end_with_effects_at(Corpus::Hostile, effects_at);
+        run.found("fenced")
+    };
+    assert!(settled(5));
+    assert!(!settled(0), "it came with the case");
+}
+
+#[test]
+fn supervisor_time_goes_by_a_clock_that_is_set() {
+    let mut run = Watched::new();
+    run.rest(None);
+    run.now = NOW.plus_ms(1_000);
+    let mut engine = Engine::new(0);
+    engine.restore_active(Arc::clone(&run.book));
+    run.see(&Seen::Rest { engine: &engine, at: 1_000, next: None });
+    run.is_content();
+    run.now = NOW.plus_ms(7_200_000);
+    run.see(&Seen::Rest { engine: &engine, at: 2_000, next: None });
+    assert!(run.found("time"));
+}
+
+#[test]
+fn a_case_is_removed_and_a_deadline_judged_by_a_clock_that_is_wrong_for_a_moment() {
+    let saga_plan = |flow| SagaPlan { id: saga(), at: 0, late_ms: 0, flow, deadline_ms: Some(9) };
+    let mut run = Watched::new();
+    let (flows, _) = flows(&run.book, &mut SeededRng::new(1));
+    let scenario = Scenario {
+        seed: 1,
+        corpus: Corpus::Hostile,
+        world: Arc::clone(&run.book),
+        versions: vec![Arc::clone(&run.book)],
+        items: vec![Item::Saga(saga_plan(flows[0].clone()))],
+        kept: None,
+    };
+    run.checks = vec![Box::new(super::time::WallClock::new(&scenario))];
+    run.see(&Seen::Pruned { case: CASE, settled_for_ms: 3, keep_ms: 2 });
+    run.is_content();
+    run.see(&Seen::Pruned { case: CASE, settled_for_ms: 1, keep_ms: 2 });
+    assert!(run.found("wall clock"));
+    run.found.clear();
+    let mut deadline = report("deadline");
+    deadline.source = amends_engine::SUPERVISOR.to_owned();
+    let case = Write::Case(Box::new(run.case(CaseState::Open)));
+    run.commit(vec![case, report_row(0, ReportRole::Rule(3), deadline)]);
+    assert!(run.found("wall clock"), "it is at 0 ms, and the saga has until 9 ms");
 }
