@@ -13,6 +13,8 @@ pub struct Stored {
     pub rows: Memory,
     /// Cases that the supervisor keeps out of the way, as of its last rest.
     pub quarantined: BTreeSet<CaseId>,
+    /// Cases of which a row has been damaged, whether or not the supervisor has found it.
+    pub damaged: BTreeSet<CaseId>,
     /// Sagas of cases that were removed because they were old.
     pub removed: BTreeSet<SagaId>,
     versions: Vec<Arc<Rulebook>>,
@@ -32,6 +34,7 @@ impl Stored {
             versions: versions.to_vec(),
             quarantined: BTreeSet::new(),
             removed: BTreeSet::new(),
+            damaged: BTreeSet::new(),
         }
     }
 

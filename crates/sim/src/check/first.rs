@@ -26,7 +26,9 @@ impl Check for StepsFirst {
                 for service in closed.map(|lane| lane.service) {
                     self.waiting.insert(service, Vec::new());
                 }
-                for case in store.open_cases().map(|case| case.id) {
+                // A step of a case that can't be read loses its turn.
+                let whole = store.open_cases().filter(|case| !store.damaged.contains(&case.id));
+                for case in whole.map(|case| case.id) {
                     for step in store.rows.steps_of(case) {
                         let due = matches!(step.state, StepState::Due(at) if at <= now);
                         if let Some(steps) =

@@ -200,6 +200,7 @@ impl<'s> World<'s> {
             return;
         };
         self.story.tell(|| format!("the rows of {case} are damaged"));
+        self.shell.store.damaged.insert(case);
         if refused {
             self.shell.refused.insert(case);
         } else {
