@@ -14,6 +14,7 @@ mod seeded_rng;
 mod simulation;
 mod story;
 mod supervisor;
+mod upgrade;
 mod verdict;
 
 pub use fault::{Fault, FaultKind, faults_of};
@@ -21,4 +22,5 @@ pub use flow::{Flow, Invocation, NODES_LIMIT, flows};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};
 pub use seeded_rng::SeededRng;
 pub use simulation::{Counterexample, Options, Simulation, simulate};
+pub use upgrade::{PreviewGroup, Previewed, UpgradePreview};
 pub use verdict::{Finding, Leftover};

@@ -21,7 +21,7 @@ pub use error::StoreError;
 pub use filter::{CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter};
 pub use leases::{Lease, Leases};
 pub use ledger::Ledger;
-pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, inspect};
+pub use sqlite::{FILE_NAME, SqliteOptions, SqliteStore, StoreSeen, copy_store, inspect};
 pub use upkeep::{BulkRow, Upkeep};
 
 pub use amends_engine::{

@@ -19,6 +19,7 @@ mod rules;
 mod serve;
 mod services;
 mod top;
+mod upgrade;
 
 use crate::client::{Client, DEFAULT_URL};
 use crate::exit::Exit;
@@ -80,6 +81,9 @@ enum Command {
     Report(report::ReportOptions),
     /// Copy the store of a running or a stopped supervisor into one file
     Backup(backup::BackupOptions),
+    /// See what this version would change in a store, before it is started on it
+    #[command(subcommand)]
+    Upgrade(upgrade::UpgradeCommand),
     /// Show and check the configuration of `serve`
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -108,6 +112,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Doctor(options) => doctor::run(options)?,
         Command::Report(options) => report::run(options)?,
         Command::Backup(options) => backup::run(options)?,
+        Command::Upgrade(command) => upgrade::run(command)?,
         Command::Config(command) => config::run(command)?,
         Command::Completions(options) => completions::run(options)?,
         Command::Openapi => openapi::run()?,

@@ -25,6 +25,24 @@ pub struct StoreSeen {
     pub damage: Option<String>,
 }
 
+/// Copies the store of a folder into another, empty one, beside a supervisor that may be using it. The copy opens as a
+/// store; nothing of the original changes, whatever version wrote it.
+///
+/// # Errors
+/// As [`inspect`], and that there is no store, or that the copy can't be written.
+pub fn copy_store(dir: &Path, to: &Path) -> Result<(), StoreError> {
+    let path = dir.join(FILE_NAME);
+    path.metadata().map_err(connection::file("read", &path))?;
+    let conn = connection::open_reader(&path)?;
+    connection::refuse_foreign(&conn, &path)?;
+    let found = connection::version(&conn)?;
+    if found > SCHEMA {
+        return Err(StoreError::NewerSchema { found, known: SCHEMA });
+    }
+    drop(conn);
+    super::upkeep::backup(&path, &to.join(FILE_NAME))
+}
+
 /// Looks at the store of a folder; none if there is no store.
 ///
 /// # Errors

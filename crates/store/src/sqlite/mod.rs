@@ -28,7 +28,7 @@ mod write;
 mod writer;
 
 pub use connection::FILE_NAME;
-pub use inspect::{StoreSeen, inspect};
+pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
