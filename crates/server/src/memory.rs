@@ -5,9 +5,14 @@ use amends_engine::MemoryUse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Share of what the process may have that open cases and queued reports may be counted with: the rest is for the
-/// store's cache, bodies, threads, and what an allocator adds.
+/// Bytes that the process needs whatever is open: the store's cache, threads, bodies of requests.
+const FIXED: usize = 128 << 20;
+
+/// Share of the rest that open cases and queued reports may be counted with: an allocator adds to it.
 const SHARE: usize = 2;
+
+/// Share of all that they may be counted with at least.
+const LEAST_SHARE: usize = 8;
 
 /// Share of that which cases may take that nothing is done about, unless this is more.
 const RESIDENT_SHARE: usize = 4;
@@ -78,10 +83,13 @@ impl MemoryGauge {
     }
 }
 
-/// The limit that is not configured: half of what the process may have; none if nobody limits it.
+/// The limit that is not configured, by what the process may have; none if nobody limits that.
 pub(crate) fn limit_of_process() -> Option<usize> {
-    let limits = [resource_limit(), control_group_limit()];
-    limits.into_iter().flatten().min().map(|bytes| bytes / SHARE)
+    [resource_limit(), control_group_limit()].into_iter().flatten().min().map(share_of)
+}
+
+fn share_of(bytes: usize) -> usize {
+    (bytes.saturating_sub(FIXED) / SHARE).max(bytes / LEAST_SHARE)
 }
 
 /// Bytes that cases may take that nothing is done about, within a limit of all.
@@ -144,6 +152,12 @@ mod tests {
     #[test]
     fn without_a_limit_everything_is_taken() {
         assert!(MemoryGauge::default().count(usize::MAX / 2).is_ok());
+    }
+
+    #[test]
+    fn what_is_left_beside_the_fixed_part_is_shared() {
+        assert_eq!(share_of(1 << 30), 448 << 20);
+        assert_eq!(share_of(64 << 20), 8 << 20, "however little there is");
     }
 
     #[test]

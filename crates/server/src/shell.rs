@@ -40,7 +40,7 @@ pub struct DriverOptions {
     pub batch: usize,
     /// How long an orderly end waits for effects that are under way.
     pub grace: Duration,
-    /// Bytes that open cases and queued reports may take in memory before new reports are refused; none: half of what
+    /// Bytes that open cases and queued reports may take in memory before new reports are refused; none: by what
     /// the process may have, if that is limited.
     pub memory: Option<usize>,
     /// Bytes that cases may take in memory while nothing of them is under way, the others being in the store alone;
