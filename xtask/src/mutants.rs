@@ -2,7 +2,8 @@
 //! simulator needs to find each. A fault that it does not find is a hole in the simulator.
 //!
 //! A mutant is a patch in `crates/sim/mutants`. What stands before its first `---` line is for people; a line
-//! `corpus: honest` there picks the corpus, `faults: 2` says that it takes two things at once.
+//! `corpus: honest` there picks the corpus, `faults: 2` says that it takes two things at once, and `found by: FILE,
+//! TEST` names the ordinary test that finds what the simulator meets too seldom.
 
 use crate::sim;
 use crate::sources::root;
@@ -30,6 +31,8 @@ struct Mutant {
     path: PathBuf,
     corpus: &'static str,
     faults: u32,
+    /// The ordinary test that finds it, in place of the simulator.
+    found_by: Option<String>,
 }
 
 /// How it was found.
@@ -54,6 +57,10 @@ pub fn run(only: Option<&str>) -> anyhow::Result<()> {
             continue;
         }
         eprintln!("== {}", mutant.name);
+        if let Some(test) = &mutant.found_by {
+            let _ = writeln!(table, "| {} | {} | {test} | - |", mutant.name, mutant.faults);
+            continue;
+        }
         if !patch(&copy, &mutant.path, &[])? {
             let text = fs::read_to_string(&mutant.path)?;
             let why = misfit(&copy, &text).unwrap_or_else(|| "it does not apply".to_owned());
@@ -93,7 +100,8 @@ fn mutants(tree: &Path) -> anyhow::Result<Vec<Mutant>> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let corpus = if head.contains("corpus: honest") { "honest" } else { "hostile" };
         let faults = if head.contains("faults: 2") { 2 } else { 1 };
-        all.push(Mutant { name, path, corpus, faults });
+        let found_by = head.lines().find_map(|line| line.strip_prefix("found by: "));
+        all.push(Mutant { name, path, corpus, faults, found_by: found_by.map(str::to_owned) });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
@@ -248,6 +256,11 @@ mod tests {
             let patch = fs::read_to_string(&mutant.path).expect("a patch");
             if let Some(why) = misfit(&tree, &patch) {
                 panic!("write {} anew for the code of today: {why}", mutant.path.display());
+            }
+            if let Some((file, test)) = mutant.found_by.as_ref().and_then(|by| by.split_once(", "))
+            {
+                let text = fs::read_to_string(tree.join(file)).unwrap_or_default();
+                assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Open cases that are in the store only: what they cost, and that nothing about them is forgotten. That it changes nothing
-//! where a case is kept is a property (`properties.rs`).
+//! Open cases that are in the store only: what they cost, and that nothing about them is forgotten. That it changes
+//! nothing where a case is kept is a property (`properties.rs`).
 
 mod world;
 

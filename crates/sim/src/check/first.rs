@@ -26,9 +26,7 @@ impl Check for StepsFirst {
                 for service in closed.map(|lane| lane.service) {
                     self.waiting.insert(service, Vec::new());
                 }
-                // A step of a case that can't be read loses its turn.
-                let whole = store.open_cases().filter(|case| !store.damaged.contains(&case.id));
-                for case in whole.map(|case| case.id) {
+                for case in store.open_cases().map(|case| case.id) {
                     for step in store.rows.steps_of(case) {
                         let due = matches!(step.state, StepState::Due(at) if at <= now);
                         if let Some(steps) =
@@ -47,7 +45,9 @@ impl Check for StepsFirst {
             Seen::Effect { effect: Errand::Walk(walk), service, .. } => {
                 let steps = self.waiting.get(*service).map_or(&[][..], Vec::as_slice);
                 let still = steps.iter().find(|(id, state)| {
-                    store.rows.step(*id).is_some_and(|row| row.state == *state)
+                    // A step of a case that can't be read loses its turn.
+                    let whole = !store.damaged.contains(&id.case);
+                    whole && store.rows.step(*id).is_some_and(|row| row.state == *state)
                 });
                 when(still.is_some(), || {
                     let step = still.map(|(id, _)| id.to_string()).unwrap_or_default();
