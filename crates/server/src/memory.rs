@@ -14,6 +14,9 @@ const SHARE: usize = 2;
 /// Share of all that they may be counted with at least.
 const LEAST_SHARE: usize = 8;
 
+/// From here on a limit of the first version of control groups says that there is none: whole pages below 2^63 bytes.
+const UNLIMITED: usize = 1 << 60;
+
 /// Share of that which cases may take that nothing is done about, unless this is more.
 const RESIDENT_SHARE: usize = 4;
 
@@ -114,7 +117,11 @@ fn resource_limit() -> Option<usize> {
 fn control_group_limit() -> Option<usize> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
     let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    limit_files(&own).iter().filter_map(|path| number(path)).min()
+    limit_files(&own)
+        .iter()
+        .filter_map(|path| number(path))
+        .filter(|bytes| *bytes < UNLIMITED)
+        .min()
 }
 
 /// Where the limits of a process may stand, by what `/proc/self/cgroup` says: its own group and those around it.
