@@ -6,7 +6,8 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::transition::{self, StepEvent};
 use crate::{
-    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Told, Write,
+    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Subject, Told,
+    Write,
 };
 use amends_protocol::{
     Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb,
@@ -73,11 +74,26 @@ impl Case {
             self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
             return None;
         };
-        let report = Arc::clone(&self.report_for(step)?.report);
-        let request_ids = self.heard().requests(&step.action).cloned().collect();
+        let subject = match self.subject(step, &rulebook) {
+            Ok(subject) => subject,
+            Err(why) => {
+                let memo = &mut self.step_mut(index).memo;
+                memo.message = Some(why);
+                memo.last = Some(Cause::Unsendable);
+                self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
+                return None;
+            }
+        };
+        let told = subject.as_ref().and_then(|s| self.reports.get(s.report as usize));
+        let report = Arc::clone(&told.or_else(|| self.report_for(step))?.report);
+        let request_ids = match &subject {
+            Some(Subject { request: Some(request), .. }) => vec![Arc::clone(request)],
+            _ => self.heard().requests(&step.action).cloned().collect(),
+        };
         let saga = self.row.saga.clone();
         let wall = self.wall;
         let step = self.step_mut(index);
+        step.memo.subject = subject;
         step.attempts = step.attempts.saturating_add(1);
         step.memo.sent_at = Some(wall.0);
         let send = SendStep {

@@ -182,6 +182,18 @@ impl Heard {
         self.kept.iter().filter(|(by, _)| counts(by)).map(|(_, kept)| kept).sum()
     }
 
+    /// The known requests of an action, each with what its service says of it, or else what others say.
+    pub(crate) fn best_words(
+        &self,
+        action: &ActionName,
+    ) -> impl Iterator<Item = (&Arc<str>, States)> {
+        let requests = self.action(action).into_iter().flat_map(|known| &known.requests);
+        requests.map(|(request, by)| {
+            let others = || by.values().fold(States::default(), |all, one| States(all.0 | one.0));
+            (request, by.get(&action.service).copied().unwrap_or_else(others))
+        })
+    }
+
     /// The known requests of an action.
     pub(crate) fn requests(&self, name: &ActionName) -> impl Iterator<Item = &Arc<str>> {
         #[cfg(test)]

@@ -24,6 +24,7 @@ mod moment;
 mod plan;
 mod record;
 mod residence;
+mod subject;
 mod survey;
 mod timer;
 mod transition;
@@ -46,7 +47,7 @@ pub use moment::{Moment, Trust};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,
-    StepState, StoredCase, Told, WalkRow, Write,
+    StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use survey::{

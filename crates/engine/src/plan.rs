@@ -192,6 +192,11 @@ impl Case {
         let Some(book) = self.book.clone() else { return };
         let facts = self.facts(&book);
         self.merge(&book, book.wants(&facts), now, agenda);
+        for index in 0..self.steps.len() {
+            if self.can_be_built_now(index, &book) {
+                self.must_change(index, StepEvent::Again(now), now, agenda);
+            }
+        }
         if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }

@@ -255,6 +255,9 @@ pub struct StepMemo {
     /// Request data that an operator put in place of the report's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<Arc<Map<String, Value>>>,
+    /// What a mapped request is about, from its first try on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
     /// What the last try brought, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -291,6 +294,17 @@ pub struct StepMemo {
     /// The case is being undone: this retry is not tried (again), and compensations wait for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub last_try: bool,
+}
+
+/// The one request and the one report that a mapped request is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// Position of the report whose fields it takes.
+    pub report: u32,
+    /// What `{requestId}` is, if any request is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Arc<str>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

@@ -4,6 +4,7 @@ mod bulk;
 mod groups;
 mod overview;
 mod quarantine;
+mod tries;
 
 pub use bulk::{
     BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
@@ -17,6 +18,7 @@ pub use overview::{
 pub use quarantine::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
+pub use tries::AttemptView;
 
 use crate::{
     ActionName, CaseActName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome,
@@ -252,35 +254,18 @@ pub struct StepView {
     /// The request data that an operator put in place of the report's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited: Option<Map<String, Value>>,
+    /// Id of the report whose fields a mapped request takes, once it was tried; only when one case is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_from: Option<String>,
+    /// The one request that a mapped request is about, once it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// What a person can do to it now. The engine takes exactly these acts.
     #[serde(default)]
     pub may: Vec<StepActName>,
     /// Its tries; only when one case or one step is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<AttemptView>,
-}
-
-/// One try of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct AttemptView {
-    /// From 1.
-    pub attempt: u32,
-    /// When it was released for sending.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub sent_at: Timestamp,
-    /// When its result was known.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub ended_at: Timestamp,
-    /// One word: `compensated`, `accepted`, `busy`, `unknown`, `not_sent`, `refused`, …
-    pub result: String,
-    /// HTTP status, if there was an answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
 }
 
 /// A History that the supervisor asked for.

@@ -42,6 +42,8 @@ pub struct Endpoint {
     pub body: Option<BodyTemplate>,
     /// The body goes out as `application/x-www-form-urlencoded`, not as JSON.
     pub form: bool,
+    /// One request undoes all that the action did for the saga.
+    pub covers_saga: bool,
     /// What its answers mean.
     pub answers: AnswerMap,
     /// How an answer that accepts the step is followed up.
@@ -158,6 +160,7 @@ mod tests {
             headers: vec![("x-saga".to_owned(), Template::parse("{sagaId}").expect("valid"))],
             body: Some(BodyTemplate::Text(Template::parse("{data.amount}").expect("valid"))),
             form: false,
+            covers_saga: false,
             answers: AnswerMap::default(),
             poll: None,
         }

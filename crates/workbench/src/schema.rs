@@ -170,6 +170,7 @@ fn endpoint() -> Value {
             "path": described(path(), "Behind the service's `url`; `{data.x}` takes a field of the report."),
             "headers": { "type": "object", "additionalProperties": reference("text") },
             "body": described(json!(true), "JSON, or the fields of a form, with placeholders in its texts."),
+            "covers": described(json!({ "enum": ["request", "saga"] }), "`saga`: one request undoes all that the action did for the saga."),
             "poll": described(object(poll, &[]), "How to look whether an accepted step is done."),
         }),
     );

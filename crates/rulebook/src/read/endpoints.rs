@@ -15,8 +15,8 @@ use amends_protocol::Verb;
 use serde_json::Value;
 
 const ENDPOINT_KEYS: &[&str] = &[
-    "method", "path", "headers", "body", "done", "already", "nothing", "accepted", "retry",
-    "refused", "stuck", "poll",
+    "method", "path", "headers", "body", "covers", "done", "already", "nothing", "accepted",
+    "retry", "refused", "stuck", "poll",
 ];
 
 const POLL_KEYS: &[&str] =
@@ -100,9 +100,30 @@ fn read_one(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Endpoint
     if let (true, Some(body), Some(node)) = (form, &body, fields.get("body")) {
         check_form(body, node, found);
     }
+    let covers_saga = fields.get("covers").is_some_and(|node| read_covers(node, found));
     let answers = answers::read(&fields, found);
     let poll = fields.get("poll").and_then(|node| read_poll(node, found));
-    Some(Endpoint { method: method?.to_owned(), path: path?, headers, body, form, answers, poll })
+    Some(Endpoint {
+        method: method?.to_owned(),
+        path: path?,
+        headers,
+        body,
+        form,
+        covers_saga,
+        answers,
+        poll,
+    })
+}
+
+fn read_covers(node: &Node, found: &mut Diagnostics) -> bool {
+    let Some(text) = fields::text(node, "`covers`", found) else { return false };
+    if text != "saga" && text != "request" {
+        let message = format!("{} is nothing that a request covers", quote(text));
+        let help = "`request` (if not said): it undoes one request of the action; `saga`: all that the action did for the saga";
+        let mistake = Diagnostic::new(codes::INVALID_WORD, node.span, message);
+        found.add(mistake.with_help(help));
+    }
+    text == "saga"
 }
 
 /// Whether the body is a form; what goes out must be what its `content-type` says.

@@ -52,7 +52,7 @@ pub(crate) async fn shown_request(
     let action_id = book
         .action(&step.action.service, &step.action.action)
         .ok_or_else(|| format!("rulebook `{}` has no action `{}`", book.name(), step.action))?;
-    let wanted = step.because.first();
+    let wanted = step.data_from.as_ref().or(step.because.first());
     let report = case
         .reports
         .iter()
@@ -61,10 +61,13 @@ pub(crate) async fn shown_request(
         .ok_or("the case has no report")?;
     let evidence = case.reports.iter().flat_map(|r| &r.data.history);
     let told = evidence.chain(case.walks.iter().flat_map(|w| &w.entries));
-    let request_ids: BTreeSet<Arc<str>> = told
+    let mut request_ids: BTreeSet<Arc<str>> = told
         .filter(|e| *e.service == *step.action.service && *e.action == *step.action.action)
         .map(|e| e.request_id.as_str().into())
         .collect();
+    if let Some(request) = &step.request_id {
+        request_ids = BTreeSet::from([request.as_str().into()]);
+    }
     let send = SendStep {
         step: step.id,
         attempt: step.attempts.saturating_add(1),

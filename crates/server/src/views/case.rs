@@ -66,7 +66,8 @@ fn plan(
         let log = log(tries.remove(&row.id).unwrap_or_default(), &row);
         let because = row.memo.because.iter().filter_map(id_at).collect();
         let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
-        StepView { log, ..of_row(row, saga.clone(), because, would_have_asked) }
+        let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report));
+        StepView { log, data_from, ..of_row(row, saga.clone(), because, would_have_asked) }
     };
     steps.into_iter().map(view).collect()
 }

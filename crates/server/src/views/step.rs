@@ -48,6 +48,8 @@ pub(super) fn of_row(
         would_have_asked,
         decided_by: row.memo.decided_by,
         edited: row.memo.edited.map(|data| (*data).clone()),
+        data_from: None,
+        request_id: row.memo.subject.and_then(|subject| subject.request).map(|id| id.to_string()),
         log: Vec::new(),
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
     Batch, CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow,
-    ServiceSettings, StepMemo, StepState, StoredCase, Told, WalkRow, Write,
+    ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::{
     CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, StuckReason, Timestamp,
@@ -62,6 +62,7 @@ fn full_case() -> StoredCase {
         last: Some(Cause::Busy),
         because: vec![0, 1],
         would_have_asked: vec![2],
+        subject: Some(Subject { report: 1, request: Some("request-7".into()) }),
         decided_by: Some("kim".to_owned()),
         by_hand: true,
         edited: Some(Arc::new(report(7, 0).report.data.data.clone())),

@@ -134,6 +134,9 @@ fn request(endpoint: &Endpoint) -> String {
     if let Some(body) = &endpoint.body {
         text += &format!(", body {body}");
     }
+    if endpoint.covers_saga {
+        text += ", covers saga";
+    }
     text += &meanings(&endpoint.answers);
     if let Some(poll) = &endpoint.poll {
         let path = poll.path.as_ref().map_or_else(String::new, |path| format!(" {path}"));

@@ -1,0 +1,111 @@
+//! What the request of a step is about, where a mapped endpoint names one request or takes fields of a report: which of
+//! several. It is chosen once; after a try that may have run it never changes, since the key doesn't either.
+
+use crate::case::Case;
+use crate::heard::States;
+use crate::{ReportRow, StepRow, StepState, Subject};
+use amends_protocol::{HistoryState, StuckReason, Verb};
+use amends_rulebook::{Endpoint, Rulebook};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Case {
+    /// What the next try of a step is about; none for the participant protocol, which takes everything at once.
+    ///
+    /// # Errors
+    /// Says for people why no choice is right.
+    pub(crate) fn subject(
+        &self,
+        step: &StepRow,
+        book: &Rulebook,
+    ) -> Result<Option<Subject>, String> {
+        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
+        let Some(endpoint) = action.and_then(|action| action.endpoints.get(step.verb)) else {
+            return Ok(None);
+        };
+        if step.memo.may_have_run
+            && let Some(subject) = &step.memo.subject
+        {
+            return Ok(Some(subject.clone()));
+        }
+        let requests = self.requests_of(step);
+        let open = || requests.iter().filter(|(_, state)| state.may_have_effect());
+        let several = step.verb == Verb::Compensate && open().count() > 1;
+        if several && step.memo.edited.is_none() && is_about_one(endpoint) {
+            let names: Vec<_> = open().map(|(id, _)| format!("`{id}`")).collect();
+            return Err(format!(
+                "{} requests of {} may have taken effect ({}), and one request to this endpoint undoes one of them: undo them by hand and record it, or say `covers: saga` in the rulebook if one is enough",
+                names.len(),
+                step.action,
+                names.join(", "),
+            ));
+        }
+        let request =
+            open().next().or_else(|| requests.iter().next()).map(|(id, _)| Arc::clone(id));
+        let report = self.report_with_fields(step, endpoint).map_or(0, |row| row.position);
+        Ok(Some(Subject { report, request }))
+    }
+
+    /// New evidence or a new report may have brought what a request lacked.
+    pub(crate) fn can_be_built_now(&self, index: usize, book: &Rulebook) -> bool {
+        let step = &self.steps[index];
+        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
+        step.state == StepState::Stuck(StuckReason::Unsendable)
+            && action.and_then(|action| action.endpoints.get(step.verb)).is_some_and(|endpoint| {
+                let report = self.report_with_fields(step, endpoint);
+                report.is_some_and(|row| has_fields(row, endpoint))
+                    && self.subject(step, book).is_ok()
+            })
+    }
+
+    /// The requests of a step's action with what is known of each.
+    fn requests_of(&self, step: &StepRow) -> BTreeMap<Arc<str>, HistoryState> {
+        let words = self.heard().best_words(&step.action);
+        let best = |states: States| states.iter().max_by_key(|state| rank(*state));
+        words.filter_map(|(id, states)| Some((Arc::clone(id), best(states)?))).collect()
+    }
+
+    /// The first report that has all fields of the request: one of the service itself, the one that demands the step,
+    /// others; if none has, the one that demands it.
+    fn report_with_fields(&self, step: &StepRow, endpoint: &Endpoint) -> Option<&ReportRow> {
+        let demands = self.report_for(step);
+        let own = self.reports.iter().filter(|row| *row.report.service() == *step.action.service);
+        let mut others: Vec<&ReportRow> = self.reports.iter().collect();
+        others.sort_by(|a, b| {
+            (&a.report.source, &a.report.id).cmp(&(&b.report.source, &b.report.id))
+        });
+        let mut all = own.chain(demands).chain(others);
+        all.find(|row| has_fields(row, endpoint)).or(demands)
+    }
+}
+
+/// How much a state says, as statements of equal standing are joined.
+const fn rank(state: HistoryState) -> u8 {
+    match state {
+        HistoryState::Started => 0,
+        HistoryState::Unknown => 1,
+        HistoryState::Failed => 2,
+        HistoryState::Fenced => 3,
+        HistoryState::Succeeded => 4,
+        HistoryState::Compensated => 5,
+    }
+}
+
+/// Whether one request to the endpoint can be about one request of the saga only.
+fn is_about_one(endpoint: &Endpoint) -> bool {
+    let fields = endpoint.placeholders();
+    fields.contains(&"requestId")
+        || (!endpoint.covers_saga && fields.iter().any(|field| field.starts_with("data.")))
+}
+
+fn has_fields(row: &ReportRow, endpoint: &Endpoint) -> bool {
+    endpoint.placeholders().into_iter().filter_map(|field| field.strip_prefix("data.")).all(
+        |path| {
+            let mut keys = path.split('.');
+            let first = keys.next().and_then(|key| row.report.data.data.get(key));
+            let found = first.and_then(|first| keys.try_fold(first, |value, key| value.get(key)));
+            found.is_some_and(|value| *value != Value::Null)
+        },
+    )
+}
