@@ -120,17 +120,27 @@ fn read_unmapped(
             let why = format!("HTTP {status} with a web page; that is no answer of the service");
             (StepReading::Rejected, Some(why))
         }
-        200 | 201 | 204 => {
-            let outcome = serde_json::from_slice(body).ok().map(|a: StepAnswer| a.outcome);
-            let outcome = outcome.filter(|outcome| verb.may_end(*outcome));
-            (StepReading::Done(outcome.unwrap_or(verb.ends_as())), None)
-        }
+        200 | 201 | 204 => match outcome_of(body) {
+            Some(Outcome::Refused) => (StepReading::Refused, message_of(status, headers, body)),
+            Some(outcome) if verb.may_end(outcome) => (StepReading::Done(outcome), None),
+            Some(outcome) => {
+                let why = format!("the outcome `{outcome}` is none that `{verb}` can have");
+                (StepReading::Rejected, Some(format!("HTTP {status} with {why}")))
+            }
+            None => (StepReading::Done(verb.ends_as()), None),
+        },
         203 | 205..=299 => {
             let why = format!("HTTP {status} is not mapped; say in `endpoints` what it means");
             (StepReading::Rejected, Some(why))
         }
         _ => read_status(verb, status, headers, body, now),
     }
+}
+
+/// What the body says in the protocol's own word, whatever else is in it; none if it doesn't use that.
+fn outcome_of(body: &[u8]) -> Option<Outcome> {
+    let body = serde_json::from_slice::<Value>(body).ok()?;
+    Outcome::deserialize(body.get("outcome")?).ok()
 }
 
 /// What a look gets that has a mapping of its own, which says nothing of it: the step is not done by that.

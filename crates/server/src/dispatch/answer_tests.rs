@@ -319,6 +319,14 @@ fn a_success_that_nobody_mapped_is_done_once() {
     let nothing = "{\"outcome\":\"nothing_to_compensate\"}";
     let outcome = StepReading::Done(Outcome::NothingToCompensate);
     assert_eq!(read(200, "application/json", nothing), outcome);
+    for (body, wanted) in [
+        ("{\"outcome\":\"refused\"}", StepReading::Refused),
+        ("{\"outcome\":\"refused\",\"history\":[1]}", StepReading::Refused),
+        ("{\"outcome\":\"waived\"}", StepReading::Rejected),
+        ("{\"outcome\":\"ok\"}", StepReading::Done(Outcome::Compensated)),
+    ] {
+        assert_eq!(read(200, "application/json", body), wanted, "{body}");
+    }
     for (status, kind) in
         [(200, "text/html; charset=utf-8"), (203, "text/plain"), (207, "application/json")]
     {
