@@ -197,6 +197,7 @@ impl Case {
                 self.must_change(index, StepEvent::Again(now), now, agenda);
             }
         }
+        self.note_requests_left(&book);
         if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }

@@ -59,6 +59,32 @@ impl Case {
             })
     }
 
+    /// Says which requests of an action may still stand though its step is about another one, which was undone or may
+    /// have been: they came to be known too late for its key.
+    pub(crate) fn note_requests_left(&mut self, book: &Rulebook) {
+        let left: Vec<String> = self.steps.iter().filter_map(|s| self.left(s, book)).collect();
+        left.into_iter().for_each(|text| self.note(text));
+    }
+
+    fn left(&self, step: &StepRow, book: &Rulebook) -> Option<String> {
+        let about = step.memo.subject.as_ref()?.request.as_ref()?;
+        let asked = step.memo.may_have_run || matches!(step.state, StepState::Done(_));
+        let action = book.action(&step.action.service, &step.action.action)?;
+        let endpoint = book.get(action).endpoints.get(step.verb)?;
+        if !asked || step.verb != Verb::Compensate || !is_about_one(endpoint) {
+            return None;
+        }
+        let requests = self.requests_of(step);
+        let open = requests.iter().filter(|(id, state)| *id != about && state.may_have_effect());
+        let names: Vec<_> = open.map(|(id, _)| format!("`{id}`")).collect();
+        (!names.is_empty()).then(|| {
+            let (action, names) = (&step.action, names.join(", "));
+            format!(
+                "{action}: {names} may still stand; only `{about}` is undone, undo the rest by hand"
+            )
+        })
+    }
+
     /// The requests of a step's action with what is known of each.
     fn requests_of(&self, step: &StepRow) -> BTreeMap<Arc<str>, HistoryState> {
         let words = self.heard().best_words(&step.action);

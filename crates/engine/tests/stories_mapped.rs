@@ -86,6 +86,8 @@ fn what_is_asked_under_one_key_stays() {
     world.pass_ms(60_000);
     let about = world.step(case, STEP).memo.subject.clone().expect("a mapped request");
     assert_eq!(about.request.as_deref(), Some("m"));
+    let notes: Vec<_> = world.case(case).detail.notes.iter().map(|n| n.text.as_str()).collect();
+    assert!(notes.iter().any(|text| text.contains("`c` may still stand")), "{notes:?}");
 }
 
 #[test]
