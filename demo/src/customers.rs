@@ -1,6 +1,7 @@
 //! The customers of a run: they place the planned orders, several at a time, and say how they saw each end. They kill
 //! nobody but where an order's own fault says so.
 
+use crate::deploys;
 use crate::faults::Fault;
 use crate::options::DemoOptions;
 use crate::progress::Progress;
@@ -26,9 +27,9 @@ pub(crate) async fn place_all(
     let clients = if options.slow { 1 } else { options.clients };
     let customer = async || {
         let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-        let mut pace = tokio::time::interval(Duration::from_secs(1));
+        let mut pace = pause(options, orders.len()).map(tokio::time::interval);
         while let Some(order) = orders.get(next.fetch_add(1, Ordering::SeqCst)) {
-            if options.slow {
+            if let Some(pace) = &mut pace {
                 pace.tick().await;
             }
             progress.before(order);
@@ -51,6 +52,16 @@ pub(crate) async fn place_all(
         }
     }
     Ok(total)
+}
+
+/// How long a customer waits between two orders; not at all if absent.
+fn pause(options: &DemoOptions, orders: usize) -> Option<Duration> {
+    if options.slow {
+        return Some(Duration::from_secs(1));
+    }
+    let each = u32::try_from(orders).unwrap_or(u32::MAX).div_ceil(options.clients).max(1);
+    let all = deploys::time_of_all(Duration::from_secs(options.deploy_seconds));
+    options.gateways.then(|| (all / each).max(Duration::from_millis(1)))
 }
 
 /// Places one order, with the faults that are done to a service from outside.

@@ -49,6 +49,13 @@ pub struct DemoOptions {
     /// How often to kill in a run with `--chaos`; each of the seven processes is killed at least once.
     #[arg(long, default_value_t = 24, requires = "chaos", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(7..=500))]
     pub kills: u32,
+    /// Put a gateway before every service, and deploy each service three times: meanwhile its gateway answers for it
+    /// with 404, 401 or 503. Every case must settle by itself. The orders are spread over all deploys.
+    #[arg(long, conflicts_with_all = ["chaos", "kill_supervisor", "slow"])]
+    pub gateways: bool,
+    /// How long each deploy takes in a run with `--gateways`, in seconds; half of the services are deployed at a time.
+    #[arg(long, default_value_t = 30, requires = "gateways", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub deploy_seconds: u64,
     /// How long to wait for all cases to settle once the orders are placed, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     pub patience: u64,

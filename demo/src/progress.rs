@@ -72,6 +72,11 @@ impl Progress {
         }
     }
 
+    /// Tells which services are deployed now, and what their gateways answer meanwhile.
+    pub fn deploying(&self, services: &[&str], status: http::StatusCode) {
+        self.say(&format!("deploying {}: their gateways answer {status}", services.join(", ")));
+    }
+
     /// Tells what the supervisor does about the order, in a slow run.
     pub async fn explain(&self, shop: &Shop, order: &PlannedOrder) {
         if !self.slow {

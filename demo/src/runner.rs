@@ -3,6 +3,7 @@
 use crate::cases::Cases;
 use crate::chaos;
 use crate::customers::place_all;
+use crate::deploys::{self, GatewayCount};
 use crate::folder::Folder;
 use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
@@ -98,7 +99,10 @@ async fn carry_out(
             .with_context(|| format!("cannot read `{}`", path.display()))?,
         None => RULEBOOK.to_owned(),
     };
-    let shop = Shop::open(exe, folder, &rulebook, &orders).await?;
+    let shop = match options.gateways {
+        true => Shop::open_behind_gateways(exe, folder, &rulebook, &orders).await?,
+        false => Shop::open(exe, folder, &rulebook, &orders).await?,
+    };
     progress.say(&format!("console: {}/", shop.supervisor().url()));
     let mut result = tokio::select! {
         result = do_business(&shop, &orders, options, seed, progress) => result.map(Some),
@@ -128,8 +132,11 @@ async fn do_business(
 ) -> anyhow::Result<Summary> {
     let mut mishaps = Vec::new();
     let mut killed = Killed::default();
+    let mut gateways = GatewayCount::default();
     let business = async {
-        let customers = place_and_kill(shop, orders, options, seed, progress, &mut killed).await?;
+        let customers =
+            place_and_disturb(shop, orders, options, seed, progress, (&mut killed, &mut gateways))
+                .await?;
         if let Err(unrest) = shop.rest(Duration::from_secs(options.patience)).await? {
             mishaps.push(format!("no rest within {} s: {unrest}", options.patience));
         }
@@ -181,19 +188,21 @@ async fn do_business(
         kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
         open_at_kills: killed.open_cases,
         chaos,
+        gateways: options.gateways.then_some(gateways),
         mishaps,
         elapsed_ms: 0,
     })
 }
 
-/// Lets the customers order while processes are killed as planned, and gives how they saw their orders end.
-async fn place_and_kill(
+/// Lets the customers order while processes are killed and services deployed as planned, and gives how they saw their
+/// orders end.
+async fn place_and_disturb(
     shop: &Shop,
     orders: &[PlannedOrder],
     options: &DemoOptions,
     seed: u64,
     progress: &Progress,
-    killed: &mut Killed,
+    (killed, gateways): (&mut Killed, &mut GatewayCount),
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let plan = match options.chaos {
         true => kills::of_anybody(seed, options.orders, options.kills),
@@ -202,7 +211,14 @@ async fn place_and_kill(
     let (answered, count) = watch::channel(0);
     let placing = place_all(shop, orders, options, progress, &answered);
     let killing = kills::carry_out(shop, &plan, count, progress, killed);
-    let (customers, ()) = tokio::try_join!(placing, killing)?;
+    let deploying = async {
+        if options.gateways {
+            let one = Duration::from_secs(options.deploy_seconds);
+            *gateways = deploys::carry_out(shop.gateways(), seed, one, progress).await;
+        }
+        Ok(())
+    };
+    let (customers, (), ()) = tokio::try_join!(placing, killing, deploying)?;
     Ok(customers)
 }
 

@@ -4,6 +4,7 @@
 use crate::addresses::{Addresses, SERVICES};
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
+use crate::gateway::Gateway;
 use crate::invariants::{self, Findings};
 use crate::process::ServiceProcess;
 use crate::supervisor::SupervisorProcess;
@@ -42,6 +43,7 @@ pub struct Shop {
     folder: PathBuf,
     client: Client,
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
+    gateways: BTreeMap<&'static str, Gateway>,
     supervisor: Arc<SupervisorProcess>,
     mishaps: Mutex<mpsc::Receiver<String>>,
 }
@@ -88,15 +90,47 @@ impl Shop {
         rulebook: &str,
         plan: &[PlannedOrder],
     ) -> anyhow::Result<Self> {
+        Self::start(exe, folder, rulebook, plan, false).await
+    }
+
+    /// The same with a gateway before every service: customers, services and supervisor know no other address.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when there is no port for a gateway.
+    pub async fn open_behind_gateways(
+        exe: &Path,
+        folder: &Path,
+        rulebook: &str,
+        plan: &[PlannedOrder],
+    ) -> anyhow::Result<Self> {
+        Self::start(exe, folder, rulebook, plan, true).await
+    }
+
+    async fn start(
+        exe: &Path,
+        folder: &Path,
+        rulebook: &str,
+        plan: &[PlannedOrder],
+        with_gateways: bool,
+    ) -> anyhow::Result<Self> {
         let (mishap, mishaps) = mpsc::channel(MISHAPS_LIMIT);
         let mut services = BTreeMap::new();
+        let mut gateways = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
         let mut introductions = Vec::new();
         let mut text = rulebook.to_owned();
         for (name, port) in SERVICES.into_iter().zip(FIRST_WRITTEN_PORT..) {
             let coupons = if name == "coupon" { coupons_used(plan) } else { 0 };
             let (service, introduction) =
                 ServiceProcess::start(name, exe, folder, coupons, mishap.clone()).await?;
-            text = text.replace(&format!("http://127.0.0.1:{port}"), &service.url());
+            let mut url = service.url();
+            if with_gateways {
+                let gateway = Gateway::before(&url).await?;
+                gateway.url().clone_into(&mut url);
+                gateways.insert(name, gateway);
+            }
+            text = text.replace(&format!("http://127.0.0.1:{port}"), &url);
+            addresses.insert(name.to_owned(), url);
             introductions.push((Arc::clone(&service), introduction));
             services.insert(name, service);
         }
@@ -104,13 +138,7 @@ impl Shop {
         std::fs::write(&rules, text)
             .with_context(|| format!("cannot write `{}`", rules.display()))?;
         let supervisor = SupervisorProcess::start(exe, folder, &rules).await?;
-        let addresses = Addresses {
-            supervisor: supervisor.url(),
-            services: services
-                .iter()
-                .map(|(name, service)| ((*name).to_owned(), service.url()))
-                .collect(),
-        };
+        let addresses = Addresses { supervisor: supervisor.url(), services: addresses };
         for (service, introduction) in introductions {
             service.introduce(introduction, &addresses).await?;
         }
@@ -118,6 +146,7 @@ impl Shop {
             folder: folder.to_owned(),
             client: Client::default(),
             services,
+            gateways,
             supervisor,
             mishaps: Mutex::new(mishaps),
         })
@@ -129,6 +158,11 @@ impl Shop {
     /// When there is no such service.
     pub fn service(&self, name: &str) -> anyhow::Result<&Arc<ServiceProcess>> {
         self.services.get(name).with_context(|| format!("there is no service `{name}`"))
+    }
+
+    /// The gateways before the services, by service; none if it was opened without.
+    pub(crate) fn gateways(&self) -> &BTreeMap<&'static str, Gateway> {
+        &self.gateways
     }
 
     /// Where the databases and logs are.
@@ -149,7 +183,11 @@ impl Shop {
     /// # Errors
     /// When the order service has not opened its door for five minutes.
     pub async fn place(&self, order: &PlannedOrder) -> anyhow::Result<Ending> {
-        let url = format!("{}/place", self.service("order")?.url());
+        let order_service = match self.gateways.get("order") {
+            Some(gateway) => gateway.url().to_owned(),
+            None => self.service("order")?.url(),
+        };
+        let url = format!("{order_service}/place");
         let request = format!("{}-place", order.id);
         let sent = [(headers::SAGA_ID, order.id.as_str()), (headers::REQUEST_ID, request.as_str())];
         let form = json!({

@@ -118,7 +118,7 @@ async fn order(
     orders.iter_mut().for_each(|order| order.coupon = None);
     let progress = Progress::new(number, false);
     let (answered, _) = watch::channel(0);
-    let options = DemoOptions { slow: false, ..options.clone() };
+    let options = DemoOptions { slow: false, gateways: false, ..options.clone() };
     let endings = place_all(shop, &orders, &options, &progress, &answered).await;
     progress.end();
     let endings: BTreeMap<String, u64> = endings?;

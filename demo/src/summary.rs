@@ -2,6 +2,7 @@
 
 use crate::cases::{ReportCount, ServiceCount};
 use crate::chaos::ChaosCount;
+use crate::deploys::GatewayCount;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, OrderCount};
 use amends_protocol::CaseState;
@@ -35,6 +36,9 @@ pub struct Summary {
     /// What chaos came to, in a run with `--chaos`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chaos: Option<ChaosCount>,
+    /// What gateways did, in a run with `--gateways`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateways: Option<GatewayCount>,
     /// What went wrong that nobody planned, and what was left when patience ran out. Empty in a good run.
     pub mishaps: Vec<String>,
     /// From the first process to the last table, in milliseconds.
@@ -48,7 +52,7 @@ impl Summary {
         self.mishaps.is_empty() && self.invariants.iter().all(|invariant| invariant.held)
     }
 
-    /// The numbers of the run in a line, and one more if there was chaos.
+    /// The numbers of the run in a line, and one more each for chaos and gateways.
     #[must_use]
     pub fn in_short(&self) -> String {
         let mut text = format!(
@@ -63,6 +67,9 @@ impl Summary {
         );
         if let Some(chaos) = &self.chaos {
             text.push_str(&format!("\n{chaos}"));
+        }
+        if let Some(gateways) = &self.gateways {
+            text.push_str(&format!("\n{gateways}"));
         }
         text
     }

@@ -1,0 +1,115 @@
+//! Deploys behind gateways: which services are away when, with which answer of their gateways, and what that came to.
+//! The statuses are those that gateways have for it: 404 (no route), 401 (no identity yet) and 503 (no backend).
+
+use crate::addresses::SERVICES;
+use crate::gateway::Gateway;
+use crate::progress::Progress;
+use crate::workload::Dice;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What gateways answer while nobody is behind them. Each service is deployed once with each.
+const STATUSES: [StatusCode; 3] =
+    [StatusCode::NOT_FOUND, StatusCode::UNAUTHORIZED, StatusCode::SERVICE_UNAVAILABLE];
+/// Services that are deployed at the same time: half of them, so that the others have something to do.
+const AT_ONCE: usize = SERVICES.len() / 2;
+/// The part of a deploy's time that follows each, with everybody up.
+const PAUSE_DIVISOR: u32 = 5;
+
+/// One deploy: these services are away at the same time, and their gateways answer with this status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Deploy {
+    services: Vec<&'static str>,
+    status: StatusCode,
+}
+
+/// Every service once with each status, half of them at a time.
+fn plan(seed: u64) -> Vec<Deploy> {
+    let mut dice = Dice(seed ^ 0x6761_7465_7761_7973);
+    let mut deploys = Vec::new();
+    for status in STATUSES {
+        let mut left = SERVICES.to_vec();
+        while !left.is_empty() {
+            let mut draw = || left.swap_remove(dice.below(left.len() as u64) as usize);
+            let services = (0..AT_ONCE).map(|_| draw()).collect();
+            deploys.push(Deploy { services, status });
+        }
+    }
+    deploys
+}
+
+/// How long all deploys of a run take, of which each takes `one`.
+pub(crate) fn time_of_all(one: Duration) -> Duration {
+    let deploys = STATUSES.len() * SERVICES.len() / AT_ONCE;
+    (one + one / PAUSE_DIVISOR) * u32::try_from(deploys).unwrap_or(u32::MAX)
+}
+
+/// Deploys everybody as planned from the seed, each time for as long as `one`, and counts what was turned away.
+pub(crate) async fn carry_out(
+    gateways: &BTreeMap<&'static str, Gateway>,
+    seed: u64,
+    one: Duration,
+    progress: &Progress,
+) -> GatewayCount {
+    let plan = plan(seed);
+    for Deploy { services, status } in &plan {
+        progress.deploying(services, *status);
+        let chosen = || services.iter().filter_map(|name| gateways.get(name));
+        chosen().for_each(|gateway| gateway.deploy(Some(*status)));
+        tokio::time::sleep(one).await;
+        chosen().for_each(|gateway| gateway.deploy(None));
+        tokio::time::sleep(one / PAUSE_DIVISOR).await;
+    }
+    let mut count = GatewayCount {
+        deploys: plan.iter().map(|deploy| deploy.services.len() as u64).sum(),
+        turned_away: BTreeMap::new(),
+    };
+    for (status, turned_away) in gateways.values().flat_map(Gateway::turned_away) {
+        *count.turned_away.entry(status).or_default() += turned_away;
+    }
+    count
+}
+
+/// What gateways did in a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayCount {
+    /// How often a service was deployed.
+    pub deploys: u64,
+    /// Requests that gateways answered themselves meanwhile, by status: from customers, services and the supervisor.
+    pub turned_away: BTreeMap<u16, u64>,
+}
+
+impl fmt::Display for GatewayCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts: Vec<_> =
+            self.turned_away.iter().map(|(status, n)| format!("{n} with {status}")).collect();
+        let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        write!(f, "gateways: {} deploys, requests turned away: {counts}", self.deploys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn everybody_is_deployed_once_with_each_status_and_half_at_a_time() {
+        assert_eq!(plan(7), plan(7));
+        assert_ne!(plan(7), plan(8));
+        for seed in 0..20 {
+            let plan = plan(seed);
+            assert!(plan.iter().all(|deploy| deploy.services.len() == 3), "{plan:?}");
+            for status in STATUSES {
+                let of_it = plan.iter().filter(|deploy| deploy.status == status);
+                let met: BTreeSet<_> = of_it.flat_map(|deploy| &deploy.services).collect();
+                assert_eq!(met.len(), SERVICES.len(), "seed {seed}, {status}");
+            }
+        }
+        assert_eq!(time_of_all(Duration::from_secs(30)), Duration::from_secs(216));
+    }
+}
