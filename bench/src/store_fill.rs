@@ -101,7 +101,7 @@ fn write_case(
         saga: saga.clone(),
         rulebook: Some(version.clone()),
         state,
-        closed_on: (!is_open).then_some(ClosedOn::Fenced),
+        closed_on: (!is_open).then_some(ClosedOn::Proven),
         opened_at: opened,
         updated_at: ended,
         settled_at: (!is_open).then_some(ended),

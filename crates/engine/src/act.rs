@@ -244,7 +244,7 @@ impl Case {
                 self.set_role(index, ReportRole::ByHand);
             }
         }
-        self.settle(ClosedOn::ByHand, agenda);
+        self.settle(ClosedOn::ByPerson, agenda);
     }
 
     fn retry_all(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {

@@ -244,6 +244,7 @@ impl Case {
                     saga: self.row.saga.clone(),
                     opened_at: self.row.opened_at,
                     state,
+                    closed_on: self.row.closed_on,
                 },
             });
         }

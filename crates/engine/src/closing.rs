@@ -120,7 +120,7 @@ impl Case {
         let book = self.book.clone()?;
         let open = self.unfenced(&book);
         if open.is_empty() {
-            return Some(ClosedOn::Fenced);
+            return Some(ClosedOn::Proven);
         }
         match self.row.detail.quiet_at {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),

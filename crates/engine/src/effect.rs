@@ -2,7 +2,7 @@
 //! the same [`crate::Output`] are durable.
 
 use amends_protocol::{
-    ActionName, CaseId, Evidence, Outcome, Report, SagaId, StepId, Timestamp, Verb,
+    ActionName, CaseId, ClosedOn, Evidence, Outcome, Report, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Map, Value};
@@ -236,6 +236,8 @@ pub enum Happening {
         saga: SagaId,
         /// When its first report came.
         opened_at: Timestamp,
+        /// On what evidence, if it is settled now.
+        closed_on: Option<ClosedOn>,
         /// Its new state.
         state: amends_protocol::CaseState,
     },

@@ -119,7 +119,7 @@ fn an_outcome_reached_outside_can_be_recorded() {
     let row = world.step(case, "compensate coupon.redeem");
     assert_eq!(row.state, StepState::Done(Outcome::Compensated));
     assert_eq!(row.memo.decided_by.as_deref(), Some("kim"));
-    assert_ne!(world.case(case).closed_on, Some(ClosedOn::Fenced), "a person's word is no fence");
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::Proven), "a person's word is no fence");
 }
 
 #[test]

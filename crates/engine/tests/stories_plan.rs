@@ -122,7 +122,7 @@ fn a_derived_report_joins_its_root_whichever_comes_first() {
             ])
         );
         assert_eq!(world.state(cases[0]), CaseState::Settled);
-        assert_eq!(world.case(cases[0]).closed_on, Some(ClosedOn::Fenced));
+        assert_eq!(world.case(cases[0]).closed_on, Some(ClosedOn::Proven));
     }
 }
 
@@ -511,5 +511,5 @@ fn a_failure_is_no_fence_while_its_caller_may_try_again() {
             .caused_by("p1"),
     );
     world.settle_down();
-    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Fenced));
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
 }

@@ -75,11 +75,42 @@ impl Signed for CaseState {
 impl Signed for ClosedOn {
     fn sign(self) -> Sign {
         match self {
-            Self::Fenced => sign("every service has answered", "✓", Tone::Good),
-            Self::Quiet => sign("nothing more was heard", "~", Tone::Good),
-            Self::Forward => sign("nothing had to be undone", "→", Tone::Good),
-            Self::ByHand => sign("by hand", "✎", Tone::Decided),
+            Self::Proven => sign("proven", "✓", Tone::Good),
+            Self::Forward => sign("forward", "→", Tone::Good),
+            Self::Quiet => sign("quiet", "~", Tone::Quiet),
+            Self::ByPerson => sign("by a person", "✎", Tone::Decided),
         }
+    }
+}
+
+impl ClosedOn {
+    /// What the word claims, and no more than that; as it stands in a sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Proven => "everything that could stand has answered or is fenced",
+            Self::Forward => "nothing had to be undone",
+            Self::Quiet => "nothing more was heard",
+            Self::ByPerson => "a person closed it",
+        }
+    }
+}
+
+/// How a case is shown where it has one sign: a settled one by its closing word, so that what is not proven does not
+/// look as if it were.
+#[must_use]
+pub fn case_sign(state: CaseState, closed_on: Option<ClosedOn>) -> Sign {
+    match (state, closed_on) {
+        (CaseState::Settled, Some(closed_on)) => {
+            let word = match closed_on {
+                ClosedOn::Proven => "settled: proven",
+                ClosedOn::Forward => "settled: forward",
+                ClosedOn::Quiet => "settled: quiet",
+                ClosedOn::ByPerson => "settled by a person",
+            };
+            Sign { word, ..closed_on.sign() }
+        }
+        (state, _) => state.sign(),
     }
 }
 
@@ -212,6 +243,19 @@ mod tests {
         assert_eq!(breakers.len(), 4);
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();
         assert_eq!(names.len(), Tone::ALL.len());
+    }
+
+    #[test]
+    fn what_is_not_proven_does_not_look_as_if_it_were() {
+        let of = |closed_on| case_sign(CaseState::Settled, Some(closed_on));
+        for closed_on in [ClosedOn::Quiet, ClosedOn::ByPerson] {
+            assert_ne!(closed_on.sign().tone, Tone::Good, "{closed_on}");
+            assert_ne!(of(closed_on).tone, Tone::Good, "{closed_on}");
+        }
+        let words: BTreeSet<_> = ClosedOn::ALL.iter().map(|one| of(*one).word).collect();
+        let meanings: BTreeSet<_> = ClosedOn::ALL.iter().map(|one| one.meaning()).collect();
+        assert_eq!((words.len(), meanings.len()), (4, 4));
+        assert_eq!(case_sign(CaseState::Stuck, None), CaseState::Stuck.sign());
     }
 
     #[test]

@@ -22,14 +22,17 @@ impl fmt::Display for UnknownWord {
 impl std::error::Error for UnknownWord {}
 
 // A text is a `tt`: a `literal` comes in a group of its own, in which the OpenAPI derive does not see it.
+// What follows a text after `|` is what it was called before: it is read, and never written.
 macro_rules! words {
-    ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$vmeta:meta])* $variant:ident = $text:tt),+ $(,)? }) => {
+    ($(#[$meta:meta])* $name:ident, $what:literal {
+        $($(#[$vmeta:meta])* $variant:ident = $text:tt $(| $before:tt)*),+ $(,)?
+    }) => {
         $(#[$meta])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
         )]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text $(, alias = $before)*)] $variant),+ }
 
         impl $name {
             /// Every word of the list, in its order.
@@ -54,7 +57,7 @@ macro_rules! words {
 
             fn from_str(text: &str) -> Result<Self, $crate::UnknownWord> {
                 match text {
-                    $($text => Ok(Self::$variant),)+
+                    $($text $(| $before)* => Ok(Self::$variant),)+
                     _ => Err($crate::UnknownWord { what: $what, text: text.to_owned(), known: Self::TEXTS }),
                 }
             }
@@ -190,14 +193,14 @@ words! {
 words! {
     /// On what evidence a case was settled.
     ClosedOn, "closing evidence" {
-        /// Every service that the saga could reach has answered, so nothing can still take effect.
-        Fenced = "fenced",
-        /// No sign of life for the declared time.
-        Quiet = "quiet",
+        /// Everything that could stand has answered or is fenced: nothing can still take effect.
+        Proven = "proven" | "fenced",
         /// Nothing had to be undone; what was retried answered.
         Forward = "forward",
-        /// A person said so, with a reason.
-        ByHand = "by_hand",
+        /// Not proven, and nothing was heard for the declared time. The case says what may still stand.
+        Quiet = "quiet",
+        /// A person said so, with a reason. The case says what may still stand.
+        ByPerson = "by_person" | "by_hand",
     }
 }
 

@@ -1,8 +1,9 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
-use amends_protocol::CaseId;
 use amends_protocol::resources::EventView;
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
@@ -136,17 +137,22 @@ impl EventStream {
     }
 }
 
-/// An event as the API shows it.
-fn view(event: &Event) -> EventView {
-    let mut view = EventView {
-        at: event.at,
+/// What is common to all events.
+fn plain(at: Timestamp) -> EventView {
+    EventView {
+        at,
         kind: String::new(),
         case_id: None,
         step_id: None,
         subject: None,
         state: String::new(),
         message: None,
-    };
+    }
+}
+
+/// An event as the API shows it.
+fn view(event: &Event) -> EventView {
+    let mut view = plain(event.at);
     match &event.what {
         Happening::Reported { case, report } => {
             view.kind = "report".to_owned();
@@ -167,11 +173,13 @@ fn view(event: &Event) -> EventView {
             };
             view.message.clone_from(message);
         }
-        Happening::Case { case, saga, state, .. } => {
+        Happening::Case { case, saga, state, closed_on, .. } => {
             view.kind = "case".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
             view.state = state.to_string();
+            view.message =
+                closed_on.map(|word| format!("{}: {}", word.sign().word, word.meaning()));
         }
         Happening::Planned { case, report, steps } => {
             view.kind = "plan".to_owned();

@@ -223,7 +223,13 @@ mod tests {
 
     fn settled(opened_at: Timestamp, at: Timestamp) -> Event {
         let saga = SagaId::new("o-1").expect("valid");
-        let what = Happening::Case { case: CaseId(1), saga, opened_at, state: CaseState::Settled };
+        let what = Happening::Case {
+            case: CaseId(1),
+            saga,
+            opened_at,
+            state: CaseState::Settled,
+            closed_on: None,
+        };
         Event { at, what }
     }
 

@@ -1,8 +1,8 @@
 //! What people can ask lists for. A filter is data; how it is searched is the store's affair.
 
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
-    Verb,
+    ActionName, CaseId, CaseState, ClosedOn, Outcome, SagaId, StepId, StepStateName, StuckReason,
+    Timestamp, Verb,
 };
 
 use std::str::FromStr;
@@ -46,6 +46,8 @@ impl PageRequest {
 pub struct CaseFilter {
     /// In one of these states; empty means any.
     pub state: Vec<CaseState>,
+    /// Settled on one of these; empty means any, settled or not.
+    pub closed_on: Vec<ClosedOn>,
     /// Of this saga.
     pub saga: Option<SagaId>,
     /// Planned with a version of the rulebook of this name.

@@ -122,7 +122,7 @@ fn a_case_in_which_nothing_is_left_to_do_is_settled_by_hand() {
     go(&browser, &supervisor.url, &format!("/cases/{case}"));
     act(&browser, "#case-acts", "a test order, nothing was charged", "Settle by hand");
     browser.see_in(".head", "settled");
-    browser.see_in("#evidence", "by hand");
+    browser.see_in("#evidence", "by a person");
     browser.see_in("#acts", "a test order, nothing was charged");
     assert_eq!(billing.requests(), Vec::<String>::new());
     browser.is_content();

@@ -292,7 +292,7 @@ impl Engine {
                 stored.steps.clear();
                 let row = &mut stored.case;
                 row.state = CaseState::Settled;
-                row.closed_on = Some(ClosedOn::ByHand);
+                row.closed_on = Some(ClosedOn::ByPerson);
                 row.settled_at = Some(self.agenda.moment.wall);
                 row.rulebook = None;
                 row.detail = crate::CaseMemo::default();

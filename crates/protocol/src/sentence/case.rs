@@ -2,6 +2,7 @@
 //! unreachable, next try 14:05:10 UTC`. It claims nothing: what was waived or had nothing to undo is not called undone.
 
 use super::moments::clock;
+use crate::signs::Signed;
 use crate::{
     ActionName, CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
 };
@@ -175,10 +176,8 @@ fn one(step: &StepFacts) -> String {
 fn ending(case: &CaseFacts<'_>) -> Option<String> {
     if case.state == CaseState::Settled {
         return Some(match case.closed_on {
-            Some(ClosedOn::Fenced) => "settled, every service has answered".to_owned(),
-            Some(ClosedOn::Quiet) => "settled, nothing more was heard".to_owned(),
-            Some(ClosedOn::Forward) => "settled, nothing had to be undone".to_owned(),
-            Some(ClosedOn::ByHand) => "settled by hand".to_owned(),
+            Some(ClosedOn::ByPerson) => "settled by a person".to_owned(),
+            Some(word) => format!("settled, {}: {}", word.sign().word, word.meaning()),
             None => "settled".to_owned(),
         });
     }

@@ -82,14 +82,14 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
         ),
         (
             CaseFacts {
-                closed_on: Some(ClosedOn::Fenced),
+                closed_on: Some(ClosedOn::Proven),
                 ..case(Settled, vec![undone("payment"), undone("coupon"), told])
             },
-            "; both undone; sms told; settled, every service has answered",
+            "; both undone; sms told; settled, proven: everything that could stand has answered or is fenced",
         ),
         (
             CaseFacts {
-                closed_on: Some(ClosedOn::ByHand),
+                closed_on: Some(ClosedOn::ByPerson),
                 ..case(
                     Settled,
                     vec![
@@ -98,11 +98,11 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
                     ],
                 )
             },
-            "; 0 of 1 undone; 1 had nothing to undo; 1 waived; settled by hand",
+            "; 0 of 1 undone; 1 had nothing to undo; 1 waived; settled by a person",
         ),
         (
             CaseFacts { closed_on: Some(ClosedOn::Forward), ..case(Settled, vec![retried]) },
-            "; order retried; settled, nothing had to be undone",
+            "; order retried; settled, forward: nothing had to be undone",
         ),
         (case(Unmatched, vec![]), "; no rule answers delivery/report-1, pick a plan"),
         (

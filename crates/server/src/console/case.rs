@@ -3,7 +3,7 @@
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::story::{Timeline, graph};
-use super::words::{between, date_and_time, relative, step_sign, upcoming};
+use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, active_for, case_detail, within_bounds};
 use amends_engine::plannable;

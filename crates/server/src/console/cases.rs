@@ -2,13 +2,13 @@
 //! holds it up.
 
 use super::page::{Frame, PageError, Part, see, show};
-use super::words::{date_and_time, relative, upcoming};
+use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter};
 use crate::views;
 use amends_protocol::resources::{BulkDeed, CaseSummary, GroupView, Page as Rows};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, Cause, StepStateName};
+use amends_protocol::{CaseState, Cause, ClosedOn, StepStateName};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
@@ -16,9 +16,10 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 /// What a filter of the list may hold, in the order of its form.
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "q",
     "state",
+    "closed_on",
     "service",
     "action",
     "report",

@@ -1,7 +1,7 @@
 //! What templates say of times and states. They hand over references of any depth, so these take them.
 
 use amends_protocol::Timestamp;
-use amends_protocol::resources::StepView;
+use amends_protocol::resources::{CaseSummary, StepView};
 use amends_protocol::sentence;
 use amends_protocol::signs::{self, Sign, Signed};
 
@@ -50,6 +50,11 @@ pub(super) fn millis(ms: &u64) -> String {
 /// The sign of a service's circuit breaker.
 pub(super) fn breaker_sign(breaker: &str) -> Sign {
     signs::breaker_sign(breaker)
+}
+
+/// What is shown of where a case stands.
+pub(super) fn case_sign(case: &CaseSummary) -> Sign {
+    signs::case_sign(case.state, case.closed_on)
 }
 
 /// What is shown of a step's end or state.

@@ -2,7 +2,7 @@
 
 use super::ApiError;
 use crate::duration::duration;
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, ClosedOn, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
 use std::fmt::Display;
@@ -109,6 +109,13 @@ impl Query {
         }
     }
 
+    /// Closing words, by the parameter or by the name that the resource's member has.
+    fn closed_on(&mut self) -> Result<Vec<ClosedOn>, ApiError> {
+        let mut words: Vec<ClosedOn> = self.many("closed_on")?;
+        words.extend(self.many::<ClosedOn>("closedOn")?);
+        Ok(words)
+    }
+
     fn search(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
         match self.text(name)? {
             Some(text) if text.len() > SEARCH_LIMIT => Err(ApiError::filter(format!(
@@ -152,6 +159,7 @@ pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilte
     let (after, before) = (query.time("opened_after")?, query.time("opened_before")?);
     let filter = CaseFilter {
         state: query.many("state")?,
+        closed_on: query.closed_on()?,
         saga: query.one("saga")?,
         rulebook: query.text("rulebook")?,
         report: query.text("report")?,
@@ -214,10 +222,12 @@ mod tests {
     #[test]
     fn a_filter_is_read_from_its_parameters() {
         let mut query = query(
-            "/v1/cases?state=open,stuck&state=unmatched&saga=o-1&action=payment.pay&limit=7&q=a%20b",
+            "/v1/cases?state=open,stuck&state=unmatched&closed_on=quiet,by_hand&closedOn=proven&saga=o-1&action=payment.pay&limit=7&q=a%20b",
         );
         let filter = case_filter(&mut query, NOW).expect("a filter");
         assert_eq!(filter.state, [CaseState::Open, CaseState::Stuck, CaseState::Unmatched]);
+        let words = [ClosedOn::Quiet, ClosedOn::ByPerson, ClosedOn::Proven];
+        assert_eq!(filter.closed_on, words, "words of before are read too");
         assert_eq!(filter.saga, SagaId::new("o-1").ok());
         assert_eq!(filter.action.map(|a| a.to_string()).as_deref(), Some("payment.pay"));
         assert_eq!(filter.text.as_deref(), Some("a b"));

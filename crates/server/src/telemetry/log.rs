@@ -2,7 +2,7 @@
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
-use amends_protocol::{CaseId, CaseState};
+use amends_protocol::{CaseId, CaseState, ClosedOn};
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
 pub(crate) fn observe(events: &[Event]) {
@@ -47,12 +47,13 @@ fn one(event: &Event) {
                 ),
             }
         }
-        Happening::Case { case, saga, state, .. } => match state {
+        Happening::Case { case, saga, state, closed_on, .. } => match state {
             CaseState::Stuck | CaseState::Unmatched => {
                 tracing::warn!(target: "amends", %case, %saga, %state, "case needs a person");
             }
             CaseState::Open | CaseState::Settled => {
-                tracing::info!(target: "amends", %case, %saga, %state, "case");
+                let closed_on = closed_on.map(ClosedOn::as_str);
+                tracing::info!(target: "amends", %case, %saga, %state, closed_on, "case");
             }
         },
         Happening::Walked { case, service, entries } => {

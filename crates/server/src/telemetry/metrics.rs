@@ -6,7 +6,7 @@
 use crate::memory::MemoryGauge;
 use amends_engine::{Event, Happening, StepState};
 use amends_protocol::resources::Overview;
-use amends_protocol::{CaseState, Outcome, Verb};
+use amends_protocol::{CaseState, ClosedOn, Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -88,6 +88,11 @@ struct StateLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ClosingLabels {
+    closed_on: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -105,7 +110,7 @@ pub struct Metrics {
     steps: Family<StepLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     attempt_seconds: Histograms,
-    settled: Counter,
+    settled: Family<ClosingLabels, Counter>,
     settle_seconds: Histogram,
     case_changes: Family<StateLabels, Counter>,
     breaker_opened: Family<ServiceLabels, Counter>,
@@ -173,7 +178,7 @@ impl Metrics {
             steps: Family::default(),
             attempts: Family::default(),
             attempt_seconds: Family::new_with_constructor(by_service),
-            settled: Counter::default(),
+            settled: Family::default(),
             settle_seconds: Histogram::new(SETTLE_SECONDS),
             case_changes: Family::default(),
             breaker_opened: Family::default(),
@@ -207,6 +212,9 @@ impl Metrics {
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
         }
+        for word in ClosedOn::ALL {
+            drop(metrics.settled.get_or_create(&ClosingLabels { closed_on: word.as_str() }));
+        }
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -235,7 +243,7 @@ impl Metrics {
         );
         registry.register(
             "cases_settled",
-            "Cases that settled, again after a reopening included",
+            "Cases that settled, by closing word, again after a reopening included",
             self.settled.clone(),
         );
         registry.register_with_unit(
@@ -501,10 +509,11 @@ impl Metrics {
                     };
                     self.steps.get_or_create(&labels).inc();
                 }
-                Happening::Case { state, opened_at, .. } => {
+                Happening::Case { state, opened_at, closed_on, .. } => {
                     self.case_changes.get_or_create(&StateLabels { state: state.as_str() }).inc();
                     if *state == CaseState::Settled {
-                        self.settled.inc();
+                        let closed_on = closed_on.map_or("", ClosedOn::as_str);
+                        self.settled.get_or_create(&ClosingLabels { closed_on }).inc();
                         let ms = event.at.0.saturating_sub(opened_at.0).max(0);
                         self.settle_seconds.observe(ms as f64 / 1_000.0);
                     }

@@ -47,6 +47,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
                 saga: SagaId::new("s").expect("an id"),
                 state: CaseState::Settled,
                 opened_at: Timestamp(1_750),
+                closed_on: Some(ClosedOn::Quiet),
             },
         },
     ]);
@@ -66,7 +67,8 @@ fn what_has_happened_is_counted_by_how_it_ended() {
     has(&text, r#"amends_reports_total{service="other",result="refused"} 1"#);
     has(&text, r#"amends_attempts_total{service="payment",result="history"} 1"#);
     has(&text, "amends_case_settle_duration_seconds_sum 0.25");
-    has(&text, "amends_cases_settled_total 1");
+    has(&text, r#"amends_cases_settled_total{closed_on="quiet"} 1"#);
+    has(&text, r#"amends_cases_settled_total{closed_on="proven"} 0"#);
 }
 
 #[test]

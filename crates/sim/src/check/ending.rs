@@ -65,8 +65,8 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
     let decided = store.rows.acts().iter().any(|act| {
         act.case == Some(case.id) && matches!(&*act.act, "waive" | "record" | "plan" | "settle")
     });
-    // `fenced` is a claim about services that no decision of a person can make; a message is corrected or not.
-    let claims = case.closed_on == Some(ClosedOn::Fenced);
+    // `proven` is a claim about services that no decision of a person can make; a message is corrected or not.
+    let claims = case.closed_on == Some(ClosedOn::Proven);
     // After a case was removed its old reports make a new one, about what its services have forgotten.
     let again = store.removed.contains(&case.saga);
     if case.state != CaseState::Settled || end.services.sagas[saga].lied_to || again {
@@ -84,9 +84,9 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
         let excused = match case.closed_on {
             _ if decided && (message || !claims) => true,
             _ if message && has_caller_without_fence(end, saga, action) => true,
-            Some(ClosedOn::Fenced) => false,
+            Some(ClosedOn::Proven) => false,
             Some(ClosedOn::Quiet) => came_later(end, case, since),
-            Some(ClosedOn::Forward | ClosedOn::ByHand) | None => true,
+            Some(ClosedOn::Forward | ClosedOn::ByPerson) | None => true,
         };
         when(!excused, || {
             let on = case.closed_on.map(|c| c.to_string()).unwrap_or_default();

@@ -6,11 +6,11 @@
 mod acknowledged;
 mod ages;
 mod ending;
-mod fences;
 mod first;
 mod limits;
 mod memory;
 mod plan;
+mod proven;
 mod requests;
 mod rows;
 mod seen;
@@ -97,6 +97,6 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(rows::StateOfCases),
         Box::new(ending::Ends),
         Box::new(ending::NothingLeft),
-        Box::new(fences::Fenced::default()),
+        Box::new(proven::Proven::default()),
     ]
 }

@@ -133,7 +133,7 @@ impl StateOfCases {
 
     fn closing(store: &Stored, case: &CaseRow) -> Result<(), String> {
         let id = case.id;
-        let by_hand = case.closed_on == Some(ClosedOn::ByHand);
+        let by_hand = case.closed_on == Some(ClosedOn::ByPerson);
         let waits = store.rows.reports_of(id).any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
         when(waits, || format!("{id} is settled while a report waits for its cause"))?;
         let unread = case.detail.walks.iter().find(|w| !w.answered);

@@ -75,7 +75,7 @@ impl Watched {
                 hash: self.book.hash().into(),
             }),
             state,
-            closed_on: (state == CaseState::Settled).then_some(ClosedOn::Fenced),
+            closed_on: (state == CaseState::Settled).then_some(ClosedOn::Proven),
             opened_at: NOW,
             updated_at: NOW,
             settled_at: (state == CaseState::Settled).then_some(NOW),
@@ -535,7 +535,7 @@ fn a_history_is_read_while_a_step_waits_for_a_place() {
 }
 
 #[test]
-fn an_effect_comes_while_its_case_is_settled_as_fenced() {
+fn an_effect_comes_while_its_case_is_settled_as_proven() {
     let settled = |effects_at| {
         let mut run = Watched::new();
         let done = StepState::Done(Outcome::NothingToCompensate);
@@ -543,7 +543,7 @@ fn an_effect_comes_while_its_case_is_settled_as_fenced() {
         let case = run.case(CaseState::Settled);
         run.commit(vec![Write::Case(Box::new(case))]);
         run.end_with_effects_at(Corpus::Hostile, effects_at);
-        run.found("fenced")
+        run.found("proven")
     };
     assert!(settled(5));
     assert!(!settled(0), "it came with the case");

@@ -8,7 +8,9 @@ use crate::{
     Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
 use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
-use amends_protocol::{CaseId, CaseState, Outcome, StepStateName, StuckReason, Timestamp, Verb};
+use amends_protocol::{
+    CaseId, CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
+};
 
 async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
     let page = store.cases(filter, PageRequest::default()).await.expect("lists");
@@ -155,9 +157,8 @@ pub async fn a_foreign_cursor_is_refused(place: &impl Place<Store: Store>) {
     }
 }
 
-/// Each field of the filter narrows the list by itself, and two narrow it together.
-pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
-    let store = Held::of(place).await;
+/// Cases that differ in all that lists can be asked for.
+async fn with_five_cases(store: &Held<impl Store>) {
     let book = |name: &str| Some(RulebookRef { name: name.into(), hash: "h".into() });
     let rows = [
         CaseRow { rulebook: book("travel"), message: Some("100% Lost_it".into()), ..case(1) },
@@ -175,7 +176,12 @@ pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
         store.commit(whole(row)).await.expect("commits");
     }
     store.commit(vec![Write::from_step(done(4, 3, "rider.match"))]).await.expect("commits");
+}
 
+/// Each field of the filter narrows the list by itself, and two narrow it together.
+pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    with_five_cases(&store).await;
     let all = CaseFilter::default;
     let text = |text: &str| Some(text.to_owned());
     let stories = [
@@ -243,6 +249,12 @@ pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
     ];
     for (filter, expected) in stories {
         assert_eq!(case_ids(&store, filter.clone()).await, expected, "{filter:?}");
+    }
+    for (closed_on, expected) in [(ClosedOn::Proven, vec![5]), (ClosedOn::ByPerson, vec![])] {
+        assert_eq!(
+            case_ids(&store, CaseFilter { closed_on: vec![closed_on], ..all() }).await,
+            expected
+        );
     }
     let of_four = CaseFilter { saga: Some(saga("order-4")), ..all() };
     let listed = store.cases(of_four, PageRequest::default()).await.expect("lists").items.remove(0);

@@ -43,7 +43,7 @@ pub(crate) fn case(n: u64) -> CaseRow {
 pub(crate) fn settled(n: u64) -> CaseRow {
     CaseRow {
         state: CaseState::Settled,
-        closed_on: Some(ClosedOn::Fenced),
+        closed_on: Some(ClosedOn::Proven),
         settled_at: Some(at(n, 100)),
         ..case(n)
     }

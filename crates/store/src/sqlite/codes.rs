@@ -32,7 +32,7 @@ macro_rules! codes {
 codes! {
     Verb, "verb" { Compensate = 0, Retry = 1, Notify = 2 }
     CaseState, "case state" { Open = 0, Stuck = 1, Unmatched = 2, Settled = 3 }
-    ClosedOn, "closing evidence" { Fenced = 0, Quiet = 1, Forward = 2, ByHand = 3 }
+    ClosedOn, "closing evidence" { Proven = 0, Quiet = 1, Forward = 2, ByPerson = 3 }
     StepStateName, "step state" {
         Waiting = 0, Due = 1, InFlight = 2, Accepted = 3, Done = 4, Stuck = 5, Superseded = 6, Shadow = 7,
     }

@@ -87,6 +87,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     if let Some(among) = &filter.among {
         search.and_among("c.id", among.iter().filter_map(|case| case_number(*case).ok()));
     }
+    search.and_in("c.closed_on", &filter.closed_on);
     if let Some(saga) = &filter.saga {
         search.and("c.saga = ?", [text(saga.as_str())]);
     }

@@ -1,7 +1,7 @@
 //! Which cases are meant: the filters that lists and the export share, the same as the API's.
 
 use crate::client::Query;
-use amends_protocol::{ActionName, CaseState, SagaId};
+use amends_protocol::{ActionName, CaseState, ClosedOn, SagaId};
 
 /// Filters of cases. Everything given has to match.
 #[derive(Debug, clap::Args)]
@@ -9,6 +9,9 @@ pub struct CaseFilters {
     /// Only cases in these states: open, stuck, unmatched, settled
     #[arg(long, value_delimiter = ',')]
     state: Vec<CaseState>,
+    /// Only cases settled on this evidence: proven, forward, quiet, by_person
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    closed_on: Vec<ClosedOn>,
     /// Only the case of this saga
     #[arg(long)]
     saga: Option<SagaId>,
@@ -50,9 +53,11 @@ pub struct CaseFilters {
 impl CaseFilters {
     /// As parameters of the API, each at most once.
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let states: Vec<_> = self.state.iter().map(|state| state.as_str()).collect();
+        let states = self.state.iter().map(|state| state.as_str());
+        let closed_on = self.closed_on.iter().map(|closed_on| closed_on.as_str());
         let all = [
-            ("state", (!states.is_empty()).then(|| states.join(","))),
+            ("state", joined(states)),
+            ("closed_on", joined(closed_on)),
             ("saga", self.saga.as_ref().map(ToString::to_string)),
             ("rulebook", self.rulebook.clone()),
             ("report", self.report.clone()),
@@ -77,6 +82,11 @@ impl CaseFilters {
         }
         query
     }
+}
+
+fn joined(words: impl Iterator<Item = &'static str>) -> Option<String> {
+    let words: Vec<_> = words.collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub struct ListOptions {
 /// Rows per page when all are wanted: the API's limit.
 const LARGEST_PAGE: u32 = 500;
 
+/// Its state; of a settled one, on what evidence.
+fn state(case: &CaseSummary) -> String {
+    case.closed_on.map_or(case.state.to_string(), |closed_on| format!("{} {closed_on}", case.state))
+}
+
 pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
     let mut items: Vec<CaseSummary> = Vec::new();
     let mut cursor: Option<String> = None;
@@ -63,7 +68,7 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
     for case in &items {
         grid.row(vec![
             case.id.to_string(),
-            case.state.to_string(),
+            state(case),
             case.report.clone(),
             case.saga_id.to_string(),
             progress(&case.steps),

@@ -7,6 +7,7 @@ use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{CaseDetail, ReportView, StepView};
+use amends_protocol::signs::Signed;
 use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp};
 
 /// Options of `cases show`.
@@ -53,7 +54,10 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
     )];
     lines.push(s.sentence.clone());
     lines.push(match (s.state, s.settled_at) {
-        (CaseState::Settled, Some(at)) => format!("settled {}: {}", relative(at, now), evidence(case)),
+        (CaseState::Settled, Some(at)) => {
+            let word = s.closed_on.map_or(String::new(), |closed| format!(", {}", closed.sign().word));
+            format!("settled {}{word}: {}", relative(at, now), evidence(case))
+        }
         (CaseState::Unmatched, _) => {
             "no rule answers it; pick steps with `amends cases plan`, or close it with `amends cases settle`".to_owned()
         }
@@ -72,12 +76,7 @@ fn evidence(case: &CaseDetail) -> &'static str {
         Some(ClosedOn::Forward) if only_watched => {
             "nothing was sent, since the rule that answered only watches (mode `shadow`)"
         }
-        Some(ClosedOn::Fenced) => {
-            "every service that the saga could reach has answered, so nothing can still take effect"
-        }
-        Some(ClosedOn::Quiet) => "no sign of life for the declared time",
-        Some(ClosedOn::Forward) => "nothing had to be undone, and what was tried again succeeded",
-        Some(ClosedOn::ByHand) => "by hand",
+        Some(closed_on) => closed_on.meaning(),
         None => "without stated evidence",
     }
 }

@@ -2,6 +2,7 @@
 //! compares the tables with the routes and the document with `docs/reference/openapi.json`.
 
 mod operations;
+mod parameters;
 mod schemas;
 
 use axum::http::header;

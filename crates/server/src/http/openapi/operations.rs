@@ -1,5 +1,7 @@
 //! Every operation of the API, and every request that services are sent, as data.
 
+use super::parameters::{CASE_FILTER, CURSOR, EXPORT, LIMIT, REASON, STEP_FILTER};
+
 /// A body: content type and schema.
 pub(super) struct Body(pub(super) &'static str, pub(super) &'static str);
 
@@ -51,61 +53,6 @@ const BATCH_BUSY: &str = "Some events could not be taken now; the others are tak
 
 const ACTOR: (&str, bool, &str) =
     ("Amends-Actor", false, "Who acts, for the audit; `api` if not given.");
-const LIMIT: (&str, &str) = ("limit", "Most rows.");
-const CURSOR: (&str, &str) = ("cursor", "`next` of the page before.");
-const REASON: (&str, &str) = ("reason", "Why, for the audit.");
-
-const CASE_FILTER: &[(&str, &str)] = &[
-    ("state", "In one of these states: open, stuck, unmatched, settled."),
-    ("saga", "Of this saga."),
-    ("rulebook", "Planned with this rulebook, by name."),
-    ("report", "With this first report: `service/code` or `service/*`."),
-    ("service", "That has to do with this service."),
-    ("action", "With a step on this `service.action`."),
-    ("q", "With this in the saga id or the first report's message."),
-    ("opened_after", "Opened at this moment or later."),
-    ("opened_before", "Opened before this moment."),
-    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
-    ("younger_than", "Opened less long ago than this."),
-    ("group", "Of this group of open work, by its id."),
-    ("sort", "`newest` (the default) or `oldest` first."),
-    LIMIT,
-    CURSOR,
-];
-
-const EXPORT: &[(&str, &str)] = &[
-    ("format", "`ndjson` (the default) or `csv`."),
-    ("state", "In one of these states: open, stuck, unmatched, settled."),
-    ("saga", "Of this saga."),
-    ("rulebook", "Planned with this rulebook, by name."),
-    ("report", "With this first report: `service/code` or `service/*`."),
-    ("service", "That has to do with this service."),
-    ("action", "With a step on this `service.action`."),
-    ("q", "With this in the saga id or the first report's message."),
-    ("opened_after", "Opened at this moment or later."),
-    ("opened_before", "Opened before this moment."),
-    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
-    ("younger_than", "Opened less long ago than this."),
-    ("group", "Of this group of open work, by its id."),
-    ("sort", "`newest` (the default) or `oldest` first."),
-];
-
-const STEP_FILTER: &[(&str, &str)] = &[
-    ("case", "Of this case."),
-    ("saga", "Of this saga."),
-    ("rulebook", "Of cases planned with this rulebook, by name."),
-    ("service", "Asked of this service."),
-    ("action", "On this `service.action`."),
-    ("verb", "compensate, retry or notify."),
-    ("state", "In one of these states."),
-    ("outcome", "Ended so."),
-    ("reason", "Stuck for this reason."),
-    ("q", "With this in the message of the last try."),
-    ("group", "Of this group of open work, by its id."),
-    LIMIT,
-    CURSOR,
-];
-
 const SOURCES: &[Body] = &[Body("application/yaml", "string"), Body(JSON, "RulebookSources")];
 
 /// Sets what most operations do not have.

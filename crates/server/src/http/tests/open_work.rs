@@ -56,7 +56,7 @@ async fn cases_are_exported_whole_in_both_formats() {
     assert_eq!(json!(sagas), json!(["o-0", "o-1", "o-2"]));
     assert_eq!(
         rows[0]["sentence"],
-        "order failed: failed; both undone; settled, every service has answered"
+        "order failed: failed; both undone; settled, proven: everything that could stand has answered or is fenced"
     );
 
     let sheet = desk.get("/v1/cases:export?format=csv&saga=o-1").await;

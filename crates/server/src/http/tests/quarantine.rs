@@ -95,7 +95,7 @@ async fn a_broken_row_of_any_table_stops_its_own_case_alone() {
         let settled = desk.get(&format!("/v1/cases/{broken}")).await.body;
         assert_eq!(
             (&settled["state"], &settled["closedOn"]),
-            (&json!("settled"), &json!("by_hand")),
+            (&json!("settled"), &json!("by_person")),
             "{sql}"
         );
         let desk = desk.restart().await;

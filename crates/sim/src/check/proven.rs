@@ -1,4 +1,4 @@
-//! What `fenced` claims: while a case is settled on it, nothing that could be undone takes effect in its saga.
+//! What `proven` claims: while a case is settled on it, nothing that could be undone takes effect in its saga.
 
 use super::seen::{Check, End, Seen, when};
 use crate::stored::Stored;
@@ -7,14 +7,14 @@ use amends_protocol::{CaseId, CaseState, ClosedOn, Timestamp};
 use amends_rulebook::ActionClass;
 use std::collections::BTreeMap;
 
-/// Notes when cases are settled as fenced, by the true time, and until when.
+/// Notes when cases are settled as proven, by the true time, and until when.
 #[derive(Default)]
-pub(super) struct Fenced {
+pub(super) struct Proven {
     since: BTreeMap<CaseId, i64>,
     spans: Vec<(CaseId, i64, i64)>,
 }
 
-impl Fenced {
+impl Proven {
     fn look(
         end: &End<'_>,
         store: &Stored,
@@ -40,15 +40,15 @@ impl Fenced {
                 .map(|(action, at)| (book.get(*action).name.to_string(), *at))
                 .unwrap_or_default();
             format!(
-                "{case} is settled on `fenced` at {from} ms, and {name} takes effect at {at} ms"
+                "{case} is settled on `proven` at {from} ms, and {name} takes effect at {at} ms"
             )
         })
     }
 }
 
-impl Check for Fenced {
+impl Check for Proven {
     fn name(&self) -> &'static str {
-        "fenced"
+        "proven"
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
@@ -56,9 +56,9 @@ impl Check for Fenced {
             Seen::Committed { writes, at } => {
                 for write in *writes {
                     let Write::Case(row) = write else { continue };
-                    let fenced =
-                        row.state == CaseState::Settled && row.closed_on == Some(ClosedOn::Fenced);
-                    if fenced {
+                    let proven =
+                        row.state == CaseState::Settled && row.closed_on == Some(ClosedOn::Proven);
+                    if proven {
                         self.since.entry(row.id).or_insert(*at);
                     } else if let Some(from) = self.since.remove(&row.id) {
                         self.spans.push((row.id, from, *at));

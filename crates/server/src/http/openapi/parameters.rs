@@ -1,0 +1,58 @@
+//! What lists can be asked for, name and meaning: the same for a list, its export and an act on what it finds.
+
+pub(super) const LIMIT: (&str, &str) = ("limit", "Most rows.");
+pub(super) const CURSOR: (&str, &str) = ("cursor", "`next` of the page before.");
+pub(super) const REASON: (&str, &str) = ("reason", "Why, for the audit.");
+
+pub(super) const CASE_FILTER: &[(&str, &str)] = &[
+    ("state", "In one of these states: open, stuck, unmatched, settled."),
+    ("closed_on", "Settled on one of these: proven, forward, quiet, by_person."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Planned with this rulebook, by name."),
+    ("report", "With this first report: `service/code` or `service/*`."),
+    ("service", "That has to do with this service."),
+    ("action", "With a step on this `service.action`."),
+    ("q", "With this in the saga id or the first report's message."),
+    ("opened_after", "Opened at this moment or later."),
+    ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
+    LIMIT,
+    CURSOR,
+];
+
+pub(super) const EXPORT: &[(&str, &str)] = &[
+    ("format", "`ndjson` (the default) or `csv`."),
+    ("state", "In one of these states: open, stuck, unmatched, settled."),
+    ("closed_on", "Settled on one of these: proven, forward, quiet, by_person."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Planned with this rulebook, by name."),
+    ("report", "With this first report: `service/code` or `service/*`."),
+    ("service", "That has to do with this service."),
+    ("action", "With a step on this `service.action`."),
+    ("q", "With this in the saga id or the first report's message."),
+    ("opened_after", "Opened at this moment or later."),
+    ("opened_before", "Opened before this moment."),
+    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+    ("younger_than", "Opened less long ago than this."),
+    ("group", "Of this group of open work, by its id."),
+    ("sort", "`newest` (the default) or `oldest` first."),
+];
+
+pub(super) const STEP_FILTER: &[(&str, &str)] = &[
+    ("case", "Of this case."),
+    ("saga", "Of this saga."),
+    ("rulebook", "Of cases planned with this rulebook, by name."),
+    ("service", "Asked of this service."),
+    ("action", "On this `service.action`."),
+    ("verb", "compensate, retry or notify."),
+    ("state", "In one of these states."),
+    ("outcome", "Ended so."),
+    ("reason", "Stuck for this reason."),
+    ("q", "With this in the message of the last try."),
+    ("group", "Of this group of open work, by its id."),
+    LIMIT,
+    CURSOR,
+];
