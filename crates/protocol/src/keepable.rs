@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// Deepest nesting of business data, counted from the object itself. Readers of JSON give up at 128 levels, and what is
 /// kept or passed on stands inside of other objects there.
@@ -10,6 +11,13 @@ pub const DATA_DEPTH_LIMIT: usize = 100;
 /// Keys that begin so mean something else to the JSON reader: an object with one may come back as another value, or not
 /// at all.
 const RESERVED_KEYS: &str = "$serde_json::private::";
+
+/// Longest number in business data, in characters.
+pub const NUMBER_LENGTH_LIMIT: usize = 1_000;
+
+/// Exponents of numbers in business data. Above it, readers that know only floating point have no number; far below it
+/// there are only zeros.
+pub const NUMBER_EXPONENTS: RangeInclusive<i64> = -1_000..=308;
 
 /// Longest path that a message repeats, in characters.
 const SHOWN_PATH: usize = 200;
@@ -26,6 +34,8 @@ pub struct Unkeepable {
 enum What {
     Deep,
     Reserved,
+    /// The beginning of the number.
+    Number(String),
 }
 
 impl fmt::Display for Unkeepable {
@@ -39,6 +49,13 @@ impl fmt::Display for Unkeepable {
             What::Reserved => write!(
                 f,
                 "`{path}` has a key that begins with `{RESERVED_KEYS}`, which is reserved; rename it"
+            ),
+            What::Number(ref shown) => write!(
+                f,
+                "`{path}` is the number `{shown}`; numbers of at most {NUMBER_LENGTH_LIMIT} characters and with an \
+                 exponent from {} to {} are taken: send it as a text",
+                NUMBER_EXPONENTS.start(),
+                NUMBER_EXPONENTS.end(),
             ),
         }
     }
@@ -81,7 +98,11 @@ fn value(inner: &Value, depth: usize) -> Result<(), Found> {
         Value::Array(items) => items.iter().enumerate().try_for_each(|(n, item)| {
             value(item, depth + 1).map_err(|(keys, what)| within(keys, n.to_string(), what))
         }),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+        Value::Number(number) => match has_fitting_number(number.as_str()) {
+            true => Ok(()),
+            false => Err((Vec::new(), What::Number(beginning(number.as_str())))),
+        },
+        Value::Null | Value::Bool(_) | Value::String(_) => Ok(()),
     }
 }
 
@@ -90,70 +111,66 @@ fn within(mut keys: Vec<String>, key: String, what: What) -> Found {
     (keys, what)
 }
 
-/// A whole number that would come back as another one: beyond 64 bits, what is kept is the nearest that a floating
-/// point number can say.
+/// A key of a JSON text that its reader takes for something else.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LongNumber {
-    digits: String,
+pub struct ReservedKey {
     /// Its place in the text, in bytes from 1.
     place: usize,
 }
 
-impl fmt::Display for LongNumber {
+impl fmt::Display for ReservedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { digits, place } = self;
-        let cut = if digits.len() > SHOWN_DIGITS { "…" } else { "" };
-        let shown: String = digits.chars().take(SHOWN_DIGITS).collect();
+        let place = self.place;
         write!(
             f,
-            "the number `{shown}{cut}` at byte {place} has more than 64 bits and would not be kept exactly; send it as a text"
+            "the key at byte {place} begins with `{RESERVED_KEYS}`, which is reserved; rename it"
         )
     }
 }
 
-impl std::error::Error for LongNumber {}
+impl std::error::Error for ReservedKey {}
 
-/// Digits that a message repeats.
-const SHOWN_DIGITS: usize = 40;
-
-/// Whether every whole number of a JSON text is kept as it is. Whatever else may be wrong with the text is its reader's
-/// to say.
+/// Whether no object of a JSON text would be read as a number: once read, it can't be told from one.
 ///
 /// # Errors
-/// With the first that isn't.
-pub fn check_numbers(json: &[u8]) -> Result<(), LongNumber> {
-    let (mut place, mut in_text) = (0, false);
-    while let Some(byte) = json.get(place) {
-        let mut length = 1;
-        match byte {
-            b'"' => in_text = !in_text,
-            b'\\' if in_text => length = 2,
-            b'-' | b'0'..=b'9' if !in_text => {
-                length = json[place..].iter().take_while(|b| is_of_number(**b)).count();
-                check_number(&json[place..place + length], place + 1)?;
-            }
-            _ => {}
+/// With the first key that would make one.
+pub fn check_keys(json: &[u8]) -> Result<(), ReservedKey> {
+    let mut from = 0;
+    while let Some(found) = json[from..].iter().position(|byte| *byte == b'$') {
+        let place = from + found;
+        if json[place..].starts_with(RESERVED_KEYS.as_bytes()) && is_whole_key(json, place) {
+            return Err(ReservedKey { place: place + 1 });
         }
-        place += length;
+        from = place + 1;
     }
     Ok(())
 }
 
-const fn is_of_number(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+/// Whether a key begins at `place`, and not some other text.
+fn is_whole_key(json: &[u8], place: usize) -> bool {
+    let opened = json[..place].ends_with(b"\"") && !json[..place].ends_with(b"\\\"");
+    let mut rest = json[place..].iter().skip_while(|byte| **byte != b'"').skip(1);
+    opened && rest.find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
-fn check_number(token: &[u8], place: usize) -> Result<(), LongNumber> {
-    // 64 bits are 19 digits at least.
-    if token.len() < 19 || token.iter().any(|b| matches!(b, b'.' | b'e' | b'E')) {
-        return Ok(());
-    }
-    let digits = String::from_utf8_lossy(token).into_owned();
-    match digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
-        true => Ok(()),
-        false => Err(LongNumber { digits, place }),
-    }
+/// Whether a number may stand in business data, by the length of its text and its exponent.
+#[must_use]
+pub fn number_fits(length: usize, exponent: i64) -> bool {
+    length <= NUMBER_LENGTH_LIMIT && NUMBER_EXPONENTS.contains(&exponent)
 }
+
+fn has_fitting_number(text: &str) -> bool {
+    let exponent = text.find(['e', 'E']).map_or(Ok(0), |at| text[at + 1..].parse());
+    exponent.is_ok_and(|exponent| number_fits(text.len(), exponent))
+}
+
+fn beginning(digits: &str) -> String {
+    let cut = if digits.len() > SHOWN_DIGITS { "…" } else { "" };
+    digits.chars().take(SHOWN_DIGITS).chain(cut.chars()).collect()
+}
+
+/// Digits that a message repeats.
+const SHOWN_DIGITS: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -188,37 +205,63 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_of_more_than_64_bits_are_found_outside_of_texts() {
-        for kept in [
+    fn an_object_that_would_be_read_as_a_number_is_found_and_a_text_is_not() {
+        let found = check_keys(br#"{"a": {"$serde_json::private::Number" : "1"}}"#);
+        let text = found.expect_err("a key").to_string();
+        assert!(text.starts_with("the key at byte 9 "), "{text}");
+        for other in [
+            r#"{"a": "$serde_json::private::Number"}"#,
+            r#"{"a": "{\"$serde_json::private::Number\":1}", "$": 1}"#,
             "",
-            "7",
-            "[18446744073709551615, -9223372036854775808]",
-            "{\"a\": 1e30, \"b\": 0.1234567890123456789012}",
-            "{\"18446744073709551616\": \"\\\"18446744073709551616\"}",
         ] {
-            assert_eq!(check_numbers(kept.as_bytes()), Ok(()), "{kept}");
+            assert_eq!(check_keys(other.as_bytes()), Ok(()), "{other}");
         }
-        for lost in ["18446744073709551616", "-9223372036854775809"] {
-            let error = check_numbers(format!("{{\"a\": [1, {lost}]}}").as_bytes());
-            let text = error.expect_err(lost).to_string();
-            assert!(text.starts_with(&format!("the number `{lost}` at byte 11 ")), "{text}");
-        }
-        let long = check_numbers("9".repeat(1_000).as_bytes()).expect_err("long").to_string();
-        assert!(long.len() < 200 && long.contains("999…`"), "{long}");
+    }
+
+    fn numbers(text: &str) -> Result<(), Unkeepable> {
+        let data = serde_json::from_str(&format!("{{\"a\": [1, {text}]}}")).expect("JSON");
+        check_data("data", &data)
     }
 
     #[test]
-    fn a_number_comes_back_as_the_nearest_to_its_text() {
-        for text in ["8.41428953718263e-15", "1.7976931348623157e308", "5e-324", "1e23", "0.1"] {
-            let wanted: f64 = text.parse().expect("a number");
+    fn numbers_of_any_size_are_taken_up_to_what_readers_know() {
+        let long = "9".repeat(NUMBER_LENGTH_LIMIT);
+        for kept in
+            ["7", "18446744073709551616", "0.1234567890123456789", "-9.9e308", "1E-400", &long]
+        {
+            assert_eq!(numbers(kept), Ok(()), "{kept}");
+        }
+        let longer = format!("{long}9");
+        for lost in ["1e400", "-1e400", "1e-1001", "1e99999999999999999999", &longer] {
+            let text = numbers(lost).expect_err(lost).to_string();
+            assert!(text.starts_with("`data.a.1` is the number `") && text.len() < 250, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_within_an_enum_with_a_tag() {
+        let text =
+            r#"{"act":"edit","reason":"x","data":{"a":1.50,"b":[98765432109876543210987654]}}"#;
+        let act: crate::resources::StepAct = serde_json::from_str(text).expect("an act");
+        assert_eq!(serde_json::to_string(&act).expect("JSON"), text);
+        let value = serde_json::to_value(&act).expect("JSON");
+        assert_eq!(
+            serde_json::from_value::<crate::resources::StepAct>(value).expect("an act"),
+            act
+        );
+    }
+
+    #[test]
+    fn a_number_comes_back_digit_by_digit() {
+        for text in [
+            "98765432109876543210987654",
+            "123456789012345.123456",
+            "1.50",
+            "-0",
+            "0.30000000000000004",
+        ] {
             let read: Value = serde_json::from_str(text).expect("a number");
-            let again: Value = serde_json::from_str(&read.to_string()).expect("a number");
-            let bits = |value: &Value| value.as_f64().map(f64::to_bits);
-            assert_eq!(
-                (bits(&read), bits(&again)),
-                (Some(wanted.to_bits()), bits(&read)),
-                "{text}"
-            );
+            assert_eq!(read.to_string(), text);
         }
     }
 }

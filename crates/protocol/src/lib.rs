@@ -20,7 +20,10 @@ pub mod wire;
 mod words;
 
 pub use history::{HistoryAnswer, HistoryEntry};
-pub use keepable::{DATA_DEPTH_LIMIT, LongNumber, Unkeepable, check_data, check_numbers};
+pub use keepable::{
+    DATA_DEPTH_LIMIT, NUMBER_EXPONENTS, NUMBER_LENGTH_LIMIT, ReservedKey, Unkeepable, check_data,
+    check_keys, number_fits,
+};
 pub use name::{
     ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, digest, is_opaque_name,
 };

@@ -77,7 +77,8 @@ fn map_bytes(map: &Map<String, Value>) -> usize {
 
 fn value_bytes(value: &Value) -> usize {
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::Null | Value::Bool(_) => 0,
+        Value::Number(number) => number.as_str().len(),
         Value::String(text) => text.len(),
         Value::Array(values) => {
             values.iter().map(|value| size_of::<Value>() + value_bytes(value)).sum()

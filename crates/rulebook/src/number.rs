@@ -1,106 +1,185 @@
-//! Numbers of conditions and of reports, compared exactly: 1 equals 1.0, and no integer is rounded on the way.
+//! Numbers of conditions and of reports, compared exactly as decimals: 1 equals 1.0, and no digit is rounded on the way.
 
+use amends_protocol::number_fits;
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-/// A finite JSON number in one form: whole numbers are kept whole, so that equal numbers are equal and hash alike.
-#[derive(Clone, Copy, Debug)]
+/// A decimal number in one form, so that equal numbers are equal and hash alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Number(Repr);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Repr {
+    /// Every whole number of at most `WHOLE_DIGITS` digits, and no other.
     Whole(i128),
-    /// Finite, and not whole or beyond `WHOLE_LIMIT`.
-    Other(f64),
+    Decimal(Arc<Decimal>),
 }
 
-/// Whole floats up to here are kept as integers; `2^100` fits `i128` with room, and every float below it converts exactly.
-const WHOLE_LIMIT: f64 = 1_267_650_600_228_229_401_496_703_205_376.0;
+/// `digits` times ten to the power of `scale`.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Decimal {
+    negative: bool,
+    /// Neither the first nor the last one is a zero.
+    digits: String,
+    scale: i64,
+}
+
+/// So many digits always fit into 128 bits.
+const WHOLE_DIGITS: i64 = 38;
+
+/// Written with an exponent, so that a text stays short, if there would be more zeros than this.
+const SHOWN_ZEROS: i64 = 20;
 
 impl Number {
-    /// From a float; none if it is infinite or not a number.
+    /// From decimal digits, perhaps with a sign, a point and an exponent, as JSON and YAML write them; none if it is
+    /// something else, or beyond what business data may hold.
     #[must_use]
-    pub fn from_f64(value: f64) -> Option<Self> {
-        if !value.is_finite() {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (negative, unsigned) = match text.as_bytes().first()? {
+            b'-' => (true, &text[1..]),
+            b'+' => (false, &text[1..]),
+            _ => (false, text),
+        };
+        let (mantissa, exponent) = match unsigned.find(['e', 'E']) {
+            Some(at) => (&unsigned[..at], unsigned[at + 1..].parse::<i64>().ok()?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let any = !(whole.is_empty() && fraction.is_empty());
+        if !any || !all_digits(whole) || !all_digits(fraction) || !number_fits(text.len(), exponent)
+        {
             return None;
         }
-        let whole = value.fract() == 0.0 && value.abs() < WHOLE_LIMIT;
-        #[allow(clippy::cast_possible_truncation, reason = "whole and below 2^100")]
-        Some(Self(if whole { Repr::Whole(value as i128) } else { Repr::Other(value) }))
+        if fraction.is_empty() && exponent == 0 && whole.len() <= WHOLE_DIGITS as usize {
+            let n: i128 = whole.parse().ok()?;
+            return Some(Self(Repr::Whole(if negative { -n } else { n })));
+        }
+        let digits = format!("{whole}{fraction}");
+        Some(Self::new(negative, &digits, exponent - fraction.len() as i64))
     }
 
-    /// From what JSON holds.
+    /// From what JSON holds; none if it is beyond what business data may hold.
     #[must_use]
     pub fn from_json(value: &serde_json::Number) -> Option<Self> {
-        let whole = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
-        match whole {
-            Some(n) => Some(Self(Repr::Whole(n))),
-            None => value.as_f64().and_then(Self::from_f64),
+        Self::parse(value.as_str())
+    }
+
+    /// Back to JSON, for templates.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.to_string()).unwrap_or_default()
+    }
+
+    fn new(negative: bool, digits: &str, scale: i64) -> Self {
+        let shorter = digits.trim_end_matches('0');
+        let scale = scale + (digits.len() - shorter.len()) as i64;
+        let digits = shorter.trim_start_matches('0');
+        if digits.is_empty() {
+            return Self(Repr::Whole(0));
+        }
+        if scale >= 0 && digits.len() as i64 + scale <= WHOLE_DIGITS {
+            let unsigned = digits.bytes().fold(0, |n, digit| n * 10 + i128::from(digit - b'0'));
+            let unsigned = unsigned * 10i128.pow(scale as u32);
+            return Self(Repr::Whole(if negative { -unsigned } else { unsigned }));
+        }
+        Self(Repr::Decimal(Arc::new(Decimal { negative, digits: digits.to_owned(), scale })))
+    }
+
+    fn negated(&self) -> Self {
+        Self(match &self.0 {
+            Repr::Whole(n) => Repr::Whole(-n),
+            Repr::Decimal(d) => Repr::Decimal(Arc::new(Decimal {
+                negative: !d.negative,
+                digits: d.digits.clone(),
+                scale: d.scale,
+            })),
+        })
+    }
+
+    fn is_negative(&self) -> bool {
+        match &self.0 {
+            Repr::Whole(n) => *n < 0,
+            Repr::Decimal(d) => d.negative,
         }
     }
 
-    /// Back to JSON, for templates; beyond 64 bits it becomes a float.
-    #[must_use]
-    pub fn to_json(self) -> serde_json::Value {
-        match self.0 {
-            Repr::Whole(n) => match (i64::try_from(n), u64::try_from(n)) {
-                (Ok(n), _) => n.into(),
-                (_, Ok(n)) => n.into(),
-                #[allow(clippy::cast_precision_loss, reason = "JSON has nothing wider")]
-                _ => (n as f64).into(),
-            },
-            Repr::Other(x) => x.into(),
+    /// Digits and scale of its magnitude; whole numbers keep their last zeros.
+    fn magnitude(&self) -> (String, i64) {
+        match &self.0 {
+            Repr::Whole(n) => (n.unsigned_abs().to_string(), 0),
+            Repr::Decimal(d) => (d.digits.clone(), d.scale),
         }
     }
 }
 
 impl Number {
-    /// A number that JSON can hold and that lies strictly between the two, a whole one if there is any. None means that
-    /// there is none: beyond 2^53 the next one is not always one further.
-    pub(crate) fn between(low: Option<Self>, high: Option<Self>) -> Option<Self> {
-        let fits = |n: &Self| low.is_none_or(|l| l < *n) && high.is_none_or(|h| *n < h);
-        let whole = |n: i128| Self(Repr::Whole(n));
+    /// A number that lies strictly between the two, a short one if there is any. None: the two are in the wrong order.
+    pub(crate) fn between(low: Option<&Self>, high: Option<&Self>) -> Option<Self> {
+        let fits = |n: &Self| low.is_none_or(|l| l < n) && high.is_none_or(|h| n < h);
         let middle = match (low, high) {
-            (None, None) => Some(whole(0)),
-            (Some(l), None) => l.floor().checked_add(1).map(whole),
-            (None, Some(h)) => h.floor().checked_sub(1).map(whole),
-            (Some(l), Some(h)) => Some(whole((l.floor() / 2) + (h.floor() / 2))),
+            (None, None) => Some(Self::whole(0)),
+            (Some(l), None) => Some(l.beyond()),
+            (None, Some(h)) => Some(h.negated().beyond().negated()),
+            (Some(l), Some(h)) => Some(Self::whole(l.floor() / 2 + h.floor() / 2)),
         };
-        let next_whole = low.and_then(|l| l.floor().checked_add(1)).map(whole);
-        // The smallest float above the one, and the largest below the other.
-        let up = low.map(Self::as_f64);
-        let down = high.map(Self::as_f64);
-        let halfway = up.zip(down).map(|(l, h)| l / 2.0 + h / 2.0);
-        let floats = [halfway, up, up.map(f64::next_up), down, down.map(f64::next_down)];
-        let floats = floats.into_iter().flatten().filter_map(Self::from_f64);
-        [middle, next_whole].into_iter().flatten().filter(Self::is_json).chain(floats).find(fits)
+        let next_whole = low.and_then(|l| l.floor().checked_add(1)).map(Self::whole);
+        let halfway = low.zip(high).and_then(|(l, h)| {
+            let middle = l.nearest() / 2.0 + h.nearest() / 2.0;
+            Self::parse(&format!("{middle:e}"))
+        });
+        let close = || low.zip(high).and_then(|(l, h)| (l < h).then(|| l.just_above(h)));
+        [middle, next_whole, halfway].into_iter().flatten().find(fits).or_else(close)
     }
 
-    /// Whether it can stand in JSON as it is.
-    fn is_json(&self) -> bool {
-        match self.0 {
-            Repr::Whole(n) => i64::try_from(n).is_ok() || u64::try_from(n).is_ok(),
-            Repr::Other(_) => true,
+    /// A larger one: the next whole one as long as that is short.
+    fn beyond(&self) -> Self {
+        match &self.0 {
+            Repr::Decimal(d) if d.digits.len() as i64 + d.scale < WHOLE_DIGITS => {
+                Self::whole(self.floor() + 1)
+            }
+            Repr::Whole(n) => Self::whole(n + 1),
+            Repr::Decimal(d) if d.negative => Self::whole(0),
+            Repr::Decimal(d) => Self::new(false, "1", d.scale + d.digits.len() as i64),
         }
     }
 
-    /// Saturates far beyond every whole number.
-    fn floor(self) -> i128 {
-        match self.0 {
-            Repr::Whole(n) => n,
-            #[allow(clippy::cast_possible_truncation, reason = "saturates")]
-            Repr::Other(x) => x.floor() as i128,
-        }
+    fn whole(n: i128) -> Self {
+        Self::new(n < 0, &n.unsigned_abs().to_string(), 0)
     }
 
-    /// The nearest float.
-    fn as_f64(self) -> f64 {
-        match self.0 {
-            #[allow(clippy::cast_precision_loss, reason = "the nearest one is asked for")]
-            Repr::Whole(n) => n as f64,
-            Repr::Other(x) => x,
+    /// Above `self` and below `high`, however close they are. Only of two of one sign: nothing is simpler than zero.
+    fn just_above(&self, high: &Self) -> Self {
+        if self.is_negative() {
+            return high.negated().just_above(&self.negated()).negated();
         }
+        // Both are multiples of the finer one's last place, so half of such a place lies between.
+        let (digits, scale) = self.magnitude();
+        let finer = scale.min(high.magnitude().1);
+        let padding = "0".repeat(usize::try_from(scale - finer).unwrap_or(0));
+        Self::new(false, &format!("{digits}{padding}5"), finer - 1)
+    }
+
+    /// The largest whole number that isn't above; saturates far beyond every short one.
+    fn floor(&self) -> i128 {
+        let d = match &self.0 {
+            Repr::Whole(n) => return *n,
+            Repr::Decimal(d) => d,
+        };
+        let length = d.digits.len() as i64 + d.scale;
+        if length > WHOLE_DIGITS {
+            return if d.negative { i128::MIN / 2 } else { i128::MAX / 2 };
+        }
+        // It has a fraction, or it would be kept as a whole number.
+        let whole = &d.digits[..usize::try_from(length).unwrap_or(0)];
+        let n: i128 = whole.parse().unwrap_or(0);
+        if d.negative { -n - 1 } else { n }
+    }
+
+    /// The nearest float, for guesses that are compared exactly.
+    fn nearest(&self) -> f64 {
+        self.to_string().parse().unwrap_or_default()
     }
 }
 
@@ -118,21 +197,32 @@ impl From<u64> for Number {
 
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (self.0, other.0) {
-            (Repr::Whole(a), Repr::Whole(b)) => a.cmp(&b),
-            (Repr::Other(a), Repr::Other(b)) => a.total_cmp(&b),
-            (Repr::Whole(a), Repr::Other(b)) => whole_to_other(a, b),
-            (Repr::Other(a), Repr::Whole(b)) => whole_to_other(b, a).reverse(),
+        if let (Repr::Whole(a), Repr::Whole(b)) = (&self.0, &other.0) {
+            return a.cmp(b);
+        }
+        match (self.is_negative(), other.is_negative()) {
+            (false, false) => larger(self, other),
+            (true, true) => larger(other, self),
+            (negative, _) => {
+                if negative {
+                    Ordering::Less
+                } else {
+                    Ordering::Greater
+                }
+            }
         }
     }
 }
 
-/// A whole number is never equal to one of the other kind. The float's whole part saturates, which keeps the order
-/// because every whole number here is well within `i128`.
-fn whole_to_other(whole: i128, other: f64) -> Ordering {
-    #[allow(clippy::cast_possible_truncation, reason = "saturates, see above")]
-    let floor = other.floor() as i128;
-    if whole <= floor { Ordering::Less } else { Ordering::Greater }
+/// Compares without their signs.
+fn larger(a: &Number, b: &Number) -> Ordering {
+    let ((a, a_scale), (b, b_scale)) = (a.magnitude(), b.magnitude());
+    // Zero is the only one that begins with a zero, and smaller than all others.
+    let zeros = (a != "0").cmp(&(b != "0"));
+    let lengths = (a.len() as i64 + a_scale).cmp(&(b.len() as i64 + b_scale));
+    // Behind its last digit each has zeros without an end.
+    let digits = a.trim_end_matches('0').cmp(b.trim_end_matches('0'));
+    zeros.then(lengths).then(digits)
 }
 
 impl PartialOrd for Number {
@@ -141,28 +231,24 @@ impl PartialOrd for Number {
     }
 }
 
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Number {}
-
-impl Hash for Number {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.0 {
-            Repr::Whole(n) => n.hash(state),
-            Repr::Other(x) => x.to_bits().hash(state),
-        }
-    }
-}
-
 impl fmt::Display for Number {
+    /// As JSON.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Repr::Whole(n) => write!(f, "{n}"),
-            Repr::Other(x) => write!(f, "{x}"),
+        let d = match &self.0 {
+            Repr::Whole(n) => return write!(f, "{n}"),
+            Repr::Decimal(d) => d,
+        };
+        f.write_str(if d.negative { "-" } else { "" })?;
+        let (digits, point) = (&d.digits, d.digits.len() as i64 + d.scale);
+        let zeros = if d.scale > 0 { d.scale } else { -point };
+        if zeros > SHOWN_ZEROS {
+            return write!(f, "{digits}e{}", d.scale);
+        }
+        let zeros = "0".repeat(usize::try_from(zeros).unwrap_or(0));
+        match usize::try_from(point) {
+            _ if d.scale >= 0 => write!(f, "{digits}{zeros}"),
+            Ok(point) if point > 0 => write!(f, "{}.{}", &digits[..point], &digits[point..]),
+            _ => write!(f, "0.{zeros}{digits}"),
         }
     }
 }
@@ -171,61 +257,123 @@ impl fmt::Display for Number {
 mod tests {
     use super::Number;
 
-    fn n(x: f64) -> Number {
-        Number::from_f64(x).expect("finite")
+    fn n(text: &str) -> Number {
+        Number::parse(text).expect("a number")
     }
 
     #[test]
-    fn whole_and_float_forms_of_one_number_are_one_number() {
-        assert_eq!(Number::from(1i64), n(1.0));
-        assert_eq!(n(-0.0), n(0.0));
-        assert_eq!(
-            Number::from_json(&serde_json::Number::from(u64::MAX)).map(|n| n.to_string()),
-            Some(u64::MAX.to_string())
-        );
-        assert!(Number::from_f64(f64::NAN).is_none() && Number::from_f64(f64::INFINITY).is_none());
-    }
-
-    #[test]
-    fn order_holds_across_the_two_forms() {
-        let ascending = [
-            n(-1e300),
-            n(-1.5),
-            Number::from(-1i64),
-            n(0.25),
-            Number::from(1i64),
-            n(1.5),
-            Number::from(i64::MAX),
-            Number::from(u64::MAX),
-            n(1e300),
-        ];
-        for pair in ascending.windows(2) {
-            assert!(pair[0] < pair[1], "{} < {}", pair[0], pair[1]);
-            assert!(pair[1] > pair[0], "{} > {}", pair[1], pair[0]);
-        }
-    }
-
-    #[test]
-    fn what_lies_between_two_numbers_is_exact() {
-        let whole = |x: u64| Number::from(x);
-        let between = |a: Number, b: Number| Number::between(Some(a), Some(b));
-        const BIG: u64 = 1 << 53;
-        for (low, high, found) in [
-            (whole(50), whole(101), Some(whole(75))),
-            (whole(1), whole(2), Some(n(1.5))),
-            (n(0.25), n(0.5), Some(n(0.375))),
-            (whole(BIG), whole(BIG + 2), Some(whole(BIG + 1))),
-            // No JSON number lies between these.
-            (whole(BIG), whole(BIG + 1), None),
-            (whole(u64::MAX - 1), whole(u64::MAX), None),
-            (n(1.5), n(1.5f64.next_up()), None),
-            (Number::from(-7i64), Number::from(-6i64), Some(n(-6.5))),
+    fn one_number_has_one_form() {
+        for (one, other) in [
+            ("1", "1.0"),
+            ("-0.0", "0"),
+            ("100", "1e2"),
+            ("1e300", "10.0E+299"),
+            ("0.00150", "15e-4"),
+            ("+3", "3."),
+            (".5", "0.5"),
+            ("98765432109876543210987654", "98765432109876543210987.654e3"),
+            (
+                "0012345678901234567890123456789012345678901",
+                "12345678901234567890123456789012345678901.0",
+            ),
         ] {
-            assert_eq!(between(low, high), found, "{low} to {high}");
+            assert_eq!(n(one), n(other), "{one} {other}");
+            assert_eq!(n(&n(one).to_string()), n(one), "{one} as {}", n(one));
         }
-        assert_eq!(Number::between(Some(whole(BIG)), None), Some(whole(BIG + 1)));
-        assert!(Number::between(Some(whole(u64::MAX)), None).is_some_and(|x| x > whole(u64::MAX)));
-        assert!(Number::between(Some(n(f64::MAX)), None).is_none());
-        assert_eq!(Number::between(None, Some(n(0.5))), Some(Number::from(-1i64)));
+        assert_eq!(Number::from(u64::MAX), n(&u64::MAX.to_string()));
+    }
+
+    #[test]
+    fn what_is_no_number_or_beyond_business_data_is_none() {
+        for text in ["", "-", ".", "e3", "1e", "1e400", "1.2.3", "0x1", "inf", "NaN", "1 ", "٣"] {
+            assert_eq!(Number::parse(text), None, "{text}");
+        }
+        assert_eq!(Number::parse(&"9".repeat(1_001)), None);
+    }
+
+    #[test]
+    fn numbers_are_shown_as_json_that_means_the_same() {
+        for (number, shown) in [
+            ("1.50", "1.5"),
+            ("-0.0025", "-0.0025"),
+            ("1e300", "1e300"),
+            ("25e-100", "25e-100"),
+            ("123456789012345.123456", "123456789012345.123456"),
+            ("1000000000000000000000000000000000000000", "1e39"),
+        ] {
+            assert_eq!(n(number).to_string(), shown);
+            assert_eq!(n(&n(number).to_json().to_string()), n(number));
+        }
+    }
+
+    #[test]
+    fn order_is_that_of_the_number_line() {
+        let ascending = [
+            "-1e300",
+            "-98765432109876543210987654321098765432109",
+            "-1.5",
+            "-1",
+            "-1e-300",
+            "0",
+            "1e-300",
+            "0.1",
+            "0.1000000000000000055511151231257827021181583404541015625",
+            "0.25",
+            "1",
+            "1.5",
+            "10",
+            "10.5",
+            "123456789012345.123456",
+            "123456789012345.123457",
+            "9223372036854775807",
+            "18446744073709551615",
+            "98765432109876543210987653",
+            "98765432109876543210987654",
+            "98765432109876543210987654321098765432109",
+            "98765432109876543210987654321098765432109.5",
+            "1e300",
+        ];
+        for (at, low) in ascending.iter().enumerate() {
+            for high in &ascending[at + 1..] {
+                assert!(n(low) < n(high) && n(high) > n(low), "{low} < {high}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_between_two_numbers_is_short_if_it_can_be() {
+        for (low, high, found) in [
+            ("50", "101", "75"),
+            ("1", "2", "1.5"),
+            ("0.25", "0.5", "0.375"),
+            ("-7", "-6", "-6.5"),
+            ("9007199254740992", "9007199254740994", "9007199254740993"),
+            ("9007199254740992", "9007199254740993", "9007199254740992.5"),
+            ("-18446744073709551615", "-18446744073709551614", "-18446744073709551614.5"),
+            ("1.5", "1.50000000000000000000000001", "1.500000000000000000000000005"),
+        ] {
+            let between = Number::between(Some(&n(low)), Some(&n(high)));
+            assert_eq!(between, Some(n(found)), "{low} to {high}");
+        }
+    }
+
+    #[test]
+    fn there_is_always_a_number_between_above_and_below() {
+        let all = [
+            "-1e308", "-1e40", "-7", "-1e-300", "0", "1e-300", "0.5", "3", "1e38", "1e40", "9e308",
+        ];
+        for (at, low) in all.iter().enumerate() {
+            for high in &all[at + 1..] {
+                let (low, high) = (n(low), n(high));
+                let between = Number::between(Some(&low), Some(&high)).expect("one between");
+                assert!(low < between && between < high, "{low} < {between} < {high}");
+                assert_eq!(Number::between(Some(&high), Some(&low)), None);
+            }
+            let here = n(low);
+            let (above, below) =
+                (Number::between(Some(&here), None), Number::between(None, Some(&here)));
+            assert!(above.is_some_and(|x| x > here) && below.is_some_and(|x| x < here), "{low}");
+            assert_eq!(Number::between(Some(&here), Some(&here)), None);
+        }
     }
 }

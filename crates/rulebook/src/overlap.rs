@@ -91,7 +91,7 @@ fn earlier_overlap(node: &Node, rule: &Rule, rules: &[Rule], work: &mut usize) -
 fn as_found(scalar: &Scalar) -> Found<'_> {
     match scalar {
         Scalar::Text(t) => Found::Text(t),
-        Scalar::Number(n) => Found::Number(*n),
+        Scalar::Number(n) => Found::Number(n.clone()),
         Scalar::Bool(b) => Found::Bool(*b),
     }
 }

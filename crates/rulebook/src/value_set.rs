@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// What a field of a report holds. JSON `null` counts as absent.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Found<'a> {
     /// Nothing.
     Absent,
@@ -54,7 +54,7 @@ enum Numbers {
     Between { low: Option<Bound>, high: Option<Bound>, except: Vec<Number> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Bound {
     at: Number,
     included: bool,
@@ -107,8 +107,8 @@ impl ValueSet {
             numbers: Numbers::Between { low, high, except: Vec::new() },
             ..Self::nothing()
         };
-        let open = |at: &Number| Some(Bound { at: *at, included: false });
-        let closed = |at: &Number| Some(Bound { at: *at, included: true });
+        let open = |at: &Number| Some(Bound { at: at.clone(), included: false });
+        let closed = |at: &Number| Some(Bound { at: at.clone(), included: true });
         match matcher {
             Matcher::Equals(one) => Self::one_of(std::slice::from_ref(one)),
             Matcher::OneOf(many) => Self::one_of(many),
@@ -132,7 +132,7 @@ impl ValueSet {
         for one in many {
             match one {
                 Scalar::Text(t) => texts.push(t.clone()),
-                Scalar::Number(n) => numbers.push(*n),
+                Scalar::Number(n) => numbers.push(n.clone()),
                 Scalar::Bool(true) => set.yes = true,
                 Scalar::Bool(false) => set.no = true,
             }
@@ -151,7 +151,7 @@ impl ValueSet {
                 set.texts = Texts::Starting { prefix: "".into(), except: vec![t.clone()] };
             }
             Scalar::Number(n) => {
-                set.numbers = Numbers::Between { low: None, high: None, except: vec![*n] };
+                set.numbers = Numbers::Between { low: None, high: None, except: vec![n.clone()] };
             }
             Scalar::Bool(true) => set.yes = false,
             Scalar::Bool(false) => set.no = false,
@@ -192,7 +192,7 @@ impl ValueSet {
             Found::Nested => self.nested,
             Found::Bool(true) => self.yes,
             Found::Bool(false) => self.no,
-            Found::Number(n) => self.numbers.contains(n),
+            Found::Number(n) => self.numbers.contains(&n),
             Found::Text(t) => self.texts.contains(t),
         }
     }
@@ -217,7 +217,7 @@ impl ValueSet {
         let bools =
             bools.into_iter().filter(|(_, accepted)| *accepted).map(|(b, _)| Scalar::Bool(b));
         let texts = texts.iter().cloned().map(Scalar::Text);
-        Some(texts.chain(numbers.iter().copied().map(Scalar::Number)).chain(bools).collect())
+        Some(texts.chain(numbers.iter().cloned().map(Scalar::Number)).chain(bools).collect())
     }
 
     /// Whether it accepts a stretch of the number line, not just single numbers.
@@ -241,13 +241,13 @@ impl ValueSet {
 }
 
 impl Numbers {
-    fn contains(&self, n: Number) -> bool {
+    fn contains(&self, n: &Number) -> bool {
         match self {
-            Self::Only(all) => all.binary_search(&n).is_ok(),
+            Self::Only(all) => all.binary_search(n).is_ok(),
             Self::Between { low, high, except } => {
-                low.is_none_or(|b| n > b.at || (b.included && n == b.at))
-                    && high.is_none_or(|b| n < b.at || (b.included && n == b.at))
-                    && !except.contains(&n)
+                low.as_ref().is_none_or(|b| *n > b.at || (b.included && *n == b.at))
+                    && high.as_ref().is_none_or(|b| *n < b.at || (b.included && *n == b.at))
+                    && !except.contains(n)
             }
         }
     }
@@ -255,33 +255,25 @@ impl Numbers {
     fn and(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Only(all), rest) | (rest, Self::Only(all)) => {
-                Self::Only(all.iter().copied().filter(|n| rest.contains(*n)).collect())
+                Self::Only(all.iter().filter(|n| rest.contains(n)).cloned().collect())
             }
             (
                 Self::Between { low: l1, high: h1, except: e1 },
                 Self::Between { low: l2, high: h2, except: e2 },
             ) => {
-                let low = tighter(*l1, *l2, |a, b| a > b);
-                let high = tighter(*h1, *h2, |a, b| a < b);
-                Self::between(low, high, e1.iter().chain(e2).copied().collect())
+                let low = tighter(l1.as_ref(), l2.as_ref(), |a, b| a > b);
+                let high = tighter(h1.as_ref(), h2.as_ref(), |a, b| a < b);
+                Self::between(low, high, e1.iter().chain(e2).cloned().collect())
             }
         }
     }
 
     fn between(low: Option<Bound>, high: Option<Bound>, mut except: Vec<Number>) -> Self {
-        if let (Some(l), Some(h)) = (low, high)
+        if let (Some(l), Some(h)) = (&low, &high)
             && l.at >= h.at
         {
             let point = l.at == h.at && l.included && h.included && !except.contains(&l.at);
-            return Self::Only(if point { vec![l.at] } else { Vec::new() });
-        }
-        // Large numbers have neighbours.
-        if low.is_some()
-            && high.is_some()
-            && Number::between(low.map(|b| b.at), high.map(|b| b.at)).is_none()
-        {
-            let ends = low.iter().chain(&high).filter(|b| b.included && !except.contains(&b.at));
-            return Self::Only(ends.map(|b| b.at).collect());
+            return Self::Only(if point { vec![l.at.clone()] } else { Vec::new() });
         }
         except.sort_unstable();
         except.dedup();
@@ -290,13 +282,17 @@ impl Numbers {
 }
 
 /// The bound that leaves less; at one point, the one that excludes it.
-fn tighter(a: Option<Bound>, b: Option<Bound>, inner: fn(Number, Number) -> bool) -> Option<Bound> {
+fn tighter(
+    a: Option<&Bound>,
+    b: Option<&Bound>,
+    inner: fn(&Number, &Number) -> bool,
+) -> Option<Bound> {
     match (a, b) {
-        (None, one) | (one, None) => one,
+        (None, one) | (one, None) => one.cloned(),
         (Some(a), Some(b)) if a.at == b.at => {
-            Some(Bound { at: a.at, included: a.included && b.included })
+            Some(Bound { at: a.at.clone(), included: a.included && b.included })
         }
-        (Some(a), Some(b)) => Some(if inner(a.at, b.at) { a } else { b }),
+        (Some(a), Some(b)) => Some(if inner(&a.at, &b.at) { a.clone() } else { b.clone() }),
     }
 }
 
@@ -345,10 +341,10 @@ impl Landmarks {
     /// Adds those of one set.
     pub fn add(&mut self, set: &ValueSet) {
         match &set.numbers {
-            Numbers::Only(all) => self.numbers.extend(all),
+            Numbers::Only(all) => self.numbers.extend(all.iter().cloned()),
             Numbers::Between { low, high, except } => {
-                self.numbers.extend(low.iter().chain(high).map(|b| b.at));
-                self.numbers.extend(except);
+                self.numbers.extend(low.iter().chain(high).map(|b| b.at.clone()));
+                self.numbers.extend(except.iter().cloned());
             }
         }
         match &set.texts {
@@ -377,9 +373,9 @@ impl Landmarks {
         let first_number = all.len();
         let mut low = None;
         for mark in &self.numbers {
-            let between = Number::between(low, Some(*mark));
-            all.extend(between.into_iter().chain([*mark]).map(|n| Some(n.to_json())));
-            low = Some(*mark);
+            let between = Number::between(low, Some(mark));
+            all.extend(between.iter().chain([mark]).map(|n| Some(n.to_json())));
+            low = Some(mark);
         }
         all.extend(Number::between(low, None).map(|n| Some(n.to_json())));
         let numbers = first_number..all.len();

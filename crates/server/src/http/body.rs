@@ -3,7 +3,7 @@
 use super::ApiError;
 use super::bodies::{Bodies, UsedUp};
 use amends_protocol::headers::AMENDS_ACTOR;
-use amends_protocol::{Problem, ProblemCode, check_numbers};
+use amends_protocol::{Problem, ProblemCode, check_keys};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::request::Parts;
@@ -53,7 +53,7 @@ impl Payload {
             let detail = format!("`{kind}` is not understood here; send `application/json`");
             return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
         }
-        check_numbers(&self.bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
+        check_keys(&self.bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
         serde_json::from_slice(&self.bytes)
             .map_err(|e| ApiError::invalid(format!("the body can't be read: {e}")))
     }

@@ -5,7 +5,7 @@ use super::fault::{Fault, invalid};
 use amends_protocol::wire::Traceparent;
 use amends_protocol::wire::cloudevents::decode;
 use amends_protocol::{
-    ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, Timestamp, check_numbers, headers,
+    ProblemCode, REPORT_TYPE, Report, ReportData, SagaId, Timestamp, check_keys, headers,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -131,7 +131,7 @@ fn data(body: &[u8]) -> Result<ReportData, Fault> {
     if body.trim_ascii().is_empty() {
         return Err(invalid("the data is empty; give an object with at least `code`"));
     }
-    check_numbers(body).map_err(|e| invalid(format!("in the data, {e}")))?;
+    check_keys(body).map_err(|e| invalid(format!("in the data, {e}")))?;
     serde_json::from_slice(body).map_err(|e| invalid(format!("the data is not a report's: {e}")))
 }
 
