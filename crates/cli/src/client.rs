@@ -1,6 +1,7 @@
 //! A small client of the supervisor's REST API: JSON in, JSON out, problems as failures. It never retries an act.
 
 use crate::failure::{Failure, Outcome};
+use crate::sealed::{self, Lines};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::wire::percent;
 use amends_protocol::{Problem, Timestamp, causes};
@@ -84,10 +85,17 @@ impl Client {
         self
     }
 
-    /// `GET`, read as `T`.
+    /// `GET`, read as `T`, its texts sealed for being shown.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
         let request = self.request(Method::GET, path, "", Bytes::new())?;
-        self.read(self.send(request).await?).await
+        self.read(path, self.send(request).await?).await
+    }
+
+    /// The same with its texts as they were sent, for files and for what works with them.
+    pub async fn get_as_sent<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        let request = self.request(Method::GET, path, "", Bytes::new())?;
+        let body = self.body(self.send(request).await?).await?;
+        serde_json::from_slice(&body).map_err(|e| self.no_supervisor(&e))
     }
 
     /// `POST` of a JSON body, the answer read as `T`.
@@ -96,7 +104,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Outcome<T> {
-        self.read(self.post_raw(path, "application/json", body).await?).await
+        self.read(path, self.post_raw(path, "application/json", body).await?).await
     }
 
     /// `POST` with a content type of its own, the answer read as `T`.
@@ -106,7 +114,7 @@ impl Client {
         content_type: &str,
         body: &B,
     ) -> Outcome<T> {
-        self.read(self.post_raw(path, content_type, body).await?).await
+        self.read(path, self.post_raw(path, content_type, body).await?).await
     }
 
     /// Opens a stream of server-sent events.
@@ -171,6 +179,7 @@ impl Client {
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Outcome<Response<Incoming>> {
+        let lines = lines_of(request.uri().path());
         let answer = tokio::time::timeout(self.answer_limit, self.pool.request(request))
             .await
             .map_err(|_| {
@@ -182,13 +191,20 @@ impl Client {
         }
         let status = answer.status().as_u16();
         let body = self.body(answer).await.unwrap_or_default();
-        Err(Failure::Problem(Box::new(read_problem(status, &body))))
+        Err(Failure::Problem(Box::new(read_problem(status, &body, lines))))
     }
 
-    async fn read<T: DeserializeOwned>(&self, answer: Response<Incoming>) -> Outcome<T> {
+    async fn read<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        answer: Response<Incoming>,
+    ) -> Outcome<T> {
         let body = self.body(answer).await?;
-        serde_json::from_slice(&body)
-            .map_err(|e| self.unreachable(format!("its answer is none of a supervisor: {e}")))
+        sealed::read(&body, lines_of(path)).map_err(|e| self.no_supervisor(&e))
+    }
+
+    fn no_supervisor(&self, why: &serde_json::Error) -> Failure {
+        self.unreachable(format!("its answer is none of a supervisor: {why}"))
     }
 
     async fn body(&self, answer: Response<Incoming>) -> Outcome<Bytes> {
@@ -248,9 +264,14 @@ fn tls_pool() -> Outcome<Pool> {
     Err(Failure::Usage(text.to_owned()))
 }
 
+/// Whether answers of this path hold texts of several lines.
+fn lines_of(path: &str) -> Lines {
+    if path.contains("/v1/rulebooks") { Lines::Many } else { Lines::One }
+}
+
 /// A problem as sent, or one made up from the status when something else answered (a proxy, another server).
-fn read_problem(status: u16, body: &[u8]) -> Problem {
-    let mut problem: Problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+fn read_problem(status: u16, body: &[u8], lines: Lines) -> Problem {
+    let mut problem: Problem = sealed::read(body, lines).unwrap_or_else(|_| Problem {
         type_uri: "about:blank".to_owned(),
         title: String::new(),
         status,
@@ -290,7 +311,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_no_problem_still_names_its_status() {
-        let problem = read_problem(502, b"<html>bad gateway</html>");
+        let problem = read_problem(502, b"<html>bad gateway</html>", Lines::One);
         assert_eq!((problem.status, problem.title.as_str()), (502, ""));
     }
 }

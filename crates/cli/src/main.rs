@@ -9,6 +9,7 @@ mod logging;
 mod moment;
 mod output;
 mod report_file;
+mod sealed;
 mod sse;
 
 use clap::Parser;

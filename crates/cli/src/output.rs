@@ -1,6 +1,8 @@
-//! Data on standard output, everything else on standard error. A reader that goes away early is no error.
+//! Data on standard output, everything else on standard error. A reader that goes away early is no error. Everything
+//! passes one of a few functions here, and none of it steers the terminal but what this program itself means to.
 
 use crate::failure::Outcome as Done;
+use crate::sealed::{for_people, for_programs};
 use amends_protocol::signs::{Signed, Tone};
 use amends_protocol::{CaseState, Outcome, StepStateName};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
@@ -9,39 +11,73 @@ use std::io::{self, IsTerminal, Write};
 
 /// Writes one line of data.
 pub fn line(text: &str) -> Done {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.write_all(b"\n")?;
-    Ok(out.flush()?)
+    write(&(for_people(text) + "\n"))
 }
 
 /// Writes text that ends its own lines.
 pub fn text(text: &str) -> Done {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    write(&for_people(text))
 }
 
 /// Writes one JSON value, readable.
 pub fn json<T: Serialize>(value: &T) -> Done {
-    line(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
+    json_text(&serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?)
 }
 
 /// Writes one JSON value on one line.
 pub fn json_line<T: Serialize>(value: &T) -> Done {
-    line(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
+    json_text(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
+}
+
+/// Writes a line that is JSON already.
+pub fn json_text(json: &str) -> Done {
+    write(&(for_programs(json) + "\n"))
 }
 
 /// Tells the person something; programs don't read it.
 pub fn tell(text: &str) {
     // Nobody is left to tell when this fails.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", for_people(text));
+}
+
+/// Asks the person something, or shows how far it is, without ending the line.
+pub fn prompt(text: &str) -> Done {
+    let mut err = io::stderr().lock();
+    err.write_all(for_people(text).as_bytes())?;
+    Ok(err.flush()?)
+}
+
+/// Writes over the line that standard error shows; only for terminals.
+pub fn overwrite(text: &str) -> Done {
+    let mut err = io::stderr().lock();
+    // ANSI: back to the line's first place, erase it.
+    write!(err, "\r\x1b[K{}", for_people(text))?;
+    Ok(err.flush()?)
+}
+
+/// Steers the terminal, as this program means it: `sequence` is never somebody else's text.
+pub fn steer(sequence: &'static str) -> Done {
+    write(sequence)
+}
+
+/// Fills the terminal's screen with lines; nothing flickers.
+pub fn screen(lines: &[String]) -> Done {
+    // Each line is cleared to its end and the rest of the screen below.
+    let text: Vec<String> =
+        lines.iter().map(|line| for_people(line).replace('\n', " ") + "\x1b[K").collect();
+    write(&format!("\x1b[H{}\x1b[J", text.join("\r\n")))
+}
+
+fn write(text: &str) -> Done {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
 /// Clears the screen, if standard output is one.
 pub fn clear_screen() -> Done {
     // ANSI: erase the display, cursor to its first place. What was scrolled away stays.
-    if io::stdout().is_terminal() { text("\x1b[2J\x1b[H") } else { Ok(()) }
+    if io::stdout().is_terminal() { steer("\x1b[2J\x1b[H") } else { Ok(()) }
 }
 
 /// Whether text on standard output may be coloured: it is a terminal and `NO_COLOR` is not set.

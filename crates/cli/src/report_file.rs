@@ -33,8 +33,9 @@ pub struct ReportArguments {
     /// A message for people
     #[arg(long)]
     message: Option<String>,
-    /// A business field; VALUE is JSON if it can be read so (12, true, {…}), text otherwise. Repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// A business field: KEY=TEXT is a text exactly as written, KEY:=JSON a number, true, null, a list or an object.
+    /// Repeatable
+    #[arg(long, value_name = "KEY=TEXT|KEY:=JSON")]
     data: Vec<String>,
     /// What happened or may have happened: SERVICE.ACTION=STATE with started, succeeded, failed or unknown. Repeatable
     #[arg(long, value_name = "SERVICE.ACTION=STATE")]
@@ -201,15 +202,21 @@ fn parse(text: &str) -> anyhow::Result<Bare> {
     })
 }
 
-/// `amount=12` is a number, `name=Ann` a text, `id="12"` (with the quotes) a text again.
+/// `id=0012` is a text, exactly as it stands; `amount:=12.50` is JSON: a number, `true`, `null`, a list, an object.
 pub fn key_value(pair: &str) -> Outcome<(String, Value)> {
-    match pair.split_once('=') {
-        Some((key, value)) if !key.is_empty() => {
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-            Ok((key.to_owned(), value))
+    let wrong = |why: String| Failure::Usage(format!("--data `{pair}`: {why}"));
+    let usage = "write KEY=TEXT, e.g. `paymentId=77950e8`, or KEY:=JSON, e.g. `amount:=12.50`";
+    let (key, value) = pair.split_once('=').ok_or_else(|| wrong(usage.to_owned()))?;
+    let (key, value) = match key.strip_suffix(':') {
+        Some(key) => {
+            let json = serde_json::from_str(value).map_err(|e| {
+                wrong(format!("what follows `:=` is not JSON: {e}; with `=` it is a text"))
+            })?;
+            (key, json)
         }
-        _ => Err(Failure::Usage(format!("`{pair}` is not KEY=VALUE; write e.g. `amount=12`"))),
-    }
+        None => (key, Value::from(value)),
+    };
+    if key.is_empty() { Err(wrong(usage.to_owned())) } else { Ok((key.to_owned(), value)) }
 }
 
 fn evidence(pair: &str) -> Outcome<Evidence> {
@@ -251,13 +258,19 @@ mod tests {
     #[test]
     fn flags_alone_make_a_report_with_an_id_of_its_own() {
         let mut given = arguments();
-        given.data = vec!["amount=12".into(), "name=Ann".into(), "zip=\"01234\"".into()];
+        given.data =
+            ["amount:=12.50", "name=Ann", "id=77950e8", "b:=true", "url:=\"a=b\"", "q=a:=b"]
+                .map(str::to_owned)
+                .into();
         given.history = vec!["coupon.redeem=unknown".into()];
         let (one, two) = (given.read(None).expect("complete"), given.read(None).expect("complete"));
         assert_ne!(one.id, two.id);
         assert_eq!(
             Value::from(one.data.data),
-            json!({"amount": 12, "name": "Ann", "zip": "01234"})
+            serde_json::from_str::<Value>(
+                r#"{"amount":12.50,"name":"Ann","id":"77950e8","b":true,"url":"a=b","q":"a:=b"}"#
+            )
+            .expect("JSON")
         );
         assert_eq!(one.data.history[0].state, HistoryState::Unknown);
     }
@@ -278,6 +291,9 @@ mod tests {
         assert!(text.contains("--code"), "{text}");
         let text = format!("{:#}", parse(r#"{"sagaid": "o-1"}"#).expect_err("unknown field"));
         assert!(text.contains("sagaid") && text.contains("sagaId"), "{text}");
-        assert!(key_value("=1").is_err() && key_value("a").is_err());
+        for wrong in ["=1", ":=1", "a", "a:=", "a:=Ann"] {
+            let text = key_value(wrong).expect_err(wrong).lines().join("\n");
+            assert!(text.contains("--data") && text.contains(wrong), "{text}");
+        }
     }
 }

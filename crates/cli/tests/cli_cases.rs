@@ -100,7 +100,7 @@ fn a_retry_can_carry_other_data() {
     let case = supervisor.report("order-1");
     let id = step(&supervisor, &case, "stuck")["id"].as_str().expect("an id").to_owned();
     billing.answer_with(200);
-    let data = ["--data", "paymentId=p-18", "--data", "amount=13"];
+    let data = ["--data", "paymentId=p-18", "--data", "amount:=13"];
     let retry = ["cases", "retry", &id, "--reason", "another payment was meant"];
     supervisor.run(&[&retry[..], &data[..]].concat()).exits(0);
     step(&supervisor, &case, "compensated");
@@ -192,7 +192,7 @@ fn steps_are_planned_by_hand_and_a_case_is_closed_by_hand() {
     let (_folder, billing, supervisor) = shop(409, "auto");
     // Nothing is known to have happened, so the plan is empty.
     let report = ["report", "send", "--source", "shop", "--saga", "order-1", "--code", "odd"];
-    let data = ["--data", "paymentId=p-17", "--data", "amount=12"];
+    let data = ["--data", "paymentId=p-17", "--data", "amount:=12"];
     let case = supervisor.run(&[&report[..], &data[..]].concat()).exits(0).stdout.trim().to_owned();
     let plan = |more: &[&str]| {
         supervisor

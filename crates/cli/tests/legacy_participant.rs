@@ -266,7 +266,7 @@ fn a_lost_answer_is_asked_for_again_and_the_money_goes_back_once() {
     let rules = write(folder.path(), "shop.yaml", &rulebook(&town));
     let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
 
-    let billing = ["paymentId=p-6", "amount=12", "tenant=north"];
+    let billing = ["paymentId=p-6", "amount:=12", "tenant=north"];
     let with_keys = report(&supervisor, "order-a", "billing.charge", &billing);
     assert_eq!(ended(&supervisor, &with_keys), ("compensated".into(), 2));
     let got = town.got("order-a");
@@ -287,7 +287,7 @@ fn a_status_means_what_the_rulebook_says() {
     let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
     let billing = |saga: &str, payment: &str| {
         let payment = format!("paymentId={payment}");
-        report(&supervisor, saga, "billing.charge", &[&payment, "amount=12", "tenant=north"])
+        report(&supervisor, saga, "billing.charge", &[&payment, "amount:=12", "tenant=north"])
     };
     assert_eq!(ended(&supervisor, &billing("a", "p-1")), ("compensated".into(), 1));
     assert_eq!(ended(&supervisor, &billing("b", "p-7")), ("compensated".into(), 1), "a 409");

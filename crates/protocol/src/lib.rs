@@ -8,6 +8,7 @@ pub mod headers;
 mod history;
 mod keepable;
 mod name;
+pub mod plain;
 mod problem;
 mod report;
 pub mod resources;

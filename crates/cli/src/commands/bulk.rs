@@ -8,7 +8,7 @@ use crate::output::{self, Grid};
 use amends_protocol::resources::{BulkDeed, BulkState, BulkSteering, BulkView};
 use amends_protocol::signs::Signed;
 use amends_protocol::wire::percent;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 /// Pause between looks at a running bulk act.
@@ -120,12 +120,11 @@ pub(super) async fn watch(client: &Client, path: &str) -> Outcome<BulkView> {
     loop {
         let view: BulkView = client.get(path).await?;
         if terminal {
-            eprint!("\r\x1b[K{}", line(&view));
-            io::stderr().flush()?;
+            output::overwrite(&line(&view))?;
         }
         if view.state != BulkState::Running {
             if terminal {
-                eprintln!();
+                output::tell("");
             }
             return Ok(view);
         }

@@ -4,6 +4,7 @@
 use super::block_on_all;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::sealed::{Lines, seal};
 use amends_conform::{
     CHECKS, Check, CheckResult, Config, ConformError, Examination, KeySource, Lack, Progress,
     Stands, Verdict, junit, parse_duration, run as examine,
@@ -13,7 +14,7 @@ use anyhow::Context;
 use comfy_table::Color;
 use serde_json::json;
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ pub(super) fn run(options: &ConformOptions) -> Outcome {
 fn failure(error: ConformError) -> Failure {
     match error {
         ConformError::Unreachable { .. } | ConformError::Gone { .. } => {
-            Failure::NoParticipant(error.to_string())
+            Failure::NoParticipant(seal(&error.to_string(), Lines::One))
         }
         ConformError::Url { .. } | ConformError::NoSuchCheck { .. } => {
             Failure::Usage(error.to_string())
@@ -163,9 +164,8 @@ impl Show {
 
     fn overwrite(&self, text: &str) {
         if self.progress {
-            let mut err = io::stderr().lock();
             // Nobody is left to tell when this fails.
-            let _ = write!(err, "\r\x1b[K{text}").and_then(|()| err.flush());
+            let _ = output::overwrite(text);
         }
     }
 
@@ -186,12 +186,12 @@ impl Show {
                 output::line(&format!("         why:      {}", check.why))?;
                 output::line(&format!("         page:     {}", check.page()))?;
                 for line in finding.lines() {
-                    output::line(&format!("         {line}"))?;
+                    output::line(&format!("         {}", seal(&line, Lines::One)))?;
                 }
                 Ok(())
             }
             Verdict::Skipped(Lack { reason, add }) => {
-                output::line(&format!("         {reason}"))?;
+                output::line(&format!("         {}", seal(reason, Lines::One)))?;
                 match add {
                     Some(add) => output::line(&format!("         add: {add}")),
                     None => Ok(()),

@@ -157,7 +157,8 @@ async fn show(client: &Client, id: CaseId, json: bool) -> Outcome {
 }
 
 async fn export(client: &Client, wanted: &ExportRows) -> Outcome {
-    let mut stored: RawCaseView = client.get(&format!("/v1/quarantine/{}", wanted.case)).await?;
+    let path = format!("/v1/quarantine/{}", wanted.case);
+    let mut stored: RawCaseView = client.get_as_sent(&path).await?;
     if !wanted.raw {
         stored.rows = stored.rows.into_iter().map(RawRowView::spelled_out).collect();
     }

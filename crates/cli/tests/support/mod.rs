@@ -171,7 +171,7 @@ impl Supervisor {
             "--data",
             "paymentId=p-17",
             "--data",
-            "amount=12",
+            "amount:=12",
             "--history",
             "billing.charge=succeeded",
         ]);

@@ -7,6 +7,7 @@ use super::words::{between, case_sign, date_and_time, relative, step_sign, upcom
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, active_for, case_detail, within_bounds};
 use amends_engine::plannable;
+use amends_protocol::plain::escaped_json;
 use amends_protocol::resources::{
     ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView, WalkView,
 };
@@ -126,6 +127,7 @@ fn edits_of(case: &CaseDetail) -> BTreeMap<StepId, String> {
     for step in case.plan.iter().filter(|step| step.may.contains(&StepActName::Edit)) {
         let data = Value::Object(request_data(case, step));
         let text = serde_json::to_string_pretty(&redacted(data)).unwrap_or_default();
+        let text = escaped_json(&text).into_owned();
         let Some(left) = room.checked_sub(text.len()) else { break };
         room = left;
         edits.insert(step.id, text);
@@ -330,7 +332,8 @@ fn act_detail(act: &ActView) -> String {
 
 fn report_json(report: &ReportView) -> String {
     let data = serde_json::to_value(&report.data).unwrap_or_default();
-    serde_json::to_string_pretty(&redacted(data)).unwrap_or_default()
+    let json = serde_json::to_string_pretty(&redacted(data)).unwrap_or_default();
+    escaped_json(&json).into_owned()
 }
 
 fn role_word(role: &str) -> &str {

@@ -6,6 +6,7 @@ mod audit;
 mod bulk;
 mod case;
 mod cases;
+mod escape;
 mod form;
 mod hits;
 mod live;

@@ -5,6 +5,7 @@ use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::words::{date_and_time, relative};
 use crate::dispatch::{redacted, unredacted};
 use crate::http::{ApiError, App, mend, quarantine, raw_rows};
+use amends_protocol::plain::escaped_json;
 use amends_protocol::resources::{QuarantineAct, QuarantineView, QuarantinedView, RawRowView};
 use amends_protocol::{CaseId, Problem};
 use amends_store::Store;
@@ -53,7 +54,7 @@ pub(super) async fn show_one<S: Store>(
     let id = known(&id)?;
     let Some(found) = quarantined(&app, id) else { return Ok(see(&format!("/cases/{id}"))) };
     let text = serde_json::to_string_pretty(&shown(stored(&app, id).await?)).unwrap_or_default();
-    let text = Some(text).filter(|text| text.len() <= TEXT_LIMIT);
+    let text = Some(escaped_json(&text).into_owned()).filter(|text| text.len() <= TEXT_LIMIT);
     let frame = frame(&app, id, &headers);
     Ok(show(&CasePage { frame, found, text, refused: None, reason: String::new() }))
 }

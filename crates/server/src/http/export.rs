@@ -5,6 +5,7 @@ use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
+use amends_protocol::plain::{REPLACEMENT, escaped_json, steers};
 use amends_protocol::resources::CaseSummary;
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
 use axum::body::{Body, Bytes};
@@ -94,7 +95,7 @@ impl<S: Store> Rows<S> {
             let case = views::case_summary(self.wall.listed_case(case));
             match self.format {
                 Format::Ndjson => {
-                    out.push_str(&serde_json::to_string(&case).unwrap_or_default());
+                    out.push_str(&escaped_json(&serde_json::to_string(&case).unwrap_or_default()));
                     out.push('\n');
                 }
                 Format::Csv => out.push_str(&csv(&case)),
@@ -123,16 +124,37 @@ fn csv(case: &CaseSummary) -> String {
     cells.join(",") + "\r\n"
 }
 
-/// One cell as RFC 4180 has it. What a spreadsheet would take for a formula gets a quote in front: messages come from
-/// outside.
+/// One cell as RFC 4180 has it. Messages come from outside: what a spreadsheet would take for a formula gets a quote in
+/// front, also where it cuts the line at other places than we do; what steers a terminal is replaced.
 fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
+    let mut out = String::with_capacity(text.len() + 2);
+    if text.starts_with(['\t', '\r', '\n']) {
+        out.push('\'');
     }
+    let mut at_start = true;
+    for c in text.chars() {
+        if at_start && is_formula(c) {
+            out.push('\'');
+        }
+        let separates = matches!(c, ';' | '\t' | '\r' | '\n');
+        at_start = separates || (at_start && is_skipped(c));
+        out.push(if steers(c) && !separates { REPLACEMENT } else { c });
+    }
+    if out.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", out.replace('"', "\"\""))
+    } else {
+        out
+    }
+}
+
+/// What formulas begin with, full width too.
+const fn is_formula(c: char) -> bool {
+    matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
+}
+
+/// What a spreadsheet may drop in front of a formula.
+fn is_skipped(c: char) -> bool {
+    c == '"' || c == '\u{feff}' || c.is_whitespace() || steers(c)
 }
 
 #[cfg(test)]
@@ -147,6 +169,13 @@ mod tests {
             ("say \"no\"", "\"say \"\"no\"\"\""),
             ("two\nlines", "\"two\nlines\""),
             ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+            ("\t=1", "'\t'=1"),
+            ("\n=1", "\"'\n'=1\""),
+            ("\u{ff1d}1", "'\u{ff1d}1"),
+            ("\u{feff} =1", "\u{feff} '=1"),
+            ("a;\"=1", "\"a;\"\"'=1\""),
+            ("a; b=c-d", "a; b=c-d"),
+            ("\x1b[31m\u{202e}", "\u{fffd}[31m\u{fffd}"),
             ("", ""),
         ] {
             assert_eq!(cell(text), expected);

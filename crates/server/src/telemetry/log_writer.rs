@@ -1,6 +1,8 @@
 //! Log lines on their way to standard error: written by a thread of their own, so that a reader who stops reading stops
 //! nothing. What has no room meanwhile is dropped and counted, and told once lines can be written again.
 
+use amends_protocol::plain::{REPLACEMENT, steers_line};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,6 +110,8 @@ impl Shared {
 impl Write for LogWriter {
     /// Takes a whole line or nothing of it, and never waits.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let written = line.len();
+        let line = &*without_marks(line);
         let mut queue = self.shared.lock();
         // A line longer than all room still goes out when nothing else waits.
         if queue.bytes > 0 && queue.bytes + line.len() > ROOM {
@@ -118,12 +122,24 @@ impl Write for LogWriter {
             queue.lines.push_back(line.into());
             self.shared.has_lines.notify_one();
         }
-        Ok(line.len())
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A line without what turns its direction or ends it early for some viewers; control characters of strangers' texts
+/// are escaped where the line is made.
+fn without_marks(line: &[u8]) -> Cow<'_, [u8]> {
+    let text = match std::str::from_utf8(line) {
+        Ok(text) if text.contains(steers_line) => text,
+        Ok(_) | Err(_) => return Cow::Borrowed(line),
+    };
+    let plain: String =
+        text.chars().map(|c| if steers_line(c) { REPLACEMENT } else { c }).collect();
+    Cow::Owned(plain.into_bytes())
 }
 
 #[cfg(test)]
@@ -150,6 +166,13 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_line_keeps_its_direction_and_its_end() {
+        let line = "no card \u{202e}txt\u{2028}FAKE 가\n".as_bytes();
+        assert_eq!(&*without_marks(line), "no card \u{fffd}txt\u{fffd}FAKE 가\n".as_bytes());
+        assert!(matches!(without_marks("ü\n".as_bytes()), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_protocol::CaseId;
 use amends_protocol::resources::{BulkDeed, BulkSteering, BulkView, BulkWanted};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 /// Options of `cases replan`.
 #[derive(Debug, clap::Args)]
@@ -92,8 +92,7 @@ fn confirm(meant: &BulkView) -> Outcome {
             "this would {question}; add --yes to do it, or --dry-run to see them"
         )));
     }
-    eprint!("{question}? [y/N] ");
-    io::stderr().flush()?;
+    output::prompt(&format!("{question}? [y/N] "))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     match answer.trim() {

@@ -15,8 +15,9 @@ Case ids and filters without --state mean steps that are stuck or wait for their
 pub struct RetryOptions {
     #[command(flatten)]
     selection: Selection,
-    /// Send exactly these fields as the request's data instead of the report's. Repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Send exactly these fields as the request's data instead of the report's: KEY=TEXT is a text exactly as written,
+    /// KEY:=JSON a number, true, null, a list or an object. Repeatable
+    #[arg(long, value_name = "KEY=TEXT|KEY:=JSON")]
     data: Vec<String>,
 }
 

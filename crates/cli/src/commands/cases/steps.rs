@@ -9,7 +9,7 @@ use crate::output;
 use amends_protocol::resources::{BulkAct, BulkDeed, BulkResult, StepAct, StepView};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, StepStateName, StuckReason, Verb};
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 /// The API lists at most so many ids of a dry run; up to here, exactly the steps that were shown are touched.
@@ -275,8 +275,7 @@ fn confirm(meant: &BulkResult, deed: &Deed) -> Outcome {
     if meant.matched > 10 {
         output::tell(&format!("  and {} more", meant.matched - 10));
     }
-    eprint!("{question}? [y/N] ");
-    io::stderr().flush()?;
+    output::prompt(&format!("{question}? [y/N] "))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") {

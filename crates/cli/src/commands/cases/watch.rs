@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::clock;
 use crate::output;
+use crate::sealed::{self, Lines};
 use crate::sse::Reader;
 use amends_protocol::resources::{CaseDetail, EventView};
 use amends_protocol::{CaseId, CaseState};
@@ -104,7 +105,7 @@ async fn follow(
                 last_id.clone_from(&event.id);
             }
             // A gap, or a kind of event that a newer supervisor has: nothing that is printed as one of ours.
-            let Ok(view) = serde_json::from_str::<EventView>(&event.data) else {
+            let Ok(view) = sealed::read::<EventView>(event.data.as_bytes(), Lines::One) else {
                 output::tell("some events were missed");
                 continue;
             };

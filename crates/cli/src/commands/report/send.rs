@@ -10,7 +10,7 @@ use amends_protocol::resources::ReportReceipt;
 /// Options of `report send`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amends report send report.json\n  \
-amends report send --source payment --saga order-1 --code report-2 --data amount=12\n\n\
+amends report send --source payment --saga order-1 --code report-2 --data amount:=12\n\n\
 Sent again with the same --source and --id, nothing is doubled.")]
 pub struct SendOptions {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::moment::now;
 use crate::output;
 use amends_protocol::resources::{GroupView, Overview};
 use frame::frame;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 /// Where no terminal says its size.
@@ -71,9 +71,7 @@ fn show(lines: &[String], terminal: bool) -> Outcome {
     if !terminal {
         return output::text(&(lines.join("\n") + "\n"));
     }
-    // Each line is cleared to its end and the rest of the screen below: nothing flickers.
-    let text: String = lines.iter().map(|line| format!("{line}\x1b[K\r\n")).collect();
-    output::text(&format!("\x1b[H{}\x1b[J", text.trim_end_matches("\r\n")))
+    output::screen(lines)
 }
 
 /// The terminal's other screen, given back at the end.
@@ -81,7 +79,7 @@ struct Screen;
 
 impl Screen {
     fn take() -> Outcome<Self> {
-        output::text("\x1b[?1049h\x1b[?25l")?;
+        output::steer("\x1b[?1049h\x1b[?25l")?;
         Ok(Self)
     }
 }
@@ -89,7 +87,6 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nobody is left to tell when this fails.
-        let _ = io::stdout().lock().write_all(b"\x1b[?25h\x1b[?1049l");
-        let _ = io::stdout().lock().flush();
+        let _ = output::steer("\x1b[?25h\x1b[?1049l");
     }
 }
