@@ -117,6 +117,12 @@ impl Client {
         self.read(path, self.post_raw(path, content_type, body).await?).await
     }
 
+    /// `POST` of nothing, where nothing is answered.
+    pub async fn post_nothing(&self, path: &str) -> Outcome {
+        let request = self.request(Method::POST, path, "", Bytes::new())?;
+        self.send(request).await.map(drop)
+    }
+
     /// Opens a stream of server-sent events.
     pub async fn stream(&self, path: &str, last_id: Option<&str>) -> Outcome<Incoming> {
         let mut request = self.request(Method::GET, path, "", Bytes::new())?;

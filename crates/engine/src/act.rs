@@ -146,7 +146,7 @@ impl Case {
                 self.plan_by_hand(asked, active, now, agenda)
             }
             CaseAct::Settle { .. } => {
-                self.settle_by_hand(agenda);
+                self.settle_by_hand(by.actor, agenda);
                 Ok(())
             }
             CaseAct::Retry { .. } => self.retry_all(now, agenda),
@@ -232,7 +232,7 @@ impl Case {
         }
     }
 
-    fn settle_by_hand(&mut self, agenda: &mut Agenda) {
+    fn settle_by_hand(&mut self, actor: &Arc<str>, agenda: &mut Agenda) {
         for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
             walk.answered = true;
             walk.due_at = None;
@@ -244,6 +244,7 @@ impl Case {
                 self.set_role(index, ReportRole::ByHand);
             }
         }
+        self.row.detail.settled_by = Some(actor.to_string());
         self.settle(ClosedOn::ByPerson, agenda);
     }
 

@@ -10,7 +10,7 @@ use crate::{
     Write,
 };
 use amends_protocol::{
-    Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, StuckReason, Timestamp, Verb,
+    Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, Source, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
 use std::collections::BTreeSet;
@@ -94,6 +94,7 @@ impl Case {
         let wall = self.wall;
         let step = self.step_mut(index);
         step.memo.subject = subject;
+        step.memo.called_back = false;
         step.attempts = step.attempts.saturating_add(1);
         step.memo.sent_at = Some(wall.0);
         let send = SendStep {
@@ -165,7 +166,7 @@ impl Case {
         agenda: &mut Agenda,
     ) -> bool {
         let service = Arc::clone(&self.steps[index].action.service);
-        let news = self.hear(&service, &result.history);
+        let news = self.hear(&service, Source::Answer, &result.history);
         let step = &self.steps[index];
         let under_way = matches!(step.state, StepState::InFlight | StepState::Accepted { .. });
         if !under_way || attempt != step.attempts {
@@ -191,7 +192,7 @@ impl Case {
     ) -> Result<(), String> {
         check_outcome(self.steps[index].verb, callback.outcome)?;
         let service = Arc::clone(&self.steps[index].action.service);
-        self.hear(&service, &callback.history);
+        self.hear(&service, Source::Callback, &callback.history);
         let event = match (&self.steps[index].state, callback.outcome) {
             (StepState::Done(outcome), said) if *outcome == said => return Ok(()),
             (StepState::Done(outcome), _) => {
@@ -203,19 +204,21 @@ impl Case {
         };
         transition::next(&self.steps[index].state, event.clone())
             .map_err(|illegal| illegal.to_string())?;
-        self.step_mut(index).memo.message = callback.message;
+        let memo = &mut self.step_mut(index).memo;
+        memo.message = callback.message;
+        memo.called_back = true;
         self.end_try(index, event, now, agenda);
         Ok(())
     }
 
     /// Adds evidence from an answer; true if any was new.
-    fn hear(&mut self, by: &Arc<str>, history: &[Evidence]) -> bool {
-        self.hear_up_to_limit(by, history).0
+    fn hear(&mut self, by: &Arc<str>, within: Source, history: &[Evidence]) -> bool {
+        self.hear_up_to_limit(by, within, history).0
     }
 
     /// Adds evidence from a report that is not kept in memory; true if any was new. Says so if some had no room.
     pub(crate) fn hear_excess(&mut self, by: &str, history: &[Evidence]) -> bool {
-        let (news, dropped) = self.hear_up_to_limit(&by.into(), history);
+        let (news, dropped) = self.hear_up_to_limit(&by.into(), Source::Report, history);
         if dropped {
             self.note(format!(
                 "{by} told more than the {TOLD_LIMIT} requests that are kept; look into its History"
@@ -225,7 +228,12 @@ impl Case {
     }
 
     /// Whether any was new, and whether any new one had no room.
-    fn hear_up_to_limit(&mut self, by: &Arc<str>, history: &[Evidence]) -> (bool, bool) {
+    fn hear_up_to_limit(
+        &mut self,
+        by: &Arc<str>,
+        within: Source,
+        history: &[Evidence],
+    ) -> (bool, bool) {
         if history.is_empty() {
             return (false, false);
         }
@@ -245,7 +253,12 @@ impl Case {
                 break;
             }
             room -= 1;
-            told.push(Told { by: Arc::clone(by), evidence: evidence.clone() });
+            told.push(Told {
+                by: Arc::clone(by),
+                at: Some(self.wall.0),
+                within: Some(within),
+                evidence: evidence.clone(),
+            });
         }
         let news = !told.is_empty();
         if let Some(heard) = self.heard_mut() {

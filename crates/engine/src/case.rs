@@ -236,6 +236,8 @@ impl Case {
             if state != CaseState::Settled {
                 self.row.closed_on = None;
                 self.row.settled_at = None;
+                self.row.detail.settled_by = None;
+                self.row.detail.may_still_stand.clear();
             }
             agenda.out.events.push(Event {
                 at: self.wall,

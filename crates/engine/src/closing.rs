@@ -4,10 +4,11 @@
 
 use crate::agenda::Agenda;
 use crate::case::{Case, NOTES_LIMIT};
+use crate::standing::Finding;
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
 use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
-use amends_rulebook::{ActionClass, ActionId, Facts, Rulebook};
+use amends_rulebook::{Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -60,6 +61,9 @@ impl Case {
         }
         self.forget_walks(agenda);
         self.set_quiet_at(None);
+        if matches!(evidence, ClosedOn::Quiet | ClosedOn::ByPerson) {
+            self.row.detail.may_still_stand = self.may_still_stand();
+        }
         self.row.closed_on = Some(evidence);
         self.row.settled_at = Some(self.wall);
         self.row_changed = true;
@@ -104,6 +108,17 @@ impl Case {
         self.set_quiet_at(None);
     }
 
+    /// The saga is said to have ended. True if that is new to a case that is not settled.
+    pub(crate) fn saga_has_ended(&mut self) -> bool {
+        let is_new = !self.is_settled() && self.row.detail.saga_ended_at.is_none();
+        if is_new {
+            self.row.detail.saga_ended_at = Some(self.wall.0);
+            self.row.detail.looked_again = false;
+            self.row_changed = true;
+        }
+        is_new
+    }
+
     fn set_quiet_at(&mut self, at: Option<Timestamp>) {
         let at = at.map(|t| t.0);
         if self.row.detail.quiet_at != at {
@@ -118,12 +133,14 @@ impl Case {
             return Some(ClosedOn::Forward);
         }
         let book = self.book.clone()?;
-        let open = self.unfenced(&book);
+        let mut open = self.findings(&book);
+        open.retain(Finding::is_open);
         if open.is_empty() {
             return Some(ClosedOn::Proven);
         }
         match self.row.detail.quiet_at {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),
+            _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, agenda),
             None => {
                 let at = now.plus_ms(book.settings().quiet_ms.max(1));
                 self.set_quiet_at(Some(at));
@@ -135,17 +152,18 @@ impl Case {
         }
     }
 
-    /// The quiet time is over: one last look at the Histories of services that may still surprise us.
+    /// Time can't bring anything more: one last look at the Histories of services that may still surprise us.
     fn look_again(
         &mut self,
         book: &Rulebook,
-        open: &BTreeSet<ActionId>,
+        open: &[Finding],
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Option<ClosedOn> {
         let mut services = self.unreported_with_history(book);
         if self.uses_recorded() {
-            services.extend(self.services_to_ask(book, open));
+            let open = open.iter().filter_map(|finding| finding.id).collect();
+            services.extend(self.services_to_ask(book, &open));
         }
         self.row.detail.looked_again = true;
         self.row_changed = true;
@@ -156,92 +174,6 @@ impl Case {
             return None;
         }
         Some(ClosedOn::Quiet)
-    }
-
-    /// Undoable actions that the saga may still reach: neither undone with a fence nor proven without effect.
-    fn unfenced(&self, book: &Rulebook) -> BTreeSet<ActionId> {
-        let reachable = self.reachable_now(book);
-        let compensable = |id: &&ActionId| book.get(**id).class == ActionClass::Compensable;
-        reachable
-            .iter()
-            .filter(compensable)
-            .filter(|id| !self.is_fenced(book, **id, &reachable))
-            .copied()
-            .collect()
-    }
-
-    fn is_fenced(&self, book: &Rulebook, id: ActionId, reachable: &BTreeSet<ActionId>) -> bool {
-        let action = book.get(id);
-        let undone = action.endpoints.compensate.is_none()
-            && self.steps.iter().any(|s| {
-                s.verb == Verb::Compensate
-                    && s.action == action.name
-                    && !s.memo.by_hand
-                    && matches!(
-                        s.state,
-                        StepState::Done(
-                            Outcome::Compensated
-                                | Outcome::AlreadyCompensated
-                                | Outcome::NothingToCompensate
-                        )
-                    )
-            });
-        undone || self.ended_without_effect(book, id, reachable)
-    }
-
-    /// Whether the action's own service says of every request that it has no effect, and nobody is left who could send
-    /// another one: a failure is no fence, so its callers must have ended too.
-    fn ended_without_effect(
-        &self,
-        book: &Rulebook,
-        id: ActionId,
-        reachable: &BTreeSet<ActionId>,
-    ) -> bool {
-        let word = self.owners_word(book, id);
-        if word.is_empty() || word.may_have_effect() {
-            return false;
-        }
-        let calls = |caller: &&ActionId| book.get(**caller).calls.iter().any(|c| c.action == id);
-        reachable.iter().filter(calls).all(|caller| self.ended(book, *caller))
-    }
-
-    /// What the saga may have reached, by what is known now: an action whose own service says that it has ended calls
-    /// nobody any more, so below it only the calls count that its History tells.
-    fn reachable_now(&self, book: &Rulebook) -> BTreeSet<ActionId> {
-        let reach = self.reach(book);
-        let called: BTreeSet<ActionId> =
-            reach.iter().flat_map(|id| book.get(*id).calls.iter().map(|c| c.action)).collect();
-        let mut queue: Vec<ActionId> = reach.difference(&called).copied().collect();
-        let mut seen = BTreeSet::new();
-        while let Some(id) = queue.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            let ended = self.ended(book, id);
-            let service = &book.get(id).name.service;
-            for call in &book.get(id).calls {
-                if !ended || self.told_call(book, service, call.action) {
-                    queue.push(call.action);
-                }
-            }
-        }
-        seen
-    }
-
-    fn ended(&self, book: &Rulebook, id: ActionId) -> bool {
-        let word = self.owners_word(book, id);
-        !word.is_empty()
-            && word.iter().all(|state| match state {
-                HistoryState::Succeeded
-                | HistoryState::Failed
-                | HistoryState::Compensated
-                | HistoryState::Fenced => true,
-                HistoryState::Started | HistoryState::Unknown => false,
-            })
-    }
-
-    fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
-        !self.heard().word_of(by, &book.get(callee).name).is_empty()
     }
 
     /// Callees that a report calls failed or unknown, that have not reported themselves, and that can be asked.

@@ -231,6 +231,20 @@ impl Heard {
         told.filter_map(|action| book.action(&action.name.service, &action.name.action)).collect()
     }
 
+    /// What may have had an effect, by anybody's word, and that the rulebook does not know.
+    pub(crate) fn effects_unknown_to(&self, book: &Rulebook) -> Vec<ActionName> {
+        let told = self.actions.iter().filter(|action| action.by_anybody.may_have_effect());
+        let names = told.map(|action| &action.name);
+        let strange = |name: &&ActionName| book.action(&name.service, &name.action).is_none();
+        names.filter(strange).cloned().collect()
+    }
+
+    /// What may have had an effect, by anybody's word.
+    pub(crate) fn all_effects(&self) -> impl Iterator<Item = &ActionName> {
+        let told = self.actions.iter().filter(|action| action.by_anybody.may_have_effect());
+        told.map(|action| &action.name)
+    }
+
     /// Services that failed or did not answer, by a caller's report, and have not reported themselves.
     pub(crate) fn unreported(&self) -> &BTreeSet<Arc<str>> {
         &self.unreported

@@ -90,7 +90,7 @@ fn what_is_kept_up_is_what_the_rows_say() {
     let (a, b) = (seen("payment", "pay", 1), seen("stranger", "act", 2));
     let failed = Evidence { state: HistoryState::Failed, ..a.clone() };
     let by: Arc<str> = "payment".into();
-    let told = [Told { by: Arc::clone(&by), evidence: b.clone() }];
+    let told = [Told { by: Arc::clone(&by), at: None, within: None, evidence: b.clone() }];
     let report = report("r", vec![failed.clone(), b.clone()]);
     let mut kept = Heard::default();
     assert!(kept.unreported().is_empty());

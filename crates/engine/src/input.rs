@@ -124,7 +124,7 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
-    /// A saga says that it has ended well.
+    /// A saga says that it has ended: whoever began it calls nobody any more.
     SagaEnded {
         /// Which.
         saga: SagaId,
@@ -250,7 +250,10 @@ impl Input {
                 let saga = Some(&begin.saga_id);
                 About { saga, announced: saga, ..nothing }
             }
-            Self::SagaEnded { saga, .. } => About { announced: Some(saga), ..nothing },
+            // Announced or not, its case must hear of it.
+            Self::SagaEnded { saga, .. } => {
+                About { saga: Some(saga), announced: Some(saga), ..nothing }
+            }
             Self::Pause { .. }
             | Self::Limit { .. }
             | Self::Audit { .. }

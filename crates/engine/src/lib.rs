@@ -22,8 +22,10 @@ mod lookup;
 mod memory;
 mod moment;
 mod plan;
+mod proof;
 mod record;
 mod residence;
+mod standing;
 mod subject;
 mod survey;
 mod timer;
@@ -44,6 +46,7 @@ pub use lookup::{
 };
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
+pub use proof::Proof;
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,

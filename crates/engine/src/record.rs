@@ -1,8 +1,13 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
+mod sagas;
+
+pub use sagas::{SagaRow, SagaState};
+
+use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, StepId,
-    StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, Source,
+    StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::{Role, RuleId, Rulebook};
 use serde::{Deserialize, Serialize};
@@ -94,6 +99,15 @@ pub struct CaseMemo {
     /// Reports that came when the case was full. They are in the store only; their evidence is in `told`.
     #[serde(skip_serializing_if = "is_zero")]
     pub excess: u32,
+    /// UTC milliseconds when its saga was said to have ended (`POST /v1/sagas/{id}/end`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saga_ended_at: Option<i64>,
+    /// Who settled it, if a person did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<String>,
+    /// What may still stand, as it was known when the case was settled; so it can be shown without a rulebook.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_still_stand: Vec<MayStand>,
 }
 
 /// Evidence with its witness.
@@ -101,6 +115,12 @@ pub struct CaseMemo {
 pub struct Told {
     /// The service that said it.
     pub by: Arc<str>,
+    /// UTC milliseconds when it said so; absent of what was told before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
+    /// In what it said so; absent of what was told before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Source>,
     /// What it said.
     #[serde(flatten)]
     pub evidence: Evidence,
@@ -129,6 +149,12 @@ pub struct WalkRow {
     /// Whether it has answered.
     #[serde(default)]
     pub answered: bool,
+    /// UTC milliseconds when its History was read last; absent if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<i64>,
+    /// Whether it was asked for, the last time, when its saga was known to have ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_after_end: bool,
     /// Tries so far.
     pub attempts: u32,
     /// What the last try brought.
@@ -252,6 +278,9 @@ pub struct StepMemo {
     /// The outcome was written by a person, not answered by the service.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub by_hand: bool,
+    /// The outcome came by a callback, not as the answer to a request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub called_back: bool,
     /// Request data that an operator put in place of the report's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<Arc<Map<String, Value>>>,
@@ -522,46 +551,6 @@ pub struct Limits {
     pub per_second: Option<u32>,
     /// By whom.
     pub decision: Decision,
-}
-
-/// A saga that announced itself with a deadline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SagaRow {
-    /// The key.
-    pub saga: SagaId,
-    /// The service that began it.
-    pub service: Arc<str>,
-    /// The action that it began with.
-    pub action: Option<Arc<str>>,
-    /// When it must have ended.
-    pub deadline: Timestamp,
-    /// Whether it has.
-    pub state: SagaState,
-    /// Business fields.
-    pub data: Arc<Map<String, Value>>,
-}
-
-/// Where an announced saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SagaState {
-    /// Under way.
-    Begun,
-    /// Its service said so.
-    Ended,
-    /// The deadline passed first, or a report came; its case tells the rest.
-    Overdue,
-}
-
-impl SagaState {
-    /// The word in the store and on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Ended => "ended",
-            Self::Overdue => "overdue",
-        }
-    }
 }
 
 /// A case with its reports and steps, as the store gives it back. Reports by position, steps by ordinal.

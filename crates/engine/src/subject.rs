@@ -4,7 +4,7 @@
 use crate::case::Case;
 use crate::heard::States;
 use crate::{ReportRow, StepRow, StepState, Subject};
-use amends_protocol::{HistoryState, StuckReason, Verb};
+use amends_protocol::{ActionName, HistoryState, StuckReason, Verb};
 use amends_rulebook::{Endpoint, Rulebook};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ impl Case {
         {
             return Ok(Some(subject.clone()));
         }
-        let requests = self.requests_of(step);
+        let requests = self.requests_of(&step.action);
         let open = || requests.iter().filter(|(_, state)| state.may_have_effect());
         let several = step.verb == Verb::Compensate && open().count() > 1;
         if several && step.memo.edited.is_none() && is_about_one(endpoint) {
@@ -74,7 +74,7 @@ impl Case {
         if !asked || step.verb != Verb::Compensate || !is_about_one(endpoint) {
             return None;
         }
-        let requests = self.requests_of(step);
+        let requests = self.requests_of(&step.action);
         let open = requests.iter().filter(|(id, state)| *id != about && state.may_have_effect());
         let names: Vec<_> = open.map(|(id, _)| format!("`{id}`")).collect();
         (!names.is_empty()).then(|| {
@@ -85,9 +85,9 @@ impl Case {
         })
     }
 
-    /// The requests of a step's action with what is known of each.
-    fn requests_of(&self, step: &StepRow) -> BTreeMap<Arc<str>, HistoryState> {
-        let words = self.heard().best_words(&step.action);
+    /// The requests of an action with what is known of each.
+    pub(crate) fn requests_of(&self, action: &ActionName) -> BTreeMap<Arc<str>, HistoryState> {
+        let words = self.heard().best_words(action);
         let best = |states: States| states.iter().max_by_key(|state| rank(*state));
         words.filter_map(|(id, states)| Some((Arc::clone(id), best(states)?))).collect()
     }

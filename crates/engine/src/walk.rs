@@ -52,6 +52,8 @@ impl Case {
                 due_at: Some(now.0),
                 in_flight: false,
                 answered: false,
+                told_at: None,
+                asked_after_end: false,
                 attempts: 0,
                 message: None,
                 entries: Vec::new(),
@@ -91,12 +93,14 @@ impl Case {
         probing: bool,
     ) -> Option<Errand> {
         let rulebook = Arc::clone(self.book.as_ref()?);
+        let saga_has_ended = self.row.detail.saga_ended_at.is_some();
         let walk = self.row.detail.walks.iter_mut().find(|w| w.service == *service)?;
         if walk.answered || walk.in_flight || (!probing && walk.due_at.is_some_and(|at| at > now.0))
         {
             return None;
         }
         walk.in_flight = true;
+        walk.asked_after_end = saga_has_ended;
         walk.attempts = walk.attempts.saturating_add(1);
         self.row_changed = true;
         Some(Errand::Walk(Box::new(WalkHistory {
@@ -124,6 +128,7 @@ impl Case {
         match result {
             WalkResult::Told(entries) => {
                 walk.answered = true;
+                walk.told_at = Some(self.wall.0);
                 walk.due_at = None;
                 walk.message = None;
                 let before = walk.entries.len();

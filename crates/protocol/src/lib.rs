@@ -36,6 +36,6 @@ pub use report::{
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, StepActName, StepStateName,
-    StuckReason, UnknownWord, Verb,
+    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, Source, StepActName,
+    StepStateName, StuckReason, UnknownWord, Verb, Verdict,
 };

@@ -1,11 +1,15 @@
 //! What the supervisor's REST API shows and takes. Times are RFC 3339, ids are text, names are camelCase.
 
+mod acts;
 mod bulk;
 mod groups;
 mod overview;
+mod proof;
 mod quarantine;
+mod sagas;
 mod tries;
 
+pub use acts::ActView;
 pub use bulk::{
     BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
     BulkSteering, BulkView, BulkWanted,
@@ -15,9 +19,11 @@ pub use overview::{
     AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
     ServiceView, SettleFigures, TroubleView,
 };
+pub use proof::{ActionProof, CaseProof, MayStand, Statement};
 pub use quarantine::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
+pub use sagas::{SagaBegin, SagaView};
 pub use tries::AttemptView;
 
 use crate::{
@@ -166,6 +172,17 @@ pub struct CaseDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub quiet_at: Option<Timestamp>,
+    /// Who settled it, if it is closed on `by_person`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<String>,
+    /// What may still stand, of a case that is closed on `quiet` or `by_person`: the first 100. `GET
+    /// /v1/cases/{id}/proof` has all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub may_still_stand: Vec<MayStand>,
+    /// When its saga was said to have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub saga_ended_at: Option<Timestamp>,
 }
 
 /// A report within a case.
@@ -300,33 +317,6 @@ pub struct NoteView {
     pub at: Timestamp,
     /// In plain words.
     pub text: String,
-}
-
-/// What a person did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct ActView {
-    /// When.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub at: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// What, e.g. `waive`.
-    pub act: String,
-    /// Why.
-    pub reason: String,
-    /// The case, if it was about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    pub case_id: Option<CaseId>,
-    /// The step, if it was about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    pub step_id: Option<StepId>,
-    /// Details, e.g. the edited data.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
-    pub detail: Value,
 }
 
 /// What an operator wants done to a step: body of `POST /v1/steps/{stepId}/acts`.
@@ -471,44 +461,6 @@ pub struct BulkAct {
     /// Only say which steps it would touch.
     #[serde(default)]
     pub dry_run: bool,
-}
-
-/// Body of `POST /v1/sagas`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SagaBegin {
-    /// The saga.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub saga_id: SagaId,
-    /// The service that begins it; picks the rulebook.
-    pub service: String,
-    /// The action that it begins with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<String>,
-    /// When it must have ended; past it the synthetic report `supervisor/deadline` is made.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub deadline: Timestamp,
-    /// Business fields for the synthetic report.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub data: Map<String, Value>,
-}
-
-/// A saga that announced itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SagaView {
-    /// The saga.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub saga_id: SagaId,
-    /// `begun`, `ended` or `overdue`.
-    pub state: String,
-    /// The service that began it.
-    pub service: String,
-    /// When it must have ended.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub deadline: Timestamp,
 }
 
 /// A rulebook of the supervisor.

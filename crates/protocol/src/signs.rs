@@ -2,7 +2,7 @@
 //! One table for console and terminal; how a colour looks is theirs.
 
 use crate::resources::{BulkDeed, BulkState};
-use crate::{CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason};
+use crate::{CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Verdict};
 
 /// A word with its shape and its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,18 @@ pub fn case_sign(state: CaseState, closed_on: Option<ClosedOn>) -> Sign {
             Sign { word, ..closed_on.sign() }
         }
         (state, _) => state.sign(),
+    }
+}
+
+impl Signed for Verdict {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Undone => sign("undone", "✓", Tone::Good),
+            Self::NoEffect => sign("no effect", "∅", Tone::Good),
+            Self::NeverReached => sign("never reached", "–", Tone::Good),
+            Self::NoUndo => sign("nothing to undo", "→", Tone::Quiet),
+            Self::MayStand => sign("may stand", "~", Tone::Waiting),
+        }
     }
 }
 
@@ -232,6 +244,7 @@ mod tests {
     fn every_state_is_told_by_word_shape_and_colour() {
         told_apart(CaseState::ALL);
         told_apart(ClosedOn::ALL);
+        told_apart(Verdict::ALL);
         told_apart(StepStateName::ALL);
         told_apart(Outcome::ALL);
         told_apart(StuckReason::ALL);

@@ -205,6 +205,38 @@ words! {
 }
 
 words! {
+    /// Whether something of an action may still stand in a saga.
+    Verdict, "verdict" {
+        /// Its own service has undone it and refuses what comes late.
+        Undone = "undone",
+        /// Its own service says that it has no effect, and nobody is left who could send another request.
+        NoEffect = "no_effect",
+        /// Whoever could have called it has ended and tells of no call.
+        NeverReached = "never_reached",
+        /// The rulebook declares nothing to undo for it.
+        NoUndo = "no_undo",
+        /// It may stand.
+        MayStand = "may_stand",
+    }
+}
+
+words! {
+    /// In what a witness said something.
+    Source, "source of a statement" {
+        /// A report.
+        Report = "report",
+        /// The service's History, read by the supervisor.
+        History = "history",
+        /// The answer to a step.
+        Answer = "answer",
+        /// A callback about a step.
+        Callback = "callback",
+        /// A person's act.
+        Person = "person",
+    }
+}
+
+words! {
     /// The state of a step, as shown; `done` has an outcome, `stuck` a reason.
     StepStateName, "step state" {
         /// An earlier stage is not finished.

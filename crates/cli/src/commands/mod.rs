@@ -16,6 +16,7 @@ mod openapi;
 mod quarantine;
 mod report;
 mod rules;
+mod sagas;
 mod serve;
 mod services;
 mod top;
@@ -69,6 +70,8 @@ enum Command {
     Conform(conform::ConformOptions),
     /// See and steer bulk acts
     Bulk(bulk::BulkOptions),
+    /// See sagas that announced themselves, say that one has ended
+    Sagas(sagas::SagasOptions),
     /// See services, pause them, set limits
     Services(services::ServicesOptions),
     /// Watch what is going on, live
@@ -106,6 +109,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Quarantine(options) => quarantine::run(options)?,
         Command::Conform(options) => conform::run(&options)?,
         Command::Bulk(options) => bulk::run(options)?,
+        Command::Sagas(options) => sagas::run(options)?,
         Command::Services(options) => services::run(options)?,
         Command::Top(options) => top::run(options)?,
         Command::Export(options) => export::run(options)?,

@@ -269,6 +269,7 @@ impl Engine {
         self.quarantined_before.remove(&id);
         self.removed.push(id);
         let act = mending.as_str();
+        let by = actor.to_string();
         self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.agenda.moment.wall,
             actor: Arc::clone(&actor),
@@ -295,12 +296,14 @@ impl Engine {
                 row.closed_on = Some(ClosedOn::ByPerson);
                 row.settled_at = Some(self.agenda.moment.wall);
                 row.rulebook = None;
-                row.detail = crate::CaseMemo::default();
+                row.detail = crate::CaseMemo { settled_by: Some(by), ..crate::CaseMemo::default() };
                 let text = format!("given up while it could not be read: {reason}");
                 row.detail.notes.push(Note { at: self.agenda.moment.wall.0, text });
                 for report in &mut stored.reports {
                     report.role = ReportRole::ByHand;
                 }
+                stored.case.detail.may_still_stand =
+                    Case::stored(stored.clone(), None).may_still_stand();
                 self.put_whole(stored, None);
             }
         }

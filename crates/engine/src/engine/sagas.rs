@@ -41,15 +41,30 @@ impl Engine {
         self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
     }
 
-    pub(super) fn saga_ended(&mut self, saga: &SagaId, ticket: Ticket) {
-        let answer = match self.sagas.remove(saga) {
+    /// Whoever began the saga says that it is over: no deadline has to be watched, and its case need not wait for what
+    /// only the beginning could still call.
+    pub(super) fn saga_ended(&mut self, now: Timestamp, saga: &SagaId, ticket: Ticket) {
+        let is_announced = match self.sagas.remove(saga) {
             Some(mut row) => {
                 row.state = SagaState::Ended;
                 self.end_announced(row);
-                Answer::Done
+                true
             }
-            None if self.ended_sagas.contains_key(saga) => Answer::Done, // said again
-            None => Answer::NotFound(format!("no saga `{saga}` is under way")),
+            None => self.ended_sagas.contains_key(saga), // said again, or it has failed
+        };
+        let case = self.by_saga.get(saga).copied();
+        if let Some(case) = case {
+            self.with_case(case, |case, engine| {
+                if case.saga_has_ended() {
+                    engine.go_on(case, false, now);
+                }
+            });
+        }
+        let answer = match is_announced || case.is_some() {
+            true => Answer::Done,
+            false => Answer::NotFound(format!(
+                "no saga `{saga}` is under way: it was not announced, and no case is about it"
+            )),
         };
         self.agenda.answer(ticket, answer);
     }

@@ -31,6 +31,10 @@ pub struct CaseFacts<'a> {
     pub steps: Vec<StepFacts>,
     /// If nothing happens, when it settles.
     pub quiet_at: Option<Timestamp>,
+    /// Who settled it, if a person did.
+    pub settled_by: Option<&'a str>,
+    /// What may still stand, each action once.
+    pub may_still_stand: Vec<ActionName>,
 }
 
 /// A step of the plan.
@@ -175,14 +179,27 @@ fn one(step: &StepFacts) -> String {
 
 fn ending(case: &CaseFacts<'_>) -> Option<String> {
     if case.state == CaseState::Settled {
+        let left = left(&case.may_still_stand);
         return Some(match case.closed_on {
-            Some(ClosedOn::ByPerson) => "settled by a person".to_owned(),
-            Some(word) => format!("settled, {}: {}", word.sign().word, word.meaning()),
+            Some(ClosedOn::ByPerson) => {
+                format!("settled by {}{left}", case.settled_by.unwrap_or("a person"))
+            }
+            Some(word) => format!("settled, {}: {}{left}", word.sign().word, word.meaning()),
             None => "settled".to_owned(),
         });
     }
     let at = case.quiet_at?;
     Some(format!("settles {} if nothing more is heard", clock(at)))
+}
+
+/// `; payment.pay, coupon.redeem and 2 more may still stand`.
+fn left(actions: &[ActionName]) -> String {
+    let named: Vec<_> = actions.iter().take(NAMED).map(ToString::to_string).collect();
+    match (actions.len(), actions.len().saturating_sub(NAMED)) {
+        (0, _) => String::new(),
+        (_, 0) => format!("; {} may still stand", named.join(" and ")),
+        (_, more) => format!("; {} and {more} more may still stand", named.join(", ")),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ fn case(state: CaseState, steps: Vec<StepFacts>) -> CaseFacts<'static> {
         after: vec!["payment"],
         steps,
         quiet_at: None,
+        settled_by: None,
+        may_still_stand: vec![],
     }
 }
 
@@ -47,6 +49,10 @@ fn due(service: &str, cause: Option<Cause>) -> StepFacts {
 
 fn stuck(service: &str, reason: StuckReason) -> StepFacts {
     StepFacts { reason: Some(reason), ..undo(service, StepStateName::Stuck) }
+}
+
+fn actions(names: &[&str]) -> Vec<ActionName> {
+    names.iter().map(|name| name.parse().expect("a name")).collect()
 }
 
 #[test]
@@ -123,6 +129,32 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
     for (facts, rest) in table {
         let expected = format!("delivery failed after payment: no rider{rest}");
         assert_eq!(case_sentence(&facts), expected);
+    }
+}
+
+#[test]
+fn a_settled_case_says_who_closed_it_and_what_may_still_stand() {
+    let settled = |closed_on, left: &[&str]| CaseFacts {
+        closed_on: Some(closed_on),
+        settled_by: Some("kim").filter(|_| closed_on == ClosedOn::ByPerson),
+        may_still_stand: actions(left),
+        ..case(CaseState::Settled, vec![])
+    };
+    let quiet = "settled, quiet: nothing more was heard";
+    for (facts, expected) in [
+        (settled(ClosedOn::Quiet, &[]), quiet.to_owned()),
+        (settled(ClosedOn::Quiet, &["a.b"]), format!("{quiet}; a.b may still stand")),
+        (
+            settled(ClosedOn::Quiet, &["a.b", "c.d"]),
+            format!("{quiet}; a.b and c.d may still stand"),
+        ),
+        (
+            settled(ClosedOn::ByPerson, &["a.b", "c.d", "e.f"]),
+            "settled by kim; a.b, c.d and 1 more may still stand".to_owned(),
+        ),
+    ] {
+        let sentence = case_sentence(&facts);
+        assert_eq!(sentence, format!("delivery failed after payment: no rider; {expected}"));
     }
 }
 

@@ -13,6 +13,7 @@ mod live;
 mod overview;
 mod page;
 mod picture;
+mod proof;
 mod quarantine;
 mod rules;
 mod services;
@@ -32,6 +33,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/", get(overview::show_overview::<S>))
         .route("/cases", get(cases::list::<S>))
         .route("/cases/{id}", get(case::show_case::<S>))
+        .route("/cases/{id}/proof", get(proof::show_proof::<S>))
         .route("/cases/{id}/acts", post(case::act_on_case::<S>))
         .route("/steps/{id}/acts", post(case::act_on_step::<S>))
         .route("/quarantine", get(quarantine::list::<S>))

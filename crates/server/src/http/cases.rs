@@ -7,14 +7,15 @@ use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
 use amends_engine::{CaseBooks, claiming};
-use amends_protocol::resources::{CaseAct, CaseDetail, CaseSummary, Page, ReportView};
+use amends_protocol::resources::{CaseAct, CaseDetail, CaseProof, CaseSummary, Page, ReportView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_rulebook::Rulebook;
-use amends_store::{Store, StoreError};
+use amends_store::{CaseRecord, Store, StoreError};
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use std::sync::Arc;
+use tokio::sync::SemaphorePermit;
 
 /// `GET /v1/cases`
 pub(crate) async fn list<S: Store>(
@@ -103,27 +104,25 @@ fn json_length(value: &impl serde::Serialize) -> usize {
     length.0
 }
 
+/// `GET /v1/cases/{id}/proof`
+pub(crate) async fn proof<S: Store>(
+    State(app): State<App<S>>,
+    Id(id): Id<CaseId>,
+) -> Result<Json<CaseProof>, ApiError> {
+    Ok(Json(case_proof(&app, id).await?))
+}
+
+/// What a case's closing word rests on, judged by the version that it was planned with.
+pub(crate) async fn case_proof<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseProof, ApiError> {
+    let _turn = turn(app).await;
+    let (record, book) = found(app, id).await?;
+    Ok(views::proof(app.supervisor.on_the_wall().case(record), book))
+}
+
 /// All that is known of a case, with its rules by their labels.
 pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
-    // Never closed; without a turn there would only be more at once.
-    let _turn = app.case_reads.acquire().await.ok();
-    let record = match app.supervisor.store().case(id).await {
-        Err(StoreError::Corrupt { row, what }) if app.supervisor.quarantine().holds(id) => {
-            let detail = format!(
-                "case {id} is quarantined, because {row} can't be read: {what}; `GET /v1/quarantine/{id}` has its rows"
-            );
-            return Err(Problem::new(ProblemCode::Conflict, detail).into());
-        }
-        found => found?,
-    };
-    let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
-    let book = match &record.stored.case.rulebook {
-        // The labels are for people: a version that can't be read any more only costs them.
-        Some(book) => {
-            app.versions.get(&app.supervisor, &app.workshop, &book.hash).await.ok().flatten()
-        }
-        None => None,
-    };
+    let _turn = turn(app).await;
+    let (record, book) = found(app, id).await?;
     let case = &record.stored.case;
     let name = case.rulebook.as_ref().map(|r| &*r.name);
     let active = active_for(name, &case.report, &app.supervisor.active_books());
@@ -135,6 +134,36 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
         walk.unavailable_since = unavailable.get(&walk.service).copied();
     }
     Ok(case)
+}
+
+/// A place among those who read whole cases. Never closed; without one there would only be more at once.
+async fn turn<S: Store>(app: &App<S>) -> Option<SemaphorePermit<'_>> {
+    app.case_reads.acquire().await.ok()
+}
+
+/// A case with the version that it was planned with, if that can be read.
+async fn found<S: Store>(
+    app: &App<S>,
+    id: CaseId,
+) -> Result<(CaseRecord, Option<Arc<Rulebook>>), ApiError> {
+    let record = match app.supervisor.store().case(id).await {
+        Err(StoreError::Corrupt { row, what }) if app.supervisor.quarantine().holds(id) => {
+            let detail = format!(
+                "case {id} is quarantined, because {row} can't be read: {what}; `GET /v1/quarantine/{id}` has its rows"
+            );
+            return Err(Problem::new(ProblemCode::Conflict, detail).into());
+        }
+        found => found?,
+    };
+    let record = record.ok_or_else(|| ApiError::not_found(format!("there is no case `{id}`")))?;
+    let book = match &record.stored.case.rulebook {
+        // A version that can't be read any more only costs what is judged by it, and the labels of rules.
+        Some(book) => {
+            app.versions.get(&app.supervisor, &app.workshop, &book.hash).await.ok().flatten()
+        }
+        None => None,
+    };
+    Ok((record, book))
 }
 
 /// The active rulebook that a case would be answered by anew, by the name of the one that it began with and its first

@@ -35,7 +35,7 @@ mod workshop;
 pub use app::App;
 pub(crate) use body::{check_actor, check_reason, read_body};
 pub(crate) use bulk::BulkId;
-pub(crate) use cases::{active_for, detail as case_detail, within_bounds};
+pub(crate) use cases::{active_for, case_proof, detail as case_detail, within_bounds};
 pub use limits::HttpLimits;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
@@ -56,6 +56,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/cases:export", get(export::cases::<S>))
         .route("/v1/cases/{id}", get(cases::show::<S>))
         .route("/v1/cases/{id}/acts", post(cases::act::<S>))
+        .route("/v1/cases/{id}/proof", get(cases::proof::<S>))
         .route("/v1/cases/{id}/reports/{position}", get(cases::report::<S>))
         .route("/v1/steps", get(steps::list::<S>))
         .route("/v1/steps:act", post(steps::act_on_many::<S>))

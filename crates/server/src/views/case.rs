@@ -3,16 +3,17 @@
 use super::act::act;
 use super::step::{ending, log, of_row};
 use amends_engine::{
-    AttemptRow, CaseBooks, CaseMemo, CaseRow, ReportRole, ReportRow, StepRow, StoredCase,
+    AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
 };
 use amends_protocol::resources::{
-    CaseDetail, CaseSummary, NoteView, ReportView, StepView, WalkView,
+    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
 };
 use amends_protocol::sentence::{CaseFacts, StepFacts, case_sentence};
-use amends_protocol::{HistoryState, SagaId, StepId, Timestamp};
+use amends_protocol::{ActionName, HistoryState, SagaId, StepId, Timestamp};
 use amends_rulebook::{RuleId, Rulebook};
 use amends_store::{CaseRecord, ListedCase};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// A case as a row of a list.
 pub(crate) fn case_summary(listed: ListedCase) -> CaseSummary {
@@ -25,7 +26,8 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
     let CaseRecord { stored: StoredCase { case, reports, steps }, attempts, acts } = record;
     let summary = summary(&case, reports.first(), &steps);
     let may = case.may(&steps, books);
-    let CaseMemo { walks, notes, quiet_at, .. } = case.detail;
+    let CaseMemo { walks, notes, quiet_at, settled_by, may_still_stand, saga_ended_at, .. } =
+        case.detail;
     let walks = walks.into_iter().map(|walk| WalkView {
         service: walk.service.to_string(),
         answered: walk.answered,
@@ -44,6 +46,9 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
         acts: acts.into_iter().map(act).collect(),
         may,
         quiet_at: quiet_at.map(Timestamp),
+        settled_by,
+        may_still_stand,
+        saga_ended_at: saga_ended_at.map(Timestamp),
         summary,
     }
 }
@@ -122,6 +127,39 @@ fn summary(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> Case
     }
 }
 
+/// The actions of which something may still stand, each once.
+fn left(case: &CaseRow) -> Vec<ActionName> {
+    let mut names: Vec<ActionName> =
+        case.detail.may_still_stand.iter().map(MayStand::name).collect();
+    names.dedup();
+    names
+}
+
+/// What a case's closing word rests on. Without the version that it was planned with nothing can be judged.
+pub(crate) fn proof(record: CaseRecord, book: Option<Arc<Rulebook>>) -> CaseProof {
+    let CaseRecord { stored, acts, .. } = record;
+    let (case, detail) = (&stored.case, &stored.case.detail);
+    let head = CaseProof {
+        case_id: case.id,
+        saga_id: case.saga.clone(),
+        sentence: sentence(case, stored.reports.first(), &stored.steps),
+        state: case.state,
+        closed_on: case.closed_on,
+        settled_by: detail.settled_by.clone(),
+        opened_at: case.opened_at,
+        settled_at: case.settled_at,
+        saga_ended_at: detail.saga_ended_at.map(Timestamp),
+        rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
+        rulebook_hash: case.rulebook.as_ref().map(|r| r.hash.to_string()),
+        without_rulebook: book.is_none(),
+        actions: Vec::new(),
+        may_still_stand: Vec::new(),
+        acts: acts.into_iter().map(act).collect(),
+    };
+    let Proof { actions, may_still_stand } = Proof::of(stored, book);
+    CaseProof { actions, may_still_stand, ..head }
+}
+
 fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> String {
     let (service, code) = case.report.split_once('/').unwrap_or((&case.report, ""));
     let mut after: Vec<&str> = Vec::new();
@@ -152,5 +190,7 @@ fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> Str
         after,
         steps: steps.collect(),
         quiet_at: case.detail.quiet_at.map(Timestamp),
+        settled_by: case.detail.settled_by.as_deref(),
+        may_still_stand: left(case),
     })
 }

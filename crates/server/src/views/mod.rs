@@ -9,7 +9,7 @@ mod tests;
 mod wall;
 
 pub(crate) use act::act;
-pub(crate) use case::{case, case_summary};
+pub(crate) use case::{case, case_summary, proof};
 pub(crate) use step::{listed_step, step};
 pub(crate) use wall::OnTheWall;
 

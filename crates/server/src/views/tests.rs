@@ -129,6 +129,8 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
         due_at: None,
         in_flight: false,
         answered: true,
+        told_at: Some(4),
+        asked_after_end: false,
         attempts: 1,
         message: None,
         entries: Vec::new(),

@@ -21,6 +21,8 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
         due_at: None,
         in_flight: false,
         answered: true,
+        told_at: Some(4),
+        asked_after_end: false,
         attempts: 1,
         message: None,
         entries: Vec::new(),

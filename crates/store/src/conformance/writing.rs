@@ -9,8 +9,9 @@ use amends_engine::{
     Batch, CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow,
     ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
+use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, StuckReason, Timestamp,
+    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, Source, StuckReason, Timestamp,
 };
 use std::sync::Arc;
 
@@ -23,17 +24,22 @@ fn evidence() -> Evidence {
     }
 }
 
-/// A case with something in every field.
-fn full_case() -> StoredCase {
-    let mut case = case(7);
-    case.detail = CaseMemo {
+fn full_memo() -> CaseMemo {
+    CaseMemo {
         excess: 2,
-        told: vec![Told { by: "payment".into(), evidence: evidence() }],
+        told: vec![Told {
+            by: "payment".into(),
+            at: Some(8),
+            within: Some(Source::Callback),
+            evidence: evidence(),
+        }],
         walks: vec![WalkRow {
             service: "coupon".into(),
             due_at: Some(5),
             in_flight: true,
             answered: false,
+            told_at: Some(6),
+            asked_after_end: true,
             attempts: 2,
             message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
             entries: vec![evidence()],
@@ -42,7 +48,22 @@ fn full_case() -> StoredCase {
         gave_up: vec![3],
         quiet_at: Some(11),
         looked_again: true,
-    };
+        saga_ended_at: Some(12),
+        settled_by: Some("kim".to_owned()),
+        may_still_stand: vec![MayStand {
+            service: "payment".to_owned(),
+            action: "pay".to_owned(),
+            request_id: Some("r-1".to_owned()),
+            state: HistoryState::Unknown,
+            why: "nobody has told of it".to_owned(),
+        }],
+    }
+}
+
+/// A case with something in every field.
+fn full_case() -> StoredCase {
+    let mut case = case(7);
+    case.detail = full_memo();
     let roles = [
         ReportRole::Rule(0),
         ReportRole::RuleHeld(u32::MAX),
@@ -65,6 +86,7 @@ fn full_case() -> StoredCase {
         subject: Some(Subject { report: 1, request: Some("request-7".into()) }),
         decided_by: Some("kim".to_owned()),
         by_hand: true,
+        called_back: true,
         edited: Some(Arc::new(report(7, 0).report.data.data.clone())),
         message: Some("ok".to_owned()),
         status: Some(200),

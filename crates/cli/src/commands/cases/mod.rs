@@ -5,6 +5,7 @@ pub(super) mod filters;
 mod groups;
 mod list;
 mod plan;
+mod proof;
 mod ramp;
 mod replan;
 mod resolve;
@@ -17,7 +18,9 @@ mod watch;
 
 use super::Connection;
 use crate::failure::Outcome;
+use crate::output::Grid;
 use amends_protocol::StepStateName;
+use amends_protocol::resources::MayStand;
 use std::collections::BTreeMap;
 
 /// What to do with cases, and where.
@@ -37,6 +40,8 @@ enum CasesCommand {
     Groups(groups::GroupsOptions),
     /// Tell the whole story of one case
     Show(show::ShowOptions),
+    /// Say what a case's closing word rests on: who said what and when
+    Proof(proof::ProofOptions),
     /// Follow what happens, live
     Watch(watch::WatchOptions),
     /// Try steps again now
@@ -62,6 +67,7 @@ pub(super) fn run(options: CasesOptions) -> Outcome {
             CasesCommand::List(list) => list::run(&client, list).await,
             CasesCommand::Groups(groups) => groups::run(&client, groups).await,
             CasesCommand::Show(show) => show::run(&client, show).await,
+            CasesCommand::Proof(proof) => proof::run(&client, proof).await,
             CasesCommand::Watch(watch) => watch::run(&client, watch).await,
             CasesCommand::Retry(retry) => retry::run(&client, retry).await,
             CasesCommand::Waive(waive) => waive::run(&client, waive).await,
@@ -72,6 +78,20 @@ pub(super) fn run(options: CasesOptions) -> Outcome {
             CasesCommand::Settle(settle) => settle::run(&client, settle).await,
         }
     })
+}
+
+/// What may still stand, one line each.
+fn left_behind(left: &[MayStand]) -> Outcome {
+    let mut grid = Grid::new(&["action", "request", "known", "why"]);
+    for one in left {
+        grid.row(vec![
+            one.name().to_string(),
+            one.request_id.clone().unwrap_or_else(|| "-".to_owned()),
+            one.state.to_string(),
+            one.why.clone(),
+        ]);
+    }
+    grid.print()
 }
 
 /// `2 done, 1 stuck`, in the order of the states.

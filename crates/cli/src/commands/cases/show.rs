@@ -31,6 +31,10 @@ pub(super) async fn run(client: &Client, options: ShowOptions) -> Outcome {
     }
     let now = now();
     output::line(&header(&case, now))?;
+    if !case.may_still_stand.is_empty() {
+        output::line("\nMay still stand")?;
+        super::left_behind(&case.may_still_stand)?;
+    }
     reports(&case, now)?;
     plan(&case, now)?;
     if options.attempts {

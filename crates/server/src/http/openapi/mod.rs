@@ -1,13 +1,15 @@
 //! The OpenAPI 3.1 document: schemas come from the wire types, operations from the tables beside this file. A test
 //! compares the tables with the routes and the document with `docs/reference/openapi.json`.
 
+mod operation;
 mod operations;
 mod parameters;
 mod schemas;
 
 use axum::http::header;
 use axum::response::IntoResponse;
-use operations::{Answer, Body, OPERATIONS, Operation, WEBHOOKS};
+use operation::{Answer, Body, Operation};
+use operations::{OPERATIONS, WEBHOOKS};
 use serde_json::{Map, Value, json};
 
 /// `GET /openapi.json`

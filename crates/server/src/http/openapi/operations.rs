@@ -1,32 +1,7 @@
 //! Every operation of the API, and every request that services are sent, as data.
 
+use super::operation::{Answer, Body, Operation, get, post};
 use super::parameters::{CASE_FILTER, CURSOR, EXPORT, LIMIT, REASON, STEP_FILTER};
-
-/// A body: content type and schema.
-pub(super) struct Body(pub(super) &'static str, pub(super) &'static str);
-
-/// An answer: status, meaning, content type and schema (empty: no body).
-pub(super) struct Answer(
-    pub(super) &'static str,
-    pub(super) &'static str,
-    pub(super) &'static str,
-    pub(super) &'static str,
-);
-
-/// One method on one path.
-pub(super) struct Operation {
-    pub(super) method: &'static str,
-    pub(super) path: &'static str,
-    pub(super) tag: &'static str,
-    pub(super) id: &'static str,
-    pub(super) summary: &'static str,
-    /// Name and meaning.
-    pub(super) query: &'static [(&'static str, &'static str)],
-    /// Name, whether it is required, meaning.
-    pub(super) headers: &'static [(&'static str, bool, &'static str)],
-    pub(super) bodies: &'static [Body],
-    pub(super) answers: &'static [Answer],
-}
 
 /// What operations are grouped by.
 pub(super) const TAGS: &[(&str, &str)] = &[
@@ -51,45 +26,7 @@ const UNSUPPORTED: &str = "The content type, or the type of the data, is none of
 const BATCH_MALFORMED: &str = "Some events are malformed and will never be taken; the others are taken. `events` has them in order; without `events` the body was no list, and nothing is taken.";
 const BATCH_BUSY: &str = "Some events could not be taken now; the others are taken. Send the same batch again after `Retry-After`: they count as duplicates.";
 
-const ACTOR: (&str, bool, &str) =
-    ("Amends-Actor", false, "Who acts, for the audit; `api` if not given.");
 const SOURCES: &[Body] = &[Body("application/yaml", "string"), Body(JSON, "RulebookSources")];
-
-/// Sets what most operations do not have.
-const NONE: Operation = Operation {
-    method: "get",
-    path: "",
-    tag: "",
-    id: "",
-    summary: "",
-    query: &[],
-    headers: &[],
-    bodies: &[],
-    answers: &[],
-};
-
-/// A `GET` that answers one JSON schema.
-const fn get(
-    path: &'static str,
-    tag: &'static str,
-    id: &'static str,
-    summary: &'static str,
-    answers: &'static [Answer],
-) -> Operation {
-    Operation { path, tag, id, summary, answers, ..NONE }
-}
-
-/// A `POST` of one JSON schema by a person.
-const fn post(
-    path: &'static str,
-    tag: &'static str,
-    id: &'static str,
-    summary: &'static str,
-    bodies: &'static [Body],
-    answers: &'static [Answer],
-) -> Operation {
-    Operation { method: "post", path, tag, id, summary, bodies, answers, headers: &[ACTOR], ..NONE }
-}
 
 /// The API.
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -195,6 +132,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "showCase",
         "All that is known of a case.",
         &[Answer("200", "The case.", JSON, "CaseDetail")],
+    ),
+    get(
+        "/v1/cases/{id}/proof",
+        "cases",
+        "proveCase",
+        "What the case's closing word rests on: of each action that its saga may have reached, whether anything of it may stand, and who said so when. Complete in itself.",
+        &[Answer("200", "The proof.", JSON, "CaseProof")],
     ),
     get(
         "/v1/cases/{id}/reports/{position}",
@@ -320,7 +264,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/v1/sagas/{id}/end",
             "sagas",
             "endSaga",
-            "A saga has ended well.",
+            "A saga has ended, well or not: whoever began it calls nobody any more. Its case, if there is one, need not wait for that.",
             &[],
             &[Answer("204", "Noted.", "", "")],
         )

@@ -1,30 +1,30 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct,
-    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
-    BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseSummary, DecisionView,
-    DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted, MinuteView,
-    NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView, QuarantinedView,
+    ActView, ActionProof, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem,
+    BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
+    BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseProof, CaseSummary, DecisionView,
+    DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted, MayStand,
+    MinuteView, NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView, QuarantinedView,
     RawCaseView, RawRowView, ReasonGiven, ReportReceipt, ReportView, RulebookCheck,
     RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
-    StepAct, StepView, TroubleView, UnreadableView, WalkView,
+    Statement, StepAct, StepView, TroubleView, UnreadableView, WalkView,
 };
 use amends_protocol::{
     CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
-    Outcome, OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, StepActName, StepAnswer,
-    StepRequest, StepStateName, StuckReason, Verb,
+    Outcome, OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, Source, StepActName,
+    StepAnswer, StepRequest, StepStateName, StuckReason, Verb, Verdict,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseState, CaseSummary, Cause, ClosedOn,
-    DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MinuteView, NoteView, Outcome,
+    ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof, CaseState, CaseSummary, Cause, ClosedOn,
+    DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome,
     OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
-    ServiceView, SettleFigures, SourceView, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, WalkView,
+    ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, Verdict, WalkView,
 )))]
 struct Schemas;
 

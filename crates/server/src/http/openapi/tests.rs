@@ -29,8 +29,8 @@ fn every_route_is_described_and_every_description_has_a_route() {
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_protocol::resources::{BulkDeed, BulkState};
     use amends_protocol::{
-        CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, StepActName, StepStateName,
-        StuckReason, Verb,
+        CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, Source, StepActName,
+        StepStateName, StuckReason, Verb, Verdict,
     };
     let document: Value = serde_json::from_str(&openapi_json()).expect("JSON");
     let check = |name: &str, words: Vec<Value>| {
@@ -52,10 +52,12 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         ClosedOn,
         HistoryState,
         Outcome,
+        Source,
         StepActName,
         StepStateName,
         StuckReason,
-        Verb
+        Verb,
+        Verdict
     );
 }
 

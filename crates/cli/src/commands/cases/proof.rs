@@ -1,0 +1,116 @@
+//! `amends cases proof`: what a case's closing word rests on: of each action, who said what and when.
+
+use crate::client::Client;
+use crate::failure::Outcome;
+use crate::moment::clock;
+use crate::output::{self, Grid};
+use amends_protocol::CaseId;
+use amends_protocol::resources::{ActionProof, CaseProof, Statement};
+use amends_protocol::signs::{Signed, case_sign};
+use anyhow::Context;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Options of `cases proof`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amends cases proof c-17\n  amends cases proof c-17 --output c-17.proof.json"
+)]
+pub struct ProofOptions {
+    /// Which case, e.g. c-17
+    case: CaseId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// As JSON into this file, which must not exist, rather than to standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) async fn run(client: &Client, options: ProofOptions) -> Outcome {
+    let proof: CaseProof = client.get(&format!("/v1/cases/{}/proof", options.case)).await?;
+    if let Some(path) = &options.output {
+        write(path, &proof)?;
+        output::tell(&format!("the proof of {} is in `{}`", proof.case_id, path.display()));
+        return Ok(());
+    }
+    if options.json { output::json(&proof) } else { tell(&proof) }
+}
+
+fn write(path: &Path, proof: &CaseProof) -> Outcome {
+    let text = serde_json::to_string_pretty(proof).map_err(anyhow::Error::from)?;
+    let mut file =
+        File::create_new(path).with_context(|| format!("cannot create `{}`", path.display()))?;
+    writeln!(file, "{text}").with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(())
+}
+
+fn tell(proof: &CaseProof) -> Outcome {
+    let sign = case_sign(proof.state, proof.closed_on);
+    let book = match (&proof.rulebook, &proof.rulebook_hash) {
+        (Some(name), Some(hash)) => format!(", rulebook {name} {}", hash.get(..8).unwrap_or(hash)),
+        _ => String::new(),
+    };
+    output::line(&format!(
+        "{} {} of saga {}: {}{book}",
+        sign.shape, proof.case_id, proof.saga_id, sign.word
+    ))?;
+    output::line(&proof.sentence)?;
+    if let Some(at) = proof.saga_ended_at {
+        output::line(&format!("the saga was said to have ended {}", clock(at)))?;
+    }
+    if proof.without_rulebook {
+        output::line("the version that it was planned with can't be read: nothing is judged anew")?;
+    }
+    output::line("")?;
+    let mut grid = Grid::new(&["action", "verdict", "because"]);
+    for action in &proof.actions {
+        let sign = action.verdict.sign();
+        grid.row(vec![
+            action.action.to_string(),
+            format!("{} {}", sign.shape, sign.word),
+            action.why.clone(),
+        ]);
+    }
+    grid.print()?;
+    statements(&proof.actions)?;
+    left(proof)
+}
+
+fn statements(actions: &[ActionProof]) -> Outcome {
+    if actions.iter().all(|action| action.statements.is_empty()) {
+        return Ok(());
+    }
+    output::line("\nWho said what")?;
+    let mut grid = Grid::new(&["when", "who", "in", "action", "said", "request"]);
+    for action in actions {
+        for one in &action.statements {
+            grid.row(vec![
+                one.at.map_or("-".to_owned(), clock),
+                one.by.clone(),
+                one.source.to_string(),
+                action.action.to_string(),
+                said(one),
+                one.request_id.clone().unwrap_or_else(|| "-".to_owned()),
+            ]);
+        }
+    }
+    grid.print()
+}
+
+fn said(one: &Statement) -> String {
+    match (one.outcome, one.state) {
+        (Some(outcome), _) => outcome.to_string(),
+        (None, Some(state)) => state.to_string(),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+fn left(proof: &CaseProof) -> Outcome {
+    if proof.may_still_stand.is_empty() {
+        return Ok(());
+    }
+    output::line("\nMay still stand")?;
+    super::left_behind(&proof.may_still_stand)
+}

@@ -1,0 +1,45 @@
+//! What is kept of a saga that announced itself.
+
+use amends_protocol::{SagaId, Timestamp};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// A saga that announced itself with a deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SagaRow {
+    /// The key.
+    pub saga: SagaId,
+    /// The service that began it.
+    pub service: Arc<str>,
+    /// The action that it began with.
+    pub action: Option<Arc<str>>,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+    /// Whether it has.
+    pub state: SagaState,
+    /// Business fields.
+    pub data: Arc<Map<String, Value>>,
+}
+
+/// Where an announced saga stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SagaState {
+    /// Under way.
+    Begun,
+    /// Its service said so.
+    Ended,
+    /// The deadline passed first, or a report came; its case tells the rest.
+    Overdue,
+}
+
+impl SagaState {
+    /// The word in the store and on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Ended => "ended",
+            Self::Overdue => "overdue",
+        }
+    }
+}

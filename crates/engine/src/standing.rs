@@ -1,0 +1,218 @@
+//! What may still stand of a saga: of each action that it may have reached, whether anything of it can stand, and why
+//! (not). Closing asks whether any is open, a settled case keeps those that are, and a proof tells of all.
+
+use crate::case::Case;
+use crate::{StepRow, StepState};
+use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
+use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use std::collections::BTreeSet;
+
+/// What is known of one action.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) name: ActionName,
+    /// None if the rulebook does not know it.
+    pub(crate) id: Option<ActionId>,
+    pub(crate) ground: Ground,
+}
+
+/// Why nothing of an action can stand, or why something may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// Its own service has undone it and refuses what comes late: the step with this index says so.
+    Undone(usize),
+    /// Its own service says of every request that it has no effect, and nobody is left who could send another one: a
+    /// failure is no fence, so whoever calls it must have ended too.
+    NoEffect,
+    /// Whoever could have called it has ended, and none of them tells of a call.
+    NeverReached,
+    /// The saga has ended, and the History of its own service, read after that, knows nothing of it.
+    UnknownToHistory,
+    /// The rulebook declares that there is nothing to undo.
+    NoUndo,
+    /// It may stand.
+    Open(Doubt),
+}
+
+/// Why something of an action may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// The step with this index, which undoes it, has not ended.
+    Unfinished(usize),
+    /// A person ended the step with this index, not the service.
+    Decided(usize),
+    /// Its endpoint undid it and puts up no fence.
+    NoFence(usize),
+    /// It has no effect, and somebody may call it again.
+    CallersGoOn,
+    /// It may have taken effect, and nobody is asked to undo it.
+    NotAsked,
+    /// Nobody tells of it, and somebody may call it.
+    Unheard,
+    /// It may have taken effect, and the rulebook does not know it.
+    Stranger,
+}
+
+impl Finding {
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.ground, Ground::Open(_))
+    }
+}
+
+/// How far a saga may have come.
+pub(crate) struct Reached {
+    /// By the calls that the rulebook declares, from where reports came.
+    pub(crate) declared: BTreeSet<ActionId>,
+    /// By what is known now: an action whose own service says that it has ended calls nobody any more, so below it only
+    /// the calls count that its service tells of.
+    pub(crate) now: BTreeSet<ActionId>,
+    /// Where the saga began, as far as the rulebook tells: nobody in it calls these.
+    pub(crate) entries: BTreeSet<ActionId>,
+}
+
+impl Case {
+    /// Every action that the saga may have reached, and every other one that may have taken effect by anybody's word.
+    pub(crate) fn findings(&self, book: &Rulebook) -> Vec<Finding> {
+        let reached = self.reached(book);
+        let mut actions = reached.declared.clone();
+        actions.extend(self.heard().effects(book));
+        let known = actions.into_iter().map(|id| {
+            let ground = self.ground(book, id, &reached);
+            Finding { name: book.get(id).name.clone(), id: Some(id), ground }
+        });
+        let strangers = self.heard().effects_unknown_to(book).into_iter().map(|name| Finding {
+            name,
+            id: None,
+            ground: Ground::Open(Doubt::Stranger),
+        });
+        known.chain(strangers).collect()
+    }
+
+    fn ground(&self, book: &Rulebook, id: ActionId, reached: &Reached) -> Ground {
+        let action = book.get(id);
+        if action.class != ActionClass::Compensable {
+            return Ground::NoUndo;
+        }
+        let is_told = self.heard().anybodys_word(&action.name).may_have_effect();
+        if !reached.now.contains(&id) && !is_told {
+            return Ground::NeverReached;
+        }
+        let undo = self.undo_of(&action.name);
+        let undone = undo.filter(|(_, step)| is_undone_by_its_service(step));
+        if let (Some((index, _)), None) = (undone, &action.endpoints.compensate) {
+            return Ground::Undone(index);
+        }
+        let word = self.owners_word(book, id);
+        let has_no_effect = !word.is_empty() && !word.may_have_effect();
+        let callers_go_on = self.callers_going_on(book, id, reached).next().is_some();
+        match undo {
+            _ if has_no_effect && !callers_go_on => Ground::NoEffect,
+            Some((index, _)) if undone.is_some() => Ground::Open(Doubt::NoFence(index)),
+            Some((index, step)) if step.state.is_terminal() => Ground::Open(Doubt::Decided(index)),
+            Some((index, _)) => Ground::Open(Doubt::Unfinished(index)),
+            None if is_told => Ground::Open(Doubt::NotAsked),
+            None if has_no_effect => Ground::Open(Doubt::CallersGoOn),
+            None if !callers_go_on && self.history_read_after_the_end(&action.name.service) => {
+                Ground::UnknownToHistory
+            }
+            None => Ground::Open(Doubt::Unheard),
+        }
+    }
+
+    /// The step that undoes an action, if one was meant in earnest.
+    fn undo_of(&self, name: &ActionName) -> Option<(usize, &StepRow)> {
+        let undoes = |step: &StepRow| step.verb == Verb::Compensate && step.action == *name;
+        let in_earnest =
+            |step: &StepRow| !matches!(step.state, StepState::Shadow | StepState::Superseded);
+        let mut steps = self.steps.iter().enumerate();
+        steps.find(|(_, step)| undoes(step) && in_earnest(step))
+    }
+
+    /// Who may still call an action.
+    pub(crate) fn callers_going_on<'a>(
+        &'a self,
+        book: &'a Rulebook,
+        id: ActionId,
+        reached: &'a Reached,
+    ) -> impl Iterator<Item = ActionId> + 'a {
+        let calls = move |caller: &ActionId| book.get(*caller).calls.iter().any(|c| c.action == id);
+        reached.now.iter().copied().filter(calls).filter(move |caller| {
+            let is_over =
+                self.row.detail.saga_ended_at.is_some() && reached.entries.contains(caller);
+            !is_over && !self.has_ended(book, *caller)
+        })
+    }
+
+    pub(crate) fn reached(&self, book: &Rulebook) -> Reached {
+        let declared = self.reach(book);
+        let called: BTreeSet<ActionId> =
+            declared.iter().flat_map(|id| book.get(*id).calls.iter().map(|c| c.action)).collect();
+        let entries: BTreeSet<ActionId> = declared.difference(&called).copied().collect();
+        let mut queue: Vec<ActionId> = entries.iter().copied().collect();
+        let mut now = BTreeSet::new();
+        while let Some(id) = queue.pop() {
+            if !now.insert(id) {
+                continue;
+            }
+            let has_ended = self.has_ended(book, id);
+            let service = &book.get(id).name.service;
+            for call in &book.get(id).calls {
+                if !has_ended || self.told_call(book, service, call.action) {
+                    queue.push(call.action);
+                }
+            }
+        }
+        Reached { declared, now, entries }
+    }
+
+    /// Whether its own service says that the action has ended: it calls nobody any more.
+    fn has_ended(&self, book: &Rulebook, id: ActionId) -> bool {
+        let word = self.owners_word(book, id);
+        !word.is_empty()
+            && word.iter().all(|state| match state {
+                HistoryState::Succeeded
+                | HistoryState::Failed
+                | HistoryState::Compensated
+                | HistoryState::Fenced => true,
+                HistoryState::Started | HistoryState::Unknown => false,
+            })
+    }
+
+    fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
+        !self.heard().word_of(by, &book.get(callee).name).is_empty()
+    }
+
+    fn history_read_after_the_end(&self, service: &str) -> bool {
+        let mut walks = self.row.detail.walks.iter().filter(|walk| *walk.service == *service);
+        walks.any(|walk| walk.answered && walk.told_at.is_some() && walk.asked_after_end)
+    }
+
+    /// Whether waiting can't bring anything new about what is open: everybody who could begin something has ended, and
+    /// of every known request it is known what became of it. Then the quiet time need not run.
+    pub(crate) fn nobody_goes_on(&self, book: &Rulebook, open: &[Finding]) -> bool {
+        let reached = self.reached(book);
+        let is_over = self.row.detail.saga_ended_at.is_some()
+            || (!reached.entries.is_empty()
+                && reached.entries.iter().all(|id| self.has_ended(book, *id)));
+        let may_come = |finding: &Finding| {
+            let unclear = |state: HistoryState| {
+                matches!(state, HistoryState::Started | HistoryState::Unknown)
+            };
+            let called = finding
+                .id
+                .is_none_or(|id| self.callers_going_on(book, id, &reached).next().is_some());
+            called || self.requests_of(&finding.name).into_values().any(unclear)
+        };
+        is_over && !open.iter().any(may_come)
+    }
+}
+
+fn is_undone_by_its_service(step: &StepRow) -> bool {
+    let is_undone = matches!(
+        step.state,
+        StepState::Done(
+            Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate
+        )
+    );
+    is_undone && !step.memo.by_hand
+}

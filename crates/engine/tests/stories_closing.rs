@@ -1,0 +1,189 @@
+//! What a settled case says: its closing word, what may still stand, and the proof behind it.
+
+mod world;
+
+use amends_engine::{Proof, WalkResult};
+use amends_protocol::resources::{CaseAct, MayStand};
+use amends_protocol::{CaseId, CaseState, ClosedOn, HistoryState as H, Source, Verdict};
+use amends_rulebook::Rulebook;
+use world::{FOOD_ORDER, Says, World, evidence, report};
+
+/// `service.action request state`, of what a case says may still stand.
+fn left(left: &[MayStand]) -> Vec<String> {
+    let one = |one: &MayStand| {
+        format!("{} {} {}", one.name(), one.request_id.as_deref().unwrap_or("-"), one.state)
+    };
+    left.iter().map(one).collect()
+}
+
+fn proof(world: &World, case: CaseId, rulebook: Option<&str>) -> Proof {
+    let book = rulebook.map(|text| Rulebook::from_yaml(text).expect("a rulebook"));
+    Proof::of(world.stored(case), book)
+}
+
+fn verdict(proof: &Proof, action: &str) -> (Verdict, String) {
+    let found = proof.actions.iter().find(|one| one.action.to_string() == action);
+    let found = found.unwrap_or_else(|| panic!("nothing is said of {action}"));
+    (found.verdict, found.why.clone())
+}
+
+#[test]
+fn a_quiet_case_names_what_it_can_not_prove() {
+    let mut world = World::food_order();
+    let case = world.report(report("payment/odd", "s").action("pay"));
+    world.settle_down();
+    world.pass_ms(60_000);
+    let row = world.case(case);
+    assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
+    let named = left(&row.detail.may_still_stand);
+    assert!(named.contains(&"rider.match - unknown".to_owned()), "{named:?}");
+    assert!(!named.iter().any(|one| one.starts_with("payment.pay")), "it is undone: {named:?}");
+    // The archive says so without a rulebook.
+    assert_eq!(proof(&world, case, None).may_still_stand, row.detail.may_still_stand);
+    assert_eq!(left(&proof(&world, case, Some(FOOD_ORDER)).may_still_stand), named);
+    // What is new makes it forget what it said.
+    world.report(report("coupon/odd", "s").action("redeem"));
+    assert_eq!(world.state(case), CaseState::Open);
+    assert!(world.case(case).detail.may_still_stand.is_empty());
+}
+
+#[test]
+fn a_case_that_a_person_closes_says_who_and_what_evidence_leaves_standing() {
+    let mut world = World::new(
+        "
+rulebook: narrow
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: y, calls: [b.z] } } }
+  b: { url: \"http://b\", actions: { z: { compensation: u } } }
+rules: [{ on: a/known, compensate: [a.x] }]
+",
+    );
+    let case = world.report(
+        report("a/strange", "s").action("x").saw("a.x", H::Failed).saw("shop.sell", H::Succeeded),
+    );
+    let act = CaseAct::Settle { reason: "nothing happened".to_owned() };
+    world.act_on_case(case, act);
+    let row = world.case(case);
+    assert_eq!(row.closed_on, Some(ClosedOn::ByPerson));
+    assert_eq!(row.detail.settled_by.as_deref(), Some("kim"));
+    let named = left(&row.detail.may_still_stand);
+    assert_eq!(named.len(), 1, "of b.z nobody has told: {named:?}");
+    assert!(named[0].starts_with("shop.sell") && named[0].ends_with("succeeded"), "{named:?}");
+}
+
+#[test]
+fn an_effect_that_the_rulebook_does_not_know_is_never_behind_proven() {
+    let story = |stranger: bool| {
+        let mut world = World::food_order();
+        let mut told = report("order/odd", "s").action("place").saw("order.place", H::Failed);
+        if stranger {
+            told = told.saw("gift.wrap", H::Succeeded);
+        }
+        let case = world.report(told);
+        world.settle_down();
+        world.pass_ms(60_000);
+        (world.case(case).closed_on, left(&world.case(case).detail.may_still_stand))
+    };
+    assert_eq!(story(false).0, Some(ClosedOn::Proven));
+    let (closed_on, named) = story(true);
+    assert_eq!(closed_on, Some(ClosedOn::Quiet));
+    assert!(named.iter().any(|one| one.starts_with("gift.wrap")), "{named:?}");
+}
+
+#[test]
+fn a_proof_tells_who_said_what_of_each_action_and_why_nothing_can_stand() {
+    let mut world = World::food_order();
+    world.histories.insert(
+        "coupon".into(),
+        WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)]),
+    );
+    let case = world.report(
+        report("order/odd", "s")
+            .action("place")
+            .saw("order.place", H::Failed)
+            .saw("payment.pay", H::Failed),
+    );
+    world.settle_down();
+    world.report(
+        report("payment/odd", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Succeeded),
+    );
+    world.settle_down();
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+    let proof = proof(&world, case, Some(FOOD_ORDER));
+    assert_eq!(proof.may_still_stand, []);
+    assert_eq!(verdict(&proof, "coupon.redeem").0, Verdict::Undone);
+    let (of_payment, why) = verdict(&proof, "payment.pay");
+    assert_eq!(of_payment, Verdict::NoEffect, "{why}");
+    assert!(why.contains("order.place"), "its caller has ended: {why}");
+    assert_eq!(verdict(&proof, "rider.match").0, Verdict::NeverReached);
+    let coupon = proof.actions.iter().find(|one| one.action.to_string() == "coupon.redeem");
+    let said: Vec<_> = coupon.into_iter().flat_map(|one| &one.statements).collect();
+    let sources: Vec<Source> = said.iter().map(|one| one.source).collect();
+    assert_eq!(sources, [Source::Report, Source::History, Source::Answer], "{said:#?}");
+    assert!(said.iter().all(|one| one.at.is_some()), "{said:#?}");
+    assert_eq!(said[2].outcome.map(|o| o.as_str()), Some("compensated"));
+}
+
+#[test]
+fn the_end_of_a_saga_is_evidence_that_its_beginning_calls_nobody_any_more() {
+    let mut world = World::food_order();
+    let failed = || {
+        report("payment/report-1", "s")
+            .action("pay")
+            .saw("payment.pay", H::Failed)
+            .saw("coupon.redeem", H::Succeeded)
+    };
+    let case = world.report(failed());
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Open, "the order may try to pay again");
+    assert_eq!(world.end("s"), amends_engine::Answer::Done);
+    let row = world.case(case);
+    assert_eq!(row.closed_on, Some(ClosedOn::Quiet), "at once: there is nothing to wait for");
+    assert_eq!(left(&row.detail.may_still_stand), ["order.place - unknown"], "how it ended");
+    assert!(row.detail.saga_ended_at.is_some());
+    assert_eq!(world.end("s"), amends_engine::Answer::Done, "it may be said again");
+    let unknown = world.end("nobody-knows-it");
+    assert!(matches!(unknown, amends_engine::Answer::NotFound(_)), "{unknown:?}");
+}
+
+/// A shop that keeps no History begins it and may call the gifts, which keep one.
+const GIFTS: &str = "
+rulebook: gifts
+settle: { quiet: 1h }
+services:
+  shop: { actions: { sell: { effect: none, calls: [gifts.wrap, cards.charge?] } } }
+  gifts: { url: \"http://gifts\", actions: { wrap: { compensation: unwrap } } }
+  cards: { url: \"http://cards\", actions: { charge: { compensation: refund } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+";
+
+#[test]
+fn when_the_saga_has_ended_the_histories_are_read_once_more_and_no_quiet_time_runs() {
+    let mut world = World::new(GIFTS);
+    let case = world.report(report("cards/declined", "s").action("charge"));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Open, "the gifts may still be called");
+    let walks = world.walked.len();
+    world.end("s");
+    world.settle_down();
+    assert!(world.walked.len() > walks, "what came before the end is read after it");
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+    let proof = proof(&world, case, Some(GIFTS));
+    assert_eq!(verdict(&proof, "gifts.wrap").0, Verdict::NoEffect);
+}
+
+#[test]
+fn what_that_last_reading_finds_is_undone() {
+    let mut world = World::new(GIFTS);
+    let case = world.report(report("cards/declined", "s").action("charge"));
+    world.settle_down();
+    let late = WalkResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)]);
+    world.histories.insert("gifts".into(), late);
+    world.end("s");
+    world.settle_down();
+    assert!(world.sent.contains(&"compensate gifts.wrap".to_owned()), "{:?}", world.sent);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
