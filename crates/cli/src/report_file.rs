@@ -37,8 +37,9 @@ pub struct ReportArguments {
     /// Repeatable
     #[arg(long, value_name = "KEY=TEXT|KEY:=JSON")]
     data: Vec<String>,
-    /// What happened or may have happened: SERVICE.ACTION=STATE with started, succeeded, failed or unknown. Repeatable
-    #[arg(long, value_name = "SERVICE.ACTION=STATE")]
+    /// What happened or may have happened: SERVICE.ACTION=STATE with started, succeeded, failed or unknown, and the
+    /// request's id behind a colon if it is known. Repeatable
+    #[arg(long, value_name = "SERVICE.ACTION=STATE[:REQUEST]")]
     history: Vec<String>,
     /// Id of the report that this one follows from. Repeatable
     #[arg(long, value_name = "ID")]
@@ -225,12 +226,16 @@ fn evidence(pair: &str) -> Outcome<Evidence> {
         wrong("write SERVICE.ACTION=STATE, e.g. `coupon.redeem=succeeded`".to_owned())
     })?;
     let name: amends_protocol::ActionName = name.parse().map_err(|e| wrong(format!("{e}")))?;
+    // A person may not know the request's id, and the participant protocol means every request of the action anyway.
+    let (state, request) = state.split_once(':').unwrap_or((state, "by-hand"));
     let state = state.parse().map_err(|e| wrong(format!("{e}")))?;
-    // A person rarely knows the request's id, and a compensation means every request of the action anyway.
+    if request.is_empty() {
+        return Err(wrong("the request's id behind `:` is empty".to_owned()));
+    }
     Ok(Evidence {
         service: name.service.to_string(),
         action: name.action.to_string(),
-        request_id: "by-hand".to_owned(),
+        request_id: request.to_owned(),
         state,
     })
 }
@@ -262,7 +267,7 @@ mod tests {
             ["amount:=12.50", "name=Ann", "id=77950e8", "b:=true", "url:=\"a=b\"", "q=a:=b"]
                 .map(str::to_owned)
                 .into();
-        given.history = vec!["coupon.redeem=unknown".into()];
+        given.history = vec!["coupon.redeem=unknown".into(), "pay.charge=failed:pi_1".into()];
         let (one, two) = (given.read(None).expect("complete"), given.read(None).expect("complete"));
         assert_ne!(one.id, two.id);
         assert_eq!(
@@ -273,6 +278,8 @@ mod tests {
             .expect("JSON")
         );
         assert_eq!(one.data.history[0].state, HistoryState::Unknown);
+        assert_eq!(one.data.history[1].state, HistoryState::Failed);
+        assert_eq!(one.data.history[1].request_id, "pi_1");
     }
 
     #[test]

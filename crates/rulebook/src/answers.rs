@@ -112,7 +112,7 @@ impl AnswerPattern {
 
     fn fits(&self, status: u16, body: Option<&Value>) -> bool {
         let says = |(path, wanted): &(Arc<str>, Scalar)| {
-            let field = path.split('.').try_fold(body?, |value, key| value.get(key))?;
+            let field = field_at(body?, path)?;
             Some(match (Found::from(field), wanted) {
                 (Found::Text(said), Scalar::Text(wanted)) => said == &**wanted,
                 (Found::Number(said), Scalar::Number(wanted)) => said == *wanted,
@@ -122,6 +122,15 @@ impl AnswerPattern {
         };
         self.status.has(status) && self.body.iter().all(|field| says(field).unwrap_or(false))
     }
+}
+
+/// The field of an answer at a path: `error.code`, or `details.0.issue` for the first item of a list.
+#[must_use]
+pub fn field_at<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(body, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => value.get(key),
+    })
 }
 
 impl StatusSet {
@@ -184,6 +193,19 @@ mod tests {
         assert_eq!(read(410, &json!([])), Some(Mapped::Refused));
         assert_eq!(read(503, &Value::Null), None);
         assert_eq!(map.classify(400, None), Some(Mapped::Refused), "no JSON at all");
+    }
+
+    #[test]
+    fn a_number_in_a_path_names_an_item_of_a_list() {
+        let body =
+            json!({ "details": [{ "issue": "FULLY_REFUNDED" }, { "issue": "OTHER" }], "0": 7 });
+        let issue = |path| field_at(&body, path).and_then(Value::as_str);
+        assert_eq!(issue("details.0.issue"), Some("FULLY_REFUNDED"));
+        assert_eq!(issue("details.1.issue"), Some("OTHER"));
+        for path in ["details.2.issue", "details.issue", "details.-1.issue", "details.0x.issue"] {
+            assert_eq!(issue(path), None, "{path}");
+        }
+        assert_eq!(field_at(&body, "0"), Some(&json!(7)), "a member may have a number's name");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub mod tree;
 pub mod value_set;
 
 pub use activation::{StillNeeded, asks_for_all_of, check_activation};
-pub use answers::{AnswerMap, AnswerPattern, Mapped, StatusSet};
+pub use answers::{AnswerMap, AnswerPattern, Mapped, StatusSet, field_at};
 pub use book::{Rulebook, Settings, check_together, sources_together};
 pub use codes::{CODES, CodeInfo, FoundBy, Severity};
 pub use condition::{Condition, Field};

@@ -119,7 +119,22 @@ impl Supervisor {
 
     /// The same at a known address: for one that comes back.
     pub fn start_at(address: &str, folder: &Path, arguments: &[&str]) -> Self {
+        Self::launch(address, &[], folder, arguments)
+    }
+
+    /// The same on a free port with these variables in its environment.
+    pub fn start_with(environment: &[(&str, &str)], folder: &Path, arguments: &[&str]) -> Self {
+        Self::launch("127.0.0.1:0", environment, folder, arguments)
+    }
+
+    fn launch(
+        address: &str,
+        environment: &[(&str, &str)],
+        folder: &Path,
+        arguments: &[&str],
+    ) -> Self {
         let mut command = command();
+        command.envs(environment.iter().copied());
         command.arg("serve").args(arguments).args(["--listen", address, "--exit-with-parent"]);
         let streams = Streams { stdin: Stdio::piped(), stderr: Stdio::piped(), ..Streams::none() };
         let mut process = Process::start(command.current_dir(folder), streams, "the binary runs");

@@ -182,7 +182,10 @@ fn secrets(read: &mut value::Reader<'_>) -> Secrets {
     let mut secrets = Secrets::default();
     for (key, given) in read.secrets_of("secrets") {
         let name = key.trim_start_matches("secrets.");
-        let taken = given.and_then(|(value, hosts)| secrets.add(name, &value, hosts));
+        let taken = given.and_then(|(given, hosts)| match given {
+            value::GivenSecret::Value(value) => secrets.add(name, &value, hosts),
+            value::GivenSecret::File(path) => secrets.add_file(name, &path, hosts),
+        });
         if let Err(why) = taken {
             read.mistake(&key, &why);
         }

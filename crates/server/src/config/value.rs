@@ -5,17 +5,19 @@ use super::{ConfigError, MOST_KEYS_OF_A_NAME};
 use crate::duration::duration;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Value;
 
 /// Longest key file, in bytes: a few lines.
 const KEY_FILE_LIMIT: u64 = 4_096;
-/// Longest file of a secret that is read, in bytes; more than a secret may have, so that a longer one is told of.
-const SECRET_FILE_LIMIT: u64 = 16 << 10;
 
-/// The value of a secret, and the hosts that it may go to.
-pub(super) type GivenSecret = (String, Vec<String>);
+/// Where a secret stands.
+pub(super) enum GivenSecret {
+    Value(String),
+    /// Its text is the secret.
+    File(PathBuf),
+}
 
 /// Gives values of the layers; a wrong one is noted and some value given in its place.
 pub(super) struct Reader<'a> {
@@ -110,7 +112,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Value and hosts of each name in the table of secrets; an error says why they can't be had.
-    pub(super) fn secrets_of(&self, table: &str) -> Vec<(String, Result<GivenSecret, String>)> {
+    pub(super) fn secrets_of(
+        &self,
+        table: &str,
+    ) -> Vec<(String, Result<(GivenSecret, Vec<String>), String>)> {
         self.named(table).map(|(key, value)| (key.clone(), secret(value))).collect()
     }
 
@@ -145,36 +150,30 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// `{ file = "…", hosts = […] }`, or `env` or `credential` in place of `file`.
-fn secret(value: &Value) -> Result<GivenSecret, String> {
+fn secret(value: &Value) -> Result<(GivenSecret, Vec<String>), String> {
     let wrong = || {
         "it must be `{ file = \"…\", hosts = [\"…\"] }`, with `env` or `credential` in place of `file` where that fits".to_owned()
     };
     let Value::Table(table) = value else { return Err(wrong()) };
     let hosts = table.get("hosts").and_then(texts).ok_or_else(wrong)?;
     let from = |key: &str| table.get(key).and_then(Value::as_str);
-    let text = match (from("file"), from("env"), from("credential")) {
-        (Some(path), None, None) => secret_file(Path::new(path))?,
+    let given = match (from("file"), from("env"), from("credential")) {
+        (Some(path), None, None) => GivenSecret::File(path.into()),
         (None, Some(name), None) => {
-            std::env::var(name).map_err(|_| format!("the environment has no variable `{name}`"))?
+            let value = std::env::var(name)
+                .map_err(|_| format!("the environment has no variable `{name}`"))?;
+            GivenSecret::Value(value.trim_end().to_owned())
         }
         (None, None, Some(name)) => {
             let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(
                 "there are no credentials: systemd gives them to a unit with `LoadCredential=`",
             )?;
-            secret_file(&Path::new(&folder).join(name))?
+            GivenSecret::File(Path::new(&folder).join(name))
         }
         _ => return Err(wrong()),
     };
     if table.len() != 2 {
         return Err(wrong());
     }
-    Ok((text.trim_end().to_owned(), hosts))
-}
-
-fn secret_file(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(SECRET_FILE_LIMIT).read_to_string(&mut text))
-        .map_err(|e| format!("the file `{}` cannot be read: {e}", path.display()))?;
-    Ok(text)
+    Ok((given, hosts))
 }

@@ -240,7 +240,7 @@ pub(crate) fn place_to_look(
     let id = send.step.to_string();
     let answer = serde_json::from_slice::<Value>(body).ok();
     poll.place(&|name| match name.strip_prefix("answer.") {
-        Some(path) => path.split('.').try_fold(answer.as_ref()?, |v, key| v.get(key)).cloned(),
+        Some(path) => amends_rulebook::field_at(answer.as_ref()?, path).cloned(),
         None => field(send, &id, name),
     })
 }
