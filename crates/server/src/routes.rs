@@ -6,20 +6,51 @@ use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
 use axum::extract::Extension;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
 
 /// All routes. The OpenAPI document lists those of the API; a test compares them.
 pub fn router<S: Store>(app: App<S>) -> Router {
+    let own_pages = own_pages(&app.public_url).with_rejection_response(of_another_site);
     http::router()
         .merge(console::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(own_pages)
         .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
+        .layer(middleware::map_response(for_nobody_else))
         .layer(Extension(app.bodies.clone()))
         .layer(middleware::from_fn(unread::take_the_rest))
         .with_state(app)
+}
+
+/// What changes something may not come from a page of another site, which a browser sends with the operator's rights:
+/// browsers tell where a request comes from by `Sec-Fetch-Site` or `Origin`, and programs send neither.
+fn own_pages(public_url: &str) -> CsrfLayer {
+    let layer = CsrfLayer::new();
+    let mut parts = public_url.splitn(4, '/');
+    let (Some(scheme), Some(_), Some(host)) = (parts.next(), parts.next(), parts.next()) else {
+        return layer;
+    };
+    // An address that is no origin trusts nobody more.
+    layer.clone().add_trusted_origin(format!("{scheme}//{host}")).unwrap_or(layer)
+}
+
+#[allow(clippy::needless_pass_by_value)] // as the layer wants it
+fn of_another_site(_: ProtectionError) -> Response {
+    let detail =
+        "the request was sent from another web site; open the console itself and act there";
+    ApiError::from(Problem::new(ProblemCode::Forbidden, detail)).into_response()
+}
+
+/// Answers hold what is not for everybody: nobody keeps them, and nobody takes them for what they don't say they are.
+async fn for_nobody_else(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    answer
 }
 
 async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {

@@ -131,7 +131,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
-        .with_public_url(&config.alerts.public_url)
+        .reached_at(&config.alerts.public_url, &config.hosts)
         .with_backups(data.join("backups"));
     let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
     Ok(Running {

@@ -23,6 +23,8 @@ use std::time::Duration;
 pub struct Config {
     /// `host:port` that the API listens on.
     pub listen: String,
+    /// Names by which we are reached, besides those that nobody outside can have.
+    pub hosts: Vec<String>,
     /// Folder of the store.
     pub data: PathBuf,
     /// A rulebook file or a folder of them; none means that they come over the API only.
@@ -89,6 +91,7 @@ impl Config {
         let rules = read.text("rules");
         let config = Self {
             listen: read.text("listen"),
+            hosts: read.list("hosts"),
             data: read.text("data").into(),
             rules: (!rules.is_empty()).then(|| rules.into()),
             reload_every: read.duration("reload.every"),
@@ -182,9 +185,9 @@ fn secrets(read: &mut value::Reader<'_>) -> Secrets {
     let mut secrets = Secrets::default();
     for (key, given) in read.secrets_of("secrets") {
         let name = key.trim_start_matches("secrets.");
-        let taken = given.and_then(|(given, hosts)| match given {
-            value::GivenSecret::Value(value) => secrets.add(name, &value, hosts),
-            value::GivenSecret::File(path) => secrets.add_file(name, &path, hosts),
+        let taken = given.and_then(|given| match given.stands {
+            value::Stands::Here(value) => secrets.add(name, &value, given.hosts),
+            value::Stands::InFile(path) => secrets.add_file(name, &path, given.hosts),
         });
         if let Err(why) = taken {
             read.mistake(&key, &why);

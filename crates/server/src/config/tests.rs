@@ -79,7 +79,10 @@ fn unknown_keys_are_refused_with_their_path_and_all_at_once() {
     let found = layers.file(Path::new("a.toml"), text).expect_err("unknown keys").0;
     assert_eq!(found.len(), 3);
     let all = found.join("\n");
-    assert!(all.contains("`lisen` in `a.toml`") && all.contains("data, listen, rules"), "{all}");
+    assert!(
+        all.contains("`lisen` in `a.toml`") && all.contains("data, hosts, listen, rules"),
+        "{all}"
+    );
     assert!(all.contains("`limits.report_quee`") && all.contains("limits.report_queue"), "{all}");
     assert!(all.contains("`limit.x`") && all.contains("tables"), "{all}");
     let error = layers.file(Path::new("b.toml"), "listen = ").expect_err("no TOML").0.remove(0);

@@ -12,11 +12,17 @@ use toml::Value;
 /// Longest key file, in bytes: a few lines.
 const KEY_FILE_LIMIT: u64 = 4_096;
 
+/// A secret, and the hosts that it may go to.
+pub(super) struct GivenSecret {
+    pub(super) stands: Stands,
+    pub(super) hosts: Vec<String>,
+}
+
 /// Where a secret stands.
-pub(super) enum GivenSecret {
-    Value(String),
+pub(super) enum Stands {
+    Here(String),
     /// Its text is the secret.
-    File(PathBuf),
+    InFile(PathBuf),
 }
 
 /// Gives values of the layers; a wrong one is noted and some value given in its place.
@@ -112,10 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Value and hosts of each name in the table of secrets; an error says why they can't be had.
-    pub(super) fn secrets_of(
-        &self,
-        table: &str,
-    ) -> Vec<(String, Result<(GivenSecret, Vec<String>), String>)> {
+    pub(super) fn secrets_of(&self, table: &str) -> Vec<(String, Result<GivenSecret, String>)> {
         self.named(table).map(|(key, value)| (key.clone(), secret(value))).collect()
     }
 
@@ -150,30 +153,30 @@ fn keys(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// `{ file = "…", hosts = […] }`, or `env` or `credential` in place of `file`.
-fn secret(value: &Value) -> Result<(GivenSecret, Vec<String>), String> {
+fn secret(value: &Value) -> Result<GivenSecret, String> {
     let wrong = || {
         "it must be `{ file = \"…\", hosts = [\"…\"] }`, with `env` or `credential` in place of `file` where that fits".to_owned()
     };
     let Value::Table(table) = value else { return Err(wrong()) };
     let hosts = table.get("hosts").and_then(texts).ok_or_else(wrong)?;
     let from = |key: &str| table.get(key).and_then(Value::as_str);
-    let given = match (from("file"), from("env"), from("credential")) {
-        (Some(path), None, None) => GivenSecret::File(path.into()),
+    let stands = match (from("file"), from("env"), from("credential")) {
+        (Some(path), None, None) => Stands::InFile(path.into()),
         (None, Some(name), None) => {
             let value = std::env::var(name)
                 .map_err(|_| format!("the environment has no variable `{name}`"))?;
-            GivenSecret::Value(value.trim_end().to_owned())
+            Stands::Here(value.trim_end().to_owned())
         }
         (None, None, Some(name)) => {
             let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or(
                 "there are no credentials: systemd gives them to a unit with `LoadCredential=`",
             )?;
-            GivenSecret::File(Path::new(&folder).join(name))
+            Stands::InFile(Path::new(&folder).join(name))
         }
         _ => return Err(wrong()),
     };
     if table.len() != 2 {
         return Err(wrong());
     }
-    Ok((given, hosts))
+    Ok(GivenSecret { stands, hosts })
 }

@@ -3,7 +3,6 @@
 use crate::http::{ApiError, check_actor, check_reason, read_body};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::wire::percent;
-use amends_protocol::{Problem, ProblemCode};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
@@ -52,34 +51,10 @@ impl<T: Send + Sync> FromRequest<T> for Form {
 
     async fn from_request(request: Request, _state: &T) -> Result<Self, Self::Rejection> {
         let (head, body) = request.into_parts();
-        same_origin(&head.headers)?;
         let bytes = read_body(&head, body, FORM_LIMIT).await?;
         let pairs = form_urlencoded::parse(&bytes).into_owned().collect();
         Ok(Self { headers: head.headers, pairs })
     }
-}
-
-/// A form that another web site lets the operator's browser send is not the operator's act. Browsers say where a request
-/// comes from by `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`.
-fn same_origin(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
-    let is_ours = match (text("sec-fetch-site"), text("origin")) {
-        (Some(site), _) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_some() && host == text("host")
-        }
-        // No browser: `curl` and the like, which no other site can steer.
-        (None, None) => true,
-    };
-    if is_ours {
-        return Ok(());
-    }
-    Err(Problem::new(
-        ProblemCode::Forbidden,
-        "the form was sent from another web site; open the console itself and act there",
-    )
-    .into())
 }
 
 impl Form {
@@ -176,22 +151,6 @@ mod tests {
             .iter()
             .map(|(n, v)| (n.parse().expect("a name"), HeaderValue::from_static(v)))
             .collect()
-    }
-
-    #[test]
-    fn only_our_own_pages_may_send_forms() {
-        for (given, ours) in [
-            (&[("sec-fetch-site", "same-origin")][..], true),
-            (&[("sec-fetch-site", "none")], true),
-            (&[("sec-fetch-site", "cross-site")], false),
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("origin", "http://a.example:7100"), ("host", "a.example:7100")], true),
-            (&[("origin", "http://evil.example"), ("host", "a.example:7100")], false),
-            (&[("origin", "null"), ("host", "a.example:7100")], false),
-            (&[], true),
-        ] {
-            assert_eq!(same_origin(&headers(given)).is_ok(), ours, "{given:?}");
-        }
     }
 
     #[test]

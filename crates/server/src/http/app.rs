@@ -3,6 +3,7 @@
 use super::ApiError;
 use super::backup_folder::BackupFolder;
 use super::bodies::Bodies;
+use super::hosts::OwnNames;
 use super::limits::HttpLimits;
 use super::versions::Versions;
 use super::workshop::Workshop;
@@ -41,6 +42,8 @@ pub struct App<S: Store> {
     pub(crate) bulks: Bulks,
     /// Where people reach us, perhaps through a proxy; empty if nobody said.
     pub(crate) public_url: String,
+    /// The names by which we may be reached.
+    pub(crate) own_names: OwnNames,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -70,6 +73,7 @@ impl<S: Store> App<S> {
             backups: None,
             bulks,
             public_url: String::new(),
+            own_names: OwnNames::default(),
             stopping,
         }
     }
@@ -87,10 +91,12 @@ impl<S: Store> App<S> {
         })
     }
 
-    /// People reach the console at this address, perhaps through a proxy; without a host in it nothing changes.
+    /// People reach the console at this address, perhaps through a proxy (empty if nobody said), and programs at that or
+    /// at one of `names`. What no name of the public DNS can be is ours without being named.
     #[must_use]
-    pub fn with_public_url(mut self, url: &str) -> Self {
-        url.clone_into(&mut self.public_url);
+    pub fn reached_at(mut self, public_url: &str, names: &[String]) -> Self {
+        public_url.clone_into(&mut self.public_url);
+        self.own_names = OwnNames::new(names, public_url);
         self
     }
 
@@ -117,6 +123,7 @@ impl<S: Store> Clone for App<S> {
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
             public_url: self.public_url.clone(),
+            own_names: self.own_names.clone(),
             stopping: self.stopping.clone(),
         }
     }

@@ -1,5 +1,6 @@
-//! By which names a browser may reach us. A web site whose name is made to point at this machine (DNS rebinding) has our
-//! pages for its own, whatever their origin says; only the name in `Host` gives it away.
+//! By which names we may be reached. A web site whose name is made to point at this machine (DNS rebinding) has our pages
+//! and our API for its own, whatever their origin says; only the name in `Host` gives it away. Browsers don't always say
+//! that they are browsers, so every request is looked at.
 
 use super::{ApiError, App};
 use amends_protocol::{Problem, ProblemCode};
@@ -9,35 +10,59 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-/// Lets a request through unless a browser sent it to a name that is not ours. Programs name hosts as they like: no web
-/// site steers them.
+/// Ends of names that nobody can register in the public DNS: those of a machine, of a cluster and of a private network
+/// (RFC 6761 for `localhost`, ICANN's reserved `internal`, Kubernetes' service names).
+const PRIVATE_ENDS: [&str; 4] = [".localhost", ".svc", ".cluster.local", ".internal"];
+
+/// Our names besides those that nobody outside can have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnNames(Arc<[String]>);
+
+impl OwnNames {
+    /// The names of the configuration, and the host of the address at which people reach the console.
+    pub(crate) fn new(names: &[String], public_url: &str) -> Self {
+        let given = names.iter().map(|name| without_port(name).to_owned());
+        Self(given.chain(host_of(public_url)).collect())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let lower = name.to_ascii_lowercase();
+        let is_private = !lower.is_empty()
+            && (!lower.contains('.') || PRIVATE_ENDS.iter().any(|end| lower.ends_with(end)));
+        // An address of digits is nobody's to point elsewhere, and neither is a name that only this network knows.
+        is_address || is_private || self.0.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Lets a request through if it names exactly one host, and that is us.
 pub(crate) async fn check<S: Store>(
     State(app): State<App<S>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match refusal(request.headers(), request.uri(), &app.public_url) {
+    match refusal(request.headers(), request.uri(), &app.own_names) {
         None => next.run(request).await,
         Some(error) => error.into_response(),
     }
 }
 
-fn refusal(headers: &HeaderMap, uri: &Uri, public_url: &str) -> Option<ApiError> {
-    let is_browser = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
-    if !is_browser {
-        return None;
+fn refusal(headers: &HeaderMap, uri: &Uri, own: &OwnNames) -> Option<ApiError> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Some(ApiError::invalid("the request has two `Host` headers; send one"));
     }
-    let of_header = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = of_header.or_else(|| uri.host()).unwrap_or_default();
+    let Some(host) = uri.host().or_else(|| first.and_then(|host| host.to_str().ok())) else {
+        return Some(ApiError::invalid("the request names no host; send the header `Host`"));
+    };
     let name = without_port(host);
-    // An address of digits is nobody's to point elsewhere.
-    let is_ours = name.eq_ignore_ascii_case("localhost")
-        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-        || host_of(public_url).is_some_and(|public| name.eq_ignore_ascii_case(&public));
-    (!is_ours).then(|| {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!own.has(name)).then(|| {
         let detail = format!(
-            "`{name}` is not a name of this supervisor; if people reach it by that name, set `alerts.public_url` to its address"
+            "`{name}` is not a name of this supervisor; if it is reached by that name, add it to `hosts` of the configuration"
         );
         Problem::new(ProblemCode::Forbidden, detail).into()
     })
@@ -61,18 +86,18 @@ fn without_port(host: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, StatusCode};
 
-    fn is_let_through(host: &'static str, from: &[(&'static str, &'static str)]) -> bool {
-        let pairs = from.iter().copied().chain([("host", host)]);
-        let headers =
-            pairs.map(|(n, v)| (n.parse().expect("a name"), HeaderValue::from_static(v))).collect();
-        refusal(&headers, &Uri::from_static("/"), "https://amends.example").is_none()
+    fn answered(hosts: &[&'static str], uri: &'static str) -> Option<StatusCode> {
+        let headers = hosts.iter().map(|host| (header::HOST, HeaderValue::from_static(host)));
+        let own =
+            OwnNames::new(&["supervisor.shop.example:7100".to_owned()], "https://amends.example");
+        refusal(&headers.collect(), &Uri::from_static(uri), &own)
+            .map(|error| error.into_response().status())
     }
 
     #[test]
-    fn a_browser_reaches_us_by_our_names_only() {
-        let browser = &[("sec-fetch-site", "same-origin")];
+    fn we_are_reached_by_our_names_only() {
         for host in [
             "127.0.0.1:7100",
             "localhost",
@@ -80,14 +105,35 @@ mod tests {
             "[::1]:7100",
             "10.0.0.7",
             "amends.example:443",
+            "AMENDS.example.",
+            "supervisor.shop.example",
+            "amends:7100",
+            "amends.payments.svc:7100",
+            "amends.payments.svc.cluster.local",
+            "amends.corp.internal",
         ] {
-            assert!(is_let_through(host, browser), "{host}");
+            assert_eq!(answered(&[host], "/"), None, "{host}");
         }
-        for host in ["evil.example:7100", "127.0.0.1.evil.example", "", "amends.example.evil"] {
-            assert!(!is_let_through(host, browser), "{host}");
-            assert!(!is_let_through(host, &[("origin", "http://evil.example")]), "{host}");
+        for host in [
+            "evil.example:7100",
+            "127.0.0.1.evil.example",
+            "amends.example.evil",
+            "notamends.example",
+            "svc.evil.example",
+            "",
+            ":7100",
+        ] {
+            assert_eq!(answered(&[host], "/"), Some(StatusCode::FORBIDDEN), "{host}");
         }
-        assert!(is_let_through("amends.namespace.svc:7100", &[]), "services use any name");
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        assert_eq!(answered(&[], "/"), Some(StatusCode::BAD_REQUEST));
+        assert_eq!(answered(&["localhost", "localhost"], "/"), Some(StatusCode::BAD_REQUEST));
+        assert_eq!(answered(&[], "http://localhost/"), None, "as a proxy asks");
+        let told = answered(&["localhost"], "http://evil.example/");
+        assert_eq!(told, Some(StatusCode::FORBIDDEN), "the target counts, not the header");
     }
 
     #[test]

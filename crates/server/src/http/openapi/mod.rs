@@ -98,7 +98,11 @@ fn body(body: &Body) -> (String, Value) {
 }
 
 /// `[X]` is a list of `X`; a text without a capital is a plain type.
+/// `A|B` is either, `[A]` a list of them.
 fn schema(name: &str) -> Value {
+    if name.contains('|') {
+        return json!({ "oneOf": name.split('|').map(schema).collect::<Vec<_>>() });
+    }
     if let Some(item) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         return json!({ "type": "array", "items": schema(item) });
     }

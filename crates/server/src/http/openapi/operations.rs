@@ -21,6 +21,9 @@ const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain";
 const PROBLEM: &str = "application/problem+json";
 
+/// One, or those of a batch in its order.
+const RECEIPTS: &str = "ReportReceipt|[ReportReceipt]";
+
 const TOO_LARGE: &str = "The body is larger than the limit; it was not read.";
 const UNSUPPORTED: &str = "The content type, or the type of the data, is none of those.";
 const BATCH_MALFORMED: &str = "Some events are malformed and will never be taken; the others are taken. `events` has them in order; without `events` the body was no list, and nothing is taken.";
@@ -55,9 +58,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     "202",
                     "Taken; `Location` is its case. A batch is answered with a list.",
                     JSON,
-                    "ReportReceipt",
+                    RECEIPTS,
                 ),
-                Answer("200", "It was known; nothing was doubled.", JSON, "ReportReceipt"),
+                Answer("200", "It was known; nothing was doubled.", JSON, RECEIPTS),
                 Answer(
                     "400",
                     "The report is malformed and will never be taken.",

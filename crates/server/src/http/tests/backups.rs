@@ -84,7 +84,7 @@ async fn a_supervisor_without_a_folder_says_so() {
     let stopping = desk.stop.subscribe();
     let app = App::new(desk.supervisor.clone(), Rejections::default(), limits, stopping);
     let request = Request::post("/v1/backups").header("content-type", "application/json");
-    let request = request.body(Body::from("{}")).expect("a request");
+    let request = request.header("host", "localhost").body(Body::from("{}")).expect("a request");
     let answer = router(app).oneshot(request).await.expect("routes do not fail");
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
 }

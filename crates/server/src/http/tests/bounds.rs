@@ -95,7 +95,8 @@ async fn so_many_exports_at_once() {
     desk.report("o-1", "r-1").await;
     let mut open = Vec::new();
     for _ in 0..4 {
-        let ask = Request::get("/v1/cases:export").body(Body::empty()).expect("a request");
+        let ask = Request::get("/v1/cases:export").header("host", "localhost");
+        let ask = ask.body(Body::empty()).expect("a request");
         let answer = tower::ServiceExt::oneshot(desk.router.clone(), ask).await.expect("no fault");
         assert_eq!(answer.status(), StatusCode::OK);
         open.push(answer); // nobody reads it yet

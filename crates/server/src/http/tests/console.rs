@@ -86,17 +86,46 @@ async fn a_form_waives_a_step_and_the_audit_says_who_and_why() {
     assert_eq!(again.status, StatusCode::CONFLICT, "what is decided stays");
 }
 
+/// How a browser and a program say where a request comes from, and whether it may change something.
+const SENDERS: [(&[(&str, &str)], bool); 8] = [
+    (&[("sec-fetch-site", "same-origin")], true),
+    (&[("sec-fetch-site", "none")], true),
+    (&[("sec-fetch-site", "cross-site")], false),
+    (&[("sec-fetch-site", "same-site")], false),
+    (&[("origin", "http://127.0.0.1:7100")], true),
+    (&[("origin", "http://evil.example")], false),
+    (&[("origin", "null")], false),
+    (&[], true),
+];
+
 #[tokio::test]
-async fn a_form_of_another_site_does_nothing() {
+async fn a_page_of_another_site_changes_nothing() {
     let desk = Desk::open().await;
     let (_, step) = desk.stuck("o-1").await;
-    let request = Request::post(format!("/steps/{step}/acts"))
-        .header("host", "127.0.0.1:7100")
-        .header("sec-fetch-site", "cross-site")
-        .body(Body::from("act=waive&reason=x&actor=x"));
-    let reply = desk.send(request.expect("a request")).await;
-    assert_eq!(reply.status, StatusCode::FORBIDDEN, "{reply:?}");
+    for (sender, ours) in SENDERS {
+        for path in [format!("/steps/{step}/acts"), "/v1/sagas/o-7/end".to_owned()] {
+            let request = Request::post(&path).header("content-type", "text/plain");
+            let request = sender.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+            let reply = desk.send(request.body(Body::from("act=nothing")).expect("plain")).await;
+            assert_eq!(reply.status != StatusCode::FORBIDDEN, ours, "{path} {sender:?}: {reply:?}");
+        }
+    }
     assert_eq!(desk.get(&format!("/v1/steps/{step}")).await.body["state"], "stuck");
+}
+
+#[tokio::test]
+async fn a_site_that_points_its_name_at_us_reads_nothing() {
+    let desk = Desk::open().await;
+    desk.stuck("o-1").await;
+    for path in ["/", "/cases/c-1", "/v1/cases/c-1", "/v1/cases:export", "/metrics"] {
+        let of = |host| Request::get(path).header("host", host).body(Body::empty()).expect("plain");
+        let reply = desk.send(of("evil.example:7100")).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{path}: {reply:?}");
+        assert_eq!(desk.send(of("localhost:7100")).await.status, StatusCode::OK, "{path}");
+        let reply = desk.get(path).await;
+        assert_eq!(reply.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(reply.header("cache-control"), "no-store", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use amends_rulebook::Rulebook;
 use amends_store::{SqliteOptions, SqliteStore};
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -172,7 +172,9 @@ impl Desk {
         Self::around(supervisor, driver, script, folder, HttpLimits::default())
     }
 
-    pub(super) async fn send(&self, request: Request<Body>) -> Reply {
+    pub(super) async fn send(&self, mut request: Request<Body>) -> Reply {
+        let host = request.headers_mut().entry("host");
+        host.or_insert(HeaderValue::from_static("127.0.0.1:7100"));
         let answer = self.router.clone().oneshot(request).await.expect("routes do not fail");
         let (head, body) = answer.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a body");

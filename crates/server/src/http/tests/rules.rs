@@ -3,7 +3,7 @@
 use super::desk::{BOOK, Desk};
 use amends_store::Archive;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -130,7 +130,8 @@ async fn of_four_activations_at_once_the_same_one_is_last_for_everybody() {
         let puts = (0..4).map(|n| {
             // Four versions that come again and again: most rounds activate what is stored already.
             let text = format!("{BOOK}# {n}\n");
-            let request = yaml("PUT", "/v1/rulebooks/shop", &text);
+            let mut request = yaml("PUT", "/v1/rulebooks/shop", &text);
+            request.headers_mut().insert("host", HeaderValue::from_static("localhost"));
             let router = desk.router.clone();
             tokio::spawn(async move { router.oneshot(request).await.expect("answers").status() })
         });

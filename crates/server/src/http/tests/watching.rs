@@ -26,6 +26,7 @@ impl Stream {
     async fn open(desk: &Desk, path: &str, last: Option<&str>) -> Self {
         let request =
             last.into_iter().fold(Request::get(path), |r, last| r.header("last-event-id", last));
+        let request = request.header("host", "localhost");
         let answer =
             desk.router.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
         let answer = answer.expect("routes do not fail");
