@@ -1,5 +1,5 @@
-//! Services that know nothing of Amends, each on a port of its own: two payment providers, as their public documentation
-//! describes them, and an old warehouse.
+//! Services that know nothing of Amends, each on a port of its own: two payment providers, as their public
+//! documentation describes them, and an old warehouse.
 
 pub mod paypal;
 pub mod stock;

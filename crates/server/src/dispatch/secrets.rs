@@ -1,7 +1,7 @@
 //! Secrets that rulebooks name and never hold: each goes to the hosts that it is for, and is shown nowhere.
 //!
-//! A secret in a file may be changed while the supervisor runs, as access tokens are that live for hours: it is read anew
-//! when the file has changed.
+//! A secret in a file may be changed while the supervisor runs, as access tokens are that live for hours: it is read
+//! anew when the file has changed.
 
 use http::uri::Authority;
 use std::collections::BTreeMap;

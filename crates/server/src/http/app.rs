@@ -3,8 +3,8 @@
 use super::ApiError;
 use super::backup_folder::BackupFolder;
 use super::bodies::Bodies;
-use super::hosts::OwnNames;
 use super::limits::HttpLimits;
+use super::own_names::OwnNames;
 use super::versions::Versions;
 use super::workshop::Workshop;
 use crate::books::Rejections;
@@ -91,8 +91,8 @@ impl<S: Store> App<S> {
         })
     }
 
-    /// People reach the console at this address, perhaps through a proxy (empty if nobody said), and programs at that or
-    /// at one of `names`. What no name of the public DNS can be is ours without being named.
+    /// People reach the console at this address, perhaps through a proxy (empty if nobody said), and programs at that
+    /// or at one of `names`. What no name of the public DNS can be is ours without being named.
     #[must_use]
     pub fn reached_at(mut self, public_url: &str, names: &[String]) -> Self {
         public_url.clone_into(&mut self.public_url);

@@ -1,7 +1,8 @@
-//! By which names we may be reached. A web site whose name is made to point at this machine (DNS rebinding) has our pages
-//! and our API for its own, whatever their origin says; only the name in `Host` gives it away. Browsers don't always say
-//! that they are browsers, so every request is looked at.
+//! Lets in what was sent to one of our names. A web site whose name is made to point at this machine (DNS rebinding) has
+//! our pages and our API for its own, whatever their origin says; only the name in `Host` gives it away. Browsers don't
+//! always say that they are browsers, so every request is looked at.
 
+use super::own_names::{OwnNames, without_port};
 use super::{ApiError, App};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
@@ -9,33 +10,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::IpAddr;
-use std::sync::Arc;
-
-/// Ends of names that nobody can register in the public DNS: those of a machine, of a cluster and of a private network
-/// (RFC 6761 for `localhost`, ICANN's reserved `internal`, Kubernetes' service names).
-const PRIVATE_ENDS: [&str; 4] = [".localhost", ".svc", ".cluster.local", ".internal"];
-
-/// Our names besides those that nobody outside can have.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OwnNames(Arc<[String]>);
-
-impl OwnNames {
-    /// The names of the configuration, and the host of the address at which people reach the console.
-    pub(crate) fn new(names: &[String], public_url: &str) -> Self {
-        let given = names.iter().map(|name| without_port(name).to_owned());
-        Self(given.chain(host_of(public_url)).collect())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-        let lower = name.to_ascii_lowercase();
-        let is_private = !lower.is_empty()
-            && (!lower.contains('.') || PRIVATE_ENDS.iter().any(|end| lower.ends_with(end)));
-        // An address of digits is nobody's to point elsewhere, and neither is a name that only this network knows.
-        is_address || is_private || self.0.iter().any(|own| own.eq_ignore_ascii_case(name))
-    }
-}
 
 /// Lets a request through if it names exactly one host, and that is us.
 pub(crate) async fn check<S: Store>(
@@ -66,21 +40,6 @@ fn refusal(headers: &HeaderMap, uri: &Uri, own: &OwnNames) -> Option<ApiError> {
         );
         Problem::new(ProblemCode::Forbidden, detail).into()
     })
-}
-
-/// The host of an address such as `https://amends.example:8443/path`; none if it has none.
-fn host_of(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    Some(without_port(authority).to_owned()).filter(|host| !host.is_empty())
-}
-
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        // In `[::1]` the last colon is the address's own.
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    }
 }
 
 #[cfg(test)]
@@ -134,12 +93,5 @@ mod tests {
         assert_eq!(answered(&[], "http://localhost/"), None, "as a proxy asks");
         let told = answered(&["localhost"], "http://evil.example/");
         assert_eq!(told, Some(StatusCode::FORBIDDEN), "the target counts, not the header");
-    }
-
-    #[test]
-    fn the_public_address_names_a_host() {
-        assert_eq!(host_of("https://amends.example:8443/x").as_deref(), Some("amends.example"));
-        assert_eq!(host_of("http://[::1]:7100").as_deref(), Some("[::1]"));
-        assert_eq!(host_of(""), None);
     }
 }

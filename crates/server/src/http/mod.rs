@@ -17,6 +17,7 @@ mod limits;
 mod metrics;
 mod openapi;
 mod overview;
+mod own_names;
 mod path;
 mod probes;
 mod problems;
