@@ -257,7 +257,7 @@ impl Case {
         Ok(())
     }
 
-    fn audit(
+    pub(crate) fn audit(
         &mut self,
         step: Option<StepId>,
         act: &'static str,

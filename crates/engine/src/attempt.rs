@@ -10,7 +10,8 @@ use crate::{
     Write,
 };
 use amends_protocol::{
-    Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, Source, StuckReason, Timestamp, Verb,
+    ActionName, Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, Source, StuckReason,
+    Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
 use std::collections::BTreeSet;
@@ -242,7 +243,8 @@ impl Case {
         let counts_as = |who: &str| who == &**by || (is_stranger(who) && is_stranger(by));
         let heard = self.heard();
         let mut room = TOLD_LIMIT.saturating_sub(heard.kept_of(counts_as));
-        let (mut fresh, mut dropped): (BTreeSet<&Evidence>, bool) = (BTreeSet::new(), false);
+        let mut fresh: BTreeSet<&Evidence> = BTreeSet::new();
+        let (mut dropped, mut missed) = (false, false);
         let mut told = Vec::new();
         for evidence in history {
             if heard.has(by, evidence) || !fresh.insert(evidence) {
@@ -250,7 +252,11 @@ impl Case {
             }
             if room == 0 {
                 dropped = true;
-                break;
+                if self.is_missed(evidence) {
+                    missed = true;
+                    break;
+                }
+                continue;
             }
             room -= 1;
             told.push(Told {
@@ -261,6 +267,9 @@ impl Case {
             });
         }
         let news = !told.is_empty();
+        if missed && self.row.detail.dropped.insert(Arc::clone(by)) {
+            self.row_changed = true;
+        }
         if let Some(heard) = self.heard_mut() {
             told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
         }
@@ -269,6 +278,23 @@ impl Case {
             self.row_changed = true;
         }
         (news, dropped)
+    }
+
+    /// Whether evidence that has no room leaves something out: an action that may have had an effect and is not known,
+    /// or a request of one whose requests are undone one by one. All else says nothing new.
+    fn is_missed(&self, evidence: &Evidence) -> bool {
+        if !evidence.state.may_have_effect() {
+            return false;
+        }
+        let name = ActionName::new(&evidence.service, &evidence.action);
+        let known = self.heard();
+        let by_request = self.book.as_ref().is_some_and(|book| {
+            let action = book.action(&name.service, &name.action);
+            action.is_some_and(|id| book.get(id).endpoints.compensate.is_some())
+        });
+        let is_known = known.anybodys_word(&name).may_have_effect();
+        let request_is_known = || known.requests(&name).any(|id| **id == *evidence.request_id);
+        !is_known || (by_request && !request_is_known())
     }
 
     /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
@@ -326,6 +352,8 @@ impl Case {
 
     fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
         let policy = self.policy(&self.steps[index]);
+        let nothing = result.answer == StepReading::Done(Outcome::NothingToCompensate);
+        let once_more = nothing && self.must_say_it_twice(index, result.status);
         let memo = &mut self.step_mut(index).memo;
         memo.last = cause(&result);
         memo.message.clone_from(&result.message);
@@ -339,6 +367,13 @@ impl Case {
             memo.may_have_run = true;
         }
         let event = match result.answer {
+            StepReading::Done(_) if once_more => {
+                memo.said_nothing = true;
+                memo.message =
+                    Some("says that there is nothing to undo; asked once more".to_owned());
+                let quiet_ms = self.book.as_ref().map_or(0, |book| book.settings().quiet_ms);
+                StepEvent::Fail(now.plus_ms(quiet_ms.max(policy.first_ms)))
+            }
             StepReading::Done(outcome) => StepEvent::Answer(outcome),
             StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
             StepReading::Rejected => StepEvent::Jam(StuckReason::Rejected),

@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::lane::Job;
-use crate::{ReportRole, RulebookRef, StepRow, StepState};
+use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
 use amends_protocol::{CaseId, CaseState, Cause, Outcome, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::Rulebook;
 use gist::gist;
@@ -34,6 +34,19 @@ pub(crate) struct Brief {
     pub(crate) done: Box<[(Arc<str>, bool)]>,
     /// Histories that have not answered.
     pub(crate) walks: Box<[BriefWalk]>,
+    /// What is in doubt.
+    pub(crate) questions: Box<[BriefQuestion]>,
+}
+
+/// An open question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BriefQuestion {
+    /// Without its statements.
+    pub(crate) question: Question,
+    /// As it is put to people.
+    pub(crate) sentence: Arc<str>,
+    /// When its case changed last.
+    pub(crate) since: Timestamp,
 }
 
 /// A report that no rule answers.
@@ -173,6 +186,12 @@ impl Brief {
             gist: walk.message.as_deref().map(|text| share(gist(text, saga))),
         });
         let walks = walks.collect();
+        let questions = case.open_questions().into_iter().map(|question| BriefQuestion {
+            sentence: question.sentence().into(),
+            question: Question { statements: BTreeSet::new(), ..question },
+            since: row.updated_at,
+        });
+        let questions = questions.collect();
         let objective = objective(case).map(|(ms, rule)| (ms, share(rule)));
         let version = row.rulebook.as_ref().map(|version| RulebookRef {
             name: share(Arc::clone(&version.name)),
@@ -189,6 +208,7 @@ impl Brief {
             steps,
             done,
             walks,
+            questions,
         }
     }
 
@@ -258,6 +278,7 @@ impl Brief {
     pub(crate) fn bytes(&self) -> usize {
         /// Its place in the map, and what an allocator adds.
         const PLACE: usize = 64;
+        let sentences = self.questions.iter().map(|asked| asked.sentence.len());
         let messages = self.steps.iter().filter_map(|step| step.message.as_deref()).map(str::len);
         let unmatched = self.unmatched.as_deref().map_or(0, |report| {
             size_of::<BriefReport>() + report.message.as_deref().map_or(0, str::len)
@@ -267,8 +288,10 @@ impl Brief {
             + size_of_val(&*self.steps)
             + size_of_val(&*self.done)
             + size_of_val(&*self.walks)
+            + size_of_val(&*self.questions)
             + unmatched
             + messages.sum::<usize>()
+            + sentences.sum::<usize>()
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) counted_bytes: usize,
     /// The number of the change that it was last counted at.
     pub(crate) changed_as: u64,
+    /// Questions that people have been told of; none while that is not known.
+    pub(crate) asked: Option<BTreeSet<u64>>,
     /// Made when something is first asked of it; kept up by whoever adds evidence.
     heard: OnceLock<Heard>,
 }
@@ -65,6 +67,7 @@ impl Case {
             report_bytes: 0,
             counted_bytes: 0,
             changed_as: 0,
+            asked: None,
             heard: OnceLock::new(),
         }
     }
@@ -87,6 +90,7 @@ impl Case {
             report_bytes,
             counted_bytes: 0,
             changed_as: 0,
+            asked: None,
             heard: OnceLock::new(),
         }
     }

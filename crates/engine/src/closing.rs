@@ -15,16 +15,19 @@ use std::sync::Arc;
 impl Case {
     /// Brings the case's own state up to date; settles it if it is at its end.
     pub(crate) fn conclude(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        let roles = || self.reports.iter().map(|r| r.role);
-        if roles().any(|r| r == ReportRole::Unmatched) {
+        if !self.is_settled() {
+            self.look_twice(now, agenda);
+        }
+        if self.reports.iter().any(|r| r.role == ReportRole::Unmatched) {
             self.set_quiet_at(None);
             return self.set_state(CaseState::Unmatched, agenda);
         }
-        if self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
+        let is_held = self.row.closed_on != Some(ClosedOn::ByPerson) && self.is_held(agenda);
+        if is_held || self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
             self.set_quiet_at(None);
             return self.set_state(CaseState::Stuck, agenda);
         }
-        let awaits_root = roles().any(|r| matches!(r, ReportRole::AwaitsRoot(_)));
+        let awaits_root = self.reports.iter().any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
         if awaits_root || self.walks_pending() || !self.steps.iter().all(|s| s.state.is_terminal())
         {
             self.set_quiet_at(None);
@@ -38,7 +41,13 @@ impl Case {
             return self.set_state(CaseState::Open, agenda);
         }
         match self.closing_evidence(now, agenda) {
-            Some(evidence) => self.settle(evidence, agenda),
+            Some(evidence) => match self.answered_by() {
+                Some(by) => {
+                    self.row.detail.settled_by = Some(by);
+                    self.settle(ClosedOn::ByPerson, agenda);
+                }
+                None => self.settle(evidence, agenda),
+            },
             None => self.set_state(CaseState::Open, agenda),
         }
     }

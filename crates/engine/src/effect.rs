@@ -2,7 +2,8 @@
 //! the same [`crate::Output`] are durable.
 
 use amends_protocol::{
-    ActionName, CaseId, ClosedOn, Evidence, Outcome, Report, SagaId, StepId, Timestamp, Verb,
+    ActionName, CaseId, ClosedOn, Evidence, Outcome, QuestionId, QuestionKind, Report, SagaId,
+    StepId, Timestamp, Verb,
 };
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Map, Value};
@@ -269,6 +270,17 @@ pub enum Happening {
         act: &'static str,
         /// Who.
         actor: Arc<str>,
+    },
+    /// A question holds its case.
+    Question {
+        /// Which.
+        question: QuestionId,
+        /// What is in doubt.
+        kind: QuestionKind,
+        /// The service that it is about.
+        service: Arc<str>,
+        /// In plain words.
+        sentence: String,
     },
     /// A service's breaker changed.
     Breaker {

@@ -218,19 +218,13 @@ impl Engine {
                 });
             }
             Input::StepAct { step, act, actor, bulk, ticket } => {
-                let answer = self.with_step(step, |case, index, engine| {
-                    let by = ActBy { actor: &actor, bulk, now };
-                    let answer = case.step_act(index, act, by, &mut engine.agenda);
-                    if answer == Answer::Done {
-                        engine.go_on(case, true, now);
-                    }
-                    answer
-                });
-                let answer = answer.or(self.refusal(step.case).map(Answer::Conflict));
-                self.answer(ticket, answer, || format!("there is no step {step}"));
+                self.step_act(step, act, ActBy { actor: &actor, bulk, now }, ticket);
             }
             Input::CaseAct { case, act, actor, bulk, ticket } => {
                 self.case_act(case, act, ActBy { actor: &actor, bulk, now }, ticket);
+            }
+            Input::QuestionAct { question, act, actor, bulk, ticket } => {
+                self.question_act(question, act, ActBy { actor: &actor, bulk, now }, ticket);
             }
             Input::Pause { service, paused, actor, reason, ticket } => {
                 self.pause(now, &service, paused, &actor, &reason, ticket);

@@ -35,8 +35,29 @@ impl States {
         self.iter().any(HistoryState::may_have_effect)
     }
 
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     fn add(&mut self, state: HistoryState) {
         self.0 |= Self::of(state).0;
+    }
+}
+
+/// Statements of equal standing about one request, joined into one.
+pub(crate) fn joined(states: States) -> Option<HistoryState> {
+    states.iter().max_by_key(|state| rank(*state))
+}
+
+/// How much a state says, as statements of equal standing are joined.
+const fn rank(state: HistoryState) -> u8 {
+    match state {
+        HistoryState::Started => 0,
+        HistoryState::Unknown => 1,
+        HistoryState::Failed => 2,
+        HistoryState::Fenced => 3,
+        HistoryState::Succeeded => 4,
+        HistoryState::Compensated => 5,
     }
 }
 
@@ -192,6 +213,14 @@ impl Heard {
             let others = || by.values().fold(States::default(), |all, one| States(all.0 | one.0));
             (request, by.get(&action.service).copied().unwrap_or_else(others))
         })
+    }
+
+    /// The known requests of an action, each with what everybody says of it.
+    pub(crate) fn by_witness(
+        &self,
+        action: &ActionName,
+    ) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<Arc<str>, States>)> {
+        self.action(action).into_iter().flat_map(|known| &known.requests)
     }
 
     /// The known requests of an action.

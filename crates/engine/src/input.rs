@@ -2,8 +2,8 @@
 
 use crate::{SagaRow, StepResult, StoredCase, WalkResult};
 use amends_protocol::{
-    CaseId, OutcomeCallback, Report, ReportKey, SagaId, StepId,
-    resources::{CaseAct, SagaBegin, StepAct},
+    CaseId, OutcomeCallback, QuestionId, Report, ReportKey, SagaId, StepId,
+    resources::{CaseAct, QuestionAct, SagaBegin, StepAct},
 };
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
@@ -71,6 +71,19 @@ pub enum Input {
         case: CaseId,
         /// The act.
         act: CaseAct,
+        /// Who.
+        actor: Arc<str>,
+        /// The bulk act that it is part of, for the audit.
+        bulk: Option<u64>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person says something about an open question.
+    QuestionAct {
+        /// The question.
+        question: QuestionId,
+        /// The act.
+        act: QuestionAct,
         /// Who.
         actor: Arc<str>,
         /// The bulk act that it is part of, for the audit.
@@ -240,6 +253,7 @@ impl Input {
             Self::WalkEnded { case, .. } | Self::CaseAct { case, .. } => {
                 About { case: Some(*case), ..nothing }
             }
+            Self::QuestionAct { question, .. } => About { case: Some(question.case), ..nothing },
             Self::Mend { mend, .. } => About {
                 case: Some(mend.case),
                 saga: mend.stored.as_ref().map(|stored| &stored.case.saga),
@@ -270,6 +284,7 @@ impl Input {
             | Self::StepCalledBack { ticket, .. }
             | Self::StepAct { ticket, .. }
             | Self::CaseAct { ticket, .. }
+            | Self::QuestionAct { ticket, .. }
             | Self::Pause { ticket, .. }
             | Self::Limit { ticket, .. }
             | Self::Audit { ticket, .. }

@@ -23,6 +23,8 @@ mod memory;
 mod moment;
 mod plan;
 mod proof;
+mod question;
+mod questions;
 mod record;
 mod residence;
 mod standing;
@@ -47,6 +49,8 @@ pub use lookup::{
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use proof::Proof;
+pub use question::{Question, QuestionAnswer, Recheck, Said, Statement};
+pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
     ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,

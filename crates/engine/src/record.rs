@@ -4,6 +4,7 @@ mod sagas;
 
 pub use sagas::{SagaRow, SagaState};
 
+use crate::{QuestionAnswer, Recheck};
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, Source,
@@ -12,7 +13,7 @@ use amends_protocol::{
 use amends_rulebook::{Role, RuleId, Rulebook};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 /// One write of a batch. A batch is committed whole or not at all, in order; of several writes of one key the last counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +97,12 @@ pub struct CaseMemo {
     /// The last look around before settling on quiet has been taken.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub looked_again: bool,
+    /// Services that told of more than there was room for, so that something to undo may be missing.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub dropped: BTreeSet<Arc<str>>,
+    /// What people said about open questions. The questions themselves are not kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<QuestionAnswer>,
     /// Reports that came when the case was full. They are in the store only; their evidence is in `told`.
     #[serde(skip_serializing_if = "is_zero")]
     pub excess: u32,
@@ -163,6 +170,9 @@ pub struct WalkRow {
     /// What it said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Evidence>,
+    /// The reading that came after steps which had nothing to undo though something is said to stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recheck: Option<Recheck>,
 }
 
 /// A report within a case.
@@ -311,6 +321,9 @@ pub struct StepMemo {
     /// A try reached the service, or may have: what it did is not known to be nothing. Never cleared.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_have_run: bool,
+    /// A mapped endpoint has said once that there was nothing to undo, and was asked once more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub said_nothing: bool,
     /// UTC milliseconds before which the service does not want to be asked again (`Retry-After`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,

@@ -2,7 +2,7 @@
 //! several. It is chosen once; after a try that may have run it never changes, since the key doesn't either.
 
 use crate::case::Case;
-use crate::heard::States;
+use crate::heard::joined;
 use crate::{ReportRow, StepRow, StepState, Subject};
 use amends_protocol::{ActionName, HistoryState, StuckReason, Verb};
 use amends_rulebook::{Endpoint, Rulebook};
@@ -88,8 +88,7 @@ impl Case {
     /// The requests of an action with what is known of each.
     pub(crate) fn requests_of(&self, action: &ActionName) -> BTreeMap<Arc<str>, HistoryState> {
         let words = self.heard().best_words(action);
-        let best = |states: States| states.iter().max_by_key(|state| rank(*state));
-        words.filter_map(|(id, states)| Some((Arc::clone(id), best(states)?))).collect()
+        words.filter_map(|(id, states)| Some((Arc::clone(id), joined(states)?))).collect()
     }
 
     /// The first report that has all fields of the request: one of the service itself, the one that demands the step,
@@ -103,18 +102,6 @@ impl Case {
         });
         let mut all = own.chain(demands).chain(others);
         all.find(|row| has_fields(row, endpoint)).or(demands)
-    }
-}
-
-/// How much a state says, as statements of equal standing are joined.
-const fn rank(state: HistoryState) -> u8 {
-    match state {
-        HistoryState::Started => 0,
-        HistoryState::Unknown => 1,
-        HistoryState::Failed => 2,
-        HistoryState::Fenced => 3,
-        HistoryState::Succeeded => 4,
-        HistoryState::Compensated => 5,
     }
 }
 

@@ -8,8 +8,8 @@ mod cause;
 pub use cause::{Group, GroupKey};
 
 use crate::Engine;
-use crate::brief::{Brief, BriefStep, Since, Standing};
-use amends_protocol::{CaseId, CaseState, StepId, StuckReason, Timestamp};
+use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
+use amends_protocol::{CaseId, CaseState, QuestionKind, StepId, StuckReason, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -40,7 +40,11 @@ pub struct Survey {
     pub late_cases: Vec<LateCase>,
     /// Their steps by service.
     pub services: BTreeMap<Arc<str>, Progress>,
-    /// What is stuck or unmatched, newest first.
+    /// Open questions that hold their cases, by kind.
+    pub questions: BTreeMap<QuestionKind, u64>,
+    /// Open questions that are only shown.
+    pub noted: BTreeMap<QuestionKind, u64>,
+    /// What is stuck, in doubt or unmatched, newest first.
     pub troubles: Vec<Trouble>,
     /// Open work by cause.
     pub groups: BTreeMap<GroupKey, Group>,
@@ -92,9 +96,11 @@ pub struct Trouble {
     pub at: Timestamp,
     /// The case.
     pub case: CaseId,
-    /// The step that is stuck, and why; none for a case that no rule answers.
+    /// The step that is stuck, and why.
     pub step: Option<(StepId, StuckReason)>,
-    /// `verb service.action`, or the report.
+    /// What is in doubt; without it and without a step, no rule answers the case.
+    pub question: Option<QuestionKind>,
+    /// `verb service.action`, what the question is about, or the report.
     pub subject: String,
     /// What the last try brought.
     pub message: Option<String>,
@@ -216,6 +222,10 @@ impl SurveyWalk {
 
 impl Survey {
     fn count(&mut self, brief: &Brief) {
+        for question in brief.questions.iter().map(|asked| &asked.question) {
+            let counted = if question.holds() { &mut self.questions } else { &mut self.noted };
+            *counted.entry(question.kind).or_default() += 1;
+        }
         for (service, waived) in &brief.done {
             let progress = self.progress(service);
             *if *waived { &mut progress.waived } else { &mut progress.done } += 1;
@@ -279,7 +289,7 @@ impl GroupWalk {
 }
 
 /// Takes some ids from the end: newest first, since they are in order.
-fn next(left: &mut Vec<CaseId>, cases: usize) -> Vec<CaseId> {
+pub(crate) fn next(left: &mut Vec<CaseId>, cases: usize) -> Vec<CaseId> {
     let keep = left.len().saturating_sub(cases);
     let mut some = left.split_off(keep);
     some.reverse();
@@ -305,6 +315,7 @@ fn troubles(case: CaseId, brief: &Brief) -> Vec<Trouble> {
             at: report.since,
             case,
             step: None,
+            question: None,
             subject: report.report.to_string(),
             message: report.message.as_deref().map(str::to_owned),
         }];
@@ -314,10 +325,20 @@ fn troubles(case: CaseId, brief: &Brief) -> Vec<Trouble> {
             at,
             case,
             step: Some((step.id(case), reason)),
+            question: None,
             subject: format!("{} {}.{}", step.verb, step.service, step.action),
             message: step.message.as_deref().map(str::to_owned),
         }),
         _ => None,
     };
-    brief.steps.iter().filter_map(stuck).collect()
+    let asked = |asked: &BriefQuestion| Trouble {
+        at: asked.since,
+        case,
+        step: None,
+        question: Some(asked.question.kind),
+        subject: asked.question.about(),
+        message: Some(asked.sentence.to_string()),
+    };
+    let held = brief.questions.iter().filter(|asked| asked.question.holds());
+    brief.steps.iter().filter_map(stuck).chain(held.map(asked)).collect()
 }

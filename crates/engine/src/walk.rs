@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, Timestamp};
+use amends_protocol::{CaseId, EVIDENCE_LIMIT, Evidence, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ impl Case {
                 attempts: 0,
                 message: None,
                 entries: Vec::new(),
+                recheck: None,
             });
             self.row_changed = true;
             agenda.enqueue(&service, Job::Walk(self.row.id));
@@ -74,9 +75,7 @@ impl Case {
         for walk in
             self.row.detail.walks.iter_mut().filter(|w| w.answered && services.contains(&w.service))
         {
-            walk.answered = false;
-            walk.due_at = Some(now.0);
-            agenda.enqueue(&walk.service, Job::Walk(id));
+            read_anew(walk, id, now, agenda);
             self.row_changed = true;
         }
     }
@@ -101,6 +100,9 @@ impl Case {
         }
         walk.in_flight = true;
         walk.asked_after_end = saga_has_ended;
+        if let Some(recheck) = &mut walk.recheck {
+            recheck.asked = true;
+        }
         walk.attempts = walk.attempts.saturating_add(1);
         self.row_changed = true;
         Some(Errand::Walk(Box::new(WalkHistory {
@@ -125,12 +127,19 @@ impl Case {
         };
         walk.in_flight = false;
         self.row_changed = true;
+        let begun_too_early = walk.recheck.as_ref().is_some_and(|recheck| !recheck.asked);
         match result {
             WalkResult::Told(entries) => {
                 walk.answered = true;
                 walk.told_at = Some(self.wall.0);
                 walk.due_at = None;
                 walk.message = None;
+                if let Some(recheck) = &mut walk.recheck {
+                    recheck.answered(service, Some(&entries));
+                }
+                if begun_too_early {
+                    read_anew(walk, id, now, agenda);
+                }
                 let before = walk.entries.len();
                 merge_entries(&mut walk.entries, entries);
                 let (entries, fresh) = (walk.entries.len(), walk.entries[before..].to_vec());
@@ -144,6 +153,12 @@ impl Case {
                 walk.answered = true;
                 walk.due_at = None;
                 walk.message = Some("keeps no History".to_owned());
+                if let Some(recheck) = &mut walk.recheck {
+                    recheck.answered(service, None);
+                }
+                if begun_too_early {
+                    read_anew(walk, id, now, agenda);
+                }
                 false
             }
             WalkResult::Failed { message, unreachable, retry_after_ms } => {
@@ -200,6 +215,13 @@ impl Case {
             agenda.lane(&walk.service).forget(Job::Walk(self.row.id));
         }
     }
+}
+
+/// An answered one is asked for again.
+pub(crate) fn read_anew(walk: &mut WalkRow, case: CaseId, now: Timestamp, agenda: &mut Agenda) {
+    walk.answered = false;
+    walk.due_at = Some(now.0);
+    agenda.enqueue(&walk.service, Job::Walk(case));
 }
 
 /// What a walk's result says of the service.

@@ -26,7 +26,8 @@ pub use keepable::{
     check_keys, number_fits,
 };
 pub use name::{
-    ActionName, CaseId, InvalidName, NAME_LIMIT, ReportKey, SagaId, StepId, digest, is_opaque_name,
+    ActionName, CaseId, InvalidName, NAME_LIMIT, QuestionId, ReportKey, SagaId, StepId, digest,
+    is_opaque_name,
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{
@@ -36,6 +37,7 @@ pub use report::{
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, Source, StepActName,
-    StepStateName, StuckReason, UnknownWord, Verb, Verdict,
+    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, QuestionActName,
+    QuestionEffect, QuestionKind, Source, StepActName, StepStateName, StuckReason, UnknownWord,
+    Verb, Verdict,
 };

@@ -6,6 +6,7 @@ mod groups;
 mod overview;
 mod proof;
 mod quarantine;
+mod questions;
 mod sagas;
 mod tries;
 
@@ -23,6 +24,7 @@ pub use proof::{ActionProof, CaseProof, MayStand, Statement};
 pub use quarantine::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
+pub use questions::{AnswerView, QuestionAct, QuestionAnswered, QuestionView, StatementView};
 pub use sagas::{SagaBegin, SagaView};
 pub use tries::AttemptView;
 
@@ -161,6 +163,12 @@ pub struct CaseDetail {
     pub plan: Vec<StepView>,
     /// Histories that were asked for.
     pub walks: Vec<WalkView>,
+    /// What evidence leaves in doubt; while one of these holds the case, it is stuck.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<QuestionView>,
+    /// What people said about questions, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<AnswerView>,
     /// What else a person should know, oldest first.
     pub notes: Vec<NoteView>,
     /// What people did about it, oldest first.

@@ -2,7 +2,10 @@
 //! One table for console and terminal; how a colour looks is theirs.
 
 use crate::resources::{BulkDeed, BulkState};
-use crate::{CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Verdict};
+use crate::{
+    CaseState, Cause, ClosedOn, Outcome, QuestionEffect, QuestionKind, StepStateName, StuckReason,
+    Verdict,
+};
 
 /// A word with its shape and its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,11 +183,33 @@ impl Signed for Cause {
             Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
             Self::Approval => sign("waits for a yes", "?", Tone::Waiting),
             Self::Unmatched => sign("no rule", "□", Tone::Bad),
+            Self::Question => sign("a question", "¿", Tone::Bad),
             Self::Paused => sign("paused", "‖", Tone::Decided),
             Self::Accepted => sign("accepted", "◑", Tone::Going),
             Self::Stage => sign("an earlier stage first", "○", Tone::Quiet),
             Self::Queued => sign("queued", "≡", Tone::Quiet),
             Self::Asked => sign("asked", "►", Tone::Going),
+        }
+    }
+}
+
+impl Signed for QuestionKind {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Contradiction => sign("contradiction", "≠", Tone::Bad),
+            Self::Stranger => sign("stranger", "?", Tone::Bad),
+            Self::Dropped => sign("dropped evidence", "…", Tone::Bad),
+            Self::HistoryUnavailable => sign("History unavailable", "⊗", Tone::Bad),
+            Self::DataConflict => sign("data conflict", "≢", Tone::Bad),
+        }
+    }
+}
+
+impl Signed for QuestionEffect {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Hold => sign("holds the case", "■", Tone::Bad),
+            Self::Note => sign("only shown", "○", Tone::Quiet),
         }
     }
 }
@@ -207,6 +232,7 @@ impl Signed for BulkDeed {
             Self::Waive => sign("waive", "✎", Tone::Decided),
             Self::Approve => sign("approve", "✓", Tone::Decided),
             Self::Replan => sign("replan", "⟳", Tone::Decided),
+            Self::Accept => sign("accept", "≈", Tone::Decided),
         }
     }
 }
@@ -249,6 +275,8 @@ mod tests {
         told_apart(Outcome::ALL);
         told_apart(StuckReason::ALL);
         told_apart(Cause::ALL);
+        told_apart(QuestionKind::ALL);
+        told_apart(QuestionEffect::ALL);
         told_apart(BulkState::ALL);
         told_apart(BulkDeed::ALL);
         let breakers: BTreeSet<_> =

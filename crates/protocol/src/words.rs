@@ -344,6 +344,8 @@ words! {
         Approval = "approval",
         /// No rule answers the report.
         Unmatched = "unmatched",
+        /// What is known leaves in doubt whether something still stands, and a person must say.
+        Question = "question",
         /// An operator has paused the service.
         Paused = "paused",
         /// The service took it and works on it.
@@ -371,9 +373,48 @@ impl Cause {
             | Self::Unsendable
             | Self::Approval
             | Self::Unmatched
+            | Self::Question
             | Self::Paused => true,
             Self::Accepted | Self::Stage | Self::Queued | Self::Asked => false,
         }
+    }
+}
+
+words! {
+    /// What evidence can leave in doubt.
+    QuestionKind, "kind of question" {
+        /// Evidence says that something took effect, and its service that there was nothing to undo.
+        Contradiction = "contradiction",
+        /// Somebody tells of a service or an action that the rulebook does not know.
+        Stranger = "stranger",
+        /// Evidence had no room, so that an action or a request of it may be missing.
+        Dropped = "dropped",
+        /// A History that the case needs could not be read for a long time.
+        HistoryUnavailable = "history_unavailable",
+        /// Two sources give different values for what undoing one request needs.
+        DataConflict = "data_conflict",
+    }
+}
+
+words! {
+    /// What a question does to its case.
+    QuestionEffect, "effect of a question" {
+        /// The case is stuck and does not settle before it is answered.
+        Hold = "hold",
+        /// It is only shown.
+        Note = "note",
+    }
+}
+
+words! {
+    /// What a person can do about a question: the name of a [`crate::resources::QuestionAct`].
+    QuestionActName, "act on a question" {
+        /// Take the doubt as it is; the case then closes by a person.
+        Accept = "accept",
+        /// Write down how it was ended outside.
+        Record = "record",
+        /// Ask whoever can tell once more.
+        AskAgain = "ask_again",
     }
 }
 

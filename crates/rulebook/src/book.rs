@@ -6,6 +6,7 @@ use crate::{
     Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
     SourceFile, Span,
 };
+use amends_protocol::{QuestionEffect, QuestionKind};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -33,11 +34,22 @@ pub struct Settings {
     pub quiet_ms: u64,
     /// How long a derived report waits for its root before its own rule applies; `cause_wait: 10s`.
     pub cause_wait_ms: u64,
+    /// What each kind of question does to its case, in the order of the kinds; `questions: { dropped: note }`.
+    pub questions: [QuestionEffect; QuestionKind::ALL.len()],
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quiet_ms: 30_000, cause_wait_ms: 10_000 }
+        let questions = [QuestionEffect::Hold; QuestionKind::ALL.len()];
+        Self { quiet_ms: 30_000, cause_wait_ms: 10_000, questions }
+    }
+}
+
+impl Settings {
+    /// What a kind of question does to its case.
+    #[must_use]
+    pub const fn effect_of(&self, kind: QuestionKind) -> QuestionEffect {
+        self.questions[kind as usize]
     }
 }
 

@@ -2,7 +2,7 @@
 //! its answers mean. Sends nothing.
 
 use crate::template::{Fields, Place};
-use crate::{AnswerMap, BodyTemplate, Template};
+use crate::{AnswerMap, BodyTemplate, Mapped, Template};
 use amends_protocol::Verb;
 use serde_json::Value;
 
@@ -82,6 +82,15 @@ pub enum RenderedBody {
 }
 
 impl Endpoint {
+    /// Whether this status alone, whatever its body says, means that there was nothing to do: for an answer, or for a
+    /// look at an accepted step.
+    #[must_use]
+    pub fn says_nothing_by(&self, status: u16) -> bool {
+        let by_status =
+            |answers: &AnswerMap| answers.classify(status, None) == Some(Mapped::Nothing);
+        by_status(&self.answers) || self.poll.as_ref().is_some_and(|poll| by_status(&poll.answers))
+    }
+
     /// The placeholders of the request, some maybe twice.
     #[must_use]
     pub fn placeholders(&self) -> Vec<&str> {

@@ -2,7 +2,10 @@
 //! cases at a time. A survey is shared by all who ask within a moment. Nothing here changes anything.
 
 use crate::clock::Clock;
-use amends_engine::{Engine, GroupWalk, Lateness, Members, Survey, SurveyWalk};
+use amends_engine::{
+    Engine, FoundQuestions, GroupWalk, Lateness, Members, QuestionFilter, QuestionWalk, Survey,
+    SurveyWalk,
+};
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +25,8 @@ pub(crate) enum Question {
     Survey(oneshot::Sender<Arc<Survey>>),
     /// What belongs to one group, at most so much.
     Members { group: String, limit: usize, reply: oneshot::Sender<Members> },
+    /// What evidence leaves in doubt, at most so much.
+    Open { filter: QuestionFilter, limit: usize, reply: oneshot::Sender<FoundQuestions> },
 }
 
 /// The questions that are being answered.
@@ -32,13 +37,20 @@ pub(crate) struct Desk {
     /// Asked while a survey was under way: what it has seen already may have changed before they asked.
     next: Vec<oneshot::Sender<Arc<Survey>>>,
     groups: VecDeque<(GroupWalk, oneshot::Sender<Members>)>,
+    doubts: VecDeque<(QuestionWalk, oneshot::Sender<FoundQuestions>)>,
 }
 
 impl Desk {
     pub(crate) fn new(objective: Option<Duration>) -> Self {
         let objective_ms =
             objective.map(|objective| u64::try_from(objective.as_millis()).unwrap_or(u64::MAX));
-        Self { objective_ms, survey: None, next: Vec::new(), groups: VecDeque::new() }
+        Self {
+            objective_ms,
+            survey: None,
+            next: Vec::new(),
+            groups: VecDeque::new(),
+            doubts: VecDeque::new(),
+        }
     }
 
     fn lateness(&self, now: Timestamp) -> Lateness {
@@ -56,12 +68,15 @@ impl Desk {
                 let walk = engine.members(&group, limit, self.lateness(now));
                 self.groups.push_back((walk, reply));
             }
+            Question::Open { filter, limit, reply } => {
+                self.doubts.push_back((engine.questions(filter, limit), reply));
+            }
         }
     }
 
     /// Whether somebody waits.
     pub(crate) fn is_busy(&self) -> bool {
-        self.survey.is_some() || !self.groups.is_empty()
+        self.survey.is_some() || !self.groups.is_empty() || !self.doubts.is_empty()
     }
 
     /// Looks at one slice of cases. Gives a survey that is whole now.
@@ -71,6 +86,15 @@ impl Desk {
                 let answered = self.groups.pop_front();
                 if let Some((walk, reply)) = answered {
                     let _ = reply.send(walk.finish()); // the one who asked has gone away
+                }
+            }
+            return None;
+        }
+        if let Some((walk, reply)) = self.doubts.front_mut() {
+            if reply.is_closed() || for_a_turn(clock, || walk.look(engine, SLICE)) {
+                let answered = self.doubts.pop_front();
+                if let Some((walk, reply)) = answered {
+                    let _ = reply.send(walk.finish()); // as above
                 }
             }
             return None;

@@ -3,7 +3,7 @@
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
 use amends_protocol::resources::EventView;
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, QuestionId, QuestionKind, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
@@ -57,6 +57,7 @@ impl Kept {
                 Happening::Step { message, .. }
                 | Happening::Breaker { message, .. }
                 | Happening::Histories { message, .. } => message.as_ref(),
+                Happening::Question { sentence, .. } => Some(sentence),
                 Happening::Quarantined { broken, .. } => Some(&broken.why),
                 _ => None,
             },
@@ -205,6 +206,9 @@ fn view(event: &Event) -> EventView {
             view.subject = Some(actor.to_string());
             view.state = (*act).to_owned();
         }
+        Happening::Question { question, kind, sentence, .. } => {
+            asked(&mut view, *question, *kind, sentence);
+        }
         Happening::Breaker { service, state, message } => {
             breaker(&mut view, service, state, message.as_ref());
         }
@@ -215,6 +219,14 @@ fn view(event: &Event) -> EventView {
         Happening::Rulebook { name, hash } => rulebook(&mut view, name, hash),
     }
     view
+}
+
+fn asked(view: &mut EventView, question: QuestionId, kind: QuestionKind, sentence: &str) {
+    view.kind = "question".to_owned();
+    view.case_id = Some(question.case);
+    view.subject = Some(question.to_string());
+    view.state = kind.as_str().to_owned();
+    view.message = Some(sentence.to_owned());
 }
 
 fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRow) {

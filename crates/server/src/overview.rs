@@ -5,7 +5,10 @@ use crate::bulk::MOST_TARGETS;
 use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_engine::{Decision, Group, GroupKey, LaneStatus, Limits, Members, Survey, Trouble};
+use amends_engine::{
+    Decision, FoundQuestions, Group, GroupKey, LaneStatus, Limits, Members, QuestionFilter, Survey,
+    Trouble,
+};
 use amends_protocol::resources::{
     DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
 };
@@ -42,6 +45,8 @@ impl<S: Store> Supervisor<S> {
             awaiting_approval: survey.awaiting_approval,
             oldest_open_at: survey.oldest_open_at,
             late: survey.late,
+            questions: survey.questions.clone(),
+            noted_questions: survey.noted.clone(),
             quarantined: unusable.cases.len() as u64,
             unreadable_rows: unusable.rows.len() as u64,
             minutes,
@@ -75,6 +80,18 @@ impl<S: Store> Supervisor<S> {
     /// As [`Supervisor::overview`].
     pub async fn members(&self, group: String) -> Result<Members, Problem> {
         self.inquire(|reply| Question::Members { group, limit: MOST_TARGETS, reply }).await
+    }
+
+    /// Open questions of the cases that are not settled, newest case first.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn questions(
+        &self,
+        filter: QuestionFilter,
+        limit: usize,
+    ) -> Result<FoundQuestions, Problem> {
+        self.inquire(|reply| Question::Open { filter, limit, reply }).await
     }
 
     /// All open work, as it was at a moment after this call.
@@ -190,10 +207,12 @@ fn trouble(trouble: &Trouble) -> TroubleView {
         case_id: trouble.case,
         step_id: trouble.step.map(|(step, _)| step),
         subject: trouble.subject.clone(),
-        why: trouble
-            .step
-            .map_or(CaseState::Unmatched.as_str(), |(_, reason)| StuckReason::as_str(reason))
-            .to_owned(),
+        why: match (trouble.step, trouble.question) {
+            (Some((_, reason)), _) => StuckReason::as_str(reason),
+            (None, Some(kind)) => kind.as_str(),
+            (None, None) => CaseState::Unmatched.as_str(),
+        }
+        .to_owned(),
         message: trouble.message.clone(),
     }
 }

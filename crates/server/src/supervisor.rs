@@ -10,8 +10,10 @@ use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
 use crate::views::OnTheWall;
 use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
-use amends_protocol::resources::{CaseAct, ReportReceipt, SagaBegin, StepAct};
-use amends_protocol::{CaseId, OutcomeCallback, Problem, ProblemCode, Report, SagaId, StepId};
+use amends_protocol::resources::{CaseAct, QuestionAct, ReportReceipt, SagaBegin, StepAct};
+use amends_protocol::{
+    CaseId, OutcomeCallback, Problem, ProblemCode, QuestionId, Report, SagaId, StepId,
+};
 use amends_rulebook::Rulebook;
 use amends_store::Store;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,6 +125,31 @@ impl<S: Store> Supervisor<S> {
     ) -> Result<(), Problem> {
         let actor = actor.into();
         self.ask_done(|ticket| Input::CaseAct { case, act, actor, bulk, ticket }).await
+    }
+
+    /// What an operator says about an open question.
+    ///
+    /// # Errors
+    /// `not-found` when it is not open, `conflict` when it takes no such act, or as [`Supervisor::act_on_step`].
+    pub async fn act_on_question(
+        &self,
+        question: QuestionId,
+        act: QuestionAct,
+        actor: &str,
+    ) -> Result<(), Problem> {
+        self.act_on_question_in_bulk(question, act, actor, None).await
+    }
+
+    /// The same as a part of a bulk act.
+    pub(crate) async fn act_on_question_in_bulk(
+        &self,
+        question: QuestionId,
+        act: QuestionAct,
+        actor: &str,
+        bulk: Option<u64>,
+    ) -> Result<(), Problem> {
+        let actor = actor.into();
+        self.ask_done(|ticket| Input::QuestionAct { question, act, actor, bulk, ticket }).await
     }
 
     /// Writes into the audit what a person did outside of the engine.

@@ -1,6 +1,7 @@
 //! JSON Schemas of rulebooks and manifests, for editors: completion, explanations, and a first check while one types. They
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
+use amends_protocol::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
 use amends_rulebook::{Diagnostic, Mapped, SUPERVISOR, fields};
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ pub fn rulebook_schema() -> Value {
         "import": described(some_of(reference("text")), "Manifests, with paths relative to this file's folder."),
         "settle": object(json!({ "quiet": described(reference("durationOrZero"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
         "cause_wait": described(reference("durationOrZero"), "How long a report that names a cause waits for the cause's own report."),
+        "questions": described(questions(), "What a question of each kind does to its case: it holds it (the default), or is only shown."),
         "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),
         "services": services,
         "reports": reports,
@@ -31,6 +33,13 @@ pub fn rulebook_schema() -> Value {
         "https://amends.dev/schema/rulebook.json",
         object(properties, &["rulebook"]),
     )
+}
+
+fn questions() -> Value {
+    let effects: Vec<&str> = QuestionEffect::ALL.iter().map(|effect| effect.as_str()).collect();
+    let kinds =
+        QuestionKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), json!({ "enum": effects })));
+    object(Value::Object(kinds.collect()), &[])
 }
 
 /// The schema of a manifest.

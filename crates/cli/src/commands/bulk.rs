@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  amends bulk list\n  amends bulk stop b-3 --reason 'wrong filter'\n  amends bulk watch b-3\n\n\
-`amends cases retry`, `waive`, `approve` and `replan` make them."
+`amends cases retry`, `waive`, `approve` and `replan`, and `amends questions answer` make them."
 )]
 pub struct BulkOptions {
     #[command(flatten)]
@@ -155,6 +155,8 @@ pub(super) fn outcome(view: &BulkView, done: &str, json: bool) -> Outcome {
         let what = match (view.act, view.matched) {
             (BulkDeed::Replan, 1) => "case",
             (BulkDeed::Replan, _) => "cases",
+            (BulkDeed::Accept, 1) => "question",
+            (BulkDeed::Accept, _) => "questions",
             (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, 1) => "step",
             (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, _) => "steps",
         };

@@ -14,6 +14,7 @@ mod doctor;
 mod export;
 mod openapi;
 mod quarantine;
+mod questions;
 mod report;
 mod rules;
 mod sagas;
@@ -27,6 +28,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use clap::{Args, Parser, Subcommand};
 use std::future::Future;
+use std::io::{self, IsTerminal};
 
 /// A compensation supervisor for microservices: when a service fails, what the others did is undone or tried again,
 /// until it is done.
@@ -64,6 +66,8 @@ enum Command {
     Rules(rules::RulesCommand),
     /// See and steer cases of a running supervisor
     Cases(cases::CasesOptions),
+    /// See what evidence leaves in doubt, and answer it
+    Questions(questions::QuestionsOptions),
     /// See, repair and discard cases that can't be read or written
     Quarantine(quarantine::QuarantineOptions),
     /// Test a participant, in any language, against the protocol
@@ -106,6 +110,7 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::DemoService(options) => demo_service::run(options)?,
         Command::Rules(command) => rules::run(command)?,
         Command::Cases(options) => cases::run(options)?,
+        Command::Questions(options) => questions::run(options)?,
         Command::Quarantine(options) => quarantine::run(options)?,
         Command::Conform(options) => conform::run(&options)?,
         Command::Bulk(options) => bulk::run(options)?,
@@ -140,6 +145,22 @@ impl Connection {
         let user = || std::env::var("USER").ok().filter(|u| !u.is_empty());
         let actor = self.actor.clone().or_else(user).unwrap_or_else(|| "cli".to_owned());
         Client::new(&self.url, &actor)
+    }
+}
+
+/// Asks on a terminal whether to do something; elsewhere the answer has to be on the command line.
+fn confirm(deed: &str) -> Outcome {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "this would {deed}; add --yes to do it, or --dry-run to see them"
+        )));
+    }
+    crate::output::prompt(&format!("{deed}? [y/N] "))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Usage("not confirmed; nothing was changed".to_owned())),
     }
 }
 

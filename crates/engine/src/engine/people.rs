@@ -4,10 +4,28 @@ use super::Engine;
 use crate::act::ActBy;
 use crate::transition::claiming;
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, QuestionId, StepId, Timestamp};
 use std::sync::Arc;
 
 impl Engine {
+    pub(super) fn step_act(
+        &mut self,
+        id: StepId,
+        act: amends_protocol::resources::StepAct,
+        by: ActBy<'_>,
+        ticket: Ticket,
+    ) {
+        let answer = self.with_step(id, |case, index, engine| {
+            let answer = case.step_act(index, act, by, &mut engine.agenda);
+            if answer == Answer::Done {
+                engine.go_on(case, true, by.now);
+            }
+            answer
+        });
+        let answer = answer.or(self.refusal(id.case).map(Answer::Conflict));
+        self.answer(ticket, answer, || format!("there is no step {id}"));
+    }
+
     pub(super) fn case_act(
         &mut self,
         id: CaseId,
@@ -37,6 +55,24 @@ impl Engine {
         });
         let answer = answer.or(self.refusal(id).map(Answer::Conflict));
         self.answer(ticket, answer, || format!("there is no case {id}"));
+    }
+
+    pub(super) fn question_act(
+        &mut self,
+        id: QuestionId,
+        act: amends_protocol::resources::QuestionAct,
+        by: ActBy<'_>,
+        ticket: Ticket,
+    ) {
+        let answer = self.with_case(id.case, |case, engine| {
+            let answer = case.question_act(id, act, by, &mut engine.agenda);
+            if answer == Answer::Done {
+                engine.go_on(case, true, by.now);
+            }
+            answer
+        });
+        let answer = answer.or(self.refusal(id.case).map(Answer::Conflict));
+        self.answer(ticket, answer, || format!("there is no case {}", id.case));
     }
 
     pub(super) fn pause(

@@ -3,7 +3,7 @@
 
 use crate::Engine;
 use crate::brief::gist::gist;
-use crate::brief::{Brief, BriefReport, BriefStep, BriefWalk, Since, Standing};
+use crate::brief::{Brief, BriefQuestion, BriefReport, BriefStep, BriefWalk, Since, Standing};
 use crate::lane::{Breaker, Lane};
 use amends_protocol::{CaseId, Cause, StepId, Timestamp, Verb, digest};
 use std::sync::Arc;
@@ -13,15 +13,16 @@ use std::sync::Arc;
 pub struct GroupKey {
     /// The service; of unmatched cases, the one that reported.
     pub service: Arc<str>,
-    /// The action; none for Histories and unmatched cases.
+    /// The action; none for Histories, unmatched cases and questions about a whole service.
     pub action: Option<Arc<str>>,
-    /// The verb; none for Histories and unmatched cases.
+    /// The verb; none for Histories, questions and unmatched cases.
     pub verb: Option<Verb>,
     /// Why it is not done.
     pub cause: Cause,
     /// It needs a person.
     pub stuck: bool,
-    /// What the last try brought, without what differs from case to case; of unmatched cases, the report.
+    /// What the last try brought, without what differs from case to case; of unmatched cases, the report; of
+    /// a question, its kind.
     pub error: Option<Arc<str>>,
 }
 
@@ -102,6 +103,8 @@ pub(super) struct Holdup {
 pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdup> {
     let mut all: Vec<Holdup> = brief.steps.iter().map(|step| of_step(engine, case, step)).collect();
     all.extend(brief.walks.iter().map(|walk| of_walk(engine, brief, walk)));
+    let held = brief.questions.iter().filter(|asked| asked.question.holds());
+    all.extend(held.map(of_question));
     all.extend(brief.unmatched.iter().map(|report| of_unmatched(brief, report)));
     all
 }
@@ -166,6 +169,19 @@ fn of_walk(engine: &Engine, brief: &Brief, walk: &BriefWalk) -> Holdup {
     };
     let next_try = walk.due_at.map(|at| engine.on_the_wall(at));
     Holdup { key, step: None, since: brief.opened_at, next_try }
+}
+
+fn of_question(asked: &BriefQuestion) -> Holdup {
+    let question = &asked.question;
+    let key = GroupKey {
+        service: Arc::clone(&question.service),
+        action: question.action.as_ref().map(|name| Arc::clone(&name.action)),
+        verb: None,
+        cause: Cause::Question,
+        stuck: true,
+        error: Some(question.kind.as_str().into()),
+    };
+    Holdup { key, step: None, since: asked.since, next_try: None }
 }
 
 fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {

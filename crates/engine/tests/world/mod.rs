@@ -6,12 +6,12 @@
 use amends_engine::{
     Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
     Output, Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult,
-    Write,
+    Write, open_questions,
 };
-use amends_protocol::resources::{CaseAct, SagaBegin, StepAct};
+use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, Report, ReportData,
-    SagaId, StepId, Timestamp, Verb,
+    CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId, Report,
+    ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::{Map, Value};
@@ -277,6 +277,47 @@ impl World {
         let service = Arc::clone(errand.service());
         let result = StepResult { answer, status: None, message: None, history };
         self.input(Input::StepEnded { step, attempt, service, result });
+    }
+
+    /// The same with the status that brought it.
+    pub fn answer_by_status(&mut self, what: &str, answer: StepReading, status: u16) {
+        let is_it =
+            |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
+        let position = self.under_way.iter().position(is_it);
+        let position = position.unwrap_or_else(|| panic!("{what} is not under way"));
+        let errand = self.under_way.remove(position).expect("found");
+        let (step, attempt) = errand.step().expect("a step");
+        let service = Arc::clone(errand.service());
+        let result = StepResult { answer, status: Some(status), message: None, history: vec![] };
+        self.input(Input::StepEnded { step, attempt, service, result });
+    }
+
+    /// The only open question of a case.
+    pub fn question(&self, case: CaseId) -> QuestionId {
+        let book = self.books.last().expect("a rulebook");
+        match open_questions(&self.stored(case), Some(book)).as_slice() {
+            [one] => one.id(case),
+            all => panic!("{all:#?}"),
+        }
+    }
+
+    /// What a person says about the only open question of a case.
+    pub fn answer_question(&mut self, case: CaseId, act: QuestionAct) -> Answer {
+        let question = self.question(case);
+        self.say(question, act)
+    }
+
+    pub fn say(&mut self, question: QuestionId, act: QuestionAct) -> Answer {
+        let ticket = self.next_ticket();
+        self.input(Input::QuestionAct { question, act, actor: "kim".into(), bulk: None, ticket });
+        self.answers.remove(&ticket).expect("answered")
+    }
+
+    pub fn call_back_with(&mut self, step: StepId, outcome: Outcome, history: Vec<Evidence>) {
+        let ticket = self.next_ticket();
+        let callback = OutcomeCallback { outcome, message: None, history };
+        self.input(Input::StepCalledBack { step, callback, ticket });
+        assert_eq!(self.answers.remove(&ticket), Some(Answer::Done));
     }
 
     pub fn call_back(&mut self, step: StepId, outcome: Outcome) -> Answer {

@@ -16,6 +16,8 @@ words! {
         Approve = "approve",
         /// Answer the reports of cases anew with the active rulebook.
         Replan = "replan",
+        /// Take what questions leave in doubt as it is.
+        Accept = "accept",
     }
 }
 
@@ -42,11 +44,11 @@ pub struct BulkWanted {
     pub act: BulkDeed,
     /// Why; stands in the audit of each.
     pub reason: String,
-    /// To these steps; for `replan`, to these cases.
+    /// To these steps; for `replan`, to these cases; for `accept`, to these questions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
     /// To the steps that this filter finds (the names of `GET /v1/steps`); for `replan`, to the cases (of
-    /// `GET /v1/cases`).
+    /// `GET /v1/cases`); for `accept`, to the questions (of `GET /v1/questions`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<BTreeMap<String, String>>,
     /// Only show what it would touch; nothing is kept.

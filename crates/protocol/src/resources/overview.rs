@@ -1,6 +1,6 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseId, CaseState, StepId, Timestamp};
+use crate::{CaseId, CaseState, QuestionKind, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,14 @@ pub struct Overview {
     pub oldest_open_at: Option<Timestamp>,
     /// Cases that are older than the objective of their rule, or of the configuration; `group=g-late` lists them.
     pub late: u64,
+    /// Open questions that hold their cases, by kind; `GET /v1/questions` lists them.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
+    pub questions: BTreeMap<QuestionKind, u64>,
+    /// Open questions that are only shown, because the rulebook says `note`: without that word their cases were stuck.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
+    pub noted_questions: BTreeMap<QuestionKind, u64>,
     /// Cases that can't be worked on; `GET /v1/quarantine` lists them. They are in no other number here.
     pub quarantined: u64,
     /// Stored rows of no case that can't be read.
@@ -212,13 +220,13 @@ pub struct TroubleView {
     /// The case.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub case_id: CaseId,
-    /// The step that is stuck; absent when no rule answers the case.
+    /// The step that is stuck; absent for a question, and when no rule answers the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub step_id: Option<StepId>,
-    /// `verb service.action`, or the report that no rule answers.
+    /// `verb service.action`, what a question is about, or the report that no rule answers.
     pub subject: String,
-    /// Why, in a word of its list: a reason of being stuck, or `unmatched`.
+    /// Why, in a word of its list: a reason of being stuck, a kind of question, or `unmatched`.
     pub why: String,
     /// What the last try brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -63,6 +63,10 @@ pub fn case_sentence(case: &CaseFacts<'_>) -> String {
     if case.state == CaseState::Unmatched {
         clauses.push(format!("no rule answers {}/{}, pick a plan", case.service, case.code));
     }
+    let is_stuck = |step: &StepFacts| step.state == StepStateName::Stuck;
+    if case.state == CaseState::Stuck && !case.steps.iter().any(is_stuck) {
+        clauses.push("a question waits for an answer".to_owned());
+    }
     clauses.extend(progress(&case.steps));
     clauses.extend(open_work(&case.steps));
     clauses.extend(ending(case));

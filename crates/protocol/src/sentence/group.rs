@@ -23,6 +23,7 @@ pub fn group_title(
         Cause::Unsendable => format!("the request to {service} cannot be built"),
         Cause::Approval => format!("{service} waits for a yes"),
         Cause::Unmatched => format!("no rule answers {}", error.unwrap_or(service)),
+        Cause::Question => format!("a question about {service}: {}", error.unwrap_or_default()),
         Cause::Paused => format!("{service} paused"),
         Cause::Accepted => format!("{service} works on it"),
         Cause::Stage => format!("{service} comes after an earlier stage"),

@@ -23,12 +23,22 @@ use crate::tree::{Kind, Node};
 use crate::{
     Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, codes,
 };
+use amends_protocol::{QuestionEffect, QuestionKind};
 use policy::Defaults;
 use scope::Scope;
 use services::Declared;
 
-const TOP_KEYS: &[&str] =
-    &["rulebook", "import", "settle", "cause_wait", "defaults", "services", "reports", "rules"];
+const TOP_KEYS: &[&str] = &[
+    "rulebook",
+    "import",
+    "settle",
+    "cause_wait",
+    "questions",
+    "defaults",
+    "services",
+    "reports",
+    "rules",
+];
 
 /// Everything but the texts.
 pub(crate) struct Draft {
@@ -198,7 +208,23 @@ fn read_settings(top: &Fields<'_>, found: &mut Diagnostics) -> Settings {
         settings.cause_wait_ms =
             fields::duration(node, "`cause_wait`", 0, found).unwrap_or(settings.cause_wait_ms);
     }
+    if let Some(node) = top.get("questions") {
+        read_questions(node, &mut settings, found);
+    }
     settings
+}
+
+/// `questions: { dropped: note }`; what is not named holds its case.
+fn read_questions(node: &Node, settings: &mut Settings, found: &mut Diagnostics) {
+    let kinds: Vec<&str> = QuestionKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let effects: Vec<_> =
+        QuestionEffect::ALL.iter().map(|effect| (effect.as_str(), *effect)).collect();
+    let Some(own) = Fields::open(node, "`questions`", &kinds, found) else { return };
+    for kind in QuestionKind::ALL {
+        let Some(node) = own.get(kind.as_str()) else { continue };
+        let effect = fields::word(node, &format!("`{kind}`"), &effects, found);
+        settings.questions[*kind as usize] = effect.unwrap_or(QuestionEffect::Hold);
+    }
 }
 
 fn read_imports(

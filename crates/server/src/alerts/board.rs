@@ -21,6 +21,8 @@ const GROUPS: usize = 1_000;
 pub(crate) enum Kind {
     /// A step needs a person.
     Stuck,
+    /// Evidence leaves something in doubt, and holds a case.
+    Question,
     /// No rule answers a report.
     Unmatched,
     /// A case can't be worked on, or a stored row can't be read.
@@ -42,6 +44,7 @@ impl Kind {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Stuck => "case.stuck",
+            Self::Question => "case.question",
             Self::Unmatched => "case.unmatched",
             Self::Quarantined => "case.quarantined",
             Self::OutOfReach => "service.out_of_reach",

@@ -21,6 +21,7 @@ pub(super) fn sentence(group: &Group) -> String {
     let cases = counted(group.count, "case");
     let text = match group.kind {
         Kind::Stuck => format!("{cases} stuck at `{}`: {}", group.subject, group.reason),
+        Kind::Question => format!("{cases} held by a question: {}", group.reason),
         Kind::Unmatched => format!("{cases} without a rule: {}", group.reason),
         Kind::Quarantined if group.cases.is_empty() => {
             format!("{} that can't be read: {}", counted(group.count, "stored row"), group.reason)
@@ -54,6 +55,9 @@ pub(super) const fn next(kind: Kind) -> &'static str {
         Kind::Stuck => {
             "nothing more is tried at these steps until a person acts; other steps go on"
         }
+        Kind::Question => {
+            "the case does not settle until a person answers, or better evidence comes; its steps go on"
+        }
         Kind::Unmatched => "nothing is undone until a person plans it or a rule answers it",
         Kind::Quarantined => {
             "its reports are stored and its callbacks refused until a person repairs or discards it; all others go on"
@@ -86,6 +90,7 @@ fn look(public_url: &str, group: &Group) -> String {
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
         (Kind::ClockJumped, _) => format!("{base}/"),
         (_, [only]) => link(base, *only),
+        (Kind::Question, _) => format!("{base}/questions"),
         (Kind::Stuck, _) => format!("{base}/cases?state=stuck"),
         (Kind::Unmatched, _) => format!("{base}/cases?state=unmatched"),
         (Kind::TooOld, _) => format!("{base}/cases?group=g-late"),

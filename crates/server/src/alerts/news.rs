@@ -69,6 +69,9 @@ fn news(event: &Event) -> Option<News> {
                 if why.is_empty() { reason.to_string() } else { format!("{reason}: {why}") };
             of(Kind::Stuck, format!("{verb} {action}"), Some(step.case), &reason)
         }
+        Happening::Question { question, kind, service, sentence } => {
+            of(Kind::Question, format!("{kind}: {service}"), Some(question.case), sentence)
+        }
         Happening::Case { case, state: CaseState::Unmatched, .. } => {
             of(Kind::Unmatched, String::new(), Some(*case), "no rule answers its report")
         }

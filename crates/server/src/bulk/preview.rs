@@ -1,11 +1,11 @@
 //! What a bulk act would touch: the frozen set, counted by service, action and cause, with a sample. Pure.
 
 use super::targets::Targets;
-use amends_engine::{CaseRow, StepRow};
-use amends_protocol::Timestamp;
+use amends_engine::{CaseRow, FoundQuestion, StepRow};
 use amends_protocol::resources::{
     BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView,
 };
+use amends_protocol::{Cause, Timestamp};
 use std::collections::BTreeMap;
 
 /// Rows of a sample: what a person reads before saying yes.
@@ -19,8 +19,18 @@ pub(crate) struct Found {
     pub(crate) steps: Vec<StepRow>,
     /// The cases.
     pub(crate) cases: Vec<CaseRow>,
+    /// The questions.
+    pub(crate) questions: Vec<FoundQuestion>,
     /// There are more than one bulk act takes.
     pub(crate) more: bool,
+}
+
+impl Found {
+    /// Of targets of which nothing else is known yet.
+    pub(crate) fn of(targets: Targets) -> Self {
+        let (steps, cases, questions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { targets, steps, cases, questions, more: false }
+    }
 }
 
 /// What is to be done, why, and by whom.
@@ -32,10 +42,11 @@ pub(crate) struct Purpose {
 
 /// Freezes what was found and describes it.
 pub(crate) fn preview(purpose: Purpose, found: Found, now: Timestamp) -> (BulkView, Targets) {
-    let Found { targets, steps, cases, more } = found;
+    let Found { targets, steps, cases, questions, more } = found;
     let mut seen = Seen::default();
     steps.into_iter().for_each(|step| seen.step(step));
     cases.into_iter().for_each(|case| seen.case(case));
+    questions.into_iter().for_each(|found| seen.question(found));
     let matched = targets.len() as u64;
     let mut counts: Vec<BulkCount> = seen.counts.into_values().collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.count));
@@ -79,6 +90,24 @@ impl Seen {
                 subject: format!("{} {}", step.verb, step.action),
                 state: step.state.name().to_string(),
                 message: step.memo.message,
+            });
+        }
+    }
+
+    fn question(&mut self, found: FoundQuestion) {
+        let FoundQuestion { id, question, sentence, .. } = found;
+        let service = question.service.to_string();
+        let action = question.action.as_ref().map(|name| name.action.to_string());
+        let key = (service.clone(), action.clone().unwrap_or_default(), question.kind.as_str());
+        let new = BulkCount { service, action, cause: Some(Cause::Question), count: 0 };
+        self.counts.entry(key).or_insert(new).count += 1;
+        if self.sample.len() < SAMPLE {
+            self.sample.push(BulkSample {
+                case_id: id.case,
+                step_id: None,
+                subject: question.about(),
+                state: question.kind.to_string(),
+                message: Some(sentence.to_string()),
             });
         }
     }

@@ -7,7 +7,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_engine::{StepRow, StepState};
-use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, StepAct};
+use amends_protocol::resources::{BulkDeed, BulkFailure, BulkState, CaseAct, QuestionAct, StepAct};
 use amends_protocol::{Problem, StepId};
 use amends_store::{PageRequest, StepFilter, Store};
 use futures_util::future::join_all;
@@ -88,6 +88,21 @@ async fn waves<S: Store>(
                 }
                 0
             }
+            Targets::Questions(ids) => {
+                for question in &ids[from..from + size] {
+                    let reason = job.view().reason;
+                    let acted = act_on(supervisor, || {
+                        let act = QuestionAct::Accept { reason: reason.clone() };
+                        let actor = job.view().actor;
+                        async move {
+                            let bulk = Some(job.number);
+                            supervisor.act_on_question_in_bulk(*question, act, &actor, bulk).await
+                        }
+                    });
+                    note(job, &question.to_string(), acted.await?);
+                }
+                0
+            }
         };
         keep(supervisor, job, String::new()).await.map_err(stop_by)?;
         if failed * TOLERANCE > size {
@@ -131,8 +146,8 @@ async fn steps<S: Store>(
 
 fn act(deed: BulkDeed, reason: String) -> StepAct {
     match deed {
-        // Cases are replanned, never steps.
-        BulkDeed::Retry | BulkDeed::Replan => StepAct::Retry { reason },
+        // Cases are replanned and questions accepted, never steps.
+        BulkDeed::Retry | BulkDeed::Replan | BulkDeed::Accept => StepAct::Retry { reason },
         BulkDeed::Waive => StepAct::Waive { reason },
         BulkDeed::Approve => StepAct::Approve { reason },
     }

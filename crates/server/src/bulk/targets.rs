@@ -1,6 +1,6 @@
 //! What a bulk act is about: a frozen set, as it is stored.
 
-use amends_protocol::{CaseId, StepId};
+use amends_protocol::{CaseId, QuestionId, StepId};
 use serde::{Deserialize, Serialize};
 
 /// Most targets of one bulk act.
@@ -14,6 +14,8 @@ pub(crate) enum Targets {
     Steps(Vec<StepId>),
     /// Cases.
     Cases(Vec<CaseId>),
+    /// Open questions.
+    Questions(Vec<QuestionId>),
 }
 
 impl Targets {
@@ -21,6 +23,7 @@ impl Targets {
         match self {
             Self::Steps(ids) => ids.len(),
             Self::Cases(ids) => ids.len(),
+            Self::Questions(ids) => ids.len(),
         }
     }
 }

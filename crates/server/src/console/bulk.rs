@@ -177,6 +177,9 @@ fn meaning(deed: BulkDeed) -> &'static str {
         BulkDeed::Replan => {
             "The reports of each case are answered anew by the active rulebook; steps are only added."
         }
+        BulkDeed::Accept => {
+            "Each doubt is taken as it is: its case then closes by a person, if nothing else is open in it."
+        }
     }
 }
 
@@ -192,7 +195,7 @@ impl NewPage {
 }
 
 fn is_for_steps(deed: BulkDeed) -> bool {
-    deed != BulkDeed::Replan
+    !matches!(deed, BulkDeed::Replan | BulkDeed::Accept)
 }
 
 impl BulkPage {

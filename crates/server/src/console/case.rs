@@ -13,8 +13,8 @@ use amends_protocol::resources::{
 };
 use amends_protocol::signs::Signed;
 use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, Evidence, StepActName, StepId, StepStateName,
-    StuckReason, Timestamp, Verb,
+    ActionName, CaseActName, CaseId, CaseState, Evidence, QuestionActName, StepActName, StepId,
+    StepStateName, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::Store;

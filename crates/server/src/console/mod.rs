@@ -15,6 +15,7 @@ mod page;
 mod picture;
 mod proof;
 mod quarantine;
+mod questions;
 mod rules;
 mod services;
 mod story;
@@ -36,6 +37,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/cases/{id}/proof", get(proof::show_proof::<S>))
         .route("/cases/{id}/acts", post(case::act_on_case::<S>))
         .route("/steps/{id}/acts", post(case::act_on_step::<S>))
+        .route("/questions", get(questions::list::<S>))
+        .route("/questions/{id}/acts", post(questions::act::<S>))
         .route("/quarantine", get(quarantine::list::<S>))
         .route("/quarantine/{id}", get(quarantine::show_one::<S>))
         .route("/quarantine/{id}/acts", post(quarantine::act::<S>))

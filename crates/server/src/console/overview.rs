@@ -7,12 +7,13 @@ use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
 use crate::http::App;
 use amends_protocol::resources::{GroupView, Overview, ServiceView, TroubleView};
 use amends_protocol::signs::{Sign, Signed, Tone};
-use amends_protocol::{CaseState, Cause, StuckReason};
+use amends_protocol::{CaseState, Cause, QuestionKind, StuckReason};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use std::collections::BTreeMap;
 
 /// Groups that are shown; the rest is behind a link.
 const GROUPS: usize = 8;
@@ -58,6 +59,12 @@ impl Page {
 
     fn stuck(&self) -> u64 {
         self.count(CaseState::Stuck)
+    }
+
+    /// Open questions that hold cases, and those that are only shown.
+    fn questions(&self) -> (u64, u64) {
+        let sum = |counts: &BTreeMap<QuestionKind, u64>| counts.values().sum::<u64>();
+        (sum(&self.overview.questions), sum(&self.overview.noted_questions))
     }
 
     fn unmatched(&self) -> u64 {
@@ -157,7 +164,9 @@ fn counted(number: u64, one: &str, many: &str) -> String {
 
 /// The sign of a trouble: its reason of being stuck, or that no rule answers it.
 fn trouble_sign(trouble: &TroubleView) -> Sign {
-    trouble.why.parse::<StuckReason>().map_or(CaseState::Unmatched.sign(), Signed::sign)
+    let reason = trouble.why.parse::<StuckReason>().ok().map(Signed::sign);
+    let doubt = || trouble.why.parse::<QuestionKind>().ok().map(Signed::sign);
+    reason.or_else(doubt).unwrap_or(CaseState::Unmatched.sign())
 }
 
 fn bar(service: &ServiceView) -> Bar {

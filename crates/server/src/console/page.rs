@@ -18,6 +18,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 pub(super) enum Part {
     Overview,
     Cases,
+    Questions,
     Quarantine,
     Rules,
     Services,
@@ -26,9 +27,10 @@ pub(super) enum Part {
 }
 
 impl Part {
-    pub(super) const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub(super) const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::Overview, "/", "Overview"),
         (Self::Cases, "/cases", "Cases"),
+        (Self::Questions, "/questions", "Questions"),
         (Self::Quarantine, "/quarantine", "Quarantine"),
         (Self::Rules, "/rules", "Rules"),
         (Self::Services, "/services", "Services"),

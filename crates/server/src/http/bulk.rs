@@ -36,6 +36,7 @@ pub(crate) async fn make<S: Store>(
     let purpose = Purpose { act, reason, actor: payload.actor()?.to_owned() };
     let ids = match act {
         BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
+        BulkDeed::Accept => Selection::Questions(parsed(&ids)?),
         BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve => Selection::Steps(parsed(&ids)?),
     };
     let _turn = app.long_read()?;

@@ -6,7 +6,7 @@ use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
-use amends_engine::{CaseBooks, claiming};
+use amends_engine::{CaseBooks, claiming, open_questions};
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseProof, CaseSummary, Page, ReportView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_rulebook::Rulebook;
@@ -126,9 +126,11 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
     let case = &record.stored.case;
     let name = case.rulebook.as_ref().map(|r| &*r.name);
     let active = active_for(name, &case.report, &app.supervisor.active_books());
+    let questions = open_questions(&record.stored, book.as_ref());
+    let questions = questions.iter().map(|question| views::question(question, case)).collect();
     let record = app.supervisor.on_the_wall().case(record);
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref() };
-    let mut case = views::case(record, books);
+    let mut case = CaseDetail { questions, ..views::case(record, books) };
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();

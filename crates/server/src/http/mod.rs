@@ -23,6 +23,7 @@ mod probes;
 mod problems;
 mod quarantine;
 mod query;
+mod questions;
 mod reports;
 mod rulebooks;
 mod sagas;
@@ -41,7 +42,8 @@ pub use limits::HttpLimits;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
 pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
-pub(crate) use query::{Query, case_filter};
+pub(crate) use query::{Query, case_filter, question_filter};
+pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
 pub(crate) use targets::{Selection, resolve_targets};
 
@@ -83,6 +85,9 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/services/{name}/limits", post(services::limit::<S>))
         .route("/v1/acts", get(acts::list::<S>))
         .route("/v1/groups", get(groups::list::<S>))
+        .route("/v1/questions", get(questions::list::<S>))
+        .route("/v1/questions/{id}", get(questions::show::<S>))
+        .route("/v1/questions/{id}/acts", post(questions::act::<S>))
         .route("/v1/quarantine", get(quarantine::list::<S>))
         .route("/v1/quarantine/{id}", get(quarantine::export::<S>))
         .route("/v1/quarantine/{id}/acts", post(quarantine::act::<S>))

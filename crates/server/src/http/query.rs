@@ -2,6 +2,7 @@
 
 use super::ApiError;
 use crate::duration::duration;
+use amends_engine::QuestionFilter;
 use amends_protocol::{CaseId, ClosedOn, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
@@ -177,6 +178,18 @@ pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilte
         ))),
         None => Ok(filter),
     }
+}
+
+/// The filter of the list of open questions.
+pub(crate) fn question_filter(query: &mut Query) -> Result<QuestionFilter, ApiError> {
+    Ok(QuestionFilter {
+        kinds: query.many("kind")?,
+        effect: query.one("effect")?,
+        service: query.text("service")?,
+        case: query.one("case")?,
+        rulebook: query.text("rulebook")?,
+        after: None,
+    })
 }
 
 /// The filter of the list of steps.

@@ -5,13 +5,15 @@
 //! this very step or case, whatever its state; the engine then says why an act on it is not possible.
 
 use super::cases::active_for;
-use super::query::{Query, case_filter, step_filter};
+use super::query::{Query, case_filter, question_filter, step_filter};
 use super::{ApiError, App};
 use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
-use amends_engine::{CaseBooks, CaseRow, StepRow};
+use amends_engine::{CaseBooks, CaseRow, FoundQuestions, QuestionFilter, StepRow};
 use amends_protocol::resources::BulkDeed;
-use amends_protocol::{CaseActName, CaseId, CaseState, StepActName, StepId, StepStateName};
+use amends_protocol::{
+    CaseActName, CaseId, CaseState, QuestionId, StepActName, StepId, StepStateName,
+};
 use amends_store::{
     CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
     Store, StoreError,
@@ -28,6 +30,8 @@ pub(crate) enum TargetAct {
     Step(StepActName),
     /// To cases.
     Replan,
+    /// To open questions.
+    Accept,
 }
 
 impl From<BulkDeed> for TargetAct {
@@ -37,6 +41,7 @@ impl From<BulkDeed> for TargetAct {
             BulkDeed::Waive => Self::Step(StepActName::Waive),
             BulkDeed::Approve => Self::Step(StepActName::Approve),
             BulkDeed::Replan => Self::Replan,
+            BulkDeed::Accept => Self::Accept,
         }
     }
 }
@@ -48,8 +53,10 @@ pub(crate) enum Selection {
     Steps(Vec<StepId>),
     /// These cases.
     Cases(Vec<CaseId>),
-    /// What this filter finds: of steps (the names of `GET /v1/steps`), or of cases (of `GET /v1/cases`) for an act on
-    /// cases.
+    /// These questions.
+    Questions(Vec<QuestionId>),
+    /// What this filter finds: of steps (the names of `GET /v1/steps`), of cases (of `GET /v1/cases`) for an act on
+    /// cases, or of questions (of `GET /v1/questions`) for an act on those.
     Filter(Vec<(String, String)>),
     /// The cases that this filter finds (the names of `GET /v1/cases`), or their steps for an act on steps.
     OfCases(Vec<(String, String)>),
@@ -64,6 +71,7 @@ impl Selection {
         let ids = match &self {
             Self::Steps(ids) => ids.len(),
             Self::Cases(ids) => ids.len(),
+            Self::Questions(ids) => ids.len(),
             Self::Filter(_) | Self::OfCases(_) => 0,
         };
         let wrong = |text: &str| Err(ApiError::invalid(text));
@@ -146,13 +154,47 @@ pub(crate) async fn resolve_targets<S: Store>(
             };
             cases(app, filter, more, is_possible).await
         }
-        (TargetAct::Step(_), Selection::Cases(_)) => {
+        (TargetAct::Accept, Selection::Questions(ids)) => questions_by_id(app, ids).await,
+        (TargetAct::Accept, Selection::Filter(pairs) | Selection::OfCases(pairs)) => {
+            let mut query = Query::from_pairs(pairs);
+            let filter = question_filter(&mut query)?;
+            query.finish()?;
+            questions(app, filter).await
+        }
+        (TargetAct::Step(_), Selection::Cases(_) | Selection::Questions(_)) => {
             Err(ApiError::invalid("`ids`: this act is for steps; give ids of steps"))
         }
-        (TargetAct::Replan, Selection::Steps(_)) => {
+        (TargetAct::Replan, Selection::Steps(_) | Selection::Questions(_)) => {
             Err(ApiError::invalid("`ids`: this act is for cases; give ids of cases"))
         }
+        (TargetAct::Accept, Selection::Steps(_) | Selection::Cases(_)) => {
+            Err(ApiError::invalid("`ids`: this act is for questions; give ids of questions"))
+        }
     }
+}
+
+/// Whoever has waited longest first. The engine says of one that is over why nothing was changed.
+async fn questions_by_id<S: Store>(
+    app: &App<S>,
+    mut ids: Vec<QuestionId>,
+) -> Result<Found, ApiError> {
+    ids.sort_unstable();
+    ids.dedup();
+    let mut asked = Vec::new();
+    for id in &ids {
+        let filter = QuestionFilter { case: Some(id.case), ..QuestionFilter::default() };
+        let open = app.supervisor.questions(filter, MOST_TARGETS).await?.questions;
+        asked.extend(open.into_iter().filter(|found| found.id == *id));
+    }
+    Ok(Found { questions: asked, ..Found::of(Targets::Questions(ids)) })
+}
+
+async fn questions<S: Store>(app: &App<S>, filter: QuestionFilter) -> Result<Found, ApiError> {
+    let FoundQuestions { mut questions, more } =
+        app.supervisor.questions(filter, MOST_TARGETS).await?;
+    questions.sort_unstable_by_key(|found| found.id);
+    let ids = questions.iter().map(|found| found.id).collect();
+    Ok(Found { questions, more, ..Found::of(Targets::Questions(ids)) })
 }
 
 fn cases_meant(pairs: Vec<(String, String)>) -> Result<(CaseFilter, Option<String>), ApiError> {
@@ -192,7 +234,7 @@ async fn steps_by_id<S: Store>(app: &App<S>, mut ids: Vec<StepId>) -> Result<Fou
     ids.dedup();
     let filter = StepFilter { ids: Some(ids.clone()), ..StepFilter::default() };
     let (steps, _) = step_rows(app, filter, |_| true).await?;
-    Ok(Found { targets: Targets::Steps(ids), steps, cases: Vec::new(), more: false })
+    Ok(Found { steps, ..Found::of(Targets::Steps(ids)) })
 }
 
 async fn steps<S: Store>(
@@ -203,7 +245,7 @@ async fn steps<S: Store>(
 ) -> Result<Found, ApiError> {
     let (steps, others) = step_rows(app, filter, |step| step.may().contains(&act)).await?;
     let targets = Targets::Steps(steps.iter().map(|step| step.id).collect());
-    Ok(Found { targets, steps, cases: Vec::new(), more: more || others })
+    Ok(Found { steps, more: more || others, ..Found::of(targets) })
 }
 
 /// In the order of their cases, whatever the list's order is.
@@ -233,7 +275,7 @@ async fn cases<S: Store>(
     let meant = |listed: ListedCase| Some(listed.case).filter(&is_meant);
     let (found, others) = all_pages(page, meant).await?;
     let targets = Targets::Cases(found.iter().map(|case| case.id).collect());
-    Ok(Found { targets, steps: Vec::new(), cases: found, more: more || others })
+    Ok(Found { cases: found, more: more || others, ..Found::of(targets) })
 }
 
 /// Goes through the pages of a list for those that are meant: the first [`MOST_TARGETS`] of them, and whether there

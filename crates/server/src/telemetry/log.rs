@@ -2,7 +2,7 @@
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
-use amends_protocol::{CaseId, CaseState, ClosedOn};
+use amends_protocol::{CaseId, CaseState, ClosedOn, QuestionId, QuestionKind};
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
 pub(crate) fn observe(events: &[Event]) {
@@ -65,6 +65,7 @@ fn one(event: &Event) {
             step = step.map(tracing::field::display),
             act, %actor, "a person acted"
         ),
+        Happening::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
         Happening::Breaker { service, state, message } => {
             let message = message.as_deref().unwrap_or_default();
             match *state {
@@ -82,6 +83,11 @@ fn one(event: &Event) {
             tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");
         }
     }
+}
+
+fn asked(question: QuestionId, kind: QuestionKind, sentence: &str) {
+    let case = question.case;
+    tracing::warn!(target: "amends", %case, %question, %kind, sentence, "a question holds the case");
 }
 
 fn histories(service: &str, available: bool, message: &str) {

@@ -6,9 +6,9 @@
 use crate::memory::MemoryGauge;
 use amends_engine::{Event, Happening, StepState};
 use amends_protocol::resources::Overview;
-use amends_protocol::{CaseState, ClosedOn, Outcome, Verb};
+use amends_protocol::{CaseState, ClosedOn, Outcome, QuestionEffect, QuestionKind, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -21,6 +21,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
+use super::labels::{
+    AttemptLabels, BreakerLabels, BuildLabels, ClosingLabels, MemoryLabels, QuestionLabels,
+    ReportLabels, ServiceLabels, StateLabels, StepLabels,
+};
 use super::log_writer::lines_dropped;
 use amends_node::EffectResult;
 
@@ -45,57 +49,6 @@ const SERVICES_LIMIT: usize = 1_000;
 
 /// What stands for the rest.
 const OTHER: &str = "other";
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReportLabels {
-    service: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StepLabels {
-    service: String,
-    action: String,
-    verb: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AttemptLabels {
-    service: String,
-    result: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ServiceLabels {
-    service: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BreakerLabels {
-    service: String,
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct MemoryLabels {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ClosingLabels {
-    closed_on: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
 
 type Histograms = Family<ServiceLabels, Histogram, fn() -> Histogram>;
 
@@ -124,6 +77,7 @@ pub struct Metrics {
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
+    questions: Family<QuestionLabels, Gauge>,
     quarantined: Gauge,
     unreadable: Gauge,
     queue: Gauge,
@@ -192,6 +146,7 @@ impl Metrics {
             cases: Family::default(),
             oldest_open: Gauge::default(),
             late: Gauge::default(),
+            questions: Family::default(),
             quarantined: Gauge::default(),
             unreadable: Gauge::default(),
             queue: Gauge::default(),
@@ -309,6 +264,11 @@ impl Metrics {
             self.oldest_open.clone(),
         );
         registry.register("late_cases", "Cases older than their objective", self.late.clone());
+        registry.register(
+            "open_questions",
+            "What evidence leaves in doubt, by kind, and by whether it holds its case (hold) or is only shown (note)",
+            self.questions.clone(),
+        );
         registry.register(
             "quarantined_cases",
             "Cases that can't be worked on until a person repairs or discards them",
@@ -526,10 +486,25 @@ impl Metrics {
                 | Happening::Planned { .. }
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
+                | Happening::Question { .. }
                 | Happening::Breaker { .. }
                 | Happening::Histories { .. }
                 | Happening::Quarantined { .. }
                 | Happening::Rulebook { .. } => {}
+            }
+        }
+    }
+
+    fn set_questions(&self, overview: &Overview) {
+        let by_effect = [
+            (QuestionEffect::Hold, &overview.questions),
+            (QuestionEffect::Note, &overview.noted_questions),
+        ];
+        for (effect, counts) in by_effect {
+            for kind in QuestionKind::ALL {
+                let labels = QuestionLabels { kind: kind.as_str(), effect: effect.as_str() };
+                let count = counts.get(kind).copied().unwrap_or_default();
+                self.questions.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
     }
@@ -546,6 +521,7 @@ impl Metrics {
         }
         self.oldest_open
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
+        self.set_questions(standing.overview);
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         let unusable = (standing.overview.quarantined, standing.overview.unreadable_rows);
         self.quarantined.set(i64::try_from(unusable.0).unwrap_or(i64::MAX));

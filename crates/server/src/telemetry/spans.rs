@@ -150,6 +150,7 @@ impl Traces {
                 | Happening::Case { .. }
                 | Happening::Walked { .. }
                 | Happening::Acted { .. }
+                | Happening::Question { .. }
                 | Happening::Breaker { .. }
                 | Happening::Histories { .. }
                 | Happening::Quarantined { .. }

@@ -1,6 +1,7 @@
 //! A case: its row in a list, and all that is known of it.
 
 use super::act::act;
+use super::question::answer;
 use super::step::{ending, log, of_row};
 use amends_engine::{
     AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
@@ -20,14 +21,23 @@ pub(crate) fn case_summary(listed: ListedCase) -> CaseSummary {
     summary(&listed.case, listed.first_report.as_ref(), &listed.steps)
 }
 
-/// All that is known of a case. Without the version that it was planned with, its reports have no rules.
+/// All that is known of a case but its open questions. Without the version that it was planned with, its reports have
+/// no rules.
 pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
     let book = books.own;
     let CaseRecord { stored: StoredCase { case, reports, steps }, attempts, acts } = record;
     let summary = summary(&case, reports.first(), &steps);
     let may = case.may(&steps, books);
-    let CaseMemo { walks, notes, quiet_at, settled_by, may_still_stand, saga_ended_at, .. } =
-        case.detail;
+    let CaseMemo {
+        walks,
+        notes,
+        quiet_at,
+        settled_by,
+        may_still_stand,
+        saga_ended_at,
+        answers,
+        ..
+    } = case.detail;
     let walks = walks.into_iter().map(|walk| WalkView {
         service: walk.service.to_string(),
         answered: walk.answered,
@@ -42,6 +52,8 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
         plan: plan(steps, &reports, attempts, &case.saga),
         reports: reports.iter().map(|row| report(row, book)).collect(),
         walks: walks.collect(),
+        questions: Vec::new(),
+        answers: answers.into_iter().map(answer).collect(),
         notes: notes.collect(),
         acts: acts.into_iter().map(act).collect(),
         may,

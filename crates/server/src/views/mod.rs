@@ -3,6 +3,7 @@
 
 mod act;
 mod case;
+mod question;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
+pub(crate) use question::{found_question, question};
 pub(crate) use step::{listed_step, step};
 pub(crate) use wall::OnTheWall;
 

@@ -6,12 +6,14 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    Batch, CaseMemo, Decision, Limits, Note, ReportRole, SagaRow, SagaState, ServiceRow,
-    ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told, WalkRow, Write,
+    Batch, CaseMemo, Decision, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
+    SagaState, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told,
+    WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, Source, StuckReason, Timestamp,
+    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, QuestionActName, QuestionId,
+    QuestionKind, Source, StuckReason, Timestamp,
 };
 use std::sync::Arc;
 
@@ -21,6 +23,31 @@ fn evidence() -> Evidence {
         action: "redeem".to_owned(),
         request_id: "q-1".to_owned(),
         state: HistoryState::Unknown,
+    }
+}
+
+fn recheck() -> Recheck {
+    Recheck {
+        after: [1, 2].into(),
+        asked: true,
+        read: true,
+        has_history: true,
+        knows_saga: true,
+        own: vec![evidence()],
+    }
+}
+
+fn answer() -> QuestionAnswer {
+    QuestionAnswer {
+        id: QuestionId { case: CaseId(7), tag: u64::MAX },
+        kind: QuestionKind::Dropped,
+        act: QuestionActName::Record,
+        outcome: Some(Outcome::Compensated),
+        seen: vec![0, u64::MAX],
+        at: 4,
+        by: "kim".into(),
+        reason: "looked into its History".into(),
+        sentence: "order told of more".to_owned(),
     }
 }
 
@@ -43,7 +70,10 @@ fn full_memo() -> CaseMemo {
             attempts: 2,
             message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
             entries: vec![evidence()],
+            recheck: Some(recheck()),
         }],
+        dropped: ["order".into()].into(),
+        answers: vec![answer()],
         notes: vec![Note { at: 9, text: "called failed".to_owned() }],
         gave_up: vec![3],
         quiet_at: Some(11),
@@ -95,6 +125,7 @@ fn full_case() -> StoredCase {
         paused_before_ms: 6,
         aged_ms: 9,
         may_have_run: true,
+        said_nothing: true,
         not_before: Some(3),
         counted: 3,
         held: true,

@@ -4,11 +4,11 @@
 use super::filters::CaseFilters;
 use crate::client::Client;
 use crate::commands::bulk::{outcome, watch};
+use crate::commands::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_protocol::CaseId;
 use amends_protocol::resources::{BulkDeed, BulkSteering, BulkView, BulkWanted};
-use std::io::{self, IsTerminal};
 
 /// Options of `cases replan`.
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ pub(super) async fn run(client: &Client, options: ReplanOptions) -> Outcome {
         return Ok(());
     }
     if !options.yes {
-        confirm(&meant)?;
+        confirm(&format!("replan {}", cases(meant.matched)))?;
     }
     let made: BulkView = client.post("/v1/bulk", &BulkWanted { dry_run: false, ..wanted }).await?;
     let path = format!("/v1/bulk/{}", made.id.unwrap_or_default());
@@ -82,23 +82,6 @@ fn rehearsal(meant: &BulkView, json: bool) -> Outcome {
     }
     output::tell(&format!("would replan {}", cases(meant.matched)));
     Ok(())
-}
-
-/// Asks on a terminal; elsewhere the answer has to be on the command line.
-fn confirm(meant: &BulkView) -> Outcome {
-    let question = format!("replan {}", cases(meant.matched));
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::Usage(format!(
-            "this would {question}; add --yes to do it, or --dry-run to see them"
-        )));
-    }
-    output::prompt(&format!("{question}? [y/N] "))?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    match answer.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::Usage("not confirmed; nothing was changed".to_owned())),
-    }
 }
 
 fn cases(number: u64) -> String {

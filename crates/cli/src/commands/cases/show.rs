@@ -41,7 +41,40 @@ pub(super) async fn run(client: &Client, options: ShowOptions) -> Outcome {
         attempts(&case)?;
     }
     walks(&case)?;
+    questions(&case)?;
     notes_and_acts(&case)
+}
+
+/// What is in doubt, and what people said about it.
+fn questions(case: &CaseDetail) -> Outcome {
+    if !case.questions.is_empty() {
+        output::line("\nQuestions")?;
+    }
+    for question in &case.questions {
+        let sign = question.kind.sign();
+        output::line(&format!(
+            "{}  {} {}: {}",
+            question.id, sign.shape, sign.word, question.sentence
+        ))?;
+    }
+    if let Some(first) = case.questions.first() {
+        output::line(&format!("to answer: amends questions show {}", first.id))?;
+    }
+    if !case.answers.is_empty() {
+        output::line("\nAnswered questions")?;
+    }
+    for answer in &case.answers {
+        let outcome = answer.outcome.map_or(String::new(), |outcome| format!(" {outcome}"));
+        output::line(&format!(
+            "{}  {} {}{outcome}: {} ({})",
+            clock(answer.at),
+            answer.by,
+            answer.act,
+            answer.sentence,
+            answer.reason
+        ))?;
+    }
+    Ok(())
 }
 
 /// The first lines: where the case stands, in words.

@@ -56,6 +56,10 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
         0 => String::new(),
         late => format!("   {late} late"),
     };
+    let questions = match overview.questions.values().sum::<u64>() {
+        0 => String::new(),
+        number => format!("   ¿ {number} questions"),
+    };
     let ms = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let settle = &overview.time_to_settle;
     let (last, before) = match overview.minutes.as_slice() {
@@ -68,7 +72,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
             clock(overview.at),
             overview.awaiting_approval
         ),
-        cases.join("   ") + &late,
+        cases.join("   ") + &late + &questions,
         format!(
             "settled {}/min (now {})   to settle p50 {} p99 {}",
             before.settled,

@@ -1,7 +1,7 @@
 //! Every operation of the API, and every request that services are sent, as data.
 
 use super::operation::{Answer, Body, Operation, get, post};
-use super::parameters::{CASE_FILTER, CURSOR, EXPORT, LIMIT, REASON, STEP_FILTER};
+use super::parameters::{CASE_FILTER, CURSOR, EXPORT, LIMIT, QUESTION_FILTER, REASON, STEP_FILTER};
 
 /// What operations are grouped by.
 pub(super) const TAGS: &[(&str, &str)] = &[
@@ -364,6 +364,31 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "listGroups",
         "Open work by cause: what is wrong first, then by number. A group's id is a filter of lists and bulk acts.",
         &[Answer("200", "The groups.", JSON, "[GroupView]")],
+    ),
+    Operation {
+        query: QUESTION_FILTER,
+        ..get(
+            "/v1/questions",
+            "cases",
+            "listQuestions",
+            "What evidence leaves in doubt in cases that are not settled, newest case first.",
+            &[Answer("200", "A page.", JSON, "Page_QuestionView")],
+        )
+    },
+    get(
+        "/v1/questions/{id}",
+        "cases",
+        "showQuestion",
+        "An open question with the statements that it rests on.",
+        &[Answer("200", "The question.", JSON, "QuestionView")],
+    ),
+    post(
+        "/v1/questions/{id}/acts",
+        "cases",
+        "answerQuestion",
+        "What a person says about an open question; it covers the statements that there are now.",
+        &[Body(JSON, "QuestionAct")],
+        &[Answer("200", "Taken; what is still open in its case.", JSON, "QuestionAnswered")],
     ),
     get(
         "/v1/quarantine",

@@ -23,6 +23,19 @@ pub(super) const CASE_FILTER: &[(&str, &str)] = &[
     CURSOR,
 ];
 
+pub(super) const QUESTION_FILTER: &[(&str, &str)] = &[
+    (
+        "kind",
+        "Of these kinds: contradiction, stranger, dropped, history_unavailable, data_conflict.",
+    ),
+    ("effect", "`hold`: those that hold their case; `note`: those that are only shown."),
+    ("service", "About this service."),
+    ("case", "Of this case."),
+    ("rulebook", "Of cases that are planned with this rulebook, by name."),
+    LIMIT,
+    CURSOR,
+];
+
 pub(super) const EXPORT: &[(&str, &str)] = &[
     ("format", "`ndjson` (the default) or `csv`."),
     ("state", "In one of these states: open, stuck, unmatched, settled."),

@@ -1,28 +1,30 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
 use amends_protocol::resources::{
-    ActView, ActionProof, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem,
-    BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
-    BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseProof, CaseSummary, DecisionView,
-    DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted, MayStand,
-    MinuteView, NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView, QuarantinedView,
-    RawCaseView, RawRowView, ReasonGiven, ReportReceipt, ReportView, RulebookCheck,
-    RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
-    Statement, StepAct, StepView, TroubleView, UnreadableView, WalkView,
+    ActView, ActionProof, AnswerView, AttemptFigures, AttemptView, BackupView, BackupWanted,
+    BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample,
+    BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseProof, CaseSummary,
+    DecisionView, DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted,
+    MayStand, MinuteView, NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView,
+    QuarantinedView, QuestionAct, QuestionAnswered, QuestionView, RawCaseView, RawRowView,
+    ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView,
+    SagaBegin, SagaView, ServiceView, SettleFigures, SourceView, Statement, StatementView, StepAct,
+    StepView, TroubleView, UnreadableView, WalkView,
 };
 use amends_protocol::{
     CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
-    Outcome, OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportRef, Source, StepActName,
-    StepAnswer, StepRequest, StepStateName, StuckReason, Verb, Verdict,
+    Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect, QuestionKind, REPORT_TYPE,
+    ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest, StepStateName,
+    StuckReason, Verb, Verdict,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof, CaseState, CaseSummary, Cause, ClosedOn,
-    DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome,
-    OutcomeCallback, Overview, Page<ActView>, Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData,
+    ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof,
+    CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
+    Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData, AnswerView, Page<QuestionView>, QuestionAct, QuestionActName, QuestionAnswered, QuestionEffect, QuestionKind, QuestionView, StatementView,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
     ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, Verdict, WalkView,
 )))]

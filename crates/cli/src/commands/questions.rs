@@ -1,0 +1,276 @@
+//! `amends questions`: what evidence leaves in doubt, who says what, and what a person says about it.
+
+use super::bulk::{outcome, watch};
+use super::{Connection, block_on};
+use crate::client::{Client, Query};
+use crate::failure::{Failure, Outcome};
+use crate::moment::{now, relative};
+use crate::output::{self, Grid};
+use amends_protocol::resources::{
+    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered, QuestionView,
+};
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseId, Outcome as StepOutcome, QuestionEffect, QuestionId, QuestionKind};
+use std::collections::BTreeMap;
+
+/// What to do with open questions, and where.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  amends questions\n  amends questions list --kind contradiction --service billing\n  \
+amends questions show q-17-9f86d081884c7d65\n  \
+amends questions answer q-17-9f86d081884c7d65 --record compensated --reason 'refunded in the bank portal'\n  \
+amends questions answer --kind dropped --service order --accept --reason 'looked into its History' --dry-run"
+)]
+pub struct QuestionsOptions {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Option<QuestionsCommand>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum QuestionsCommand {
+    /// List open questions, newest case first [default]
+    List {
+        #[command(flatten)]
+        filters: Filters,
+        /// Most questions [default: 50]
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+    },
+    /// Say who says what
+    Show {
+        /// Which question, e.g. q-17-9f86d081884c7d65
+        question: QuestionId,
+    },
+    /// Say something about questions
+    Answer(AnswerOptions),
+}
+
+#[derive(Debug, Default, clap::Args)]
+struct Filters {
+    /// Of this kind: contradiction, stranger, dropped, history_unavailable, data_conflict
+    #[arg(long)]
+    kind: Option<QuestionKind>,
+    /// `hold`: those that hold their case; `note`: those that are only shown
+    #[arg(long)]
+    effect: Option<QuestionEffect>,
+    /// About this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// Of this case
+    #[arg(long, value_name = "ID")]
+    case: Option<CaseId>,
+    /// Of cases that are planned with this rulebook
+    #[arg(long, value_name = "NAME")]
+    rulebook: Option<String>,
+}
+
+impl Filters {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let some = [
+            ("kind", self.kind.map(|kind| kind.to_string())),
+            ("effect", self.effect.map(|effect| effect.to_string())),
+            ("service", self.service.clone()),
+            ("case", self.case.map(|case| case.to_string())),
+            ("rulebook", self.rulebook.clone()),
+        ];
+        some.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct AnswerOptions {
+    /// Which questions
+    #[arg(value_name = "ID")]
+    ids: Vec<QuestionId>,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    says: Says,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Only say which questions it would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Don't ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Says {
+    /// Take the doubt as it is; the case then closes by a person
+    #[arg(long)]
+    accept: bool,
+    /// Write down how it was ended outside, e.g. compensated
+    #[arg(long, value_name = "OUTCOME")]
+    record: Option<StepOutcome>,
+    /// Ask whoever can tell once more
+    #[arg(long)]
+    ask_again: bool,
+}
+
+pub(super) fn run(options: QuestionsOptions) -> Outcome {
+    let client = options.connection.client()?;
+    let json = options.json;
+    let everything = || QuestionsCommand::List { filters: Filters::default(), limit: None };
+    block_on(async {
+        match options.command.unwrap_or_else(everything) {
+            QuestionsCommand::List { filters, limit } => list(&client, &filters, limit, json).await,
+            QuestionsCommand::Show { question } => show(&client, question, json).await,
+            QuestionsCommand::Answer(answer) => answered(&client, answer, json).await,
+        }
+    })
+}
+
+async fn list(client: &Client, filters: &Filters, limit: Option<u32>, json: bool) -> Outcome {
+    let mut query = Query::default();
+    filters.pairs().iter().for_each(|(name, value)| query.push(name, value));
+    query.push_opt("limit", limit.as_ref());
+    let path = format!("/v1/questions{}", query.as_str());
+    let found: Page<QuestionView> = client.get(&path).await?;
+    if json {
+        return output::json(&found);
+    }
+    if found.items.is_empty() {
+        output::tell("no question is open");
+        return Ok(());
+    }
+    let now = now();
+    let mut grid = Grid::new(&["question", "kind", "case", "saga", "effect", "since", "what"]);
+    for question in &found.items {
+        let sign = question.kind.sign();
+        grid.row(vec![
+            question.id.to_string(),
+            format!("{} {}", sign.shape, sign.word),
+            question.case_id.to_string(),
+            question.saga_id.as_ref().map_or_else(String::new, ToString::to_string),
+            question.effect.to_string(),
+            relative(question.since, now),
+            question.sentence.clone(),
+        ]);
+    }
+    grid.print()?;
+    if found.next.is_some() {
+        output::tell("there are more; narrow the list, or raise --limit");
+    }
+    Ok(())
+}
+
+async fn show(client: &Client, id: QuestionId, json: bool) -> Outcome {
+    let question: QuestionView = client.get(&format!("/v1/questions/{id}")).await?;
+    if json {
+        return output::json(&question);
+    }
+    let sign = question.kind.sign();
+    let saga = question.saga_id.as_ref().map_or_else(String::new, |saga| format!(", saga {saga}"));
+    output::line(&format!("{} {}: {}", sign.shape, sign.word, question.sentence))?;
+    output::line(&format!("case {}{saga}; {}", question.case_id, question.effect.sign().word))?;
+    let mut grid = Grid::new(&["who", "request", "says"]);
+    for statement in &question.statements {
+        let request = statement.request_id.clone().unwrap_or_else(|| "-".to_owned());
+        grid.row(vec![statement.by.clone(), request, statement.says.clone()]);
+    }
+    grid.print()?;
+    let may: Vec<_> = question.may.iter().map(|act| act.as_str().replace('_', "-")).collect();
+    output::line(&format!(
+        "to answer: amends questions answer {id} --{} --reason '...'",
+        may.join(" | --")
+    ))
+}
+
+async fn answered(client: &Client, options: AnswerOptions, json: bool) -> Outcome {
+    let filter = options.filters.pairs();
+    if options.ids.is_empty() == filter.is_empty() {
+        return Err(Failure::Usage(
+            "say which questions: either ids, or filters such as --kind contradiction".into(),
+        ));
+    }
+    match options.ids.as_slice() {
+        [one] if !options.dry_run => answer_one(client, *one, &options, json).await,
+        _ if options.says.accept => accept_many(client, &options, filter, json).await,
+        [] => Err(Failure::Usage(
+            "only --accept is for many at once; give the id of one question".into(),
+        )),
+        _ if options.dry_run => Err(Failure::Usage("--dry-run is for --accept".into())),
+        ids => {
+            for id in ids {
+                answer_one(client, *id, &options, json).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn answer_one(
+    client: &Client,
+    id: QuestionId,
+    options: &AnswerOptions,
+    json: bool,
+) -> Outcome {
+    let reason = options.reason.clone();
+    let act = match options.says.record {
+        Some(outcome) => QuestionAct::Record { reason, outcome },
+        None if options.says.ask_again => QuestionAct::AskAgain { reason },
+        None => QuestionAct::Accept { reason },
+    };
+    let done: QuestionAnswered = client.post(&format!("/v1/questions/{id}/acts"), &act).await?;
+    if json {
+        return output::json(&done);
+    }
+    let word = match act {
+        QuestionAct::AskAgain { .. } => "asked again",
+        QuestionAct::Accept { .. } | QuestionAct::Record { .. } => "answered",
+    };
+    output::line(&format!("{id} {word}; {} open in case {}", done.open.len(), id.case))
+}
+
+async fn accept_many(
+    client: &Client,
+    options: &AnswerOptions,
+    filter: Vec<(&'static str, String)>,
+    json: bool,
+) -> Outcome {
+    let filter: BTreeMap<String, String> =
+        filter.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let wanted = BulkWanted {
+        act: BulkDeed::Accept,
+        reason: options.reason.clone(),
+        ids: options.ids.iter().map(ToString::to_string).collect(),
+        filter: options.ids.is_empty().then_some(filter),
+        dry_run: true,
+    };
+    let meant: BulkView = client.post("/v1/bulk", &wanted).await?;
+    if options.dry_run {
+        return rehearsal(&meant, json);
+    }
+    if meant.matched == 0 {
+        output::tell("no question matches");
+        return Ok(());
+    }
+    if !options.yes {
+        super::confirm(&format!("accept {} questions", meant.matched))?;
+    }
+    let made: BulkView = client.post("/v1/bulk", &BulkWanted { dry_run: false, ..wanted }).await?;
+    let path = format!("/v1/bulk/{}", made.id.unwrap_or_default());
+    let _: BulkView = client.post(&format!("{path}/start"), &BulkSteering::default()).await?;
+    outcome(&watch(client, &path).await?, "accepted", json)
+}
+
+fn rehearsal(meant: &BulkView, json: bool) -> Outcome {
+    if json {
+        return output::json(meant);
+    }
+    for one in &meant.sample {
+        let sentence = one.message.as_deref().unwrap_or_default();
+        output::line(&format!("{}  {}: {sentence}", one.case_id, one.state))?;
+    }
+    output::tell(&format!("would accept {}", meant.matched));
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Evidence says that a request succeeded, and its service says that there was nothing to undo.
+//!
+//! A participant's History is read once more first: what that calls compensated, failed or fenced is resolved, and a
+//! service that remembers nothing of the saga any more is believed. A mapped endpoint has no History: its `nothing` is
+//! believed if the answer's body says so, or if it came twice after a try of unknown end.
+
+use super::Facts;
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::heard::{States, joined};
+use crate::walk::read_anew;
+use crate::{Question, Recheck, Said, Statement, StepRow, StepState, WalkRow};
+use amends_protocol::{ActionName, HistoryState, Outcome, QuestionKind, Timestamp, Verb};
+use amends_rulebook::{Endpoint, Rulebook};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Whether any step ended in a way that can be contradicted.
+pub(super) fn is_possible(steps: &[StepRow]) -> bool {
+    steps.iter().any(ended_with_nothing)
+}
+
+fn ended_with_nothing(step: &StepRow) -> bool {
+    step.verb == Verb::Compensate
+        && step.state == StepState::Done(Outcome::NothingToCompensate)
+        && !step.memo.by_hand
+}
+
+pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
+    for step in facts.steps.iter().filter(|step| ended_with_nothing(step)) {
+        let Some(action) = facts.book.action(&step.action.service, &step.action.action) else {
+            continue;
+        };
+        let standing = match &facts.book.get(action).endpoints.compensate {
+            Some(endpoint) => mapped(facts, step, endpoint),
+            None => participant(facts, step),
+        };
+        if standing.is_empty() {
+            continue;
+        }
+        let mut statements = BTreeSet::from([Statement {
+            by: Arc::clone(&step.action.service),
+            request: None,
+            says: Said::Outcome(Outcome::NothingToCompensate),
+        }]);
+        for (request, witnesses) in standing {
+            statements.extend(witnesses.into_iter().map(|by| Statement {
+                by,
+                request: Some(Arc::clone(&request)),
+                says: Said::State(HistoryState::Succeeded),
+            }));
+        }
+        let kind = QuestionKind::Contradiction;
+        all.insert(Question {
+            kind,
+            effect: facts.book.settings().effect_of(kind),
+            service: Arc::clone(&step.action.service),
+            action: Some(step.action.clone()),
+            statements,
+            can_ask_again: facts.book.get(action).endpoints.compensate.is_none(),
+        });
+    }
+}
+
+/// Requests that succeeded, each with who says so.
+type Standing = BTreeMap<Arc<str>, BTreeSet<Arc<str>>>;
+
+/// Of one request to a mapped endpoint: that request; of one for the whole saga, all.
+fn mapped(facts: &Facts<'_>, step: &StepRow, endpoint: &Endpoint) -> Standing {
+    if is_believed(step, endpoint) {
+        return Standing::new();
+    }
+    let mut standing = succeeded(facts, &step.action, None);
+    if let Some(about) = step.memo.subject.as_ref().and_then(|subject| subject.request.as_ref()) {
+        standing.retain(|request, _| request == about);
+    }
+    standing
+}
+
+/// Whether a mapped endpoint's `nothing` is enough.
+fn is_believed(step: &StepRow, endpoint: &Endpoint) -> bool {
+    let by_status = step.memo.status.is_some_and(|status| endpoint.says_nothing_by(status));
+    !by_status || (step.memo.said_nothing && step.memo.may_have_run)
+}
+
+fn participant(facts: &Facts<'_>, step: &StepRow) -> Standing {
+    let name = &step.action;
+    let said_undone = |(_, by): (&Arc<str>, &BTreeMap<Arc<str>, States>)| {
+        by.values().any(|states| states.has(HistoryState::Compensated))
+    };
+    if facts.heard.by_witness(name).any(said_undone) {
+        return Standing::new();
+    }
+    let walk = facts.memo.walks.iter().find(|walk| walk.service == name.service);
+    let Some(read) = walk.and_then(|walk| read_after(walk, step)) else { return Standing::new() };
+    if read.has_history && !read.knows_saga {
+        return Standing::new(); // it has forgotten, as services may
+    }
+    succeeded(facts, name, Some(read))
+}
+
+/// The reading that was begun after the step had ended, if it is there.
+fn read_after<'w>(walk: &'w WalkRow, step: &StepRow) -> Option<&'w Recheck> {
+    walk.recheck.as_ref().filter(|recheck| recheck.read && recheck.after.contains(&step.id.ordinal))
+}
+
+/// By the word that counts: the service's own, as it was last read, else that of others.
+fn succeeded(facts: &Facts<'_>, name: &ActionName, read: Option<&Recheck>) -> Standing {
+    let mut standing = Standing::new();
+    for (request, by) in facts.heard.by_witness(name) {
+        let read_now = read.and_then(|read| read.word_of(name, request));
+        let own = by.get(&name.service).copied().and_then(joined);
+        let says_so = |states: &States| states.has(HistoryState::Succeeded);
+        let stands = match (read_now, own) {
+            (Some(now), _) => now == HistoryState::Succeeded,
+            // It knew the request, and knows it no more.
+            (None, Some(_)) if read.is_some_and(|read| read.has_history) => false,
+            (None, Some(own)) => own == HistoryState::Succeeded,
+            (None, None) => {
+                let others = by.values().fold(States::default(), |all, one| all.with(*one));
+                joined(others) == Some(HistoryState::Succeeded)
+            }
+        };
+        if stands {
+            let witnesses = by.iter().filter(|(_, states)| says_so(states));
+            let mut witnesses: BTreeSet<_> = witnesses.map(|(by, _)| Arc::clone(by)).collect();
+            if read_now.is_some() {
+                witnesses.insert(Arc::clone(&name.service));
+            }
+            standing.insert(Arc::clone(request), witnesses);
+        }
+    }
+    standing
+}
+
+impl Case {
+    /// Has Histories read once more that may resolve what would be a question else.
+    pub(crate) fn look_twice(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        if !is_possible(&self.steps) {
+            return;
+        }
+        let Some(book) = self.book.clone() else { return };
+        for (service, ordinals) in self.to_be_looked_at_twice(&book) {
+            self.look_again_after(service, ordinals, now, agenda);
+        }
+    }
+
+    /// By service, the steps of participants that ended with nothing to undo though something is said to stand.
+    fn to_be_looked_at_twice(&self, book: &Rulebook) -> BTreeMap<Arc<str>, BTreeSet<u32>> {
+        let mut found: BTreeMap<Arc<str>, BTreeSet<u32>> = BTreeMap::new();
+        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
+        for step in self.steps.iter().filter(|step| ended_with_nothing(step)) {
+            let action = book.action(&step.action.service, &step.action.action);
+            let speaks = action.is_some_and(|id| book.get(id).endpoints.compensate.is_none());
+            if speaks && !succeeded(&facts, &step.action, None).is_empty() {
+                found.entry(Arc::clone(&step.action.service)).or_default().insert(step.id.ordinal);
+            }
+        }
+        let walks = &self.row.detail.walks;
+        found.retain(|service, ordinals| {
+            let walk = walks.iter().find(|walk| walk.service == *service);
+            let after = walk.and_then(|walk| walk.recheck.as_ref()).map(|recheck| &recheck.after);
+            !after.is_some_and(|after| ordinals.is_subset(after))
+        });
+        found
+    }
+
+    fn look_again_after(
+        &mut self,
+        service: Arc<str>,
+        after: BTreeSet<u32>,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        self.ask_histories(BTreeSet::from([Arc::clone(&service)]), now, agenda);
+        let id = self.row.id;
+        let Some(walk) = self.row.detail.walks.iter_mut().find(|w| w.service == service) else {
+            return;
+        };
+        walk.recheck = Some(Recheck { after, ..Recheck::default() });
+        // One that is under way was begun too early; it is asked for again when it has ended.
+        if walk.answered {
+            read_anew(walk, id, now, agenda);
+        }
+        self.row_changed = true;
+    }
+
+    /// Whether a mapped endpoint that says that there was nothing to undo is asked once more before it is believed: the
+    /// try before may have done it, or not be seen yet.
+    pub(crate) fn must_say_it_twice(&self, index: usize, status: Option<u16>) -> bool {
+        let step = &self.steps[index];
+        let Some(book) = self.book.as_deref() else { return false };
+        let action = book.action(&step.action.service, &step.action.action);
+        let endpoint = action.and_then(|id| book.get(id).endpoints.compensate.as_ref());
+        let Some(endpoint) = endpoint.filter(|_| step.verb == Verb::Compensate) else {
+            return false;
+        };
+        let by_status = status.is_some_and(|status| endpoint.says_nothing_by(status));
+        if !by_status || !step.memo.may_have_run || step.memo.said_nothing {
+            return false;
+        }
+        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
+        let about = step.memo.subject.as_ref().and_then(|subject| subject.request.as_ref());
+        let standing = succeeded(&facts, &step.action, None);
+        about.map_or(!standing.is_empty(), |request| standing.contains_key(request))
+    }
+}

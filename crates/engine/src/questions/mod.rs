@@ -1,0 +1,97 @@
+//! Open questions: what is known leaves in doubt whether something still stands.
+//!
+//! A set, as a pure function of the evidence, the steps with their outcomes, and the rulebook: nothing is appended, so
+//! that the order of arrival decides nothing, and better evidence ends a question by itself. Only what people said is
+//! kept (`answer`), with the statements that they saw.
+
+mod answer;
+mod contradiction;
+mod dropped;
+mod search;
+
+pub use search::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk};
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::heard::Heard;
+use crate::{CaseMemo, Happening, Question, QuestionAnswer, StepRow, StoredCase};
+use amends_protocol::CaseState;
+use amends_rulebook::Rulebook;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// All that questions depend on, and nothing else.
+struct Facts<'a> {
+    book: &'a Rulebook,
+    steps: &'a [StepRow],
+    memo: &'a CaseMemo,
+    heard: &'a Heard,
+}
+
+/// What is in doubt, whatever people have said of it.
+fn doubts(facts: &Facts<'_>) -> BTreeSet<Question> {
+    let mut all = BTreeSet::new();
+    contradiction::add(facts, &mut all);
+    dropped::add(facts, &mut all);
+    all
+}
+
+/// What is in doubt in a stored case, without what people have said enough of.
+#[must_use]
+pub fn open_questions(stored: &StoredCase, book: Option<&Arc<Rulebook>>) -> Vec<Question> {
+    Case::stored(stored.clone(), book.cloned()).open_questions()
+}
+
+impl Case {
+    fn doubts(&self) -> BTreeSet<Question> {
+        let Some(book) = self.book.as_deref() else { return BTreeSet::new() };
+        let memo = &self.row.detail;
+        if !contradiction::is_possible(&self.steps) && !dropped::is_possible(memo) {
+            return BTreeSet::new(); // as nearly always; nothing is put together for it
+        }
+        doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() })
+    }
+
+    /// What nobody has answered yet.
+    pub(crate) fn open_questions(&self) -> Vec<Question> {
+        let answers = &self.row.detail.answers;
+        let is_open = |question: &Question| !answers.iter().any(|answer| answer.covers(question));
+        self.doubts().into_iter().filter(is_open).collect()
+    }
+
+    /// Who has taken something as it is that would hold the case else: the last who did.
+    pub(crate) fn answered_by(&self) -> Option<String> {
+        let answers = &self.row.detail.answers;
+        if answers.is_empty() {
+            return None;
+        }
+        let doubts = self.doubts();
+        let counts =
+            |answer: &&QuestionAnswer| doubts.iter().any(|q| q.holds() && answer.covers(q));
+        answers.iter().rev().find(counts).map(|answer| answer.by.to_string())
+    }
+
+    /// Whether a question keeps the case from settling. What has not been told of yet is told.
+    pub(crate) fn is_held(&mut self, agenda: &mut Agenda) -> bool {
+        let mut held = self.open_questions();
+        held.retain(Question::holds);
+        let tags: BTreeSet<u64> = held.iter().map(Question::tag).collect();
+        let known = self.asked.take();
+        // Whoever finds a stuck case in the store has been told of it before.
+        let tells_all = self.row.state != CaseState::Stuck;
+        for question in &held {
+            let is_known =
+                known.as_ref().map_or(!tells_all, |known| known.contains(&question.tag()));
+            if !is_known {
+                agenda.tell(Happening::Question {
+                    question: question.id(self.row.id),
+                    kind: question.kind,
+                    service: Arc::clone(&question.service),
+                    sentence: question.sentence(),
+                });
+            }
+        }
+        self.asked = Some(tags);
+        !held.is_empty()
+    }
+}

@@ -1,0 +1,286 @@
+//! Open questions: evidence that contradicts an outcome holds the case until it is resolved or a person answers.
+
+mod world;
+
+use amends_engine::{Answer, StepReading, WalkResult, open_questions};
+use amends_protocol::resources::QuestionAct;
+use amends_protocol::{
+    CaseId, CaseState, ClosedOn, Evidence, HistoryState as H, Outcome, QuestionKind, Report,
+};
+use amends_rulebook::Rulebook;
+use world::{Reply, World};
+
+/// A shop that calls billing, which speaks the protocol.
+const SHOP: &str = "
+rulebook: shop
+settle: { quiet: 1s }
+services:
+  shop: { actions: { sell: { effect: none, calls: [billing.charge] } } }
+  billing: { url: http://billing:80, actions: { charge: { compensation: refund } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+";
+
+/// The same, and billing is asked by an endpoint of its own.
+fn mapped(answers: &str) -> String {
+    let endpoint =
+        format!("endpoints: {{ compensate: {{ path: /refund, done: [2xx], {answers} }} }}");
+    SHOP.replace("compensation: refund", &format!("compensation: refund, {endpoint}"))
+}
+
+const STEP: &str = "compensate billing.charge";
+
+fn evidence(request: &str, state: H) -> Evidence {
+    Evidence {
+        service: "billing".to_owned(),
+        action: "charge".to_owned(),
+        request_id: request.to_owned(),
+        state,
+    }
+}
+
+fn tells(source: &str, id: &str, history: Vec<Evidence>) -> Report {
+    let mut report = world::report(&format!("{source}/odd"), "s");
+    report.id = id.to_owned();
+    report.data.history = history;
+    report
+}
+
+/// Billing says that there is nothing to undo, and its History says this.
+fn contradicted(history: WalkResult) -> (World, CaseId) {
+    let mut world = World::new(SHOP);
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+    world.histories.insert("billing".to_owned(), history);
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+    world.settle_down();
+    world.pass_ms(10_000);
+    (world, case)
+}
+
+fn kinds(world: &World, case: CaseId, book: &str) -> Vec<QuestionKind> {
+    let book = Rulebook::from_yaml(book).unwrap_or_else(|found| panic!("{found:#?}"));
+    open_questions(&world.stored(case), Some(&book)).iter().map(|question| question.kind).collect()
+}
+
+#[test]
+fn a_success_that_its_service_did_not_find_holds_the_case() {
+    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)]));
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
+    let book = Rulebook::from_yaml(SHOP).unwrap_or_else(|found| panic!("{found:#?}"));
+    let question = &open_questions(&world.stored(case), Some(&book))[0];
+    assert_eq!(
+        question.sentence(),
+        "billing says that there was nothing to undo of billing.charge, and billing and shop say that request p-1 succeeded"
+    );
+}
+
+#[test]
+fn what_the_history_says_after_the_undoing_resolves_it() {
+    for state in [H::Compensated, H::Failed, H::Fenced] {
+        let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", state)]));
+        assert_eq!(world.state(case), CaseState::Settled, "{state}");
+        assert_eq!(world.walked, ["billing", "billing"], "{state}: read before and after");
+    }
+}
+
+#[test]
+fn a_service_that_has_forgotten_the_saga_is_believed_and_one_without_a_history_is_not() {
+    let (world, case) = contradicted(WalkResult::Told(vec![]));
+    assert_eq!(world.state(case), CaseState::Settled, "it is gone after its retention");
+    let (world, case) = contradicted(WalkResult::NoHistory);
+    assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
+    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-0", H::Failed)]));
+    assert_eq!(world.state(case), CaseState::Stuck, "it remembers another request, not this one");
+}
+
+#[test]
+fn nothing_is_asked_where_no_request_is_said_to_have_succeeded() {
+    for state in [H::Started, H::Unknown] {
+        let mut world = World::new(SHOP);
+        world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+        let case = world.report(tells("shop", "r-1", vec![evidence("p-1", state)]));
+        world.settle_down();
+        world.pass_ms(10_000);
+        assert_eq!(world.state(case), CaseState::Settled, "{state}");
+        assert_eq!(world.walked.len(), 1, "{state}: {:?}", world.walked);
+    }
+}
+
+#[test]
+fn the_services_own_word_outranks_its_callers() {
+    let mut world = World::new(SHOP);
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+    world.report(tells("billing", "r-2", vec![evidence("p-1", H::Failed)]));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_request_that_was_undone_answers_for_the_others() {
+    let mut world = World::new(SHOP);
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+    let both = vec![evidence("p-1", H::Compensated), evidence("p-2", H::Succeeded)];
+    world.histories.insert("billing".to_owned(), WalkResult::Told(both));
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-2", H::Succeeded)]));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_person_accepts_it_and_another_witness_asks_again() {
+    let (mut world, case) = contradicted(WalkResult::NoHistory);
+    let accept = || QuestionAct::Accept { reason: "seen in the bank".to_owned() };
+    assert_eq!(world.answer_question(case, accept()), Answer::Done);
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+    let acts: Vec<_> = world.memory.acts().iter().map(|act| &*act.act).collect();
+    assert!(acts.contains(&"answer"), "{acts:?}");
+    // The same again changes nothing; somebody else does.
+    world.report(tells("shop", "r-2", vec![evidence("p-1", H::Succeeded)]));
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    world.report(tells("till", "r-3", vec![evidence("p-1", H::Succeeded)]));
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Stuck);
+    world.crash();
+    assert_eq!(world.state(case), CaseState::Stuck);
+    let record = QuestionAct::Record {
+        reason: "refunded in the portal".to_owned(),
+        outcome: Outcome::Compensated,
+    };
+    assert_eq!(world.answer_question(case, record), Answer::Done);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn asked_again_the_history_may_know_better() {
+    let (mut world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)]));
+    world
+        .histories
+        .insert("billing".to_owned(), WalkResult::Told(vec![evidence("p-1", H::Fenced)]));
+    let again = QuestionAct::AskAgain { reason: "billing is mended".to_owned() };
+    assert_eq!(world.answer_question(case, again), Answer::Done);
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+}
+
+#[test]
+fn a_rulebook_may_only_note_it() {
+    let noted = format!("{SHOP}questions: {{ contradiction: note }}\n");
+    let mut world = World::new(&noted);
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+    world.histories.insert("billing".to_owned(), WalkResult::NoHistory);
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(kinds(&world, case, &noted), [QuestionKind::Contradiction]);
+}
+
+/// Billing answers so, with these statuses one after the other.
+fn asked_by_mapping(answers: &str, statuses: &[(StepReading, u16)]) -> (World, CaseId, String) {
+    let book = mapped(answers);
+    let mut world = World::new(&book);
+    world.replies.insert(STEP.to_owned(), Reply::Silent);
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+    for (reading, status) in statuses {
+        world.settle_down();
+        world.answer_by_status(STEP, reading.clone(), *status);
+        world.pass_ms(5_000);
+    }
+    world.settle_down();
+    world.pass_ms(10_000);
+    (world, case, book)
+}
+
+#[test]
+fn a_mapped_nothing_is_believed_by_its_body_by_already_or_said_twice() {
+    let nothing = || (StepReading::Done(Outcome::NothingToCompensate), 404);
+    let unknown = || (StepReading::Unknown, 500);
+    let (world, case, book) = asked_by_mapping("nothing: [404]", &[nothing()]);
+    assert_eq!(world.state(case), CaseState::Stuck, "a plain 404 says too little");
+    assert_eq!(kinds(&world, case, &book), [QuestionKind::Contradiction]);
+    let body = "nothing: [{ status: 404, body: { code: none } }]";
+    let (world, case, _) = asked_by_mapping(body, &[nothing()]);
+    assert_eq!(world.state(case), CaseState::Settled, "its body says so");
+    let already = (StepReading::Done(Outcome::AlreadyCompensated), 404);
+    let (world, case, _) = asked_by_mapping("already: [404]", &[already]);
+    assert_eq!(world.state(case), CaseState::Settled, "`already` says that it was undone");
+    let tries = [unknown(), nothing(), nothing()];
+    let (world, case, _) = asked_by_mapping("nothing: [404]", &tries);
+    assert_eq!(world.state(case), CaseState::Settled, "the try without an answer may have done it");
+    assert_eq!(world.sent.len(), 3);
+}
+
+#[test]
+fn the_order_of_arrival_decides_nothing() {
+    let reports = || {
+        [
+            tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]),
+            tells("till", "r-2", vec![evidence("p-2", H::Unknown)]),
+            tells("billing", "r-3", vec![evidence("p-2", H::Failed)]),
+        ]
+    };
+    let mut seen = Vec::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut world = World::new(SHOP);
+        world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+        world.histories.insert("billing".to_owned(), WalkResult::NoHistory);
+        let all = reports();
+        let case = world.report(all[order[0]].clone());
+        for n in &order[1..] {
+            world.report(all[*n].clone());
+        }
+        world.settle_down();
+        world.pass_ms(20_000);
+        let book = Rulebook::from_yaml(SHOP).unwrap_or_else(|found| panic!("{found:#?}"));
+        seen.push((world.state(case), open_questions(&world.stored(case), Some(&book))));
+    }
+    assert_eq!(seen[0].0, CaseState::Stuck);
+    assert!(seen.iter().all(|one| *one == seen[0]), "{seen:#?}");
+}
+
+#[test]
+fn evidence_that_had_no_room_is_a_question_and_what_says_nothing_new_is_none() {
+    let mut world = World::new(SHOP);
+    let full: Vec<Evidence> = (0..1_000).map(|n| evidence(&format!("p-{n}"), H::Unknown)).collect();
+    world
+        .replies
+        .insert(STEP.to_owned(), Reply::SaysWith(StepReading::Done(Outcome::Compensated), full));
+    let case = world.report(tells("shop", "r-1", vec![evidence("p", H::Succeeded)]));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled, "as much as there is room for");
+    let more = vec![evidence("q-1", H::Unknown)];
+    let step = world.step(case, STEP).id;
+    world.call_back_with(step, Outcome::Compensated, more);
+    assert_eq!(kinds(&world, case, SHOP), [], "one more request of an action that is undone");
+    let rider = Evidence { service: "rider".to_owned(), ..evidence("q-2", H::Unknown) };
+    world.call_back_with(step, Outcome::Compensated, vec![rider]);
+    assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Dropped]);
+    assert_eq!(world.state(case), CaseState::Stuck);
+}
+
+#[test]
+fn nobody_answers_what_is_not_asked() {
+    let (mut world, case) = contradicted(WalkResult::NoHistory);
+    let question = world.question(case);
+    let accept = || QuestionAct::Accept { reason: "so".to_owned() };
+    let mut other = question;
+    other.tag ^= 1;
+    assert!(matches!(world.say(other, accept()), Answer::NotFound(_)));
+    other.case = CaseId(99);
+    assert!(matches!(world.say(other, accept()), Answer::NotFound(_)));
+    let silent = QuestionAct::Accept { reason: " ".to_owned() };
+    assert!(matches!(world.say(question, silent), Answer::Invalid(_)));
+    let waived = QuestionAct::Record { reason: "so".to_owned(), outcome: Outcome::Waived };
+    assert!(matches!(world.say(question, waived), Answer::Invalid(_)));
+    assert_eq!(world.say(question, accept()), Answer::Done);
+    assert!(matches!(world.say(question, accept()), Answer::NotFound(_)));
+}

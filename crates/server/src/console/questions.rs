@@ -1,0 +1,89 @@
+//! `/questions`: what evidence leaves in doubt, who says what, and what a person can say about it.
+
+use super::cases::Filter;
+use super::form::Form;
+use super::page::{Frame, PageError, Part, see, show};
+use super::words::{date_and_time, relative};
+use crate::http::{ApiError, App, Query, found_questions, question_filter};
+use amends_protocol::resources::{QuestionAct, QuestionView};
+use amends_protocol::signs::Signed;
+use amends_protocol::{QuestionActName, QuestionId, QuestionKind, Verb};
+use amends_store::Store;
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+#[derive(Template)]
+#[template(path = "questions.html")]
+struct ListPage {
+    frame: Frame,
+    /// Not all are listed.
+    is_narrow: bool,
+    questions: Vec<QuestionView>,
+    /// How many hold their cases, by kind.
+    kinds: Vec<(QuestionKind, u64)>,
+    /// How many are only shown.
+    noted: u64,
+    next: Option<String>,
+    accept_all: String,
+}
+
+/// `GET /questions`, with the filter of `GET /v1/questions`.
+pub(super) async fn list<S: Store>(
+    State(app): State<App<S>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    let wrong = |error: ApiError| PageError::from(error).back("/questions");
+    let mut query = Query::of(&uri).map_err(wrong)?;
+    let wanted = question_filter(&mut query).map_err(wrong)?;
+    let page = query.page().map_err(wrong)?;
+    query.finish().map_err(wrong)?;
+    let found = found_questions(&app, wanted, &page).await.map_err(wrong)?;
+    let survey = app.supervisor.survey().await?;
+    let filter = Filter::of(&uri);
+    let itself = uri.path_and_query().map_or("/questions", |path| path.as_str()).to_owned();
+    let frame = Frame::live(&app, Part::Questions, "Questions", itself, &headers);
+    let next = found.next.map(|cursor| filter.address("/questions", &[("cursor", &cursor)]));
+    let accept_all = filter.address("/bulk/new", &[("act", "accept")]);
+    Ok(show(&ListPage {
+        frame,
+        is_narrow: !filter.pairs().is_empty(),
+        questions: found.items,
+        kinds: survey.questions.iter().map(|(kind, count)| (*kind, *count)).collect(),
+        noted: survey.noted.values().sum(),
+        next,
+        accept_all,
+    }))
+}
+
+/// `POST /questions/{id}/acts`: `accept`, `record` or `ask_again`.
+pub(super) async fn act<S: Store>(
+    State(app): State<App<S>>,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let unknown = |e| PageError::from(ApiError::not_found(format!("{e}"))).back("/questions");
+    let id: QuestionId = id.parse().map_err(unknown)?;
+    let back = format!("/cases/{}", id.case);
+    let wrong = |error: ApiError| PageError::from(error).back(&back).sent(&form);
+    let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
+    let act = read(&form, reason).map_err(wrong)?;
+    let acted = app.supervisor.act_on_question(id, act, &who).await;
+    acted.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(see(&back)))
+}
+
+fn read(form: &Form, reason: String) -> Result<QuestionAct, ApiError> {
+    let word = form.text("act").parse::<QuestionActName>();
+    Ok(match word.map_err(|e| ApiError::invalid(e.to_string()))? {
+        QuestionActName::Accept => QuestionAct::Accept { reason },
+        QuestionActName::AskAgain => QuestionAct::AskAgain { reason },
+        QuestionActName::Record => {
+            let outcome = form.text("outcome").parse();
+            let outcome = outcome.map_err(|e| ApiError::invalid(format!("`outcome`: {e}")))?;
+            QuestionAct::Record { reason, outcome }
+        }
+    })
+}

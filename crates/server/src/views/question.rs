@@ -1,0 +1,64 @@
+//! An open question, and what people said about others.
+
+use amends_engine::{CaseRow, FoundQuestion, Question, QuestionAnswer};
+use amends_protocol::resources::{AnswerView, QuestionView, StatementView};
+use amends_protocol::{QuestionId, Timestamp};
+
+/// Statements that are listed.
+const STATEMENTS: usize = 100;
+
+/// An open question of a case that was read.
+pub(crate) fn question(question: &Question, case: &CaseRow) -> QuestionView {
+    let statements = question.statements.iter().take(STATEMENTS).map(|statement| StatementView {
+        by: statement.by.to_string(),
+        request_id: statement.request.as_deref().map(str::to_owned),
+        says: statement.says.as_str().to_owned(),
+    });
+    QuestionView {
+        statements: statements.collect(),
+        saga_id: Some(case.saga.clone()),
+        rulebook: case.rulebook.as_ref().map(|version| version.name.to_string()),
+        ..shown(question, question.id(case.id), question.sentence(), case.updated_at)
+    }
+}
+
+/// A question of a list; the case's row, if it was looked up.
+pub(crate) fn found_question(found: &FoundQuestion, case: Option<&CaseRow>) -> QuestionView {
+    let FoundQuestion { id, question, sentence, since } = found;
+    QuestionView {
+        saga_id: case.map(|case| case.saga.clone()),
+        rulebook: case.and_then(|case| case.rulebook.as_ref()).map(|v| v.name.to_string()),
+        ..shown(question, *id, sentence.to_string(), *since)
+    }
+}
+
+fn shown(question: &Question, id: QuestionId, sentence: String, since: Timestamp) -> QuestionView {
+    QuestionView {
+        id,
+        kind: question.kind,
+        effect: question.effect,
+        sentence,
+        service: question.service.to_string(),
+        action: question.action.clone(),
+        case_id: id.case,
+        saga_id: None,
+        rulebook: None,
+        statements: Vec::new(),
+        may: question.may(),
+        since,
+    }
+}
+
+/// What a person said about a question.
+pub(super) fn answer(answer: QuestionAnswer) -> AnswerView {
+    AnswerView {
+        id: answer.id,
+        kind: answer.kind,
+        act: answer.act,
+        outcome: answer.outcome,
+        at: Timestamp(answer.at),
+        by: answer.by.to_string(),
+        reason: answer.reason.to_string(),
+        sentence: answer.sentence,
+    }
+}
