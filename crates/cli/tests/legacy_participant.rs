@@ -94,7 +94,7 @@ fn stripe_got_what_the_page_shows(town: &Town) {
     assert_eq!(got.len(), 1, "{got:?}");
     assert_eq!((got[0].line.as_str(), got[0].body.as_str()), (line, body.trim()));
     for (name, value) in headers.lines().filter_map(|header| header.split_once(": ")) {
-        assert_eq!(got[0].header(name), value, "{name}");
+        assert!(shows(got[0].header(name), value), "{name}: {}", got[0].header(name));
     }
     let got = town.got("order-4");
     let keys: BTreeSet<&str> = got.iter().map(|got| got.header("idempotency-key")).collect();

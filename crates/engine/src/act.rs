@@ -217,7 +217,14 @@ impl Case {
             Some(_) => false,
             None => {
                 let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
-                self.push_step(verb, action, stage, StepState::Waiting, StepMemo::default());
+                self.push_step(
+                    agenda.salt,
+                    verb,
+                    action,
+                    stage,
+                    StepState::Waiting,
+                    StepMemo::default(),
+                );
                 true
             }
         }

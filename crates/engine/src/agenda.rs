@@ -3,7 +3,7 @@
 use crate::lane::{Job, Lane};
 use crate::timer::{Timer, Timers};
 use crate::{Answer, Errand, Event, Happening, Moment, Ticket, Write};
-use amends_protocol::Timestamp;
+use amends_protocol::{Salt, Timestamp};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ const DEFAULT_CONCURRENCY: u32 = 16;
 pub(crate) struct Agenda {
     /// Of the turn.
     pub(crate) moment: Moment,
+    /// Of the store: in every id and key that is made.
+    pub(crate) salt: Salt,
     pub(crate) timers: Timers,
     pub(crate) out: Output,
     pub(crate) lanes: FxHashMap<Arc<str>, Lane>,

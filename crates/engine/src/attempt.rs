@@ -93,13 +93,16 @@ impl Case {
         };
         let saga = self.row.saga.clone();
         let wall = self.wall;
+        let key = subject.as_ref().and_then(|about| self.key_for(index, about, agenda.salt));
         let step = self.step_mut(index);
         step.memo.subject = subject;
         step.memo.called_back = false;
+        step.memo.key.clone_from(&key);
         step.attempts = step.attempts.saturating_add(1);
         step.memo.sent_at = Some(wall.0);
         let send = SendStep {
             step: step.id,
+            key,
             attempt: step.attempts,
             verb: step.verb,
             action: step.action.clone(),
@@ -147,6 +150,7 @@ impl Case {
         let action_id = rulebook.action(&step.action.service, &step.action.action)?;
         Some(Errand::Poll(Box::new(PollStep {
             step: step.id,
+            key: step.memo.key.clone(),
             attempt: step.attempts,
             verb: step.verb,
             action: step.action.clone(),

@@ -46,8 +46,10 @@ impl Errand {
 /// One try of a step.
 #[derive(Clone, Debug)]
 pub struct SendStep {
-    /// The step; the idempotency key.
+    /// The step; its idempotency key where it has none of its own.
     pub step: StepId,
+    /// The idempotency key of a mapped request.
+    pub key: Option<Arc<str>>,
     /// From 1.
     pub attempt: u32,
     /// What is asked.
@@ -73,6 +75,8 @@ pub struct SendStep {
 pub struct PollStep {
     /// The step.
     pub step: StepId,
+    /// As of the try that was taken.
+    pub key: Option<Arc<str>>,
     /// The try that was taken.
     pub attempt: u32,
     /// What was asked.

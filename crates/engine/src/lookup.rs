@@ -1,7 +1,7 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
 use crate::{Epoch, SagaRow, ServiceRow, StoredCase};
-use amends_protocol::{CaseId, ReportKey, SagaId, Timestamp};
+use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,6 +44,8 @@ pub struct Loaded {
     pub epoch: Epoch,
     /// The highest case number ever given out, 0 if none; also when that case has been pruned.
     pub last_case: u64,
+    /// Made once with the store; in every id and key.
+    pub salt: Salt,
     /// Supervisor time of the last commit: it goes on from here. A store that has none yet gives the wall
     /// clock's time of
     /// the newest open row, since older versions of this program wrote due times by that clock; none if nothing

@@ -8,7 +8,7 @@ use crate::{
     LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow, RulebookRow, SagaRow,
     SagaState, ServiceRow, StepRow, StoredCase, UnreadableRow, Write,
 };
-use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, StepId, Timestamp};
+use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, Salt, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -288,6 +288,7 @@ impl Memory {
             broken_services: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
+            salt: Salt::NONE,
             clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
             services: self.services.values().cloned().collect(),

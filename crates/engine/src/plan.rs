@@ -9,7 +9,7 @@ use crate::case::{Case, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
-use amends_protocol::{ActionName, Outcome, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{ActionName, Outcome, Salt, StuckReason, Timestamp, Verb};
 use amends_rulebook::{
     CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
 };
@@ -228,7 +228,7 @@ impl Case {
             let name = &book.get(want.step.action).name;
             match known.get(&(want.step.verb, name.clone())) {
                 Some(index) => self.strengthen(*index, &want, now, agenda),
-                None => self.add_planned(name.clone(), want),
+                None => self.add_planned(name.clone(), want, agenda.salt),
             }
         }
         let steps = self.steps.len() - before;
@@ -240,15 +240,16 @@ impl Case {
         }
     }
 
-    fn add_planned(&mut self, action: ActionName, want: Want) {
+    fn add_planned(&mut self, action: ActionName, want: Want, salt: Salt) {
         let state = if want.hold == Hold::Shadow { StepState::Shadow } else { StepState::Waiting };
         let memo =
             StepMemo { because: want.because, held: want.hold == Hold::Ask, ..StepMemo::default() };
-        self.push_step(want.step.verb, action, want.step.stage.0, state, memo);
+        self.push_step(salt, want.step.verb, action, want.step.stage.0, state, memo);
     }
 
     pub(crate) fn push_step(
         &mut self,
+        salt: Salt,
         verb: Verb,
         action: ActionName,
         stage: u16,
@@ -256,7 +257,7 @@ impl Case {
         memo: StepMemo,
     ) {
         let ordinal = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
-        let id = StepId::derive(self.row.id, ordinal, &self.row.saga, verb.as_str(), &action);
+        let id = salt.step_id(self.row.id, ordinal, &self.row.saga, verb, &action);
         self.add_step(StepRow {
             id,
             verb,

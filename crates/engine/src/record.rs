@@ -297,6 +297,9 @@ pub struct StepMemo {
     /// What a mapped request is about, from its first try on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
+    /// The idempotency key of a mapped request; absent where the step's id is the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
     /// What the last try brought, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

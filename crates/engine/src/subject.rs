@@ -4,7 +4,7 @@
 use crate::case::Case;
 use crate::heard::joined;
 use crate::{ReportRow, StepRow, StepState, Subject};
-use amends_protocol::{ActionName, HistoryState, StuckReason, Verb};
+use amends_protocol::{ActionName, HistoryState, Salt, StuckReason, Verb};
 use amends_rulebook::{Endpoint, Rulebook};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,6 +45,18 @@ impl Case {
             open().next().or_else(|| requests.iter().next()).map(|(id, _)| Arc::clone(id));
         let report = self.report_with_fields(step, endpoint).map_or(0, |row| row.position);
         Ok(Some(Subject { report, request }))
+    }
+
+    /// The key that the next try of a mapped request goes out under; none where that is the step's id, as of steps that
+    /// were asked for before keys were derived.
+    pub(crate) fn key_for(&self, index: usize, about: &Subject, salt: Salt) -> Option<Arc<str>> {
+        let step = &self.steps[index];
+        let is_asked = step.attempts > 0 && (step.memo.may_have_run || step.memo.key.is_none());
+        if is_asked {
+            return step.memo.key.clone();
+        }
+        let request = about.request.as_deref();
+        Some(salt.key(&self.row.saga, step.verb, &step.action, request, 0).into())
     }
 
     /// New evidence or a new report may have brought what a request lacked.

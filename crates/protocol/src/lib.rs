@@ -12,6 +12,7 @@ pub mod plain;
 mod problem;
 mod report;
 pub mod resources;
+mod salt;
 pub mod schemas;
 pub mod sentence;
 pub mod signs;
@@ -34,6 +35,7 @@ pub use report::{
     EVIDENCE_LIMIT, Evidence, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
     REPORT_TYPE, Report, ReportData,
 };
+pub use salt::{SALT_BYTES, Salt};
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{

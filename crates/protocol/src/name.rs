@@ -127,9 +127,9 @@ impl FromStr for CaseId {
 
 /// A step of a case, and the idempotency key of all its attempts. Written `s-17-3-9f86d081884c7d65`.
 ///
-/// The last part is a digest of saga, verb and action: two supervisors (or one restored from an old backup) that give
-/// out the same case number still never use the same key for different work. It holds no `.`, which Standard Webhooks
-/// forbids in message ids.
+/// The last part is a digest of the store's salt, saga, verb and action: nobody else can tell it, and two supervisors
+/// that give out the same case number still never use the same key for different work. It holds no `.`, which Standard
+/// Webhooks forbids in message ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId {
     /// The case that the step belongs to.

@@ -8,7 +8,7 @@ mod proof;
 mod quarantine;
 mod questions;
 mod sagas;
-mod tries;
+mod steps;
 
 pub use acts::ActView;
 pub use bulk::{
@@ -26,11 +26,11 @@ pub use quarantine::{
 };
 pub use questions::{AnswerView, QuestionAct, QuestionAnswered, QuestionView, StatementView};
 pub use sagas::{SagaBegin, SagaView};
-pub use tries::AttemptView;
+pub use steps::{AttemptView, StepView};
 
 use crate::{
-    ActionName, CaseActName, CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState, Outcome,
-    Problem, ReportData, SagaId, StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseActName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, Problem,
+    ReportData, SagaId, StepActName, StepId, StepStateName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -218,79 +218,6 @@ pub struct ReportView {
     /// hold. `GET /v1/cases/{id}/reports/{position}` has them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
-}
-
-/// A step within a case.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct StepView {
-    /// The step; also its idempotency key.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "s-17-3-9f86d081884c7d65"))]
-    pub id: StepId,
-    /// The case.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub case_id: CaseId,
-    /// The saga.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
-    pub saga_id: SagaId,
-    /// What is asked.
-    pub verb: Verb,
-    /// Of which action, `service.action`.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "payment.pay"))]
-    pub action: ActionName,
-    /// Stages run one after the other; 65535 is the last, where notices go.
-    pub stage: u16,
-    /// Where it stands.
-    pub state: StepStateName,
-    /// How it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
-    /// Why it needs a person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<StuckReason>,
-    /// Why it is not done yet, as far as its own tries tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
-    /// When it will be sent (or polled) next.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    pub due_at: Option<Timestamp>,
-    /// Tries so far.
-    pub attempts: u32,
-    /// What the last try brought, for people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// When it entered the plan.
-    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
-    pub planned_at: Timestamp,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
-    pub ended_at: Option<Timestamp>,
-    /// Ids of the reports that demand it; empty for a step that a person added.
-    pub because: Vec<String>,
-    /// Ids of later reports that would have asked for it, had a person not decided.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub would_have_asked: Vec<String>,
-    /// Who decided, when a person did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
-    /// The request data that an operator put in place of the report's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub edited: Option<Map<String, Value>>,
-    /// Id of the report whose fields a mapped request takes, once it was tried; only when one case is shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_from: Option<String>,
-    /// The one request that a mapped request is about, once it was tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// What a person can do to it now. The engine takes exactly these acts.
-    #[serde(default)]
-    pub may: Vec<StepActName>,
-    /// Its tries; only when one case or one step is shown.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<AttemptView>,
 }
 
 /// A History that the supervisor asked for.

@@ -10,6 +10,7 @@ use std::ops::Range;
 pub const PLACEHOLDERS: &[&str] = &[
     "sagaId",
     "stepId",
+    "key",
     "caseId",
     "requestId",
     "attempt",

@@ -26,6 +26,7 @@ impl Engine {
         let moment = moment.into();
         let mut engine = Self::new(loaded.last_case);
         engine.agenda.moment = moment;
+        engine.agenda.salt = loaded.salt;
         engine.residence = before.residence.emptied();
         engine.begin_to_read();
         engine.unreadable = loaded.unreadable;

@@ -58,6 +58,7 @@ fn send(rulebook: &Arc<Rulebook>) -> Errand {
     };
     Errand::Send(Box::new(SendStep {
         step: StepId::derive(CaseId(1), 1, &saga(), "compensate", &name),
+        key: None,
         attempt: 1,
         verb: Verb::Compensate,
         action_id: rulebook.action("pay", "charge").expect("an action"),
@@ -74,6 +75,7 @@ fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Errand {
     let Errand::Send(send) = send(rulebook) else { unreachable!("made above") };
     Errand::Poll(Box::new(PollStep {
         step: send.step,
+        key: None,
         attempt: 1,
         verb: send.verb,
         action: send.action,

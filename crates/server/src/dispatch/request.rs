@@ -74,7 +74,8 @@ pub(crate) fn of_step(
         }
     };
     let trace = trace::of_attempt(send.report.traceparent.as_deref(), send.step, send.attempt);
-    let common = common_headers(&send.saga, &id, trace, route, &request.2, now)?;
+    let ids = Ids { id: &id, key: send.key.as_deref() };
+    let common = common_headers(&send.saga, ids, trace, route, &request.2, now)?;
     Ok(request.finish(common))
 }
 
@@ -99,7 +100,8 @@ pub(crate) fn of_poll(
         own_headers(&mut request.1, known.filter(|(name, _)| *name != CONTENT_TYPE.as_str()))?;
     }
     let trace = trace::of_attempt(None, poll.step, poll.attempt);
-    let common = common_headers(&poll.saga, &id, trace, route, &request.2, now)?;
+    let ids = Ids { id: &id, key: poll.key.as_deref() };
+    let common = common_headers(&poll.saga, ids, trace, route, &request.2, now)?;
     Ok(request.finish(common))
 }
 
@@ -113,7 +115,8 @@ pub(crate) fn of_walk(
     // No step is asked for, so the signature is over an id that names the reading.
     let id = format!("history-{}", walk.case);
     let trace = trace::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0 }, 0);
-    let mut common = common_headers(&walk.saga, &id, trace, route, &request.2, now)?;
+    let ids = Ids { id: &id, key: None };
+    let mut common = common_headers(&walk.saga, ids, trace, route, &request.2, now)?;
     common.remove(headers::IDEMPOTENCY_KEY);
     Ok(request.finish(common))
 }
@@ -250,6 +253,7 @@ fn field_of_poll(poll: &PollStep, id: &str, name: &str) -> Option<Value> {
     Some(match name {
         "sagaId" => poll.saga.as_str().into(),
         "stepId" => id.into(),
+        "key" => poll.key.as_deref().unwrap_or(id).into(),
         "caseId" => poll.step.case.to_string().into(),
         "attempt" => poll.attempt.into(),
         "action" => poll.action.to_string().into(),
@@ -263,6 +267,7 @@ fn field(send: &SendStep, id: &str, name: &str) -> Option<Value> {
     Some(match name {
         "sagaId" => send.saga.as_str().into(),
         "stepId" => id.into(),
+        "key" => send.key.as_deref().unwrap_or(id).into(),
         "caseId" => send.step.case.to_string().into(),
         "requestId" => (&**send.request_ids.first()?).into(),
         "attempt" => send.attempt.into(),
@@ -279,9 +284,16 @@ fn field(send: &SendStep, id: &str, name: &str) -> Option<Value> {
     })
 }
 
+/// How a request is known: by its step's id, which signatures are over, and by its idempotency key, if that is another.
+#[derive(Clone, Copy)]
+struct Ids<'a> {
+    id: &'a str,
+    key: Option<&'a str>,
+}
+
 fn common_headers(
     saga: &SagaId,
-    id: &str,
+    Ids { id, key }: Ids<'_>,
     trace: Traceparent,
     route: &Route,
     body: &[u8],
@@ -294,7 +306,8 @@ fn common_headers(
     map.insert(ACCEPT, ACCEPTED);
     map.insert(USER_AGENT, AGENT);
     map.insert(HeaderName::from_static(headers::SAGA_ID), value(saga.as_str().to_owned())?);
-    map.insert(HeaderName::from_static(headers::IDEMPOTENCY_KEY), value(format!("\"{id}\""))?);
+    let key = format!("\"{}\"", key.unwrap_or(id));
+    map.insert(HeaderName::from_static(headers::IDEMPOTENCY_KEY), value(key)?);
     map.insert(HeaderName::from_static(headers::TRACEPARENT), value(trace.to_string())?);
     let baggage = baggage::member(headers::BAGGAGE_SAGA, saga.as_str());
     map.insert(HeaderName::from_static(headers::BAGGAGE), value(baggage)?);

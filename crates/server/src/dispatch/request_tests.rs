@@ -55,6 +55,7 @@ fn send(service: &str, action: &str) -> SendStep {
     };
     SendStep {
         step: StepId::derive(CaseId(17), 3, &saga, "compensate", &name),
+        key: None,
         attempt: 2,
         verb: Verb::Compensate,
         action_id: rulebook.action(service, action).expect("an action"),
@@ -153,6 +154,17 @@ fn what_an_operator_edited_takes_the_place_of_the_reports_data() {
     let edited = json!({"amount": 8, "booking": {"id": "b-2"}});
     send.edited = Some(Arc::new(edited.as_object().expect("an object").clone()));
     assert_eq!(build(&send).expect("a request").uri().path(), "/bookings/b-2");
+}
+
+#[test]
+fn a_mapped_request_goes_out_under_its_own_key() {
+    let mut send = send("old", "book");
+    send.key = Some("k-1".into());
+    let request = build(&send).expect("a request");
+    assert_eq!(header(&request, "idempotency-key"), send.step.to_string(), "as mapped");
+    let action = send.rulebook.action("pay", "charge").expect("an action");
+    send.action_id = action;
+    assert_eq!(header(&build(&send).expect("a request"), "idempotency-key"), "\"k-1\"");
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub(crate) async fn shown_request(
     }
     let send = SendStep {
         step: step.id,
+        key: step.key.as_deref().map(Into::into),
         attempt: step.attempts.saturating_add(1),
         verb: step.verb,
         action: step.action.clone(),

@@ -50,6 +50,7 @@ pub(super) fn of_row(
         edited: row.memo.edited.map(|data| (*data).clone()),
         data_from: None,
         request_id: row.memo.subject.and_then(|subject| subject.request).map(|id| id.to_string()),
+        key: row.memo.key.map(|key| key.to_string()),
         log: Vec::new(),
     }
 }

@@ -100,6 +100,7 @@ impl Watched {
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Send(Box::new(SendStep {
             step: id,
+            key: None,
             attempt: step.attempts,
             verb: step.verb,
             action: step.action.clone(),
@@ -119,6 +120,7 @@ impl Watched {
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Poll(Box::new(amends_engine::PollStep {
             step: step.id,
+            key: None,
             attempt: 1,
             verb: step.verb,
             action: step.action.clone(),

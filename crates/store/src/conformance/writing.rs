@@ -114,6 +114,7 @@ fn full_case() -> StoredCase {
         because: vec![0, 1],
         would_have_asked: vec![2],
         subject: Some(Subject { report: 1, request: Some("request-7".into()) }),
+        key: Some("k-7".into()),
         decided_by: Some("kim".to_owned()),
         by_hand: true,
         called_back: true,

@@ -15,7 +15,7 @@ use crate::{
     UnreadableRow,
 };
 use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
-use amends_protocol::{CaseId, SagaId, Timestamp};
+use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -123,6 +123,10 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         )
         .map_err(read_error)?
         .map(Timestamp);
+    let salt = conn
+        .query_row("SELECT value FROM salt", [], |row| row.get::<_, [u8; SALT_BYTES]>(0))
+        .map(Salt::new)
+        .map_err(read_error)?;
     let mut unreadable = Vec::new();
     let begun = format!("SELECT {SAGA_COLUMNS} FROM sagas WHERE state = ?1 ORDER BY deadline");
     let sagas = collect(conn, &begun, [SagaState::Begun.code()], |row| readable(saga_row(row)))?;
@@ -146,7 +150,17 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
             Err(broken) => broken_services.push(broken),
         }
     }
-    Ok(Loaded { epoch, last_case, clock, sagas, services, rulebooks, unreadable, broken_services })
+    Ok(Loaded {
+        epoch,
+        last_case,
+        salt,
+        clock,
+        sagas,
+        services,
+        rulebooks,
+        unreadable,
+        broken_services,
+    })
 }
 
 fn without_unreadable<T>(

@@ -6,7 +6,7 @@ use crate::{
     conformance::{BackupPlace, Place, unsettled},
 };
 use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
-use amends_protocol::{CaseId, CaseState, SagaId, Timestamp};
+use amends_protocol::{CaseId, CaseState, SagaId, Salt, Timestamp};
 use rusqlite::Connection;
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
@@ -127,6 +127,20 @@ async fn a_store_of_schema_2_opens_and_has_everything() {
     drop(store);
     let version = connection::version(&Connection::open(place.file()).expect("opens"));
     assert_eq!(version.expect("reads"), connection::SCHEMA);
+}
+
+#[tokio::test]
+async fn every_store_has_a_salt_of_its_own_which_goes_along_in_copies() {
+    let (place, other, copy, old) = (Dir::new(), Dir::new(), Dir::new(), Dir::new());
+    let salt = async |place: &Dir| place.open().await.load().await.expect("loads").salt;
+    let own = salt(&place).await;
+    assert_ne!(own, Salt::NONE);
+    assert_eq!(salt(&place).await, own, "made once");
+    assert_ne!(salt(&other).await, own);
+    place.open().await.backup(&copy.file()).await.expect("copied");
+    assert_eq!(salt(&copy).await, own);
+    old.sql(include_str!("schema/tests_2.sql"));
+    assert_ne!(salt(&old).await, Salt::NONE, "a store of before gets one");
 }
 
 #[test]
