@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What came of the inputs since the last [`crate::Engine::take_output`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Output {
     /// To be made durable first, all together.
     pub writes: Vec<Write>,
@@ -24,7 +24,7 @@ pub struct Output {
 /// A service's concurrency limit where no rulebook says one.
 const DEFAULT_CONCURRENCY: u32 = 16;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Agenda {
     /// Of the turn.
     pub(crate) moment: Moment,

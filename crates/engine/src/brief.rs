@@ -353,7 +353,7 @@ fn objective(case: &Case) -> Option<(u64, Arc<str>)> {
 }
 
 /// Texts that many cases have in common, each once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
     known: BTreeSet<Arc<str>>,
     /// When there are so many, those that nobody uses any more are dropped.

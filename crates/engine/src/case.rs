@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 /// Notes of one case; past this a person has long known that something is wrong with it.
 pub(crate) const NOTES_LIMIT: usize = 100;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) row: CaseRow,
     pub(crate) book: Option<Arc<Rulebook>>,

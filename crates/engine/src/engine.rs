@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The state machine of one supervisor (or one partition of it).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Engine {
     /// Versions in use, by hash.
     books: FxHashMap<Arc<str>, Arc<Rulebook>>,

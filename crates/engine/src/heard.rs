@@ -62,7 +62,7 @@ const fn rank(state: HistoryState) -> u8 {
 }
 
 /// All evidence of a case.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
     /// The place of each action in `actions`, by service and name.
     places: BTreeMap<Arc<str>, BTreeMap<Arc<str>, usize>>,
@@ -83,7 +83,7 @@ pub(crate) struct Heard {
 }
 
 /// What is known of one action.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OfAction {
     name: ActionName,
     /// By request, then by who told of it.

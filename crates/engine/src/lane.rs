@@ -77,7 +77,7 @@ pub(crate) enum BreakerChange {
     Closed(Vec<Job>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lane {
     /// The rulebook's.
     pub(crate) limit: u32,

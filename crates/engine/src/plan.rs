@@ -31,10 +31,10 @@ const LIMIT_WINDOW_MS: u64 = 60_000;
 
 /// Counts the cases that each limited rule has answered in its current minute. A minute begins with the first case after
 /// the one before has ended, not with the clock's: else a burst across the full minute would pass twice the limit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RuleLimits(FxHashMap<(Arc<str>, u32), Window>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Window {
     began: Timestamp,
     cases: u32,

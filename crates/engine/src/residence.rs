@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Versions of rulebooks that are kept although no resident case needs them.
 pub(crate) const BOOKS_KEPT: usize = 16;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Residence {
     /// Bytes that resident cases may take.
     pub(crate) budget: usize,

@@ -102,19 +102,21 @@ impl Case {
         if let (Some((index, _)), None) = (undone, &action.endpoints.compensate) {
             return Ground::Undone(index);
         }
-        let word = self.owners_word(book, id);
-        let has_no_effect = !word.is_empty() && !word.may_have_effect();
-        let callers_go_on = self.callers_going_on(book, id, reached).next().is_some();
+        let requests = self.requests_of(&action.name);
+        let has_no_effect = !self.owners_word(book, id).is_empty()
+            && !requests.into_values().any(HistoryState::may_have_effect);
+        // What only the saga's end says of its beginning, the own History must have been read after.
+        let nobody_calls = self.callers_running(book, id, reached).next().is_none();
+        let is_over = self.callers_going_on(book, id, reached).next().is_none()
+            && self.history_read_after_the_end(&action.name.service);
         match undo {
-            _ if has_no_effect && !callers_go_on => Ground::NoEffect,
+            _ if has_no_effect && (nobody_calls || is_over) => Ground::NoEffect,
             Some((index, _)) if undone.is_some() => Ground::Open(Doubt::NoFence(index)),
             Some((index, step)) if step.state.is_terminal() => Ground::Open(Doubt::Decided(index)),
             Some((index, _)) => Ground::Open(Doubt::Unfinished(index)),
             None if is_told => Ground::Open(Doubt::NotAsked),
             None if has_no_effect => Ground::Open(Doubt::CallersGoOn),
-            None if !callers_go_on && self.history_read_after_the_end(&action.name.service) => {
-                Ground::UnknownToHistory
-            }
+            None if is_over => Ground::UnknownToHistory,
             None => Ground::Open(Doubt::Unheard),
         }
     }
@@ -128,19 +130,28 @@ impl Case {
         steps.find(|(_, step)| undoes(step) && in_earnest(step))
     }
 
-    /// Who may still call an action.
+    /// Who may still call an action, but for the beginning of a saga that is said to have ended.
     pub(crate) fn callers_going_on<'a>(
         &'a self,
         book: &'a Rulebook,
         id: ActionId,
         reached: &'a Reached,
     ) -> impl Iterator<Item = ActionId> + 'a {
+        let saga_has_ended = self.row.detail.saga_ended_at.is_some();
+        let is_over = move |caller: &ActionId| saga_has_ended && reached.entries.contains(caller);
+        self.callers_running(book, id, reached).filter(move |caller| !is_over(caller))
+    }
+
+    /// Who calls an action and has not ended by the word of its own service.
+    fn callers_running<'a>(
+        &'a self,
+        book: &'a Rulebook,
+        id: ActionId,
+        reached: &'a Reached,
+    ) -> impl Iterator<Item = ActionId> + 'a {
         let calls = move |caller: &ActionId| book.get(*caller).calls.iter().any(|c| c.action == id);
-        reached.now.iter().copied().filter(calls).filter(move |caller| {
-            let is_over =
-                self.row.detail.saga_ended_at.is_some() && reached.entries.contains(caller);
-            !is_over && !self.has_ended(book, *caller)
-        })
+        let callers = reached.now.iter().copied().filter(calls);
+        callers.filter(move |caller| !self.has_ended(book, *caller))
     }
 
     pub(crate) fn reached(&self, book: &Rulebook) -> Reached {

@@ -29,7 +29,7 @@ pub(crate) enum Timer {
     Deadline(SagaId),
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timers(BinaryHeap<Reverse<(Timestamp, Timer)>>);
 
 impl Timers {

@@ -13,6 +13,7 @@ mod run;
 pub mod scenario;
 mod services;
 mod shrink;
+pub mod small;
 pub mod stored;
 pub mod story;
 mod switches;

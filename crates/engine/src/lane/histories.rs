@@ -8,7 +8,7 @@ use amends_protocol::Timestamp;
 /// of time: a deploy is over by then.
 const UNAVAILABLE_AFTER_MS: u64 = 10 * 60_000;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Histories {
     pub(super) breaker: Breaker,
     pub(super) in_flight: u32,
