@@ -49,16 +49,14 @@ pub fn run() -> anyhow::Result<Value> {
 fn answer(errand: &Errand) -> anyhow::Result<Input> {
     let (step, attempt) = errand.step().ok_or_else(|| anyhow!("only steps are sent here"))?;
     let answer = StepReading::Done(Outcome::Compensated);
-    let result = StepResult { answer, status: Some(200), message: None, history: Vec::new() };
+    let result =
+        StepResult { answer, status: Some(200), message: None, history: Vec::new().into() };
     Ok(Input::StepEnded { step, attempt, service: Arc::clone(errand.service()), result })
 }
 
 fn report(n: u64) -> anyhow::Result<Report> {
-    let seen = |service: &str, action: &str, state| Evidence {
-        service: service.to_owned(),
-        action: action.to_owned(),
-        request_id: format!("r-{n}"),
-        state,
+    let seen = |service: &str, action: &str, state| {
+        Evidence::new(service, action, format!("r-{n}"), state)
     };
     Ok(Report {
         id: format!("bench-{n}"),

@@ -232,12 +232,7 @@ fn evidence(pair: &str) -> Outcome<Evidence> {
     if request.is_empty() {
         return Err(wrong("the request's id behind `:` is empty".to_owned()));
     }
-    Ok(Evidence {
-        service: name.service.to_string(),
-        action: name.action.to_string(),
-        request_id: request.to_owned(),
-        state,
-    })
+    Ok(Evidence::new(&*name.service, &*name.action, request, state))
 }
 
 #[cfg(test)]
@@ -279,7 +274,7 @@ mod tests {
         );
         assert_eq!(one.data.history[0].state, HistoryState::Unknown);
         assert_eq!(one.data.history[1].state, HistoryState::Failed);
-        assert_eq!(one.data.history[1].request_id, "pi_1");
+        assert_eq!(one.data.history[1].request_id.as_deref(), Some("pi_1"));
     }
 
     #[test]

@@ -6,20 +6,11 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::transition::{self, StepEvent};
 use crate::{
-    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Subject, Told,
-    Write,
+    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Subject, Write,
 };
-use amends_protocol::{
-    ActionName, Cause, EVIDENCE_LIMIT, Evidence, Outcome, OutcomeCallback, Source, StuckReason,
-    Timestamp, Verb,
-};
+use amends_protocol::{Cause, Outcome, OutcomeCallback, Source, StuckReason, Timestamp, Verb};
 use amends_rulebook::RetryPolicy;
-use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// Pieces of evidence that one case keeps of one service's answers and excess reports. What the rulebook does not
-/// declare counts as one service: anybody can make up names.
-const TOLD_LIMIT: usize = EVIDENCE_LIMIT;
 
 /// Longest pause between looks at an accepted step, in milliseconds.
 const POLL_CAP_MS: u64 = 60_000;
@@ -216,91 +207,6 @@ impl Case {
         Ok(())
     }
 
-    /// Adds evidence from an answer; true if any was new.
-    fn hear(&mut self, by: &Arc<str>, within: Source, history: &[Evidence]) -> bool {
-        self.hear_up_to_limit(by, within, history).0
-    }
-
-    /// Adds evidence from a report that is not kept in memory; true if any was new. Says so if some had no room.
-    pub(crate) fn hear_excess(&mut self, by: &str, history: &[Evidence]) -> bool {
-        let (news, dropped) = self.hear_up_to_limit(&by.into(), Source::Report, history);
-        if dropped {
-            self.note(format!(
-                "{by} told more than the {TOLD_LIMIT} requests that are kept; look into its History"
-            ));
-        }
-        news
-    }
-
-    /// Whether any was new, and whether any new one had no room.
-    fn hear_up_to_limit(
-        &mut self,
-        by: &Arc<str>,
-        within: Source,
-        history: &[Evidence],
-    ) -> (bool, bool) {
-        if history.is_empty() {
-            return (false, false);
-        }
-        let is_stranger =
-            |who: &str| self.book.as_ref().is_none_or(|book| book.service(who).is_none());
-        let counts_as = |who: &str| who == &**by || (is_stranger(who) && is_stranger(by));
-        let heard = self.heard();
-        let mut room = TOLD_LIMIT.saturating_sub(heard.kept_of(counts_as));
-        let mut fresh: BTreeSet<&Evidence> = BTreeSet::new();
-        let (mut dropped, mut missed) = (false, false);
-        let mut told = Vec::new();
-        for evidence in history {
-            if heard.has(by, evidence) || !fresh.insert(evidence) {
-                continue;
-            }
-            if room == 0 {
-                dropped = true;
-                if self.is_missed(evidence) {
-                    missed = true;
-                    break;
-                }
-                continue;
-            }
-            room -= 1;
-            told.push(Told {
-                by: Arc::clone(by),
-                at: Some(self.wall.0),
-                within: Some(within),
-                evidence: evidence.clone(),
-            });
-        }
-        let news = !told.is_empty();
-        if missed && self.row.detail.dropped.insert(Arc::clone(by)) {
-            self.row_changed = true;
-        }
-        if let Some(heard) = self.heard_mut() {
-            told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
-        }
-        if news {
-            self.row.detail.told.append(&mut told);
-            self.row_changed = true;
-        }
-        (news, dropped)
-    }
-
-    /// Whether evidence that has no room leaves something out: an action that may have had an effect and is not known,
-    /// or a request of one whose requests are undone one by one. All else says nothing new.
-    fn is_missed(&self, evidence: &Evidence) -> bool {
-        if !evidence.state.may_have_effect() {
-            return false;
-        }
-        let name = ActionName::new(&evidence.service, &evidence.action);
-        let known = self.heard();
-        let by_request = self.book.as_ref().is_some_and(|book| {
-            let action = book.action(&name.service, &name.action);
-            action.is_some_and(|id| book.get(id).endpoints.compensate.is_some())
-        });
-        let is_known = known.anybodys_word(&name).may_have_effect();
-        let request_is_known = || known.requests(&name).any(|id| **id == *evidence.request_id);
-        !is_known || (by_request && !request_is_known())
-    }
-
     /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
     fn late_answer(
         &mut self,
@@ -431,7 +337,7 @@ impl Case {
             answer: StepReading::Unknown,
             status: None,
             message: Some("the supervisor stopped before the answer came".to_owned()),
-            history: Vec::new(),
+            history: Vec::new().into(),
         };
         self.log_attempt(index, &result, agenda);
         let memo = &mut self.step_mut(index).memo;

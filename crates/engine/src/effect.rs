@@ -2,8 +2,8 @@
 //! the same [`crate::Output`] are durable.
 
 use amends_protocol::{
-    ActionName, CaseId, ClosedOn, Evidence, Outcome, QuestionId, QuestionKind, Report, SagaId,
-    StepId, Timestamp, Verb,
+    ActionName, CaseId, ClosedOn, Outcome, QuestionId, QuestionKind, Report, SagaId, StepId,
+    Testimony, Timestamp, Verb,
 };
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Map, Value};
@@ -116,7 +116,7 @@ pub struct StepResult {
     /// For people: the service's message, or what went wrong.
     pub message: Option<String>,
     /// Evidence that the answer carried.
-    pub history: Vec<Evidence>,
+    pub history: Testimony,
 }
 
 /// How a try of a step is to be read.
@@ -181,7 +181,7 @@ impl StepReading {
 #[derive(Clone, Debug, PartialEq)]
 pub enum WalkResult {
     /// The service answered; a 404 or 204 that is its own counts as an empty History.
-    Told(Vec<Evidence>),
+    Told(Testimony),
     /// A 404 or 204 that need not be the service's own: it repeats no `Saga-Id` and is no problem of ours. It may be a
     /// page of whatever stands before the service.
     Unproven {

@@ -6,6 +6,7 @@
 use crate::{ReportRow, Told, WalkRow};
 use amends_protocol::{ActionName, Evidence, HistoryState, Report};
 use amends_rulebook::{ActionId, Rulebook};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -88,9 +89,35 @@ struct OfAction {
     name: ActionName,
     /// By request, then by who told of it.
     requests: BTreeMap<Arc<str>, BTreeMap<Arc<str>, States>>,
+    /// What is known of no certain request, by who told of it.
+    unnamed: BTreeMap<Arc<str>, States>,
+    /// What undoing a request needs, as its tellers say; by request.
+    data: BTreeMap<Arc<str>, Vec<DataTold>>,
     /// By who told of it.
     tellers: BTreeMap<Arc<str>, States>,
     by_anybody: States,
+}
+
+/// What undoing a request needs, with who said so.
+type DataTold = (Arc<str>, Map<String, Value>);
+
+impl OfAction {
+    fn request(&mut self, id: &str) -> &mut BTreeMap<Arc<str>, States> {
+        self.requests.entry(id.into()).or_default()
+    }
+
+    /// Who told what of the request that a piece of evidence is about.
+    fn told_of(&self, evidence: &Evidence) -> Option<&BTreeMap<Arc<str>, States>> {
+        match evidence.request_id.as_deref() {
+            Some(id) => self.requests.get(id),
+            None => Some(&self.unnamed),
+        }
+    }
+
+    fn has_data(&self, id: &str, by: &str, data: &Map<String, Value>) -> bool {
+        let told = self.data.get(id).into_iter().flatten();
+        told.into_iter().any(|(who, said)| **who == *by && said == data)
+    }
 }
 
 impl Heard {
@@ -142,11 +169,18 @@ impl Heard {
         self.pieces += 1;
         let by = self.teller(by);
         let action = &mut self.actions[place];
-        let request = match action.requests.get_mut(evidence.request_id.as_str()) {
-            Some(request) => request,
-            None => action.requests.entry(evidence.request_id.as_str().into()).or_default(),
+        let request = match evidence.request_id.as_deref() {
+            Some(id) => action.request(id),
+            None => &mut action.unnamed,
         };
         request.entry(Arc::clone(&by)).or_default().add(evidence.state);
+        if let Some(id) = evidence.request_id.as_deref()
+            && !evidence.data.is_empty()
+            && !action.has_data(id, &by, &evidence.data)
+        {
+            let told = (Arc::clone(&by), evidence.data.clone());
+            action.data.entry(id.into()).or_default().push(told);
+        }
         let told = action.tellers.entry(by).or_default();
         if evidence.state.may_have_effect() && !told.may_have_effect() {
             self.unnoted.insert(place);
@@ -163,6 +197,8 @@ impl Heard {
         self.actions.push(OfAction {
             name,
             requests: BTreeMap::new(),
+            unnamed: BTreeMap::new(),
+            data: BTreeMap::new(),
             tellers: BTreeMap::new(),
             by_anybody: States::default(),
         });
@@ -193,9 +229,40 @@ impl Heard {
 
     /// Whether this one told exactly this before.
     pub(crate) fn has(&self, by: &str, evidence: &Evidence) -> bool {
+        let Some(place) = self.place(&evidence.service, &evidence.action) else { return false };
+        let action = &self.actions[place];
+        let told = action.told_of(evidence).and_then(|tellers| tellers.get(by));
+        let id = evidence.request_id.as_deref();
+        told.is_some_and(|states| states.has(evidence.state))
+            && (evidence.data.is_empty()
+                || id.is_none_or(|id| action.has_data(id, by, &evidence.data)))
+    }
+
+    /// Whether this one told anything of the same request before.
+    pub(crate) fn has_told_of(&self, by: &str, evidence: &Evidence) -> bool {
         let place = self.place(&evidence.service, &evidence.action);
-        let request = place.and_then(|p| self.actions[p].requests.get(&*evidence.request_id));
-        request.and_then(|r| r.get(by)).is_some_and(|states| states.has(evidence.state))
+        let tellers = place.and_then(|place| self.actions[place].told_of(evidence));
+        tellers.is_some_and(|tellers| tellers.contains_key(by))
+    }
+
+    /// Whether anybody told of the same request, or, where none is named, of the action.
+    pub(crate) fn knows(&self, evidence: &Evidence) -> bool {
+        let Some(place) = self.place(&evidence.service, &evidence.action) else { return false };
+        evidence.request_id.is_none()
+            || self.actions[place].told_of(evidence).is_some_and(|tellers| !tellers.is_empty())
+    }
+
+    /// What undoing a request needs, with who said so: its own service before others.
+    #[cfg_attr(not(test), allow(dead_code))] // a part of a step takes it
+    pub(crate) fn data_of(
+        &self,
+        name: &ActionName,
+        request: &str,
+    ) -> impl Iterator<Item = (&Arc<str>, &Map<String, Value>)> {
+        let told = self.action(name).and_then(|action| action.data.get(request));
+        let told = told.into_iter().flatten();
+        let (own, others): (Vec<_>, Vec<_>) = told.partition(|(by, _)| *by == name.service);
+        own.into_iter().chain(others).map(|(by, data)| (by, data))
     }
 
     /// How much of the evidence that is kept besides reports and Histories was told by those for whom `counts` holds.

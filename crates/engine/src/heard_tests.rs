@@ -24,12 +24,7 @@ rules:
 ";
 
 fn seen(service: &str, action: &str, request: usize) -> Evidence {
-    Evidence {
-        service: service.to_owned(),
-        action: action.to_owned(),
-        request_id: format!("r-{request}"),
-        state: HistoryState::Succeeded,
-    }
+    Evidence::new(service, action, format!("r-{request}"), HistoryState::Succeeded)
 }
 
 fn report(id: &str, history: Vec<Evidence>) -> Report {
@@ -69,13 +64,43 @@ fn looked_at_for_an_answer(reports: usize) -> usize {
         answer: StepReading::Done(Outcome::Compensated),
         status: Some(200),
         message: None,
-        history,
+        history: history.into(),
     };
     let before = LOOKED.get();
     let service = Arc::clone(errand.service());
     engine.handle(Timestamp(1), Input::StepEnded { step, attempt, service, result });
     assert!(!engine.take_output(Timestamp(1)).writes.is_empty(), "the answer is kept");
     LOOKED.get() - before
+}
+
+#[test]
+fn what_a_request_needs_is_told_by_its_own_service_before_others() {
+    let data = |key: &str| {
+        let mut map = serde_json::Map::new();
+        map.insert("paymentId".to_owned(), key.into());
+        map
+    };
+    let told = |key: &str| Evidence { data: data(key), ..seen("payment", "pay", 1) };
+    let mut heard = Heard::default();
+    heard.add_told(&"order".into(), &told("of the caller"));
+    heard.add_told(&"payment".into(), &told("its own"));
+    assert!(heard.has("payment", &told("its own")) && !heard.has("payment", &told("another")));
+    let name = ActionName::new("payment", "pay");
+    let said: Vec<_> = heard.data_of(&name, "r-1").map(|(by, data)| (&**by, data)).collect();
+    assert_eq!(said, [("payment", &data("its own")), ("order", &data("of the caller"))]);
+}
+
+#[test]
+fn evidence_of_no_certain_request_tells_of_the_action() {
+    let of_any = Evidence { request_id: None, ..seen("payment", "pay", 1) };
+    let mut heard = Heard::default();
+    assert!(!heard.knows(&of_any));
+    heard.add_told(&"order".into(), &of_any);
+    let name = ActionName::new("payment", "pay");
+    assert!(heard.has("order", &of_any) && heard.knows(&of_any));
+    assert!(!heard.knows(&seen("payment", "pay", 1)));
+    assert_eq!(heard.requests(&name).count(), 0);
+    assert!(heard.anybodys_word(&name).may_have_effect());
 }
 
 #[test]

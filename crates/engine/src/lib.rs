@@ -16,6 +16,7 @@ mod closing;
 mod effect;
 mod engine;
 mod heard;
+mod hearing;
 mod input;
 mod lane;
 mod lookup;
@@ -52,9 +53,9 @@ pub use proof::Proof;
 pub use question::{Question, QuestionAnswer, Recheck, Said, Statement};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Limits, Note, ReportRole,
-    ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow,
-    StepState, StoredCase, Subject, Told, WalkRow, Write,
+    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Dropped, Limits, Note,
+    ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo,
+    StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use survey::{

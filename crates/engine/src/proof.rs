@@ -207,7 +207,7 @@ impl Case {
             source,
             at: at.map(Timestamp),
             id,
-            request_id: Some(e.request_id.clone()),
+            request_id: e.request_id.clone(),
             state: Some(e.state),
             outcome: None,
         };

@@ -184,8 +184,9 @@ impl Recheck {
 
     /// How it says that a request stands now.
     pub(crate) fn word_of(&self, action: &ActionName, request: &str) -> Option<HistoryState> {
-        let is_it =
-            |entry: &&Evidence| *entry.action == *action.action && *entry.request_id == *request;
+        let is_it = |entry: &&Evidence| {
+            *entry.action == *action.action && entry.request_id.as_deref() == Some(request)
+        };
         self.own.iter().find(is_it).map(|entry| entry.state)
     }
 }

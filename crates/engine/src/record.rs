@@ -7,13 +7,13 @@ pub use sagas::{SagaRow, SagaState};
 use crate::{QuestionAnswer, Recheck};
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Outcome, Report, SagaId, Source,
-    StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Lost, Outcome, Report, SagaId,
+    Source, StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::{Role, RuleId, Rulebook};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 /// One write of a batch. A batch is committed whole or not at all, in order; of several writes of one key the last counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,9 +97,9 @@ pub struct CaseMemo {
     /// The last look around before settling on quiet has been taken.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub looked_again: bool,
-    /// Services that told of more than there was room for, so that something to undo may be missing.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub dropped: BTreeSet<Arc<str>>,
+    /// Evidence that did not arrive whole, or had no room.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Dropped>,
     /// What people said about open questions. The questions themselves are not kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<QuestionAnswer>,
@@ -131,6 +131,16 @@ pub struct Told {
     /// What it said.
     #[serde(flatten)]
     pub evidence: Evidence,
+}
+
+/// Evidence that the case does not have, though it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// The service that told it.
+    pub by: Arc<str>,
+    /// Of what, and why it is missing.
+    #[serde(flatten)]
+    pub lost: Lost,
 }
 
 /// Something that a person should know.

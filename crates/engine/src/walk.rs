@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
-use amends_protocol::{CaseId, EVIDENCE_LIMIT, Evidence, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -129,25 +129,22 @@ impl Case {
         self.row_changed = true;
         let begun_too_early = walk.recheck.as_ref().is_some_and(|recheck| !recheck.asked);
         match result {
-            WalkResult::Told(entries) => {
+            WalkResult::Told(told) => {
                 walk.answered = true;
                 walk.told_at = Some(self.wall.0);
                 walk.due_at = None;
                 walk.message = None;
                 if let Some(recheck) = &mut walk.recheck {
-                    recheck.answered(service, Some(&entries));
+                    recheck.answered(service, Some(&told));
                 }
                 if begun_too_early {
                     read_anew(walk, id, now, agenda);
                 }
-                let before = walk.entries.len();
-                merge_entries(&mut walk.entries, entries);
-                let (entries, fresh) = (walk.entries.len(), walk.entries[before..].to_vec());
-                if let Some(heard) = self.heard_mut() {
-                    fresh.iter().for_each(|entry| heard.add_entry(service, entry));
-                }
+                let news = self.hear_history(service, told);
+                let walk = self.row.detail.walks.iter().find(|w| w.service == *service);
+                let entries = walk.map_or(0, |walk| walk.entries.len());
                 agenda.tell(Happening::Walked { case: id, service: Arc::clone(service), entries });
-                !fresh.is_empty()
+                news
             }
             WalkResult::NoHistory | WalkResult::Unproven { .. } => {
                 walk.answered = true;
@@ -232,14 +229,4 @@ pub(crate) fn health(result: &WalkResult) -> (Health, Option<&str>) {
         WalkResult::Failed { message, unreachable: true, .. } => (Health::Gone, Some(message)),
         WalkResult::Failed { message, unreachable: false, .. } => (Health::Alive, Some(message)),
     }
-}
-
-/// Adds what is new.
-fn merge_entries(held: &mut Vec<Evidence>, told: Vec<Evidence>) {
-    let known: BTreeSet<&Evidence> = held.iter().collect();
-    let mut fresh: Vec<Evidence> = told.into_iter().filter(|e| !known.contains(e)).collect();
-    let mut seen = BTreeSet::new();
-    fresh.retain(|e| seen.insert(e.clone()));
-    fresh.truncate(EVIDENCE_LIMIT.saturating_sub(held.len()));
-    held.append(&mut fresh);
 }

@@ -222,8 +222,8 @@ proptest! {
             for (by, about, state) in &told {
                 let service = ACTIONS[*by].split_once('.').expect("a name").0.to_owned();
                 let entry = evidence(ACTIONS[*about], "told", *state);
-                match world.histories.entry(service).or_insert(WalkResult::Told(vec![])) {
-                    WalkResult::Told(entries) => entries.push(entry),
+                match world.histories.entry(service).or_insert(WalkResult::Told(vec![].into())) {
+                    WalkResult::Told(entries) => entries.append(vec![entry].into()),
                     other => panic!("{other:?}"),
                 }
             }
@@ -333,7 +333,7 @@ proptest! {
         let run = |crash: bool| {
             let mut world = World::food_order();
             world.histories.insert("delivery".into(),
-                WalkResult::Told(vec![evidence("delivery.request", "d", HistoryState::Succeeded)]));
+                WalkResult::Told(vec![evidence("delivery.request", "d", HistoryState::Succeeded)].into()));
             for (n, report) in reports.iter().enumerate() {
                 world.report(report.clone());
                 if crash && n == crash_after {

@@ -95,7 +95,7 @@ fn a_proof_tells_who_said_what_of_each_action_and_why_nothing_can_stand() {
     let mut world = World::food_order();
     world.histories.insert(
         "coupon".into(),
-        WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)]),
+        WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into()),
     );
     let case = world.report(
         report("order/odd", "s")
@@ -180,7 +180,7 @@ fn what_that_last_reading_finds_is_undone() {
     let mut world = World::new(GIFTS);
     let case = world.report(report("cards/declined", "s").action("charge"));
     world.settle_down();
-    let late = WalkResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)]);
+    let late = WalkResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)].into());
     world.histories.insert("gifts".into(), late);
     world.end("s");
     world.settle_down();

@@ -30,12 +30,9 @@ fn tells(source: &str, id: &str, requests: &[(&str, H)], data: serde_json::Value
     let mut report = world::report(&format!("{source}/odd"), "s");
     report.id = id.to_owned();
     report.data.data = data.as_object().cloned().unwrap_or_default();
-    let told = requests.iter().map(|(request, state)| Evidence {
-        service: "billing".to_owned(),
-        action: "charge".to_owned(),
-        request_id: (*request).to_owned(),
-        state: *state,
-    });
+    let told = requests
+        .iter()
+        .map(|(request, state)| Evidence::new("billing", "charge", *request, *state));
     report.data.history = told.collect();
     report
 }

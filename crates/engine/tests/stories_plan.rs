@@ -278,7 +278,7 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
     let mut world = World::food_order();
     world.histories.insert(
         "delivery".into(),
-        WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)]),
+        WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into()),
     );
     world.histories.insert(
         "rider".into(),
@@ -295,9 +295,10 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
     assert!(world.plan(case).contains("compensate delivery.request"), "found by the walk");
     world.pass_ms(20_000);
     assert_eq!(world.state(case), CaseState::Open, "rider's History is still unknown");
-    world
-        .histories
-        .insert("rider".into(), WalkResult::Told(vec![evidence("rider.match", "m", H::Started)]));
+    world.histories.insert(
+        "rider".into(),
+        WalkResult::Told(vec![evidence("rider.match", "m", H::Started)].into()),
+    );
     world.pass_ms(120_000);
     assert_eq!(
         world.step(case, "compensate rider.match").state,
@@ -331,7 +332,7 @@ fn a_page_of_a_gateway_is_no_history_of_a_service_that_has_told_one() {
     world.crash();
     world.pass_ms(120_000);
     assert_eq!(world.state(case), CaseState::Open, "a restart forgets that of nobody");
-    let told = WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)]);
+    let told = WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into());
     world.histories.insert("delivery".into(), told);
     world.pass_ms(120_000);
     assert_eq!(
@@ -397,7 +398,7 @@ fn the_last_look_may_find_something_and_then_the_quiet_time_begins_anew() {
     world.settle_down();
     world.histories.insert(
         "coupon".into(),
-        WalkResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)]),
+        WalkResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)].into()),
     );
     world.pass_ms(2_000);
     assert_eq!(
@@ -444,7 +445,7 @@ services:
 rules: [{ on: \"*/*\", compensate: recorded }]
 ",
         );
-        let told = WalkResult::Told(vec![evidence("far.away", "r", H::Succeeded)]);
+        let told = WalkResult::Told(vec![evidence("far.away", "r", H::Succeeded)].into());
         world.histories.insert("far".into(), told);
         let reports = order.map(|kind| {
             let new = report(kind, "s");

@@ -30,12 +30,7 @@ fn mapped(answers: &str) -> String {
 const STEP: &str = "compensate billing.charge";
 
 fn evidence(request: &str, state: H) -> Evidence {
-    Evidence {
-        service: "billing".to_owned(),
-        action: "charge".to_owned(),
-        request_id: request.to_owned(),
-        state,
-    }
+    Evidence::new("billing", "charge", request, state)
 }
 
 fn tells(source: &str, id: &str, history: Vec<Evidence>) -> Report {
@@ -63,7 +58,7 @@ fn kinds(world: &World, case: CaseId, book: &str) -> Vec<QuestionKind> {
 
 #[test]
 fn a_success_that_its_service_did_not_find_holds_the_case() {
-    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)]));
+    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
     assert_eq!(world.state(case), CaseState::Stuck);
     assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
     let book = Rulebook::from_yaml(SHOP).unwrap_or_else(|found| panic!("{found:#?}"));
@@ -77,7 +72,7 @@ fn a_success_that_its_service_did_not_find_holds_the_case() {
 #[test]
 fn what_the_history_says_after_the_undoing_resolves_it() {
     for state in [H::Compensated, H::Failed, H::Fenced] {
-        let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", state)]));
+        let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", state)].into()));
         assert_eq!(world.state(case), CaseState::Settled, "{state}");
         assert_eq!(world.walked, ["billing", "billing"], "{state}: read before and after");
     }
@@ -85,11 +80,11 @@ fn what_the_history_says_after_the_undoing_resolves_it() {
 
 #[test]
 fn a_service_that_has_forgotten_the_saga_is_believed_and_one_without_a_history_is_not() {
-    let (world, case) = contradicted(WalkResult::Told(vec![]));
+    let (world, case) = contradicted(WalkResult::Told(vec![].into()));
     assert_eq!(world.state(case), CaseState::Settled, "it is gone after its retention");
     let (world, case) = contradicted(WalkResult::NoHistory);
     assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
-    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-0", H::Failed)]));
+    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-0", H::Failed)].into()));
     assert_eq!(world.state(case), CaseState::Stuck, "it remembers another request, not this one");
 }
 
@@ -122,7 +117,7 @@ fn a_request_that_was_undone_answers_for_the_others() {
     let mut world = World::new(SHOP);
     world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
     let both = vec![evidence("p-1", H::Compensated), evidence("p-2", H::Succeeded)];
-    world.histories.insert("billing".to_owned(), WalkResult::Told(both));
+    world.histories.insert("billing".to_owned(), WalkResult::Told(both.into()));
     let case = world.report(tells("shop", "r-1", vec![evidence("p-2", H::Succeeded)]));
     world.settle_down();
     world.pass_ms(10_000);
@@ -158,10 +153,11 @@ fn a_person_accepts_it_and_another_witness_asks_again() {
 
 #[test]
 fn asked_again_the_history_may_know_better() {
-    let (mut world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)]));
+    let (mut world, case) =
+        contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
     world
         .histories
-        .insert("billing".to_owned(), WalkResult::Told(vec![evidence("p-1", H::Fenced)]));
+        .insert("billing".to_owned(), WalkResult::Told(vec![evidence("p-1", H::Fenced)].into()));
     let again = QuestionAct::AskAgain { reason: "billing is mended".to_owned() };
     assert_eq!(world.answer_question(case, again), Answer::Done);
     world.settle_down();

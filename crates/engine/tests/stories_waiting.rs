@@ -260,7 +260,7 @@ fn a_saga_that_never_ends_gets_a_report_at_its_deadline() {
     world.begin("fine", "order", 5_000); // a retry that was late; it has ended all the same
     world.histories.insert(
         "payment".into(),
-        WalkResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)]),
+        WalkResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)].into()),
     );
     world.pass_ms(4_000);
     assert!(world.memory.cases().count() == 0);
@@ -296,7 +296,7 @@ fn a_crash_in_flight_sends_again_under_the_same_key() {
 fn the_reporters_own_history_is_asked_too_whoever_reported_first() {
     for order in [["coupon/odd", "payment/report-2"], ["payment/report-2", "coupon/odd"]] {
         let mut world = World::food_order();
-        let told = WalkResult::Told(vec![evidence("coupon.redeem", "r", H::Succeeded)]);
+        let told = WalkResult::Told(vec![evidence("coupon.redeem", "r", H::Succeeded)].into());
         world.histories.insert("payment".into(), told);
         let cases = order.map(|kind| world.report(report(kind, "s")));
         world.settle_down();
@@ -455,7 +455,7 @@ rules: [{ on: \"*/*\", compensate: recorded, then: { compensate: [a.x] } }]
     let told = Input::WalkEnded {
         case,
         service: "b".into(),
-        result: WalkResult::Told(vec![evidence("b.y", "r", H::Succeeded)]),
+        result: WalkResult::Told(vec![evidence("b.y", "r", H::Succeeded)].into()),
     };
     world.turn([resumed, told]);
     assert_eq!(world.step(case, "compensate b.y").state, StepState::InFlight);

@@ -104,7 +104,7 @@ const LOST: &str = "the supervisor failed while it was sending";
 
 fn lost_step() -> StepResult {
     let message = Some(LOST.to_owned());
-    StepResult { answer: StepReading::Unknown, status: None, message, history: Vec::new() }
+    StepResult { answer: StepReading::Unknown, status: None, message, history: Vec::new().into() }
 }
 
 fn lost_history() -> WalkResult {

@@ -1,7 +1,8 @@
 //! What a service's History says of one saga: the answer of `GET {url}/amends/v1/history/{saga}`.
 
-use crate::{HistoryState, SagaId};
+use crate::{HistoryState, SagaId, null_is_absent};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// All requests of one saga that the service received. An unknown saga is an empty list, not an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +26,12 @@ pub struct HistoryEntry {
     pub service: Option<String>,
     /// The operation.
     pub action: String,
-    /// The request's id.
-    pub request_id: String,
+    /// The request's id; absent if it is not known which request it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// What is known of it.
     pub state: HistoryState,
+    /// What undoing this one request needs.
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Map::is_empty")]
+    pub data: Map<String, Value>,
 }

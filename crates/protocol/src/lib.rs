@@ -4,6 +4,7 @@
 //! What a field means on the wire is written in `docs/reference/protocol.md`.
 
 pub mod causes;
+mod evidence;
 pub mod headers;
 mod history;
 mod keepable;
@@ -21,6 +22,10 @@ mod time;
 pub mod wire;
 mod words;
 
+pub use evidence::{
+    CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Malformed,
+    NAME_RULE, Testimony, null_is_absent,
+};
 pub use history::{HistoryAnswer, HistoryEntry};
 pub use keepable::{
     DATA_DEPTH_LIMIT, NUMBER_EXPONENTS, NUMBER_LENGTH_LIMIT, ReservedKey, Unkeepable, check_data,
@@ -32,8 +37,7 @@ pub use name::{
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{
-    EVIDENCE_LIMIT, Evidence, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
-    REPORT_TYPE, Report, ReportData,
+    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, Report, ReportData,
 };
 pub use salt::{SALT_BYTES, Salt};
 pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};

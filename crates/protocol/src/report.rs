@@ -1,6 +1,7 @@
 //! The report: a failure event about one saga, carried as a CloudEvent 1.0 of type [`REPORT_TYPE`].
 
-use crate::{HistoryState, ReportKey, SagaId, Timestamp};
+use crate::evidence::null_is_absent;
+use crate::{Evidence, ReportKey, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,9 +12,6 @@ pub const REPORT_TYPE: &str = "dev.amends.report.v1";
 pub const REPORT_MESSAGE_LIMIT: usize = 8 << 10;
 /// Most causes of one report: a failed answer names one, and an action makes few calls.
 pub const REPORT_CAUSES_LIMIT: usize = 64;
-/// Most pieces of evidence in one report, in one answer, in one History, and kept of all answers in one case; a saga
-/// with more requests than this is none.
-pub const EVIDENCE_LIMIT: usize = 1_000;
 /// Longest `source`, in bytes: a URI that ends in the service's name, and half of a unique key.
 pub const REPORT_SOURCE_LIMIT: usize = 512;
 
@@ -56,7 +54,9 @@ impl Report {
         let texts = texts.into_iter().flatten().chain([&self.id, &self.source, &data.code]);
         let texts: usize = texts.chain(&data.caused_by).map(|text| text.len() + TEXT).sum();
         let evidence = data.history.iter().map(|e| {
-            size_of::<Evidence>() + e.service.len() + e.action.len() + e.request_id.len() + 3 * TEXT
+            let id = e.request_id.as_ref().map_or(0, String::len);
+            let names = e.service.len() + e.action.len() + id;
+            size_of::<Evidence>() + names + 3 * TEXT + map_bytes(&e.data)
         });
         let saga = self.saga_id.as_str().len() + TEXT;
         size_of::<Self>() + saga + texts + evidence.sum::<usize>() + map_bytes(&data.data)
@@ -104,27 +104,12 @@ pub struct ReportData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Ids of the reports that this failure follows from (from `Amends-Report` of failed answers).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Vec::is_empty")]
     pub caused_by: Vec<String>,
     /// What the service's History says of this saga: its own requests and its calls to others.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Evidence>,
     /// Business fields, for conditions and placeholders.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
-}
-
-/// One thing that a History says of a saga.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Evidence {
-    /// The service that the request went to.
-    pub service: String,
-    /// The operation.
-    pub action: String,
-    /// The request's id.
-    pub request_id: String,
-    /// What is known of it.
-    pub state: HistoryState,
 }

@@ -560,7 +560,7 @@ pub struct HeldEvidence {
     /// Of which action.
     pub action: ActionName,
     /// Of which request.
-    pub request_id: String,
+    pub request_id: Option<String>,
     /// What.
     pub state: HistoryState,
 }

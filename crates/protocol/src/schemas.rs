@@ -6,8 +6,8 @@
 //! that stopped there (AsyncAPI's among them) read the same.
 
 use crate::{
-    EVIDENCE_LIMIT, HistoryState, NAME_LIMIT, Outcome, PROBLEM_TYPE_BASE, REPORT_CAUSES_LIMIT,
-    REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
+    EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, HistoryState, NAME_LIMIT, Outcome, PROBLEM_TYPE_BASE,
+    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
 };
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 pub const SCHEMA_BASE: &str = "https://amends.dev/schema/";
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+const REQUEST_ID: &str = "The request's id; absent if it is not known which request it was.";
 
 /// States that a service tells of a request while it is not undone.
 const TOLD_STATES: [HistoryState; 4] =
@@ -162,10 +164,11 @@ fn history_answer() -> Value {
         json!({
             "service": name("The service that the request went to; absent: the answering service itself."),
             "action": name("The operation."),
-            "requestId": name("The request's id."),
-            "state": states(HistoryState::ALL)
+            "requestId": name(REQUEST_ID),
+            "state": states(HistoryState::ALL),
+            "data": undoing_data()
         }),
-        &["action", "requestId", "state"],
+        &["action", "state"],
     );
     entry["description"] = "A request that the service received, or a call that it made.".into();
     let properties = json!({
@@ -203,10 +206,11 @@ fn evidence() -> Value {
         json!({
             "service": name("The service that the request went to."),
             "action": name("The operation."),
-            "requestId": name("The request's id."),
-            "state": states(&TOLD_STATES)
+            "requestId": name(REQUEST_ID),
+            "state": states(&TOLD_STATES),
+            "data": undoing_data()
         }),
-        &["service", "action", "requestId", "state"],
+        &["service", "action", "state"],
     );
     schema["description"] = "One thing that a History says of a saga.".into();
     schema
@@ -216,6 +220,15 @@ fn evidence_list(description: &str) -> Value {
     json!({
         "type": "array", "maxItems": EVIDENCE_LIMIT, "items": { "$ref": "report-data.json#/$defs/evidence" },
         "description": description
+    })
+}
+
+fn undoing_data() -> Value {
+    json!({
+        "type": "object",
+        "description": format!(
+            "What undoing this one request needs, at most {EVIDENCE_DATA_LIMIT} bytes of JSON."
+        )
     })
 }
 

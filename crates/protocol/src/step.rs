@@ -1,6 +1,7 @@
 //! A step on the wire: the supervisor's request to a service, and the service's answer.
 
-use crate::{ActionName, CaseId, Evidence, Outcome, SagaId, StepId};
+use crate::evidence::{null_is_absent, text_or_nothing};
+use crate::{ActionName, CaseId, Outcome, SagaId, StepId, Testimony};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -24,12 +25,12 @@ pub struct StepRequest {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub action: ActionName,
     /// Requests of the action that the supervisor knows of; a hint, never the limit of what to undo.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Vec::is_empty")]
     pub request_ids: Vec<String>,
     /// The report that the case began with.
     pub report: ReportRef,
     /// The report's business fields, or what an operator put in their place.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
 }
 
@@ -55,11 +56,16 @@ pub struct StepAnswer {
     /// How it ended.
     pub outcome: Outcome,
     /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text_or_nothing",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub message: Option<String>,
     /// Calls that the service made in this saga; further evidence for the case.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Evidence>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
+    pub history: Testimony,
 }
 
 /// Body of `POST /v1/steps/{stepId}/outcome`: the late answer to a step that was taken with 202.
@@ -69,9 +75,18 @@ pub struct OutcomeCallback {
     /// How it ended; `waived` is not a service's to say.
     pub outcome: Outcome,
     /// For people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "text_or_nothing",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub message: Option<String>,
     /// Further evidence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Evidence>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
+    pub history: Testimony,
+}
+
+fn is_empty(history: &Testimony) -> bool {
+    history.entries().is_empty()
 }

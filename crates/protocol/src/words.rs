@@ -174,6 +174,25 @@ impl HistoryState {
             Self::Failed | Self::Compensated | Self::Fenced => false,
         }
     }
+
+    /// How much it says of a request, as statements of equal standing are joined.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Started => 0,
+            Self::Unknown => 1,
+            Self::Failed => 2,
+            Self::Fenced => 3,
+            Self::Succeeded => 4,
+            Self::Compensated => 5,
+        }
+    }
+
+    /// Two statements of equal standing about one request.
+    #[must_use]
+    pub const fn joined(self, other: Self) -> Self {
+        if other.rank() > self.rank() { other } else { self }
+    }
 }
 
 words! {

@@ -42,8 +42,9 @@ fn evidence(state: HistoryState) -> Evidence {
     Evidence {
         service: "coupon".to_owned(),
         action: "redeem".to_owned(),
-        request_id: "8c9d7b5b1d06ddd9dd610ccdc3fd7b9e".to_owned(),
+        request_id: Some("8c9d7b5b1d06ddd9dd610ccdc3fd7b9e".to_owned()),
         state,
+        data: fields(),
     }
 }
 
@@ -82,13 +83,14 @@ fn samples() -> Vec<(&'static str, Value)> {
     let answer = StepAnswer {
         outcome: Outcome::Compensated,
         message: Some("two coupons".to_owned()),
-        history: vec![evidence(HistoryState::Succeeded)],
+        history: vec![evidence(HistoryState::Succeeded)].into(),
     };
     let entry = |service: Option<&str>, state| HistoryEntry {
         service: service.map(str::to_owned),
         action: "match".to_owned(),
-        request_id: "r-2".to_owned(),
+        request_id: Some("r-2".to_owned()),
         state,
+        data: fields(),
     };
     let mut entries: Vec<HistoryEntry> =
         HistoryState::ALL.iter().map(|state| entry(Some("rider"), *state)).collect();
@@ -159,7 +161,7 @@ fn what_the_types_write_is_valid_and_every_member_is_described() {
         );
     }
     for outcome in Outcome::ALL {
-        let answer = StepAnswer { outcome: *outcome, message: None, history: Vec::new() };
+        let answer = StepAnswer { outcome: *outcome, message: None, history: Vec::new().into() };
         let is_theirs = *outcome != Outcome::Waived;
         assert_eq!(validators["step-answer"].is_valid(&json(&answer)), is_theirs, "{outcome}");
     }
@@ -177,7 +179,7 @@ fn spoilt() -> Vec<Spoilt> {
         ("history-answer", "/entries", None),
         ("history-answer", "/entries", Some(json!({}))),
         ("history-answer", "/entries/0/action", None),
-        ("history-answer", "/entries/0/requestId", None),
+        ("history-answer", "/entries/0/data", Some(json!(["a"]))),
         ("history-answer", "/entries/0/requestId", Some(json!("a b"))),
         ("history-answer", "/entries/0/state", Some(json!("done"))),
         ("problem", "/type", None),
@@ -203,7 +205,7 @@ fn spoilt() -> Vec<Spoilt> {
         ("report-data", "/causedBy/0", Some(json!("naïve"))),
         ("report-data", "/history", many(told, EVIDENCE_LIMIT + 1)),
         ("report-data", "/history/0/service", None),
-        ("report-data", "/history/0/requestId", None),
+        ("report-data", "/history/0/data", Some(json!("a"))),
         ("report-data", "/history/0/state", None),
         ("report-data", "/history/0/state", Some(json!("compensated"))),
         ("report-data", "/data", Some(json!([]))),

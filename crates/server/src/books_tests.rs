@@ -28,7 +28,7 @@ impl Outbound for Nobody {
                     answer: StepReading::NotSent,
                     status: None,
                     message: None,
-                    history: vec![],
+                    history: vec![].into(),
                 };
                 EffectResult::Step(result)
             }
@@ -37,7 +37,7 @@ impl Outbound for Nobody {
                     answer: StepReading::NotSent,
                     status: None,
                     message: None,
-                    history: vec![],
+                    history: vec![].into(),
                 };
                 EffectResult::Step(result)
             }

@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn ended(answer: StepReading) -> EffectResult {
-        let result = StepResult { answer, status: None, message: None, history: Vec::new() };
+        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
         EffectResult::Step(result)
     }
 

@@ -78,12 +78,7 @@ fn report(saga: &str, id: &str) -> Report {
         data: ReportData {
             code: "broken".to_owned(),
             action: Some("x".to_owned()),
-            history: vec![Evidence {
-                service: "a".to_owned(),
-                action: "x".to_owned(),
-                request_id: "r".to_owned(),
-                state: HistoryState::Succeeded,
-            }],
+            history: vec![Evidence::new("a", "x", "r", HistoryState::Succeeded)],
             ..ReportData::default()
         },
     }

@@ -6,8 +6,8 @@ mod wire;
 use amends_engine::StepReading;
 use amends_protocol::schemas::SCHEMA_BASE;
 use amends_protocol::{
-    EVIDENCE_LIMIT, NAME_LIMIT, Outcome, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT,
-    REPORT_SOURCE_LIMIT, StepRequest, Timestamp, Verb,
+    CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, NAME_LIMIT, Outcome,
+    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, StepRequest, Timestamp, Verb,
 };
 use amends_rulebook::RetryPolicy;
 use amends_server::HttpLimits;
@@ -286,6 +286,10 @@ fn times_and_bounds_are_those_of_the_code() {
     assert_eq!(told("`message` of a report"), bytes(REPORT_MESSAGE_LIMIT));
     assert_eq!(told("`causedBy` of a report"), entries(REPORT_CAUSES_LIMIT));
     assert_eq!(told("`history` of a report, an answer or an outcome"), entries(EVIDENCE_LIMIT));
+    let json = |count: usize| format!("{} of JSON", bytes(count));
+    assert_eq!(told("`data` of a piece of evidence"), json(EVIDENCE_DATA_LIMIT));
+    let of_all = "`data` of all evidence in a report, and of all that a case keeps besides reports";
+    assert_eq!(told(of_all), json(CASE_EVIDENCE_DATA_LIMIT));
     assert_eq!(told("names and ids"), bytes(NAME_LIMIT));
     assert_eq!(told("body of an answer"), bytes(outbound.answer_bytes));
 

@@ -66,7 +66,7 @@ fn fitting(found: Vec<Evidence>, failed: &str) -> Vec<Evidence> {
     let mut ranked: Vec<(bool, bool, usize)> = Vec::with_capacity(found.len());
     for (place, entry) in found.iter().enumerate() {
         let kind = (entry.service.as_str(), entry.action.as_str(), entry.state);
-        let told_before = !seen.insert(kind) && entry.request_id != failed;
+        let told_before = !seen.insert(kind) && entry.request_id.as_deref() != Some(failed);
         ranked.push((told_before, !entry.state.may_have_effect(), place));
     }
     ranked.sort_unstable();
@@ -84,12 +84,8 @@ async fn evidence<T: HistoryTx>(
 ) -> Result<Vec<Evidence>, KitError> {
     let undone = |state| matches!(state, HistoryState::Compensated | HistoryState::Fenced);
     let own = tx.requests_of(saga, None).await?.into_iter().filter(|row| !undone(row.state));
-    let own = own.map(|row| Evidence {
-        service: service.to_owned(),
-        action: row.request.action,
-        request_id: row.request.request_id,
-        state: row.state,
-    });
+    let own = own
+        .map(|row| Evidence::new(service, row.request.action, row.request.request_id, row.state));
     let calls = tx.calls_of(saga).await?.into_iter().map(|mut call| {
         if call.state == HistoryState::Started {
             // Nobody waits for its answer any more.

@@ -17,6 +17,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::Map;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest body that is read. Requests are stored whole in History; what is larger belongs behind a link.
@@ -155,14 +156,16 @@ async fn entries<T: HistoryTx>(tx: &mut T, saga: &SagaId) -> Result<Vec<HistoryE
     let own = tx.requests_of(saga, None).await?.into_iter().map(|row| HistoryEntry {
         service: None,
         action: row.request.action,
-        request_id: row.request.request_id,
+        request_id: Some(row.request.request_id),
         state: row.state,
+        data: Map::new(),
     });
     let calls = tx.calls_of(saga).await?.into_iter().map(|call| HistoryEntry {
         service: Some(call.service),
         action: call.action,
         request_id: call.request_id,
         state: call.state,
+        data: call.data,
     });
     Ok(own.chain(calls).collect())
 }

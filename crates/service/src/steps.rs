@@ -339,7 +339,7 @@ async fn answer<T: HistoryTx>(
 ) -> Result<StepAnswer, KitError> {
     let mut history: Vec<Evidence> = tx.calls_of(saga).await?;
     history.retain(|call| call.state.may_have_effect());
-    Ok(StepAnswer { outcome, message: None, history })
+    Ok(StepAnswer { outcome, message: None, history: history.into() })
 }
 
 fn done_request(row: RequestRow) -> DoneRequest {

@@ -175,6 +175,7 @@ impl Stage<'_> {
                 self.business.story.tell(|| {
                     format!("the supervisor asks: {} {}: {}", send.verb, send.action, said(&answer))
                 });
+                let history = history.into();
                 let result = StepResult { answer, status: None, message: None, history };
                 let service = Arc::clone(&send.action.service);
                 Input::StepEnded { step: send.step, attempt: send.attempt, service, result }
@@ -182,7 +183,7 @@ impl Stage<'_> {
             Errand::Poll(poll) => {
                 let answer = StepReading::Unknown; // no model answers 202
                 let result =
-                    StepResult { answer, status: None, message: None, history: Vec::new() };
+                    StepResult { answer, status: None, message: None, history: Vec::new().into() };
                 let service = Arc::clone(&poll.action.service);
                 Input::StepEnded { step: poll.step, attempt: poll.attempt, service, result }
             }
@@ -199,7 +200,7 @@ impl Stage<'_> {
         if !self.book.service(service).is_some_and(|id| self.book.keeps_history(id)) {
             return WalkResult::NoHistory;
         }
-        WalkResult::Told(self.business.history(service))
+        WalkResult::Told(self.business.history(service).into())
     }
 
     fn end(self, events: usize, flow: &Flow) -> Played {

@@ -87,11 +87,13 @@ const CODES: [&str; 11] = [
 ];
 
 fn any_evidence() -> impl Strategy<Value = Vec<Evidence>> {
-    let one = (0..ACTIONS.len(), 0..HistoryState::ALL.len()).prop_map(|(action, state)| Evidence {
-        service: ACTIONS[action].0.to_owned(),
-        action: ACTIONS[action].1.to_owned(),
-        request_id: format!("r-{action}"),
-        state: HistoryState::ALL[state],
+    let one = (0..ACTIONS.len(), 0..HistoryState::ALL.len()).prop_map(|(action, state)| {
+        Evidence::new(
+            ACTIONS[action].0,
+            ACTIONS[action].1,
+            format!("r-{action}"),
+            HistoryState::ALL[state],
+        )
     });
     prop::collection::vec(one, 0..4)
 }

@@ -31,12 +31,7 @@ fn report(kind: &str, action: &str) -> Report {
 
 fn evidence(of: &str, state: HistoryState) -> Evidence {
     let (service, action) = of.split_once('.').expect("an action");
-    Evidence {
-        service: service.to_owned(),
-        action: action.to_owned(),
-        request_id: "r".to_owned(),
-        state,
-    }
+    Evidence::new(service, action, "r", state)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A participant's History of a saga, as it came.
 
 use crate::wire::Exchange;
+use amends_protocol::null_is_absent;
 use serde::Deserialize;
 
 /// An entry of a History, as it came.
@@ -9,11 +10,11 @@ use serde::Deserialize;
 pub(crate) struct Entry {
     #[serde(default)]
     pub(crate) service: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub(crate) action: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub(crate) request_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_absent")]
     pub(crate) state: String,
 }
 

@@ -1,18 +1,18 @@
-//! Evidence had no room, so that an action or a request of it may be missing.
+//! Evidence had no room or could not be read, so that an action or a request of it may be missing.
 
 use super::Facts;
 use crate::{CaseMemo, Question, Said, Statement};
-use amends_protocol::QuestionKind;
+use amends_protocol::{Loss, QuestionKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) fn is_possible(memo: &CaseMemo) -> bool {
-    !memo.dropped.is_empty()
+    services(memo).next().is_some()
 }
 
 pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
     let kind = QuestionKind::Dropped;
-    all.extend(facts.memo.dropped.iter().map(|by| Question {
+    all.extend(services(facts.memo).map(|by| Question {
         kind,
         effect: facts.book.settings().effect_of(kind),
         service: Arc::clone(by),
@@ -24,4 +24,9 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
         }]),
         can_ask_again: false,
     }));
+}
+
+/// Who told of something that may be missing. Data are none of it: the request that they belong to is known.
+fn services(memo: &CaseMemo) -> impl Iterator<Item = &Arc<str>> {
+    memo.dropped.iter().filter(|one| one.lost.why != Loss::Data).map(|one| &one.by)
 }

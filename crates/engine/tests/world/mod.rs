@@ -230,7 +230,7 @@ impl World {
             Errand::Walk(walk) => {
                 let result = match self.histories.get(&*walk.service) {
                     Some(result) => result.clone(),
-                    None => WalkResult::Told(vec![]),
+                    None => WalkResult::Told(vec![].into()),
                 };
                 return Some(Input::WalkEnded { case: walk.case, service, result });
             }
@@ -243,7 +243,8 @@ impl World {
         };
         if self.limited.contains(&*action.service) {
             let answer = StepReading::Busy { overloaded: true, retry_after_ms: Some(1_000) };
-            let result = StepResult { answer, status: Some(429), message: None, history: vec![] };
+            let result =
+                StepResult { answer, status: Some(429), message: None, history: vec![].into() };
             return Some(Input::StepEnded { step, attempt, service, result });
         }
         let reply = self.replies.get(&key).or_else(|| self.replies.get(&*action.service)).cloned();
@@ -258,6 +259,7 @@ impl World {
             Reply::SaysWith(reading, history) => (reading, history),
             Reply::Silent => return None,
         };
+        let history = history.into();
         let result = StepResult { answer, status: None, message: None, history };
         Some(Input::StepEnded { step, attempt, service, result })
     }
@@ -275,6 +277,7 @@ impl World {
         let errand = self.under_way.remove(position).expect("found");
         let (step, attempt) = errand.step().expect("a step");
         let service = Arc::clone(errand.service());
+        let history = history.into();
         let result = StepResult { answer, status: None, message: None, history };
         self.input(Input::StepEnded { step, attempt, service, result });
     }
@@ -288,7 +291,8 @@ impl World {
         let errand = self.under_way.remove(position).expect("found");
         let (step, attempt) = errand.step().expect("a step");
         let service = Arc::clone(errand.service());
-        let result = StepResult { answer, status: Some(status), message: None, history: vec![] };
+        let result =
+            StepResult { answer, status: Some(status), message: None, history: vec![].into() };
         self.input(Input::StepEnded { step, attempt, service, result });
     }
 
@@ -315,14 +319,14 @@ impl World {
 
     pub fn call_back_with(&mut self, step: StepId, outcome: Outcome, history: Vec<Evidence>) {
         let ticket = self.next_ticket();
-        let callback = OutcomeCallback { outcome, message: None, history };
+        let callback = OutcomeCallback { outcome, message: None, history: history.into() };
         self.input(Input::StepCalledBack { step, callback, ticket });
         assert_eq!(self.answers.remove(&ticket), Some(Answer::Done));
     }
 
     pub fn call_back(&mut self, step: StepId, outcome: Outcome) -> Answer {
         let ticket = self.next_ticket();
-        let callback = OutcomeCallback { outcome, message: None, history: vec![] };
+        let callback = OutcomeCallback { outcome, message: None, history: vec![].into() };
         self.input(Input::StepCalledBack { step, callback, ticket });
         self.answers.remove(&ticket).expect("answered")
     }
@@ -461,12 +465,7 @@ pub fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {
 
 pub fn evidence(what: &str, request: &str, state: HistoryState) -> Evidence {
     let (service, action) = what.split_once('.').expect("service.action");
-    Evidence {
-        service: service.to_owned(),
-        action: action.to_owned(),
-        request_id: request.to_owned(),
-        state,
-    }
+    Evidence::new(service, action, request, state)
 }
 
 /// A report `service/code` about a saga; further things are added by the methods.

@@ -307,10 +307,15 @@ pub fn success(effect: &Effect) -> EffectResult {
             Verb::Notify => Outcome::Notified,
         },
         Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
-        Errand::Walk(_) => return EffectResult::History(WalkResult::Told(vec![])),
+        Errand::Walk(_) => return EffectResult::History(WalkResult::Told(vec![].into())),
     };
     let answer = StepReading::Done(outcome);
-    EffectResult::Step(StepResult { answer, status: Some(200), message: None, history: vec![] })
+    EffectResult::Step(StepResult {
+        answer,
+        status: Some(200),
+        message: None,
+        history: vec![].into(),
+    })
 }
 
 pub fn report(saga: &str, id: &str) -> Report {
@@ -323,12 +328,7 @@ pub fn report(saga: &str, id: &str) -> Report {
         data: ReportData {
             code: "broken".to_owned(),
             action: Some("x".to_owned()),
-            history: vec![Evidence {
-                service: "a".to_owned(),
-                action: "x".to_owned(),
-                request_id: "r".to_owned(),
-                state: HistoryState::Succeeded,
-            }],
+            history: vec![Evidence::new("a", "x", "r", HistoryState::Succeeded)],
             ..ReportData::default()
         },
     }

@@ -45,7 +45,11 @@ pub struct BulkWanted {
     /// Why; stands in the audit of each.
     pub reason: String,
     /// To these steps; for `replan`, to these cases; for `accept`, to these questions.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::null_is_absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub ids: Vec<String>,
     /// To the steps that this filter finds (the names of `GET /v1/steps`); for `replan`, to the cases (of
     /// `GET /v1/cases`); for `accept`, to the questions (of `GET /v1/questions`).

@@ -21,7 +21,11 @@ pub struct SagaBegin {
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub deadline: Timestamp,
     /// Business fields for the synthetic report.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::null_is_absent",
+        skip_serializing_if = "Map::is_empty"
+    )]
     pub data: Map<String, Value>,
 }
 

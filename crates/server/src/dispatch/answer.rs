@@ -21,9 +21,7 @@
 
 use super::retry_after::retry_after_ms;
 use amends_engine::{StepReading, StepResult};
-use amends_protocol::{
-    EVIDENCE_LIMIT, Evidence, Outcome, Problem, ProblemCode, StepAnswer, Timestamp, Verb,
-};
+use amends_protocol::{Outcome, Problem, ProblemCode, StepAnswer, Testimony, Timestamp, Verb};
 use amends_rulebook::{AnswerMap, Endpoint, Mapped};
 use http::{HeaderMap, header};
 use serde::Deserialize;
@@ -216,7 +214,7 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
             return unknown(why, told(headers, body));
         }
     };
-    let history = bounded(answer.history);
+    let history = answer.history;
     let reading = match answer.outcome {
         Outcome::Refused => StepReading::Refused,
         outcome if verb.may_end(outcome) => StepReading::Done(outcome),
@@ -229,18 +227,24 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
     StepResult { answer: reading, status: Some(200), message, history }
 }
 
-/// The evidence that any answer with a JSON object as its body may carry. It is a courtesy there: a malformed one is
-/// ignored, where in a 200 of the protocol it makes the answer unreadable.
-fn told(headers: &HeaderMap, body: &[u8]) -> Vec<Evidence> {
+/// The evidence that any answer with a JSON object as its body may carry. It is a courtesy there: what is no list of
+/// entries is something else of that name.
+fn told(headers: &HeaderMap, body: &[u8]) -> Testimony {
     #[derive(Deserialize)]
     struct Aside {
         #[serde(default)]
-        history: Vec<Evidence>,
+        history: Value,
     }
     if !is_json(headers) || !body.trim_ascii_start().starts_with(b"{") {
-        return Vec::new();
+        return Testimony::default();
     }
-    serde_json::from_slice(body).map_or_else(|_| Vec::new(), |aside: Aside| bounded(aside.history))
+    match serde_json::from_slice(body) {
+        Ok(Aside { history: Value::Array(list) }) => {
+            // What cannot be read there may be anybody's own list of that name: nothing is lost by that.
+            Testimony::read(list, None).into_parts().0.into()
+        }
+        _ => Testimony::default(),
+    }
 }
 
 /// Whether the body may be JSON (`application/json`, `application/problem+json`, …); it may when nothing is said.
@@ -272,14 +276,6 @@ fn oddity(headers: &HeaderMap) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Evidence with ids that can be stored, up to a limit; the rest is dropped, since an answer is no place to argue.
-pub(crate) fn bounded(mut history: Vec<Evidence>) -> Vec<Evidence> {
-    history.truncate(EVIDENCE_LIMIT);
-    let fits = |text: &str| amends_protocol::is_opaque_name(text);
-    history.retain(|e| fits(&e.service) && fits(&e.action) && fits(&e.request_id));
-    history
 }
 
 fn is_refusal(body: &[u8]) -> bool {

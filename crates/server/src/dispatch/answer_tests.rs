@@ -1,6 +1,7 @@
 //! The whole table of answers, as data.
 
 use super::*;
+use amends_protocol::EVIDENCE_LIMIT;
 use amends_rulebook::Rulebook;
 use serde_json::json;
 use std::sync::Arc;
@@ -137,7 +138,10 @@ fn evidence_in_an_answer_is_taken_and_bounded() {
     let body = json!({"outcome": "compensated", "message": "m", "history": [entry("r-1"), entry("bad id")]});
     let result = read(Verb::Compensate, 200, &[], &body.to_string());
     assert_eq!(result.message.as_deref(), Some("m"));
-    assert_eq!(result.history.iter().map(|e| &*e.request_id).collect::<Vec<_>>(), ["r-1"]);
+    assert_eq!(
+        result.history.iter().map(|e| e.request_id.as_deref()).collect::<Vec<_>>(),
+        [Some("r-1")]
+    );
     let many: Vec<_> = (0..5_000).map(|n| entry(&format!("r-{n}"))).collect();
     let body = json!({"outcome": "compensated", "history": many}).to_string();
     assert_eq!(read(Verb::Compensate, 200, &[], &body).history.len(), EVIDENCE_LIMIT);
@@ -179,8 +183,8 @@ fn evidence_is_taken_from_every_answer() {
     for (status, kind, body, wanted) in table {
         let result = read(Verb::Compensate, status, &[("content-type", kind)], body);
         assert_eq!(result.answer, wanted, "HTTP {status}, {kind}: {body}");
-        let ids: Vec<_> = result.history.iter().map(|e| &*e.request_id).collect();
-        assert_eq!(ids, ["r-1"], "HTTP {status}, {kind}: {body}");
+        let ids: Vec<_> = result.history.iter().map(|e| e.request_id.as_deref()).collect();
+        assert_eq!(ids, [Some("r-1")], "HTTP {status}, {kind}: {body}");
     }
     let bare = read(Verb::Compensate, 503, &[], &plain);
     assert_eq!(bare.history.len(), 1, "a body of no stated type is read as JSON");
@@ -192,7 +196,7 @@ fn evidence_is_taken_from_every_answer() {
 }
 
 #[test]
-fn malformed_evidence_changes_nothing_except_in_a_200_of_the_protocol() {
+fn malformed_evidence_costs_itself_and_never_the_outcome() {
     let entry = r#"{"service":"a","action":"b","requestId":"c","state":"odd"}"#;
     let bodies = [
         r#"{"history":"long"}"#.to_owned(),
@@ -207,13 +211,26 @@ fn malformed_evidence_changes_nothing_except_in_a_200_of_the_protocol() {
     let wanted = StepReading::Busy { overloaded: true, retry_after_ms: None };
     for body in &bodies {
         let result = read(Verb::Compensate, 503, &[("content-type", "application/json")], body);
-        assert_eq!((result.answer, result.history), (wanted.clone(), Vec::new()), "{body}");
+        assert_eq!(
+            (result.answer, result.history),
+            (wanted.clone(), Testimony::default()),
+            "{body}"
+        );
     }
     let result = read(Verb::Compensate, 503, &[("content-type", "text/html")], &telling(""));
-    assert_eq!((result.answer, result.history), (wanted, Vec::new()), "a page is no evidence");
+    assert_eq!(
+        (result.answer, result.history),
+        (wanted, Testimony::default()),
+        "a page is no evidence"
+    );
     let body = r#"{"outcome":"compensated","history":[1]}"#;
     let result = read(Verb::Compensate, 200, &[("content-type", "application/json")], body);
-    assert_eq!((result.answer, result.history), (StepReading::Unknown, Vec::new()));
+    assert_eq!(result.answer, StepReading::Done(Outcome::Compensated));
+    assert_eq!((result.history.len(), result.history.lost().len()), (0, 1));
+    let body = r#"{"outcome":"compensated","message":7,"history":null}"#;
+    let result = read(Verb::Compensate, 200, &[("content-type", "application/json")], body);
+    assert_eq!(result.answer, StepReading::Done(Outcome::Compensated));
+    assert_eq!((result.message, result.history), (None, Testimony::default()));
 }
 
 fn mapped_book() -> Arc<Rulebook> {
@@ -266,7 +283,11 @@ fn a_mapped_endpoint_may_tell_evidence_too() {
         assert_eq!(result.history.len(), 1, "HTTP {status}");
         // What the service calls its history is its own matter.
         let result = read(status, r#"{"history":[{"at":"09:00","what":"refund"}]}"#);
-        assert_eq!((result.answer, result.history), (wanted, Vec::new()), "HTTP {status}");
+        assert_eq!(
+            (result.answer, result.history),
+            (wanted, Testimony::default()),
+            "HTTP {status}"
+        );
     }
 }
 

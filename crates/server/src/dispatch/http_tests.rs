@@ -2,7 +2,7 @@
 
 use super::*;
 use amends_protocol::{
-    ActionName, CaseId, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Verb,
+    ActionName, CaseId, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Verb,
 };
 use amends_rulebook::Rulebook;
 use axum::Router;
@@ -230,15 +230,10 @@ async fn a_history_is_read_with_the_asked_service_as_the_default() {
         .route("/amends/v1/history/o%2F1", get(history))
         .route("/amends/v1/history/{saga}", get(history));
     let book = book(serve(router).await, "10s");
-    let evidence = |service: &str| Evidence {
-        service: service.to_owned(),
-        action: "charge".to_owned(),
-        request_id: "q-1".to_owned(),
-        state: HistoryState::Succeeded,
-    };
+    let evidence = |service: &str| Evidence::new(service, "charge", "q-1", HistoryState::Succeeded);
     assert_eq!(
         walk(&book, "pay").await,
-        WalkResult::Told(vec![evidence("pay"), evidence("rider")])
+        WalkResult::Told(vec![evidence("pay"), evidence("rider")].into())
     );
     assert_eq!(walk(&book, "old").await, WalkResult::NoHistory);
 }
@@ -254,7 +249,7 @@ async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
         };
         walk(&book(serve(Router::new().fallback(answer)).await, "10s"), "pay").await
     };
-    let empty = WalkResult::Told(Vec::new());
+    let empty = WalkResult::Told(Vec::new().into());
     let its_own = (StatusCode::NOT_FOUND, [("saga-id", "o/1")]);
     assert_eq!(nothing(its_own.into_response()).await, empty);
     let its_own = (StatusCode::NO_CONTENT, [("saga-id", "o/1")]);

@@ -27,9 +27,9 @@ use crate::open_files::open_files;
 use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{EVIDENCE_LIMIT, Evidence, HistoryAnswer, Verb, headers};
+use amends_protocol::{SagaId, Testimony, Verb, headers};
 use amends_rulebook::RetryPolicy;
-use answer::{bounded, message_of, problem, shortened};
+use answer::{message_of, problem, shortened};
 use bytes::Bytes;
 use connect::{Connector, connector, innermost};
 use http::{HeaderMap, Uri};
@@ -280,6 +280,14 @@ impl Outbound for HttpOutbound {
     }
 }
 
+/// A History as it came: an entry that cannot be read costs itself alone.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    saga_id: SagaId,
+    entries: Vec<serde_json::Value>,
+}
+
 fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
     let failed = |message: String, retry_after_ms| WalkResult::Failed {
         message,
@@ -287,25 +295,16 @@ fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
         retry_after_ms,
     };
     match answered.status {
-        200 => match serde_json::from_slice::<HistoryAnswer>(&answered.body) {
+        200 => match serde_json::from_slice::<Told>(&answered.body) {
             Ok(told) if told.saga_id != walk.saga => failed(
                 format!("the History is of saga `{}`, not of the one asked for", told.saga_id),
                 None,
             ),
-            Ok(told) => {
-                let mine = || walk.service.to_string();
-                let entries = told.entries.into_iter().take(EVIDENCE_LIMIT).map(|e| Evidence {
-                    service: e.service.unwrap_or_else(mine),
-                    action: e.action,
-                    request_id: e.request_id,
-                    state: e.state,
-                });
-                WalkResult::Told(bounded(entries.collect()))
-            }
+            Ok(told) => WalkResult::Told(Testimony::read(told.entries, Some(&walk.service))),
             Err(e) => failed(shortened(&format!("HTTP 200 without a readable History: {e}")), None),
         },
         // Whatever stands before a service answers 404, too, while it is deployed.
-        204 | 404 if is_its_own(walk, answered) => WalkResult::Told(Vec::new()),
+        204 | 404 if is_its_own(walk, answered) => WalkResult::Told(Testimony::default()),
         status @ (204 | 404) => WalkResult::Unproven { status },
         status => {
             let message = message_of(status, &answered.headers, &answered.body).unwrap_or_default();
@@ -330,7 +329,12 @@ fn stay(location: &mut Option<String>, route: &Route, asked: &Uri) {
 
 fn unsendable(why: &str) -> StepResult {
     let message = Some(shortened(why));
-    StepResult { answer: StepReading::Unsendable, status: None, message, history: Vec::new() }
+    StepResult {
+        answer: StepReading::Unsendable,
+        status: None,
+        message,
+        history: Testimony::default(),
+    }
 }
 
 fn unanswered(none: Unanswered) -> StepResult {
@@ -339,7 +343,7 @@ fn unanswered(none: Unanswered) -> StepResult {
         answer,
         status: none.status,
         message: Some(shortened(&none.message)),
-        history: Vec::new(),
+        history: Testimony::default(),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn shown_request(
     let told = evidence.chain(case.walks.iter().flat_map(|w| &w.entries));
     let mut request_ids: BTreeSet<Arc<str>> = told
         .filter(|e| *e.service == *step.action.service && *e.action == *step.action.action)
-        .map(|e| e.request_id.as_str().into())
+        .filter_map(|e| e.request_id.as_deref().map(Into::into))
         .collect();
     if let Some(request) = &step.request_id {
         request_ids = BTreeSet::from([request.as_str().into()]);

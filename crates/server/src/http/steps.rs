@@ -9,7 +9,7 @@ use super::{ApiError, App};
 use crate::bulk::Targets;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
-use amends_protocol::{EVIDENCE_LIMIT, Outcome, OutcomeCallback, StepId};
+use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -69,12 +69,6 @@ pub(crate) async fn call_back<S: Store>(
         return Err(ApiError::invalid(
             "`waived` is an operator's decision; a service can't say it",
         ));
-    }
-    if callback.history.len() > EVIDENCE_LIMIT {
-        let given = callback.history.len();
-        return Err(ApiError::invalid(format!(
-            "`history` has {given} entries; at most {EVIDENCE_LIMIT} are taken"
-        )));
     }
     app.supervisor.call_back(id, callback).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -4,12 +4,10 @@
 use super::fault::{Fault, invalid};
 use amends_engine::SUPERVISOR;
 use amends_protocol::{
-    EVIDENCE_LIMIT, Evidence, NAME_LIMIT, REPORT_CAUSES_LIMIT as CAUSES_LIMIT,
-    REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT, REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, check_data,
-    is_opaque_name,
+    CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, NAME_LIMIT, NAME_RULE,
+    REPORT_CAUSES_LIMIT as CAUSES_LIMIT, REPORT_MESSAGE_LIMIT as MESSAGE_LIMIT,
+    REPORT_SOURCE_LIMIT as SOURCE_LIMIT, Report, check_data, is_opaque_name,
 };
-
-const NAME_RULE: &str = "it must be 1 to 128 bytes of printable ASCII without spaces";
 
 /// Checks names and limits; `attribute` says how an attribute is called in this mode.
 pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Result<(), Fault> {
@@ -53,18 +51,13 @@ pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Res
     for (n, cause) in data.caused_by.iter().enumerate() {
         name(&format!("data.causedBy[{n}]"), Some(cause))?;
     }
-    data.history.iter().enumerate().try_for_each(|(n, entry)| evidence(n, entry))
+    data.history.iter().enumerate().try_for_each(|(n, entry)| evidence(n, entry))?;
+    let bytes = data.history.iter().map(Evidence::data_bytes).sum();
+    limit("data.history", "bytes of `data`", bytes, CASE_EVIDENCE_DATA_LIMIT)
 }
 
 fn evidence(n: usize, entry: &Evidence) -> Result<(), Fault> {
-    let parts =
-        [("service", &entry.service), ("action", &entry.action), ("requestId", &entry.request_id)];
-    match parts.into_iter().find(|(_, text)| !is_opaque_name(text)) {
-        Some((field, text)) => {
-            Err(invalid(format!("`data.history[{n}].{field}` is `{}`; {NAME_RULE}", shown(text))))
-        }
-        None => Ok(()),
-    }
+    entry.check().map_err(|bad| invalid(format!("`data.history[{n}].{}` {}", bad.field, bad.what)))
 }
 
 fn name(field: &str, text: Option<&str>) -> Result<(), Fault> {

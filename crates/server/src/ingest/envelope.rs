@@ -109,7 +109,8 @@ fn event(body: &[u8], hop: Option<String>) -> Result<Report, Fault> {
             "the data is `{kind}`; a report's data is `application/json`"
         )));
     }
-    let data = match (members.get("data"), attribute("data_base64")?) {
+    let given = members.get("data").filter(|raw| raw.get() != "null");
+    let data = match (given, attribute("data_base64")?) {
         (Some(_), Some(_)) => {
             return Err(invalid("`data` and `data_base64` exclude each other; send one of them"));
         }

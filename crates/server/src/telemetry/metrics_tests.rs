@@ -54,7 +54,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
     metrics.report_taken("payment", false);
     metrics.report_turned_away(400);
     metrics.report_turned_away(503);
-    let walked = WalkResult::Told(Vec::new());
+    let walked = WalkResult::Told(Vec::new().into());
     let ended = EffectResult::History(walked);
     metrics.attempted("payment", &ended, Duration::from_millis(3));
     let text = scraped(&metrics);
@@ -109,7 +109,7 @@ fn every_reading_of_an_answer_is_in_the_closed_list() {
         StepReading::Unknown,
     ];
     for answer in readings {
-        let result = StepResult { answer, status: None, message: None, history: Vec::new() };
+        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
         let word = AttemptResult::of(&EffectResult::Step(result));
         assert!(AttemptResult::ALL.contains(&word), "{word}");
     }

@@ -229,10 +229,10 @@ impl Outbound for Outside {
                 };
                 let answer = StepReading::Done(outcome);
                 let result =
-                    StepResult { answer, status: Some(200), message: None, history: vec![] };
+                    StepResult { answer, status: Some(200), message: None, history: vec![].into() };
                 EffectResult::Step(result)
             }
-            Errand::Walk(_) => EffectResult::History(WalkResult::Told(vec![])),
+            Errand::Walk(_) => EffectResult::History(WalkResult::Told(vec![].into())),
             Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
         }
     }

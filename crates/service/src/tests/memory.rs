@@ -475,12 +475,7 @@ impl HistoryTx for MemoryTx {
         self.let_others().await;
         let calls = self.view().calls.into_iter().filter(|(call, _)| call.saga == *saga);
         Ok(calls
-            .map(|(call, state)| Evidence {
-                service: call.service,
-                action: call.action,
-                request_id: call.call_id,
-                state,
-            })
+            .map(|(call, state)| Evidence::new(call.service, call.action, call.call_id, state))
             .collect())
     }
 

@@ -116,7 +116,8 @@ impl Watched {
     }
 
     fn answered(&mut self, number: u64, step: &StepRow, answer: StepReading, status: u16) {
-        let result = StepResult { answer, status: Some(status), message: None, history: vec![] };
+        let result =
+            StepResult { answer, status: Some(status), message: None, history: vec![].into() };
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Poll(Box::new(amends_engine::PollStep {
             step: step.id,
@@ -253,12 +254,7 @@ fn a_step_that_the_rule_names_is_missing() {
 fn what_may_have_happened_is_not_in_the_plan() {
     let mut run = Watched::new();
     let mut told = report("odd");
-    told.data.history.push(Evidence {
-        service: "payment".to_owned(),
-        action: "pay".to_owned(),
-        request_id: "r".to_owned(),
-        state: HistoryState::Unknown,
-    });
+    told.data.history.push(Evidence::new("payment", "pay", "r", HistoryState::Unknown));
     let case = Write::Case(Box::new(run.case(CaseState::Open)));
     run.commit(vec![case, report_row(0, ReportRole::Rule(3), told)]);
     assert!(run.found("2 planned"));

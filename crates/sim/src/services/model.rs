@@ -233,12 +233,7 @@ impl Services {
 
     fn evidence(&self, saga: usize, node: usize, state: HistoryState) -> Evidence {
         let name = &self.book.get(self.action_of(saga, node)).name;
-        Evidence {
-            service: name.service.to_string(),
-            action: name.action.to_string(),
-            request_id: format!("request-{saga}-{node}"),
-            state,
-        }
+        Evidence::new(&*name.service, &*name.action, format!("request-{saga}-{node}"), state)
     }
 
     /// The whole History of one saga.

@@ -89,7 +89,7 @@ impl Services {
                     _ => 404,
                 };
                 let mut answer = result(reading, Some(status));
-                answer.history = self.told(call, around);
+                answer.history = self.told(call, around).into();
                 self.answer(call, answer, 5 + late, around);
             }
         }
@@ -130,7 +130,7 @@ impl Services {
             Verb::Compensate => Outcome::NothingToCompensate,
             _ => Outcome::Refused,
         };
-        let said = OutcomeCallback { outcome, message: None, history: Vec::new() };
+        let said = OutcomeCallback { outcome, message: None, history: Vec::new().into() };
         let callback = Callback { step: call.step, said, tries: 0 };
         around.queue.after(ms, Event::Callback(callback));
     }
@@ -169,7 +169,7 @@ impl Services {
         };
         if calls_back {
             let history = self.told(call, around);
-            let said = OutcomeCallback { outcome, message: None, history };
+            let said = OutcomeCallback { outcome, message: None, history: history.into() };
             around.queue.after(5, Event::Callback(Callback { step: call.step, said, tries: 0 }));
         }
     }
@@ -196,7 +196,7 @@ impl Services {
         };
         let status = if reading == StepReading::Unknown { 404 } else { 200 };
         let mut answer = result(reading, Some(status));
-        answer.history = self.told(call, around);
+        answer.history = self.told(call, around).into();
         self.answer(call, answer, 4, around);
     }
 
@@ -361,10 +361,10 @@ impl Services {
             Some(Sky::TooMany(ms) | Sky::Overloaded(ms)) => failed("not now", false, Some(ms)),
             Some(Sky::ConcealsHistory) => {
                 self.sagas[saga].lied_to = true;
-                WalkResult::Told(Vec::new())
+                WalkResult::Told(Vec::new().into())
             }
-            Some(Sky::InventsHistory) => WalkResult::Told(self.invented(saga, service)),
-            _ => WalkResult::Told(self.history(saga, service)),
+            Some(Sky::InventsHistory) => WalkResult::Told(self.invented(saga, service).into()),
+            _ => WalkResult::Told(self.history(saga, service).into()),
         };
         let late = if let Some(Sky::Slow(ms)) = sky { ms } else { 0 };
         around.queue.after(3 + late, Event::Result { effect, done: EffectResult::History(result) });
@@ -372,12 +372,7 @@ impl Services {
 
     fn invented(&self, saga: usize, service: &str) -> Vec<Evidence> {
         let mut all = self.history(saga, service);
-        all.push(Evidence {
-            service: service.to_owned(),
-            action: "never-heard-of".to_owned(),
-            request_id: "invented".to_owned(),
-            state: HistoryState::Succeeded,
-        });
+        all.push(Evidence::new(service, "never-heard-of", "invented", HistoryState::Succeeded));
         all
     }
 }
@@ -395,5 +390,5 @@ const fn plain(verb: Verb) -> Outcome {
 }
 
 fn result(answer: StepReading, status: Option<u16>) -> StepResult {
-    StepResult { answer, status, message: None, history: Vec::new() }
+    StepResult { answer, status, message: None, history: Vec::new().into() }
 }

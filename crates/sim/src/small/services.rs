@@ -221,7 +221,7 @@ impl Services {
 
     pub(super) fn report_by_b(&self, n: usize) -> Report {
         let mut own = self.told_by_b();
-        own.retain(|evidence| evidence.request_id == CALLS[n]);
+        own.retain(|evidence| evidence.request_id.as_deref() == Some(CALLS[n]));
         report("b", ["b-0", "b-1"][n], "y", own)
     }
 }
@@ -229,12 +229,7 @@ impl Services {
 const CALLS: [&str; 2] = ["y-0", "y-1"];
 
 fn evidence(service: &str, action: &str, request: &str, state: HistoryState) -> Evidence {
-    Evidence {
-        service: service.to_owned(),
-        action: action.to_owned(),
-        request_id: request.to_owned(),
-        state,
-    }
+    Evidence::new(service.to_owned(), action.to_owned(), request, state)
 }
 
 fn report(source: &str, id: &str, action: &str, history: Vec<Evidence>) -> Report {

@@ -206,7 +206,7 @@ impl State {
         let Some(row) = self.memory.step(step) else { return };
         let service = Arc::clone(&row.action.service);
         if let Said::Ended(outcome) = self.services.compensate(&service) {
-            let callback = OutcomeCallback { outcome, message: None, history: Vec::new() };
+            let callback = OutcomeCallback { outcome, message: None, history: Vec::new().into() };
             self.turn(Input::StepCalledBack { step, callback, ticket: 0 });
         } else {
             self.accepted.push(step);
@@ -241,7 +241,7 @@ impl State {
         let service = Arc::clone(errand.service());
         let input = match (errand, heard) {
             (Errand::Walk(walk), Heard::History(told)) => {
-                Input::WalkEnded { case: walk.case, service, result: WalkResult::Told(told) }
+                Input::WalkEnded { case: walk.case, service, result: WalkResult::Told(told.into()) }
             }
             (Errand::Walk(walk), _) => {
                 let message = "no answer".to_owned();
@@ -254,7 +254,8 @@ impl State {
                 let answer =
                     if let Heard::Step(reading) = heard { reading } else { StepReading::Unknown };
                 let status = matches!(answer, StepReading::Busy { .. }).then_some(409);
-                let result = StepResult { answer, status, message: None, history: Vec::new() };
+                let result =
+                    StepResult { answer, status, message: None, history: Vec::new().into() };
                 Input::StepEnded { step, attempt, service, result }
             }
         };

@@ -235,7 +235,7 @@ impl World<'_> {
                 answer: StepReading::Unknown,
                 status: None,
                 message: Some("no answer in time".to_owned()),
-                history: Vec::new(),
+                history: Vec::new().into(),
             }),
         });
         self.story.tell(|| tell_result(&errand, &result));

@@ -377,12 +377,7 @@ impl<'a> Business<'a> {
 
     fn evidence(&self, node: usize, state: HistoryState) -> Evidence {
         let name = &self.book.get(self.flow.nodes[node].action).name;
-        Evidence {
-            service: name.service.to_string(),
-            action: name.action.to_string(),
-            request_id: request_id(node),
-            state,
-        }
+        Evidence::new(&*name.service, &*name.action, request_id(node), state)
     }
 
     /// The answer to a walk.

@@ -112,7 +112,7 @@ fn evidence(text: &str) -> Vec<Evidence> {
         let (service, action) = name.split_once('.').expect("service.action");
         let state = serde_json::from_value(json!(state)).expect("a state");
         let request_id = format!("r-{n}");
-        Evidence { service: service.to_owned(), action: action.to_owned(), request_id, state }
+        Evidence::new(service, action, request_id, state)
     };
     text.split(", ").filter(|entry| !entry.is_empty()).enumerate().map(one).collect()
 }
@@ -294,7 +294,7 @@ impl World {
         });
         self.pause(&service, true);
         let send = sent.expect("the retry went out");
-        let result = StepResult { answer, status: None, message: None, history: Vec::new() };
+        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
         self.input(Input::StepEnded { step: send.step, attempt: send.attempt, service, result });
     }
 

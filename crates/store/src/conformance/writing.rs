@@ -6,24 +6,21 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    Batch, CaseMemo, Decision, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
+    Batch, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
     SagaState, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told,
     WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    CaseId, CaseState, Cause, Evidence, HistoryState, Outcome, QuestionActName, QuestionId,
-    QuestionKind, Source, StuckReason, Timestamp,
+    ActionName, CaseId, CaseState, Cause, Evidence, HistoryState, Loss, Lost, Outcome,
+    QuestionActName, QuestionId, QuestionKind, Source, StuckReason, Timestamp,
 };
 use std::sync::Arc;
 
 fn evidence() -> Evidence {
-    Evidence {
-        service: "coupon".to_owned(),
-        action: "redeem".to_owned(),
-        request_id: "q-1".to_owned(),
-        state: HistoryState::Unknown,
-    }
+    let data = serde_json::json!({ "couponId": "c-1", "amount": 12.50 });
+    let data = data.as_object().cloned().unwrap_or_default();
+    Evidence { data, ..Evidence::new("coupon", "redeem", "q-1", HistoryState::Unknown) }
 }
 
 fn recheck() -> Recheck {
@@ -54,6 +51,10 @@ fn answer() -> QuestionAnswer {
 fn full_memo() -> CaseMemo {
     CaseMemo {
         excess: 2,
+        dropped: vec![Dropped {
+            by: "payment".into(),
+            lost: Lost { action: Some(ActionName::new("coupon", "redeem")), why: Loss::Limit },
+        }],
         told: vec![Told {
             by: "payment".into(),
             at: Some(8),
@@ -72,7 +73,6 @@ fn full_memo() -> CaseMemo {
             entries: vec![evidence()],
             recheck: Some(recheck()),
         }],
-        dropped: ["order".into()].into(),
         answers: vec![answer()],
         notes: vec![Note { at: 9, text: "called failed".to_owned() }],
         gave_up: vec![3],

@@ -113,23 +113,25 @@ fn typical(book: &Rulebook, n: usize) -> Option<Report> {
         data: ReportData {
             code: declared.code.to_string(),
             action: Some(name.action.to_string()),
-            history: vec![Evidence {
-                service: name.service.to_string(),
-                action: name.action.to_string(),
-                request_id: "typical".to_owned(),
-                state: HistoryState::Failed,
-            }],
+            history: vec![Evidence::new(
+                &*name.service,
+                &*name.action,
+                "typical",
+                HistoryState::Failed,
+            )],
             ..ReportData::default()
         },
     })
 }
 
 fn evidence(book: &Rulebook, effects: impl IntoIterator<Item = ActionId>) -> Vec<Evidence> {
-    let told = |id: ActionId| Evidence {
-        service: book.get(id).name.service.to_string(),
-        action: book.get(id).name.action.to_string(),
-        request_id: "typical".to_owned(),
-        state: HistoryState::Succeeded,
+    let told = |id: ActionId| {
+        Evidence::new(
+            &*book.get(id).name.service,
+            &*book.get(id).name.action,
+            "typical",
+            HistoryState::Succeeded,
+        )
     };
     effects.into_iter().map(told).collect()
 }

@@ -158,12 +158,7 @@ impl Reader<'_> {
             let known = self.action_at(&entry.key, entry.key_span);
             let (Some(state), Some(id)) = (state, known) else { continue };
             let name = &self.book.get(id).name;
-            all.push(Evidence {
-                service: name.service.to_string(),
-                action: name.action.to_string(),
-                request_id: "request-1".to_owned(),
-                state,
-            });
+            all.push(Evidence::new(&*name.service, &*name.action, "request-1", state));
         }
         all
     }

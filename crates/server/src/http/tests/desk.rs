@@ -76,7 +76,7 @@ impl Outbound for Script {
             answer,
             status: None,
             message: Some("as told".to_owned()),
-            history: Vec::new(),
+            history: Vec::new().into(),
         };
         EffectResult::Step(result)
     }

@@ -401,12 +401,8 @@ impl HistoryTx for PostgresTx {
         .fetch_all(self.connection())
         .await?;
         let evidence = |row: &PgRow| {
-            Ok(Evidence {
-                service: row.try_get(0)?,
-                action: row.try_get(1)?,
-                request_id: row.try_get(2)?,
-                state: word(row, 3)?,
-            })
+            let text = |n: usize| row.try_get::<String, _>(n);
+            Ok(Evidence::new(text(0)?, text(1)?, text(2)?, word(row, 3)?))
         };
         found.iter().map(evidence).collect()
     }

@@ -310,12 +310,8 @@ impl HistoryTx for SqliteTx {
             "SELECT service, action, call_id, state FROM amends_calls WHERE saga = ?1 ORDER BY seq",
             [saga.as_str()],
             |row| {
-                Ok(Evidence {
-                    service: row.get(0)?,
-                    action: row.get(1)?,
-                    request_id: row.get(2)?,
-                    state: word(row, 3)?,
-                })
+                let text = |n: usize| row.get::<_, String>(n);
+                Ok(Evidence::new(text(0)?, text(1)?, text(2)?, word(row, 3)?))
             },
         )
     }
