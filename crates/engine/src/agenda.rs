@@ -1,6 +1,7 @@
 //! What cases share: the lanes to the services, the timers, and the output that is being put together.
 
 use crate::lane::{Job, Lane};
+use crate::strangers::StrangersHeard;
 use crate::timer::{Timer, Timers};
 use crate::{Answer, Errand, Event, Happening, Moment, Ticket, Write};
 use amends_protocol::{Salt, Timestamp};
@@ -33,6 +34,8 @@ pub(crate) struct Agenda {
     pub(crate) timers: Timers,
     pub(crate) out: Output,
     pub(crate) lanes: FxHashMap<Arc<str>, Lane>,
+    /// Names that versions of rulebooks know or knew, and strangers that evidence has told of.
+    pub(crate) strangers: StrangersHeard,
     /// Lanes in which something may now go.
     stirred: BTreeSet<Arc<str>>,
 }

@@ -19,10 +19,11 @@ use crate::case::Case;
 use crate::lane::Lane;
 use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
+use crate::strangers::Sighting;
 use crate::{
     Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write,
 };
-use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
+use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,6 +164,13 @@ impl Engine {
             .collect();
         lanes.sort_by(|a, b| a.service.cmp(&b.service));
         lanes
+    }
+
+    /// Strangers that evidence has told of since the start, each with the rulebook that does not know it.
+    pub(crate) fn strangers_heard(
+        &self,
+    ) -> impl Iterator<Item = (&Arc<str>, &ActionName, &Sighting)> {
+        self.agenda.strangers.unknown_to(&self.active)
     }
 
     /// When a moment of supervisor time will be on the wall clock, or was.

@@ -29,6 +29,7 @@ mod questions;
 mod record;
 mod residence;
 mod standing;
+mod strangers;
 mod subject;
 mod survey;
 mod timer;
@@ -44,13 +45,13 @@ pub use effect::{
 pub use engine::{Engine, LaneStatus};
 pub use input::{About, Activation, Answer, Input, Mend, Mending, NewLimits, Replaces, Ticket};
 pub use lookup::{
-    BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Quarantined, RawCase,
-    RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,
+    BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
+    Quarantined, RawCase, RawRow, RawValue, RulebookRow, UnreadableRow, UnreadableRulebook,
 };
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use proof::Proof;
-pub use question::{Question, QuestionAnswer, Recheck, Said, Statement};
+pub use question::{Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Dropped, Limits, Note,

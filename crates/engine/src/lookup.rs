@@ -37,6 +37,9 @@ pub struct LookupResult {
     pub broken: Vec<BrokenCase>,
 }
 
+/// Versions that are not active and are read at a start.
+pub const EARLIER_VERSIONS: u32 = 50;
+
 /// What the engine needs at its start, but for the open cases.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loaded {
@@ -57,6 +60,8 @@ pub struct Loaded {
     pub services: Vec<ServiceRow>,
     /// Active versions of rulebooks.
     pub rulebooks: Vec<RulebookRow>,
+    /// The newest versions that are not active, at most [`EARLIER_VERSIONS`]: what they declared is no stranger.
+    pub earlier: Vec<RulebookRow>,
     /// Rows of no case that can't be read; they are left out above.
     pub unreadable: Vec<UnreadableRow>,
     /// Services whose settings can't be read, by name: among them may be a pause.

@@ -4,9 +4,9 @@
 //! in it is durable.
 
 use crate::{
-    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, Engine, Epoch, Input, Loaded,
-    LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow, RulebookRow, SagaRow,
-    SagaState, ServiceRow, StepRow, StoredCase, UnreadableRow, Write,
+    ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
+    Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow,
+    RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, UnreadableRow, Write,
 };
 use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, Salt, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -293,7 +293,16 @@ impl Memory {
             sagas,
             services: self.services.values().cloned().collect(),
             rulebooks,
+            earlier: self.earlier_versions(),
         }
+    }
+
+    fn earlier_versions(&self) -> Vec<RulebookRow> {
+        let earlier = self.rulebooks.values().filter(|row| !row.active);
+        let mut earlier: Vec<RulebookRow> = earlier.cloned().collect();
+        earlier.sort_by(|a, b| (b.stored_at, &b.hash).cmp(&(a.stored_at, &a.hash)));
+        earlier.truncate(EARLIER_VERSIONS as usize);
+        earlier
     }
 
     /// One case with its rows, whatever its state.

@@ -201,23 +201,27 @@ impl Case {
         if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }
+        self.note_strangers(&book, facts.uses_recorded(&book), agenda);
         if facts.uses_recorded(&book) {
-            self.note_strangers(&book);
             let services = self.services_to_ask(&book, &self.reach(&book));
             self.ask_histories(services, now, agenda);
         }
     }
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
-    fn note_strangers(&mut self, book: &Rulebook) {
+    fn note_strangers(&mut self, book: &Rulebook, uses_recorded: bool, agenda: &mut Agenda) {
         let Some(heard) = self.heard_mut() else { return };
-        let strangers = heard.new_strangers(book).into_iter();
-        let texts: BTreeSet<String> = strangers
-            .map(|(by, name)| format!("{by} tells of {name}, which the rulebook does not know"))
-            .collect();
-        for text in texts {
-            self.note(text);
+        let mut texts = BTreeSet::new();
+        for (by, name) in heard.new_strangers(book) {
+            if book.strangers().ignores(&name.service, &name.action) {
+                continue;
+            }
+            let by_case = (&by, self.row.id);
+            agenda.strangers.note(book.name(), &name, by_case, agenda.moment.wall);
+            self.keep_stranger(&name, agenda.strangers.declared(book.name(), &name));
+            texts.insert(format!("{by} tells of {name}, which the rulebook does not know"));
         }
+        texts.into_iter().filter(|_| uses_recorded).for_each(|text| self.note(text));
     }
 
     fn merge(&mut self, book: &Rulebook, plan: Plan, now: Timestamp, agenda: &mut Agenda) {

@@ -152,6 +152,16 @@ impl QuestionAnswer {
     }
 }
 
+/// An action that evidence tells of and the case's rulebook does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangerRow {
+    /// The action.
+    pub action: ActionName,
+    /// An earlier version of the rulebook declared it: whoever took it out may not have known of this saga.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub declared_before: bool,
+}
+
 /// A History that is read once more, because steps of its service had nothing to undo though something is said to
 /// stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ mod sagas;
 
 pub use sagas::{SagaRow, SagaState};
 
-use crate::{QuestionAnswer, Recheck};
+use crate::{QuestionAnswer, Recheck, StrangerRow};
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Lost, Outcome, Report, SagaId,
@@ -100,6 +100,9 @@ pub struct CaseMemo {
     /// Evidence that did not arrive whole, or had no room.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
+    /// Actions that evidence tells of and the rulebook does not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub strangers: Vec<StrangerRow>,
     /// What people said about open questions. The questions themselves are not kept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub answers: Vec<QuestionAnswer>,

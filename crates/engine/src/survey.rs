@@ -148,12 +148,29 @@ impl Engine {
     /// Begins to look through all open cases.
     #[must_use]
     pub fn survey(&self, lateness: Lateness) -> SurveyWalk {
+        let strangers = self.strangers().take(TROUBLES);
         SurveyWalk {
             left: self.open_case_ids(),
             lateness,
             survey: Survey { at: lateness.now, ..Survey::default() },
-            troubles: BinaryHeap::new(),
+            troubles: strangers.map(Reverse).collect(),
         }
+    }
+
+    /// What evidence tells of and no active rulebook knows, once for a rulebook and a name.
+    fn strangers(&self) -> impl Iterator<Item = Trouble> {
+        self.strangers_heard().map(|(rulebook, name, sighting)| Trouble {
+            at: sighting.since,
+            case: sighting.cases.first().copied().unwrap_or(CaseId(0)),
+            step: None,
+            question: Some(QuestionKind::Stranger),
+            subject: name.to_string(),
+            message: Some(format!(
+                "{} tells of it, and rulebook `{rulebook}` does not know it; in {} cases since the start",
+                sighting.by,
+                sighting.cases.len()
+            )),
+        })
     }
 
     /// Begins to search for the members of a group, by its id; at most `limit` steps, or cases if it has no steps.

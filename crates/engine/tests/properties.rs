@@ -4,7 +4,7 @@
 
 mod world;
 
-use amends_engine::{Lateness, StepReading, StepState, WalkResult};
+use amends_engine::{Lateness, ReportRole, StepReading, StepState, WalkResult};
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, HistoryState, Outcome, Report, SagaId, StepId};
 use proptest::prelude::*;
@@ -266,7 +266,13 @@ proptest! {
                 "{} {} is {:?}", step.verb, step.action, step.state);
         }
         let stuck = world.steps_of(case).any(|s| matches!(s.state, StepState::Stuck(_)));
-        let expected = if stuck { CaseState::Stuck } else { CaseState::Settled };
+        // A stranger's report that names no cause is answered by nobody.
+        let unmatched = world.memory.reports_of(case).any(|r| r.role == ReportRole::Unmatched);
+        let expected = match (unmatched, stuck) {
+            (true, _) => CaseState::Unmatched,
+            (false, true) => CaseState::Stuck,
+            (false, false) => CaseState::Settled,
+        };
         prop_assert_eq!(world.state(case), expected, "{:#?}", world.stored(case));
     }
 

@@ -16,6 +16,7 @@ rulebook: shop
 settle: { quiet: 1s }
 services:
   shop: { actions: { sell: { effect: none, calls: [billing.charge] } } }
+  till: { actions: { ring: { effect: none, calls: [billing.charge] } } }
   billing: { url: http://billing:80, actions: { charge: { compensation: refund } } }
 rules: [{ on: \"*/*\", compensate: recorded }]
 ";

@@ -4,7 +4,7 @@ use crate::graph::Graph;
 use crate::rule_index::{RuleIndex, RulesOfPattern};
 use crate::{
     Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
-    SourceFile, Span,
+    SourceFile, Span, Strangers,
 };
 use amends_protocol::{QuestionEffect, QuestionKind};
 use rustc_hash::FxHashMap;
@@ -18,6 +18,7 @@ pub struct Rulebook {
     pub(crate) hash: String,
     pub(crate) sources: Vec<SourceFile>,
     pub(crate) settings: Settings,
+    pub(crate) strangers: Strangers,
     pub(crate) services: Vec<Service>,
     pub(crate) actions: Vec<Action>,
     pub(crate) reports: Vec<ReportDecl>,
@@ -87,6 +88,12 @@ impl Rulebook {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How names that it does not know are met.
+    #[must_use]
+    pub fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     /// All services; `ServiceId(n)` is the n-th.

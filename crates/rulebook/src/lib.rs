@@ -36,6 +36,7 @@ mod report_place;
 mod rule;
 mod rule_index;
 mod source;
+mod strangers;
 mod template;
 pub mod tree;
 pub mod value_set;
@@ -68,4 +69,5 @@ pub use rule::{
 };
 pub use rule_index::RulesOfPattern;
 pub use source::{FILE_LIMIT_BYTES, LineIndex, SourceFile};
+pub use strangers::{StrangerPattern, Strangers};
 pub use template::{BodyTemplate, PLACEHOLDERS, Template};

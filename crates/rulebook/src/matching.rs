@@ -33,14 +33,17 @@ pub struct FieldCheck {
 }
 
 impl Rulebook {
-    /// The one rule that answers this report: the most specific layer that has a matching rule, and in one layer a rule
-    /// with conditions before the one without. Independent of the number of rules as far as conditions compare for
-    /// equality; the others of one pattern are tried one by one.
+    /// The one rule that answers this report, of a service that the rulebook declares or the rule names: the most
+    /// specific layer that has a matching rule, and in one layer a rule with conditions before the one without.
+    /// Independent of the number of rules as far as conditions compare for equality; the others of one pattern are
+    /// tried one by one.
     #[must_use]
     pub fn matching(&self, facts: &Facts<'_>) -> Option<RuleId> {
-        self.index
+        let found = self
+            .index
             .covering(facts.service, facts.code)
-            .find_map(|bucket| bucket.find(self.rules(), facts))
+            .find_map(|bucket| bucket.find(self.rules(), facts));
+        found.filter(|id| self.rule(*id).pattern.service.is_some() || self.knows_reporter(facts))
     }
 
     /// The rules for the report's service and the default, most specific first, each with its reasons; at most 200,
@@ -55,7 +58,8 @@ impl Rulebook {
         });
         rules.truncate(CONSIDERED_LIMIT);
         rules.sort_by_key(|r| rank(r));
-        rules.into_iter().map(|rule| consider(rule, facts, chosen)).collect()
+        let is_known = self.knows_reporter(facts);
+        rules.into_iter().map(|rule| consider(rule, facts, chosen, is_known)).collect()
     }
 }
 
@@ -64,7 +68,7 @@ fn rank(rule: &Rule) -> ((u8, usize), bool, &str) {
     (rule.pattern.layer(), rule.when.is_empty(), &rule.index_label)
 }
 
-fn consider(rule: &Rule, facts: &Facts<'_>, chosen: Option<RuleId>) -> Considered {
+fn consider(rule: &Rule, facts: &Facts<'_>, chosen: Option<RuleId>, is_known: bool) -> Considered {
     let mut checks = Vec::new();
     if let Some(service) = &rule.pattern.service {
         checks.push(FieldCheck {
@@ -72,6 +76,14 @@ fn consider(rule: &Rule, facts: &Facts<'_>, chosen: Option<RuleId>) -> Considere
             wanted: service.to_string(),
             found: Some(facts.service.to_owned()),
             holds: **service == *facts.service,
+        });
+    }
+    if rule.pattern.service.is_none() && !is_known {
+        checks.push(FieldCheck {
+            field: "service".to_owned(),
+            wanted: "declared in this rulebook".to_owned(),
+            found: Some(facts.service.to_owned()),
+            holds: false,
         });
     }
     let (wanted, holds) = match &rule.pattern.code {

@@ -9,6 +9,7 @@ const HEAD: &str = r#"
 rulebook: shop
 services:
   payment: { url: "http://payment", actions: { pay: { compensation: refund }, charge: { compensation: refund } } }
+  delivery: {}
   rider: { url: "http://rider", actions: { match: { compensation: release, on_failure: retry } } }
 rules:
 "#;
@@ -56,6 +57,10 @@ fn the_most_specific_layer_answers() {
         ("payment/card", json!({}), "payment/*"),
         ("payment/", json!({}), "payment/*"),
         ("delivery/card-expired", json!({}), "*/*"),
+        ("ghost/card-expired", json!({}), "none"), // of a service that the rulebook does not declare
+        ("supervisor/deadline", json!({}), "*/*"),
+        ("supervisor/deadline", json!({ "@action": "delivery.request" }), "*/*"),
+        ("supervisor/deadline", json!({ "@action": "ghost.request" }), "none"),
         ("payment/café", json!({}), "payment/*"),
     ];
     for (report, data, label) in table {

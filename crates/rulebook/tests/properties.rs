@@ -22,6 +22,7 @@ fn load_text(text: &str) -> Loaded {
 const SERVICES: &[&str] = &[
     r#"  order: { url: "http://order", actions: { place: { compensation: cancel, tags: [money], calls: [payment.pay, "sms.send?"] } } }"#,
     r#"  payment: { url: "http://payment", actions: { pay: { compensation: refund, tags: [money] } } }"#,
+    "  other: {}",
     r#"  sms: { url: "http://sms", actions: { send: { on_failure: retry, correction: unsend } } }"#,
 ];
 

@@ -13,7 +13,7 @@ usage: cargo xtask sim [--seeds N] [--from S] [--corpus honest|hostile] [--with 
   --seeds N     play so many seeds (default 1000)
   --from S      the first of them (default 1)
   --corpus C    honest: services keep their promises, nothing may end stuck; hostile (default): everything
-  --with NAME   allow a kind of trouble that the product is known not to master: gateway-hides-history, strangers
+  --with NAME   allow a kind of trouble that the product is known not to master: gateway-hides-history
   --seed S      play one seed
   --keep A,B    of its items only these happen
   --trace       tell the run as a story
@@ -112,7 +112,7 @@ fn run(asked: &Asked) -> Result<bool, String> {
 }
 
 fn scenario(asked: &Asked, seed: u64) -> Result<Scenario, String> {
-    let mut scenario = draw(seed, asked.corpus, asked.switches)?;
+    let mut scenario = draw(seed, asked.corpus)?;
     scenario.kept.clone_from(&asked.keep);
     Ok(scenario)
 }
@@ -201,8 +201,7 @@ fn report(asked: &Asked, seed: u64, scenario: &Scenario, run: &Run) {
         .filter(|name| {
             let mut one = Switches::default();
             one.turn_on(name);
-            (one.strangers && asked.switches.strangers)
-                || (one.gateway_hides_history && asked.switches.gateway_hides_history)
+            one.gateway_hides_history && asked.switches.gateway_hides_history
         })
         .map(|name| format!(" --with {name}"))
         .collect();

@@ -5,19 +5,16 @@
 pub struct Switches {
     /// A gateway's page with 404 may be the first that is ever heard of a service's Histories.
     pub gateway_hides_history: bool,
-    /// Histories tell of actions that the rulebook does not know.
-    pub strangers: bool,
 }
 
 impl Switches {
     /// Their names on the command line.
-    pub const NAMES: [&'static str; 2] = ["gateway-hides-history", "strangers"];
+    pub const NAMES: [&'static str; 1] = ["gateway-hides-history"];
 
     /// Turns one on; false if there is none of that name.
     pub fn turn_on(&mut self, name: &str) -> bool {
         match name {
             "gateway-hides-history" => self.gateway_hides_history = true,
-            "strangers" => self.strangers = true,
             _ => return false,
         }
         true

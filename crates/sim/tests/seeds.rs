@@ -6,7 +6,7 @@ use amends_sim::{Switches, play, play_twice, shrink, tell};
 /// Plays seeds of one corpus; a failure comes with its story and the command that plays it again.
 fn all_hold(corpus: Corpus, seeds: std::ops::Range<u64>) {
     for seed in seeds {
-        let scenario = draw(seed, corpus, Switches::default()).expect("a valid scenario");
+        let scenario = draw(seed, corpus).expect("a valid scenario");
         let run = play(&scenario, Switches::default());
         let Some(violation) = run.violation else { continue };
         let small = shrink(&scenario, Switches::default(), violation.checker);
@@ -43,7 +43,7 @@ fn whatever_services_and_people_do_every_invariant_holds_once_more() {
 fn a_seed_plays_the_same_run_again() {
     let mut hashes = std::collections::BTreeSet::new();
     for seed in 0..20 {
-        let scenario = draw(seed, Corpus::Hostile, Switches::default()).expect("a valid scenario");
+        let scenario = draw(seed, Corpus::Hostile).expect("a valid scenario");
         let run = play_twice(&scenario, Switches::default());
         assert_eq!(run.violation, None, "seed {seed}");
         let told = tell(&scenario, Switches::default());

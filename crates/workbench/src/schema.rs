@@ -23,6 +23,7 @@ pub fn rulebook_schema() -> Value {
         "settle": object(json!({ "quiet": described(reference("durationOrZero"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
         "cause_wait": described(reference("durationOrZero"), "How long a report that names a cause waits for the cause's own report."),
         "questions": described(questions(), "What a question of each kind does to its case: it holds it (the default), or is only shown."),
+        "strangers": described(strangers(), "How names are met that the rulebook does not know: `hold` their cases, or ignore some."),
         "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),
         "services": services,
         "reports": reports,
@@ -33,6 +34,12 @@ pub fn rulebook_schema() -> Value {
         "https://amends.dev/schema/rulebook.json",
         object(properties, &["rulebook"]),
     )
+}
+
+fn strangers() -> Value {
+    let pattern = json!({ "type": "string", "pattern": "^[^.]+\\..+$" });
+    let ignore = object(json!({ "ignore": some_of(pattern) }), &[]);
+    json!({ "anyOf": [{ "const": "hold" }, ignore] })
 }
 
 fn questions() -> Value {

@@ -111,6 +111,9 @@ impl Engine {
         if from_file && self.active.get(&name).is_some_and(|active| active.hash() == &*hash) {
             return; // only that the file says it, too, is new
         }
+        if let Some(before) = self.active.get(&name) {
+            self.agenda.strangers.learn(before);
+        }
         self.restore_active(rulebook);
         let detail = serde_json::json!({ "rulebook": name, "hash": hash });
         self.audit("activate", &actor, &reason, detail);

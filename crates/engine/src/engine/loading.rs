@@ -41,6 +41,10 @@ impl Engine {
                 Err(unreadable) => engine.unreadable.push(unreadable.into_row(row.active)),
             }
         }
+        // What this version can't read declares nothing.
+        for book in loaded.earlier.iter().filter_map(|row| row.read().ok()) {
+            engine.agenda.strangers.learn(&book);
+        }
         engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
         for row in loaded.services {

@@ -8,6 +8,7 @@ mod answer;
 mod contradiction;
 mod dropped;
 mod search;
+mod stranger;
 
 pub use search::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk};
 
@@ -33,6 +34,7 @@ fn doubts(facts: &Facts<'_>) -> BTreeSet<Question> {
     let mut all = BTreeSet::new();
     contradiction::add(facts, &mut all);
     dropped::add(facts, &mut all);
+    stranger::add(facts, &mut all);
     all
 }
 
@@ -46,7 +48,10 @@ impl Case {
     fn doubts(&self) -> BTreeSet<Question> {
         let Some(book) = self.book.as_deref() else { return BTreeSet::new() };
         let memo = &self.row.detail;
-        if !contradiction::is_possible(&self.steps) && !dropped::is_possible(memo) {
+        let is_possible = contradiction::is_possible(&self.steps)
+            || dropped::is_possible(memo)
+            || stranger::is_possible(memo);
+        if !is_possible {
             return BTreeSet::new(); // as nearly always; nothing is put together for it
         }
         doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() })

@@ -145,6 +145,16 @@ impl Rulebook {
         }
     }
 
+    /// Whether a report is of a service that it declares; one of the supervisor's own, of that of its action.
+    #[must_use]
+    pub fn knows_reporter(&self, report: &Facts<'_>) -> bool {
+        if report.service != SUPERVISOR {
+            return self.service(report.service).is_some();
+        }
+        let named = report.action.and_then(|action| action.split_once('.'));
+        named.is_none_or(|(service, _)| self.service(service).is_some())
+    }
+
     /// Whether a service has a History that can be asked: some action of its that changes something speaks the
     /// participant protocol.
     #[must_use]

@@ -2,8 +2,9 @@
 //!
 //! A report that names a report of the case as its cause is derived and needs no rule. One whose causes have not come
 //! waits for them, then counts as a root of its own; who names it is derived from it. Causes that form a circle have no
-//! root, so each of them counts as one as soon as one of them has waited long enough. Nothing of that depends on the
-//! order in which the reports came.
+//! root, so each of them counts as one as soon as one of them has waited long enough. A report of a service that the
+//! rulebook does not declare answers for nobody: who names only such reports as causes counts as a root at once.
+//! Nothing of that depends on the order in which the reports came.
 
 use crate::{Facts, RuleId, Rulebook};
 use amends_protocol::Report;
@@ -71,7 +72,9 @@ pub fn roles(book: Option<&Rulebook>, reports: &[Reported<'_>]) -> Vec<Role> {
         let rule = book.and_then(|book| book.matching(&Facts::of(one.report)));
         rule.map_or(Role::Unmatched, Role::Rule)
     };
-    let causes = known_causes(reports);
+    let is_stranger =
+        |one: &Reported<'_>| book.is_some_and(|book| !book.knows_reporter(&Facts::of(one.report)));
+    let Causes { known: causes, only_strangers } = known_causes(reports, is_stranger);
     let mut roles: Vec<Option<Role>> = reports.iter().map(Reported::decided).collect();
     for circle in circles(&causes) {
         let mut outside = Outside::Nobody;
@@ -82,7 +85,7 @@ pub fn roles(book: Option<&Rulebook>, reports: &[Reported<'_>]) -> Vec<Role> {
             let has_root = roles[*cause] != Some(Role::AwaitsRoot);
             outside = outside.max(if has_root { Outside::Rooted } else { Outside::Waits });
         }
-        let may_stand = |n: &usize| reports[*n].waited || reports[*n].causes().next().is_none();
+        let may_stand = |n: &usize| reports[*n].waited || only_strangers[*n];
         let stands = circle.iter().any(may_stand);
         for n in circle {
             roles[n] = roles[n].or_else(|| {
@@ -108,20 +111,36 @@ enum Outside {
     Rooted,
 }
 
-/// For each report that is not decided yet, the reports of the case that it names as its causes.
-fn known_causes(reports: &[Reported<'_>]) -> Vec<Vec<usize>> {
+/// What each report that is not decided yet names as its causes.
+struct Causes {
+    /// The reports of the case, without those of strangers.
+    known: Vec<Vec<usize>>,
+    /// It names nobody, or only reports of strangers, which are all there.
+    only_strangers: Vec<bool>,
+}
+
+fn known_causes(reports: &[Reported<'_>], is_stranger: impl Fn(&Reported<'_>) -> bool) -> Causes {
     let open = |one: &Reported<'_>| one.decided().is_none() && one.causes().next().is_some();
     if !reports.iter().any(open) {
-        return vec![Vec::new(); reports.len()];
+        let only_strangers = reports.iter().map(|one| one.causes().next().is_none()).collect();
+        return Causes { known: vec![Vec::new(); reports.len()], only_strangers };
     }
+    let strangers: Vec<bool> = reports.iter().map(is_stranger).collect();
     let mut by_id: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (n, one) in reports.iter().enumerate() {
         by_id.entry(&*one.report.id).or_default().push(n);
     }
     let named = |one: &Reported<'_>| {
-        one.causes().filter_map(|id| by_id.get(id)).flatten().copied().collect()
+        let all = one.causes().filter_map(|id| by_id.get(id)).flatten().copied();
+        all.filter(|n| !strangers[*n]).collect()
     };
-    reports.iter().map(|one| if open(one) { named(one) } else { Vec::new() }).collect()
+    let of_strangers = |one: &Reported<'_>| {
+        one.causes().all(|id| by_id.get(id).is_some_and(|all| all.iter().all(|n| strangers[*n])))
+    };
+    Causes {
+        known: reports.iter().map(|one| if open(one) { named(one) } else { Vec::new() }).collect(),
+        only_strangers: reports.iter().map(of_strangers).collect(),
+    }
 }
 
 /// The reports in groups that lead to each other (most are alone), causes before those that name them;

@@ -7,6 +7,7 @@ mod conditions;
 mod demands;
 mod endpoints;
 mod policy;
+mod questions;
 mod reports;
 mod rules;
 mod scope;
@@ -21,9 +22,9 @@ use crate::rule_index::RuleIndex;
 use crate::source::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
 use crate::tree::{Kind, Node};
 use crate::{
-    Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, codes,
+    Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, Strangers,
+    codes,
 };
-use amends_protocol::{QuestionEffect, QuestionKind};
 use policy::Defaults;
 use scope::Scope;
 use services::Declared;
@@ -34,6 +35,7 @@ const TOP_KEYS: &[&str] = &[
     "settle",
     "cause_wait",
     "questions",
+    "strangers",
     "defaults",
     "services",
     "reports",
@@ -45,6 +47,7 @@ pub(crate) struct Draft {
     name: String,
     name_span: Span,
     settings: Settings,
+    strangers: Strangers,
     services: Vec<Service>,
     actions: Vec<Action>,
     reports: Vec<ReportDecl>,
@@ -61,6 +64,7 @@ impl Draft {
             name,
             name_span,
             settings,
+            strangers,
             services,
             actions,
             reports,
@@ -75,6 +79,7 @@ impl Draft {
             hash,
             sources,
             settings,
+            strangers,
             services,
             actions,
             reports,
@@ -103,6 +108,7 @@ pub(crate) fn read(
     };
     let name = read_name(&top, found);
     let settings = read_settings(&top, found);
+    let strangers = top.get("strangers").map(|node| questions::read_strangers(node, found));
     let defaults = Defaults::read(&top, found);
     let mut declared = Vec::new();
     let mut scope = Scope::default();
@@ -118,6 +124,7 @@ pub(crate) fn read(
         name,
         name_span,
         settings,
+        strangers: strangers.unwrap_or_default(),
         services,
         actions,
         reports,
@@ -209,22 +216,9 @@ fn read_settings(top: &Fields<'_>, found: &mut Diagnostics) -> Settings {
             fields::duration(node, "`cause_wait`", 0, found).unwrap_or(settings.cause_wait_ms);
     }
     if let Some(node) = top.get("questions") {
-        read_questions(node, &mut settings, found);
+        questions::read_questions(node, &mut settings, found);
     }
     settings
-}
-
-/// `questions: { dropped: note }`; what is not named holds its case.
-fn read_questions(node: &Node, settings: &mut Settings, found: &mut Diagnostics) {
-    let kinds: Vec<&str> = QuestionKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let effects: Vec<_> =
-        QuestionEffect::ALL.iter().map(|effect| (effect.as_str(), *effect)).collect();
-    let Some(own) = Fields::open(node, "`questions`", &kinds, found) else { return };
-    for kind in QuestionKind::ALL {
-        let Some(node) = own.get(kind.as_str()) else { continue };
-        let effect = fields::word(node, &format!("`{kind}`"), &effects, found);
-        settings.questions[*kind as usize] = effect.unwrap_or(QuestionEffect::Hold);
-    }
 }
 
 fn read_imports(

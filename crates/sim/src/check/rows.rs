@@ -3,7 +3,7 @@
 use super::requests::is_final;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{CaseRow, ReportRole, StepRow, StepState, Write};
+use amends_engine::{CaseRow, Question, ReportRole, StepRow, StepState, Write, open_questions};
 use amends_protocol::{CaseId, CaseState, ClosedOn, Outcome, StepId, Timestamp};
 
 /// Invariant 3 at the row: what a service did is never written over; a step keeps its name, a report its place.
@@ -108,7 +108,8 @@ impl StateOfCases {
         let Some(case) = store.rows.case_row(id) else { return Ok(()) };
         let steps = || store.rows.steps_of(id);
         let roles = || store.rows.reports_of(id).map(|r| r.role);
-        let stuck = steps().any(|s| matches!(s.state, StepState::Stuck(_)));
+        let held = is_held(store, case);
+        let stuck = held || steps().any(|s| matches!(s.state, StepState::Stuck(_)));
         let unmatched = roles().any(|r| r == ReportRole::Unmatched);
         let unfinished = steps().find(|s| !s.state.is_terminal());
         match case.state {
@@ -119,9 +120,14 @@ impl StateOfCases {
                     format!("{id} is settled, and {}", step.unwrap_or_default())
                 })?;
                 when(unmatched, || format!("{id} is settled with a report that no rule answers"))?;
+                when(held && case.closed_on != Some(ClosedOn::ByPerson), || {
+                    format!("{id} is settled over an open question")
+                })?;
                 Self::closing(store, case)
             }
-            CaseState::Stuck => when(!stuck, || format!("{id} is stuck without a stuck step")),
+            CaseState::Stuck => {
+                when(!stuck, || format!("{id} is stuck without a stuck step or a question"))
+            }
             CaseState::Unmatched => {
                 when(!unmatched, || format!("{id} is unmatched, and every report is answered"))
             }
@@ -151,6 +157,21 @@ impl StateOfCases {
             format!("{id} is settled as forward, and something was undone")
         })
     }
+}
+
+/// Whether a question keeps a case from settling: a contradiction, a stranger's effect, dropped evidence.
+fn is_held(store: &Stored, case: &CaseRow) -> bool {
+    let memo = &case.detail;
+    let is_possible = !memo.strangers.is_empty()
+        || !memo.dropped.is_empty()
+        || store
+            .rows
+            .steps_of(case.id)
+            .any(|step| step.state == StepState::Done(Outcome::NothingToCompensate));
+    let stored = Some(case.id).filter(|_| is_possible).and_then(|id| store.rows.case(id));
+    stored.is_some_and(|stored| {
+        open_questions(&stored, store.book_of(case.id)).iter().any(Question::holds)
+    })
 }
 
 impl Check for StateOfCases {

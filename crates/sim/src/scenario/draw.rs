@@ -5,7 +5,6 @@ use super::item::{
     StoreTrouble, Weather,
 };
 use super::rulebooks::{Books, rulebooks};
-use crate::switches::Switches;
 use amends_protocol::SagaId;
 use amends_rulebook::Rulebook;
 use amends_simulate::{Fault, Flow, SeededRng, faults_of, flows};
@@ -33,11 +32,11 @@ const LONGEST_FLOW: usize = 24;
 ///
 /// # Errors
 /// When a rulebook that was made up is not valid.
-pub fn draw(seed: u64, corpus: Corpus, switches: Switches) -> Result<Scenario, String> {
+pub fn draw(seed: u64, corpus: Corpus) -> Result<Scenario, String> {
     let mut rng = SeededRng::of(seed, &[1]);
     let Books { world, versions } = rulebooks(&mut rng, corpus)?;
     let mut items = Vec::new();
-    let mut draw = Draw { rng, corpus, switches, book: Arc::clone(&world), items: &mut items };
+    let mut draw = Draw { rng, corpus, book: Arc::clone(&world), items: &mut items };
     draw.sagas();
     draw.weather();
     draw.services();
@@ -49,7 +48,6 @@ pub fn draw(seed: u64, corpus: Corpus, switches: Switches) -> Result<Scenario, S
 struct Draw<'i> {
     rng: SeededRng,
     corpus: Corpus,
-    switches: Switches,
     book: Arc<Rulebook>,
     items: &'i mut Vec<Item>,
 }
@@ -197,8 +195,7 @@ impl Draw<'_> {
             6 => Sky::SaysDone,
             7 => Sky::Contradicts(self.rng.between(1, 60_000)),
             8 => Sky::ConcealsHistory,
-            _ if self.switches.strangers => Sky::InventsHistory,
-            _ => Sky::AcceptsAndForgets,
+            _ => Sky::InventsHistory,
         }
     }
 

@@ -7,8 +7,8 @@ use super::{
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
     Batch, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
-    SagaState, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, Subject, Told,
-    WalkRow, Write,
+    SagaState, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, StrangerRow, Subject,
+    Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -72,6 +72,10 @@ fn full_memo() -> CaseMemo {
             message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
             entries: vec![evidence()],
             recheck: Some(recheck()),
+        }],
+        strangers: vec![StrangerRow {
+            action: "billing.charge".parse().expect("a name"),
+            declared_before: true,
         }],
         answers: vec![answer()],
         notes: vec![Note { at: 9, text: "called failed".to_owned() }],

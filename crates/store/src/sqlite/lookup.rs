@@ -14,7 +14,7 @@ use crate::{
     BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
     UnreadableRow,
 };
-use amends_engine::{CaseRow, Epoch, SagaState, StoredCase};
+use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase};
 use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -150,6 +150,13 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
             Err(broken) => broken_services.push(broken),
         }
     }
+    let earlier = collect(
+        conn,
+        "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
+         WHERE active = 0 ORDER BY stored_at DESC, hash DESC LIMIT ?1",
+        [EARLIER_VERSIONS],
+        rulebook_row_or_empty,
+    )?;
     Ok(Loaded {
         epoch,
         last_case,
@@ -158,6 +165,7 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         sagas,
         services,
         rulebooks,
+        earlier,
         unreadable,
         broken_services,
     })

@@ -1,0 +1,76 @@
+//! What the engine knows of names that a rulebook does not know: whether an earlier version declared them, and which
+//! strangers evidence has told of since the start, so that people hear of each once for a rulebook.
+
+use amends_protocol::{ActionName, CaseId, Timestamp};
+use amends_rulebook::Rulebook;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Strangers that are kept; of more, people have long heard.
+const KEPT: usize = 1_000;
+/// Cases of one stranger that are told apart; past it, they are not counted any more.
+const CASES: usize = 10_000;
+
+/// By the name of the rulebook.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StrangersHeard {
+    declared: BTreeMap<Arc<str>, BTreeSet<ActionName>>,
+    heard: BTreeMap<(Arc<str>, ActionName), Sighting>,
+}
+
+/// A stranger that evidence has told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    pub(crate) since: Timestamp,
+    /// A service that told of it.
+    pub(crate) by: Arc<str>,
+    pub(crate) cases: BTreeSet<CaseId>,
+}
+
+impl StrangersHeard {
+    /// A version of a rulebook was active once.
+    pub(crate) fn learn(&mut self, book: &Rulebook) {
+        let names = self.declared.entry(book.name().into()).or_default();
+        names.extend(book.actions().iter().map(|action| action.name.clone()));
+    }
+
+    /// Whether a version of the rulebook declared the action.
+    pub(crate) fn declared(&self, rulebook: &str, action: &ActionName) -> bool {
+        self.declared.get(rulebook).is_some_and(|names| names.contains(action))
+    }
+
+    /// A case has heard of a stranger.
+    pub(crate) fn note(
+        &mut self,
+        rulebook: &str,
+        action: &ActionName,
+        (by, case): (&Arc<str>, CaseId),
+        at: Timestamp,
+    ) {
+        let key = (Arc::from(rulebook), action.clone());
+        if self.heard.len() >= KEPT && !self.heard.contains_key(&key) {
+            return;
+        }
+        let fresh = || Sighting { since: at, by: Arc::clone(by), cases: BTreeSet::new() };
+        let sighting = self.heard.entry(key).or_insert_with(fresh);
+        if sighting.cases.len() < CASES {
+            sighting.cases.insert(case);
+        }
+    }
+
+    /// Strangers that these versions neither know nor ignore.
+    pub(crate) fn unknown_to<'a>(
+        &'a self,
+        active: &'a BTreeMap<Arc<str>, Arc<Rulebook>>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a ActionName, &'a Sighting)> {
+        let is_unknown = |rulebook: &str, name: &ActionName| {
+            active.get(rulebook).is_none_or(|book| {
+                book.action(&name.service, &name.action).is_none()
+                    && !book.strangers().ignores(&name.service, &name.action)
+            })
+        };
+        let all = self.heard.iter();
+        all.filter(move |((rulebook, name), _)| is_unknown(rulebook, name))
+            .map(|((rulebook, name), sighting)| (rulebook, name, sighting))
+    }
+}
