@@ -3,7 +3,7 @@
 
 use crate::client::{Client, NoAnswer};
 use amends_protocol::resources::{CaseDetail, CaseSummary, Overview, Page, ReportView, StepView};
-use amends_protocol::{CaseState, StepStateName};
+use amends_protocol::{CaseState, ClosedOn, StepStateName};
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,16 @@ impl Cases {
         let mut counts = BTreeMap::new();
         for case in &self.0 {
             *counts.entry(case.summary.state).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many settled cases have which closing word.
+    #[must_use]
+    pub fn by_closing_word(&self) -> BTreeMap<ClosedOn, u64> {
+        let mut counts = BTreeMap::new();
+        for closed_on in self.0.iter().filter_map(|case| case.summary.closed_on) {
+            *counts.entry(closed_on).or_default() += 1;
         }
         counts
     }

@@ -4,6 +4,7 @@ use crate::cases::Cases;
 use crate::chaos;
 use crate::customers::place_all;
 use crate::deploys::{self, GatewayCount};
+use crate::faults::Fault;
 use crate::folder::Folder;
 use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
@@ -172,18 +173,15 @@ async fn do_business(
         true => Some(chaos::count(shop.folder(), &cases, killed.by_process)?),
         false => None,
     };
-    let mut faults = BTreeMap::new();
-    for fault in orders.iter().filter_map(|order| order.fault) {
-        *faults.entry(fault).or_default() += 1;
-    }
     Ok(Summary {
         seed,
         orders: findings.orders,
-        faults,
+        faults: by_fault(orders),
         reports: cases.by_report(),
         services: cases.by_service(),
         invariants: findings.invariants,
         cases: cases.by_state(),
+        closed_on: cases.by_closing_word(),
         customers,
         kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
         open_at_kills: killed.open_cases,
@@ -192,6 +190,15 @@ async fn do_business(
         mishaps,
         elapsed_ms: 0,
     })
+}
+
+/// Planned faults by kind.
+fn by_fault(orders: &[PlannedOrder]) -> BTreeMap<Fault, u64> {
+    let mut faults = BTreeMap::new();
+    for fault in orders.iter().filter_map(|order| order.fault) {
+        *faults.entry(fault).or_default() += 1;
+    }
+    faults
 }
 
 /// Lets the customers order while processes are killed and services deployed as planned, and gives how they saw their

@@ -5,7 +5,8 @@ use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, OrderCount};
-use amends_protocol::CaseState;
+use amends_protocol::signs::Signed;
+use amends_protocol::{CaseState, ClosedOn};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,6 +28,9 @@ pub struct Summary {
     pub invariants: Vec<Invariant>,
     /// Cases by state.
     pub cases: BTreeMap<CaseState, u64>,
+    /// Settled cases by closing word.
+    #[serde(default)]
+    pub closed_on: BTreeMap<ClosedOn, u64>,
     /// How the customers saw it: answers by kind.
     pub customers: BTreeMap<String, u64>,
     /// How often the supervisor was killed.
@@ -52,7 +56,20 @@ impl Summary {
         self.mishaps.is_empty() && self.invariants.iter().all(|invariant| invariant.held)
     }
 
-    /// The numbers of the run in a line, and one more each for chaos and gateways.
+    /// Settled cases by closing word, as a line: `cases: 52 proven, 3 quiet`.
+    fn closings(&self) -> String {
+        let parts: Vec<_> = self
+            .closed_on
+            .iter()
+            .map(|(word, count)| format!("{count} {}", word.sign().word))
+            .collect();
+        format!(
+            "cases: {}",
+            if parts.is_empty() { "none settled".to_owned() } else { parts.join(", ") }
+        )
+    }
+
+    /// The numbers of the run in a line, the cases by closing word, and one more line each for chaos and gateways.
     #[must_use]
     pub fn in_short(&self) -> String {
         let mut text = format!(
@@ -65,6 +82,7 @@ impl Summary {
             self.seed,
             self.elapsed_ms as f64 / 1000.0
         );
+        text.push_str(&format!("\n{}", self.closings()));
         if let Some(chaos) = &self.chaos {
             text.push_str(&format!("\n{chaos}"));
         }

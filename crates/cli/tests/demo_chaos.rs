@@ -21,6 +21,9 @@ fn eight_kills_of_anybody_leave_nothing_half_done() {
     let states: Vec<_> = summary.cases.keys().copied().collect();
     assert_eq!(states, [CaseState::Settled], "{:?}", summary.cases);
 
+    let closed: u64 = summary.closed_on.values().sum();
+    assert_eq!(Some(&closed), summary.cases.get(&CaseState::Settled), "{:?}", summary.closed_on);
+
     let chaos = summary.chaos.expect("the run was one with chaos");
     let victims: Vec<_> = chaos.kills_by_process.keys().map(String::as_str).collect();
     assert_eq!(victims, ["coupon", "delivery", "order", "payment", "rider", "sms", "supervisor"]);
@@ -41,6 +44,8 @@ fn after_the_tables_people_read_a_line_about_chaos() {
     let kills =
         "chaos: kills 7 (coupon 1, delivery 1, order 1, payment 1, rider 1, sms 1, supervisor 1), ";
     assert!(shown.lines().last().is_some_and(|line| line.starts_with(kills)), "{shown}");
+    let words = shown.lines().rev().nth(1);
+    assert!(words.is_some_and(|line| line.starts_with("cases: ")), "{shown}");
 }
 
 /// Runs with an executable that can't start one of its processes a second time.

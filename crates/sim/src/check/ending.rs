@@ -6,7 +6,7 @@ use crate::event::BEGINNING;
 use crate::scenario::{Corpus, Item};
 use crate::stored::Stored;
 use amends_engine::{CaseRow, SagaState};
-use amends_protocol::{CaseState, ClosedOn, Timestamp};
+use amends_protocol::{ActionName, CaseState, ClosedOn, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, Mode, Rulebook, Target};
 
 /// Honest systems stay quiet: every case is settled, and not by a person. Under anything else nothing is left open: a
@@ -46,7 +46,7 @@ impl Check for Ends {
 }
 
 /// A settled case has left nothing behind that its rules undo, unless a person decided, a service lied, or the case
-/// says `quiet` and the effect came after that.
+/// says `quiet`, the effect came after that, and the case names it as what may still stand.
 pub(super) struct NothingLeft;
 
 impl Check for NothingLeft {
@@ -85,7 +85,9 @@ fn look(end: &End<'_>, store: &Stored, case: &CaseRow) -> Result<(), String> {
             _ if decided && (message || !claims) => true,
             _ if message && has_caller_without_fence(end, saga, action) => true,
             Some(ClosedOn::Proven) => false,
-            Some(ClosedOn::Quiet) => came_later(end, case, since),
+            Some(ClosedOn::Quiet) => {
+                came_later(end, case, since) && (message || is_named(case, name))
+            }
             Some(ClosedOn::Forward | ClosedOn::ByPerson) | None => true,
         };
         when(!excused, || {
@@ -139,6 +141,11 @@ fn is_asked_for(store: &Stored, case: &CaseRow, book: &Rulebook, action: ActionI
         Target::Action(named) => *named == action,
         Target::Downstream | Target::Tag(_) => false,
     })
+}
+
+/// Whether the case says that something of this action may still stand.
+fn is_named(case: &CaseRow, name: &ActionName) -> bool {
+    case.detail.may_still_stand.iter().any(|one| one.name() == *name)
 }
 
 /// Whether the effect came when the case had said already that it can prove nothing. By a clock that has jumped nobody

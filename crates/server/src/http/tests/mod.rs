@@ -9,6 +9,7 @@ mod desk;
 mod keeping;
 mod open_work;
 mod operating;
+mod proof;
 mod quarantine;
 mod reporting;
 mod rules;
