@@ -28,23 +28,61 @@ pub(crate) struct ActBy<'a> {
 impl Case {
     pub(crate) fn step_act(
         &mut self,
-        index: usize,
+        id: StepId,
         act: StepAct,
         by: ActBy<'_>,
         agenda: &mut Agenda,
     ) -> Answer {
         let (word, reason) = (act.name().as_str(), act.reason().to_owned());
         let detail = step_act_detail(&act);
-        let checked = check_reason(&reason).and_then(|()| check_step_act(&self.steps[index], &act));
-        if let Err(refusal) = checked {
-            return refusal;
+        let meant = check_reason(&reason).and_then(|()| self.rows_of_act(id, &act, by));
+        let rows = match meant {
+            Ok(rows) => rows,
+            Err(refusal) => return refusal,
+        };
+        for row in rows {
+            if let Err(refusal) = self.apply_step_act(row, act.clone(), by.actor, by.now, agenda) {
+                return refusal;
+            }
         }
-        if let Err(refusal) = self.apply_step_act(index, act, by.actor, by.now, agenda) {
-            return refusal;
-        }
-        let step = self.steps[index].id;
-        self.audit(Some(step), word, reason, detail, by, agenda);
+        self.audit(Some(id), word, reason, detail, by, agenda);
         Answer::Done
+    }
+
+    /// The rows that an act is done to: that of the part which its id names, or all parts of a step that take it, those
+    /// that have ended only where no other does. A bulk act names every part by itself.
+    fn rows_of_act(&self, id: StepId, act: &StepAct, by: ActBy<'_>) -> Result<Vec<usize>, Answer> {
+        let meant = match by.bulk {
+            Some(_) => self.step_index(id).into_iter().collect(),
+            None => self.rows_meant(id),
+        };
+        let checked = meant.iter().map(|row| check_step_act(&self.steps[*row], act));
+        let checked: Vec<Result<(), Answer>> = checked.collect();
+        if meant.len() > 1
+            && let StepAct::Edit { .. } = act
+        {
+            let parts = meant.iter().filter_map(|row| self.steps[*row].part_id());
+            let parts: Vec<String> = parts.map(|id| id.to_string()).collect();
+            return Err(Answer::Conflict(format!(
+                "the step has {} parts; edit one of them: {}",
+                parts.len(),
+                parts.join(", ")
+            )));
+        }
+        let takes = |row: &&usize| {
+            meant.iter().zip(&checked).any(|(other, check)| other == *row && check.is_ok())
+        };
+        let taking: Vec<usize> = meant.iter().filter(takes).copied().collect();
+        let open = taking.iter().filter(|row| !self.steps[**row].state.is_terminal());
+        let open: Vec<usize> = open.copied().collect();
+        match (taking.is_empty(), open.is_empty()) {
+            (false, false) => Ok(open),
+            (false, true) => Ok(taking),
+            (true, _) => {
+                let refusal = checked.into_iter().find_map(Result::err);
+                Err(refusal.unwrap_or_else(|| Answer::NotFound(format!("there is no step {id}"))))
+            }
+        }
     }
 
     fn apply_step_act(

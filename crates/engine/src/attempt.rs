@@ -21,8 +21,17 @@ const POLL_FLOOR_MS: u64 = 500;
 impl Case {
     /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
     pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        let Some(frontier) = self.frontier() else { return };
+        while let Some(frontier) = self.frontier() {
+            self.open_stage(frontier, now, agenda);
+            if self.awaits_retry() || !self.end_without_request(frontier, now, agenda) {
+                break;
+            }
+        }
+    }
+
+    fn open_stage(&mut self, frontier: u16, now: Timestamp, agenda: &mut Agenda) {
         let awaits_retry = self.awaits_retry();
+        let book = self.book.clone();
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
             if step.state != StepState::Waiting || step.stage != frontier {
@@ -31,12 +40,19 @@ impl Case {
             if step.verb == Verb::Compensate && awaits_retry {
                 continue;
             }
+            if book.as_ref().is_some_and(|book| self.lacks_request(step, book)) {
+                continue;
+            }
             let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
             self.must_change(index, event, now, agenda);
         }
     }
 
+    /// The row that an id names: that of a part, or the first of a step.
     pub(crate) fn step_index(&self, id: amends_protocol::StepId) -> Option<usize> {
+        if id.part.is_some() {
+            return self.steps.iter().position(|row| row.is(id));
+        }
         let index = (id.ordinal as usize).checked_sub(1)?;
         (self.steps.get(index)?.id == id).then_some(index)
     }
@@ -76,7 +92,7 @@ impl Case {
                 return None;
             }
         };
-        let told = subject.as_ref().and_then(|s| self.reports.get(s.report as usize));
+        let told = subject.as_ref().and_then(|s| self.reports.get(s.report? as usize));
         let report = Arc::clone(&told.or_else(|| self.report_for(step))?.report);
         let request_ids = match &subject {
             Some(Subject { request: Some(request), .. }) => vec![Arc::clone(request)],
@@ -84,7 +100,10 @@ impl Case {
         };
         let saga = self.row.saga.clone();
         let wall = self.wall;
-        let key = subject.as_ref().and_then(|about| self.key_for(index, about, agenda.salt));
+        let told = subject.as_ref().and_then(|subject| subject.data.clone());
+        let data = self.steps[index].memo.edited.clone().or(told);
+        let key =
+            subject.as_ref().and_then(|about| self.key_for(index, about, &rulebook, agenda.salt));
         let step = self.step_mut(index);
         step.memo.subject = subject;
         step.memo.called_back = false;
@@ -102,7 +121,7 @@ impl Case {
             saga,
             request_ids,
             report,
-            edited: step.memo.edited.clone(),
+            data,
         };
         self.must_change(index, StepEvent::Launch, now, agenda);
         Some(Errand::Send(Box::new(send)))

@@ -331,7 +331,7 @@ impl BriefStep {
     }
 
     pub(crate) fn id(&self, case: CaseId) -> StepId {
-        StepId { case, ordinal: self.ordinal, tag: self.tag }
+        StepId { case, ordinal: self.ordinal, tag: self.tag, part: None }
     }
 }
 

@@ -209,7 +209,7 @@ impl Case {
             agenda.lane(&service).forget(Job::Poll(id));
         }
         agenda.tell(Happening::Step {
-            step: id,
+            step: step.shown_id(),
             verb: step.verb,
             action: step.action.clone(),
             state: step.state.clone(),

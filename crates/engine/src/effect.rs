@@ -66,8 +66,8 @@ pub struct SendStep {
     pub request_ids: Vec<Arc<str>>,
     /// The report that the case began with.
     pub report: Arc<Report>,
-    /// An operator's data in place of the report's.
-    pub edited: Option<Arc<Map<String, Value>>>,
+    /// Data in place of the report's: an operator's, or what was told of the one request.
+    pub data: Option<Arc<Map<String, Value>>>,
 }
 
 /// One look at a step that was taken with 202.

@@ -253,7 +253,6 @@ impl Heard {
     }
 
     /// What undoing a request needs, with who said so: its own service before others.
-    #[cfg_attr(not(test), allow(dead_code))] // a part of a step takes it
     pub(crate) fn data_of(
         &self,
         name: &ActionName,
@@ -263,6 +262,12 @@ impl Heard {
         let told = told.into_iter().flatten();
         let (own, others): (Vec<_>, Vec<_>) = told.partition(|(by, _)| *by == name.service);
         own.into_iter().chain(others).map(|(by, data)| (by, data))
+    }
+
+    /// Whether somebody tells of a request of an action that may have had an effect, and not of which.
+    pub(crate) fn tells_of_unnamed(&self, name: &ActionName) -> bool {
+        let tellers = self.action(name).into_iter().flat_map(|action| action.unnamed.values());
+        tellers.into_iter().any(|states| states.may_have_effect())
     }
 
     /// How much of the evidence that is kept besides reports and Histories was told by those for whom `counts` holds.

@@ -337,7 +337,7 @@ mod tests {
     use crate::{Decision, Limits};
 
     fn job(n: u64) -> Job {
-        Job::Step(StepId { case: CaseId(n), ordinal: 1, tag: 0 })
+        Job::Step(StepId { case: CaseId(n), ordinal: 1, tag: 0, part: None })
     }
 
     fn history(n: u64) -> Job {
@@ -448,7 +448,7 @@ mod tests {
     #[test]
     fn steps_go_before_looks_and_those_before_histories() {
         let mut lane = Lane::new(16);
-        let look = Job::Poll(StepId { case: CaseId(1), ordinal: 1, tag: 0 });
+        let look = Job::Poll(StepId { case: CaseId(1), ordinal: 1, tag: 0, part: None });
         [history(1), look, job(1)].into_iter().for_each(|job| lane.push(job));
         let order: Vec<_> = std::iter::from_fn(|| lane.take(Timestamp(0))).collect();
         assert_eq!(order, [job(1), look, history(1)]);

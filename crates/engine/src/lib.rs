@@ -22,6 +22,7 @@ mod lane;
 mod lookup;
 mod memory;
 mod moment;
+mod parts;
 mod plan;
 mod proof;
 mod question;
@@ -35,6 +36,7 @@ mod survey;
 mod timer;
 mod transition;
 mod walk;
+mod whole;
 
 pub use agenda::Output;
 pub use amends_rulebook::SUPERVISOR;
@@ -63,3 +65,4 @@ pub use survey::{
     Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
 };
 pub use transition::{CaseBooks, claiming, plannable};
+pub use whole::{Whole, wholes};

@@ -192,12 +192,12 @@ impl Case {
         let Some(book) = self.book.clone() else { return };
         let facts = self.facts(&book);
         self.merge(&book, book.wants(&facts), now, agenda);
+        self.split_steps(&book, agenda);
         for index in 0..self.steps.len() {
             if self.can_be_built_now(index, &book) {
                 self.must_change(index, StepEvent::Again(now), now, agenda);
             }
         }
-        self.note_requests_left(&book);
         if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }
@@ -225,13 +225,17 @@ impl Case {
     }
 
     fn merge(&mut self, book: &Rulebook, plan: Plan, now: Timestamp, agenda: &mut Agenda) {
+        let leads = self.steps.iter().enumerate().filter(|(_, row)| row.memo.part_of.is_none());
         let known: FxHashMap<(Verb, ActionName), usize> =
-            self.steps.iter().enumerate().map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
+            leads.map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
         let before = self.steps.len();
         for want in plan.wants {
             let name = &book.get(want.step.action).name;
             match known.get(&(want.step.verb, name.clone())) {
-                Some(index) => self.strengthen(*index, &want, now, agenda),
+                Some(lead) => {
+                    let rows: Vec<usize> = self.rows_of_step(&self.steps[*lead]).collect();
+                    rows.into_iter().for_each(|row| self.strengthen(row, &want, now, agenda));
+                }
                 None => self.add_planned(name.clone(), want, agenda.salt),
             }
         }

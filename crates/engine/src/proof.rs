@@ -1,7 +1,7 @@
 //! A case's findings in words: what may still stand, and the proof that tells of each action who said what and when.
 
 use crate::case::Case;
-use crate::standing::{Doubt, Finding, Ground, Reached};
+use crate::standing::{Doubt, Finding, Ground, Reached, is_undone_by_its_service};
 use crate::{StepState, StoredCase};
 use amends_protocol::resources::{ActionProof, MayStand, Statement};
 use amends_protocol::{
@@ -111,10 +111,11 @@ impl Case {
             why: why.to_owned(),
         };
         let undone = |request: &Arc<str>| match ground {
-            Ground::Open(Doubt::NoFence(step)) => {
-                let subject = self.steps[step].memo.subject.as_ref();
-                let about = subject.and_then(|subject| subject.request.as_ref());
-                about.is_none_or(|about| about == request)
+            Ground::Open(Doubt::NoFence(step) | Doubt::Decided(step) | Doubt::Unfinished(step)) => {
+                self.rows_of_step(&self.steps[step]).map(|row| &self.steps[row]).any(|row| {
+                    let about = row.request().is_none_or(|about| about == request);
+                    about && is_undone_by_its_service(row)
+                })
             }
             _ => false,
         };

@@ -1,8 +1,10 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 mod sagas;
+mod subject;
 
 pub use sagas::{SagaRow, SagaState};
+pub use subject::Subject;
 
 use crate::{QuestionAnswer, Recheck, StrangerRow};
 use amends_protocol::resources::MayStand;
@@ -307,12 +309,18 @@ pub struct StepMemo {
     /// Request data that an operator put in place of the report's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<Arc<Map<String, Value>>>,
-    /// What a mapped request is about, from its first try on.
+    /// The ordinal of the step that it is a part of. A step's first request has the step's own row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<u32>,
+    /// What its request is about: which request of the action as soon as that is known, the rest from its first try on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,
     /// The idempotency key of a mapped request; absent where the step's id is the key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<Arc<str>>,
+    /// How often a person has decided to ask anew, under another key.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub generation: u32,
     /// What the last try brought, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -352,17 +360,6 @@ pub struct StepMemo {
     /// The case is being undone: this retry is not tried (again), and compensations wait for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub last_try: bool,
-}
-
-/// The one request and the one report that a mapped request is about.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Subject {
-    /// Position of the report whose fields it takes.
-    pub report: u32,
-    /// What `{requestId}` is, if any request is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Arc<str>>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

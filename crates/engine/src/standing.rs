@@ -2,6 +2,7 @@
 //! (not). Closing asks whether any is open, a settled case keeps those that are, and a proof tells of all.
 
 use crate::case::Case;
+use crate::whole::says_more;
 use crate::{StepRow, StepState};
 use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
 use amends_rulebook::{ActionClass, ActionId, Rulebook};
@@ -98,6 +99,8 @@ impl Case {
             return Ground::NeverReached;
         }
         let undo = self.undo_of(&action.name);
+        // What ended without a request was asked of nobody.
+        let undo = undo.filter(|(_, step)| !ended_unasked(step));
         let undone = undo.filter(|(_, step)| is_undone_by_its_service(step));
         if let (Some((index, _)), None) = (undone, &action.endpoints.compensate) {
             return Ground::Undone(index);
@@ -126,8 +129,9 @@ impl Case {
         let undoes = |step: &StepRow| step.verb == Verb::Compensate && step.action == *name;
         let in_earnest =
             |step: &StepRow| !matches!(step.state, StepState::Shadow | StepState::Superseded);
-        let mut steps = self.steps.iter().enumerate();
-        steps.find(|(_, step)| undoes(step) && in_earnest(step))
+        let rows = self.steps.iter().enumerate();
+        let rows = rows.filter(|(_, step)| undoes(step) && in_earnest(step));
+        rows.reduce(|said, row| if says_more(row.1, said.1) { row } else { said })
     }
 
     /// Who may still call an action, but for the beginning of a saga that is said to have ended.
@@ -218,7 +222,11 @@ impl Case {
     }
 }
 
-fn is_undone_by_its_service(step: &StepRow) -> bool {
+fn ended_unasked(step: &StepRow) -> bool {
+    step.attempts == 0 && !step.memo.by_hand && step.state.is_terminal()
+}
+
+pub(crate) fn is_undone_by_its_service(step: &StepRow) -> bool {
     let is_undone = matches!(
         step.state,
         StepState::Done(

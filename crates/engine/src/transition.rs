@@ -20,6 +20,8 @@ pub(crate) enum StepEvent {
     Open(Timestamp),
     /// Its stage has come, and the rule wants a person's yes.
     Hold,
+    /// There is no request that it could be for.
+    Void,
     /// Before it could be sent, the plan got a step of an earlier stage that is not finished.
     Shut,
     /// Its service's lane has room: it is sent.
@@ -61,6 +63,7 @@ impl StepEvent {
         match self {
             Self::Open(_) => "be opened",
             Self::Hold => "be held for approval",
+            Self::Void => "end without a request",
             Self::Shut => "go back to waiting",
             Self::Launch => "be sent",
             Self::Answer(_) => "be answered",
@@ -83,6 +86,7 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
     match (state, event) {
         (S::Waiting, E::Open(at)) => Ok(S::Due(at)),
         (S::Waiting, E::Hold) => Ok(S::Stuck(StuckReason::AwaitsApproval)),
+        (S::Waiting, E::Void) => Ok(S::Done(Outcome::NothingToCompensate)),
         (S::Waiting | S::Due(_) | S::Stuck(_), E::Supersede) => Ok(S::Superseded),
         // Backward beats forward, but only once the try under way has ended: this event comes with its end.
         (S::InFlight | S::Accepted { .. }, E::Supersede) => Ok(S::Superseded),
@@ -114,6 +118,8 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
             | S::Done(Outcome::Waived),
             E::Decide(outcome),
         ) => Ok(S::Done(outcome)),
+        // Only a step that waits has a stage to come, and something that may be missing.
+        (_, event @ (E::Open(_) | E::Hold | E::Void)) => Err(illegal(&event)),
         (
             S::Waiting,
             event @ (E::Shut
@@ -125,27 +131,18 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
             | E::Hurry(_)
             | E::Again(_)),
         )
-        | (S::Due(_), event @ (E::Open(_) | E::Hold | E::Take { .. } | E::Fail(_)))
+        | (S::Due(_), event @ (E::Take { .. } | E::Fail(_)))
         | (
             S::InFlight | S::Accepted { .. },
-            event @ (E::Open(_) | E::Hold | E::Shut | E::Launch | E::Hurry(_) | E::Again(_)),
+            event @ (E::Shut | E::Launch | E::Hurry(_) | E::Again(_)),
         )
         | (
             S::Stuck(_),
-            event @ (E::Open(_)
-            | E::Hold
-            | E::Shut
-            | E::Launch
-            | E::Take { .. }
-            | E::Fail(_)
-            | E::Jam(_)
-            | E::Hurry(_)),
+            event @ (E::Shut | E::Launch | E::Take { .. } | E::Fail(_) | E::Jam(_) | E::Hurry(_)),
         )
         | (
             S::Done(_) | S::Superseded | S::Shadow,
-            event @ (E::Open(_)
-            | E::Hold
-            | E::Shut
+            event @ (E::Shut
             | E::Launch
             | E::Answer(_)
             | E::Take { .. }
@@ -183,6 +180,7 @@ mod tests {
         vec![
             StepEvent::Open(T),
             StepEvent::Hold,
+            StepEvent::Void,
             StepEvent::Shut,
             StepEvent::Launch,
             StepEvent::Answer(Outcome::Compensated),
@@ -219,15 +217,15 @@ mod tests {
             picture.push('\n');
         }
         let expected = "\
-d S . . . . . . . s . D
-. . w f D . . S d s d D
-. . . . D a d S . s . D
-. . . . D a d S . s . D
-. . . . . . . . . . . .
-. . . . . . . . . . d .
-. . . . D . . . . s d D
-. . . . . . . . . . . .
-. . . . . . . . . . w .
+d S D . . . . . . . s . D
+. . . w f D . . S d s d D
+. . . . . D a d S . s . D
+. . . . . D a d S . s . D
+. . . . . . . . . . . . .
+. . . . . . . . . . . d .
+. . . . . D . . . . s d D
+. . . . . . . . . . . . .
+. . . . . . . . . . . w .
 "
         .replace(' ', "");
         assert_eq!(picture, expected);

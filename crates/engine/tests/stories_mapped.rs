@@ -2,9 +2,13 @@
 
 mod world;
 
-use amends_engine::{StepReading, StepState};
-use amends_protocol::{CaseState, Evidence, HistoryState as H, Report, StuckReason};
+use amends_engine::{Answer, StepReading, StepState, wholes};
+use amends_protocol::resources::StepAct;
+use amends_protocol::{
+    CaseId, CaseState, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId, StuckReason,
+};
 use serde_json::json;
+use std::collections::BTreeSet;
 use world::{Reply, World};
 
 /// Billing is asked with a field of a report, or by request.
@@ -56,7 +60,11 @@ fn the_order_of_reports_decides_nothing() {
         world.settle_down();
         let about = world.step(case, STEP).memo.subject.clone().expect("a mapped request");
         let reports: Vec<_> = world.memory.reports_of(case).collect();
-        assert_eq!(reports[about.report as usize].report.id, "b-1", "who has the field");
+        assert_eq!(
+            reports[about.report.expect("chosen") as usize].report.id,
+            "b-1",
+            "who has the field"
+        );
         world.pass_ms(60_000);
         assert_eq!(world.state(case), CaseState::Settled);
     }
@@ -72,8 +80,24 @@ fn the_request_that_took_effect_is_undone_and_not_the_one_that_failed() {
     assert_eq!(about.request.as_deref(), Some("b"));
 }
 
+/// What was asked of billing: by request, in order.
+fn asked(world: &World) -> Vec<String> {
+    let sent = world.sends.iter().filter(|send| &*send.action.service == "billing");
+    sent.flat_map(|send| send.request_ids.iter().map(ToString::to_string)).collect()
+}
+
+fn whole(world: &World, case: CaseId) -> (StepState, Vec<String>) {
+    let steps: Vec<_> = world.memory.steps_of(case).cloned().collect();
+    let wholes = wholes(&steps);
+    let whole = wholes.iter().find(|whole| &*whole.lead().action.service == "billing");
+    let whole = whole.expect("planned");
+    let parts = whole.parts().into_iter();
+    let state = whole.speaker().state.clone();
+    (state, parts.filter_map(|row| row.request()).map(ToString::to_string).collect())
+}
+
 #[test]
-fn what_is_asked_under_one_key_stays() {
+fn a_request_that_is_learned_between_two_tries_is_a_part_of_its_own() {
     let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
     world.replies.insert("billing".into(), Reply::Says(StepReading::Unknown));
     let case = world.report(tells("shop", "s-1", &[("m", H::Succeeded)], json!({})));
@@ -81,23 +105,98 @@ fn what_is_asked_under_one_key_stays() {
     world.report(tells("shop", "s-2", &[("c", H::Succeeded)], json!({})));
     world.replies.clear();
     world.pass_ms(60_000);
-    let about = world.step(case, STEP).memo.subject.clone().expect("a mapped request");
-    assert_eq!(about.request.as_deref(), Some("m"));
-    let notes: Vec<_> = world.case(case).detail.notes.iter().map(|n| n.text.as_str()).collect();
-    assert!(notes.iter().any(|text| text.contains("`c` may still stand")), "{notes:?}");
+    let (state, parts) = whole(&world, case);
+    assert_eq!(
+        (state, parts),
+        (StepState::Done(Outcome::Compensated), vec!["c".into(), "m".into()])
+    );
+    let asked = asked(&world);
+    assert_eq!(asked.iter().filter(|request| *request == "c").count(), 1, "{asked:?}");
+    let keys = |request: &str| {
+        let of = world.sends.iter().filter(|send| send.request_ids.iter().any(|r| **r == *request));
+        of.map(|send| send.key.clone()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!((keys("m").len(), keys("c").len()), (1, 1), "one key for all tries of one request");
+    assert_ne!(keys("m"), keys("c"));
 }
 
 #[test]
-fn of_two_charges_that_may_stand_none_is_left_behind_in_silence() {
-    let twice = [("p-1", H::Succeeded), ("p-2", H::Unknown)];
+fn of_two_charges_each_is_undone_under_its_own_key() {
+    let twice = [("p-1", H::Succeeded), ("p-2", H::Unknown), ("p-3", H::Failed)];
     let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
     let case = world.report(tells("shop", "s-1", &twice, json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), ["p-1", "p-2"], "what failed is asked for by nobody");
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_charge_that_is_learned_after_the_case_has_settled_reopens_it() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    let case = world.report(tells("shop", "s-1", &[("a", H::Succeeded)], json!({})));
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    world.replies.insert("billing".into(), Reply::Says(StepReading::Refused));
+    world.report(tells("shop", "s-2", &[("b", H::Succeeded)], json!({})));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert_eq!(whole(&world, case).0, StepState::Stuck(StuckReason::Refused));
+    assert_eq!(asked(&world), ["a", "b"], "what is done stays done");
+}
+
+#[test]
+fn an_act_on_a_step_means_its_parts_that_have_not_ended_and_one_on_a_part_that_part() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    world.replies.insert("billing".into(), Reply::Says(StepReading::Refused));
+    let three = [("a", H::Succeeded), ("b", H::Succeeded), ("c", H::Succeeded)];
+    let case = world.report(tells("shop", "s-1", &three, json!({})));
+    world.settle_down();
+    let step = world.step(case, STEP).id;
+    let part = StepId { part: Some(PartTag::of("b")), ..step };
+    let retry = || StepAct::Retry { reason: "asked them".to_owned() };
+    world.replies.clear();
+    assert_eq!(world.act(part, retry()), Answer::Done);
+    world.settle_down();
+    assert_eq!(asked(&world), ["a", "b", "c", "b"]);
+    let edit = StepAct::Edit { data: serde_json::Map::new(), reason: "x".to_owned() };
+    assert!(matches!(world.act(step, edit), Answer::Conflict(why) if why.contains("3 parts")));
+    assert_eq!(world.act(step, StepAct::Waive { reason: "by hand".to_owned() }), Answer::Done);
+    world.pass_ms(60_000);
+    assert_eq!(whole(&world, case).0, StepState::Done(Outcome::Waived));
+    let steps: Vec<_> = world.memory.steps_of(case).cloned().collect();
+    let done = steps.iter().filter(|row| row.state == StepState::Done(Outcome::Compensated));
+    assert_eq!(done.filter_map(|row| row.request()).map(|r| &**r).collect::<Vec<_>>(), ["b"]);
+}
+
+#[test]
+fn a_step_without_any_known_request_ends_as_nothing_and_a_late_one_is_undone() {
+    let book = shop("/payments/{requestId}/refund", "").replace("recorded", "[billing.charge]");
+    let mut world = World::new(book.as_str());
+    let case = world.report(tells("shop", "s-1", &[], json!({})));
+    world.settle_down();
+    let step = world.step(case, STEP);
+    assert_eq!(step.state, StepState::Done(Outcome::NothingToCompensate));
+    assert_eq!(step.memo.message.as_deref(), Some("no request of it is known"));
+    assert!(asked(&world).is_empty());
+    world.report(tells("shop", "s-2", &[("q", H::Succeeded)], json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), ["q"]);
+    assert_eq!(whole(&world, case).1, ["q"]);
+}
+
+#[test]
+fn two_charges_of_which_nothing_tells_the_fields_are_a_persons() {
+    let twice = [("p-1", H::Succeeded), ("p-2", H::Unknown)];
+    let mut world = World::new(shop("/payments/{data.payment}/refund", "").as_str());
+    let case = world.report(tells("shop", "s-1", &twice, json!({ "payment": "x" })));
     world.settle_down();
     let step = world.step(case, STEP);
     assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
     let why = step.memo.message.clone().unwrap_or_default();
     assert!(why.contains("`p-1`, `p-2`"), "{why}");
-    assert!(world.sent.is_empty(), "{:?}", world.sent);
+    assert!(world.sends.is_empty(), "{:?}", world.sends);
     // One request undoes them all, says the rulebook.
     let book = shop("/payments/{data.order}/refund", ", covers: saga");
     let mut world = World::new(book.as_str());
@@ -105,4 +204,66 @@ fn of_two_charges_that_may_stand_none_is_left_behind_in_silence() {
     world.settle_down();
     world.pass_ms(60_000);
     assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn each_part_takes_the_fields_that_were_told_of_its_own_request() {
+    let mut world = World::new(shop("/payments/{data.payment}/refund", "").as_str());
+    let twice = [("q-1", H::Succeeded), ("q-2", H::Succeeded)];
+    let mut report = tells("shop", "s-1", &twice, json!({ "payment": "of the order" }));
+    for (evidence, payment) in report.data.history.iter_mut().zip(["p-1", "p-2"]) {
+        evidence.data.insert("payment".to_owned(), payment.into());
+    }
+    world.report(report);
+    world.settle_down();
+    let payments: Vec<_> =
+        world.sends.iter().map(|send| send.data.clone().expect("its own")).collect();
+    assert_eq!(payments.iter().map(|data| &data["payment"]).collect::<Vec<_>>(), ["p-1", "p-2"]);
+}
+
+#[test]
+fn evidence_that_comes_later_with_the_missing_fields_wakes_the_step() {
+    let mut world = World::new(shop("/payments/{data.payment}/refund", "").as_str());
+    let twice = [("q-1", H::Succeeded), ("q-2", H::Succeeded)];
+    let case = world.report(tells("shop", "s-1", &twice, json!({})));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Stuck);
+    let mut report = tells("shop", "s-2", &twice, json!({}));
+    for (evidence, payment) in report.data.history.iter_mut().zip(["p-1", "p-2"]) {
+        evidence.data.insert("payment".to_owned(), payment.into());
+    }
+    world.report(report);
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_charge_of_which_only_the_action_is_known_is_a_persons() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    let mut report = tells("shop", "s-1", &[("q", H::Succeeded)], json!({}));
+    report.data.history[0].request_id = None;
+    let case = world.report(report);
+    world.settle_down();
+    assert_eq!(world.step(case, STEP).state, StepState::Stuck(StuckReason::Unsendable));
+    world.report(tells("shop", "s-2", &[("q", H::Succeeded)], json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), ["q"]);
+}
+
+#[test]
+fn two_reports_of_the_service_that_name_different_places_are_a_persons() {
+    let of_billing = |id: &str, payment: &str| {
+        tells("billing", id, &[("q", H::Unknown)], json!({ "payment": payment }))
+    };
+    let mut world = World::new(shop("/payments/{data.payment}/refund", "").as_str());
+    world.replies.insert("billing".into(), Reply::Says(StepReading::NotSent));
+    let case = world.report(of_billing("b-1", "x"));
+    world.settle_down();
+    world.report(of_billing("b-2", "y"));
+    world.pass_ms(5_000);
+    let step = world.step(case, STEP);
+    assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
+    let why = step.memo.message.clone().unwrap_or_default();
+    assert!(["`b-1`", "\"x\"", "`b-2`", "\"y\""].iter().all(|part| why.contains(part)), "{why}");
 }

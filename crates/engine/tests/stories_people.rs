@@ -79,7 +79,7 @@ fn an_operator_edits_and_tries_again_under_the_same_key() {
     );
     let Some(Errand::Send(send)) = world.under_way.back() else { panic!("sent again") };
     assert_eq!((send.step, send.attempt), (step, 2));
-    assert_eq!(send.edited.as_deref(), Some(&data));
+    assert_eq!(send.data.as_deref(), Some(&data));
     world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
     world.settle_down();
     world.pass_ms(10_000);

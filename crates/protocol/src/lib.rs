@@ -32,8 +32,8 @@ pub use keepable::{
     check_keys, number_fits,
 };
 pub use name::{
-    ActionName, CaseId, InvalidName, NAME_LIMIT, QuestionId, ReportKey, SagaId, StepId, digest,
-    is_opaque_name,
+    ActionName, CaseId, InvalidName, NAME_LIMIT, PartTag, QuestionId, ReportKey, SagaId, StepId,
+    digest, is_opaque_name,
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
 pub use report::{

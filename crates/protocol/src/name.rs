@@ -1,6 +1,7 @@
 //! Names of things: sagas, cases, steps, actions, reports. Each is checked once, where it comes in.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -138,6 +139,32 @@ pub struct StepId {
     pub ordinal: u32,
     /// Digest of what the step asks for.
     pub tag: u64,
+    /// Which of its requests is meant, if one is.
+    pub part: Option<PartTag>,
+}
+
+/// Tells one request of a step from its others: the first 12 digits of the SHA-256 of its id, whenever it came to be
+/// known. Written behind the step's id, as in `s-17-3-9f86d081884c7d65-2c26b46b68ff`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartTag(u64);
+
+impl PartTag {
+    /// Digits of the tag.
+    const DIGITS: usize = 12;
+
+    /// The tag of a request.
+    #[must_use]
+    pub fn of(request: &str) -> Self {
+        let digest = Sha256::digest(request.as_bytes());
+        let bytes = digest.iter().take(Self::DIGITS / 2);
+        Self(bytes.fold(0, |tag, byte| tag << 8 | u64::from(*byte)))
+    }
+}
+
+impl fmt::Display for PartTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0width$x}", self.0, width = Self::DIGITS)
+    }
 }
 
 impl StepId {
@@ -151,7 +178,7 @@ impl StepId {
         action: &ActionName,
     ) -> Self {
         let parts = [saga.as_str(), verb, &action.service, &action.action];
-        Self { case, ordinal, tag: digest(&parts) }
+        Self { case, ordinal, tag: digest(&parts), part: None }
     }
 }
 
@@ -173,7 +200,8 @@ pub fn digest(parts: &[&str]) -> u64 {
 
 impl fmt::Display for StepId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s-{}-{}-{:016x}", self.case.0, self.ordinal, self.tag)
+        write!(f, "s-{}-{}-{:016x}", self.case.0, self.ordinal, self.tag)?;
+        self.part.map_or(Ok(()), |part| write!(f, "-{part}"))
     }
 }
 
@@ -182,16 +210,23 @@ impl FromStr for StepId {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let parse = || {
-            let mut parts = text.strip_prefix("s-")?.splitn(3, '-');
+            let mut parts = text.strip_prefix("s-")?.splitn(4, '-');
             let case = CaseId(parts.next()?.parse().ok()?);
             let ordinal = parts.next()?.parse().ok()?;
             let tag = u64::from_str_radix(parts.next()?, 16).ok()?;
-            Some(Self { case, ordinal, tag })
+            let part = match parts.next() {
+                None => None,
+                Some(part) if part.len() == PartTag::DIGITS => {
+                    Some(PartTag(u64::from_str_radix(part, 16).ok()?))
+                }
+                Some(_) => return None,
+            };
+            Some(Self { case, ordinal, tag, part })
         };
         parse().ok_or_else(|| InvalidName {
             what: "step id",
             text: text.to_owned(),
-            rule: "written `s-<case>-<ordinal>-<16 hex digits>`, as in `s-17-3-9f86d081884c7d65`",
+            rule: "written `s-<case>-<ordinal>-<16 hex digits>`, as in `s-17-3-9f86d081884c7d65`; 12 more digits behind another `-` name one of its requests",
         })
     }
 }
@@ -297,6 +332,10 @@ mod tests {
         assert_eq!("c-17".parse(), Ok(CaseId(17)));
         assert!("17".parse::<CaseId>().is_err());
         assert!("s-1-2".parse::<StepId>().is_err());
+        let part = StepId { part: Some(PartTag::of("foo")), ..id };
+        assert_eq!(part.to_string(), format!("{id}-2c26b46b68ff"), "of the SHA-256 of `foo`");
+        assert_eq!(part.to_string().parse(), Ok(part));
+        assert!(format!("{id}-2c26").parse::<StepId>().is_err());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Salt {
         let parts = [saga.as_str(), verb.as_str(), &action.service, &action.action];
         match self {
             Self::NONE => StepId::derive(case, ordinal, saga, verb.as_str(), action),
-            _ => StepId { case, ordinal, tag: self.tag(&parts) },
+            _ => StepId { case, ordinal, tag: self.tag(&parts), part: None },
         }
     }
 

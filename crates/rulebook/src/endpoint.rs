@@ -102,6 +102,23 @@ impl Endpoint {
         all
     }
 
+    /// Whether one request to it can be about one request of the saga only.
+    #[must_use]
+    pub fn is_for_one_request(&self) -> bool {
+        self.names_request() || (!self.covers_saga && self.data_fields().next().is_some())
+    }
+
+    /// Whether it can't be built without a request's id.
+    #[must_use]
+    pub fn names_request(&self) -> bool {
+        self.placeholders().contains(&"requestId")
+    }
+
+    /// The business fields that it takes, as paths.
+    pub fn data_fields(&self) -> impl Iterator<Item = &str> {
+        self.placeholders().into_iter().filter_map(|name| name.strip_prefix("data."))
+    }
+
     /// Its own headers, each filled in or with why it can't be.
     #[must_use]
     pub fn headers(

@@ -85,6 +85,8 @@ pub(crate) async fn rerun<T: HistoryTx>(
     let wanted = rows
         .iter()
         .rposition(|row| unsucceeded(row) && named.contains(&row.request.request_id))
+        // The one that is meant succeeded meanwhile: any other one has a step of its own.
+        .or_else(|| rows.iter().position(|row| *named == [row.request.request_id.as_str()]))
         .or_else(|| rows.iter().rposition(unsucceeded))
         .or_else(|| rows.len().checked_sub(1));
     let Some(wanted) = wanted else {

@@ -164,7 +164,12 @@ impl Stage<'_> {
             Errand::Send(send) => {
                 let (mut answer, mut history) = (StepReading::NotSent, Vec::new());
                 if !not_sent {
-                    (answer, history) = self.business.perform(send.step, send.verb, send.action_id);
+                    (answer, history) = self.business.perform(
+                        send.step,
+                        send.verb,
+                        send.action_id,
+                        &send.request_ids,
+                    );
                     if lost {
                         (answer, history) = (StepReading::Unknown, Vec::new());
                     }

@@ -188,8 +188,10 @@ pub struct ListedStep {
 /// All that is stored of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepRecord {
-    /// The step.
+    /// The step, or the part of one.
     pub listed: ListedStep,
-    /// Its tries by number, as in [`CaseRecord::attempts`].
+    /// Its other rows, if it is meant as a whole.
+    pub others: Vec<StepRow>,
+    /// The tries of all these rows by number, as in [`CaseRecord::attempts`].
     pub attempts: Vec<AttemptRow>,
 }

@@ -15,8 +15,8 @@ impl Engine {
         by: ActBy<'_>,
         ticket: Ticket,
     ) {
-        let answer = self.with_step(id, |case, index, engine| {
-            let answer = case.step_act(index, act, by, &mut engine.agenda);
+        let answer = self.with_step(id, |case, _, engine| {
+            let answer = case.step_act(id, act, by, &mut engine.agenda);
             if answer == Answer::Done {
                 engine.go_on(case, true, by.now);
             }

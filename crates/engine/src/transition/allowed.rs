@@ -3,6 +3,7 @@
 //! `act.rs` refuses by this table, views show it as `may`, and nobody else knows it. Whether an act's own members make
 //! sense (an outcome that fits the verb, an action that the rulebook knows) is `act.rs`'s business.
 
+use crate::whole::Whole;
 use crate::{CaseRow, StepRow, StepState};
 use amends_protocol::{
     ActionName, CaseActName, CaseState, Outcome, StepActName, StuckReason, Verb,
@@ -79,6 +80,22 @@ impl StepRow {
     pub(crate) fn is_retried_with_its_case(&self) -> bool {
         matches!(self.state, StepState::Due(_) | StepState::Stuck(_))
             && permit(self.act_facts(), StepActName::Retry).is_ok()
+    }
+}
+
+impl Whole<'_> {
+    /// The acts that are possible now on the step: those that some part of it takes. Data are for one part only.
+    #[must_use]
+    pub fn may(&self) -> Vec<StepActName> {
+        let [row] = self.rows() else {
+            let all = StepActName::ALL.iter().copied();
+            return all.filter(|act| *act != StepActName::Edit && self.takes(*act)).collect();
+        };
+        row.may()
+    }
+
+    fn takes(&self, act: StepActName) -> bool {
+        self.rows().iter().any(|row| permit(row.act_facts(), act).is_ok())
     }
 }
 

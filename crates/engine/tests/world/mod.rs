@@ -5,8 +5,8 @@
 
 use amends_engine::{
     Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
-    Output, Replaces, StepReading, StepResult, StepRow, StepState, StoredCase, Trust, WalkResult,
-    Write, open_questions,
+    Output, Replaces, SendStep, StepReading, StepResult, StepRow, StepState, StoredCase, Trust,
+    WalkResult, Write, open_questions,
 };
 use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct};
 use amends_protocol::{
@@ -49,6 +49,8 @@ pub struct World {
     pub limited: BTreeSet<String>,
     /// `verb service.action` in the order of sending.
     pub sent: Vec<String>,
+    /// The same in full.
+    pub sends: Vec<SendStep>,
     pub walked: Vec<String>,
     /// What people were told of Histories: the service, and whether they can be read.
     pub histories_told: Vec<(String, bool)>,
@@ -72,6 +74,7 @@ impl World {
             histories: BTreeMap::new(),
             limited: BTreeSet::new(),
             sent: vec![],
+            sends: vec![],
             walked: vec![],
             histories_told: vec![],
             answers: BTreeMap::new(),
@@ -158,7 +161,10 @@ impl World {
         for errand in out.errands {
             self.check_errand(&errand);
             match &errand {
-                Errand::Send(send) => self.sent.push(format!("{} {}", send.verb, send.action)),
+                Errand::Send(send) => {
+                    self.sent.push(format!("{} {}", send.verb, send.action));
+                    self.sends.push((**send).clone());
+                }
                 Errand::Walk(walk) => self.walked.push(walk.service.to_string()),
                 Errand::Poll(_) => {}
             }

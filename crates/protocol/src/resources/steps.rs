@@ -75,6 +75,15 @@ pub struct StepView {
     /// The idempotency key of a mapped request, once it was tried; absent where the step's id is the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What was told of that one request and fills in its fields, in place of a report's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_data: Option<Map<String, Value>>,
+    /// Where the action is undone, or run again, request by request: a part for each, with an id of its own. The step's
+    /// state is that of the part that needs most; an act on the step means all parts that have not ended. Only when one
+    /// case or one step is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(no_recursion))]
+    pub parts: Vec<StepView>,
     /// What a person can do to it now. The engine takes exactly these acts.
     #[serde(default)]
     pub may: Vec<StepActName>,

@@ -77,11 +77,12 @@ pub(super) async fn show_case<S: Store>(
         Some(hash) => app.versions.get(&app.supervisor, &app.workshop, hash).await.ok().flatten(),
         None => None,
     };
+    let plan = by_parts(case.plan.clone());
     let requests = match &book {
-        Some(book) => requests_of(&case, book, frame.now).await,
+        Some(book) => requests_of(&plan, &case, book, frame.now).await,
         None => BTreeMap::new(),
     };
-    let edits = edits_of(&case);
+    let edits = edits_of(&plan, &case);
     let planning = book.clone().or_else(|| {
         let summary = &case.summary;
         active_for(summary.rulebook.as_deref(), &summary.report, &app.supervisor.active_books())
@@ -89,7 +90,8 @@ pub(super) async fn show_case<S: Store>(
     let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
     // Only now, since all of it was needed for the pictures and requests.
-    let case = within_bounds(case);
+    let mut case = within_bounds(case);
+    case.plan = by_parts(case.plan);
     Ok(show(&Page {
         frame,
         case,
@@ -103,15 +105,25 @@ pub(super) async fn show_case<S: Store>(
     }))
 }
 
+/// What is shown of a plan: where a step has several parts, each by itself.
+fn by_parts(plan: Vec<StepView>) -> Vec<StepView> {
+    let each = plan.into_iter().map(|mut step| match step.parts.len() {
+        0 | 1 => vec![step],
+        _ => std::mem::take(&mut step.parts),
+    });
+    each.flatten().collect()
+}
+
 /// The requests of the first steps, as far as the page has room for them.
 async fn requests_of(
+    plan: &[StepView],
     case: &CaseDetail,
     book: &Arc<Rulebook>,
     now: Timestamp,
 ) -> BTreeMap<StepId, Result<String, String>> {
     let (mut requests, mut room) = (BTreeMap::new(), REQUEST_BYTES);
     let routes = ShownRoutes::of(book);
-    for step in case.plan.iter().take(REQUESTS) {
+    for step in plan.iter().take(REQUESTS) {
         let request = shown_request(step, case, book, &routes, now).await;
         let length = request.as_ref().map_or(0, String::len);
         let Some(left) = room.checked_sub(length) else { break };
@@ -122,9 +134,9 @@ async fn requests_of(
 }
 
 /// The data that a form offers, as far as the page has room for it.
-fn edits_of(case: &CaseDetail) -> BTreeMap<StepId, String> {
+fn edits_of(plan: &[StepView], case: &CaseDetail) -> BTreeMap<StepId, String> {
     let (mut edits, mut room) = (BTreeMap::new(), REQUEST_BYTES);
-    for step in case.plan.iter().filter(|step| step.may.contains(&StepActName::Edit)) {
+    for step in plan.iter().filter(|step| step.may.contains(&StepActName::Edit)) {
         let data = Value::Object(request_data(case, step));
         let text = serde_json::to_string_pretty(&redacted(data)).unwrap_or_default();
         let text = escaped_json(&text).into_owned();
@@ -286,7 +298,7 @@ fn request_data(case: &CaseDetail, step: &StepView) -> Map<String, Value> {
         let report = case.reports.iter().find(|r| wanted == Some(&r.id));
         report.or_else(|| case.reports.first()).map(|r| r.data.data.clone())
     };
-    step.edited.clone().or_else(of_report).unwrap_or_default()
+    step.edited.clone().or_else(|| step.request_data.clone()).or_else(of_report).unwrap_or_default()
 }
 
 /// Edited data with the values that the form did not show.
@@ -296,7 +308,8 @@ async fn with_secrets<S: Store>(
     edited: Map<String, Value>,
 ) -> Result<Map<String, Value>, ApiError> {
     let case = case_detail(app, id.case).await?;
-    let step = case.plan.iter().find(|step| step.id == id);
+    let parts = case.plan.iter().flat_map(|step| std::iter::once(step).chain(&step.parts));
+    let step = parts.clone().find(|step| step.id == id);
     let before = step.map(|step| request_data(&case, step)).unwrap_or_default();
     Ok(match unredacted(Value::Object(edited), &Value::Object(before)) {
         Value::Object(data) => data,

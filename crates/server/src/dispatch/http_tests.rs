@@ -67,7 +67,7 @@ fn send(rulebook: &Arc<Rulebook>) -> Errand {
         saga: saga(),
         request_ids: Vec::new(),
         report: Arc::new(report),
-        edited: None,
+        data: None,
     }))
 }
 

@@ -114,7 +114,8 @@ pub(crate) fn of_walk(
     let mut request = bare(Method::GET, route.history(walk.saga.as_str())?, Bytes::new());
     // No step is asked for, so the signature is over an id that names the reading.
     let id = format!("history-{}", walk.case);
-    let trace = trace::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0 }, 0);
+    let trace =
+        trace::of_attempt(None, StepId { case: walk.case, ordinal: 0, tag: 0, part: None }, 0);
     let ids = Ids { id: &id, key: None };
     let mut common = common_headers(&walk.saga, ids, trace, route, &request.2, now)?;
     common.remove(headers::IDEMPOTENCY_KEY);
@@ -171,7 +172,7 @@ fn step_body<'a>(send: &'a SendStep, id: &'a str) -> StepBody<'a> {
 }
 
 fn data(send: &SendStep) -> &Map<String, Value> {
-    send.edited.as_deref().unwrap_or(&send.report.data.data)
+    send.data.as_deref().unwrap_or(&send.report.data.data)
 }
 
 fn of_endpoint(

@@ -64,7 +64,7 @@ fn send(service: &str, action: &str) -> SendStep {
         saga,
         request_ids: vec!["q-1".into(), "q-2".into()],
         report: Arc::new(report),
-        edited: None,
+        data: None,
     }
 }
 
@@ -126,7 +126,7 @@ async fn the_borrowed_body_is_the_protocols() {
     let owned = serde_json::to_vec(&owned_body(&send)).expect("plain");
     assert_eq!(body_of(build(&send).expect("a request")).await, owned);
     send.request_ids.clear();
-    send.edited = Some(Arc::new(Map::new()));
+    send.data = Some(Arc::new(Map::new()));
     let owned = serde_json::to_vec(&owned_body(&send)).expect("plain");
     assert_eq!(body_of(build(&send).expect("a request")).await, owned);
 }
@@ -152,7 +152,7 @@ async fn a_step_of_a_mapped_endpoint() {
 fn what_an_operator_edited_takes_the_place_of_the_reports_data() {
     let mut send = send("old", "book");
     let edited = json!({"amount": 8, "booking": {"id": "b-2"}});
-    send.edited = Some(Arc::new(edited.as_object().expect("an object").clone()));
+    send.data = Some(Arc::new(edited.as_object().expect("an object").clone()));
     assert_eq!(build(&send).expect("a request").uri().path(), "/bookings/b-2");
 }
 
@@ -170,10 +170,10 @@ fn a_mapped_request_goes_out_under_its_own_key() {
 #[test]
 fn a_missing_field_is_named() {
     let mut send = send("old", "book");
-    send.edited = Some(Arc::new(Map::new()));
+    send.data = Some(Arc::new(Map::new()));
     let error = build(&send).expect_err("nothing to fill in");
     assert!(error.contains("data.booking.id"), "{error}");
-    send.edited = None;
+    send.data = None;
     send.request_ids.clear();
     assert!(build(&send).expect_err("no request id").contains("requestId"));
 }

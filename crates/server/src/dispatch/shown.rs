@@ -86,7 +86,7 @@ pub(crate) async fn shown_request(
             traceparent: None,
             data: report.data.clone(),
         }),
-        edited: step.edited.clone().map(Arc::new),
+        data: step.edited.clone().or_else(|| step.request_data.clone()).map(Arc::new),
     };
     let request = of_step(&send, &routes.0, now)?;
     let (head, body) = request.into_parts();

@@ -47,7 +47,7 @@ mod tests {
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn step() -> StepId {
-        StepId { case: CaseId(17), ordinal: 3, tag: 0x9f86_d081_884c_7d65 }
+        StepId { case: CaseId(17), ordinal: 3, tag: 0x9f86_d081_884c_7d65, part: None }
     }
 
     #[test]

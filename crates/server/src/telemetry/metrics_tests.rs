@@ -7,7 +7,7 @@ use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use std::collections::BTreeMap;
 
 fn step(state: StepState) -> Event {
-    let step = StepId { case: CaseId(1), ordinal: 1, tag: 7 };
+    let step = StepId { case: CaseId(1), ordinal: 1, tag: 7, part: None };
     let action: ActionName = "payment.pay".parse().expect("a name");
     let what = Happening::Step { step, verb: Verb::Compensate, action, state, message: None };
     Event { at: Timestamp(2_000), what }

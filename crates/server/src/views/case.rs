@@ -2,9 +2,10 @@
 
 use super::act::act;
 use super::question::answer;
-use super::step::{ending, log, of_row};
+use super::step::{ending, log, of_row, of_whole};
 use amends_engine::{
     AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
+    Whole, wholes,
 };
 use amends_protocol::resources::{
     CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
@@ -49,7 +50,7 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
     let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });
     CaseDetail {
         rulebook_hash: case.rulebook.map(|r| r.hash.to_string()),
-        plan: plan(steps, &reports, attempts, &case.saga),
+        plan: plan(&steps, &reports, attempts, &case.saga),
         reports: reports.iter().map(|row| report(row, book)).collect(),
         walks: walks.collect(),
         questions: Vec::new(),
@@ -66,7 +67,7 @@ pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
 }
 
 fn plan(
-    steps: Vec<StepRow>,
+    steps: &[StepRow],
     reports: &[ReportRow],
     attempts: Vec<AttemptRow>,
     saga: &SagaId,
@@ -79,14 +80,14 @@ fn plan(
         let found = reports.get(*position as usize).filter(|row| row.position == *position);
         found.map(|row| row.report.id.clone())
     };
-    let view = |row: StepRow| {
-        let log = log(tries.remove(&row.id).unwrap_or_default(), &row);
+    let mut view = |row: &StepRow| {
+        let log = log(tries.remove(&row.id).unwrap_or_default(), row);
         let because = row.memo.because.iter().filter_map(id_at).collect();
         let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
-        let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report));
-        StepView { log, data_from, ..of_row(row, saga.clone(), because, would_have_asked) }
+        let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report?));
+        StepView { log, data_from, ..of_row(row.clone(), saga.clone(), because, would_have_asked) }
     };
-    steps.into_iter().map(view).collect()
+    wholes(steps).iter().map(|whole| of_whole(whole, &mut view)).collect()
 }
 
 fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
@@ -120,11 +121,12 @@ fn rule_label(role: ReportRole, book: &Rulebook) -> Option<String> {
 
 fn summary(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> CaseSummary {
     let mut counts = BTreeMap::new();
-    for step in steps {
-        *counts.entry(step.state.name()).or_insert(0) += 1;
+    let steps = wholes(steps);
+    for step in &steps {
+        *counts.entry(step.speaker().state.name()).or_insert(0) += 1;
     }
     CaseSummary {
-        sentence: sentence(case, first, steps),
+        sentence: sentence(case, first, &steps),
         id: case.id,
         saga_id: case.saga.clone(),
         rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
@@ -154,7 +156,7 @@ pub(crate) fn proof(record: CaseRecord, book: Option<Arc<Rulebook>>) -> CaseProo
     let head = CaseProof {
         case_id: case.id,
         saga_id: case.saga.clone(),
-        sentence: sentence(case, stored.reports.first(), &stored.steps),
+        sentence: sentence(case, stored.reports.first(), &wholes(&stored.steps)),
         state: case.state,
         closed_on: case.closed_on,
         settled_by: detail.settled_by.clone(),
@@ -172,7 +174,7 @@ pub(crate) fn proof(record: CaseRecord, book: Option<Arc<Rulebook>>) -> CaseProo
     CaseProof { actions, may_still_stand, ..head }
 }
 
-fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> String {
+fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[Whole<'_>]) -> String {
     let (service, code) = case.report.split_once('/').unwrap_or((&case.report, ""));
     let mut after: Vec<&str> = Vec::new();
     for told in first.map_or(&[][..], |row| &row.report.data.history) {
@@ -181,7 +183,8 @@ fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> Str
             after.push(&told.service);
         }
     }
-    let steps = steps.iter().map(|step| {
+    let steps = steps.iter().map(|whole| {
+        let step = whole.speaker();
         let (outcome, reason, due_at) = ending(&step.state);
         StepFacts {
             verb: step.verb,

@@ -1,9 +1,10 @@
 //! A step with its tries.
 
-use amends_engine::{AttemptRow, StepRow, StepState};
+use amends_engine::{AttemptRow, StepRow, StepState, Whole};
 use amends_protocol::resources::{AttemptView, StepView};
-use amends_protocol::{Outcome, SagaId, StepStateName, StuckReason, Timestamp};
+use amends_protocol::{Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp};
 use amends_store::{ListedStep, StepRecord};
+use std::collections::HashMap;
 
 /// A step of a list, without its tries.
 pub(crate) fn listed_step(listed: ListedStep) -> StepView {
@@ -13,8 +14,61 @@ pub(crate) fn listed_step(listed: ListedStep) -> StepView {
 
 /// One step with its tries.
 pub(crate) fn step(record: StepRecord) -> StepView {
-    let log = log(record.attempts, &record.listed.step);
-    StepView { log, ..listed_step(record.listed) }
+    let StepRecord { listed, others, attempts } = record;
+    let ListedStep { step, saga, because, would_have_asked } = listed;
+    let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
+    for attempt in attempts {
+        tries.entry(attempt.step).or_default().push(attempt);
+    }
+    let rows: Vec<StepRow> = std::iter::once(step).chain(others).collect();
+    let whole = Whole::among(&rows);
+    of_whole(&whole, |row| {
+        let log = log(tries.remove(&row.id).unwrap_or_default(), row);
+        let view = of_row(row.clone(), saga.clone(), because.clone(), would_have_asked.clone());
+        StepView { log, ..view }
+    })
+}
+
+/// A step as its parts make it: what it says of itself is what the part says that speaks for it.
+pub(super) fn of_whole(whole: &Whole<'_>, mut view: impl FnMut(&StepRow) -> StepView) -> StepView {
+    let mut views: Vec<(&StepRow, StepView)> =
+        whole.rows().iter().map(|row| (*row, view(row))).collect();
+    let part =
+        |(row, view): &(&StepRow, StepView)| Some(StepView { id: row.part_id()?, ..view.clone() });
+    let mut parts: Vec<StepView> = views.iter().filter_map(part).collect();
+    parts.sort_by(|a, b| a.request_id.cmp(&b.request_id));
+    let lead = views.remove(0).1;
+    if views.is_empty() {
+        return StepView { parts, ..lead };
+    }
+    let speaker = whole.speaker();
+    let said = match parts.iter().find(|part| Some(part.id) == speaker.part_id()) {
+        Some(part) => part.clone(),
+        None => lead.clone(),
+    };
+    let mut log: Vec<AttemptView> = lead.log.clone();
+    log.extend(views.iter().flat_map(|(_, view)| view.log.iter().cloned()));
+    log.sort_by_key(|attempt| attempt.sent_at);
+    StepView {
+        attempts: whole.attempts(),
+        may: whole.may(),
+        log,
+        state: said.state,
+        outcome: said.outcome,
+        reason: said.reason,
+        cause: said.cause,
+        due_at: said.due_at,
+        message: said.message,
+        ended_at: said.ended_at,
+        decided_by: said.decided_by,
+        edited: None,
+        data_from: None,
+        request_id: None,
+        request_data: None,
+        key: None,
+        parts,
+        ..lead
+    }
 }
 
 /// A step's row, with the ids of the reports that demand it or would have.
@@ -27,10 +81,11 @@ pub(super) fn of_row(
     let (outcome, reason, due_at) = ending(&row.state);
     let has_ended = outcome.is_some() || row.state == StepState::Superseded;
     let ended_at = has_ended.then_some(row.updated_at);
+    let subject = row.memo.subject.clone().unwrap_or_default();
     StepView {
         cause: row.cause(),
         may: row.may(),
-        id: row.id,
+        id: row.shown_id(),
         case_id: row.id.case,
         saga_id: saga,
         verb: row.verb,
@@ -49,8 +104,10 @@ pub(super) fn of_row(
         decided_by: row.memo.decided_by,
         edited: row.memo.edited.map(|data| (*data).clone()),
         data_from: None,
-        request_id: row.memo.subject.and_then(|subject| subject.request).map(|id| id.to_string()),
+        request_id: subject.request.map(|id| id.to_string()),
+        request_data: subject.data.map(|data| (*data).clone()),
         key: row.memo.key.map(|key| key.to_string()),
+        parts: Vec::new(),
         log: Vec::new(),
     }
 }

@@ -3,12 +3,12 @@
 use super::{act, case, case_summary, listed_step, page, step};
 use amends_engine::{
     ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
-    StepMemo, StepRow, StepState, StoredCase, WalkRow,
+    StepMemo, StepRow, StepState, StoredCase, Subject, WalkRow,
 };
 use amends_protocol::resources::{AttemptView, CaseDetail};
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepId, StepStateName,
-    StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepActName, StepId,
+    StepStateName, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use amends_store::{CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};
@@ -221,8 +221,44 @@ fn the_try_that_ended_a_step_is_in_its_log() {
     };
     let of_list = listed_step(listed.clone());
     assert!(of_list.log.is_empty(), "a list has no tries");
-    let alone = step(StepRecord { listed, attempts: attempts[..2].to_vec() });
+    let alone = step(StepRecord { listed, others: Vec::new(), attempts: attempts[..2].to_vec() });
     assert_eq!(alone, plan[0], "one step and its case say the same");
+}
+
+/// What needs most speaks for a step, wherever it stands; each request is a part with an id of its own.
+#[test]
+fn a_step_of_several_requests_is_shown_as_a_whole_and_by_its_parts() {
+    let about = |request: &str| Subject { request: Some(request.into()), ..Subject::default() };
+    let mut first = done(1);
+    first.memo.subject = Some(about("q-2"));
+    let part = |ordinal: u32, request: &str, state: StepState| {
+        let mut row = StepRow { state, ..done(ordinal) };
+        row.memo.part_of = Some(1);
+        row.memo.subject = Some(about(request));
+        row
+    };
+    let rows = vec![
+        first.clone(),
+        part(2, "q-1", StepState::Stuck(StuckReason::Refused)),
+        part(3, "q-3", StepState::Due(Timestamp(9))),
+    ];
+    let detail = case(record(rows, Vec::new()), own(None));
+    let [step] = detail.plan.as_slice() else { panic!("one step: {:#?}", detail.plan) };
+    assert_eq!((step.id, step.state), (first.id, StepStateName::Stuck));
+    assert_eq!((step.reason, step.attempts), (Some(StuckReason::Refused), 3));
+    assert!(!step.may.contains(&StepActName::Edit), "data are for one part: {:?}", step.may);
+    let parts: Vec<_> =
+        step.parts.iter().map(|part| (part.request_id.as_deref(), part.state)).collect();
+    let wanted = [
+        (Some("q-1"), StepStateName::Stuck),
+        (Some("q-2"), StepStateName::Done),
+        (Some("q-3"), StepStateName::Due),
+    ];
+    assert_eq!(parts, wanted);
+    let id = step.parts[0].id.to_string();
+    assert!(id.starts_with(&format!("{}-", first.id)), "{id}");
+    assert_eq!(detail.summary.steps.get(&StepStateName::Stuck), Some(&1));
+    assert_eq!(detail.summary.steps.len(), 1, "{:?}", detail.summary.steps);
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl OnTheWall {
 
     pub(crate) fn step(self, mut record: StepRecord) -> StepRecord {
         self.step_row(&mut record.listed.step);
+        record.others.iter_mut().for_each(|row| self.step_row(row));
         record
     }
 }

@@ -109,7 +109,7 @@ impl Watched {
             saga: saga(),
             request_ids: Vec::new(),
             report: Arc::new(report("failed")),
-            edited: None,
+            data: None,
         }));
         let service = Arc::clone(&step.action.service);
         self.see(&Seen::Effect { number, effect: &effect, service: &service });

@@ -38,7 +38,12 @@ impl World<'_> {
                 self.series(stuck, &StepAct::Retry { reason: REASON.to_owned() }, item);
             }
             (PersonAct::Nonsense, _) => {
-                let step = StepId { case: CaseId(10_000 + which % 10), ordinal: 1, tag: which };
+                let step = StepId {
+                    case: CaseId(10_000 + which % 10),
+                    ordinal: 1,
+                    tag: which,
+                    part: None,
+                };
                 self.act_on_step(step, StepAct::Retry { reason: REASON.to_owned() }, None);
             }
             (PersonAct::Replan | PersonAct::Plan | PersonAct::Settle | PersonAct::RetryCase, _) => {

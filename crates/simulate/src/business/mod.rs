@@ -404,6 +404,6 @@ pub(crate) fn saga() -> SagaId {
     SagaId::new("saga-1").unwrap_or_else(|_| unreachable!("a valid saga id"))
 }
 
-fn request_id(node: usize) -> String {
+pub(super) fn request_id(node: usize) -> String {
     format!("request-{node}")
 }

@@ -1,24 +1,27 @@
 //! The supervisor's steps at the model services: `compensate`, `retry`, `notify`, each remembered by its key.
 
-use super::{Business, Reply};
+use super::{Business, Reply, request_id};
 use amends_engine::StepReading;
 use amends_protocol::{Evidence, HistoryState, Outcome, StepId, Verb};
-use amends_rulebook::ActionId;
+use amends_rulebook::{ActionId, Endpoint};
+use std::sync::Arc;
 
 impl Business<'_> {
-    /// Carries out a step, or answers it as before; with the calls that the service made.
+    /// Carries out a step, or answers it as before; with the calls that the service made. `named` are the requests that
+    /// the supervisor names: to an endpoint that undoes one by one, the one; else a hint.
     pub(crate) fn perform(
         &mut self,
         step: StepId,
         verb: Verb,
         action: ActionId,
+        named: &[Arc<str>],
     ) -> (StepReading, Vec<Evidence>) {
         let service = &*self.book.get(action).name.service;
         let reading = match self.remembered.get(&step) {
             Some(outcome) => StepReading::Done(*outcome),
             None => match verb {
-                Verb::Compensate => StepReading::Done(self.compensate(action)),
-                Verb::Retry => self.retry(action),
+                Verb::Compensate => StepReading::Done(self.compensate(action, named)),
+                Verb::Retry => self.retry(action, named),
                 Verb::Notify => StepReading::Done(self.notify(action)),
             },
         };
@@ -33,9 +36,16 @@ impl Business<'_> {
         (0..self.rows.len()).filter(|n| self.flow.nodes[*n].action == action).collect()
     }
 
-    fn compensate(&mut self, action: ActionId) -> Outcome {
+    fn compensate(&mut self, action: ActionId, named: &[Arc<str>]) -> Outcome {
         let (mut undone, mut before) = (false, false);
-        for node in self.requests_of(action) {
+        let mapped = self.book.get(action).endpoints.compensate.as_ref();
+        let mut nodes = self.requests_of(action);
+        if mapped.is_some_and(Endpoint::is_for_one_request)
+            && let [one] = named
+        {
+            nodes.retain(|node| request_id(*node) == **one);
+        }
+        for node in nodes {
             let row = &mut self.rows[node];
             let Some(state) = row.state else { continue };
             before |= state == HistoryState::Compensated;
@@ -59,12 +69,17 @@ impl Business<'_> {
         }
     }
 
-    /// Picks the latest request that did not succeed; if all did, there is nothing to run.
-    fn retry(&mut self, action: ActionId) -> StepReading {
+    /// Picks the latest request that did not succeed, one that is named before others; if all did, there is nothing to
+    /// run.
+    fn retry(&mut self, action: ActionId, named: &[Arc<str>]) -> StepReading {
         let requests = self.requests_of(action);
         let arrived = || requests.iter().copied().filter(|n| self.rows[*n].state.is_some());
+        let is_named = |n: &usize| named.iter().any(|id| request_id(*n) == **id);
+        let unsucceeded = |n: &usize| self.rows[*n].state != Some(HistoryState::Succeeded);
         let wanted = arrived()
-            .rfind(|n| self.rows[*n].state != Some(HistoryState::Succeeded))
+            .rfind(|n| unsucceeded(n) && is_named(n))
+            .or_else(|| arrived().find(|n| named.len() == 1 && is_named(n)))
+            .or_else(|| arrived().rfind(unsucceeded))
             .or_else(|| arrived().next_back());
         let Some(node) = wanted else {
             // Nothing to run again: a 404, which proves nothing.

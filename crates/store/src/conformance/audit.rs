@@ -3,12 +3,15 @@
 use super::{
     Held, Place,
     sample::{
-        FromRow, act, activation, announced, at, attempt, case, report, saga, step, version, whole,
+        FromRow, act, activation, announced, at, attempt, case, done, report, saga, step, version,
+        whole,
     },
 };
 use crate::{Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
-use amends_engine::{CaseRow, Note, ReportRole, ReportRow, SagaState, StepState, WalkRow, Write};
-use amends_protocol::{CaseId, StepId};
+use amends_engine::{
+    CaseRow, Note, ReportRole, ReportRow, SagaState, StepState, Subject, WalkRow, Write,
+};
+use amends_protocol::{CaseId, PartTag, StepId};
 
 /// Reports, steps, tries and acts of a case, in their order; a step alone and in a list says the same.
 pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
@@ -85,6 +88,38 @@ pub async fn a_step_is_found_by_its_whole_id_only(place: &impl Place<Store: Stor
     ] {
         assert_eq!(store.step(other).await.expect("reads"), None);
     }
+}
+
+/// A step that is made of several requests is found whole, and each part of it by its own id.
+pub async fn a_part_is_found_by_its_id(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    let about =
+        |request: &str| Some(Subject { request: Some(request.into()), ..Subject::default() });
+    let mut first = done(1, 1, "payment.pay");
+    first.memo.subject = about("q-1");
+    let mut second = done(1, 2, "payment.pay");
+    second.memo.subject = about("q-2");
+    second.memo.part_of = Some(1);
+    let rows = [first.clone(), second.clone()];
+    let mut writes = whole(case(1));
+    writes.extend(rows.iter().map(|row| Write::Step(Box::new(row.clone()))));
+    writes.push(Write::Attempt(Box::new(attempt(&second, 1, "busy"))));
+    store.commit(writes).await.expect("commits");
+    let found = async |id: StepId| store.step(id).await.expect("reads").expect("stored");
+    let step = found(first.id).await;
+    assert_eq!((step.listed.step, step.others), (first.clone(), vec![second.clone()]));
+    assert_eq!(step.attempts.len(), 1);
+    for row in rows {
+        let id = row.part_id().expect("about one request");
+        let part = found(id).await;
+        assert_eq!((part.listed.step, part.others), (row, Vec::new()), "{id}");
+    }
+    let unknown = StepId { part: Some(PartTag::of("q-3")), ..first.id };
+    assert_eq!(store.step(unknown).await.expect("reads"), None);
+    let ids = Some(vec![second.part_id().expect("about one request")]);
+    let filter = StepFilter { ids, ..StepFilter::default() };
+    let page = store.steps(filter, PageRequest::default()).await.expect("lists");
+    assert!(page.items.iter().any(|listed| listed.step == second), "{page:?}");
 }
 
 /// The audit of all and of one case, page by page.

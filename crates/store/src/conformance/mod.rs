@@ -104,6 +104,7 @@ macro_rules! store_conformance {
                 audit {
                     one_case_has_everything,
                     a_step_is_found_by_its_whole_id_only,
+                    a_part_is_found_by_its_id,
                     acts_are_listed_newest_first,
                     announced_sagas_are_shown,
                     rulebooks_have_one_active_version,

@@ -44,12 +44,27 @@ pub(crate) fn listed_step(
 /// All that is stored of one step.
 pub(crate) fn step(conn: &Connection, id: StepId) -> Result<Option<StepRecord>, StoreError> {
     let Some(case) = case_by_id(conn, id.case)? else { return Ok(None) };
-    let Ok(key) = row_key(id.case, id.ordinal) else { return Ok(None) };
-    let sql = format!("SELECT {STEP_COLUMNS} FROM steps s WHERE s.key = ?1 AND s.tag = ?2");
-    let found = collect(conn, &sql, [key, id.tag.cast_signed()], step_row)?;
-    let Some(row) = found.into_iter().next() else { return Ok(None) };
+    let (first, last) = key_range(id.case);
+    let sql = format!(
+        "SELECT {STEP_COLUMNS} FROM steps s WHERE s.key BETWEEN ?1 AND ?2 AND s.tag = ?3
+         ORDER BY s.key"
+    );
+    let rows = collect(conn, &sql, [first, last, id.tag.cast_signed()], step_row)?;
+    let Some(row) = rows.iter().find(|row| row.is(id)).cloned() else { return Ok(None) };
+    let is_meant = |other: &StepRow| other.id == row.id || is_step_of(&row, other, id);
+    let (mut others, mut tries) = (Vec::new(), Vec::new());
+    for other in rows.into_iter().filter(is_meant) {
+        let key = row_key(other.id.case, other.id.ordinal)?;
+        tries.append(&mut attempts(conn, (key, key))?);
+        others.extend(Some(other).filter(|other| other.id != row.id));
+    }
     let listed = listed_step(conn, row, case.saga)?;
-    Ok(Some(StepRecord { listed, attempts: attempts(conn, (key, key))? }))
+    Ok(Some(StepRecord { listed, others, attempts: tries }))
+}
+
+/// Whether a step's id asks for another row with it: the whole step, by its own id.
+fn is_step_of(row: &StepRow, other: &StepRow, id: StepId) -> bool {
+    id.part.is_none() && row.memo.part_of.is_none() && other.ordinal_of_step() == row.id.ordinal
 }
 
 fn report_ids(

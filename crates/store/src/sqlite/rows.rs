@@ -222,7 +222,7 @@ fn report_row(row: &Row<'_>) -> Result<ReportRow, StoreError> {
 pub(crate) fn step_row(row: &Row<'_>) -> Result<StepRow, StoreError> {
     let key: i64 = column(row, 0)?;
     let tag = column::<i64>(row, 6)?.cast_unsigned();
-    let id = StepId { case: case_of(key), ordinal: position_of(key), tag };
+    let id = StepId { case: case_of(key), ordinal: position_of(key), tag, part: None };
     let name = || format!("step `{id}`");
     let read = || {
         Ok(StepRow {
@@ -266,7 +266,7 @@ pub(crate) fn attempt_row(row: &Row<'_>) -> Result<AttemptRow, StoreError> {
     let key: i64 = column(row, 0)?;
     let tag = column::<i64>(row, 1)?.cast_unsigned();
     Ok(AttemptRow {
-        step: StepId { case: case_of(key), ordinal: position_of(key), tag },
+        step: StepId { case: case_of(key), ordinal: position_of(key), tag, part: None },
         attempt: column(row, 2)?,
         sent_at: moment(row, 3)?,
         ended_at: moment(row, 4)?,

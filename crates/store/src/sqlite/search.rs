@@ -5,7 +5,7 @@ use super::{
     key::{STEP_OF_CASE, case_number, key_range, row_key},
 };
 use crate::{CaseFilter, StepFilter, StoreError};
-use amends_protocol::CaseId;
+use amends_protocol::{CaseId, StepId};
 use rusqlite::types::Value;
 
 /// A conjunction and the values of its `?` marks.
@@ -42,6 +42,25 @@ impl Search {
         let list: Vec<String> = numbers.map(|n| n.to_string()).collect();
         let condition = format!("{column} IN (SELECT value FROM json_each(?))");
         self.and(&condition, [Value::from(format!("[{}]", list.join(",")))]);
+    }
+
+    /// Rows by the ids that they have, or that the parts have which they are.
+    fn and_steps(&mut self, ids: &[StepId]) {
+        let (parts, rows): (Vec<&StepId>, Vec<&StepId>) =
+            ids.iter().partition(|id| id.part.is_some());
+        let keys = |ids: &[&StepId]| {
+            let keys = ids.iter().filter_map(|id| row_key(id.case, id.ordinal).ok());
+            let keys: Vec<String> = keys.map(|key| key.to_string()).collect();
+            Value::from(format!("[{}]", keys.join(",")))
+        };
+        if parts.is_empty() {
+            return self.and("s.key IN (SELECT value FROM json_each(?))", [keys(&rows)]);
+        }
+        // The rows of a step lie behind its first one; which of them is meant is asked of the row itself.
+        let condition = "(s.key IN (SELECT value FROM json_each(?)) OR (s.key & ~1048575
+            | coalesce(json_extract(s.memo, '$.part_of'), s.key & 1048575))
+            IN (SELECT value FROM json_each(?)))";
+        self.and(condition, [keys(&rows), keys(&parts)]);
     }
 
     fn and_in<T: Coded>(&mut self, column: &str, words: &[T]) {
@@ -143,8 +162,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         }
     }
     if let Some(ids) = &filter.ids {
-        let keys = ids.iter().filter_map(|id| row_key(id.case, id.ordinal).ok());
-        search.and_among("s.key", keys);
+        search.and_steps(ids);
     }
     if let Some(cases) = &filter.cases {
         search.and_among("c.id", cases.iter().map(|case| case.0.cast_signed()));

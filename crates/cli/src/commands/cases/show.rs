@@ -155,17 +155,31 @@ fn plan(case: &CaseDetail, now: Timestamp) -> Outcome {
     output::line("\nPlan")?;
     let mut grid = Grid::new(&["step", "stage", "asks", "state", "tries", "next", "message"]);
     for step in &case.plan {
-        grid.row(vec![
-            step.id.to_string(),
-            stage_text(step.stage),
-            format!("{} {}", step.verb, step.action),
-            state(step),
-            step.attempts.to_string(),
-            step.due_at.map_or("-".to_owned(), |at| relative(at, now)),
-            step.message.clone().unwrap_or_default(),
-        ]);
+        let asks = format!("{} {}", step.verb, step.action);
+        grid.row(step_row(step, stage_text(step.stage), asks, now));
+        for part in several(step) {
+            let asks = format!("  request {}", part.request_id.as_deref().unwrap_or("?"));
+            grid.row(step_row(part, String::new(), asks, now));
+        }
     }
     grid.print()
+}
+
+fn step_row(step: &StepView, stage: String, asks: String, now: Timestamp) -> Vec<String> {
+    vec![
+        step.id.to_string(),
+        stage,
+        asks,
+        state(step),
+        step.attempts.to_string(),
+        step.due_at.map_or("-".to_owned(), |at| relative(at, now)),
+        step.message.clone().unwrap_or_default(),
+    ]
+}
+
+/// The parts of a step, where it has more than one.
+fn several(step: &StepView) -> &[StepView] {
+    if step.parts.len() > 1 { &step.parts } else { &[] }
 }
 
 /// The outcome of what has ended, the reason of what is stuck, else the state.
@@ -181,10 +195,15 @@ pub(super) fn state(step: &StepView) -> String {
 fn attempts(case: &CaseDetail) -> Outcome {
     output::line("\nTries")?;
     let mut grid = Grid::new(&["step", "try", "sent", "result", "status", "message"]);
-    for step in &case.plan {
+    let asked = case.plan.iter().flat_map(|step| match several(step) {
+        [] => std::slice::from_ref(step),
+        parts => parts,
+    });
+    for step in asked {
+        let request = step.request_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
         for one in &step.log {
             grid.row(vec![
-                format!("{} {}", step.verb, step.action),
+                format!("{} {}{request}", step.verb, step.action),
                 one.attempt.to_string(),
                 clock(one.sent_at),
                 one.result.clone(),

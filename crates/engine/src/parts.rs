@@ -1,0 +1,212 @@
+//! One step, several requests: of which requests of its action a step is made, with a row for each of them.
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::transition::StepEvent;
+use crate::{StepMemo, StepRow, StepState, Subject};
+use amends_protocol::{HistoryState, StepId, Timestamp, Verb};
+use amends_rulebook::{ActionId, Facts, Rulebook};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Case {
+    /// The rows of the step that a row belongs to.
+    pub(crate) fn rows_of_step(&self, step: &StepRow) -> impl Iterator<Item = usize> {
+        let ordinal = step.ordinal_of_step();
+        let first = (ordinal as usize).saturating_sub(1);
+        (first..self.steps.len()).filter(move |row| self.steps[*row].ordinal_of_step() == ordinal)
+    }
+
+    /// The rows that an id means to a person: all of a step, or one part.
+    pub(crate) fn rows_meant(&self, id: StepId) -> Vec<usize> {
+        match self.step_index(id) {
+            Some(index) if id.part.is_none() && self.steps[index].memo.part_of.is_none() => {
+                self.rows_of_step(&self.steps[index]).collect()
+            }
+            found => found.into_iter().collect(),
+        }
+    }
+
+    /// Whether a step asks for each request of its action by itself.
+    fn is_per_request(&self, step: &StepRow, book: &Rulebook) -> bool {
+        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
+        action.is_some_and(|action| match (step.verb, action.endpoints.get(step.verb)) {
+            (Verb::Notify, _) => false,
+            (Verb::Compensate | Verb::Retry, Some(endpoint)) => endpoint.is_for_one_request(),
+            // The participant protocol undoes an action as a whole, and runs again what failed, one by one.
+            (Verb::Retry, None) => true,
+            (Verb::Compensate, None) => false,
+        })
+    }
+
+    /// The known requests that a step is for: those that may have taken effect, or, to be run again, those that failed.
+    pub(crate) fn requests_for(&self, step: &StepRow) -> BTreeSet<Arc<str>> {
+        let known = self.requests_of(&step.action);
+        let mut wanted: BTreeSet<Arc<str>> = BTreeSet::new();
+        if step.verb == Verb::Retry {
+            // Its own service reports that the action failed, and names the request.
+            let own = self.reports.iter().map(|row| &row.report).filter(|report| {
+                let action = report.data.action.as_deref();
+                *report.service() == *step.action.service && action == Some(&*step.action.action)
+            });
+            let failed = own.filter_map(|report| report.data.request_id.as_deref());
+            wanted.extend(failed.filter(|id| !known.contains_key(*id)).map(Arc::from));
+        }
+        let concerned = |state: HistoryState| match step.verb {
+            Verb::Compensate => state.may_have_effect(),
+            Verb::Retry => state == HistoryState::Failed,
+            Verb::Notify => false,
+        };
+        let known = known.into_iter().filter(|(_, state)| concerned(*state));
+        wanted.extend(known.map(|(request, _)| request));
+        wanted
+    }
+
+    /// Gives every request that a step is for a row of its own. More evidence only ever adds rows.
+    pub(crate) fn split_steps(&mut self, book: &Rulebook, agenda: &mut Agenda) {
+        for index in 0..self.steps.len() {
+            let lead = &self.steps[index];
+            let stands = !matches!(lead.state, StepState::Shadow | StepState::Superseded);
+            if lead.memo.part_of.is_none() && stands && self.is_per_request(lead, book) {
+                self.split(index, book, agenda);
+            }
+        }
+    }
+
+    fn split(&mut self, index: usize, book: &Rulebook, agenda: &mut Agenda) {
+        let lead = &self.steps[index];
+        let mut wanted = self.requests_for(lead);
+        for row in self.rows_of_step(lead) {
+            if let Some(request) = self.steps[row].request() {
+                wanted.remove(request);
+            }
+        }
+        for request in wanted {
+            let lead = &self.steps[index];
+            if lead.request().is_none() && self.can_take(lead, &request, book) {
+                let memo = &mut self.step_mut(index).memo;
+                memo.subject.get_or_insert_default().request = Some(request);
+                continue;
+            }
+            let memo = StepMemo {
+                because: lead.memo.because.clone(),
+                held: lead.memo.held,
+                part_of: Some(lead.id.ordinal),
+                subject: Some(Subject { request: Some(request), ..Subject::default() }),
+                last_try: lead.memo.last_try,
+                ..StepMemo::default()
+            };
+            let (verb, action, stage) = (lead.verb, lead.action.clone(), lead.stage);
+            self.push_step(agenda.salt, verb, action, stage, StepState::Waiting, memo);
+        }
+    }
+
+    /// Whether a step that was about no certain request can be about this one. Once it was asked for, it can unless
+    /// what was told of the request says something else than what was asked.
+    fn can_take(&self, lead: &StepRow, request: &str, book: &Rulebook) -> bool {
+        if lead.attempts == 0 {
+            return !lead.state.is_terminal();
+        }
+        self.asked_the_same(lead, request, book)
+    }
+
+    /// Steps for the requests of an action of which none is known: they wait for all who could tell of one, and end
+    /// when nobody has. True if one has ended.
+    pub(crate) fn end_without_request(
+        &mut self,
+        frontier: u16,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let Some(book) = self.book.clone() else { return false };
+        let mut ended = false;
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            if step.state != StepState::Waiting || step.stage != frontier {
+                continue;
+            }
+            if !self.lacks_request(step, &book) {
+                continue;
+            }
+            let Some(id) = book.action(&step.action.service, &step.action.action) else { continue };
+            let callers = callers(&book, id);
+            let knows_some = self.heard().requests(&step.action).next().is_some();
+            let services = callers.iter().map(|caller| book.get(*caller));
+            let with_history = services.filter(|caller| book.keeps_history(caller.service));
+            let services = with_history.map(|caller| Arc::clone(&caller.name.service)).collect();
+            self.ask_histories(services, now, agenda);
+            if self.walks_pending() || self.is_being_stopped(&callers, &book) {
+                continue;
+            }
+            let why = match knows_some {
+                true => "no request of it took effect, by all that is known",
+                false => "no request of it is known",
+            };
+            self.step_mut(index).memo.message = Some(why.to_owned());
+            self.must_change(index, StepEvent::Void, now, agenda);
+            ended = true;
+        }
+        ended
+    }
+
+    /// Whether a step has nothing to ask for: it names a request and none is known, or none that is known took effect.
+    pub(crate) fn lacks_request(&self, step: &StepRow, book: &Rulebook) -> bool {
+        if step.verb != Verb::Compensate || step.request().is_some() || step.memo.edited.is_some() {
+            return false;
+        }
+        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
+        let Some(endpoint) = action.and_then(|action| action.endpoints.get(step.verb)) else {
+            return false;
+        };
+        endpoint.is_for_one_request()
+            && !self.heard().tells_of_unnamed(&step.action)
+            && (endpoint.names_request() || self.heard().requests(&step.action).next().is_some())
+    }
+
+    /// Whether a caller is just being undone: its answer may tell of further requests.
+    fn is_being_stopped(&self, callers: &[ActionId], book: &Rulebook) -> bool {
+        self.steps.iter().any(|step| {
+            let under_way = match step.state {
+                StepState::Due(_)
+                | StepState::InFlight
+                | StepState::Accepted { .. }
+                | StepState::Stuck(_) => true,
+                StepState::Waiting
+                | StepState::Done(_)
+                | StepState::Superseded
+                | StepState::Shadow => false,
+            };
+            let action = book.action(&step.action.service, &step.action.action);
+            under_way
+                && step.verb == Verb::Compensate
+                && action.is_some_and(|action| callers.contains(&action))
+        })
+    }
+
+    /// How far the reporting action of a report is from an action, in calls; none if it doesn't call it.
+    pub(crate) fn call_distance(
+        book: &Rulebook,
+        report: &Facts<'_>,
+        to: ActionId,
+    ) -> Option<usize> {
+        let mut at = vec![book.reporter(report)?];
+        let mut seen: BTreeSet<ActionId> = at.iter().copied().collect();
+        for distance in 0.. {
+            if at.contains(&to) {
+                return Some(distance);
+            }
+            let called = at.iter().flat_map(|id| &book.get(*id).calls).map(|call| call.action);
+            at = called.filter(|id| seen.insert(*id)).collect();
+            if at.is_empty() {
+                break;
+            }
+        }
+        None
+    }
+}
+
+/// The actions that call an action.
+fn callers(book: &Rulebook, id: ActionId) -> Vec<ActionId> {
+    let calls = |caller: &ActionId| book.get(*caller).calls.iter().any(|call| call.action == id);
+    book.action_ids().filter(calls).collect()
+}
