@@ -122,6 +122,7 @@ impl Case {
         self.legal(index, StepEvent::Again(now), now, agenda)?;
         let memo = &mut self.step_mut(index).memo;
         memo.counted = 0;
+        memo.definite = None;
         memo.counting_since = None; // it starts anew
         memo.aged_ms = 0;
         memo.held = false;

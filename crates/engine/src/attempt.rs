@@ -3,14 +3,20 @@
 use crate::agenda::Agenda;
 use crate::backoff;
 use crate::case::Case;
-use crate::lane::{Health, Job};
+use crate::lane::{DefiniteAnswer, Health, Job};
 use crate::transition::{self, StepEvent};
 use crate::{
-    AttemptRow, Errand, PollStep, SendStep, StepReading, StepResult, StepState, Subject, Write,
+    AttemptRow, Errand, PollStep, SameAnswer, SendStep, StepReading, StepResult, StepState,
+    Subject, Write,
 };
-use amends_protocol::{Cause, Outcome, OutcomeCallback, Source, StuckReason, Timestamp, Verb};
+use amends_protocol::{
+    Cause, Outcome, OutcomeCallback, Source, StepId, StuckReason, Timestamp, Verb,
+};
 use amends_rulebook::RetryPolicy;
 use std::sync::Arc;
+
+/// So many equal definite answers at least before one is the last word.
+const DEFINITE_TRIES: u32 = 3;
 
 /// Longest pause between looks at an accepted step, in milliseconds.
 const POLL_CAP_MS: u64 = 60_000;
@@ -272,6 +278,7 @@ impl Case {
             }
             StepReading::Busy { retry_after_ms, .. } => again(retry_after_ms, location),
             StepReading::Rejected
+            | StepReading::Definite
             | StepReading::Unsendable
             | StepReading::NotSent
             | StepReading::Unknown => again(None, location),
@@ -281,6 +288,7 @@ impl Case {
 
     fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
         let policy = self.policy(&self.steps[index]);
+        let own = agenda.lane(&self.steps[index].action.service).own_time(now);
         let nothing = result.answer == StepReading::Done(Outcome::NothingToCompensate);
         let once_more = nothing && self.must_say_it_twice(index, result.status);
         let memo = &mut self.step_mut(index).memo;
@@ -288,9 +296,14 @@ impl Case {
         memo.message.clone_from(&result.message);
         memo.status = result.status;
         memo.not_before = None;
+        let definite = result.status.filter(|_| result.answer == StepReading::Definite);
+        memo.definite = SameAnswer::after(memo.definite, definite, own);
         if matches!(
             result.answer,
-            StepReading::Accepted { .. } | StepReading::Busy { .. } | StepReading::Unknown
+            StepReading::Accepted { .. }
+                | StepReading::Busy { .. }
+                | StepReading::Definite
+                | StepReading::Unknown
         ) {
             memo.counted = memo.counted.saturating_add(1);
             memo.may_have_run = true;
@@ -316,18 +329,40 @@ impl Case {
                 memo.not_before = retry_after_ms.map(|ms| now.plus_ms(ms).0);
                 self.fail(index, &policy, retry_after_ms, now, agenda)
             }
-            StepReading::Unknown | StepReading::NotSent => {
+            StepReading::Definite if self.is_definite(index, &policy, own, agenda) => {
+                StepEvent::Jam(StuckReason::Rejected)
+            }
+            StepReading::Unknown | StepReading::NotSent | StepReading::Definite => {
                 self.fail(index, &policy, None, now, agenda)
             }
         };
         let away = self.steps[index].action.service.clone();
-        if matches!(event, StepEvent::Fail(_)) && is_gone(&result) {
+        let waits_for_service = is_gone(&result) || result.answer == StepReading::Definite;
+        if matches!(event, StepEvent::Fail(_)) && waits_for_service {
             agenda.lane(&away).back_off(Job::Step(self.steps[index].id));
         }
         if !matches!(event, StepEvent::Answer(_)) {
             self.log_attempt(index, &result, agenda);
         }
         self.end_try(index, event, now, agenda);
+    }
+
+    /// Whether a definite answer is the last word about this step: it came again and again for long enough, and not to
+    /// everything that its service is asked.
+    fn is_definite(
+        &self,
+        index: usize,
+        policy: &RetryPolicy,
+        own: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let step = &self.steps[index];
+        step.memo.definite.is_some_and(|same| {
+            let since = Timestamp(same.since);
+            same.count >= DEFINITE_TRIES
+                && own.ms_since(since) >= policy.definite_after_ms
+                && agenda.lane(&step.action.service).definite_is_of_step(step.id, since)
+        })
     }
 
     /// The patience with an accepted step is at an end: nobody knows, so it is asked for again under the same key.
@@ -437,6 +472,7 @@ fn is_gone(result: &StepResult) -> bool {
         | StepReading::Accepted { .. }
         | StepReading::Refused
         | StepReading::Rejected
+        | StepReading::Definite
         | StepReading::Unsendable => false,
     }
 }
@@ -454,17 +490,18 @@ fn cause(result: &StepResult) -> Option<Cause> {
             Some(Cause::Unreachable)
         }
         StepReading::Busy { .. } => Some(Cause::Busy),
-        StepReading::Unknown => Some(Cause::Status),
+        StepReading::Unknown | StepReading::Definite => Some(Cause::Status),
     }
 }
 
 /// What a step's result says of the service.
-pub(crate) fn health(result: &StepResult) -> Health {
-    if is_gone(result) {
-        Health::Gone
-    } else if result.answer == StepReading::Unsendable {
-        Health::NoSign
-    } else {
-        Health::Alive
+pub(crate) fn health(result: &StepResult, step: StepId, definite_after_ms: u64) -> Health {
+    match (&result.answer, result.status) {
+        _ if is_gone(result) => Health::Gone,
+        (StepReading::Unsendable, _) => Health::NoSign,
+        (StepReading::Definite, Some(status)) => {
+            Health::Rejects(DefiniteAnswer { step, status, definite_after_ms })
+        }
+        _ => Health::Alive,
     }
 }

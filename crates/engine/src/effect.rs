@@ -133,8 +133,12 @@ pub enum StepReading {
     },
     /// A problem of type `refused`, or a mapped status that means so. Final.
     Refused,
-    /// 422: the request itself is called wrong. A person must look.
+    /// What the rulebook maps to a person, or a problem of ours that calls the request itself wrong. A person must
+    /// look.
     Rejected,
+    /// Any other 3xx or 4xx than 408, 409, 423, 425 and 429: asked again it will be the same, unless it came from what
+    /// stands before the service. Only if it lasts a person must look.
+    Definite,
     /// The request cannot be built (a placeholder without value, a service without URL); of a poll, its `Location`
     /// leaves the service's host. A person must look.
     Unsendable,
@@ -160,6 +164,7 @@ impl StepReading {
             Self::Accepted { .. } => "accepted",
             Self::Refused => "refused",
             Self::Rejected => "rejected",
+            Self::Definite => "definite",
             Self::Unsendable => "unsendable",
             Self::Busy { .. } => "busy",
             Self::NotSent => "not_sent",
@@ -286,11 +291,11 @@ pub enum Happening {
         /// In plain words.
         sentence: String,
     },
-    /// A service's breaker changed.
+    /// A service's breaker changed, or the service has given one definite answer to all steps for long.
     Breaker {
         /// The service.
         service: Arc<str>,
-        /// `open`, `probing` or `closed`.
+        /// `open`, `probing`, `rejecting` or `closed`.
         state: &'static str,
         /// What it failed with last.
         message: Option<String>,

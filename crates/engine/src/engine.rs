@@ -69,7 +69,7 @@ pub struct Engine {
 pub struct LaneStatus {
     /// The service.
     pub service: Arc<str>,
-    /// `closed`, `open` or `probing`.
+    /// `closed`, `open`, `probing` or `rejecting`.
     pub breaker: &'static str,
     /// What operators have set: a pause, limits.
     pub settings: ServiceSettings,
@@ -146,13 +146,13 @@ impl Engine {
             .iter()
             .map(|(service, lane)| LaneStatus {
                 service: Arc::clone(service),
-                breaker: lane.breaker.as_str(),
+                breaker: lane.state(),
                 settings: lane.settings.clone(),
                 in_flight: lane.in_flight,
                 concurrency: lane.concurrency(),
                 per_second: lane.per_second(),
                 queued: lane.queued(),
-                failures: lane.failures,
+                failures: lane.failures(),
                 message: lane.message.clone(),
                 histories_failing_since: lane
                     .histories
@@ -198,7 +198,8 @@ impl Engine {
             }
             Input::StepEnded { step, attempt, service, result } => {
                 self.hold_lane(now, &service, &result);
-                self.lane_ended(now, &service, attempt::health(&result), result.message.as_deref());
+                let health = attempt::health(&result, step, self.definite_after_ms(step));
+                self.lane_ended(now, &service, health, result.message.as_deref());
                 self.with_step(step, |case, index, engine| {
                     let planning = case.step_ended(index, attempt, result, now, &mut engine.agenda);
                     engine.go_on(case, planning, now);

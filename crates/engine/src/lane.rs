@@ -3,12 +3,14 @@
 //! A lane lives in memory only. It never decides what is asked, only when; one service's trouble stays in its lane.
 //!
 //! The breaker is the classic one (Nygard, "Release It!", 2007): closed, open after failures in a row, then one probe
-//! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff.
+//! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff;
+//! and it opens, too, while the service gives one definite answer to step after step (`rejection.rs`).
 //!
 //! Steps go before looks at accepted ones, and those before readings of Histories: undoing is what people wait for.
 
 mod breaker;
 mod histories;
+mod rejection;
 
 use crate::ServiceSettings;
 use amends_protocol::{CaseId, StepId, Timestamp};
@@ -16,11 +18,17 @@ pub(crate) use breaker::Breaker;
 use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
 use histories::After;
 pub(crate) use histories::Histories;
+pub(crate) use rejection::DefiniteAnswer;
+use rejection::Rejection;
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
 
 /// How far requests may run ahead of their limit per second, in microseconds: a tenth of a second's worth may go at
 /// once, so that a limit of thousands needs no timer per request.
 const AHEAD_US: i64 = 100_000;
+
+/// The word for a service that gives one definite answer to all steps.
+pub(crate) const REJECTING: &str = "rejecting";
 
 /// Something that wants to go to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +67,8 @@ impl Job {
 pub(crate) enum Health {
     /// It answered.
     Alive,
+    /// It gave a definite answer that nobody has mapped.
+    Rejects(DefiniteAnswer),
     /// It is out of reach.
     Gone,
     /// Neither: nothing was tried.
@@ -69,7 +79,7 @@ pub(crate) enum Health {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BreakerChange {
     None,
-    /// Set a probe timer.
+    /// Set a probe timer, and tell of it if it is news.
     Opened {
         probe_at: Timestamp,
     },
@@ -88,7 +98,15 @@ pub(crate) struct Lane {
     /// When the lane is looked at again because of that limit.
     slot_at: Option<Timestamp>,
     pub(crate) breaker: Breaker,
-    pub(crate) failures: u32,
+    failures: u32,
+    /// The definite answers of late, if the last one was one.
+    rejection: Option<Rejection>,
+    /// When it gave any other answer last, on its own line of time.
+    other_answer_at: Option<Timestamp>,
+    /// What probed it last: each in turn, since one alone may be wrong.
+    probed: Option<Job>,
+    /// People know that something is wrong with it.
+    pub(crate) told: bool,
     pub(crate) message: Option<String>,
     /// The service answered 429: nothing goes before this moment.
     hold_until: Timestamp,
@@ -113,6 +131,10 @@ impl Lane {
             slot_at: None,
             breaker: Breaker::Closed,
             failures: 0,
+            rejection: None,
+            other_answer_at: None,
+            probed: None,
+            told: false,
             message: None,
             hold_until: Timestamp(i64::MIN),
             ready: [const { VecDeque::new() }; Job::RANKS],
@@ -185,9 +207,7 @@ impl Lane {
             Breaker::Closed => self.next_ready(now),
             Breaker::Probing => None,
             Breaker::Open { probe_at } if probe_at > now => None,
-            Breaker::Open { .. } => {
-                self.next_ready(now).or_else(|| self.backing_off.first().copied())
-            }
+            Breaker::Open { .. } => self.next_ready(now).or_else(|| self.next_backing_off()),
         }
     }
 
@@ -195,6 +215,51 @@ impl Lane {
         let histories = self.histories.may_go(now, self.concurrency());
         let most = if histories { Job::RANKS } else { Job::RANKS - 1 };
         self.ready[..most].iter().find_map(|jobs| jobs.front().copied())
+    }
+
+    /// The one after that which probed last.
+    fn next_backing_off(&self) -> Option<Job> {
+        let after = self.probed.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.backing_off.range((after, Bound::Unbounded)).next();
+        next.or_else(|| self.backing_off.first()).copied()
+    }
+
+    /// How it stands, in one word for people.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.breaker {
+            Breaker::Open { .. } | Breaker::Probing if self.rejection.is_some() => REJECTING,
+            breaker => breaker.as_str(),
+        }
+    }
+
+    /// Whether its last answer to a step was a definite one.
+    pub(crate) fn rejects(&self) -> bool {
+        self.rejection.is_some()
+    }
+
+    /// Failures in a row, or equal definite answers.
+    pub(crate) fn failures(&self) -> u32 {
+        self.rejection.map_or(self.failures, |rejection| rejection.count.max(self.failures))
+    }
+
+    /// Whether nothing waits here but what has just been tried.
+    fn nothing_else_waits(&self) -> bool {
+        self.queued() == 0 && self.in_flight == 0
+    }
+
+    /// Whether a definite answer to this step is about the step: others have got another answer since it began to get
+    /// this one, or there are no others.
+    pub(crate) fn definite_is_of_step(&self, step: StepId, since: Timestamp) -> bool {
+        let others_succeed = self.other_answer_at.is_some_and(|at| at >= since);
+        let alone = self.ages.iter().all(|(_, other)| *other == step) && self.nothing_else_waits();
+        others_succeed || alone
+    }
+
+    /// Whether the service has just rejected everything for so long that people must hear of it.
+    pub(crate) fn became_rejecting(&mut self, now: Timestamp, definite_after_ms: u64) -> bool {
+        let own = self.own_time(now);
+        let held = self.breaker != Breaker::Closed;
+        held && self.rejection.as_mut().is_some_and(|r| r.became_news(own, definite_after_ms))
     }
 
     pub(crate) fn paused(&self) -> bool {
@@ -242,6 +307,7 @@ impl Lane {
         }
         if let Breaker::Open { .. } = self.breaker {
             self.breaker = Breaker::Probing;
+            self.probed = Some(job);
         }
     }
 
@@ -256,6 +322,8 @@ impl Lane {
         match health {
             Health::Alive => {
                 self.failures = 0;
+                self.rejection = None;
+                self.other_answer_at = Some(self.own_time(now));
                 let was = std::mem::replace(&mut self.breaker, Breaker::Closed);
                 if was == Breaker::Closed {
                     return BreakerChange::None;
@@ -264,8 +332,10 @@ impl Lane {
                 self.histories.probe_now(now);
                 BreakerChange::Closed(std::mem::take(&mut self.backing_off).into_iter().collect())
             }
+            Health::Rejects(answer) => self.rejected(now, answer, message),
             Health::Gone => {
                 self.failures = self.failures.saturating_add(1);
+                self.rejection = None;
                 self.message = message.map(str::to_owned);
                 match self.breaker {
                     Breaker::Closed if self.failures < BREAKER_FAILURES => BreakerChange::None,
@@ -278,6 +348,31 @@ impl Lane {
                 Breaker::Probing => self.open(now),
                 Breaker::Closed | Breaker::Open { .. } => BreakerChange::None,
             },
+        }
+    }
+
+    fn rejected(
+        &mut self,
+        now: Timestamp,
+        answer: DefiniteAnswer,
+        message: Option<&str>,
+    ) -> BreakerChange {
+        self.failures = 0;
+        let rejection = Rejection::after(self.rejection, answer, self.own_time(now));
+        self.rejection = Some(rejection);
+        match self.breaker {
+            Breaker::Closed if !rejection.is_of_service() => return BreakerChange::None,
+            // Who is alone is not held: whether it is wrong is the step's matter.
+            Breaker::Probing if self.nothing_else_waits() => {
+                self.breaker = Breaker::Closed;
+                return BreakerChange::Closed(Vec::new());
+            }
+            Breaker::Closed | Breaker::Open { .. } | Breaker::Probing => {}
+        }
+        self.message = message.map(str::to_owned);
+        match self.breaker {
+            Breaker::Open { .. } => BreakerChange::None,
+            Breaker::Closed | Breaker::Probing => self.open(now),
         }
     }
 

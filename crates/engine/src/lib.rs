@@ -29,6 +29,7 @@ mod question;
 mod questions;
 mod record;
 mod residence;
+mod same_answer;
 mod standing;
 mod strangers;
 mod subject;
@@ -61,6 +62,7 @@ pub use record::{
     StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
+pub use same_answer::SameAnswer;
 pub use survey::{
     Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
 };

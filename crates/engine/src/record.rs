@@ -351,6 +351,9 @@ pub struct StepMemo {
     /// UTC milliseconds before which the service does not want to be asked again (`Retry-After`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<i64>,
+    /// The definite answer that the last tries brought alike; none after any other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub definite: Option<crate::SameAnswer>,
     /// Tries that reached the service since the limits started to count.
     #[serde(skip_serializing_if = "is_zero")]
     pub counted: u32,

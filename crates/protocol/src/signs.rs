@@ -180,6 +180,7 @@ impl Signed for Cause {
             Self::Busy => sign("busy", "◔", Tone::Waiting),
             Self::Refused => sign("refused", "✗", Tone::Bad),
             Self::Rejected => sign("rejected", "■", Tone::Bad),
+            Self::Rejecting => sign("rejecting", "⊠", Tone::Bad),
             Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
             Self::Approval => sign("waits for a yes", "?", Tone::Waiting),
             Self::Unmatched => sign("no rule", "□", Tone::Bad),
@@ -245,6 +246,7 @@ pub fn breaker_sign(breaker: &str) -> Sign {
         "closed" => sign("healthy", "●", Tone::Good),
         "probing" => sign("probing", "◐", Tone::Waiting),
         "open" => sign("out of reach", "⊗", Tone::Bad),
+        "rejecting" => sign("rejecting", "⊠", Tone::Bad),
         _ => sign("unknown", "?", Tone::Quiet),
     }
 }
@@ -279,9 +281,10 @@ mod tests {
         told_apart(QuestionEffect::ALL);
         told_apart(BulkState::ALL);
         told_apart(BulkDeed::ALL);
-        let breakers: BTreeSet<_> =
-            ["closed", "probing", "open", "else"].map(|b| breaker_sign(b).shape).into();
-        assert_eq!(breakers.len(), 4);
+        let breakers: BTreeSet<_> = ["closed", "probing", "open", "rejecting", "else"]
+            .map(|b| breaker_sign(b).shape)
+            .into();
+        assert_eq!(breakers.len(), 5);
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();
         assert_eq!(names.len(), Tone::ALL.len());
     }

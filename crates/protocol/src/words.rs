@@ -303,7 +303,8 @@ words! {
         OutOfAttempts = "out_of_attempts",
         /// The policy's time is used up.
         OutOfTime = "out_of_time",
-        /// The service calls the request itself wrong (422): a fault of the rulebook or of ours.
+        /// The service calls the request itself wrong, again and again (a 4xx that nobody mapped): a fault of the
+        /// rulebook, of the data or of ours.
         Rejected = "rejected",
         /// The request cannot be built, e.g. a placeholder that the report does not fill.
         Unsendable = "unsendable",
@@ -357,6 +358,8 @@ words! {
         Refused = "refused",
         /// The service calls the request itself wrong.
         Rejected = "rejected",
+        /// The service gives one definite answer to whatever it is asked: an expired key, a moved address, a deploy.
+        Rejecting = "rejecting",
         /// The request cannot be built.
         Unsendable = "unsendable",
         /// Waits for a person's yes.
@@ -389,6 +392,7 @@ impl Cause {
             | Self::Busy
             | Self::Refused
             | Self::Rejected
+            | Self::Rejecting
             | Self::Unsendable
             | Self::Approval
             | Self::Unmatched

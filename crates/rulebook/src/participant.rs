@@ -110,6 +110,8 @@ pub struct RetryPolicy {
     pub max_age_ms: Option<u64>,
     /// How long a service that answered 202 may take.
     pub accepted_ms: u64,
+    /// How long a definite answer must come again and again before the step is stuck.
+    pub definite_after_ms: u64,
 }
 
 impl RetryPolicy {
@@ -121,6 +123,7 @@ impl RetryPolicy {
         max_attempts: None,
         max_age_ms: Some(24 * 3_600_000),
         accepted_ms: 3_600_000,
+        definite_after_ms: 5 * 60_000,
     };
 }
 

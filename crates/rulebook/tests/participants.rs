@@ -59,7 +59,7 @@ fn the_most_specific_policy_wins_field_by_field() {
         timeout_ms: 3_000,
         max_attempts: None,
         max_age_ms: None,
-        accepted_ms: RetryPolicy::DEFAULT.accepted_ms,
+        ..RetryPolicy::DEFAULT
     };
     assert_eq!(action(&book, "payment", "pay").retry, wanted);
     let plain = RetryPolicy { first_ms: 1_000, max_age_ms: None, ..RetryPolicy::DEFAULT };

@@ -100,6 +100,7 @@ impl Pulse {
                 StepReading::Unsendable => return,
                 StepReading::Done(_) | StepReading::Accepted { .. } | StepReading::Refused => false,
                 StepReading::Rejected
+                | StepReading::Definite
                 | StepReading::Busy { .. }
                 | StepReading::NotSent
                 | StepReading::Unknown => true,

@@ -77,6 +77,7 @@ fn definitions() -> Value {
         "attempts": described(json!({ "anyOf": [{ "const": "none" }, { "type": "integer", "minimum": 1, "maximum": 1_000_000 }] }), "After so many the step is stuck."),
         "age": described(json!({ "anyOf": [{ "const": "none" }, reference("duration")] }), "At this age the step is stuck."),
         "accepted": described(reference("duration"), "How long a service may take that answered 202."),
+        "definite_after": described(reference("duration"), "How long a 3xx or 4xx that nobody mapped must come again before the step is stuck; `5m` if nothing is said."),
     });
     json!({
         "name": { "type": ["string", "integer", "boolean"], "pattern": "^[A-Za-z0-9_-]{1,128}$" },

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::brief::{Standing, StepDue};
-use crate::lane::{Breaker, BreakerChange, Health, Job};
+use crate::lane::{Breaker, BreakerChange, Health, Job, REJECTING};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::walk;
@@ -126,6 +126,15 @@ impl Engine {
         });
     }
 
+    /// How long a definite answer to a step must last.
+    pub(super) fn definite_after_ms(&self, id: StepId) -> u64 {
+        let policy = self.cases.get(&id.case).and_then(|case| {
+            let step = &case.steps[case.step_index(id)?];
+            Some(case.policy(step))
+        });
+        policy.unwrap_or_default().definite_after_ms
+    }
+
     pub(super) fn lane_ended(
         &mut self,
         now: Timestamp,
@@ -139,25 +148,32 @@ impl Engine {
             BreakerChange::None => {}
             BreakerChange::Opened { probe_at } => {
                 self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
-                let message = self.agenda.lane(service).message.clone();
-                self.agenda.tell(Happening::Breaker {
-                    service: Arc::clone(service),
-                    state: "open",
-                    message,
-                });
+                // Of definite answers people hear later: a deploy is over by then.
+                if !matches!(health, Health::Rejects(_)) {
+                    self.tell_of_breaker(service, "open");
+                }
             }
             BreakerChange::Closed(hurried) => {
-                let closed = Happening::Breaker {
-                    service: Arc::clone(service),
-                    state: "closed",
-                    message: None,
-                };
-                self.agenda.tell(closed);
+                if self.agenda.lane(service).told {
+                    self.tell_of_breaker(service, "closed");
+                }
                 for job in hurried {
                     self.hurry(now, service, job);
                 }
             }
         }
+        if let Health::Rejects(answer) = health
+            && self.agenda.lane(service).became_rejecting(now, answer.definite_after_ms)
+        {
+            self.tell_of_breaker(service, REJECTING);
+        }
+    }
+
+    fn tell_of_breaker(&mut self, service: &Arc<str>, state: &'static str) {
+        let lane = self.agenda.lane(service);
+        lane.told = state != "closed";
+        let message = lane.message.clone().filter(|_| lane.told);
+        self.agenda.tell(Happening::Breaker { service: Arc::clone(service), state, message });
     }
 
     /// A reading of a History has ended; gives what it is worth. Histories that are known to be out of order say
@@ -175,7 +191,10 @@ impl Engine {
         let was_unavailable = lane.histories.unavailable;
         let failure = message.filter(|_| matches!(result, WalkResult::Failed { .. }));
         let change = lane.history_ended(now, failure);
-        let health = if known && health == Health::Gone { Health::NoSign } else { health };
+        // Nor does a History that can be read say that steps are not rejected.
+        let rejecting = self.agenda.lane(service).rejects();
+        let silent = known && health == Health::Gone || rejecting && health == Health::Alive;
+        let health = if silent { Health::NoSign } else { health };
         self.lane_ended(now, service, health, message);
         match change {
             BreakerChange::None => {}
@@ -260,7 +279,8 @@ impl Engine {
             return;
         }
         while let Some(service) = self.agenda.next_stirred() {
-            let was = self.agenda.lane(&service).breaker;
+            let (was, stood) =
+                (self.agenda.lane(&service).breaker, self.agenda.lane(&service).state());
             // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
             let probing = matches!(was, Breaker::Open { .. });
             let probing_histories = probing || self.agenda.lane(&service).histories.out_of_order();
@@ -297,8 +317,8 @@ impl Engine {
             if let Some(at) = self.agenda.lane(&service).wait_for_slot(now) {
                 self.agenda.timers.set(at, Timer::Probe(Arc::clone(&service)));
             }
-            if was != self.agenda.lane(&service).breaker {
-                let state = self.agenda.lane(&service).breaker.as_str();
+            let state = self.agenda.lane(&service).state();
+            if stood != state {
                 self.agenda.tell(Happening::Breaker { service, state, message: None });
             }
         }

@@ -126,14 +126,18 @@ fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
     };
     let error = match (cause, lane) {
         // All of them wait for the same return, whatever each of them met.
-        (Cause::Unreachable, Some(lane)) if lane.breaker != Breaker::Closed => of_message(lane),
+        (Cause::Unreachable | Cause::Rejecting, Some(lane)) if lane.breaker != Breaker::Closed => {
+            of_message(lane)
+        }
         (Cause::Paused, _) => None,
         _ => step.gist.clone(),
     };
+    // Whatever is asked gets that answer: it is one trouble.
+    let own = cause != Cause::Rejecting;
     let key = GroupKey {
         service: Arc::clone(&step.service),
-        action: Some(Arc::clone(&step.action)),
-        verb: Some(step.verb),
+        action: own.then(|| Arc::clone(&step.action)),
+        verb: own.then_some(step.verb),
         cause,
         stuck: matches!(step.standing, Standing::Stuck(_)),
         error,
@@ -155,7 +159,7 @@ fn of_walk(engine: &Engine, brief: &Brief, walk: &BriefWalk) -> Holdup {
     };
     let cause = if walk.in_flight { own } else { of_lane(lane).unwrap_or(own) };
     let error = match (cause, lane) {
-        (Cause::Unreachable, Some(lane)) => of_message(lane),
+        (Cause::Unreachable | Cause::Rejecting, Some(lane)) => of_message(lane),
         (Cause::NoAnswer, _) => walk.gist.clone(),
         _ => None,
     };
@@ -210,6 +214,7 @@ fn of_lane(lane: Option<&Lane>) -> Option<Cause> {
     }
     match lane.breaker {
         Breaker::Closed => None,
+        Breaker::Open { .. } | Breaker::Probing if lane.rejects() => Some(Cause::Rejecting),
         Breaker::Open { .. } | Breaker::Probing => Some(Cause::Unreachable),
     }
 }

@@ -54,6 +54,8 @@ pub struct World {
     pub walked: Vec<String>,
     /// What people were told of Histories: the service, and whether they can be read.
     pub histories_told: Vec<(String, bool)>,
+    /// What people were told of services: the service and the state of its breaker.
+    pub breakers_told: Vec<String>,
     answers: BTreeMap<u64, Answer>,
     ticket: u64,
 }
@@ -77,6 +79,7 @@ impl World {
             sends: vec![],
             walked: vec![],
             histories_told: vec![],
+            breakers_told: Vec::new(),
             answers: BTreeMap::new(),
             ticket: 0,
         };
@@ -171,8 +174,14 @@ impl World {
             self.under_way.push_back(errand);
         }
         for event in out.events {
-            if let Happening::Histories { service, available, .. } = event.what {
-                self.histories_told.push((service.to_string(), available));
+            match event.what {
+                Happening::Histories { service, available, .. } => {
+                    self.histories_told.push((service.to_string(), available));
+                }
+                Happening::Breaker { service, state, .. } => {
+                    self.breakers_told.push(format!("{service} {state}"));
+                }
+                _ => {}
             }
         }
         for (ticket, answer) in out.answers {
@@ -266,7 +275,8 @@ impl World {
             Reply::Silent => return None,
         };
         let history = history.into();
-        let result = StepResult { answer, status: None, message: None, history };
+        let status = (answer == StepReading::Definite).then_some(404);
+        let result = StepResult { answer, status, message: None, history };
         Some(Input::StepEnded { step, attempt, service, result })
     }
 

@@ -89,7 +89,8 @@ pub struct ServiceView {
     /// Where it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// `closed` (healthy), `open` (given up for the moment) or `probing`.
+    /// `closed` (healthy), `open` (given up for the moment), `probing`, or `rejecting` (it gives one definite answer,
+    /// such as 401, to all steps: they wait).
     pub breaker: String,
     /// Whether an operator has paused dispatch to it.
     pub paused: bool,

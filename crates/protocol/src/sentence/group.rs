@@ -20,6 +20,7 @@ pub fn group_title(
         Cause::Busy => format!("{service} is busy"),
         Cause::Refused => format!("{service} refuses"),
         Cause::Rejected => format!("{service} calls the request wrong"),
+        Cause::Rejecting => format!("{service} rejects whatever it is asked"),
         Cause::Unsendable => format!("the request to {service} cannot be built"),
         Cause::Approval => format!("{service} waits for a yes"),
         Cause::Unmatched => format!("no rule answers {}", error.unwrap_or(service)),

@@ -9,7 +9,8 @@ use crate::{Diagnostic, RetryPolicy, codes};
 /// few enough not to fill the connection pool of a slow one.
 const CONCURRENCY: u32 = 16;
 
-const POLICY_KEYS: &[&str] = &["first", "cap", "timeout", "attempts", "age", "accepted"];
+const POLICY_KEYS: &[&str] =
+    &["first", "cap", "timeout", "attempts", "age", "accepted", "definite_after"];
 
 /// What holds where a service says nothing.
 pub(crate) struct Defaults {
@@ -60,6 +61,8 @@ pub(crate) fn retry_policy(
         cap_ms: cap_ms.unwrap_or(above.cap_ms),
         timeout_ms: time("timeout", above.timeout_ms).unwrap_or(above.timeout_ms),
         accepted_ms: time("accepted", above.accepted_ms).unwrap_or(above.accepted_ms),
+        definite_after_ms: time("definite_after", above.definite_after_ms)
+            .unwrap_or(above.definite_after_ms),
         max_attempts: match own.get("attempts") {
             None => above.max_attempts,
             Some(node) if says_none(node) => None,

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Quarantined,
     /// A service's breaker opened.
     OutOfReach,
+    /// A service gave one definite answer to all steps for minutes.
+    Rejecting,
     /// No History of a service could be read for ten minutes.
     HistoriesUnavailable,
     /// A saga was neither ended nor reported in time.
@@ -48,6 +50,7 @@ impl Kind {
             Self::Unmatched => "case.unmatched",
             Self::Quarantined => "case.quarantined",
             Self::OutOfReach => "service.out_of_reach",
+            Self::Rejecting => "service.rejecting",
             Self::HistoriesUnavailable => "service.histories_unavailable",
             Self::DeadlineMissed => "saga.deadline_missed",
             Self::TooOld => "case.too_old",

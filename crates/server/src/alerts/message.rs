@@ -28,6 +28,9 @@ pub(super) fn sentence(group: &Group) -> String {
         }
         Kind::Quarantined => format!("{cases} quarantined: {}", group.reason),
         Kind::OutOfReach => format!("`{}` is out of reach: {}", group.subject, group.reason),
+        Kind::Rejecting => {
+            format!("`{}` rejects whatever it is asked: {}", group.subject, group.reason)
+        }
         Kind::HistoriesUnavailable => {
             format!("no History of `{}` could be read for 10 min: {}", group.subject, group.reason)
         }
@@ -65,6 +68,9 @@ pub(super) const fn next(kind: Kind) -> &'static str {
         Kind::OutOfReach => {
             "one try a second; when the service is back, everything that waits for it goes out by itself"
         }
+        Kind::Rejecting => {
+            "one try a second; at its first other answer everything that waits for it goes out by itself"
+        }
         Kind::HistoriesUnavailable => {
             "they are asked for again and again; compensations go on, and cases that need a History wait"
         }
@@ -85,7 +91,9 @@ fn link(public_url: &str, case: CaseId) -> String {
 fn look(public_url: &str, group: &Group) -> String {
     let base = public_url.trim_end_matches('/');
     match (group.kind, group.cases.as_slice()) {
-        (Kind::OutOfReach | Kind::HistoriesUnavailable, _) => format!("{base}/services"),
+        (Kind::OutOfReach | Kind::Rejecting | Kind::HistoriesUnavailable, _) => {
+            format!("{base}/services")
+        }
         (Kind::Quarantined, [only]) => format!("{base}/quarantine/{only}"),
         (Kind::Quarantined, _) => format!("{base}/quarantine"),
         (Kind::ClockJumped, _) => format!("{base}/"),

@@ -78,6 +78,9 @@ fn news(event: &Event) -> Option<News> {
         Happening::Breaker { service, state: "open", message } => {
             of(Kind::OutOfReach, service.to_string(), None, message.as_deref().unwrap_or_default())
         }
+        Happening::Breaker { service, state: "rejecting", message: Some(message) } => {
+            of(Kind::Rejecting, service.to_string(), None, message)
+        }
         Happening::Histories { service, available: false, message } => {
             let why = message.as_deref().unwrap_or_default();
             of(Kind::HistoriesUnavailable, service.to_string(), None, why)

@@ -9,9 +9,10 @@
 //! | 202 | accepted |
 //! | 4xx or 5xx problem of type `refused`; 200 with the outcome `refused` | refused |
 //! | 409 | busy |
-//! | 422 | rejected |
+//! | a problem of ours with 422, e.g. `key-reused` | rejected |
 //! | 429, 503 | busy and overloaded |
-//! | all else, also 3xx, 410 and a 200 without a readable outcome | unknown |
+//! | any other 3xx and 4xx but 408, 423 and 425 | definite |
+//! | all else, also a 200 without a readable outcome | unknown |
 //!
 //! A mapped endpoint knows nothing of outcomes, so there the rest of 2xx is read otherwise: 200, 201 and 204 are done
 //! unless a web page came, and 203, 205, 206, 207 and the like are for a person. A look at an accepted step may have a
@@ -21,7 +22,9 @@
 
 use super::retry_after::retry_after_ms;
 use amends_engine::{StepReading, StepResult};
-use amends_protocol::{Outcome, Problem, ProblemCode, StepAnswer, Testimony, Timestamp, Verb};
+use amends_protocol::{
+    Outcome, PROBLEM_TYPE_BASE, Problem, ProblemCode, StepAnswer, Testimony, Timestamp, Verb,
+};
 use amends_rulebook::{AnswerMap, Endpoint, Mapped};
 use http::{HeaderMap, header};
 use serde::Deserialize;
@@ -181,15 +184,19 @@ fn read_status(
             let answer = match status {
                 _ if is_refusal(body) => StepReading::Refused,
                 409 => busy(false),
-                422 => StepReading::Rejected,
+                // No gateway sends that: it is the service's own word.
+                422 if is_of_ours(body) => StepReading::Rejected,
                 429 | 503 => busy(true),
-                _ => StepReading::Unknown,
+                // The request that is to run again may still come.
+                404 if verb == Verb::Retry && is_of_ours(body) => StepReading::Unknown,
+                408 | 423 | 425 | 500..=599 => StepReading::Unknown,
+                _ => return (StepReading::Definite, Some(definite_message(status, headers, body))),
             };
             (answer, message_of(status, headers, body))
         }
         300..=399 => {
             let why = format!("HTTP {status}: a redirect, which is never followed");
-            (StepReading::Unknown, Some(why))
+            (StepReading::Definite, Some(why))
         }
         _ => {
             let why = format!("HTTP {status} has no meaning here; answer 200, 202 or 204");
@@ -280,6 +287,22 @@ fn oddity(headers: &HeaderMap) -> Option<&'static str> {
 
 fn is_refusal(body: &[u8]) -> bool {
     problem(body).is_some_and(|p| p.is(ProblemCode::Refused))
+}
+
+fn is_of_ours(body: &[u8]) -> bool {
+    problem(body).is_some_and(|p| p.type_uri.starts_with(PROBLEM_TYPE_BASE))
+}
+
+/// What a definite answer says: a person decides by it, so the status stands there too.
+fn definite_message(status: u16, headers: &HeaderMap, body: &[u8]) -> String {
+    let said = problem(body).map(|p| {
+        let title = Some(p.title).filter(|title| !title.is_empty());
+        title.into_iter().chain(p.detail).collect::<Vec<_>>().join(": ")
+    });
+    match said.filter(|said| !said.is_empty()) {
+        Some(said) => shortened(&format!("HTTP {status}: {said}")),
+        None => message_of(status, headers, body).unwrap_or_else(|| format!("HTTP {status}")),
+    }
 }
 
 pub(crate) fn problem(body: &[u8]) -> Option<Problem> {

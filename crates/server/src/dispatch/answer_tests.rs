@@ -91,18 +91,20 @@ fn statuses_without_a_mapping() {
     let busy = |overloaded| StepReading::Busy { overloaded, retry_after_ms: Some(9_000) };
     let table = [
         (409, busy(false)),
-        (422, StepReading::Rejected),
         (429, busy(true)),
         (503, busy(true)),
         (100, StepReading::Unknown),
         (201, StepReading::Unknown),
         (206, StepReading::Unknown),
-        (301, StepReading::Unknown),
-        (307, StepReading::Unknown),
-        (400, StepReading::Unknown),
-        (401, StepReading::Unknown),
-        (404, StepReading::Unknown),
-        (410, StepReading::Unknown),
+        (301, StepReading::Definite),
+        (307, StepReading::Definite),
+        (400, StepReading::Definite),
+        (401, StepReading::Definite),
+        (404, StepReading::Definite),
+        (410, StepReading::Definite),
+        (408, StepReading::Unknown),
+        (423, StepReading::Unknown),
+        (425, StepReading::Unknown),
         (500, StepReading::Unknown),
         (502, StepReading::Unknown),
         (504, StepReading::Unknown),
@@ -171,10 +173,10 @@ fn evidence_is_taken_from_every_answer() {
         (200, json, &with_outcome, StepReading::Unknown),
         (200, json, &plain, StepReading::Unknown),
         (202, json, &plain, accepted),
-        (307, json, &plain, StepReading::Unknown),
-        (404, problem, &plain, StepReading::Unknown),
+        (307, json, &plain, StepReading::Definite),
+        (404, problem, &plain, StepReading::Definite),
         (409, "Application/Problem+JSON; charset=utf-8", &plain, busy(false)),
-        (422, problem, &plain, StepReading::Rejected),
+        (422, problem, &plain, StepReading::Definite),
         (422, problem, &refused, StepReading::Refused),
         (429, json, &plain, busy(true)),
         (500, json, &plain, StepReading::Unknown),
@@ -371,7 +373,7 @@ fn a_body_says_what_a_status_does_not() {
     assert_eq!(read(200, "{\"status\":\"succeeded\"}"), StepReading::Done(Outcome::Compensated));
     assert_eq!(read(200, "{\"status\":\"pending\"}"), accepted);
     assert_eq!(read(400, already), StepReading::Done(Outcome::AlreadyCompensated));
-    assert_eq!(read(400, "{\"error\":{\"code\":\"odd\"}}"), StepReading::Unknown);
+    assert_eq!(read(400, "{\"error\":{\"code\":\"odd\"}}"), StepReading::Definite);
     assert_eq!(read(404, ""), busy);
     assert_eq!(read(402, ""), StepReading::Rejected);
     assert_eq!(read(202, ""), accepted, "never covered by 2xx");
@@ -379,7 +381,7 @@ fn a_body_says_what_a_status_does_not() {
     assert_eq!(look(200, "{\"status\":\"pending\"}"), accepted, "a look that says nothing new");
     assert_eq!(look(200, "{\"status\":\"succeeded\"}"), StepReading::Done(Outcome::Compensated));
     assert_eq!(look(200, "{\"status\":\"failed\"}"), StepReading::Refused);
-    assert_eq!(look(404, ""), StepReading::Unknown);
+    assert_eq!(look(404, ""), StepReading::Definite);
 }
 
 #[test]

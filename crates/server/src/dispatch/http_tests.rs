@@ -185,7 +185,7 @@ async fn a_redirect_is_not_followed() {
         .route("/amends/v1/compensate/charge", post(|| async { Redirect::temporary("/elsewhere") }))
         .route("/elsewhere", post(elsewhere));
     let result = step(send(&book(serve(router).await, "10s"))).await;
-    assert_eq!(result.answer, StepReading::Unknown, "{result:?}");
+    assert_eq!(result.answer, StepReading::Definite, "{result:?}");
     assert_eq!(followed.load(Ordering::Relaxed), 0);
 }
 

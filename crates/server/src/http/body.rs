@@ -72,7 +72,12 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 
 /// Who acts, by the header `Amends-Actor`.
 pub(crate) fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let Some(value) = headers.get(AMENDS_ACTOR) else { return Ok(NOBODY) };
+    let mut told = headers.get_all(AMENDS_ACTOR).iter();
+    let Some(value) = told.next() else { return Ok(NOBODY) };
+    if told.next().is_some() {
+        let detail = "there are two `Amends-Actor` headers; send one, and let a proxy set it in place of the sender's";
+        return Err(ApiError::invalid(detail));
+    }
     let name = value.to_str().map(str::trim).unwrap_or_default();
     check_actor(name)?;
     Ok(name)

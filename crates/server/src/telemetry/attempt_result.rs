@@ -7,11 +7,12 @@ use amends_node::EffectResult;
 pub(super) struct AttemptResult;
 
 impl AttemptResult {
-    pub(super) const ALL: [&'static str; 9] = [
+    pub(super) const ALL: [&'static str; 10] = [
         "done",
         "accepted",
         "refused",
         "rejected",
+        "definite",
         "unsendable",
         "busy",
         "not_sent",

@@ -67,13 +67,7 @@ fn one(event: &Event) {
         ),
         Happening::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
         Happening::Breaker { service, state, message } => {
-            let message = message.as_deref().unwrap_or_default();
-            match *state {
-                "open" => {
-                    tracing::warn!(target: "amends", %service, message, "service out of reach")
-                }
-                state => tracing::info!(target: "amends", %service, state, "breaker"),
-            }
+            breaker(service, state, message.as_deref().unwrap_or_default());
         }
         Happening::Histories { service, available, message } => {
             histories(service, *available, message.as_deref().unwrap_or_default());
@@ -88,6 +82,16 @@ fn one(event: &Event) {
 fn asked(question: QuestionId, kind: QuestionKind, sentence: &str) {
     let case = question.case;
     tracing::warn!(target: "amends", %case, %question, %kind, sentence, "a question holds the case");
+}
+
+fn breaker(service: &str, state: &str, message: &str) {
+    match state {
+        "open" => tracing::warn!(target: "amends", %service, message, "service out of reach"),
+        "rejecting" => {
+            tracing::warn!(target: "amends", %service, message, "service rejects all steps");
+        }
+        state => tracing::info!(target: "amends", %service, state, "breaker"),
+    }
 }
 
 fn histories(service: &str, available: bool, message: &str) {

@@ -542,7 +542,7 @@ impl Metrics {
             self.service_paused.get_or_create(&labels()).set(i64::from(service.paused));
             let unavailable = service.histories_unavailable_since.is_some();
             self.histories_unavailable.get_or_create(&labels()).set(i64::from(unavailable));
-            for state in ["closed", "open", "probing"] {
+            for state in ["closed", "open", "probing", "rejecting"] {
                 let labels = BreakerLabels { service: service.name.clone(), state };
                 self.breaker.get_or_create(&labels).set(i64::from(service.breaker == state));
             }

@@ -122,6 +122,7 @@ impl Traces {
             }
             StepReading::Refused
             | StepReading::Rejected
+            | StepReading::Definite
             | StepReading::Unsendable
             | StepReading::Busy { .. }
             | StepReading::NotSent

@@ -20,6 +20,8 @@ const PROBE_MS: u64 = 1_100;
 enum Health {
     Alive,
     Gone,
+    /// A definite answer to a step, which may hold all back.
+    Rejects,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +133,10 @@ impl Waiting {
             let failed = matches!(result, WalkResult::Failed { .. } | WalkResult::Unproven { .. });
             known.unreadable = failed;
         }
-        if let Some(health) = health {
+        // That a History can be read says nothing of steps that are rejected.
+        let silent =
+            matches!(result, EffectResult::History(_)) && known.last == Some(Health::Rejects);
+        if let Some(health) = health.filter(|_| !silent) {
             known.last = Some(health);
         }
         if let EffectResult::Step(result) = result
@@ -313,6 +318,7 @@ fn health(result: &StepResult) -> Option<Health> {
         StepReading::Unknown => matches!(result.status, None | Some(502 | 504)),
         StepReading::Busy { retry_after_ms: None, .. } => result.status == Some(503),
         StepReading::Unsendable => return None,
+        StepReading::Definite => return Some(Health::Rejects),
         _ => false,
     };
     Some(if gone { Health::Gone } else { Health::Alive })

@@ -30,6 +30,9 @@ impl Services {
         match sky {
             Some(Sky::Down) => self.answer(call, result(StepReading::NotSent, None), 1, around),
             Some(Sky::Gateway(503)) => self.answer(call, busy(true, None, 503), 3, around),
+            Some(Sky::Gateway(status @ (300..=399 | 401 | 403 | 404))) => {
+                self.answer(call, result(StepReading::Definite, Some(status)), 3, around);
+            }
             Some(Sky::Gateway(status)) => self.answer(call, unknown(Some(status)), 3, around),
             Some(Sky::RequestLost) => {}
             Some(Sky::Broken) => self.answer(call, unknown(Some(500)), 5, around),

@@ -7,8 +7,8 @@ use super::{
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
     Batch, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
-    SagaState, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, StrangerRow, Subject,
-    Told, WalkRow, Write,
+    SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase,
+    StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -115,6 +115,7 @@ fn full_case() -> StoredCase {
     first.stage = u16::MAX;
     first.memo = StepMemo {
         last: Some(Cause::Busy),
+        definite: Some(SameAnswer { status: 404, count: 2, since: 70 }),
         because: vec![0, 1],
         would_have_asked: vec![2],
         subject: Some(Subject {
