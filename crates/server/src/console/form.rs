@@ -1,6 +1,6 @@
 //! Forms that a browser sends: only from our own pages, within limits, and with a name for who acts.
 
-use crate::http::{ApiError, check_actor, check_reason, read_body};
+use crate::http::{ApiError, check_actor, check_reason, one_actor, read_body};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::wire::percent;
 use axum::extract::{FromRequest, Request};
@@ -120,6 +120,7 @@ impl Form {
 
     /// Who acts: a proxy's word before the form's.
     pub(super) fn who(&self) -> Result<String, ApiError> {
+        one_actor(&self.headers)?;
         let known = Who::of(&self.headers);
         let name = if known.told { known.name.as_str() } else { self.text("actor") };
         check_actor(name)?;

@@ -72,15 +72,21 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 
 /// Who acts, by the header `Amends-Actor`.
 pub(crate) fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let mut told = headers.get_all(AMENDS_ACTOR).iter();
-    let Some(value) = told.next() else { return Ok(NOBODY) };
-    if told.next().is_some() {
-        let detail = "there are two `Amends-Actor` headers; send one, and let a proxy set it in place of the sender's";
-        return Err(ApiError::invalid(detail));
-    }
+    one_actor(headers)?;
+    let Some(value) = headers.get(AMENDS_ACTOR) else { return Ok(NOBODY) };
     let name = value.to_str().map(str::trim).unwrap_or_default();
     check_actor(name)?;
     Ok(name)
+}
+
+/// Of two names one is somebody's who would like to act as another: a proxy that adds its header leaves the sender's.
+pub(crate) fn one_actor(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get_all(AMENDS_ACTOR).iter().nth(1) {
+        None => Ok(()),
+        Some(_) => Err(ApiError::invalid(
+            "there are several `Amends-Actor` headers; send one, and let a proxy set it in place of the sender's",
+        )),
+    }
 }
 
 /// A name for who acts.

@@ -35,7 +35,7 @@ mod versions;
 mod workshop;
 
 pub use app::App;
-pub(crate) use body::{check_actor, check_reason, read_body};
+pub(crate) use body::{check_actor, check_reason, one_actor, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{active_for, case_proof, detail as case_detail, within_bounds};
 pub use limits::HttpLimits;

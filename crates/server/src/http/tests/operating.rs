@@ -3,7 +3,7 @@
 use super::desk::{BOOK, Desk};
 use amends_engine::StepReading;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderValue, Request, StatusCode};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -179,6 +179,14 @@ async fn acts_are_json_and_name_their_actor() {
     let reply = desk.send(act("application/json", "ann", "{\"act\":\"replan\"}")).await;
     assert!(reply.detail().contains("reason"), "{reply:?}");
     assert_eq!(desk.send(act("application/json", "ann", good)).await.problem(), "not-found");
+    // As a proxy leaves them that adds its header and does not take the sender's away.
+    let mut twice = act("application/json", "mallory", good);
+    twice.headers_mut().append("amends-actor", HeaderValue::from_static("ann"));
+    let reply = desk.send(twice).await;
+    assert!(
+        reply.problem() == "invalid-request" && reply.detail().contains("several"),
+        "{reply:?}"
+    );
 }
 
 #[tokio::test]
