@@ -17,6 +17,7 @@ impl Case {
     pub(crate) fn conclude(&mut self, now: Timestamp, agenda: &mut Agenda) {
         if !self.is_settled() {
             self.look_twice(now, agenda);
+            self.mark_unavailable(agenda);
         }
         if self.reports.iter().any(|r| r.role == ReportRole::Unmatched) {
             self.set_quiet_at(None);

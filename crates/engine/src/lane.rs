@@ -14,6 +14,7 @@ mod rejection;
 
 use crate::ServiceSettings;
 use amends_protocol::{CaseId, StepId, Timestamp};
+use amends_rulebook::Settings;
 pub(crate) use breaker::Breaker;
 use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
 use histories::After;
@@ -115,6 +116,8 @@ pub(crate) struct Lane {
     /// Waits for a timer because the service was out of reach; hurried when it returns.
     backing_off: BTreeSet<Job>,
     pub(crate) histories: Histories,
+    /// How long they may be unavailable before a person is asked.
+    pub(crate) history_age_ms: u64,
     /// Steps whose age counts, by when each is too old on the service's own line of time.
     pub(crate) ages: BTreeSet<(Timestamp, StepId)>,
     /// When the first of them is looked at.
@@ -140,6 +143,7 @@ impl Lane {
             ready: [const { VecDeque::new() }; Job::RANKS],
             backing_off: BTreeSet::new(),
             histories: Histories::new(),
+            history_age_ms: Settings::default().history_age_ms,
             ages: BTreeSet::new(),
             ages_at: None,
         }
@@ -400,6 +404,12 @@ impl Lane {
     pub(crate) fn histories_became_unavailable(&mut self, now: Timestamp) -> bool {
         let own = self.own_time(now);
         self.breaker == Breaker::Closed && self.histories.became_unavailable(own)
+    }
+
+    /// The same for the time after which a person must say how its cases go on.
+    pub(crate) fn histories_came_into_question(&mut self, now: Timestamp) -> bool {
+        let (own, after_ms) = (self.own_time(now), self.history_age_ms);
+        self.breaker == Breaker::Closed && self.histories.came_into_question(own, after_ms)
     }
 
     /// The service's own line of time: supervisor time without its pauses.

@@ -46,6 +46,8 @@ pub enum Said {
     State(HistoryState),
     /// It told more than was kept.
     More,
+    /// Its History could not be read.
+    NoHistory,
 }
 
 impl Said {
@@ -56,6 +58,7 @@ impl Said {
             Self::Outcome(outcome) => outcome.as_str(),
             Self::State(state) => state.as_str(),
             Self::More => "more",
+            Self::NoHistory => "no_history",
         }
     }
 }

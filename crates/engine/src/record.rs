@@ -185,6 +185,9 @@ pub struct WalkRow {
     /// What it said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<Evidence>,
+    /// It could not be read for so long that a person is asked; also if one said to go on without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unavailable: bool,
     /// The reading that came after steps which had nothing to undo though something is said to stand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recheck: Option<Recheck>,

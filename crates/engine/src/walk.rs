@@ -57,6 +57,7 @@ impl Case {
                 attempts: 0,
                 message: None,
                 entries: Vec::new(),
+                unavailable: false,
                 recheck: None,
             });
             self.row_changed = true;
@@ -134,6 +135,7 @@ impl Case {
                 walk.told_at = Some(self.wall.0);
                 walk.due_at = None;
                 walk.message = None;
+                walk.unavailable = false;
                 if let Some(recheck) = &mut walk.recheck {
                     recheck.answered(service, Some(&told));
                 }
@@ -150,6 +152,7 @@ impl Case {
                 walk.answered = true;
                 walk.due_at = None;
                 walk.message = Some("keeps no History".to_owned());
+                walk.unavailable = false;
                 if let Some(recheck) = &mut walk.recheck {
                     recheck.answered(service, None);
                 }

@@ -281,3 +281,33 @@ fn nobody_answers_what_is_not_asked() {
     assert_eq!(world.say(question, accept()), Answer::Done);
     assert!(matches!(world.say(question, accept()), Answer::NotFound(_)));
 }
+
+#[test]
+fn a_history_that_cannot_be_read_for_an_hour_asks_a_person_and_one_that_returns_ends_it() {
+    let broken = || WalkResult::Failed {
+        message: "500".to_owned(),
+        unreachable: false,
+        retry_after_ms: None,
+    };
+    for answered in [false, true] {
+        let mut world = World::new(SHOP);
+        world.histories.insert("billing".to_owned(), broken());
+        let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+        world.settle_down();
+        world.pass_ms(50 * 60_000);
+        assert_eq!(world.state(case), CaseState::Open, "it may come back by itself");
+        world.pass_ms(15 * 60_000);
+        assert_eq!(world.state(case), CaseState::Stuck);
+        assert_eq!(kinds(&world, case, SHOP), [QuestionKind::HistoryUnavailable]);
+        if answered {
+            let accept = QuestionAct::Accept { reason: "its table is lost".to_owned() };
+            assert_eq!(world.answer_question(case, accept), Answer::Done);
+        } else {
+            world.histories.insert("billing".to_owned(), WalkResult::Told(vec![].into()));
+        }
+        world.pass_ms(10 * 60_000);
+        assert_eq!(world.state(case), CaseState::Settled);
+        let by_person = world.case(case).closed_on == Some(ClosedOn::ByPerson);
+        assert_eq!(by_person, answered, "{:?}", world.case(case).closed_on);
+    }
+}

@@ -107,7 +107,8 @@ fn what_has_no_effect_or_is_ignored_asks_nothing() {
 
 #[test]
 fn a_report_of_a_stranger_is_unmatched_and_what_it_caused_is_answered_by_its_own_rule() {
-    let stranger = || report("ghost/gone", "s").id("g").saw("payments.charge", H::Succeeded);
+    let stranger =
+        || report("ghost/gone", "s").action("haunt").id("g").saw("payments.charge", H::Succeeded);
     let caused = || report("shop/odd", "s").action("sell").id("o").caused_by("g");
     for order in [[0, 1], [1, 0]] {
         let mut world = World::new(&shop("payments", ""));

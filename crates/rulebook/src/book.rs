@@ -35,6 +35,9 @@ pub struct Settings {
     pub quiet_ms: u64,
     /// How long a derived report waits for its root before its own rule applies; `cause_wait: 10s`.
     pub cause_wait_ms: u64,
+    /// How long a History may be unavailable, though its service is in reach, before a person is asked;
+    /// `history_age: 1h`.
+    pub history_age_ms: u64,
     /// What each kind of question does to its case, in the order of the kinds; `questions: { dropped: note }`.
     pub questions: [QuestionEffect; QuestionKind::ALL.len()],
 }
@@ -42,7 +45,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let questions = [QuestionEffect::Hold; QuestionKind::ALL.len()];
-        Self { quiet_ms: 30_000, cause_wait_ms: 10_000, questions }
+        Self { quiet_ms: 30_000, cause_wait_ms: 10_000, history_age_ms: 3_600_000, questions }
     }
 }
 

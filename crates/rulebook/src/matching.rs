@@ -33,7 +33,7 @@ pub struct FieldCheck {
 }
 
 impl Rulebook {
-    /// The one rule that answers this report, of a service that the rulebook declares or the rule names: the most
+    /// The one rule that answers this report, about what the rulebook declares or the rule names: the most
     /// specific layer that has a matching rule, and in one layer a rule with conditions before the one without.
     /// Independent of the number of rules as far as conditions compare for equality; the others of one pattern are
     /// tried one by one.

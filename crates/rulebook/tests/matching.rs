@@ -57,7 +57,8 @@ fn the_most_specific_layer_answers() {
         ("payment/card", json!({}), "payment/*"),
         ("payment/", json!({}), "payment/*"),
         ("delivery/card-expired", json!({}), "*/*"),
-        ("ghost/card-expired", json!({}), "none"), // of a service that the rulebook does not declare
+        ("ghost/card-expired", json!({}), "*/*"),
+        ("ghost/card-expired", json!({ "@action": "haunt" }), "none"), // nobody knows what it did
         ("supervisor/deadline", json!({}), "*/*"),
         ("supervisor/deadline", json!({ "@action": "delivery.request" }), "*/*"),
         ("supervisor/deadline", json!({ "@action": "ghost.request" }), "none"),

@@ -22,6 +22,7 @@ pub fn rulebook_schema() -> Value {
         "import": described(some_of(reference("text")), "Manifests, with paths relative to this file's folder."),
         "settle": object(json!({ "quiet": described(reference("durationOrZero"), "How long a case must show no sign of life before it counts as quiet.") }), &[]),
         "cause_wait": described(reference("durationOrZero"), "How long a report that names a cause waits for the cause's own report."),
+        "history_age": described(reference("duration"), "How long a History may be unavailable, though its service is in reach, before a person is asked."),
         "questions": described(questions(), "What a question of each kind does to its case: it holds it (the default), or is only shown."),
         "strangers": described(strangers(), "How names are met that the rulebook does not know: `hold` their cases, or ignore some."),
         "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),

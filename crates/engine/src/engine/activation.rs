@@ -122,7 +122,9 @@ impl Engine {
 
     pub(super) fn set_limits(&mut self, book: &Rulebook) {
         for service in book.services() {
-            self.agenda.lane(&service.name).limit = service.concurrency.max(1);
+            let lane = self.agenda.lane(&service.name);
+            lane.limit = service.concurrency.max(1);
+            lane.history_age_ms = book.settings().history_age_ms;
             self.agenda.stir(&service.name); // there may be more room now
         }
     }

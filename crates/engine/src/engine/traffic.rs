@@ -7,7 +7,7 @@ use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::walk;
 use crate::{Happening, StepReading, StepResult, StepState, WalkResult};
-use amends_protocol::{StepId, Timestamp};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use std::sync::Arc;
 
 /// How long a lane is held after a 429 that names no time, in milliseconds.
@@ -221,6 +221,17 @@ impl Engine {
                 message,
             });
         }
+        if self.agenda.lane(service).histories_came_into_question(now) {
+            self.look_at_those_who_wait_for(service, now);
+        }
+    }
+
+    /// All cases that wait for a History of the service are looked at.
+    fn look_at_those_who_wait_for(&mut self, service: &str, now: Timestamp) {
+        let waits =
+            |id: &CaseId| self.brief(*id).is_some_and(|brief| brief.walk(service).is_some());
+        let waiting: Vec<CaseId> = self.open_case_ids().into_iter().filter(waits).collect();
+        waiting.into_iter().for_each(|id| self.agenda.timers.set(now, Timer::Quiet(id)));
     }
 
     /// Who has told a History once can tell that it knows nothing: what says less is not its answer.

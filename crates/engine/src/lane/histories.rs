@@ -20,6 +20,8 @@ pub(crate) struct Histories {
     failing_from: Option<Timestamp>,
     /// It has been so for so long that people were told.
     pub(crate) unavailable: bool,
+    /// It has been so for so long that a person must say how their cases go on.
+    pub(crate) in_question: bool,
     /// What the last of them said.
     pub(crate) message: Option<String>,
 }
@@ -41,6 +43,7 @@ impl Histories {
             failing_since: None,
             failing_from: None,
             unavailable: false,
+            in_question: false,
             message: None,
         }
     }
@@ -97,6 +100,12 @@ impl Histories {
     pub(super) fn became_unavailable(&mut self, own: Timestamp) -> bool {
         let long = self.failing_from.is_some_and(|from| own.ms_since(from) >= UNAVAILABLE_AFTER_MS);
         long && !std::mem::replace(&mut self.unavailable, long)
+    }
+
+    /// Whether they have just failed for so long that a person must say how their cases go on.
+    pub(super) fn came_into_question(&mut self, own: Timestamp, after_ms: u64) -> bool {
+        let long = self.failing_from.is_some_and(|from| own.ms_since(from) >= after_ms);
+        long && !std::mem::replace(&mut self.in_question, long)
     }
 
     /// The service itself has returned: the next probe need not wait.

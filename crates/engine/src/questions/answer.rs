@@ -6,7 +6,7 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::{Answer, Question, QuestionAnswer, Statement};
 use amends_protocol::resources::QuestionAct;
-use amends_protocol::{Outcome, QuestionActName, QuestionId};
+use amends_protocol::{Outcome, QuestionActName, QuestionId, QuestionKind};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -44,7 +44,12 @@ impl Case {
         }
         let reason = act.reason().to_owned();
         match act {
-            QuestionAct::AskAgain { .. } => self.forget_recheck(&question),
+            QuestionAct::AskAgain { .. } => match question.kind {
+                QuestionKind::HistoryUnavailable => {
+                    self.ask_history_now(&question.service, by.now, agenda);
+                }
+                _ => self.forget_recheck(&question),
+            },
             QuestionAct::Accept { .. } => self.keep_answer(&question, id, None, &reason, by),
             QuestionAct::Record { outcome, .. } => {
                 self.keep_answer(&question, id, Some(outcome), &reason, by);
@@ -63,6 +68,9 @@ impl Case {
         reason: &str,
         by: ActBy<'_>,
     ) {
+        if question.kind == QuestionKind::HistoryUnavailable {
+            self.go_without_history(&question.service);
+        }
         let answers = &mut self.row.detail.answers;
         answers.retain(|answer| answer.id != id); // it has seen less
         answers.push(QuestionAnswer {

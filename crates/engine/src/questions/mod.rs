@@ -7,6 +7,7 @@
 mod answer;
 mod contradiction;
 mod dropped;
+mod history;
 mod search;
 mod stranger;
 
@@ -34,6 +35,7 @@ fn doubts(facts: &Facts<'_>) -> BTreeSet<Question> {
     let mut all = BTreeSet::new();
     contradiction::add(facts, &mut all);
     dropped::add(facts, &mut all);
+    history::add(facts, &mut all);
     stranger::add(facts, &mut all);
     all
 }
@@ -50,6 +52,7 @@ impl Case {
         let memo = &self.row.detail;
         let is_possible = contradiction::is_possible(&self.steps)
             || dropped::is_possible(memo)
+            || history::is_possible(memo)
             || stranger::is_possible(memo);
         if !is_possible {
             return BTreeSet::new(); // as nearly always; nothing is put together for it

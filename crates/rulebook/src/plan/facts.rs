@@ -145,11 +145,12 @@ impl Rulebook {
         }
     }
 
-    /// Whether a report is of a service that it declares; one of the supervisor's own, of that of its action.
+    /// Whether a report is about what the rulebook knows: of a service that it declares, or one that names no action of
+    /// its own; a report of the supervisor's own is about its action's service.
     #[must_use]
     pub fn knows_reporter(&self, report: &Facts<'_>) -> bool {
         if report.service != SUPERVISOR {
-            return self.service(report.service).is_some();
+            return self.service(report.service).is_some() || report.action.is_none();
         }
         let named = report.action.and_then(|action| action.split_once('.'));
         named.is_none_or(|(service, _)| self.service(service).is_some())

@@ -34,6 +34,7 @@ const TOP_KEYS: &[&str] = &[
     "import",
     "settle",
     "cause_wait",
+    "history_age",
     "questions",
     "strangers",
     "defaults",
@@ -214,6 +215,10 @@ fn read_settings(top: &Fields<'_>, found: &mut Diagnostics) -> Settings {
     if let Some(node) = top.get("cause_wait") {
         settings.cause_wait_ms =
             fields::duration(node, "`cause_wait`", 0, found).unwrap_or(settings.cause_wait_ms);
+    }
+    if let Some(node) = top.get("history_age") {
+        settings.history_age_ms =
+            fields::duration(node, "`history_age`", 1, found).unwrap_or(settings.history_age_ms);
     }
     if let Some(node) = top.get("questions") {
         questions::read_questions(node, &mut settings, found);

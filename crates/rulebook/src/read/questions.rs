@@ -3,7 +3,7 @@
 use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Kind, Node};
-use crate::{Diagnostic, Settings, StrangerPattern, Strangers, codes};
+use crate::{Diagnostic, Scalar, Settings, StrangerPattern, Strangers, codes};
 use amends_protocol::{QuestionEffect, QuestionKind};
 
 /// `questions: { dropped: note }`; what is not named holds its case.
@@ -34,11 +34,14 @@ pub(super) fn read_strangers(node: &Node, found: &mut Diagnostics) -> Strangers 
 }
 
 fn read_pattern(node: &Node, found: &mut Diagnostics) -> Option<StrangerPattern> {
-    let text = fields::text(node, "`ignore`", found)?;
+    let Some(Scalar::Text(text)) = fields::scalar(node) else {
+        fields::wrong_type(node, "`ignore`", "the name of an action", found);
+        return None;
+    };
     let names =
         text.split_once('.').filter(|(service, action)| !service.is_empty() && !action.is_empty());
     let Some((service, action)) = names else {
-        let message = format!("{} names no action of a service", quote(text));
+        let message = format!("{} names no action of a service", quote(&text));
         found.add(
             Diagnostic::new(codes::INVALID_NAME, node.span, message)
                 .with_help("write `catalog.*` for all of a service, or `mail.send`"),

@@ -134,6 +134,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
         attempts: 1,
         message: None,
         entries: Vec::new(),
+        unavailable: false,
         recheck: None,
     }];
     record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];

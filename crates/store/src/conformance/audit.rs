@@ -29,6 +29,7 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
         attempts: 1,
         message: None,
         entries: Vec::new(),
+        unavailable: false,
         recheck: None,
     }];
     let mut due = step(1, 3, "rider.match", StepState::Due(at(1, 500)));

@@ -71,6 +71,7 @@ fn full_memo() -> CaseMemo {
             attempts: 2,
             message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
             entries: vec![evidence()],
+            unavailable: true,
             recheck: Some(recheck()),
         }],
         strangers: vec![StrangerRow {

@@ -11,6 +11,7 @@ mod open_work;
 mod operating;
 mod proof;
 mod quarantine;
+mod questions;
 mod reporting;
 mod rules;
 mod watching;
