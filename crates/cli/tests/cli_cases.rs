@@ -65,6 +65,32 @@ fn a_report_is_answered_by_the_refund_and_the_story_is_told() {
 }
 
 #[test]
+fn what_a_settled_case_claims_is_shown_and_kept_in_a_file() {
+    let (folder, _billing, supervisor) = shop(200, "auto");
+    let case = supervisor.report("order-1");
+    step(&supervisor, &case, "compensated");
+    supervisor.run(&["sagas", "end", "order-1"]).exits(0);
+    is_settled(&supervisor, &case);
+    let shown = supervisor.run(&["cases", "proof", &case]).exits(0).stdout;
+    for part in ["quiet", "billing.charge", "may stand", "puts up no fence", "Who said what"] {
+        assert!(shown.contains(part), "`{part}` is missing in\n{shown}");
+    }
+    let file = folder.path().join("proof.json");
+    let path = file.to_str().expect("plain");
+    let keep = ["cases", "proof", &case, "--output", path];
+    supervisor.run(&keep).exits(0);
+    let kept = std::fs::read_to_string(&file).expect("written");
+    let kept: Value = serde_json::from_str(&kept).expect("JSON");
+    assert_eq!((&kept["caseId"], &kept["closedOn"]), (&case.as_str().into(), &"quiet".into()));
+    supervisor.run(&keep).exits(6);
+    let listed = supervisor.run(&["cases", "list", "--closed-on", "quiet,by_hand"]).exits(0);
+    assert!(listed.stdout.contains(&case), "{}", listed.stdout);
+    let none = supervisor.run(&["cases", "list", "--closed-on", "proven"]).exits(0);
+    assert!(!none.stdout.contains(&case), "{}", none.stdout);
+    supervisor.run(&["sagas", "end", "nobody-knows-it"]).exits(5);
+}
+
+#[test]
 fn the_same_report_twice_is_one_case() {
     let (folder, _billing, supervisor) = shop(200, "auto");
     let bare = r#"{"source": "shop", "id": "r-1", "sagaId": "order-1", "code": "out-of-stock"}"#;

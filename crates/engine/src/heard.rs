@@ -332,6 +332,14 @@ impl Heard {
         told.filter_map(|action| book.action(&action.name.service, &action.name.action)).collect()
     }
 
+    /// What is known of an action without a certain request: what its service says of that, or else what others say.
+    pub(crate) fn unnamed_word(&self, name: &ActionName) -> States {
+        let Some(action) = self.action(name) else { return States::default() };
+        let tellers = &action.unnamed;
+        let others = || tellers.values().fold(States::default(), |all, one| States(all.0 | one.0));
+        tellers.get(&name.service).copied().unwrap_or_else(others)
+    }
+
     /// What may have had an effect, by anybody's word, and that the rulebook does not know.
     pub(crate) fn effects_unknown_to(&self, book: &Rulebook) -> Vec<ActionName> {
         let told = self.actions.iter().filter(|action| action.by_anybody.may_have_effect());

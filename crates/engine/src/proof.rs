@@ -101,7 +101,8 @@ impl Case {
         effects.flat_map(|name| self.requests_left(name, ground, why)).collect()
     }
 
-    /// Each known request that may stand; the action as a whole if none is known, or if those known have been undone.
+    /// Each known request that may stand; the action as a whole if it is told of without a request, if no request is
+    /// known, or if those known have been undone.
     fn requests_left(&self, name: &ActionName, ground: Ground, why: &str) -> Vec<MayStand> {
         let of = |request_id: Option<String>, state| MayStand {
             service: name.service.to_string(),
@@ -120,11 +121,19 @@ impl Case {
             _ => false,
         };
         let requests = self.requests_of(name).into_iter();
-        let left: Vec<MayStand> = requests
+        let mut left: Vec<MayStand> = requests
             .filter(|(request, state)| state.may_have_effect() && !undone(request))
             .map(|(request, state)| of(Some(request.to_string()), state))
             .collect();
-        if left.is_empty() { vec![of(None, HistoryState::Unknown)] } else { left }
+        let unnamed = self.heard().unnamed_word(name);
+        let unnamed = unnamed.iter().filter(|state| state.may_have_effect()).last();
+        match (left.is_empty(), unnamed) {
+            (false, None) => left,
+            (_, state) => {
+                left.push(of(None, state.unwrap_or(HistoryState::Unknown)));
+                left
+            }
+        }
     }
 
     /// Why a finding is what it is, in plain words.

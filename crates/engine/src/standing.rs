@@ -105,9 +105,8 @@ impl Case {
         if let (Some((index, _)), None) = (undone, &action.endpoints.compensate) {
             return Ground::Undone(index);
         }
-        let requests = self.requests_of(&action.name);
         let has_no_effect = !self.owners_word(book, id).is_empty()
-            && !requests.into_values().any(HistoryState::may_have_effect);
+            && !self.states_of(&action.name).any(HistoryState::may_have_effect);
         // What only the saga's end says of its beginning, the own History must have been read after.
         let nobody_calls = self.callers_running(book, id, reached).next().is_none();
         let is_over = self.callers_going_on(book, id, reached).next().is_none()
@@ -122,6 +121,12 @@ impl Case {
             None if is_over => Ground::UnknownToHistory,
             None => Ground::Open(Doubt::Unheard),
         }
+    }
+
+    /// What is known of an action: of each request, and of none that is named.
+    fn states_of(&self, name: &ActionName) -> impl Iterator<Item = HistoryState> {
+        let unnamed = self.heard().unnamed_word(name);
+        self.requests_of(name).into_values().chain(unnamed.iter())
     }
 
     /// The step that undoes an action, if one was meant in earnest.
@@ -216,7 +221,7 @@ impl Case {
             let called = finding
                 .id
                 .is_none_or(|id| self.callers_going_on(book, id, &reached).next().is_some());
-            called || self.requests_of(&finding.name).into_values().any(unclear)
+            called || self.states_of(&finding.name).any(unclear)
         };
         is_over && !open.iter().any(may_come)
     }

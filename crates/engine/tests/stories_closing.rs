@@ -91,6 +91,38 @@ fn an_effect_that_the_rulebook_does_not_know_is_never_behind_proven() {
 }
 
 #[test]
+fn what_is_told_of_no_certain_request_counts_beside_the_requests_that_are_named() {
+    let closed = |unnamed: Option<H>| {
+        let mut world = World::new(
+            "
+rulebook: small
+settle: { quiet: 1s }
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: unx, calls: [b.y] } } }
+  b: { url: \"http://b\", actions: { y: { compensation: uny } } }
+rules: [{ on: \"*/*\", compensate: [a.x] }]
+",
+        );
+        let mut told = report("a/odd", "s").action("x").saw("a.x", H::Failed).saw("b.y", H::Failed);
+        if let Some(state) = unnamed {
+            let mut evidence = evidence("b.y", "-", state);
+            evidence.request_id = None;
+            told.data.history.push(evidence);
+        }
+        let case = world.report(told);
+        world.report(report("b/odd", "s").action("y").saw("b.y", H::Failed).caused_by("a-odd-s"));
+        world.settle_down();
+        world.pass_ms(5_000);
+        (world.case(case).closed_on, left(&world.case(case).detail.may_still_stand))
+    };
+    assert_eq!(closed(None).0, Some(ClosedOn::Proven));
+    assert_eq!(closed(Some(H::Failed)).0, Some(ClosedOn::Proven));
+    let (closed_on, named) = closed(Some(H::Succeeded));
+    assert_eq!(closed_on, Some(ClosedOn::Quiet));
+    assert_eq!(named, ["b.y - succeeded"]);
+}
+
+#[test]
 fn a_proof_tells_who_said_what_of_each_action_and_why_nothing_can_stand() {
     let mut world = World::food_order();
     world.histories.insert(
@@ -142,7 +174,9 @@ fn the_end_of_a_saga_is_evidence_that_its_beginning_calls_nobody_any_more() {
     assert_eq!(world.end("s"), amends_engine::Answer::Done);
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet), "at once: there is nothing to wait for");
-    assert_eq!(left(&row.detail.may_still_stand), ["order.place - unknown"], "how it ended");
+    // How the order ended nobody tells; and a list reads no History, so what payment said before the end is no proof.
+    let named = left(&row.detail.may_still_stand);
+    assert_eq!(named, ["order.place - unknown", "payment.pay - unknown"]);
     assert!(row.detail.saga_ended_at.is_some());
     assert_eq!(world.end("s"), amends_engine::Answer::Done, "it may be said again");
     let unknown = world.end("nobody-knows-it");

@@ -75,7 +75,8 @@ fn tell(proof: &CaseProof) -> Outcome {
     }
     grid.print()?;
     statements(&proof.actions)?;
-    left(proof)
+    left(proof)?;
+    acts(proof)
 }
 
 fn statements(actions: &[ActionProof]) -> Outcome {
@@ -95,6 +96,24 @@ fn statements(actions: &[ActionProof]) -> Outcome {
                 one.request_id.clone().unwrap_or_else(|| "-".to_owned()),
             ]);
         }
+    }
+    grid.print()
+}
+
+fn acts(proof: &CaseProof) -> Outcome {
+    if proof.acts.is_empty() {
+        return Ok(());
+    }
+    output::line("\nWhat people did")?;
+    let mut grid = Grid::new(&["when", "who", "what", "step", "why"]);
+    for act in &proof.acts {
+        grid.row(vec![
+            clock(act.at),
+            act.actor.clone(),
+            act.act.clone(),
+            act.step_id.map_or("-".to_owned(), |step| step.to_string()),
+            act.reason.clone(),
+        ]);
     }
     grid.print()
 }
