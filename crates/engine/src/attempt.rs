@@ -27,6 +27,7 @@ const POLL_FLOOR_MS: u64 = 500;
 impl Case {
     /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
     pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        self.open_fences(now, agenda);
         while let Some(frontier) = self.frontier() {
             self.open_stage(frontier, now, agenda);
             if self.awaits_retry() || !self.end_without_request(frontier, now, agenda) {
@@ -75,7 +76,7 @@ impl Case {
         if !matches!(step.state, StepState::Due(at) if at <= now || probing) {
             return None;
         }
-        if self.frontier().is_some_and(|f| f < step.stage)
+        if (!step.memo.fence && self.frontier().is_some_and(|f| f < step.stage))
             || (step.verb == Verb::Compensate && self.awaits_retry())
         {
             self.must_change(index, StepEvent::Shut, now, agenda);
@@ -199,8 +200,11 @@ impl Case {
         } else {
             self.tried(index, result, now, agenda);
         }
-        // A retry's end may be what compensations wait for, or add something to undo.
-        news || self.steps[index].verb == Verb::Retry
+        // A retry's end may be what compensations wait for, or add something to undo; whoever calls what puts up no
+        // fence may need one.
+        let step = &self.steps[index];
+        let unfenced = step.memo.fence && step.state == StepState::Superseded;
+        news || unfenced || step.verb == Verb::Retry
     }
 
     /// A service tells the outcome of a step on its own. Said again, it changes nothing but brings its evidence.
@@ -410,7 +414,7 @@ impl Case {
         agenda: &mut Agenda,
     ) {
         let last = self.steps[index].memo.last_try;
-        let event = match event {
+        let event = match self.ending_of_try(index, event) {
             StepEvent::Fail(_) | StepEvent::Jam(_) if last => StepEvent::Supersede,
             StepEvent::Jam(reason) if reason != StuckReason::Unsendable && self.give_up(index) => {
                 self.step_mut(index).memo.message = Some(format!("given up ({reason})"));

@@ -267,21 +267,40 @@ impl Case {
         self.heard.get_mut()
     }
 
-    /// All actions that the saga may have reached, going by the calls that the rulebook declares. Everything, as soon
-    /// as one report does not say which action failed, or is not looked at because the case is full: more reports never
-    /// make it less.
+    /// All actions that the saga may have reached: by the calls that the rulebook declares, from where reports came and
+    /// from whatever happened or may have, by anybody's word or by the end of its step. Everything, as soon as one
+    /// report does not say which action failed, or is not looked at because the case is full: more reports never make
+    /// it less.
     pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
         let reporters: Option<BTreeSet<ActionId>> =
             self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report))).collect();
-        match reporters.filter(|_| self.row.detail.excess == 0) {
-            Some(reporters) => {
-                reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect()
+        let Some(reporters) = reporters.filter(|_| self.row.detail.excess == 0) else {
+            return book.action_ids().collect();
+        };
+        let mut reach: BTreeSet<ActionId> =
+            reporters.iter().flat_map(|r| book.saga_reach(*r).iter().copied()).collect();
+        for id in self.happened(book) {
+            if reach.insert(id) {
+                reach.extend(book.downstream(id).iter().copied());
             }
-            None => (0..book.actions().len())
-                .filter_map(|n| u32::try_from(n).ok())
-                .map(ActionId)
-                .collect(),
         }
+        reach
+    }
+
+    /// Actions that happened or may have happened: by anybody's word, or since there was something to undo.
+    pub(crate) fn happened(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let mut all = self.heard().effects(book);
+        let undone = |step: &&StepRow| {
+            matches!(
+                step.state,
+                StepState::Done(
+                    Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::Retried
+                )
+            ) && !step.memo.fence
+        };
+        let undone = self.steps.iter().filter(undone);
+        all.extend(undone.filter_map(|s| book.action(&s.action.service, &s.action.action)));
+        all
     }
 
     /// What `action`'s own service said of its requests, in reports, walks and answers.
@@ -290,9 +309,11 @@ impl Case {
         self.heard().word_of(&name.service, name)
     }
 
-    /// The steps' earliest stage in which something is not finished. Nothing of a later stage may be sent.
+    /// The steps' earliest stage in which something is not finished. Nothing of a later stage may be sent. Fences are
+    /// of no stage: who is out of reach holds up no refund.
     pub(crate) fn frontier(&self) -> Option<u16> {
-        self.steps.iter().filter(|s| !s.state.is_terminal()).map(|s| s.stage).min()
+        let unfinished = self.steps.iter().filter(|s| !s.state.is_terminal() && !s.memo.fence);
+        unfinished.map(|s| s.stage).min()
     }
 
     /// Whether a retry is under way that a compensation waits for.

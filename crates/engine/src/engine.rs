@@ -285,6 +285,8 @@ impl Engine {
         if planning {
             case.sign_of_life();
             case.plan(now, &mut self.agenda);
+        } else if case.may_need_fences() {
+            case.plan(now, &mut self.agenda);
         }
         self.advance(case, now);
     }

@@ -72,6 +72,8 @@ pub(crate) struct Heard {
     reports: Vec<BTreeMap<usize, States>>,
     /// Services that have reported.
     reporters: BTreeSet<Arc<str>>,
+    /// Services that told of requests of their own.
+    speakers: BTreeSet<Arc<str>>,
     /// Services that a report of another one calls failed or unknown and that have not reported themselves.
     unreported: BTreeSet<Arc<str>>,
     /// How much of the evidence that is kept besides reports and Histories each one told.
@@ -89,6 +91,12 @@ struct OfAction {
     name: ActionName,
     /// By request, then by who told of it.
     requests: BTreeMap<Arc<str>, BTreeMap<Arc<str>, States>>,
+    /// What its own service says of each request, joined.
+    own: BTreeMap<Arc<str>, HistoryState>,
+    /// How many of those are in each state.
+    own_counts: [usize; HistoryState::ALL.len()],
+    /// Requests of which its own service says nothing.
+    without_own: BTreeSet<Arc<str>>,
     /// What is known of no certain request, by who told of it.
     unnamed: BTreeMap<Arc<str>, States>,
     /// What undoing a request needs, as its tellers say; by request.
@@ -104,6 +112,26 @@ type DataTold = (Arc<str>, Map<String, Value>);
 impl OfAction {
     fn request(&mut self, id: &str) -> &mut BTreeMap<Arc<str>, States> {
         self.requests.entry(id.into()).or_default()
+    }
+
+    fn count(&mut self, id: &str, is_own: bool, state: HistoryState) {
+        let before = self.own.get(id).copied();
+        if !is_own {
+            if before.is_none() {
+                self.without_own.insert(id.into());
+            }
+            return;
+        }
+        self.without_own.remove(id);
+        let after = before.map_or(state, |before| before.joined(state));
+        if before == Some(after) {
+            return;
+        }
+        if let Some(before) = before {
+            self.own_counts[before as usize] -= 1;
+        }
+        self.own_counts[after as usize] += 1;
+        self.own.insert(id.into(), after);
     }
 
     /// Who told what of the request that a piece of evidence is about.
@@ -168,12 +196,18 @@ impl Heard {
         };
         self.pieces += 1;
         let by = self.teller(by);
+        if *by == *evidence.service && !self.speakers.contains(&by) {
+            self.speakers.insert(Arc::clone(&by));
+        }
         let action = &mut self.actions[place];
         let request = match evidence.request_id.as_deref() {
             Some(id) => action.request(id),
             None => &mut action.unnamed,
         };
         request.entry(Arc::clone(&by)).or_default().add(evidence.state);
+        if let Some(id) = evidence.request_id.as_deref() {
+            action.count(id, *by == *evidence.service, evidence.state);
+        }
         if let Some(id) = evidence.request_id.as_deref()
             && !evidence.data.is_empty()
             && !action.has_data(id, &by, &evidence.data)
@@ -197,6 +231,9 @@ impl Heard {
         self.actions.push(OfAction {
             name,
             requests: BTreeMap::new(),
+            own: BTreeMap::new(),
+            own_counts: [0; HistoryState::ALL.len()],
+            without_own: BTreeSet::new(),
             unnamed: BTreeMap::new(),
             data: BTreeMap::new(),
             tellers: BTreeMap::new(),
@@ -300,6 +337,43 @@ impl Heard {
         #[cfg(test)]
         tests::look(self.action(name).map_or(0, |action| action.requests.len()));
         self.action(name).into_iter().flat_map(|action| action.requests.keys())
+    }
+
+    /// What is known of an action's requests by the word that counts: of each request what its own service says,
+    /// joined, and of those that it says nothing of, what its callers say. The states that this gives.
+    pub(crate) fn word_that_counts(
+        &self,
+        name: &ActionName,
+        is_caller: impl Fn(&str) -> bool,
+    ) -> States {
+        let Some(action) = self.action(name) else { return States::default() };
+        let mut all = States::default();
+        let mut says_anything = false;
+        for state in HistoryState::ALL.iter().copied() {
+            if action.own_counts[state as usize] > 0 {
+                all.add(state);
+                says_anything = true;
+            }
+        }
+        let own = |tellers: &BTreeMap<Arc<str>, States>| tellers.get(&name.service).copied();
+        let of_callers = |tellers: &BTreeMap<Arc<str>, States>| {
+            let callers = tellers.iter().filter(|(by, _)| is_caller(by));
+            joined(callers.fold(States::default(), |all, (_, one)| States(all.0 | one.0)))
+        };
+        for tellers in action.without_own.iter().filter_map(|id| action.requests.get(id)) {
+            of_callers(tellers).into_iter().for_each(|state| all.add(state));
+        }
+        if !says_anything {
+            let unnamed = own(&action.unnamed).and_then(joined);
+            let unnamed = unnamed.or_else(|| of_callers(&action.unnamed));
+            unnamed.into_iter().for_each(|state| all.add(state));
+        }
+        all
+    }
+
+    /// Whether a service takes part in the saga by its own word: it reported, or told of requests of its own.
+    pub(crate) fn takes_part(&self, by: &str) -> bool {
+        self.reporters.contains(by) || self.speakers.contains(by)
     }
 
     /// What anybody said of an action's requests.

@@ -15,6 +15,7 @@ mod case;
 mod closing;
 mod effect;
 mod engine;
+mod fences;
 mod heard;
 mod hearing;
 mod input;

@@ -162,12 +162,16 @@ impl Case {
             .retried
             .extend(retried.filter_map(|s| book.action(&s.action.service, &s.action.action)));
         facts.undoing = self.undoing();
+        if book.may_need_fences() {
+            facts.going_on = self.going_on(book);
+            facts.not_fenceable = self.not_fenceable(book);
+        }
         facts
     }
 
     /// What is being undone in earnest already.
     fn undoing(&self) -> Undoing {
-        let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate);
+        let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate && !s.memo.fence);
         let planned = planned.map(|s| match &s.state {
             StepState::Shadow => Undoing::No,
             _ if s.memo.because.is_empty() => Undoing::ByHand,
@@ -198,6 +202,7 @@ impl Case {
                 self.must_change(index, StepEvent::Again(now), now, agenda);
             }
         }
+        self.drop_needless_fences(&book, now, agenda);
         if facts.is_backward(&book) {
             self.supersede_retries(&book, now, agenda);
         }
@@ -250,8 +255,12 @@ impl Case {
 
     fn add_planned(&mut self, action: ActionName, want: Want, salt: Salt) {
         let state = if want.hold == Hold::Shadow { StepState::Shadow } else { StepState::Waiting };
-        let memo =
-            StepMemo { because: want.because, held: want.hold == Hold::Ask, ..StepMemo::default() };
+        let memo = StepMemo {
+            because: want.because,
+            held: want.hold == Hold::Ask,
+            fence: want.fence,
+            ..StepMemo::default()
+        };
         self.push_step(salt, want.step.verb, action, want.step.stage.0, state, memo);
     }
 

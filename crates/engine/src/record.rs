@@ -297,6 +297,9 @@ pub struct StepMemo {
     /// Positions of the reports that demand it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<u32>,
+    /// It undoes nothing: it bars an action that has no undo of its own from calling others any more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fence: bool,
     /// Positions of reports that would have asked for it, had a person not decided.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would_have_asked: Vec<u32>,

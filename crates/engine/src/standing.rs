@@ -2,6 +2,8 @@
 //! (not). Closing asks whether any is open, a settled case keeps those that are, and a proof tells of all.
 
 use crate::case::Case;
+use crate::fences;
+use crate::heard::States;
 use crate::whole::says_more;
 use crate::{StepRow, StepState};
 use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
@@ -169,6 +171,7 @@ impl Case {
             declared.iter().flat_map(|id| book.get(*id).calls.iter().map(|c| c.action)).collect();
         let entries: BTreeSet<ActionId> = declared.difference(&called).copied().collect();
         let mut queue: Vec<ActionId> = entries.iter().copied().collect();
+        queue.extend(self.happened(book).intersection(&declared));
         let mut now = BTreeSet::new();
         while let Some(id) = queue.pop() {
             if !now.insert(id) {
@@ -185,9 +188,15 @@ impl Case {
         Reached { declared, now, entries }
     }
 
-    /// Whether its own service says that the action has ended: it calls nobody any more.
-    fn has_ended(&self, book: &Rulebook, id: ActionId) -> bool {
-        let word = self.owners_word(book, id);
+    /// Whether the action calls nobody any more: its own service says that it has ended, or a caller does where that
+    /// says nothing, or its fence is up.
+    pub(crate) fn has_ended(&self, book: &Rulebook, id: ActionId) -> bool {
+        let action = book.get(id);
+        let is_fence = |step: &StepRow| step.action == action.name && fences::is_up(step);
+        if action.class != ActionClass::Compensable && self.steps.iter().any(is_fence) {
+            return true;
+        }
+        let word = self.word_that_counts(book, id);
         !word.is_empty()
             && word.iter().all(|state| match state {
                 HistoryState::Succeeded
@@ -196,6 +205,19 @@ impl Case {
                 | HistoryState::Fenced => true,
                 HistoryState::Started | HistoryState::Unknown => false,
             })
+    }
+
+    /// What is known of an action's requests by the word that counts. A caller's counts only of an action that keeps no
+    /// undo: what such a one says of the rest, its own service has to confirm.
+    fn word_that_counts(&self, book: &Rulebook, id: ActionId) -> States {
+        let action = book.get(id);
+        let heard = self.heard();
+        let calls = |by: &str| {
+            let services = book.callers(id).iter().map(|caller| &book.get(*caller).name.service);
+            services.into_iter().any(|service| **service == *by) || heard.takes_part(by)
+        };
+        let trusted = action.class != ActionClass::Compensable;
+        heard.word_that_counts(&action.name, |by| trusted && calls(by))
     }
 
     fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {

@@ -18,6 +18,12 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// Whether every verb goes by the participant protocol.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.compensate.is_none() && self.retry.is_none() && self.notify.is_none()
+    }
+
     /// The mapped request of a verb.
     #[must_use]
     pub fn get(&self, verb: Verb) -> Option<&Endpoint> {

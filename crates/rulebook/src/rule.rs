@@ -142,6 +142,20 @@ impl Demand {
         self.stages.iter().any(|s| !s.compensate.is_empty())
     }
 
+    /// Whether it asks for a set that is resolved for each saga.
+    #[must_use]
+    pub fn has_sets(&self) -> bool {
+        let mut targets = self.stages.iter().flat_map(|s| &s.compensate);
+        targets.any(|t| matches!(t, Target::Recorded | Target::All | Target::Downstream))
+    }
+
+    /// Whether one of those sets is of all that the saga reached, and not only of what one action called.
+    #[must_use]
+    pub fn is_for_all_of_a_saga(&self) -> bool {
+        let mut targets = self.stages.iter().flat_map(|s| &s.compensate);
+        targets.any(|t| matches!(t, Target::Recorded | Target::All))
+    }
+
     /// Whether what it asks for depends on the Histories.
     #[must_use]
     pub fn uses_recorded(&self) -> bool {

@@ -41,6 +41,23 @@ fn eight_services_with_every_single_failure() {
     assert!(PAGE.contains(&said), "docs/concepts/simulation.md doesn't say: {said}");
 }
 
+/// An orchestrator without effects of its own goes on after its caller and a callee have failed: it is fenced.
+#[test]
+fn an_orchestrator_that_has_no_undo_leaves_nothing_behind() {
+    let found = findings(
+        r#"
+rulebook: orchestrated
+services:
+  page: { url: "http://page", actions: { buy: { effect: none, calls: [checkout.place] } } }
+  checkout: { url: "http://checkout", actions: { place: { effect: none, calls: [payment.charge, shipping.ship] } } }
+  payment: { url: "http://payment", actions: { charge: { compensation: refund } } }
+  shipping: { url: "http://shipping", actions: { ship: { compensation: cancel } } }
+rules: [{ on: "*/*", compensate: recorded }]
+"#,
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 fn findings(text: &str) -> Vec<String> {
     let book = Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}"));
     // A step that never ends is tried for a simulated day: a few of those are enough.

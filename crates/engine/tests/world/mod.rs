@@ -197,7 +197,10 @@ impl World {
         assert_eq!(row.id, send.step, "one key for ever");
         for other in self.steps_of(send.step.case) {
             assert!(
-                other.stage >= row.stage || other.state.is_terminal(),
+                row.memo.fence
+                    || other.memo.fence
+                    || other.stage >= row.stage
+                    || other.state.is_terminal(),
                 "{} {} went out before {} {} of an earlier stage had ended",
                 row.verb,
                 row.action,

@@ -26,6 +26,9 @@ pub struct StepView {
     /// Of which action, `service.action`.
     #[cfg_attr(feature = "openapi", schema(value_type = String, example = "payment.pay"))]
     pub action: ActionName,
+    /// It is a fence: a `compensate` of an action without an undo of its own, which bars it from calling others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fence: bool,
     /// Stages run one after the other; 65535 is the last, where notices go.
     pub stage: u16,
     /// Where it stands.
@@ -90,6 +93,14 @@ pub struct StepView {
     /// Its tries; only when one case or one step is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<AttemptView>,
+}
+
+impl StepView {
+    /// What it asks for, in one word: its verb, or `fence`.
+    #[must_use]
+    pub const fn asks(&self) -> &'static str {
+        if self.fence { "fence" } else { self.verb.as_str() }
+    }
 }
 
 /// One try of a step.

@@ -24,6 +24,10 @@ pub struct CaseFacts {
     pub given_up: BTreeSet<RuleId>,
     /// Whether something is being undone that no report of now asks for.
     pub undoing: Undoing,
+    /// Actions that the saga may have reached and that may still call others. Less evidence makes them more.
+    pub going_on: BTreeSet<ActionId>,
+    /// Of those, whose service puts up no fence.
+    pub not_fenceable: BTreeSet<ActionId>,
 }
 
 /// What a plan depends on of one report.

@@ -7,6 +7,7 @@
 
 mod demand;
 mod facts;
+mod fences;
 mod roles;
 mod wants;
 

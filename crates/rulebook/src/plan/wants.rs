@@ -34,6 +34,8 @@ pub struct Want {
     pub because: Vec<u32>,
     /// A retry that is dropped, because the case is being undone.
     pub superseded: bool,
+    /// A compensation of an action that has no undo of its own: it only bars it from going on.
+    pub fence: bool,
 }
 
 /// What is wanted in a case: one entry per verb and action, by stage.
@@ -67,10 +69,14 @@ impl Rulebook {
         let effects = case.all_effects();
         let mut wants = Wants::default();
         let mut strongest = None;
+        let mut sets = Vec::new();
         for asked in case.demands(self) {
             let known = Known { reporter: asked.report.action, effects: &effects };
             for step in self.resolve(asked.demand, &known) {
                 wants.add(step, asked.hold, &[asked.position]);
+            }
+            if asked.demand.has_sets() {
+                sets.push((asked.position, asked.report.action, asked.hold, asked.demand));
             }
             if asked.demand.is_backward() {
                 strongest = strongest.max(Some(asked.hold));
@@ -90,6 +96,9 @@ impl Rulebook {
             for action in &case.retried {
                 wants.add_undoing_of_retry(self, *action, strongest);
             }
+        }
+        if !case.going_on.is_empty() {
+            wants.add_fences(self, case, &sets);
         }
         wants.into_plan(self, strongest, case.is_backward(self))
     }
@@ -191,11 +200,12 @@ struct Entry {
     stage: Stage,
     hold: Hold,
     because: Vec<u32>,
+    fence: bool,
 }
 
 impl Wants {
     fn add(&mut self, step: PlannedStep, hold: Hold, because: &[u32]) {
-        let fresh = || Entry { stage: step.stage, hold, because: Vec::new() };
+        let fresh = || Entry { stage: step.stage, hold, because: Vec::new(), fence: false };
         let entry = self.0.entry((step.action, step.verb)).or_insert_with(fresh);
         // A demand in shadow mode must not delay a real one.
         match (entry.hold, hold) {
@@ -228,11 +238,48 @@ impl Wants {
         self.add(step, hold, &because);
     }
 
+    /// A fence is there only together with a compensation, and with its hold. Lists ask for what they name alone.
+    fn add_fences(
+        &mut self,
+        book: &Rulebook,
+        case: &CaseFacts,
+        sets: &[(u32, Option<ActionId>, Hold, &Demand)],
+    ) {
+        let undone = |((_, verb), entry): (&(ActionId, Verb), &Entry)| {
+            (*verb == Verb::Compensate).then_some(entry.hold)
+        };
+        let Some(most) = self.0.iter().filter_map(undone).max() else { return };
+        let concerns = |reporter: &Option<ActionId>, demand: &Demand, id: ActionId| {
+            demand.is_for_all_of_a_saga()
+                || reporter.is_some_and(|reporter| book.downstream(reporter).contains(&id))
+        };
+        let hold = |id: ActionId| {
+            let asking =
+                sets.iter().filter(|(_, reporter, _, demand)| concerns(reporter, demand, id));
+            asking.map(|(_, _, hold, _)| (*hold).min(most)).max()
+        };
+        let barred = |id: ActionId| {
+            let undo = self.0.get(&(id, Verb::Compensate));
+            let in_earnest = undo.is_some_and(|entry| entry.hold != Hold::Shadow);
+            in_earnest && book.get(id).endpoints.compensate.is_none()
+        };
+        for (id, hold) in book.fences(&case.going_on, &case.not_fenceable, barred, hold) {
+            let step = PlannedStep { stage: Stage(0), action: id, verb: Verb::Compensate };
+            let because =
+                sets.iter().filter(|(_, reporter, _, demand)| concerns(reporter, demand, id));
+            let because: Vec<u32> = because.map(|(position, ..)| *position).collect();
+            self.add(step, hold, &because);
+            if let Some(entry) = self.0.get_mut(&(id, Verb::Compensate)) {
+                entry.fence = true;
+            }
+        }
+    }
+
     fn into_plan(self, book: &Rulebook, strongest: Option<Hold>, backward: bool) -> Plan {
-        let want = |((action, verb), Entry { stage, hold, because }): (_, Entry)| {
+        let want = |((action, verb), Entry { stage, hold, because, fence }): (_, Entry)| {
             let undone = backward || (hold == Hold::Shadow && strongest.is_some());
             let superseded = undone && book.is_superseded_by_undoing(verb, Some(action));
-            Want { step: PlannedStep { stage, action, verb }, hold, because, superseded }
+            Want { step: PlannedStep { stage, action, verb }, hold, because, superseded, fence }
         };
         let mut wants: Vec<Want> = self.0.into_iter().map(want).collect();
         wants.sort_unstable_by_key(|want| want.step);

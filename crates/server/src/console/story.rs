@@ -216,7 +216,7 @@ fn row(step: &StepView, scale: &Scale, until: Timestamp) -> Row {
     }
     Row {
         y: 0,
-        label: shortened(format!("{} {} {}", sign.shape, step.verb, step.action)),
+        label: shortened(format!("{} {} {}", sign.shape, step.asks(), step.action)),
         line: Some((scale.x(step.planned_at), scale.x(step.ended_at.unwrap_or(until)))),
         marks,
     }

@@ -90,6 +90,7 @@ pub(super) fn of_row(
         saga_id: saga,
         verb: row.verb,
         action: row.action,
+        fence: row.memo.fence,
         stage: row.stage,
         state: row.state.name(),
         outcome,

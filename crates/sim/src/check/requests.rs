@@ -75,7 +75,8 @@ impl Check for Stages {
         let case = send.step.case;
         let Some(row) = store.rows.step(send.step) else { return Ok(()) };
         let mut others = store.rows.steps_of(case);
-        let earlier = others.find(|s| s.stage < row.stage && !s.state.is_terminal());
+        let earlier =
+            others.find(|s| s.stage < row.stage && !s.state.is_terminal() && !s.memo.fence);
         when(earlier.is_some(), || {
             let names = earlier.map(|s| format!("{} {}", s.verb, s.action)).unwrap_or_default();
             format!(

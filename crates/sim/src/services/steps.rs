@@ -7,7 +7,7 @@ use crate::scenario::Sky;
 use amends_engine::{StepReading, StepResult, WalkResult};
 use amends_node::EffectResult;
 use amends_protocol::{Evidence, HistoryState, Outcome, OutcomeCallback, Verb};
-use amends_rulebook::ActionId;
+use amends_rulebook::{ActionClass, ActionId};
 use amends_simulate::SeededRng;
 
 /// What came of asking for a step.
@@ -241,6 +241,9 @@ impl Services {
     }
 
     fn compensate(&mut self, saga: usize, action: ActionId) -> Outcome {
+        if self.book.get(action).class != ActionClass::Compensable {
+            return self.fence(saga, action);
+        }
         let (mut undone, mut before) = (false, false);
         for node in self.requests_of(saga, action) {
             let request = &mut self.sagas[saga].requests[node];
@@ -264,6 +267,18 @@ impl Services {
             (false, true) => Outcome::AlreadyCompensated,
             (false, false) => Outcome::NothingToCompensate,
         }
+    }
+
+    /// An action without an undo of its own is only barred; what it has done stays.
+    fn fence(&mut self, saga: usize, action: ActionId) -> Outcome {
+        for node in self.requests_of(saga, action) {
+            let request = &mut self.sagas[saga].requests[node];
+            if request.state.is_some_and(|state| state != HistoryState::Succeeded) {
+                request.state = Some(HistoryState::Fenced);
+            }
+        }
+        self.sagas[saga].fences[action.0 as usize] = true;
+        Outcome::NothingToCompensate
     }
 
     /// Picks the latest request that did not succeed; if all did, there is nothing to run.

@@ -3,7 +3,7 @@
 use super::{Business, Reply, request_id};
 use amends_engine::StepReading;
 use amends_protocol::{Evidence, HistoryState, Outcome, StepId, Verb};
-use amends_rulebook::{ActionId, Endpoint};
+use amends_rulebook::{ActionClass, ActionId, Endpoint};
 use std::sync::Arc;
 
 impl Business<'_> {
@@ -37,6 +37,9 @@ impl Business<'_> {
     }
 
     fn compensate(&mut self, action: ActionId, named: &[Arc<str>]) -> Outcome {
+        if self.book.get(action).class != ActionClass::Compensable {
+            return self.fence(action);
+        }
         let (mut undone, mut before) = (false, false);
         let mapped = self.book.get(action).endpoints.compensate.as_ref();
         let mut nodes = self.requests_of(action);
@@ -67,6 +70,18 @@ impl Business<'_> {
             (false, true) => Outcome::AlreadyCompensated,
             (false, false) => Outcome::NothingToCompensate,
         }
+    }
+
+    /// An action without an undo of its own is only barred; what it has done stays.
+    fn fence(&mut self, action: ActionId) -> Outcome {
+        for node in self.requests_of(action) {
+            let row = &mut self.rows[node];
+            if row.state.is_some_and(|state| state != HistoryState::Succeeded) {
+                row.state = Some(HistoryState::Fenced);
+            }
+        }
+        self.fences[action.0 as usize] = true;
+        Outcome::NothingToCompensate
     }
 
     /// Picks the latest request that did not succeed, one that is named before others; if all did, there is nothing to

@@ -115,6 +115,7 @@ fn full_case() -> StoredCase {
     let mut first = done(7, 1, "payment.pay");
     first.stage = u16::MAX;
     first.memo = StepMemo {
+        fence: true,
         last: Some(Cause::Busy),
         definite: Some(SameAnswer { status: 404, count: 2, since: 70 }),
         because: vec![0, 1],

@@ -155,7 +155,7 @@ fn plan(case: &CaseDetail, now: Timestamp) -> Outcome {
     output::line("\nPlan")?;
     let mut grid = Grid::new(&["step", "stage", "asks", "state", "tries", "next", "message"]);
     for step in &case.plan {
-        let asks = format!("{} {}", step.verb, step.action);
+        let asks = format!("{} {}", step.asks(), step.action);
         grid.row(step_row(step, stage_text(step.stage), asks, now));
         for part in several(step) {
             let asks = format!("  request {}", part.request_id.as_deref().unwrap_or("?"));
@@ -203,7 +203,7 @@ fn attempts(case: &CaseDetail) -> Outcome {
         let request = step.request_id.as_ref().map_or(String::new(), |id| format!(" {id}"));
         for one in &step.log {
             grid.row(vec![
-                format!("{} {}{request}", step.verb, step.action),
+                format!("{} {}{request}", step.asks(), step.action),
                 one.attempt.to_string(),
                 clock(one.sent_at),
                 one.result.clone(),

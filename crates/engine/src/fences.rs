@@ -1,0 +1,119 @@
+//! Fences of a case: who may still call others, and how the step ends that bars one of them from it.
+//!
+//! A fence is a compensation on the wire. It undoes nothing, so it never needs a person: a service that puts up none
+//! costs the case its proof, not its end.
+
+use crate::agenda::Agenda;
+use crate::case::Case;
+use crate::transition::StepEvent;
+use crate::{StepRow, StepState};
+use amends_protocol::{Outcome, StuckReason, Timestamp, Verb};
+use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use std::collections::BTreeSet;
+
+impl Case {
+    /// Actions without an undo of their own that the saga may have reached and that may still call others. One whose
+    /// History is being read is left out: it may say that the action has ended.
+    pub(crate) fn going_on(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let is_read = |id: &ActionId| {
+            let service = &book.get(*id).name.service;
+            self.row.detail.walks.iter().any(|w| w.service == *service && !w.answered)
+        };
+        let mut now = self.reached(book).now;
+        now.retain(|id| {
+            book.get(*id).class != ActionClass::Compensable
+                && !self.has_ended(book, *id)
+                && !is_read(id)
+        });
+        now
+    }
+
+    /// Actions whose service put up no fence, or for which a person went without one.
+    pub(crate) fn not_fenceable(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        let refused = |step: &&StepRow| {
+            let ended =
+                matches!(step.state, StepState::Superseded | StepState::Done(Outcome::Waived));
+            step.memo.fence && ended
+        };
+        let refused = self.steps.iter().filter(refused);
+        refused.filter_map(|s| book.action(&s.action.service, &s.action.action)).collect()
+    }
+
+    /// Whether new wants may have come without any news, since a History that was awaited has been read.
+    pub(crate) fn may_need_fences(&self) -> bool {
+        self.book.as_ref().is_some_and(|book| book.may_need_fences())
+            && !self.is_settled()
+            && !self.steps.is_empty()
+    }
+
+    /// Lets fences go: they are of no stage. They wait for a retry that is still under way, as compensations do.
+    pub(crate) fn open_fences(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        if self.awaits_retry() {
+            return;
+        }
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            if step.memo.fence && step.state == StepState::Waiting {
+                let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
+                self.must_change(index, event, now, agenda);
+            }
+        }
+    }
+
+    /// An action that has ended meanwhile needs no fence any more.
+    pub(crate) fn drop_needless_fences(
+        &mut self,
+        book: &Rulebook,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) {
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            let waits =
+                matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_));
+            let action = book.action(&step.action.service, &step.action.action);
+            if step.memo.fence && waits && action.is_some_and(|id| self.has_ended(book, id)) {
+                self.step_mut(index).memo.message = Some("it has ended by itself".to_owned());
+                self.must_change(index, StepEvent::Supersede, now, agenda);
+            }
+        }
+    }
+
+    /// What the end of a try makes of a step; of a fence, which never gets stuck, something else.
+    pub(crate) fn ending_of_try(&mut self, index: usize, event: StepEvent) -> StepEvent {
+        let step = &self.steps[index];
+        if !step.memo.fence {
+            return event;
+        }
+        let puts_up_none = match &event {
+            // The fence is up all the same: what is refused is only the undo.
+            StepEvent::Jam(StuckReason::Refused) => {
+                return StepEvent::Answer(Outcome::NothingToCompensate);
+            }
+            StepEvent::Jam(_) => true,
+            StepEvent::Fail(_) => matches!(step.memo.status, Some(200 | 404 | 405 | 501)),
+            _ => false,
+        };
+        if !puts_up_none {
+            return event;
+        }
+        let service = step.action.service.clone();
+        let said = step.memo.message.clone().unwrap_or_default();
+        self.step_mut(index).memo.message = Some(format!("not fenceable: {said}"));
+        self.note(format!(
+            "{service} puts up no fence: whether it still calls others in this saga is not known"
+        ));
+        StepEvent::Supersede
+    }
+}
+
+/// Whether a step is a fence that is up, by the word of its service.
+pub(crate) fn is_up(step: &StepRow) -> bool {
+    let answered = matches!(
+        step.state,
+        StepState::Done(
+            Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate
+        )
+    );
+    step.verb == Verb::Compensate && step.memo.fence && answered && !step.memo.by_hand
+}

@@ -1,0 +1,154 @@
+//! Who has no undo of his own and may still call others is barred from it while the saga is undone.
+
+mod world;
+
+use amends_engine::{StepReading, StepState, WalkResult};
+use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome};
+use world::{Reply, Says, World, evidence, report, words};
+
+/// An orchestrator without effects of its own behind a page, and two services with something to undo.
+const SHOP: &str = "
+rulebook: shop
+settle: { quiet: 60s }
+services:
+  page: { url: \"http://page\", actions: { buy: { effect: none, calls: [checkout.place] } } }
+  checkout: { url: \"http://checkout\", actions: { place: { effect: none, calls: [payment.charge, shipping.ship] } } }
+  payment: { url: \"http://payment\", actions: { charge: { compensation: refund } } }
+  shipping: { url: \"http://shipping\", actions: { ship: { compensation: cancel } } }
+rules:
+  - { on: payment/listed, compensate: [payment.charge] }
+  - { on: payment/tried, compensate: recorded, mode: shadow }
+  - { on: payment/asked, compensate: recorded, mode: ask }
+  - { on: \"*/*\", compensate: recorded }
+";
+
+fn charged(code: &str) -> amends_protocol::Report {
+    report(&format!("payment/{code}"), "s").action("charge").saw("payment.charge", H::Unknown)
+}
+
+#[test]
+fn an_orchestrator_that_may_go_on_is_fenced_and_the_case_is_proven() {
+    let mut world = World::new(SHOP);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    // Who calls only what is barred needs no fence.
+    let wanted = words(["compensate payment.charge", "compensate checkout.place"]);
+    assert_eq!(world.plan(case), wanted);
+    assert!(world.step(case, "compensate checkout.place").memo.fence);
+    assert!(!world.step(case, "compensate payment.charge").memo.fence);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+#[test]
+fn one_that_has_ended_needs_no_fence_whoever_that_counts_says_so() {
+    for by in ["page", "checkout"] {
+        let mut world = World::new(SHOP);
+        let code = format!("{by}/odd");
+        let action = if by == "page" { "buy" } else { "place" };
+        world.report(report(&code, "s").action(action).saw("checkout.place", H::Failed));
+        let case = world.report(charged("odd"));
+        world.settle_down();
+        assert_eq!(world.plan(case), words(["compensate payment.charge"]), "{by}");
+    }
+}
+
+#[test]
+fn what_a_fenced_orchestrator_has_called_is_undone_too() {
+    let mut world = World::new(SHOP);
+    let called = vec![evidence("shipping.ship", "r", H::Unknown)];
+    let nothing = StepReading::Done(Outcome::NothingToCompensate);
+    world.replies.insert("compensate checkout.place".to_owned(), Reply::SaysWith(nothing, called));
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    assert!(world.plan(case).contains("compensate shipping.ship"));
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+#[test]
+fn a_fence_has_the_hold_of_its_compensation_and_lists_have_none() {
+    let plan = |code: &str| {
+        let mut world = World::new(SHOP);
+        let case = world.report(charged(code));
+        world.settle_down();
+        let fence = world.plan(case).contains("compensate checkout.place");
+        fence.then(|| world.step(case, "compensate checkout.place").state.clone())
+    };
+    assert_eq!(plan("listed"), None);
+    assert_eq!(plan("tried"), Some(StepState::Shadow));
+    assert!(matches!(plan("asked"), Some(StepState::Stuck(_))), "it waits for approval");
+}
+
+#[test]
+fn without_anything_to_undo_there_is_no_fence() {
+    let mut world = World::new(SHOP);
+    let failed = report("payment/odd", "s").action("charge").saw("payment.charge", H::Failed);
+    let case = world.report(failed);
+    world.settle_down();
+    assert_eq!(world.plan(case), words([]));
+}
+
+#[test]
+fn who_puts_up_no_fence_costs_the_proof_and_not_a_person() {
+    for status in [404, 405, 501] {
+        let mut world = World::new(SHOP);
+        for caller in ["checkout.place", "page.buy"] {
+            world.replies.insert(format!("compensate {caller}"), Reply::Silent);
+        }
+        let case = world.report(charged("odd"));
+        world.settle_down();
+        world.answer_by_status("compensate checkout.place", StepReading::Unknown, status);
+        world.settle_down();
+        // Nobody bars what it may call again, so its own caller is asked as well.
+        assert!(world.plan(case).contains("compensate page.buy"));
+        world.answer_by_status("compensate page.buy", StepReading::Unknown, status);
+        world.settle_down();
+        world.pass_ms(120_000);
+        let row = world.case(case);
+        assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
+        let told = row.detail.notes.iter().filter(|n| n.text.contains("puts up no fence")).count();
+        assert_eq!(told, 2, "once for each service: {:?}", row.detail.notes);
+    }
+}
+
+#[test]
+fn a_refusal_puts_the_fence_up_all_the_same() {
+    let mut world = World::new(SHOP);
+    let refused = Reply::Says(StepReading::Refused);
+    world.replies.insert("compensate checkout.place".to_owned(), refused);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+#[test]
+fn who_is_out_of_reach_holds_the_case_open_and_no_refund() {
+    let mut world = World::new(SHOP);
+    world.replies.insert("compensate checkout.place".to_owned(), Reply::Silent);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    let refund = world.step(case, "compensate payment.charge");
+    assert_eq!(refund.state, StepState::Done(Outcome::Compensated));
+    assert_eq!(world.state(case), CaseState::Open);
+}
+
+/// `far` is called by nobody that the rulebook knows, and calls on.
+#[test]
+fn what_only_evidence_names_is_followed() {
+    let mut world = World::new(
+        "
+rulebook: followed
+services:
+  a: { url: \"http://a\", actions: { x: { compensation: y } } }
+  far: { url: \"http://far\", actions: { go: { compensation: back, calls: [deep.dig] } } }
+  deep: { url: \"http://deep\", actions: { dig: { compensation: fill } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+    );
+    let dug = WalkResult::Told(vec![evidence("deep.dig", "r", H::Succeeded)].into());
+    world.histories.insert("deep".to_owned(), dug);
+    let called = report("a/odd", "s").action("x").saw("a.x", H::Failed).saw("far.go", H::Unknown);
+    let case = world.report(called);
+    world.settle_down();
+    assert!(world.walked.iter().any(|walk| walk.contains("deep")), "{:?}", world.walked);
+    assert_eq!(world.plan(case), words(["compensate far.go", "compensate deep.dig"]));
+}
