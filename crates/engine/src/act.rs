@@ -56,7 +56,10 @@ impl Case {
             Some(_) => self.step_index(id).into_iter().collect(),
             None => self.rows_meant(id),
         };
-        let checked = meant.iter().map(|row| check_step_act(&self.steps[*row], act));
+        let checked = meant.iter().map(|row| {
+            let step = &self.steps[*row];
+            check_step_act(step, act).and_then(|()| self.check_new_key(step, act, by))
+        });
         let checked: Vec<Result<(), Answer>> = checked.collect();
         if meant.len() > 1
             && let StepAct::Edit { .. } = act
@@ -94,7 +97,13 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Result<(), Answer> {
         match act {
-            StepAct::Retry { .. } => self.again(index, now, agenda),
+            StepAct::Retry { new_key, .. } => {
+                self.again(index, now, agenda)?;
+                if new_key {
+                    self.ask_anew(index, agenda.salt);
+                }
+                Ok(())
+            }
             StepAct::Edit { data, .. } => {
                 // Before its stage only the request changes; it goes out when its turn comes.
                 if self.steps[index].state != StepState::Waiting {
@@ -103,6 +112,9 @@ impl Case {
                 let memo = &mut self.step_mut(index).memo;
                 memo.edited = Some(Arc::new(data));
                 memo.decided_by = Some(actor.to_string());
+                if self.is_mapped(&self.steps[index]) {
+                    self.ask_anew(index, agenda.salt);
+                }
                 Ok(())
             }
             StepAct::Waive { .. } => self.decide(index, Outcome::Waived, actor, now, agenda),
@@ -128,6 +140,36 @@ impl Case {
         memo.held = false;
         memo.decided_by = None;
         memo.by_hand = false;
+        Ok(())
+    }
+
+    /// Whether an act that asks under a new key may: of what a person has to weigh up, they have said that they did.
+    fn check_new_key(&self, step: &StepRow, act: &StepAct, by: ActBy<'_>) -> Result<(), Answer> {
+        let (wants, weighed_up) = match act {
+            StepAct::Retry { new_key, may_have_run, .. } => (*new_key, *may_have_run),
+            StepAct::Edit { may_have_run, .. } => (self.is_mapped(step), *may_have_run),
+            StepAct::Waive { .. } | StepAct::Record { .. } | StepAct::Approve { .. } => {
+                return Ok(());
+            }
+        };
+        if !wants {
+            return Ok(());
+        }
+        if !self.is_mapped(step) {
+            let why =
+                "the step's id is its key, by the participant protocol; retry it without a new key";
+            return Err(Answer::Conflict(why.to_owned()));
+        }
+        if by.bulk.is_some() {
+            let why = "a new key is for one step at a time, not for a bulk act";
+            return Err(Answer::Invalid(why.to_owned()));
+        }
+        if step.memo.may_have_run && !weighed_up {
+            return Err(Answer::Conflict(format!(
+                "a try of {} {} may have run, and under a new key it may run once more: make sure at {} that it did not, then say so (`mayHaveRun`, on the command line `--may-have-run`)",
+                step.verb, step.action, step.action.service
+            )));
+        }
         Ok(())
     }
 
@@ -394,8 +436,14 @@ fn no_rulebook() -> Answer {
 
 fn step_act_detail(act: &StepAct) -> Value {
     match act {
-        StepAct::Retry { .. } | StepAct::Waive { .. } | StepAct::Approve { .. } => Value::Null,
-        StepAct::Edit { data, .. } => json!({ "data": data }),
+        StepAct::Retry { new_key: false, .. } | StepAct::Waive { .. } | StepAct::Approve { .. } => {
+            Value::Null
+        }
+        StepAct::Retry { may_have_run, .. } => {
+            json!({ "newKey": true, "mayHaveRun": may_have_run })
+        }
+        StepAct::Edit { data, may_have_run: false, .. } => json!({ "data": data }),
+        StepAct::Edit { data, .. } => json!({ "data": data, "mayHaveRun": true }),
         StepAct::Record { outcome, .. } => json!({ "outcome": outcome }),
     }
 }

@@ -10,9 +10,9 @@ use crate::{
     Subject, Write,
 };
 use amends_protocol::{
-    Cause, Outcome, OutcomeCallback, Source, StepId, StuckReason, Timestamp, Verb,
+    Cause, Outcome, OutcomeCallback, Salt, Source, StepId, StuckReason, Timestamp, Verb,
 };
-use amends_rulebook::RetryPolicy;
+use amends_rulebook::{ActionId, RetryPolicy, Rulebook};
 use std::sync::Arc;
 
 /// So many equal definite answers at least before one is the last word.
@@ -89,8 +89,8 @@ impl Case {
             self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
             return None;
         };
-        let subject = match self.subject(step, &rulebook) {
-            Ok(subject) => subject,
+        let (send, subject) = match self.request_now(index, action_id, rulebook, agenda.salt) {
+            Ok(built) => built?,
             Err(why) => {
                 let memo = &mut self.step_mut(index).memo;
                 memo.message = Some(why);
@@ -99,39 +99,62 @@ impl Case {
                 return None;
             }
         };
-        let told = subject.as_ref().and_then(|s| self.reports.get(s.report? as usize));
-        let report = Arc::clone(&told.or_else(|| self.report_for(step))?.report);
+        let wall = self.wall;
+        let step = self.step_mut(index);
+        step.attempts = send.attempt;
+        step.memo.asked = send.digest().or(step.memo.asked);
+        step.memo.subject = subject;
+        step.memo.called_back = false;
+        step.memo.key.clone_from(&send.key);
+        step.memo.sent_at = Some(wall.0);
+        self.must_change(index, StepEvent::Launch, now, agenda);
+        Some(Errand::Send(Box::new(send)))
+    }
+
+    /// The next try of a step, and what it is about; none without a report.
+    ///
+    /// # Errors
+    /// Says for people why it can't be asked.
+    fn request_now(
+        &self,
+        index: usize,
+        action_id: ActionId,
+        rulebook: Arc<Rulebook>,
+        salt: Salt,
+    ) -> Result<Option<(SendStep, Option<Subject>)>, String> {
+        let step = &self.steps[index];
+        let subject = self.subject(step, &rulebook)?;
+        let chosen = subject.as_ref().and_then(|s| self.reports.get(s.report? as usize));
+        let Some(report) = chosen.or_else(|| self.report_for(step)) else { return Ok(None) };
         let request_ids = match &subject {
             Some(Subject { request: Some(request), .. }) => vec![Arc::clone(request)],
             _ => self.heard().requests(&step.action).cloned().collect(),
         };
-        let saga = self.row.saga.clone();
-        let wall = self.wall;
         let told = subject.as_ref().and_then(|subject| subject.data.clone());
-        let data = self.steps[index].memo.edited.clone().or(told);
-        let key =
-            subject.as_ref().and_then(|about| self.key_for(index, about, &rulebook, agenda.salt));
-        let step = self.step_mut(index);
-        step.memo.subject = subject;
-        step.memo.called_back = false;
-        step.memo.key.clone_from(&key);
-        step.attempts = step.attempts.saturating_add(1);
-        step.memo.sent_at = Some(wall.0);
+        let about = subject.as_ref();
         let send = SendStep {
             step: step.id,
-            key,
-            attempt: step.attempts,
+            key: about.and_then(|about| self.key_for(index, about, &rulebook, salt)),
+            attempt: step.attempts.saturating_add(1),
             verb: step.verb,
             action: step.action.clone(),
             action_id,
             rulebook,
-            saga,
+            saga: self.row.saga.clone(),
             request_ids,
-            report,
-            data,
+            report: Arc::clone(&report.report),
+            data: step.memo.edited.clone().or(told),
         };
-        self.must_change(index, StepEvent::Launch, now, agenda);
-        Some(Errand::Send(Box::new(send)))
+        let asked_before = step.memo.asked.filter(|_| step.memo.may_have_run);
+        if let (Some(before), Some(now)) = (asked_before, send.digest())
+            && before != now
+        {
+            return Err(format!(
+                "a try of {} {} may have run, and the rulebook asks for something else now, which is never done under the same key: retry it under a new key (`newKey`, on the command line `--new-key`)",
+                step.verb, step.action
+            ));
+        }
+        Ok(Some((send, subject)))
     }
 
     /// The service has returned: an accepted step is looked at now. False if there is nothing to look at.

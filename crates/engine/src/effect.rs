@@ -3,9 +3,9 @@
 
 use amends_protocol::{
     ActionName, CaseId, ClosedOn, Outcome, QuestionId, QuestionKind, Report, SagaId, StepId,
-    Testimony, Timestamp, Verb,
+    Testimony, Timestamp, Verb, digest,
 };
-use amends_rulebook::{ActionId, Rulebook};
+use amends_rulebook::{ActionId, RenderedBody, Rulebook};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -68,6 +68,64 @@ pub struct SendStep {
     pub report: Arc<Report>,
     /// Data in place of the report's: an operator's, or what was told of the one request.
     pub data: Option<Arc<Map<String, Value>>>,
+}
+
+impl SendStep {
+    /// The business fields of the request.
+    #[must_use]
+    pub fn data(&self) -> &Map<String, Value> {
+        self.data.as_deref().unwrap_or(&self.report.data.data)
+    }
+
+    /// The value of a placeholder; none if it has none.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Value> {
+        let report = &self.report;
+        Some(match name {
+            "sagaId" => self.saga.as_str().into(),
+            "stepId" => self.step.to_string().into(),
+            "key" => match &self.key {
+                Some(key) => (&**key).into(),
+                None => self.step.to_string().into(),
+            },
+            "caseId" => self.step.case.to_string().into(),
+            "requestId" => (&**self.request_ids.first()?).into(),
+            "attempt" => self.attempt.into(),
+            "action" => self.action.to_string().into(),
+            "report.code" => report.data.code.as_str().into(),
+            "report.service" => report.service().into(),
+            "report.id" => report.id.as_str().into(),
+            "report.message" => report.data.message.as_deref()?.into(),
+            _ => {
+                let mut keys = name.strip_prefix("data.")?.split('.');
+                let first = self.data().get(keys.next()?)?;
+                keys.try_fold(first, |value, key| value.get(key))?.clone()
+            }
+        })
+    }
+
+    /// Digest of what is asked, but for what differs from try to try, for secrets, and for the host, since a service
+    /// may move; none of what can't be built.
+    #[must_use]
+    pub fn digest(&self) -> Option<u64> {
+        let action = self.rulebook.get(self.action_id);
+        let endpoint = action.endpoints.get(self.verb)?;
+        let fields = |name: &str| match name {
+            "attempt" => Some(0.into()),
+            secret if secret.starts_with("secret.") => Some(secret.into()),
+            other => self.field(other),
+        };
+        let request = endpoint.render(&fields).ok()?;
+        let headers: Vec<String> =
+            request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let body = match &request.body {
+            None => String::new(),
+            Some(RenderedBody::Json(value)) => value.to_string(),
+            Some(RenderedBody::Form(pairs)) => format!("{pairs:?}"),
+        };
+        let headers = headers.join("\n");
+        Some(digest(&[&request.method, &request.path, &headers, &body]))
+    }
 }
 
 /// One look at a step that was taken with 202.

@@ -1,8 +1,10 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
+mod note;
 mod sagas;
 mod subject;
 
+pub use note::Note;
 pub use sagas::{SagaRow, SagaState};
 pub use subject::Subject;
 
@@ -146,15 +148,6 @@ pub struct Dropped {
     /// Of what, and why it is missing.
     #[serde(flatten)]
     pub lost: Lost,
-}
-
-/// Something that a person should know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
-    /// UTC milliseconds.
-    pub at: i64,
-    /// In plain words.
-    pub text: String,
 }
 
 /// A History that the case asked for.
@@ -327,6 +320,9 @@ pub struct StepMemo {
     /// How often a person has decided to ask anew, under another key.
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: u32,
+    /// Digest of what was asked under the key, so that nothing else is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
     /// What the last try brought, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

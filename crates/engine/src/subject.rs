@@ -163,10 +163,36 @@ impl Case {
         Some(salt.key(&self.row.saga, step.verb, &step.action, request, generation).into())
     }
 
+    /// Whether a step is asked for by an endpoint of the service's own.
+    pub(crate) fn is_mapped(&self, step: &StepRow) -> bool {
+        let book = self.book.as_deref();
+        let action = book.and_then(|book| {
+            Some(book.get(book.action(&step.action.service, &step.action.action)?))
+        });
+        action.is_some_and(|action| action.endpoints.get(step.verb).is_some())
+    }
+
+    /// From now on another key, and with it another choice of what is asked.
+    pub(crate) fn ask_anew(&mut self, index: usize, salt: Salt) {
+        let step = &self.steps[index];
+        let generation = step.memo.generation.saturating_add(1);
+        let request = step.request().map(|request| &**request);
+        let key = salt.key(&self.row.saga, step.verb, &step.action, request, generation);
+        let memo = &mut self.step_mut(index).memo;
+        memo.generation = generation;
+        memo.key = Some(key.into());
+        memo.asked = None;
+        if let Some(subject) = &mut memo.subject {
+            subject.report = None;
+            subject.data = None;
+        }
+    }
+
     /// New evidence or a new report may have brought what a request lacked.
     pub(crate) fn can_be_built_now(&self, index: usize, book: &Rulebook) -> bool {
         let step = &self.steps[index];
-        if step.state != StepState::Stuck(StuckReason::Unsendable) {
+        let is_asked = step.memo.may_have_run && step.memo.asked.is_some();
+        if step.state != StepState::Stuck(StuckReason::Unsendable) || is_asked {
             return false;
         }
         let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));

@@ -167,8 +167,8 @@ fn act_on_step(name: StepActName, verb: Verb) -> StepAct {
     };
     match name {
         StepActName::Approve => StepAct::Approve { reason },
-        StepActName::Retry => StepAct::Retry { reason },
-        StepActName::Edit => StepAct::Edit { reason, data: Map::new() },
+        StepActName::Retry => StepAct::retry(reason),
+        StepActName::Edit => StepAct::edit(reason, Map::new()),
         StepActName::Waive => StepAct::Waive { reason },
         StepActName::Record => StepAct::Record { reason, outcome },
     }

@@ -163,7 +163,7 @@ fn play(world: &mut World, reports: &[Report], moves: &[Move]) {
             }
             Move::Retry(n) => {
                 if let Some(id) = nth_step(world, *n) {
-                    world.act(id, StepAct::Retry { reason: "test".into() });
+                    world.act(id, StepAct::retry("test".into()));
                 }
             }
         }

@@ -155,12 +155,12 @@ fn an_act_on_a_step_means_its_parts_that_have_not_ended_and_one_on_a_part_that_p
     world.settle_down();
     let step = world.step(case, STEP).id;
     let part = StepId { part: Some(PartTag::of("b")), ..step };
-    let retry = || StepAct::Retry { reason: "asked them".to_owned() };
+    let retry = || StepAct::retry("asked them".to_owned());
     world.replies.clear();
     assert_eq!(world.act(part, retry()), Answer::Done);
     world.settle_down();
     assert_eq!(asked(&world), ["a", "b", "c", "b"]);
-    let edit = StepAct::Edit { data: serde_json::Map::new(), reason: "x".to_owned() };
+    let edit = StepAct::edit("x".to_owned(), serde_json::Map::new());
     assert!(matches!(world.act(step, edit), Answer::Conflict(why) if why.contains("3 parts")));
     assert_eq!(world.act(step, StepAct::Waive { reason: "by hand".to_owned() }), Answer::Done);
     world.pass_ms(60_000);
@@ -266,4 +266,67 @@ fn two_reports_of_the_service_that_name_different_places_are_a_persons() {
     assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
     let why = step.memo.message.clone().unwrap_or_default();
     assert!(["`b-1`", "\"x\"", "`b-2`", "\"y\""].iter().all(|part| why.contains(part)), "{why}");
+}
+
+/// A refund whose end nobody knows, and its keys so far.
+fn lost_refund(world: &mut World) -> StepId {
+    world.replies.insert("billing".into(), Reply::Says(StepReading::Unknown));
+    let case = world.report(tells("shop", "s-1", &[("q", H::Succeeded)], json!({})));
+    world.settle_down();
+    world.step(case, STEP).id
+}
+
+fn again(new_key: bool, may_have_run: bool) -> StepAct {
+    StepAct::Retry { reason: "asked them".to_owned(), new_key, may_have_run }
+}
+
+fn last_key(world: &World) -> Option<String> {
+    world.sends.last().and_then(|send| send.key.as_deref()).map(ToOwned::to_owned)
+}
+
+#[test]
+fn a_new_key_is_a_persons_and_after_a_try_of_unknown_end_they_have_to_say_so() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    let step = lost_refund(&mut world);
+    let first = last_key(&world);
+    assert!(first.as_ref().is_some_and(|key| key.len() <= 36), "{first:?}");
+    assert_eq!(world.act(step, again(false, false)), Answer::Done);
+    world.settle_down();
+    assert_eq!(last_key(&world), first, "a plain retry is the same question");
+    let refused = world.act(step, again(true, false));
+    assert!(
+        matches!(&refused, Answer::Conflict(why) if why.contains("--may-have-run")),
+        "{refused:?}"
+    );
+    let edit = StepAct::edit("x".to_owned(), serde_json::Map::new());
+    assert!(
+        matches!(world.act(step, edit), Answer::Conflict(_)),
+        "other data are another question"
+    );
+    world.replies.clear();
+    assert_eq!(world.act(step, again(true, true)), Answer::Done);
+    world.settle_down();
+    assert_ne!(last_key(&world), first);
+}
+
+#[test]
+fn another_rulebook_asks_for_nothing_else_under_the_same_key() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    let step = lost_refund(&mut world);
+    let first = last_key(&world);
+    let other = shop("/v2/payments/{requestId}/refund", "");
+    world.activate(amends_rulebook::Rulebook::from_yaml(&other).expect("valid"));
+    world.replies.clear();
+    let replan = amends_protocol::resources::CaseAct::Replan { reason: "v2".to_owned() };
+    assert_eq!(world.act_on_case(step.case, replan), Answer::Done);
+    world.pass_ms(60_000);
+    let row = world.step(step.case, STEP);
+    assert_eq!(row.state, StepState::Stuck(StuckReason::Unsendable));
+    assert!(row.memo.message.as_deref().is_some_and(|why| why.contains("--new-key")));
+    assert_eq!(last_key(&world), first, "nothing went out");
+    assert_eq!(world.act(step, again(true, true)), Answer::Done);
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_ne!(last_key(&world), first);
+    assert_eq!(world.state(step.case), CaseState::Settled);
 }

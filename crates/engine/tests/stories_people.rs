@@ -73,10 +73,7 @@ fn an_operator_edits_and_tries_again_under_the_same_key() {
     let step = world.step(case, "compensate coupon.redeem").id;
     world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
     let data = Map::from_iter([("coupon".to_owned(), json!("SPRING"))]);
-    assert_eq!(
-        world.act(step, StepAct::Edit { reason: reason(), data: data.clone() }),
-        Answer::Done
-    );
+    assert_eq!(world.act(step, StepAct::edit(reason(), data.clone())), Answer::Done);
     let Some(Errand::Send(send)) = world.under_way.back() else { panic!("sent again") };
     assert_eq!((send.step, send.attempt), (step, 2));
     assert_eq!(send.data.as_deref(), Some(&data));
@@ -94,7 +91,7 @@ fn acts_that_make_no_sense_are_refused_with_a_reason_and_change_nothing() {
     let step = world.step(case, "compensate coupon.redeem").id;
     let conflict = |answer: Answer| matches!(answer, Answer::Conflict(_));
     assert!(conflict(world.act(step, StepAct::Waive { reason: reason() })), "it is compensated");
-    assert!(conflict(world.act(step, StepAct::Retry { reason: reason() })));
+    assert!(conflict(world.act(step, StepAct::retry(reason()))));
     assert!(conflict(world.act(step, StepAct::Approve { reason: reason() })));
     assert!(matches!(world.act(step, StepAct::Waive { reason: " ".into() }), Answer::Invalid(_)));
     let wrong = StepAct::Record { reason: reason(), outcome: Outcome::Notified };
@@ -281,7 +278,7 @@ fn an_operators_retry_does_not_forget_that_an_earlier_try_may_have_run() {
     world.settle_down();
     world.replies.insert("retry order.place".into(), Reply::Says(StepReading::NotSent));
     let step = world.step(case, "retry order.place").id;
-    world.act(step, StepAct::Retry { reason: reason() });
+    world.act(step, StepAct::retry(reason()));
     world.settle_down();
     world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
@@ -297,7 +294,7 @@ fn an_edited_retry_in_flight_is_awaited_like_any_other() {
     world.replies.insert("retry order.place".into(), Reply::Silent);
     world.answer("retry order.place", StepReading::Unknown);
     let step = world.step(case, "retry order.place").id;
-    world.act(step, StepAct::Edit { reason: reason(), data: Map::new() });
+    world.act(step, StepAct::edit(reason(), Map::new()));
     world.report(report("order/report-2", "s").action("place").saw("order.place", H::Failed));
     world.settle_down();
     assert!(world.sent.iter().all(|s| s == "retry order.place"), "{:?}", world.sent);
@@ -476,7 +473,7 @@ rules: [{ on: a/again, retry: [a.x] }, { on: a/undo, compensate: [a.x] }]
     world.report(report("a/undo", "s"));
     world.settle_down();
     assert_eq!(world.step(case, "retry a.x").may(), [StepActName::Record]);
-    let Answer::Conflict(why) = world.act(step, StepAct::Retry { reason: reason() }) else {
+    let Answer::Conflict(why) = world.act(step, StepAct::retry(reason())) else {
         panic!("it would be replaced at once");
     };
     assert!(why.ends_with("the case is being undone instead; possible now: record"), "{why}");
@@ -491,6 +488,6 @@ fn a_refused_act_is_no_sign_of_life() {
     assert!(quiet_at.is_some(), "it waits for its quiet time");
     world.skip_ms(10);
     let step = world.step(case, "compensate coupon.redeem").id;
-    assert!(matches!(world.act(step, StepAct::Retry { reason: reason() }), Answer::Conflict(_)));
+    assert!(matches!(world.act(step, StepAct::retry(reason())), Answer::Conflict(_)));
     assert_eq!(world.case(case).detail.quiet_at, quiet_at);
 }

@@ -90,7 +90,7 @@ fn an_age_begins_anew_when_a_person_has_it_tried_again() {
     world.pass_ms(6_000);
     let step = world.step(case, "compensate payment.pay").id;
     world.pass_ms(3_600_000);
-    world.act(step, StepAct::Retry { reason: reason() });
+    world.act(step, StepAct::retry(reason()));
     world.pass_ms(4_000);
     assert_eq!(world.state(case), CaseState::Open);
     world.pass_ms(2_000);

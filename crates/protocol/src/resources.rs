@@ -263,13 +263,22 @@ pub enum StepAct {
     Retry {
         /// Why.
         reason: String,
+        /// Ask under a new idempotency key, as if it had never been asked for. For one mapped request at a time.
+        #[serde(default, rename = "newKey", skip_serializing_if = "std::ops::Not::not")]
+        new_key: bool,
+        /// A try of it may have run under the old key, and a new one may do it once more: that is known.
+        #[serde(default, rename = "mayHaveRun", skip_serializing_if = "std::ops::Not::not")]
+        may_have_run: bool,
     },
-    /// Replace the request's `data`, then try again.
+    /// Replace the request's `data`, then try again; a mapped request goes out under a new idempotency key.
     Edit {
         /// Why.
         reason: String,
         /// The new data.
         data: Map<String, Value>,
+        /// A try of it may have run under the old key, and a new one may do it once more: that is known.
+        #[serde(default, rename = "mayHaveRun", skip_serializing_if = "std::ops::Not::not")]
+        may_have_run: bool,
     },
     /// Go without this step.
     Waive {
@@ -291,6 +300,18 @@ pub enum StepAct {
 }
 
 impl StepAct {
+    /// Try again now, under the same key.
+    #[must_use]
+    pub const fn retry(reason: String) -> Self {
+        Self::Retry { reason, new_key: false, may_have_run: false }
+    }
+
+    /// Replace the data of a request that has not run.
+    #[must_use]
+    pub const fn edit(reason: String, data: Map<String, Value>) -> Self {
+        Self::Edit { reason, data, may_have_run: false }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> StepActName {
@@ -307,7 +328,7 @@ impl StepAct {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Retry { reason }
+            Self::Retry { reason, .. }
             | Self::Edit { reason, .. }
             | Self::Waive { reason }
             | Self::Record { reason, .. }

@@ -27,6 +27,8 @@ fn ended_with_nothing(step: &StepRow) -> bool {
 }
 
 pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
+    // One question for an action, whichever parts of its step it is about.
+    let mut asked: BTreeMap<(Arc<str>, Arc<str>), Question> = BTreeMap::new();
     for step in facts.steps.iter().filter(|step| ended_with_nothing(step)) {
         let Some(action) = facts.book.action(&step.action.service, &step.action.action) else {
             continue;
@@ -51,15 +53,22 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
             }));
         }
         let kind = QuestionKind::Contradiction;
-        all.insert(Question {
+        let name = (Arc::clone(&step.action.service), Arc::clone(&step.action.action));
+        if let Some(known) = asked.get_mut(&name) {
+            known.statements.append(&mut statements);
+            continue;
+        }
+        let question = Question {
             kind,
             effect: facts.book.settings().effect_of(kind),
             service: Arc::clone(&step.action.service),
             action: Some(step.action.clone()),
             statements,
             can_ask_again: facts.book.get(action).endpoints.compensate.is_none(),
-        });
+        };
+        asked.insert(name, question);
     }
+    all.extend(asked.into_values());
 }
 
 /// Requests that succeeded, each with who says so.

@@ -147,7 +147,7 @@ async fn steps<S: Store>(
 fn act(deed: BulkDeed, reason: String) -> StepAct {
     match deed {
         // Cases are replanned and questions accepted, never steps.
-        BulkDeed::Retry | BulkDeed::Replan | BulkDeed::Accept => StepAct::Retry { reason },
+        BulkDeed::Retry | BulkDeed::Replan | BulkDeed::Accept => StepAct::retry(reason),
         BulkDeed::Waive => StepAct::Waive { reason },
         BulkDeed::Approve => StepAct::Approve { reason },
     }

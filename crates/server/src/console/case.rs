@@ -200,8 +200,13 @@ fn case_act(form: &Form) -> Result<CaseAct, ApiError> {
 
 fn step_act(form: &Form) -> Result<StepAct, ApiError> {
     let reason = form.reason()?;
+    let ticked = |name: &str| !form.text(name).is_empty();
     Ok(match parsed(form.text("act"))? {
-        StepActName::Retry => StepAct::Retry { reason },
+        StepActName::Retry => StepAct::Retry {
+            reason,
+            new_key: ticked("new_key"),
+            may_have_run: ticked("may_have_run"),
+        },
         StepActName::Waive => StepAct::Waive { reason },
         StepActName::Approve => StepAct::Approve { reason },
         StepActName::Record => StepAct::Record { reason, outcome: parsed(form.text("outcome"))? },
@@ -211,7 +216,7 @@ fn step_act(form: &Form) -> Result<StepAct, ApiError> {
                     "the data is no JSON object: {e}; write e.g. {{\"amount\": 12}}"
                 ))
             })?;
-            StepAct::Edit { reason, data }
+            StepAct::Edit { reason, data, may_have_run: ticked("may_have_run") }
         }
     })
 }

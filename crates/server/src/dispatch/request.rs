@@ -62,7 +62,7 @@ pub(crate) fn of_step(
     let route = routes.service(action.service.0 as usize)?;
     let id = send.step.to_string();
     let mut request = match action.endpoints.get(send.verb) {
-        Some(endpoint) => of_endpoint(send, &id, endpoint, route)?,
+        Some(endpoint) => of_endpoint(send, endpoint, route)?,
         None => {
             let uri =
                 routes.step(send.action_id, send.verb).ok_or("the action has no address")?.clone();
@@ -167,24 +167,15 @@ fn step_body<'a>(send: &'a SendStep, id: &'a str) -> StepBody<'a> {
             id: &report.id,
             message: report.data.message.as_deref(),
         },
-        data: data(send),
+        data: send.data(),
     }
 }
 
-fn data(send: &SendStep) -> &Map<String, Value> {
-    send.data.as_deref().unwrap_or(&send.report.data.data)
-}
-
-fn of_endpoint(
-    send: &SendStep,
-    id: &str,
-    endpoint: &Endpoint,
-    route: &Route,
-) -> Result<Parts, String> {
+fn of_endpoint(send: &SendStep, endpoint: &Endpoint, route: &Route) -> Result<Parts, String> {
     let secrets = secrets_for(endpoint, route)?;
     let rendered = endpoint.render(&|name| match name.strip_prefix(SECRET) {
         Some(secret) => secrets.get(secret).map(|value| value.as_str().into()),
-        None => field(send, id, name),
+        None => send.field(name),
     })?;
     let method = rendered
         .method
@@ -241,11 +232,10 @@ pub(crate) fn place_to_look(
     poll: &Poll,
     body: &[u8],
 ) -> Result<Option<String>, String> {
-    let id = send.step.to_string();
     let answer = serde_json::from_slice::<Value>(body).ok();
     poll.place(&|name| match name.strip_prefix("answer.") {
         Some(path) => amends_rulebook::field_at(answer.as_ref()?, path).cloned(),
-        None => field(send, &id, name),
+        None => send.field(name),
     })
 }
 
@@ -259,29 +249,6 @@ fn field_of_poll(poll: &PollStep, id: &str, name: &str) -> Option<Value> {
         "attempt" => poll.attempt.into(),
         "action" => poll.action.to_string().into(),
         _ => return None,
-    })
-}
-
-/// The value of a placeholder; none if it has none.
-fn field(send: &SendStep, id: &str, name: &str) -> Option<Value> {
-    let report = &send.report;
-    Some(match name {
-        "sagaId" => send.saga.as_str().into(),
-        "stepId" => id.into(),
-        "key" => send.key.as_deref().unwrap_or(id).into(),
-        "caseId" => send.step.case.to_string().into(),
-        "requestId" => (&**send.request_ids.first()?).into(),
-        "attempt" => send.attempt.into(),
-        "action" => send.action.to_string().into(),
-        "report.code" => report.data.code.as_str().into(),
-        "report.service" => report.service().into(),
-        "report.id" => report.id.as_str().into(),
-        "report.message" => report.data.message.as_deref()?.into(),
-        _ => {
-            let mut keys = name.strip_prefix("data.")?.split('.');
-            let first = data(send).get(keys.next()?)?;
-            keys.try_fold(first, |value, key| value.get(key))?.clone()
-        }
     })
 }
 
@@ -343,7 +310,7 @@ pub(crate) fn owned_body(send: &SendStep) -> amends_protocol::StepRequest {
             id: send.report.id.clone(),
             message: send.report.data.message.clone(),
         },
-        data: data(send).clone(),
+        data: send.data().clone(),
     }
 }
 

@@ -35,7 +35,7 @@ impl World<'_> {
             }
             (PersonAct::RetryAll, _) => {
                 let stuck = |s: &StepState| matches!(s, StepState::Stuck(_));
-                self.series(stuck, &StepAct::Retry { reason: REASON.to_owned() }, item);
+                self.series(stuck, &StepAct::retry(REASON.to_owned()), item);
             }
             (PersonAct::Nonsense, _) => {
                 let step = StepId {
@@ -44,7 +44,7 @@ impl World<'_> {
                     tag: which,
                     part: None,
                 };
-                self.act_on_step(step, StepAct::Retry { reason: REASON.to_owned() }, None);
+                self.act_on_step(step, StepAct::retry(REASON.to_owned()), None);
             }
             (PersonAct::Replan | PersonAct::Plan | PersonAct::Settle | PersonAct::RetryCase, _) => {
                 if let Some(case) = rng.pick(&self.case_ids()).copied() {
@@ -68,7 +68,7 @@ impl World<'_> {
         let Some((step, verb)) = rng.pick(&steps).copied() else { return };
         let reason = REASON.to_owned();
         let act = match act {
-            PersonAct::Edit => StepAct::Edit { reason, data: serde_json::Map::new() },
+            PersonAct::Edit => StepAct::edit(reason, serde_json::Map::new()),
             PersonAct::Waive => StepAct::Waive { reason },
             PersonAct::Record => {
                 let outcome = match verb {
@@ -79,7 +79,7 @@ impl World<'_> {
                 StepAct::Record { reason, outcome }
             }
             PersonAct::Approve => StepAct::Approve { reason },
-            _ => StepAct::Retry { reason },
+            _ => StepAct::retry(reason),
         };
         self.act_on_step(step, act, None);
     }

@@ -127,6 +127,7 @@ fn full_case() -> StoredCase {
         }),
         part_of: None,
         generation: 2,
+        asked: Some(u64::MAX),
         key: Some("k-7".into()),
         decided_by: Some("kim".to_owned()),
         by_hand: true,

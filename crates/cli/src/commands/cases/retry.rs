@@ -2,7 +2,7 @@
 
 use super::steps::{Deed, Selection};
 use crate::client::Client;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::report_file::key_value;
 use amends_protocol::resources::StepAct;
 use serde_json::Map;
@@ -19,17 +19,27 @@ pub struct RetryOptions {
     /// KEY:=JSON a number, true, null, a list or an object. Repeatable
     #[arg(long, value_name = "KEY=TEXT|KEY:=JSON")]
     data: Vec<String>,
+    /// Ask under a new idempotency key, as if the step had never been asked for. For one mapped step; other `--data`
+    /// always go under a new key there
+    #[arg(long, conflicts_with = "data")]
+    new_key: bool,
+    /// You know that a try under the old key may have run, and have made sure at the service that it did not
+    #[arg(long)]
+    may_have_run: bool,
 }
 
 pub(super) async fn run(client: &Client, options: RetryOptions) -> Outcome {
     let reason = options.selection.reason.clone();
     let act = if options.data.is_empty() {
-        StepAct::Retry { reason }
+        StepAct::Retry { reason, new_key: options.new_key, may_have_run: options.may_have_run }
     } else {
         let data =
             options.data.iter().map(|pair| key_value(pair)).collect::<Outcome<Map<_, _>>>()?;
-        StepAct::Edit { reason, data }
+        StepAct::Edit { reason, data, may_have_run: options.may_have_run }
     };
+    if options.may_have_run && !options.new_key && options.data.is_empty() {
+        return Err(Failure::Usage("`--may-have-run` goes with `--new-key` or `--data`".into()));
+    }
     let deed = Deed { act, verb: "retry", done: "retried" };
     options.selection.perform(client, deed).await
 }
