@@ -54,7 +54,7 @@ fn the_pages_of_a_busy_house() {
         ("/cases?view=causes".to_owned(), "causes", "billing refuses"),
         (format!("/cases?group={group}"), "group", "billing refuses"),
         (format!("/cases/{stuck}"), "case-stuck", "Needs a person"),
-        (format!("/cases/{settled}"), "case-settled", "on evidence"),
+        (format!("/cases/{settled}"), "case-settled", "nothing more was heard"),
         ("/services".to_owned(), "services", "maintenance until ten"),
         ("/bulk".to_owned(), "bulk-acts", "once more"),
         ("/bulk/b-1".to_owned(), "bulk-stopped", "failed again"),

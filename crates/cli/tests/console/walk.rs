@@ -103,7 +103,7 @@ fn an_operator_finds_what_is_wrong_and_mends_it() {
     let payment = shop.service("payment").expect("one of the six");
     runtime.block_on(payment.let_up()).expect("it starts again");
     browser.see_in(".head", "settled");
-    browser.see_in("#evidence", "on evidence");
+    browser.see_in("#evidence", "nothing more was heard");
     assert_eq!(browser.address(), case, "nobody touched anything");
     shot(&browser, "3-settled");
     go(&browser, &url, "/");
