@@ -223,7 +223,10 @@ impl Check for GiveUp {
             Seen::Result { number, result: EffectResult::Step(result), .. } => {
                 let reached = matches!(
                     result.answer,
-                    StepReading::Accepted { .. } | StepReading::Busy { .. } | StepReading::Unknown
+                    StepReading::Accepted { .. }
+                        | StepReading::Busy { .. }
+                        | StepReading::Definite
+                        | StepReading::Unknown
                 );
                 let asked = self.asked.remove(number);
                 // What its service refuses is given up at once.
