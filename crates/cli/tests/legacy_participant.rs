@@ -196,6 +196,27 @@ fn a_declined_first_card_is_left_alone_and_the_charged_one_refunded() {
 }
 
 #[test]
+fn a_second_charge_is_refunded_too_also_when_it_is_learned_after_the_case_has_settled() {
+    let shop = Shop::open();
+    let charged = |intent| ("stripe.charge", intent, "succeeded");
+    let case = shop.fails("a", &[charged("pi_1"), charged("pi_2")], json!({}));
+    let settled = |refunds: usize| {
+        eventually("settled, and all is refunded", || {
+            let settled = shop.supervisor.case(&case)["state"] == "settled";
+            (settled && shop.town.books().stripe.refunds.len() == refunds).then_some(())
+        });
+    };
+    settled(2);
+    assert_eq!(shop.fails("a", &[charged("pi_3")], json!({})), case);
+    settled(3);
+    let refunds: BTreeSet<String> = shop.town.books().stripe.refunds.iter().cloned().collect();
+    assert_eq!(refunds, BTreeSet::from(["pi_1", "pi_2", "pi_3"].map(str::to_owned)));
+    let got = shop.town.got("a");
+    let keys: BTreeSet<&str> = got.iter().map(|got| got.header("idempotency-key")).collect();
+    assert_eq!((got.len(), keys.len()), (3, 3), "a key for each: {got:?}");
+}
+
+#[test]
 fn a_lost_answer_is_asked_for_again_and_the_money_goes_back_once() {
     let shop = Shop::open();
     let case = shop.fails("a", &[("stripe.charge", "pi_lost", "succeeded")], json!({}));

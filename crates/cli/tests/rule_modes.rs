@@ -19,8 +19,8 @@ fn shop(more: &str) -> (TempDir, Legacy, Supervisor) {
     (folder, billing, supervisor)
 }
 
-/// Sends reports about these sagas in one request, so that nothing comes between them, and gives their cases. Two of one
-/// saga are two reports of the same charge.
+/// Sends reports about these sagas in one request, so that nothing comes between them, and gives their cases. Two of
+/// one saga are two reports of the same charge.
 fn report_together(supervisor: &Supervisor, sagas: &[&str]) -> Vec<String> {
     static SENT: AtomicU32 = AtomicU32::new(0);
     let events: Vec<Value> = sagas
