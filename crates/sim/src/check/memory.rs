@@ -113,7 +113,18 @@ impl Check for ReloadsAlike {
         };
         let retried: BTreeSet<CaseId> =
             store.rows.steps().filter(|s| runs(s)).map(|s| s.id.case).collect();
+        // A fence that is not needed any more is dropped unless it is under way; a restart ends its try.
+        let is_sent = |s: &&StepRow| {
+            s.memo.fence && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
+        };
+        let fences: BTreeSet<(CaseId, ActionName)> =
+            store.rows.steps().filter(is_sent).map(|s| (s.id.case, s.action.clone())).collect();
         let is_told = |e: &Essence| match e {
+            Essence::Step(case, Verb::Compensate, action, ..)
+                if fences.contains(&(*case, action.clone())) =>
+            {
+                false
+            }
             Essence::Step(case, _, _, _, Some(state)) => {
                 !(state == "Shadow" && retried.contains(case))
             }
