@@ -74,7 +74,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(business: &Business) -> Self {
-        let book = Rulebook::from_yaml(business.rulebook)
+        let book = Rulebook::from_yaml(&business.rulebook())
             .unwrap_or_else(|found| unreachable!("{}: {found:?}", business.name));
         let mut state = Self {
             services: Services::new(business),

@@ -4,24 +4,33 @@ pub(super) const LIMIT: (&str, &str) = ("limit", "Most rows.");
 pub(super) const CURSOR: (&str, &str) = ("cursor", "`next` of the page before.");
 pub(super) const REASON: (&str, &str) = ("reason", "Why, for the audit.");
 
-pub(super) const CASE_FILTER: &[(&str, &str)] = &[
-    ("state", "In one of these states: open, stuck, unmatched, settled."),
-    ("closed_on", "Settled on one of these: proven, forward, quiet, by_person."),
-    ("saga", "Of this saga."),
-    ("rulebook", "Planned with this rulebook, by name."),
-    ("report", "With this first report: `service/code` or `service/*`."),
-    ("service", "That has to do with this service."),
-    ("action", "With a step on this `service.action`."),
-    ("q", "With this in the saga id or the first report's message."),
-    ("opened_after", "Opened at this moment or later."),
-    ("opened_before", "Opened before this moment."),
-    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
-    ("younger_than", "Opened less long ago than this."),
-    ("group", "Of this group of open work, by its id."),
-    ("sort", "`newest` (the default) or `oldest` first."),
-    LIMIT,
-    CURSOR,
-];
+/// What cases can be asked for, between what else a list of them takes.
+macro_rules! of_cases {
+    ([$($before:expr),*], [$($after:expr),*]) => {
+        &[
+            $($before,)*
+            ("state", "In one of these states: open, stuck, unmatched, settled."),
+            ("closed_on", "Settled on one of these: proven, forward, quiet, by_person."),
+            ("saga", "Of this saga."),
+            ("rulebook", "Planned with this rulebook, by name."),
+            ("report", "With this first report: `service/code` or `service/*`."),
+            ("service", "That has to do with this service."),
+            ("action", "With a step on this `service.action`."),
+            ("q", "With this in the saga id or the first report's message."),
+            ("opened_after", "Opened at this moment or later."),
+            ("opened_before", "Opened before this moment."),
+            ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
+            ("younger_than", "Opened less long ago than this."),
+            ("group", "Of this group of open work, by its id."),
+            ("sort", "`newest` (the default) or `oldest` first."),
+            $($after,)*
+        ]
+    };
+}
+
+pub(super) const CASE_FILTER: &[(&str, &str)] = of_cases!([], [LIMIT, CURSOR]);
+pub(super) const EXPORT: &[(&str, &str)] =
+    of_cases!([("format", "`ndjson` (the default) or `csv`.")], []);
 
 pub(super) const QUESTION_FILTER: &[(&str, &str)] = &[
     (
@@ -34,24 +43,6 @@ pub(super) const QUESTION_FILTER: &[(&str, &str)] = &[
     ("rulebook", "Of cases that are planned with this rulebook, by name."),
     LIMIT,
     CURSOR,
-];
-
-pub(super) const EXPORT: &[(&str, &str)] = &[
-    ("format", "`ndjson` (the default) or `csv`."),
-    ("state", "In one of these states: open, stuck, unmatched, settled."),
-    ("closed_on", "Settled on one of these: proven, forward, quiet, by_person."),
-    ("saga", "Of this saga."),
-    ("rulebook", "Planned with this rulebook, by name."),
-    ("report", "With this first report: `service/code` or `service/*`."),
-    ("service", "That has to do with this service."),
-    ("action", "With a step on this `service.action`."),
-    ("q", "With this in the saga id or the first report's message."),
-    ("opened_after", "Opened at this moment or later."),
-    ("opened_before", "Opened before this moment."),
-    ("older_than", "Opened longer ago than this: 90s, 15m, 2h, 7d."),
-    ("younger_than", "Opened less long ago than this."),
-    ("group", "Of this group of open work, by its id."),
-    ("sort", "`newest` (the default) or `oldest` first."),
 ];
 
 pub(super) const STEP_FILTER: &[(&str, &str)] = &[
