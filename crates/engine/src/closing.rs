@@ -172,8 +172,10 @@ impl Case {
     ) -> Option<ClosedOn> {
         let mut services = self.unreported_with_history(book);
         if self.uses_recorded() {
-            let open = open.iter().filter_map(|finding| finding.id).collect();
-            services.extend(self.services_to_ask(book, &open));
+            // What nobody told of was read before the saga was over, perhaps before it began.
+            let mut actions = self.reach(book);
+            actions.extend(open.iter().filter_map(|finding| finding.id));
+            services.extend(self.services_to_ask(book, &actions));
         }
         self.row.detail.looked_again = true;
         self.row_changed = true;
