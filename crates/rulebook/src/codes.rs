@@ -85,6 +85,7 @@ codes! {
     Load Error UNKNOWN_TAG = "unknown-tag": "no action has the tag";
     Load Error NO_UNDO = "no-undo": "an action says nothing of what can be done about it";
     Load Error CLASH_OF_CLASSES = "clash-of-classes": "an action says two things of itself that exclude each other";
+    Load Error BAD_CALL = "bad-call": "an item of `calls` that cannot mean anything";
     Load Error CALL_CYCLE = "call-cycle": "actions call each other in a circle";
     Load Error MISSING_URL = "missing-url": "a service has actions to ask for and no address";
     Load Error BAD_RETRY_POLICY = "bad-retry-policy": "a retry policy that contradicts itself";

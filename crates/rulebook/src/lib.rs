@@ -20,7 +20,9 @@ mod endpoint;
 mod examples;
 mod facts;
 pub mod fields;
+mod flow;
 mod graph;
+mod ids;
 mod load;
 mod matcher;
 mod matching;
@@ -51,13 +53,13 @@ pub use duration::length_of_time;
 pub use endpoint::{Endpoint, Endpoints, Poll, RenderedBody, RenderedRequest};
 pub use examples::Example;
 pub use facts::Facts;
+pub use flow::{Answer, Call, Flow, FlowStep, Times};
+pub use ids::{ActionId, ServiceId};
 pub use load::{Loaded, load, load_sources};
 pub use matcher::{Matcher, Scalar};
 pub use matching::{Considered, FieldCheck};
 pub use number::Number;
-pub use participant::{
-    Action, ActionClass, ActionId, Call, ReportDecl, RetryPolicy, Service, ServiceId,
-};
+pub use participant::{Action, ActionClass, ReportDecl, RetryPolicy, Service};
 pub use plan::{
     CaseFacts, Hold, Known, Plan, PlannedStep, ReportFacts, Reported, Role, SUPERVISOR, Undoing,
     Want, fits, roles,

@@ -1,16 +1,8 @@
 //! What services can do and undo: services, actions, the calls between them, the reports that they send.
 
-use crate::{Endpoints, Span};
+use crate::{ActionId, Endpoints, Flow, ServiceId, Span};
 use amends_protocol::ActionName;
 use std::sync::Arc;
-
-/// A service of one rulebook: its position in [`crate::Rulebook::services`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceId(pub u32);
-
-/// An action of one rulebook: its position in [`crate::Rulebook::actions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ActionId(pub u32);
 
 /// A participant.
 #[derive(Clone, Debug)]
@@ -57,15 +49,6 @@ impl ActionClass {
     }
 }
 
-/// A call that an action makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// What is called.
-    pub action: ActionId,
-    /// Written with `?`: not every saga makes this call.
-    pub optional: bool,
-}
-
 /// One operation of a service that changes something.
 #[derive(Clone, Debug)]
 pub struct Action {
@@ -83,8 +66,8 @@ pub struct Action {
     pub correction: Option<ActionId>,
     /// Its failure is answered by running it again, unless a rule says otherwise.
     pub on_failure_retry: bool,
-    /// What it calls, in the order written.
-    pub calls: Vec<Call>,
+    /// What it does: what it calls in which order, and where its own effect stands.
+    pub calls: Flow,
     /// Names of sets that it belongs to.
     pub tags: Vec<Arc<str>>,
     /// How its steps are tried again.

@@ -47,7 +47,8 @@ impl<'a> Work<'a> {
                 return Some(at);
             }
             if seen.insert(at) {
-                open.extend(self.calls(at).iter().filter(|c| !c.optional).map(|c| c.action));
+                let surely = |c: &&Call| !c.optional && c.is_strict();
+                open.extend(self.calls(at).iter().filter(surely).map(|c| c.action));
             }
         }
         None

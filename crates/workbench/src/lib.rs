@@ -21,7 +21,7 @@ mod sarif;
 mod schema;
 mod table_test;
 
-pub use chart::{Chart, ChartNode};
+pub use chart::{Chart, ChartCall, ChartNode};
 pub use check::{CheckSettings, check, check_with};
 pub use compare::{
     Answer, AskingChange, Comparison, PlanChange, Replay, Replayed, ReplayedGroup, compare,

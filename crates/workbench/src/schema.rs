@@ -93,6 +93,7 @@ fn definitions() -> Value {
         "action": { "type": "string", "pattern": "^[^.]+\\..+$" },
         "retryPolicy": object(policy, &[]),
         "service": nullable(object(service_properties(), &[])),
+        "call": call(),
         "actionDeclaration": nullable(object(action_properties(), &[])),
         "endpoint": endpoint(),
         "answerBody": {
@@ -166,11 +167,41 @@ fn action_properties() -> Value {
         "on_failure": described(json!({ "const": "retry" }), "It is run again when it fails."),
         "correction": described(reference("name"), "The message that corrects this one."),
         "effect": described(json!({ "enum": ["none", "notice"] }), "`none`: nothing worth undoing; `notice`: a message."),
-        "calls": described(some_of(reference("action")), "What it calls, in order; `?` at the end: not in every saga."),
+        "calls": described(some_of(reference("call")), "What it calls, in order; `?` at the end: not in every saga; `*`: any number of times; `+`: at least once; `own`: its own effect stands here."),
         "tags": described(some_of(reference("name")), "Names of sets that it belongs to."),
         "retry_policy": reference("retryPolicy"),
         "endpoints": object(json!({ "compensate": reference("endpoint"), "retry": reference("endpoint"), "notify": reference("endpoint") }), &[]),
     })
+}
+
+/// An item of `calls`.
+fn call() -> Value {
+    let name = || reference("action");
+    let ways = json!({ "anyOf": [
+        { "const": "none" },
+        name(),
+        { "type": "array", "items": name(), "minItems": 1 },
+    ] });
+    let several = |item: Value| json!({ "type": "array", "items": item, "minItems": 2 });
+    let tolerate = || {
+        described(json!({ "type": "boolean" }), "`true`: the caller goes on whatever comes of it.")
+    };
+    let within = described(reference("duration"), "How long the message may be under way at most.");
+    let call = described(name(), "A call of which more is said.");
+    let event = described(name(), "A message that nobody waits for.");
+    let one_of = described(
+        several(ways),
+        "Exactly one of these is done: a call, a list of calls in this order, or `none`.",
+    );
+    let parallel = described(several(name()), "All of these are called at once.");
+    json!({ "anyOf": [
+        { "const": "own" },
+        name(),
+        object(json!({ "call": call, "tolerate": tolerate() }), &["call"]),
+        object(json!({ "event": event, "within": within }), &["event"]),
+        object(json!({ "one_of": one_of, "tolerate": tolerate() }), &["one_of"]),
+        object(json!({ "parallel": parallel, "tolerate": tolerate() }), &["parallel"]),
+    ] })
 }
 
 fn endpoint() -> Value {

@@ -1,6 +1,7 @@
 //! Actions of a service: what can be done about each, what it calls, and the corrections that are actions of their own.
 
 use super::endpoints;
+use super::flow;
 use super::policy;
 use super::scope::Scope;
 use crate::fields::{self, Fields};
@@ -8,7 +9,7 @@ use crate::graph::Graph;
 use crate::mistakes::Diagnostics;
 use crate::tree::{Entry, Kind, Node};
 use crate::{
-    Action, ActionClass, ActionId, Call, Diagnostic, Endpoints, RetryPolicy, ServiceId, Span, codes,
+    Action, ActionClass, ActionId, Diagnostic, Endpoints, Flow, RetryPolicy, ServiceId, Span, codes,
 };
 use amends_protocol::ActionName;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ fn blank_action(name: ActionName, service: ServiceId, span: Span) -> Action {
         correction_of: None,
         correction: None,
         on_failure_retry: false,
-        calls: Vec::new(),
+        calls: Flow::default(),
         tags: Vec::new(),
         retry: RetryPolicy::DEFAULT,
         endpoints: Endpoints::default(),
@@ -142,7 +143,7 @@ pub(crate) fn define(
     scope.broken_actions[index] = class.is_none();
     scope.actions[index].class = class.unwrap_or(ActionClass::Compensable);
     if let Some(node) = fields.get("calls") {
-        scope.actions[index].calls = read_calls(node, scope, found);
+        scope.actions[index].calls = flow::read(node, class, scope, found);
     }
     if let Some(node) = fields.get("tags") {
         for item in fields::one_or_many(node) {
@@ -226,20 +227,6 @@ fn read_class(
         found.add(Diagnostic::new(codes::NO_UNDO, entry.key_span, message).with_help(help));
     }
     class
-}
-
-fn read_calls(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Vec<Call> {
-    let mut calls = Vec::new();
-    for item in fields::one_or_many(node) {
-        let Some(text) = fields::text(item, "`calls`", found) else {
-            continue;
-        };
-        let name = text.strip_suffix('?');
-        if let Some(action) = scope.find_action(name.unwrap_or(text), item.span, found) {
-            calls.push(Call { action, optional: name.is_some() });
-        }
-    }
-    calls
 }
 
 /// Who calls whom; every circle is reported.

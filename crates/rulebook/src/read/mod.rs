@@ -6,6 +6,7 @@ mod answers;
 mod conditions;
 mod demands;
 mod endpoints;
+mod flow;
 mod policy;
 mod questions;
 mod reports;

@@ -7,7 +7,9 @@ mod svg;
 use crate::check::answers;
 use crate::matrix::Place;
 use crate::{CellKind, Row};
-use amends_rulebook::{ActionId, Demand, ReportDecl, RuleId, Rulebook};
+use amends_rulebook::{
+    ActionId, Answer, Call, Demand, Flow, FlowStep, ReportDecl, RuleId, Rulebook, Times,
+};
 use serde_json::{Value, json};
 
 /// An action in the picture.
@@ -25,6 +27,19 @@ pub struct ChartNode {
     pub depth: usize,
 }
 
+/// A call in the picture; the numbers are positions in its nodes.
+#[derive(Clone, Copy, Debug)]
+pub struct ChartCall {
+    /// The caller.
+    pub from: usize,
+    /// What is called.
+    pub to: usize,
+    /// Not every saga makes it.
+    pub optional: bool,
+    /// What else is to be said of it, e.g. `event`; nothing of a plain call.
+    pub how: &'static str,
+}
+
 /// Calls between actions.
 #[derive(Clone, Debug)]
 pub struct Chart {
@@ -32,8 +47,8 @@ pub struct Chart {
     pub title: String,
     /// Every action that is part of a saga; with a report, those of its sagas.
     pub nodes: Vec<ChartNode>,
-    /// Positions in `nodes`: caller, callee, and whether the call is optional.
-    pub calls: Vec<(usize, usize, bool)>,
+    /// The calls between them, as often as they are written.
+    pub calls: Vec<ChartCall>,
 }
 
 impl Chart {
@@ -110,14 +125,12 @@ impl Chart {
             .iter()
             .map(|n| json!({ "action": n.name, "note": n.note, "kind": n.kind.map(CellKind::as_str) }))
             .collect();
-        let name = |n: &usize| self.nodes[*n].name.as_str();
-        let calls: Vec<_> = self
-            .calls
-            .iter()
-            .map(|(from, to, optional)| {
-                json!({ "from": name(from), "to": name(to), "optional": optional })
-            })
-            .collect();
+        let name = |n: usize| self.nodes[n].name.as_str();
+        let call = |call: &ChartCall| {
+            let ChartCall { from, to, optional, how } = call;
+            json!({ "from": name(*from), "to": name(*to), "optional": optional, "how": how })
+        };
+        let calls: Vec<_> = self.calls.iter().map(call).collect();
         json!({ "title": self.title, "nodes": nodes, "calls": calls })
     }
 
@@ -145,10 +158,12 @@ impl Chart {
             .collect();
         let mut calls = Vec::new();
         for (n, id) in actions.iter().enumerate() {
-            for call in &book.get(*id).calls {
+            let flow = &book.get(*id).calls;
+            for (at, call) in flow.iter().enumerate() {
                 let to = position[call.action.0 as usize];
                 if to != usize::MAX {
-                    calls.push((n, to, call.optional));
+                    let how = how(flow, at, call);
+                    calls.push(ChartCall { from: n, to, optional: call.optional, how });
                 }
             }
         }
@@ -158,6 +173,19 @@ impl Chart {
 
 fn all_actions(book: &Rulebook) -> Vec<ActionId> {
     book.action_ids().filter(|id| book.get(*id).correction_of.is_none()).collect()
+}
+
+/// What a picture says of a call: what its answer means, else how it hangs together with others, else how often it is
+/// made.
+fn how(flow: &Flow, at: usize, call: &Call) -> &'static str {
+    match (call.answer, flow.step_of(at), call.times) {
+        (Answer::Event { .. }, ..) => "event",
+        (Answer::Tolerated, ..) => "tolerated",
+        (_, Some(FlowStep::OneOf(_)), _) => "one of",
+        (_, Some(FlowStep::Parallel(_)), _) => "at once",
+        (.., Times::AnyNumber | Times::AtLeastOnce) => "many times",
+        _ => "",
+    }
 }
 
 fn note(book: &Rulebook, id: ActionId) -> String {

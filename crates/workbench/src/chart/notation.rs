@@ -1,6 +1,6 @@
 //! The chart as text for other drawing programs: Mermaid and Graphviz.
 
-use super::Chart;
+use super::{Chart, ChartCall};
 use crate::CellKind;
 use crate::drawing::colors;
 use amends_protocol::wire::xml::escape;
@@ -26,8 +26,10 @@ impl Chart {
                 escape(&node.note)
             );
         }
-        for (from, to, optional) in &self.calls {
-            let _ = writeln!(out, "  n{from} {} n{to}", if *optional { "-.->" } else { "-->" });
+        for ChartCall { from, to, optional, how } in &self.calls {
+            let line = if *optional { "-.->" } else { "-->" };
+            let label = if how.is_empty() { String::new() } else { format!("|{how}|") };
+            let _ = writeln!(out, "  n{from} {line}{label} n{to}");
         }
         for kind in CellKind::ALL {
             let of: Vec<_> = (0..self.nodes.len())
@@ -66,12 +68,13 @@ impl Chart {
             let _ =
                 writeln!(out, "  n{n} [label={label}, fillcolor=\"{fill}\", fontcolor=\"{ink}\"];");
         }
-        for (from, to, optional) in &self.calls {
-            let _ = writeln!(
-                out,
-                "  n{from} -> n{to}{};",
-                if *optional { " [style=dashed]" } else { "" }
-            );
+        for ChartCall { from, to, optional, how } in &self.calls {
+            let style = optional.then(|| "style=dashed".to_owned());
+            let label = (!how.is_empty()).then(|| format!("label={}", text(how)));
+            let said: Vec<String> = style.into_iter().chain(label).collect();
+            let said =
+                if said.is_empty() { String::new() } else { format!(" [{}]", said.join(", ")) };
+            let _ = writeln!(out, "  n{from} -> n{to}{said};");
         }
         out.push_str("}\n");
         out

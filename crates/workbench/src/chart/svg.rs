@@ -1,7 +1,7 @@
 //! The chart as a picture: one column per depth, callers left of what they call. Small and plain; no crossing-free layout.
 //! What it looks like is said by classes alone.
 
-use super::{Chart, ChartNode};
+use super::{Chart, ChartCall, ChartNode};
 use crate::CellKind;
 use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
 use amends_protocol::wire::xml::escape;
@@ -30,7 +30,8 @@ impl Chart {
     /// attribute, or id; its classes are:
     ///
     /// - `am-graph` on the picture, `am-paper` on its background, `am-title` on its title
-    /// - `am-call` on a line from caller to callee, with `am-optional`; `am-head` on its arrow head
+    /// - `am-call` on a line from caller to callee, with `am-optional`; `am-head` on its arrow head; `am-about` on
+    ///   what is said of the call
     /// - `am-node` on each action, with [`CellKind::class`] in a picture of one report, and the classes of its note;
     ///   within, `am-box`, `am-name`, `am-about` (how it is undone) and `am-note` (what `notes` adds)
     #[must_use]
@@ -54,7 +55,7 @@ impl Chart {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"am-graph\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{0}\">\n{style}<rect class=\"am-paper\" width=\"{width}\" height=\"{height}\"/>\n<text class=\"am-title\" x=\"{MARGIN}\" y=\"20\">{0}</text>\n",
             escape(&self.title)
         );
-        for (from, to, optional) in &self.calls {
+        for ChartCall { from, to, optional, how } in &self.calls {
             let ((x1, y1, w1), (x2, y2, _)) = (layout.boxes[*from], layout.boxes[*to]);
             let (x1, y1, y2) = (x1 + w1, y1 + layout.height / 2, y2 + layout.height / 2);
             let middle = (x1 + x2) / 2;
@@ -65,6 +66,11 @@ impl Chart {
                 "<path class=\"{}\" d=\"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}\"/><path class=\"am-head\" d=\"M{x2} {y2}l-8 -4v8z\"/>",
                 classes(&["am-call", optional], &Note::default())
             );
+            if !how.is_empty() {
+                // Beside the arrow head: lines of one caller part there.
+                let (x, y) = (x2 - 12 - width_of(how) * LETTER, y2 - 4);
+                let _ = writeln!(out, "<text class=\"am-about\" x=\"{x}\" y=\"{y}\">{how}</text>");
+            }
         }
         for (n, node) in self.nodes.iter().enumerate() {
             let _ = writeln!(

@@ -105,10 +105,7 @@ fn of_action(book: &Rulebook, action: &Action, tell: &mut dyn FnMut(&str, Option
     tell("class", Some(action.class.as_str().to_owned()));
     tell("compensation", action.compensation.as_deref().map(str::to_owned));
     tell("correction", action.correction.map(|id| book.get(id).name.action.to_string()));
-    let call = |c: &amends_rulebook::Call| {
-        format!("{}{}", book.get(c.action).name, if c.optional { "?" } else { "" })
-    };
-    let calls: Vec<_> = action.calls.iter().map(call).collect();
+    let calls = action.calls.written(|id| book.get(id).name.to_string());
     tell("calls", (!calls.is_empty()).then(|| calls.join(", ")));
     of_policy(&action.retry, tell);
     for verb in [Verb::Compensate, Verb::Retry, Verb::Notify] {

@@ -55,6 +55,7 @@ impl SagaState {
         for (n, call) in own.iter().enumerate().take(answered) {
             if !report.without.contains(&call.action) {
                 let surely = position.is_some()
+                    && call.is_strict()
                     && (!call.optional
                         || last == Some(n)
                         || leads_to_any(book, call.action, &report.after));
@@ -118,7 +119,8 @@ impl SagaState {
             for call in &book.get(at).calls {
                 if !calls.not_made.contains(&call.action) {
                     let made = !call.optional || calls.made.contains(&call.action);
-                    open.push((call.action, surely && made));
+                    // Of one that is tolerated or not waited for, nothing is sure behind it.
+                    open.push((call.action, surely && made && call.is_strict()));
                 }
             }
         }

@@ -48,7 +48,7 @@ fn actions(book: &Rulebook) -> Grid {
             action.name.to_string(),
             undo(book, action),
             if action.on_failure_retry { "retry".to_owned() } else { "-".to_owned() },
-            or_dash(calls(book, action)),
+            or_dash(action.calls.written(|id| book.get(id).name.to_string())),
             or_dash(action.tags.iter().map(ToString::to_string).collect()),
         ]);
     }
@@ -67,13 +67,6 @@ fn undo(book: &Rulebook, action: &Action) -> String {
         (None, ActionClass::Free) => "no effect".to_owned(),
         (None, _) => "-".to_owned(),
     }
-}
-
-fn calls(book: &Rulebook, action: &Action) -> Vec<String> {
-    let name = |c: &amends_rulebook::Call| {
-        format!("{}{}", book.get(c.action).name, if c.optional { "?" } else { "" })
-    };
-    action.calls.iter().map(name).collect()
 }
 
 fn rules(book: &Rulebook) -> Grid {
@@ -168,7 +161,7 @@ fn book_json(book: &Rulebook) -> Value {
                 "class": a.class.as_str(),
                 "compensation": a.compensation.as_deref(),
                 "onFailureRetry": a.on_failure_retry,
-                "calls": calls(book, a),
+                "calls": a.calls.written(|id| book.get(id).name.to_string()),
                 "tags": a.tags.iter().map(|t| &**t).collect::<Vec<_>>(),
             })
         })
