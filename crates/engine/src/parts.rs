@@ -49,8 +49,10 @@ impl Case {
                 let action = report.data.action.as_deref();
                 *report.service() == *step.action.service && action == Some(&*step.action.action)
             });
+            // Half done, or found unfinished after a crash, it has failed all the same.
             let failed = own.filter_map(|report| report.data.request_id.as_deref());
-            wanted.extend(failed.filter(|id| !known.contains_key(*id)).map(Arc::from));
+            let is_over = |id: &str| known.get(id).is_some_and(|state| is_no_failure(*state));
+            wanted.extend(failed.filter(|id| !is_over(id)).map(Arc::from));
         }
         let concerned = |state: HistoryState| match step.verb {
             Verb::Compensate => state.may_have_effect(),
@@ -102,12 +104,14 @@ impl Case {
     }
 
     /// Whether a step that was about no certain request can be about this one. Once it was asked for, it can unless
-    /// what was told of the request says something else than what was asked.
+    /// what was told of the request says something else than what was asked; which request was run again without its
+    /// name, nobody knows.
     fn can_take(&self, lead: &StepRow, request: &str, book: &Rulebook) -> bool {
-        if lead.attempts == 0 {
-            return !lead.state.is_terminal();
+        match (lead.attempts, lead.verb) {
+            (0, _) => !lead.state.is_terminal(),
+            (_, Verb::Retry) => false,
+            _ => self.asked_the_same(lead, request, book),
         }
-        self.asked_the_same(lead, request, book)
     }
 
     /// Steps for the requests of an action of which none is known: they wait for all who could tell of one, and end
@@ -202,6 +206,14 @@ impl Case {
             }
         }
         None
+    }
+}
+
+/// Whether a request in this state is none to be run again, whatever was reported of it before.
+fn is_no_failure(state: HistoryState) -> bool {
+    match state {
+        HistoryState::Succeeded | HistoryState::Compensated | HistoryState::Fenced => true,
+        HistoryState::Started | HistoryState::Unknown | HistoryState::Failed => false,
     }
 }
 

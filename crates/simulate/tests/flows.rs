@@ -185,3 +185,20 @@ fn the_same_seed_plays_the_same() {
     assert_eq!(run(), run());
     assert_eq!(run()["schedules"], 500);
 }
+
+/// Each of two requests of one action that only has to succeed in the end is run again, also if one of them was half
+/// done, or its service died at work on it.
+#[test]
+fn two_requests_that_failed_are_two_retries() {
+    let found = findings(
+        r#"
+rulebook: twice
+settle: { quiet: 2s }
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: [sms.send, sms.send] } } }
+  sms: { url: "http://sms", actions: { send: { on_failure: retry } } }
+rules: [{ on: "*/*", compensate: recorded }]
+"#,
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
