@@ -218,7 +218,9 @@ impl Case {
             self.late_answer(index, &result, now, agenda);
             return news;
         }
-        if matches!(step.state, StepState::Accepted { .. }) {
+        let is_accepted = matches!(step.state, StepState::Accepted { .. });
+        self.note_calls(index, result.history.is_given());
+        if is_accepted {
             self.looked(index, result, now, agenda);
         } else {
             self.tried(index, result, now, agenda);
@@ -252,6 +254,7 @@ impl Case {
         };
         transition::next(&self.steps[index].state, event.clone())
             .map_err(|illegal| illegal.to_string())?;
+        self.note_calls(index, callback.history.is_given());
         let memo = &mut self.step_mut(index).memo;
         memo.message = callback.message;
         memo.called_back = true;

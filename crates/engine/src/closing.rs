@@ -148,6 +148,10 @@ impl Case {
         if open.is_empty() {
             return Some(ClosedOn::Proven);
         }
+        if self.ask_for_calls(now, agenda) {
+            self.set_quiet_at(None);
+            return None;
+        }
         match self.row.detail.quiet_at {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),
             _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, agenda),

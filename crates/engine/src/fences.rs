@@ -6,10 +6,11 @@
 use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
-use crate::{StepRow, StepState};
-use amends_protocol::{Outcome, StuckReason, Timestamp, Verb};
+use crate::{CallsBefore, StepRow, StepState};
+use amends_protocol::{ActionName, Outcome, StuckReason, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Case {
     /// Actions without an undo of their own that the saga may have reached and that may still call others. One whose
@@ -75,6 +76,48 @@ impl Case {
             if step.memo.fence && waits && action.is_some_and(|id| self.has_ended(book, id)) {
                 self.step_mut(index).memo.message = Some("it has ended by itself".to_owned());
                 self.must_change(index, StepEvent::Supersede, now, agenda);
+            }
+        }
+    }
+
+    /// The answer to a fence tells the calls that its action made before, or says nothing of them.
+    pub(crate) fn note_calls(&mut self, index: usize, tells: bool) {
+        if self.steps[index].memo.fence {
+            self.step_mut(index).memo.calls = CallsBefore::by_answer(tells);
+        }
+    }
+
+    /// Whether it is not known whom an action has called, though it calls nobody any more.
+    pub(crate) fn has_untold_calls(&self, name: &ActionName) -> bool {
+        let untold = |step: &StepRow| step.action == *name && !step.memo.calls.are_known();
+        self.steps.iter().any(|step| untold(step) && is_up(step))
+    }
+
+    /// Reads the Histories of those who put up a fence without a word of their calls. True if any is awaited.
+    pub(crate) fn ask_for_calls(&mut self, now: Timestamp, agenda: &mut Agenda) -> bool {
+        let untold = |step: &&StepRow| step.memo.calls == CallsBefore::Untold && is_up(step);
+        let fences = self.steps.iter().filter(untold);
+        let services: BTreeSet<_> = fences.map(|step| Arc::clone(&step.action.service)).collect();
+        self.ask_again(&services, now, agenda);
+        self.ask_histories(services, now, agenda);
+        self.walks_pending()
+    }
+
+    /// The History of a service is asked for: it tells of all calls before the fences that are up by now.
+    pub(crate) fn calls_are_asked_for(&mut self, service: &str) {
+        self.change_calls(service, CallsBefore::Untold, CallsBefore::Asked);
+    }
+
+    /// The History of a service has been read.
+    pub(crate) fn calls_are_read(&mut self, service: &str) {
+        self.change_calls(service, CallsBefore::Asked, CallsBefore::Told);
+    }
+
+    fn change_calls(&mut self, service: &str, from: CallsBefore, to: CallsBefore) {
+        for index in 0..self.steps.len() {
+            let step = &self.steps[index];
+            if *step.action.service == *service && step.memo.calls == from && is_up(step) {
+                self.step_mut(index).memo.calls = to;
             }
         }
     }

@@ -58,9 +58,9 @@ pub use proof::Proof;
 pub use question::{Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, Decision, Dropped, Limits, Note,
-    ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo,
-    StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
+    ActRow, ActivationRow, AttemptRow, CallsBefore, CaseMemo, CaseRow, Decision, Dropped, Limits,
+    Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings,
+    StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

@@ -1,9 +1,13 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
+mod act;
+mod calls;
 mod note;
 mod sagas;
 mod subject;
 
+pub use act::ActRow;
+pub use calls::CallsBefore;
 pub use note::Note;
 pub use sagas::{SagaRow, SagaState};
 pub use subject::Subject;
@@ -293,6 +297,9 @@ pub struct StepMemo {
     /// It undoes nothing: it bars an action that has no undo of its own from calling others any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fence: bool,
+    /// What its answer left open of the calls before it. Of a fence alone.
+    #[serde(skip_serializing_if = "CallsBefore::are_known")]
+    pub calls: CallsBefore,
     /// Positions of reports that would have asked for it, had a person not decided.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would_have_asked: Vec<u32>,
@@ -450,25 +457,6 @@ pub struct AttemptRow {
     pub status: Option<u16>,
     /// For people.
     pub message: Option<Arc<str>>,
-}
-
-/// One entry of the audit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ActRow {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub actor: Arc<str>,
-    /// What, in a word.
-    pub act: Cow<'static, str>,
-    /// Why.
-    pub reason: Arc<str>,
-    /// The case, if it was about one.
-    pub case: Option<CaseId>,
-    /// The step, if it was about one.
-    pub step: Option<StepId>,
-    /// Details.
-    pub detail: Value,
 }
 
 /// A version of a rulebook that becomes the active one of its name.

@@ -67,7 +67,7 @@ pub(crate) struct Reached {
     /// By the calls that the rulebook declares, from where reports came.
     pub(crate) declared: BTreeSet<ActionId>,
     /// By what is known now: an action whose own service says that it has ended calls nobody any more, so below it only
-    /// the calls count that its service tells of.
+    /// the calls count that its service tells of. One whose fence is up without a word of its calls may have made all.
     pub(crate) now: BTreeSet<ActionId>,
     /// Where the saga began, as far as the rulebook tells: nobody in it calls these.
     pub(crate) entries: BTreeSet<ActionId>,
@@ -153,7 +153,7 @@ impl Case {
         self.callers_running(book, id, reached).filter(move |caller| !is_over(caller))
     }
 
-    /// Who calls an action and has not ended by the word of its own service.
+    /// Who calls an action and has not ended by the word of its own service, or has not told whom it called.
     fn callers_running<'a>(
         &'a self,
         book: &'a Rulebook,
@@ -162,7 +162,7 @@ impl Case {
     ) -> impl Iterator<Item = ActionId> + 'a {
         let calls = move |caller: &ActionId| book.get(*caller).calls.iter().any(|c| c.action == id);
         let callers = reached.now.iter().copied().filter(calls);
-        callers.filter(move |caller| !self.has_ended(book, *caller))
+        callers.filter(move |caller| !self.has_told_its_calls(book, *caller))
     }
 
     pub(crate) fn reached(&self, book: &Rulebook) -> Reached {
@@ -177,15 +177,20 @@ impl Case {
             if !now.insert(id) {
                 continue;
             }
-            let has_ended = self.has_ended(book, id);
+            let is_told = self.has_told_its_calls(book, id);
             let service = &book.get(id).name.service;
             for call in &book.get(id).calls {
-                if !has_ended || self.told_call(book, service, call.action) {
+                if !is_told || self.told_call(book, service, call.action) {
                     queue.push(call.action);
                 }
             }
         }
         Reached { declared, now, entries }
+    }
+
+    /// Whether the action calls nobody any more, and it is known whom it has called.
+    fn has_told_its_calls(&self, book: &Rulebook, id: ActionId) -> bool {
+        self.has_ended(book, id) && !self.has_untold_calls(&book.get(id).name)
     }
 
     /// Whether the action calls nobody any more: its own service says that it has ended, or a caller does where that

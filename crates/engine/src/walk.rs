@@ -106,6 +106,7 @@ impl Case {
         }
         walk.attempts = walk.attempts.saturating_add(1);
         self.row_changed = true;
+        self.calls_are_asked_for(service);
         Some(Errand::Walk(Box::new(WalkHistory {
             case: self.row.id,
             service: Arc::clone(service),
@@ -142,6 +143,7 @@ impl Case {
                 if begun_too_early {
                     read_anew(walk, id, now, agenda);
                 }
+                self.calls_are_read(service);
                 let news = self.hear_history(service, told);
                 let walk = self.row.detail.walks.iter().find(|w| w.service == *service);
                 let entries = walk.map_or(0, |walk| walk.entries.len());

@@ -64,6 +64,45 @@ fn what_a_fenced_orchestrator_has_called_is_undone_too() {
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
 }
 
+/// The answer to a fence says nothing of calls.
+const OUTCOME_ALONE: StepReading = StepReading::Done(Outcome::NothingToCompensate);
+
+#[test]
+fn a_fence_without_a_word_of_calls_proves_nothing_until_the_history_is_read() {
+    let closed = |history: WalkResult| {
+        let mut world = World::new(SHOP);
+        world.histories.insert("checkout".to_owned(), history);
+        world.replies.insert("compensate checkout.place".to_owned(), Reply::Silent);
+        let case = world.report(charged("odd"));
+        world.settle_down();
+        world.answer_without_history("compensate checkout.place", OUTCOME_ALONE);
+        world.settle_down();
+        let read = world.walked.iter().filter(|service| *service == "checkout").count();
+        world.pass_ms(120_000);
+        (world.case(case).closed_on, read, world.plan(case).contains("compensate shipping.ship"))
+    };
+    // Whom it had called stands in its History, and nobody else would have told.
+    let called = WalkResult::Told(vec![evidence("shipping.ship", "r", H::Unknown)].into());
+    assert_eq!(closed(called), (Some(ClosedOn::Proven), 1, true));
+    let nobody = WalkResult::Told(vec![].into());
+    assert_eq!(closed(nobody), (Some(ClosedOn::Proven), 1, false));
+    assert_eq!(closed(WalkResult::NoHistory), (Some(ClosedOn::Quiet), 1, false));
+}
+
+#[test]
+fn a_fence_of_which_the_calls_are_asked_for_is_read_again_after_a_restart() {
+    let mut world = World::new(SHOP);
+    world.replies.insert("compensate checkout.place".to_owned(), Reply::Silent);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    world.answer_without_history("compensate checkout.place", OUTCOME_ALONE);
+    // Its answer is lost with the process.
+    world.crash();
+    world.settle_down();
+    assert_eq!(world.walked.iter().filter(|service| *service == "checkout").count(), 2);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
 #[test]
 fn a_fence_has_the_hold_of_its_compensation_and_lists_have_none() {
     let plan = |code: &str| {

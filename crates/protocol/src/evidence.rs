@@ -212,6 +212,8 @@ impl Loss {
 /// counts. Whatever stands in its place there is read without an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Testimony {
+    /// Whether a list came at all: one that is empty says that there is nothing, one that is not there says nothing.
+    given: bool,
     entries: Vec<Evidence>,
     lost: Vec<Lost>,
 }
@@ -220,7 +222,7 @@ impl Testimony {
     /// A list of entries as it came; those that name no service are `service`'s own, if it is given.
     #[must_use]
     pub fn read(list: Vec<Value>, service: Option<&str>) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { given: true, ..Self::default() };
         let mut places = BTreeMap::new();
         for value in list {
             match Evidence::read(value, service) {
@@ -259,6 +261,12 @@ impl Testimony {
         }
     }
 
+    /// Whether anything was said, be it that there is nothing.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.given
+    }
+
     /// What counts.
     #[must_use]
     pub fn entries(&self) -> &[Evidence] {
@@ -278,6 +286,7 @@ impl Testimony {
         for (place, held) in self.entries.iter().enumerate() {
             places.entry(key(held)).or_insert(place);
         }
+        self.given |= more.given;
         self.lost.extend(more.lost);
         more.entries.into_iter().for_each(|evidence| self.admit(evidence, &mut places));
         self.lost.sort_unstable();
@@ -293,7 +302,7 @@ impl Testimony {
 
 impl From<Vec<Evidence>> for Testimony {
     fn from(list: Vec<Evidence>) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { given: true, ..Self::default() };
         let mut places = BTreeMap::new();
         for evidence in list {
             match evidence.check() {
@@ -334,7 +343,7 @@ impl<'de> Deserialize<'de> for Testimony {
             Value::Null => Self::default(),
             _ => {
                 let lost = vec![Lost { action: None, why: Loss::Malformed }];
-                Self { entries: Vec::new(), lost }
+                Self { lost, ..Self::default() }
             }
         })
     }

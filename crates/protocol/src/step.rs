@@ -62,8 +62,9 @@ pub struct StepAnswer {
         skip_serializing_if = "Option::is_none"
     )]
     pub message: Option<String>,
-    /// Calls that the service made in this saga; further evidence for the case.
-    #[serde(default, skip_serializing_if = "is_empty")]
+    /// Calls that the service made in this saga; further evidence for the case. Empty: it made none. Absent: it does
+    /// not say.
+    #[serde(default, skip_serializing_if = "is_absent")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
     pub history: Testimony,
 }
@@ -82,11 +83,11 @@ pub struct OutcomeCallback {
     )]
     pub message: Option<String>,
     /// Further evidence.
-    #[serde(default, skip_serializing_if = "is_empty")]
+    #[serde(default, skip_serializing_if = "is_absent")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
     pub history: Testimony,
 }
 
-fn is_empty(history: &Testimony) -> bool {
-    history.entries().is_empty()
+fn is_absent(history: &Testimony) -> bool {
+    !history.is_given()
 }

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    Batch, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow,
-    SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase,
-    StrangerRow, Subject, Told, WalkRow, Write,
+    Batch, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck,
+    ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState,
+    StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -116,6 +116,7 @@ fn full_case() -> StoredCase {
     first.stage = u16::MAX;
     first.memo = StepMemo {
         fence: true,
+        calls: CallsBefore::Asked,
         last: Some(Cause::Busy),
         definite: Some(SameAnswer { status: 404, count: 2, since: 70 }),
         because: vec![0, 1],
