@@ -132,15 +132,21 @@ impl Case {
     /// Try again now; the limits count from here. Whoever wants it sent has said yes to it.
     fn again(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
         self.legal(index, StepEvent::Again(now), now, agenda)?;
+        self.count_anew(index);
         let memo = &mut self.step_mut(index).memo;
-        memo.counted = 0;
-        memo.definite = None;
-        memo.counting_since = None; // it starts anew
-        memo.aged_ms = 0;
         memo.held = false;
         memo.decided_by = None;
         memo.by_hand = false;
         Ok(())
+    }
+
+    /// Its limits start anew.
+    fn count_anew(&mut self, index: usize) {
+        let memo = &mut self.step_mut(index).memo;
+        memo.counted = 0;
+        memo.definite = None;
+        memo.counting_since = None;
+        memo.aged_ms = 0;
     }
 
     /// Whether an act that asks under a new key may: of what a person has to weigh up, they have said that they did.
@@ -160,20 +166,34 @@ impl Case {
                 "the step's id is its key, by the participant protocol; retry it without a new key";
             return Err(Answer::Conflict(why.to_owned()));
         }
-        if by.bulk.is_some() {
-            let why = "a new key is for one step at a time, not for a bulk act";
-            return Err(Answer::Invalid(why.to_owned()));
-        }
-        if step.memo.may_have_run && !weighed_up {
-            return Err(Answer::Conflict(format!(
-                "a try of {} {} may have run, and under a new key it may run once more: make sure at {} that it did not, then say so (`mayHaveRun`, on the command line `--may-have-run`)",
-                step.verb, step.action, step.action.service
-            )));
-        }
+        check_weighed_up(step, weighed_up, by)
+    }
+
+    /// The same where an endpoint is asked anew because evidence contradicts what it said.
+    pub(crate) fn check_asked_anew(
+        &self,
+        index: usize,
+        weighed_up: bool,
+        by: ActBy<'_>,
+    ) -> Result<(), Answer> {
+        check_weighed_up(&self.steps[index], weighed_up, by)
+    }
+
+    /// Asks once more, under a new key, what an endpoint has answered with nothing to undo.
+    pub(crate) fn ask_in_doubt(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        self.legal(index, StepEvent::Doubt(now), now, agenda)?;
+        self.count_anew(index);
+        self.step_mut(index).memo.said_nothing = false;
+        self.ask_anew(index, agenda.salt);
         Ok(())
     }
 
-    fn decide(
+    pub(crate) fn decide(
         &mut self,
         index: usize,
         outcome: Outcome,
@@ -377,6 +397,21 @@ impl Case {
             actor: Arc::clone(actor),
         });
     }
+}
+
+/// Whether a step may be asked under a new key: one at a time, and what a try may have done was weighed up.
+fn check_weighed_up(step: &StepRow, weighed_up: bool, by: ActBy<'_>) -> Result<(), Answer> {
+    if by.bulk.is_some() {
+        let why = "a new key is for one step at a time, not for a bulk act";
+        return Err(Answer::Invalid(why.to_owned()));
+    }
+    if step.memo.may_have_run && !weighed_up {
+        return Err(Answer::Conflict(format!(
+            "a try of {} {} may have run, and under a new key it may run once more: make sure at {} that it did not, then say so (`mayHaveRun`, on the command line `--may-have-run`)",
+            step.verb, step.action, step.action.service
+        )));
+    }
+    Ok(())
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), Answer> {

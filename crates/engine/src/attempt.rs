@@ -4,6 +4,7 @@ use crate::agenda::Agenda;
 use crate::backoff;
 use crate::case::Case;
 use crate::lane::{DefiniteAnswer, Health, Job};
+use crate::subject::Unsendable;
 use crate::transition::{self, StepEvent};
 use crate::{
     AttemptRow, Errand, PollStep, SameAnswer, SendStep, StepReading, StepResult, StepState,
@@ -84,17 +85,18 @@ impl Case {
         }
         let rulebook = Arc::clone(self.book.as_ref()?);
         let Some(action_id) = rulebook.action(&step.action.service, &step.action.action) else {
-            self.step_mut(index).memo.message =
-                Some("the rulebook no longer knows this action".to_owned());
+            let memo = &mut self.step_mut(index).memo;
+            memo.message = Some("the rulebook no longer knows this action".to_owned());
+            memo.last = Some(Cause::Unsendable);
             self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
             return None;
         };
         let (send, subject) = match self.request_now(index, action_id, rulebook, agenda.salt) {
             Ok(built) => built?,
-            Err(why) => {
+            Err(Unsendable { why, cause }) => {
                 let memo = &mut self.step_mut(index).memo;
                 memo.message = Some(why);
-                memo.last = Some(Cause::Unsendable);
+                memo.last = Some(cause);
                 self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
                 return None;
             }
@@ -121,7 +123,7 @@ impl Case {
         action_id: ActionId,
         rulebook: Arc<Rulebook>,
         salt: Salt,
-    ) -> Result<Option<(SendStep, Option<Subject>)>, String> {
+    ) -> Result<Option<(SendStep, Option<Subject>)>, Unsendable> {
         let step = &self.steps[index];
         let subject = self.subject(step, &rulebook)?;
         let chosen = subject.as_ref().and_then(|s| self.reports.get(s.report? as usize));
@@ -149,10 +151,10 @@ impl Case {
         if let (Some(before), Some(now)) = (asked_before, send.digest())
             && before != now
         {
-            return Err(format!(
+            return Err(Unsendable::from(format!(
                 "a try of {} {} may have run, and the rulebook asks for something else now, which is never done under the same key: retry it under a new key (`newKey`, on the command line `--new-key`)",
                 step.verb, step.action
-            ));
+            )));
         }
         Ok(Some((send, subject)))
     }

@@ -4,7 +4,9 @@
 use crate::case::Case;
 use crate::lane::Job;
 use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
-use amends_protocol::{CaseId, CaseState, Cause, Outcome, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{
+    CaseId, CaseState, Cause, Outcome, QuestionKind, StepId, StuckReason, Timestamp, Verb,
+};
 use amends_rulebook::Rulebook;
 use gist::gist;
 use std::collections::BTreeSet;
@@ -210,6 +212,14 @@ impl Brief {
             walks,
             questions,
         }
+    }
+
+    /// Questions that hold the case by themselves: of a data conflict, its step tells.
+    pub(crate) fn held_besides_steps(&self) -> impl Iterator<Item = &BriefQuestion> {
+        let held = |asked: &&BriefQuestion| {
+            asked.question.holds() && asked.question.kind != QuestionKind::DataConflict
+        };
+        self.questions.iter().filter(held)
     }
 
     pub(crate) fn step(&self, id: StepId) -> Option<&BriefStep> {

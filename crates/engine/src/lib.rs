@@ -13,6 +13,7 @@ mod batch;
 mod brief;
 mod case;
 mod closing;
+mod conflict;
 mod effect;
 mod engine;
 mod fences;
@@ -55,7 +56,7 @@ pub use lookup::{
 pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use proof::Proof;
-pub use question::{Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
+pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
     ActRow, ActivationRow, AttemptRow, CallsBefore, CaseMemo, CaseRow, Decision, Dropped, Limits,

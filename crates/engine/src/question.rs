@@ -6,6 +6,7 @@ use amends_protocol::{
     QuestionId, QuestionKind, digest,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -20,10 +21,21 @@ pub struct Question {
     pub service: Arc<str>,
     /// The action that it is about.
     pub action: Option<ActionName>,
+    /// On which field of one request its sources don't agree, of a data conflict.
+    pub field: Option<DataField>,
     /// What it rests on.
     pub statements: BTreeSet<Statement>,
     /// Who could tell more may be asked once more.
     pub can_ask_again: bool,
+}
+
+/// A field of what undoing one request needs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DataField {
+    /// The request, if one is known.
+    pub request: Option<Arc<str>>,
+    /// Its path in the data, e.g. `payment.id`.
+    pub path: Arc<str>,
 }
 
 /// What one says of a request.
@@ -38,7 +50,7 @@ pub struct Statement {
 }
 
 /// What can be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     /// How a step ended.
     Outcome(Outcome),
@@ -48,17 +60,29 @@ pub enum Said {
     More,
     /// Its History could not be read.
     NoHistory,
+    /// What a field is, as JSON text.
+    Value(Arc<str>),
 }
 
 impl Said {
     /// Its word.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Outcome(outcome) => outcome.as_str(),
             Self::State(state) => state.as_str(),
             Self::More => "more",
             Self::NoHistory => "no_history",
+            Self::Value(text) => text,
+        }
+    }
+
+    /// What a field is said to be.
+    #[must_use]
+    pub fn value(&self) -> Option<Value> {
+        match self {
+            Self::Value(text) => serde_json::from_str(text).ok(),
+            Self::Outcome(_) | Self::State(_) | Self::More | Self::NoHistory => None,
         }
     }
 }
@@ -74,7 +98,14 @@ impl Question {
     /// The number in its id: of what it is about, whatever is said of that.
     pub(crate) fn tag(&self) -> u64 {
         let action = self.action.as_ref().map_or("", |name| &*name.action);
-        digest(&[self.kind.as_str(), &self.service, action])
+        let about = [self.kind.as_str(), &self.service, action];
+        match &self.field {
+            None => digest(&about),
+            Some(DataField { request, path }) => {
+                let request = request.as_deref().unwrap_or_default();
+                digest(&[about.as_slice(), &[request, path]].concat())
+            }
+        }
     }
 
     /// Its id within a case.
@@ -102,6 +133,7 @@ impl Question {
             QuestionActName::Accept => true,
             QuestionActName::Record => self.action.is_some(),
             QuestionActName::AskAgain => self.can_ask_again,
+            QuestionActName::Choose => self.field.is_some(),
         };
         QuestionActName::ALL.iter().copied().filter(is_possible).collect()
     }
@@ -118,6 +150,16 @@ impl Question {
             action: self.action.as_ref(),
             witnesses: witnesses.into_iter().collect(),
             requests: requests.into_iter().collect(),
+            field: self.field.as_ref().map(|field| &*field.path),
+            values: self.values().collect(),
+        })
+    }
+
+    /// What each says that the field is, as JSON text.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.statements.iter().filter_map(|statement| match &statement.says {
+            Said::Value(text) => Some((&*statement.by, &**text)),
+            _ => None,
         })
     }
 }
@@ -135,6 +177,9 @@ pub struct QuestionAnswer {
     /// How it was ended outside, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// The value that was chosen, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// The statements that there were, as numbers.
     pub seen: Vec<u64>,
     /// UTC milliseconds.
@@ -148,10 +193,22 @@ pub struct QuestionAnswer {
 }
 
 impl QuestionAnswer {
-    /// Whether it answers a question as it stands now.
+    /// Whether it answers a question as it stands now. A data conflict is answered by what becomes of its step.
     pub(crate) fn covers(&self, question: &Question) -> bool {
         let has_seen = |statement: &Statement| self.seen.contains(&statement.number());
-        self.id.tag == question.tag() && question.statements.iter().all(has_seen)
+        question.kind != QuestionKind::DataConflict
+            && self.id.tag == question.tag()
+            && question.statements.iter().all(has_seen)
+    }
+
+    /// The value that was chosen, if it still decides the question: nobody has come with a third one since.
+    pub(crate) fn choice(&self, question: &Question) -> Option<&Value> {
+        let value = self.value.as_ref().filter(|_| self.id.tag == question.tag())?;
+        let is_decided = |statement: &Statement| {
+            self.seen.contains(&statement.number())
+                || statement.says.value().as_ref() == Some(value)
+        };
+        question.statements.iter().all(is_decided).then_some(value)
     }
 }
 

@@ -272,6 +272,9 @@ impl StepRow {
             StepState::Stuck(reason) => Some(match reason {
                 StuckReason::Refused => Cause::Refused,
                 StuckReason::Rejected => Cause::Rejected,
+                StuckReason::Unsendable if self.memo.last == Some(Cause::Question) => {
+                    Cause::Question
+                }
                 StuckReason::Unsendable => Cause::Unsendable,
                 StuckReason::AwaitsApproval => Cause::Approval,
                 StuckReason::OutOfAttempts | StuckReason::OutOfTime => {

@@ -2,15 +2,52 @@
 //! chosen once; after a try that may have run it never changes, since the key doesn't either.
 
 use crate::case::Case;
+use crate::conflict::{Data, Told, field};
 use crate::heard::joined;
-use crate::{ReportRow, StepRow, StepState, Subject};
-use amends_protocol::{ActionName, HistoryState, Salt, StuckReason};
+use crate::{Question, ReportRow, StepRow, StepState, Subject};
+use amends_protocol::{ActionName, Cause, HistoryState, Salt, StuckReason};
 use amends_rulebook::{Endpoint, Facts, Rulebook};
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-type Data = Map<String, Value>;
+/// Why a step can't be asked for.
+#[derive(Debug)]
+pub(crate) struct Unsendable {
+    /// For people.
+    pub(crate) why: String,
+    /// In a word.
+    pub(crate) cause: Cause,
+}
+
+impl From<String> for Unsendable {
+    fn from(why: String) -> Self {
+        Self { why, cause: Cause::Unsendable }
+    }
+}
+
+/// Sources of a step's fields that count before all others.
+enum Rank<'a> {
+    /// What was told of its one request.
+    Told(Told<'a>),
+    /// Reports of the action's own service.
+    Reports(Vec<&'a ReportRow>),
+}
+
+impl<'a> Rank<'a> {
+    fn told(&self) -> Cow<'_, Told<'a>> {
+        match self {
+            Self::Told(told) => Cow::Borrowed(told),
+            Self::Reports(rows) => {
+                let says = |row: &&'a ReportRow| {
+                    let who = format!("{} in report {}", row.report.service(), row.report.id);
+                    (who.into(), &row.report.data.data)
+                };
+                Cow::Owned(rows.iter().map(says).collect())
+            }
+        }
+    }
+}
 
 impl Case {
     /// What the next try of a step is about; none for a participant that takes everything at once.
@@ -21,16 +58,12 @@ impl Case {
         &self,
         step: &StepRow,
         book: &Rulebook,
-    ) -> Result<Option<Subject>, String> {
-        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
-        let Some(endpoint) = action.and_then(|action| action.endpoints.get(step.verb)) else {
+    ) -> Result<Option<Subject>, Unsendable> {
+        let Some(endpoint) = endpoint_of(step, book) else {
             return Ok(step.memo.subject.clone());
         };
-        let chosen = step.memo.subject.as_ref().filter(|subject| subject.report.is_some());
-        if step.memo.may_have_run
-            && let Some(subject) = chosen
-        {
-            return Ok(Some(subject.clone()));
+        if is_fixed(step) {
+            return Ok(step.memo.subject.clone());
         }
         let demanding = self.report_for(step).map_or(0, |row| row.position);
         if step.memo.edited.is_some() {
@@ -52,77 +85,75 @@ impl Case {
         step: &StepRow,
         endpoint: &Endpoint,
         book: &Rulebook,
-    ) -> Result<Option<Subject>, String> {
+    ) -> Result<Option<Subject>, Unsendable> {
         let request = step.request().cloned();
         if request.is_none() && endpoint.names_request() {
-            return Err(format!(
+            return Err(Unsendable::from(format!(
                 "the endpoint names a request of {}, and none is known: record the outcome, or retry when one is",
                 step.action
-            ));
+            )));
         }
         let demanding = self.report_for(step).map_or(0, |row| row.position);
-        if let Some(request) = &request
-            && let Some(data) = self.own_data(step, request, endpoint)?
-        {
-            let (request, data) = (Some(Arc::clone(request)), Some(Arc::new(data.clone())));
-            return Ok(Some(Subject { request, report: Some(demanding), data }));
-        }
-        let report = match self.report_about(step, request.as_deref(), endpoint)? {
-            Some(own) => Some(own),
-            None if self.is_one_of_several(step) && !endpoint.names_request() => {
-                return Err(self.nothing_tells_which(step));
-            }
-            None => self.report_with_fields(step, endpoint, book),
+        let rank = self.rank(step, endpoint);
+        let agreed = self.agreed(step, endpoint, book, &rank.told());
+        let agreed = agreed.map_err(|open| to_be_chosen(&open))?;
+        let (report, data) = match &rank {
+            Rank::Told(_) => (demanding, Some(agreed)),
+            Rank::Reports(rows) => match rows.first() {
+                // The report itself is the source, but for what a person has put into it.
+                Some(own) => {
+                    (own.position, Some(agreed).filter(|data| matches!(data, Cow::Owned(_))))
+                }
+                None if self.is_one_of_several(step) && !endpoint.names_request() => {
+                    return Err(Unsendable::from(self.nothing_tells_which(step)));
+                }
+                None => {
+                    let report = self.report_with_fields(step, endpoint, book);
+                    (report.map_or(demanding, |row| row.position), None)
+                }
+            },
         };
-        let report = Some(report.map_or(demanding, |row| row.position));
-        Ok(Some(Subject { request, report, data: None }))
+        let data = data.map(|data| Arc::new(data.into_owned()));
+        Ok(Some(Subject { request, report: Some(report), data }))
     }
 
-    /// What was told of this one request and has all fields.
-    ///
-    /// # Errors
-    /// Two witnesses of one rank, its own service or callers, name different places for it.
-    fn own_data(
-        &self,
-        step: &StepRow,
-        request: &str,
-        endpoint: &Endpoint,
-    ) -> Result<Option<&Data>, String> {
-        let told = self.heard().data_of(&step.action, request);
-        let complete: Vec<_> = told.filter(|(_, data)| has_fields(data, endpoint)).collect();
-        let is_own = |by: &str| *by == *step.action.service;
-        let Some((first, data)) = complete.first() else { return Ok(None) };
-        let same_rank = complete.iter().filter(|(by, _)| is_own(by) == is_own(first));
-        let same_rank = same_rank.map(|(by, data)| (&***by, *data));
-        agree(step, request, endpoint, same_rank)?;
-        Ok(Some(data))
+    /// The fields of a step of which its sources say different things, and nobody has chosen yet.
+    pub(crate) fn undecided(&self, step: &StepRow, book: &Rulebook) -> Vec<Question> {
+        let Some(endpoint) = endpoint_of(step, book) else { return Vec::new() };
+        let takes_one = endpoint.is_for_one_request() && step.memo.edited.is_none();
+        if !takes_one || is_fixed(step) {
+            return Vec::new();
+        }
+        let rank = self.rank(step, endpoint);
+        self.agreed(step, endpoint, book, &rank.told()).err().unwrap_or_default()
     }
 
-    /// A report of the action's own service that has all fields: one about this request before others.
-    ///
-    /// # Errors
-    /// Two of them name different places.
-    fn report_about(
-        &self,
-        step: &StepRow,
-        request: Option<&str>,
-        endpoint: &Endpoint,
-    ) -> Result<Option<&ReportRow>, String> {
+    /// Whose word counts first for a step's fields: who told of its very request, the own service before callers; else
+    /// the own service's reports, those about that request before others. All have all fields.
+    fn rank(&self, step: &StepRow, endpoint: &Endpoint) -> Rank<'_> {
+        let request = step.request();
+        if let Some(request) = request {
+            let told = self.heard().data_of(&step.action, request);
+            let complete: Vec<_> = told.filter(|(_, data)| has_fields(data, endpoint)).collect();
+            if let Some((first, _)) = complete.first() {
+                let is_own = |by: &str| *by == *step.action.service;
+                let same = complete.iter().filter(|(by, _)| is_own(by) == is_own(first));
+                return Rank::Told(same.map(|(by, data)| (Arc::clone(by), *data)).collect());
+            }
+        }
         let own = self.reports.iter().filter(|row| *row.report.service() == *step.action.service);
         let own = own.filter(|row| has_fields(&row.report.data.data, endpoint));
-        let own: Vec<&ReportRow> = own.collect();
+        let mut own: Vec<&ReportRow> = own.collect();
+        own.sort_by_key(|row| (&row.report.source, &row.report.id));
         let is_about = |row: &&&ReportRow| {
-            request.is_some() && row.report.data.request_id.as_deref() == request
+            request.is_some_and(|it| row.report.data.request_id.as_deref() == Some(it))
         };
         let about: Vec<&ReportRow> = own.iter().filter(is_about).copied().collect();
-        let rank = match about.is_empty() {
+        Rank::Reports(match about.is_empty() {
             true if self.is_one_of_several(step) && !endpoint.names_request() => Vec::new(),
             true => own,
             false => about,
-        };
-        let told = rank.iter().map(|row| (row.report.id.as_str(), &row.report.data.data));
-        agree(step, request.unwrap_or("its request"), endpoint, told)?;
-        Ok(rank.into_iter().min_by_key(|row| (&row.report.source, &row.report.id)))
+        })
     }
 
     fn is_one_of_several(&self, step: &StepRow) -> bool {
@@ -195,10 +226,8 @@ impl Case {
         if step.state != StepState::Stuck(StuckReason::Unsendable) || is_asked {
             return false;
         }
-        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
-        let endpoint = action.and_then(|action| action.endpoints.get(step.verb));
         let subject = self.subject(step, book).ok().flatten();
-        endpoint.zip(subject).is_some_and(|(endpoint, subject)| {
+        endpoint_of(step, book).zip(subject).is_some_and(|(endpoint, subject)| {
             self.fields_of(step, &subject).is_some_and(|data| has_fields(data, endpoint))
         })
     }
@@ -216,9 +245,7 @@ impl Case {
 
     /// Whether what was told of a request says nothing else than what a step has asked for already.
     pub(crate) fn asked_the_same(&self, step: &StepRow, request: &str, book: &Rulebook) -> bool {
-        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
-        let endpoint = action.and_then(|action| action.endpoints.get(step.verb));
-        let Some(endpoint) = endpoint else { return true };
+        let Some(endpoint) = endpoint_of(step, book) else { return true };
         let subject = step.memo.subject.clone().unwrap_or_default();
         let Some(asked) = self.fields_of(step, &subject) else { return true };
         let mut told = self.heard().data_of(&step.action, request);
@@ -258,35 +285,23 @@ impl Case {
     }
 }
 
-/// Whether witnesses of equal standing name the same place: the fields in the path.
-///
-/// # Errors
-/// Names field, values and witnesses.
-fn agree<'a>(
-    step: &StepRow,
-    request: &str,
-    endpoint: &Endpoint,
-    told: impl Iterator<Item = (&'a str, &'a Data)> + Clone,
-) -> Result<(), String> {
-    for path in endpoint.path.fields().filter_map(|name| name.strip_prefix("data.")) {
-        let mut said = told.clone().map(|(by, data)| (by, field(data, path)));
-        let Some((first, value)) = said.next() else { return Ok(()) };
-        if let Some((other, another)) = said.find(|(_, another)| *another != value) {
-            let [value, another] =
-                [value, another].map(|v| v.map_or_else(String::new, Value::to_string));
-            return Err(format!(
-                "for {request} of {} `{first}` says {path} = {value}, and `{other}` says {another}: edit the step with the right one",
-                step.action
-            ));
-        }
-    }
-    Ok(())
+/// For people, until they have chosen.
+fn to_be_chosen(open: &[Question]) -> Unsendable {
+    let said: Vec<String> = open.iter().map(Question::sentence).collect();
+    let why =
+        format!("{}: choose the right one (`amends questions`), or edit the step", said.join("; "));
+    Unsendable { why, cause: Cause::Question }
 }
 
-fn field<'a>(data: &'a Data, path: &str) -> Option<&'a Value> {
-    let mut keys = path.split('.');
-    let first = data.get(keys.next()?)?;
-    keys.try_fold(first, |value, key| value.get(key)).filter(|value| **value != Value::Null)
+fn endpoint_of<'b>(step: &StepRow, book: &'b Rulebook) -> Option<&'b Endpoint> {
+    let action = book.get(book.action(&step.action.service, &step.action.action)?);
+    action.endpoints.get(step.verb)
+}
+
+/// Whether what a step is about can't change any more: a try of it may have run.
+fn is_fixed(step: &StepRow) -> bool {
+    let is_chosen = step.memo.subject.as_ref().is_some_and(|subject| subject.report.is_some());
+    step.memo.may_have_run && is_chosen
 }
 
 fn has_fields(data: &Data, endpoint: &Endpoint) -> bool {

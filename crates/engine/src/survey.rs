@@ -356,6 +356,5 @@ fn troubles(case: CaseId, brief: &Brief) -> Vec<Trouble> {
         subject: asked.question.about(),
         message: Some(asked.sentence.to_string()),
     };
-    let held = brief.questions.iter().filter(|asked| asked.question.holds());
-    brief.steps.iter().filter_map(stuck).chain(held.map(asked)).collect()
+    brief.steps.iter().filter_map(stuck).chain(brief.held_besides_steps().map(asked)).collect()
 }

@@ -42,6 +42,8 @@ pub(crate) enum StepEvent {
     Again(Timestamp),
     /// A person decided how it ended.
     Decide(Outcome),
+    /// Evidence contradicts that there was nothing to undo, and a person has it asked anew. What was undone stays.
+    Doubt(Timestamp),
 }
 
 /// An event that a step in this state cannot meet. For an operator's act it is a conflict; elsewhere it is a fault of
@@ -74,6 +76,7 @@ impl StepEvent {
             Self::Supersede => "be superseded",
             Self::Again(_) => "be tried again",
             Self::Decide(_) => "be decided by hand",
+            Self::Doubt(_) => "be asked for in doubt",
         }
     }
 }
@@ -103,11 +106,11 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
         }
         (S::InFlight | S::Accepted { .. }, E::Fail(at)) => Ok(S::Due(at)),
         (S::InFlight | S::Accepted { .. }, E::Jam(reason)) => Ok(S::Stuck(reason)),
-        (S::Stuck(_), E::Again(at)) => Ok(S::Due(at)),
-        (S::Due(_), E::Again(at)) => Ok(S::Due(at)),
+        (S::Stuck(_) | S::Due(_), E::Again(at)) => Ok(S::Due(at)),
         // A waiver can be taken back, or give way to an outcome; what a service did cannot.
         (S::Done(Outcome::Waived), event @ E::Decide(Outcome::Waived)) => Err(illegal(&event)),
         (S::Done(Outcome::Waived), E::Again(at)) => Ok(S::Due(at)),
+        (S::Done(Outcome::NothingToCompensate), E::Doubt(at)) => Ok(S::Due(at)),
         (S::Shadow, E::Again(_)) => Ok(S::Waiting),
         (
             S::Waiting
@@ -119,7 +122,7 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
             E::Decide(outcome),
         ) => Ok(S::Done(outcome)),
         // Only a step that waits has a stage to come, and something that may be missing.
-        (_, event @ (E::Open(_) | E::Hold | E::Void)) => Err(illegal(&event)),
+        (_, event @ (E::Open(_) | E::Hold | E::Void | E::Doubt(_))) => Err(illegal(&event)),
         (
             S::Waiting,
             event @ (E::Shut
@@ -169,6 +172,7 @@ mod tests {
             StepState::InFlight,
             StepState::Accepted { poll_at: T, until: T, location: None },
             StepState::Done(Outcome::Compensated),
+            StepState::Done(Outcome::NothingToCompensate),
             StepState::Done(Outcome::Waived),
             StepState::Stuck(StuckReason::Refused),
             StepState::Superseded,
@@ -191,6 +195,7 @@ mod tests {
             StepEvent::Supersede,
             StepEvent::Again(T),
             StepEvent::Decide(Outcome::Waived),
+            StepEvent::Doubt(T),
         ]
     }
 
@@ -217,15 +222,16 @@ mod tests {
             picture.push('\n');
         }
         let expected = "\
-d S D . . . . . . . s . D
-. . . w f D . . S d s d D
-. . . . . D a d S . s . D
-. . . . . D a d S . s . D
-. . . . . . . . . . . . .
-. . . . . . . . . . . d .
-. . . . . D . . . . s d D
-. . . . . . . . . . . . .
-. . . . . . . . . . . w .
+d S D . . . . . . . s . D .
+. . . w f D . . S d s d D .
+. . . . . D a d S . s . D .
+. . . . . D a d S . s . D .
+. . . . . . . . . . . . . .
+. . . . . . . . . . . . . d
+. . . . . . . . . . . d . .
+. . . . . D . . . . s d D .
+. . . . . . . . . . . . . .
+. . . . . . . . . . . w . .
 "
         .replace(' ', "");
         assert_eq!(picture, expected);

@@ -2,11 +2,13 @@
 
 mod world;
 
-use amends_engine::{Answer, StepReading, StepState, wholes};
-use amends_protocol::resources::StepAct;
+use amends_engine::{Answer, Question, StepReading, StepState, open_questions, wholes};
+use amends_protocol::resources::{QuestionAct, StepAct};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId, StuckReason,
+    CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState as H, Outcome, PartTag,
+    QuestionKind, Report, StepId, StuckReason,
 };
+use amends_rulebook::Rulebook;
 use serde_json::json;
 use std::collections::BTreeSet;
 use world::{Reply, World};
@@ -265,7 +267,145 @@ fn two_reports_of_the_service_that_name_different_places_are_a_persons() {
     let step = world.step(case, STEP);
     assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
     let why = step.memo.message.clone().unwrap_or_default();
-    assert!(["`b-1`", "\"x\"", "`b-2`", "\"y\""].iter().all(|part| why.contains(part)), "{why}");
+    assert!(
+        ["report b-1", "\"x\"", "report b-2", "\"y\""].iter().all(|part| why.contains(part)),
+        "{why}"
+    );
+}
+
+/// Two callers name different payments for the same request of billing.
+fn two_payments(more: &str) -> (World, CaseId, String) {
+    let till =
+        "  till: { actions: { ring: { effect: none, calls: [billing.charge] } } }\n  billing:";
+    let book = shop("/payments/{data.payment}/refund", "").replace("  billing:", till) + more;
+    let mut world = World::new(&book);
+    let case = world.report(of_payment("shop", "s-1", "x"));
+    world.settle_down();
+    (world, case, book)
+}
+
+fn of_payment(source: &str, id: &str, payment: &str) -> Report {
+    let mut report = tells(source, id, &[("q", H::Succeeded)], json!({}));
+    report.data.history[0].data.insert("payment".to_owned(), payment.into());
+    report
+}
+
+fn asked_in(world: &World, case: CaseId, book: &str) -> Vec<Question> {
+    let book = Rulebook::from_yaml(book).unwrap_or_else(|found| panic!("{found:#?}"));
+    open_questions(&world.stored(case), Some(&book))
+}
+
+/// The refund had not been sent when the second caller told of it.
+fn in_conflict(more: &str) -> (World, CaseId, String) {
+    let (mut world, _, book) = two_payments(more);
+    world.sends.clear();
+    world.replies.insert("billing".into(), Reply::Says(StepReading::NotSent));
+    let mut report = of_payment("shop", "s-2", "x");
+    report.saga_id = amends_protocol::SagaId::new("t").expect("valid");
+    let case = world.report(report);
+    world.settle_down();
+    let mut report = of_payment("till", "t-1", "y");
+    report.saga_id = amends_protocol::SagaId::new("t").expect("valid");
+    world.report(report);
+    world.replies.clear();
+    world.sends.clear();
+    world.pass_ms(60_000);
+    (world, case, book)
+}
+
+#[test]
+fn two_callers_that_name_different_payments_are_a_question() {
+    let (world, case, book) = in_conflict("");
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert!(world.sends.is_empty(), "nothing goes out before it is known where");
+    let step = world.step(case, STEP);
+    assert_eq!(
+        (&step.state, step.cause()),
+        (&StepState::Stuck(StuckReason::Unsendable), Some(Cause::Question))
+    );
+    let [question] = &asked_in(&world, case, &book)[..] else { panic!("one question") };
+    assert_eq!((question.kind, question.holds()), (QuestionKind::DataConflict, true));
+    assert_eq!(
+        question.sentence(),
+        "of request q of billing.charge, shop says payment = \"x\", and till says \"y\""
+    );
+    let may: Vec<_> = question.may().iter().map(|act| act.as_str()).collect();
+    assert_eq!(may, ["accept", "record", "choose"]);
+}
+
+#[test]
+fn a_person_chooses_a_value_and_the_step_goes_out_with_it() {
+    let (mut world, case, _) = in_conflict("");
+    let choose = |value: &str| QuestionAct::Choose { reason: "so".to_owned(), value: value.into() };
+    let Answer::Invalid(why) = world.answer_question(case, choose("z")) else { panic!("taken") };
+    assert!(why.contains("\"x\" and \"y\""), "{why}");
+    assert_eq!(world.answer_question(case, choose("y")), Answer::Done);
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::ByPerson), "the service has undone it");
+    let data: Vec<_> = world.sends.iter().map(|send| send.data.clone().expect("chosen")).collect();
+    assert_eq!(data.iter().map(|data| &data["payment"]).collect::<Vec<_>>(), ["y"]);
+    let acts = world.memory.acts();
+    let act = acts.iter().find(|act| &*act.act == "answer").expect("in the audit");
+    assert_eq!(act.detail["value"], "y");
+}
+
+#[test]
+fn a_third_value_before_it_went_out_asks_again_and_a_second_witness_does_not() {
+    let of = |source: &str, id: &str, payment: &str| {
+        let mut report = of_payment(source, id, payment);
+        report.saga_id = amends_protocol::SagaId::new("t").expect("valid");
+        report
+    };
+    let (mut world, case, book) = in_conflict("");
+    world.replies.insert("billing".into(), Reply::Says(StepReading::NotSent));
+    let choose = QuestionAct::Choose { reason: "so".to_owned(), value: "y".into() };
+    assert_eq!(world.answer_question(case, choose), Answer::Done);
+    world.settle_down();
+    world.report(of("shop", "s-3", "y"));
+    world.pass_ms(5_000);
+    assert!(asked_in(&world, case, &book).is_empty(), "it says what was chosen");
+    world.report(of("shop", "s-4", "z"));
+    world.pass_ms(60_000);
+    assert_eq!(asked_in(&world, case, &book).len(), 1);
+}
+
+#[test]
+fn the_services_own_word_ends_a_data_conflict() {
+    let (mut world, case, _) = in_conflict("");
+    let mut report = of_payment("billing", "b-1", "z");
+    report.saga_id = amends_protocol::SagaId::new("t").expect("valid");
+    world.report(report);
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(
+        world.sends.last().and_then(|send| send.data.clone()).expect("told")["payment"],
+        "z"
+    );
+}
+
+#[test]
+fn a_data_conflict_is_recorded_or_accepted_and_the_case_closes_by_a_person() {
+    let record = QuestionAct::Record { reason: "so".to_owned(), outcome: Outcome::Compensated };
+    let accept = QuestionAct::Accept { reason: "so".to_owned() };
+    for (act, outcome) in [(record, Outcome::Compensated), (accept, Outcome::Waived)] {
+        let (mut world, case, _) = in_conflict("");
+        assert_eq!(world.answer_question(case, act), Answer::Done);
+        world.settle_down();
+        world.pass_ms(60_000);
+        assert_eq!(world.step(case, STEP).state, StepState::Done(outcome));
+        assert_eq!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+        assert!(world.sends.is_empty());
+    }
+}
+
+#[test]
+fn where_a_data_conflict_is_only_noted_its_step_needs_a_person_all_the_same() {
+    let (world, case, book) = in_conflict("questions: { data_conflict: note }\n");
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert!(!asked_in(&world, case, &book)[0].holds());
 }
 
 /// A refund whose end nobody knows, and its keys so far.

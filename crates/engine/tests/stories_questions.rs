@@ -2,12 +2,13 @@
 
 mod world;
 
-use amends_engine::{Answer, StepReading, WalkResult, open_questions};
+use amends_engine::{Answer, Input, StepReading, WalkResult, open_questions};
 use amends_protocol::resources::QuestionAct;
 use amends_protocol::{
     CaseId, CaseState, ClosedOn, Evidence, HistoryState as H, Outcome, QuestionKind, Report,
 };
 use amends_rulebook::Rulebook;
+use std::collections::BTreeSet;
 use world::{Reply, World};
 
 /// A shop that calls billing, which speaks the protocol.
@@ -159,7 +160,8 @@ fn asked_again_the_history_may_know_better() {
     world
         .histories
         .insert("billing".to_owned(), WalkResult::Told(vec![evidence("p-1", H::Fenced)].into()));
-    let again = QuestionAct::AskAgain { reason: "billing is mended".to_owned() };
+    let reason = "billing is mended".to_owned();
+    let again = QuestionAct::AskAgain { reason, may_have_run: false };
     assert_eq!(world.answer_question(case, again), Answer::Done);
     world.settle_down();
     world.pass_ms(10_000);
@@ -213,6 +215,58 @@ fn a_mapped_nothing_is_believed_by_its_body_by_already_or_said_twice() {
     let (world, case, _) = asked_by_mapping("nothing: [404]", &tries);
     assert_eq!(world.state(case), CaseState::Settled, "the try without an answer may have done it");
     assert_eq!(world.sent.len(), 3);
+}
+
+#[test]
+fn asked_again_an_endpoint_gets_another_key_and_may_know_better() {
+    let nothing = (StepReading::Done(Outcome::NothingToCompensate), 404);
+    let (mut world, case, _) = asked_by_mapping("nothing: [404]", &[nothing]);
+    assert_eq!(world.state(case), CaseState::Stuck);
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::Compensated));
+    let reason = "its path is mended".to_owned();
+    let again = QuestionAct::AskAgain { reason, may_have_run: false };
+    assert_eq!(world.answer_question(case, again), Answer::Done);
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_ne!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+    let keys: BTreeSet<_> = world.sends.iter().map(|send| send.key.clone()).collect();
+    assert_eq!((world.sends.len(), keys.len()), (2, 2), "each under a key of its own");
+}
+
+#[test]
+fn after_a_try_without_an_answer_a_person_has_to_say_that_it_may_run_once_more() {
+    let mut world = World::new(&mapped("nothing: [404]"));
+    world.replies.insert(STEP.to_owned(), Reply::Silent);
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Unknown)]));
+    world.settle_down();
+    world.answer_by_status(STEP, StepReading::Unknown, 500);
+    world.pass_ms(5_000);
+    world.settle_down();
+    world.answer_by_status(STEP, StepReading::Done(Outcome::NothingToCompensate), 404);
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled, "nobody tells of a success yet");
+    world.report(tells("shop", "r-2", vec![evidence("p-1", H::Succeeded)]));
+    world.settle_down();
+    assert_eq!(world.state(case), CaseState::Stuck);
+    let again = |may_have_run| QuestionAct::AskAgain { reason: "so".to_owned(), may_have_run };
+    let Answer::Conflict(why) = world.answer_question(case, again(false)) else { panic!("taken") };
+    assert!(why.contains("--may-have-run"), "{why}");
+    let question = world.question(case);
+    let many = Input::QuestionAct {
+        question,
+        act: again(true),
+        actor: "kim".into(),
+        bulk: Some(7),
+        ticket: 1_000,
+    };
+    let Answer::Invalid(why) = world.answer_to(many, 1_000) else { panic!("taken in bulk") };
+    assert!(why.contains("one step at a time"), "{why}");
+    world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::Compensated));
+    assert_eq!(world.answer_question(case, again(true)), Answer::Done);
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
 }
 
 #[test]

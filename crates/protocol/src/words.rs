@@ -438,6 +438,8 @@ words! {
         Record = "record",
         /// Ask whoever can tell once more.
         AskAgain = "ask_again",
+        /// Say which of several values is right.
+        Choose = "choose",
     }
 }
 

@@ -10,7 +10,10 @@ use amends_protocol::resources::{
     BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered, QuestionView,
 };
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, Outcome as StepOutcome, QuestionEffect, QuestionId, QuestionKind};
+use amends_protocol::{
+    CaseId, Outcome as StepOutcome, QuestionActName, QuestionEffect, QuestionId, QuestionKind,
+};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What to do with open questions, and where.
@@ -19,6 +22,7 @@ use std::collections::BTreeMap;
     after_help = "Examples:\n  amends questions\n  amends questions list --kind contradiction --service billing\n  \
 amends questions show q-17-9f86d081884c7d65\n  \
 amends questions answer q-17-9f86d081884c7d65 --record compensated --reason 'refunded in the bank portal'\n  \
+amends questions answer q-18-1b2c3d4e5f607182 --choose pay-4711 --reason 'so in the bank portal'\n  \
 amends questions answer --kind dropped --service order --accept --reason 'looked into its History' --dry-run"
 )]
 pub struct QuestionsOptions {
@@ -100,6 +104,9 @@ struct AnswerOptions {
     /// Don't ask
     #[arg(long, short)]
     yes: bool,
+    /// With `--ask-again`: a try that brought no answer may run once more; you have made sure that it did nothing
+    #[arg(long, requires = "ask_again")]
+    may_have_run: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +121,9 @@ struct Says {
     /// Ask whoever can tell once more
     #[arg(long)]
     ask_again: bool,
+    /// Of a data conflict: the value that is right, one of those that were told
+    #[arg(long, value_name = "VALUE")]
+    choose: Option<String>,
 }
 
 pub(super) fn run(options: QuestionsOptions) -> Outcome {
@@ -178,7 +188,12 @@ async fn show(client: &Client, id: QuestionId, json: bool) -> Outcome {
         grid.row(vec![statement.by.clone(), request, statement.says.clone()]);
     }
     grid.print()?;
-    let may: Vec<_> = question.may.iter().map(|act| act.as_str().replace('_', "-")).collect();
+    let takes = |act: &QuestionActName| match act {
+        QuestionActName::Record => "record OUTCOME".to_owned(),
+        QuestionActName::Choose => "choose VALUE".to_owned(),
+        QuestionActName::Accept | QuestionActName::AskAgain => act.as_str().replace('_', "-"),
+    };
+    let may: Vec<_> = question.may.iter().map(takes).collect();
     output::line(&format!(
         "to answer: amends questions answer {id} --{} --reason '...'",
         may.join(" | --")
@@ -194,6 +209,10 @@ async fn answered(client: &Client, options: AnswerOptions, json: bool) -> Outcom
     }
     match options.ids.as_slice() {
         [one] if !options.dry_run => answer_one(client, *one, &options, json).await,
+        _ if options.may_have_run => Err(Failure::Usage(
+            "--may-have-run is for one question at a time: each must be weighed up by itself"
+                .into(),
+        )),
         _ if options.says.accept => accept_many(client, &options, filter, json).await,
         [] => Err(Failure::Usage(
             "only --accept is for many at once; give the id of one question".into(),
@@ -215,10 +234,13 @@ async fn answer_one(
     json: bool,
 ) -> Outcome {
     let reason = options.reason.clone();
-    let act = match options.says.record {
-        Some(outcome) => QuestionAct::Record { reason, outcome },
-        None if options.says.ask_again => QuestionAct::AskAgain { reason },
-        None => QuestionAct::Accept { reason },
+    let act = match (&options.says.choose, options.says.record) {
+        (Some(said), _) => QuestionAct::Choose { reason, value: told(client, id, said).await? },
+        (None, Some(outcome)) => QuestionAct::Record { reason, outcome },
+        (None, None) if options.says.ask_again => {
+            QuestionAct::AskAgain { reason, may_have_run: options.may_have_run }
+        }
+        (None, None) => QuestionAct::Accept { reason },
     };
     let done: QuestionAnswered = client.post(&format!("/v1/questions/{id}/acts"), &act).await?;
     if json {
@@ -226,9 +248,33 @@ async fn answer_one(
     }
     let word = match act {
         QuestionAct::AskAgain { .. } => "asked again",
-        QuestionAct::Accept { .. } | QuestionAct::Record { .. } => "answered",
+        QuestionAct::Accept { .. } | QuestionAct::Record { .. } | QuestionAct::Choose { .. } => {
+            "answered"
+        }
     };
     output::line(&format!("{id} {word}; {} open in case {}", done.open.len(), id.case))
+}
+
+/// The told value that somebody means: texts need no quotes, unless a number is told as well that looks the same.
+async fn told(client: &Client, id: QuestionId, said: &str) -> Outcome<Value> {
+    let question: QuestionView = client.get(&format!("/v1/questions/{id}")).await?;
+    let values: BTreeMap<String, Value> = question
+        .statements
+        .into_iter()
+        .filter_map(|statement| Some((statement.says, statement.value?)))
+        .collect();
+    if let Some(value) = values.get(said) {
+        return Ok(value.clone());
+    }
+    let as_text = values.values().find(|value| value.as_str() == Some(said));
+    as_text.cloned().ok_or_else(|| {
+        let told: Vec<&str> = values.keys().map(String::as_str).collect();
+        let text = match told.as_slice() {
+            [] => format!("{id} is no data conflict; it takes no `--choose`"),
+            told => format!("nobody says `{said}`; told are {}", told.join(" and ")),
+        };
+        Failure::Usage(text)
+    })
 }
 
 async fn accept_many(

@@ -1,12 +1,13 @@
 //! What people say about open questions: kept with the statements that they saw, so that another witness or another
 //! request asks again.
 
+use super::data_conflict::check_choice;
 use crate::act::{ActBy, check_reason};
 use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::{Answer, Question, QuestionAnswer, Statement};
 use amends_protocol::resources::QuestionAct;
-use amends_protocol::{Outcome, QuestionActName, QuestionId, QuestionKind};
+use amends_protocol::{Outcome, QuestionId, QuestionKind};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -39,51 +40,97 @@ impl Case {
         }
         let mut detail =
             json!({ "question": id, "kind": question.kind, "sentence": question.sentence() });
-        if let QuestionAct::Record { outcome, .. } = &act {
-            detail["outcome"] = json!(outcome);
-        }
         let reason = act.reason().to_owned();
-        match act {
-            QuestionAct::AskAgain { .. } => match question.kind {
+        let done = match &act {
+            QuestionAct::AskAgain { may_have_run, .. } => match question.kind {
                 QuestionKind::HistoryUnavailable => {
                     self.ask_history_now(&question.service, by.now, agenda);
+                    Ok(())
                 }
-                _ => self.forget_recheck(&question),
+                _ => self.ask_doubted_again(&question, *may_have_run, by, agenda),
             },
-            QuestionAct::Accept { .. } => self.keep_answer(&question, id, None, &reason, by),
+            QuestionAct::Accept { .. } => self.take_as_ended(&question, None, by, agenda),
             QuestionAct::Record { outcome, .. } => {
-                self.keep_answer(&question, id, Some(outcome), &reason, by);
+                detail["outcome"] = json!(outcome);
+                self.take_as_ended(&question, Some(*outcome), by, agenda)
             }
+            QuestionAct::Choose { value, .. } => {
+                detail["value"] = value.clone();
+                check_choice(&question, value)
+            }
+        };
+        if let Err(refusal) = done {
+            return refusal;
         }
+        self.keep_answer(&question, id, &act, &reason, by);
         self.row_changed = true;
         self.audit(None, "answer", reason, detail, by, agenda);
         Answer::Done
+    }
+
+    /// What goes on without the question's answer from outside: by this outcome, or as it is.
+    fn take_as_ended(
+        &mut self,
+        question: &Question,
+        outcome: Option<Outcome>,
+        by: ActBy<'_>,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        match question.kind {
+            QuestionKind::HistoryUnavailable => self.go_without_history(&question.service),
+            QuestionKind::DataConflict => {
+                let outcome = outcome.unwrap_or(Outcome::Waived);
+                return self.end_in_conflict(question, outcome, by, agenda);
+            }
+            QuestionKind::Contradiction | QuestionKind::Stranger | QuestionKind::Dropped => {}
+        }
+        Ok(())
     }
 
     fn keep_answer(
         &mut self,
         question: &Question,
         id: QuestionId,
-        outcome: Option<Outcome>,
+        act: &QuestionAct,
         reason: &str,
         by: ActBy<'_>,
     ) {
-        if question.kind == QuestionKind::HistoryUnavailable {
-            self.go_without_history(&question.service);
-        }
+        let (outcome, value) = match act {
+            QuestionAct::AskAgain { .. } => return, // what comes of it is the answer
+            QuestionAct::Accept { .. } => (None, None),
+            QuestionAct::Record { outcome, .. } => (Some(*outcome), None),
+            QuestionAct::Choose { value, .. } => (None, Some(value.clone())),
+        };
         let answers = &mut self.row.detail.answers;
         answers.retain(|answer| answer.id != id); // it has seen less
         answers.push(QuestionAnswer {
             id,
             kind: question.kind,
-            act: if outcome.is_some() { QuestionActName::Record } else { QuestionActName::Accept },
+            act: act.name(),
             outcome,
+            value,
             seen: question.statements.iter().map(Statement::number).collect(),
             at: self.wall.0,
             by: Arc::clone(by.actor),
             reason: reason.into(),
             sentence: question.sentence(),
         });
+    }
+
+    /// What said that there was nothing is asked once more: a History, or an endpoint of the service's own.
+    fn ask_doubted_again(
+        &mut self,
+        question: &Question,
+        may_have_run: bool,
+        by: ActBy<'_>,
+        agenda: &mut Agenda,
+    ) -> Result<(), Answer> {
+        let rows = self.contradicted_endpoints(question);
+        if rows.is_empty() {
+            self.forget_recheck(question);
+        }
+        rows.iter().try_for_each(|row| self.check_asked_anew(*row, may_have_run, by))?;
+        rows.into_iter().try_for_each(|row| self.ask_in_doubt(row, by.now, agenda))
     }
 
     /// The History that resolved nothing is read anew.

@@ -63,12 +63,33 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
             effect: facts.book.settings().effect_of(kind),
             service: Arc::clone(&step.action.service),
             action: Some(step.action.clone()),
+            field: None,
             statements,
-            can_ask_again: facts.book.get(action).endpoints.compensate.is_none(),
+            can_ask_again: true,
         };
         asked.insert(name, question);
     }
     all.extend(asked.into_values());
+}
+
+impl Case {
+    /// The rows of endpoints of a service's own whose "nothing" is in question.
+    pub(super) fn contradicted_endpoints(&self, question: &Question) -> Vec<usize> {
+        let (Some(book), Some(name)) = (self.book.as_deref(), &question.action) else {
+            return Vec::new();
+        };
+        let action = book.action(&name.service, &name.action).map(|id| book.get(id));
+        let Some(endpoint) = action.and_then(|action| action.endpoints.compensate.as_ref()) else {
+            return Vec::new();
+        };
+        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
+        let is_in_doubt = |step: &StepRow| {
+            step.action == *name
+                && ended_with_nothing(step)
+                && !mapped(&facts, step, endpoint).is_empty()
+        };
+        (0..self.steps.len()).filter(|row| is_in_doubt(&self.steps[*row])).collect()
+    }
 }
 
 /// Requests that succeeded, each with who says so.

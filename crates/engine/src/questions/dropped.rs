@@ -17,6 +17,7 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
         effect: facts.book.settings().effect_of(kind),
         service: Arc::clone(by),
         action: None,
+        field: None,
         statements: BTreeSet::from([Statement {
             by: Arc::clone(by),
             request: None,

@@ -20,6 +20,7 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
         effect: facts.book.settings().effect_of(kind),
         service: Arc::clone(&walk.service),
         action: None,
+        field: None,
         statements: BTreeSet::from([Statement {
             by: Arc::clone(&walk.service),
             request: None,

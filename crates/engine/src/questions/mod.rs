@@ -6,6 +6,7 @@
 
 mod answer;
 mod contradiction;
+mod data_conflict;
 mod dropped;
 mod history;
 mod search;
@@ -30,7 +31,7 @@ struct Facts<'a> {
     heard: &'a Heard,
 }
 
-/// What is in doubt, whatever people have said of it.
+/// What is in doubt, whatever people have said of it, but for the data of requests.
 fn doubts(facts: &Facts<'_>) -> BTreeSet<Question> {
     let mut all = BTreeSet::new();
     contradiction::add(facts, &mut all);
@@ -53,11 +54,14 @@ impl Case {
         let is_possible = contradiction::is_possible(&self.steps)
             || dropped::is_possible(memo)
             || history::is_possible(memo)
-            || stranger::is_possible(memo);
+            || stranger::is_possible(memo)
+            || data_conflict::is_possible(&self.steps);
         if !is_possible {
             return BTreeSet::new(); // as nearly always; nothing is put together for it
         }
-        doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() })
+        let mut all = doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() });
+        self.add_data_conflicts(book, &mut all);
+        all
     }
 
     /// What nobody has answered yet.
@@ -74,8 +78,11 @@ impl Case {
             return None;
         }
         let doubts = self.doubts();
-        let counts =
-            |answer: &&QuestionAnswer| doubts.iter().any(|q| q.holds() && answer.covers(q));
+        let counts = |answer: &&QuestionAnswer| {
+            doubts.iter().any(|q| q.holds() && answer.covers(q))
+                || (answer.value.is_none()
+                    && data_conflict::has_ended_a_step(answer.kind, &self.steps))
+        };
         answers.iter().rev().find(counts).map(|answer| answer.by.to_string())
     }
 

@@ -39,6 +39,7 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
             effect,
             service: Arc::clone(&name.service),
             action: Some(name.clone()),
+            field: None,
             statements,
             can_ask_again: false,
         });

@@ -103,8 +103,7 @@ pub(super) struct Holdup {
 pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdup> {
     let mut all: Vec<Holdup> = brief.steps.iter().map(|step| of_step(engine, case, step)).collect();
     all.extend(brief.walks.iter().map(|walk| of_walk(engine, brief, walk)));
-    let held = brief.questions.iter().filter(|asked| asked.question.holds());
-    all.extend(held.map(of_question));
+    all.extend(brief.held_besides_steps().map(of_question));
     all.extend(brief.unmatched.iter().map(|report| of_unmatched(brief, report)));
     all
 }

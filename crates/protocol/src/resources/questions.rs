@@ -5,6 +5,7 @@ use crate::{
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// An open question: an item of `GET /v1/questions`, and of a case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,12 @@ pub struct QuestionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "billing.charge"))]
     pub action: Option<ActionName>,
+    /// The one request that it is about, of a data conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The field on whose value its sources don't agree, of a data conflict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
     /// The case.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub case_id: CaseId,
@@ -62,8 +69,12 @@ pub struct StatementView {
     /// Of which request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// What: a state of a History, an outcome, or `more` (it told more than was kept).
+    /// What: a state of a History, an outcome, `more` (it told more than was kept), `no_history`, or of a data
+    /// conflict the value as JSON text.
     pub says: String,
+    /// Of a data conflict, the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
 }
 
 /// What an operator says about a question: body of `POST /v1/questions/{questionId}/acts`. It covers the
@@ -84,10 +95,21 @@ pub enum QuestionAct {
         /// How it ended, e.g. `compensated`.
         outcome: Outcome,
     },
-    /// Ask whoever can tell once more.
+    /// Ask whoever can tell once more: a History is read anew, an endpoint of the service's own asked under a new key.
     AskAgain {
         /// Why.
         reason: String,
+        /// A try of the step before may have run after all, and whoever says so has weighed up that it may run once
+        /// more. Needed where one brought no answer.
+        #[serde(default, rename = "mayHaveRun", skip_serializing_if = "std::ops::Not::not")]
+        may_have_run: bool,
+    },
+    /// Say which of the values of a data conflict is right; the step then goes out with it.
+    Choose {
+        /// Why.
+        reason: String,
+        /// One of the values that were told.
+        value: Value,
     },
 }
 
@@ -99,6 +121,7 @@ impl QuestionAct {
             Self::Accept { .. } => QuestionActName::Accept,
             Self::Record { .. } => QuestionActName::Record,
             Self::AskAgain { .. } => QuestionActName::AskAgain,
+            Self::Choose { .. } => QuestionActName::Choose,
         }
     }
 
@@ -106,9 +129,10 @@ impl QuestionAct {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Accept { reason } | Self::Record { reason, .. } | Self::AskAgain { reason } => {
-                reason
-            }
+            Self::Accept { reason }
+            | Self::Record { reason, .. }
+            | Self::AskAgain { reason, .. }
+            | Self::Choose { reason, .. } => reason,
         }
     }
 }
@@ -140,6 +164,9 @@ pub struct AnswerView {
     /// How it was ended outside, if that was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// The value that was chosen, if that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,

@@ -2,9 +2,13 @@
 //! request p-1 succeeded`.
 
 use crate::{ActionName, QuestionKind};
+use std::collections::BTreeMap;
 
 /// Names that are told; of more, their number is.
 const NAMED: usize = 3;
+
+/// Characters of a value that are told.
+const VALUE_CHARS: usize = 80;
 
 /// What the sentence is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +23,16 @@ pub struct QuestionFacts<'a> {
     pub witnesses: Vec<&'a str>,
     /// The requests that they speak of, each once.
     pub requests: Vec<&'a str>,
+    /// On which field's value they don't agree.
+    pub field: Option<&'a str>,
+    /// What each says that it is, as JSON text.
+    pub values: Vec<(&'a str, &'a str)>,
 }
 
 /// The sentence.
 #[must_use]
 pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
-    let QuestionFacts { kind, service, action, witnesses, requests } = question;
+    let QuestionFacts { kind, service, action, witnesses, requests, field, values } = question;
     let about = action.map_or_else(|| (*service).to_owned(), ToString::to_string);
     match kind {
         QuestionKind::Contradiction => {
@@ -52,8 +60,36 @@ pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
             format!("no History of {service} could be read for a long time, and the case needs it")
         }
         QuestionKind::DataConflict => {
-            format!("the data that undoing {about} needs differ from source to source")
+            let of = match requests.as_slice() {
+                [request] => format!("of request {request} of {about}"),
+                _ => format!("of {about}"),
+            };
+            format!("{of}, {}", disagreement(field.unwrap_or("data"), values))
         }
+    }
+}
+
+/// `shop and till say paymentId = "a", and order says "b"`.
+fn disagreement(field: &str, values: &[(&str, &str)]) -> String {
+    let mut by_value: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (who, value) in values {
+        let sayers = by_value.entry(value).or_default();
+        if !sayers.contains(who) {
+            sayers.push(who);
+        }
+    }
+    let said = by_value.iter().enumerate().map(|(place, (value, sayers))| {
+        let say = if sayers.len() == 1 { "says" } else { "say" };
+        let is = if place == 0 { format!("{field} = ") } else { String::new() };
+        format!("{} {say} {is}{}", listed(sayers), shortened(value))
+    });
+    said.collect::<Vec<_>>().join(", and ")
+}
+
+fn shortened(value: &str) -> String {
+    match value.char_indices().nth(VALUE_CHARS) {
+        None => value.to_owned(),
+        Some((end, _)) => format!("{}…", &value[..end]),
     }
 }
 
@@ -83,6 +119,8 @@ mod tests {
                 action,
                 witnesses,
                 requests,
+                field: Some("paymentId"),
+                values: vec![("shop", "\"p-1\""), ("till", "\"p-1\""), ("order", "7")],
             })
         };
         for (said, expected) in [
@@ -97,6 +135,10 @@ mod tests {
             (
                 of(QuestionKind::Stranger, &["shop", "till"], &[]),
                 "shop and till tell of billing.charge, which the rulebook does not know",
+            ),
+            (
+                of(QuestionKind::DataConflict, &[], &["q"]),
+                "of request q of billing.charge, shop and till say paymentId = \"p-1\", and order says 7",
             ),
         ] {
             assert_eq!(said, expected);

@@ -2,6 +2,7 @@
 
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
+use super::questions::values_of;
 use super::story::{Timeline, graph};
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
@@ -13,8 +14,8 @@ use amends_protocol::resources::{
 };
 use amends_protocol::signs::Signed;
 use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, Evidence, QuestionActName, StepActName, StepId,
-    StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseActName, CaseId, CaseState, Evidence, QuestionActName, QuestionKind,
+    StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::Store;

@@ -13,6 +13,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use std::collections::BTreeSet;
 
 #[derive(Template)]
 #[template(path = "questions.html")]
@@ -79,11 +80,24 @@ fn read(form: &Form, reason: String) -> Result<QuestionAct, ApiError> {
     let word = form.text("act").parse::<QuestionActName>();
     Ok(match word.map_err(|e| ApiError::invalid(e.to_string()))? {
         QuestionActName::Accept => QuestionAct::Accept { reason },
-        QuestionActName::AskAgain => QuestionAct::AskAgain { reason },
+        QuestionActName::AskAgain => {
+            QuestionAct::AskAgain { reason, may_have_run: !form.text("mayHaveRun").is_empty() }
+        }
+        QuestionActName::Choose => {
+            let value = serde_json::from_str(form.text("value"));
+            let value = value.map_err(|e| ApiError::invalid(format!("`value`: {e}")))?;
+            QuestionAct::Choose { reason, value }
+        }
         QuestionActName::Record => {
             let outcome = form.text("outcome").parse();
             let outcome = outcome.map_err(|e| ApiError::invalid(format!("`outcome`: {e}")))?;
             QuestionAct::Record { reason, outcome }
         }
     })
+}
+
+/// What the field of a data conflict was said to be, each value once, as JSON text.
+pub(super) fn values_of(question: &QuestionView) -> BTreeSet<&str> {
+    let told = question.statements.iter().filter(|statement| statement.value.is_some());
+    told.map(|statement| statement.says.as_str()).collect()
 }

@@ -13,6 +13,7 @@ pub(crate) fn question(question: &Question, case: &CaseRow) -> QuestionView {
         by: statement.by.to_string(),
         request_id: statement.request.as_deref().map(str::to_owned),
         says: statement.says.as_str().to_owned(),
+        value: statement.says.value(),
     });
     QuestionView {
         statements: statements.collect(),
@@ -33,6 +34,7 @@ pub(crate) fn found_question(found: &FoundQuestion, case: Option<&CaseRow>) -> Q
 }
 
 fn shown(question: &Question, id: QuestionId, sentence: String, since: Timestamp) -> QuestionView {
+    let field = question.field.as_ref();
     QuestionView {
         id,
         kind: question.kind,
@@ -40,6 +42,8 @@ fn shown(question: &Question, id: QuestionId, sentence: String, since: Timestamp
         sentence,
         service: question.service.to_string(),
         action: question.action.clone(),
+        request_id: field.and_then(|field| field.request.as_deref()).map(str::to_owned),
+        field: field.map(|field| field.path.to_string()),
         case_id: id.case,
         saga_id: None,
         rulebook: None,
@@ -56,6 +60,7 @@ pub(super) fn answer(answer: QuestionAnswer) -> AnswerView {
         kind: answer.kind,
         act: answer.act,
         outcome: answer.outcome,
+        value: answer.value,
         at: Timestamp(answer.at),
         by: answer.by.to_string(),
         reason: answer.reason.to_string(),

@@ -30,7 +30,12 @@ impl Check for OutcomesStay {
                         before.id, before.verb, before.action, after.verb, after.action, after.id
                     )
                 })?;
-                when(is_final(&before.state) && after.state != before.state, || {
+                // Who says that there was nothing to undo may be asked once more by a person, under another key.
+                let is_asked_in_doubt = before.state
+                    == StepState::Done(Outcome::NothingToCompensate)
+                    && after.memo.generation > before.memo.generation;
+                let is_changed = is_final(&before.state) && after.state != before.state;
+                when(is_changed && !is_asked_in_doubt, || {
                     format!("{} was {:?} and becomes {:?}", before.id, before.state, after.state)
                 })
             }

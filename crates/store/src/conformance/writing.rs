@@ -40,6 +40,7 @@ fn answer() -> QuestionAnswer {
         kind: QuestionKind::Dropped,
         act: QuestionActName::Record,
         outcome: Some(Outcome::Compensated),
+        value: Some(serde_json::json!({ "paymentId": ["p", 1.5] })),
         seen: vec![0, u64::MAX],
         at: 4,
         by: "kim".into(),

@@ -1,0 +1,116 @@
+//! Witnesses of equal standing who name different values of a field that a request can't be wrong about: where they
+//! differ, what a person has chosen, and the question that is asked until then.
+
+use crate::case::Case;
+use crate::{DataField, Question, QuestionAnswer, Said, Statement, StepRow};
+use amends_protocol::QuestionKind;
+use amends_rulebook::{Endpoint, Rulebook};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What undoing one request needs.
+pub(crate) type Data = Map<String, Value>;
+
+/// What those who count alike say of one request, the first of them first. Each has all fields of the endpoint.
+pub(crate) type Told<'a> = Vec<(Arc<str>, &'a Data)>;
+
+/// The fields of an endpoint of which all must say the same: a wrong value would undo something else.
+fn must_agree(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
+    endpoint.path.fields().filter_map(|name| name.strip_prefix("data."))
+}
+
+impl Case {
+    /// The fields of a step's request of which its sources say different things, chosen or not.
+    fn conflicts(
+        &self,
+        step: &StepRow,
+        endpoint: &Endpoint,
+        book: &Rulebook,
+        told: &Told<'_>,
+    ) -> Vec<Question> {
+        let mut found = Vec::new();
+        for path in must_agree(endpoint).collect::<BTreeSet<_>>() {
+            let said = |(by, data): &(Arc<str>, &Data)| Statement {
+                by: Arc::clone(by),
+                request: step.request().cloned(),
+                says: Said::Value(field(data, path).unwrap_or(&Value::Null).to_string().into()),
+            };
+            let statements: BTreeSet<Statement> = told.iter().map(said).collect();
+            let values: BTreeSet<&Said> =
+                statements.iter().map(|statement| &statement.says).collect();
+            if values.len() < 2 {
+                continue;
+            }
+            let kind = QuestionKind::DataConflict;
+            found.push(Question {
+                kind,
+                effect: book.settings().effect_of(kind),
+                service: Arc::clone(&step.action.service),
+                action: Some(step.action.clone()),
+                field: Some(DataField { request: step.request().cloned(), path: path.into() }),
+                statements,
+                can_ask_again: false,
+            });
+        }
+        found
+    }
+
+    /// What the first of these witnesses says, with the values that a person has chosen where they differ.
+    ///
+    /// # Errors
+    /// What nobody has chosen yet.
+    pub(crate) fn agreed<'a>(
+        &self,
+        step: &StepRow,
+        endpoint: &Endpoint,
+        book: &Rulebook,
+        told: &Told<'a>,
+    ) -> Result<Cow<'a, Data>, Vec<Question>> {
+        let Some((_, first)) = told.first() else { return Ok(Cow::Owned(Data::new())) };
+        let mut data = Cow::Borrowed(*first);
+        let mut open = Vec::new();
+        for question in self.conflicts(step, endpoint, book, told) {
+            let answers = self.row.detail.answers.iter();
+            let choice = answers.rev().find_map(|answer: &QuestionAnswer| answer.choice(&question));
+            match (choice, &question.field) {
+                (Some(value), Some(field)) => put(data.to_mut(), &field.path, value),
+                _ => open.push(question),
+            }
+        }
+        if open.is_empty() { Ok(data) } else { Err(open) }
+    }
+}
+
+/// A field that is not null, by its path.
+pub(crate) fn field<'a>(data: &'a Data, path: &str) -> Option<&'a Value> {
+    let mut keys = path.split('.');
+    let first = data.get(keys.next()?)?;
+    keys.try_fold(first, |value, key| value.get(key)).filter(|value| **value != Value::Null)
+}
+
+/// Sets a field that is there, by its path.
+fn put(data: &mut Data, path: &str, value: &Value) {
+    let mut keys = path.split('.');
+    let Some(first) = keys.next() else { return };
+    let place = data.get_mut(first);
+    if let Some(place) = keys.try_fold(place, |place, key| Some(place?.get_mut(key))).flatten() {
+        *place = value.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_is_set_where_it_is_and_nowhere_else() {
+        let mut data = json!({ "payment": { "id": "a", "of": 1 }, "id": "b" });
+        let object = data.as_object_mut().expect("an object");
+        put(object, "payment.id", &json!("c"));
+        put(object, "payment.none", &json!("d"));
+        assert_eq!(data, json!({ "payment": { "id": "c", "of": 1 }, "id": "b" }));
+    }
+}
