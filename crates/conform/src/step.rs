@@ -4,7 +4,7 @@
 use crate::finding::Stop;
 use crate::wire::{Answer, Exchange, Sent};
 use amends_protocol::wire::signature::SigningKey;
-use amends_protocol::{Outcome, ProblemCode, Verb, headers};
+use amends_protocol::{CallbackProof, Outcome, ProblemCode, Verb, headers};
 use http::Method;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,6 +64,7 @@ impl Step {
             "attempt": 1,
             "action": format!("{}.{}", of.service, of.action),
             "report": { "service": of.service, "code": of.code, "id": format!("report-{}", of.id) },
+            "callback": { "proof": proof_of(&of.id) },
         });
         Self {
             verb,
@@ -106,6 +107,11 @@ impl Step {
         }
         sent
     }
+}
+
+/// What a late answer to a step must carry.
+pub(crate) fn proof_of(step: &str) -> CallbackProof {
+    CallbackProof::new(format!("proof-of-{step}"))
 }
 
 /// Puts the signature into a request.

@@ -119,7 +119,10 @@ const CASES: &[Case] = &[
 ];
 
 /// Found only where steps are answered with 202.
-const OF_LATER: &[Case] = &[alone(D::AcceptedTwice, &["step-accepted"])];
+const OF_LATER: &[(Answers, Case)] = &[
+    (Answers::AtLocation, alone(D::AcceptedTwice, &["step-accepted"])),
+    (Answers::ByCallback, alone(D::ForgetsProof, &["step-accepted"])),
+];
 
 async fn try_participant(answers: Answers, defect: Option<Defect>, only: &[&str]) -> Examination {
     let ports = Ports::free().await;
@@ -167,14 +170,14 @@ async fn a_participant_that_answers_later_passes_every_check() {
         assert!(examination.is_conformant(), "{answers:?}\n{}", story(&examination));
         assert_eq!(ended(&examination, "skipped"), BTreeSet::new(), "{answers:?}");
     }
-    for case in OF_LATER {
-        assert_eq!(look_for(case, Answers::AtLocation).await, None);
+    for (answers, case) in OF_LATER {
+        assert_eq!(look_for(case, *answers).await, None);
     }
 }
 
 #[test]
 fn every_check_is_broken_by_a_defect_and_every_defect_is_looked_for() {
-    let cases = || CASES.iter().chain(OF_LATER);
+    let cases = || CASES.iter().chain(OF_LATER.iter().map(|(_, case)| case));
     let broken: BTreeSet<&str> = cases().flat_map(|case| case.found_by).copied().collect();
     let all: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
     assert_eq!(broken, all);

@@ -5,14 +5,12 @@ use crate::backoff;
 use crate::case::Case;
 use crate::lane::{DefiniteAnswer, Health, Job};
 use crate::subject::Unsendable;
-use crate::transition::{self, StepEvent};
+use crate::transition::StepEvent;
 use crate::{
     AttemptRow, Errand, PollStep, SameAnswer, SendStep, StepReading, StepResult, StepState,
     Subject, Write,
 };
-use amends_protocol::{
-    Cause, Outcome, OutcomeCallback, Salt, Source, StepId, StuckReason, Timestamp, Verb,
-};
+use amends_protocol::{Cause, Outcome, Salt, Source, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{ActionId, RetryPolicy, Rulebook};
 use std::sync::Arc;
 
@@ -102,6 +100,7 @@ impl Case {
             }
         };
         let wall = self.wall;
+        self.early.remove(&send.step.ordinal);
         let step = self.step_mut(index);
         step.attempts = send.attempt;
         step.memo.asked = send.digest().or(step.memo.asked);
@@ -136,6 +135,7 @@ impl Case {
         let about = subject.as_ref();
         let send = SendStep {
             step: step.id,
+            proof: salt.callback_proof(step.id),
             key: about.and_then(|about| self.key_for(index, about, &rulebook, salt)),
             attempt: step.attempts.saturating_add(1),
             verb: step.verb,
@@ -222,46 +222,19 @@ impl Case {
         }
         let is_accepted = matches!(step.state, StepState::Accepted { .. });
         self.note_calls(index, result.history.is_given());
+        let mut news = news;
         if is_accepted {
             self.looked(index, result, now, agenda);
         } else {
+            let early = self.early.remove(&self.steps[index].id.ordinal);
             self.tried(index, result, now, agenda);
+            news |= self.take_early(index, early, now, agenda);
         }
         // A retry's end may be what compensations wait for, or add something to undo; whoever calls what puts up no
         // fence may need one.
         let step = &self.steps[index];
         let unfenced = step.memo.fence && step.state == StepState::Superseded;
         news || unfenced || step.verb == Verb::Retry
-    }
-
-    /// A service tells the outcome of a step on its own. Said again, it changes nothing but brings its evidence.
-    pub(crate) fn called_back(
-        &mut self,
-        index: usize,
-        callback: OutcomeCallback,
-        now: Timestamp,
-        agenda: &mut Agenda,
-    ) -> Result<(), String> {
-        check_outcome(self.steps[index].verb, callback.outcome)?;
-        let service = Arc::clone(&self.steps[index].action.service);
-        self.hear(&service, Source::Callback, &callback.history);
-        let event = match (&self.steps[index].state, callback.outcome) {
-            (StepState::Done(outcome), said) if *outcome == said => return Ok(()),
-            (StepState::Done(outcome), _) => {
-                return Err(format!("the step already ended as `{outcome}`"));
-            }
-            (StepState::Stuck(StuckReason::Refused), Outcome::Refused) => return Ok(()),
-            (_, Outcome::Refused) => StepEvent::Jam(StuckReason::Refused),
-            (_, outcome) => StepEvent::Answer(outcome),
-        };
-        transition::next(&self.steps[index].state, event.clone())
-            .map_err(|illegal| illegal.to_string())?;
-        self.note_calls(index, callback.history.is_given());
-        let memo = &mut self.step_mut(index).memo;
-        memo.message = callback.message;
-        memo.called_back = true;
-        self.end_try(index, event, now, agenda);
-        Ok(())
     }
 
     /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
@@ -277,7 +250,8 @@ impl Case {
         if step.memo.by_hand && step.state.is_terminal() {
             let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
             self.note(text);
-        } else if matches!(step.state, StepState::Due(_) | StepState::Stuck(_)) {
+        } else if matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_))
+        {
             self.must_change(index, StepEvent::Answer(outcome), now, agenda);
         }
     }
@@ -340,6 +314,7 @@ impl Case {
             memo.counted = memo.counted.saturating_add(1);
             memo.may_have_run = true;
         }
+        memo.accepted |= matches!(result.answer, StepReading::Accepted { .. });
         let event = match result.answer {
             StepReading::Done(_) if once_more => {
                 memo.said_nothing = true;

@@ -12,9 +12,9 @@ use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{CaseState, Outcome, Timestamp};
+use amends_protocol::{CaseState, Outcome, OutcomeCallback, Timestamp};
 use amends_rulebook::{ActionId, Facts, RetryPolicy, Rulebook};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 /// Notes of one case; past this a person has long known that something is wrong with it.
@@ -39,6 +39,8 @@ pub(crate) struct Case {
     pub(crate) counted_bytes: usize,
     /// The number of the change that it was last counted at.
     pub(crate) changed_as: u64,
+    /// Callbacks that wait for the end of a try, by its step's ordinal.
+    pub(crate) early: BTreeMap<u32, OutcomeCallback>,
     /// Questions that people have been told of; none while that is not known.
     pub(crate) asked: Option<BTreeSet<u64>>,
     /// Made when something is first asked of it; kept up by whoever adds evidence.
@@ -67,6 +69,7 @@ impl Case {
             report_bytes: 0,
             counted_bytes: 0,
             changed_as: 0,
+            early: BTreeMap::new(),
             asked: None,
             heard: OnceLock::new(),
         }
@@ -90,6 +93,7 @@ impl Case {
             report_bytes,
             counted_bytes: 0,
             changed_as: 0,
+            early: BTreeMap::new(),
             asked: None,
             heard: OnceLock::new(),
         }
@@ -108,7 +112,8 @@ impl Case {
     /// Bytes that it takes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
         let walks = self.row.detail.walks.iter().map(|walk| walk.entries.len());
-        let evidence = walks.sum::<usize>() + self.row.detail.told.len();
+        let early = self.early.values().map(|callback| callback.history.len());
+        let evidence = walks.chain(early).sum::<usize>() + self.row.detail.told.len();
         let heard = self.heard.get().map_or(0, Heard::pieces);
         CASE_BYTES
             + self.report_bytes

@@ -2,8 +2,8 @@
 //! the same [`crate::Output`] are durable.
 
 use amends_protocol::{
-    ActionName, CaseId, ClosedOn, Outcome, QuestionId, QuestionKind, Report, SagaId, StepId,
-    Testimony, Timestamp, Verb, digest,
+    ActionName, CallbackProof, CaseId, ClosedOn, Outcome, QuestionId, QuestionKind, Report, SagaId,
+    StepId, Testimony, Timestamp, Verb, digest,
 };
 use amends_rulebook::{ActionId, RenderedBody, Rulebook};
 use serde_json::{Map, Value};
@@ -48,6 +48,8 @@ impl Errand {
 pub struct SendStep {
     /// The step; its idempotency key where it has none of its own.
     pub step: StepId,
+    /// What shows that a callback about it comes from whoever was sent it.
+    pub proof: CallbackProof,
     /// The idempotency key of a mapped request.
     pub key: Option<Arc<str>>,
     /// From 1.
@@ -91,6 +93,7 @@ impl SendStep {
             "caseId" => self.step.case.to_string().into(),
             "requestId" => (&**self.request_ids.first()?).into(),
             "attempt" => self.attempt.into(),
+            "callback.proof" => self.proof.reveal().into(),
             "action" => self.action.to_string().into(),
             "report.code" => report.data.code.as_str().into(),
             "report.service" => report.service().into(),
@@ -112,7 +115,10 @@ impl SendStep {
         let endpoint = action.endpoints.get(self.verb)?;
         let fields = |name: &str| match name {
             "attempt" => Some(0.into()),
-            secret if secret.starts_with("secret.") => Some(secret.into()),
+            // Where we are reached may change too, as may secrets.
+            other if other.starts_with("secret.") || other.starts_with("callback.") => {
+                Some(other.into())
+            }
             other => self.field(other),
         };
         let request = endpoint.render(&fields).ok()?;

@@ -206,18 +206,7 @@ impl Engine {
                 });
             }
             Input::StepCalledBack { step, callback, ticket } => {
-                let answer = self.with_step(step, |case, index, engine| {
-                    let answer = match case.called_back(index, callback, now, &mut engine.agenda) {
-                        Ok(()) => Answer::Done,
-                        Err(why) => Answer::Conflict(why),
-                    };
-                    engine.go_on(case, true, now);
-                    answer
-                });
-                // It is the service's to say it again.
-                let refusal = self.refusal(step.case).map(Answer::Unavailable);
-                let answer = answer.or(refusal);
-                self.answer(ticket, answer, || format!("there is no step {step}"));
+                self.step_called_back(now, step, callback, ticket);
             }
             Input::WalkEnded { case, service, result } => {
                 let result = self.history_ended(now, &service, result);

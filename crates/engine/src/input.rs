@@ -320,10 +320,14 @@ pub enum Answer {
     Announced(Box<SagaRow>),
     /// It is done.
     Done,
+    /// A callback without a proof came while its step's try is under way: it counts if the try brings a 202.
+    Kept,
     /// There is no such step, case, saga or service.
     NotFound(String),
     /// The current state does not allow it; the text says why and what would.
     Conflict(String),
+    /// A callback whose proof is wrong, or missing where it is needed; the text says which.
+    Unproven(String),
     /// Not now; the same may be taken later, and the text says what must happen first.
     Unavailable(String),
     /// A version of a rulebook drops what open cases still need.

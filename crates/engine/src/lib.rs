@@ -11,6 +11,7 @@ mod attempt;
 mod backoff;
 mod batch;
 mod brief;
+mod callback;
 mod case;
 mod closing;
 mod conflict;
@@ -59,9 +60,9 @@ pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AttemptRow, CallsBefore, CaseMemo, CaseRow, Decision, Dropped, Limits,
-    Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings,
-    StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
+    ActRow, ActivationRow, AttemptRow, CalledBack, CallsBefore, CaseMemo, CaseRow, Decision,
+    Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow,
+    ServiceSettings, StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

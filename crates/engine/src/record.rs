@@ -1,12 +1,14 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 mod act;
+mod called_back;
 mod calls;
 mod note;
 mod sagas;
 mod subject;
 
 pub use act::ActRow;
+pub use called_back::CalledBack;
 pub use calls::CallsBefore;
 pub use note::Note;
 pub use sagas::{SagaRow, SagaState};
@@ -315,6 +317,12 @@ pub struct StepMemo {
     /// The outcome came by a callback, not as the answer to a request.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub called_back: bool,
+    /// What its service said of it on its own, the last of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub callbacks: Vec<CalledBack>,
+    /// Its service has taken it with 202. Never cleared.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
     /// Request data that an operator put in place of the report's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited: Option<Arc<Map<String, Value>>>,

@@ -98,9 +98,10 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
         (S::Due(_), E::Hurry(at)) => Ok(S::Due(at)),
         (S::Due(_), E::Jam(reason)) => Ok(S::Stuck(reason)),
         // A callback may come before the 202 that announces it, or after the supervisor stopped waiting for it.
-        (S::Due(_) | S::InFlight | S::Accepted { .. } | S::Stuck(_), E::Answer(outcome)) => {
-            Ok(S::Done(outcome))
-        }
+        (
+            S::Waiting | S::Due(_) | S::InFlight | S::Accepted { .. } | S::Stuck(_),
+            E::Answer(outcome),
+        ) => Ok(S::Done(outcome)),
         (S::InFlight | S::Accepted { .. }, E::Take { poll_at, until, location }) => {
             Ok(S::Accepted { poll_at, until, location })
         }
@@ -127,7 +128,6 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
             S::Waiting,
             event @ (E::Shut
             | E::Launch
-            | E::Answer(_)
             | E::Take { .. }
             | E::Fail(_)
             | E::Jam(_)
@@ -222,7 +222,7 @@ mod tests {
             picture.push('\n');
         }
         let expected = "\
-d S D . . . . . . . s . D .
+d S D . . D . . . . s . D .
 . . . w f D . . S d s d D .
 . . . . . D a d S . s . D .
 . . . . . D a d S . s . D .

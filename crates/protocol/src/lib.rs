@@ -3,6 +3,7 @@
 //! Pure data: no clock, no IO. Every other crate speaks in these words; the glossary explains them.
 //! What a field means on the wire is written in `docs/reference/protocol.md`.
 
+mod callback;
 pub mod causes;
 mod evidence;
 pub mod headers;
@@ -22,6 +23,7 @@ mod time;
 pub mod wire;
 mod words;
 
+pub use callback::{Callback, CallbackProof, OutcomeCallback};
 pub use evidence::{
     CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Malformed,
     NAME_RULE, Testimony, null_is_absent,
@@ -40,7 +42,7 @@ pub use report::{
     REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, Report, ReportData,
 };
 pub use salt::{SALT_BYTES, Salt};
-pub use step::{OutcomeCallback, ReportRef, StepAnswer, StepRequest};
+pub use step::{ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
     CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, QuestionActName,

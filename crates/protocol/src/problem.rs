@@ -87,6 +87,8 @@ problems! {
     Unauthorized = "unauthorized", 401, "The credentials are missing or wrong", false;
     /// The request comes from where it may not.
     Forbidden = "forbidden", 403, "This may not be done from there", false;
+    /// A callback with a wrong proof, or without the proof that it needs.
+    Unproven = "unproven", 403, "The callback does not prove that it comes from who was asked", false;
     /// No such thing.
     NotFound = "not-found", 404, "There is no such thing", false;
     /// The path exists, the method does not.

@@ -1,13 +1,13 @@
 //! What makes the ids and keys of one store its own: a random salt, made once with the store. Nothing is drawn here.
 
-use crate::{ActionName, CaseId, SagaId, StepId, Verb};
+use crate::{ActionName, CallbackProof, CaseId, SagaId, StepId, Verb};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Bytes of a salt.
 pub const SALT_BYTES: usize = 16;
 
-/// Bytes of the digest that a key is made of: 32 digits, so that a key fits where 36 characters do.
+/// Bytes of the digest that a key or a proof is made of: 32 digits, so that a key fits where 36 characters do.
 const KEY_BYTES: usize = 16;
 
 /// A store's salt. Whoever does not know it can't tell ids and keys before they are used. It is part of every backup,
@@ -59,7 +59,6 @@ impl Salt {
         request: Option<&str>,
         generation: u32,
     ) -> String {
-        use std::fmt::Write as _;
         let generation = generation.to_string();
         let of_request = if request.is_some() { "of" } else { "" };
         let parts = [
@@ -71,13 +70,27 @@ impl Salt {
             request.unwrap_or_default(),
             &generation,
         ];
-        let mut key = String::with_capacity(2 + 2 * KEY_BYTES);
-        key.push_str("k-");
-        for byte in &self.sha256(&parts)[..KEY_BYTES] {
+        self.secret("k-", &parts)
+    }
+
+    /// What proves that a callback about a step comes from whoever was sent the step. It is made anew where it is
+    /// compared, so it is stored nowhere, and holds after a restart and in a restored store.
+    #[must_use]
+    pub fn callback_proof(self, step: StepId) -> CallbackProof {
+        // That of the row: which request of its action it is about may be learned between two tries.
+        let row = StepId { part: None, ..step };
+        CallbackProof::new(self.secret("p-", &["callback", &row.to_string()]))
+    }
+
+    fn secret(self, prefix: &str, parts: &[&str]) -> String {
+        use std::fmt::Write as _;
+        let mut secret = String::with_capacity(prefix.len() + 2 * KEY_BYTES);
+        secret.push_str(prefix);
+        for byte in &self.sha256(parts)[..KEY_BYTES] {
             // A text takes everything.
-            let _ = write!(key, "{byte:02x}");
+            let _ = write!(secret, "{byte:02x}");
         }
-        key
+        secret
     }
 
     /// Over length-prefixed parts, so that `ab`,`c` and `a`,`bc` differ.
@@ -118,6 +131,26 @@ mod tests {
         assert_ne!(key(one), key(other));
         assert_eq!(key(one), key(one));
         assert!(key(one).len() <= 36, "{}", key(one));
+    }
+
+    #[test]
+    fn every_step_of_every_store_has_a_proof_of_its_own() {
+        let pay = ActionName::new("payment", "pay");
+        let salts = [Salt::new([1; SALT_BYTES]), Salt::new([2; SALT_BYTES])];
+        let steps = salts
+            .map(|s| [1, 2].map(|n| (s, s.step_id(CaseId(1), n, &saga(), Verb::Compensate, &pay))));
+        let steps: Vec<_> = steps.into_iter().flatten().collect();
+        for (n, (salt, step)) in steps.iter().enumerate() {
+            let proof = salt.callback_proof(*step);
+            for (m, (salt, step)) in steps.iter().enumerate() {
+                assert_eq!(proof.is(&salt.callback_proof(*step)), n == m, "{n} and {m}");
+            }
+        }
+        let (salt, step) = steps[0];
+        let part = StepId { part: Some(crate::PartTag::of("r-1")), ..step };
+        assert!(salt.callback_proof(part).is(&salt.callback_proof(step)), "learned later");
+        // Who knows the step's id and not the salt can't make it.
+        assert!(!Salt::NONE.callback_proof(step).is(&salt.callback_proof(step)));
     }
 
     #[test]

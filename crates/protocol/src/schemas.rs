@@ -34,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ("report-event", report_event()),
         ("report-receipt", report_receipt()),
         ("step-answer", step_answer()),
+        ("step-outcome", step_outcome()),
         ("step-request", step_request()),
     ]
 }
@@ -139,24 +140,50 @@ fn step_request() -> Value {
         "data": {
             "type": "object",
             "description": "The report's business fields, or what an operator put in their place."
-        }
+        },
+        "callback": callback()
     });
     let required = ["sagaId", "caseId", "stepId", "attempt", "action", "report"];
     top("step-request", "What the supervisor asks of a service", properties, &required)
 }
 
+fn callback() -> Value {
+    let mut schema = object(
+        json!({
+            "proof": { "type": "string", "maxLength": 64, "description": "Goes back with the outcome. A secret of the step." },
+            "url": { "type": "string", "format": "uri", "description": "Where the outcome goes, if the supervisor knows how services reach it." }
+        }),
+        &["proof"],
+    );
+    schema["description"] = "How to tell the outcome later, after a 202.".into();
+    schema
+}
+
+fn step_outcome() -> Value {
+    let mut properties = said_of_a_step();
+    properties["proof"] = json!({
+        "type": "string",
+        "description": "The `proof` of the step's `callback`. Without it the outcome counts only of a step that was taken with 202."
+    });
+    let title = "The late outcome of a step that was taken with 202: the body of a callback";
+    top("step-outcome", title, properties, &["outcome"])
+}
+
 fn step_answer() -> Value {
+    let title = "A service's answer to a step: the body of a 200";
+    top("step-answer", title, said_of_a_step(), &["outcome"])
+}
+
+fn said_of_a_step() -> Value {
     let said = Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Waived);
-    let properties = json!({
+    json!({
         "outcome": {
             "enum": said.map(|outcome| outcome.as_str()).collect::<Vec<_>>(),
             "description": "How the step ended. Which words fit depends on the verb."
         },
         "message": { "type": "string", "description": "For people; shown beside the step." },
         "history": evidence_list("Calls that the service made in this saga and that may have taken effect.")
-    });
-    let title = "A service's answer to a step: the body of a 200, and of a later callback";
-    top("step-answer", title, properties, &["outcome"])
+    })
 }
 
 fn history_answer() -> Value {

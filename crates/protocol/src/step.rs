@@ -1,7 +1,8 @@
 //! A step on the wire: the supervisor's request to a service, and the service's answer.
 
+use crate::callback::is_absent;
 use crate::evidence::{null_is_absent, text_or_nothing};
-use crate::{ActionName, CaseId, Outcome, SagaId, StepId, Testimony};
+use crate::{ActionName, Callback, CaseId, Outcome, SagaId, StepId, Testimony};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -32,6 +33,9 @@ pub struct StepRequest {
     /// The report's business fields, or what an operator put in their place.
     #[serde(default, deserialize_with = "null_is_absent", skip_serializing_if = "Map::is_empty")]
     pub data: Map<String, Value>,
+    /// How to tell the outcome later, after a 202.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
 }
 
 /// Names a report to a service.
@@ -67,27 +71,4 @@ pub struct StepAnswer {
     #[serde(default, skip_serializing_if = "is_absent")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
     pub history: Testimony,
-}
-
-/// Body of `POST /v1/steps/{stepId}/outcome`: the late answer to a step that was taken with 202.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct OutcomeCallback {
-    /// How it ended; `waived` is not a service's to say.
-    pub outcome: Outcome,
-    /// For people.
-    #[serde(
-        default,
-        deserialize_with = "text_or_nothing",
-        skip_serializing_if = "Option::is_none"
-    )]
-    pub message: Option<String>,
-    /// Further evidence.
-    #[serde(default, skip_serializing_if = "is_absent")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<crate::Evidence>))]
-    pub history: Testimony,
-}
-
-fn is_absent(history: &Testimony) -> bool {
-    !history.is_given()
 }

@@ -3,9 +3,10 @@
 use amends_protocol::resources::ReportReceipt;
 use amends_protocol::schemas::{SCHEMA_BASE, all};
 use amends_protocol::{
-    ActionName, CaseId, EVIDENCE_LIMIT, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
-    Outcome, Problem, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT,
-    REPORT_TYPE, ReportData, ReportRef, SagaId, StepAnswer, StepId, StepRequest, Verb,
+    ActionName, Callback, CallbackProof, CaseId, EVIDENCE_LIMIT, Evidence, HistoryAnswer,
+    HistoryEntry, HistoryState, Outcome, OutcomeCallback, Problem, ProblemCode,
+    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, ReportData,
+    ReportRef, SagaId, StepAnswer, StepId, StepRequest, Verb,
 };
 use jsonschema::{Registry, Validator};
 use serde::Serialize;
@@ -79,6 +80,10 @@ fn samples() -> Vec<(&'static str, Value)> {
             message: Some("the ledger is locked".to_owned()),
         },
         data: fields(),
+        callback: Some(Callback {
+            proof: CallbackProof::new("p-0c3f8e4b5a9d7261f0c3f8e4b5a9d726"),
+            url: Some("https://amends.example/v1/steps/s-17-3-9f86d081884c7d65/outcome".to_owned()),
+        }),
     };
     let answer = StepAnswer {
         outcome: Outcome::Compensated,
@@ -111,8 +116,19 @@ fn samples() -> Vec<(&'static str, Value)> {
         ("report-event", event),
         ("report-receipt", json(&ReportReceipt { case_id: CaseId(17), duplicate: false })),
         ("step-answer", json(&answer)),
+        ("step-outcome", json(&outcome(answer))),
         ("step-request", json(&step)),
     ]
+}
+
+/// The same said later.
+fn outcome(answer: StepAnswer) -> OutcomeCallback {
+    OutcomeCallback {
+        outcome: answer.outcome,
+        proof: Some(CallbackProof::new("p-0c3f8e4b5a9d7261f0c3f8e4b5a9d726")),
+        message: answer.message,
+        history: answer.history,
+    }
 }
 
 #[test]
@@ -244,11 +260,23 @@ fn spoilt() -> Vec<Spoilt> {
     ]
 }
 
+fn spoilt_callbacks() -> [Spoilt; 6] {
+    [
+        ("step-outcome", "/outcome", None),
+        ("step-outcome", "/outcome", Some(json!("waived"))),
+        ("step-outcome", "/proof", Some(json!(7))),
+        ("step-request", "/callback", Some(json!("p-1"))),
+        ("step-request", "/callback/proof", None),
+        ("step-request", "/callback/url", Some(json!(7))),
+    ]
+}
+
 #[test]
 fn what_is_spoilt_is_refused() {
     let validators = validators();
     let samples: BTreeMap<_, _> = samples().into_iter().collect();
-    let spoilt = spoilt();
+    let mut spoilt = spoilt();
+    spoilt.extend(spoilt_callbacks());
     for name in samples.keys() {
         assert!(spoilt.iter().any(|(of, ..)| of == name), "{name} is never spoilt");
     }

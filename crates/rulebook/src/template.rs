@@ -19,7 +19,12 @@ pub const PLACEHOLDERS: &[&str] = &[
     "report.service",
     "report.id",
     "report.message",
+    "callback.url",
+    CALLBACK_PROOF,
 ];
+
+/// Lets its receiver answer for the step.
+const CALLBACK_PROOF: &str = "callback.proof";
 
 /// Text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,14 +136,15 @@ impl Template {
         })
     }
 
-    /// A secret in front of the query, if there is any: paths stand in the logs of everything on the way.
+    /// A secret in front of the query, if there is any: paths stand in the logs of everything on the way. A step's
+    /// proof is one.
     pub(crate) fn secret_in_path(&self) -> Option<&str> {
         let mut path = self.parts.iter().take_while(|part| match part {
             Part::Text(text) => !text.contains('?'),
             Part::Field(_) => true,
         });
         path.find_map(|part| match part {
-            Part::Field(name) if is_secret(name) => Some(name.as_str()),
+            Part::Field(name) if is_secret(name) || name == CALLBACK_PROOF => Some(name.as_str()),
             Part::Field(_) | Part::Text(_) => None,
         })
     }

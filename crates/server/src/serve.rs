@@ -16,6 +16,7 @@ use crate::telemetry::{LogWriter, export};
 use amends_store::{SqliteOptions, SqliteStore, StoreError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -82,7 +83,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
-    let outbound = HttpOutbound::new(config.outbound.clone());
+    let (outbound, callbacks) = outbound(&config);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     let rejections = Rejections::default();
     let books = match &config.rules {
@@ -100,8 +101,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let (stopping, stops) = watch::channel(false);
     let (look, looks) = mpsc::channel(1);
-    let mut upkeep = Vec::new();
-    let mut exporter = None;
+    let (mut upkeep, mut exporter) = (Vec::new(), None);
     if let Some(endpoint) = config.traces.clone() {
         let metrics = supervisor.metrics().clone();
         let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
@@ -132,6 +132,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
         .reached_at(&config.alerts.public_url, &config.hosts)
+        .called_back_at(callbacks)
         .with_backups(data.join("backups"));
     let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
     Ok(Running {
@@ -145,6 +146,12 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         upkeep,
         exporter,
     })
+}
+
+/// What sends requests, and where services reach us.
+fn outbound(config: &Config) -> (HttpOutbound, Option<Arc<str>>) {
+    let callbacks = config.outbound.destinations.callbacks.clone();
+    (HttpOutbound::new(config.outbound.clone()), callbacks)
 }
 
 /// A year: longer than a process lives without being looked at.

@@ -24,6 +24,15 @@ use tokio::sync::{mpsc, oneshot};
 /// How long a question about open work waits: longer than a look at a million cases takes.
 const QUESTION_LIMIT: Duration = Duration::from_secs(10);
 
+/// What became of a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalledBack {
+    /// It is durable.
+    Taken,
+    /// It waits for the end of the try under way.
+    Kept,
+}
+
 /// A running supervisor; clones are the same one. The process should end by [`Supervisor::stop`].
 #[derive(Debug)]
 pub struct Supervisor<S> {
@@ -71,9 +80,37 @@ impl<S: Store> Supervisor<S> {
     /// Takes a service's late outcome of a step that it had accepted.
     ///
     /// # Errors
-    /// `not-found`, `conflict` when the step ended otherwise, or as [`Supervisor::report`].
-    pub async fn call_back(&self, step: StepId, callback: OutcomeCallback) -> Result<(), Problem> {
-        self.ask_done(|ticket| Input::StepCalledBack { step, callback, ticket }).await
+    /// `not-found`, `unproven` when it need not come from who was asked, `conflict` when the step ended otherwise or
+    /// was never sent, or as [`Supervisor::report`].
+    pub async fn call_back(
+        &self,
+        step: StepId,
+        callback: OutcomeCallback,
+    ) -> Result<CalledBack, Problem> {
+        let called_back = self.taken_callback(step, callback).await;
+        self.metrics().called_back(match &called_back {
+            Ok(CalledBack::Taken) => "taken",
+            Ok(CalledBack::Kept) => "kept",
+            Err(problem) => problem.code.as_deref().unwrap_or_default(),
+        });
+        if let Err(problem) = &called_back
+            && problem.is(ProblemCode::Unproven)
+        {
+            tracing::warn!(%step, detail = problem.detail, "a callback was refused");
+        }
+        called_back
+    }
+
+    async fn taken_callback(
+        &self,
+        step: StepId,
+        callback: OutcomeCallback,
+    ) -> Result<CalledBack, Problem> {
+        match self.ask(|ticket| Input::StepCalledBack { step, callback, ticket }).await? {
+            Answer::Done => Ok(CalledBack::Taken),
+            Answer::Kept => Ok(CalledBack::Kept),
+            other => Err(refusal(other)),
+        }
     }
 
     /// An operator's act on a step.
@@ -400,8 +437,9 @@ fn refusal(answer: Answer) -> Problem {
             Problem { errors: needed, ..Problem::new(ProblemCode::Conflict, detail) }
         }
         Answer::Invalid(detail) => Problem::new(ProblemCode::InvalidRequest, detail),
+        Answer::Unproven(detail) => Problem::new(ProblemCode::Unproven, detail),
         Answer::Unavailable(detail) => Problem::new(ProblemCode::Unavailable, detail),
-        Answer::Received { .. } | Answer::Announced(_) | Answer::Done => {
+        Answer::Received { .. } | Answer::Announced(_) | Answer::Done | Answer::Kept => {
             Problem::new(ProblemCode::Internal, "the engine gave an answer to another question")
         }
     }

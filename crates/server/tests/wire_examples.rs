@@ -34,6 +34,7 @@ const KINDS: &[(&str, Option<&str>)] = &[
     ("business", None),
     ("event", Some("report-event")),
     ("history", Some("history-answer")),
+    ("outcome", Some("step-outcome")),
     ("problem", Some("problem")),
     ("receipt", Some("report-receipt")),
     ("receipts", Some("[report-receipt]")),
@@ -77,7 +78,7 @@ fn what_was_sent_is_valid(schemas: &Schemas, one: &Happened) {
         }
         ["", "v1", "reports"] => (Some("report-event"), Some("report-receipt")),
         ["", "v1", "reports:batch"] => (Some("report-batch"), Some("[report-receipt]")),
-        ["", "v1", "steps", _, "outcome"] => (Some("step-answer"), None),
+        ["", "v1", "steps", _, "outcome"] => (Some("step-outcome"), None),
         ["", "amends", "v1", "history", _] => (None, Some("history-answer")),
         ["", "amends", "v1", _, _] => (Some("step-request"), Some("step-answer")),
         ["", "returns", _] => (None, Some("step-answer")),

@@ -111,6 +111,8 @@ pub(crate) struct Callback {
     pub(crate) step: StepId,
     pub(crate) said: OutcomeCallback,
     pub(crate) tries: u32,
+    /// Whoever sends it was not asked for the step.
+    pub(crate) forged: bool,
 }
 
 /// The end of something that a person did for a while.

@@ -3,6 +3,7 @@
 use crate::check::Check;
 use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
+use crate::step::proof_of;
 use amends_protocol::{Outcome, Verb};
 use serde_json::json;
 
@@ -17,9 +18,9 @@ pub(super) const CHECKS: &[Check] = &[
     .after(&["forward-works"]),
     Check::of_action(
         "step-accepted",
-        "a step that is answered with 202 comes to an outcome, at `Location` or by a late answer",
+        "a step that is answered with 202 comes to an outcome, at `Location` or by a late answer with the step's proof",
         "a step that is taken and never answered keeps its case open for ever",
-        "what-each-verb-means",
+        "slow-steps",
         |scene| Box::pin(accepted(scene)),
     )
     .after(&["compensate-undoes"]),
@@ -65,6 +66,15 @@ async fn accepted(scene: &Scene) -> Tried {
     // Asked for once more while it is at work, or just after: still one step.
     let what = "a step that was taken with 202, asked for again";
     scene.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
+    let supervisor = scene.stage.supervisor.as_ref();
+    if let Some(late) = supervisor.and_then(|supervisor| supervisor.late_answer(&step.id)) {
+        let expected = "the late answer carries the `proof` of the step's `callback`";
+        match late.proof {
+            Some(proof) if proof.is(&proof_of(&step.id)) => {}
+            Some(_) => return Err(exchange.wrong(expected, "another proof".to_owned())),
+            None => return Err(exchange.wrong(expected, "no proof".to_owned())),
+        }
+    }
     scene.shows(&[&ask], 0, "after a compensation that was taken with 202").await
 }
 

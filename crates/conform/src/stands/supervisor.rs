@@ -86,6 +86,11 @@ impl Supervisor {
         tries.iter().find(|one| wanted(one)).cloned()
     }
 
+    /// The late answer to a step, if it has come.
+    pub(crate) fn late_answer(&self, step: &str) -> Option<OutcomeCallback> {
+        self.desk.outcomes.borrow().get(step).cloned()
+    }
+
     /// Waits for the late answer to a step.
     pub(crate) async fn called_back(&self, step: &str) -> Option<OutcomeCallback> {
         let mut seen = self.desk.outcomes.subscribe();

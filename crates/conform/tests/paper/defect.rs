@@ -88,6 +88,8 @@ defects! {
     LeavesEffect,
     /// A step that was taken with 202 is done again when it is asked for again.
     AcceptedTwice,
+    /// A late answer does not carry the step's proof.
+    ForgetsProof,
     /// Unknown fields of a step are an error.
     StrictFields,
     /// A key without quotes is an error.

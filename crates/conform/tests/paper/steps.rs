@@ -25,6 +25,8 @@ struct Step {
     saga: String,
     id: String,
     requests: Vec<String>,
+    /// Goes back with a late answer.
+    proof: Value,
 }
 
 /// `POST /amends/v1/{verb}/{action}`
@@ -96,7 +98,8 @@ fn read(
     }
     let requests = body["requestIds"].as_array().into_iter().flatten();
     let requests = requests.filter_map(|id| id.as_str().map(str::to_owned)).collect();
-    Ok(Step { verb: verb.to_owned(), action: action.to_owned(), saga, id, requests })
+    let proof = body["callback"]["proof"].clone();
+    Ok(Step { verb: verb.to_owned(), action: action.to_owned(), saga, id, requests, proof })
 }
 
 async fn answer_step(participant: Participant, step: Step) -> Response {
@@ -147,7 +150,11 @@ async fn carry_out(participant: Participant, step: Step) {
             StepEnd::Problem(..) => "refused",
         };
         let url = format!("http://{}/v1/steps/{}/outcome", participant.0.supervisor, step.id);
-        send(&url, json_request(&[], &json!({ "outcome": outcome }))).await;
+        let said = match participant.has(Defect::ForgetsProof) {
+            true => json!({ "outcome": outcome }),
+            false => json!({ "outcome": outcome, "proof": step.proof }),
+        };
+        send(&url, json_request(&[], &said)).await;
     }
 }
 

@@ -6,8 +6,8 @@ use crate::lane::{Breaker, BreakerChange, Health, Job, REJECTING};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::walk;
-use crate::{Happening, StepReading, StepResult, StepState, WalkResult};
-use amends_protocol::{CaseId, StepId, Timestamp};
+use crate::{Answer, Happening, StepReading, StepResult, StepState, Ticket, WalkResult};
+use amends_protocol::{CaseId, OutcomeCallback, StepId, Timestamp};
 use std::sync::Arc;
 
 /// How long a lane is held after a 429 that names no time, in milliseconds.
@@ -57,6 +57,25 @@ impl Engine {
                 Timer::Deadline(saga) => self.deadline(now, &saga),
             }
         }
+    }
+
+    pub(super) fn step_called_back(
+        &mut self,
+        now: Timestamp,
+        step: StepId,
+        callback: OutcomeCallback,
+        ticket: Ticket,
+    ) {
+        let answer = self.with_step(step, |case, index, engine| {
+            let heard = case.called_back(index, callback, now, &mut engine.agenda);
+            if heard.counts {
+                engine.go_on(case, true, now);
+            }
+            heard.answer
+        });
+        // It is the service's to say it again.
+        let answer = answer.or(self.refusal(step.case).map(Answer::Unavailable));
+        self.answer(ticket, answer, || format!("there is no step {step}"));
     }
 
     pub(super) fn step_timer(&mut self, now: Timestamp, id: StepId) {

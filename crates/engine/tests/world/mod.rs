@@ -10,8 +10,8 @@ use amends_engine::{
 };
 use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId, Report,
-    ReportData, SagaId, StepId, Testimony, Timestamp, Verb,
+    CallbackProof, CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId,
+    Report, ReportData, SagaId, StepId, Testimony, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::{Map, Value};
@@ -356,14 +356,25 @@ impl World {
 
     pub fn call_back_with(&mut self, step: StepId, outcome: Outcome, history: Vec<Evidence>) {
         let ticket = self.next_ticket();
-        let callback = OutcomeCallback { outcome, message: None, history: history.into() };
+        let callback = OutcomeCallback { history: history.into(), ..OutcomeCallback::of(outcome) };
+        let callback = OutcomeCallback { proof: self.proof_of(step), ..callback };
         self.input(Input::StepCalledBack { step, callback, ticket });
         assert_eq!(self.answers.remove(&ticket), Some(Answer::Done));
     }
 
+    /// A service calls back as the kit does: with the proof that it was sent.
     pub fn call_back(&mut self, step: StepId, outcome: Outcome) -> Answer {
+        let proof = self.proof_of(step);
+        self.call_back_as(step, OutcomeCallback { proof, ..OutcomeCallback::of(outcome) })
+    }
+
+    /// What the service was sent with the last try of a step.
+    pub fn proof_of(&self, step: StepId) -> Option<CallbackProof> {
+        self.sends.iter().rfind(|send| send.step == step).map(|send| send.proof.clone())
+    }
+
+    pub fn call_back_as(&mut self, step: StepId, callback: OutcomeCallback) -> Answer {
         let ticket = self.next_ticket();
-        let callback = OutcomeCallback { outcome, message: None, history: vec![].into() };
         self.input(Input::StepCalledBack { step, callback, ticket });
         self.answers.remove(&ticket).expect("answered")
     }

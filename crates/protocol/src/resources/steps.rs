@@ -118,6 +118,9 @@ pub struct AttemptView {
     pub ended_at: Timestamp,
     /// One word: `compensated`, `accepted`, `busy`, `unknown`, `not_sent`, `refused`, …
     pub result: String,
+    /// It is no answer: the service called back, after the try of this number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub called_back: bool,
     /// HTTP status, if there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,

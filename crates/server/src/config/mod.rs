@@ -84,6 +84,7 @@ impl Config {
                 signers: signers(&mut read),
                 allow_hosts: read.list("dispatch.allow_hosts"),
                 secrets: Arc::new(secrets(&mut read)),
+                callbacks: callbacks(&mut read),
             },
         };
         let keep = read.duration("retention.settled");
@@ -155,6 +156,25 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
         every: read.duration("alerts.every"),
         objective: objective(read),
         public_url: read.text("alerts.public_url"),
+    }
+}
+
+/// Where services reach us: as told, else where people do.
+fn callbacks(read: &mut value::Reader<'_>) -> Option<Arc<str>> {
+    const KEY: &str = "dispatch.callback_url";
+    let told = read.text(KEY);
+    let url = if told.is_empty() { read.text("alerts.public_url") } else { told.clone() };
+    let is_address = |uri: &Uri| {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        is_http && uri.host().is_some() && uri.query().is_none()
+    };
+    match url.parse::<Uri>() {
+        Ok(uri) if is_address(&uri) => Some(url.trim_end_matches('/').into()),
+        _ if told.is_empty() => None,
+        _ => {
+            read.mistake(KEY, "it must be an address such as `http://amends:7100`");
+            None
+        }
     }
 }
 

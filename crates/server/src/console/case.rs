@@ -80,7 +80,7 @@ pub(super) async fn show_case<S: Store>(
     };
     let plan = by_parts(case.plan.clone());
     let requests = match &book {
-        Some(book) => requests_of(&plan, &case, book, frame.now).await,
+        Some(book) => requests_of(&plan, &case, (book, app.callbacks.clone()), frame.now).await,
         None => BTreeMap::new(),
     };
     let edits = edits_of(&plan, &case);
@@ -119,11 +119,11 @@ fn by_parts(plan: Vec<StepView>) -> Vec<StepView> {
 async fn requests_of(
     plan: &[StepView],
     case: &CaseDetail,
-    book: &Arc<Rulebook>,
+    (book, callbacks): (&Arc<Rulebook>, Option<Arc<str>>),
     now: Timestamp,
 ) -> BTreeMap<StepId, Result<String, String>> {
     let (mut requests, mut room) = (BTreeMap::new(), REQUEST_BYTES);
-    let routes = ShownRoutes::of(book);
+    let routes = ShownRoutes::of(book, callbacks);
     for step in plan.iter().take(REQUESTS) {
         let request = shown_request(step, case, book, &routes, now).await;
         let length = request.as_ref().map_or(0, String::len);

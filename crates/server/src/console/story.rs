@@ -203,7 +203,8 @@ fn row(step: &StepView, scale: &Scale, until: Timestamp) -> Row {
         .map(|a| {
             let ended =
                 a.status.map_or(a.result.clone(), |status| format!("{} ({status})", a.result));
-            let title = format!("try {}: {ended}, {}", a.attempt, date_and_time(a.sent_at));
+            let what = if a.called_back { "called back after try" } else { "try" };
+            let title = format!("{what} {}: {ended}, {}", a.attempt, date_and_time(a.sent_at));
             mark(scale, a.sent_at, a.ended_at, Tone::Waiting, title)
         })
         .collect();

@@ -2,7 +2,8 @@
 
 use super::*;
 use amends_protocol::{
-    ActionName, CaseId, Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId, Verb,
+    ActionName, CallbackProof, CaseId, Evidence, HistoryState, Outcome, Report, ReportData, SagaId,
+    StepId, Verb,
 };
 use amends_rulebook::Rulebook;
 use axum::Router;
@@ -58,6 +59,7 @@ fn send(rulebook: &Arc<Rulebook>) -> Errand {
     };
     Errand::Send(Box::new(SendStep {
         step: StepId::derive(CaseId(1), 1, &saga(), "compensate", &name),
+        proof: CallbackProof::new("p-0"),
         key: None,
         attempt: 1,
         verb: Verb::Compensate,

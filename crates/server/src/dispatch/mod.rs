@@ -185,6 +185,7 @@ impl HttpOutbound {
             Err(none) => return unanswered(none),
         };
         let mut result = self.read(&answered, send.verb, Meaning::of_step(endpoint));
+        result.message = result.message.map(|text| send.proof.hide_in(text));
         if let StepReading::Accepted { location, .. } = &mut result.answer {
             let poll = endpoint.and_then(|endpoint| endpoint.poll.as_ref());
             let mapped =

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// What a placeholder of a secret begins with.
 const SECRET: &str = "secret.";
 
+/// The placeholder of the address for a step's late outcome.
+const CALLBACK_URL: &str = "callback.url";
+
 /// A request that is ready to go.
 pub(crate) type Outgoing = Request<Full<Bytes>>;
 
@@ -41,6 +44,14 @@ struct StepBody<'a> {
     report: ReportBody<'a>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     data: &'a Map<String, Value>,
+    callback: CallbackBody<'a>,
+}
+
+#[derive(Serialize)]
+struct CallbackBody<'a> {
+    proof: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -61,12 +72,13 @@ pub(crate) fn of_step(
     let action = action(&send.rulebook, send.action_id)?;
     let route = routes.service(action.service.0 as usize)?;
     let id = send.step.to_string();
+    let callback = routes.callback(&id);
     let mut request = match action.endpoints.get(send.verb) {
-        Some(endpoint) => of_endpoint(send, endpoint, route)?,
+        Some(endpoint) => of_endpoint(send, endpoint, route, callback.as_deref())?,
         None => {
             let uri =
                 routes.step(send.action_id, send.verb).ok_or("the action has no address")?.clone();
-            let body = serde_json::to_vec(&step_body(send, &id))
+            let body = serde_json::to_vec(&step_body(send, &id, callback.as_deref()))
                 .map_err(|e| format!("the body can't be written: {e}"))?;
             let mut request = bare(Method::POST, uri, body.into());
             request.1.insert(CONTENT_TYPE, JSON);
@@ -152,7 +164,7 @@ fn action(book: &Rulebook, id: ActionId) -> Result<&amends_rulebook::Action, Str
         .ok_or_else(|| format!("rulebook `{}` has no such action", book.name()))
 }
 
-fn step_body<'a>(send: &'a SendStep, id: &'a str) -> StepBody<'a> {
+fn step_body<'a>(send: &'a SendStep, id: &'a str, callback: Option<&'a str>) -> StepBody<'a> {
     let report = &send.report;
     StepBody {
         saga_id: &send.saga,
@@ -168,13 +180,25 @@ fn step_body<'a>(send: &'a SendStep, id: &'a str) -> StepBody<'a> {
             message: report.data.message.as_deref(),
         },
         data: send.data(),
+        callback: CallbackBody { proof: send.proof.reveal(), url: callback },
     }
 }
 
-fn of_endpoint(send: &SendStep, endpoint: &Endpoint, route: &Route) -> Result<Parts, String> {
+fn of_endpoint(
+    send: &SendStep,
+    endpoint: &Endpoint,
+    route: &Route,
+    callback: Option<&str>,
+) -> Result<Parts, String> {
     let secrets = secrets_for(endpoint, route)?;
+    if callback.is_none() && endpoint.placeholders().contains(&CALLBACK_URL) {
+        return Err(format!(
+            "the request names `{{{CALLBACK_URL}}}`, and the configuration does not say where services reach this supervisor: set `dispatch.callback_url`"
+        ));
+    }
     let rendered = endpoint.render(&|name| match name.strip_prefix(SECRET) {
         Some(secret) => secrets.get(secret).map(|value| value.as_str().into()),
+        None if name == CALLBACK_URL => callback.map(Value::from),
         None => send.field(name),
     })?;
     let method = rendered
@@ -311,6 +335,7 @@ pub(crate) fn owned_body(send: &SendStep) -> amends_protocol::StepRequest {
             message: send.report.data.message.clone(),
         },
         data: send.data().clone(),
+        callback: Some(amends_protocol::Callback { proof: send.proof.clone(), url: None }),
     }
 }
 

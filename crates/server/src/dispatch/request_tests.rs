@@ -3,7 +3,7 @@
 use super::*;
 use crate::dispatch::route::{Destinations, RouteTable};
 use crate::dispatch::sign::Signer;
-use amends_protocol::{Report, ReportData, Verb};
+use amends_protocol::{CallbackProof, Report, ReportData, Verb};
 use http_body_util::BodyExt;
 use serde_json::json;
 
@@ -55,6 +55,7 @@ fn send(service: &str, action: &str) -> SendStep {
     };
     SendStep {
         step: StepId::derive(CaseId(17), 3, &saga, "compensate", &name),
+        proof: CallbackProof::new("p-0"),
         key: None,
         attempt: 2,
         verb: Verb::Compensate,
@@ -183,4 +184,41 @@ fn the_same_attempt_is_the_same_request() {
     let send = send("pay", "charge");
     let (one, two) = (build(&send).expect("a request"), build(&send).expect("a request"));
     assert_eq!(one.headers(), two.headers());
+}
+
+const GO_BETWEEN: &str = r#"
+rulebook: shop
+services:
+  pay:
+    url: http://between.local
+    actions:
+      charge:
+        compensation: refund
+        endpoints:
+          compensate:
+            path: "/refunds/{sagaId}"
+            headers: { x-proof: "{callback.proof}" }
+            body: { tell: "{callback.url}" }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
+#[tokio::test]
+async fn a_step_says_where_its_late_outcome_goes_once_that_is_known() {
+    let destinations =
+        Destinations { callbacks: Some("http://amends:7100".into()), ..Destinations::default() };
+    let mut send = send("pay", "charge");
+    send.rulebook = Rulebook::from_yaml(GO_BETWEEN).expect("a valid rulebook");
+    send.action_id = send.rulebook.action("pay", "charge").expect("an action");
+    let known = RouteTable::new(destinations).of(&send.rulebook);
+    let request = of_step(&send, &known, NOW).expect("a request");
+    assert_eq!(header(&request, "x-proof"), "p-0");
+    let body: Value = serde_json::from_slice(&body_of(request).await).expect("JSON");
+    assert_eq!(body, json!({"tell": format!("http://amends:7100/v1/steps/{}/outcome", send.step)}));
+
+    let why = build(&send).expect_err("nobody knows where");
+    assert!(why.contains("`dispatch.callback_url`"), "{why}");
+    let digest = send.digest();
+    send.proof = CallbackProof::hidden();
+    assert!(digest.is_some() && digest == send.digest(), "a secret is no part of what is asked");
 }

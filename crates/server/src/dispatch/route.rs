@@ -26,6 +26,8 @@ pub struct Destinations {
     pub allow_hosts: Vec<String>,
     /// Secrets by the name that rulebooks use.
     pub secrets: Arc<Secrets>,
+    /// Where services reach this supervisor, without a slash at the end; none if that is not known.
+    pub callbacks: Option<Arc<str>>,
 }
 
 /// The address of one service.
@@ -48,6 +50,7 @@ pub(crate) struct Routes {
     services: Vec<Result<Route, String>>,
     /// By `ActionId` and verb: the participant protocol's address.
     actions: Vec<Option<[Uri; 3]>>,
+    callbacks: Option<Arc<str>>,
 }
 
 /// The addresses of all versions in use.
@@ -91,7 +94,7 @@ impl Routes {
             Some([uri(Verb::Compensate)?, uri(Verb::Retry)?, uri(Verb::Notify)?])
         };
         let actions = book.actions().iter().map(protocol).collect();
-        Self { services, actions }
+        Self { services, actions, callbacks: destinations.callbacks.clone() }
     }
 
     /// Where the service of an action is.
@@ -101,6 +104,11 @@ impl Routes {
             Some(Err(why)) => Err(why.clone()),
             None => Err("the rulebook has no such service".to_owned()),
         }
+    }
+
+    /// Where the late outcome of a step goes, if it is known where services reach us.
+    pub(crate) fn callback(&self, step: &str) -> Option<String> {
+        self.callbacks.as_ref().map(|base| format!("{base}/v1/steps/{step}/outcome"))
     }
 
     /// The participant protocol's address of a step.

@@ -7,7 +7,7 @@ use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_engine::SendStep;
 use amends_protocol::resources::{CaseDetail, StepView};
-use amends_protocol::{Report, Timestamp, headers};
+use amends_protocol::{CallbackProof, Report, Timestamp, headers};
 use amends_rulebook::Rulebook;
 use http_body_util::BodyExt;
 use std::collections::BTreeSet;
@@ -28,13 +28,13 @@ const BODY_LIMIT: usize = 16 << 10;
 pub(crate) struct ShownRoutes(Arc<Routes>);
 
 impl ShownRoutes {
-    pub(crate) fn of(book: &Rulebook) -> Self {
+    pub(crate) fn of(book: &Rulebook, callbacks: Option<Arc<str>>) -> Self {
         // The keys are not needed: a signature is not shown.
         let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
         let signers = keys.map(|name| (name, Signer::without_keys())).collect();
         let secrets = Arc::new(Secrets::masked());
-        let allow_hosts = Vec::new();
-        Self(RouteTable::new(Destinations { signers, allow_hosts, secrets }).of(book))
+        let destinations = Destinations { signers, secrets, callbacks, ..Destinations::default() };
+        Self(RouteTable::new(destinations).of(book))
     }
 }
 
@@ -70,6 +70,7 @@ pub(crate) async fn shown_request(
     }
     let send = SendStep {
         step: step.id,
+        proof: CallbackProof::hidden(),
         key: step.key.as_deref().map(Into::into),
         attempt: step.attempts.saturating_add(1),
         verb: step.verb,
@@ -99,11 +100,8 @@ pub(crate) async fn shown_request(
     if bytes.len() > BODY_LIMIT {
         let _ = write!(text, "\n({} bytes)", bytes.len());
     } else if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes) {
-        let _ = write!(
-            text,
-            "\n{}",
-            serde_json::to_string_pretty(&redacted(value)).unwrap_or_default()
-        );
+        let shown = serde_json::to_string_pretty(&redacted(value)).unwrap_or_default();
+        let _ = write!(text, "\n{shown}");
     } else {
         for (name, value) in form_urlencoded::parse(&bytes) {
             let value = if is_secret(&name) { HIDDEN.into() } else { value };

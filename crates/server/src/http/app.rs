@@ -42,6 +42,8 @@ pub struct App<S: Store> {
     pub(crate) bulks: Bulks,
     /// Where people reach us, perhaps through a proxy; empty if nobody said.
     pub(crate) public_url: String,
+    /// Where services reach us, if that is known.
+    pub(crate) callbacks: Option<Arc<str>>,
     /// The names by which we may be reached.
     pub(crate) own_names: OwnNames,
     /// True once the process is told to stop.
@@ -73,6 +75,7 @@ impl<S: Store> App<S> {
             backups: None,
             bulks,
             public_url: String::new(),
+            callbacks: None,
             own_names: OwnNames::default(),
             stopping,
         }
@@ -100,6 +103,14 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Services reach the API at this address, which is what they are told for callbacks.
+    #[must_use]
+    pub fn called_back_at(mut self, url: Option<Arc<str>>) -> Self {
+        self.own_names = self.own_names.and_host_of(url.as_deref().unwrap_or_default());
+        self.callbacks = url;
+        self
+    }
+
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
@@ -123,6 +134,7 @@ impl<S: Store> Clone for App<S> {
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
             public_url: self.public_url.clone(),
+            callbacks: self.callbacks.clone(),
             own_names: self.own_names.clone(),
             stopping: self.stopping.clone(),
         }

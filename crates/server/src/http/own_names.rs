@@ -18,6 +18,11 @@ impl OwnNames {
         Self(given.chain(host_of(public_url)).collect())
     }
 
+    /// With the host of one more address, if it has one.
+    pub(crate) fn and_host_of(self, url: &str) -> Self {
+        Self(self.0.iter().cloned().chain(host_of(url)).collect())
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let lower = name.to_ascii_lowercase();

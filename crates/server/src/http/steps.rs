@@ -7,6 +7,7 @@ use super::query::{Query, step_filter};
 use super::targets::{Selection, TargetAct, resolve_targets};
 use super::{ApiError, App};
 use crate::bulk::Targets;
+use crate::supervisor::CalledBack;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
@@ -70,8 +71,10 @@ pub(crate) async fn call_back<S: Store>(
             "`waived` is an operator's decision; a service can't say it",
         ));
     }
-    app.supervisor.call_back(id, callback).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match app.supervisor.call_back(id, callback).await? {
+        CalledBack::Taken => StatusCode::NO_CONTENT,
+        CalledBack::Kept => StatusCode::ACCEPTED,
+    })
 }
 
 /// `POST /v1/steps:act`: one act on many steps.

@@ -22,8 +22,8 @@ use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
 use super::labels::{
-    AttemptLabels, BreakerLabels, BuildLabels, ClosingLabels, MemoryLabels, QuestionLabels,
-    ReportLabels, ServiceLabels, StateLabels, StepLabels,
+    AttemptLabels, BreakerLabels, BuildLabels, CallbackLabels, ClosingLabels, MemoryLabels,
+    QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
 };
 use super::log_writer::lines_dropped;
 use amends_node::EffectResult;
@@ -47,6 +47,10 @@ const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 /// counted by name only as far as an active rulebook knows them; this bounds what rulebooks may bring over time.
 const SERVICES_LIMIT: usize = 1_000;
 
+/// What becomes of callbacks: the codes of problems among them, of which the last stands for all others.
+const CALLBACK_RESULTS: [&str; 6] =
+    ["taken", "kept", "unproven", "conflict", "not-found", "refused"];
+
 /// What stands for the rest.
 const OTHER: &str = "other";
 
@@ -62,6 +66,7 @@ pub struct Metrics {
     reports: Family<ReportLabels, Counter>,
     steps: Family<StepLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
+    callbacks: Family<CallbackLabels, Counter>,
     attempt_seconds: Histograms,
     settled: Family<ClosingLabels, Counter>,
     settle_seconds: Histogram,
@@ -131,6 +136,7 @@ impl Metrics {
             reports: Family::default(),
             steps: Family::default(),
             attempts: Family::default(),
+            callbacks: Family::default(),
             attempt_seconds: Family::new_with_constructor(by_service),
             settled: Family::default(),
             settle_seconds: Histogram::new(SETTLE_SECONDS),
@@ -170,6 +176,9 @@ impl Metrics {
         for word in ClosedOn::ALL {
             drop(metrics.settled.get_or_create(&ClosingLabels { closed_on: word.as_str() }));
         }
+        for result in CALLBACK_RESULTS {
+            drop(metrics.callbacks.get_or_create(&CallbackLabels { result }));
+        }
         metrics.registry = Arc::new(registry);
         metrics
     }
@@ -190,6 +199,8 @@ impl Metrics {
             "Requests to services, by what came of them",
             self.attempts.clone(),
         );
+        let what = "Late outcomes of steps, by what became of them";
+        registry.register("callbacks", what, self.callbacks.clone());
         registry.register_with_unit(
             "attempt_duration",
             "Time from sending a request to a service until its answer or time limit",
@@ -390,6 +401,13 @@ impl Metrics {
     pub(crate) fn report_turned_away(&self, status: u16) {
         let result = if status == 429 || status >= 500 { "refused" } else { "rejected" };
         self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
+    }
+
+    /// A service told the outcome of a step on its own.
+    pub(crate) fn called_back(&self, result: &str) {
+        let known = CALLBACK_RESULTS.into_iter().find(|word| *word == result);
+        let result = known.unwrap_or("refused");
+        self.callbacks.get_or_create(&CallbackLabels { result }).inc();
     }
 
     /// A transaction was committed.

@@ -1,6 +1,6 @@
 //! A step with its tries.
 
-use amends_engine::{AttemptRow, StepRow, StepState, Whole};
+use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::resources::{AttemptView, StepView};
 use amends_protocol::{Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp};
 use amends_store::{ListedStep, StepRecord};
@@ -132,7 +132,28 @@ pub(super) fn ending(
 pub(super) fn log(stored: Vec<AttemptRow>, row: &StepRow) -> Vec<AttemptView> {
     let mut log: Vec<AttemptView> = stored.into_iter().map(attempt).collect();
     log.extend(ending_try(&log, row));
+    log.extend(row.memo.callbacks.iter().map(callback));
+    log.sort_by_key(|entry| (entry.attempt, entry.ended_at));
     log
+}
+
+/// What the service said on its own. One that came too late, or while nobody knew that it was its service's, says so.
+fn callback(said: &CalledBack) -> AttemptView {
+    let at = Timestamp(said.at);
+    let message = match (&said.message, said.counted) {
+        (message, true) => message.clone(),
+        (None, false) => Some("did not count".to_owned()),
+        (Some(text), false) => Some(format!("did not count: {text}")),
+    };
+    AttemptView {
+        attempt: said.attempt,
+        sent_at: at,
+        ended_at: at,
+        result: said.outcome.to_string(),
+        called_back: true,
+        status: None,
+        message,
+    }
 }
 
 fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
@@ -149,7 +170,8 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
     let logged = log.last().is_some_and(|last| {
         last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
     });
-    if logged || row.memo.by_hand {
+    let called_back = row.memo.called_back && !row.memo.callbacks.is_empty();
+    if logged || called_back || row.memo.by_hand {
         return None; // no try brought the outcome
     }
     Some(AttemptView {
@@ -157,6 +179,7 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
         sent_at: Timestamp(sent_at),
         ended_at: row.updated_at,
         result: result.to_owned(),
+        called_back: false,
         status: row.memo.status,
         message: row.memo.message.clone(),
     })
@@ -168,6 +191,7 @@ fn attempt(row: AttemptRow) -> AttemptView {
         sent_at: row.sent_at,
         ended_at: row.ended_at,
         result: row.result.into_owned(),
+        called_back: false,
         status: row.status,
         message: row.message.map(|message| message.to_string()),
     }

@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod ages;
+mod callbacks;
 mod ending;
 mod first;
 mod limits;
@@ -77,6 +78,7 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(plan::Named),
         Box::new(rows::OutcomesStay),
+        Box::new(callbacks::Callbacks::default()),
         Box::new(requests::OnceDone),
         Box::new(requests::DurableFirst),
         Box::new(requests::OneKey::default()),

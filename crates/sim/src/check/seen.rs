@@ -6,7 +6,7 @@ use crate::stored::Stored;
 use crate::switches::Switches;
 use amends_engine::{Answer, Engine, Errand, Ticket, Write};
 use amends_node::EffectResult;
-use amends_protocol::{CaseId, Report, Timestamp};
+use amends_protocol::{CaseId, OutcomeCallback, Report, StepId, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 
@@ -51,6 +51,15 @@ pub enum Seen<'a> {
         /// Who.
         ticket: Ticket,
         /// What.
+        answer: &'a Answer,
+    },
+    /// Somebody who told the outcome of a step was answered.
+    CalledBack {
+        /// The step.
+        step: StepId,
+        /// What was told.
+        said: &'a OutcomeCallback,
+        /// What was answered.
         answer: &'a Answer,
     },
     /// A request of the supervisor goes out.

@@ -13,8 +13,8 @@ use amends_engine::{
 };
 use amends_node::EffectResult;
 use amends_protocol::{
-    ActionName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, Report, ReportData,
-    SagaId, StepId, StuckReason, Timestamp, Verb,
+    ActionName, CallbackProof, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome,
+    Report, ReportData, SagaId, StepId, StuckReason, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use amends_simulate::{SeededRng, flows};
@@ -100,6 +100,7 @@ impl Watched {
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Send(Box::new(SendStep {
             step: id,
+            proof: CallbackProof::new("p-0"),
             key: None,
             attempt: step.attempts,
             verb: step.verb,

@@ -1,7 +1,7 @@
 //! Draws a scenario from its seed: how many sagas, which faults, which weather, which people.
 
 use super::item::{
-    Corpus, CrashPoint, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
+    Corpus, CrashPoint, Forgery, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
     StoreTrouble, Weather,
 };
 use super::rulebooks::{Books, rulebooks};
@@ -168,7 +168,7 @@ impl Draw<'_> {
         if lies {
             return self.lying_sky();
         }
-        match self.rng.below(16) {
+        match self.rng.below(17) {
             0 | 1 => Sky::Down,
             2 => Sky::Gateway(*self.rng.pick(&[404, 401, 503, 502, 504, 200]).unwrap_or(&503)),
             3 => Sky::Gateway(503),
@@ -181,6 +181,7 @@ impl Draw<'_> {
             9 => Sky::Busy,
             10 => Sky::TooMany(self.rng.between(100, 20_000)),
             11 => Sky::Overloaded(self.rng.between(100, 20_000)),
+            16 => Sky::AnswerLostThenCallsBack(self.rng.between(10, 25_000)),
             12 => Sky::AcceptsAndCallsBack(self.rng.between(10, 25_000)),
             _ => Sky::AcceptsForPolling(self.rng.between(10, 25_000)),
         }
@@ -299,7 +300,7 @@ impl Draw<'_> {
 
     fn act(&mut self) -> PersonAct {
         let harmless = 6;
-        let all = 16;
+        let all = 19;
         match self.rng.below(if self.hostile() { all } else { harmless }) {
             0 => PersonAct::Retry,
             1 => PersonAct::RetryCase,
@@ -319,6 +320,9 @@ impl Draw<'_> {
             12 => PersonAct::Plan,
             13 => PersonAct::Settle,
             14 => PersonAct::Nonsense,
+            15 => PersonAct::Forge(Forgery::NoProof),
+            16 => PersonAct::Forge(Forgery::MadeUp),
+            17 => PersonAct::Forge(Forgery::OfAnother),
             _ => PersonAct::Waive,
         }
     }

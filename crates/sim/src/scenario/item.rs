@@ -214,6 +214,8 @@ pub enum Sky {
     Overloaded(u64),
     /// 202, then a callback.
     AcceptsAndCallsBack(u64),
+    /// It is done, and the answer lost; then a callback with the proof.
+    AnswerLostThenCallsBack(u64),
     /// 202 with a `Location` that can be polled.
     AcceptsForPolling(u64),
     /// 202, then silence.
@@ -232,6 +234,17 @@ pub enum Sky {
     ConcealsHistory,
     /// Its History tells of requests that never were.
     InventsHistory,
+}
+
+/// With what somebody who was not asked for a step tells its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgery {
+    /// Without a proof.
+    NoProof,
+    /// With one that was made up.
+    MadeUp,
+    /// With the proof of another step.
+    OfAnother,
 }
 
 /// What a person does.
@@ -270,6 +283,8 @@ pub enum PersonAct {
         /// For how long.
         for_ms: u64,
     },
+    /// Somebody else calls back about a step, whether or not it was ever sent.
+    Forge(Forgery),
     /// Asks about something that does not exist.
     Nonsense,
     /// Repairs a quarantined case.

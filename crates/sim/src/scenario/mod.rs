@@ -9,7 +9,7 @@ mod rulebooks;
 
 pub use draw::draw;
 pub use item::{
-    Corpus, CrashPoint, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
+    Corpus, CrashPoint, Forgery, HEALED_MS, Item, MailTrouble, PersonAct, SagaPlan, Scenario, Sky,
     StoreTrouble, Weather,
 };
 pub use rulebooks::{Books, rulebooks};

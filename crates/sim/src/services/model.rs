@@ -4,7 +4,7 @@ use crate::event::{Event, StepCall};
 use crate::queue::Queue;
 use crate::scenario::{Item, MailTrouble, SagaPlan, Scenario, Sky, Weather};
 use crate::story::Story;
-use amends_protocol::{Evidence, HistoryState, Outcome, Report, SagaId, StepId};
+use amends_protocol::{CallbackProof, Evidence, HistoryState, Outcome, Report, SagaId, StepId};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_simulate::{Fault, FaultKind, SeededRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,8 @@ pub(crate) struct Services {
     pub(super) weather: Vec<(usize, Weather)>,
     /// By how much clocks are wrong.
     pub(super) skews: BTreeMap<Arc<str>, i64>,
+    /// What came with the requests for steps.
+    pub(crate) proofs: BTreeMap<StepId, CallbackProof>,
     pub(super) seed: u64,
 }
 
@@ -87,6 +89,7 @@ impl Services {
             by_id: BTreeMap::new(),
             weather: Vec::new(),
             skews: BTreeMap::new(),
+            proofs: BTreeMap::new(),
             seed: scenario.seed,
         };
         let mut number = BTreeMap::new();

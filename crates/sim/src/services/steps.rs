@@ -57,6 +57,15 @@ impl Services {
             }
             Some(Sky::AcceptsAndForgets) => self.accept(call, 2_000, false, None, around),
             Some(Sky::AnswerLost) => drop(self.perform(call, true, around)),
+            Some(Sky::AnswerLostThenCallsBack(ms)) => {
+                if let Performed::Answer(StepReading::Done(outcome)) =
+                    self.perform(call, true, around)
+                {
+                    let history = self.told(call, around).into();
+                    let said = OutcomeCallback { history, ..OutcomeCallback::of(outcome) };
+                    self.call_back(call, said, true, ms, around);
+                }
+            }
             Some(Sky::Slow(ms)) => self.serve(call, ms, around),
             Some(Sky::Twice(ms)) => {
                 let again = StepCall { effect: 0, ..call };
@@ -133,9 +142,21 @@ impl Services {
             Verb::Compensate => Outcome::NothingToCompensate,
             _ => Outcome::Refused,
         };
-        let said = OutcomeCallback { outcome, message: None, history: Vec::new().into() };
-        let callback = Callback { step: call.step, said, tries: 0 };
-        around.queue.after(ms, Event::Callback(callback));
+        self.call_back(call, OutcomeCallback::of(outcome), knows_proofs(call), ms, around);
+    }
+
+    fn call_back(
+        &self,
+        call: StepCall,
+        said: OutcomeCallback,
+        proven: bool,
+        after_ms: u64,
+        around: &mut Around<'_>,
+    ) {
+        let proof = self.proofs.get(&call.step).filter(|_| proven).cloned();
+        let said = OutcomeCallback { proof, ..said };
+        let callback = Callback { step: call.step, said, tries: 0, forged: false };
+        around.queue.after(after_ms, Event::Callback(callback));
     }
 
     fn accept(
@@ -172,8 +193,8 @@ impl Services {
         };
         if calls_back {
             let history = self.told(call, around);
-            let said = OutcomeCallback { outcome, message: None, history: history.into() };
-            around.queue.after(5, Event::Callback(Callback { step: call.step, said, tries: 0 }));
+            let said = OutcomeCallback { history: history.into(), ..OutcomeCallback::of(outcome) };
+            self.call_back(call, said, knows_proofs(call), 5, around);
         }
     }
 
@@ -409,4 +430,9 @@ const fn plain(verb: Verb) -> Outcome {
 
 fn result(answer: StepReading, status: Option<u16>) -> StepResult {
     StepResult { answer, status, message: None, history: Vec::new().into() }
+}
+
+/// Whether the service is of today: a kit of before sends no proof back.
+const fn knows_proofs(call: StepCall) -> bool {
+    call.step.tag.is_multiple_of(2)
 }

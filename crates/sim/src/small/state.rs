@@ -206,7 +206,7 @@ impl State {
         let Some(row) = self.memory.step(step) else { return };
         let service = Arc::clone(&row.action.service);
         if let Said::Ended(outcome) = self.services.compensate(&service) {
-            let callback = OutcomeCallback { outcome, message: None, history: Vec::new().into() };
+            let callback = OutcomeCallback::of(outcome);
             self.turn(Input::StepCalledBack { step, callback, ticket: 0 });
         } else {
             self.accepted.push(step);

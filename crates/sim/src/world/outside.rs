@@ -10,7 +10,7 @@ use amends_engine::{
 };
 use amends_node::{Effect, EffectResult};
 use amends_protocol::resources::SagaBegin;
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use amends_rulebook::ActionId;
 use std::sync::Arc;
 
@@ -58,6 +58,11 @@ impl World<'_> {
                 self.seen(&Seen::Acknowledged { report: &report, case });
             }
             (Waiter::Callback(callback), answer) => {
+                let (step, said) = (callback.step, &callback.said);
+                self.seen(&Seen::CalledBack { step, said, answer });
+                if callback.forged && matches!(answer, Answer::Done | Answer::Kept) {
+                    self.believed(step);
+                }
                 self.story
                     .tell(|| format!("the callback for {} is answered {answer:?}", callback.step));
             }
@@ -142,6 +147,14 @@ impl World<'_> {
         });
     }
 
+    /// A lie about a step was believed: what its saga comes to is not the supervisor's to prove.
+    fn believed(&mut self, step: StepId) {
+        let saga = self.shell.store.rows.cases().find(|case| case.id == step.case);
+        if let Some(saga) = saga.and_then(|case| self.services.saga_number(&case.saga)) {
+            self.services.sagas[saga].lied_to = true;
+        }
+    }
+
     pub(super) fn activate(&mut self, version: usize) {
         let rulebook = Arc::clone(&self.scenario.versions[version]);
         self.story.tell(|| format!("version {version} of the rulebook is to become active"));
@@ -199,6 +212,7 @@ impl World<'_> {
         };
         match &errand {
             Errand::Send(send) => {
+                self.services.proofs.insert(send.step, send.proof.clone());
                 let call = call(&self.services, send.step, send.attempt, &send.action, send.verb);
                 if let Some(call) = call {
                     self.in_services(|services, around| services.ask(call, around));

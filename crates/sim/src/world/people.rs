@@ -2,11 +2,13 @@
 
 use super::state::World;
 use super::under_way::Waiter;
-use crate::event::{Event, Undo};
-use crate::scenario::PersonAct;
+use crate::event::{Callback, Event, Undo};
+use crate::scenario::{Forgery, PersonAct};
 use amends_engine::{Input, Mend, Mending, NewLimits, StepState};
 use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{ActionName, CaseId, Outcome, StepId, StuckReason, Verb};
+use amends_protocol::{
+    ActionName, CallbackProof, CaseId, Outcome, OutcomeCallback, StepId, StuckReason, Verb,
+};
 use amends_rulebook::{ActionClass, Rulebook};
 use amends_simulate::SeededRng;
 use std::sync::Arc;
@@ -37,6 +39,7 @@ impl World<'_> {
                 let stuck = |s: &StepState| matches!(s, StepState::Stuck(_));
                 self.series(stuck, &StepAct::retry(REASON.to_owned()), item);
             }
+            (PersonAct::Forge(forgery), _) => self.forge(forgery, &mut rng),
             (PersonAct::Nonsense, _) => {
                 let step = StepId {
                     case: CaseId(10_000 + which % 10),
@@ -82,6 +85,25 @@ impl World<'_> {
             _ => StepAct::retry(reason),
         };
         self.act_on_step(step, act, None);
+    }
+
+    /// Somebody who was not asked tells an outcome.
+    fn forge(&mut self, forgery: Forgery, rng: &mut SeededRng) {
+        let steps: Vec<(StepId, Verb)> =
+            self.shell.store.rows.steps().map(|s| (s.id, s.verb)).collect();
+        let Some((step, verb)) = rng.pick(&steps).copied() else { return };
+        let proof = match forgery {
+            Forgery::NoProof => None,
+            Forgery::MadeUp => Some(CallbackProof::new("p-0")),
+            Forgery::OfAnother => {
+                let others = self.services.proofs.iter().filter(|(other, _)| **other != step);
+                let others: Vec<CallbackProof> = others.map(|(_, proof)| proof.clone()).collect();
+                let Some(proof) = rng.pick(&others) else { return };
+                Some(proof.clone())
+            }
+        };
+        let said = OutcomeCallback { proof, ..OutcomeCallback::of(verb.ends_as()) };
+        self.call_back(Callback { step, said, tries: 0, forged: true });
     }
 
     fn act_on_step(&mut self, step: StepId, act: StepAct, bulk: Option<u64>) {

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    Batch, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer, Recheck,
-    ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState,
-    StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
+    Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer,
+    Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo,
+    StepState, StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -115,7 +115,18 @@ fn full_case() -> StoredCase {
     }
     let mut first = done(7, 1, "payment.pay");
     first.stage = u16::MAX;
-    first.memo = StepMemo {
+    first.memo = full_step_memo();
+    StoredCase {
+        case,
+        reports,
+        steps: vec![first, step(7, 2, "coupon.redeem", StepState::Waiting)],
+    }
+}
+
+/// Every member of a step's memo.
+fn full_step_memo() -> StepMemo {
+    let data = Arc::new(report(7, 0).report.data.data.clone());
+    StepMemo {
         fence: true,
         calls: CallsBefore::Asked,
         last: Some(Cause::Busy),
@@ -125,7 +136,7 @@ fn full_case() -> StoredCase {
         subject: Some(Subject {
             report: Some(1),
             request: Some("request-7".into()),
-            data: Some(Arc::new(report(7, 0).report.data.data.clone())),
+            data: Some(Arc::clone(&data)),
         }),
         part_of: None,
         generation: 2,
@@ -134,7 +145,15 @@ fn full_case() -> StoredCase {
         decided_by: Some("kim".to_owned()),
         by_hand: true,
         called_back: true,
-        edited: Some(Arc::new(report(7, 0).report.data.data.clone())),
+        callbacks: vec![CalledBack {
+            at: 6,
+            attempt: 2,
+            outcome: Outcome::Compensated,
+            message: Some("late".to_owned()),
+            counted: true,
+        }],
+        accepted: true,
+        edited: Some(data),
         message: Some("ok".to_owned()),
         status: Some(200),
         sent_at: Some(1),
@@ -147,11 +166,6 @@ fn full_case() -> StoredCase {
         counted: 3,
         held: true,
         last_try: true,
-    };
-    StoredCase {
-        case,
-        reports,
-        steps: vec![first, step(7, 2, "coupon.redeem", StepState::Waiting)],
     }
 }
 

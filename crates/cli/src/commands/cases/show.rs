@@ -6,7 +6,7 @@ use crate::commands::rules::stage_text;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{CaseDetail, ReportView, StepView};
+use amends_protocol::resources::{AttemptView, CaseDetail, ReportView, StepView};
 use amends_protocol::signs::Signed;
 use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp};
 
@@ -206,13 +206,17 @@ fn attempts(case: &CaseDetail) -> Outcome {
                 format!("{} {}{request}", step.asks(), step.action),
                 one.attempt.to_string(),
                 clock(one.sent_at),
-                one.result.clone(),
+                result(one),
                 one.status.map_or("-".to_owned(), |s| s.to_string()),
                 one.message.clone().unwrap_or_default(),
             ]);
         }
     }
     grid.print()
+}
+
+fn result(one: &AttemptView) -> String {
+    if one.called_back { format!("called back: {}", one.result) } else { one.result.clone() }
 }
 
 fn walks(case: &CaseDetail) -> Outcome {

@@ -240,7 +240,27 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "callBack",
             "A service tells how a step ended that it had taken with 202.",
             &[Body(JSON, "OutcomeCallback")],
-            &[Answer("204", "Taken.", "", "")],
+            &[
+                Answer("204", "Taken.", "", ""),
+                Answer(
+                    "202",
+                    "Came without a proof while the step is being asked for: it counts if that request is answered 202.",
+                    "",
+                    "",
+                ),
+                Answer(
+                    "403",
+                    "The proof is wrong, or missing where the step was not taken with 202. Nothing has changed.",
+                    PROBLEM,
+                    "Problem",
+                ),
+                Answer(
+                    "409",
+                    "The step ended otherwise before, has never been sent, or can't end so.",
+                    PROBLEM,
+                    "Problem",
+                ),
+            ],
         )
     },
     Operation {

@@ -12,17 +12,17 @@ use amends_protocol::resources::{
     StepView, TroubleView, UnreadableView, WalkView,
 };
 use amends_protocol::{
-    CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
-    Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect, QuestionKind, REPORT_TYPE,
-    ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest, StepStateName,
-    StuckReason, Verb, Verdict,
+    Callback, CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry,
+    HistoryState, Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect, QuestionKind,
+    REPORT_TYPE, ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest,
+    StepStateName, StuckReason, Verb, Verdict,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
-    ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof,
+    Callback, ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof,
     CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
     Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData, AnswerView, Page<QuestionView>, QuestionAct, QuestionActName, QuestionAnswered, QuestionEffect, QuestionKind, QuestionView, StatementView,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,

@@ -9,7 +9,7 @@ use crate::shell::{Driver, DriverOptions};
 use crate::supervisor::Supervisor;
 use amends_engine::{Errand, StepReading, StepResult, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{Outcome, Verb};
+use amends_protocol::{CallbackProof, Outcome, Verb};
 use amends_rulebook::Rulebook;
 use amends_store::{SqliteOptions, SqliteStore};
 use axum::Router;
@@ -41,11 +41,21 @@ rules:
 
 /// Services that answer each step as the script says; without a word in it, a step is simply done.
 #[derive(Clone, Default)]
-pub(super) struct Script(Arc<Mutex<HashMap<String, StepReading>>>);
+pub(super) struct Script {
+    readings: Arc<Mutex<HashMap<String, StepReading>>>,
+    /// What came with the requests for steps.
+    proofs: Arc<Mutex<HashMap<String, CallbackProof>>>,
+}
 
 impl Script {
     pub(super) fn answer(&self, action: &str, reading: StepReading) {
-        self.0.lock().expect("not poisoned").insert(action.to_owned(), reading);
+        self.readings.lock().expect("not poisoned").insert(action.to_owned(), reading);
+    }
+
+    /// What the service was sent with a step.
+    pub(super) fn proof(&self, step: &str) -> String {
+        let proofs = self.proofs.lock().expect("not poisoned");
+        proofs.get(step).expect("it was sent").reveal().to_owned()
     }
 
     fn reading(&self, action: &str, verb: Verb) -> StepReading {
@@ -54,7 +64,7 @@ impl Script {
             Verb::Retry => Outcome::Retried,
             Verb::Notify => Outcome::Notified,
         };
-        self.0
+        self.readings
             .lock()
             .expect("not poisoned")
             .get(action)
@@ -66,7 +76,11 @@ impl Script {
 impl Outbound for Script {
     async fn perform(&self, errand: Errand) -> EffectResult {
         let answer = match errand {
-            Errand::Send(send) => self.reading(&send.action.to_string(), send.verb),
+            Errand::Send(send) => {
+                let (step, proof) = (send.step.to_string(), send.proof.clone());
+                self.proofs.lock().expect("not poisoned").insert(step, proof);
+                self.reading(&send.action.to_string(), send.verb)
+            }
             Errand::Poll(poll) => self.reading(&poll.action.to_string(), poll.verb),
             Errand::Walk(_) => {
                 return EffectResult::History(WalkResult::NoHistory);

@@ -4,6 +4,7 @@ mod acts;
 mod backups;
 mod bounds;
 mod bulk;
+mod callbacks;
 mod console;
 mod desk;
 mod keeping;
