@@ -73,9 +73,14 @@ codes! {
     Load Error INVALID_NUMBER = "invalid-number": "not a number, or out of its range";
     Load Error INVALID_DURATION = "invalid-duration": "not a length of time such as `10s`";
     Load Error INVALID_URL = "invalid-url": "not an address such as `http://payment:8080`";
+    Load Warning UNQUOTED_VALUE = "unquoted-value": "a value that YAML readers understand in different ways";
+    Load Error MISSING_QUOTES = "missing-quotes": "a placeholder or a pattern that needs quotes and has none";
+    Load Note LISTED_TWICE = "listed-twice": "an entry stands twice in one list";
+    Load Warning WAIT_TOO_SHORT = "wait-too-short": "a time to wait that is over before anything can have come";
     Load Error INVALID_PATTERN = "invalid-pattern": "`on` is not `service/code`, `service/prefix*`, `service/*` or `*/*`";
     // Files.
     Load Error IMPORT_FAILED = "import-failed": "a manifest cannot be read, or is imported twice";
+    Load Warning IMPORT_OUTSIDE = "import-outside": "a manifest outside of the rulebook's folder";
     Load Error NOT_A_RULEBOOK = "not-a-rulebook": "a manifest where a rulebook should be";
     // Services and actions.
     Load Error DUPLICATE_SERVICE = "duplicate-service": "a service is declared twice";
@@ -89,6 +94,7 @@ codes! {
     Load Error CALL_CYCLE = "call-cycle": "actions call each other in a circle";
     Load Error MISSING_URL = "missing-url": "a service has actions to ask for and no address";
     Load Error BAD_RETRY_POLICY = "bad-retry-policy": "a retry policy that contradicts itself";
+    Load Warning AGE_TOO_SHORT = "age-too-short": "a step is too old before one attempt must have ended";
     Load Error CONTRADICTORY_REPORT = "contradictory-report": "a report is declared with a call both made and not made";
     Load Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
     // Endpoints.
@@ -124,17 +130,26 @@ codes! {
     Check Note UNMAPPED_SUCCESS = "unmapped-success": "a mapped request of which no answer is said to be `done`";
     Check Warning SWAPPED_ANSWERS = "swapped-answers": "a mapped request whose `done` and `nothing` look swapped";
     Check Warning SECRET_WRITTEN_OUT = "secret-written-out": "a secret stands in the rulebook";
+    Check Warning UNSERVED_VERB = "unserved-verb": "a mapped action is asked for something that it maps no request for";
+    Check Warning GET_THAT_CHANGES = "get-that-changes": "a mapped `GET` that is to change something";
+    Check Note ACCEPTED_WITHOUT_POLL = "accepted-without-poll": "an answer counts as accepted, and nothing says how to look what came of it";
+    Check Warning SECRET_IN_CLEAR = "secret-in-clear": "a secret is sent without TLS to a public name";
+    Check Note UNDECLARED_FIELD = "undeclared-field": "a request needs a field that no report is said to carry";
+    Check Warning MIXED_TYPES = "mixed-types": "one field is compared as a text and as a number";
+    Check Note SHARED_ADDRESS = "shared-address": "two services have one address";
     Check Note CREEPING_LIST = "creeping-list": "a long list of actions that a set would say";
     CheckIfAsked Warning RULE_WITHOUT_OWNER = "rule-without-owner": "a rule without `owner`";
     CheckIfAsked Warning RULE_WITHOUT_WHY = "rule-without-why": "a rule without `why`";
     CheckIfAsked Warning RULE_WITHOUT_TEST = "rule-without-test": "a rule that no test reaches";
     Check Warning NOT_FULLY_CHECKED = "not-fully-checked": "the rulebook is too entangled to check all of it";
     // What the services declare, taken together.
-    Check Error COMPENSATION_CYCLE = "compensation-cycle": "actions that undo each other in a circle";
+    Check Warning COMPENSATION_CYCLE = "compensation-cycle": "three actions or more that undo each other in a circle";
     Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
     Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
     Check Warning NO_GIVE_UP = "no-give-up": "a retry in place of undoing that doesn't say what comes when it fails for good";
     Check Warning GIVE_UP_TOO_LATE = "give-up-too-late": "a limit in `give_up` that the retry policy reaches before";
+    Check Warning GIVE_UP_TOO_SOON = "give-up-too-soon": "a retry is given up before its first attempt must have ended";
+    Check Note DEAD_ACTION = "dead-action": "an action that nothing calls, reports or names";
     Check Warning RETRY_OUTLIVES_HISTORY = "retry-outlives-history": "a step is tried for longer than its service remembers";
     // Putting a rulebook in the place of another.
     Activation Error DROPPED_COMPENSATION = "dropped-compensation": "open cases need a step that the new rulebook cannot ask for";

@@ -3,7 +3,8 @@
 
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
-use crate::{Diagnostic, Number, Scalar, Span, codes, duration};
+use crate::{Diagnostic, Number, Scalar, Span, codes, duration, template};
+use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 
@@ -106,7 +107,10 @@ pub fn text<'n>(node: &'n Node, what: &str, found: &mut Diagnostics) -> Option<&
     match &node.kind {
         Kind::Scalar { text, .. } if !node.is_nothing() => Some(text),
         _ => {
-            wrong_type(node, what, "a text", found);
+            match unquoted_placeholder(node) {
+                Some(name) => tell_missing_quotes(name, node.span, found),
+                None => wrong_type(node, what, "a text", found),
+            }
             None
         }
     }
@@ -153,7 +157,7 @@ pub(crate) fn whole(
 ) -> Option<u32> {
     let text = text(node, what, found)?;
     // In quotes it is a text, as everywhere.
-    let number = match scalar(node) {
+    let number = match business_scalar(node, found) {
         Some(Scalar::Number(n)) => n.to_json().as_u64().and_then(|n| u32::try_from(n).ok()),
         _ => None,
     };
@@ -222,6 +226,73 @@ pub fn scalar(node: &Node) -> Option<Scalar> {
         Kind::Scalar { text, plain: true } => Some(plain(text)),
         Kind::Scalar { text, plain: false } => Some(Scalar::Text(text.as_str().into())),
         Kind::List(_) | Kind::Map(_) => None,
+    }
+}
+
+/// The same where a value of the business stands: one that YAML readers understand in different ways is told, since it
+/// would be compared or sent as something else than was meant.
+pub(crate) fn business_scalar(node: &Node, found: &mut Diagnostics) -> Option<Scalar> {
+    let scalar = scalar(node);
+    if let Kind::Scalar { text, plain: true } = &node.kind {
+        tell_unquoted(text, node.span, found);
+    }
+    scalar
+}
+
+/// YAML 1.1 reads `010` as eight and `no` as false; 1.2 as ten and as a text.
+/// Source: yaml.org/type/int.html and yaml.org/type/bool.html against the core schema of YAML 1.2, chapter 10.3.
+fn tell_unquoted(text: &str, at: Span, found: &mut Diagnostics) {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let leading_zero = digits.len() > 1
+        && digits.starts_with('0')
+        && digits.bytes().all(|b| b.is_ascii_digit())
+        && digits.bytes().any(|b| b != b'0');
+    let word = ["yes", "no", "on", "off", "y", "n"].iter().any(|w| text.eq_ignore_ascii_case(w));
+    let (label, help) = if leading_zero {
+        let without = digits.trim_start_matches('0');
+        let help = format!("write `\"{text}\"` for the text, or `{without}` for the number");
+        (format!("read as the number {without}"), help)
+    } else if word {
+        let help = format!("write `\"{text}\"` for the text, or `true` or `false`");
+        ("read as a text, not as true or false".to_owned(), help)
+    } else {
+        return;
+    };
+    let message = format!("{} means different things to different readers of YAML", quote(text));
+    found
+        .add(Diagnostic::new(codes::UNQUOTED_VALUE, at, message).with_label(label).with_help(help));
+}
+
+/// The placeholder that a mapping was meant to be: `{data.id}` without quotes is a mapping with an empty value.
+pub(crate) fn unquoted_placeholder(node: &Node) -> Option<&str> {
+    let Kind::Map(entries) = &node.kind else { return None };
+    let [only] = entries.as_slice() else { return None };
+    let named = only.value.is_nothing() && template::is_placeholder(&only.key);
+    named.then_some(only.key.as_str())
+}
+
+/// Says that a placeholder has no quotes.
+pub(crate) fn tell_missing_quotes(name: &str, at: Span, found: &mut Diagnostics) {
+    let message = format!("the placeholder `{{{name}}}` has no quotes, and so is a mapping");
+    found.add(
+        Diagnostic::new(codes::MISSING_QUOTES, at, message)
+            .with_help(format!("write `\"{{{name}}}\"`")),
+    );
+}
+
+/// Names each entry of a list that stood in it before.
+pub(crate) fn tell_repeated(items: &[Node], what: &str, found: &mut Diagnostics) {
+    let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+    for item in items {
+        let Kind::Scalar { text, .. } = &item.kind else { continue };
+        if let Some(first) = seen.insert(text, item.span) {
+            let message = format!("{} stands twice in {what}", quote(text));
+            found.add(
+                Diagnostic::new(codes::LISTED_TWICE, item.span, message)
+                    .with_place(first, "first here")
+                    .with_help("leave one of them out, or name what was meant"),
+            );
+        }
     }
 }
 

@@ -118,8 +118,8 @@ pub fn quote(text: &str) -> String {
     format!("`{shown}{more}`")
 }
 
-/// The candidate that was probably meant.
-fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate that was probably meant: the same but for capitals, or for a third of its letters.
+pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if text.len() > CANDIDATE_BYTES {
         return None;
     }

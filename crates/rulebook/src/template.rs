@@ -150,7 +150,7 @@ impl Template {
     }
 
     /// The text outside of braces, piece by piece.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
             Part::Field(_) => None,

@@ -131,13 +131,7 @@ impl Builder {
                 self.place(Node { span: self.span(start, end), kind });
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
-                self.refuse(
-                    start,
-                    end,
-                    "rulebooks have no aliases",
-                    "write the value out; for common retry settings there is `defaults:`",
-                );
-                let kind = Kind::Scalar { text: String::new(), plain: true };
+                let kind = self.refuse_alias(start, end, text);
                 self.place(Node { span: self.span(start, end), kind });
             }
             Event::SequenceStart(..) => self.stack.push(Open::List { start, items: Vec::new() }),
@@ -174,6 +168,26 @@ impl Builder {
                 "leave it out, and write the value out where it is needed",
             );
         }
+    }
+
+    /// What begins with `*` is an alias to YAML; here it is mostly a pattern without its quotes, and is read as one.
+    fn refuse_alias(&mut self, start: usize, end: usize, text: &str) -> Kind {
+        let written = text.get(start..end).unwrap_or_default().trim_end();
+        if written.contains('/') {
+            let message = format!("{} begins with `*` and has no quotes", quote(written));
+            self.mistakes.push(
+                Diagnostic::new(codes::MISSING_QUOTES, self.span(start, end), message)
+                    .with_help(format!("quote it: `\"{written}\"`")),
+            );
+            return Kind::Scalar { text: written.to_owned(), plain: false };
+        }
+        self.refuse(
+            start,
+            end,
+            "rulebooks have no aliases",
+            "write the value out; for common retry settings there is `defaults:`",
+        );
+        Kind::Scalar { text: String::new(), plain: true }
     }
 
     fn refuse(&mut self, start: usize, end: usize, message: &str, help: &str) {

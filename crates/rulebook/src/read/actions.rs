@@ -146,6 +146,7 @@ pub(crate) fn define(
         scope.actions[index].calls = flow::read(node, class, scope, found);
     }
     if let Some(node) = fields.get("tags") {
+        fields::tell_repeated(fields::one_or_many(node), "`tags`", found);
         for item in fields::one_or_many(node) {
             let tag = fields::text(item, "`tags`", found);
             if let Some(tag) = tag.filter(|t| fields::valid_name(t, item.span, "a tag", found)) {

@@ -178,7 +178,7 @@ fn read_scalar(node: &Node, field: &Field, what: &str, found: &mut Diagnostics) 
     if matches!(field, Field::Action | Field::Message) {
         return Some(Scalar::Text(fields::text(node, what, found)?.into()));
     }
-    let scalar = fields::scalar(node);
+    let scalar = fields::business_scalar(node, found);
     if scalar.is_none() {
         fields::wrong_type(node, what, "a text, a number, `true` or `false`", found);
     }
@@ -186,7 +186,7 @@ fn read_scalar(node: &Node, field: &Field, what: &str, found: &mut Diagnostics) 
 }
 
 fn read_number(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Number> {
-    if let Some(Scalar::Number(number)) = fields::scalar(node) {
+    if let Some(Scalar::Number(number)) = fields::business_scalar(node, found) {
         return Some(number);
     }
     let text = fields::text(node, what, found)?;

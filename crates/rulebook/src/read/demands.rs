@@ -71,6 +71,7 @@ fn read_stage(
         };
         let items = if entry.value.is_nothing() { &[] } else { fields::one_or_many(&entry.value) };
         asks |= !items.is_empty();
+        fields::tell_repeated(items, &format!("`{verb}`"), found);
         let all = items.iter().filter_map(|item| read_target(item, verb, scope, found)).collect();
         (all, (!items.is_empty()).then_some(entry.key_span))
     };

@@ -280,10 +280,15 @@ fn read_body(node: &Node, found: &mut Diagnostics) -> BodyTemplate {
         Kind::List(items) => {
             BodyTemplate::List(items.iter().map(|item| read_body(item, found)).collect())
         }
+        Kind::Map(_) if fields::unquoted_placeholder(node).is_some() => {
+            let name = fields::unquoted_placeholder(node).unwrap_or_default();
+            fields::tell_missing_quotes(name, node.span, found);
+            BodyTemplate::Constant(Value::Null)
+        }
         Kind::Map(entries) => BodyTemplate::Object(
             entries.iter().map(|e| (e.key.clone(), read_body(&e.value, found))).collect(),
         ),
-        Kind::Scalar { text, .. } => match fields::scalar(node) {
+        Kind::Scalar { text, .. } => match fields::business_scalar(node, found) {
             Some(crate::Scalar::Text(_)) => {
                 let template = read_template(node, text, found);
                 template.map_or(BodyTemplate::Constant(Value::Null), BodyTemplate::Text)

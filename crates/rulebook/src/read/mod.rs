@@ -212,10 +212,20 @@ fn read_settings(top: &Fields<'_>, found: &mut Diagnostics) -> Settings {
     if let Some(node) = settle.and_then(|s| s.get("quiet")) {
         settings.quiet_ms =
             fields::duration(node, "`quiet`", 0, found).unwrap_or(settings.quiet_ms);
+        if settings.quiet_ms == 0 {
+            let message = "a case counts as quiet at once, before anything late can have come";
+            let help = "write how long a request may still be on its way, e.g. `quiet: 30s`";
+            found.add(Diagnostic::new(codes::WAIT_TOO_SHORT, node.span, message).with_help(help));
+        }
     }
     if let Some(node) = top.get("cause_wait") {
         settings.cause_wait_ms =
             fields::duration(node, "`cause_wait`", 0, found).unwrap_or(settings.cause_wait_ms);
+        if settings.cause_wait_ms == 0 {
+            let message = "a report that names a cause never waits for the cause's own report";
+            let help = "write how long the cause's report may take, e.g. `cause_wait: 10s`";
+            found.add(Diagnostic::new(codes::WAIT_TOO_SHORT, node.span, message).with_help(help));
+        }
     }
     if let Some(node) = top.get("history_age") {
         settings.history_age_ms =
@@ -259,6 +269,11 @@ fn read_imports(
             continue;
         }
         seen.push((path, item.span));
+        if leaves_its_folder(path) {
+            let message = format!("{} lies outside of the rulebook's folder", quote(path));
+            let help = "keep manifests beside their rulebook or in folders below it, so that they come along to every machine";
+            found.add(Diagnostic::new(codes::IMPORT_OUTSIDE, item.span, message).with_help(help));
+        }
         match import_one(path, sources, import) {
             Ok(source) => {
                 sources.push(source);
@@ -275,6 +290,20 @@ fn read_imports(
         }
     }
     manifests
+}
+
+/// Whether a path is absolute, or climbs above where it begins.
+fn leaves_its_folder(path: &str) -> bool {
+    let mut depth = 0_i32;
+    let climbs = path.split(['/', '\\']).any(|part| {
+        depth += match part {
+            ".." => -1,
+            "" | "." => 0,
+            _ => 1,
+        };
+        depth < 0
+    });
+    climbs || path.starts_with(['/', '\\'])
 }
 
 fn import_one(

@@ -3,7 +3,7 @@
 use crate::fields::{self, Fields};
 use crate::mistakes::Diagnostics;
 use crate::tree::Node;
-use crate::{Diagnostic, RetryPolicy, codes};
+use crate::{Diagnostic, RetryPolicy, codes, duration};
 
 /// Requests that may be on their way to one service at once, if nothing is said. Enough to keep a fast service busy,
 /// few enough not to fill the connection pool of a slow one.
@@ -76,6 +76,7 @@ pub(crate) fn retry_policy(
             Some(node) => fields::duration(node, "`age`", 1, found).or(above.max_age_ms),
         },
     };
+    tell_short_age(&own, &policy, found);
     if policy.first_ms > policy.cap_ms {
         let at = own.get("first").or_else(|| own.get("cap")).map_or(node.span, |n| n.span);
         let message = format!(
@@ -88,6 +89,33 @@ pub(crate) fn retry_policy(
         );
     }
     policy
+}
+
+/// One attempt may take longer than all of them together: the limits were meant the other way round. Told where one of
+/// the two is written.
+fn tell_short_age(own: &Fields<'_>, policy: &RetryPolicy, found: &mut Diagnostics) {
+    let Some(age_ms) = policy.max_age_ms else { return };
+    let age = own.get("age");
+    let longer = [
+        ("timeout", policy.timeout_ms, "one attempt may take"),
+        ("accepted", policy.accepted_ms, "a service that answered 202 may take"),
+    ];
+    for (key, ms, may_take) in longer {
+        let node = own.get(key);
+        let written = node.or(age.filter(|_| key == "timeout"));
+        let Some(at) = written.filter(|_| ms >= age_ms) else { continue };
+        let message = format!(
+            "{may_take} {}, and the step is too old after {}",
+            duration::length_of_time(ms),
+            duration::length_of_time(age_ms)
+        );
+        let mistake = Diagnostic::new(codes::AGE_TOO_SHORT, at.span, message)
+            .with_help(format!("raise `age`, or lower `{key}`"));
+        found.add(match age.filter(|age| age.span != at.span) {
+            Some(age) => mistake.with_place(age.span, "its `age`"),
+            None => mistake,
+        });
+    }
 }
 
 /// `none` lifts a limit that stands above.

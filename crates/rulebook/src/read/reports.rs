@@ -243,6 +243,7 @@ fn check_place(
 /// Paths of business fields; `data.` in front of one may be left out.
 fn read_data(node: &Node, found: &mut Diagnostics) -> Vec<Arc<str>> {
     let mut paths = Vec::new();
+    fields::tell_repeated(fields::one_or_many(node), "`data`", found);
     for item in fields::one_or_many(node) {
         let Some(text) = fields::text(item, "`data`", found) else {
             continue;

@@ -4,7 +4,8 @@
 use super::findings::Findings;
 use amends_protocol::Verb;
 use amends_rulebook::{
-    Action, ActionId, Diagnostic, GiveUp, RetryPolicy, Rule, Rulebook, Target, codes,
+    Action, ActionId, Diagnostic, Field, GiveUp, RetryPolicy, Rule, Rulebook, Target, codes,
+    value_set::Found,
 };
 use std::collections::BTreeSet;
 
@@ -16,9 +17,10 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for rule in book.rules() {
         endless_retry(book, rule, found);
     }
+    dead_actions(book, found);
 }
 
-/// A compensation that is an action itself may have a compensation; that must end somewhere.
+/// Three actions or more that undo each other in a circle: one of them was meant to undo another one.
 fn compensation_cycles(book: &Rulebook, found: &mut Findings<'_>) {
     let undone_by = |id: ActionId| {
         let action = book.get(id);
@@ -31,6 +33,10 @@ fn compensation_cycles(book: &Rulebook, found: &mut Findings<'_>) {
         let mut at = Some(start);
         while let Some(id) = at.filter(|id| !done.contains(id)) {
             if let Some(from) = path.iter().position(|p| *p == id) {
+                // Following and unfollowing undo each other, and a switch undoes itself.
+                if path.len() - from <= 2 {
+                    break;
+                }
                 let names: Vec<_> =
                     path[from..].iter().map(|p| format!("`{}`", book.get(*p).name)).collect();
                 let mistake = Diagnostic::new(
@@ -38,7 +44,7 @@ fn compensation_cycles(book: &Rulebook, found: &mut Findings<'_>) {
                     book.get(id).span,
                     "these actions undo each other in a circle",
                 );
-                found.add(mistake.with_label(format!("{} -> `{}`", names.join(" -> "), book.get(id).name)).with_help("an operation that undoes is not undone itself: leave the `compensation:` of one of them out, and say `effect: none`"));
+                found.add(mistake.with_label(format!("{} -> `{}`", names.join(" -> "), book.get(id).name)).with_help("two actions may undo each other; of more, one names the wrong `compensation:`"));
                 break;
             }
             path.push(id);
@@ -151,9 +157,80 @@ fn late_give_up(book: &Rulebook, rule: &Rule, give_up: &GiveUp, found: &mut Find
     }
 }
 
+/// `give_up` ends a retry by its age before one attempt must have been answered.
+fn hasty_give_up(book: &Rulebook, rule: &Rule, give_up: &GiveUp, found: &mut Findings<'_>) {
+    let Some(age_ms) = give_up.age_ms else { return };
+    let slow = |id: &ActionId| book.get(*id).retry.timeout_ms >= age_ms;
+    let Some(id) = retried(book, rule).into_iter().find(slow) else { return };
+    let action = book.get(id);
+    let timeout = in_words(action.retry.timeout_ms);
+    let message = format!("rule `{}` gives up after {}", rule.index_label, in_words(age_ms));
+    found.add(
+        Diagnostic::new(codes::GIVE_UP_TOO_SOON, rule.span, message)
+            .with_label(format!("one attempt of `{}` may take {timeout}", action.name))
+            .with_place(action.span, format!("its `timeout` is {timeout}"))
+            .with_help("raise the limit in `give_up`, or lower `timeout` of the `retry_policy`"),
+    );
+}
+
+/// Declared, and nothing leads to it: mostly a call that somebody forgot to write. A rulebook without calls declares
+/// none of its flows, so nothing is known there.
+fn dead_actions(book: &Rulebook, found: &mut Findings<'_>) {
+    if book.actions().iter().all(|action| action.calls.is_empty()) {
+        return;
+    }
+    let mut named: BTreeSet<ActionId> = book.reports().iter().filter_map(|r| r.action).collect();
+    for rule in book.rules().iter().filter(|rule| !rule.implied) {
+        named.extend(named_by_condition(book, rule));
+        let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+        for stage in std::iter::once(&rule.demand).chain(given_up).flat_map(|d| &d.stages) {
+            let targets = stage.compensate.iter().chain(&stage.retry).chain(&stage.notify);
+            named.extend(targets.flat_map(|target| match target {
+                Target::Action(id) => vec![*id],
+                Target::Tag(tag) => book.tagged(tag).collect(),
+                Target::Recorded | Target::All | Target::Downstream => Vec::new(),
+            }));
+        }
+    }
+    for id in book.action_ids() {
+        let action = book.get(id);
+        let stands_alone = action.calls.is_empty()
+            && book.callers(id).is_empty()
+            && action.correction_of.is_none()
+            && !undoes_another(book, action);
+        if stands_alone && !named.contains(&id) {
+            let message =
+                format!("nothing calls `{}`, and no report or rule names it", action.name);
+            found.add(
+                Diagnostic::new(codes::DEAD_ACTION, action.span, message)
+                    .with_label("it calls nothing either")
+                    .with_help("add it to the `calls` of its caller; if it is a saga of its own, declare a report `in` it"),
+            );
+        }
+    }
+}
+
+/// The actions that `when: { action: … }` of a rule names.
+fn named_by_condition<'b>(book: &'b Rulebook, rule: &'b Rule) -> impl Iterator<Item = ActionId> {
+    let service = rule.pattern.service.as_deref().and_then(|name| book.service(name));
+    let of_service = service.map(|id| &book.services()[id.0 as usize].actions);
+    let conditions = rule.when.iter().filter(|c| c.field == Field::Action);
+    conditions.flat_map(move |condition| {
+        let all = of_service.into_iter().flatten().copied();
+        all.filter(|id| condition.accepts().contains(Found::Text(&book.get(*id).name.action)))
+    })
+}
+
+/// Whether it is the compensation of another action of its service.
+fn undoes_another(book: &Rulebook, action: &Action) -> bool {
+    let of_service = &book.services()[action.service.0 as usize].actions;
+    of_service.iter().any(|id| book.get(*id).compensation.as_deref() == Some(&*action.name.action))
+}
+
 /// A retry ends by the rule's `give_up`, or by the policy's attempts or age.
 fn endless_retry(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
     if let Some(give_up) = &rule.give_up {
+        hasty_give_up(book, rule, give_up, found);
         return late_give_up(book, rule, give_up, found);
     }
     let actions = retried(book, rule);

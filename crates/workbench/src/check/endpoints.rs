@@ -4,8 +4,10 @@
 use super::Findings;
 use amends_protocol::Verb;
 use amends_rulebook::{
-    Action, AnswerMap, Diagnostic, Endpoint, Mapped, Rulebook, StatusSet, codes,
+    Action, ActionClass, ActionId, AnswerMap, AnswerPattern, BodyTemplate, Diagnostic, Endpoint,
+    Mapped, Rulebook, Span, StatusSet, Target, Template, codes, fits,
 };
+use std::collections::HashSet;
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for action in book.actions() {
@@ -13,11 +15,14 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
             if let Some(endpoint) = action.endpoints.get(*verb) {
                 names_nothing(action, *verb, endpoint, found);
                 unmapped_success(action, *verb, endpoint, found);
-                swapped(action, *verb, &endpoint.answers, found);
+                opposite(action, *verb, &endpoint.answers, found);
+                accepted_without_poll(action, *verb, endpoint, found);
+                get_that_changes(action, *verb, endpoint, found);
                 written_out(action, *verb, endpoint, found);
             }
         }
     }
+    unserved(book, found);
 }
 
 /// A service that knows nothing of Amends looks at no `Saga-Id`; a request without any id can't say what it is about.
@@ -50,40 +55,249 @@ fn unmapped_success(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mu
     );
 }
 
-/// 404 means that a thing is not there, and 2xx that the service has done something.
-fn swapped(action: &Action, verb: Verb, answers: &AnswerMap, found: &mut Findings<'_>) {
-    let bare = |meaning, status| {
-        answers.of(meaning).any(|pattern| pattern.status == status && pattern.body.is_empty())
+/// An answer that is taken for its opposite: 404 means that a thing is not there, 2xx that the service has done
+/// something, 5xx that nobody knows.
+fn opposite(action: &Action, verb: Verb, answers: &AnswerMap, found: &mut Findings<'_>) {
+    let bare = |meaning, is: fn(StatusSet) -> bool| {
+        answers.of(meaning).find(|p| p.body.is_empty() && is(p.status)).map(|p| p.status)
     };
-    let absent = bare(Mapped::Done, StatusSet::One(404));
-    let success = [StatusSet::Class(2), StatusSet::One(200), StatusSet::One(201)]
+    let success: fn(StatusSet) -> bool =
+        |s| matches!(s, StatusSet::Class(2) | StatusSet::One(200 | 201 | 204));
+    let broken: fn(StatusSet) -> bool =
+        |s| matches!(s, StatusSet::Class(5) | StatusSet::One(500..=599));
+    let said_done = [Mapped::Done, Mapped::Already, Mapped::Accepted]
         .into_iter()
-        .any(|status| bare(Mapped::Nothing, status));
-    if absent && success {
+        .any(|m| answers.of(m).any(|p| success(p.status)));
+    let absent = bare(Mapped::Done, |s| s == StatusSet::One(404)).is_some();
+    let found_one = if let Some(status) = bare(Mapped::Nothing, success).filter(|_| absent) {
+        Some((
+            status,
+            "nothing to do",
+            "and a 404 as done",
+            "write `done: [2xx]` and `nothing: [404]`",
+        ))
+    } else if let Some(status) = bare(Mapped::Nothing, success).filter(|_| !said_done) {
+        Some((
+            status,
+            "nothing to do",
+            "and no success as done",
+            "write `done: [2xx]` and `nothing: [404]`",
+        ))
+    } else if let Some(status) = bare(Mapped::Done, broken).or(bare(Mapped::Already, broken)) {
+        Some((
+            status,
+            "done",
+            "though the service failed",
+            "leave it out: the step is asked for again until it is done",
+        ))
+    } else if let Some(status) = bare(Mapped::Nothing, broken) {
+        Some((
+            status,
+            "nothing to do",
+            "though the service failed",
+            "leave it out: the step is asked for again until it is done",
+        ))
+    } else if let Some(status) = bare(Mapped::Done, |s| s == StatusSet::Class(4)) {
+        Some((
+            status,
+            "done",
+            "though the service refused",
+            "name the single status that means done before, under `already`",
+        ))
+    } else {
+        let not_done = [Mapped::Retry, Mapped::Refused, Mapped::Stuck];
+        let first = not_done.into_iter().find_map(|m| Some((m, bare(m, success)?)));
+        first.filter(|_| !said_done).map(|(m, status)| {
+            (
+                status,
+                m.as_str(),
+                "and no success as done",
+                "write `done: [2xx]`, or say which success is done by its body",
+            )
+        })
+    };
+    if let Some((status, taken_for, beside, help)) = found_one {
         let name = &action.name;
-        let message = format!("`done` and `nothing` of {verb} `{name}` look swapped");
+        let message = format!("{status} of {verb} `{name}` is taken for `{taken_for}`, {beside}");
         found.add(
             Diagnostic::new(codes::SWAPPED_ANSWERS, action.span, message)
-                .with_label("a 404 counts as done, and a success as nothing to do")
-                .with_help("write `done: [2xx]` and `nothing: [404]`"),
+                .with_label("the answers look swapped")
+                .with_help(help),
         );
     }
 }
 
-/// Headers whose values are secrets.
-const SECRET_HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "x-api-key"];
+/// What was accepted is looked at where `poll` or the answer's `Location` says. A 202 has one by habit; another status
+/// that was mapped by hand mostly hasn't.
+fn accepted_without_poll(
+    action: &Action,
+    verb: Verb,
+    endpoint: &Endpoint,
+    found: &mut Findings<'_>,
+) {
+    let other = |p: &&AnswerPattern| p.status != StatusSet::One(202);
+    let Some(pattern) = endpoint.answers.of(Mapped::Accepted).find(other) else { return };
+    if endpoint.poll.is_some() {
+        return;
+    }
+    let name = &action.name;
+    let message = format!("{pattern} of {verb} `{name}` is `accepted`, and there is no `poll`");
+    found.add(
+        Diagnostic::new(codes::ACCEPTED_WITHOUT_POLL, action.span, message)
+            .with_label("without a `Location` in the answer nobody looks what came of it")
+            .with_help("add `poll: { path: \"/refunds/{answer.id}\", done: […] }`"),
+    );
+}
+
+/// RFC 9110, 9.2.1: `GET` is safe, so everything on the way may repeat it or answer it from a cache.
+fn get_that_changes(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mut Findings<'_>) {
+    if endpoint.method != "GET" {
+        return;
+    }
+    let name = &action.name;
+    let message = format!("the request to {verb} `{name}` is a `GET`");
+    found.add(
+        Diagnostic::new(codes::GET_THAT_CHANGES, action.span, message)
+            .with_label("caches and proxies may answer it, and nothing has changed")
+            .with_help("let the service offer `POST`, `PUT` or `DELETE` for it"),
+    );
+}
+
+/// What an action is asked for and maps no request for goes by the participant protocol, to a service that is mapped
+/// because it doesn't speak it.
+fn unserved(book: &Rulebook, found: &mut Findings<'_>) {
+    let mapped: Vec<ActionId> = book.action_ids().filter(|id| maps_any(book.get(*id))).collect();
+    let (mut told, mut lacking) = (HashSet::new(), HashSet::new());
+    for rule in book.rules().iter().filter(|_| !mapped.is_empty()) {
+        let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+        for stage in std::iter::once(&rule.demand).chain(given_up).flat_map(|d| &d.stages) {
+            let asked = [
+                (Verb::Compensate, &stage.compensate),
+                (Verb::Retry, &stage.retry),
+                (Verb::Notify, &stage.notify),
+            ];
+            for (verb, target) in asked.iter().flat_map(|(v, all)| all.iter().map(|t| (*v, t))) {
+                // Of a target that was looked at before, nothing new is to be said.
+                if !told.insert((verb, target)) {
+                    continue;
+                }
+                for id in mapped.iter().filter(|id| names(book, verb, target, **id)) {
+                    if lacking.insert((verb, *id)) {
+                        unserved_verb(book.get(*id), verb, rule.span, found);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn maps_any(action: &Action) -> bool {
+    Verb::ALL.iter().any(|verb| action.endpoints.get(*verb).is_some())
+}
+
+/// Whether a target may ask for an action.
+fn names(book: &Rulebook, verb: Verb, target: &Target, id: ActionId) -> bool {
+    let action = book.get(id);
+    match target {
+        Target::Action(named) => *named == id,
+        Target::Tag(tag) => action.tags.contains(tag) && fits(verb, action),
+        Target::Recorded | Target::All | Target::Downstream => {
+            action.class == ActionClass::Compensable
+        }
+    }
+}
+
+fn unserved_verb(action: &Action, verb: Verb, at: Span, found: &mut Findings<'_>) {
+    if action.endpoints.get(verb).is_some() {
+        return;
+    }
+    let name = &action.name;
+    let message = format!("`{name}` maps no request to {verb} it, and a rule asks for that");
+    found.add(
+        Diagnostic::new(codes::UNSERVED_VERB, action.span, message)
+            .with_label(
+                "so it is asked by the participant protocol, which its service may not speak",
+            )
+            .with_place(at, "this rule asks for it")
+            .with_help(format!("add `{verb}:` to its `endpoints`, or ask for something else")),
+    );
+}
 
 /// A rulebook is read by many, and kept in version control.
 fn written_out(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mut Findings<'_>) {
+    let mut tell = |place: String| {
+        let of = &action.name;
+        let message = format!("{place} to {verb} `{of}` holds a secret, written out");
+        found.add(Diagnostic::new(codes::SECRET_WRITTEN_OUT, action.span, message).with_help(
+            "write `{secret.NAME}` in its place, e.g. `\"Bearer {secret.NAME}\"`, and give the secret in `secrets` of the server's configuration",
+        ));
+    };
     for (name, value) in &endpoint.headers {
-        if SECRET_HEADERS.contains(&name.as_str()) && value.fields().next().is_none() {
-            let of = &action.name;
-            let message =
-                format!("the header `{name}` to {verb} `{of}` holds a secret, written out");
-            found.add(
-                Diagnostic::new(codes::SECRET_WRITTEN_OUT, action.span, message)
-                    .with_help(format!("write `{name}: \"Bearer {{secret.NAME}}\"`, and give the secret in `secrets` of the server's configuration")),
-            );
+        if holds_secret(name) && is_literal(value) {
+            tell(format!("the header `{name}`"));
         }
     }
+    let path: String = endpoint.path.texts().collect();
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        if holds_secret(name) && !value.is_empty() {
+            tell(format!("`{name}` in the query of the request"));
+        }
+    }
+    if let Some(body) = &endpoint.body {
+        let mut names = Vec::new();
+        secrets_in(body, &mut names);
+        for name in names {
+            tell(format!("`{name}` in the body of the request"));
+        }
+    }
+}
+
+fn is_literal(template: &Template) -> bool {
+    template.fields().next().is_none() && template.texts().any(|text| !text.trim().is_empty())
+}
+
+/// As deep as the body is; the depth of a rulebook is limited.
+fn secrets_in<'b>(body: &'b BodyTemplate, names: &mut Vec<&'b str>) {
+    match body {
+        BodyTemplate::Object(entries) => {
+            for (name, value) in entries {
+                if matches!(value, BodyTemplate::Text(text) if holds_secret(name) && is_literal(text))
+                {
+                    names.push(name);
+                }
+                secrets_in(value, names);
+            }
+        }
+        BodyTemplate::List(items) => items.iter().for_each(|item| secrets_in(item, names)),
+        BodyTemplate::Constant(_) | BodyTemplate::Text(_) => {}
+    }
+}
+
+/// Whether what stands under a name is a secret by its name: `authorization`, `x-api-key`, `clientSecret`.
+fn holds_secret(name: &str) -> bool {
+    let mut words = String::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            words.push(' ');
+        }
+        words.push(if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' });
+        before = c;
+    }
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let alone = [
+        "authorization",
+        "cookie",
+        "apikey",
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+    ];
+    words.last().is_some_and(|last| alone.contains(last))
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair, ["api" | "access" | "private" | "auth", "key"]))
 }

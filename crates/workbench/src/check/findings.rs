@@ -52,6 +52,12 @@ impl<'s> Findings<'s> {
         }
     }
 
+    /// Whether a finding of a kind already names a business field.
+    pub(super) fn names_field(&self, code: &str, field: &str) -> bool {
+        let name = format!("{{data.{field}}}");
+        self.all.iter().any(|d| d.code == code && d.message.contains(&name))
+    }
+
     /// Takes some of the work that is left; false if there is none, which is then said once.
     pub(super) fn spend(&mut self, work: usize, at: Span) -> bool {
         match self.work.checked_sub(work) {

@@ -2,6 +2,7 @@
 //! answer, gaps, orders and retries that don't work out. Comes on top of `load`, which stays as fast as it is. Judges the
 //! rules against what the services declare; runs nothing.
 
+mod addresses;
 mod answers;
 mod coverage;
 mod declared;
@@ -14,6 +15,7 @@ mod place;
 mod reach;
 mod settings;
 mod upkeep;
+mod values;
 mod wildcards;
 
 pub(crate) use answers::answers;
@@ -43,5 +45,7 @@ pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> 
     order::check_rules(book, &mut found);
     upkeep::check(book, &mut found);
     endpoints::check(book, &mut found);
+    addresses::check(book, &mut found);
+    values::check(book, &mut found);
     found.into_sorted()
 }

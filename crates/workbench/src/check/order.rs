@@ -101,16 +101,17 @@ fn check_rule(book: &Rulebook, rule: &Rule, demand: &Demand, found: &mut Finding
                 continue;
             };
             let (first, then) = (&book.get(*early).name, &book.get(*late).name);
-            let message = format!(
-                "rule `{}` undoes `{first}` before `{then}`, which came after it",
-                rule.index_label
-            );
+            let (reason, place) = if caller == *early {
+                ("which it calls", format!("`{first}` calls `{then}`"))
+            } else {
+                let caller = &book.get(caller).name;
+                ("which came after it", format!("`{caller}` calls `{first}` before `{then}`"))
+            };
+            let label = &rule.index_label;
+            let message = format!("rule `{label}` undoes `{first}` before `{then}`, {reason}");
             found.add(
                 Diagnostic::new(codes::WRONG_ORDER, rule.span, message)
-                    .with_place(
-                        book.get(caller).span,
-                        format!("`{}` calls `{first}` before `{then}`", book.get(caller).name),
-                    )
+                    .with_place(book.get(caller).span, place)
                     .with_help(format!(
                         "undo `{then}` in the same stage or before, `{first}` under `then:`"
                     )),
@@ -138,11 +139,15 @@ fn undone(book: &Rulebook, rule: &Rule, demand: &Demand) -> BTreeMap<ActionId, S
     steps.filter(|s| s.verb == Verb::Compensate).map(|s| (s.action, s.stage)).collect()
 }
 
-/// The action that calls `a`, or what leads to it, before `b`, and neither the other way round.
+/// The action that calls `a`, or what leads to it, before `b`, and neither the other way round; `a` itself if it calls
+/// `b`, since what a callee did stands on what its caller is.
 fn ran_before(book: &Rulebook, a: ActionId, b: ActionId) -> Option<ActionId> {
     let leads = |from: ActionId, to: ActionId| {
         from == to || book.downstream(from).binary_search(&to).is_ok()
     };
+    if book.downstream(a).binary_search(&b).is_ok() {
+        return Some(a);
+    }
     let mut open = vec![a];
     let mut seen = vec![a];
     // A chain of callers longer than this is no order that a person had in mind.
