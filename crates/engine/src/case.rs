@@ -275,8 +275,11 @@ impl Case {
     /// All actions that the saga may have reached: by the calls that the rulebook declares, from where reports came and
     /// from whatever happened or may have, by anybody's word or by the end of its step. Everything, as soon as one
     /// report does not say which action failed, or is not looked at because the case is full: more reports never make
-    /// it less.
+    /// it less. Below a call that is tolerated or not waited for, only what the failures there concern.
     pub(crate) fn reach(&self, book: &Rulebook) -> BTreeSet<ActionId> {
+        if let Some(concerned) = self.concerns(book) {
+            return concerned;
+        }
         let reporters: Option<BTreeSet<ActionId>> =
             self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report))).collect();
         let Some(reporters) = reporters.filter(|_| self.row.detail.excess == 0) else {
@@ -290,6 +293,12 @@ impl Case {
             }
         }
         reach
+    }
+
+    /// The actions that the case concerns, if that is not the whole saga.
+    pub(crate) fn concerns(&self, book: &Rulebook) -> Option<BTreeSet<ActionId>> {
+        let failing = self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report)));
+        book.concerned_by(failing).filter(|_| self.row.detail.excess == 0)
     }
 
     /// Actions that happened or may have happened: by anybody's word, or since there was something to undo.

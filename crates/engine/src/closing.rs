@@ -8,7 +8,7 @@ use crate::standing::Finding;
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
 use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
-use amends_rulebook::{Facts, Rulebook};
+use amends_rulebook::{ActionId, Answer, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -156,7 +156,7 @@ impl Case {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),
             _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, agenda),
             None => {
-                let at = now.plus_ms(book.settings().quiet_ms.max(1));
+                let at = now.plus_ms(quiet_ms(&book, &open).max(1));
                 self.set_quiet_at(Some(at));
                 agenda.timers.set(at, Timer::Quiet(self.row.id));
                 None
@@ -203,4 +203,16 @@ impl Case {
         known.retain(|s| book.service(s).is_some_and(|id| book.keeps_history(id)));
         known
     }
+}
+
+/// How long nothing must be heard before what is open counts as quiet: a message to one of these may be under way for
+/// as long as its sender says.
+fn quiet_ms(book: &Rulebook, open: &[Finding]) -> u64 {
+    let is_open = |id: ActionId| open.iter().any(|finding| finding.id == Some(id));
+    let calls = book.actions().iter().flat_map(|action| &action.calls);
+    let within = calls.filter_map(|call| match call.answer {
+        Answer::Event { within_ms } if is_open(call.action) => within_ms,
+        _ => None,
+    });
+    within.fold(book.settings().quiet_ms, u64::max)
 }

@@ -162,6 +162,7 @@ impl Case {
             .retried
             .extend(retried.filter_map(|s| book.action(&s.action.service, &s.action.action)));
         facts.undoing = self.undoing();
+        facts.reports_left_out = self.row.detail.excess > 0;
         if book.may_need_fences() {
             facts.going_on = self.going_on(book);
             facts.not_fenceable = self.not_fenceable(book);

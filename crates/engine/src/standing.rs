@@ -7,7 +7,7 @@ use crate::heard::States;
 use crate::whole::says_more;
 use crate::{StepRow, StepState};
 use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
-use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 
 /// What is known of one action.
@@ -78,7 +78,9 @@ impl Case {
     pub(crate) fn findings(&self, book: &Rulebook) -> Vec<Finding> {
         let reached = self.reached(book);
         let mut actions = reached.declared.clone();
-        actions.extend(self.heard().effects(book));
+        let concerned = self.concerns(book);
+        let concerns = |id: &ActionId| concerned.as_ref().is_none_or(|all| all.contains(id));
+        actions.extend(self.heard().effects(book).into_iter().filter(concerns));
         let known = actions.into_iter().map(|id| {
             let ground = self.ground(book, id, &reached);
             Finding { name: book.get(id).name.clone(), id: Some(id), ground }
@@ -153,7 +155,8 @@ impl Case {
         self.callers_running(book, id, reached).filter(move |caller| !is_over(caller))
     }
 
-    /// Who calls an action and has not ended by the word of its own service, or has not told whom it called.
+    /// Who calls an action and has not ended by the word of its own service, or has not told whom it called. A message
+    /// of one that has may still be under way.
     fn callers_running<'a>(
         &'a self,
         book: &'a Rulebook,
@@ -162,7 +165,12 @@ impl Case {
     ) -> impl Iterator<Item = ActionId> + 'a {
         let calls = move |caller: &ActionId| book.get(*caller).calls.iter().any(|c| c.action == id);
         let callers = reached.now.iter().copied().filter(calls);
-        callers.filter(move |caller| !self.has_told_its_calls(book, *caller))
+        let sent = move |caller: &ActionId| {
+            let Action { calls, name, .. } = book.get(*caller);
+            calls.iter().any(|c| c.action == id && c.is_event())
+                && self.told_call(book, &name.service, id)
+        };
+        callers.filter(move |caller| !self.has_told_its_calls(book, *caller) || sent(caller))
     }
 
     pub(crate) fn reached(&self, book: &Rulebook) -> Reached {

@@ -1,6 +1,7 @@
 //! The checked rulebook: an immutable value. It only exists without errors; `load` makes it.
 
 use crate::graph::Graph;
+use crate::reverse_calls::ReverseCalls;
 use crate::rule_index::{RuleIndex, RulesOfPattern};
 use crate::{
     Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
@@ -8,7 +9,8 @@ use crate::{
 };
 use amends_protocol::{QuestionEffect, QuestionKind};
 use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 /// A rulebook file and its imports, parsed and checked.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Rulebook {
     pub(crate) names: Names,
     pub(crate) graph: Graph,
     pub(crate) index: RuleIndex,
+    /// Computed on first use.
+    pub(crate) reverse_calls: OnceLock<ReverseCalls>,
 }
 
 /// What holds for all cases of a rulebook.
@@ -145,6 +149,11 @@ impl Rulebook {
         self.graph.callees_first()
     }
 
+    /// Which order compensations have where they go in the reverse order of calls.
+    pub(crate) fn reverse_calls(&self) -> &ReverseCalls {
+        self.reverse_calls.get_or_init(|| ReverseCalls::of(&self.actions))
+    }
+
     /// Whether there is such an action.
     pub(crate) fn has(&self, id: ActionId) -> bool {
         (id.0 as usize) < self.actions.len()
@@ -224,6 +233,27 @@ impl Rulebook {
     #[must_use]
     pub fn saga_reach(&self, action: ActionId) -> &[ActionId] {
         self.graph.saga_reach(action)
+    }
+
+    /// Whether somebody calls `action` and goes on whatever comes of it: the call is tolerated, or an event.
+    #[must_use]
+    pub fn is_detached(&self, action: ActionId) -> bool {
+        self.graph.is_detached(action)
+    }
+
+    /// What failures of these actions concern, if that is not the whole saga: a failure below a call that is tolerated
+    /// or that nobody waits for concerns what lies at and below that call. One failure from outside of all such calls,
+    /// or of nobody knows what (none), concerns the whole saga.
+    #[must_use]
+    pub fn concerned_by(
+        &self,
+        failing: impl IntoIterator<Item = Option<ActionId>>,
+    ) -> Option<BTreeSet<ActionId>> {
+        let mut all = BTreeSet::new();
+        for action in failing {
+            all.extend(self.graph.concerned_by(action?)?);
+        }
+        (!all.is_empty()).then_some(all)
     }
 
     /// Transitive callees of `action`, without itself. Sorted; computed once.

@@ -91,6 +91,8 @@ codes! {
     Load Error NO_UNDO = "no-undo": "an action says nothing of what can be done about it";
     Load Error CLASH_OF_CLASSES = "clash-of-classes": "an action says two things of itself that exclude each other";
     Load Error BAD_CALL = "bad-call": "an item of `calls` that cannot mean anything";
+    Load Error UNFENCED_EVENT = "unfenced-event": "a message to a service that puts up no fence, without `within`";
+    Load Error SILENT_CALLER = "silent-caller": "a caller of whose failure nobody hears, beside one that tolerates it";
     Load Error CALL_CYCLE = "call-cycle": "actions call each other in a circle";
     Load Error MISSING_URL = "missing-url": "a service has actions to ask for and no address";
     Load Error BAD_RETRY_POLICY = "bad-retry-policy": "a retry policy that contradicts itself";

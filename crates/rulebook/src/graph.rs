@@ -1,6 +1,7 @@
-//! Who calls whom. Answers what a saga could have reached; knows nothing of rules. The calls form no cycle (checked at load).
+//! Who calls whom. Answers what a saga could have reached; knows nothing of rules. The calls form no cycle (checked at
+//! load).
 
-use crate::ActionId;
+use crate::{Action, ActionId};
 use std::sync::OnceLock;
 
 /// The call graph of a rulebook, with its two closures computed once per action, on first use.
@@ -8,12 +9,31 @@ use std::sync::OnceLock;
 pub(crate) struct Graph {
     callees: Vec<Vec<ActionId>>,
     callers: Vec<Vec<ActionId>>,
+    /// By action: somebody calls it and goes on whatever comes of it.
+    detached: Vec<bool>,
+    /// Who sends a message to whom that nobody waits for.
+    events: Vec<(ActionId, ActionId)>,
     reach: Vec<OnceLock<Box<[ActionId]>>>,
     below: Vec<OnceLock<Box<[ActionId]>>>,
 }
 
 impl Graph {
-    /// `callees[i]` are the actions that action `i` calls.
+    /// The graph of these actions, whatever circles they form.
+    pub(crate) fn of(actions: &[Action]) -> Self {
+        let callees = actions.iter().map(|a| a.calls.iter().map(|c| c.action).collect());
+        let mut graph = Self::new(callees.collect());
+        for (from, action) in (0u32..).zip(actions) {
+            for call in action.calls.iter().filter(|call| !call.is_strict()) {
+                graph.detached[call.action.0 as usize] = true;
+                if call.is_event() {
+                    graph.events.push((ActionId(from), call.action));
+                }
+            }
+        }
+        graph
+    }
+
+    /// `callees[i]` are the actions that action `i` calls and waits for.
     pub(crate) fn new(callees: Vec<Vec<ActionId>>) -> Self {
         let mut callers = vec![Vec::new(); callees.len()];
         for (from, called) in (0u32..).zip(&callees) {
@@ -22,7 +42,8 @@ impl Graph {
             }
         }
         let empty = || callees.iter().map(|_| OnceLock::new()).collect();
-        Self { reach: empty(), below: empty(), callers, callees }
+        let detached = vec![false; callees.len()];
+        Self { reach: empty(), below: empty(), detached, events: Vec::new(), callers, callees }
     }
 
     /// Everything reachable from every entry action (one that nobody calls) from which `action` is reachable.
@@ -42,6 +63,38 @@ impl Graph {
             all.retain(|a| *a != action);
             all.into()
         })
+    }
+
+    /// Whether somebody calls it and goes on whatever comes of it: the call is tolerated, or an event.
+    pub(crate) fn is_detached(&self, action: ActionId) -> bool {
+        self.detached[action.0 as usize]
+    }
+
+    /// Who sends a message to whom that nobody waits for.
+    pub(crate) fn events(&self) -> &[(ActionId, ActionId)] {
+        &self.events
+    }
+
+    /// What a failure of `action` concerns, if that is not the whole saga: everything at and below the nearest calls
+    /// above it whose callers go on whatever comes. Sorted.
+    pub(crate) fn concerned_by(&self, action: ActionId) -> Option<Vec<ActionId>> {
+        if self.detached.iter().all(|detached| !detached) {
+            return None;
+        }
+        let (mut open, mut seen, mut tops) = (vec![action], vec![action], Vec::new());
+        while let Some(at) = open.pop() {
+            if self.is_detached(at) {
+                tops.push(at);
+                continue;
+            }
+            for caller in self.callers(at) {
+                if !seen.contains(caller) {
+                    seen.push(*caller);
+                    open.push(*caller);
+                }
+            }
+        }
+        (!tops.is_empty()).then(|| closure(&self.callees, tops))
     }
 
     /// Who calls `action` directly; one that calls it twice stands there twice.

@@ -12,6 +12,7 @@
 mod activation;
 mod answers;
 mod book;
+mod circles;
 pub mod codes;
 mod condition;
 mod diagnostic;
@@ -35,6 +36,7 @@ mod read;
 pub mod recovery;
 mod render;
 mod report_place;
+mod reverse_calls;
 mod rule;
 mod rule_index;
 mod source;
@@ -67,7 +69,7 @@ pub use plan::{
 pub use render::render;
 pub use report_place::Position;
 pub use rule::{
-    CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target,
+    CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target, UndoOrder,
 };
 pub use rule_index::RulesOfPattern;
 pub use source::{FILE_LIMIT_BYTES, LineIndex, SourceFile};

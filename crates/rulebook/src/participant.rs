@@ -78,6 +78,15 @@ pub struct Action {
     pub span: Span,
 }
 
+impl Action {
+    /// Whether its service can be asked for a History for its sake: it changes something and speaks the participant
+    /// protocol.
+    #[must_use]
+    pub fn keeps_history(&self) -> bool {
+        self.class != ActionClass::Free && self.endpoints.is_empty()
+    }
+}
+
 /// How a step is tried again. Exponential backoff with full jitter, doubling from `first_ms` to `cap_ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {

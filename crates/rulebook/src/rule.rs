@@ -31,6 +31,30 @@ impl Mode {
     }
 }
 
+/// In which order the compensations of one stage go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum UndoOrder {
+    /// All at once.
+    #[default]
+    AtOnce,
+    /// What was called later before what was called earlier, as far as calls connect them.
+    ReverseCalls,
+}
+
+impl UndoOrder {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::AtOnce, Self::ReverseCalls];
+
+    /// `at_once` or `reverse_calls`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::ReverseCalls => "reverse_calls",
+        }
+    }
+}
+
 /// Which reports a rule is for, before its conditions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
@@ -64,6 +88,8 @@ pub struct Rule {
     pub demand: Demand,
     /// When a retry is given up, and what then.
     pub give_up: Option<GiveUp>,
+    /// In which order what it compensates in one stage is undone.
+    pub undo_order: UndoOrder,
     /// Whether the plan is carried out.
     pub mode: Mode,
     /// More cases than this in a minute fall back to `ask`.

@@ -3,7 +3,7 @@
 
 use amends_protocol::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{Diagnostic, Mapped, SUPERVISOR, fields};
+use amends_rulebook::{Diagnostic, Mapped, SUPERVISOR, UndoOrder, fields};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -25,6 +25,7 @@ pub fn rulebook_schema() -> Value {
         "history_age": described(reference("duration"), "How long a History may be unavailable, though its service is in reach, before a person is asked."),
         "questions": described(questions(), "What a question of each kind does to its case: it holds it (the default), or is only shown."),
         "strangers": described(strangers(), "How names are met that the rulebook does not know: `hold` their cases, or ignore some."),
+        "undo_order": described(undo_order(), "In which order its rules undo what belongs to one stage."),
         "defaults": object(json!({ "retry_policy": reference("retryPolicy"), "concurrency": reference("concurrency") }), &[]),
         "services": services,
         "reports": reports,
@@ -41,6 +42,10 @@ fn strangers() -> Value {
     let pattern = json!({ "type": "string", "pattern": "^[^.]+\\..+$" });
     let ignore = object(json!({ "ignore": some_of(pattern) }), &[]);
     json!({ "anyOf": [{ "const": "hold" }, ignore] })
+}
+
+fn undo_order() -> Value {
+    json!({ "enum": UndoOrder::ALL.map(UndoOrder::as_str) })
 }
 
 fn questions() -> Value {
@@ -257,6 +262,7 @@ fn rule_properties() -> Value {
         "when": described(reference("when"), "What else must hold, all of it."),
         "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
         "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
+        "undo_order": described(undo_order(), "In which order what it compensates in one stage is undone."),
         "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
         "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
         "owner": described(reference("text"), "Whom to ask about it."),

@@ -30,14 +30,28 @@ impl Rulebook {
     ///
     /// The reporter's own action is not added (only `all` includes it): whether it belongs to the plan is the case's
     /// business, not the demand's.
+    ///
+    /// As far as the reporter alone concerns: not the whole saga below a call that is tolerated or not waited for.
     #[must_use]
     pub fn resolve(&self, demand: &Demand, known: &Known<'_>) -> Vec<PlannedStep> {
+        let within = self.concerned_by([known.reporter.filter(|id| self.has(*id))]);
+        self.resolve_within(demand, known, within.as_ref())
+    }
+
+    /// The same where the case is known to concern these actions, or the whole saga (none). Lists and tags ask for what
+    /// they name.
+    pub(super) fn resolve_within(
+        &self,
+        demand: &Demand,
+        known: &Known<'_>,
+        within: Option<&BTreeSet<ActionId>>,
+    ) -> Vec<PlannedStep> {
         let mut steps = Steps::default();
         for (n, stage) in demand.stages.iter().enumerate() {
             let at = Stage(u16::try_from(n).unwrap_or(u16::MAX - 1));
             let notices_at = if n == 0 { Stage::NOTICES } else { at };
             for target in &stage.compensate {
-                self.add_compensations(target, known, at, &mut steps);
+                self.add_compensations(target, known, within, at, &mut steps);
             }
             for target in &stage.retry {
                 self.add_each(target, Verb::Retry, at, &mut steps);
@@ -49,16 +63,27 @@ impl Rulebook {
         steps.into_sorted()
     }
 
-    fn add_compensations(&self, target: &Target, known: &Known<'_>, at: Stage, steps: &mut Steps) {
+    fn add_compensations(
+        &self,
+        target: &Target,
+        known: &Known<'_>,
+        within: Option<&BTreeSet<ActionId>>,
+        at: Stage,
+        steps: &mut Steps,
+    ) {
+        let concerns =
+            |id: &ActionId| self.has(*id) && within.is_none_or(|within| within.contains(id));
         let undo = |ids: &mut dyn Iterator<Item = ActionId>, steps: &mut Steps| {
-            for id in ids.filter(|id| self.get(*id).class == ActionClass::Compensable) {
+            let undoable = |id: &ActionId| self.get(*id).class == ActionClass::Compensable;
+            for id in ids.filter(|id| concerns(id) && undoable(id)) {
                 steps.add(Verb::Compensate, id, at);
             }
         };
         match target {
             Target::Recorded => {
-                undo(&mut known.effects.iter().copied().filter(|id| self.has(*id)), steps);
-                let corrections = known.effects.iter().filter(|id| self.has(**id));
+                undo(&mut known.effects.iter().copied(), steps);
+                undo(&mut self.addressed(known, &concerns), steps);
+                let corrections = known.effects.iter().filter(|id| concerns(id));
                 for correction in corrections.filter_map(|id| self.get(*id).correction) {
                     steps.add(Verb::Notify, correction, Stage::NOTICES);
                 }
@@ -76,6 +101,24 @@ impl Rulebook {
                 self.add_each(target, Verb::Compensate, at, steps)
             }
         }
+    }
+
+    /// Whoever may have been sent a message that nobody waits for, by an action that may have happened or has begun: it
+    /// may still be under way, so its consumer's fence must be up.
+    fn addressed<'a>(
+        &'a self,
+        known: &'a Known<'_>,
+        concerns: &'a dyn Fn(&ActionId) -> bool,
+    ) -> impl Iterator<Item = ActionId> + 'a {
+        let reporter = known.reporter.filter(|id| self.has(*id));
+        let has_begun = move |sender: ActionId| {
+            known.effects.contains(&sender)
+                || reporter == Some(sender)
+                || reporter.is_some_and(|id| self.downstream(sender).binary_search(&id).is_ok())
+        };
+        let events = self.graph.events().iter();
+        let sent = events.filter(move |(sender, _)| concerns(sender) && has_begun(*sender));
+        sent.map(|(_, consumer)| *consumer)
     }
 
     /// Tags and named actions mean the same set in every saga. The other targets stand only in `compensate`.

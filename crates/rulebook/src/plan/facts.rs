@@ -2,7 +2,7 @@
 //! was decided before. No order of arrival and no clock.
 
 use super::roles::{Reported, Role, roles};
-use crate::{ActionClass, ActionId, Facts, Known, Rule, RuleId, Rulebook, ServiceId};
+use crate::{ActionId, Facts, Known, Rule, RuleId, Rulebook, ServiceId};
 use amends_protocol::{ActionName, Evidence, HistoryState, Report, Verb};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct CaseFacts {
     pub going_on: BTreeSet<ActionId>,
     /// Of those, whose service puts up no fence.
     pub not_fenceable: BTreeSet<ActionId>,
+    /// The case has reports that are not among these, so that it may concern the whole saga.
+    pub reports_left_out: bool,
 }
 
 /// What a plan depends on of one report.
@@ -54,6 +56,13 @@ pub enum Undoing {
 }
 
 impl CaseFacts {
+    /// The actions that the case concerns, if that is not the whole saga. More reports never make it less.
+    #[must_use]
+    pub fn concerns(&self, book: &Rulebook) -> Option<BTreeSet<ActionId>> {
+        let failing = self.reports.iter().map(|report| report.action);
+        book.concerned_by(failing).filter(|_| !self.reports_left_out)
+    }
+
     /// A case of these answered reports, with what was heard besides them (each with its witness).
     pub fn of<'a>(
         book: &Rulebook,
@@ -165,12 +174,7 @@ impl Rulebook {
     #[must_use]
     pub fn keeps_history(&self, service: ServiceId) -> bool {
         let own = self.services().get(service.0 as usize).map_or(&[][..], |s| &s.actions);
-        own.iter().map(|id| self.get(*id)).any(|action| {
-            action.class != ActionClass::Free
-                && action.endpoints.compensate.is_none()
-                && action.endpoints.retry.is_none()
-                && action.endpoints.notify.is_none()
-        })
+        own.iter().any(|id| self.get(*id).keeps_history())
     }
 }
 

@@ -6,6 +6,7 @@
 //! rulebook does not declare answers for nobody: who names only such reports as causes counts as a root at once.
 //! Nothing of that depends on the order in which the reports came.
 
+use crate::circles::circles;
 use crate::{Facts, RuleId, Rulebook};
 use amends_protocol::Report;
 use std::collections::BTreeMap;
@@ -141,52 +142,4 @@ fn known_causes(reports: &[Reported<'_>], is_stranger: impl Fn(&Reported<'_>) ->
         known: reports.iter().map(|one| if open(one) { named(one) } else { Vec::new() }).collect(),
         only_strangers: reports.iter().map(of_strangers).collect(),
     }
-}
-
-/// The reports in groups that lead to each other (most are alone), causes before those that name them;
-/// each group in order.
-///
-/// R. Tarjan, Depth-first search and linear graph algorithms, 1972; with a stack of its own, since a case is deep.
-fn circles(causes: &[Vec<usize>]) -> Vec<Vec<usize>> {
-    let mut found = Vec::new();
-    let mut seen: Vec<Option<usize>> = vec![None; causes.len()];
-    let mut lowest = vec![0; causes.len()];
-    let mut is_open = vec![false; causes.len()];
-    let (mut open, mut path, mut count) = (Vec::new(), Vec::new(), 0);
-    for start in 0..causes.len() {
-        if seen[start].is_none() {
-            path.push((start, 0));
-        }
-        while let Some((n, next)) = path.last_mut() {
-            let n = *n;
-            if seen[n].is_none() {
-                seen[n] = Some(count);
-                lowest[n] = count;
-                count += 1;
-                open.push(n);
-                is_open[n] = true;
-            }
-            if let Some(cause) = causes[n].get(*next).copied() {
-                *next += 1;
-                match seen[cause] {
-                    None => path.push((cause, 0)),
-                    Some(at) if is_open[cause] => lowest[n] = lowest[n].min(at),
-                    Some(_) => {}
-                }
-                continue;
-            }
-            path.pop();
-            if let Some((from, _)) = path.last() {
-                lowest[*from] = lowest[*from].min(lowest[n]);
-            }
-            if seen[n] == Some(lowest[n]) {
-                let at = open.iter().rposition(|o| *o == n).unwrap_or(0);
-                let mut circle = open.split_off(at);
-                circle.sort_unstable();
-                circle.iter().for_each(|member| is_open[*member] = false);
-                found.push(circle);
-            }
-        }
-    }
-    found
 }

@@ -7,7 +7,7 @@
 use super::demand::{Known, PlannedStep};
 use super::facts::{CaseFacts, ReportFacts, Undoing};
 use super::roles::Role;
-use crate::{ActionClass, ActionId, Demand, Mode, Rule, Rulebook, Stage};
+use crate::{ActionClass, ActionId, Demand, Mode, Rule, Rulebook, Stage, UndoOrder};
 use amends_protocol::Verb;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,23 +62,38 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Compensations in the reverse order of calls; fences are of no stage.
+    fn go_in_reverse(&mut self, book: &Rulebook) {
+        for want in self.wants.iter_mut().filter(|want| !want.fence) {
+            let PlannedStep { stage, action, verb } = want.step;
+            want.step.stage = book.reverse_calls().stage(stage, verb, action);
+        }
+        self.wants.sort_unstable_by_key(|want| want.step);
+    }
+}
+
 impl Rulebook {
     /// What a case wants, given all that is known of it.
     #[must_use]
     pub fn wants(&self, case: &CaseFacts) -> Plan {
         let effects = case.all_effects();
+        let within = case.concerns(self);
         let mut wants = Wants::default();
-        let mut strongest = None;
+        let (mut strongest, mut in_reverse) = (None, None);
         let mut sets = Vec::new();
         for asked in case.demands(self) {
             let known = Known { reporter: asked.report.action, effects: &effects };
-            for step in self.resolve(asked.demand, &known) {
+            for step in self.resolve_within(asked.demand, &known, within.as_ref()) {
                 wants.add(step, asked.hold, &[asked.position]);
             }
             if asked.demand.has_sets() {
                 sets.push((asked.position, asked.report.action, asked.hold, asked.demand));
             }
             if asked.demand.is_backward() {
+                if asked.order == UndoOrder::ReverseCalls {
+                    in_reverse = in_reverse.max(Some(asked.hold));
+                }
                 strongest = strongest.max(Some(asked.hold));
                 wants.add_reporter(self, asked.position, asked.report, asked.hold);
             }
@@ -100,7 +115,13 @@ impl Rulebook {
         if !case.going_on.is_empty() {
             wants.add_fences(self, case, &sets);
         }
-        wants.into_plan(self, strongest, case.is_backward(self))
+        let mut plan = wants.into_plan(self, strongest, case.is_backward(self));
+        // An order that was only tried out must not delay what is meant in earnest.
+        let is_tried = in_reverse == Some(Hold::Shadow) && strongest != in_reverse;
+        if in_reverse.is_some() && !is_tried {
+            plan.go_in_reverse(self);
+        }
+        plan
     }
 
     /// The step that undoes one action, whatever rules ask for: its compensation at once, or the correction of a message
@@ -151,7 +172,8 @@ impl CaseFacts {
             let then = given_up.and_then(|r| r.give_up.as_ref()).map(|g| &g.then);
             let demands = rule.map(|r| &r.demand).into_iter().chain(then);
             let hold = rule.map_or(Hold::Auto, |r| hold(r, report.role));
-            demands.map(move |demand| Asked { position, report, demand, hold })
+            let order = rule.map_or(UndoOrder::AtOnce, |r| r.undo_order);
+            demands.map(move |demand| Asked { position, report, demand, order, hold })
         })
     }
 
@@ -169,6 +191,7 @@ struct Asked<'a> {
     position: u32,
     report: &'a ReportFacts,
     demand: &'a Demand,
+    order: UndoOrder,
     hold: Hold,
 }
 

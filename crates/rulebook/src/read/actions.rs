@@ -230,12 +230,13 @@ fn read_class(
     class
 }
 
-/// Who calls whom; every circle is reported.
+/// Who calls whom; every circle is told of.
 pub(crate) fn call_graph(scope: &Scope, found: &mut Diagnostics) -> Graph {
-    let calls = |a: &Action| a.calls.iter().map(|c| c.action).collect();
-    let mut callees: Vec<Vec<ActionId>> = scope.actions.iter().map(calls).collect();
-    let whole = Graph::new(callees.clone());
+    let whole = Graph::of(&scope.actions);
     let mut circle = whole.cycle();
+    let calls = |a: &Action| a.calls.iter().map(|c| c.action).collect();
+    let mut callees: Vec<Vec<ActionId>> =
+        if circle.is_some() { scope.actions.iter().map(calls).collect() } else { Vec::new() };
     for _ in 0..CYCLES_SHOWN {
         let Some(members) = circle else {
             break;

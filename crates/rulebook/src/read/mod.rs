@@ -7,6 +7,7 @@ mod conditions;
 mod demands;
 mod endpoints;
 mod flow;
+mod loose_calls;
 mod policy;
 mod questions;
 mod reports;
@@ -29,6 +30,7 @@ use crate::{
 use policy::Defaults;
 use scope::Scope;
 use services::Declared;
+use std::sync::OnceLock;
 
 const TOP_KEYS: &[&str] = &[
     "rulebook",
@@ -38,6 +40,7 @@ const TOP_KEYS: &[&str] = &[
     "history_age",
     "questions",
     "strangers",
+    "undo_order",
     "defaults",
     "services",
     "reports",
@@ -89,6 +92,7 @@ impl Draft {
             names,
             graph,
             index,
+            reverse_calls: OnceLock::new(),
         }
     }
 }
@@ -153,6 +157,7 @@ fn read_participants(
         reports::read_of_service(one, scope, &graph, &mut reports, found);
     }
     reports::read_top(top, scope, &graph, &mut reports, found);
+    loose_calls::check(scope, &graph, &reports, found);
     (graph, reports)
 }
 

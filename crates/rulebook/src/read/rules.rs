@@ -10,8 +10,8 @@ use crate::rule_index::RuleIndex;
 use crate::tree::{Kind, Node};
 use crate::{
     Action, ActionId, CodePattern, Condition, Demand, Diagnostic, Field, GiveUp, Matcher, Mode,
-    Pattern, ReportDecl, Rule, RuleId, SUPERVISOR, Scalar, Span, StageDemand, Target, codes,
-    duration, examples,
+    Pattern, ReportDecl, Rule, RuleId, SUPERVISOR, Scalar, Span, StageDemand, Target, UndoOrder,
+    codes, duration, examples,
 };
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
@@ -26,6 +26,7 @@ const RULE_KEYS: &[&str] = &[
     "then",
     "give_up",
     "mode",
+    "undo_order",
     "limit",
     "objective",
     "owner",
@@ -44,10 +45,13 @@ pub(crate) fn read_all(
 ) -> (Vec<Rule>, RuleIndex) {
     let mut rules = Vec::new();
     let codes_of = declared_codes(scope, reports);
+    let above = top.get("undo_order").and_then(|node| read_undo_order(node, found));
+    let above = above.unwrap_or_default();
     if let Some(node) = top.get("rules") {
         match &node.kind {
-            Kind::List(items) => rules
-                .extend(items.iter().filter_map(|item| read_one(item, scope, &codes_of, found))),
+            Kind::List(items) => rules.extend(
+                items.iter().filter_map(|item| read_one(item, above, scope, &codes_of, found)),
+            ),
             _ if node.is_nothing() => {}
             _ => fields::wrong_type(node, "`rules`", "a list", found),
         }
@@ -82,8 +86,14 @@ fn declared_codes<'a>(scope: &Scope, reports: &'a [ReportDecl]) -> DeclaredCodes
     codes
 }
 
+fn read_undo_order(node: &Node, found: &mut Diagnostics) -> Option<UndoOrder> {
+    fields::word(node, "`undo_order`", &UndoOrder::ALL.map(|order| (order.as_str(), order)), found)
+}
+
+/// `above` is the order in which the rulebook undoes where a rule says nothing.
 fn read_one(
     node: &Node,
+    above: UndoOrder,
     scope: &Scope,
     codes_of: &DeclaredCodes<'_>,
     found: &mut Diagnostics,
@@ -109,6 +119,7 @@ fn read_one(
     let give_up = give_up.and_then(|entry| read_give_up(&entry.value, scope, found));
     let modes = [("auto", Mode::Auto), ("ask", Mode::Ask), ("shadow", Mode::Shadow)];
     let mode = fields.get("mode").and_then(|n| fields::word(n, "`mode`", &modes, found));
+    let undo_order = fields.get("undo_order").and_then(|n| read_undo_order(n, found));
     let limit_per_minute = fields.get("limit").and_then(|n| read_limit(n, found));
     let objective_ms =
         fields.get("objective").and_then(|n| fields::duration(n, "`objective`", 1, found));
@@ -130,6 +141,7 @@ fn read_one(
         when: when?,
         demand: read.demand,
         give_up,
+        undo_order: undo_order.unwrap_or(above),
         mode: mode.unwrap_or_default(),
         limit_per_minute,
         objective_ms,
@@ -297,6 +309,7 @@ fn implied(id: ActionId, action: &Action) -> Rule {
             stages: vec![StageDemand { retry: vec![Target::Action(id)], ..StageDemand::default() }],
         },
         give_up: None,
+        undo_order: UndoOrder::AtOnce,
         mode: Mode::Auto,
         limit_per_minute: None,
         objective_ms: None,

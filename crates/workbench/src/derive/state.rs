@@ -132,6 +132,10 @@ impl SagaState {
         let mut seen = BTreeSet::from([action]);
         let mut open = vec![action];
         while let Some(at) = open.pop() {
+            // Its caller goes on whatever comes of it, so nothing above it is concerned.
+            if book.is_detached(at) {
+                continue;
+            }
             for caller in book.callers(at) {
                 let earlier = &book.get(*caller).calls;
                 // A failing call that is only run again doesn't make its caller fail: what the caller did after it has
