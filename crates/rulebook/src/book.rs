@@ -79,6 +79,12 @@ impl Rulebook {
         &self.name
     }
 
+    /// Where its name stands.
+    #[must_use]
+    pub const fn name_span(&self) -> Span {
+        self.name_span
+    }
+
     /// Hex SHA-256 of the content of all sources; file names don't count.
     #[must_use]
     pub fn hash(&self) -> &str {

@@ -143,6 +143,7 @@ codes! {
     CheckIfAsked Warning RULE_WITHOUT_OWNER = "rule-without-owner": "a rule without `owner`";
     CheckIfAsked Warning RULE_WITHOUT_WHY = "rule-without-why": "a rule without `why`";
     CheckIfAsked Warning RULE_WITHOUT_TEST = "rule-without-test": "a rule that no test reaches";
+    Check Note NOT_PROVED = "not-proved": "too many failures to play all of them";
     Check Warning NOT_FULLY_CHECKED = "not-fully-checked": "the rulebook is too entangled to check all of it";
     // What the services declare, taken together.
     Check Warning COMPENSATION_CYCLE = "compensation-cycle": "three actions or more that undo each other in a circle";

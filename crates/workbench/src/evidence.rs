@@ -2,7 +2,7 @@
 //! that failed, or by whoever called it and is asked or fails because of it. `recorded` undoes what is told, and no more.
 //! Follows the declared services and calls; knows nothing of rules.
 
-use crate::derive::state::callers;
+use crate::places::callers;
 use amends_rulebook::{ActionClass, ActionId, Rulebook, ServiceId};
 use std::collections::BTreeSet;
 
@@ -10,8 +10,6 @@ use std::collections::BTreeSet;
 pub(crate) struct Evidence {
     /// By service: it has a History that can be asked for.
     keeps_history: Vec<bool>,
-    /// By service: it reports, as far as anything is declared of that.
-    reports: Vec<bool>,
     /// By action: it can be undone, and its own service has no History to ask for.
     untold: Vec<bool>,
 }
@@ -20,15 +18,11 @@ impl Evidence {
     pub(crate) fn new(book: &Rulebook) -> Self {
         let services = (0..).map(ServiceId).take(book.services().len());
         let keeps_history: Vec<bool> = services.map(|id| book.keeps_history(id)).collect();
-        let mut reports = vec![book.reports().is_empty(); book.services().len()];
-        for report in book.reports() {
-            reports[report.service.0 as usize] = true;
-        }
         let untold = |id: ActionId| {
             can_be_undone(book, id) && !keeps_history[book.get(id).service.0 as usize]
         };
         let untold = book.action_ids().map(untold).collect();
-        Self { keeps_history, reports, untold }
+        Self { keeps_history, untold }
     }
 
     /// Whether every effect of this rulebook is told by its own service.
@@ -76,8 +70,8 @@ impl Evidence {
         let service = saga.book.get(caller).service;
         saga.is_reporter(service)
             || self.is_asked(service, saga)
-            // It fails as well, and its own report says what it called.
-            || (saga.above.contains(&caller) && self.reports[service.0 as usize])
+            // It fails as well, and its own report says what it called, whether that report is declared or not.
+            || (saga.above.contains(&caller) && !is_silent(saga.book, service))
     }
 
     /// A case asks the services that it may have to ask for something.
@@ -111,6 +105,17 @@ impl Saga<'_> {
     fn takes_part(&self, id: ActionId) -> bool {
         self.failing == Some(id) || self.effects.contains(&id) || self.above.contains(&id)
     }
+}
+
+/// Whether a service says nothing when one of its calls fails: it is asked through endpoints of its own, keeps no History,
+/// and declares no report though others do.
+#[must_use]
+pub fn is_silent(book: &Rulebook, service: ServiceId) -> bool {
+    let mut own = book.services()[service.0 as usize].actions.iter().map(|id| book.get(*id));
+    !book.reports().is_empty()
+        && book.reports_of(service).len() == 0
+        && !book.keeps_history(service)
+        && own.any(|action| !action.endpoints.is_empty())
 }
 
 fn can_be_undone(book: &Rulebook, id: ActionId) -> bool {

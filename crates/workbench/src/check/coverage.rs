@@ -5,8 +5,7 @@ use super::answers::answers_to;
 use super::excess;
 use super::findings::Findings;
 use super::place::{NAMES, Place, list, step_names};
-use crate::derive::state::callers;
-use crate::derive::{NeededStep, SagaState};
+use crate::places::{self, NeededStep, SagaState, callers};
 use amends_protocol::Verb;
 use amends_rulebook::{
     ActionClass, ActionId, CodePattern, Demand, Diagnostic, Known, ReportDecl, Rule, Rulebook,
@@ -37,7 +36,7 @@ pub(super) fn check_report(
     } else if !answered {
         super::gaps::check_fall_through(book, report, &name, &rules, found);
     }
-    let Some(state) = SagaState::of_report(book, report) else {
+    let Some(state) = places::Place::of_report(book, report).map(|place| place.state(book)) else {
         return;
     };
     for id in rules {

@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use super::place::{Place, step_names};
-use crate::derive::state::is_caller;
+use crate::places::is_caller;
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, CodePattern, Diagnostic, Rule, Rulebook, Target, codes};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 //! can fail.
 
 use super::findings::Findings;
-use crate::derive::SagaState;
+use crate::places::Place;
 use amends_protocol::Verb;
 use amends_rulebook::{
     Action, ActionClass, ActionId, Demand, Diagnostic, Known, Rule, Rulebook, Stage, codes,
@@ -130,8 +130,8 @@ fn undone(book: &Rulebook, rule: &Rule, demand: &Demand) -> BTreeMap<ActionId, S
         (amends_rulebook::CodePattern::Exact(code), Some(service)) => book.report(service, code),
         _ => None,
     };
-    let effects = match report.and_then(|r| SagaState::of_report(book, r)) {
-        Some(state) => state.effects(),
+    let effects = match report.and_then(|r| Place::of_report(book, r)) {
+        Some(place) => place.state(book).effects(),
         None => book.action_ids().collect(),
     };
     let known = Known { reporter: report.and_then(|r| r.action), effects: &effects };

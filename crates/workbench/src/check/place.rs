@@ -1,6 +1,6 @@
 //! The place at which a rule is judged, and how steps are named there.
 
-use crate::derive::{NeededStep, SagaState};
+use crate::places::{NeededStep, SagaState};
 use amends_rulebook::{ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! How strictly a rulebook is checked.
 
-use amends_rulebook::{CODES, CodeInfo, FoundBy, RuleId, Severity};
+use amends_rulebook::{CODES, CodeInfo, Diagnostic, FoundBy, RuleId, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How strictly to look.
@@ -28,6 +28,13 @@ impl CheckSettings {
             }
             None => Err(format!("`{code}` is no kind of finding whose severity can be set")),
         }
+    }
+
+    /// A finding with the severity that its kind has here; none if the kind is left out.
+    #[must_use]
+    pub fn rated(&self, mut finding: Diagnostic) -> Option<Diagnostic> {
+        finding.severity = self.severity(finding.code)?;
+        Some(finding)
     }
 
     pub(super) fn severity(&self, code: &str) -> Option<Severity> {

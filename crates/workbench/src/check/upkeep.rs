@@ -2,7 +2,7 @@
 
 use super::answers::answers_to;
 use super::findings::Findings;
-use crate::derive::{NeededStep, SagaState};
+use crate::places::{NeededStep, Place, callers};
 use amends_protocol::Verb;
 use amends_rulebook::{
     ActionClass, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes,
@@ -59,9 +59,19 @@ fn check_fields(
     data: &[Arc<str>],
     found: &mut Findings<'_>,
 ) {
-    let state = SagaState::of_report(book, report).unwrap_or_default();
+    let place = Place::of_report(book, report);
+    let state = place.map(|place| place.state(book)).unwrap_or_default();
     let known = Known { reporter: report.action, effects: &state.effects() };
     let mut told = BTreeSet::new();
+    // Whoever called the failing action fails too, and its report is another source of the same case.
+    let above = report.action.map_or_else(BTreeSet::new, |failing| callers(book, failing));
+    let by_callers = |needed: &[String]| {
+        let of_callers =
+            book.reports().iter().filter(|r| r.action.is_some_and(|id| above.contains(&id)));
+        of_callers
+            .filter_map(|r| r.data.as_deref())
+            .any(|theirs| needed.iter().all(|f| carried(f, theirs)))
+    };
     for rule in answers_to(book, report).0.into_iter().map(|id| book.rule(id)) {
         if !found.spend(8 + state.happened.len() + state.maybe.len(), rule.span) {
             return;
@@ -70,11 +80,12 @@ fn check_fields(
         for demand in std::iter::once(&rule.demand).chain(given_up) {
             for (verb, id) in asked(book, demand, &known) {
                 let action = book.get(id);
-                let mut lacking = action.endpoints.get(verb).map_or_else(Vec::new, fields);
+                let needed = action.endpoints.get(verb).map_or_else(Vec::new, fields);
+                let mut lacking = needed.clone();
                 lacking.retain(|f| !carried(f, data));
                 lacking.sort_unstable();
                 lacking.dedup();
-                if lacking.is_empty() || !told.insert((verb, id)) {
+                if lacking.is_empty() || !told.insert((verb, id)) || by_callers(&needed) {
                     continue;
                 }
                 let name = book.report_name(n);

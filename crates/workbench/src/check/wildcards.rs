@@ -4,7 +4,7 @@ use super::answers::{answers, can_be_about};
 use super::coverage::{asked, half_done, how_to_add, left_behind, missing, untold_place};
 use super::findings::Findings;
 use super::place::step_names;
-use crate::derive::{NeededStep, SagaState};
+use crate::places::{NeededStep, Place, SagaState};
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, CodePattern, Diagnostic, Known, Mode, Rule, Rulebook, codes};
 use std::collections::BTreeSet;
@@ -19,8 +19,12 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
             CodePattern::Prefix(_) => check_wildcard(book, rule, found),
             CodePattern::Exact(code) => {
                 let service = rule.pattern.service.as_deref();
-                if service.is_some_and(|service| book.report(service, code).is_none()) {
-                    check_undeclared(book, rule, found);
+                // Nobody said at which place it comes, so it may come from any.
+                let undeclared =
+                    service.is_some_and(|service| book.report(service, code).is_none());
+                let is_whole = rule.demand.uses_recorded() && found.evidence.is_complete();
+                if undeclared && !is_whole {
+                    check_wildcard(book, rule, found);
                 }
             }
         }
@@ -38,28 +42,6 @@ fn check_shadow(rule: &Rule, found: &mut Findings<'_>) {
                 .with_label("its cases stay as they are")
                 .with_help("when its plans are what you want, take `mode: shadow` out"),
         );
-    }
-}
-
-/// A rule for one code that no report declares: nobody said at which place that is, so it is judged where least has
-/// happened. What it leaves behind there it leaves behind everywhere.
-fn check_undeclared(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
-    if rule.demand.uses_recorded() && found.evidence.is_complete() {
-        return;
-    }
-    let mut least: Option<(ActionId, SagaState, BTreeSet<NeededStep>)> = None;
-    for action in actions_of(book, rule) {
-        let state = SagaState::at_least(book, action);
-        if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
-            return;
-        }
-        match left_by(book, rule, action, &state, found) {
-            missing if missing.is_empty() => return,
-            missing => least = least.or(Some((action, state, missing))),
-        }
-    }
-    if let Some(first) = least {
-        report_wildcard(book, rule, &first, "fails", 0, found);
     }
 }
 
@@ -91,7 +73,7 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
     let mut first: Option<(ActionId, SagaState, BTreeSet<NeededStep>)> = None;
     let mut others = 0;
     for action in actions_of(book, rule) {
-        let state = SagaState::at_most(book, action);
+        let state = Place::anywhere(book, action).state(book);
         // Sets of this size are built several times.
         if !found.spend(8 + 8 * state.maybe.len(), rule.span) {
             return;
@@ -106,7 +88,7 @@ fn check_wildcard(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
         }
     }
     if let Some(first) = first {
-        report_wildcard(book, rule, &first, "fails late", others, found);
+        report_wildcard(book, rule, &first, others, found);
     }
 }
 
@@ -114,7 +96,6 @@ fn report_wildcard(
     book: &Rulebook,
     rule: &Rule,
     (action, state, missing): &(ActionId, SagaState, BTreeSet<NeededStep>),
-    fails: &str,
     others: usize,
     found: &mut Findings<'_>,
 ) {
@@ -125,7 +106,7 @@ fn report_wildcard(
         String::new()
     };
     let message = format!(
-        "rule `{}` leaves behind {} when `{name}` {fails}{more}",
+        "rule `{}` leaves behind {} when `{name}` fails late{more}",
         rule.index_label,
         left_behind(book, missing)
     );
@@ -133,7 +114,10 @@ fn report_wildcard(
         format!("by then may have happened: {}", state.in_words(book).replace("perhaps ", ""));
     let untold = untold_place(book, Some(*action), state, missing, found);
     let demand = rule.give_up.as_ref().map_or(&rule.demand, |give_up| &give_up.then);
-    let help = how_to_add(book, rule, demand, missing, untold.is_some());
+    let mut help = how_to_add(book, rule, demand, missing, untold.is_some());
+    if matches!(rule.pattern.code, CodePattern::Exact(_)) {
+        help += "; or declare under `reports:` the place that the code comes from";
+    }
     let mut mistake = Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
         .with_label(format!("asks for nothing of {}", step_names(book, missing)))
         .with_place(book.get(*action).span, by_then);

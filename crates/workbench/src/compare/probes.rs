@@ -1,6 +1,6 @@
 //! Reports that are worth trying on two rulebooks, and what can have happened when they come.
 
-use crate::derive::SagaState;
+use crate::places::Place;
 use amends_rulebook::{ActionId, CodePattern, Example, Facts, Field, Rule, Rulebook};
 use std::collections::BTreeMap;
 
@@ -85,12 +85,11 @@ fn of_rule(
 
 /// As much as can have happened when the report comes, by names.
 pub(super) fn effects(book: &Rulebook, facts: &Facts<'_>) -> Vec<String> {
-    let declared =
-        book.report(facts.service, facts.code).and_then(|r| SagaState::of_report(book, r));
-    let state = declared.or_else(|| {
+    let declared = book.report(facts.service, facts.code).and_then(|r| Place::of_report(book, r));
+    let place = declared.or_else(|| {
         let action = facts.action.and_then(|a| book.action(facts.service, a))?;
-        Some(SagaState::at_most(book, action))
+        Some(Place::anywhere(book, action))
     });
-    let ids = state.map_or_else(|| book.action_ids().collect(), |s| s.effects());
+    let ids = place.map_or_else(|| book.action_ids().collect(), |p| p.state(book).effects());
     ids.iter().map(|id| book.get(*id).name.to_string()).collect()
 }

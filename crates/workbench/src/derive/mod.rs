@@ -6,18 +6,16 @@
 
 mod kept;
 mod point;
-pub(crate) mod state;
 mod variants;
 mod write;
 
 pub use point::{Derived, FailurePoint};
-pub use state::{NeededStep, SagaState};
 pub use write::{ExplicitPart, explicit_rulebook};
 
+use crate::places::{Place, SagaState};
 use amends_protocol::Verb;
 use amends_rulebook::{ActionId, Position, ReportDecl, Rulebook, ServiceId};
 use rustc_hash::FxHashSet;
-use state::Calls;
 use std::collections::BTreeSet;
 use variants::{Variant, Variants};
 
@@ -71,7 +69,7 @@ fn points_of(
     room: &mut usize,
 ) {
     let mut prefixes = variants.start();
-    let around = Around::new(book, action);
+    let around = SagaState::around(book, action);
     let mut add = |position, variant: &Variant| {
         if points.len() < POINTS_LIMIT && *room > 0 {
             let point = point(book, action, position, variant, reports, &around);
@@ -97,9 +95,17 @@ fn point(
     position: Position,
     variant: &Variant,
     reports: &[usize],
-    around: &Around,
+    around: &SagaState,
 ) -> FailurePoint {
-    let state = state_at(book, action, position, variant, around);
+    // Of a call that was sent nobody knows whether it was made.
+    let sent = match position {
+        Position::Sent(n) => book.get(action).calls.get(n).map(|call| call.action),
+        Position::Start | Position::After(_) => None,
+    };
+    let made: Vec<ActionId> =
+        variant.taken.iter().copied().filter(|id| Some(*id) != sent).collect();
+    let mut state = Place::at(action, position, &made, &variant.not_taken).below(book);
+    state.join(around);
     let needs = if book.get(action).on_failure_retry {
         BTreeSet::from([(Verb::Retry, action)])
     } else {
@@ -129,52 +135,6 @@ fn speaks_of(book: &Rulebook, report: &ReportDecl, position: Position) -> bool {
         (Some(place), _) => place == position,
         (None, Position::Start) => true,
         (None, Position::Sent(n) | Position::After(n)) => n < report.calls_at_most(book),
-    }
-}
-
-fn state_at(
-    book: &Rulebook,
-    action: ActionId,
-    position: Position,
-    variant: &Variant,
-    around: &Around,
-) -> SagaState {
-    let calls = Calls { made: &variant.taken, not_made: &variant.not_taken };
-    let (answered, sent) = match position {
-        Position::Start => (0, None),
-        Position::Sent(n) => (n, Some(n)),
-        Position::After(n) => (n + 1, None),
-    };
-    let all = &book.get(action).calls;
-    let mut state = SagaState::default();
-    for call in all[..answered].iter().filter(|c| !variant.leaves_out(c)) {
-        state.expand(book, call.action, true, &calls);
-    }
-    if let Some(call) = sent.and_then(|n| all.get(n)) {
-        let unknown = Calls { made: &[], not_made: &[] };
-        state.expand(book, call.action, false, &unknown);
-    }
-    let news = around.upstream.difference(&state.happened).copied().collect::<Vec<_>>();
-    state.maybe.extend(news);
-    around.callers.iter().chain([&action]).for_each(|id| {
-        state.maybe.remove(id);
-    });
-    state
-}
-
-/// What is the same at every point of one action.
-struct Around {
-    /// What its callers called before it.
-    upstream: BTreeSet<ActionId>,
-    /// Callers that are nothing else.
-    callers: BTreeSet<ActionId>,
-}
-
-impl Around {
-    fn new(book: &Rulebook, action: ActionId) -> Self {
-        let upstream = SagaState::at_least(book, action).effects();
-        let callers = state::callers(book, action).difference(&upstream).copied().collect();
-        Self { upstream, callers }
     }
 }
 

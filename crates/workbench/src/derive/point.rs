@@ -1,6 +1,6 @@
 //! A failure point: where it is, what has happened by then and what it needs; in words, as a code and as data.
 
-use super::state::{NeededStep, SagaState};
+use crate::places::{NeededStep, SagaState};
 use amends_rulebook::{ActionId, Position, Rulebook};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

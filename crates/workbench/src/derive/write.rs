@@ -3,8 +3,8 @@
 
 use super::kept::Kept;
 use super::point::{Derived, FailurePoint};
-use super::state::{NeededStep, SagaState};
 use crate::evidence::Evidence;
+use crate::places::{NeededStep, Place};
 use amends_protocol::Verb;
 use amends_rulebook::{Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(crate) fn needs_of_report(
     if report.keep || book.get(action).on_failure_retry {
         return Some(BTreeSet::from([(Verb::Retry, action)]));
     }
-    SagaState::of_report(book, report).map(|state| state.undo(book))
+    Place::of_report(book, report).map(|place| place.state(book).undo(book))
 }
 
 /// A rulebook with one report per failure point and one rule per report. What the source says of services stays as it
@@ -60,8 +60,9 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
     let everything = if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" };
     for (n, report) in book.reports().iter().enumerate() {
         let needs = needs_of_report(book, report).unwrap_or_default();
+        let undo = |place: Place| place.state(book).undo(book);
         let give_up =
-            report.keep.then(|| SagaState::of_report(book, report).unwrap_or_default().undo(book));
+            report.keep.then(|| Place::of_report(book, report).map(undo).unwrap_or_default());
         write_rule(book, &book.report_name(n), &needs, give_up, everything, &mut out);
     }
     for point in &silent {

@@ -1,8 +1,7 @@
 //! What becomes of each action when a report comes from one place in the work of a service.
 
 use super::{Cell, CellKind};
-use crate::derive::SagaState;
-use crate::derive::state::is_caller;
+use crate::places::{self, SagaState, is_caller};
 use amends_protocol::Verb;
 use amends_rulebook::{
     ActionClass, ActionId, Demand, Known, PlannedStep, ReportDecl, Rulebook, Stage, Target,
@@ -18,7 +17,8 @@ pub(crate) struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub(crate) fn new(book: &Rulebook, report: Option<&'a ReportDecl>) -> Self {
-        let state = report.and_then(|r| SagaState::of_report(book, r));
+        let state =
+            report.and_then(|r| places::Place::of_report(book, r)).map(|place| place.state(book));
         let effects =
             state.as_ref().map_or_else(|| book.action_ids().collect(), SagaState::effects);
         Self { report, state, effects }

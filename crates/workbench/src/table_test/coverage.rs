@@ -1,7 +1,7 @@
 //! What a set of tests has reached: rules that answered, and cells of the matrix of reports and actions. Counts only.
 
 use super::row::TableTest;
-use crate::derive::SagaState;
+use crate::places::Place;
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
 use amends_rulebook::{ActionId, CaseFacts, Plan, Rule, Rulebook};
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ impl Coverage {
         let mut cells = BTreeMap::new();
         for (n, declared) in book.reports().iter().enumerate() {
             let Some(report) = typical(book, n) else { continue };
-            let state = SagaState::of_report(book, declared).unwrap_or_default();
-            let told = evidence(book, state.effects());
+            let state = Place::of_report(book, declared).map(|place| place.state(book));
+            let told = evidence(book, state.unwrap_or_default().effects());
             let told = told.iter().map(|e| (e.service.as_str(), e));
             let case = CaseFacts::of_all_reports(book, &[&report], told);
             let given_up = case.clone().with_given_up(book, |_| true);

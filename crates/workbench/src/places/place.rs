@@ -1,0 +1,169 @@
+//! A place in the work of one action: which requests can report from it, and what may have happened by then. Both are
+//! read from the same three things, so that nobody who plays requests can meet what is not told here.
+
+use super::state::{SagaState, begun_before};
+use amends_rulebook::{ActionId, Call, Flow, FlowStep, Position, ReportDecl, Rulebook};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// Where a failure strikes, and what is known there of the calls of the failing action.
+#[derive(Clone, Debug)]
+pub struct Place {
+    action: ActionId,
+    /// None: anywhere in its work.
+    position: Option<Position>,
+    /// Own calls that were answered, at most.
+    answered: usize,
+    /// Calls in its work that were made, directly or through others.
+    made: Vec<ActionId>,
+    /// Calls in its work that were not made.
+    not_made: Vec<ActionId>,
+}
+
+impl Place {
+    /// Where a declared report comes from; none if it doesn't name its action.
+    #[must_use]
+    pub fn of_report(book: &Rulebook, report: &ReportDecl) -> Option<Self> {
+        let action = report.action?;
+        let position = report.position(book);
+        let answered = position.map_or_else(|| report.calls_at_most(book), answered);
+        let (made, not_made) = (report.after.clone(), report.without.clone());
+        Some(Self { action, position, answered, made, not_made })
+    }
+
+    /// Where a report comes from of which nobody has said more than its action.
+    #[must_use]
+    pub fn anywhere(book: &Rulebook, action: ActionId) -> Self {
+        let answered = book.get(action).calls.len();
+        Self { action, position: None, answered, made: Vec::new(), not_made: Vec::new() }
+    }
+
+    /// One position, with the calls that were made and not made by then.
+    pub(crate) fn at(
+        action: ActionId,
+        position: Position,
+        made: &[ActionId],
+        not_made: &[ActionId],
+    ) -> Self {
+        let (made, not_made) = (made.to_vec(), not_made.to_vec());
+        Self { action, position: Some(position), answered: answered(position), made, not_made }
+    }
+
+    /// Whether a request can report from here that has made these of its action's calls, each named by its position
+    /// among them, with every action that it led to; `next` are the calls that it may make next.
+    #[must_use]
+    pub fn admits(&self, made: &[(usize, Vec<ActionId>)], next: &[usize]) -> bool {
+        let last = made.last().map(|(n, _)| *n);
+        let before = match self.position {
+            None => usize::MAX,
+            Some(Position::Start) if last.is_none() => 0,
+            Some(Position::After(n)) if last == Some(n) => n + 1,
+            // A call whose answer never came may have arrived or not.
+            Some(Position::Sent(n)) if last == Some(n) || next.contains(&n) => n,
+            Some(_) => return false,
+        };
+        let called = |id: &ActionId| {
+            made.iter().take_while(|(n, _)| *n < before).any(|(_, led_to)| led_to.contains(id))
+        };
+        self.made.iter().all(called) && !self.not_made.iter().any(called)
+    }
+
+    /// What may have happened in the whole saga: by the calls of the failing action, and by whoever called it.
+    #[must_use]
+    pub fn state(&self, book: &Rulebook) -> SagaState {
+        let mut state = self.below(book);
+        state.join(&SagaState::around(book, self.action));
+        state
+    }
+
+    /// What may have happened by the calls of the failing action itself.
+    pub(crate) fn below(&self, book: &Rulebook) -> SagaState {
+        let own = &book.get(self.action).calls;
+        let left_out = LeftOut::of(book, &self.not_made);
+        let mut state = SagaState::default();
+        let at = match self.position {
+            Some(Position::Sent(n) | Position::After(n)) => Some(n),
+            Some(Position::Start) | None => None,
+        };
+        let begun = at.map_or(self.answered, |n| begun_before(own, n).end.max(self.answered));
+        for (n, call) in own.iter().enumerate().take(begun) {
+            let excluded = at.is_some_and(|at| own.excluded_by(at).any(|other| other == n));
+            if !excluded && !left_out.contains(call.action) {
+                let surely = self.surely_made(book, n, call, &left_out);
+                state.expand(book, call.action, surely, &|id| left_out.contains(id));
+            }
+        }
+        if let Some(Position::Sent(n)) = self.position
+            && let Some(call) = own.get(n)
+        {
+            // What it called in its turn is as unknown as itself.
+            state.expand(book, call.action, false, &|_| false);
+        }
+        for id in &self.made {
+            state.expand(book, *id, true, &|id| left_out.contains(id));
+        }
+        state.forget(self.action);
+        state
+    }
+
+    /// Whether every request that reports from here has made its n-th call.
+    fn surely_made(&self, book: &Rulebook, n: usize, call: &Call, left_out: &LeftOut) -> bool {
+        let Some(position) = self.position else { return false };
+        let leads = |call: &Call, to: ActionId| {
+            call.action == to || book.downstream(call.action).binary_search(&to).is_ok()
+        };
+        let own = &book.get(self.action).calls[..self.answered];
+        let only_way = |to: &ActionId| {
+            let mut ways =
+                (0..).zip(own).filter(|(_, c)| !left_out.contains(c.action) && leads(c, *to));
+            ways.next().map(|(n, _)| n) == Some(n) && ways.next().is_none()
+        };
+        let is_over = match own_step(&book.get(self.action).calls, n) {
+            Some(together) => !matches!(position, Position::Sent(at) | Position::After(at) if together.contains(&at)),
+            None => true,
+        };
+        let written = !call.optional && is_over && n < self.answered;
+        call.is_strict()
+            && (written || position == Position::After(n) || self.made.iter().any(only_way))
+    }
+}
+
+/// The calls that are made at the same time as the n-th.
+fn own_step(calls: &Flow, n: usize) -> Option<&Range<usize>> {
+    match calls.step_of(n) {
+        Some(FlowStep::Parallel(together)) => Some(together),
+        _ => None,
+    }
+}
+
+const fn answered(position: Position) -> usize {
+    match position {
+        Position::Start => 0,
+        Position::Sent(n) => n,
+        Position::After(n) => n + 1,
+    }
+}
+
+/// Actions that cannot have been called, because they are declared as not called or surely call one that is.
+struct LeftOut(BTreeSet<ActionId>);
+
+impl LeftOut {
+    fn of(book: &Rulebook, not_made: &[ActionId]) -> Self {
+        let mut all: BTreeSet<ActionId> = not_made.iter().copied().collect();
+        let mut open = not_made.to_vec();
+        while let Some(at) = open.pop() {
+            for caller in book.callers(at) {
+                let mut calls = book.get(*caller).calls.iter();
+                let surely = |c: &Call| c.action == at && !c.optional && c.is_strict();
+                if calls.any(surely) && all.insert(*caller) {
+                    open.push(*caller);
+                }
+            }
+        }
+        Self(all)
+    }
+
+    fn contains(&self, id: ActionId) -> bool {
+        self.0.contains(&id)
+    }
+}
