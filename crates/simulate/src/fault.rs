@@ -1,10 +1,9 @@
 //! Everything that can go wrong with one request, and every place where it can.
 
+use crate::choices::Choices;
 use crate::flow::Flow;
-use amends_rulebook::{
-    Action, ActionClass, ActionId, Call, CodePattern, Example, Field, Position, ReportDecl, Rule,
-    Rulebook,
-};
+use amends_rulebook::{Action, ActionClass, ActionId, CodePattern, Example, Field, Rule, Rulebook};
+use amends_workbench::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,43 +70,38 @@ const UNDECLARED_LIMIT: usize = 32;
 /// conditions look at.
 pub(crate) struct Declared<'b> {
     book: &'b Rulebook,
-    by_action: Vec<Vec<Place<'b>>>,
+    by_action: Vec<Vec<(Place, &'b Arc<str>)>>,
     /// By action, what it may report from anywhere in its work.
     undeclared: Vec<Vec<Arc<str>>>,
     /// By service.
     fields: BTreeMap<&'b str, Vec<Conditional>>,
+    limits: Limits,
 }
 
-/// A declared report, and the direct call at which it comes: of which action, and which of its calls.
-struct Place<'b> {
-    report: &'b ReportDecl,
-    call: Option<(ActionId, usize)>,
-}
-
-impl<'b> Place<'b> {
-    fn of(book: &Rulebook, report: &'b ReportDecl, action: ActionId) -> Self {
-        let calls = &book.get(action).calls;
-        let at = match report.position(book) {
-            Some(Position::Sent(n) | Position::After(n)) => Some(n),
-            Some(Position::Start) | None => None,
-        };
-        let call = at.and_then(|n| {
-            let id = calls.get(n)?.action;
-            let left_out = report.without.contains(&id);
-            let same = |c: &&Call| c.action == id && !(left_out && c.optional);
-            Some((id, calls[..=n].iter().filter(same).count()))
-        });
-        Self { report, call }
-    }
+/// How many of them are tried.
+#[derive(Clone, Copy)]
+struct Limits {
+    conditional: usize,
+    undeclared: usize,
 }
 
 impl<'b> Declared<'b> {
+    /// As much as a run through samples tries.
     pub(crate) fn of(book: &'b Rulebook) -> Self {
-        let mut by_action: Vec<Vec<Place<'_>>> = Vec::new();
+        Self::within(book, Limits { conditional: CONDITIONAL_LIMIT, undeclared: UNDECLARED_LIMIT })
+    }
+
+    /// All of it.
+    pub(crate) fn without_limits(book: &'b Rulebook) -> Self {
+        Self::within(book, Limits { conditional: usize::MAX, undeclared: usize::MAX })
+    }
+
+    fn within(book: &'b Rulebook, limits: Limits) -> Self {
+        let mut by_action: Vec<Vec<(Place, &Arc<str>)>> = Vec::new();
         by_action.resize_with(book.actions().len(), Vec::new);
         for report in book.reports() {
-            if let Some(action) = report.action {
-                by_action[action.0 as usize].push(Place::of(book, report, action));
+            if let (Some(action), Some(place)) = (report.action, Place::of_report(book, report)) {
+                by_action[action.0 as usize].push((place, &report.code));
             }
         }
         let mut fields: BTreeMap<&str, Vec<Conditional>> = BTreeMap::new();
@@ -119,15 +113,17 @@ impl<'b> Declared<'b> {
                 }
             }
         }
-        let undeclared = book.actions().iter().map(|a| undeclared(book, a)).collect();
-        Self { book, by_action, undeclared, fields }
+        let undeclared = book.actions().iter();
+        let undeclared = undeclared.map(|a| self::undeclared(book, a, limits.undeclared)).collect();
+        Self { book, by_action, undeclared, fields, limits }
     }
 
     /// What a service can report when a request failed after so many of its calls; each code without fields, and with
     /// those that rules for it look at.
-    fn reports(&self, flow: &Flow, node: usize, after: usize) -> Vec<(Arc<str>, Arc<Example>)> {
+    fn reports(&self, flow: &Flow, at: Spot<'_>) -> Vec<(Arc<str>, Arc<Example>)> {
+        let node = at.node;
         let mut all = Vec::new();
-        for code in self.codes(flow, node, after) {
+        for code in self.codes(flow, at) {
             all.push((Arc::clone(&code), Arc::default()));
             let fields = self.fields_for(flow.nodes[node].action, &code);
             all.extend(fields.into_iter().map(|fields| (Arc::clone(&code), fields)));
@@ -149,33 +145,18 @@ impl<'b> Declared<'b> {
             .map(|(_, examples)| examples.iter().filter(fits))
             .filter(|ends| ends.clone().next().is_some());
         let mut all = Vec::new();
-        for (n, ends) in ends.take(CONDITIONAL_LIMIT).enumerate() {
+        for (n, ends) in ends.take(self.limits.conditional).enumerate() {
             all.extend(ends.take(if n < BOTH_ENDS_LIMIT { 2 } else { 1 }).cloned());
         }
         all
     }
 
     /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.
-    fn codes(&self, flow: &Flow, node: usize, after: usize) -> Vec<Arc<str>> {
-        let request = &flow.nodes[node];
-        let direct = |n: &usize| flow.nodes[*n].action;
-        // The n-th call of the request, as the how manieth of its action.
-        let call = |n: usize| {
-            let action = direct(request.calls.get(n)?);
-            Some((action, request.calls[..=n].iter().filter(|n| direct(n) == action).count()))
-        };
-        let (last, next) = (after.checked_sub(1).and_then(call), call(after));
-        let made = flow.made_by(node, after);
-        let here = |place: &&Place<'_>| {
-            let report = place.report;
-            // A call without an answer may have arrived or not.
-            let sent = report.sent.is_some() && place.call == next;
-            let reached = place.call == last || sent;
-            (report.anywhere || (reached && report.after.iter().all(|a| made.contains(a))))
-                && report.without.iter().all(|a| !made.contains(a))
-        };
-        let index = request.action.0 as usize;
-        let declared = self.by_action[index].iter().filter(here).map(|p| &p.report.code);
+    fn codes(&self, flow: &Flow, at: Spot<'_>) -> Vec<Arc<str>> {
+        let (made, next) = flow.progress(at.node, at.after, at.choices);
+        let index = flow.nodes[at.node].action.0 as usize;
+        let here = self.by_action[index].iter().filter(|(place, _)| place.admits(&made, &next));
+        let declared = here.map(|(_, code)| *code);
         declared.chain(&self.undeclared[index]).cloned().collect()
     }
 }
@@ -187,7 +168,7 @@ fn written(book: &Rulebook) -> impl Iterator<Item = (usize, &Rule)> {
 
 /// Codes that an action may report though no report declares them: the plain one, one for each rule that answers many
 /// codes, and the code of each rule that answers one.
-fn undeclared(book: &Rulebook, action: &Action) -> Vec<Arc<str>> {
+fn undeclared(book: &Rulebook, action: &Action, limit: usize) -> Vec<Arc<str>> {
     let service = &*action.name.service;
     let mut codes: Vec<Arc<str>> = vec![PLAIN.into()];
     for (_, rule) in written(book) {
@@ -205,7 +186,7 @@ fn undeclared(book: &Rulebook, action: &Action) -> Vec<Arc<str>> {
         if let Some(code) = code.filter(|code| !codes.contains(code)) {
             codes.push(code);
         }
-        if codes.len() == UNDECLARED_LIMIT {
+        if codes.len() == limit {
             break;
         }
     }
@@ -245,32 +226,61 @@ pub fn faults_of(book: &Rulebook, flow: &Flow) -> Vec<Fault> {
 
 /// The same with what is declared at hand.
 pub(crate) fn faults(book: &Rulebook, declared: &Declared<'_>, flow: &Flow) -> Vec<Fault> {
+    let choices = Choices::default();
     let mut all = Vec::new();
     for node in 0..flow.nodes.len() {
-        let has_effect = book.get(flow.nodes[node].action).class != ActionClass::Free;
-        let halves: &[bool] = if has_effect { &[false, true] } else { &[false] };
-        let mut add = |after, kind| all.push(Fault { node, after, kind, times: 1 });
         for after in 0..=flow.nodes[node].calls.len() {
-            for (code, fields) in declared.reports(flow, node, after) {
-                for &half_done in halves {
-                    let (code, fields) = (Arc::clone(&code), Arc::clone(&fields));
-                    add(after, FaultKind::Fails { code, fields, half_done });
-                }
-            }
-            for &half_done in halves {
-                add(after, FaultKind::Crashes { half_done });
-            }
-            if node > 0 {
-                add(after, FaultKind::Slow);
-            }
+            faults_at(book, declared, flow, Spot { node, after, choices: &choices }, &mut all);
         }
         if node > 0 {
-            add(flow.nodes[node].calls.len(), FaultKind::AnswerLost);
-            add(0, FaultKind::RequestLost);
-            add(0, FaultKind::RequestLate);
+            faults_of_request(flow, node, &mut all);
         }
     }
     all
+}
+
+/// A place in the work of one request of a flow.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'c> {
+    pub(crate) node: usize,
+    /// After how many of its calls.
+    pub(crate) after: usize,
+    /// Which calls were made before.
+    pub(crate) choices: &'c Choices,
+}
+
+/// What can strike a request at its work in one place.
+pub(crate) fn faults_at(
+    book: &Rulebook,
+    declared: &Declared<'_>,
+    flow: &Flow,
+    at: Spot<'_>,
+    all: &mut Vec<Fault>,
+) {
+    let Spot { node, after, .. } = at;
+    let has_effect = book.get(flow.nodes[node].action).class != ActionClass::Free;
+    let halves: &[bool] = if has_effect { &[false, true] } else { &[false] };
+    let mut add = |kind| all.push(Fault { node, after, kind, times: 1 });
+    for (code, fields) in declared.reports(flow, at) {
+        for &half_done in halves {
+            let (code, fields) = (Arc::clone(&code), Arc::clone(&fields));
+            add(FaultKind::Fails { code, fields, half_done });
+        }
+    }
+    for &half_done in halves {
+        add(FaultKind::Crashes { half_done });
+    }
+    if node > 0 {
+        add(FaultKind::Slow);
+    }
+}
+
+/// What can strike a request or its answer on the way.
+pub(crate) fn faults_of_request(flow: &Flow, node: usize, all: &mut Vec<Fault>) {
+    let mut add = |after, kind| all.push(Fault { node, after, kind, times: 1 });
+    add(flow.nodes[node].calls.len(), FaultKind::AnswerLost);
+    add(0, FaultKind::RequestLost);
+    add(0, FaultKind::RequestLate);
 }
 
 impl Fault {

@@ -1,5 +1,6 @@
 //! One saga as a tree of requests: what calls what, with every optional call either made or not. Knows no failures.
 
+use crate::choices::Choices;
 use crate::seeded_rng::SeededRng;
 use amends_protocol::ActionName;
 use amends_rulebook::{ActionId, Rulebook};
@@ -20,6 +21,10 @@ pub struct Invocation {
     pub parent: Option<usize>,
     /// The requests that it makes, in order.
     pub calls: Vec<usize>,
+    /// Which of the calls of its caller's action this is.
+    pub(crate) position: usize,
+    /// Whether it is made is decided when it is met.
+    pub(crate) optional: bool,
 }
 
 /// A saga without failures.
@@ -40,15 +45,11 @@ impl Flow {
         entry: ActionId,
         take: &mut dyn FnMut(usize) -> bool,
     ) -> Self {
-        let mut flow = Self {
-            nodes: vec![Invocation { action: entry, parent: None, calls: Vec::new() }],
-            skipped: Vec::new(),
-            cut: false,
-        };
+        let mut flow = Self { nodes: vec![Invocation::of(entry)], skipped: Vec::new(), cut: false };
         let mut optional = 0;
         let mut at = 0;
         while at < flow.nodes.len() {
-            for call in &book.get(flow.nodes[at].action).calls {
+            for (position, call) in book.get(flow.nodes[at].action).calls.iter().enumerate() {
                 if call.optional {
                     optional += 1;
                     if !take(optional - 1) {
@@ -61,14 +62,22 @@ impl Flow {
                     break;
                 }
                 let child = flow.nodes.len();
-                flow.nodes.push(Invocation {
-                    action: call.action,
-                    parent: Some(at),
-                    calls: Vec::new(),
-                });
+                let parent = Some(at);
+                flow.nodes.push(Invocation { parent, position, ..Invocation::of(call.action) });
                 flow.nodes[at].calls.push(child);
             }
             at += 1;
+        }
+        flow
+    }
+
+    /// All sagas that begin with `entry`: whether a call is made that not all of them make is left open.
+    pub(crate) fn whole(book: &Rulebook, entry: ActionId) -> Self {
+        let mut flow = Self::unfold(book, entry, &mut |_| true);
+        for n in 1..flow.nodes.len() {
+            let Some(caller) = flow.nodes[n].parent.map(|p| flow.nodes[p].action) else { continue };
+            let call = book.get(caller).calls.get(flow.nodes[n].position);
+            flow.nodes[n].optional = call.is_some_and(|call| call.optional);
         }
         flow
     }
@@ -84,15 +93,45 @@ impl Flow {
         format!("{entry} without {}", skipped.join(", "))
     }
 
-    /// The actions below the first `made` calls of a request, directly or through others.
-    pub(crate) fn made_by(&self, node: usize, made: usize) -> Vec<ActionId> {
+    /// How far a request has come after so many of its calls: those that were made, each with all actions that it led
+    /// to, and the calls that may come next. Calls are named by their positions among those of the action.
+    pub(crate) fn progress(
+        &self,
+        node: usize,
+        after: usize,
+        choices: &Choices,
+    ) -> (Vec<(usize, Vec<ActionId>)>, Vec<usize>) {
+        let calls = &self.nodes[node].calls;
+        let position = |n: &usize| self.nodes[*n].position;
+        let made = calls.iter().take(after).filter(|n| choices.makes(self, **n));
+        let made = made.map(|n| (position(n), self.led_to(*n, choices))).collect();
+        let mut next = Vec::new();
+        for call in calls.iter().skip(after) {
+            next.push(position(call));
+            // What lies behind one that every saga makes comes later.
+            if !self.nodes[*call].optional {
+                break;
+            }
+        }
+        (made, next)
+    }
+
+    /// The action of a request, and those below it.
+    fn led_to(&self, node: usize, choices: &Choices) -> Vec<ActionId> {
         let mut found = Vec::new();
-        let mut open: Vec<usize> = self.nodes[node].calls.iter().take(made).copied().collect();
+        let mut open = vec![node];
         while let Some(n) = open.pop() {
             found.push(self.nodes[n].action);
-            open.extend(&self.nodes[n].calls);
+            open.extend(self.nodes[n].calls.iter().filter(|n| choices.makes(self, **n)));
         }
         found
+    }
+}
+
+impl Invocation {
+    /// The first request of a saga.
+    const fn of(action: ActionId) -> Self {
+        Self { action, parent: None, calls: Vec::new(), position: 0, optional: false }
     }
 }
 

@@ -5,10 +5,14 @@
 //! takes for granted is written in `docs/concepts/simulation.md`. It proves nothing about services that break these rules.
 
 mod business;
+mod check;
+mod choices;
 mod fault;
 mod flow;
 pub mod growth;
+pub mod made_up;
 mod play;
+mod proof;
 mod schedule;
 mod seeded_rng;
 mod simulation;
@@ -17,8 +21,10 @@ mod supervisor;
 mod upgrade;
 mod verdict;
 
+pub use check::check_by_proof;
 pub use fault::{Fault, FaultKind, faults_of};
 pub use flow::{Flow, Invocation, NODES_LIMIT, flows};
+pub use proof::{NotProved, PLAYS_LIMIT, Proof, prove};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};
 pub use seeded_rng::SeededRng;
 pub use simulation::{Counterexample, Options, Simulation, simulate};

@@ -1,6 +1,7 @@
 //! Plays one schedule of a flow from the saga's begin to the end of its case.
 
 use crate::business::{Business, Pending};
+use crate::choices::Choices;
 use crate::flow::Flow;
 use crate::schedule::{Disturbance, Schedule, Spacing};
 use crate::story::Story;
@@ -8,7 +9,7 @@ use crate::supervisor::Supervisor;
 use crate::verdict::{Finding, judge};
 use amends_engine::{Errand, Input, ReportRole, StepReading, StepResult, StepState, WalkResult};
 use amends_protocol::Timestamp;
-use amends_rulebook::{Rule, Rulebook, Target};
+use amends_rulebook::{ActionId, Rule, Rulebook, Target};
 use std::sync::Arc;
 
 /// Errands, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
@@ -28,10 +29,23 @@ pub(crate) struct Played {
     pub(crate) events: usize,
     /// Errands of the supervisor.
     pub(crate) errands: usize,
+    /// What each of them was about.
+    pub(crate) asked: Vec<Asked>,
+    /// Something was still under way that is no report.
+    pub(crate) late: bool,
+    /// Calls that were met and about which nothing was decided.
+    pub(crate) met: Vec<usize>,
     /// A rule asked for a retry that it gives up at some point.
     pub(crate) gives_up: bool,
     pub(crate) rules: Vec<String>,
     pub(crate) story: Vec<String>,
+}
+
+/// What an errand is about: a History of a service, or a step of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    History(Arc<str>),
+    Step(ActionId),
 }
 
 /// Plays `schedule`; the story is only told if asked for.
@@ -41,18 +55,40 @@ pub(crate) fn play(
     schedule: &Schedule,
     telling: bool,
 ) -> Played {
+    play_with(book, flow, schedule, Choices::default(), telling)
+}
+
+/// The same where it is decided which of the flow's open calls are made.
+pub(crate) fn play_with(
+    book: &Arc<Rulebook>,
+    flow: &Flow,
+    schedule: &Schedule,
+    choices: Choices,
+    telling: bool,
+) -> Played {
     let story = if telling { Story::telling() } else { Story::default() };
     let mut stage = Stage {
-        business: Business::new(book, flow, &schedule.faults, story),
+        business: Business::new(book, flow, &schedule.faults, choices, story),
         supervisor: Supervisor::new(book),
         book,
         disturbance: schedule.disturbance,
         errands: 0,
+        asked: Vec::new(),
         turns: 0,
     };
     stage.business.begin();
+    let late = stage.business.pending.iter().any(|p| !matches!(p, Pending::Report(_)));
     let events = stage.aftermath(schedule);
-    stage.end(events, flow)
+    Played { late, ..stage.end(events, flow) }
+}
+
+/// Takes what is no report out of the queue, to be held back until the supervisor has run so many errands.
+fn hold_back(after: Option<usize>, queue: &mut Vec<Pending>) -> Option<(usize, Vec<Pending>)> {
+    let after = after?;
+    let is_report = |pending: &Pending| matches!(pending, Pending::Report(_));
+    let (reports, late) = std::mem::take(queue).into_iter().partition(is_report);
+    *queue = reports;
+    Some((after, late))
 }
 
 struct Stage<'a> {
@@ -61,6 +97,7 @@ struct Stage<'a> {
     book: &'a Arc<Rulebook>,
     disturbance: Option<Disturbance>,
     errands: usize,
+    asked: Vec<Asked>,
     turns: u32,
 }
 
@@ -69,6 +106,7 @@ impl Stage<'_> {
     fn aftermath(&mut self, schedule: &Schedule) -> usize {
         let mut queue = schedule.order.apply(std::mem::take(&mut self.business.pending));
         let events = queue.len();
+        let mut late = hold_back(schedule.late_after, &mut queue);
         let until = |now: Timestamp| now.plus_ms(APART_MS);
         loop {
             while !queue.is_empty() && self.has_turns() {
@@ -80,6 +118,11 @@ impl Stage<'_> {
                     Spacing::Apart => self.work(until(self.supervisor.now)),
                 }
                 queue.append(&mut self.business.pending);
+            }
+            if let Some((after, events)) = late.take() {
+                self.work_errands(after);
+                queue.extend(events);
+                continue;
             }
             let end = Timestamp(i64::MAX);
             self.work(if schedule.spacing == Spacing::Apart {
@@ -98,12 +141,33 @@ impl Stage<'_> {
         }
     }
 
+    /// The supervisor works until it has run so many errands, or the case is at rest.
+    fn work_errands(&mut self, count: usize) {
+        while self.errands < count && self.has_turns() && self.business.pending.is_empty() {
+            self.supervisor.approve();
+            if !self.supervisor.errands.is_empty() {
+                self.run_errand();
+            } else if self.supervisor.is_at_rest()
+                || !self.supervisor.pass_time(Timestamp(i64::MAX))
+            {
+                return;
+            }
+        }
+    }
+
     fn has_turns(&mut self) -> bool {
         self.turns += 1;
         self.turns < TURNS_LIMIT
     }
 
     fn come_in(&mut self, pending: Pending, twice: bool) {
+        // Whoever declares a quiet time says that nothing is longer under way than that.
+        if !matches!(pending, Pending::Report(_)) && self.supervisor.is_settled_on_quiet() {
+            self.business
+                .story
+                .tell(|| "what is late has come by then: the quiet time is over".to_owned());
+            return;
+        }
         let Some(index) = self.business.happen(pending) else { return };
         let report = Arc::clone(&self.business.reports[index]);
         self.supervisor.report(&report);
@@ -149,6 +213,11 @@ impl Stage<'_> {
         }
         let Some(errand) = self.supervisor.errands.pop_front() else { return };
         self.errands += 1;
+        self.asked.push(match &errand {
+            Errand::Walk(walk) => Asked::History(Arc::clone(&walk.service)),
+            Errand::Send(send) => Asked::Step(send.action_id),
+            Errand::Poll(poll) => Asked::History(Arc::clone(&poll.action.service)),
+        });
         let not_sent = self.disturbance == Some(Disturbance::NotSent(number));
         let lost = self.disturbance == Some(Disturbance::AnswerLost(number));
         let input = match errand {
@@ -196,7 +265,7 @@ impl Stage<'_> {
         self.supervisor.input(input);
     }
 
-    fn is_mapped(&self, action: amends_rulebook::ActionId) -> bool {
+    fn is_mapped(&self, action: ActionId) -> bool {
         let endpoints = &self.book.get(action).endpoints;
         endpoints.compensate.is_some() || endpoints.retry.is_some() || endpoints.notify.is_some()
     }
@@ -222,7 +291,9 @@ impl Stage<'_> {
         if !story.is_empty() {
             story.extend(plan_lines(&self.supervisor));
         }
-        Played { finding, events, errands: self.errands, gives_up, rules, story }
+        let (errands, asked) = (self.errands, self.asked);
+        let met = self.business.choices.into_met();
+        Played { finding, events, errands, asked, late: false, met, gives_up, rules, story }
     }
 }
 

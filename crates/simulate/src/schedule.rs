@@ -17,6 +17,8 @@ pub struct Schedule {
     pub twice: bool,
     /// Something between supervisor and services goes wrong as well.
     pub disturbance: Option<Disturbance>,
+    /// What is no report (a service that is back, a late request, slow work) comes only after so many errands.
+    pub late_after: Option<usize>,
 }
 
 /// An order of what comes in.
@@ -26,6 +28,8 @@ pub enum Order {
     AsItHappened,
     /// The n-th of all orders, counted from the one as it happened.
     Permuted(usize),
+    /// The last first.
+    Reversed,
 }
 
 /// What the supervisor does between two things that come in.
@@ -60,6 +64,7 @@ impl Schedule {
             spacing: Spacing::Apart,
             twice: false,
             disturbance: None,
+            late_after: None,
         }
     }
 
@@ -67,13 +72,22 @@ impl Schedule {
     #[must_use]
     pub fn describe(&self, book: &Rulebook, flow: &Flow) -> Vec<String> {
         let mut lines: Vec<String> = self.faults.iter().map(|f| f.describe(book, flow)).collect();
-        if let Order::Permuted(n) = self.order {
-            lines.push(format!("what follows comes in another order (number {n})"));
+        match self.order {
+            Order::AsItHappened => {}
+            Order::Permuted(n) => {
+                lines.push(format!("what follows comes in another order (number {n})"));
+            }
+            Order::Reversed => lines.push("what follows comes the last first".to_owned()),
         }
         match self.spacing {
             Spacing::Apart => {}
             Spacing::Together => lines.push("all reports come before the first step".to_owned()),
             Spacing::OneErrand => lines.push("reports come between the steps".to_owned()),
+        }
+        match self.late_after {
+            None => {}
+            Some(usize::MAX) => lines.push("what is late comes after everything else".to_owned()),
+            Some(n) => lines.push(format!("what is late comes after errand {n}")),
         }
         if self.twice {
             lines.push("every report comes twice".to_owned());
@@ -97,8 +111,11 @@ impl Schedule {
 impl Order {
     /// Puts `items` in this order. The factorial number system counts the orders; what is past the last begins anew.
     pub(crate) fn apply<T>(self, items: Vec<T>) -> Vec<T> {
-        let Self::Permuted(mut n) = self else { return items };
-        let mut left = items;
+        let (mut n, mut left) = match self {
+            Self::AsItHappened => return items,
+            Self::Reversed => return items.into_iter().rev().collect(),
+            Self::Permuted(n) => (n, items),
+        };
         let mut sorted = Vec::with_capacity(left.len());
         while !left.is_empty() {
             let take = n % left.len();

@@ -11,7 +11,7 @@ use crate::schedule::{Disturbance, Order, Schedule, Spacing};
 use crate::seeded_rng::SeededRng;
 use crate::verdict::Finding;
 use amends_rulebook::Rulebook;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const ORDERS_LIMIT: usize = 24;
 const SPACINGS: [Spacing; 3] = [Spacing::Apart, Spacing::Together, Spacing::OneErrand];
 
 /// Runs of a retried action that a fault strikes when it is to outlast every retry.
-const ALWAYS: u32 = 1_000;
+pub(crate) const ALWAYS: u32 = 1_000;
 
 /// How much is played, and when it is enough.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,7 @@ pub struct Tier {
 }
 
 /// A schedule after which something is left behind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counterexample {
     /// The saga.

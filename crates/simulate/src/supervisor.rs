@@ -4,7 +4,7 @@ use amends_engine::{
     CaseRow, Engine, Errand, Input, Memory, ReportRole, ReportRow, StepRow, StepState,
 };
 use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, Report, StuckReason, Timestamp};
+use amends_protocol::{CaseState, ClosedOn, Report, StuckReason, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -102,6 +102,11 @@ impl Supervisor {
 
     pub(crate) fn is_settled(&self) -> bool {
         self.case().is_none_or(|c| c.state == CaseState::Settled)
+    }
+
+    /// Whether the case has ended because nothing was heard for the declared time.
+    pub(crate) fn is_settled_on_quiet(&self) -> bool {
+        self.case().is_some_and(|case| case.closed_on == Some(ClosedOn::Quiet))
     }
 
     /// Whether nothing more will happen without a person or a new report.

@@ -6,10 +6,10 @@ use crate::supervisor::Supervisor;
 use amends_engine::StepState;
 use amends_protocol::CaseState;
 use amends_rulebook::{ActionClass, Rulebook};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is wrong at the end of a schedule.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "finding", rename_all = "snake_case")]
 pub enum Finding {
     /// The saga was undone in part: these effects are still there.
@@ -22,7 +22,7 @@ pub enum Finding {
         /// `service.action` of each.
         missing: Vec<String>,
         /// What it would have taken: callers had failed because of what was run again, and nobody ran them again.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         wanted: Vec<String>,
     },
     /// Everything happened and stays, yet a correction went out.
@@ -43,12 +43,25 @@ pub enum Finding {
 }
 
 /// One effect that nobody undid.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Leftover {
     /// `service.action`.
     pub action: String,
     /// What it would have taken, e.g. `compensate rider.match`.
     pub wanted: String,
+}
+
+impl Finding {
+    /// Whether the saga has come to an end that is neither all nor nothing, and nobody is told.
+    #[must_use]
+    pub const fn is_left_behind(&self) -> bool {
+        match self {
+            Self::LeftBehind { .. } | Self::Incomplete { .. } | Self::WronglyCorrected { .. } => {
+                true
+            }
+            Self::Unmatched { .. } | Self::NeverSettles { .. } => false,
+        }
+    }
 }
 
 /// Looks at the end of a run.
@@ -61,7 +74,8 @@ pub(crate) fn judge(
     if let Some(case) = supervisor.case().filter(|_| !supervisor.is_settled()) {
         return Some(unsettled(case.state, supervisor));
     }
-    let ids = 0..flow.nodes.len();
+    let left_out = business.choices.left_out(flow);
+    let ids = (0..flow.nodes.len()).filter(|n| !left_out[*n]);
     let there = |n: &usize| business.rows[*n].effect;
     let corrected = |n: usize| business.corrected[flow.nodes[n].action.0 as usize];
     let mut leftovers: Vec<Leftover> = ids

@@ -88,7 +88,7 @@ fn a_rule_for_a_code_that_nobody_declared_is_played() {
         let way_out = "(which `reports:` doesn't declare, so it may come from anywhere)";
         assert!(fault.contains(way_out), "{fault}");
     }
-    // Declared where it comes from, the same rule is right; `check` takes its word for it before that, too.
+    // Declared where it comes from, the same rule is right.
     let right = played(&format!(
         "{SHOP}reports:\n  order/failed-late: {{ in: place, after: [stock.reserve] }}\nrules:\n  - {{ on: order/failed-late, compensate: [stock.reserve] }}\n  - {{ on: \"*/*\", compensate: recorded }}\n"
     ));

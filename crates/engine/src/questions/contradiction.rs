@@ -24,6 +24,8 @@ fn ended_with_nothing(step: &StepRow) -> bool {
     step.verb == Verb::Compensate
         && step.state == StepState::Done(Outcome::NothingToCompensate)
         && !step.memo.by_hand
+        // A fence undoes nothing, whatever its action has done.
+        && !step.memo.fence
 }
 
 pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {

@@ -5,17 +5,22 @@
 
 mod steps;
 
+use crate::choices::Choices;
 use crate::fault::{Fault, FaultKind};
 use crate::flow::Flow;
 use crate::story::Story;
 use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId};
 use amends_rulebook::{ActionClass, Example, Rulebook};
+use amends_workbench::is_silent;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often a caller repeats a call without answer to an action that only has to be retried.
 const REPEATS: u32 = 5;
+
+/// The code of a failure that follows from a failed call.
+const DOWNSTREAM: &str = "downstream";
 
 /// What a service knows of one request, and what is really there.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,7 @@ pub(crate) struct Business<'a> {
     book: &'a Rulebook,
     flow: &'a Flow,
     faults: Vec<Fault>,
+    pub(crate) choices: Choices,
     pub(crate) rows: Vec<Row>,
     fences: Vec<bool>,
     pub(crate) corrected: Vec<bool>,
@@ -79,11 +85,18 @@ pub(crate) struct Business<'a> {
 }
 
 impl<'a> Business<'a> {
-    pub(crate) fn new(book: &'a Rulebook, flow: &'a Flow, faults: &[Fault], story: Story) -> Self {
+    pub(crate) fn new(
+        book: &'a Rulebook,
+        flow: &'a Flow,
+        faults: &[Fault],
+        choices: Choices,
+        story: Story,
+    ) -> Self {
         Self {
             book,
             flow,
             faults: faults.to_vec(),
+            choices,
             rows: vec![Row::default(); flow.nodes.len()],
             fences: vec![false; book.actions().len()],
             corrected: vec![false; book.actions().len()],
@@ -164,13 +177,16 @@ impl<'a> Business<'a> {
     fn run(&mut self, node: usize, from: usize) -> Reply {
         self.rows[node].running = true;
         let calls = self.flow.nodes[node].calls.len();
+        let mut is_a_place = true;
         for after in from..=calls {
-            if let Some(reply) = self.own_work(node, after) {
+            if is_a_place && let Some(reply) = self.own_work(node, after) {
                 return reply;
             }
             if after < calls {
                 let call = self.flow.nodes[node].calls[after];
-                if let Some(reply) = self.call(node, call) {
+                // Behind a call that is left out nothing is different from before it.
+                is_a_place = self.choices.makes(self.flow, call);
+                if is_a_place && let Some(reply) = self.call(node, call) {
                     return reply;
                 }
             }
@@ -235,7 +251,7 @@ impl<'a> Business<'a> {
             Reply::Failed { report } => report,
             Reply::Fenced | Reply::Nothing => None,
         };
-        Some(self.fail(node, Why { code: "downstream", fields: None, cause: report }, false))
+        Some(self.fail(node, Why { code: DOWNSTREAM, fields: None, cause: report }, false))
     }
 
     /// A failure of such a call doesn't concern its caller: the action is run again until it is done.
@@ -303,7 +319,9 @@ impl<'a> Business<'a> {
         self.rows[node].effect |= half;
         let done = if half { ", its effect done" } else { "" };
         self.tell(node, |name| format!("{name} fails ({}){done}", why.code));
-        if self.rerun == Some(node) {
+        let service = self.book.get(self.flow.nodes[node].action).service;
+        let is_untold = why.code == DOWNSTREAM && is_silent(self.book, service);
+        if self.rerun == Some(node) || is_untold {
             return Reply::Failed { report: self.rows[node].report };
         }
         let report = self.publish(node, why);

@@ -1,11 +1,12 @@
 //! `amends rules check`: all mistakes of all files at once, each with its place and how to mend it; then the rules of those
-//! that can be read against what failures need.
+//! that can be read against what failures need, by playing every single failure.
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_rulebook::{
     Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, render, sources_together,
 };
+use amends_simulate::{Proof, check_by_proof};
 use amends_workbench::{
     CheckSettings, LoadedTests, check_with, load_tests, rulebook_path, run_tests, sarif,
 };
@@ -38,6 +39,9 @@ pub struct CheckOptions {
     /// Only whether the files can be loaded; not whether the rules leave anything behind
     #[arg(long)]
     load_only: bool,
+    /// Judge the rules by what can be seen without playing their sagas
+    #[arg(long)]
+    no_proof: bool,
     /// Warnings fail too
     #[arg(long)]
     deny_warnings: bool,
@@ -67,6 +71,7 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
     let mut good = Vec::new();
     let mut files = 0;
     let mut seen = BTreeSet::new();
+    let mut proofs = Vec::new();
     for path in &options.paths {
         for file in super::read(path)? {
             // A file that is named twice, or stands in a folder that is named too, is no second rulebook.
@@ -76,7 +81,15 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
             files += 1;
             let mut diagnostics = file.loaded.diagnostics;
             if let Some(book) = file.loaded.rulebook.as_ref().filter(|_| !options.load_only) {
-                diagnostics.extend(check_with(book, &settings(&options, &file.path, book)?));
+                let settings = settings(&options, &file.path, book)?;
+                diagnostics.extend(if options.no_proof {
+                    check_with(book, &settings)
+                } else {
+                    let proof = super::proofs::of(book);
+                    let found = check_by_proof(book, &settings, &proof);
+                    proofs.push(proof);
+                    found
+                });
             }
             good.extend(file.loaded.rulebook);
             all.push(Findings { diagnostics, sources: file.loaded.sources });
@@ -93,8 +106,9 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
             all.iter().map(|f| (f.diagnostics.as_slice(), f.sources.as_slice())).collect();
         output::json(&sarif(&parts))?;
     } else if options.json {
-        print_json(&all, files, [errors, warnings, notes])?;
+        print_json(&all, files, [errors, warnings, notes], &proofs)?;
     } else {
+        tell_of(&proofs);
         print_text(&all, files, [errors, warnings, notes]);
     }
     if errors > 0 || (options.deny_warnings && warnings > 0) {
@@ -153,11 +167,18 @@ fn tested(path: &Path, book: &Rulebook) -> Outcome<BTreeSet<RuleId>> {
     Ok(reached)
 }
 
-fn print_json(all: &[Findings], files: usize, [errors, warnings, notes]: [usize; 3]) -> Outcome {
+fn print_json(
+    all: &[Findings],
+    files: usize,
+    [errors, warnings, notes]: [usize; 3],
+    proofs: &[Proof],
+) -> Outcome {
     let each = all.iter().flat_map(|f| f.diagnostics.iter().map(|d| d.to_json(&f.sources)));
     let found: Vec<_> = each.collect();
+    let plays: usize = proofs.iter().map(|p| p.plays).sum();
+    let proved = !proofs.is_empty() && proofs.iter().all(Proof::is_whole);
     output::json(
-        &json!({ "files": files, "errors": errors, "warnings": warnings, "notes": notes, "diagnostics": found }),
+        &json!({ "files": files, "plays": plays, "proved": proved, "errors": errors, "warnings": warnings, "notes": notes, "diagnostics": found }),
     )
 }
 
@@ -176,6 +197,14 @@ fn print_text(all: &[Findings], files: usize, [errors, warnings, notes]: [usize;
         counted(errors, "error"),
         counted(warnings, "warning")
     ));
+}
+
+/// How much a clean result rests on.
+fn tell_of(proofs: &[Proof]) {
+    let plays = proofs.iter().map(|p| p.plays).sum();
+    if plays > 0 && proofs.iter().all(Proof::is_whole) {
+        output::tell(&format!("every single failure was played: {}", counted(plays, "time")));
+    }
 }
 
 fn counted(n: usize, what: &str) -> String {

@@ -9,6 +9,7 @@ mod fmt;
 mod graph;
 mod hits;
 mod matrix;
+mod proofs;
 mod replay;
 mod schema;
 mod show;

@@ -1,0 +1,94 @@
+//! Which of the calls that not every saga makes are made: decided only when they are met, so that sagas that differ in
+//! what never mattered are played once.
+
+use crate::flow::Flow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Decisions by request: made or left out.
+pub(crate) type Decided = BTreeMap<usize, bool>;
+
+/// What was decided before, and what was met besides.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    decided: Decided,
+    met: RefCell<Vec<usize>>,
+}
+
+impl Choices {
+    pub(crate) fn new(decided: Decided) -> Self {
+        Self { decided, met: RefCell::default() }
+    }
+
+    /// Whether a request is made; one that nobody decided about is, and that it was met is kept.
+    pub(crate) fn makes(&self, flow: &Flow, node: usize) -> bool {
+        if !flow.nodes[node].optional {
+            return true;
+        }
+        self.decided.get(&node).copied().unwrap_or_else(|| {
+            let mut met = self.met.borrow_mut();
+            if !met.contains(&node) {
+                met.push(node);
+            }
+            true
+        })
+    }
+
+    /// Requests that are left out for sure, with all below them.
+    pub(crate) fn left_out(&self, flow: &Flow) -> Vec<bool> {
+        let mut out = vec![false; flow.nodes.len()];
+        for n in 0..flow.nodes.len() {
+            let above = flow.nodes[n].parent.is_some_and(|parent| out[parent]);
+            out[n] = above || self.decided.get(&n) == Some(&false);
+        }
+        out
+    }
+
+    /// What was met without a decision, in order.
+    pub(crate) fn into_met(self) -> Vec<usize> {
+        self.met.into_inner()
+    }
+}
+
+/// Runs with each combination of decisions that makes a difference: `run` is told what is decided and says what it met
+/// besides, and whether to go on.
+pub(crate) fn each_choice(
+    decided: Decided,
+    run: &mut dyn FnMut(&Decided) -> Option<Vec<usize>>,
+) -> bool {
+    let mut open = vec![decided];
+    while let Some(decided) = open.pop() {
+        let Some(met) = run(&decided) else { return false };
+        let mut made = decided;
+        for node in met {
+            let mut other = made.clone();
+            other.insert(node, false);
+            open.push(other);
+            made.insert(node, true);
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decided, each_choice};
+
+    #[test]
+    fn each_combination_that_is_met_comes_once() {
+        // The second call is only met where the first is made.
+        let mut seen = Vec::new();
+        each_choice(Decided::new(), &mut |decided| {
+            let first = decided.get(&1).copied();
+            let mut met: Vec<usize> = (first.is_none()).then_some(1).into_iter().collect();
+            if first != Some(false) && !decided.contains_key(&2) {
+                met.push(2);
+            }
+            seen.push((first.unwrap_or(true), decided.get(&2).copied().unwrap_or(true)));
+            Some(met)
+        });
+        seen.sort_unstable();
+        // Left out, the first hides the second, of which nothing is said.
+        assert_eq!(seen, [(false, true), (true, false), (true, true)]);
+    }
+}
