@@ -11,7 +11,7 @@ use crate::play::{Asked, Played, play_with};
 use crate::schedule::{Order, Schedule, Spacing};
 use crate::simulation::{ALWAYS, Counterexample};
 use crate::verdict::Finding;
-use amends_rulebook::{ActionId, Mode, Rulebook};
+use amends_rulebook::{Action, ActionId, FlowStep, Mode, Rulebook};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -48,6 +48,8 @@ pub enum NotProved {
     TooManyPlays,
     /// A saga of more requests than are played.
     TooLong,
+    /// Calls of a kind that the play has no model of.
+    NoModel,
 }
 
 impl Proof {
@@ -69,6 +71,17 @@ pub fn prove(
     let mut proof = Proof::default();
     if size > SIZE_LIMIT || book.rules().len() > limit {
         proof.not_proved = Some(NotProved::TooManyPlays);
+        return proof;
+    }
+    let mut steps = book.actions().iter().flat_map(|a| a.calls.steps().iter().map(move |s| (a, s)));
+    let is_modelled = |(action, step): (&Action, &FlowStep)| match step {
+        FlowStep::Call(n) => {
+            action.calls.get(*n).is_some_and(|c| c.is_strict() && !c.times.may_be_many())
+        }
+        FlowStep::OneOf(_) | FlowStep::Parallel(_) | FlowStep::Own => false,
+    };
+    if !steps.all(is_modelled) {
+        proof.not_proved = Some(NotProved::NoModel);
         return proof;
     }
     let flows: Vec<Flow> = entries(book).into_iter().map(|id| Flow::whole(book, id)).collect();

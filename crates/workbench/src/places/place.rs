@@ -119,7 +119,9 @@ impl Place {
             ways.next().map(|(n, _)| n) == Some(n) && ways.next().is_none()
         };
         let is_over = match own_step(&book.get(self.action).calls, n) {
-            Some(together) => !matches!(position, Position::Sent(at) | Position::After(at) if together.contains(&at)),
+            Some(together) => {
+                !matches!(position, Position::Sent(at) | Position::After(at) if together.contains(&at))
+            }
             None => true,
         };
         let written = !call.optional && is_over && n < self.answered;
