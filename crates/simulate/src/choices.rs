@@ -8,6 +8,14 @@ use std::collections::BTreeMap;
 /// Decisions by request: made or left out.
 pub(crate) type Decided = BTreeMap<usize, bool>;
 
+/// What becomes of a call while another one fails that was made at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    Ends,
+    IsUnderWay,
+    NeverBegins,
+}
+
 /// What was decided before, and what was met besides.
 #[derive(Debug, Default)]
 pub(crate) struct Choices {
@@ -22,13 +30,37 @@ impl Choices {
 
     /// Whether a request is made; one that nobody decided about is, and that it was met is kept.
     pub(crate) fn makes(&self, flow: &Flow, node: usize) -> bool {
-        if !flow.nodes[node].optional {
-            return true;
+        let slot = &flow.nodes[node].slot;
+        slot.only_with.is_none_or(|first| self.makes(flow, first))
+            && !slot.unless.iter().any(|other| self.makes(flow, *other))
+            && (!slot.optional || self.is_so(node))
+    }
+
+    /// Whether a request that was not met yet may still be made.
+    pub(crate) fn may_make(&self, flow: &Flow, node: usize) -> bool {
+        let slot = &flow.nodes[node].slot;
+        let is_decided = |n: &usize, made: bool| self.decided.get(n) == Some(&made);
+        !is_decided(&node, false)
+            && !slot.only_with.is_some_and(|first| is_decided(&first, false))
+            && !slot.unless.iter().any(|other| is_decided(other, true))
+    }
+
+    /// Of calls that are made at once, while another one of them fails: whether this one ends before that, else whether
+    /// it is under way or was never begun.
+    pub(crate) fn meanwhile(&self, flow: &Flow, node: usize) -> Meanwhile {
+        let many = flow.nodes.len();
+        match (self.is_so(node + many), self.decided.get(&(node + many)) == Some(&false)) {
+            (true, _) => Meanwhile::Ends,
+            (false, true) if self.is_so(node + 2 * many) => Meanwhile::IsUnderWay,
+            (false, _) => Meanwhile::NeverBegins,
         }
-        self.decided.get(&node).copied().unwrap_or_else(|| {
+    }
+
+    fn is_so(&self, decision: usize) -> bool {
+        self.decided.get(&decision).copied().unwrap_or_else(|| {
             let mut met = self.met.borrow_mut();
-            if !met.contains(&node) {
-                met.push(node);
+            if !met.contains(&decision) {
+                met.push(decision);
             }
             true
         })
@@ -38,8 +70,11 @@ impl Choices {
     pub(crate) fn left_out(&self, flow: &Flow) -> Vec<bool> {
         let mut out = vec![false; flow.nodes.len()];
         for n in 0..flow.nodes.len() {
-            let above = flow.nodes[n].parent.is_some_and(|parent| out[parent]);
-            out[n] = above || self.decided.get(&n) == Some(&false);
+            let node = &flow.nodes[n];
+            out[n] = node.parent.is_some_and(|parent| out[parent])
+                || node.slot.only_with.is_some_and(|first| out[first])
+                || node.slot.unless.iter().any(|other| !out[*other])
+                || self.decided.get(&n) == Some(&false);
         }
         out
     }

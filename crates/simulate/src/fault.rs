@@ -229,7 +229,8 @@ pub(crate) fn faults(book: &Rulebook, declared: &Declared<'_>, flow: &Flow) -> V
     let choices = Choices::default();
     let mut all = Vec::new();
     for node in 0..flow.nodes.len() {
-        for after in 0..=flow.nodes[node].calls.len() {
+        let places = 0..=flow.nodes[node].calls.len();
+        for after in places.filter(|after| !flow.is_awaiting(node, *after)) {
             faults_at(book, declared, flow, Spot { node, after, choices: &choices }, &mut all);
         }
         if node > 0 {

@@ -2,8 +2,9 @@
 
 use crate::choices::Choices;
 use crate::seeded_rng::SeededRng;
+use crate::slots::{Slot, slots};
 use amends_protocol::ActionName;
-use amends_rulebook::{ActionId, Rulebook};
+use amends_rulebook::{ActionId, Call, FlowStep, Rulebook};
 
 /// Requests of one saga. Calls form no circle, but an action called on many ways unfolds once for each of them; past
 /// this number a schedule takes too long to be worth playing, and the flow is cut off and said to be.
@@ -21,10 +22,9 @@ pub struct Invocation {
     pub parent: Option<usize>,
     /// The requests that it makes, in order.
     pub calls: Vec<usize>,
-    /// Which of the calls of its caller's action this is.
-    pub(crate) position: usize,
-    /// Whether it is made is decided when it is met.
-    pub(crate) optional: bool,
+    /// Which of the calls of its caller's action this is, and on which others it depends, as positions among the nodes.
+    /// Where that is decided it depends on none.
+    pub(crate) slot: Slot,
 }
 
 /// A saga without failures.
@@ -36,6 +36,8 @@ pub struct Flow {
     pub skipped: Vec<ActionName>,
     /// It would have been longer than [`NODES_LIMIT`].
     pub cut: bool,
+    /// There are no calls of which the play has no model.
+    pub(crate) is_modelled: bool,
 }
 
 impl Flow {
@@ -45,41 +47,105 @@ impl Flow {
         entry: ActionId,
         take: &mut dyn FnMut(usize) -> bool,
     ) -> Self {
-        let mut flow = Self { nodes: vec![Invocation::of(entry)], skipped: Vec::new(), cut: false };
         let mut optional = 0;
-        let mut at = 0;
-        while at < flow.nodes.len() {
-            for (position, call) in book.get(flow.nodes[at].action).calls.iter().enumerate() {
-                if call.optional {
+        Self::grow(book, entry, &mut |slots, skipped| {
+            let mut made: Vec<bool> = Vec::with_capacity(slots.len());
+            for slot in slots.iter() {
+                let is_open =
+                    slot.only_with.is_none_or(|n| made[n]) && !slot.unless.iter().any(|n| made[*n]);
+                let mut makes = is_open;
+                if is_open && slot.optional {
                     optional += 1;
-                    if !take(optional - 1) {
-                        flow.skipped.push(book.get(call.action).name.clone());
-                        continue;
+                    makes = take(optional - 1);
+                    if !makes {
+                        skipped.push(slot.position);
                     }
                 }
-                if flow.nodes.len() >= NODES_LIMIT {
-                    flow.cut = true;
-                    break;
-                }
-                let child = flow.nodes.len();
-                let parent = Some(at);
-                flow.nodes.push(Invocation { parent, position, ..Invocation::of(call.action) });
-                flow.nodes[at].calls.push(child);
+                made.push(makes);
+            }
+            let mut made = made.into_iter();
+            slots.retain(|_| made.next().unwrap_or(false));
+            for slot in slots {
+                *slot =
+                    Slot { position: slot.position, together: slot.together, ..Slot::default() };
+            }
+        })
+    }
+
+    /// All sagas that begin with `entry`: whether a call is made that not all of them make is left open.
+    pub(crate) fn whole(book: &Rulebook, entry: ActionId) -> Self {
+        Self::grow(book, entry, &mut |_, _| {})
+    }
+
+    /// Each action calls what `choose` leaves of its slots; it may name positions that are skipped.
+    fn grow(
+        book: &Rulebook,
+        entry: ActionId,
+        choose: &mut dyn FnMut(&mut Vec<Slot>, &mut Vec<usize>),
+    ) -> Self {
+        let mut flow = Self {
+            nodes: vec![Invocation::of(entry)],
+            skipped: Vec::new(),
+            cut: false,
+            is_modelled: true,
+        };
+        let mut at = 0;
+        while at < flow.nodes.len() {
+            let calls = &book.get(flow.nodes[at].action).calls;
+            let slots = slots(calls);
+            flow.is_modelled &= slots.is_some();
+            let (mut slots, mut skipped) = (slots.unwrap_or_default(), Vec::new());
+            choose(&mut slots, &mut skipped);
+            let name = |n: usize| calls.get(n).map(|call| book.get(call.action).name.clone());
+            flow.skipped.extend(skipped.into_iter().filter_map(name));
+            if flow.nodes.len() + slots.len() > NODES_LIMIT {
+                flow.cut = true;
+                break;
+            }
+            let first = flow.nodes.len();
+            for slot in slots {
+                let Some(call) = calls.get(slot.position) else { continue };
+                let slot = Slot {
+                    only_with: slot.only_with.map(|n| first + n),
+                    unless: slot.unless.iter().map(|n| first + n).collect(),
+                    ..slot
+                };
+                let made = flow.nodes.len();
+                flow.nodes[at].calls.push(made);
+                flow.nodes.push(Invocation {
+                    parent: Some(at),
+                    slot,
+                    ..Invocation::of(call.action)
+                });
             }
             at += 1;
         }
         flow
     }
 
-    /// All sagas that begin with `entry`: whether a call is made that not all of them make is left open.
-    pub(crate) fn whole(book: &Rulebook, entry: ActionId) -> Self {
-        let mut flow = Self::unfold(book, entry, &mut |_| true);
-        for n in 1..flow.nodes.len() {
-            let Some(caller) = flow.nodes[n].parent.map(|p| flow.nodes[p].action) else { continue };
-            let call = book.get(caller).calls.get(flow.nodes[n].position);
-            flow.nodes[n].optional = call.is_some_and(|call| call.optional);
-        }
-        flow
+    /// The call by which a request was made.
+    pub(crate) fn call_of(&self, book: &Rulebook, node: usize) -> Option<Call> {
+        let caller = self.nodes[node].parent?;
+        book.get(self.nodes[caller].action).calls.get(self.nodes[node].slot.position).copied()
+    }
+
+    /// After how many of its calls the effect of a request takes place, if that is not at the end of its work.
+    pub(crate) fn own_effect(&self, book: &Rulebook, node: usize) -> Option<usize> {
+        let calls = &book.get(self.nodes[node].action).calls;
+        let is_written = calls.steps().contains(&FlowStep::Own);
+        let before = calls.calls_before_own();
+        let made = &self.nodes[node].calls;
+        let behind = made.iter().position(|n| self.nodes[*n].slot.position >= before);
+        behind.filter(|_| is_written)
+    }
+
+    /// Whether a request awaits several calls at once after so many of its calls, and so does nothing itself.
+    pub(crate) fn is_awaiting(&self, node: usize, after: usize) -> bool {
+        let calls = &self.nodes[node].calls;
+        let group = |n: usize| calls.get(n).and_then(|call| self.nodes[*call].slot.together);
+        after
+            .checked_sub(1)
+            .is_some_and(|last| group(last).is_some() && group(last) == group(after))
     }
 
     /// `order.place`, or `order.place without coupon.redeem`.
@@ -102,14 +168,14 @@ impl Flow {
         choices: &Choices,
     ) -> (Vec<(usize, Vec<ActionId>)>, Vec<usize>) {
         let calls = &self.nodes[node].calls;
-        let position = |n: &usize| self.nodes[*n].position;
+        let position = |n: &usize| self.nodes[*n].slot.position;
         let made = calls.iter().take(after).filter(|n| choices.makes(self, **n));
         let made = made.map(|n| (position(n), self.led_to(*n, choices))).collect();
         let mut next = Vec::new();
-        for call in calls.iter().skip(after) {
+        for call in calls.iter().skip(after).filter(|n| choices.may_make(self, **n)) {
             next.push(position(call));
             // What lies behind one that every saga makes comes later.
-            if !self.nodes[*call].optional {
+            if !self.nodes[*call].slot.optional {
                 break;
             }
         }
@@ -130,8 +196,8 @@ impl Flow {
 
 impl Invocation {
     /// The first request of a saga.
-    const fn of(action: ActionId) -> Self {
-        Self { action, parent: None, calls: Vec::new(), position: 0, optional: false }
+    fn of(action: ActionId) -> Self {
+        Self { action, parent: None, calls: Vec::new(), slot: Slot::default() }
     }
 }
 

@@ -16,6 +16,7 @@ mod proof;
 mod schedule;
 mod seeded_rng;
 mod simulation;
+mod slots;
 mod story;
 mod supervisor;
 mod upgrade;

@@ -11,7 +11,7 @@ use crate::play::{Asked, Played, play_with};
 use crate::schedule::{Order, Schedule, Spacing};
 use crate::simulation::{ALWAYS, Counterexample};
 use crate::verdict::Finding;
-use amends_rulebook::{Action, ActionId, FlowStep, Mode, Rulebook};
+use amends_rulebook::{ActionId, Mode, Rulebook};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -73,18 +73,11 @@ pub fn prove(
         proof.not_proved = Some(NotProved::TooManyPlays);
         return proof;
     }
-    let mut steps = book.actions().iter().flat_map(|a| a.calls.steps().iter().map(move |s| (a, s)));
-    let is_modelled = |(action, step): (&Action, &FlowStep)| match step {
-        FlowStep::Call(n) => {
-            action.calls.get(*n).is_some_and(|c| c.is_strict() && !c.times.may_be_many())
-        }
-        FlowStep::OneOf(_) | FlowStep::Parallel(_) | FlowStep::Own => false,
-    };
-    if !steps.all(is_modelled) {
+    let flows: Vec<Flow> = entries(book).into_iter().map(|id| Flow::whole(book, id)).collect();
+    if !flows.iter().all(|flow| flow.is_modelled) {
         proof.not_proved = Some(NotProved::NoModel);
         return proof;
     }
-    let flows: Vec<Flow> = entries(book).into_iter().map(|id| Flow::whole(book, id)).collect();
     if flows.iter().any(|flow| flow.cut) {
         proof.not_proved = Some(NotProved::TooLong);
         return proof;
@@ -121,11 +114,13 @@ fn each_fault(
     let mut faults = Vec::new();
     for node in 0..flow.nodes.len() {
         let calls = &flow.nodes[node].calls;
-        for after in 0..=calls.len() {
+        for after in (0..=calls.len()).filter(|after| !flow.is_awaiting(node, *after)) {
+            // Of calls that are made at once, none is the last.
             let call = after.checked_sub(1).map(|n| calls[n]);
-            let must: Vec<usize> = ways_to(flow, node).chain(call).collect();
-            let must = must.into_iter().filter(|n| flow.nodes[*n].optional).map(|n| (n, true));
-            let whole = each_choice(must.collect(), &mut |decided| {
+            let call = call.filter(|n| flow.nodes[*n].slot.together.is_none());
+            let mut must = Decided::new();
+            ways_to(flow, node).chain(call).for_each(|n| require(flow, n, &mut must));
+            let whole = each_choice(must, &mut |decided| {
                 let choices = Choices::new(decided.clone());
                 walk(flow, 0, (node, after), &choices);
                 let met = choices.into_met();
@@ -151,6 +146,18 @@ fn each_fault(
         }
     }
     true
+}
+
+/// Decides so that a request is made.
+fn require(flow: &Flow, node: usize, decided: &mut Decided) {
+    let slot = &flow.nodes[node].slot;
+    if let Some(first) = slot.only_with {
+        require(flow, first, decided);
+    }
+    decided.extend(slot.unless.iter().map(|other| (*other, false)));
+    if slot.optional {
+        decided.insert(node, true);
+    }
 }
 
 /// A request and its callers.
@@ -295,8 +302,11 @@ impl Explorer<'_, '_> {
 /// `order.place`, or `order.place without coupon.redeem`.
 fn label(book: &Rulebook, flow: &Flow, decided: &Decided) -> String {
     let name = |n: usize| book.get(flow.nodes[n].action).name.to_string();
-    let left_out: Vec<String> =
-        decided.iter().filter(|(_, made)| !**made).map(|(n, _)| name(*n)).collect();
+    let left_out: Vec<String> = decided
+        .iter()
+        .filter(|(n, made)| !**made && **n < flow.nodes.len())
+        .map(|(n, _)| name(*n))
+        .collect();
     match left_out.as_slice() {
         [] => name(0),
         all => format!("{} without {}", name(0), all.join(", ")),
@@ -306,9 +316,14 @@ fn label(book: &Rulebook, flow: &Flow, decided: &Decided) -> String {
 /// The actions whose errands late work can notice, or be noticed by.
 struct Noticed(BTreeSet<ActionId>);
 
-/// Late work calls what is below it. If it is called again, its caller must have succeeded, and so on.
+/// Late work calls what is below it. If it is called again, its caller must have succeeded, and so on. What nobody waits
+/// for, and what is called at once, may be late without a fault of its own.
 fn noticed_by(book: &Rulebook, flow: &Flow, fault: &Fault) -> Noticed {
     let mut actions = BTreeSet::new();
+    let is_event = |n: usize| flow.call_of(book, n).is_some_and(|call| call.is_event());
+    if (0..flow.nodes.len()).any(|n| flow.nodes[n].slot.together.is_some() || is_event(n)) {
+        return Noticed(flow.nodes.iter().map(|node| node.action).collect());
+    }
     let mut open = vec![fault.node];
     while let Some(n) = open.pop() {
         actions.insert(flow.nodes[n].action);

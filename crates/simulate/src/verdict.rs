@@ -96,9 +96,10 @@ pub(crate) fn judge(
     if leftovers.is_empty() {
         return None; // nothing of it happened
     }
+    let excused = spared(book, flow, business);
     let missing: Vec<String> = ids
         .clone()
-        .filter(|n| !there(n) && business.class(*n) != ActionClass::Free)
+        .filter(|n| !there(n) && !excused[*n] && business.class(*n) != ActionClass::Free)
         .map(|n| business.action_name(n))
         .collect();
     let mut wrongly: Vec<String> =
@@ -121,6 +122,24 @@ pub(crate) fn judge(
     leftovers.sort();
     leftovers.dedup();
     Some(Finding::LeftBehind { leftovers })
+}
+
+/// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing of
+/// them is there.
+fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
+    let mut is_there: Vec<bool> = business.rows.iter().map(|row| row.effect).collect();
+    for n in (0..flow.nodes.len()).rev() {
+        if let Some(parent) = flow.nodes[n].parent.filter(|_| is_there[n]) {
+            is_there[parent] = true;
+        }
+    }
+    let mut spared = vec![false; flow.nodes.len()];
+    for n in 0..flow.nodes.len() {
+        let above = flow.nodes[n].parent.is_some_and(|parent| spared[parent]);
+        let is_loose = flow.call_of(book, n).is_some_and(|call| !call.is_strict());
+        spared[n] = above || (is_loose && !is_there[n]);
+    }
+    spared
 }
 
 /// Callers of what was run again that failed because of it and are not there, from the inside out.

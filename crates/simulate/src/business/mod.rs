@@ -5,7 +5,7 @@
 
 mod steps;
 
-use crate::choices::Choices;
+use crate::choices::{Choices, Meanwhile};
 use crate::fault::{Fault, FaultKind};
 use crate::flow::Flow;
 use crate::story::Story;
@@ -177,10 +177,24 @@ impl<'a> Business<'a> {
     fn run(&mut self, node: usize, from: usize) -> Reply {
         self.rows[node].running = true;
         let calls = self.flow.nodes[node].calls.len();
+        let own_effect = self.flow.own_effect(self.book, node);
         let mut is_a_place = true;
-        for after in from..=calls {
+        let mut after = from;
+        while after <= calls {
             if is_a_place && let Some(reply) = self.own_work(node, after) {
                 return reply;
+            }
+            if own_effect == Some(after) && self.rows[node].state == Some(HistoryState::Started) {
+                self.rows[node].effect = true;
+            }
+            let together = self.made_together(node, after);
+            if !together.is_empty() {
+                is_a_place = true;
+                after += together.len();
+                if let Some(reply) = self.call_together(node, together) {
+                    return reply;
+                }
+                continue;
             }
             if after < calls {
                 let call = self.flow.nodes[node].calls[after];
@@ -190,6 +204,7 @@ impl<'a> Business<'a> {
                     return reply;
                 }
             }
+            after += 1;
         }
         self.commit(node)
     }
@@ -226,6 +241,54 @@ impl<'a> Business<'a> {
         }
     }
 
+    /// The calls that are made at once after so many calls.
+    fn made_together(&self, node: usize, after: usize) -> Vec<usize> {
+        let calls = &self.flow.nodes[node].calls[after..];
+        let group = |n: &usize| self.flow.nodes[*n].slot.together;
+        let number = calls.first().and_then(group);
+        calls.iter().copied().take_while(|n| number.is_some() && group(n) == number).collect()
+    }
+
+    /// Calls that are made at once. While the one fails that is struck, another one has ended, is under way, or was never
+    /// begun.
+    fn call_together(&mut self, node: usize, mut calls: Vec<usize>) -> Option<Reply> {
+        calls.retain(|n| self.choices.makes(self.flow, *n));
+        let is_above = |n: usize, mut below: usize| loop {
+            if n == below {
+                return true;
+            }
+            match self.flow.nodes[below].parent {
+                Some(parent) => below = parent,
+                None => return false,
+            }
+        };
+        let is_struck = |n: &usize| self.faults.iter().any(|f| f.times > 0 && is_above(*n, f.node));
+        let Some(struck) = calls.iter().copied().find(|n| is_struck(n)) else {
+            return calls.into_iter().find_map(|call| self.call(node, call));
+        };
+        let (mut waiting, mut under_way) = (Vec::new(), Vec::new());
+        for call in calls.into_iter().filter(|n| *n != struck) {
+            match self.choices.meanwhile(self.flow, call) {
+                Meanwhile::Ends => {
+                    if let Some(reply) = self.call(node, call) {
+                        return Some(reply);
+                    }
+                }
+                Meanwhile::IsUnderWay => {
+                    self.rows[call].call = Some(HistoryState::Started);
+                    under_way.push(call);
+                }
+                Meanwhile::NeverBegins => waiting.push(call),
+            }
+        }
+        let reply = self.call(node, struck);
+        if reply.is_some() {
+            self.pending.extend(under_way.into_iter().map(Pending::Arrive));
+            return reply;
+        }
+        under_way.into_iter().chain(waiting).find_map(|call| self.call(node, call))
+    }
+
     /// One call; an answer if the caller ends with it.
     fn call(&mut self, node: usize, call: usize) -> Option<Reply> {
         if self.rows[node].state != Some(HistoryState::Started) {
@@ -233,6 +296,11 @@ impl<'a> Business<'a> {
             return Some(Reply::Fenced);
         }
         self.rows[call].call = Some(HistoryState::Started);
+        let how = self.flow.call_of(self.book, call);
+        if how.is_some_and(|call| call.is_event()) {
+            self.send(call);
+            return None;
+        }
         let reply = self.deliver(call);
         let state = match reply {
             Reply::Ok => HistoryState::Succeeded,
@@ -240,6 +308,9 @@ impl<'a> Business<'a> {
             Reply::Nothing => HistoryState::Unknown,
         };
         self.rows[call].call = Some(state);
+        if how.is_some_and(|call| !call.is_strict()) {
+            return None; // tolerated
+        }
         if self.only_retried(call) {
             if state == HistoryState::Unknown {
                 self.pending.push(Pending::Repeat(call, REPEATS));
@@ -272,6 +343,15 @@ impl<'a> Business<'a> {
                 Reply::Nothing
             }
             None => self.arrive(node),
+        }
+    }
+
+    /// A message that nobody waits for: it arrives at some time, or never.
+    fn send(&mut self, node: usize) {
+        self.rows[node].call = Some(HistoryState::Unknown);
+        match self.strike(node, |f| f.kind == FaultKind::RequestLost) {
+            Some(_) => self.tell(node, |name| format!("the message {name} is lost")),
+            None => self.pending.push(Pending::Arrive(node)),
         }
     }
 
@@ -314,6 +394,9 @@ impl<'a> Business<'a> {
         if self.rows[node].state != Some(HistoryState::Started) {
             return Reply::Fenced;
         }
+        // What it did before its calls stands.
+        let half =
+            half || (self.rows[node].effect && self.flow.own_effect(self.book, node).is_some());
         let state = if half { HistoryState::Unknown } else { HistoryState::Failed };
         self.rows[node].state = Some(state);
         self.rows[node].effect |= half;
