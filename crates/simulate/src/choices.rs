@@ -2,6 +2,7 @@
 //! what never mattered are played once.
 
 use crate::flow::Flow;
+use amends_rulebook::ActionId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -45,8 +46,8 @@ impl Choices {
             && !slot.unless.iter().any(|other| is_decided(other, true))
     }
 
-    /// Of calls that are made at once, while another one of them fails: whether this one ends before that, else whether
-    /// it is under way or was never begun.
+    /// Of calls that are made at once, while another one of them fails: whether this one ends before that, else
+    /// whether it is under way or was never begun.
     pub(crate) fn meanwhile(&self, flow: &Flow, node: usize) -> Meanwhile {
         let many = flow.nodes.len();
         match (self.is_so(node + many), self.decided.get(&(node + many)) == Some(&false)) {
@@ -77,6 +78,40 @@ impl Choices {
                 || self.decided.get(&n) == Some(&false);
         }
         out
+    }
+
+    /// How far a request has come after so many of its calls: those that were made, each with all actions that it led
+    /// to, and the calls that may come next. Calls are named by their positions among those of the action.
+    pub(crate) fn progress(
+        &self,
+        flow: &Flow,
+        node: usize,
+        after: usize,
+    ) -> (Vec<(usize, Vec<ActionId>)>, Vec<usize>) {
+        let calls = &flow.nodes[node].calls;
+        let position = |n: &usize| flow.nodes[*n].slot.position;
+        let made = calls.iter().take(after).filter(|n| self.makes(flow, **n));
+        let made = made.map(|n| (position(n), self.led_to(flow, *n))).collect();
+        let mut next = Vec::new();
+        for call in calls.iter().skip(after).filter(|n| self.may_make(flow, **n)) {
+            next.push(position(call));
+            // What lies behind one that every saga makes comes later.
+            if !flow.nodes[*call].slot.optional {
+                break;
+            }
+        }
+        (made, next)
+    }
+
+    /// The action of a request, and those below it.
+    fn led_to(&self, flow: &Flow, node: usize) -> Vec<ActionId> {
+        let mut found = Vec::new();
+        let mut open = vec![node];
+        while let Some(n) = open.pop() {
+            found.push(flow.nodes[n].action);
+            open.extend(flow.nodes[n].calls.iter().filter(|n| self.makes(flow, **n)));
+        }
+        found
     }
 
     /// What was met without a decision, in order.

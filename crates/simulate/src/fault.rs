@@ -53,8 +53,8 @@ pub(crate) const PLAIN: &str = "failed";
 /// What services report when a call failed or they died: other faults lead to these.
 const NOT_OWN: [&str; 2] = ["crashed", "downstream"];
 
-/// Conditional rules tried per code, each where its conditions hold; a rulebook with more of them for one code has made
-/// a table of its rules. Those beyond are listed as never reached.
+/// Conditional rules tried per code, each where its conditions hold; a rulebook with more of them for one code has
+/// made a table of its rules. Those beyond are listed as never reached.
 const CONDITIONAL_LIMIT: usize = 32;
 
 /// Of these the first so many are tried at both ends of their conditions.
@@ -66,8 +66,8 @@ type Conditional = (usize, Vec<Arc<Example>>);
 /// Codes that no report declares, tried per action; each is tried in every place, so many make many faults.
 const UNDECLARED_LIMIT: usize = 32;
 
-/// What services may report: the declared reports of each action, codes that only rules know, and fields that rules with
-/// conditions look at.
+/// What services may report: the declared reports of each action, codes that only rules know, and fields that rules
+/// with conditions look at.
 pub(crate) struct Declared<'b> {
     book: &'b Rulebook,
     by_action: Vec<Vec<(Place, &'b Arc<str>)>>,
@@ -153,7 +153,7 @@ impl<'b> Declared<'b> {
 
     /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.
     fn codes(&self, flow: &Flow, at: Spot<'_>) -> Vec<Arc<str>> {
-        let (made, next) = flow.progress(at.node, at.after, at.choices);
+        let (made, next) = at.choices.progress(flow, at.node, at.after);
         let index = flow.nodes[at.node].action.0 as usize;
         let here = self.by_action[index].iter().filter(|(place, _)| place.admits(&made, &next));
         let declared = here.map(|(_, code)| *code);

@@ -1,6 +1,5 @@
 //! One saga as a tree of requests: what calls what, with every optional call either made or not. Knows no failures.
 
-use crate::choices::Choices;
 use crate::seeded_rng::SeededRng;
 use crate::slots::{Slot, slots};
 use amends_protocol::ActionName;
@@ -22,8 +21,8 @@ pub struct Invocation {
     pub parent: Option<usize>,
     /// The requests that it makes, in order.
     pub calls: Vec<usize>,
-    /// Which of the calls of its caller's action this is, and on which others it depends, as positions among the nodes.
-    /// Where that is decided it depends on none.
+    /// Which of the calls of its caller's action this is, and on which others it depends, as positions among the
+    /// nodes. Where that is decided it depends on none.
     pub(crate) slot: Slot,
 }
 
@@ -157,40 +156,6 @@ impl Flow {
         }
         let skipped: Vec<String> = self.skipped.iter().map(ToString::to_string).collect();
         format!("{entry} without {}", skipped.join(", "))
-    }
-
-    /// How far a request has come after so many of its calls: those that were made, each with all actions that it led
-    /// to, and the calls that may come next. Calls are named by their positions among those of the action.
-    pub(crate) fn progress(
-        &self,
-        node: usize,
-        after: usize,
-        choices: &Choices,
-    ) -> (Vec<(usize, Vec<ActionId>)>, Vec<usize>) {
-        let calls = &self.nodes[node].calls;
-        let position = |n: &usize| self.nodes[*n].slot.position;
-        let made = calls.iter().take(after).filter(|n| choices.makes(self, **n));
-        let made = made.map(|n| (position(n), self.led_to(*n, choices))).collect();
-        let mut next = Vec::new();
-        for call in calls.iter().skip(after).filter(|n| choices.may_make(self, **n)) {
-            next.push(position(call));
-            // What lies behind one that every saga makes comes later.
-            if !self.nodes[*call].slot.optional {
-                break;
-            }
-        }
-        (made, next)
-    }
-
-    /// The action of a request, and those below it.
-    fn led_to(&self, node: usize, choices: &Choices) -> Vec<ActionId> {
-        let mut found = Vec::new();
-        let mut open = vec![node];
-        while let Some(n) = open.pop() {
-            found.push(self.nodes[n].action);
-            open.extend(self.nodes[n].calls.iter().filter(|n| choices.makes(self, **n)));
-        }
-        found
     }
 }
 

@@ -1,5 +1,5 @@
-//! Rulebooks made up from a seed, small and odd: every construct of the language, right and wrong rules. They show whether
-//! those who judge a rulebook agree.
+//! Rulebooks made up from a seed, small and odd: every construct of the language, right and wrong rules. They show
+//! whether those who judge a rulebook agree.
 
 use crate::seeded_rng::SeededRng;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! Every single failure of every saga, played whole: is anything left behind?
 //!
-//! Three things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ behind
-//! the failure are one. Reports commute: they come as it happened, and the last first, which makes each of them a root.
-//! What is late comes behind each errand that its own work can notice; the others commute with it.
+//! Three things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ
+//! behind the failure are one. Reports commute: they come as it happened, and the last first, which makes each of
+//! them a root. What is late comes behind each errand that its own work can notice; the others commute with it.
 
 use crate::choices::{Choices, Decided, each_choice};
 use crate::fault::{Declared, Fault, FaultKind, Spot, faults_at, faults_of_request};
@@ -60,7 +60,8 @@ impl Proof {
     }
 }
 
-/// Plays every single failure, at most `limit` plays. `told` hears of the number of plays now and then, and may stop it.
+/// Plays every single failure, at most `limit` plays. `told` hears of the number of plays now and then, and may stop
+/// it.
 #[must_use]
 pub fn prove(
     book: &Arc<Rulebook>,
@@ -229,7 +230,8 @@ impl Explorer<'_, '_> {
         Some(())
     }
 
-    /// Plays a schedule with each combination of the calls that are still open; what the errands of the first were about.
+    /// Plays a schedule with each combination of the calls that are still open; what the errands of the first were
+    /// about.
     fn play_all(
         &mut self,
         flow: &Flow,
@@ -316,8 +318,8 @@ fn label(book: &Rulebook, flow: &Flow, decided: &Decided) -> String {
 /// The actions whose errands late work can notice, or be noticed by.
 struct Noticed(BTreeSet<ActionId>);
 
-/// Late work calls what is below it. If it is called again, its caller must have succeeded, and so on. What nobody waits
-/// for, and what is called at once, may be late without a fault of its own.
+/// Late work calls what is below it. If it is called again, its caller must have succeeded, and so on. What nobody
+/// waits for, and what is called at once, may be late without a fault of its own.
 fn noticed_by(book: &Rulebook, flow: &Flow, fault: &Fault) -> Noticed {
     let mut actions = BTreeSet::new();
     let is_event = |n: usize| flow.call_of(book, n).is_some_and(|call| call.is_event());

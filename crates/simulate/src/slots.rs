@@ -1,5 +1,5 @@
-//! The requests that one action may make, in order, and on which of them each depends: a call that may be made again and
-//! again is two requests, and of several ways one is taken.
+//! The requests that one action may make, in order, and on which of them each depends: a call that may be made again
+//! and again is two requests, and of several ways one is taken.
 
 use amends_rulebook::{Answer, Flow as Calls, FlowStep, Times};
 

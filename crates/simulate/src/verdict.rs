@@ -124,8 +124,8 @@ pub(crate) fn judge(
     Some(Finding::LeftBehind { leftovers })
 }
 
-/// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing of
-/// them is there.
+/// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where
+/// nothing of them is there.
 fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
     let mut is_there: Vec<bool> = business.rows.iter().map(|row| row.effect).collect();
     for n in (0..flow.nodes.len()).rev() {

@@ -1,6 +1,6 @@
-//! Which effects of a saga a case hears of. An effect is told by the History of its own service, by the report of the one
-//! that failed, or by whoever called it and is asked or fails because of it. `recorded` undoes what is told, and no more.
-//! Follows the declared services and calls; knows nothing of rules.
+//! Which effects of a saga a case hears of. An effect is told by the History of its own service, by the report of the
+//! one that failed, or by whoever called it and is asked or fails because of it. `recorded` undoes what is told, and
+//! no more. Follows the declared services and calls; knows nothing of rules.
 
 use crate::places::callers;
 use amends_rulebook::{ActionClass, ActionId, Rulebook, ServiceId};
@@ -107,8 +107,8 @@ impl Saga<'_> {
     }
 }
 
-/// Whether a service says nothing when one of its calls fails: it is asked through endpoints of its own, keeps no History,
-/// and declares no report though others do.
+/// Whether a service says nothing when one of its calls fails: it is asked through endpoints of its own, keeps no
+/// History, and declares no report though others do.
 #[must_use]
 pub fn is_silent(book: &Rulebook, service: ServiceId) -> bool {
     let mut own = book.services()[service.0 as usize].actions.iter().map(|id| book.get(*id));

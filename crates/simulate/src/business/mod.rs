@@ -1,5 +1,5 @@
-//! The services of one saga as models of the service kit: what each remembers, does, answers and reports. The states and
-//! answers follow the table in `crates/service/src/history.rs`.
+//! The services of one saga as models of the service kit: what each remembers, does, answers and reports. The states
+//! and answers follow the table in `crates/service/src/history.rs`.
 //!
 //! INVARIANT: no way leads from a request that was undone or fenced to an effect.
 
@@ -249,8 +249,8 @@ impl<'a> Business<'a> {
         calls.iter().copied().take_while(|n| number.is_some() && group(n) == number).collect()
     }
 
-    /// Calls that are made at once. While the one fails that is struck, another one has ended, is under way, or was never
-    /// begun.
+    /// Calls that are made at once. While the one fails that is struck, another one has ended, is under way, or was
+    /// never begun.
     fn call_together(&mut self, node: usize, mut calls: Vec<usize>) -> Option<Reply> {
         calls.retain(|n| self.choices.makes(self.flow, *n));
         let is_above = |n: usize, mut below: usize| loop {

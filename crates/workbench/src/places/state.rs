@@ -6,9 +6,9 @@ use amends_rulebook::{ActionClass, ActionId, Flow, FlowStep, Rulebook};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// The effects of a saga in which an action fails. That action itself is in neither set, nor are its callers, unless they
-/// were called on another way too, or go on all the same: whether a failed one took effect is told by its own History,
-/// and the case sees to it.
+/// The effects of a saga in which an action fails. That action itself is in neither set, nor are its callers, unless
+/// they were called on another way too, or go on all the same: whether a failed one took effect is told by its own
+/// History, and the case sees to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SagaState {
     /// Actions that surely took effect.
@@ -38,8 +38,8 @@ impl SagaState {
     /// caller that fails because of it needs no rule of its own, so what it did before is the business of the rule that
     /// answers the failure.
     ///
-    /// A call that is only run again doesn't make its caller fail: that one goes on, calls what comes after and may take
-    /// effect, and so do its own callers.
+    /// A call that is only run again doesn't make its caller fail: that one goes on, calls what comes after and may
+    /// take effect, and so do its own callers.
     #[must_use]
     pub(crate) fn around(book: &Rulebook, failing: ActionId) -> Self {
         let mut state = Self::default();
@@ -132,8 +132,8 @@ impl SagaState {
     }
 }
 
-/// Calls that may have been begun when the n-th fails: those before it, it itself if it is made again and again, and those
-/// that are made at the same time.
+/// Calls that may have been begun when the n-th fails: those before it, it itself if it is made again and again, and
+/// those that are made at the same time.
 pub(super) fn begun_before(calls: &Flow, n: usize) -> Range<usize> {
     let repeats = calls.get(n).is_some_and(|call| call.times.may_be_many());
     let end = match calls.step_of(n) {

@@ -1,5 +1,5 @@
-//! The proof that a rulebook leaves nothing behind, played once for each content: what took long is kept in the person's
-//! cache folder, by the rulebook's hash.
+//! The proof that a rulebook leaves nothing behind, played once for each content: what took long is kept in the
+//! person's cache folder, by the rulebook's hash.
 
 use crate::output;
 use amends_rulebook::Rulebook;
