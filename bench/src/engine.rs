@@ -49,8 +49,7 @@ pub fn run() -> anyhow::Result<Value> {
 fn answer(errand: &Errand) -> anyhow::Result<Input> {
     let (step, attempt) = errand.step().ok_or_else(|| anyhow!("only steps are sent here"))?;
     let answer = StepReading::Done(Outcome::Compensated);
-    let result =
-        StepResult { answer, status: Some(200), message: None, history: Vec::new().into() };
+    let result = StepResult::new(answer, Some(200)).telling(vec![]);
     Ok(Input::StepEnded { step, attempt, service: Arc::clone(errand.service()), result })
 }
 

@@ -143,10 +143,7 @@ impl Client {
             .map_err(|_| self.unreachable(format!("no answer within {} s", limit.as_secs())))?
             .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))?;
         let date = answer.headers().get(header::DATE).and_then(|v| v.to_str().ok());
-        let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
-        let since = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok());
-        let at = since.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp);
-        Ok((answer.status().as_u16(), at))
+        Ok((answer.status().as_u16(), date.and_then(read_date)))
     }
 
     /// The failure that says that this supervisor gave no (whole) answer.
@@ -268,6 +265,13 @@ fn tls_pool() -> Outcome<Pool> {
     let text =
         "this build knows no https; build it with the feature `tls`, or use the http address";
     Err(Failure::Usage(text.to_owned()))
+}
+
+/// The moment that a header `Date` tells.
+pub fn read_date(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    let since = date.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp)
 }
 
 /// Whether answers of this path hold texts of several lines.

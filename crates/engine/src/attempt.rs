@@ -295,6 +295,8 @@ impl Case {
     fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
         let policy = self.policy(&self.steps[index]);
         let own = agenda.lane(&self.steps[index].action.service).own_time(now);
+        // Before anything is made of the answer: it may be the answer to the second of two.
+        self.step_mut(index).memo.may_have_run |= result.sent_twice;
         let nothing = result.answer == StepReading::Done(Outcome::NothingToCompensate);
         let once_more = nothing && self.must_say_it_twice(index, result.status);
         let memo = &mut self.step_mut(index).memo;
@@ -394,12 +396,8 @@ impl Case {
     /// After a restart nobody knows what became of a try that was under way: it is as one without an answer. It
     /// does not count against the step's limit of tries: that the supervisor stopped is not the service's failure.
     pub(crate) fn interrupted(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
-        let result = StepResult {
-            answer: StepReading::Unknown,
-            status: None,
-            message: Some("the supervisor stopped before the answer came".to_owned()),
-            history: Vec::new().into(),
-        };
+        let result = StepResult::new(StepReading::Unknown, None)
+            .saying("the supervisor stopped before the answer came");
         self.log_attempt(index, &result, agenda);
         let memo = &mut self.step_mut(index).memo;
         memo.may_have_run = true;

@@ -181,6 +181,29 @@ pub struct StepResult {
     pub message: Option<String>,
     /// Evidence that the answer carried.
     pub history: Testimony,
+    /// The request went out two times, because a kept connection turned out to be dead: the first may have run.
+    pub sent_twice: bool,
+}
+
+impl StepResult {
+    /// A result that says nothing more, also nothing of calls.
+    #[must_use]
+    pub fn new(answer: StepReading, status: Option<u16>) -> Self {
+        let (message, history) = (None, Testimony::default());
+        Self { answer, status, message, history, sent_twice: false }
+    }
+
+    /// The same with the evidence that came along; an empty list says that nobody was called.
+    #[must_use]
+    pub fn telling(self, history: impl Into<Testimony>) -> Self {
+        Self { history: history.into(), ..self }
+    }
+
+    /// The same with a word for people.
+    #[must_use]
+    pub fn saying(self, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..self }
+    }
 }
 
 /// How a try of a step is to be read.

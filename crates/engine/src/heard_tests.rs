@@ -60,12 +60,8 @@ fn looked_at_for_an_answer(reports: usize) -> usize {
     let errand = errands.iter().find(|e| e.step().is_some()).expect("a step is asked for");
     let (step, attempt) = errand.step().expect("of a step");
     let history = vec![seen("payment", "pay", 1), seen("basket", "fill", usize::MAX)];
-    let result = StepResult {
-        answer: StepReading::Done(Outcome::Compensated),
-        status: Some(200),
-        message: None,
-        history: history.into(),
-    };
+    let done = StepReading::Done(Outcome::Compensated);
+    let result = StepResult::new(done, Some(200)).telling(history);
     let before = LOOKED.get();
     let service = Arc::clone(errand.service());
     engine.handle(Timestamp(1), Input::StepEnded { step, attempt, service, result });

@@ -151,12 +151,7 @@ fn two_wrong_steps_are_stuck_once_the_service_has_done_another() {
                 false => (StepReading::Definite, 404),
             };
             let service = std::sync::Arc::clone(errand.service());
-            let result = StepResult {
-                answer,
-                status: Some(status),
-                message: None,
-                history: Default::default(),
-            };
+            let result = StepResult::new(answer, Some(status)).telling(vec![]);
             world.input(Input::StepEnded { step, attempt, service, result });
         }
         world.pass_ms(1_000);

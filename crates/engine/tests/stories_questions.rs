@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{Answer, Input, StepReading, WalkResult, open_questions};
+use amends_engine::{Answer, Input, StepReading, StepResult, WalkResult, open_questions};
 use amends_protocol::resources::QuestionAct;
 use amends_protocol::{
     CaseId, CaseState, ClosedOn, Evidence, HistoryState as H, Outcome, QuestionKind, Report,
@@ -265,6 +265,23 @@ fn after_a_try_without_an_answer_a_person_has_to_say_that_it_may_run_once_more()
     world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::Compensated));
     assert_eq!(world.answer_question(case, again(true)), Answer::Done);
     world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+}
+
+#[test]
+fn a_request_that_went_out_twice_may_have_run_the_first_time() {
+    let book = mapped("nothing: [404]");
+    let mut world = World::new(&book);
+    world.replies.insert(STEP.to_owned(), Reply::Silent);
+    let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+    world.settle_down();
+    let nothing = || StepResult::new(StepReading::Done(Outcome::NothingToCompensate), Some(404));
+    world.answer_as(STEP, StepResult { sent_twice: true, ..nothing() });
+    world.pass_ms(5_000);
+    world.settle_down();
+    assert_eq!(world.sent.len(), 2, "what the second found undone the first may have undone");
+    world.answer_as(STEP, nothing());
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
 }

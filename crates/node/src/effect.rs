@@ -103,8 +103,7 @@ impl UnderWay {
 const LOST: &str = "the supervisor failed while it was sending";
 
 fn lost_step() -> StepResult {
-    let message = Some(LOST.to_owned());
-    StepResult { answer: StepReading::Unknown, status: None, message, history: Vec::new().into() }
+    StepResult::new(StepReading::Unknown, None).saying(LOST)
 }
 
 fn lost_history() -> WalkResult {

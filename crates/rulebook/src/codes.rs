@@ -101,6 +101,7 @@ codes! {
     Load Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
     // Endpoints.
     Load Error BAD_ENDPOINT = "bad-endpoint": "method, path or header of a mapped request cannot be sent";
+    Load Warning UNSENT_HEADER = "unsent-header": "a mapped header that says who sends the request, which is not the rulebook's to say";
     Load Error INVALID_STATUS = "invalid-status": "not a status such as 204 or `2xx`";
     Load Error AMBIGUOUS_STATUS = "ambiguous-status": "one status with two meanings";
     Load Error UNKNOWN_PLACEHOLDER = "unknown-placeholder": "not a placeholder, or braces without their partner";

@@ -1,6 +1,7 @@
 //! Rulebooks from files: loads them, watches them, and makes changed ones active. A file with mistakes never replaces
 //! a good version; its findings are logged and shown. Decides nothing about cases.
 
+use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode};
@@ -214,6 +215,8 @@ fn stamp(file: &Path) -> Option<(SystemTime, u64)> {
 #[derive(Debug)]
 pub struct Books {
     path: PathBuf,
+    /// Where services may be.
+    allow_hosts: AllowedHosts,
     rejections: Rejections,
     seen: BTreeMap<PathBuf, Seen>,
     /// What was wrong with the path as a whole; told once.
@@ -274,12 +277,20 @@ impl Books {
     pub fn new(path: PathBuf, rejections: Rejections) -> Self {
         Self {
             path,
+            allow_hosts: AllowedHosts::default(),
             rejections,
             seen: BTreeMap::new(),
             trouble: None,
             told: String::new(),
             again: None,
         }
+    }
+
+    /// Keeps out rulebooks whose services are where no request goes.
+    #[must_use]
+    pub fn reaching(mut self, allow_hosts: AllowedHosts) -> Self {
+        self.allow_hosts = allow_hosts;
+        self
     }
 
     /// Looks at the files and makes changed rulebooks active. `force` also reads what looks unchanged.
@@ -374,7 +385,13 @@ impl Books {
     /// Remembers what a file says; a broken one is still known for the rulebook that it held.
     fn note(&mut self, file: BookFile) {
         let BookFile { path, loaded, stamps } = file;
-        let Loaded { rulebook: book, diagnostics: findings, sources } = loaded;
+        let Loaded { rulebook: mut book, diagnostics: mut findings, sources } = loaded;
+        let beyond = book.as_ref().map(|b| self.allow_hosts.findings(b)).unwrap_or_default();
+        let name = book.as_ref().map(|b| b.name().to_owned());
+        if beyond.iter().any(|d| d.severity == Severity::Error) {
+            book = None;
+        }
+        findings.extend(beyond);
         let drawn = || render(&findings, &sources, false);
         let (found, text) = match &book {
             Some(_) if findings.is_empty() => (Vec::new(), String::new()),
@@ -385,7 +402,7 @@ impl Books {
             None => (diagnostics(&findings, &sources), drawn()),
         };
         let before = self.seen.remove(&path).and_then(|seen| seen.name);
-        let name = book.as_ref().map(|b| b.name().to_owned()).or(before);
+        let name = name.or(before);
         self.seen.insert(path, Seen { stamps, name, book, found, text });
     }
 

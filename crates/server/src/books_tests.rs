@@ -23,24 +23,8 @@ impl Outbound for Nobody {
     async fn perform(&self, errand: Errand) -> EffectResult {
         match errand {
             Errand::Walk(_) => EffectResult::History(WalkResult::NoHistory),
-            Errand::Send(_) => {
-                let result = StepResult {
-                    answer: StepReading::NotSent,
-                    status: None,
-                    message: None,
-                    history: vec![].into(),
-                };
-                EffectResult::Step(result)
-            }
-            Errand::Poll(_) => {
-                let result = StepResult {
-                    answer: StepReading::NotSent,
-                    status: None,
-                    message: None,
-                    history: vec![].into(),
-                };
-                EffectResult::Step(result)
-            }
+            Errand::Send(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
+            Errand::Poll(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
         }
     }
 }

@@ -235,7 +235,7 @@ mod tests {
     }
 
     fn ended(answer: StepReading) -> EffectResult {
-        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
+        let result = StepResult::new(answer, None);
         EffectResult::Step(result)
     }
 

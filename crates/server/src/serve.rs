@@ -70,8 +70,11 @@ pub struct Running {
     server: JoinHandle<()>,
     driver: JoinHandle<()>,
     upkeep: Vec<JoinHandle<()>>,
-    exporter: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    exporter: Option<Exporter>,
 }
+
+/// What ends it, and the task.
+type Exporter = (oneshot::Sender<()>, JoinHandle<()>);
 
 /// Starts a supervisor; it is ready when this returns.
 ///
@@ -82,6 +85,9 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     // Before the store: a second supervisor by mistake should fail for the simplest reason.
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    if let Some(why) = config.open_to_all(address) {
+        tracing::warn!("{why}");
+    }
     let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
     let (outbound, callbacks) = outbound(&config);
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
@@ -89,7 +95,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     let books = match &config.rules {
         None => None,
         Some(path) => {
-            let mut books = Books::new(path.clone(), rejections.clone());
+            let mut books = Books::new(path.clone(), rejections.clone())
+                .reaching(config.outbound.destinations.allow_hosts.clone());
             let found = books.reload(&supervisor, true).await;
             if !found.rejected.is_empty() && supervisor.active_books().is_empty() {
                 supervisor.stop();
@@ -101,15 +108,8 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     };
     let (stopping, stops) = watch::channel(false);
     let (look, looks) = mpsc::channel(1);
-    let (mut upkeep, mut exporter) = (Vec::new(), None);
-    if let Some(endpoint) = config.traces.clone() {
-        let metrics = supervisor.metrics().clone();
-        let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
-        if let Some(spans) = supervisor.traces().open(metrics.clone()) {
-            let (end, ends) = oneshot::channel();
-            exporter = Some((end, tokio::spawn(export(endpoint, client, metrics, spans, ends))));
-        }
-    }
+    let mut upkeep = Vec::new();
+    let exporter = export_spans(&config, &supervisor);
     if let Some(books) = books {
         let every = if config.reload_every.is_zero() { NEVER } else { config.reload_every };
         upkeep.push(tokio::spawn(books.watch(supervisor.clone(), every, looks, stops.clone())));
@@ -117,22 +117,13 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
-    if config.alerts.tells_anybody()
-        && let Some(news) = supervisor.alerts().open()
-    {
-        let client = WebClient::new(Duration::from_millis(config.outbound.connect_timeout_ms));
-        let mut options = config.alerts.clone();
-        if options.public_url.is_empty() {
-            options.public_url = format!("http://{address}");
-        }
-        let told = watch_alerts(supervisor.clone(), client, options, news, stops.clone());
-        upkeep.push(tokio::spawn(told));
-    }
+    upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
     let app = App::new(supervisor.clone(), rejections, config.http, stops.clone())
         .reached_at(&config.alerts.public_url, &config.hosts)
         .called_back_at(callbacks)
+        .reaching(config.outbound.destinations.allow_hosts)
         .with_backups(data.join("backups"));
     let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
     Ok(Running {
@@ -152,6 +143,36 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
 fn outbound(config: &Config) -> (HttpOutbound, Option<Arc<str>>) {
     let callbacks = config.outbound.destinations.callbacks.clone();
     (HttpOutbound::new(config.outbound.clone()), callbacks)
+}
+
+/// Sends spans, if there is somebody who gathers them.
+fn export_spans(config: &Config, supervisor: &Supervisor<SqliteStore>) -> Option<Exporter> {
+    let endpoint = config.traces.clone()?;
+    let metrics = supervisor.metrics().clone();
+    let spans = supervisor.traces().open(metrics.clone())?;
+    let client = WebClient::new(&config.outbound, std::slice::from_ref(&endpoint));
+    let (end, ends) = oneshot::channel();
+    Some((end, tokio::spawn(export(endpoint, client, metrics, spans, ends))))
+}
+
+/// Tells of alerts, if anybody is to be told.
+fn tell_alerts(
+    config: &Config,
+    address: SocketAddr,
+    supervisor: &Supervisor<SqliteStore>,
+    stops: watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    let mut options = config.alerts.clone();
+    if !options.tells_anybody() {
+        return None;
+    }
+    let news = supervisor.alerts().open()?;
+    let hooks = [&options.webhooks[..], &options.slack].concat();
+    let client = WebClient::new(&config.outbound, &hooks);
+    if options.public_url.is_empty() {
+        options.public_url = format!("http://{address}");
+    }
+    Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, news, stops)))
 }
 
 /// A year: longer than a process lives without being looked at.

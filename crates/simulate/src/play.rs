@@ -249,15 +249,13 @@ impl Stage<'_> {
                 self.business.story.tell(|| {
                     format!("the supervisor asks: {} {}: {}", send.verb, send.action, said(&answer))
                 });
-                let history = history.into();
-                let result = StepResult { answer, status: None, message: None, history };
+                let result = StepResult::new(answer, None).telling(history);
                 let service = Arc::clone(&send.action.service);
                 Input::StepEnded { step: send.step, attempt: send.attempt, service, result }
             }
             Errand::Poll(poll) => {
                 let answer = StepReading::Unknown; // no model answers 202
-                let result =
-                    StepResult { answer, status: None, message: None, history: Vec::new().into() };
+                let result = StepResult::new(answer, None);
                 let service = Arc::clone(&poll.action.service);
                 Input::StepEnded { step: poll.step, attempt: poll.attempt, service, result }
             }

@@ -11,7 +11,7 @@ use amends_engine::{
 use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct};
 use amends_protocol::{
     CallbackProof, CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId,
-    Report, ReportData, SagaId, StepId, Testimony, Timestamp, Verb,
+    Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::{Map, Value};
@@ -261,8 +261,7 @@ impl World {
         };
         if self.limited.contains(&*action.service) {
             let answer = StepReading::Busy { overloaded: true, retry_after_ms: Some(1_000) };
-            let result =
-                StepResult { answer, status: Some(429), message: None, history: vec![].into() };
+            let result = StepResult::new(answer, Some(429)).telling(vec![]);
             return Some(Input::StepEnded { step, attempt, service, result });
         }
         let reply = self.replies.get(&key).or_else(|| self.replies.get(&*action.service)).cloned();
@@ -277,9 +276,8 @@ impl World {
             Reply::SaysWith(reading, history) => (reading, history),
             Reply::Silent => return None,
         };
-        let history = history.into();
         let status = (answer == StepReading::Definite).then_some(404);
-        let result = StepResult { answer, status, message: None, history };
+        let result = StepResult::new(answer, status).telling(history);
         Some(Input::StepEnded { step, attempt, service, result })
     }
 
@@ -289,33 +287,21 @@ impl World {
     }
 
     pub fn answer_with(&mut self, what: &str, answer: StepReading, history: Vec<Evidence>) {
-        let is_it =
-            |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
-        let position = self.under_way.iter().position(is_it);
-        let position = position.unwrap_or_else(|| panic!("{what} is not under way"));
-        let errand = self.under_way.remove(position).expect("found");
-        let (step, attempt) = errand.step().expect("a step");
-        let service = Arc::clone(errand.service());
-        let history = history.into();
-        let result = StepResult { answer, status: None, message: None, history };
-        self.input(Input::StepEnded { step, attempt, service, result });
+        self.answer_as(what, StepResult::new(answer, None).telling(history));
     }
 
     /// The same by an answer that says nothing of calls.
     pub fn answer_without_history(&mut self, what: &str, answer: StepReading) {
-        let is_it =
-            |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
-        let position = self.under_way.iter().position(is_it);
-        let errand = self.under_way.remove(position.expect("under way")).expect("found");
-        let (step, attempt) = errand.step().expect("a step");
-        let service = Arc::clone(errand.service());
-        let history = Testimony::default();
-        let result = StepResult { answer, status: Some(200), message: None, history };
-        self.input(Input::StepEnded { step, attempt, service, result });
+        self.answer_as(what, StepResult::new(answer, Some(200)));
     }
 
     /// The same with the status that brought it.
     pub fn answer_by_status(&mut self, what: &str, answer: StepReading, status: u16) {
+        self.answer_as(what, StepResult::new(answer, Some(status)).telling(vec![]));
+    }
+
+    /// The same with all that a try can bring.
+    pub fn answer_as(&mut self, what: &str, result: StepResult) {
         let is_it =
             |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
         let position = self.under_way.iter().position(is_it);
@@ -323,8 +309,6 @@ impl World {
         let errand = self.under_way.remove(position).expect("found");
         let (step, attempt) = errand.step().expect("a step");
         let service = Arc::clone(errand.service());
-        let result =
-            StepResult { answer, status: Some(status), message: None, history: vec![].into() };
         self.input(Input::StepEnded { step, attempt, service, result });
     }
 

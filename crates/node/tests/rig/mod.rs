@@ -310,12 +310,7 @@ pub fn success(effect: &Effect) -> EffectResult {
         Errand::Walk(_) => return EffectResult::History(WalkResult::Told(vec![].into())),
     };
     let answer = StepReading::Done(outcome);
-    EffectResult::Step(StepResult {
-        answer,
-        status: Some(200),
-        message: None,
-        history: vec![].into(),
-    })
+    EffectResult::Step(StepResult::new(answer, Some(200)).telling(vec![]))
 }
 
 pub fn report(saga: &str, id: &str) -> Report {

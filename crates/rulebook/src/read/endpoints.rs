@@ -40,6 +40,20 @@ const RESERVED_HEADERS: &[&str] = &[
     "expect",
 ];
 
+/// Headers by which a request says who sends it: the supervisor's, and those of what stands between it and the service.
+/// A mapped one is left out.
+const IDENTIFYING_HEADERS: &[&str] = &[
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "proxy-authorization",
+    "proxy-connection",
+    "saga-id",
+];
+const IDENTIFYING_PREFIXES: &[&str] = &["webhook-", "amends-", "x-amends-", "x-forwarded-"];
+
 /// Reads `endpoints:` of an action. `class_known` is false if the action has a mistake of its own.
 pub(crate) fn read(
     node: &Node,
@@ -251,6 +265,16 @@ fn read_headers(node: &Node, found: &mut Diagnostics) -> Vec<(String, Template)>
             found.add(
                 Diagnostic::new(codes::BAD_ENDPOINT, entry.key_span, message)
                     .with_help("rename it or leave it out"),
+            );
+            continue;
+        }
+        if IDENTIFYING_HEADERS.contains(&name.as_str())
+            || IDENTIFYING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        {
+            let message = format!("the header `{name}` says who sends a request; it is left out");
+            let help = "leave it out here too; what a service should know of the saga goes into a header of its own, the path or the body";
+            found.add(
+                Diagnostic::new(codes::UNSENT_HEADER, entry.key_span, message).with_help(help),
             );
             continue;
         }

@@ -13,6 +13,10 @@ pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
 pub(super) const SIGNING_KEYS: &str = "signing_keys";
 /// The table of secrets, whose names are the user's.
 pub(super) const SECRETS: &str = "secrets";
+/// The table of certificate authorities, whose names are the user's.
+pub(super) const CA: &str = "ca";
+/// Tables whose names are the user's.
+const OPEN: [&str; 3] = [SIGNING_KEYS, SECRETS, CA];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.
@@ -170,7 +174,7 @@ impl Layers {
         if known.is_empty() {
             let mut tables: Vec<_> =
                 self.values.keys().filter_map(|k| k.rsplit_once('.').map(|(t, _)| t)).collect();
-            tables.extend([SIGNING_KEYS, SECRETS]);
+            tables.extend(OPEN);
             tables.dedup();
             return format!("there are the tables {}", tables.join(", "));
         }
@@ -185,7 +189,7 @@ fn variable(key: &str) -> String {
 
 /// Whether the key is one of the user's own.
 pub(super) fn is_open(key: &str) -> bool {
-    key.split_once('.').is_some_and(|(table, _)| [SIGNING_KEYS, SECRETS].contains(&table))
+    key.split_once('.').is_some_and(|(table, _)| OPEN.contains(&table))
 }
 
 /// Tables become dotted keys; a value of an open table is one value, whatever its type.
@@ -193,9 +197,7 @@ fn flatten(path: &str, table: Table, give: &mut dyn FnMut(String, Value)) {
     for (name, value) in table {
         let key = if path.is_empty() { name } else { format!("{path}.{name}") };
         match value {
-            Value::Table(inner) if ![SIGNING_KEYS, SECRETS].contains(&path) => {
-                flatten(&key, inner, give)
-            }
+            Value::Table(inner) if !OPEN.contains(&path) => flatten(&key, inner, give),
             value => give(key, value),
         }
     }

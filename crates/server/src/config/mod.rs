@@ -1,21 +1,23 @@
 //! The configuration of a supervisor: flags over environment over file over the documented defaults. Every mistake says
-//! where the value came from. Opens nothing that it names, except key files.
+//! where the value came from. Opens nothing that it names, except files
+//! of keys, secrets and certificates.
 
 mod error;
 mod layers;
+mod outbound;
 mod value;
 
 pub use error::ConfigError;
 pub use layers::{DEFAULT_CONFIG, Layers, Origin};
 
 use crate::alerts::AlertOptions;
-use crate::dispatch::{Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, Secrets, Signer};
+use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
 use crate::shell::DriverOptions;
 use http::Uri;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that a supervisor needs to be told.
@@ -35,7 +37,7 @@ pub struct Config {
     pub driver: DriverOptions,
     /// The API's limits.
     pub http: HttpLimits,
-    /// How requests are sent, keys and allowed hosts included.
+    /// How requests are sent: keys, allowed hosts, proxies and certificates included.
     pub outbound: HttpOptions,
     /// Who is told when something needs a person.
     pub alerts: AlertOptions,
@@ -73,20 +75,7 @@ impl Config {
             connections: read.number("limits.connections", 1, 1_000_000),
             header_timeout: read.duration("limits.header_timeout"),
         };
-        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let outbound = HttpOptions {
-            idle_per_host: read.number("dispatch.idle_per_host", 0, 10_000),
-            at_once: HttpOptions::default().at_once,
-            connect_timeout_ms: ms(read.duration("dispatch.connect_timeout")),
-            idle_timeout_ms: ms(read.duration("dispatch.idle_timeout")),
-            answer_bytes: read.number("dispatch.answer_bytes", 1 << 10, 64 << 20),
-            destinations: Destinations {
-                signers: signers(&mut read),
-                allow_hosts: read.list("dispatch.allow_hosts"),
-                secrets: Arc::new(secrets(&mut read)),
-                callbacks: callbacks(&mut read),
-            },
-        };
+        let outbound = outbound::read(&mut read);
         let keep = read.duration("retention.settled");
         let traces = traces(&mut read);
         let rules = read.text("rules");
@@ -114,6 +103,18 @@ impl Config {
             read.mistake("data", "it must name a folder");
         }
         read.finish().map(|()| config)
+    }
+
+    /// What to say if whoever reaches the API may have requests sent to any host: one who may put a rulebook chooses
+    /// where its services are.
+    #[must_use]
+    pub fn open_to_all(&self, listening: SocketAddr) -> Option<String> {
+        let open = self.outbound.destinations.allow_hosts.is_open();
+        (open && !listening.ip().is_loopback()).then(|| {
+            format!(
+                "it listens on {listening}, and `dispatch.allow_hosts` names no hosts: whoever reaches it can put a rulebook, and by that send requests to every host that this machine reaches; name the hosts of your services there"
+            )
+        })
     }
 
     /// The defaults, for tests and hosts that set the rest themselves.
@@ -159,25 +160,6 @@ fn alerts(read: &mut value::Reader<'_>, signers: &BTreeMap<String, Signer>) -> A
     }
 }
 
-/// Where services reach us: as told, else where people do.
-fn callbacks(read: &mut value::Reader<'_>) -> Option<Arc<str>> {
-    const KEY: &str = "dispatch.callback_url";
-    let told = read.text(KEY);
-    let url = if told.is_empty() { read.text("alerts.public_url") } else { told.clone() };
-    let is_address = |uri: &Uri| {
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        is_http && uri.host().is_some() && uri.query().is_none()
-    };
-    match url.parse::<Uri>() {
-        Ok(uri) if is_address(&uri) => Some(url.trim_end_matches('/').into()),
-        _ if told.is_empty() => None,
-        _ => {
-            read.mistake(KEY, "it must be an address such as `http://amends:7100`");
-            None
-        }
-    }
-}
-
 fn objective(read: &mut value::Reader<'_>) -> Option<Duration> {
     let objective = read.duration("alerts.objective");
     (!objective.is_zero()).then_some(objective)
@@ -199,43 +181,6 @@ fn traces(read: &mut value::Reader<'_>) -> Option<Uri> {
             None
         }
     }
-}
-
-fn secrets(read: &mut value::Reader<'_>) -> Secrets {
-    let mut secrets = Secrets::default();
-    for (key, given) in read.secrets_of("secrets") {
-        let name = key.trim_start_matches("secrets.");
-        let taken = given.and_then(|given| match given.stands {
-            value::Stands::Here(value) => secrets.add(name, &value, given.hosts),
-            value::Stands::InFile(path) => secrets.add_file(name, &path, given.hosts),
-        });
-        if let Err(why) = taken {
-            read.mistake(&key, &why);
-        }
-    }
-    secrets
-}
-
-fn signers(read: &mut value::Reader<'_>) -> BTreeMap<String, Signer> {
-    let mut signers = BTreeMap::new();
-    for (name, given) in read.keys_of("signing_keys") {
-        let keys = match given {
-            Ok(keys) => keys,
-            Err(why) => {
-                read.mistake(&name, &why);
-                continue;
-            }
-        };
-        match Signer::new(&keys) {
-            Ok(signer) => {
-                signers.insert(name.trim_start_matches("signing_keys.").to_owned(), signer);
-            }
-            Err(why) => {
-                read.mistake(&name, &format!("{why} (at most {MOST_KEYS_OF_A_NAME} keys per name)"))
-            }
-        }
-    }
-    signers
 }
 
 #[cfg(test)]

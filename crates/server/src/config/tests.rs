@@ -1,6 +1,7 @@
 //! Layers, origins, and mistakes that say where they are.
 
 use super::*;
+use crate::dispatch::AllowedHosts;
 use std::path::Path;
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -60,7 +61,8 @@ fn flags_stand_above_the_environment_above_the_file_above_the_defaults() {
     let config = Config::from_layers(&layers).expect("valid");
     assert_eq!((&*config.listen, &*config.data.to_string_lossy()), ("3.3.3.3:3", "from-file"));
     assert_eq!((config.driver.queue, config.driver.batch), (8, 3));
-    assert_eq!(config.outbound.destinations.allow_hosts, ["a", "b"]);
+    let hosts = AllowedHosts::read(&["a".to_owned(), "b".to_owned()]).expect("hosts");
+    assert_eq!(config.outbound.destinations.allow_hosts, hosts);
 
     let shown = layers.shown();
     let origin = |key: &str| {
@@ -146,4 +148,74 @@ fn bad_signing_keys_are_named_without_being_shown() {
     let all = found.join("\n");
     assert!(all.contains("`signing_keys.a` (file a.toml)") && !all.contains("topsecret"), "{all}");
     assert!(all.contains("/does/not/exist"), "{all}");
+}
+
+#[test]
+fn every_mistake_about_the_way_out_is_told_at_once_with_its_mend() {
+    let mut layers = Layers::defaults();
+    let text = "
+[dispatch]
+allow_hosts = [\"https://pay.example\", \"10.1.2.3/8\"]
+proxy = \"http://ann:letmein@proxy.example\"
+no_proxy = [\"a b\"]
+proxy_secret = \"corp\"
+connect_timeout = \"0s\"
+[ca]
+company = { file = \"/does/not/exist.pem\", hosts = [\"a b\"] }
+bank = { files = \"x\" }
+";
+    layers.file(Path::new("a.toml"), text).expect("known keys");
+    let all = mistakes(&layers).join("\n");
+    let mut wanted = vec![
+        "`https://pay.example` names no host",
+        "`10.1.2.3/8` has bits set beyond its first 8",
+        "`dispatch.proxy` (file a.toml): it holds credentials",
+        "`dispatch.no_proxy`",
+        "`dispatch.connect_timeout` is \"0s\" (file a.toml)",
+        "`ca.bank` (file a.toml): it must be `{ file = ",
+    ];
+    if cfg!(feature = "tls") {
+        wanted.push("`ca.company` (file a.toml): the file `/does/not/exist.pem` cannot be read");
+    }
+    for said in wanted {
+        assert!(all.contains(said), "{said} is not in:\n{all}");
+    }
+    assert!(!all.contains("letmein"), "a password is shown:\n{all}");
+}
+
+#[test]
+fn the_secret_of_a_proxy_must_be_there_and_may_go_to_it() {
+    let read = |text: &str| {
+        let mut layers = Layers::defaults();
+        layers.file(Path::new("a.toml"), text).expect("known keys");
+        Config::from_layers(&layers).map_err(|wrong| wrong.0.join("\n"))
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("proxy");
+    std::fs::write(&file, "ann:letmein\n").expect("a file");
+    let file = file.display();
+    let proxy = "[dispatch]\nproxy = \"http://proxy.example:3128\"\nproxy_secret = \"corp\"\n";
+    let secret = |host: &str| {
+        format!("{proxy}[secrets]\ncorp = {{ file = \"{file}\", hosts = [\"{host}\"] }}\n")
+    };
+    let config = read(&secret("proxy.example:3128")).expect("valid");
+    assert_eq!(config.outbound.proxies.addresses().count(), 1);
+    let why = read(&secret("other.example")).expect_err("it may not go there");
+    assert!(why.contains("`secrets.corp.hosts`"), "{why}");
+    let why = read(proxy).expect_err("there is none");
+    assert!(why.contains("dispatch.proxy_secret") && why.contains("no secret `corp`"), "{why}");
+    let why = read("[dispatch]\nproxy_secret = \"corp\"\n").expect_err("no proxy");
+    assert!(why.contains("no `dispatch.proxy`"), "{why}");
+}
+
+#[test]
+fn who_may_be_reached_and_reaches_everybody_is_warned() {
+    let (here, anywhere) = ("127.0.0.1:7100", "0.0.0.0:7100");
+    let told = |config: &Config, at: &str| config.open_to_all(at.parse().expect("an address"));
+    let mut config = Config::defaults();
+    assert_eq!(told(&config, here), None);
+    assert!(told(&config, anywhere).expect("a warning").contains("`dispatch.allow_hosts`"));
+    let hosts = AllowedHosts::read(&["*.internal".to_owned()]).expect("hosts");
+    config.outbound.destinations.allow_hosts = hosts;
+    assert_eq!(told(&config, anywhere), None);
 }

@@ -1,7 +1,8 @@
 //! Reads single values with their type and bounds, and collects what is wrong.
 
+use super::ConfigError;
 use super::layers::{Layers, is_open};
-use super::{ConfigError, MOST_KEYS_OF_A_NAME};
+use crate::dispatch::MOST_KEYS_OF_A_NAME;
 use crate::duration::duration;
 use std::fs::File;
 use std::io::Read;
@@ -16,6 +17,13 @@ const KEY_FILE_LIMIT: u64 = 4_096;
 pub(super) struct GivenSecret {
     pub(super) stands: Stands,
     pub(super) hosts: Vec<String>,
+}
+
+/// A file of certificates, and the hosts that it is for.
+pub(super) struct GivenAuthority {
+    pub(super) file: PathBuf,
+    pub(super) hosts: Option<Vec<String>>,
+    pub(super) only: bool,
 }
 
 /// Where a secret stands.
@@ -122,6 +130,14 @@ impl<'a> Reader<'a> {
         self.named(table).map(|(key, value)| (key.clone(), secret(value))).collect()
     }
 
+    /// The file of each name in the table of authorities; an error says why it can't be had.
+    pub(super) fn authorities_of(
+        &self,
+        table: &str,
+    ) -> Vec<(String, Result<GivenAuthority, String>)> {
+        self.named(table).map(|(key, value)| (key.clone(), authority(value))).collect()
+    }
+
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
         let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));
@@ -179,4 +195,25 @@ fn secret(value: &Value) -> Result<GivenSecret, String> {
         return Err(wrong());
     }
     Ok(GivenSecret { stands, hosts })
+}
+
+/// `{ file = "…" }`, perhaps with `hosts = […]` and `only = true`.
+fn authority(value: &Value) -> Result<GivenAuthority, String> {
+    let wrong = || {
+        "it must be `{ file = \"…\" }`, with `hosts = [\"…\"]` if it is for some hosts, and `only = true` if these trust nobody else".to_owned()
+    };
+    let Value::Table(table) = value else { return Err(wrong()) };
+    if table.keys().any(|key| !["file", "hosts", "only"].contains(&key.as_str())) {
+        return Err(wrong());
+    }
+    let file = table.get("file").and_then(Value::as_str).ok_or_else(wrong)?;
+    let hosts = match table.get("hosts") {
+        None => None,
+        Some(hosts) => Some(texts(hosts).ok_or_else(wrong)?),
+    };
+    let only = match table.get("only") {
+        None => false,
+        Some(only) => only.as_bool().ok_or_else(wrong)?,
+    };
+    Ok(GivenAuthority { file: file.into(), hosts, only })
 }

@@ -175,8 +175,9 @@ pub(super) async fn preview<S: Store>(
 ) -> Result<Response, PageError> {
     let files = files(&form);
     let (sources, books) = (sources(&files), app.supervisor.active_books());
+    let allow_hosts = app.allow_hosts.clone();
     let look = move || {
-        let judged = judge(sources, books.clone());
+        let judged = judge(sources, books.clone(), &allow_hosts);
         let errors = !judged.is_valid();
         let book = judged.rulebook.filter(|_| !errors);
         let active = book.as_ref().and_then(|book| books.iter().find(|b| b.name() == book.name()));
@@ -201,7 +202,9 @@ pub(super) async fn activate<S: Store>(
     let wrong = |error: ApiError| PageError::from(error).back("/rules").sent(&form);
     let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
     let (sources, books) = (sources(&files(&form)), app.supervisor.active_books());
-    let judged = app.workshop.run(move || judge(sources, books)).await.map_err(wrong)?;
+    let allow_hosts = app.allow_hosts.clone();
+    let look = move || judge(sources, books, &allow_hosts);
+    let judged = app.workshop.run(look).await.map_err(wrong)?;
     let is_valid = judged.is_valid();
     let Some(book) = judged.rulebook else {
         let detail = judged.rendered;

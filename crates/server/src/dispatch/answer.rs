@@ -28,10 +28,28 @@ use amends_protocol::{
 use amends_rulebook::{AnswerMap, Endpoint, Mapped};
 use http::{HeaderMap, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Longest message that is kept of an answer, in bytes; it is shown in lists.
 const MESSAGE_LIMIT: usize = 500;
+/// Members by which a JSON answer says why something failed.
+const TOLD: [&str; 12] = [
+    "type",
+    "title",
+    "status",
+    "detail",
+    "outcome",
+    "error",
+    "error_description",
+    "message",
+    "code",
+    "reason",
+    "issue",
+    "decline_code",
+];
+/// Longest of them that is shown of what is only read, in bytes.
+const TOLD_LIMIT: usize = 120;
 
 /// Who says what answers mean.
 #[derive(Clone, Copy, Debug)]
@@ -39,22 +57,46 @@ pub enum Meaning<'a> {
     /// The participant protocol.
     Protocol,
     /// A mapped endpoint.
-    Mapped(&'a AnswerMap),
+    Mapped(&'a AnswerMap, Quotes),
     /// The mapping of looks at an accepted step.
     Looks(&'a AnswerMap),
+}
+
+/// What of a body a person is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quotes {
+    /// Its beginning.
+    Beginning,
+    /// Only what says in words or a code why something failed. Who may write a rulebook should not read by it what
+    /// stands at any address that the supervisor reaches, so this is for whatever only reads.
+    Errors,
 }
 
 impl<'a> Meaning<'a> {
     /// Of the answer to a step.
     pub(crate) fn of_step(endpoint: Option<&'a Endpoint>) -> Self {
-        endpoint.map_or(Self::Protocol, |endpoint| Self::Mapped(&endpoint.answers))
+        let quotes = |endpoint: &Endpoint| match endpoint.method.as_str() {
+            "GET" => Quotes::Errors,
+            _ => Quotes::Beginning,
+        };
+        endpoint
+            .map_or(Self::Protocol, |endpoint| Self::Mapped(&endpoint.answers, quotes(endpoint)))
     }
 
     /// Of the answer to a look.
     pub(crate) fn of_look(endpoint: Option<&'a Endpoint>) -> Self {
         match endpoint.and_then(|endpoint| endpoint.poll.as_ref()) {
             Some(poll) if !poll.answers.is_empty() => Self::Looks(&poll.answers),
-            _ => Self::of_step(endpoint),
+            _ => endpoint
+                .map_or(Self::Protocol, |endpoint| Self::Mapped(&endpoint.answers, Quotes::Errors)),
+        }
+    }
+
+    /// What of a body is left for everything but the mapping.
+    fn quoted(self, body: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::Protocol | Self::Mapped(_, Quotes::Beginning) => Cow::Borrowed(body),
+            Self::Mapped(_, Quotes::Errors) | Self::Looks(_) => Cow::Owned(errors_in(body)),
         }
     }
 }
@@ -71,15 +113,49 @@ pub fn read_answer(
 ) -> StepResult {
     // RFC 8259 section 8.1 lets a reader skip it.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let quoted = &*meaning.quoted(body);
+    let mapped = |map: &AnswerMap| {
+        let json = serde_json::from_slice::<Value>(body).ok();
+        read_mapped(verb, status, headers, quoted, map.classify(status, json.as_ref())?, now)
+    };
     let (answer, message) = match meaning {
         Meaning::Protocol if status == 200 => return read_200(verb, headers, body),
         Meaning::Protocol => read_status(verb, status, headers, body, now),
-        Meaning::Mapped(map) => read_mapped(verb, status, headers, body, map, now)
-            .unwrap_or_else(|| read_unmapped(verb, status, headers, body, now)),
-        Meaning::Looks(map) => read_mapped(verb, status, headers, body, map, now)
-            .unwrap_or_else(|| read_unmapped_look(verb, status, headers, body, now)),
+        Meaning::Mapped(map, _) => {
+            mapped(map).unwrap_or_else(|| read_unmapped(verb, status, headers, quoted, now))
+        }
+        Meaning::Looks(map) => {
+            mapped(map).unwrap_or_else(|| read_unmapped_look(verb, status, headers, quoted, now))
+        }
     };
-    StepResult { answer, status: Some(status), message, history: told(headers, body) }
+    let history = told(headers, body);
+    StepResult { message, ..StepResult::new(answer, Some(status)).telling(history) }
+}
+
+/// The members of a JSON object that say why something failed, each cut short: a problem's, and those that providers
+/// use; in it or in its `error`. Nothing of any other body.
+fn errors_in(body: &[u8]) -> Vec<u8> {
+    fn told(name: &str, value: &Value) -> Option<Value> {
+        match value {
+            Value::String(text) if TOLD.contains(&name) => Some(cut(text, TOLD_LIMIT).into()),
+            Value::Number(_) | Value::Bool(_) if TOLD.contains(&name) => Some(value.clone()),
+            Value::Object(inner) if name == "error" => Some(all(inner)),
+            _ => None,
+        }
+    }
+    fn all(members: &Map<String, Value>) -> Value {
+        members
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), told(name, value)?)))
+            .collect()
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => match all(&members) {
+            Value::Object(kept) if kept.is_empty() => Vec::new(),
+            kept => kept.to_string().into_bytes(),
+        },
+        _ => Vec::new(),
+    }
 }
 
 type Reading = (StepReading, Option<String>);
@@ -88,13 +164,12 @@ fn read_mapped(
     verb: Verb,
     status: u16,
     headers: &HeaderMap,
-    body: &[u8],
-    map: &AnswerMap,
+    quoted: &[u8],
+    mapped: Mapped,
     now: Timestamp,
 ) -> Option<Reading> {
-    let json = serde_json::from_slice::<Value>(body).ok();
-    let said = || message_of(status, headers, body);
-    Some(match map.classify(status, json.as_ref())? {
+    let said = || message_of(status, headers, quoted);
+    Some(match mapped {
         Mapped::Done => (StepReading::Done(verb.ends_as()), None),
         Mapped::Already => (StepReading::Done(verb.ends_as_already()), None),
         Mapped::Nothing => (StepReading::Done(verb.ends_as_nothing()), None),
@@ -206,11 +281,10 @@ fn read_status(
 }
 
 fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
-    let unknown = |message: String, history| StepResult {
-        answer: StepReading::Unknown,
-        status: Some(200),
-        message: Some(shortened(&message)),
-        history,
+    let unknown = |message: String, history: Testimony| {
+        StepResult::new(StepReading::Unknown, Some(200))
+            .telling(history)
+            .saying(shortened(&message))
     };
     let answer: StepAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
@@ -231,7 +305,7 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
         }
     };
     let message = answer.message.map(|m| shortened(&m));
-    StepResult { answer: reading, status: Some(200), message, history }
+    StepResult { message, ..StepResult::new(reading, Some(200)).telling(history) }
 }
 
 /// The evidence that any answer with a JSON object as its body may carry. It is a courtesy there: what is no list of
@@ -340,9 +414,13 @@ pub(crate) fn message_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Optio
 
 /// One line of bounded length, cut at a character.
 pub(crate) fn shortened(text: &str) -> String {
-    let mut short = String::with_capacity(text.len().min(MESSAGE_LIMIT + 4));
+    cut(text, MESSAGE_LIMIT)
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    let mut short = String::with_capacity(text.len().min(limit + 4));
     for c in text.trim().chars() {
-        if short.len() + c.len_utf8() > MESSAGE_LIMIT {
+        if short.len() + c.len_utf8() > limit {
             short.push('…');
             break;
         }

@@ -385,6 +385,30 @@ fn a_body_says_what_a_status_does_not() {
 }
 
 #[test]
+fn of_what_is_only_read_no_more_is_shown_than_why_it_failed() {
+    let said = |more: &str, look: bool, kind, body: &str| {
+        answer_of(&asking(more), look, 500, kind, body).message.expect("a message")
+    };
+    let secret = "AccessKeyId: AKIA-OF-THE-INNER-NETWORK";
+    let get = ", method: GET";
+    assert_eq!(said(get, false, "text/plain", secret), "HTTP 500");
+    assert_eq!(said("", true, "text/plain", secret), "HTTP 500", "a look is a GET");
+    assert!(said("", false, "text/plain", secret).ends_with(secret), "what was asked to act");
+    let told =
+        r#"{"AccessKeyId":"AKIA","error":{"code":"odd","key":"k","message":"no such refund"}}"#;
+    let shown = said(get, false, "application/json", told);
+    assert!(shown.contains("no such refund") && shown.contains("odd"), "{shown}");
+    assert!(!shown.contains("AKIA") && !shown.contains("\"k\""), "{shown}");
+    let long = format!("{{\"message\":\"{}\"}}", "x".repeat(400));
+    assert!(said(get, false, "application/json", &long).len() < 200);
+    // What it says for the supervisor is read as ever.
+    let book = asking(get);
+    let body = r#"{"outcome":"nothing_to_compensate"}"#;
+    let read = answer_of(&book, false, 200, "application/json", body).answer;
+    assert_eq!(read, StepReading::Done(Outcome::NothingToCompensate));
+}
+
+#[test]
 fn what_is_odd_about_an_answer_is_named() {
     let said = |headers: &[(&'static str, &str)], body: &str| {
         read(Verb::Compensate, 200, headers, body).message.expect("a message")

@@ -3,9 +3,19 @@
 //!
 //! No redirect is ever followed, and no host is ever taken from a report or an answer.
 
+mod allowed;
 mod answer;
+mod authorities;
 mod connect;
+mod exchange;
+mod findings;
+mod line;
 mod names;
+mod options;
+#[cfg(feature = "tls")]
+mod pem;
+mod probe;
+mod proxy;
 mod request;
 mod retry_after;
 mod route;
@@ -13,9 +23,17 @@ mod secrets;
 mod shown;
 mod sign;
 pub(crate) mod trace;
+#[cfg(feature = "tls")]
+mod trust;
+mod tunnel;
 mod web;
 
+pub use allowed::{AllowedHosts, Refusal};
 pub use answer::{Meaning, read_answer};
+pub use authorities::Authorities;
+pub use options::HttpOptions;
+pub use probe::Probe;
+pub use proxy::{OF_ENVIRONMENT, Proxies};
 pub use route::Destinations;
 pub use secrets::Secrets;
 pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
@@ -30,53 +48,12 @@ use amends_node::EffectResult;
 use amends_protocol::{SagaId, Testimony, Verb, headers};
 use amends_rulebook::RetryPolicy;
 use answer::{message_of, problem, shortened};
-use bytes::Bytes;
-use connect::{Connector, connector, innermost};
-use http::{HeaderMap, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use request::Outgoing;
+use exchange::{Answered, Ended, Exchange, Unanswered};
+use http::Uri;
 use retry_after::retry_after_ms;
 use route::{Route, RouteTable};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::Semaphore;
-
-/// How requests are sent.
-#[derive(Clone, Debug)]
-pub struct HttpOptions {
-    /// Most idle connections kept per host. What is idle was in use within `idle_timeout_ms`, so that their number follows
-    /// the concurrency of the services behind the host by itself; with less, connections would be opened and closed for
-    /// every other request.
-    pub idle_per_host: usize,
-    /// Most requests under way at once, over all services; never more than half of the files that the process may have
-    /// open. What is beyond waits, and its time begins when it is sent.
-    pub at_once: usize,
-    /// How long a name may take to be looked up, and then a connection to open, in milliseconds; a step that runs into
-    /// it was not sent.
-    pub connect_timeout_ms: u64,
-    /// How long an idle connection is kept, in milliseconds. Node.js closes its own after 5 s; a request that meets the
-    /// closing ends as unknown, so ours go first.
-    pub idle_timeout_ms: u64,
-    /// Longest body of an answer, in bytes.
-    pub answer_bytes: usize,
-    /// Keys and allowed hosts.
-    pub destinations: Destinations,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            idle_per_host: 10_000,
-            at_once: 10_000,
-            connect_timeout_ms: 3_000,
-            idle_timeout_ms: 4_000,
-            answer_bytes: 1 << 20,
-            destinations: Destinations::default(),
-        }
-    }
-}
 
 /// Errands over HTTP/1.1 with pooled connections. Clones share the pool.
 #[derive(Clone, Debug)]
@@ -86,89 +63,36 @@ pub struct HttpOutbound {
 
 #[derive(Debug)]
 struct Inner {
-    client: Client<Connector, Full<Bytes>>,
+    exchange: Exchange,
     routes: RouteTable,
     secrets: Arc<Secrets>,
-    answer_bytes: usize,
     places: Semaphore,
-}
-
-/// What came back.
-struct Answered {
-    status: u16,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-/// Why nothing came back.
-struct Unanswered {
-    /// It is sure that nothing was sent.
-    not_sent: bool,
-    status: Option<u16>,
-    message: String,
 }
 
 impl HttpOutbound {
     /// A client that has no connection yet.
     #[must_use]
     pub fn new(options: HttpOptions) -> Self {
-        let connector = connector(Duration::from_millis(options.connect_timeout_ms));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(options.idle_per_host.min(open_files() / 4))
-            .pool_idle_timeout(Duration::from_millis(options.idle_timeout_ms))
-            .pool_timer(TokioTimer::new())
-            .build(connector);
+        let exchange = Exchange::new(&options);
         let secrets = Arc::clone(&options.destinations.secrets);
         let routes = RouteTable::new(options.destinations);
         let places = Semaphore::new(options.at_once.clamp(1, (open_files() / 2).max(1)));
-        let answer_bytes = options.answer_bytes;
-        Self { inner: Arc::new(Inner { client, routes, secrets, answer_bytes, places }) }
+        Self { inner: Arc::new(Inner { exchange, routes, secrets, places }) }
     }
 
     /// What an answer means, without secrets that it may hold.
     fn read(&self, a: &Answered, verb: Verb, meaning: Meaning<'_>) -> StepResult {
         let mut result =
             read_answer(verb, a.status, &a.headers, &a.body, meaning, SystemClock.now());
+        if a.sent_twice {
+            result.sent_twice = true;
+            result.message = Some(match result.message {
+                Some(message) => shortened(&format!("{message}; {}", exchange::SENT_TWICE)),
+                None => exchange::SENT_TWICE.to_owned(),
+            });
+        }
         result.message = result.message.map(|text| self.inner.secrets.hide(text));
         result
-    }
-
-    async fn exchange(&self, request: Outgoing, timeout_ms: u64) -> Result<Answered, Unanswered> {
-        let whole = async {
-            let host = request.uri().authority().cloned();
-            let response = self.inner.client.request(request).await.map_err(|e| {
-                let host = host.as_ref().map_or("", |host| host.as_str());
-                let message = format!("{}: {host}", innermost(&e));
-                Unanswered { not_sent: e.is_connect(), status: None, message }
-            })?;
-            let (head, body) = response.into_parts();
-            let status = head.status.as_u16();
-            let body =
-                Limited::new(body, self.inner.answer_bytes).collect().await.map_err(|e| {
-                    Unanswered {
-                        not_sent: false,
-                        status: Some(status),
-                        message: if e.is::<LengthLimitError>() {
-                            format!(
-                                "HTTP {status} with a body over {} bytes",
-                                self.inner.answer_bytes
-                            )
-                        } else {
-                            let why = innermost(e.as_ref());
-                            format!("HTTP {status}, then the body broke off: {why}")
-                        },
-                    }
-                })?;
-            Ok(Answered { status, headers: head.headers, body: body.to_bytes() })
-        };
-        match tokio::time::timeout(Duration::from_millis(timeout_ms), whole).await {
-            Ok(result) => result,
-            Err(_) => Err(Unanswered {
-                not_sent: false,
-                status: None,
-                message: format!("no answer within {timeout_ms} ms"),
-            }),
-        }
     }
 
     async fn send(&self, send: &SendStep) -> StepResult {
@@ -180,7 +104,7 @@ impl HttpOutbound {
         let action = send.rulebook.get(send.action_id);
         let endpoint = action.endpoints.get(send.verb);
         let asked = request.uri().clone();
-        let answered = match self.exchange(request, action.retry.timeout_ms).await {
+        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms).await {
             Ok(answered) => answered,
             Err(none) => return unanswered(none),
         };
@@ -210,7 +134,7 @@ impl HttpOutbound {
         };
         let action = poll.rulebook.get(poll.action_id);
         let asked = request.uri().clone();
-        let answered = match self.exchange(request, action.retry.timeout_ms).await {
+        let answered = match self.inner.exchange.ask(request, action.retry.timeout_ms).await {
             Ok(answered) => answered,
             Err(none) => return unanswered(none),
         };
@@ -246,10 +170,10 @@ impl HttpOutbound {
             Ok(request) => request,
             Err(why) => return failed(why),
         };
-        match self.exchange(request, RetryPolicy::DEFAULT.timeout_ms).await {
+        match self.inner.exchange.ask(request, RetryPolicy::DEFAULT.timeout_ms).await {
             Ok(answered) => read_history(walk, &answered),
             Err(none) => {
-                let unreachable = none.status.is_none();
+                let unreachable = none.status.is_none() && none.end != Ended::Refused;
                 WalkResult::Failed {
                     message: shortened(&none.message),
                     unreachable,
@@ -329,23 +253,17 @@ fn stay(location: &mut Option<String>, route: &Route, asked: &Uri) {
 }
 
 fn unsendable(why: &str) -> StepResult {
-    let message = Some(shortened(why));
-    StepResult {
-        answer: StepReading::Unsendable,
-        status: None,
-        message,
-        history: Testimony::default(),
-    }
+    StepResult::new(StepReading::Unsendable, None).saying(shortened(why))
 }
 
 fn unanswered(none: Unanswered) -> StepResult {
-    let answer = if none.not_sent { StepReading::NotSent } else { StepReading::Unknown };
-    StepResult {
-        answer,
-        status: none.status,
-        message: Some(shortened(&none.message)),
-        history: Testimony::default(),
-    }
+    let answer = match none.end {
+        Ended::Refused => StepReading::Unsendable,
+        Ended::NotSent => StepReading::NotSent,
+        Ended::Unknown => StepReading::Unknown,
+    };
+    let result = StepResult::new(answer, none.status).saying(shortened(&none.message));
+    StepResult { sent_twice: none.sent_twice, ..result }
 }
 
 #[cfg(test)]

@@ -1,18 +1,13 @@
 //! Looks up the names of hosts, each on a thread of its own: a name whose server is slow or away holds up nobody but the
 //! services that bear it. All who want one name share one look-up.
 
-use hyper_util::client::legacy::connect::dns::Name;
 use rustc_hash::FxHashMap;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
-use tower_service::Service;
 
 /// Names that are looked up at once, each on a thread: far more than any business has services whose name servers are
 /// away.
@@ -60,11 +55,13 @@ impl Names {
         Self::by(limit, Arc::new(|name| Ok((name, 0).to_socket_addrs()?.collect())))
     }
 
-    fn by(limit: Duration, look_up: Arc<LookUp>) -> Self {
+    /// Asks whom a test wants.
+    pub(super) fn by(limit: Duration, look_up: Arc<LookUp>) -> Self {
         Self { under_way: Arc::default(), limit, look_up }
     }
 
-    async fn addresses(self, name: Box<str>) -> Found {
+    /// The addresses of a name, without a port.
+    pub(super) async fn addresses(self, name: Box<str>) -> Found {
         let mut found = self.begin(name)?;
         match tokio::time::timeout(self.limit, found.wait_for(Option::is_some)).await {
             Ok(Ok(found)) => found.clone().unwrap_or(Err(NameError::TooMany)),
@@ -110,21 +107,6 @@ struct Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
-    }
-}
-
-impl Service<Name> for Names {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = NameError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NameError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NameError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let names = self.clone();
-        Box::pin(async move { Ok(names.addresses(name.as_str().into()).await?.into_iter()) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where requests go: addresses of a rulebook's services, parsed once per version. A host comes only from a rulebook,
 //! never from a report or an answer.
 
+use super::allowed::AllowedHosts;
 use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_protocol::Verb;
@@ -22,8 +23,8 @@ const VERSIONS_KEPT: usize = 64;
 pub struct Destinations {
     /// Signing keys by the name that rulebooks use.
     pub signers: BTreeMap<String, Signer>,
-    /// If not empty, the only hosts (`host` or `host:port`) that requests may go to.
-    pub allow_hosts: Vec<String>,
+    /// The hosts that requests may go to.
+    pub allow_hosts: AllowedHosts,
     /// Secrets by the name that rulebooks use.
     pub secrets: Arc<Secrets>,
     /// Where services reach this supervisor, without a slash at the end; none if that is not known.
@@ -134,7 +135,7 @@ impl Route {
         })?;
         let uri: Uri =
             url.parse().map_err(|e| format!("`{url}` of service `{name}` is not a URL: {e}"))?;
-        let parts = uri.into_parts();
+        let parts = uri.clone().into_parts();
         let scheme = parts
             .scheme
             .ok_or_else(|| format!("`{url}` of service `{name}` needs `http://` in front"))?;
@@ -149,11 +150,10 @@ impl Route {
                 "the `url` of service `{name}` holds credentials; map a header in `endpoints` instead"
             ));
         }
-        if !is_allowed(&authority, &destinations.allow_hosts) {
-            return Err(format!(
-                "`{authority}` of service `{name}` is not in `dispatch.allow_hosts` of the configuration"
-            ));
-        }
+        destinations
+            .allow_hosts
+            .judge(&uri)
+            .map_err(|refusal| format!("service `{name}`: {refusal}"))?;
         let signer = match &service.signing_key {
             None => None,
             Some(key) => Some(destinations.signers.get(key).cloned().ok_or_else(|| {
@@ -229,10 +229,6 @@ impl Route {
     fn leaves(&self, location: &str) -> String {
         format!("the `Location` `{location}` leaves `{}://{}`", self.scheme, self.authority)
     }
-}
-
-fn is_allowed(authority: &Authority, allowed: &[String]) -> bool {
-    allowed.is_empty() || allowed.iter().any(|one| names(one, authority))
 }
 
 /// Whether `host` or `host:port` of the configuration names it.
@@ -324,8 +320,8 @@ mod tests {
     fn the_configuration_can_narrow_the_hosts() {
         let book = book("http://pay.local:8080", "");
         let with = |allowed: &str| {
-            let destinations =
-                Destinations { allow_hosts: vec![allowed.to_owned()], ..Destinations::default() };
+            let allow_hosts = AllowedHosts::read(&[allowed.to_owned()]).expect("a host");
+            let destinations = Destinations { allow_hosts, ..Destinations::default() };
             Route::new(&book, &book.services()[0], &destinations)
         };
         assert!(with("pay.local").is_ok() && with("PAY.local:8080").is_ok());

@@ -1,6 +1,7 @@
 //! The request of a step as a person may see it: made by the same code that sends it, without secrets.
 
 use super::Destinations;
+use super::allowed::AllowedHosts;
 use super::request::of_step;
 use super::route::{RouteTable, Routes};
 use super::secrets::Secrets;
@@ -33,7 +34,9 @@ impl ShownRoutes {
         let keys = book.services().iter().filter_map(|s| s.signing_key.clone());
         let signers = keys.map(|name| (name, Signer::without_keys())).collect();
         let secrets = Arc::new(Secrets::masked());
-        let destinations = Destinations { signers, secrets, callbacks, ..Destinations::default() };
+        // Whether it may go there is said when it goes.
+        let allow_hosts = AllowedHosts::unjudged();
+        let destinations = Destinations { signers, allow_hosts, secrets, callbacks };
         Self(RouteTable::new(destinations).of(book))
     }
 }

@@ -9,6 +9,7 @@ use super::versions::Versions;
 use super::workshop::Workshop;
 use crate::books::Rejections;
 use crate::bulk::Bulks;
+use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
@@ -38,6 +39,8 @@ pub struct App<S: Store> {
     pub(crate) long_reads: Arc<Semaphore>,
     /// Turns of reading a whole case.
     pub(crate) case_reads: Arc<Semaphore>,
+    /// Where services may be.
+    pub(crate) allow_hosts: AllowedHosts,
     pub(crate) backups: Option<BackupFolder>,
     pub(crate) bulks: Bulks,
     /// Where people reach us, perhaps through a proxy; empty if nobody said.
@@ -72,6 +75,7 @@ impl<S: Store> App<S> {
             workshop: Workshop::default(),
             long_reads: Arc::new(Semaphore::new(LONG_READS)),
             case_reads: Arc::new(Semaphore::new(CASE_READS)),
+            allow_hosts: AllowedHosts::default(),
             backups: None,
             bulks,
             public_url: String::new(),
@@ -111,6 +115,13 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Refuses rulebooks whose services are where no request goes.
+    #[must_use]
+    pub fn reaching(mut self, allow_hosts: AllowedHosts) -> Self {
+        self.allow_hosts = allow_hosts;
+        self
+    }
+
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
@@ -131,6 +142,7 @@ impl<S: Store> Clone for App<S> {
             workshop: self.workshop.clone(),
             long_reads: Arc::clone(&self.long_reads),
             case_reads: Arc::clone(&self.case_reads),
+            allow_hosts: self.allow_hosts.clone(),
             backups: self.backups.clone(),
             bulks: self.bulks.clone(),
             public_url: self.public_url.clone(),

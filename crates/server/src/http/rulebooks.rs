@@ -6,6 +6,7 @@ use super::path::{Id, Pair};
 use super::query::Query;
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
+use crate::dispatch::AllowedHosts;
 use amends_protocol::resources::{
     DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView,
 };
@@ -117,11 +118,12 @@ async fn judge_sent<S: Store>(
     query.finish()?;
     let bytes = read_body(&head, body, SOURCES_LIMIT).await?;
     let others = app.supervisor.active_books();
+    let allow_hosts = app.allow_hosts.clone();
     let work = move || {
         let given = sources(kind, &bytes, in_query)?;
         drop(bytes);
         check_reason(&given.reason)?;
-        Ok::<_, ApiError>((given.reason, judge(given.files, others)))
+        Ok::<_, ApiError>((given.reason, judge(given.files, others, &allow_hosts)))
     };
     let (reason, judged) = app.workshop.run(work).await??;
     Ok((head.headers, reason, judged))
@@ -129,7 +131,7 @@ async fn judge_sent<S: Store>(
 
 /// A rulebook that somebody sent, looked at.
 pub(crate) struct Judged {
-    /// None if it can't be read.
+    /// None if it can't be used.
     pub(crate) rulebook: Option<Arc<Rulebook>>,
     /// All findings, those beside the other active rulebooks included.
     pub(crate) findings: Vec<DiagnosticView>,
@@ -147,9 +149,19 @@ impl Judged {
     }
 }
 
-/// Looks at a rulebook by itself and beside the active ones that it does not replace. May take seconds.
-pub(crate) fn judge(files: Vec<SourceFile>, active: Vec<Arc<Rulebook>>) -> Judged {
-    let Loaded { rulebook, diagnostics: found, sources } = load_sources(files);
+/// Looks at a rulebook by itself, by where its services are, and beside the active ones that it does not replace. May
+/// take seconds.
+pub(crate) fn judge(
+    files: Vec<SourceFile>,
+    active: Vec<Arc<Rulebook>>,
+    allow_hosts: &AllowedHosts,
+) -> Judged {
+    let Loaded { mut rulebook, diagnostics: mut found, sources } = load_sources(files);
+    let beyond = rulebook.as_ref().map(|book| allow_hosts.findings(book)).unwrap_or_default();
+    if beyond.iter().any(|finding| finding.severity == Severity::Error) {
+        rulebook = None;
+    }
+    found.extend(beyond);
     let mut findings = diagnostics(&found, &sources);
     let mut rendered = render(&found, &sources, false);
     let mut rendered_beside = String::new();

@@ -109,7 +109,7 @@ fn every_reading_of_an_answer_is_in_the_closed_list() {
         StepReading::Unknown,
     ];
     for answer in readings {
-        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
+        let result = StepResult::new(answer, None);
         let word = AttemptResult::of(&EffectResult::Step(result));
         assert!(AttemptResult::ALL.contains(&word), "{word}");
     }

@@ -228,8 +228,7 @@ impl Outbound for Outside {
                     Verb::Notify => Outcome::Notified,
                 };
                 let answer = StepReading::Done(outcome);
-                let result =
-                    StepResult { answer, status: Some(200), message: None, history: vec![].into() };
+                let result = StepResult::new(answer, Some(200)).telling(vec![]);
                 EffectResult::Step(result)
             }
             Errand::Walk(_) => EffectResult::History(WalkResult::Told(vec![].into())),

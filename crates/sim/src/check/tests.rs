@@ -117,8 +117,7 @@ impl Watched {
     }
 
     fn answered(&mut self, number: u64, step: &StepRow, answer: StepReading, status: u16) {
-        let result =
-            StepResult { answer, status: Some(status), message: None, history: vec![].into() };
+        let result = StepResult::new(answer, Some(status)).telling(vec![]);
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Poll(Box::new(amends_engine::PollStep {
             step: step.id,

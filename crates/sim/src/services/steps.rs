@@ -429,7 +429,7 @@ const fn plain(verb: Verb) -> Outcome {
 }
 
 fn result(answer: StepReading, status: Option<u16>) -> StepResult {
-    StepResult { answer, status, message: None, history: Vec::new().into() }
+    StepResult::new(answer, status).telling(vec![])
 }
 
 /// Whether the service is of today: a kit of before sends no proof back.

@@ -254,8 +254,7 @@ impl State {
                 let answer =
                     if let Heard::Step(reading) = heard { reading } else { StepReading::Unknown };
                 let status = matches!(answer, StepReading::Busy { .. }).then_some(409);
-                let result =
-                    StepResult { answer, status, message: None, history: Vec::new().into() };
+                let result = StepResult::new(answer, status).telling(vec![]);
                 Input::StepEnded { step, attempt, service, result }
             }
         };

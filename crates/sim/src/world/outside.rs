@@ -245,12 +245,9 @@ impl World<'_> {
                 unreachable: true,
                 retry_after_ms: None,
             }),
-            Errand::Send(_) | Errand::Poll(_) => EffectResult::Step(StepResult {
-                answer: StepReading::Unknown,
-                status: None,
-                message: Some("no answer in time".to_owned()),
-                history: Vec::new().into(),
-            }),
+            Errand::Send(_) | Errand::Poll(_) => EffectResult::Step(
+                StepResult::new(StepReading::Unknown, None).saying("no answer in time"),
+            ),
         });
         self.story.tell(|| tell_result(&errand, &result));
         let seen =

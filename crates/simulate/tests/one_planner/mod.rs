@@ -294,7 +294,7 @@ impl World {
         });
         self.pause(&service, true);
         let send = sent.expect("the retry went out");
-        let result = StepResult { answer, status: None, message: None, history: Vec::new().into() };
+        let result = StepResult::new(answer, None).telling(vec![]);
         self.input(Input::StepEnded { step: send.step, attempt: send.attempt, service, result });
     }
 

@@ -1,6 +1,7 @@
 //! What this machine holds: rulebook files, the store, room on its disk.
 
 use super::Finding;
+use amends_rulebook::{Diagnostic, Rulebook, Severity};
 use amends_server::Config;
 use amends_server::books::load_path;
 use amends_store::{StoreError, inspect};
@@ -31,6 +32,7 @@ pub(super) fn rules(config: &Config, services: &mut Vec<(String, String)>) -> Ve
         let see =
             format!("`amends rules check {}` shows them with their lines", file.path.display());
         let count = file.loaded.diagnostics.len();
+        found.extend(file.loaded.rulebook.iter().flat_map(|book| nowhere(config, book)));
         found.push(match &file.loaded.rulebook {
             Some(book) => {
                 let with_url = book.services().iter();
@@ -44,6 +46,47 @@ pub(super) fn rules(config: &Config, services: &mut Vec<(String, String)>) -> Ve
             None => Finding::fail(&check, format!("{count} findings, and it can't be used"), see),
         });
     }
+    found
+}
+
+/// Services that the supervisor would send nothing to.
+fn nowhere(config: &Config, book: &Rulebook) -> Vec<Finding> {
+    let findings = config.outbound.destinations.allow_hosts.findings(book).into_iter();
+    let finding = |d: Diagnostic| {
+        let check = format!("rulebook {}", book.name());
+        let help = d.help.unwrap_or_default();
+        match d.severity {
+            Severity::Error => Finding::fail(&check, d.message, help),
+            Severity::Warning | Severity::Note => Finding::warn(&check, d.message, help),
+        }
+    };
+    findings.map(finding).collect()
+}
+
+/// The way out: who may be asked, and through whom.
+pub(super) fn outbound(config: &Config) -> Vec<Finding> {
+    let out = &config.outbound;
+    let check = "outbound";
+    let mut found = Vec::new();
+    let listening = config.listen.parse().ok();
+    if let Some(why) = listening.and_then(|listening| config.open_to_all(listening)) {
+        let help = "list them in `dispatch.allow_hosts`; see docs/guides/calling-outside.md";
+        found.push(Finding::warn(check, why, help));
+    }
+    let proxies: Vec<String> = out.proxies.addresses().map(ToString::to_string).collect();
+    let by = match &proxies[..] {
+        [] => "directly".to_owned(),
+        some => format!("through {}", some.join(" and ")),
+    };
+    let whom = match out.destinations.allow_hosts.is_open() {
+        true => "any host but link-local and metadata addresses",
+        false => "the hosts of `dispatch.allow_hosts`",
+    };
+    let believed = match out.authorities.is_empty() {
+        true => "",
+        false => ", and believe the authorities in `[ca]`",
+    };
+    found.push(Finding::ok(check, format!("requests go {by}, to {whom}{believed}")));
     found
 }
 

@@ -8,6 +8,7 @@ use super::config::ConfigArguments;
 use super::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use amends_server::dispatch::{HttpOptions, Probe};
 use serde::Serialize;
 
 /// Options of `doctor`.
@@ -66,12 +67,15 @@ impl Finding {
 pub(super) fn run(options: DoctorOptions) -> Outcome {
     let mut found = Vec::new();
     let mut services = Vec::new();
+    let mut way_out = HttpOptions::default();
     match options.config.check()? {
         Ok(config) => {
             found.push(Finding::ok("configuration", "every value is valid"));
+            found.extend(machine::outbound(&config));
             found.extend(machine::rules(&config, &mut services));
             found.push(machine::store(&config));
             found.push(machine::disk(&config));
+            way_out = config.outbound;
         }
         Err(mistakes) => found.extend(mistakes.0.into_iter().map(|mistake| {
             Finding::fail(
@@ -82,7 +86,8 @@ pub(super) fn run(options: DoctorOptions) -> Outcome {
         })),
     }
     let client = options.connection.client()?;
-    found.extend(block_on(async { Ok(network::look(&client, services).await) })?);
+    let look = async { Ok(network::look(&client, services, &Probe::new(&way_out)).await) };
+    found.extend(block_on(look)?);
     if options.json {
         output::json(&found)?;
     } else {

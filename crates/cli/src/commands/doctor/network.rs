@@ -1,11 +1,12 @@
 //! Who can be reached: the supervisor and each service, and whether their clocks agree with this machine's.
 
 use super::Finding;
-use crate::client::Client;
+use crate::client::{Client, read_date};
 use crate::failure::Failure;
 use crate::moment::{now, span};
 use amends_protocol::Timestamp;
 use amends_protocol::resources::{QuarantineView, RulebookView, ServiceView};
+use amends_server::dispatch::Probe;
 use std::time::Duration;
 
 /// How long one of them may take to answer.
@@ -15,8 +16,13 @@ const SAME_MS: u64 = 3_000;
 /// Difference from which signatures are refused: the tolerance that libraries of Standard Webhooks use.
 const REFUSED_MS: u64 = 300_000;
 
-/// Asks all of them. Services come from the supervisor if it answers, else from the rulebook files.
-pub(super) async fn look(client: &Client, of_files: Vec<(String, String)>) -> Vec<Finding> {
+/// Asks all of them, services by the supervisor's way out. Services come from the supervisor if it answers, else from
+/// the rulebook files.
+pub(super) async fn look(
+    client: &Client,
+    of_files: Vec<(String, String)>,
+    way_out: &Probe,
+) -> Vec<Finding> {
     let mut found = vec![supervisor(client).await];
     found.extend(quarantine(client).await);
     found.extend(rulebooks(client).await);
@@ -25,7 +31,7 @@ pub(super) async fn look(client: &Client, of_files: Vec<(String, String)>) -> Ve
         Err(_) => of_files,
     };
     for (name, url) in services {
-        found.push(service(&name, &url).await);
+        found.push(service(&name, &url, way_out).await);
     }
     found
 }
@@ -99,23 +105,19 @@ fn file_of(book: &RulebookView) -> Option<Finding> {
     })
 }
 
-async fn service(name: &str, url: &str) -> Finding {
+async fn service(name: &str, url: &str, way_out: &Probe) -> Finding {
     let check = format!("service {name}");
-    let probed = match Client::new(url, "doctor") {
-        Ok(client) => client.probe("/", LIMIT).await,
-        Err(error) => Err(error),
-    };
-    match probed {
+    match way_out.look(url, LIMIT).await {
         // Any answer shows that somebody is there; which one is no affair of ours.
-        Ok((status, date)) => clocks(&check, &format!("`{url}` answers ({status})"), date),
-        Err(Failure::Unreachable { why, .. }) => Finding::fail(
+        Ok((status, date)) => {
+            let seen = format!("`{url}` answers ({status})");
+            clocks(&check, &seen, date.as_deref().and_then(read_date))
+        }
+        Err(why) => Finding::fail(
             &check,
             format!("`{url}` does not answer: {why}"),
             "start it, or correct its `url` in the rulebook; its steps wait meanwhile",
         ),
-        Err(other) => {
-            Finding::fail(&check, other.lines().join(" "), "correct its `url` in the rulebook")
-        }
     }
 }
 

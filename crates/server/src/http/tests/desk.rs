@@ -86,13 +86,7 @@ impl Outbound for Script {
                 return EffectResult::History(WalkResult::NoHistory);
             }
         };
-        let result = StepResult {
-            answer,
-            status: None,
-            message: Some("as told".to_owned()),
-            history: Vec::new().into(),
-        };
-        EffectResult::Step(result)
+        EffectResult::Step(StepResult::new(answer, None).telling(vec![]).saying("as told"))
     }
 }
 
