@@ -117,6 +117,13 @@ impl Client {
         self.read(path, self.post_raw(path, content_type, body).await?).await
     }
 
+    /// `PUT` of a JSON body, the answer read as `T`.
+    pub async fn put<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Outcome<T> {
+        let body = serde_json::to_vec(body).map_err(anyhow::Error::from)?;
+        let request = self.request(Method::PUT, path, "application/json", body.into())?;
+        self.read(path, self.send(request).await?).await
+    }
+
     /// `POST` of nothing, where nothing is answered.
     pub async fn post_nothing(&self, path: &str) -> Outcome {
         let request = self.request(Method::POST, path, "", Bytes::new())?;

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Supervisor, amends, scratch, write};
+use support::{Supervisor, amends, eventually, scratch, write};
 
 const FOOD_ORDER: &str = include_str!("../../../demo/rulebook/food-order.yaml");
 const TESTS: &str = include_str!("../../../demo/rulebook/food-order.test.yaml");
@@ -43,6 +43,7 @@ fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_
     };
     assert_eq!(of_the_active(&[]), hits);
     assert_eq!(of_the_active(&["--rulebook", "food-order"]), hits);
+    drift(&supervisor, folder.path(), &rules);
     let unknown = supervisor.run(&["rules", "hits", "--rulebook", "drinks"]).exits(5);
     assert!(unknown.stderr.contains("`drinks`"), "{}", unknown.stderr);
 
@@ -67,6 +68,25 @@ fn the_cases_of_a_demo_run_tell_which_rules_were_used_and_what_another_rulebook_
     assert_eq!(same, "0 of 3 cases would get another plan\n");
 }
 
+/// A call that was taken out of the rulebook is named, with a case that shows it.
+fn drift(supervisor: &Supervisor, folder: &std::path::Path, rules: &str) {
+    let clean = supervisor.run(&["rules", "drift", "--exit-code"]).exits(0).stdout;
+    assert_eq!(clean, "3 cases; nothing in them is undeclared\n");
+    let text = std::fs::read_to_string(rules).expect("the run's rulebook");
+    let without = text.replace("calls: [rider.match, sms.send]", "calls: [sms.send]");
+    assert_ne!(without, text);
+    let without = write(folder, "without.yaml", &without);
+    let drift = ["rules", "drift", &without, "--exit-code"];
+    let told = supervisor.run(&drift).exits(1).stdout;
+    assert!(told.contains("-> rider.match"), "{told}");
+    let told = supervisor.run(&["rules", "drift", &without, "--json"]).exits(0).json();
+    let [only] = told["undeclared"].as_array().expect("a list").as_slice() else {
+        panic!("{told}");
+    };
+    assert_eq!((&only["kind"], &only["action"]), (&"call".into(), &"rider.match".into()));
+    assert!(only["lastCase"].as_str().is_some_and(|case| case.starts_with("c-")), "{only}");
+}
+
 #[test]
 fn of_several_rulebooks_the_one_to_count_is_named() {
     let folder = scratch();
@@ -85,6 +105,44 @@ fn of_several_rulebooks_the_one_to_count_is_named() {
     let empty = Supervisor::start(folder.path(), &["--data", "other"]);
     let told = empty.run(&["rules", "hits"]).exits(2).stderr;
     assert!(told.contains("has no rulebook"), "{told}");
+}
+
+#[test]
+fn a_version_of_before_becomes_active_again_and_the_way_back_is_told() {
+    let folder = scratch();
+    let text = "rulebook: shop\nrules: [{ on: \"*/*\", compensate: recorded }]\n";
+    let rules = write(folder.path(), "shop.yaml", text);
+    let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
+    let versions = || supervisor.run(&["rules", "list", "--all", "--json"]).exits(0).json();
+    let active = || {
+        let all = versions();
+        let all = all.as_array().expect("a list");
+        let active = all.iter().find(|version| version["active"] == true).expect("one");
+        active["hash"].as_str().expect("a text").to_owned()
+    };
+    let first = active();
+    let back = ["rules", "rollback", "shop", "--reason", "as before", "--yes"];
+    let told = supervisor.run(&back).exits(2).stderr;
+    assert!(told.contains("`shop` has only one version"), "{told}");
+
+    write(folder.path(), "shop.yaml", &text.replace("recorded", "all"));
+    let second =
+        eventually("the changed file is taken", || Some(active()).filter(|hash| *hash != first));
+    let rehearsed = [&back[..], &["--dry-run"]].concat();
+    let told = supervisor.run(&rehearsed).exits(0).stdout;
+    assert!(told.starts_with("would take `shop` from"), "{told}");
+    assert_eq!(active(), second, "a rehearsal changes nothing");
+
+    let told = supervisor.run(&back).exits(0).stdout;
+    assert_eq!(active(), first);
+    assert!(told.contains(&format!("--to {}", &second[..12])), "the way back: {told}");
+    let stands = supervisor.run(&["rules", "status", "shop"]).exits(0).stdout;
+    assert!(stands.contains("its file says something else"), "{stands}");
+    assert!(stands.contains("of before"), "both versions are listed: {stands}");
+    let told =
+        supervisor.run(&["rules", "rollback", "shop", "--to", "zz", "--reason", "x", "--yes"]);
+    assert!(told.exits(2).stderr.contains("has no version `zz`"));
+    supervisor.run(&["rules", "status", "drinks"]).exits(5);
 }
 
 #[test]

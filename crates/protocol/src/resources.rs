@@ -29,8 +29,8 @@ pub use sagas::{SagaBegin, SagaView};
 pub use steps::{AttemptView, StepView};
 
 use crate::{
-    ActionName, CaseActName, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome, Problem,
-    ReportData, SagaId, StepActName, StepId, StepStateName, Timestamp,
+    ActionName, CaseActName, CaseId, CaseState, ClosedOn, Evidence, Outcome, Problem, ReportData,
+    SagaId, StepActName, StepId, StepStateName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -570,18 +570,4 @@ pub struct EventView {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-}
-
-/// Evidence as a case keeps it: who said what of which request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HeldEvidence {
-    /// Who said it.
-    pub told_by: String,
-    /// Of which action.
-    pub action: ActionName,
-    /// Of which request.
-    pub request_id: Option<String>,
-    /// What.
-    pub state: HistoryState,
 }

@@ -1,9 +1,11 @@
-//! `amends rules`: everything about rulebooks. Only `hits` and `diff --replay` need a supervisor, the rest needs files.
+//! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `rollback`,
+//! `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
 
 mod active;
 mod check;
 mod derive;
 mod diff;
+mod drift;
 mod explain;
 mod fmt;
 mod graph;
@@ -16,6 +18,7 @@ mod show;
 mod simulate;
 mod stored;
 mod test;
+mod versions;
 mod watch;
 
 pub(super) use explain::stage_text;
@@ -45,6 +48,14 @@ pub enum RulesCommand {
     Simulate(simulate::SimulateOptions),
     /// Run the table tests beside rulebooks
     Test(test::TestOptions),
+    /// List the rulebooks of a running supervisor
+    List(versions::ListOptions),
+    /// Tell how a rulebook of a running supervisor stands: its versions, its file, what was wrong with it
+    Status(versions::StatusOptions),
+    /// Make a version of before the active one again
+    Rollback(versions::RollbackOptions),
+    /// Tell which calls and actions real cases show and a rulebook does not declare
+    Drift(drift::DriftOptions),
     /// Tell which rules a running supervisor has used, when last, and which never
     Hits(hits::HitsOptions),
     /// Bring rulebooks and manifests into one form, keeping comments
@@ -66,6 +77,10 @@ pub(super) fn run(command: RulesCommand) -> Outcome {
         RulesCommand::Diff(options) => diff::run(&options),
         RulesCommand::Simulate(options) => simulate::run(&options),
         RulesCommand::Test(options) => test::run(&options),
+        RulesCommand::List(options) => versions::list(&options),
+        RulesCommand::Status(options) => versions::status(&options),
+        RulesCommand::Rollback(options) => versions::rollback(&options),
+        RulesCommand::Drift(options) => drift::run(&options),
         RulesCommand::Hits(options) => hits::run(&options),
         RulesCommand::Fmt(options) => fmt::run(&options),
         RulesCommand::Schema(options) => schema::run(&options),
