@@ -131,7 +131,11 @@ impl Case {
 
     /// Try again now; the limits count from here. Whoever wants it sent has said yes to it.
     fn again(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
-        self.legal(index, StepEvent::Again(now), now, agenda)?;
+        if self.steps[index].awaits_callers().is_some() {
+            self.go_ahead_of_callers(index, now, agenda);
+        } else {
+            self.legal(index, StepEvent::Again(now), now, agenda)?;
+        }
         self.count_anew(index);
         let memo = &mut self.step_mut(index).memo;
         memo.held = false;

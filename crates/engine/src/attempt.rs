@@ -49,6 +49,12 @@ impl Case {
             if book.as_ref().is_some_and(|book| self.lacks_request(step, book)) {
                 continue;
             }
+            if let Some(book) = &book
+                && self.waits_for_callers(index, book, now, agenda)
+            {
+                continue;
+            }
+            let step = &self.steps[index];
             let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
             self.must_change(index, event, now, agenda);
         }
@@ -233,7 +239,7 @@ impl Case {
         // A retry's end may be what compensations wait for, or add something to undo; whoever calls what puts up no
         // fence may need one.
         let step = &self.steps[index];
-        let unfenced = step.memo.fence && step.state == StepState::Superseded;
+        let unfenced = step.memo.fence && step.state == StepState::Done(Outcome::NotFenceable);
         news || unfenced || step.verb == Verb::Retry
     }
 

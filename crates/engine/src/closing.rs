@@ -66,6 +66,11 @@ impl Case {
                 "{service} was called, failed or did not answer, and never reported"
             ));
         }
+        if evidence == ClosedOn::Quiet
+            && let Some(book) = self.book.clone()
+        {
+            self.note_declared_without_fence(&book);
+        }
         if evidence == ClosedOn::Forward {
             self.note_failed_callers();
         }

@@ -32,8 +32,11 @@ impl Case {
     /// Actions whose service put up no fence, or for which a person went without one.
     pub(crate) fn not_fenceable(&self, book: &Rulebook) -> BTreeSet<ActionId> {
         let refused = |step: &&StepRow| {
-            let ended =
-                matches!(step.state, StepState::Superseded | StepState::Done(Outcome::Waived));
+            // Until a version ago, a fence that was not to be had was superseded.
+            let ended = matches!(
+                step.state,
+                StepState::Superseded | StepState::Done(Outcome::Waived | Outcome::NotFenceable)
+            );
             step.memo.fence && ended
         };
         let refused = self.steps.iter().filter(refused);
@@ -141,12 +144,24 @@ impl Case {
             return event;
         }
         let service = step.action.service.clone();
-        let said = step.memo.message.clone().unwrap_or_default();
-        self.step_mut(index).memo.message = Some(format!("not fenceable: {said}"));
+        self.note_without_fence(&service, "");
+        StepEvent::Answer(Outcome::NotFenceable)
+    }
+
+    /// A case that is not proven says who may still call others since its rulebook says that it puts up no fence.
+    pub(crate) fn note_declared_without_fence(&mut self, book: &Rulebook) {
+        let calls_on = |id: &ActionId| !book.get(*id).fence && !book.get(*id).calls.is_empty();
+        let going_on = self.going_on(book).into_iter().filter(calls_on);
+        let services: BTreeSet<_> = going_on.map(|id| book.get(id).name.service.clone()).collect();
+        for service in services {
+            self.note_without_fence(&service, ", as the rulebook says");
+        }
+    }
+
+    fn note_without_fence(&mut self, service: &str, by: &str) {
         self.note(format!(
-            "{service} puts up no fence: whether it still calls others in this saga is not known"
+            "{service} puts up no fence{by}: whether it still calls others in this saga is not known"
         ));
-        StepEvent::Supersede
     }
 }
 

@@ -36,6 +36,14 @@ impl States {
         self.iter().any(HistoryState::may_have_effect)
     }
 
+    /// Those of it that speak for an effect.
+    fn of_effects(self) -> Self {
+        self.iter().filter(|state| state.may_have_effect()).fold(Self::default(), |mut all, one| {
+            all.add(one);
+            all
+        })
+    }
+
     pub(crate) fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -43,6 +51,13 @@ impl States {
     fn add(&mut self, state: HistoryState) {
         self.0 |= Self::of(state).0;
     }
+}
+
+/// What is said by those whom a request did not go to. A third party takes nothing away.
+fn words_of_others(by: &BTreeMap<Arc<str>, States>, is_caller: impl Fn(&str) -> bool) -> States {
+    by.iter().fold(States::default(), |all, (who, said)| {
+        all.with(if is_caller(who) { *said } else { said.of_effects() })
+    })
 }
 
 /// Statements of equal standing about one request, joined into one.
@@ -312,15 +327,17 @@ impl Heard {
         self.kept.iter().filter(|(by, _)| counts(by)).map(|(_, kept)| kept).sum()
     }
 
-    /// The known requests of an action, each with what its service says of it, or else what others say.
+    /// The known requests of an action, each with what its service says of it, or else what others say. Who does not
+    /// call it can only add that something may have happened.
     pub(crate) fn best_words(
         &self,
         action: &ActionName,
+        is_caller: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (&Arc<str>, States)> {
         let requests = self.action(action).into_iter().flat_map(|known| &known.requests);
-        requests.map(|(request, by)| {
-            let others = || by.values().fold(States::default(), |all, one| States(all.0 | one.0));
-            (request, by.get(&action.service).copied().unwrap_or_else(others))
+        requests.map(move |(request, by)| {
+            let own = by.get(&action.service).copied();
+            (request, own.unwrap_or_else(|| words_of_others(by, &is_caller)))
         })
     }
 
@@ -407,11 +424,14 @@ impl Heard {
     }
 
     /// What is known of an action without a certain request: what its service says of that, or else what others say.
-    pub(crate) fn unnamed_word(&self, name: &ActionName) -> States {
+    pub(crate) fn unnamed_word(
+        &self,
+        name: &ActionName,
+        is_caller: impl Fn(&str) -> bool,
+    ) -> States {
         let Some(action) = self.action(name) else { return States::default() };
-        let tellers = &action.unnamed;
-        let others = || tellers.values().fold(States::default(), |all, one| States(all.0 | one.0));
-        tellers.get(&name.service).copied().unwrap_or_else(others)
+        let own = action.unnamed.get(&name.service).copied();
+        own.unwrap_or_else(|| words_of_others(&action.unnamed, is_caller))
     }
 
     /// What may have had an effect, by anybody's word, and that the rulebook does not know.

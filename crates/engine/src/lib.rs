@@ -12,6 +12,7 @@ mod backoff;
 mod batch;
 mod brief;
 mod callback;
+mod callers;
 mod case;
 mod closing;
 mod conflict;
@@ -60,9 +61,10 @@ pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AttemptRow, CalledBack, CallsBefore, CaseMemo, CaseRow, Decision,
-    Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState, ServiceRow,
-    ServiceSettings, StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow, Write,
+    ActRow, ActivationRow, AttemptRow, AwaitsCallers, CalledBack, CallsBefore, CaseMemo, CaseRow,
+    Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState,
+    ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow,
+    Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

@@ -125,7 +125,7 @@ impl Case {
             .filter(|(request, state)| state.may_have_effect() && !undone(request))
             .map(|(request, state)| of(Some(request.to_string()), state))
             .collect();
-        let unnamed = self.heard().unnamed_word(name);
+        let unnamed = self.heard().unnamed_word(name, self.callers_of(name));
         let unnamed = unnamed.iter().filter(|state| state.may_have_effect()).last();
         match (left.is_empty(), unnamed) {
             (false, None) => left,

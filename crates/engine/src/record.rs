@@ -1,6 +1,7 @@
 //! What the engine asks to be stored, row by row. A store keeps these and gives them back unchanged; it decides nothing.
 
 mod act;
+mod awaits;
 mod called_back;
 mod calls;
 mod note;
@@ -8,6 +9,7 @@ mod sagas;
 mod subject;
 
 pub use act::ActRow;
+pub use awaits::AwaitsCallers;
 pub use called_back::CalledBack;
 pub use calls::CallsBefore;
 pub use note::Note;
@@ -285,9 +287,8 @@ impl StepRow {
             }),
             StepState::Due(_) | StepState::InFlight => self.memo.last.filter(|_| self.attempts > 0),
             StepState::Accepted { .. } => Some(Cause::Accepted),
-            StepState::Waiting | StepState::Done(_) | StepState::Superseded | StepState::Shadow => {
-                None
-            }
+            StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
+            StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
         }
     }
 }
@@ -329,6 +330,9 @@ pub struct StepMemo {
     /// The ordinal of the step that it is a part of. A step's first request has the step's own row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part_of: Option<u32>,
+    /// Its stage has come, and whoever may still call its action has not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<AwaitsCallers>,
     /// What its request is about: which request of the action as soon as that is known, the rest from its first try on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,

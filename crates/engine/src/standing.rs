@@ -106,7 +106,9 @@ impl Case {
         // What ended without a request was asked of nobody.
         let undo = undo.filter(|(_, step)| !ended_unasked(step));
         let undone = undo.filter(|(_, step)| is_undone_by_its_service(step));
-        if let (Some((index, _)), None) = (undone, &action.endpoints.compensate) {
+        if let Some((index, _)) = undone
+            && action.bars()
+        {
             return Ground::Undone(index);
         }
         let has_no_effect = !self.owners_word(book, id).is_empty()
@@ -128,8 +130,8 @@ impl Case {
     }
 
     /// What is known of an action: of each request, and of none that is named.
-    fn states_of(&self, name: &ActionName) -> impl Iterator<Item = HistoryState> {
-        let unnamed = self.heard().unnamed_word(name);
+    pub(crate) fn states_of(&self, name: &ActionName) -> impl Iterator<Item = HistoryState> {
+        let unnamed = self.heard().unnamed_word(name, self.callers_of(name));
         self.requests_of(name).into_values().chain(unnamed.iter())
     }
 

@@ -255,9 +255,21 @@ impl Case {
         endpoint.data_fields().all(|path| field(asked, path) == field(told, path))
     }
 
+    /// Whether a service may call an action. Where the rulebook names nobody who does, anybody may.
+    pub(crate) fn callers_of(&self, action: &ActionName) -> impl Fn(&str) -> bool + use<> {
+        let book = self.book.as_ref();
+        let id = book.and_then(|book| book.action(&action.service, &action.action));
+        let callers = book.zip(id).map(|(book, id)| {
+            let services = book.callers(id).iter().map(|id| &book.get(*id).name.service);
+            services.cloned().collect::<Vec<_>>()
+        });
+        let callers = callers.unwrap_or_default();
+        move |by| callers.is_empty() || callers.iter().any(|caller| **caller == *by)
+    }
+
     /// The requests of an action with what is known of each.
     pub(crate) fn requests_of(&self, action: &ActionName) -> BTreeMap<Arc<str>, HistoryState> {
-        let words = self.heard().best_words(action);
+        let words = self.heard().best_words(action, self.callers_of(action));
         words.filter_map(|(id, states)| Some((Arc::clone(id), joined(states)?))).collect()
     }
 

@@ -127,7 +127,9 @@ fn weight(state: &StepState) -> (u8, i64) {
         StepState::Done(Outcome::Waived) => (5, 0),
         StepState::Done(Outcome::Compensated | Outcome::Retried | Outcome::Notified) => (4, 0),
         StepState::Done(Outcome::AlreadyCompensated) => (3, 0),
-        StepState::Done(Outcome::Refused | Outcome::NothingToCompensate) => (2, 0),
+        StepState::Done(
+            Outcome::Refused | Outcome::NothingToCompensate | Outcome::NotFenceable,
+        ) => (2, 0),
         StepState::Superseded => (1, 0),
         StepState::Shadow => (0, 0),
     }

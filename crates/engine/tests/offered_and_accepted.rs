@@ -228,7 +228,7 @@ fn an_outcome_that_does_not_fit_is_wrong_in_every_state() {
                     | Outcome::NothingToCompensate => verb == Verb::Compensate,
                     Outcome::Retried => verb == Verb::Retry,
                     Outcome::Notified => verb == Verb::Notify,
-                    Outcome::Refused | Outcome::Waived => false,
+                    Outcome::Refused | Outcome::Waived | Outcome::NotFenceable => false,
                 };
                 let row = step(verb, state.clone(), false, false);
                 let (id, may) = (row.id, row.may());

@@ -137,6 +137,8 @@ fn who_puts_up_no_fence_costs_the_proof_and_not_a_person() {
         world.settle_down();
         world.answer_by_status("compensate checkout.place", StepReading::Unknown, status);
         world.settle_down();
+        let fence = world.step(case, "compensate checkout.place").state.clone();
+        assert_eq!(fence, StepState::Done(Outcome::NotFenceable));
         // Nobody bars what it may call again, so its own caller is asked as well.
         assert!(world.plan(case).contains("compensate page.buy"));
         world.answer_by_status("compensate page.buy", StepReading::Unknown, status);
@@ -190,4 +192,31 @@ rules: [{ on: \"*/*\", compensate: recorded }]
     world.settle_down();
     assert!(world.walked.iter().any(|walk| walk.contains("deep")), "{:?}", world.walked);
     assert_eq!(world.plan(case), words(["compensate far.go", "compensate deep.dig"]));
+}
+
+#[test]
+fn of_whom_the_rulebook_says_that_he_puts_up_no_fence_none_is_asked_and_it_is_told_once() {
+    let book = SHOP.replace("actions: { place:", "fence: false, actions: { place:");
+    let mut world = World::new(&book.replace("{ buy: {", "{ buy: { fence: false,"));
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    assert_eq!(world.plan(case), words(["compensate payment.charge"]));
+    world.pass_ms(120_000);
+    let row = world.case(case);
+    assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
+    let told = row.detail.notes.iter().filter(|n| n.text.contains("as the rulebook says")).count();
+    assert_eq!(told, 2, "once for each service: {:?}", row.detail.notes);
+}
+
+#[test]
+fn what_a_service_without_fences_has_undone_may_come_again() {
+    let book = SHOP.replace("payment: {", "payment: { fence: false,");
+    let mut world = World::new(&book);
+    let case = world.report(charged("odd"));
+    world.settle_down();
+    world.pass_ms(120_000);
+    let row = world.case(case);
+    assert!(world.plan(case).contains("compensate checkout.place"), "so its caller is barred");
+    assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
+    assert_eq!(row.detail.may_still_stand[0].action, "charge");
 }

@@ -1,5 +1,5 @@
-//! Calls whose caller goes on whatever comes of them, and messages that nobody waits for: what a failure there concerns,
-//! and how a saga is undone while something may still be under way.
+//! Calls whose caller goes on whatever comes of them, and messages that nobody waits for: what a failure there
+//! concerns, and how a saga is undone while something may still be under way.
 
 mod world;
 

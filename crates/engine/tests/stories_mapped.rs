@@ -470,3 +470,16 @@ fn another_rulebook_asks_for_nothing_else_under_the_same_key() {
     assert_ne!(last_key(&world), first);
     assert_eq!(world.state(step.case), CaseState::Settled);
 }
+
+#[test]
+fn a_third_party_takes_no_request_away_from_what_is_undone() {
+    for denied in [H::Failed, H::Compensated, H::Fenced] {
+        let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+        let mut third = tells("stock", "x-1", &[("q", denied)], json!({}));
+        third.data.caused_by = vec!["s-1".to_owned()];
+        world.report(third);
+        world.report(tells("shop", "s-1", &[("q", H::Unknown)], json!({})));
+        world.settle_down();
+        assert_eq!(asked(&world), ["q"], "{denied}");
+    }
+}

@@ -175,7 +175,7 @@ fn step_answer() -> Value {
 }
 
 fn said_of_a_step() -> Value {
-    let said = Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Waived);
+    let said = Outcome::ALL.iter().filter(|outcome| outcome.is_said_by_services());
     json!({
         "outcome": {
             "enum": said.map(|outcome| outcome.as_str()).collect::<Vec<_>>(),

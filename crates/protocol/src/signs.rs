@@ -154,6 +154,7 @@ impl Signed for Outcome {
             Self::Notified => sign("told", "✉", Tone::Good),
             Self::Refused => sign("refused", "✗", Tone::Bad),
             Self::Waived => sign("waived", "✎", Tone::Decided),
+            Self::NotFenceable => sign("puts up no fence", "⊄", Tone::Quiet),
         }
     }
 }
@@ -187,6 +188,7 @@ impl Signed for Cause {
             Self::Question => sign("a question", "¿", Tone::Bad),
             Self::Paused => sign("paused", "‖", Tone::Decided),
             Self::Accepted => sign("accepted", "◑", Tone::Going),
+            Self::Callers => sign("waits for its callers", "⇠", Tone::Waiting),
             Self::Stage => sign("an earlier stage first", "○", Tone::Quiet),
             Self::Queued => sign("queued", "≡", Tone::Quiet),
             Self::Asked => sign("asked", "►", Tone::Going),

@@ -96,6 +96,16 @@ words! {
         Refused = "refused",
         /// A person decided to go without, with a reason.
         Waived = "waived",
+        /// Of a fence: its service puts up none, so whether it still calls others is not known.
+        NotFenceable = "not_fenceable",
+    }
+}
+
+impl Outcome {
+    /// Whether a service says it: the others are a person's decision and the supervisor's reading.
+    #[must_use]
+    pub const fn is_said_by_services(self) -> bool {
+        !matches!(self, Self::Waived | Self::NotFenceable)
     }
 }
 
@@ -128,7 +138,8 @@ impl Verb {
         }
     }
 
-    /// Every outcome that says that a step of this verb is done. `refused` and `waived` end a step without that.
+    /// Every outcome that says that a step of this verb is done. `refused`, `waived` and `not_fenceable` end a step
+    /// without that.
     #[must_use]
     pub const fn outcomes(self) -> &'static [Outcome] {
         match self {
@@ -374,6 +385,8 @@ words! {
         Accepted = "accepted",
         /// An earlier stage is not finished.
         Stage = "stage",
+        /// What it undoes may still be on its way, since whoever calls it has not ended.
+        Callers = "callers",
         /// Its turn has not come yet.
         Queued = "queued",
         /// Sent; the answer is awaited.
@@ -398,7 +411,7 @@ impl Cause {
             | Self::Unmatched
             | Self::Question
             | Self::Paused => true,
-            Self::Accepted | Self::Stage | Self::Queued | Self::Asked => false,
+            Self::Accepted | Self::Stage | Self::Callers | Self::Queued | Self::Asked => false,
         }
     }
 }
@@ -459,7 +472,8 @@ mod tests {
     fn an_outcome_ends_steps_of_one_verb_only() {
         for &outcome in Outcome::ALL {
             let verbs = Verb::ALL.iter().filter(|v| v.may_end(outcome)).count();
-            let ends_no_verb = matches!(outcome, Outcome::Refused | Outcome::Waived);
+            let ends_no_verb =
+                matches!(outcome, Outcome::Refused | Outcome::Waived | Outcome::NotFenceable);
             assert_eq!(verbs, usize::from(!ends_no_verb), "{outcome}");
         }
         assert!(Verb::ALL.iter().all(|v| v.may_end(v.ends_as()) && v.may_end(v.ends_as_nothing())));

@@ -74,6 +74,8 @@ pub struct Action {
     pub retry: RetryPolicy,
     /// How its steps are asked for; empty means the participant protocol.
     pub endpoints: Endpoints,
+    /// Its service bars what comes late of it once it was compensated. A rulebook may say that it does not.
+    pub fence: bool,
     /// Its name in the source.
     pub span: Span,
 }
@@ -148,4 +150,13 @@ pub struct ReportDecl {
     pub data: Option<Vec<Arc<str>>>,
     /// The code in the source.
     pub span: Span,
+}
+
+impl Action {
+    /// Whether nothing of it takes effect any more once its compensation has been answered: by the participant
+    /// protocol, unless the rulebook says that its service puts up no fence.
+    #[must_use]
+    pub const fn bars(&self) -> bool {
+        self.fence && self.endpoints.compensate.is_none()
+    }
 }

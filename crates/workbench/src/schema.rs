@@ -161,9 +161,17 @@ fn service_properties() -> Value {
         "signing_key": described(reference("name"), "Name of a key in the server's configuration; never the key itself."),
         "retry_policy": reference("retryPolicy"),
         "history": described(reference("duration"), "How long it remembers requests."),
+        "fence": fence(),
         "actions": actions,
         "reports": reports,
     })
+}
+
+fn fence() -> Value {
+    described(
+        json!({ "type": "boolean" }),
+        "`false`: no fence is put up here, so none is asked for.",
+    )
 }
 
 fn action_properties() -> Value {
@@ -175,6 +183,7 @@ fn action_properties() -> Value {
         "calls": described(some_of(reference("call")), "What it calls, in order; `?` at the end: not in every saga; `*`: any number of times; `+`: at least once; `own`: its own effect stands here."),
         "tags": described(some_of(reference("name")), "Names of sets that it belongs to."),
         "retry_policy": reference("retryPolicy"),
+        "fence": fence(),
         "endpoints": object(json!({ "compensate": reference("endpoint"), "retry": reference("endpoint"), "notify": reference("endpoint") }), &[]),
     })
 }

@@ -111,7 +111,7 @@ pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdu
 fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
     let lane = engine.known_lane(&step.service);
     let (cause, next_try) = match step.standing {
-        Standing::Waiting => (Cause::Stage, None),
+        Standing::Waiting => (step.cause.unwrap_or(Cause::Stage), None),
         Standing::Due(at) => (of_lane(lane).or(step.cause).unwrap_or(Cause::Queued), Some(at)),
         // While it is tried again, it is still held up by what the last try met.
         Standing::InFlight => match step.cause {

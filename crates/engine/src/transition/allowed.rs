@@ -20,6 +20,8 @@ pub(crate) struct StepFacts<'a> {
     pub(crate) held: bool,
     /// It is a retry in a case that is being undone: sent again, it would be replaced at once.
     pub(crate) replaced: bool,
+    /// Its stage has come, and it waits for callers of its action.
+    pub(crate) awaits_callers: bool,
 }
 
 /// What the acts on a case depend on, and nothing else.
@@ -73,7 +75,8 @@ impl StepRow {
 
     pub(crate) fn act_facts(&self) -> StepFacts<'_> {
         let replaced = self.verb == Verb::Retry && self.memo.last_try;
-        StepFacts { state: &self.state, held: self.memo.held, replaced }
+        let awaits_callers = self.awaits_callers().is_some();
+        StepFacts { state: &self.state, held: self.memo.held, replaced, awaits_callers }
     }
 
     /// Whether [`CaseActName::Retry`] tries it again: a waiver is taken back, and a shadow step meant, only one by one.
@@ -185,6 +188,7 @@ fn permit(step: StepFacts<'_>, act: StepActName) -> Result<(), &'static str> {
     match (step.state, act) {
         (S::Waiting, A::Edit | A::Waive | A::Record) => Ok(()),
         (S::Waiting, A::Approve) if step.held => Ok(()),
+        (S::Waiting, A::Retry) if step.awaits_callers => Ok(()),
         (S::Waiting, A::Retry) => {
             Err("waits for an earlier stage, and goes out by itself after it")
         }
@@ -263,6 +267,17 @@ mod tests {
     use super::*;
     use amends_protocol::Timestamp;
 
+    #[test]
+    fn who_waits_for_callers_can_be_sent_ahead_of_them() {
+        let waiting = StepFacts {
+            state: &StepState::Waiting,
+            held: false,
+            replaced: false,
+            awaits_callers: true,
+        };
+        assert!(allowed(waiting).contains(&StepActName::Retry));
+    }
+
     /// The whole table as a picture: rows are states (plain, held, replaced), columns acts in their order; `.` is refused.
     #[test]
     fn the_table_for_steps() {
@@ -282,7 +297,7 @@ mod tests {
         let mut picture = String::new();
         for state in &states {
             for (held, replaced) in [(false, false), (true, false), (false, true)] {
-                let may = allowed(StepFacts { state, held, replaced });
+                let may = allowed(StepFacts { state, held, replaced, awaits_callers: false });
                 let letter = |act: &StepActName| {
                     if may.contains(act) { act.as_str()[..1].to_owned() } else { ".".to_owned() }
                 };

@@ -33,6 +33,11 @@ pub struct StepView {
     pub stage: u16,
     /// Where it stands.
     pub state: StepStateName,
+    /// Who may still call what it undoes, where nothing would bar that: its stage has come, and it waits until they
+    /// have ended, or until `dueAt`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub awaits: Vec<ActionName>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -98,6 +98,7 @@ fn progress(steps: &[StepFacts]) -> Vec<String> {
     let asked: Vec<&StepFacts> = steps
         .iter()
         .filter(|s| !matches!(s.state, StepStateName::Superseded | StepStateName::Shadow))
+        .filter(|s| s.outcome != Some(Outcome::NotFenceable))
         .collect();
     let of = |verb: Verb| asked.iter().filter(move |s| s.verb == verb);
     let ended = |verb: Verb, outcomes: &[Outcome]| {

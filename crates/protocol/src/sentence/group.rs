@@ -27,6 +27,7 @@ pub fn group_title(
         Cause::Question => format!("a question about {service}: {}", error.unwrap_or_default()),
         Cause::Paused => format!("{service} paused"),
         Cause::Accepted => format!("{service} works on it"),
+        Cause::Callers => format!("{service} waits for whoever may still call it"),
         Cause::Stage => format!("{service} comes after an earlier stage"),
         Cause::Queued => format!("{service} has a queue"),
         Cause::Asked => format!("{service} is being asked"),

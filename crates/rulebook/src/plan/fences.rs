@@ -15,6 +15,7 @@ impl Rulebook {
         let action = self.get(id);
         action.class != ActionClass::Compensable
             && action.correction_of.is_none()
+            && action.fence
             && action.endpoints.is_empty()
             && !action.calls.is_empty()
             && self.services().get(action.service.0 as usize).is_some_and(|s| s.url.is_some())

@@ -284,7 +284,7 @@ impl Wants {
         let barred = |id: ActionId| {
             let undo = self.0.get(&(id, Verb::Compensate));
             let in_earnest = undo.is_some_and(|entry| entry.hold != Hold::Shadow);
-            in_earnest && book.get(id).endpoints.compensate.is_none()
+            in_earnest && book.get(id).bars()
         };
         for (id, hold) in book.fences(&case.going_on, &case.not_fenceable, barred, hold) {
             let step = PlannedStep { stage: Stage(0), action: id, verb: Verb::Compensate };

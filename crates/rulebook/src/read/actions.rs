@@ -23,6 +23,7 @@ const ACTION_KEYS: &[&str] = &[
     "tags",
     "retry_policy",
     "endpoints",
+    "fence",
 ];
 
 /// Circles of calls beyond this many are surely one mess.
@@ -105,6 +106,7 @@ fn blank_action(name: ActionName, service: ServiceId, span: Span) -> Action {
         tags: Vec::new(),
         retry: RetryPolicy::DEFAULT,
         endpoints: Endpoints::default(),
+        fence: true,
         span,
     }
 }
@@ -156,6 +158,9 @@ pub(crate) fn define(
     }
     if let Some(node) = fields.get("retry_policy") {
         scope.actions[index].retry = policy::retry_policy(node, retry, found);
+    }
+    if let Some(fence) = fields.get("fence").and_then(|n| fields::flag(n, "`fence`", found)) {
+        scope.actions[index].fence = fence;
     }
     if let Some(node) = fields.get("endpoints") {
         scope.actions[index].endpoints =

@@ -9,8 +9,16 @@ use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Node};
 use crate::{ActionClass, ActionId, Diagnostic, SUPERVISOR, Service, ServiceId, Span, codes};
 
-const SERVICE_KEYS: &[&str] =
-    &["url", "concurrency", "signing_key", "retry_policy", "history", "actions", "reports"];
+const SERVICE_KEYS: &[&str] = &[
+    "url",
+    "concurrency",
+    "signing_key",
+    "retry_policy",
+    "history",
+    "fence",
+    "actions",
+    "reports",
+];
 const MANIFEST_KEYS: &[&str] = &[
     "service",
     "url",
@@ -18,6 +26,7 @@ const MANIFEST_KEYS: &[&str] = &[
     "signing_key",
     "retry_policy",
     "history",
+    "fence",
     "actions",
     "reports",
 ];
@@ -164,8 +173,11 @@ pub(crate) fn define(
         Some(node) => policy::retry_policy(node, defaults.retry, found),
         None => defaults.retry,
     };
+    let fence = fields.get("fence").and_then(|n| fields::flag(n, "`fence`", found));
     for id in scope.services[index].actions.clone() {
-        scope.actions[id.0 as usize].retry = retry;
+        let action = &mut scope.actions[id.0 as usize];
+        action.retry = retry;
+        action.fence = fence.unwrap_or(true);
     }
     for (id, entry) in &declared.actions {
         actions::define(*id, entry, retry, scope, found);

@@ -222,7 +222,12 @@ pub(super) fn group_word(group: &GroupView) -> Option<&'static str> {
         Cause::Approval => Some("Say yes to all"),
         Cause::Unmatched => Some("Replan all"),
         // On its way, or held by a pause that has to end first.
-        Cause::Stage | Cause::Asked | Cause::Accepted | Cause::Paused | Cause::Question => None,
+        Cause::Stage
+        | Cause::Callers
+        | Cause::Asked
+        | Cause::Accepted
+        | Cause::Paused
+        | Cause::Question => None,
         _ => group.verb.map(|_| "Retry all"),
     }
 }

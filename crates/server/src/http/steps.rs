@@ -10,7 +10,7 @@ use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
-use amends_protocol::{Outcome, OutcomeCallback, StepId};
+use amends_protocol::{OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -66,10 +66,9 @@ pub(crate) async fn call_back<S: Store>(
     payload: Payload,
 ) -> Result<StatusCode, ApiError> {
     let callback: OutcomeCallback = payload.json()?;
-    if callback.outcome == Outcome::Waived {
-        return Err(ApiError::invalid(
-            "`waived` is an operator's decision; a service can't say it",
-        ));
+    if !callback.outcome.is_said_by_services() {
+        let detail = format!("`{}` is no word of a service's", callback.outcome);
+        return Err(ApiError::invalid(detail));
     }
     Ok(match app.supervisor.call_back(id, callback).await? {
         CalledBack::Taken => StatusCode::NO_CONTENT,

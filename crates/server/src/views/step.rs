@@ -82,6 +82,8 @@ pub(super) fn of_row(
     let has_ended = outcome.is_some() || row.state == StepState::Superseded;
     let ended_at = has_ended.then_some(row.updated_at);
     let subject = row.memo.subject.clone().unwrap_or_default();
+    let awaits = row.awaits_callers().cloned();
+    let due_at = due_at.or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
     StepView {
         cause: row.cause(),
         may: row.may(),
@@ -93,6 +95,7 @@ pub(super) fn of_row(
         fence: row.memo.fence,
         stage: row.stage,
         state: row.state.name(),
+        awaits: awaits.map(|awaits| awaits.callers).unwrap_or_default(),
         outcome,
         reason,
         due_at,

@@ -20,6 +20,9 @@ impl OnTheWall {
     }
 
     fn step_row(self, row: &mut StepRow) {
+        if let Some(awaits) = &mut row.memo.awaits {
+            awaits.until = self.due(Timestamp(awaits.until)).0;
+        }
         match &mut row.state {
             StepState::Due(at) => *at = self.due(*at),
             StepState::Accepted { poll_at, until, .. } => {

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note, QuestionAnswer,
-    Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo,
-    StepState, StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
+    AwaitsCallers, Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note,
+    QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
+    ServiceSettings, StepMemo, StepState, StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -153,6 +153,7 @@ fn full_step_memo() -> StepMemo {
             counted: true,
         }],
         accepted: true,
+        awaits: Some(AwaitsCallers { until: 8, callers: vec![ActionName::new("order", "place")] }),
         edited: Some(data),
         message: Some("ok".to_owned()),
         status: Some(200),

@@ -38,7 +38,7 @@ codes! {
     }
     Outcome, "outcome" {
         Compensated = 0, AlreadyCompensated = 1, NothingToCompensate = 2, Retried = 3, Notified = 4, Refused = 5,
-        Waived = 6,
+        Waived = 6, NotFenceable = 7,
     }
     StuckReason, "reason of being stuck" {
         Refused = 0, OutOfAttempts = 1, OutOfTime = 2, Rejected = 3, Unsendable = 4, AwaitsApproval = 5,
