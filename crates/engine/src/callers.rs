@@ -3,7 +3,8 @@
 
 use crate::agenda::Agenda;
 use crate::case::Case;
-use crate::standing::{Reached, is_undone_by_its_service};
+use crate::fences::is_undone_by_its_service;
+use crate::standing::Reached;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{AwaitsCallers, StepRow, StepState};

@@ -7,7 +7,9 @@ use crate::case::{Case, NOTES_LIMIT};
 use crate::standing::Finding;
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
-use amends_protocol::{ActionName, CaseState, ClosedOn, HistoryState, Outcome, Timestamp, Verb};
+use amends_protocol::{
+    ActionName, CaseState, ClosedOn, HistoryState, Outcome, StepId, Timestamp, Verb,
+};
 use amends_rulebook::{ActionId, Answer, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -150,12 +152,19 @@ impl Case {
         let book = self.book.clone()?;
         let mut open = self.findings(&book);
         open.retain(Finding::is_open);
-        if open.is_empty() {
-            return Some(ClosedOn::Proven);
-        }
-        if self.ask_for_calls(now, agenda) {
+        let (is_open, corrects) = (!open.is_empty(), self.uses_recorded());
+        let wanted: BTreeSet<StepId> = self
+            .steps
+            .iter()
+            .filter(|s| (is_open && s.memo.fence) || (corrects && self.may_have_sent(s, &book)))
+            .map(|s| s.id)
+            .collect();
+        if self.ask_for_calls(|step| wanted.contains(&step.id), now, agenda) {
             self.set_quiet_at(None);
             return None;
+        }
+        if open.is_empty() {
+            return Some(ClosedOn::Proven);
         }
         match self.row.detail.quiet_at {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),

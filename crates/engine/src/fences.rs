@@ -8,7 +8,7 @@ use crate::case::Case;
 use crate::transition::StepEvent;
 use crate::{CallsBefore, StepRow, StepState};
 use amends_protocol::{ActionName, Outcome, StuckReason, Timestamp, Verb};
-use amends_rulebook::{ActionClass, ActionId, Rulebook};
+use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -83,30 +83,51 @@ impl Case {
         }
     }
 
-    /// The answer to a fence tells the calls that its action made before, or says nothing of them.
+    /// The answer that bars an action from more calls tells those that it made before, or says nothing of them.
     pub(crate) fn note_calls(&mut self, index: usize, tells: bool) {
-        if self.steps[index].memo.fence {
-            self.step_mut(index).memo.calls = CallsBefore::by_answer(tells);
+        let step = &self.steps[index];
+        let action = self.book.as_ref().and_then(|book| {
+            Some(book.get(book.action(&step.action.service, &step.action.action)?))
+        });
+        let calls_others = action.is_some_and(|action| !action.calls.is_empty());
+        if step.verb == Verb::Compensate && calls_others && !self.is_mapped(step) {
+            self.step_mut(index).memo.calls = Some(CallsBefore::by_answer(tells));
         }
     }
 
-    /// Whether it is not known whom an action has called, though it calls nobody any more.
+    /// Whether it is not known whom an action without an undo has called, though its fence is up.
     pub(crate) fn has_untold_calls(&self, name: &ActionName) -> bool {
-        let untold = |step: &StepRow| step.action == *name && !step.memo.calls.are_known();
-        self.steps.iter().any(|step| untold(step) && is_up(step))
+        let untold = |step: &StepRow| {
+            matches!(step.memo.calls, Some(CallsBefore::Untold | CallsBefore::Asked))
+        };
+        self.steps.iter().any(|step| step.action == *name && untold(step) && is_up(step))
     }
 
-    /// Reads the Histories of those who put up a fence without a word of their calls. True if any is awaited.
-    pub(crate) fn ask_for_calls(&mut self, now: Timestamp, agenda: &mut Agenda) -> bool {
-        let untold = |step: &&StepRow| step.memo.calls == CallsBefore::Untold && is_up(step);
-        let fences = self.steps.iter().filter(untold);
-        let services: BTreeSet<_> = fences.map(|step| Arc::clone(&step.action.service)).collect();
+    /// Whether an action is barred from more calls, by the word of its service, and has told those before.
+    pub(crate) fn is_barred_and_told(&self, name: &ActionName) -> bool {
+        let told = |step: &StepRow| step.memo.calls == Some(CallsBefore::Told);
+        self.steps.iter().any(|step| step.action == *name && told(step) && bars(step))
+    }
+
+    /// Reads the Histories of those who were barred without a word of their calls, as far as `which` wants to know.
+    /// True if any is awaited.
+    pub(crate) fn ask_for_calls(
+        &mut self,
+        which: impl Fn(&StepRow) -> bool,
+        now: Timestamp,
+        agenda: &mut Agenda,
+    ) -> bool {
+        let untold = |step: &&StepRow| {
+            step.memo.calls == Some(CallsBefore::Untold) && bars(step) && which(step)
+        };
+        let steps = self.steps.iter().filter(untold);
+        let services: BTreeSet<_> = steps.map(|step| Arc::clone(&step.action.service)).collect();
         self.ask_again(&services, now, agenda);
         self.ask_histories(services, now, agenda);
         self.walks_pending()
     }
 
-    /// The History of a service is asked for: it tells of all calls before the fences that are up by now.
+    /// The History of a service is asked for: it tells of all calls of those who are barred by now.
     pub(crate) fn calls_are_asked_for(&mut self, service: &str) {
         self.change_calls(service, CallsBefore::Untold, CallsBefore::Asked);
     }
@@ -119,10 +140,19 @@ impl Case {
     fn change_calls(&mut self, service: &str, from: CallsBefore, to: CallsBefore) {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            if *step.action.service == *service && step.memo.calls == from && is_up(step) {
-                self.step_mut(index).memo.calls = to;
+            if *step.action.service == *service && step.memo.calls == Some(from) && bars(step) {
+                self.step_mut(index).memo.calls = Some(to);
             }
         }
+    }
+
+    /// Whether a step's action may have sent a message that is to be corrected and that nobody has told of.
+    pub(crate) fn may_have_sent(&self, step: &StepRow, book: &Rulebook) -> bool {
+        let Some(id) = book.action(&step.action.service, &step.action.action) else { return false };
+        let unheard = |call: &Action| {
+            call.correction.is_some() && !self.heard().anybodys_word(&call.name).may_have_effect()
+        };
+        book.get(id).calls.iter().any(|call| unheard(book.get(call.action)))
     }
 
     /// What the end of a try makes of a step; of a fence, which never gets stuck, something else.
@@ -165,13 +195,23 @@ impl Case {
     }
 }
 
+/// Whether nothing of a step's action goes on any more, by the word of its service.
+fn bars(step: &StepRow) -> bool {
+    step.verb == Verb::Compensate && is_undone_by_its_service(step)
+}
+
 /// Whether a step is a fence that is up, by the word of its service.
 pub(crate) fn is_up(step: &StepRow) -> bool {
-    let answered = matches!(
+    step.memo.fence && bars(step)
+}
+
+/// Whether a step has ended by the word of its service: undone, or nothing was there.
+pub(crate) fn is_undone_by_its_service(step: &StepRow) -> bool {
+    let is_undone = matches!(
         step.state,
         StepState::Done(
             Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate
         )
     );
-    step.verb == Verb::Compensate && step.memo.fence && answered && !step.memo.by_hand
+    is_undone && !step.memo.by_hand
 }

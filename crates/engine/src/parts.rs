@@ -2,10 +2,11 @@
 
 use crate::agenda::Agenda;
 use crate::case::Case;
+use crate::subject::{endpoint_of, has_fields};
 use crate::transition::StepEvent;
 use crate::{StepMemo, StepRow, StepState, Subject};
 use amends_protocol::{HistoryState, StepId, Timestamp, Verb};
-use amends_rulebook::{ActionId, Facts, Rulebook};
+use amends_rulebook::{ActionId, Endpoint, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -115,7 +116,8 @@ impl Case {
     }
 
     /// Steps for the requests of an action of which none is known: they wait for all who could tell of one, and end
-    /// when nobody has. True if one has ended.
+    /// when nobody has. One that names no request and lacks the fields ends so only if nobody has called the action at
+    /// all; else a person must hear of what is missing. True if one has ended.
     pub(crate) fn end_without_request(
         &mut self,
         frontier: u16,
@@ -134,17 +136,29 @@ impl Case {
             }
             let Some(id) = book.action(&step.action.service, &step.action.action) else { continue };
             let callers = callers(&book, id);
+            let held = step.memo.held;
+            let names_one = endpoint_of(step, &book).is_some_and(Endpoint::names_request);
             let knows_some = self.heard().requests(&step.action).next().is_some();
             let services = callers.iter().map(|caller| book.get(*caller));
             let with_history = services.filter(|caller| book.keeps_history(caller.service));
             let services = with_history.map(|caller| Arc::clone(&caller.name.service)).collect();
             self.ask_histories(services, now, agenda);
+            let names: Vec<_> = callers.iter().map(|id| book.get(*id).name.clone()).collect();
+            if !names_one && !knows_some {
+                self.ask_for_calls(|step| names.contains(&step.action), now, agenda);
+            }
             if self.walks_pending() || self.is_being_stopped(&callers, &book) {
                 continue;
             }
             let why = match knows_some {
                 true => "no request of it took effect, by all that is known",
-                false => "no request of it is known",
+                false if names_one => "no request of it is known",
+                false if self.nobody_has_called(&book, id) => "nobody has called it",
+                false => {
+                    let event = if held { StepEvent::Hold } else { StepEvent::Open(now) };
+                    self.must_change(index, event, now, agenda);
+                    continue;
+                }
             };
             self.step_mut(index).memo.message = Some(why.to_owned());
             self.must_change(index, StepEvent::Void, now, agenda);
@@ -153,18 +167,37 @@ impl Case {
         ended
     }
 
-    /// Whether a step has nothing to ask for: it names a request and none is known, or none that is known took effect.
+    /// Whether all who call an action have ended or are barred, and none of them has called it.
+    fn nobody_has_called(&self, book: &Rulebook, id: ActionId) -> bool {
+        let reached = self.reached(book);
+        let callers = callers(book, id);
+        let told = |caller: &ActionId| self.is_barred_and_told(&book.get(*caller).name);
+        !self.heard().anybodys_word(&book.get(id).name).may_have_effect()
+            && !reached.entries.contains(&id)
+            && (!reached.now.contains(&id)
+                || callers.iter().all(|id| told(id) || !reached.now.contains(id)))
+    }
+
+    /// Whether a step has nothing to ask for: none of the requests that are known took effect, or none is known and
+    /// without one it can't be asked for.
     pub(crate) fn lacks_request(&self, step: &StepRow, book: &Rulebook) -> bool {
         if step.verb != Verb::Compensate || step.request().is_some() || step.memo.edited.is_some() {
             return false;
         }
-        let action = book.action(&step.action.service, &step.action.action).map(|id| book.get(id));
-        let Some(endpoint) = action.and_then(|action| action.endpoints.get(step.verb)) else {
-            return false;
+        let Some(endpoint) = endpoint_of(step, book) else { return false };
+        let knows_some = self.heard().requests(&step.action).next().is_some();
+        let is_needed = match endpoint.is_for_one_request() {
+            true => knows_some || !self.can_be_asked_without_request(endpoint),
+            false => !knows_some && !self.can_be_asked_without_request(endpoint),
         };
-        endpoint.is_for_one_request()
-            && !self.heard().tells_of_unnamed(&step.action)
-            && (endpoint.names_request() || self.heard().requests(&step.action).next().is_some())
+        is_needed && !self.heard().tells_of_unnamed(&step.action)
+    }
+
+    fn can_be_asked_without_request(&self, endpoint: &Endpoint) -> bool {
+        let needs_none = endpoint.data_fields().next().is_none();
+        let mut reports = self.reports.iter();
+        let has_all = needs_none || reports.any(|row| has_fields(&row.report.data.data, endpoint));
+        !endpoint.names_request() && has_all
     }
 
     /// Whether a caller is just being undone: its answer may tell of further requests.

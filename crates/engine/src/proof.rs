@@ -1,7 +1,8 @@
 //! A case's findings in words: what may still stand, and the proof that tells of each action who said what and when.
 
 use crate::case::Case;
-use crate::standing::{Doubt, Finding, Ground, Reached, is_undone_by_its_service};
+use crate::fences::is_undone_by_its_service;
+use crate::standing::{Doubt, Finding, Ground, Reached};
 use crate::{StepState, StoredCase};
 use amends_protocol::resources::{ActionProof, MayStand, Statement};
 use amends_protocol::{

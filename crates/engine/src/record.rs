@@ -303,9 +303,10 @@ pub struct StepMemo {
     /// It undoes nothing: it bars an action that has no undo of its own from calling others any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub fence: bool,
-    /// What its answer left open of the calls before it. Of a fence alone.
-    #[serde(skip_serializing_if = "CallsBefore::are_known")]
-    pub calls: CallsBefore,
+    /// What is known of the calls that its action made before the answer that barred it from more. Absent where that
+    /// makes no calls, and of steps that ended before it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallsBefore>,
     /// Positions of reports that would have asked for it, had a person not decided.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would_have_asked: Vec<u32>,

@@ -2,11 +2,11 @@
 //! (not). Closing asks whether any is open, a settled case keeps those that are, and a proof tells of all.
 
 use crate::case::Case;
-use crate::fences;
+use crate::fences::{self, is_undone_by_its_service};
 use crate::heard::States;
 use crate::whole::says_more;
 use crate::{StepRow, StepState};
-use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
+use amends_protocol::{ActionName, HistoryState, Verb};
 use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 
@@ -266,14 +266,4 @@ impl Case {
 
 fn ended_unasked(step: &StepRow) -> bool {
     step.attempts == 0 && !step.memo.by_hand && step.state.is_terminal()
-}
-
-pub(crate) fn is_undone_by_its_service(step: &StepRow) -> bool {
-    let is_undone = matches!(
-        step.state,
-        StepState::Done(
-            Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate
-        )
-    );
-    is_undone && !step.memo.by_hand
 }

@@ -305,7 +305,8 @@ fn to_be_chosen(open: &[Question]) -> Unsendable {
     Unsendable { why, cause: Cause::Question }
 }
 
-fn endpoint_of<'b>(step: &StepRow, book: &'b Rulebook) -> Option<&'b Endpoint> {
+/// The endpoint that a step is asked for by, if its service has one of its own.
+pub(crate) fn endpoint_of<'b>(step: &StepRow, book: &'b Rulebook) -> Option<&'b Endpoint> {
     let action = book.get(book.action(&step.action.service, &step.action.action)?);
     action.endpoints.get(step.verb)
 }
@@ -316,6 +317,6 @@ fn is_fixed(step: &StepRow) -> bool {
     step.memo.may_have_run && is_chosen
 }
 
-fn has_fields(data: &Data, endpoint: &Endpoint) -> bool {
+pub(crate) fn has_fields(data: &Data, endpoint: &Endpoint) -> bool {
     endpoint.data_fields().all(|path| field(data, path).is_some())
 }

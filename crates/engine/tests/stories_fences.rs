@@ -3,7 +3,7 @@
 mod world;
 
 use amends_engine::{StepReading, StepState, WalkResult};
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome};
+use amends_protocol::{CaseState, ClosedOn, Evidence, HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
 /// An orchestrator without effects of its own behind a page, and two services with something to undo.
@@ -101,6 +101,43 @@ fn a_fence_of_which_the_calls_are_asked_for_is_read_again_after_a_restart() {
     world.settle_down();
     assert_eq!(world.walked.iter().filter(|service| *service == "checkout").count(), 2);
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+/// Delivery tells the customer, and says nothing of it when it is undone.
+#[test]
+fn a_message_that_an_undone_action_may_have_sent_is_looked_for_before_anything_is_proven() {
+    let corrected = |history: Vec<Evidence>, told: bool| {
+        let mut world = World::new(
+            "
+rulebook: told
+settle: { quiet: 60s }
+services:
+  delivery: { url: \"http://delivery\", actions: { request: { compensation: cancel, calls: [sms.send] } } }
+  sms: { url: \"http://sms\", actions: { send: { on_failure: retry, correction: send-sorry } } }
+rules: [{ on: \"*/*\", compensate: recorded }]
+",
+        );
+        world.replies.insert("compensate delivery.request".to_owned(), Reply::Silent);
+        let case = world.report(
+            report("delivery/odd", "s").action("request").saw("delivery.request", H::Started),
+        );
+        world.settle_down();
+        world.histories.insert("delivery".to_owned(), WalkResult::Told(history.into()));
+        let before = world.walked.iter().filter(|service| *service == "delivery").count();
+        if told {
+            world.answer("compensate delivery.request", StepReading::Done(Outcome::Compensated));
+        } else {
+            let undone = StepReading::Done(Outcome::Compensated);
+            world.answer_without_history("compensate delivery.request", undone);
+        }
+        world.settle_down();
+        let read = world.walked.iter().filter(|service| *service == "delivery").count() - before;
+        (read, world.plan(case).contains("notify sms.send-sorry"), world.case(case).closed_on)
+    };
+    let sent = || vec![evidence("sms.send", "m", H::Succeeded)];
+    assert_eq!(corrected(sent(), false), (1, true, Some(ClosedOn::Proven)));
+    assert_eq!(corrected(Vec::new(), false), (1, false, Some(ClosedOn::Proven)));
+    assert_eq!(corrected(Vec::new(), true), (0, false, Some(ClosedOn::Proven)));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod world;
 
-use amends_engine::{Answer, StepReading, StepState};
+use amends_engine::{Answer, StepReading, StepState, WalkResult};
 use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId,
+    CaseId, CaseState, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId, StuckReason,
 };
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, report};
@@ -206,4 +206,47 @@ fn a_callback_ends_the_one_part_that_it_names_also_of_a_spilled_case() {
         world.pass_ms(60_000);
         assert_eq!(world.state(case), CaseState::Settled);
     }
+}
+
+/// Billing takes a field that nobody tells.
+#[test]
+fn what_nobody_has_called_needs_no_fields_and_what_may_have_been_is_a_persons() {
+    let undone = |history: WalkResult, tells_calls: bool| {
+        let mut world = World::new(
+            "
+rulebook: fields
+settle: { quiet: 10s }
+services:
+  order: { url: \"http://order\", actions: { place: { compensation: cancel, calls: [billing.charge] } } }
+  billing:
+    url: \"http://billing\"
+    actions:
+      charge:
+        compensation: refund
+        endpoints: { compensate: { path: \"/charges/{data.payment}/refund\", done: [200] } }
+rules: [{ on: \"*/*\", compensate: all }]
+",
+        );
+        world.histories.insert("order".to_owned(), history);
+        world.replies.insert("billing".to_owned(), Reply::Says(StepReading::Unsendable));
+        world.replies.insert("order".to_owned(), Reply::Silent);
+        let failed = report("order/odd", "s").action("place").saw("order.place", H::Unknown);
+        let case = world.report(failed);
+        world.settle_down();
+        assert_eq!(world.step(case, REFUND).state, StepState::Waiting, "its caller goes on");
+        let cancelled = StepReading::Done(Outcome::Compensated);
+        match tells_calls {
+            true => world.answer("compensate order.place", cancelled),
+            false => world.answer_without_history("compensate order.place", cancelled),
+        }
+        world.settle_down();
+        let refund = world.step(case, REFUND);
+        (refund.state.clone(), refund.memo.message.clone())
+    };
+    let nothing = StepState::Done(Outcome::NothingToCompensate);
+    let nobody = (nothing, Some("nobody has called it".to_owned()));
+    assert_eq!(undone(WalkResult::NoHistory, true), nobody, "its caller says so");
+    assert_eq!(undone(WalkResult::Told(vec![].into()), false), nobody, "its caller's History does");
+    let (state, _) = undone(WalkResult::NoHistory, false);
+    assert_eq!(state, StepState::Stuck(StuckReason::Unsendable));
 }

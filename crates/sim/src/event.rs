@@ -64,6 +64,8 @@ pub(crate) enum Forward {
     Repeat { saga: usize, node: usize, times: u32 },
     /// A service undoes a request by itself.
     CleanUp { saga: usize, node: usize },
+    /// A caller learns that what was declined has been charged all the same.
+    Hears { saga: usize, node: usize },
     /// A service forgets a saga.
     Forget { saga: usize, service: Arc<str> },
     /// Work that was accepted with 202 is done.
@@ -89,12 +91,16 @@ pub(crate) struct StepCall {
     pub(crate) saga: usize,
     pub(crate) action: ActionId,
     pub(crate) verb: Verb,
+    /// Digest of its idempotency key.
+    pub(crate) key: u64,
+    /// The one request that it names, as its service knows it.
+    pub(crate) request: Option<usize>,
 }
 
 impl StepCall {
     /// What its service knows it by.
-    pub(crate) const fn key(self) -> (ActionId, StepId) {
-        (self.action, self.step)
+    pub(crate) const fn key(self) -> (ActionId, u64) {
+        (self.action, self.key)
     }
 }
 

@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// Whether the calls that an action made before its fence was up are known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallsBefore {
     /// Its service told them, perhaps that there were none.
-    #[default]
     Told,
     /// The answer that put up the fence said nothing of calls.
     Untold,
@@ -20,11 +19,5 @@ impl CallsBefore {
     #[must_use]
     pub const fn by_answer(tells: bool) -> Self {
         if tells { Self::Told } else { Self::Untold }
-    }
-
-    /// Whether they are known.
-    #[must_use]
-    pub fn are_known(&self) -> bool {
-        *self == Self::Told
     }
 }

@@ -7,9 +7,11 @@ mod acknowledged;
 mod ages;
 mod callbacks;
 mod ending;
+mod fences;
 mod first;
 mod limits;
 mod memory;
+mod parts;
 mod plan;
 mod proven;
 mod requests;
@@ -77,6 +79,8 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
     vec![
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(plan::Named),
+        Box::new(parts::Parts::default()),
+        Box::new(fences::Fences::default()),
         Box::new(rows::OutcomesStay),
         Box::new(callbacks::Callbacks::default()),
         Box::new(requests::OnceDone),

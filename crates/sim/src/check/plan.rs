@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Engine, Input, Memory, ReportRole, Write};
+use amends_engine::{Engine, Input, Memory, ReportRole, StepRow, Write};
 use amends_protocol::{CaseId, CaseState, Report, Timestamp, Verb};
 use amends_rulebook::{ActionClass, Demand, Rule, Rulebook, Target};
 use amends_simulate::SeededRng;
@@ -140,7 +140,7 @@ impl Check for OrderOfReports {
                 .filter(|r| r.service() != amends_engine::SUPERVISOR)
                 .collect();
             let in_order = plan(now, book, &reports);
-            if reports.is_empty() || in_order.iter().any(|(verb, _, _)| *verb == Verb::Retry) {
+            if reports.is_empty() || in_order.iter().any(|(verb, ..)| *verb == Verb::Retry) {
                 continue;
             }
             let other = self.shuffled(&reports);
@@ -161,7 +161,7 @@ fn plan(
     now: Timestamp,
     book: &Arc<Rulebook>,
     reports: &[Arc<Report>],
-) -> BTreeSet<(Verb, String, u16)> {
+) -> BTreeSet<(Verb, String, u16, Option<Arc<str>>)> {
     let mut engine = Engine::new(0);
     engine.restore_active(Arc::clone(book));
     for service in book.services() {
@@ -184,7 +184,10 @@ fn plan(
         take(now, Input::Report { report, known_in: None, ticket: 0 });
     }
     take(now.plus_ms(book.settings().cause_wait_ms + 1_000), Input::Tick);
+    // What a service itself says of a request after its caller takes no part away, and before it there is none.
+    let by_others = |s: &&StepRow| reports.iter().all(|r| r.service() != &*s.action.service);
+    let request = |s: &StepRow| Some(s).filter(by_others).and_then(|s| s.request().cloned());
     // Whether a fence was asked for before its action was known to have ended is a matter of time.
     let steps = rows.steps().filter(|s| !s.memo.fence);
-    steps.map(|s| (s.verb, s.action.to_string(), s.stage)).collect()
+    steps.map(|s| (s.verb, s.action.to_string(), s.stage, request(s))).collect()
 }

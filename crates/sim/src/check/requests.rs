@@ -6,6 +6,7 @@ use crate::stored::Stored;
 use amends_engine::{Errand, Mending, SendStep, StepState, Write};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 fn sent<'a>(seen: &'a Seen<'_>) -> Option<&'a SendStep> {
     match seen {
@@ -87,12 +88,35 @@ impl Check for Stages {
     }
 }
 
-/// One key per step, for ever: the same work is never asked for under two keys, and one key never means two things.
-/// With a case that is discarded its steps are forgotten; what a person plans after that is other work.
+/// One key per step, or per part where requests are asked for one by one, for ever: the same work is never asked for
+/// under two keys, and one key never means two things. With a case that is discarded its steps are forgotten; what a
+/// person plans after that is other work, and so is what a person edits or answers anew.
 #[derive(Default)]
 pub(super) struct OneKey {
-    keys: BTreeMap<(CaseId, Verb, ActionName), StepId>,
-    meanings: BTreeMap<StepId, (CaseId, Verb, ActionName)>,
+    keys: BTreeMap<Work, (StepId, Option<Arc<str>>)>,
+    meanings: BTreeMap<StepId, Work>,
+    /// By service and key, whatever a person decides: what was asked.
+    asked: BTreeMap<(Arc<str>, Arc<str>), u64>,
+}
+
+/// What is asked for: of a case, of one action, perhaps about one request.
+type Work = (CaseId, Verb, ActionName, Option<Arc<str>>);
+
+impl OneKey {
+    fn forget(&mut self, case: CaseId) {
+        self.keys.retain(|(of, ..), _| *of != case);
+        self.meanings.retain(|_, (of, ..)| *of != case);
+    }
+
+    /// What is asked of a mapped endpoint never changes under one key.
+    fn asks_the_same(&mut self, send: &SendStep) -> Result<(), String> {
+        let Some((key, digest)) = send.key.clone().zip(send.digest()) else { return Ok(()) };
+        let place = (Arc::clone(&send.action.service), Arc::clone(&key));
+        let before = *self.asked.entry(place).or_insert(digest);
+        when(before != digest, || {
+            format!("{} {} asks for something else under {key}", send.verb, send.action)
+        })
+    }
 }
 
 impl Check for OneKey {
@@ -100,28 +124,34 @@ impl Check for OneKey {
         "one key"
     }
 
-    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
+    fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
         if let Seen::Committed { writes, .. } = seen {
             for write in *writes {
-                if let Write::Act(act) = write
-                    && *act.act == *Mending::Discard.as_str()
-                {
-                    self.keys.retain(|(case, _, _), _| Some(*case) != act.case);
-                    self.meanings.retain(|_, (case, _, _)| Some(*case) != act.case);
+                let Write::Act(act) = write else { continue };
+                let is_other_work = *act.act == *Mending::Discard.as_str()
+                    || matches!(&*act.act, "edit" | "replan" | "plan");
+                if let Some(case) = act.case.filter(|_| is_other_work) {
+                    self.forget(case);
                 }
             }
         }
         let Some(send) = sent(seen) else { return Ok(()) };
-        let meaning = (send.step.case, send.verb, send.action.clone());
-        let key = *self.keys.entry(meaning.clone()).or_insert(send.step);
-        when(key != send.step, || {
+        self.asks_the_same(send)?;
+        let request = store.rows.step(send.step).and_then(|row| row.request().cloned());
+        let work = (send.step.case, send.verb, send.action.clone(), request);
+        let under = (send.step, send.key.clone());
+        let key = self.keys.entry(work.clone()).or_insert_with(|| under.clone());
+        when(*key != under, || {
             format!(
-                "{} {} is asked for under {}, and before under {key}",
-                send.verb, send.action, send.step
+                "{} {} is asked for under {under:?}, and before under {key:?}",
+                send.verb, send.action
             )
         })?;
-        let known = self.meanings.entry(send.step).or_insert_with(|| meaning.clone());
-        when(*known != meaning, || format!("{} means two things", send.step))
+        let known = self.meanings.entry(send.step).or_insert_with(|| work.clone());
+        if known.3.is_none() {
+            known.3.clone_from(&work.3);
+        }
+        when(*known != work, || format!("{} means two things", send.step))
     }
 }
 

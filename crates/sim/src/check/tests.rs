@@ -1,6 +1,8 @@
 //! Every checker can fail: each is shown a run in which the very thing happens that it is there for, and one like it in
 //! which it does not.
 
+mod parts;
+
 use super::{Check, End, Seen, Violation, every};
 use crate::scenario::{Corpus, Item, SagaPlan, Scenario};
 use crate::services::Services;
@@ -47,7 +49,11 @@ struct Watched {
 
 impl Watched {
     fn new() -> Self {
-        let book = Rulebook::from_yaml(BOOK).expect("a valid rulebook");
+        Self::of(BOOK)
+    }
+
+    fn of(book: &str) -> Self {
+        let book = Rulebook::from_yaml(book).expect("a valid rulebook");
         let store = Stored::new(&[Arc::clone(&book)], NOW);
         Self { checks: every(1), store, book, now: NOW, found: Vec::new() }
     }
@@ -97,18 +103,22 @@ impl Watched {
     }
 
     fn send(&mut self, number: u64, step: &StepRow, id: StepId) {
+        self.send_under(number, step, id, None);
+    }
+
+    fn send_under(&mut self, number: u64, step: &StepRow, id: StepId, key: Option<&str>) {
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Send(Box::new(SendStep {
             step: id,
             proof: CallbackProof::new("p-0"),
-            key: None,
+            key: key.map(Arc::from),
             attempt: step.attempts,
             verb: step.verb,
             action: step.action.clone(),
             action_id: action.expect("known"),
             rulebook: Arc::clone(&self.book),
             saga: saga(),
-            request_ids: Vec::new(),
+            request_ids: step.request().cloned().into_iter().collect(),
             report: Arc::new(report("failed")),
             data: None,
         }));

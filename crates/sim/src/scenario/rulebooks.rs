@@ -1,6 +1,7 @@
 //! The rulebooks of a run: the food-order business or a made-up one, in versions that replace each other, and the world
 //! as it is, of which a rulebook may tell only a part.
 
+use super::charging::charging;
 use super::item::Corpus;
 use super::odd::{odd, renamed};
 use super::reads::{Read, with_reads};
@@ -130,6 +131,8 @@ impl Business {
         let services = head.split_once("services:\n").map(|(_, s)| s).unwrap_or_default();
         let is_odd = hostile && rng.chance(50);
         let services = if is_odd { odd(services, shape.sagas, rng) } else { services.to_owned() };
+        let services =
+            if rng.chance(50) { charging(&services, shape.sagas, rng) } else { services };
         Self { name: format!("business-{}", shape.services), services, entries: Some(shape.sagas) }
     }
 

@@ -3,10 +3,14 @@
 
 use super::model::{Around, Services};
 use crate::event::{Event, Forward, Reply};
+use crate::scenario::MailTrouble;
 use amends_protocol::HistoryState;
 use amends_rulebook::{ActionClass, ActionId};
 use amends_simulate::{FaultKind, SeededRng};
 use std::sync::Arc;
+
+/// How long it takes at most until a caller hears of a charge that was said to have failed.
+const HEARS_MS: u64 = 600_000;
 
 /// How long a caller waits for an answer.
 const CALL_TIMEOUT_MS: u64 = 3_000;
@@ -39,6 +43,7 @@ impl Services {
             Forward::Sweep { saga, node, run } => self.sweep(saga, node, run, around),
             Forward::Repeat { saga, node, times } => self.repeat(saga, node, times, around),
             Forward::CleanUp { saga, node } => self.clean_up(saga, node, around),
+            Forward::Hears { saga, node } => self.hears(saga, node, around),
             Forward::Forget { saga, service } => self.forget(saga, &service, around),
             Forward::Accepted { call, calls_back } => self.accepted(call, calls_back, around),
         }
@@ -50,7 +55,8 @@ impl Services {
     }
 
     fn arrive(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {
-        let fenced = self.sagas[saga].fences[self.action_of(saga, node).0 as usize];
+        let fenced = self.sagas[saga].fences[self.action_of(saga, node).0 as usize]
+            || self.sagas[saga].requests[node].barred;
         let reads = self.book.get(self.action_of(saga, node)).class == ActionClass::Free;
         let reply = match self.sagas[saga].requests[node].state {
             // What changes nothing is done as often as it is asked for.
@@ -69,6 +75,13 @@ impl Services {
             }
             Some(HistoryState::Started) => return, // nobody answers it twice
             Some(HistoryState::Succeeded) => Reply::Ok,
+            // It does not know what became of it.
+            Some(HistoryState::Unknown)
+                if self.is_mapped(self.action_of(saga, node))
+                    && !self.sagas[saga].requests[node].unheard_of =>
+            {
+                Reply::Nothing
+            }
             Some(HistoryState::Failed | HistoryState::Unknown) => {
                 Reply::Failed { report: self.sagas[saga].requests[node].report }
             }
@@ -268,20 +281,45 @@ impl Services {
     }
 
     fn take_effect(&mut self, saga: usize, node: usize, around: &Around<'_>) {
-        // Where it was undone without a fence nothing bars it, and nobody asks again.
-        let late = self.sagas[saga].removed.contains(&self.action_of(saga, node));
-        self.sagas[saga].lied_to |= late;
         let now = around.queue.now();
         let action = self.action_of(saga, node);
-        self.sagas[saga].requests[node].effect = Some(now);
+        let request = &mut self.sagas[saga].requests[node];
+        request.effect = Some(now);
+        // Where it was undone and nothing bars it, nobody asks again.
+        request.unheard_of |= request.removed;
         self.sagas[saga].effects.push((action, now));
     }
 
-    /// It takes effect and is said to have failed, which only a History corrects.
-    fn take_half_effect(&mut self, saga: usize, node: usize, around: &Around<'_>) {
+    /// It takes effect and is said to have failed, which only a History corrects, or whoever called it once he hears of
+    /// it.
+    fn take_half_effect(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {
         let tells = self.reports(&self.service_of(saga, node).clone());
-        self.sagas[saga].lied_to |= !tells;
         self.take_effect(saga, node, around);
+        if self.is_mapped(self.action_of(saga, node)) {
+            self.sagas[saga].requests[node].unheard_of = true;
+            let late = self.pause(saga, node, 9, HEARS_MS);
+            around.queue.after(late, Event::Forward(Forward::Hears { saga, node }));
+        } else {
+            self.sagas[saga].lied_to |= !tells;
+        }
+    }
+
+    /// A caller learns, e.g. from a statement of its bank, that what was declined has been charged, and reports it.
+    fn hears(&mut self, saga: usize, node: usize, around: &mut Around<'_>) {
+        let request = &self.sagas[saga].requests[node];
+        let Some(caller) = self.sagas[saga].plan.flow.nodes[node].parent else { return };
+        let is_known = self.sagas[saga].requests[caller].state.is_some();
+        let tells = self.reports(&self.service_of(saga, caller).clone());
+        if request.effect.is_none() || request.removed || !is_known || !tells {
+            return;
+        }
+        self.sagas[saga].requests[node].call = Some(HistoryState::Succeeded);
+        let name = self.name_of(saga, node);
+        around.story.tell(|| format!("its caller hears that {name} was charged all the same"));
+        let report = self.publish(saga, caller, "late-charge", None, None, around);
+        let trouble = self.sagas[saga].mail.get(&report);
+        let is_lost = trouble.is_some_and(|all| all.contains(&MailTrouble::Lost));
+        self.sagas[saga].requests[node].unheard_of = is_lost;
     }
 
     #[allow(clippy::too_many_arguments)] // one failure has that many parts
@@ -335,7 +373,7 @@ impl Services {
         request.rerun = None;
         let run = request.run;
         if half_done && request.state == Some(HistoryState::Started) {
-            self.take_half_effect(saga, node, around);
+            self.take_effect(saga, node, around);
         }
         let back = self.pause(saga, node, 6, 10_000);
         let name = self.name_of(saga, node);

@@ -1,8 +1,8 @@
 //! Reports: what a failing service publishes, and what happens to it on its way to the supervisor.
 
-use super::model::{Around, Services};
+use super::model::{Around, Services, order_id, request_id};
 use crate::event::{BEGINNING, Event, Letter};
-use crate::scenario::MailTrouble;
+use crate::scenario::{MailTrouble, ORDER};
 
 use amends_protocol::{HistoryState, Report, ReportData, Timestamp};
 use amends_rulebook::Example;
@@ -75,6 +75,8 @@ impl Services {
     ) -> Report {
         let name = &self.book.get(self.action_of(saga, node)).name;
         let service = &*name.service;
+        let mut data = fields.map_or_else(Map::new, |fields| fields.data.clone());
+        data.insert(ORDER.to_owned(), order_id(saga).into());
         let mut history = self.own_requests(saga, service, false);
         history.extend(self.own_calls(saga, service).into_iter().map(|mut call| {
             if call.state == HistoryState::Started {
@@ -91,11 +93,11 @@ impl Services {
             data: ReportData {
                 code: code.to_owned(),
                 action: Some(name.action.to_string()),
-                request_id: Some(format!("request-{saga}-{node}")),
+                request_id: Some(request_id(saga, node)),
                 caused_by,
                 history,
                 message: fields.and_then(|f| f.message.clone()),
-                data: fields.map_or_else(Map::new, |f| f.data.clone()),
+                data,
             },
         }
     }

@@ -8,4 +8,4 @@ mod mail;
 mod model;
 mod steps;
 
-pub(crate) use model::{Around, Services};
+pub(crate) use model::{Around, Services, order_id, request_of};

@@ -2,11 +2,12 @@
 
 use crate::event::{Event, StepCall};
 use crate::queue::Queue;
-use crate::scenario::{Item, MailTrouble, SagaPlan, Scenario, Sky, Weather};
+use crate::scenario::{Corpus, Item, MailTrouble, PAYMENT, SagaPlan, Scenario, Sky, Weather};
 use crate::story::Story;
 use amends_protocol::{CallbackProof, Evidence, HistoryState, Outcome, Report, SagaId, StepId};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_simulate::{Fault, FaultKind, SeededRng};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -27,6 +28,12 @@ pub(crate) struct Request {
     pub(super) run: u32,
     /// The effect is there since this moment, whatever the History says.
     pub(crate) effect: Option<i64>,
+    /// Its service refuses it, since it was undone before it came.
+    pub(super) barred: bool,
+    /// It was undone before it took effect, by a service that bars nothing.
+    pub(super) removed: bool,
+    /// It took effect, and nobody who could tell of it or bar it is left.
+    pub(crate) unheard_of: bool,
     /// The report about its failure.
     pub(super) report: Option<usize>,
     /// What its caller knows of it.
@@ -48,12 +55,10 @@ pub(crate) struct Saga {
     /// Every effect that there ever was.
     pub(crate) effects: Vec<(ActionId, i64)>,
     /// Steps by their key, with how they ended; none while one is at work on it.
-    pub(super) steps: BTreeMap<(ActionId, StepId), Option<Outcome>>,
+    pub(super) steps: BTreeMap<(ActionId, u64), Option<Outcome>>,
     pub(crate) reports: Vec<Arc<Report>>,
     pub(super) faults: Vec<Fault>,
     pub(super) mail: BTreeMap<usize, Vec<MailTrouble>>,
-    /// Actions that were undone where nothing bars a late request.
-    pub(super) removed: BTreeSet<ActionId>,
     /// Some service did not tell the truth about this saga, or could not.
     pub(crate) lied_to: bool,
     /// It has ended well for its first caller.
@@ -78,6 +83,8 @@ pub(crate) struct Services {
     /// What came with the requests for steps.
     pub(crate) proofs: BTreeMap<StepId, CallbackProof>,
     pub(super) seed: u64,
+    /// Services of their own kind bar what they have undone, and callers tell all that undoing needs.
+    honest: bool,
 }
 
 impl Services {
@@ -91,6 +98,7 @@ impl Services {
             skews: BTreeMap::new(),
             proofs: BTreeMap::new(),
             seed: scenario.seed,
+            honest: scenario.corpus == Corpus::Honest,
         };
         let mut number = BTreeMap::new();
         for (n, item) in scenario.kept_items() {
@@ -132,7 +140,6 @@ impl Services {
             reports: Vec::new(),
             faults: Vec::new(),
             mail: BTreeMap::new(),
-            removed: BTreeSet::new(),
             lied_to: false,
             succeeded: false,
         });
@@ -205,6 +212,21 @@ impl Services {
         self.book.get(action).endpoints.compensate.is_some()
     }
 
+    /// Whether a service of its own kind refuses what comes after its undo.
+    pub(super) fn bars(&self, action: ActionId) -> bool {
+        self.honest || SeededRng::of(self.seed, &[11, u64::from(action.0)]).chance(50)
+    }
+
+    /// What undoing a request takes, as its caller tells it.
+    fn data_of(&self, saga: usize, node: usize) -> Map<String, Value> {
+        let action = self.action_of(saga, node);
+        let endpoint = self.book.get(action).endpoints.compensate.as_ref();
+        let takes = endpoint.is_some_and(|e| e.data_fields().any(|field| field == PAYMENT));
+        let tells = self.honest || SeededRng::of(self.seed, &[12, saga as u64]).chance(80);
+        let payment = || (PAYMENT.to_owned(), payment_id(saga, node).into());
+        (takes && tells).then(payment).into_iter().collect()
+    }
+
     // ---- what a History says ----
 
     pub(super) fn own_requests(
@@ -236,7 +258,9 @@ impl Services {
 
     fn evidence(&self, saga: usize, node: usize, state: HistoryState) -> Evidence {
         let name = &self.book.get(self.action_of(saga, node)).name;
-        Evidence::new(&*name.service, &*name.action, format!("request-{saga}-{node}"), state)
+        let mut told = Evidence::new(&*name.service, &*name.action, request_id(saga, node), state);
+        told.data = self.data_of(saga, node);
+        told
     }
 
     /// The whole History of one saga.
@@ -246,9 +270,30 @@ impl Services {
         all
     }
 
-    /// Actions of this saga that some request has in place now.
+    /// Actions of this saga that some request has in place now, as far as anybody could know of it.
     pub(crate) fn standing(&self, saga: usize) -> BTreeSet<(ActionId, i64)> {
         let requests = self.sagas[saga].requests.iter().enumerate();
-        requests.filter_map(|(n, r)| Some((self.action_of(saga, n), r.effect?))).collect()
+        let known = requests.filter(|(_, request)| !request.unheard_of);
+        known.filter_map(|(n, r)| Some((self.action_of(saga, n), r.effect?))).collect()
     }
+}
+
+pub(super) fn request_id(saga: usize, node: usize) -> String {
+    format!("request-{saga}-{node}")
+}
+
+/// By which a service that charges knows a saga.
+pub(crate) fn order_id(saga: usize) -> String {
+    format!("order-{saga}")
+}
+
+/// By which a service that charges knows a request.
+fn payment_id(saga: usize, node: usize) -> String {
+    format!("payment-{saga}-{node}")
+}
+
+/// The request of a saga that an id of either kind means.
+pub(crate) fn request_of(id: &str) -> Option<(usize, usize)> {
+    let mut parts = id.split('-').skip(1).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }

@@ -6,7 +6,7 @@ use crate::event::{Callback, Event, Forward, Reply, StepCall};
 use crate::scenario::Sky;
 use amends_engine::{StepReading, StepResult, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{Evidence, HistoryState, Outcome, OutcomeCallback, Verb};
+use amends_protocol::{Evidence, HistoryState, Outcome, OutcomeCallback, Testimony, Verb};
 use amends_rulebook::{ActionClass, ActionId};
 use amends_simulate::SeededRng;
 
@@ -61,7 +61,7 @@ impl Services {
                 if let Performed::Answer(StepReading::Done(outcome)) =
                     self.perform(call, true, around)
                 {
-                    let history = self.told(call, around).into();
+                    let history = self.told(call, around);
                     let said = OutcomeCallback { history, ..OutcomeCallback::of(outcome) };
                     self.call_back(call, said, true, ms, around);
                 }
@@ -100,21 +100,27 @@ impl Services {
                     StepReading::Busy { .. } => 503,
                     _ => 404,
                 };
+                let is_nothing = reading == StepReading::Done(Outcome::NothingToCompensate);
+                let status = if is_nothing && self.is_mapped(call.action) { 404 } else { status };
                 let mut answer = result(reading, Some(status));
-                answer.history = self.told(call, around).into();
+                answer.history = self.told(call, around);
                 self.answer(call, answer, 5 + late, around);
             }
         }
     }
 
-    fn told(&self, call: StepCall, around: &Around<'_>) -> Vec<Evidence> {
+    /// The calls that an answer tells. Some services say nothing of calls but in their Histories.
+    fn told(&self, call: StepCall, around: &Around<'_>) -> Testimony {
         let service = &self.book.get(call.action).name.service;
+        if SeededRng::of(self.seed, &[13, u64::from(call.action.0)]).chance(20) {
+            return Testimony::default();
+        }
         if self.sky(around.queue.now(), service, &[9]) == Some(Sky::ConcealsHistory) {
-            return Vec::new();
+            return Vec::new().into();
         }
         let mut calls = self.own_calls(call.saga, service);
         calls.retain(|c| c.state.may_have_effect());
-        calls
+        calls.into()
     }
 
     fn answer(&self, call: StepCall, result: StepResult, base: u64, around: &mut Around<'_>) {
@@ -193,7 +199,7 @@ impl Services {
         };
         if calls_back {
             let history = self.told(call, around);
-            let said = OutcomeCallback { history: history.into(), ..OutcomeCallback::of(outcome) };
+            let said = OutcomeCallback { history, ..OutcomeCallback::of(outcome) };
             self.call_back(call, said, knows_proofs(call), 5, around);
         }
     }
@@ -220,7 +226,7 @@ impl Services {
         };
         let status = if reading == StepReading::Unknown { 404 } else { 200 };
         let mut answer = result(reading, Some(status));
-        answer.history = self.told(call, around).into();
+        answer.history = self.told(call, around);
         self.answer(call, answer, 4, around);
     }
 
@@ -232,7 +238,7 @@ impl Services {
             None => {}
         }
         let outcome = match call.verb {
-            Verb::Compensate if self.is_mapped(call.action) => self.remove(call.saga, call.action),
+            Verb::Compensate if self.is_mapped(call.action) => self.remove(call),
             Verb::Compensate => self.compensate(call.saga, call.action),
             Verb::Notify => self.notify(call.saga, call.action),
             Verb::Retry => return self.retry(call, silent, around),
@@ -248,17 +254,36 @@ impl Services {
         (0..nodes.len()).filter(|n| nodes[*n].action == action).collect()
     }
 
-    /// A service of its own kind removes what there is. It answers alike if there is nothing, and lets a request that
-    /// is still to come take effect.
-    fn remove(&mut self, saga: usize, action: ActionId) -> Outcome {
-        for node in self.requests_of(saga, action) {
-            let request = &mut self.sagas[saga].requests[node];
+    /// A service of its own kind removes what there is: of one request, or all of a saga, where it answers alike if
+    /// there is nothing. It puts up no fence for the action. Some bar what they were asked for, some let it take effect
+    /// later.
+    fn remove(&mut self, call: StepCall) -> Outcome {
+        let endpoint = self.book.get(call.action).endpoints.compensate.as_ref();
+        let is_one = endpoint.is_some_and(|endpoint| endpoint.is_for_one_request());
+        let all = self.requests_of(call.saga, call.action);
+        let is_meant = |node: &usize| !is_one || call.request == Some(*node);
+        let bars = self.bars(call.action);
+        let (mut undone, mut before) = (false, false);
+        for node in all.into_iter().filter(is_meant) {
+            let request = &mut self.sagas[call.saga].requests[node];
+            before |= request.state == Some(HistoryState::Compensated);
             if request.effect.take().is_some() {
+                undone = true;
                 request.state = Some(HistoryState::Compensated);
+            } else if bars {
+                request.barred = true;
+                let is_open = request.state.is_some_and(HistoryState::may_have_effect);
+                request.state =
+                    request.state.map(|s| if is_open { HistoryState::Fenced } else { s });
+            } else {
+                request.removed = true;
             }
         }
-        self.sagas[saga].removed.insert(action);
-        Outcome::Compensated
+        match (is_one, undone, before) {
+            (false, ..) | (true, true, _) => Outcome::Compensated,
+            (true, false, true) => Outcome::AlreadyCompensated,
+            (true, false, false) => Outcome::NothingToCompensate,
+        }
     }
 
     fn compensate(&mut self, saga: usize, action: ActionId) -> Outcome {
@@ -302,13 +327,15 @@ impl Services {
         Outcome::NothingToCompensate
     }
 
-    /// Picks the latest request that did not succeed; if all did, there is nothing to run.
+    /// Picks the latest request that did not succeed, the one that is named before others; if all did, there is nothing
+    /// to run.
     fn retry(&mut self, call: StepCall, silent: bool, around: &mut Around<'_>) -> Performed {
         let requests = self.requests_of(call.saga, call.action);
         let state = |n: &usize| self.sagas[call.saga].requests[*n].state;
         let arrived = || requests.iter().copied().filter(|n| state(n).is_some());
         let wanted = arrived()
-            .rfind(|n| state(n) != Some(HistoryState::Succeeded))
+            .find(|n| call.request == Some(*n))
+            .or_else(|| arrived().rfind(|n| state(n) != Some(HistoryState::Succeeded)))
             .or_else(|| arrived().next_back());
         let Some(node) = wanted else {
             // Nothing to run again: a 404, which proves nothing.

@@ -5,13 +5,15 @@ use super::state::World;
 use super::under_way::{UnderWay, Waiter};
 use crate::check::Seen;
 use crate::event::{BEGINNING, Callback, Event, Letter, StepCall};
+use crate::scenario::{ORDER, PAYMENT};
+use crate::services::{order_id, request_of};
 use amends_engine::{
-    Activation, Answer, Errand, Input, Replaces, StepReading, StepResult, Ticket, WalkResult,
+    Activation, Answer, Errand, Input, PollStep, Replaces, SendStep, StepReading, StepResult,
+    Ticket, WalkResult,
 };
 use amends_node::{Effect, EffectResult};
 use amends_protocol::resources::SagaBegin;
-use amends_protocol::{CaseId, StepId, Timestamp};
-use amends_rulebook::ActionId;
+use amends_protocol::{ActionName, CaseId, StepId, Testimony, Timestamp, digest};
 use std::sync::Arc;
 
 /// When a client that got no answer tries again.
@@ -127,7 +129,7 @@ impl World<'_> {
             service: entry.service.to_string(),
             action: Some(entry.action.to_string()),
             deadline,
-            data: serde_json::Map::new(),
+            data: [(ORDER.to_owned(), order_id(saga).into())].into_iter().collect(),
         };
         self.offer(Waiter::Announce { saga }, |ticket| Input::SagaBegan { begin, ticket });
     }
@@ -202,27 +204,31 @@ impl World<'_> {
             Errand::Walk(walk) => &walk.saga,
         };
         let Some(saga) = self.services.saga_number(saga) else { return };
-        let call = |services: &crate::services::Services,
-                    step,
-                    attempt,
-                    action: &amends_protocol::ActionName,
-                    verb| {
-            let action: ActionId = services.book.action(&action.service, &action.action)?;
-            Some(StepCall { effect, step, attempt, saga, action, verb })
-        };
+        if let Errand::Send(send) = &errand {
+            self.services.proofs.insert(send.step, send.proof.clone());
+        }
+        let book = &self.services.book;
+        let action = |name: &ActionName| book.action(&name.service, &name.action);
         match &errand {
             Errand::Send(send) => {
-                self.services.proofs.insert(send.step, send.proof.clone());
-                let call = call(&self.services, send.step, send.attempt, &send.action, send.verb);
-                if let Some(call) = call {
-                    self.in_services(|services, around| services.ask(call, around));
+                let Some(action) = action(&send.action) else { return };
+                let &SendStep { step, attempt, verb, .. } = &**send;
+                let is_mapped = book.get(action).endpoints.get(verb).is_some();
+                if is_mapped && send.digest().is_none() {
+                    let done = EffectResult::Step(unsendable());
+                    return self.result(effect, Some(done));
                 }
+                let key = digest_of(send.key.as_deref(), step);
+                let request = asked_about(send).filter(|(of, _)| *of == saga).map(|(_, node)| node);
+                let call = StepCall { effect, step, attempt, saga, action, verb, key, request };
+                self.in_services(|services, around| services.ask(call, around));
             }
             Errand::Poll(poll) => {
-                let call = call(&self.services, poll.step, poll.attempt, &poll.action, poll.verb);
-                if let Some(call) = call {
-                    self.in_services(|services, around| services.look(call, around));
-                }
+                let Some(action) = action(&poll.action) else { return };
+                let &PollStep { step, attempt, verb, .. } = &**poll;
+                let (key, request) = (digest_of(poll.key.as_deref(), step), None);
+                let call = StepCall { effect, step, attempt, saga, action, verb, key, request };
+                self.in_services(|services, around| services.look(call, around));
             }
             Errand::Walk(walk) => self.in_services(|services, around| {
                 services.read_history(effect, saga, &walk.service, around);
@@ -258,6 +264,33 @@ impl World<'_> {
 
     pub(super) fn case_ids(&self) -> Vec<CaseId> {
         self.shell.store.rows.cases().map(|c| c.id).collect()
+    }
+}
+
+/// What a service knows a step by.
+fn digest_of(key: Option<&str>, step: StepId) -> u64 {
+    digest(&[&key.map_or_else(|| step.to_string(), str::to_owned)])
+}
+
+/// The one request that is asked about: by its payment where the endpoint takes that, else by its id.
+fn asked_about(send: &SendStep) -> Option<(usize, usize)> {
+    let endpoint = send.rulebook.get(send.action_id).endpoints.get(send.verb);
+    if endpoint.is_some_and(|e| e.data_fields().any(|field| field == PAYMENT)) {
+        return request_of(send.data().get(PAYMENT)?.as_str()?);
+    }
+    match send.request_ids.as_slice() {
+        [one] => request_of(one),
+        _ => None,
+    }
+}
+
+fn unsendable() -> StepResult {
+    StepResult {
+        answer: StepReading::Unsendable,
+        status: None,
+        message: Some("a field is missing".to_owned()),
+        history: Testimony::default(),
+        sent_twice: false,
     }
 }
 

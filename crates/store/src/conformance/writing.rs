@@ -128,7 +128,7 @@ fn full_step_memo() -> StepMemo {
     let data = Arc::new(report(7, 0).report.data.data.clone());
     StepMemo {
         fence: true,
-        calls: CallsBefore::Asked,
+        calls: Some(CallsBefore::Asked),
         last: Some(Cause::Busy),
         definite: Some(SameAnswer { status: 404, count: 2, since: 70 }),
         because: vec![0, 1],

@@ -1,0 +1,95 @@
+//! Checkers of parts, keys and fences, each shown what it is there for.
+
+use super::*;
+use amends_engine::Subject;
+
+/// Billing undoes one charge at a time.
+const CHARGES: &str = "
+rulebook: charges
+services:
+  order: { url: 'http://order', actions: { place: { compensation: cancel, calls: [billing.charge, billing.charge] } } }
+  billing:
+    url: 'http://billing'
+    actions: { charge: { compensation: refund, endpoints: { compensate: { path: '/charges/{requestId}', done: [200] } } } }
+rules:
+  - { on: order/failed, compensate: recorded }
+  - { on: '*/*', compensate: recorded }
+";
+
+fn charge(ordinal: u32, request: &str) -> StepRow {
+    let mut row = step(ordinal, Verb::Compensate, "billing.charge", 0, StepState::InFlight);
+    row.memo.part_of = (ordinal > 1).then_some(1);
+    row.memo.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
+    row
+}
+
+#[test]
+fn a_request_has_no_part_or_two_or_one_that_it_needs_not() {
+    let planned = |requests: &[&str]| {
+        let mut run = Watched::of(CHARGES);
+        let mut report = report("failed");
+        report.data.history = vec![
+            Evidence::new("billing", "charge", "p-1", HistoryState::Succeeded),
+            Evidence::new("billing", "charge", "p-2", HistoryState::Failed),
+        ];
+        let mut writes = vec![Write::Case(Box::new(run.case(CaseState::Open)))];
+        writes.push(report_row(0, ReportRole::Rule(0), report));
+        let rows = (1..).zip(requests).map(|(ordinal, request)| charge(ordinal, request));
+        writes.extend(rows.map(|row| Write::Step(Box::new(row))));
+        run.commit(writes);
+        run.found("2 parts")
+    };
+    assert!(!planned(&["p-1"]));
+    assert!(planned(&["p-3"]), "p-1 has none");
+    assert!(planned(&["p-1", "p-1"]), "it has two");
+    assert!(planned(&["p-1", "p-2"]), "p-2 has failed");
+}
+
+#[test]
+fn two_requests_under_one_key_and_one_request_under_two() {
+    let asked = |first: (&str, &str), second: (&str, &str)| {
+        let mut run = Watched::of(CHARGES);
+        for (ordinal, (request, key)) in (1..).zip([first, second]) {
+            let row = charge(ordinal, request);
+            run.open("failed", vec![row.clone()]);
+            run.send_under(u64::from(ordinal), &row, row.id, Some(key));
+        }
+        run.found("one key")
+    };
+    assert!(!asked(("p-1", "k-1"), ("p-2", "k-2")));
+    assert!(asked(("p-1", "k-1"), ("p-2", "k-1")), "two questions");
+    assert!(asked(("p-1", "k-1"), ("p-1", "k-2")), "two keys");
+}
+
+#[test]
+fn somebody_is_barred_where_nothing_is_undone() {
+    let barred = |others: Vec<StepRow>| {
+        let mut run = Watched::of(CHARGES);
+        let mut fence = step(1, Verb::Compensate, "order.place", 0, StepState::Waiting);
+        fence.memo.fence = true;
+        run.open("failed", others.into_iter().chain([fence]).collect());
+        run.found("fences")
+    };
+    assert!(barred(Vec::new()));
+    assert!(!barred(vec![charge(2, "p-1")]));
+}
+
+#[test]
+fn a_request_that_its_service_reported_is_not_run_again() {
+    let run_again = |request: &str| {
+        let mut run = Watched::new();
+        let mut report = report("late");
+        report.data.request_id = Some("r-1".to_owned());
+        report.data.history = vec![Evidence::new("order", "place", "r-1", HistoryState::Unknown)];
+        let mut retry = step(1, Verb::Retry, "order.place", 0, StepState::Waiting);
+        retry.memo.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
+        run.commit(vec![
+            Write::Case(Box::new(run.case(CaseState::Open))),
+            report_row(0, ReportRole::Rule(0), report),
+            Write::Step(Box::new(retry)),
+        ]);
+        run.found("2 parts")
+    };
+    assert!(run_again("r-2"));
+    assert!(!run_again("r-1"));
+}
