@@ -68,11 +68,68 @@ pub fn stylesheet() -> String {
     out
 }
 
+/// The same for a file of its own: every colour written out, since not all that draw SVG know variables, and for a dark
+/// surrounding once more.
+#[must_use]
+pub fn stylesheet_of_a_file() -> String {
+    let sheet = stylesheet();
+    let light = without_variables(&sheet, &|_| None);
+    let dark = without_variables(&sheet, &dark);
+    format!("{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n")
+}
+
+/// Each `var(--name, colour)` by what `other` gives for the name, else by its own colour.
+fn without_variables(sheet: &str, other: &dyn Fn(&str) -> Option<&'static str>) -> String {
+    let mut out = String::with_capacity(sheet.len());
+    let mut rest = sheet;
+    while let Some((before, behind)) = rest.split_once("var(--") {
+        out.push_str(before);
+        let (variable, after) = behind.split_once(')').unwrap_or((behind, ""));
+        let (name, colour) = variable.split_once(", ").unwrap_or((variable, "inherit"));
+        out.push_str(other(name).unwrap_or(colour));
+        rest = after;
+    }
+    out + rest
+}
+
+/// The colour of a variable in a dark surrounding; each pair has a contrast of at least 4.5 to 1.
+fn dark(variable: &str) -> Option<&'static str> {
+    let ground = match variable {
+        "am-ink" => "#e6e9ef",
+        "am-faint" => "#9aa4b2",
+        "am-line" => "#3a4150",
+        "am-paper" => "#14171c",
+        _ => "",
+    };
+    if !ground.is_empty() {
+        return Some(ground);
+    }
+    let kind = CellKind::ALL
+        .into_iter()
+        .find(|kind| variable.strip_suffix("-ink").unwrap_or(variable) == kind.class())?;
+    let (fill, ink) = match kind {
+        CellKind::NotReached => ("#1d2128", "#98a1af"),
+        CellKind::Own => ("#2c323c", "#d5dae3"),
+        CellKind::Called => ("#22303c", "#cfe3f5"),
+        CellKind::Kept => ("#123d22", "#bdeccb"),
+        CellKind::Compensate => ("#5c3a00", "#ffe6b3"),
+        CellKind::CompensateIfRecorded => ("#3a2a0c", "#ffe6b3"),
+        CellKind::Retry => ("#0b3d66", "#d8ecff"),
+        CellKind::Notify => ("#431a73", "#efe0ff"),
+        CellKind::NotifyIfRecorded => ("#2d1550", "#efe0ff"),
+        CellKind::Missing => ("#b3261e", "#ffffff"),
+    };
+    Some(if variable.ends_with("-ink") { ink } else { fill })
+}
+
 /// Everything but the colours of the kinds.
 const SHAPES: &str = "\
 table.am-matrix { border-collapse: collapse; color: var(--am-ink, #1c2330) }
 table.am-matrix th, table.am-matrix td { border: 1px solid var(--am-line, #d5dae3); padding: .3rem .6rem; text-align: center }
 table.am-matrix th.am-label { text-align: left; font-weight: 500 }
+table.am-matrix thead th { position: sticky; top: 0; z-index: 1; background: var(--am-paper, #fff) }
+table.am-matrix th.am-label { position: sticky; left: 0; background: var(--am-paper, #fff) }
+table.am-matrix thead th.am-label { z-index: 2 }
 table.am-matrix .am-service, table.am-matrix .am-note { display: block; font-weight: 400; font-size: .85em; color: var(--am-faint, #5a6575) }
 table.am-matrix .am-note { color: inherit }
 table.am-matrix .am-mode-shadow { font-style: italic }
@@ -98,6 +155,7 @@ pub(crate) fn colors(kind: CellKind) -> (&'static str, &'static str) {
     match kind {
         CellKind::NotReached => ("#f6f7f9", "#5f6876"),
         CellKind::Own => ("#e7eaf0", "#333c4a"),
+        CellKind::Called => ("#edf3f8", "#2b4358"),
         CellKind::Kept => ("#dff3e4", "#14532d"),
         CellKind::Compensate => ("#ffe6b3", "#5c3a00"),
         CellKind::CompensateIfRecorded => ("#fff6e0", "#5c3a00"),
@@ -155,7 +213,7 @@ pub(crate) fn broken(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{broken, stylesheet, width_of};
+    use super::{broken, stylesheet, stylesheet_of_a_file, width_of};
 
     #[test]
     fn lines_break_where_people_would_and_lose_nothing() {
@@ -172,6 +230,15 @@ mod tests {
     #[test]
     fn wide_letters_count_twice() {
         assert_eq!(width_of("문자"), 4);
+    }
+
+    #[test]
+    fn a_file_of_its_own_needs_no_variables_and_knows_the_dark() {
+        let sheet = stylesheet_of_a_file();
+        assert!(!sheet.contains("var("), "{sheet}");
+        assert_eq!(sheet.matches('{').count(), sheet.matches('}').count());
+        let (light, dark) = sheet.split_once("@media").expect("both");
+        assert!(light.contains("#14532d") && dark.contains("#bdeccb"));
     }
 
     #[test]

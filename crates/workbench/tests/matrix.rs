@@ -236,3 +236,16 @@ fn the_graph_of_calls_is_drawn_three_ways() {
         "{error}"
     );
 }
+
+#[test]
+fn columns_that_no_row_reaches_are_folded_away_and_named() {
+    let whole = Matrix::new(&book(TEXT), Some("payment/report-2"));
+    let columns = whole.columns.len();
+    let folded = whole.folded();
+    assert_eq!(folded.folded, ["coupon.redeem"]);
+    assert_eq!((folded.columns.len(), folded.heads.len()), (columns - 1, columns - 1));
+    assert!(folded.rows.iter().all(|row| row.cells.len() == columns - 1));
+    let text = folded.to_text(80, false);
+    assert!(text.contains("not shown, because no row reaches them: coupon.redeem\n"), "{text}");
+    assert!(!text.contains("redeem  "), "{text}");
+}

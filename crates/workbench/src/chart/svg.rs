@@ -3,7 +3,7 @@
 
 use super::{Chart, ChartCall, ChartNode};
 use crate::CellKind;
-use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
+use crate::drawing::{Annotate, Note, classes, linked, stylesheet_of_a_file, width_of};
 use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ struct Layout {
 }
 
 impl Chart {
-    /// A picture to be put into a page that has [`stylesheet`] or rules of its own. It holds no script, style element or
+    /// A picture to be put into a page that has [`crate::stylesheet`] or rules of its own. It holds no script, style element or
     /// attribute, or id; its classes are:
     ///
     /// - `am-graph` on the picture, `am-paper` on its background, `am-title` on its title
@@ -42,7 +42,7 @@ impl Chart {
     /// A picture of its own, with its stylesheet.
     #[must_use]
     pub fn to_svg_file(&self) -> String {
-        self.svg(&(), &format!("<style>\n{}</style>\n", stylesheet()))
+        self.svg(&(), &format!("<style>\n{}</style>\n", stylesheet_of_a_file()))
     }
 
     fn svg(&self, notes: &dyn Annotate, style: &str) -> String {

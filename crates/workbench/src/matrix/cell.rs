@@ -7,6 +7,8 @@ pub enum CellKind {
     NotReached,
     /// It is the one that failed; it is undone too, unless its History proves that it did nothing.
     Own,
+    /// It was called and waits for what has failed below it.
+    Called,
     /// It happened and stays.
     Kept,
     /// It is undone.
@@ -41,6 +43,7 @@ impl CellKind {
         match self {
             Self::NotReached => "not_reached",
             Self::Own => "own",
+            Self::Called => "called",
             Self::Kept => "kept",
             Self::Compensate => "compensate",
             Self::CompensateIfRecorded => "compensate_if_recorded",
@@ -57,6 +60,7 @@ impl CellKind {
         match self {
             Self::NotReached => "am-not-reached",
             Self::Own => "am-own",
+            Self::Called => "am-called",
             Self::Kept => "am-kept",
             Self::Compensate => "am-compensate",
             Self::CompensateIfRecorded => "am-compensate-if-recorded",
@@ -73,6 +77,7 @@ impl CellKind {
         match self {
             Self::NotReached => "·",
             Self::Own => "own",
+            Self::Called => "called",
             Self::Kept => "kept",
             Self::Compensate => "undo",
             Self::CompensateIfRecorded => "(undo)",
@@ -89,6 +94,7 @@ impl CellKind {
         match self {
             Self::NotReached => "not reached by then",
             Self::Own => "failed itself; undone too if anything is, unless proven without effect",
+            Self::Called => "called, and waits for what has failed below it",
             Self::Kept => "happened and stays",
             Self::Compensate => "undone",
             Self::CompensateIfRecorded => "undone if the Histories say that it may have happened",
@@ -100,7 +106,7 @@ impl CellKind {
     }
 
     /// Every kind, in the order of a legend.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Compensate,
         Self::CompensateIfRecorded,
         Self::Retry,
@@ -108,6 +114,7 @@ impl CellKind {
         Self::NotifyIfRecorded,
         Self::Kept,
         Self::Own,
+        Self::Called,
         Self::NotReached,
         Self::Missing,
     ];

@@ -13,12 +13,17 @@ pub(crate) use place::Place;
 
 use crate::check;
 use crate::check::answers;
-use amends_rulebook::{ActionId, Diagnostic, Mode, ReportDecl, Rule, RuleId, Rulebook};
+use amends_rulebook::{
+    ActionId, Demand, Diagnostic, Mode, ReportDecl, Rule, RuleId, Rulebook, Target,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of one matrix; a longer table is no glance.
 const ROWS_LIMIT: usize = 2_000;
+/// Cells of one matrix: a page of more is too long for a browser. A table this wide has fewer rows, but some.
+const CELLS_LIMIT: usize = 200_000;
+const LEAST_ROWS: usize = 20;
 
 /// One row: a report and a rule that can answer it.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub struct Row {
     pub mode: Mode,
     /// More cases than this in a minute wait for a yes.
     pub limit_per_minute: Option<u32>,
+    /// Sets that the rule names, of which each saga says what is in them; only where no place is declared.
+    pub sets: Vec<&'static str>,
     /// By column.
     pub cells: Vec<Cell>,
     /// Findings about the rule or the report, as positions in [`Matrix::findings`].
@@ -52,6 +59,8 @@ pub struct Matrix {
     pub heads: Vec<(String, String)>,
     /// The rows: declared reports first, then the rules for whatever else comes.
     pub rows: Vec<Row>,
+    /// Actions whose columns were folded away, because no row reaches them.
+    pub folded: Vec<String>,
     /// Rows beyond the limit.
     pub omitted: usize,
     /// What [`check`] says of the rulebook.
@@ -75,6 +84,7 @@ impl Matrix {
             columns,
             heads,
             rows: Vec::new(),
+            folded: Vec::new(),
             omitted: 0,
             findings: check(book),
         };
@@ -129,7 +139,8 @@ impl Matrix {
         if only.is_some_and(|text| !label.contains(text)) {
             return;
         }
-        if self.rows.len() >= ROWS_LIMIT {
+        let rows = (CELLS_LIMIT / self.columns.len().max(1)).clamp(LEAST_ROWS, ROWS_LIMIT);
+        if self.rows.len() >= rows {
             self.omitted += 1;
             return;
         }
@@ -147,6 +158,7 @@ impl Matrix {
         let demand = rule.map(|r| &r.demand);
         let cells = place.cells(book, &self.columns, demand);
         let give_up = rule.and_then(|r| r.give_up.as_ref());
+        let sets = |demand| if place.is_known() { Vec::new() } else { sets(demand) };
         let (n, id) = (report.map(|(n, _)| n), rule.map(|r| r.id));
         let mode = rule.map_or(Mode::Auto, |r| r.mode);
         let limit_per_minute = rule.and_then(|r| r.limit_per_minute);
@@ -157,18 +169,35 @@ impl Matrix {
             given_up: false,
             mode,
             limit_per_minute,
+            sets: demand.map_or_else(Vec::new, sets),
             cells,
             findings,
         };
         let after = give_up.map(|give_up| Row {
             label: format!("{}, given up", row.label),
             given_up: true,
+            sets: sets(&give_up.then),
             cells: place.cells(book, &self.columns, Some(&give_up.then)),
             findings: Vec::new(),
             ..row.clone()
         });
         self.rows.push(row);
         self.rows.extend(after);
+    }
+
+    /// Folds away the columns that no row reaches, and keeps their names.
+    #[must_use]
+    pub fn folded(mut self) -> Self {
+        let reached: Vec<bool> = (0..self.columns.len())
+            .map(|n| self.rows.iter().any(|row| row.cells[n].kind != CellKind::NotReached))
+            .collect();
+        let left_out = self.heads.iter().zip(&reached).filter(|(_, reached)| !**reached);
+        self.folded =
+            left_out.map(|((service, action), _)| format!("{service}.{action}")).collect();
+        keep(&mut self.columns, &reached);
+        keep(&mut self.heads, &reached);
+        self.rows.iter_mut().for_each(|row| keep(&mut row.cells, &reached));
+        self
     }
 
     /// As data: `columns`, `rows` with `cells`, and `findings` as codes and messages.
@@ -198,6 +227,42 @@ impl Matrix {
         let findings: Vec<_> =
             self.findings.iter().map(|d| json!({ "code": d.code, "severity": d.severity.as_str(), "message": d.message })).collect();
         json!({ "rulebook": self.name, "columns": heads, "rows": rows, "omitted": self.omitted, "findings": findings })
+    }
+
+    /// What a row asks for: what is undone, stage by stage, what is run again, sent and kept.
+    fn lead(&self, row: &Row) -> String {
+        if row.rule.is_none() {
+            return "answered by no rule".to_owned();
+        }
+        let with = |kind: CellKind| self.staged(row, kind);
+        let undone = if row.sets.is_empty() {
+            with(CellKind::Compensate)
+        } else {
+            named(row, with(CellKind::Compensate))
+        };
+        let parts: Vec<String> = [
+            ("GAP! ", with(CellKind::Missing)),
+            ("", undone),
+            ("run ", with(CellKind::Retry).map(|names| format!("{names} again"))),
+            ("notify ", with(CellKind::Notify)),
+            ("keep ", with(CellKind::Kept)),
+        ]
+        .into_iter()
+        .filter_map(|(word, names)| names.map(|names| format!("{word}{names}")))
+        .collect();
+        if parts.is_empty() { "nothing else".to_owned() } else { parts.join("; ") }
+    }
+
+    /// The actions of a kind, those of later stages behind `then`.
+    fn staged(&self, row: &Row, kind: CellKind) -> Option<String> {
+        let mut stages: BTreeMap<Option<u16>, Vec<String>> = BTreeMap::new();
+        for ((service, action), cell) in self.heads.iter().zip(&row.cells) {
+            if cell.kind == kind {
+                stages.entry(cell.stage).or_default().push(format!("{service}.{action}"));
+            }
+        }
+        let all: Vec<String> = stages.into_values().map(|names| names.join(", ")).collect();
+        (!all.is_empty()).then(|| all.join("; then "))
     }
 
     /// The rows as a list of sentences, e.g. `payment/report-2: undo delivery.request, rider.match; notify sms.send`.
@@ -256,6 +321,38 @@ impl Row {
     pub(crate) fn is_marked(&self) -> bool {
         !self.findings.is_empty() || self.rule.is_none()
     }
+}
+
+/// The sets of a row, and what it names beside them. `all` names everything, so nothing stands beside it.
+fn named(row: &Row, names: Option<String>) -> Option<String> {
+    let sets = row.sets.join(", ");
+    match names {
+        Some(names) if !row.sets.contains(&"all") => Some(format!("{sets}, {names}")),
+        _ => Some(sets),
+    }
+}
+
+/// The sets that a demand names, each once.
+fn sets(demand: &Demand) -> Vec<&'static str> {
+    let mut all: Vec<&str> = Vec::new();
+    for target in demand.stages.iter().flat_map(|stage| &stage.compensate) {
+        let set = match target {
+            Target::Recorded => "recorded",
+            Target::All => "all",
+            Target::Downstream => "downstream",
+            Target::Tag(_) | Target::Action(_) => continue,
+        };
+        if !all.contains(&set) {
+            all.push(set);
+        }
+    }
+    all
+}
+
+/// Keeps the items whose place is true.
+fn keep<T>(items: &mut Vec<T>, wanted: &[bool]) {
+    let mut wanted = wanted.iter();
+    items.retain(|_| wanted.next().copied().unwrap_or(false));
 }
 
 /// What the words of [`Row::mode_word`] mean, as far as these rows use them.

@@ -1,7 +1,7 @@
 //! The matrix for documents: Markdown and HTML. No scripts, no style attributes, no fonts or images from elsewhere.
 
 use super::{CellKind, Matrix, Row};
-use crate::drawing::{Annotate, Note, classes, linked, stylesheet};
+use crate::drawing::{Annotate, Note, classes, linked, stylesheet_of_a_file};
 use amends_protocol::wire::xml::escape;
 use amends_rulebook::Diagnostic;
 use std::fmt::Write as _;
@@ -37,8 +37,8 @@ impl Matrix {
         out
     }
 
-    /// The table alone, to be put into a page that has [`stylesheet`] or rules of its own. It holds no script, style
-    /// attribute or id; its classes are:
+    /// The table alone, to be put into a page that has [`crate::stylesheet`] or rules of its own. It holds no script,
+    /// style attribute or id; its classes are:
     ///
     /// - `am-matrix` on the table; `am-service` and `am-action` in the heads of columns
     /// - `am-row` on each row, with `am-given-up` (what follows a retry that was given up), `am-unanswered` (no rule), and
@@ -170,9 +170,9 @@ impl Matrix {
             format!("<p>{} more rows are not shown</p>\n", self.omitted)
         };
         format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0} at a glance</title>\n<style>\nbody {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #fff }}\n{1}</style>\n<h1>{0}</h1>\n{2}{omitted}{3}{4}</html>\n",
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0} at a glance</title>\n<style>\nbody {{ font: 15px/1.4 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #fff }}\n@media (prefers-color-scheme: dark) {{ body {{ color: #e6e9ef; background: #14171c }} }}\n{1}</style>\n<h1>{0}</h1>\n{2}{omitted}{3}{4}</html>\n",
             escape(&self.name),
-            stylesheet(),
+            stylesheet_of_a_file(),
             self.to_html(&()),
             self.findings_html(),
             self.legend_html()

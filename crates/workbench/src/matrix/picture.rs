@@ -1,7 +1,7 @@
 //! The matrix as an SVG picture, with its legend. What it looks like is said by classes alone.
 
 use super::{CellKind, Matrix, Row, label};
-use crate::drawing::{Annotate, Note, classes, linked, stylesheet, width_of};
+use crate::drawing::{Annotate, Note, classes, linked, stylesheet_of_a_file, width_of};
 use amends_protocol::wire::xml::escape;
 use std::fmt::Write as _;
 
@@ -30,7 +30,7 @@ struct Layout {
 }
 
 impl Matrix {
-    /// A picture to be put into a page that has [`stylesheet`] or rules of its own. It holds no script, style element or
+    /// A picture to be put into a page that has [`crate::stylesheet`] or rules of its own. It holds no script, style element or
     /// attribute, or id; its classes are those of [`Matrix::to_html`], and `am-paper` (the background), `am-middle` (text
     /// that stands in the middle of its place) and `am-meaning` (the right side of the legend).
     #[must_use]
@@ -41,7 +41,7 @@ impl Matrix {
     /// A picture of its own, with its stylesheet.
     #[must_use]
     pub fn to_svg_file(&self) -> String {
-        self.svg(&(), &format!("<style>\n{}</style>\n", stylesheet()))
+        self.svg(&(), &format!("<style>\n{}</style>\n", stylesheet_of_a_file()))
     }
 
     fn svg(&self, notes: &dyn Annotate, style: &str) -> String {

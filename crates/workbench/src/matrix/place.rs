@@ -24,6 +24,11 @@ impl<'a> Place<'a> {
         Self { report, state, effects }
     }
 
+    /// Whether a place is declared; else the report may come from anywhere.
+    pub(super) fn is_known(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// What becomes of each action under a demand; none: no rule answers.
     pub(crate) fn cells(
         &self,
@@ -84,6 +89,8 @@ impl<'a> Place<'a> {
         };
         let kind = if own {
             CellKind::Own
+        } else if !unknown_place && !happened && reached {
+            CellKind::Called
         } else if unknown_place || !happened {
             CellKind::NotReached
         } else if !keeps && needs_undo {

@@ -10,6 +10,13 @@ const LABEL_WIDTH: usize = 26;
 const LEAST_LABEL_WIDTH: usize = 12;
 /// So does a column's head.
 const HEAD_WIDTH: usize = 16;
+/// What stands left of an arrow goes on, on the next line, where it is wider than this.
+const LEAD_WIDTH: usize = 34;
+const ARROW: &str = "  → ";
+/// Names of columns that were folded away.
+const FOLDED_NAMES: usize = 6;
+/// In less room the table stands alone.
+const LEAST_LEAD_WIDTH: usize = 60;
 /// Between columns.
 const GAP: usize = 2;
 /// Of the legend's words.
@@ -32,7 +39,7 @@ impl Matrix {
         let widest = widths.iter().max().map_or(0, |w| w + GAP);
         let left = self.left(width.saturating_sub(widest));
         let room = width.saturating_sub(left.width());
-        let mut out = String::new();
+        let mut out = if width < LEAST_LEAD_WIDTH { String::new() } else { self.leads(width) };
         for block in blocks(&widths, room) {
             if !out.is_empty() {
                 out.push('\n');
@@ -108,7 +115,37 @@ impl Matrix {
         rest.iter().for_each(|more| end_line(out, more));
     }
 
+    /// The rulebook as the pattern is told: a report, an arrow, and what is undone because of it.
+    fn leads(&self, width: usize) -> String {
+        let room = width.saturating_sub(ARROW.len()) / 2;
+        let labels = label::folded(&self.rows, room.clamp(LEAST_LABEL_WIDTH, LEAD_WIDTH), " !");
+        let left = labels.iter().flatten().map(|l| width_of(l)).max().unwrap_or(0);
+        let mut out = String::new();
+        for (row, label) in self.rows.iter().zip(&labels) {
+            let mode = row.mode_word().map_or_else(String::new, |word| format!("({word}) "));
+            let text = broken(
+                &format!("{mode}{}", self.lead(row)),
+                width.saturating_sub(left + 4).max(20),
+            );
+            for n in 0..label.len().max(text.len()) {
+                let label = pad(label.get(n).map_or("", String::as_str), left);
+                let arrow = if n == 0 { ARROW } else { "    " };
+                end_line(&mut out, &format!("{label}{arrow}{}", text.get(n).map_or("", |t| t)));
+            }
+        }
+        out
+    }
+
     fn legend(&self, out: &mut String, width: usize) {
+        if !self.folded.is_empty() {
+            let names = self.folded[..self.folded.len().min(FOLDED_NAMES)].join(", ");
+            let more = match self.folded.len().saturating_sub(FOLDED_NAMES) {
+                0 => String::new(),
+                more => format!(" and {more} more (--all-columns)"),
+            };
+            let text = format!("not shown, because no row reaches them: {names}{more}");
+            let _ = writeln!(out, "\n{}", broken(&text, width).join("\n"));
+        }
         out.push('\n');
         for (word, meaning) in self.legend_words() {
             let lines = broken(&meaning, width.saturating_sub(LEGEND_WIDTH));
@@ -116,7 +153,11 @@ impl Matrix {
             end_line(out, &format!("{}{}", pad(&word, LEGEND_WIDTH), lines.join(&indent)));
         }
         if self.omitted > 0 {
-            let _ = writeln!(out, "\n{} more rows are not shown", self.omitted);
+            let _ = writeln!(
+                out,
+                "\n{} more rows are not shown; choose some with --only",
+                self.omitted
+            );
         }
         let marked = self.marked_findings();
         if !marked.is_empty() {
@@ -187,7 +228,7 @@ fn pad(text: &str, width: usize) -> String {
 
 fn paint(kind: CellKind, text: &str) -> String {
     let code = match kind {
-        CellKind::NotReached | CellKind::Own => "2",
+        CellKind::NotReached | CellKind::Own | CellKind::Called => "2",
         CellKind::Kept => "32",
         CellKind::Compensate | CellKind::CompensateIfRecorded => "33",
         CellKind::Retry => "36",

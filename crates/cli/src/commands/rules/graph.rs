@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use amends_protocol::ActionName;
 use amends_rulebook::Rulebook;
 use amends_workbench::{Chart, Matrix, Row};
 use anyhow::anyhow;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 /// Options of `rules graph`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amends rules graph rules.yaml > calls.svg\n  \
-amends rules graph rules.yaml --report payment/report-1 --format mermaid\n  \
+amends rules graph rules.yaml --entry order.place --format mermaid\n  amends rules graph rules.yaml --report payment/report-1 --format mermaid\n  \
 amends rules graph rules.yaml --report order/report-1 --given-up > undone.svg")]
 pub struct GraphOptions {
     /// A rulebook file
@@ -22,6 +23,9 @@ pub struct GraphOptions {
     /// The same once the retry that answers it has been given up
     #[arg(long, requires = "report")]
     given_up: bool,
+    /// Only the sagas that begin with this action: it and all that it leads to
+    #[arg(long, value_name = "SERVICE.ACTION", conflicts_with = "report")]
+    entry: Option<ActionName>,
     /// How it is drawn
     #[arg(long, value_enum, default_value = "svg")]
     format: Form,
@@ -46,7 +50,10 @@ enum Form {
 pub(super) fn run(options: &GraphOptions) -> Outcome {
     let book = super::read_one(&options.path)?;
     let chart = match &options.report {
-        None => Chart::of_calls(&book),
+        None => match &options.entry {
+            Some(entry) => of_entry(&book, entry)?,
+            None => Chart::of_calls(&book),
+        },
         Some(name) if options.given_up => given_up(&book, name)?,
         Some(name) => {
             Chart::of_report(&book, name, None).map_err(|why| Failure::Local(anyhow!(why)))?
@@ -58,6 +65,19 @@ pub(super) fn run(options: &GraphOptions) -> Outcome {
         Form::Dot => output::text(&chart.to_dot()),
         Form::Json => output::json(&chart.to_json()),
     }
+}
+
+fn of_entry(book: &Rulebook, entry: &ActionName) -> Outcome<Chart> {
+    let Some(id) = book.action(&entry.service, &entry.action) else {
+        let entries = book.action_ids().filter(|id| book.callers(*id).is_empty());
+        let known: Vec<_> = entries.take(20).map(|id| format!("`{}`", book.get(id).name)).collect();
+        let text =
+            format!("no action `{entry}` is declared; sagas begin with {}", known.join(", "));
+        return Err(Failure::Local(anyhow!(text)));
+    };
+    let mut actions = vec![id];
+    actions.extend(book.downstream(id));
+    Ok(Chart::of_actions(book, format!("sagas of {entry}"), &actions))
 }
 
 fn given_up(book: &Rulebook, name: &str) -> Outcome<Chart> {

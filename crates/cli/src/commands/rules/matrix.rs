@@ -21,9 +21,12 @@ pub struct MatrixOptions {
     /// How it is drawn
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
-    /// Only rows that contain this text
+    /// Only rows that contain this text, and the columns that they reach
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Columns that no row reaches, too; programs (JSON) always get them
+    #[arg(long)]
+    all_columns: bool,
     /// Fold the table to so many characters [default: COLUMNS, or 80]
     #[arg(long, value_name = "N")]
     width: Option<usize>,
@@ -55,7 +58,10 @@ enum Form {
 pub(super) fn run(options: &MatrixOptions) -> Outcome {
     let book = super::read_one(&options.path)?;
     let matrix = Matrix::new(&book, options.only.as_deref());
-    match if options.json { Form::Json } else { options.format } {
+    let form = if options.json { Form::Json } else { options.format };
+    let whole = options.all_columns || matches!(form, Form::Json);
+    let matrix = if whole { matrix } else { matrix.folded() };
+    match form {
         Form::Text => {
             let color = output::color_on_stdout() && !options.no_color;
             output::text(&matrix.to_text(options.width.unwrap_or_else(columns), color))
