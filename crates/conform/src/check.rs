@@ -34,6 +34,8 @@ pub(crate) enum Subject {
     Action,
     /// Each notice.
     Notice,
+    /// Each action without an undo of its own.
+    Fence,
 }
 
 /// What the configuration must offer for a check.
@@ -82,6 +84,17 @@ impl Check {
         attempt: Attempt,
     ) -> Self {
         Self { subject: Subject::Notice, ..Self::of_action(id, title, why, section, attempt) }
+    }
+
+    /// A check of each action without an undo of its own.
+    pub(crate) const fn of_fence(
+        id: &'static str,
+        title: &'static str,
+        why: &'static str,
+        section: &'static str,
+        attempt: Attempt,
+    ) -> Self {
+        Self { subject: Subject::Fence, ..Self::of_action(id, title, why, section, attempt) }
     }
 
     pub(crate) const fn after(self, after: &'static [&'static str]) -> Self {

@@ -239,6 +239,15 @@ impl Session {
                 (Some(action), None) => Ok(vec![Target { on: None, action, notice: None }]),
                 (None, None) => Ok(Vec::new()),
             },
+            Subject::Fence => {
+                let reason = "no action without an undo is known".to_owned();
+                let lack = Lack { reason, add: Some("fences: { … }") };
+                let plans = config.fences.iter().map(|plan| Arc::new(plan.clone()));
+                let targets: Vec<Target> = plans
+                    .map(|action| Target { on: Some(action.name.clone()), action, notice: None })
+                    .collect();
+                if targets.is_empty() { Err(lack) } else { Ok(targets) }
+            }
             Subject::Notice => {
                 let reason = "no notice is known".to_owned();
                 let lack = Lack { reason, add: Some("notices: { … }") };

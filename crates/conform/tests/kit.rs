@@ -40,10 +40,16 @@ async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sq
     }))
 }
 
+/// It has no undo.
+async fn relay(context: ActionContext<Sqlite>, _: Value) -> Result<Effect<Sqlite>, Failure> {
+    Ok(context.effect(|_| Ok(json!({ "relayed": true }))))
+}
+
 fn build(config: KitConfig, file: &Path) -> Kit<Sqlite> {
     Kit::builder(config, Sqlite::open(file, SCHEMA).expect("opens"))
         .expect("valid settings")
         .action("redeem", redeem)
+        .action("relay", relay)
         .compensation("redeem", |tx, undo| {
             tx.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
             match undo.requests.iter().any(|request| request.body["final"] == true) {

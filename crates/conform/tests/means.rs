@@ -57,6 +57,7 @@ async fn what_the_configuration_gives_no_means_for_is_skipped_with_the_line_to_a
         ("call-context", Some("calls: { body: { … }, service: …, action: … }")),
         ("refuse-keeps", Some("refuses_with: { body: { … } }")),
         ("notify-once", Some("notices: { … }")),
+        ("fence-without-undo", Some("fences: { … }")),
         ("forward-key-reused", Some("body: { … \"{unique}\" … }")),
         ("step-accepted", None),
     ] {
@@ -79,7 +80,7 @@ async fn what_the_configuration_gives_no_means_for_is_skipped_with_the_line_to_a
 async fn every_action_is_tried_and_a_failure_of_one_blocks_no_other() {
     let ports = Ports::free().await;
     let url = start(&ports).await;
-    let text = ports.config().replace("notices:", "  no-such-action: {}\nnotices:");
+    let text = ports.config().replace("fences:", "  no-such-action: {}\nfences:");
     let only = ["forward-works", "forward-repeat"];
     let examination = examine(&url, config(&text), ports.stands, &only).await;
     let told: Vec<_> = examination

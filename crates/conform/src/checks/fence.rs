@@ -40,6 +40,13 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(other_saga(scene)),
     )
     .after(&["compensate-undoes"]),
+    Check::of_fence(
+        "fence-without-undo",
+        "a compensation of an action that has no undo finds nothing to undo, and bars the action all the same",
+        "an orchestrator that goes on calling after everything below it was undone brings it all back",
+        "what-each-verb-means",
+        |scene| Box::pin(without_undo(scene)),
+    ),
 ];
 
 async fn late_request(scene: &Scene) -> Tried {
@@ -52,6 +59,18 @@ async fn late_request(scene: &Scene) -> Tried {
     scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
     scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, "the late request once more")?;
     scene.shows(&[&ask], 0, "after a request that came too late").await
+}
+
+async fn without_undo(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    let what = "a compensation of an action without an undo";
+    scene.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
+    let what = "a request of an action without an undo, coming after its fence";
+    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
+    let other = scene.ask(Kind::Plain);
+    scene.send(&other).await.succeeds("a request of another saga")?;
+    Ok(())
 }
 
 async fn repeat(scene: &Scene) -> Tried {

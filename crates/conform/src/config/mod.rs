@@ -29,6 +29,8 @@ pub struct Config {
     pub service: String,
     /// Its actions, at least one, in the order written.
     pub(crate) actions: Vec<ActionPlan>,
+    /// Those that have no undo: only their fence is looked at.
+    pub(crate) fences: Vec<ActionPlan>,
     pub(crate) notices: Vec<NoticePlan>,
     pub(crate) signer: Option<SigningKey>,
     /// Where the kit listens as the supervisor.

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 const TEXT_LIMIT_BYTES: usize = 1 << 20;
 
 const TOP_KEYS: &[&str] =
-    &["service", "actions", "notices", "signing", "supervisor", "downstream", "timeouts"];
+    &["service", "actions", "fences", "notices", "signing", "supervisor", "downstream", "timeouts"];
 const ACTION_KEYS: &[&str] = &[
     "method",
     "path",
@@ -30,6 +30,8 @@ const ACTION_KEYS: &[&str] = &[
     "calls",
     "observe",
 ];
+
+const FENCE_KEYS: &[&str] = &["method", "path", "headers", "body"];
 
 type Fetch<'f> = &'f dyn Fn(&KeySource) -> Result<String, String>;
 
@@ -60,6 +62,7 @@ fn config(text: &str, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Config> 
         fields::name(text, node.span, "a service", found)
     });
     let actions = top.needed("actions", found).map(|node| actions(node, found));
+    let fences = top.get("fences").map_or_else(Vec::new, |node| fences(node, found));
     let notices = top.get("notices").map_or_else(Vec::new, |node| notices(node, found));
     let signer = top.get("signing").and_then(|node| signing(node, fetch, found));
     let supervisor = top.get("supervisor").and_then(|n| listen(n, "`supervisor`", found));
@@ -82,6 +85,7 @@ fn config(text: &str, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Config> 
         report_timeout: timeout("report", REPORT_TIMEOUT),
         service: service?.to_owned(),
         actions: actions?,
+        fences,
         notices,
         signer,
         supervisor: supervisor.map(|(address, _)| address),
@@ -95,13 +99,19 @@ fn actions(node: &Node, found: &mut Mistakes) -> Vec<ActionPlan> {
         let help = "name one that succeeds with a body of its own";
         found.add("missing-key", node.span, "`actions` needs at least one action", help);
     }
-    entries.iter().filter_map(|entry| action(entry, found)).collect()
+    entries.iter().filter_map(|entry| action(entry, ACTION_KEYS, found)).collect()
 }
 
-fn action(entry: &Entry, found: &mut Mistakes) -> Option<ActionPlan> {
+/// Actions without an undo of their own.
+fn fences(node: &Node, found: &mut Mistakes) -> Vec<ActionPlan> {
+    let entries = fields::entries(node, "`fences`", found).unwrap_or_default();
+    entries.iter().filter_map(|entry| action(entry, FENCE_KEYS, found)).collect()
+}
+
+fn action(entry: &Entry, keys: &[&str], found: &mut Mistakes) -> Option<ActionPlan> {
     let what = format!("action {}", quote(&entry.key));
     let name = fields::name(&entry.key, entry.key_span, "an action", found);
-    let action = Fields::open(&entry.value, &what, ACTION_KEYS, found)?;
+    let action = Fields::open(&entry.value, &what, keys, found)?;
     let method = action.get("method").map_or(Some(Method::POST), |node| method(node, found));
     let path = match action.get("path") {
         Some(node) => fields::path(node, "`path`", found),

@@ -131,6 +131,8 @@ defects! {
     FenceNeedsRequest,
     /// A compensated request is answered with its old success.
     ReplaysCompensated,
+    /// An action without an undo is not fenced.
+    FencesUndoablesOnly,
     /// The fence of one saga is one of all.
     FencesAllSagas,
     /// A refused compensation is an internal error.

@@ -61,7 +61,7 @@ pub async fn forward(
     };
     let id = id.to_owned();
     let saga = saga.unwrap_or_else(|| format!("saga-of-{id}"));
-    if action != "redeem" {
+    if !matches!(action.as_str(), "redeem" | "relay") {
         return problem(404, "not-found");
     }
     let row = Row {

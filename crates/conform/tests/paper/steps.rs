@@ -53,7 +53,7 @@ pub async fn step(
     };
     let known = match step.verb.as_str() {
         "notify" => step.action == "send-receipt" || participant.has(Defect::AnyNotice),
-        _ => step.action == "redeem",
+        _ => matches!(step.action.as_str(), "redeem" | "relay"),
     };
     match known {
         false if participant.has(Defect::AnyAction) && step.verb != "notify" => {
@@ -253,8 +253,10 @@ fn undo(participant: &Participant, ledger: &mut Ledger, step: &Step) -> StepEnd 
     if !participant.has(Defect::LeavesEffect) {
         ledger.change_effect(&step.saga, -undone);
     }
-    let puts_up =
-        !participant.has(Defect::NoFence) && (there || !participant.has(Defect::FenceNeedsRequest));
+    let unfenced = step.action == "relay" && participant.has(Defect::FencesUndoablesOnly);
+    let puts_up = !unfenced
+        && !participant.has(Defect::NoFence)
+        && (there || !participant.has(Defect::FenceNeedsRequest));
     if puts_up {
         ledger.fences.insert(fence);
     }

@@ -47,6 +47,8 @@ actions:
     refuses_with: {{ body: {{ coupon: \"C-{{unique}}\", final: true }} }}
     calls: {{ body: {{ coupon: \"C-{{unique}}\", call: \"{{downstream}}\" }}, service: payment, action: pay }}
     observe: {{ get: \"/effects?saga={{saga}}\", count: /count }}
+fences:
+  relay: {{ body: {{ coupon: \"C-{{unique}}\" }} }}
 notices:
   send-receipt:
     observe: {{ get: \"/receipts?saga={{saga}}\", count: /count }}
