@@ -2,20 +2,16 @@
 //! does not come back is found out.
 #![cfg(feature = "demo")]
 
-use amends_demo::Summary;
+#[path = "support/demo.rs"]
+mod demo;
+
 use amends_protocol::CaseState;
+use demo::summary;
 use std::process::Command;
 
 #[test]
 fn eight_kills_of_anybody_leave_nothing_half_done() {
-    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args(["demo", "--chaos", "--orders", "60", "--kills", "8", "--seed", "3", "--json"])
-        .output()
-        .expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let summary: Summary =
-        serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    let summary = summary(&["--chaos", "--orders", "60", "--kills", "8", "--seed", "3"]);
     assert_eq!(summary.orders.total, 60);
     assert!(summary.invariants.iter().all(|invariant| invariant.held), "{:?}", summary.invariants);
     let states: Vec<_> = summary.cases.keys().copied().collect();

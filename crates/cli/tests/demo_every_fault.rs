@@ -1,8 +1,12 @@
 //! Every planned fault at least once in one run, all at the same time: each order ends whole or leaves nothing behind.
 #![cfg(feature = "demo")]
 
+#[path = "support/demo.rs"]
+mod demo;
+
 use amends_demo::Summary;
 use amends_demo::faults::Fault;
+use demo::summary;
 use std::process::{Command, Stdio};
 
 /// Runs every fault twice, with so many customers at a time.
@@ -13,15 +17,9 @@ fn run(clients: &str) -> Summary {
     let rival = faults.iter().position(|fault| *fault == Fault::RiderFails).expect("on the list");
     faults.insert(rival + 1, Fault::CouponRaced);
     let faults: Vec<_> = faults.iter().chain(&faults).map(|fault| fault.as_str()).collect();
-    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args(["demo", "--orders", "40", "--seed", "2", "--json", "--clients", clients])
-        .args(["--faults", &faults.join(",")])
-        .output()
-        .expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let summary: Summary =
-        serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    let faults = faults.join(",");
+    let summary =
+        summary(&["--orders", "40", "--seed", "2", "--clients", clients, "--faults", &faults]);
     assert_eq!(summary.invariants.len(), 5);
     assert!(summary.invariants.iter().all(|invariant| invariant.held), "{:?}", summary.invariants);
     assert_eq!(summary.faults.len(), Fault::ALL.len());

@@ -1,9 +1,12 @@
 //! The five predefined rules, each met by one order: exactly the steps that the rule lists are asked for and done.
 #![cfg(feature = "demo")]
 
-use amends_demo::{ReportCount, Summary};
+#[path = "support/demo.rs"]
+mod demo;
+
+use amends_demo::ReportCount;
+use demo::summary;
 use std::collections::BTreeMap;
-use std::process::Command;
 
 const FIVE: &str = "payment-report-1,payment-report-2,order-report-1,order-report-2,order-report-3";
 
@@ -19,25 +22,7 @@ fn steps(expected: &[(&str, &str)]) -> BTreeMap<String, BTreeMap<String, u64>> {
 
 #[test]
 fn each_of_the_five_reports_leads_to_exactly_its_steps() {
-    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args([
-            "demo",
-            "--orders",
-            "5",
-            "--clients",
-            "1",
-            "--seed",
-            "5",
-            "--json",
-            "--faults",
-            FIVE,
-        ])
-        .output()
-        .expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let summary: Summary =
-        serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    let summary = summary(&["--orders", "5", "--clients", "1", "--seed", "5", "--faults", FIVE]);
 
     let undone = "compensated";
     let cancellation = ("sms.send-cancellation", "notified");

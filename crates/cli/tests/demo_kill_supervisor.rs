@@ -1,31 +1,16 @@
 //! The supervisor is killed with SIGKILL ten times in the middle of a run, and nothing is lost.
 #![cfg(feature = "demo")]
 
-use amends_demo::Summary;
+#[path = "support/demo.rs"]
+mod demo;
+
 use amends_protocol::CaseState;
-use std::process::Command;
+use demo::summary;
 
 #[test]
 fn ten_kills_of_the_supervisor_lose_nothing() {
-    let output = Command::new(env!("CARGO_BIN_EXE_amends"))
-        .args([
-            "demo",
-            "--orders",
-            "40",
-            "--seed",
-            "11",
-            "--fault-rate",
-            "0.6",
-            "--kill-supervisor",
-            "10",
-            "--json",
-        ])
-        .output()
-        .expect("the binary runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    let summary: Summary =
-        serde_json::from_slice(&output.stdout).expect("one JSON object on standard output");
+    let run = ["--orders", "40", "--seed", "11", "--fault-rate", "0.6", "--kill-supervisor", "10"];
+    let summary = summary(&run);
     assert_eq!(summary.kills, 10);
     // Kills of an idle supervisor would prove nothing.
     let open = &summary.open_at_kills;

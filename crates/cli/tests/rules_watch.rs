@@ -103,13 +103,13 @@ fn a_manifest_in_another_folder_is_watched_too() {
     write(folder.path(), "shop.yaml", rules);
     let test = "tests: [{ name: late, report: order/late, action: place, expect: { plan: [{ compensate: [order.place] }] } }]\n";
     let watcher = Watcher::of(&write(folder.path(), "shop.test.yaml", test));
-    watcher.until("1 passed, 0 failed");
+    watcher.until_all(&["1 passed, 0 failed", "waiting for a change of"]);
     write(
         folder.path(),
         "services/order.yaml",
         &manifest.replace("compensation: cancel", "effect: none"),
     );
-    let second = watcher.until("0 passed, 1 failed");
+    let second = watcher.until_all(&["0 passed, 1 failed", "changed: `"]);
     assert!(second.contains("order.yaml`"), "{second}");
 }
 

@@ -53,6 +53,7 @@ const CASES: &[Case] = &[
     case(D::FailureShownAsSuccess, &["history-failed"]),
     case(D::StartedNotShown, &["history-started"]),
     case(D::CompensationNotShown, &["history-compensated"]),
+    alone(D::PagesForEver, &["history-pages"]),
     case(D::PlainProblem, &["failure-is-problem"]),
     case(D::FailureWithEffect, &["failure-has-no-effect", "retry-runs-again"]),
     alone(D::WaitsForSupervisor, &["failure-does-not-wait"]),

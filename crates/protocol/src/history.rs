@@ -1,4 +1,5 @@
-//! What a service's History says of one saga: the answer of `GET {url}/amends/v1/history/{saga}`.
+//! What a service's History says of one saga: the answer of `GET {url}/amends/v1/history/{saga}`, page by page if it is
+//! long.
 
 use crate::{HistoryState, SagaId, null_is_absent};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,19 @@ pub struct HistoryAnswer {
     pub saga_id: SagaId,
     /// One entry per request, in the order of arrival.
     pub entries: Vec<HistoryEntry>,
+    /// There is more: it comes to the same request with `?after=` and this text. Absent on the last page, and of a
+    /// service that tells all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// Longest `next` of a History, in bytes.
+pub const HISTORY_NEXT_LIMIT: usize = 256;
+
+/// Whether a text can stand in `?after=`, as the supervisor sends it.
+#[must_use]
+pub fn is_history_next(text: &str) -> bool {
+    (1..=HISTORY_NEXT_LIMIT).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// One request that the service received, or one downstream call that it made.

@@ -28,7 +28,7 @@ pub use evidence::{
     CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Malformed,
     NAME_RULE, Testimony, null_is_absent,
 };
-pub use history::{HistoryAnswer, HistoryEntry};
+pub use history::{HISTORY_NEXT_LIMIT, HistoryAnswer, HistoryEntry, is_history_next};
 pub use keepable::{
     DATA_DEPTH_LIMIT, NUMBER_EXPONENTS, NUMBER_LENGTH_LIMIT, ReservedKey, Unkeepable, check_data,
     check_keys, number_fits,

@@ -6,8 +6,8 @@
 //! that stopped there (AsyncAPI's among them) read the same.
 
 use crate::{
-    EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, HistoryState, NAME_LIMIT, Outcome, PROBLEM_TYPE_BASE,
-    REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
+    EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, HISTORY_NEXT_LIMIT, HistoryState, NAME_LIMIT, Outcome,
+    PROBLEM_TYPE_BASE, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE,
 };
 use serde_json::{Value, json};
 
@@ -200,7 +200,11 @@ fn history_answer() -> Value {
     entry["description"] = "A request that the service received, or a call that it made.".into();
     let properties = json!({
         "sagaId": name("The saga asked for."),
-        "entries": { "type": "array", "items": entry, "description": "Empty for an unknown saga." }
+        "entries": { "type": "array", "items": entry, "description": "Empty for an unknown saga." },
+        "next": {
+            "type": "string", "minLength": 1, "maxLength": HISTORY_NEXT_LIMIT, "pattern": "^[!-~]+$",
+            "description": "There is more: it comes to the same request with `?after=` and this text. Absent on the last page."
+        }
     });
     top(
         "history-answer",

@@ -109,7 +109,10 @@ fn samples() -> Vec<(&'static str, Value)> {
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "data": full_report()
     });
     vec![
-        ("history-answer", json(&HistoryAnswer { saga_id: saga, entries })),
+        (
+            "history-answer",
+            json(&HistoryAnswer { saga_id: saga, entries, next: Some("3".to_owned()) }),
+        ),
         ("problem", json(&problem)),
         ("report-batch", json!([event.clone(), event.clone()])),
         ("report-data", json(&full_report())),
@@ -260,8 +263,10 @@ fn spoilt() -> Vec<Spoilt> {
     ]
 }
 
-fn spoilt_callbacks() -> [Spoilt; 6] {
+fn spoilt_callbacks_and_pages() -> [Spoilt; 8] {
     [
+        ("history-answer", "/next", Some(json!(""))),
+        ("history-answer", "/next", Some(json!("a b"))),
         ("step-outcome", "/outcome", None),
         ("step-outcome", "/outcome", Some(json!("waived"))),
         ("step-outcome", "/proof", Some(json!(7))),
@@ -276,7 +281,7 @@ fn what_is_spoilt_is_refused() {
     let validators = validators();
     let samples: BTreeMap<_, _> = samples().into_iter().collect();
     let mut spoilt = spoilt();
-    spoilt.extend(spoilt_callbacks());
+    spoilt.extend(spoilt_callbacks_and_pages());
     for name in samples.keys() {
         assert!(spoilt.iter().any(|(of, ..)| of == name), "{name} is never spoilt");
     }

@@ -165,6 +165,7 @@ mod failure;
 mod forward;
 mod guarded;
 mod history;
+mod history_page;
 mod inner;
 mod kit;
 #[cfg(feature = "tower")]

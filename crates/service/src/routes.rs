@@ -4,16 +4,15 @@
 use crate::answer;
 use crate::config::KitError;
 use crate::forward::forward;
+use crate::history_page;
 use crate::kit::Kit;
 use crate::signature;
 use crate::steps::{NotDone, perform};
 use crate::store::{HistoryStore, HistoryTx};
-use amends_protocol::{
-    HistoryAnswer, HistoryEntry, Problem, ProblemCode, SagaId, StepRequest, Verb, headers,
-};
+use amends_protocol::{HistoryEntry, Problem, ProblemCode, SagaId, StepRequest, Verb, headers};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -130,6 +129,7 @@ fn check_signature<S: HistoryStore>(
 async fn history<S: HistoryStore>(
     State(kit): State<Kit<S>>,
     Path(saga): Path<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     if let Err(problem) = check_signature(&kit, &headers, b"") {
@@ -139,12 +139,16 @@ async fn history<S: HistoryStore>(
         Ok(saga) => saga,
         Err(error) => return answer::refuse(ProblemCode::InvalidRequest, error.to_string()),
     };
+    let from = match history_page::told_before(query.as_deref()) {
+        Ok(from) => from,
+        Err(detail) => return answer::refuse(ProblemCode::InvalidRequest, detail),
+    };
     let asked = saga.clone();
     let read =
         kit.inner.store.read(move |tx| Box::pin(async move { entries(tx, &asked).await })).await;
     let response = match read {
         Ok(entries) => {
-            let body = HistoryAnswer { saga_id: saga.clone(), entries };
+            let body = history_page::page(saga.clone(), entries, from);
             answer::json(StatusCode::OK, "application/json", &body)
         }
         Err(error) => answer::broken(ProblemCode::Unavailable, &error),

@@ -58,6 +58,14 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(compensated(scene)),
     )
     .after(&["forward-works", "history-succeeded"]),
+    Check::of_action(
+        "history-pages",
+        "a History that comes in pages has an end, and leaves no request out",
+        "the supervisor reads on while a page says `next`; what it can't read to its end counts as unread",
+        SECTION,
+        |scene| Box::pin(pages(scene)),
+    )
+    .after(&["forward-works", "history-succeeded"]),
 ];
 
 async fn unknown_saga(scene: &Scene) -> Tried {
@@ -155,4 +163,16 @@ async fn compensated(scene: &Scene) -> Tried {
         }
         None => Ok(()),
     }
+}
+
+async fn pages(scene: &Scene) -> Tried {
+    let first = scene.ask(Kind::Plain);
+    scene.done(&first).await?;
+    let second = scene.ask_in(&first.saga, Kind::Plain);
+    scene.done(&second).await?;
+    let history = scene.history(&first.saga).await?;
+    for ask in [&first, &second] {
+        stands(&history, &ask.request, &["succeeded"], "after two requests, on one of the pages")?;
+    }
+    Ok(())
 }

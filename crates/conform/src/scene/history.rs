@@ -23,6 +23,8 @@ pub(crate) struct Entry {
 pub(crate) struct History {
     pub(crate) exchange: Exchange,
     pub(crate) entries: Vec<Entry>,
+    /// Where it goes on; none at its end.
+    pub(crate) next: Option<String>,
 }
 
 impl History {

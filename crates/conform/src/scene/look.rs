@@ -6,19 +6,49 @@ use crate::config::{Count, Observe};
 use crate::finding::Tried;
 use crate::step::{Signed, sign};
 use crate::wire::{Exchange, Sent};
-use amends_protocol::headers;
+use amends_protocol::{HISTORY_NEXT_LIMIT, headers, is_history_next};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Pages of a History after which there should have been an end: no check makes a saga of so many requests.
+const PAGES: usize = 100;
+
 impl Scene {
-    /// Reads the History of a saga.
+    /// Reads the History of a saga, page by page.
     pub(crate) async fn history(&self, saga: &str) -> Tried<History> {
         let exchange = self.exchange(self.history_request(saga, Signed::Rightly)).await;
-        self.read_history(exchange)
+        let mut history = self.read_history(exchange)?;
+        let mut pages = 1;
+        while let Some(next) = history.next.take() {
+            let expected = format!(
+                "`next` of a History is at most {HISTORY_NEXT_LIMIT} bytes of printable ASCII without blanks, and leads on: after {PAGES} pages it has an end"
+            );
+            if !is_history_next(&next) || pages == PAGES {
+                return Err(history.exchange.unlike(expected));
+            }
+            let sent = self.history_request_after(saga, Some(&next), Signed::Rightly);
+            let more = self.read_history(self.exchange(sent).await)?;
+            history.exchange = more.exchange;
+            history.entries.extend(more.entries);
+            history.next = more.next;
+            pages += 1;
+        }
+        Ok(history)
     }
 
     pub(crate) fn history_request(&self, saga: &str, signed: Signed) -> Sent {
-        let mut sent = Sent::get(format!("/amends/v1/history/{}", encoded(saga)));
+        self.history_request_after(saga, None, signed)
+    }
+
+    /// The request for the page behind this `next`.
+    pub(crate) fn history_request_after(
+        &self,
+        saga: &str,
+        next: Option<&str>,
+        signed: Signed,
+    ) -> Sent {
+        let after = next.map(|next| format!("?after={}", encoded(next))).unwrap_or_default();
+        let mut sent = Sent::get(format!("/amends/v1/history/{}{after}", encoded(saga)));
         sent.set(headers::SAGA_ID, saga);
         if let Some(signer) = &self.stage.config.signer {
             sign(&mut sent, signer, &format!("history-{}", self.stage.next()), signed);
@@ -30,12 +60,16 @@ impl Scene {
         #[derive(Deserialize)]
         struct Read {
             entries: Vec<Entry>,
+            #[serde(default)]
+            next: Option<String>,
         }
         let expected = "a History: 200 with `entries`";
         let answer = exchange.answered(expected)?;
         let read = serde_json::from_slice::<Read>(&answer.body);
         match read {
-            Ok(Read { entries }) if answer.status == 200 => Ok(History { exchange, entries }),
+            Ok(Read { entries, next }) if answer.status == 200 => {
+                Ok(History { exchange, entries, next })
+            }
             _ => Err(exchange.unlike(expected)),
         }
     }

@@ -56,6 +56,8 @@ defects! {
     StartedNotShown,
     /// A compensated request is still shown as `succeeded`.
     CompensationNotShown,
+    /// Each page of a History leads to another one.
+    PagesForEver,
     // Failures and reports.
     /// Failures are problems of no type.
     PlainProblem,

@@ -5,10 +5,11 @@ use super::ledger::{Failure, Ledger, Row, Stands, StepEnd};
 use super::signature::is_right;
 use super::{Answers, Defect, Participant, SERVICE, answer, header, json_request, problem, send};
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// Longest body of a step.
@@ -330,6 +331,7 @@ fn notify(participant: &Participant, step: &Step) -> StepEnd {
 pub async fn history(
     State(participant): State<Participant>,
     Path(saga): Path<String>,
+    Query(asked): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
     if !participant.has(Defect::OpenHistory) && !is_right(&participant, &headers, b"") {
@@ -356,7 +358,16 @@ pub async fn history(
     if entries.is_empty() && participant.has(Defect::UnknownSagaNotFound) {
         return problem(404, "not-found");
     }
-    answer(200, &json!({ "sagaId": saga, "entries": entries }))
+    // In pages of one entry: the page allows any.
+    let from = asked.get("after").and_then(|after| after.parse().ok()).unwrap_or(0_usize);
+    let mut told =
+        json!({ "sagaId": saga, "entries": entries.get(from).into_iter().collect::<Vec<_>>() });
+    if participant.has(Defect::PagesForEver) {
+        told["next"] = json!("0");
+    } else if from + 1 < entries.len() {
+        told["next"] = json!((from + 1).to_string());
+    }
+    answer(200, &told)
 }
 
 fn own_state(participant: &Participant, stands: Stands) -> Option<&'static str> {

@@ -134,7 +134,7 @@ pub fn read_answer(
 
 /// The members of a JSON object that say why something failed, each cut short: a problem's, and those that providers
 /// use; in it or in its `error`. Nothing of any other body.
-fn errors_in(body: &[u8]) -> Vec<u8> {
+pub(crate) fn errors_in(body: &[u8]) -> Vec<u8> {
     fn told(name: &str, value: &Value) -> Option<Value> {
         match value {
             Value::String(text) if TOLD.contains(&name) => Some(cut(text, TOLD_LIMIT).into()),

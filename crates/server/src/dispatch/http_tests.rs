@@ -283,6 +283,59 @@ async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
     };
 }
 
+/// Answers with these pages, whatever is asked first; tells with what `after` each was asked for.
+async fn paging(
+    pages: &'static [(&'static str, &'static str)],
+) -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let tell = move |uri: Uri| {
+        let query = uri.query().unwrap_or_default().to_owned();
+        let page = pages.iter().find(|(after, _)| *after == query);
+        seen.lock().expect("not poisoned").push(query);
+        async move {
+            match page {
+                Some((_, body)) => ([("content-type", "application/json")], *body).into_response(),
+                None => StatusCode::NOT_FOUND.into_response(),
+            }
+        }
+    };
+    let router = Router::new().route("/amends/v1/history/{saga}", get(tell));
+    (serve(router).await, asked)
+}
+
+#[tokio::test]
+async fn a_history_is_read_page_by_page_to_its_end() {
+    let (address, asked) = paging(&[
+        ("", r#"{"sagaId":"o/1","entries":[{"action":"charge","requestId":"r-1","state":"started"}],"next":"2&x"}"#),
+        ("after=2%26x", r#"{"sagaId":"o/1","entries":[],"next":"3"}"#),
+        ("after=3", r#"{"sagaId":"o/1","entries":[{"action":"charge","requestId":"r-2","state":"failed"}],"next":null}"#),
+    ])
+    .await;
+    let WalkResult::Told(told) = walk(&book(address, "10s"), "pay").await else { panic!("told") };
+    let requests: Vec<_> = told.iter().filter_map(|e| e.request_id.as_deref()).collect();
+    assert_eq!(requests, ["r-1", "r-2"]);
+    assert_eq!(*asked.lock().expect("not poisoned"), ["", "after=2%26x", "after=3"]);
+}
+
+#[tokio::test]
+async fn a_history_whose_end_is_not_found_is_none() {
+    const FIRST: &str = r#"{"sagaId":"o/1","entries":[],"next":"1"}"#;
+    for (pages, why) in [
+        (&[("", FIRST), ("after=1", FIRST)][..], "leads to itself"),
+        (&[("", FIRST)], "HTTP 404"),
+        (&[("", r#"{"sagaId":"o/1","entries":[],"next":7}"#)], "no place to go on"),
+        (&[("", r#"{"sagaId":"o/1","entries":[],"next":""}"#)], "no place to go on"),
+        (&[("", FIRST), ("after=1", r#"{"sagaId":"o/2","entries":[]}"#)], "saga `o/2`"),
+    ] {
+        let (address, _) = paging(pages).await;
+        let WalkResult::Failed { message, .. } = walk(&book(address, "10s"), "pay").await else {
+            panic!("it must fail: {why}")
+        };
+        assert!(message.contains(why), "{message}");
+    }
+}
+
 /// A rulebook whose service speaks TLS.
 fn secure_book(address: SocketAddr) -> Arc<Rulebook> {
     let plain = book(address, "10s");

@@ -9,6 +9,7 @@ mod authorities;
 mod connect;
 mod exchange;
 mod findings;
+mod history;
 mod line;
 mod names;
 mod options;
@@ -45,15 +46,22 @@ use crate::open_files::open_files;
 use crate::outbound::Outbound;
 use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
 use amends_node::EffectResult;
-use amends_protocol::{SagaId, Testimony, Verb, headers};
+use amends_protocol::{Testimony, Verb};
 use amends_rulebook::RetryPolicy;
-use answer::{message_of, problem, shortened};
+use answer::shortened;
 use exchange::{Answered, Ended, Exchange, Unanswered};
 use http::Uri;
-use retry_after::retry_after_ms;
 use route::{Route, RouteTable};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
+
+/// Pages of a History that are read: far more than what a case keeps of one.
+const HISTORY_PAGES: usize = 64;
+/// Bytes of all of them, at most; a last page may go beyond.
+const HISTORY_BYTES: usize = 32 << 20;
+/// Time for all of them; each page has the time of an answer.
+const HISTORY_TIME: Duration = Duration::from_secs(60);
 
 /// Errands over HTTP/1.1 with pooled connections. Clones share the pool.
 #[derive(Clone, Debug)]
@@ -149,11 +157,6 @@ impl HttpOutbound {
     }
 
     async fn walk(&self, walk: &WalkHistory) -> WalkResult {
-        let failed = |message: String| WalkResult::Failed {
-            message,
-            unreachable: false,
-            retry_after_ms: None,
-        };
         let Some(service) = walk.rulebook.service(&walk.service) else {
             return WalkResult::NoHistory;
         };
@@ -164,23 +167,50 @@ impl HttpOutbound {
         let route = match routes.service(service.0 as usize) {
             Ok(route) if route.without_history => return WalkResult::NoHistory,
             Ok(route) => route,
-            Err(why) => return failed(why),
+            Err(why) => return history::failed(why),
         };
-        let request = match request::of_walk(walk, route, SystemClock.now()) {
-            Ok(request) => request,
-            Err(why) => return failed(why),
-        };
-        match self.inner.exchange.ask(request, RetryPolicy::DEFAULT.timeout_ms).await {
-            Ok(answered) => read_history(walk, &answered),
-            Err(none) => {
-                let unreachable = none.status.is_none() && none.end != Ended::Refused;
-                WalkResult::Failed {
-                    message: shortened(&none.message),
-                    unreachable,
-                    retry_after_ms: None,
+        match tokio::time::timeout(HISTORY_TIME, self.pages(walk, route)).await {
+            Ok(read) => read,
+            Err(_) => history::failed(format!(
+                "its History did not end within {} s",
+                HISTORY_TIME.as_secs()
+            )),
+        }
+    }
+
+    /// A History, page by page; one that never ends is none.
+    async fn pages(&self, walk: &WalkHistory, route: &Route) -> WalkResult {
+        let mut told = Testimony::default();
+        let (mut after, mut bytes): (Option<String>, usize) = (None, 0);
+        for _ in 0..HISTORY_PAGES {
+            let now = SystemClock.now();
+            let request = match request::of_walk(walk, after.as_deref(), route, now) {
+                Ok(request) => request,
+                Err(why) => return history::failed(why),
+            };
+            let asked = self.inner.exchange.ask(request, RetryPolicy::DEFAULT.timeout_ms).await;
+            let answered = match asked {
+                Ok(answered) => answered,
+                Err(none) => return history::unanswered(&none),
+            };
+            bytes += answered.body.len();
+            let page = match history::read(walk, &answered, after.is_some()) {
+                Ok(page) => page,
+                Err(result) => return result,
+            };
+            told.append(page.told);
+            match page.next {
+                None => return WalkResult::Told(told),
+                Some(next) if after.as_ref() == Some(&next) => {
+                    return history::failed(format!("its page after `{next}` leads to itself"));
                 }
+                Some(_) if bytes > HISTORY_BYTES => break,
+                next => after = next,
             }
         }
+        history::failed(format!(
+            "its History has more than {HISTORY_PAGES} pages or {HISTORY_BYTES} bytes"
+        ))
     }
 }
 
@@ -203,46 +233,6 @@ impl Outbound for HttpOutbound {
             }
         }
     }
-}
-
-/// A History as it came: an entry that cannot be read costs itself alone.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Told {
-    saga_id: SagaId,
-    entries: Vec<serde_json::Value>,
-}
-
-fn read_history(walk: &WalkHistory, answered: &Answered) -> WalkResult {
-    let failed = |message: String, retry_after_ms| WalkResult::Failed {
-        message,
-        unreachable: false,
-        retry_after_ms,
-    };
-    match answered.status {
-        200 => match serde_json::from_slice::<Told>(&answered.body) {
-            Ok(told) if told.saga_id != walk.saga => failed(
-                format!("the History is of saga `{}`, not of the one asked for", told.saga_id),
-                None,
-            ),
-            Ok(told) => WalkResult::Told(Testimony::read(told.entries, Some(&walk.service))),
-            Err(e) => failed(shortened(&format!("HTTP 200 without a readable History: {e}")), None),
-        },
-        // Whatever stands before a service answers 404, too, while it is deployed.
-        204 | 404 if is_its_own(walk, answered) => WalkResult::Told(Testimony::default()),
-        status @ (204 | 404) => WalkResult::Unproven { status },
-        status => {
-            let message = message_of(status, &answered.headers, &answered.body).unwrap_or_default();
-            failed(message, retry_after_ms(&answered.headers, SystemClock.now()))
-        }
-    }
-}
-
-/// Whether an answer without a History is of somebody who knows what was asked: it repeats the saga, or is a problem of
-/// ours.
-fn is_its_own(walk: &WalkHistory, answered: &Answered) -> bool {
-    let said = answered.headers.get(headers::SAGA_ID).and_then(|v| v.to_str().ok());
-    said == Some(walk.saga.as_str()) || problem(&answered.body).is_some_and(|p| p.is_ours())
 }
 
 /// Makes a `Location` absolute. One that leaves the service stays as it is: the look will say so.

@@ -7,9 +7,9 @@ use super::route::Destinations;
 /// How requests are sent.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
-    /// Most idle connections kept per host. What is idle was in use within `idle_timeout_ms`, so that their number follows
-    /// the concurrency of the services behind the host by itself; with less, connections would be opened and closed for
-    /// every other request.
+    /// Most idle connections kept per host. What is idle was in use within `idle_timeout_ms`, so that their number
+    /// follows the concurrency of the services behind the host by itself; with less, connections would be opened and
+    /// closed for every other request.
     pub idle_per_host: usize,
     /// Most requests under way at once, over all services; never more than half of the files that the process may have
     /// open. What is beyond waits, and its time begins when it is sent.
@@ -17,8 +17,8 @@ pub struct HttpOptions {
     /// How long a name may take to be looked up, and then a connection to open, with proxy and TLS each, in
     /// milliseconds; a step that runs into it was not sent.
     pub connect_timeout_ms: u64,
-    /// How long an idle connection is kept, in milliseconds. Node.js closes its own after 5 s; a request that meets the
-    /// closing ends as unknown, so ours go first.
+    /// How long an idle connection is kept, in milliseconds. Node.js closes its own after 5 s; a request that meets
+    /// the closing goes out twice, so ours go first.
     pub idle_timeout_ms: u64,
     /// Longest body of an answer, in bytes.
     pub answer_bytes: usize,

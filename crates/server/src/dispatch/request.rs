@@ -117,13 +117,14 @@ pub(crate) fn of_poll(
     Ok(request.finish(common))
 }
 
-/// The request of one reading of a History.
+/// The request of one reading of a History, or of a page of it.
 pub(crate) fn of_walk(
     walk: &WalkHistory,
+    after: Option<&str>,
     route: &Route,
     now: Timestamp,
 ) -> Result<Outgoing, String> {
-    let mut request = bare(Method::GET, route.history(walk.saga.as_str())?, Bytes::new());
+    let mut request = bare(Method::GET, route.history(walk.saga.as_str(), after)?, Bytes::new());
     // No step is asked for, so the signature is over an id that names the reading.
     let id = format!("history-{}", walk.case);
     let trace =

@@ -187,9 +187,10 @@ impl Route {
         self.secrets.reveal(name, &self.authority)
     }
 
-    /// The address of a saga's History.
-    pub(crate) fn history(&self, saga: &str) -> Result<Uri, String> {
-        self.at(&format!("/amends/v1/history/{}", percent::segment(saga)))
+    /// The address of a saga's History, or of the page behind this `next`.
+    pub(crate) fn history(&self, saga: &str, after: Option<&str>) -> Result<Uri, String> {
+        let after = after.map(|next| format!("?after={}", percent::part(next))).unwrap_or_default();
+        self.at(&format!("/amends/v1/history/{}{after}", percent::segment(saga)))
     }
 
     fn absolute(&self, path: &str) -> Result<Uri, String> {
@@ -269,8 +270,11 @@ mod tests {
         let routes = Routes::new(&book("http://pay.local:8080/base", ""), &Destinations::default());
         let uri = routes.step(ActionId(0), Verb::Compensate).expect("an address");
         assert_eq!(uri, "http://pay.local:8080/base/amends/v1/compensate/charge");
-        let history = routes.service(0).expect("a route").history("o/1?x").expect("an address");
+        let history =
+            routes.service(0).expect("a route").history("o/1?x", None).expect("an address");
         assert_eq!(history, "http://pay.local:8080/base/amends/v1/history/o%2F1%3Fx");
+        let page = routes.service(0).expect("a route").history("o-1", Some("7&x")).expect("one");
+        assert_eq!(page, "http://pay.local:8080/base/amends/v1/history/o-1?after=7%26x");
     }
 
     #[test]

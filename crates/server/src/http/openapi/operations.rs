@@ -552,6 +552,10 @@ const STEP_ANSWERS: &[Answer] = &[
     Answer("default", "Nobody knows; tried again.", "", ""),
 ];
 
+/// Where a History goes on.
+const HISTORY_QUERY: &[(&str, &str)] =
+    &[("after", "The `next` of the page before; left out of the first request.")];
+
 /// What services are sent.
 pub(super) const WEBHOOKS: &[Operation] = &[
     Operation {
@@ -571,7 +575,7 @@ pub(super) const WEBHOOKS: &[Operation] = &[
         tag: "participants",
         id: "history",
         summary: "`GET {url}/amends/v1/history/{saga}`: asks a service what it knows of a saga.",
-        query: &[],
+        query: HISTORY_QUERY,
         headers: &[("Saga-Id", true, "The saga.")],
         bodies: &[],
         answers: &[
