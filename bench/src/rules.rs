@@ -109,7 +109,15 @@ fn match_ns(book: &Arc<Rulebook>, rules: usize, kind: &str) -> u128 {
     let start = Instant::now();
     for n in 0..MATCHES {
         let (service, code, data) = &reports[n % reports.len()];
-        let facts = Facts { service, code, action: Some("a0"), message: None, data };
+        let facts = Facts {
+            service,
+            code,
+            action: Some("a0"),
+            entry: None,
+            caller: None,
+            message: None,
+            data,
+        };
         black_box(book.matching(black_box(&facts)));
     }
     start.elapsed().as_nanos() / MATCHES as u128

@@ -30,6 +30,12 @@ pub struct ReportArguments {
     /// The action that failed, without the service
     #[arg(long)]
     action: Option<String>,
+    /// The action with which the saga began
+    #[arg(long, value_name = "SERVICE.ACTION")]
+    entry: Option<String>,
+    /// The action that called the one that failed
+    #[arg(long, value_name = "SERVICE.ACTION")]
+    caller: Option<String>,
     /// A message for people
     #[arg(long)]
     message: Option<String>,
@@ -61,6 +67,8 @@ struct Bare {
     code: Option<String>,
     action: Option<String>,
     request_id: Option<String>,
+    entry: Option<String>,
+    caller: Option<String>,
     message: Option<String>,
     caused_by: Vec<String>,
     history: Vec<Evidence>,
@@ -84,6 +92,8 @@ impl ReportArguments {
         over(&mut bare.saga_id, &self.saga);
         over(&mut bare.code, &self.code);
         over(&mut bare.action, &self.action);
+        over(&mut bare.entry, &self.entry);
+        over(&mut bare.caller, &self.caller);
         over(&mut bare.message, &self.message);
         over(&mut bare.id, &self.id);
         bare.caused_by.extend(self.caused_by.iter().cloned());
@@ -115,6 +125,8 @@ impl Bare {
                 code: self.code.ok_or_else(|| missing("code", "--code"))?,
                 action: self.action,
                 request_id: self.request_id,
+                entry: self.entry,
+                caller: self.caller,
                 message: self.message,
                 caused_by: self.caused_by,
                 history: self.history,
@@ -196,6 +208,8 @@ fn parse(text: &str) -> anyhow::Result<Bare> {
         code: Some(data.code),
         action: data.action,
         request_id: data.request_id,
+        entry: data.entry,
+        caller: data.caller,
         message: data.message,
         caused_by: data.caused_by,
         history: data.history,
@@ -247,6 +261,8 @@ mod tests {
             saga: Some("o-1".into()),
             code: Some("report-1".into()),
             action: None,
+            entry: None,
+            caller: None,
             message: None,
             data: Vec::new(),
             history: Vec::new(),

@@ -6,6 +6,8 @@ pub const SAGA_ID: &str = "saga-id";
 pub const REQUEST_ID: &str = "request-id";
 /// On a failed answer: the id of the report that the service published about this failure.
 pub const AMENDS_REPORT: &str = "amends-report";
+/// The action that makes this call, as `service.action`.
+pub const AMENDS_CALLER: &str = "amends-caller";
 /// The step's id, quoted (draft-ietf-httpapi-idempotency-key-header-07).
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context.
@@ -16,6 +18,8 @@ pub const TRACESTATE: &str = "tracestate";
 pub const BAGGAGE: &str = "baggage";
 /// Key of the saga id within `baggage`.
 pub const BAGGAGE_SAGA: &str = "saga-id";
+/// Key within `baggage` of the action with which the saga began, as `service.action`.
+pub const BAGGAGE_ENTRY: &str = "amends-entry";
 /// Standard Webhooks: message id; here the step's id.
 pub const WEBHOOK_ID: &str = "webhook-id";
 /// Standard Webhooks: seconds since the epoch, new for each attempt.

@@ -51,6 +51,8 @@ fn report_data() -> Value {
             "type": "string", "maxLength": REPORT_MESSAGE_LIMIT,
             "description": "For people. The bound is in bytes of UTF-8; a schema can only count characters."
         },
+        "entry": full_name("The action with which the saga began, as `service.action`."),
+        "caller": full_name("The action that called the one that failed, as `service.action`."),
         "causedBy": {
             "type": "array", "maxItems": REPORT_CAUSES_LIMIT,
             "items": name("The id of a report, as the header `Amends-Report` of a failed answer names it."),
@@ -278,6 +280,13 @@ fn case_id() -> Value {
 fn name(description: &str) -> Value {
     json!({
         "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": "^[!-~]+$", "description": description
+    })
+}
+
+/// `service.action`.
+fn full_name(description: &str) -> Value {
+    json!({
+        "type": "string", "maxLength": 2 * NAME_LIMIT + 1, "pattern": "^[!-~]+\\.[!-~]+$", "description": description
     })
 }
 

@@ -54,6 +54,8 @@ fn full_report() -> ReportData {
         code: "report-1".to_owned(),
         action: Some("pay".to_owned()),
         request_id: Some("r-1".to_owned()),
+        entry: Some("order.place".to_owned()),
+        caller: Some("order.place".to_owned()),
         message: Some("the ledger is locked".to_owned()),
         caused_by: vec!["0198c5f2-7d1e-7a63-9f0c-3a1f5f1f7a10".to_owned()],
         history: vec![evidence(HistoryState::Started), evidence(HistoryState::Unknown)],

@@ -116,6 +116,7 @@ codes! {
     Load Error GIVE_UP_WITHOUT_RETRY = "give-up-without-retry": "`give_up` where nothing is retried";
     Load Error CONTRADICTORY_CONDITIONS = "contradictory-conditions": "conditions that no report can meet";
     Load Error OVERLAPPING_RULES = "overlapping-rules": "two rules of equal rank that can both answer one report";
+    Load Error WRONG_DATA_TYPE = "wrong-data-type": "a condition compares a field with what its type can't be";
     Load Error CONDITIONS_TOO_ENTANGLED = "conditions-too-entangled": "too many rules of one pattern to compare each with each";
     Load Warning UNDECLARED_REPORT = "undeclared-report": "a rule for a report that its service doesn't declare";
     Load Warning NO_DEFAULT_RULE = "no-default-rule": "no rule for `*/*`, so reports can stay unanswered";

@@ -14,6 +14,10 @@ pub enum Field {
     Action,
     /// The report's message.
     Message,
+    /// The action with which the saga began.
+    Entry,
+    /// The action that called the one that failed.
+    Caller,
     /// A business field, by its path into nested objects.
     Data(Vec<Arc<str>>),
 }
@@ -59,6 +63,8 @@ impl Field {
         match self {
             Self::Action => text(facts.action),
             Self::Message => text(facts.message),
+            Self::Entry => text(facts.entry),
+            Self::Caller => text(facts.caller),
             Self::Data(path) => self::find(path, facts).map_or(Found::Absent, Found::from),
         }
     }
@@ -68,6 +74,8 @@ impl Field {
         match self {
             Self::Action => facts.action.map(str::to_owned),
             Self::Message => facts.message.map(str::to_owned),
+            Self::Entry => facts.entry.map(str::to_owned),
+            Self::Caller => facts.caller.map(str::to_owned),
             Self::Data(path) => find(path, facts).filter(|v| !v.is_null()).map(Value::to_string),
         }
     }
@@ -92,6 +100,8 @@ impl fmt::Display for Field {
         match self {
             Self::Action => f.write_str("action"),
             Self::Message => f.write_str("message"),
+            Self::Entry => f.write_str("entry"),
+            Self::Caller => f.write_str("caller"),
             Self::Data(path) => {
                 f.write_str("data")?;
                 path.iter().try_for_each(|part| write!(f, ".{part}"))

@@ -17,6 +17,10 @@ pub struct Example {
     pub action: Option<String>,
     /// The message.
     pub message: Option<String>,
+    /// The action with which the saga began, as `service.action`.
+    pub entry: Option<String>,
+    /// The action that called the one that failed, as `service.action`.
+    pub caller: Option<String>,
     /// Business fields.
     pub data: Map<String, Value>,
 }
@@ -61,6 +65,8 @@ impl Example {
             service,
             code,
             action: self.action.as_deref(),
+            entry: self.entry.as_deref(),
+            caller: self.caller.as_deref(),
             message: self.message.as_deref(),
             data: &self.data,
         }
@@ -70,11 +76,14 @@ impl Example {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut all = Map::new();
-        if let Some(action) = &self.action {
-            all.insert("action".to_owned(), json!(action));
-        }
-        if let Some(message) = &self.message {
-            all.insert("message".to_owned(), json!(message));
+        let texts = [
+            ("action", &self.action),
+            ("message", &self.message),
+            ("entry", &self.entry),
+            ("caller", &self.caller),
+        ];
+        for (name, text) in texts {
+            all.extend(text.as_ref().map(|text| (name.to_owned(), json!(text))));
         }
         if !self.data.is_empty() {
             all.insert("data".to_owned(), Value::Object(self.data.clone()));
@@ -95,17 +104,17 @@ impl Example {
 
     /// False if the field cannot hold this beside what is there already.
     pub fn set(&mut self, field: &Field, value: &Option<Value>) -> bool {
+        let put = |to: &mut Option<String>, text: &String| {
+            *to = Some(text.clone());
+            true
+        };
         match (field, value) {
             (_, None) => true,
-            (Field::Action, Some(Value::String(text))) => {
-                self.action = Some(text.clone());
-                true
-            }
-            (Field::Message, Some(Value::String(text))) => {
-                self.message = Some(text.clone());
-                true
-            }
-            (Field::Action | Field::Message, Some(_)) => false,
+            (Field::Action, Some(Value::String(text))) => put(&mut self.action, text),
+            (Field::Message, Some(Value::String(text))) => put(&mut self.message, text),
+            (Field::Entry, Some(Value::String(text))) => put(&mut self.entry, text),
+            (Field::Caller, Some(Value::String(text))) => put(&mut self.caller, text),
+            (Field::Action | Field::Message | Field::Entry | Field::Caller, Some(_)) => false,
             (Field::Data(path), Some(value)) => {
                 let Some((last, outer)) = path.split_last() else {
                     return false;

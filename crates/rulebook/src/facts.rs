@@ -12,6 +12,10 @@ pub struct Facts<'a> {
     pub code: &'a str,
     /// The action that failed, without the service.
     pub action: Option<&'a str>,
+    /// The action with which the saga began, as `service.action`.
+    pub entry: Option<&'a str>,
+    /// The action that called the one that failed, as `service.action`.
+    pub caller: Option<&'a str>,
     /// For people.
     pub message: Option<&'a str>,
     /// Business fields.
@@ -32,6 +36,8 @@ impl<'a> Facts<'a> {
             service,
             code: &data.code,
             action: data.action.as_deref(),
+            entry: data.entry.as_deref(),
+            caller: data.caller.as_deref(),
             message: data.message.as_deref(),
             data: &data.data,
         }

@@ -32,6 +32,15 @@ const WHOLE_DIGITS: i64 = 38;
 const SHOWN_ZEROS: i64 = 20;
 
 impl Number {
+    /// Whether nothing stands behind its point.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        match &self.0 {
+            Repr::Whole(_) => true,
+            Repr::Decimal(decimal) => decimal.scale >= 0,
+        }
+    }
+
     /// From decimal digits, perhaps with a sign, a point and an exponent, as JSON and YAML write them; none if it is
     /// something else, or beyond what business data may hold.
     #[must_use]

@@ -1,7 +1,8 @@
 //! What services can do and undo: services, actions, the calls between them, the reports that they send.
 
-use crate::{ActionId, Endpoints, Flow, ServiceId, Span};
+use crate::{ActionId, DataType, Endpoints, Flow, ServiceId, Span};
 use amends_protocol::ActionName;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A participant.
@@ -148,6 +149,8 @@ pub struct ReportDecl {
     pub keep: bool,
     /// Business fields that it carries, as paths with dots; none if it doesn't say.
     pub data: Option<Vec<Arc<str>>>,
+    /// The types of those that say one.
+    pub data_types: BTreeMap<Arc<str>, DataType>,
     /// The code in the source.
     pub span: Span,
 }

@@ -22,7 +22,15 @@ fn id(book: &Rulebook, name: &str) -> ActionId {
 
 fn label_of(book: &Rulebook, report: &str, action: Option<&str>) -> String {
     let (service, code) = report.split_once('/').expect("service/code");
-    let facts = Facts { service, code, action, message: None, data: &Map::new() };
+    let facts = Facts {
+        service,
+        code,
+        action,
+        entry: None,
+        caller: None,
+        message: None,
+        data: &Map::new(),
+    };
     book.matching(&facts).map_or("none".to_owned(), |rule| book.rule(rule).index_label.clone())
 }
 
@@ -33,6 +41,8 @@ fn plan(book: &Rulebook, report: &str, reporter: Option<&str>, effects: &[&str])
         service,
         code,
         action: reporter.and_then(|r| r.split_once('.')).map(|r| r.1),
+        entry: None,
+        caller: None,
         message: None,
         data: &Map::new(),
     };

@@ -32,7 +32,15 @@ fn a_hundred_thousand_rules_on_one_code_are_checked_and_found() {
     let book = loaded.rulebook.expect("without mistakes");
     for n in [0u32, 1, 54_321, 99_999] {
         let data = Map::from_iter([("k".to_owned(), json!(n))]);
-        let facts = Facts { service: "s", code: "c", action: None, message: None, data: &data };
+        let facts = Facts {
+            service: "s",
+            code: "c",
+            action: None,
+            entry: None,
+            caller: None,
+            message: None,
+            data: &data,
+        };
         assert_eq!(book.matching(&facts).map(|id| id.0), Some(n + 1));
     }
 }

@@ -30,7 +30,7 @@ fn answer(book: &Rulebook, report: &str, data: Value) -> String {
     let (service, code) = report.split_once('/').expect("service/code");
     let action = data.get("@action").and_then(Value::as_str);
     let message = data.get("@message").and_then(Value::as_str);
-    let facts = Facts { service, code, action, message, data: &data };
+    let facts = Facts { service, code, action, entry: None, caller: None, message, data: &data };
     book.matching(&facts).map_or("none".to_owned(), |id| book.rule(id).index_label.clone())
 }
 
@@ -145,7 +145,15 @@ fn a_thousand_rules_on_one_code_each_answer_their_own_report() {
             _ => json!({ "customer": n, "kind": "card" }),
         };
         let data = data.as_object().expect("an object");
-        let facts = Facts { service: "payment", code: "late", action: None, message: None, data };
+        let facts = Facts {
+            service: "payment",
+            code: "late",
+            action: None,
+            entry: None,
+            caller: None,
+            message: None,
+            data,
+        };
         assert_eq!(book.matching(&facts).map(|id| id.0), Some(n), "{data:?}");
     }
     assert_eq!(answer(&book, "payment/late", json!({ "customer": "d1", "amount": 5 })), "*/*");
@@ -176,8 +184,15 @@ fn an_explanation_goes_field_by_field_most_specific_first() {
         "payment/lost",
     ]);
     let data = Map::from_iter([("amount".to_owned(), json!(100))]);
-    let facts =
-        Facts { service: "payment", code: "late", action: None, message: None, data: &data };
+    let facts = Facts {
+        service: "payment",
+        code: "late",
+        action: None,
+        entry: None,
+        caller: None,
+        message: None,
+        data: &data,
+    };
     let mut shown = String::new();
     for one in book.considered(&facts) {
         let mark = if one.chosen {
@@ -236,7 +251,15 @@ fn numbers_beyond_what_a_float_holds_are_told_apart() {
     ] {
         let id: serde_json::Value = serde_json::from_str(id).expect("a number");
         let data = serde_json::Map::from_iter([("id".to_owned(), id.clone())]);
-        let facts = Facts { service: "bank", code, action: None, message: None, data: &data };
+        let facts = Facts {
+            service: "bank",
+            code,
+            action: None,
+            entry: None,
+            caller: None,
+            message: None,
+            data: &data,
+        };
         assert_eq!(book.matching(&facts).map(|r| r.0), Some(rule), "{code} {id}");
     }
 }

@@ -50,7 +50,15 @@ fn answer(
     data: &Map<String, Value>,
     effects: &[&str],
 ) -> (String, BTreeSet<String>) {
-    let facts = Facts { service, code, action: Some("place"), message: None, data };
+    let facts = Facts {
+        service,
+        code,
+        action: Some("place"),
+        entry: None,
+        caller: None,
+        message: None,
+        data,
+    };
     let rule = book.rule(book.matching(&facts).expect("there is a default"));
     let id = |name: &str| name.split_once('.').and_then(|(s, a)| book.action(s, a)).expect(name);
     let effects = effects.iter().map(|e| id(e)).collect();
@@ -172,7 +180,15 @@ fn met(conditions: &str, worlds: &[Map<String, Value>]) -> Option<Vec<bool>> {
         return None;
     };
     let answer = |data| {
-        book.matching(&Facts { service: "s", code: "c", action: None, message: Some("m"), data })
+        book.matching(&Facts {
+            service: "s",
+            code: "c",
+            action: None,
+            entry: None,
+            caller: None,
+            message: Some("m"),
+            data,
+        })
     };
     Some(worlds.iter().map(|w| answer(w).is_some_and(|id| id.0 == 1)).collect())
 }

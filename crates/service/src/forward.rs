@@ -67,7 +67,10 @@ pub(crate) async fn forward<S: HistoryStore>(
             return refuse(ProblemCode::InvalidRequest, detail);
         }
     };
-    let passed_on = context.passed_on;
+    let mut passed_on = context.passed_on;
+    if context.saga.is_none() {
+        passed_on.entry = Some(format!("{}.{action}", kit.service()));
+    }
     let arrival =
         Arrival { saga: context.saga, request_id: request_id.clone(), action, body, passed_on };
     // In a task of its own: the caller's connection may go away at any time.

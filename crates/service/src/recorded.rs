@@ -93,7 +93,9 @@ impl<S: HistoryStore> RecordedCall<S> {
 
     /// Writes the saga context of the call into its headers.
     pub(crate) fn write_context(&self, to: &mut HeaderMap) {
-        self.context.row.request.passed_on.write(&self.row.saga, &self.row.call_id, to);
+        let request = &self.context.row.request;
+        let caller = format!("{}.{}", self.context.inner.config.service, request.action);
+        request.passed_on.write(&self.row.saga, &self.row.call_id, &caller, to);
     }
 
     /// The failure of a call that was never sent.

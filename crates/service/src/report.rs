@@ -22,6 +22,8 @@ pub(crate) async fn publish<T: HistoryTx>(
         code: failure.code.clone(),
         action: Some(request.action.clone()),
         request_id: Some(request.request_id.clone()),
+        entry: request.passed_on.entry.clone(),
+        caller: request.passed_on.caller.clone(),
         message: Some(shortened(&failure.message)),
         caused_by: causes(&failure.caused_by),
         history: fitting(evidence(tx, service, &request.saga).await?, &request.request_id),

@@ -23,6 +23,12 @@ pub struct PassedOn {
     /// W3C Trace Context, vendor part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
+    /// The action with which the saga began, as `service.action`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// The action that called this one; it is told in a report, and not passed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// The members of `baggage` other than ours, as they came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub baggage: Vec<String>,
@@ -55,6 +61,8 @@ impl SagaContext {
         {
             if baggage::key(member) == headers::BAGGAGE_SAGA {
                 saga = saga.or_else(|| baggage::value(member));
+            } else if baggage::key(member) == headers::BAGGAGE_ENTRY {
+                passed_on.entry = baggage::value(member).filter(|name| is_full_name(name));
             } else if member.len() < room && passed_on.baggage.len() < BAGGAGE_MEMBERS {
                 room -= member.len() + 1;
                 passed_on.baggage.push(member.to_owned());
@@ -71,14 +79,20 @@ impl SagaContext {
             passed_on.tracestate =
                 text(from, headers::TRACESTATE).ok().flatten().map(str::to_owned);
         }
+        let caller = text(from, headers::AMENDS_CALLER).ok().flatten();
+        passed_on.caller = caller.filter(|name| is_full_name(name)).map(str::to_owned);
         Ok(Self { saga, request_id, passed_on })
     }
 }
 
 impl PassedOn {
-    /// Writes the context of a call to another service.
-    pub(crate) fn write(&self, saga: &SagaId, request_id: &str, to: &mut HeaderMap) {
+    /// Writes the context of a call that `caller` makes to another service.
+    pub(crate) fn write(&self, saga: &SagaId, request_id: &str, caller: &str, to: &mut HeaderMap) {
         let mut baggage = baggage::member(headers::BAGGAGE_SAGA, saga.as_str());
+        if let Some(entry) = &self.entry {
+            baggage.push(',');
+            baggage.push_str(&baggage::member(headers::BAGGAGE_ENTRY, entry));
+        }
         for member in &self.baggage {
             baggage.push(',');
             baggage.push_str(member);
@@ -86,6 +100,7 @@ impl PassedOn {
         put(to, headers::SAGA_ID, saga.as_str());
         put(to, headers::REQUEST_ID, request_id);
         put(to, headers::BAGGAGE, &baggage);
+        put(to, headers::AMENDS_CALLER, caller);
         if let Some(parent) = &self.traceparent {
             put(to, headers::TRACEPARENT, parent);
         }
@@ -139,6 +154,12 @@ fn text<'h>(from: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem>
     Ok(Some(text.trim()))
 }
 
+/// `service.action`. What isn't counts as not said: it is only for conditions.
+fn is_full_name(name: &str) -> bool {
+    let parts = name.split_once('.');
+    parts.is_some_and(|(service, action)| is_opaque_name(service) && is_opaque_name(action))
+}
+
 fn checked_request_id(id: &str) -> Result<&str, Problem> {
     match is_opaque_name(id) {
         true => Ok(id),
@@ -177,12 +198,29 @@ mod tests {
         assert_eq!(read.passed_on.baggage("tenant").as_deref(), Some("a b"));
 
         let mut out = HeaderMap::new();
-        read.passed_on.write(&saga, "r-1", &mut out);
+        read.passed_on.write(&saga, "r-1", "order.place", &mut out);
         assert_eq!(out["baggage"], "saga-id=order%2C1,tenant=a%20b;p=1");
         let again = SagaContext::read(&out).expect("valid");
         assert_eq!(again.saga, Some(saga));
         assert_eq!(again.request_id.as_deref(), Some("r-1"));
-        assert_eq!(again.passed_on, read.passed_on);
+        let from_order = PassedOn { caller: Some("order.place".to_owned()), ..read.passed_on };
+        assert_eq!(again.passed_on, from_order);
+    }
+
+    #[test]
+    fn the_entry_travels_all_the_way_and_the_caller_one_call_far() {
+        let first = headers_of(&[("saga-id", "s"), ("baggage", "amends-entry=order.place")]);
+        let read = SagaContext::read(&first).expect("valid");
+        let mut out = HeaderMap::new();
+        let saga = read.saga.clone().expect("named");
+        read.passed_on.write(&saga, "r-1", "payment.pay", &mut out);
+        let next = SagaContext::read(&out).expect("valid").passed_on;
+        assert_eq!(next.entry.as_deref(), Some("order.place"));
+        assert_eq!(next.caller.as_deref(), Some("payment.pay"));
+        assert_eq!(next.baggage, Vec::<String>::new(), "ours is not told twice");
+        let odd = headers_of(&[("amends-caller", "nobody"), ("baggage", "amends-entry=a%20b.c")]);
+        let dropped = SagaContext::read(&odd).expect("only dropped").passed_on;
+        assert_eq!((dropped.entry, dropped.caller), (None, None));
     }
 
     #[test]

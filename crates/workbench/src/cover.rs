@@ -339,8 +339,15 @@ mod tests {
                     ("a".to_owned(), a.clone()),
                     ("c".to_owned(), c.clone()),
                 ]);
-                let facts =
-                    Facts { service: "", code: "", action: None, message: None, data: &data };
+                let facts = Facts {
+                    service: "",
+                    code: "",
+                    action: None,
+                    entry: None,
+                    caller: None,
+                    message: None,
+                    data: &data,
+                };
                 !lists.iter().any(|list| list.iter().all(|c| c.holds(&facts)))
             })
         })

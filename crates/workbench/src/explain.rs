@@ -35,6 +35,7 @@ pub fn explain(book: &Rulebook, report: &Report) -> Explanation {
     let rule = considered.iter().find(|c| c.chosen).map(|c| book.rule(c.rule));
     let plan = book.wants(&case);
     let mut changes = other_rules(book, &considered);
+    changes.extend(reach(book, &case));
     if let Some(rule) = rule {
         changes.extend(more_evidence(book, rule, &case, &plan));
         if let Some(give_up) = &rule.give_up {
@@ -166,6 +167,20 @@ fn more_evidence(
     let more: Vec<_> = most.all().map(|want| want.step).filter(|s| !has(s)).collect();
     (!more.is_empty())
         .then(|| format!("if the Histories say that these happened too: {}", in_words(book, &more)))
+}
+
+/// How far the failure reaches, if that is not the whole saga.
+fn reach(book: &Rulebook, case: &CaseFacts) -> Option<String> {
+    const SHOWN: usize = 5;
+    let concerned = case.concerns(book)?;
+    let names = concerned.iter().take(SHOWN).map(|id| format!("`{}`", book.get(*id).name));
+    let names: Vec<String> = names.collect();
+    let more = concerned.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names = names.join(", ");
+    Some(format!(
+        "it concerns {names}{more} alone, whose caller goes on; with a report from outside: the whole saga"
+    ))
 }
 
 /// Steps as one sentence, e.g. `undo payment.pay, then notify sms.send-cancellation`.

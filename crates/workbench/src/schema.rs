@@ -3,7 +3,7 @@
 
 use amends_protocol::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{Diagnostic, Mapped, SUPERVISOR, UndoOrder, fields};
+use amends_rulebook::{DataType, Diagnostic, Mapped, SUPERVISOR, UndoOrder, fields};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -109,8 +109,12 @@ fn definitions() -> Value {
         "report": nullable(report()),
         "when": {
             "type": "object",
-            "propertyNames": { "pattern": "^(action|message|data(\\.[^.]+){1,32})$" },
-            "additionalProperties": { "anyOf": [reference("text"), reference("matchers")] },
+            "propertyNames": { "pattern": "^(action|message|entry|caller|data(\\.[^.]+){1,32})$" },
+            "additionalProperties": { "anyOf": [
+                reference("text"),
+                { "type": "array", "items": reference("text"), "minItems": 1 },
+                reference("matchers"),
+            ] },
             "maxProperties": 64,
         },
         "matchers": matchers(),
@@ -249,6 +253,21 @@ fn meanings() -> Value {
     Value::Object(lists.collect())
 }
 
+fn data_fields() -> Value {
+    let path = "^(data\\.)?[^.]+(\\.[^.]+)*$";
+    let one = json!({ "type": ["string", "number", "boolean"], "pattern": path });
+    let types: Vec<&str> = DataType::ALL.iter().map(|kind| kind.as_str()).collect();
+    json!({ "anyOf": [
+        one.clone(),
+        { "type": "array", "items": one },
+        {
+            "type": "object",
+            "propertyNames": { "pattern": path },
+            "additionalProperties": nullable(json!({ "enum": types })),
+        },
+    ] })
+}
+
 fn report() -> Value {
     let calls = || some_of(reference("action"));
     let properties = json!({
@@ -257,7 +276,7 @@ fn report() -> Value {
         "sent": described(reference("action"), "A call whose answer never came."),
         "without": described(calls(), "Calls that were not made."),
         "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
-        "data": described(some_of(json!({ "type": ["string", "number", "boolean"], "pattern": "^(data\\.)?[^.]+(\\.[^.]+)*$" })), "Business fields that it carries."),
+        "data": described(data_fields(), "Business fields that it carries: a list, or each with its type."),
     });
     let mut report = object(properties, &[]);
     report["dependentRequired"] = json!({ "sent": ["in"] });

@@ -237,6 +237,8 @@ fn one_stored_report_is_compared_by_names() {
         service: "coupon",
         code: "expired",
         action: Some("redeem"),
+        entry: None,
+        caller: None,
         message: None,
         data: &data,
     };

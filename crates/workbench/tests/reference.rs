@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const DIAGNOSTICS: &str = include_str!("../../../docs/reference/diagnostics.md");
 const RULEBOOK: &str = include_str!("../../../docs/reference/rulebook.md");
+const HOW_TO_SAY: &str = include_str!("../../../docs/guides/how-do-i-say-it.md");
 
 /// Need thousands of rules, or the tests beside a rulebook, to show; `limits.rs` and `check.rs` do.
 const WITHOUT_EXAMPLE: &[&str] =
@@ -129,9 +130,10 @@ fn a_wrong_example_has_its_mistake_alone_and_the_right_one_has_none() {
 }
 
 #[test]
-fn the_examples_of_the_language_reference_are_rulebooks() {
-    let whole: Vec<_> = blocks(RULEBOOK).into_iter().filter(|b| b.contains("rulebook:")).collect();
-    assert!(!whole.is_empty());
+fn the_examples_of_the_language_and_of_its_guide_are_rulebooks() {
+    let pages = [RULEBOOK, HOW_TO_SAY].map(blocks).concat();
+    let whole: Vec<_> = pages.into_iter().filter(|b| b.contains("rulebook:")).collect();
+    assert!(whole.len() > 12);
     for example in whole {
         let (found, shown) = check(example, FoundBy::Check, "");
         assert!(found.is_empty(), "{example}\n{shown}");

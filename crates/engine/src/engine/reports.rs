@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::plan::{EXCESS_LIMIT, REPORTS_LIMIT};
 use crate::transition::claiming;
 use crate::{
-    Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR,
+    Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR, SagaRow,
     SagaState, Ticket, Write,
 };
 use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp, check_data};
@@ -43,8 +43,14 @@ impl Engine {
         if let Some(case) = owner.filter(|case| self.quarantine.contains_key(case)) {
             return self.report_in_quarantine(case, report, ticket);
         }
+        let announced = self.sagas.get(&report.saga_id).and_then(SagaRow::entry);
         let case = self.case_for(&report);
         let taken = self.with_case(case, |case, engine| {
+            if case.row.detail.entry.is_none() && announced.is_some() {
+                case.row.detail.entry = announced;
+                case.row_changed = true;
+            }
+            let report = with_entry(report, case);
             if case.reports.len() < REPORTS_LIMIT {
                 engine.add_report(case, now, report);
                 true
@@ -174,4 +180,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// Where a report doesn't say with what its saga began, the saga's announcement may have.
+fn with_entry(mut report: Arc<Report>, case: &Case) -> Arc<Report> {
+    if report.data.entry.is_none() && case.row.detail.entry.is_some() {
+        Arc::make_mut(&mut report).data.entry.clone_from(&case.row.detail.entry);
+    }
+    report
 }

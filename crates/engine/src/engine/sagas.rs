@@ -137,7 +137,8 @@ impl Engine {
             traceparent: None,
             data: ReportData {
                 code: "deadline".to_owned(),
-                action: row.action.as_ref().map(|action| format!("{}.{action}", row.service)),
+                action: row.entry(),
+                entry: row.entry(),
                 message: Some(format!(
                     "{} neither ended nor reported by {}",
                     row.service, row.deadline

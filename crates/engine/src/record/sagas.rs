@@ -21,6 +21,14 @@ pub struct SagaRow {
     pub data: Arc<Map<String, Value>>,
 }
 
+impl SagaRow {
+    /// The action with which it began, as `service.action`.
+    #[must_use]
+    pub fn entry(&self) -> Option<String> {
+        self.action.as_ref().map(|action| format!("{}.{action}", self.service))
+    }
+}
+
 /// Where an announced saga stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SagaState {

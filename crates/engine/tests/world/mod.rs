@@ -448,11 +448,19 @@ impl World {
     }
 
     pub fn begin(&mut self, saga: &str, service: &str, within_ms: u64) {
+        self.announce(saga, service, None, within_ms);
+    }
+
+    pub fn begin_with(&mut self, saga: &str, service: &str, action: &str, within_ms: u64) {
+        self.announce(saga, service, Some(action.to_owned()), within_ms);
+    }
+
+    fn announce(&mut self, saga: &str, service: &str, action: Option<String>, within_ms: u64) {
         let ticket = self.next_ticket();
         let begin = SagaBegin {
             saga_id: SagaId::new(saga).expect("valid"),
             service: service.to_owned(),
-            action: None,
+            action,
             deadline: self.now.plus_ms(within_ms),
             data: Map::new(),
         };

@@ -75,15 +75,27 @@ fn read_one(
         Kind::Scalar { .. } if !entry.value.is_nothing() => {
             vec![Matcher::Equals(read_scalar(&entry.value, &field, &what, found)?)]
         }
+        Kind::List(items) if !items.is_empty() => {
+            let all = items.iter().map(|item| read_scalar(item, &field, &what, found));
+            vec![Matcher::OneOf(all.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)]
+        }
         Kind::Scalar { .. } | Kind::List(_) => {
             let wanted =
-                "a single value or a mapping such as `{ one_of: [a, b] }`, `{ present: false }`";
+                "a single value, a list of them, or a mapping such as `{ present: false }`";
             fields::wrong_type(&entry.value, &what, wanted, found);
             return None;
         }
     };
-    if field == Field::Action && !actions_exist(&matchers, pattern, entry.value.span, scope, found)
-    {
+    let at = entry.value.span;
+    let all_there = match field {
+        Field::Action => actions_exist(&matchers, pattern, at, scope, found),
+        Field::Entry | Field::Caller => {
+            let of = |name: &str, found: &mut _| scope.find_action(name, at, found).is_some();
+            named(&matchers).filter(|name| !of(name, found)).count() == 0
+        }
+        Field::Message | Field::Data(_) => true,
+    };
+    if !all_there {
         return None;
     }
     Some(Condition::new(field, matchers, entry.key_span))
@@ -96,6 +108,8 @@ fn read_field(key: &str, at: Span, found: &mut Diagnostics) -> Option<Field> {
     match (key, path) {
         ("action", _) => Some(Field::Action),
         ("message", _) => Some(Field::Message),
+        ("entry", _) => Some(Field::Entry),
+        ("caller", _) => Some(Field::Caller),
         (_, Some(path)) if path.iter().all(|part| !part.is_empty()) && path.len() <= 32 => {
             Some(Field::Data(path))
         }
@@ -105,13 +119,15 @@ fn read_field(key: &str, at: Span, found: &mut Diagnostics) -> Option<Field> {
                 at,
                 format!("a report has no field {}", quote(key)),
             );
-            mistake.help = Some(match found.closest(key, ["action", "message"]) {
-                Some(close) => format!("did you mean `{close}`?"),
-                None => format!(
-                    "fields are `action`, `message` and `data.…`; did you mean {}?",
-                    quote(&format!("data.{key}"))
-                ),
-            });
+            mistake.help = Some(
+                match found.closest(key, ["action", "message", "entry", "caller"]) {
+                    Some(close) => format!("did you mean `{close}`?"),
+                    None => format!(
+                        "fields are `action`, `message`, `entry`, `caller` and `data.…`; did you mean {}?",
+                        quote(&format!("data.{key}"))
+                    ),
+                },
+            );
             found.add(mistake);
             None
         }
@@ -173,9 +189,9 @@ fn read_matcher(
     })
 }
 
-/// `action` and `message` are always texts; in `data`, quotes make the difference between `"7"` and `7`.
+/// All but business fields are always texts; in `data`, quotes make the difference between `"7"` and `7`.
 fn read_scalar(node: &Node, field: &Field, what: &str, found: &mut Diagnostics) -> Option<Scalar> {
-    if matches!(field, Field::Action | Field::Message) {
+    if !matches!(field, Field::Data(_)) {
         return Some(Scalar::Text(fields::text(node, what, found)?.into()));
     }
     let scalar = fields::business_scalar(node, found);
@@ -214,16 +230,19 @@ fn actions_exist(
     let Some(service) = pattern.and_then(|p| scope.names.services.get(p.service.as_ref()?)) else {
         return true;
     };
-    let mut all_there = true;
-    let named = matchers.iter().flat_map(|m| match m {
+    let of = |name: &str, found: &mut _| scope.find_in_service(*service, name, at, found).is_some();
+    named(matchers).filter(|name| !of(name, found)).count() == 0
+}
+
+/// The texts that a condition names.
+fn named(matchers: &[Matcher]) -> impl Iterator<Item = &str> {
+    let scalars = matchers.iter().flat_map(|matcher| match matcher {
         Matcher::Equals(one) | Matcher::Not(one) => std::slice::from_ref(one),
         Matcher::OneOf(many) => many,
         _ => &[],
     });
-    for name in named {
-        if let Scalar::Text(name) = name {
-            all_there &= scope.find_in_service(*service, name, at, found).is_some();
-        }
-    }
-    all_there
+    scalars.filter_map(|scalar| match scalar {
+        Scalar::Text(name) => Some(&**name),
+        Scalar::Number(_) | Scalar::Bool(_) => None,
+    })
 }

@@ -3,6 +3,7 @@
 
 mod actions;
 mod answers;
+mod comparisons;
 mod conditions;
 mod demands;
 mod endpoints;

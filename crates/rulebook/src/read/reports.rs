@@ -6,8 +6,9 @@ use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::{Diagnostics, quote};
 use crate::report_place::{Position, Work};
-use crate::tree::{Entry, Node};
-use crate::{ActionId, Diagnostic, ReportDecl, ServiceId, codes};
+use crate::tree::{Entry, Kind, Node};
+use crate::{ActionId, DataType, Diagnostic, ReportDecl, ServiceId, Span, codes};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const REPORT_KEYS: &[&str] = &["in", "after", "sent", "without", "keep", "data"];
@@ -99,6 +100,7 @@ fn read_one(
         without: Vec::new(),
         keep: false,
         data: None,
+        data_types: BTreeMap::new(),
         span: at,
     };
     if let Some(fields) = Fields::open_or_empty(&entry.value, &what, REPORT_KEYS, found) {
@@ -146,7 +148,9 @@ fn fill_in(
     report.anywhere = fields.get("after").is_none() && sent.is_none();
     report.after = after.iter().map(|(id, _)| *id).collect();
     report.without = without.iter().map(|(id, _)| *id).collect();
-    report.data = fields.get("data").map(|n| read_data(n, found));
+    if let Some(node) = fields.get("data") {
+        report.data = Some(read_data(node, &mut report.data_types, found));
+    }
     if let Some(node) = fields.get("keep") {
         report.keep = fields::flag(node, "`keep`", found).unwrap_or(false);
         if let Some((_, sent)) = sent.filter(|_| report.keep) {
@@ -159,6 +163,42 @@ fn fill_in(
         }
     }
     check_place(report, &after, &without, scope, graph, found);
+    check_ways(report, &after, sent, scope, found);
+}
+
+/// Of several ways the one that a report names excludes the others.
+fn check_ways(
+    report: &ReportDecl,
+    after: &[(ActionId, &Node)],
+    sent: Option<(ActionId, &Node)>,
+    scope: &Scope,
+    found: &mut Diagnostics,
+) {
+    let Some(action) = report.action else { return };
+    let flow = &scope.action(action).calls;
+    let named: Vec<(ActionId, &Node)> = after.iter().copied().chain(sent).collect();
+    let only_place = |id: ActionId| {
+        let mut places = (0..flow.len()).filter(|n| flow.get(*n).is_some_and(|c| c.action == id));
+        places.next().filter(|_| places.next().is_none())
+    };
+    for (id, node) in &named {
+        let others = only_place(*id).into_iter().flat_map(|n| flow.excluded_by(n));
+        for other in others.filter_map(|n| flow.get(n)).filter(|c| only_place(c.action).is_some()) {
+            let second = named.iter().find(|(named, _)| *named == other.action);
+            if let Some((_, second)) = second.filter(|(_, n)| n.span.start > node.span.start) {
+                found.add(both_ways(*id, other.action, second, node, scope));
+            }
+        }
+    }
+}
+
+fn both_ways(a: ActionId, b: ActionId, at: &Node, first: &Node, scope: &Scope) -> Diagnostic {
+    let (a, b) = (&scope.action(a).name, &scope.action(b).name);
+    let message =
+        format!("`{a}` and `{b}` stand in two ways of `one_of`, of which a saga takes one");
+    Diagnostic::new(codes::CONTRADICTORY_REPORT, at.span, message)
+        .with_place(first.span, "the other way here")
+        .with_help("name calls of one way; or declare a report for each way")
 }
 
 /// `sent:` one call of the action's own, whose answer never came.
@@ -209,8 +249,9 @@ fn check_place(
     let name = |id: ActionId| &scope.action(id).name;
     for (n, (id, node)) in after.iter().enumerate() {
         let before = after[..n].iter().filter(|(other, _)| other == id).count();
-        let made = scope.action(action).calls.iter().filter(|c| c.action == *id).count();
-        if before > 0 && before >= made {
+        let calls = || scope.action(action).calls.iter().filter(|c| c.action == *id);
+        let made = calls().count();
+        if before > 0 && before >= made && !calls().any(|c| c.times.may_be_many()) {
             let times = if made > 1 { format!("{made} times") } else { "once".to_owned() };
             let message = format!("`{}` calls `{}` {times} at most", name(action), name(*id));
             found.add(
@@ -240,24 +281,44 @@ fn check_place(
     }
 }
 
-/// Paths of business fields; `data.` in front of one may be left out.
-fn read_data(node: &Node, found: &mut Diagnostics) -> Vec<Arc<str>> {
+/// Business fields: a list of paths, or a mapping of paths to types. `data.` in front of a path may be left out.
+fn read_data(
+    node: &Node,
+    types: &mut BTreeMap<Arc<str>, DataType>,
+    found: &mut Diagnostics,
+) -> Vec<Arc<str>> {
+    let Kind::Map(entries) = &node.kind else {
+        let items = fields::one_or_many(node);
+        fields::tell_repeated(items, "`data`", found);
+        let texts =
+            items.iter().filter_map(|item| Some((fields::text(item, "`data`", found)?, item.span)));
+        let texts: Vec<_> = texts.collect();
+        return texts.into_iter().filter_map(|(text, at)| read_path(text, at, found)).collect();
+    };
+    let words = DataType::ALL.map(|kind| (kind.as_str(), kind));
     let mut paths = Vec::new();
-    fields::tell_repeated(fields::one_or_many(node), "`data`", found);
-    for item in fields::one_or_many(node) {
-        let Some(text) = fields::text(item, "`data`", found) else {
-            continue;
-        };
-        let path = text.strip_prefix("data.").unwrap_or(text);
-        if path.split('.').any(str::is_empty) {
-            let message = format!("{} is not a field of a report", quote(text));
-            let help = "name it with dots between nested objects, e.g. `customer.country`";
-            found.add(Diagnostic::new(codes::INVALID_NAME, item.span, message).with_help(help));
-            continue;
+    for entry in entries {
+        let Some(path) = read_path(&entry.key, entry.key_span, found) else { continue };
+        // Nothing written says only that it is carried.
+        let kind = (!entry.value.is_nothing())
+            .then(|| fields::word(&entry.value, &format!("`{}`", entry.key), &words, found));
+        if let Some(kind) = kind.flatten() {
+            types.insert(Arc::clone(&path), kind);
         }
-        paths.push(path.into());
+        paths.push(path);
     }
     paths
+}
+
+fn read_path(text: &str, at: Span, found: &mut Diagnostics) -> Option<Arc<str>> {
+    let path = text.strip_prefix("data.").unwrap_or(text);
+    if path.split('.').any(str::is_empty) {
+        let message = format!("{} is not a field of a report", quote(text));
+        let help = "name it with dots between nested objects, e.g. `customer.country`";
+        found.add(Diagnostic::new(codes::INVALID_NAME, at, message).with_help(help));
+        return None;
+    }
+    Some(path.into())
 }
 
 fn read_calls<'n>(

@@ -1,5 +1,6 @@
 //! `rules:`, the rules that follow from `on_failure: retry`, and the checks that look at all of them together.
 
+use super::comparisons;
 use super::conditions;
 use super::demands;
 use super::scope::Scope;
@@ -71,6 +72,7 @@ pub(crate) fn read_all(
     }
     let index = RuleIndex::new(&rules);
     check_overlaps(&rules, &index, found);
+    comparisons::check(&rules, scope, reports, found);
     (rules, index)
 }
 

@@ -44,6 +44,8 @@ pub(super) fn report(report: &Report, attribute: &dyn Fn(&str) -> String) -> Res
     }
     name("data.action", data.action.as_deref())?;
     name("data.requestId", data.request_id.as_deref())?;
+    full_name("data.entry", data.entry.as_deref())?;
+    full_name("data.caller", data.caller.as_deref())?;
     limit("data.message", "bytes", data.message.as_ref().map_or(0, String::len), MESSAGE_LIMIT)?;
     limit("data.causedBy", "entries", data.caused_by.len(), CAUSES_LIMIT)?;
     limit("data.history", "entries", data.history.len(), EVIDENCE_LIMIT)?;
@@ -63,6 +65,21 @@ fn evidence(n: usize, entry: &Evidence) -> Result<(), Fault> {
 fn name(field: &str, text: Option<&str>) -> Result<(), Fault> {
     match text.filter(|text| !is_opaque_name(text)) {
         Some(text) => Err(invalid(format!("`{field}` is `{}`; {NAME_RULE}", shown(text)))),
+        None => Ok(()),
+    }
+}
+
+/// `service.action`.
+fn full_name(field: &str, text: Option<&str>) -> Result<(), Fault> {
+    let is_one = |text: &str| {
+        let parts = text.split_once('.');
+        parts.is_some_and(|(service, action)| is_opaque_name(service) && is_opaque_name(action))
+    };
+    match text.filter(|text| !is_one(text)) {
+        Some(text) => {
+            let shown = shown(text);
+            Err(invalid(format!("`{field}` is `{shown}`; it must be written `service.action`")))
+        }
         None => Ok(()),
     }
 }

@@ -96,6 +96,8 @@ impl Services {
                 request_id: Some(request_id(saga, node)),
                 caused_by,
                 history,
+                entry: None,
+                caller: None,
                 message: fields.and_then(|f| f.message.clone()),
                 data,
             },

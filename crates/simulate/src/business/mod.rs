@@ -447,6 +447,8 @@ impl<'a> Business<'a> {
                 request_id: Some(request_id(node)),
                 caused_by: why.cause.iter().map(|n| format!("report-{n}")).collect(),
                 history,
+                entry: Some(self.name(0)),
+                caller: self.flow.nodes[node].parent.map(|caller| self.name(caller)),
                 message: why.fields.and_then(|f| f.message.clone()),
                 data: why.fields.map_or_else(Map::new, |f| f.data.clone()),
             },

@@ -85,6 +85,7 @@ fn full_memo() -> CaseMemo {
         quiet_at: Some(11),
         looked_again: true,
         saga_ended_at: Some(12),
+        entry: Some("order.place".to_owned()),
         settled_by: Some("kim".to_owned()),
         may_still_stand: vec![MayStand {
             service: "payment".to_owned(),

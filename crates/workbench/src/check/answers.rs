@@ -61,7 +61,7 @@ impl<'a> About<'a> {
         let accepts = condition.accepts();
         match &condition.field {
             Field::Action => self.action.is_none_or(|id| names(book, id, condition)),
-            Field::Message => true,
+            Field::Message | Field::Entry | Field::Caller => true,
             Field::Data(path) => match self.held(path) {
                 Held::Anything => true,
                 Held::Object => accepts.accepts_absent() || accepts.contains(Found::Nested),
@@ -76,7 +76,7 @@ impl<'a> About<'a> {
             Field::Action => self
                 .action
                 .is_none_or(|id| value.and_then(Value::as_str) == Some(&*book.get(id).name.action)),
-            Field::Message => true,
+            Field::Message | Field::Entry | Field::Caller => true,
             Field::Data(path) => match self.held(path) {
                 Held::Anything => true,
                 Held::Object => value.is_none_or(|v| Found::from(v) == Found::Nested),
@@ -90,7 +90,7 @@ impl<'a> About<'a> {
         let accepts = condition.accepts();
         match &condition.field {
             Field::Action => self.action.is_some_and(|id| names(book, id, condition)),
-            Field::Message => false,
+            Field::Message | Field::Entry | Field::Caller => false,
             Field::Data(path) => match self.held(path) {
                 Held::Anything => false,
                 Held::Object => accepts.accepts_absent() && accepts.contains(Found::Nested),

@@ -182,6 +182,8 @@ pub fn compare_answers(
         example: Example {
             action: facts.action.map(str::to_owned),
             message: facts.message.map(str::to_owned),
+            entry: facts.entry.map(str::to_owned),
+            caller: facts.caller.map(str::to_owned),
             data: facts.data.clone(),
         },
         effects: effects.to_vec(),

@@ -9,6 +9,7 @@ use amends_protocol::Verb;
 use amends_rulebook::{Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,10 +99,18 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
         parts.push("keep: true".to_owned());
     }
     if let Some(data) = &report.data {
-        parts.push(format!(
-            "data: [{}]",
-            data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", ")
-        ));
+        let typed = |path: &Arc<str>| match report.data_types.get(path) {
+            Some(kind) => format!("{}: {}", plain(path), kind.as_str()),
+            None => format!("{}: ~", plain(path)),
+        };
+        parts.push(match report.data_types.is_empty() {
+            true => {
+                format!("data: [{}]", data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", "))
+            }
+            false => {
+                format!("data: {{ {} }}", data.iter().map(typed).collect::<Vec<_>>().join(", "))
+            }
+        });
     }
     let _ = writeln!(
         out,

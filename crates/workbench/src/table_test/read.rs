@@ -10,8 +10,19 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 const TOP_KEYS: &[&str] = &["rulebook", "tests"];
-const TEST_KEYS: &[&str] =
-    &["name", "report", "action", "message", "data", "history", "histories", "given_up", "expect"];
+const TEST_KEYS: &[&str] = &[
+    "name",
+    "report",
+    "action",
+    "entry",
+    "caller",
+    "message",
+    "data",
+    "history",
+    "histories",
+    "given_up",
+    "expect",
+];
 const EXPECT_KEYS: &[&str] = &["unmatched", "rule", "mode", "plan"];
 const VERBS: &[&str] = &["compensate", "retry", "notify"];
 const MODES: &[(&str, Mode)] =
@@ -117,6 +128,13 @@ impl Reader<'_> {
         };
         let message =
             test.get("message").and_then(|n| fields::text(n, "`message`", &mut self.found));
+        let mut full_name = |key: &str| {
+            let node = test.get(key)?;
+            let name = fields::text(node, &format!("`{key}`"), &mut self.found)?;
+            self.action(name, node)?;
+            Some(name.to_owned())
+        };
+        let (entry, caller) = (full_name("entry"), full_name("caller"));
         let data = test.get("data").map(|n| self.json(n));
         Some(Report {
             id: "report-1".to_owned(),
@@ -127,6 +145,8 @@ impl Reader<'_> {
             data: ReportData {
                 code: code.to_owned(),
                 action,
+                entry,
+                caller,
                 message: message.map(str::to_owned),
                 history: test.get("history").map_or_else(Vec::new, |n| self.history(n)),
                 data: match data {
