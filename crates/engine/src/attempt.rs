@@ -227,7 +227,7 @@ impl Case {
             return news;
         }
         let is_accepted = matches!(step.state, StepState::Accepted { .. });
-        self.note_calls(index, result.history.is_given());
+        self.note_calls(index, result.history.is_whole());
         let mut news = news;
         if is_accepted {
             self.looked(index, result, now, agenda);

@@ -100,7 +100,7 @@ impl Case {
                 _ => illegal.to_string(),
             });
         }
-        self.note_calls(index, callback.history.is_given());
+        self.note_calls(index, callback.history.is_whole());
         let memo = &mut self.step_mut(index).memo;
         memo.message = callback.message;
         memo.called_back = true;

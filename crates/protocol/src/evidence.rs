@@ -267,6 +267,12 @@ impl Testimony {
         self.given
     }
 
+    /// Whether it leaves nothing out: a list came, and all of it could be read.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.given && self.lost.is_empty()
+    }
+
     /// What counts.
     #[must_use]
     pub fn entries(&self) -> &[Evidence] {

@@ -322,7 +322,9 @@ fn told(headers: &HeaderMap, body: &[u8]) -> Testimony {
     match serde_json::from_slice(body) {
         Ok(Aside { history: Value::Array(list) }) => {
             // What cannot be read there may be anybody's own list of that name: nothing is lost by that.
-            Testimony::read(list, None).into_parts().0.into()
+            let is_empty = list.is_empty();
+            let (read, _) = Testimony::read(list, None).into_parts();
+            if read.is_empty() && !is_empty { Testimony::default() } else { read.into() }
         }
         _ => Testimony::default(),
     }
