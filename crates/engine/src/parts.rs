@@ -106,11 +106,13 @@ impl Case {
 
     /// Whether a step that was about no certain request can be about this one. Once it was asked for, it can unless
     /// what was told of the request says something else than what was asked; which request was run again without its
-    /// name, nobody knows.
+    /// name, nobody knows, unless the report that it was planned for names it: so asked a version of before.
     fn can_take(&self, lead: &StepRow, request: &str, book: &Rulebook) -> bool {
         match (lead.attempts, lead.verb) {
             (0, _) => !lead.state.is_terminal(),
-            (_, Verb::Retry) => false,
+            (_, Verb::Retry) => self
+                .report_for(lead)
+                .is_some_and(|row| row.report.data.request_id.as_deref() == Some(request)),
             _ => self.asked_the_same(lead, request, book),
         }
     }
