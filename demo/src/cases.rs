@@ -3,7 +3,7 @@
 
 use crate::client::{Client, NoAnswer};
 use amends_protocol::resources::{CaseDetail, CaseSummary, Overview, Page, ReportView, StepView};
-use amends_protocol::{CaseState, ClosedOn, StepStateName};
+use amends_protocol::{CaseState, ClosedOn, QuestionEffect, QuestionKind, StepStateName};
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,23 @@ impl Cases {
             *counts.entry(closed_on).or_default() += 1;
         }
         counts
+    }
+
+    /// How many questions are open, by kind, those included that hold no case.
+    #[must_use]
+    pub fn questions(&self) -> BTreeMap<QuestionKind, u64> {
+        let mut counts = BTreeMap::new();
+        for question in self.0.iter().flat_map(|case| &case.questions) {
+            *counts.entry(question.kind).or_default() += 1;
+        }
+        counts
+    }
+
+    /// What is in doubt, a sentence for each of the first [`TOLD_CASES`] questions: none where everybody is honest.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<String> {
+        let questions = self.0.iter().flat_map(|case| &case.questions).take(TOLD_CASES);
+        questions.map(|one| format!("question {}: {}", one.id, one.sentence)).collect()
     }
 
     /// The case of a saga, if it has one.
@@ -147,7 +164,9 @@ fn why_unsettled(case: &CaseDetail) -> String {
         let message = walk.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
         format!("the History of `{}` is not known{message}", walk.service)
     });
-    let why: Vec<_> = steps.chain(walks).collect();
+    let held = case.questions.iter().filter(|question| question.effect == QuestionEffect::Hold);
+    let doubts = held.map(|question| format!("a question holds it: {}", question.sentence));
+    let why: Vec<_> = steps.chain(walks).chain(doubts).collect();
     let why = match why.is_empty() {
         true => "all its steps have ended, and it waits for quiet".to_owned(),
         false => why.join("; "),
@@ -308,6 +327,18 @@ mod tests {
               notify `sms.send-cancellation` is waiting, attempts so far 0"
             ]
         );
+        let mut asked = cases();
+        asked.0[0].plan.clear();
+        let question = json!({
+            "id": "q-1-0000000000000001", "kind": "contradiction", "effect": "hold", "caseId": "c-1",
+            "sentence": "payment says no, and order says yes", "service": "payment", "may": [],
+            "since": "2026-01-01T00:00:00Z",
+        });
+        asked.0[0].questions = vec![serde_json::from_value(question).expect("a question")];
+        let held = "a question holds it: payment says no, and order says yes";
+        assert_eq!(asked.unsettled(), [format!("case c-1 of saga `a` is open: {held}")]);
+        assert_eq!(asked.questions(), BTreeMap::from([(QuestionKind::Contradiction, 1)]));
+        assert_eq!(asked.doubts().len(), 1);
         let mut settled = cases();
         settled.0[0].summary.state = CaseState::Settled;
         assert!(settled.unsettled().is_empty());

@@ -162,6 +162,7 @@ async fn do_business(
         Cases::default()
     });
     mishaps.extend(cases.unsettled());
+    mishaps.extend(cases.doubts());
     let findings = shop.judge(orders)?;
     if at_rest {
         // Before, a report may still be on its way.
@@ -182,6 +183,7 @@ async fn do_business(
         invariants: findings.invariants,
         cases: cases.by_state(),
         closed_on: cases.by_closing_word(),
+        questions: cases.questions(),
         customers,
         kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
         open_at_kills: killed.open_cases,

@@ -6,7 +6,7 @@ use crate::deploys::GatewayCount;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, OrderCount};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, ClosedOn};
+use amends_protocol::{CaseState, ClosedOn, QuestionKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,9 @@ pub struct Summary {
     /// Settled cases by closing word.
     #[serde(default)]
     pub closed_on: BTreeMap<ClosedOn, u64>,
+    /// Open questions by kind. None are expected: everybody here keeps what the protocol promises.
+    #[serde(default)]
+    pub questions: BTreeMap<QuestionKind, u64>,
     /// How the customers saw it: answers by kind.
     pub customers: BTreeMap<String, u64>,
     /// How often the supervisor was killed.
@@ -56,17 +59,10 @@ impl Summary {
         self.mishaps.is_empty() && self.invariants.iter().all(|invariant| invariant.held)
     }
 
-    /// Settled cases by closing word, as a line: `cases: 52 proven, 3 quiet`.
+    /// Settled cases by closing word and open questions by kind, as a line: `cases: 52 proven, 3 quiet; questions: 0`.
     fn closings(&self) -> String {
-        let parts: Vec<_> = self
-            .closed_on
-            .iter()
-            .map(|(word, count)| format!("{count} {}", word.sign().word))
-            .collect();
-        format!(
-            "cases: {}",
-            if parts.is_empty() { "none settled".to_owned() } else { parts.join(", ") }
-        )
+        let cases = counted(&self.closed_on, "none settled");
+        format!("cases: {cases}; questions: {}", counted(&self.questions, "0"))
     }
 
     /// The numbers of the run in a line, the cases by closing word, and one more line each for chaos and gateways.
@@ -91,4 +87,10 @@ impl Summary {
         }
         text
     }
+}
+
+fn counted<W: Signed + Copy>(counts: &BTreeMap<W, u64>, none: &str) -> String {
+    let parts: Vec<String> =
+        counts.iter().map(|(word, count)| format!("{count} {}", word.sign().word)).collect();
+    if parts.is_empty() { none.to_owned() } else { parts.join(", ") }
 }
