@@ -20,6 +20,7 @@ impl Case {
         if !self.is_settled() {
             self.look_twice(now, agenda);
             self.mark_unavailable(agenda);
+            self.heed_decisions(agenda);
         }
         if self.reports.iter().any(|r| r.role == ReportRole::Unmatched) {
             self.set_quiet_at(None);

@@ -10,6 +10,7 @@ mod quarantine;
 mod reports;
 mod sagas;
 mod spilling;
+mod strangers;
 mod traffic;
 
 use crate::act::ActBy;
@@ -21,7 +22,8 @@ use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
 use crate::strangers::Sighting;
 use crate::{
-    Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, Ticket, UnreadableRow, Write,
+    Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision, Ticket,
+    UnreadableRow, Write,
 };
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -173,6 +175,19 @@ impl Engine {
         self.agenda.strangers.unknown_to(&self.active)
     }
 
+    /// What people have said of strangers, by rulebook and action.
+    pub(crate) fn stranger_decisions(
+        &self,
+    ) -> impl Iterator<Item = (&(Arc<str>, ActionName), &StrangerDecision)> {
+        self.agenda.strangers.decided()
+    }
+
+    /// Whether the active version of a rulebook declares an action.
+    pub(crate) fn declares(&self, rulebook: &str, action: &ActionName) -> bool {
+        let book = self.active.get(rulebook);
+        book.is_some_and(|book| book.action(&action.service, &action.action).is_some())
+    }
+
     /// When a moment of supervisor time will be on the wall clock, or was.
     pub(crate) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
         self.agenda.moment.on_the_wall(at)
@@ -223,6 +238,10 @@ impl Engine {
             }
             Input::QuestionAct { question, act, actor, bulk, ticket } => {
                 self.question_act(question, act, ActBy { actor: &actor, bulk, now }, ticket);
+            }
+            Input::StrangerAct { rulebook, action, act, actor, ticket } => {
+                let by = ActBy { actor: &actor, bulk: None, now };
+                self.stranger_act(&rulebook, &action, &act, by, ticket);
             }
             Input::Pause { service, paused, actor, reason, ticket } => {
                 self.pause(now, &service, paused, &actor, &reason, ticket);

@@ -2,8 +2,8 @@
 
 use crate::{SagaRow, StepResult, StoredCase, WalkResult};
 use amends_protocol::{
-    CaseId, OutcomeCallback, QuestionId, Report, ReportKey, SagaId, StepId,
-    resources::{CaseAct, QuestionAct, SagaBegin, StepAct},
+    ActionName, CaseId, OutcomeCallback, QuestionId, Report, ReportKey, SagaId, StepId,
+    resources::{CaseAct, QuestionAct, SagaBegin, StepAct, StrangerAct},
 };
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
@@ -88,6 +88,19 @@ pub enum Input {
         actor: Arc<str>,
         /// The bulk act that it is part of, for the audit.
         bulk: Option<u64>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person says something of a name that a rulebook does not know.
+    StrangerAct {
+        /// The rulebook, by name.
+        rulebook: Arc<str>,
+        /// The action.
+        action: ActionName,
+        /// What is said.
+        act: StrangerAct,
+        /// Who.
+        actor: Arc<str>,
         /// Who waits.
         ticket: Ticket,
     },
@@ -268,7 +281,8 @@ impl Input {
             Self::SagaEnded { saga, .. } => {
                 About { saga: Some(saga), announced: Some(saga), ..nothing }
             }
-            Self::Pause { .. }
+            Self::StrangerAct { .. }
+            | Self::Pause { .. }
             | Self::Limit { .. }
             | Self::Audit { .. }
             | Self::Activate { .. }
@@ -285,6 +299,7 @@ impl Input {
             | Self::StepAct { ticket, .. }
             | Self::CaseAct { ticket, .. }
             | Self::QuestionAct { ticket, .. }
+            | Self::StrangerAct { ticket, .. }
             | Self::Pause { ticket, .. }
             | Self::Limit { ticket, .. }
             | Self::Audit { ticket, .. }

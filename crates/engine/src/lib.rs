@@ -63,13 +63,14 @@ pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk,
 pub use record::{
     ActRow, ActivationRow, AttemptRow, AwaitsCallers, CalledBack, CallsBefore, CaseMemo, CaseRow,
     Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState,
-    ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase, Subject, Told, WalkRow,
-    Write,
+    ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;
 pub use survey::{
-    Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, Survey, SurveyWalk, Trouble,
+    FoundStranger, Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, StrangerWalk,
+    Survey, SurveyWalk, Trouble,
 };
 pub use transition::{CaseBooks, claiming, plannable};
 pub use whole::{Whole, wholes};

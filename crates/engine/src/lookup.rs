@@ -1,6 +1,6 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{Epoch, SagaRow, ServiceRow, StoredCase};
+use crate::{Epoch, SagaRow, ServiceRow, StoredCase, StrangerDecisionRow};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,8 @@ pub struct Loaded {
     pub sagas: Vec<SagaRow>,
     /// What operators have set for services, by name.
     pub services: Vec<ServiceRow>,
+    /// What people have said of names that rulebooks don't know, by rulebook and action.
+    pub strangers: Vec<StrangerDecisionRow>,
     /// Active versions of rulebooks.
     pub rulebooks: Vec<RulebookRow>,
     /// The newest versions that are not active, at most [`EARLIER_VERSIONS`]: what they declared is no stranger.

@@ -6,9 +6,10 @@
 use crate::{
     ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
     Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow,
-    RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, UnreadableRow, Write,
+    RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, StrangerDecisionRow,
+    UnreadableRow, Write,
 };
-use amends_protocol::{CaseId, CaseState, ReportKey, SagaId, Salt, StepId, Timestamp};
+use amends_protocol::{ActionName, CaseId, CaseState, ReportKey, SagaId, Salt, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct Memory {
     acts: Vec<ActRow>,
     sagas: BTreeMap<SagaId, SagaRow>,
     services: BTreeMap<Arc<str>, ServiceRow>,
+    strangers: BTreeMap<(Arc<str>, ActionName), StrangerDecisionRow>,
     rulebooks: BTreeMap<Arc<str>, RulebookRow>,
     last_case: u64,
     /// Cases that don't read back, and why.
@@ -115,7 +117,8 @@ impl Memory {
                 | Write::Attempt(_)
                 | Write::Act(_)
                 | Write::Saga(_)
-                | Write::Service(_) => {}
+                | Write::Service(_)
+                | Write::Stranger(_) => {}
             }
         }
         Ok(())
@@ -153,6 +156,13 @@ impl Memory {
             }
             Write::Service(row) => {
                 self.services.insert(Arc::clone(&row.service), *row);
+            }
+            Write::Stranger(row) => {
+                let key = (Arc::clone(&row.rulebook), row.action.clone());
+                match row.decision {
+                    Some(_) => drop(self.strangers.insert(key, *row)),
+                    None => drop(self.strangers.remove(&key)),
+                }
             }
             Write::Activate(row) => self.activate(*row),
         }
@@ -292,6 +302,7 @@ impl Memory {
             clock: self.clock.or_else(|| unsettled.map(|case| case.updated_at).max()),
             sagas,
             services: self.services.values().cloned().collect(),
+            strangers: self.strangers.values().cloned().collect(),
             rulebooks,
             earlier: self.earlier_versions(),
         }

@@ -134,6 +134,9 @@ impl Question {
             QuestionActName::Record => self.action.is_some(),
             QuestionActName::AskAgain => self.can_ask_again,
             QuestionActName::Choose => self.field.is_some(),
+            QuestionActName::Ignore | QuestionActName::Declare => {
+                self.kind == QuestionKind::Stranger
+            }
         };
         QuestionActName::ALL.iter().copied().filter(is_possible).collect()
     }
@@ -220,6 +223,9 @@ pub struct StrangerRow {
     /// An earlier version of the rulebook declared it: whoever took it out may not have known of this saga.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub declared_before: bool,
+    /// A person said that nobody needs to hear of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignored: bool,
 }
 
 /// A History that is read once more, because steps of its service had nothing to undo though something is said to

@@ -7,6 +7,7 @@ mod calls;
 mod note;
 mod sagas;
 mod service;
+mod stranger;
 mod subject;
 
 pub use act::ActRow;
@@ -16,6 +17,7 @@ pub use calls::CallsBefore;
 pub use note::Note;
 pub use sagas::{SagaRow, SagaState};
 pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
+pub use stranger::{StrangerDecision, StrangerDecisionRow};
 pub use subject::Subject;
 
 use crate::{QuestionAnswer, Recheck, StrangerRow};
@@ -48,6 +50,8 @@ pub enum Write {
     Saga(Box<SagaRow>),
     /// Inserts or replaces what operators set for a service, by its name.
     Service(Box<ServiceRow>),
+    /// Inserts, replaces or removes what a person said of a stranger, by rulebook and action.
+    Stranger(Box<StrangerDecisionRow>),
     /// Keeps a version of a rulebook, by its content hash (known content stays as it was), and makes it the only active
     /// one of its name.
     Activate(Box<ActivationRow>),

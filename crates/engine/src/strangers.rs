@@ -1,7 +1,8 @@
 //! What the engine knows of names that a rulebook does not know: whether an earlier version declared them, and which
 //! strangers evidence has told of since the start, so that people hear of each once for a rulebook.
 
-use amends_protocol::{ActionName, CaseId, Timestamp};
+use crate::{StrangerDecision, StrangerDecisionRow};
+use amends_protocol::{ActionName, CaseId, StrangerActName, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ const CASES: usize = 10_000;
 pub(crate) struct StrangersHeard {
     declared: BTreeMap<Arc<str>, BTreeSet<ActionName>>,
     heard: BTreeMap<(Arc<str>, ActionName), Sighting>,
+    /// What people have said.
+    decided: BTreeMap<(Arc<str>, ActionName), StrangerDecision>,
 }
 
 /// A stranger that evidence has told of.
@@ -58,7 +61,47 @@ impl StrangersHeard {
         }
     }
 
-    /// Strangers that these versions neither know nor ignore.
+    /// A person has said something of a stranger, or has taken it back.
+    pub(crate) fn decide(&mut self, row: StrangerDecisionRow) {
+        let key = (row.rulebook, row.action);
+        match row.decision {
+            Some(decision) => drop(self.decided.insert(key, decision)),
+            None => drop(self.decided.remove(&key)),
+        }
+    }
+
+    /// What people have said, by rulebook and action.
+    pub(crate) fn decided(
+        &self,
+    ) -> impl Iterator<Item = (&(Arc<str>, ActionName), &StrangerDecision)> {
+        self.decided.iter()
+    }
+
+    /// What a person has said of a stranger.
+    pub(crate) fn decision(
+        &self,
+        rulebook: &str,
+        action: &ActionName,
+    ) -> Option<&StrangerDecision> {
+        if self.decided.is_empty() {
+            return None;
+        }
+        self.decided.get(&(Arc::from(rulebook), action.clone()))
+    }
+
+    /// The actions of which people have said something for a rulebook.
+    pub(crate) fn decided_of(&self, rulebook: &str) -> Vec<ActionName> {
+        let of_it = self.decided.keys().filter(|(name, _)| **name == *rulebook);
+        of_it.map(|(_, action)| action.clone()).collect()
+    }
+
+    /// Whether a person said that nobody needs to hear of an action.
+    pub(crate) fn is_ignored(&self, rulebook: &str, action: &ActionName) -> bool {
+        let decision = self.decision(rulebook, action);
+        decision.is_some_and(|decision| decision.act == StrangerActName::Ignore)
+    }
+
+    /// Strangers that these versions neither know nor ignore, and of which nobody has said anything.
     pub(crate) fn unknown_to<'a>(
         &'a self,
         active: &'a BTreeMap<Arc<str>, Arc<Rulebook>>,
@@ -70,7 +113,8 @@ impl StrangersHeard {
             })
         };
         let all = self.heard.iter();
-        all.filter(move |((rulebook, name), _)| is_unknown(rulebook, name))
+        let is_open = |key: &(Arc<str>, ActionName)| !self.decided.contains_key(key);
+        all.filter(move |(key, _)| is_open(key) && is_unknown(&key.0, &key.1))
             .map(|((rulebook, name), sighting)| (rulebook, name, sighting))
     }
 }

@@ -4,8 +4,10 @@
 //! Each case is seen whole at one moment; two cases may be seen some milliseconds apart.
 
 mod cause;
+mod strangers;
 
 pub use cause::{Group, GroupKey};
+pub use strangers::{FoundStranger, StrangerWalk};
 
 use crate::Engine;
 use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
@@ -148,7 +150,7 @@ impl Engine {
     /// Begins to look through all open cases.
     #[must_use]
     pub fn survey(&self, lateness: Lateness) -> SurveyWalk {
-        let strangers = self.strangers().take(TROUBLES);
+        let strangers = self.stranger_troubles().take(TROUBLES);
         SurveyWalk {
             left: self.open_case_ids(),
             lateness,
@@ -158,7 +160,7 @@ impl Engine {
     }
 
     /// What evidence tells of and no active rulebook knows, once for a rulebook and a name.
-    fn strangers(&self) -> impl Iterator<Item = Trouble> {
+    fn stranger_troubles(&self) -> impl Iterator<Item = Trouble> {
         self.strangers_heard().map(|(rulebook, name, sighting)| Trouble {
             at: sighting.since,
             case: sighting.cases.first().copied().unwrap_or(CaseId(0)),

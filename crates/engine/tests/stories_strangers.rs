@@ -3,14 +3,15 @@
 
 mod world;
 
-use amends_engine::open_questions;
-use amends_protocol::resources::{CaseAct, QuestionAct};
+use amends_engine::{Answer, FoundStranger, open_questions};
+use amends_protocol::resources::{CaseAct, QuestionAct, StrangerAct};
 use amends_protocol::{
     CaseId, CaseState, ClosedOn, HistoryState as H, QuestionEffect, QuestionKind, Report,
+    StrangerActName,
 };
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
-use world::{Says, World, report};
+use world::{Reply, Says, World, report};
 
 /// A shop that calls a service of this name.
 fn shop(service: &str, more: &str) -> String {
@@ -118,5 +119,112 @@ fn a_report_of_a_stranger_is_unmatched_and_what_it_caused_is_answered_by_its_own
         world.settle_down();
         assert_eq!(world.state(case), CaseState::Unmatched, "{order:?}");
         assert_eq!(world.sent, ["compensate payments.charge"], "{order:?}: by the shop's rule");
+    }
+}
+
+/// Two cases that are held by `billing`, which the rulebook has forgotten; one of them may be in the store only.
+fn two_held(budget: usize) -> (World, [CaseId; 2], String) {
+    let new = shop("payments", "");
+    let mut world = World::new(&shop("billing", "")).with_budget(budget);
+    world.activate(book(&new));
+    let cases = ["s", "t"].map(|saga| {
+        let mut report = old_name(saga);
+        report.id = format!("r-{saga}");
+        world.report(report)
+    });
+    world.settle_down();
+    world.pass_ms(10_000);
+    for case in cases {
+        assert_eq!(world.state(case), CaseState::Stuck);
+    }
+    (world, cases, new)
+}
+
+fn ignore() -> StrangerAct {
+    StrangerAct::Ignore { reason: world::reason() }
+}
+
+#[test]
+fn what_a_person_ignores_holds_no_case_of_the_rulebook_any_more_and_can_be_taken_back() {
+    for budget in [usize::MAX, 0] {
+        let (mut world, cases, new) = two_held(budget);
+        let one = QuestionAct::Ignore { reason: world::reason() };
+        assert_eq!(world.answer_question(cases[0], one), Answer::Done);
+        world.pass_ms(10_000);
+        for case in cases {
+            assert_eq!(world.state(case), CaseState::Settled, "in memory: {budget}");
+            assert_ne!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+        }
+        world.crash();
+        let third = world.report(old_name("u").id("r-u"));
+        world.settle_down();
+        world.pass_ms(10_000);
+        assert_eq!((world.state(third), asked(&world, third, &new)), (CaseState::Settled, vec![]));
+        let back = StrangerAct::Reconsider { reason: world::reason() };
+        assert_eq!(world.say_of_stranger("shop", "billing.charge", back.clone()), Answer::Done);
+        let fourth = world.report(old_name("v").id("r-v"));
+        world.settle_down();
+        world.pass_ms(10_000);
+        assert_eq!(world.state(fourth), CaseState::Stuck);
+        let twice = world.say_of_stranger("shop", "billing.charge", back);
+        assert!(matches!(twice, Answer::NotFound(_)), "{twice:?}");
+        let acts: Vec<_> = world.memory.acts().iter().map(|act| act.act.to_string()).collect();
+        assert!(acts.ends_with(&["ignore".to_owned(), "reconsider".to_owned()]), "{acts:?}");
+    }
+}
+
+#[test]
+fn an_open_case_is_held_again_when_what_was_ignored_is_taken_back() {
+    let (mut world, cases, _) = two_held(usize::MAX);
+    // A step that nobody answers keeps the first case open.
+    world.replies.insert("payments".into(), Reply::Silent);
+    world.report(
+        report("shop/odd", "s").id("r-2").action("sell").saw("payments.charge", H::Succeeded),
+    );
+    world.settle_down();
+    assert_eq!(world.say_of_stranger("shop", "billing.charge", ignore()), Answer::Done);
+    world.pass_ms(10_000);
+    assert_eq!(
+        (world.state(cases[0]), world.state(cases[1])),
+        (CaseState::Open, CaseState::Settled)
+    );
+    let back = StrangerAct::Reconsider { reason: world::reason() };
+    assert_eq!(world.say_of_stranger("shop", "billing.charge", back), Answer::Done);
+    world.pass_ms(1);
+    assert_eq!(world.state(cases[0]), CaseState::Stuck);
+}
+
+fn strangers(world: &World) -> Vec<FoundStranger> {
+    let mut walk = world.engine.strangers();
+    while !walk.look(&world.engine, 100) {}
+    walk.finish()
+}
+
+#[test]
+fn a_name_that_will_be_declared_is_told_of_no_more_and_then_its_cases_are_counted() {
+    let (mut world, cases, new) = two_held(0);
+    let declare = QuestionAct::Declare { reason: world::reason() };
+    assert_eq!(world.answer_question(cases[1], declare), Answer::Done);
+    world.pass_ms(10_000);
+    let [found] = &strangers(&world)[..] else { panic!("one") };
+    assert_eq!((found.waiting, found.declared), (2, false));
+    let said = found.decision.as_ref().map(|said| said.act);
+    assert_eq!(said, Some(StrangerActName::Declare));
+    assert_eq!(found.may(), [StrangerActName::Ignore, StrangerActName::Reconsider]);
+    let both =
+        "  billing: { url: http://pay:80, actions: { charge: { compensation: refund } } }\nrules";
+    world.activate(book(&new.replace("rules", both)));
+    let [found] = &strangers(&world)[..] else { panic!("one") };
+    assert_eq!((found.waiting, found.declared, &found.decision), (2, true, &None));
+    let refused = world.say_of_stranger("shop", "billing.charge", ignore());
+    assert!(matches!(refused, Answer::Conflict(_)), "{refused:?}");
+    for case in cases {
+        world.act_on_case(case, CaseAct::Replan { reason: world::reason() });
+    }
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(strangers(&world), []);
+    for case in cases {
+        assert_eq!(world.state(case), CaseState::Settled);
     }
 }

@@ -46,6 +46,6 @@ pub use step::{ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
 pub use words::{
     CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, QuestionActName,
-    QuestionEffect, QuestionKind, Source, StepActName, StepStateName, StuckReason, UnknownWord,
-    Verb, Verdict,
+    QuestionEffect, QuestionKind, Source, StepActName, StepStateName, StrangerActName, StuckReason,
+    UnknownWord, Verb, Verdict,
 };

@@ -24,7 +24,10 @@ pub use proof::{ActionProof, CaseProof, MayStand, Statement};
 pub use quarantine::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
-pub use questions::{AnswerView, QuestionAct, QuestionAnswered, QuestionView, StatementView};
+pub use questions::{
+    AnswerView, QuestionAct, QuestionAnswered, QuestionView, StatementView, StrangerAct,
+    StrangerDecisionView, StrangerView,
+};
 pub use sagas::{SagaBegin, SagaView};
 pub use steps::{AttemptView, StepView};
 

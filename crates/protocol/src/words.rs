@@ -453,6 +453,23 @@ words! {
         AskAgain = "ask_again",
         /// Say which of several values is right.
         Choose = "choose",
+        /// Nobody needs to hear of this stranger, in any case of its rulebook.
+        Ignore = "ignore",
+        /// The rulebook will declare this stranger.
+        Declare = "declare",
+    }
+}
+
+words! {
+    /// What a person can say of a name that a rulebook does not know: the name of a
+    /// [`crate::resources::StrangerAct`].
+    StrangerActName, "act on a stranger" {
+        /// Nobody needs to hear of it, in any case of the rulebook.
+        Ignore = "ignore",
+        /// The rulebook will declare it.
+        Declare = "declare",
+        /// Take back what was said of it.
+        Reconsider = "reconsider",
     }
 }
 

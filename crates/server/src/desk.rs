@@ -3,8 +3,8 @@
 
 use crate::clock::Clock;
 use amends_engine::{
-    Engine, FoundQuestions, GroupWalk, Lateness, Members, QuestionFilter, QuestionWalk, Survey,
-    SurveyWalk,
+    Engine, FoundQuestions, FoundStranger, GroupWalk, Lateness, Members, QuestionFilter,
+    QuestionWalk, StrangerWalk, Survey, SurveyWalk,
 };
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
@@ -27,6 +27,8 @@ pub(crate) enum Question {
     Members { group: String, limit: usize, reply: oneshot::Sender<Members> },
     /// What evidence leaves in doubt, at most so much.
     Open { filter: QuestionFilter, limit: usize, reply: oneshot::Sender<FoundQuestions> },
+    /// Names that rulebooks don't know.
+    Strangers(oneshot::Sender<Vec<FoundStranger>>),
 }
 
 /// The questions that are being answered.
@@ -38,6 +40,7 @@ pub(crate) struct Desk {
     next: Vec<oneshot::Sender<Arc<Survey>>>,
     groups: VecDeque<(GroupWalk, oneshot::Sender<Members>)>,
     doubts: VecDeque<(QuestionWalk, oneshot::Sender<FoundQuestions>)>,
+    strangers: VecDeque<(StrangerWalk, oneshot::Sender<Vec<FoundStranger>>)>,
 }
 
 impl Desk {
@@ -50,6 +53,7 @@ impl Desk {
             next: Vec::new(),
             groups: VecDeque::new(),
             doubts: VecDeque::new(),
+            strangers: VecDeque::new(),
         }
     }
 
@@ -71,12 +75,16 @@ impl Desk {
             Question::Open { filter, limit, reply } => {
                 self.doubts.push_back((engine.questions(filter, limit), reply));
             }
+            Question::Strangers(reply) => self.strangers.push_back((engine.strangers(), reply)),
         }
     }
 
     /// Whether somebody waits.
     pub(crate) fn is_busy(&self) -> bool {
-        self.survey.is_some() || !self.groups.is_empty() || !self.doubts.is_empty()
+        self.survey.is_some()
+            || !self.groups.is_empty()
+            || !self.doubts.is_empty()
+            || !self.strangers.is_empty()
     }
 
     /// Looks at one slice of cases. Gives a survey that is whole now.
@@ -93,6 +101,15 @@ impl Desk {
         if let Some((walk, reply)) = self.doubts.front_mut() {
             if reply.is_closed() || for_a_turn(clock, || walk.look(engine, SLICE)) {
                 let answered = self.doubts.pop_front();
+                if let Some((walk, reply)) = answered {
+                    let _ = reply.send(walk.finish()); // as above
+                }
+            }
+            return None;
+        }
+        if let Some((walk, reply)) = self.strangers.front_mut() {
+            if reply.is_closed() || for_a_turn(clock, || walk.look(engine, SLICE)) {
+                let answered = self.strangers.pop_front();
                 if let Some((walk, reply)) = answered {
                     let _ = reply.send(walk.finish()); // as above
                 }

@@ -6,8 +6,8 @@ use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
 use amends_engine::{
-    Decision, FoundQuestions, Group, GroupKey, LaneStatus, Limits, Members, QuestionFilter, Survey,
-    Trouble,
+    Decision, FoundQuestions, FoundStranger, Group, GroupKey, LaneStatus, Limits, Members,
+    QuestionFilter, Survey, Trouble,
 };
 use amends_protocol::resources::{
     DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
@@ -92,6 +92,14 @@ impl<S: Store> Supervisor<S> {
         limit: usize,
     ) -> Result<FoundQuestions, Problem> {
         self.inquire(|reply| Question::Open { filter, limit, reply }).await
+    }
+
+    /// Names that rulebooks don't know, with what people have said of them and how many cases wait.
+    ///
+    /// # Errors
+    /// As [`Supervisor::overview`].
+    pub async fn strangers(&self) -> Result<Vec<FoundStranger>, Problem> {
+        self.inquire(Question::Strangers).await
     }
 
     /// All open work, as it was at a moment after this call.

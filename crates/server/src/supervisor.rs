@@ -10,9 +10,11 @@ use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
 use crate::views::OnTheWall;
 use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
-use amends_protocol::resources::{CaseAct, QuestionAct, ReportReceipt, SagaBegin, StepAct};
+use amends_protocol::resources::{
+    CaseAct, QuestionAct, ReportReceipt, SagaBegin, StepAct, StrangerAct,
+};
 use amends_protocol::{
-    CaseId, OutcomeCallback, Problem, ProblemCode, QuestionId, Report, SagaId, StepId,
+    ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, QuestionId, Report, SagaId, StepId,
 };
 use amends_rulebook::Rulebook;
 use amends_store::Store;
@@ -187,6 +189,22 @@ impl<S: Store> Supervisor<S> {
     ) -> Result<(), Problem> {
         let actor = actor.into();
         self.ask_done(|ticket| Input::QuestionAct { question, act, actor, bulk, ticket }).await
+    }
+
+    /// What an operator says of a name that a rulebook does not know.
+    ///
+    /// # Errors
+    /// `not-found` when no such rulebook is active or nothing was said that could be taken back, `conflict` when the
+    /// rulebook declares the name, or as [`Supervisor::act_on_step`].
+    pub async fn act_on_stranger(
+        &self,
+        rulebook: &str,
+        action: ActionName,
+        act: StrangerAct,
+        actor: &str,
+    ) -> Result<(), Problem> {
+        let (rulebook, actor) = (rulebook.into(), actor.into());
+        self.ask_done(|ticket| Input::StrangerAct { rulebook, action, act, actor, ticket }).await
     }
 
     /// Writes into the audit what a person did outside of the engine.

@@ -174,6 +174,7 @@ impl UpgradePreview {
                 | Write::Act(_)
                 | Write::Saga(_)
                 | Write::Service(_)
+                | Write::Stranger(_)
                 | Write::Activate(_)
                 | Write::Remove(_) => {}
             }

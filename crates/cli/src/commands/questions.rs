@@ -7,11 +7,14 @@ use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{
-    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered, QuestionView,
+    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered,
+    QuestionView, StrangerAct, StrangerView,
 };
 use amends_protocol::signs::Signed;
+use amends_protocol::wire::percent;
 use amends_protocol::{
-    CaseId, Outcome as StepOutcome, QuestionActName, QuestionEffect, QuestionId, QuestionKind,
+    ActionName, CaseId, Outcome as StepOutcome, QuestionActName, QuestionEffect, QuestionId,
+    QuestionKind,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +26,8 @@ use std::collections::BTreeMap;
 amends questions show q-17-9f86d081884c7d65\n  \
 amends questions answer q-17-9f86d081884c7d65 --record compensated --reason 'refunded in the bank portal'\n  \
 amends questions answer q-18-1b2c3d4e5f607182 --choose pay-4711 --reason 'so in the bank portal'\n  \
+amends questions strangers\n  \
+amends questions stranger shop catalog.search --ignore --reason 'it changes nothing'\n  \
 amends questions answer --kind dropped --service order --accept --reason 'looked into its History' --dry-run"
 )]
 pub struct QuestionsOptions {
@@ -52,6 +57,41 @@ enum QuestionsCommand {
     },
     /// Say something about questions
     Answer(AnswerOptions),
+    /// List names that rulebooks don't know, with what was said of them and how many cases wait for each
+    Strangers {
+        /// Of this rulebook
+        #[arg(long, value_name = "NAME")]
+        rulebook: Option<String>,
+    },
+    /// Say something of a name that a rulebook does not know, for all its cases
+    Stranger(StrangerOptions),
+}
+
+#[derive(Debug, clap::Args)]
+struct StrangerOptions {
+    /// The rulebook
+    rulebook: String,
+    /// The name: SERVICE.ACTION
+    action: ActionName,
+    #[command(flatten)]
+    says: OfStranger,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct OfStranger {
+    /// Nobody needs to hear of it; what it held goes on
+    #[arg(long)]
+    ignore: bool,
+    /// The rulebook will declare it; its cases wait until then
+    #[arg(long)]
+    declare: bool,
+    /// Take back what was said of it
+    #[arg(long)]
+    reconsider: bool,
 }
 
 #[derive(Debug, Default, clap::Args)]
@@ -124,6 +164,12 @@ struct Says {
     /// Of a data conflict: the value that is right, one of those that were told
     #[arg(long, value_name = "VALUE")]
     choose: Option<String>,
+    /// Nobody needs to hear of this stranger, in any case of its rulebook
+    #[arg(long)]
+    ignore: bool,
+    /// The rulebook will declare this stranger; its cases wait until then
+    #[arg(long)]
+    declare: bool,
 }
 
 pub(super) fn run(options: QuestionsOptions) -> Outcome {
@@ -135,6 +181,10 @@ pub(super) fn run(options: QuestionsOptions) -> Outcome {
             QuestionsCommand::List { filters, limit } => list(&client, &filters, limit, json).await,
             QuestionsCommand::Show { question } => show(&client, question, json).await,
             QuestionsCommand::Answer(answer) => answered(&client, answer, json).await,
+            QuestionsCommand::Strangers { rulebook } => {
+                show_strangers(&strangers(&client, rulebook.as_deref()).await?, json)
+            }
+            QuestionsCommand::Stranger(options) => decide(&client, options, json).await,
         }
     })
 }
@@ -191,7 +241,10 @@ async fn show(client: &Client, id: QuestionId, json: bool) -> Outcome {
     let takes = |act: &QuestionActName| match act {
         QuestionActName::Record => "record OUTCOME".to_owned(),
         QuestionActName::Choose => "choose VALUE".to_owned(),
-        QuestionActName::Accept | QuestionActName::AskAgain => act.as_str().replace('_', "-"),
+        QuestionActName::Accept
+        | QuestionActName::AskAgain
+        | QuestionActName::Ignore
+        | QuestionActName::Declare => act.as_str().replace('_', "-"),
     };
     let may: Vec<_> = question.may.iter().map(takes).collect();
     output::line(&format!(
@@ -240,6 +293,8 @@ async fn answer_one(
         (None, None) if options.says.ask_again => {
             QuestionAct::AskAgain { reason, may_have_run: options.may_have_run }
         }
+        (None, None) if options.says.ignore => QuestionAct::Ignore { reason },
+        (None, None) if options.says.declare => QuestionAct::Declare { reason },
         (None, None) => QuestionAct::Accept { reason },
     };
     let done: QuestionAnswered = client.post(&format!("/v1/questions/{id}/acts"), &act).await?;
@@ -248,11 +303,88 @@ async fn answer_one(
     }
     let word = match act {
         QuestionAct::AskAgain { .. } => "asked again",
+        QuestionAct::Ignore { .. } => "ignored in all cases",
+        QuestionAct::Declare { .. } => "to be declared",
         QuestionAct::Accept { .. } | QuestionAct::Record { .. } | QuestionAct::Choose { .. } => {
             "answered"
         }
     };
     output::line(&format!("{id} {word}; {} open in case {}", done.open.len(), id.case))
+}
+
+/// Strangers as the supervisor lists them.
+async fn strangers(client: &Client, rulebook: Option<&str>) -> Outcome<Vec<StrangerView>> {
+    let mut query = Query::default();
+    query.push_opt("rulebook", rulebook.map(str::to_owned).as_ref());
+    client.get(&format!("/v1/strangers{}", query.as_str())).await
+}
+
+/// What the active version of a rulebook declares and cases wait for.
+pub(super) async fn waiting_for(client: &Client, rulebook: &str) -> Outcome<Vec<Waiting>> {
+    let found = strangers(client, Some(rulebook)).await?.into_iter();
+    Ok(found.filter(|one| one.declared && one.waiting > 0).map(Waiting).collect())
+}
+
+/// A name that is declared now, and that cases have waited for.
+#[derive(Debug, serde::Serialize)]
+#[serde(transparent)]
+pub(super) struct Waiting(StrangerView);
+
+impl Waiting {
+    /// What a person can do about it.
+    pub(super) fn offer(&self) -> String {
+        let StrangerView { action, waiting, group, .. } = &self.0;
+        let (some, wait) = if *waiting == 1 { ("case", "waits") } else { ("cases", "wait") };
+        format!(
+            "{waiting} {some} {wait} for {action}: amends cases replan --group {} --reason '...'",
+            group.as_deref().unwrap_or_default()
+        )
+    }
+}
+
+async fn decide(client: &Client, options: StrangerOptions, json: bool) -> Outcome {
+    let StrangerOptions { rulebook, action, says, reason } = options;
+    let act = match (says.ignore, says.declare) {
+        (true, _) => StrangerAct::Ignore { reason },
+        (false, true) => StrangerAct::Declare { reason },
+        (false, false) => StrangerAct::Reconsider { reason },
+    };
+    let action = action.to_string();
+    let (name, what) = (percent::part(&rulebook), percent::part(&action));
+    let path = format!("/v1/strangers/{name}/{what}/acts");
+    show_strangers(&client.post::<_, Vec<StrangerView>>(&path, &act).await?, json)
+}
+
+fn show_strangers(found: &[StrangerView], json: bool) -> Outcome {
+    if json {
+        return output::json(&found);
+    }
+    if found.is_empty() {
+        output::tell("no stranger has been told of");
+        return Ok(());
+    }
+    let mut grid = Grid::new(&["rulebook", "name", "cases", "waiting", "said", "by", "why"]);
+    for one in found {
+        let said = match &one.decision {
+            Some(said) => said.act.to_string(),
+            None if one.declared => "declared now".to_owned(),
+            None => "-".to_owned(),
+        };
+        let (by, why) = one.decision.as_ref().map_or(("", ""), |said| (&*said.by, &*said.reason));
+        grid.row(vec![
+            one.rulebook.clone(),
+            one.action.to_string(),
+            one.cases.to_string(),
+            one.waiting.to_string(),
+            said,
+            by.to_owned(),
+            why.to_owned(),
+        ]);
+    }
+    grid.print()?;
+    let waiting = found.iter().filter(|one| one.declared && one.waiting > 0).cloned();
+    waiting.map(Waiting).for_each(|one| output::tell(&one.offer()));
+    Ok(())
 }
 
 /// The told value that somebody means: texts need no quotes, unless a number is told as well that looks the same.

@@ -114,6 +114,7 @@ impl Engine {
         if let Some(before) = self.active.get(&name) {
             self.agenda.strangers.learn(before);
         }
+        self.end_decisions(&rulebook);
         self.restore_active(rulebook);
         let detail = serde_json::json!({ "rulebook": name, "hash": hash });
         self.audit("activate", &actor, &reason, detail);

@@ -53,6 +53,9 @@ impl Engine {
         for (service, unreadable) in loaded.broken_services {
             engine.pause_unreadable(service, unreadable);
         }
+        for row in loaded.strangers {
+            engine.agenda.strangers.decide(row);
+        }
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::act::ActBy;
 use crate::transition::claiming;
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
+use amends_protocol::resources::{QuestionAct, StrangerAct};
 use amends_protocol::{CaseId, QuestionId, StepId, Timestamp};
 use std::sync::Arc;
 
@@ -60,10 +61,23 @@ impl Engine {
     pub(super) fn question_act(
         &mut self,
         id: QuestionId,
-        act: amends_protocol::resources::QuestionAct,
+        act: QuestionAct,
         by: ActBy<'_>,
         ticket: Ticket,
     ) {
+        let said = match &act {
+            QuestionAct::Ignore { reason } => Some(StrangerAct::Ignore { reason: reason.clone() }),
+            QuestionAct::Declare { reason } => {
+                Some(StrangerAct::Declare { reason: reason.clone() })
+            }
+            _ => None,
+        };
+        if let Some(said) = said
+            && let Some((rulebook, action)) =
+                self.with_case(id.case, |case, _| case.stranger_in_question(id)).flatten()
+        {
+            return self.stranger_act(&rulebook, &action, &said, by, ticket);
+        }
         let answer = self.with_case(id.case, |case, engine| {
             let answer = case.question_act(id, act, by, &mut engine.agenda);
             if answer == Answer::Done {

@@ -58,6 +58,8 @@ impl Case {
                 detail["value"] = value.clone();
                 check_choice(&question, value)
             }
+            // Said of the stranger in all cases, not of this question; the engine has taken it before.
+            QuestionAct::Ignore { .. } | QuestionAct::Declare { .. } => Ok(()),
         };
         if let Err(refusal) = done {
             return refusal;
@@ -96,7 +98,10 @@ impl Case {
         by: ActBy<'_>,
     ) {
         let (outcome, value) = match act {
-            QuestionAct::AskAgain { .. } => return, // what comes of it is the answer
+            // What comes of it is the answer.
+            QuestionAct::AskAgain { .. }
+            | QuestionAct::Ignore { .. }
+            | QuestionAct::Declare { .. } => return,
             QuestionAct::Accept { .. } => (None, None),
             QuestionAct::Record { outcome, .. } => (Some(*outcome), None),
             QuestionAct::Choose { value, .. } => (None, Some(value.clone())),

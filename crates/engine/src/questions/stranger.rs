@@ -4,10 +4,11 @@
 //! if the rulebook says so; else people hear of it once for all cases, and the case goes on.
 
 use super::Facts;
+use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::{States, joined};
 use crate::{CaseMemo, Question, Said, Statement, StrangerRow};
-use amends_protocol::{ActionName, QuestionEffect, QuestionKind};
+use amends_protocol::{ActionName, QuestionEffect, QuestionId, QuestionKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
     for row in &facts.memo.strangers {
         let (name, is_known) =
             (&row.action, facts.book.action(&row.action.service, &row.action.action));
-        if is_known.is_some() || strangers.ignores(&name.service, &name.action) {
+        if is_known.is_some() || row.ignored || strangers.ignores(&name.service, &name.action) {
             continue;
         }
         let statements = may_stand(facts, name);
@@ -75,10 +76,28 @@ impl Case {
             Some(row) if row.declared_before || !declared_before => return,
             Some(row) => row.declared_before = true,
             None if has_room => {
-                rows.push(StrangerRow { action: name.clone(), declared_before });
+                rows.push(StrangerRow { action: name.clone(), declared_before, ignored: false });
             }
             None => return,
         }
         self.row_changed = true;
+    }
+
+    /// Takes over what people have said of the strangers that it knows.
+    pub(crate) fn heed_decisions(&mut self, agenda: &Agenda) {
+        let Some(version) = &self.row.rulebook else { return };
+        for row in &mut self.row.detail.strangers {
+            let ignored = agenda.strangers.is_ignored(&version.name, &row.action);
+            self.row_changed |= row.ignored != ignored;
+            row.ignored = ignored;
+        }
+    }
+
+    /// The stranger that an open question is about, with the name of its rulebook.
+    pub(crate) fn stranger_in_question(&self, id: QuestionId) -> Option<(Arc<str>, ActionName)> {
+        let questions = self.open_questions().into_iter();
+        let mut strangers = questions.filter(|one| one.kind == QuestionKind::Stranger);
+        let question = strangers.find(|question| question.tag() == id.tag)?;
+        Some((Arc::clone(&self.row.rulebook.as_ref()?.name), question.action?))
     }
 }

@@ -8,7 +8,7 @@ use amends_engine::{
     Output, Replaces, SendStep, StepReading, StepResult, StepRow, StepState, StoredCase, Trust,
     WalkResult, Write, open_questions,
 };
-use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct};
+use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct, StrangerAct};
 use amends_protocol::{
     CallbackProof, CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId,
     Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -330,6 +330,14 @@ impl World {
     pub fn answer_to(&mut self, input: Input, ticket: u64) -> Answer {
         self.input(input);
         self.answers.remove(&ticket).expect("answered")
+    }
+
+    /// What a person says of a name that a rulebook does not know.
+    pub fn say_of_stranger(&mut self, rulebook: &str, action: &str, act: StrangerAct) -> Answer {
+        let ticket = self.next_ticket();
+        let action = action.parse().expect("service.action");
+        let (rulebook, actor) = (rulebook.into(), "kim".into());
+        self.answer_to(Input::StrangerAct { rulebook, action, act, actor, ticket }, ticket)
     }
 
     pub fn say(&mut self, question: QuestionId, act: QuestionAct) -> Answer {

@@ -2,7 +2,7 @@
 
 use crate::{
     ActionName, CaseId, Outcome, QuestionActName, QuestionEffect, QuestionId, QuestionKind, SagaId,
-    Timestamp,
+    StrangerActName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -111,6 +111,107 @@ pub enum QuestionAct {
         /// One of the values that were told.
         value: Value,
     },
+    /// Nobody needs to hear of this stranger, in any case of its rulebook: [`StrangerAct::Ignore`].
+    Ignore {
+        /// Why.
+        reason: String,
+    },
+    /// The rulebook will declare this stranger: [`StrangerAct::Declare`].
+    Declare {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a person says of a name that a rulebook does not know: body of
+/// `POST /v1/strangers/{rulebook}/{action}/acts`. It holds for all versions of the rulebook that don't declare it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum StrangerAct {
+    /// Nobody needs to hear of it; what it held goes on.
+    Ignore {
+        /// Why.
+        reason: String,
+    },
+    /// The rulebook will declare it: its cases wait until then, and people need not hear of it again.
+    Declare {
+        /// Why.
+        reason: String,
+    },
+    /// Take back what was said of it.
+    Reconsider {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl StrangerAct {
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> StrangerActName {
+        match self {
+            Self::Ignore { .. } => StrangerActName::Ignore,
+            Self::Declare { .. } => StrangerActName::Declare,
+            Self::Reconsider { .. } => StrangerActName::Reconsider,
+        }
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Ignore { reason } | Self::Declare { reason } | Self::Reconsider { reason } => {
+                reason
+            }
+        }
+    }
+}
+
+/// A name that evidence tells of and a rulebook does not know, or did not: an item of `GET /v1/strangers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StrangerView {
+    /// Name of the rulebook.
+    pub rulebook: String,
+    /// The action, `service.action`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, example = "billing.charge"))]
+    pub action: ActionName,
+    /// The active version of the rulebook declares it now: cases that wait for it can be planned anew.
+    pub declared: bool,
+    /// Cases that are held by it, and wait.
+    pub waiting: u64,
+    /// The group of open work with these cases, for `replan`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Cases whose evidence has told of it since the supervisor started.
+    pub cases: u64,
+    /// One of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub example: Option<CaseId>,
+    /// What a person has said of it; none: it is to be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<StrangerDecisionView>,
+    /// What a person can say of it now. The engine takes exactly these acts.
+    pub may: Vec<StrangerActName>,
+}
+
+/// What a person has said of a stranger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StrangerDecisionView {
+    /// What.
+    pub act: StrangerActName,
+    /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl QuestionAct {
@@ -122,6 +223,8 @@ impl QuestionAct {
             Self::Record { .. } => QuestionActName::Record,
             Self::AskAgain { .. } => QuestionActName::AskAgain,
             Self::Choose { .. } => QuestionActName::Choose,
+            Self::Ignore { .. } => QuestionActName::Ignore,
+            Self::Declare { .. } => QuestionActName::Declare,
         }
     }
 
@@ -130,6 +233,8 @@ impl QuestionAct {
     pub fn reason(&self) -> &str {
         match self {
             Self::Accept { reason }
+            | Self::Ignore { reason }
+            | Self::Declare { reason }
             | Self::Record { reason, .. }
             | Self::AskAgain { reason, .. }
             | Self::Choose { reason, .. } => reason,

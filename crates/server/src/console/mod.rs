@@ -39,6 +39,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/steps/{id}/acts", post(case::act_on_step::<S>))
         .route("/questions", get(questions::list::<S>))
         .route("/questions/{id}/acts", post(questions::act::<S>))
+        .route("/strangers/{rulebook}/{action}/acts", post(questions::act_on_stranger::<S>))
         .route("/quarantine", get(quarantine::list::<S>))
         .route("/quarantine/{id}", get(quarantine::show_one::<S>))
         .route("/quarantine/{id}/acts", post(quarantine::act::<S>))

@@ -4,10 +4,12 @@ use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::words::{date_and_time, relative};
-use crate::http::{ApiError, App, Query, found_questions, question_filter};
-use amends_protocol::resources::{QuestionAct, QuestionView};
+use crate::http::{ApiError, App, Query, found_questions, found_strangers, question_filter};
+use amends_protocol::resources::{QuestionAct, QuestionView, StrangerAct, StrangerView};
 use amends_protocol::signs::Signed;
-use amends_protocol::{QuestionActName, QuestionId, QuestionKind, Verb};
+use amends_protocol::{
+    ActionName, QuestionActName, QuestionId, QuestionKind, StrangerActName, Verb,
+};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -28,6 +30,8 @@ struct ListPage {
     noted: u64,
     next: Option<String>,
     accept_all: String,
+    /// Names that rulebooks don't know.
+    strangers: Vec<StrangerView>,
 }
 
 /// `GET /questions`, with the filter of `GET /v1/questions`.
@@ -56,7 +60,29 @@ pub(super) async fn list<S: Store>(
         noted: survey.noted.values().sum(),
         next,
         accept_all,
+        strangers: found_strangers(&app, None).await.map_err(wrong)?,
     }))
+}
+
+/// `POST /strangers/{rulebook}/{action}/acts`: `ignore`, `declare` or `reconsider`.
+pub(super) async fn act_on_stranger<S: Store>(
+    State(app): State<App<S>>,
+    Path((rulebook, action)): Path<(String, String)>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let wrong = |error: ApiError| PageError::from(error).back("/questions").sent(&form);
+    let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
+    let action: ActionName =
+        action.parse().map_err(|e| wrong(ApiError::not_found(format!("{e}"))))?;
+    let word = form.text("act").parse::<StrangerActName>();
+    let act = match word.map_err(|e| wrong(ApiError::invalid(e.to_string())))? {
+        StrangerActName::Ignore => StrangerAct::Ignore { reason },
+        StrangerActName::Declare => StrangerAct::Declare { reason },
+        StrangerActName::Reconsider => StrangerAct::Reconsider { reason },
+    };
+    let acted = app.supervisor.act_on_stranger(&rulebook, action, act, &who).await;
+    acted.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(see("/questions#strangers")))
 }
 
 /// `POST /questions/{id}/acts`: `accept`, `record` or `ask_again`.
@@ -83,6 +109,8 @@ fn read(form: &Form, reason: String) -> Result<QuestionAct, ApiError> {
         QuestionActName::AskAgain => {
             QuestionAct::AskAgain { reason, may_have_run: !form.text("mayHaveRun").is_empty() }
         }
+        QuestionActName::Ignore => QuestionAct::Ignore { reason },
+        QuestionActName::Declare => QuestionAct::Declare { reason },
         QuestionActName::Choose => {
             let value = serde_json::from_str(form.text("value"));
             let value = value.map_err(|e| ApiError::invalid(format!("`value`: {e}")))?;
@@ -100,4 +128,13 @@ fn read(form: &Form, reason: String) -> Result<QuestionAct, ApiError> {
 pub(super) fn values_of(question: &QuestionView) -> BTreeSet<&str> {
     let told = question.statements.iter().filter(|statement| statement.value.is_some());
     told.map(|statement| statement.says.as_str()).collect()
+}
+
+/// What the button of an act on a stranger says.
+fn stranger_act_word(act: &StrangerActName) -> &'static str {
+    match act {
+        StrangerActName::Ignore => "Ignore it",
+        StrangerActName::Declare => "It will be declared",
+        StrangerActName::Reconsider => "Take it back",
+    }
 }

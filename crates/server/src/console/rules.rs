@@ -6,9 +6,9 @@ use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
-use crate::http::{ApiError, App, judge};
+use crate::http::{ApiError, App, found_strangers, judge};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::DiagnosticView;
+use amends_protocol::resources::{DiagnosticView, StrangerView};
 use amends_rulebook::{ActionId, Rule, Rulebook, SourceFile, length_of_time, render};
 use amends_store::{RulebookRow, Store};
 use amends_workbench::{Annotate, Comparison, Matrix, Note, Row, compare};
@@ -42,6 +42,8 @@ struct BookPage {
     rejected: Vec<DiagnosticView>,
     versions: Vec<RulebookRow>,
     comparison: Option<Comparison>,
+    /// Names that it declares and that cases of earlier versions have waited for.
+    waiting: Vec<StrangerView>,
 }
 
 #[derive(Template)]
@@ -121,6 +123,8 @@ async fn page<S: Store>(
     let mut versions = app.supervisor.store().rulebooks().await?;
     versions.retain(|row| *row.name == *book.name());
     let comparison = active.as_ref().map(|active| compare(active, &book));
+    let mut waiting = found_strangers(app, Some(book.name())).await?;
+    waiting.retain(|one| is_active && one.declared && one.waiting > 0);
     let page = BookPage {
         matrix: Matrix::new(&book, None),
         hits: Hits::of(app, &book).await?,
@@ -135,6 +139,7 @@ async fn page<S: Store>(
         is_active,
         versions,
         comparison,
+        waiting,
     };
     Ok(show(&page))
 }

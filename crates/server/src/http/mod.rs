@@ -29,6 +29,7 @@ mod rulebooks;
 mod sagas;
 mod services;
 mod steps;
+mod strangers;
 mod targets;
 pub(crate) mod unread;
 mod versions;
@@ -45,6 +46,7 @@ pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
 pub(crate) use query::{Query, case_filter, question_filter};
 pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
+pub(crate) use strangers::found as found_strangers;
 pub(crate) use targets::{Selection, resolve_targets};
 
 use amends_store::Store;
@@ -88,6 +90,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/questions", get(questions::list::<S>))
         .route("/v1/questions/{id}", get(questions::show::<S>))
         .route("/v1/questions/{id}/acts", post(questions::act::<S>))
+        .route("/v1/strangers", get(strangers::list::<S>))
+        .route("/v1/strangers/{rulebook}/{action}/acts", post(strangers::act::<S>))
         .route("/v1/quarantine", get(quarantine::list::<S>))
         .route("/v1/quarantine/{id}", get(quarantine::export::<S>))
         .route("/v1/quarantine/{id}/acts", post(quarantine::act::<S>))

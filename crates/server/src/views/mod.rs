@@ -11,7 +11,7 @@ mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
-pub(crate) use question::{found_question, question};
+pub(crate) use question::{found_question, question, stranger};
 pub(crate) use step::{listed_step, step};
 pub(crate) use wall::OnTheWall;
 

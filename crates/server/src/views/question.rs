@@ -1,7 +1,9 @@
 //! An open question, and what people said about others.
 
-use amends_engine::{CaseRow, FoundQuestion, Question, QuestionAnswer};
-use amends_protocol::resources::{AnswerView, QuestionView, StatementView};
+use amends_engine::{CaseRow, FoundQuestion, FoundStranger, Question, QuestionAnswer};
+use amends_protocol::resources::{
+    AnswerView, QuestionView, StatementView, StrangerDecisionView, StrangerView,
+};
 use amends_protocol::{QuestionId, Timestamp};
 
 /// Statements that are listed.
@@ -65,5 +67,25 @@ pub(super) fn answer(answer: QuestionAnswer) -> AnswerView {
         by: answer.by.to_string(),
         reason: answer.reason.to_string(),
         sentence: answer.sentence,
+    }
+}
+
+/// A name that a rulebook does not know.
+pub(crate) fn stranger(found: FoundStranger) -> StrangerView {
+    StrangerView {
+        rulebook: found.rulebook.to_string(),
+        declared: found.declared,
+        waiting: found.waiting,
+        group: found.group(),
+        cases: found.cases,
+        example: found.example,
+        may: found.may(),
+        decision: found.decision.as_ref().map(|said| StrangerDecisionView {
+            act: said.act,
+            at: Timestamp(said.decision.at),
+            by: said.decision.by.to_string(),
+            reason: said.decision.reason.to_string(),
+        }),
+        action: found.action,
     }
 }

@@ -160,6 +160,7 @@ macro_rules! ledger_conformance {
                     every_state_of_a_step_survives,
                     an_empty_batch_is_fine,
                     settings_of_services_are_loaded,
+                    what_was_said_of_strangers_is_loaded,
                     supervisor_time_goes_on_from_the_last_commit,
                 }
                 lookups {

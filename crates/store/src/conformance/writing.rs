@@ -8,12 +8,13 @@ use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
     AwaitsCallers, Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note,
     QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
-    ServiceSettings, StepMemo, StepState, StoredCase, StrangerRow, Subject, Told, WalkRow, Write,
+    ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
+    StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
     ActionName, CaseId, CaseState, Cause, Evidence, HistoryState, Loss, Lost, Outcome,
-    QuestionActName, QuestionId, QuestionKind, Source, StuckReason, Timestamp,
+    QuestionActName, QuestionId, QuestionKind, Source, StrangerActName, StuckReason, Timestamp,
 };
 use std::sync::Arc;
 
@@ -78,6 +79,7 @@ fn full_memo() -> CaseMemo {
         strangers: vec![StrangerRow {
             action: "billing.charge".parse().expect("a name"),
             declared_before: true,
+            ignored: true,
         }],
         answers: vec![answer()],
         notes: vec![Note { at: 9, text: "called failed".to_owned() }],
@@ -411,6 +413,28 @@ pub async fn settings_of_services_are_loaded(place: &impl Place) {
     drop(store);
     let loaded = Held::of(place).await.load().await.expect("loads").services;
     assert_eq!(loaded, [row("coupon", ServiceSettings::default()), row("rider", limited)]);
+}
+
+/// What was said last of each stranger counts, unless it was taken back, and is loaded at the start.
+pub async fn what_was_said_of_strangers_is_loaded(place: &impl Place) {
+    let store = Held::of(place).await;
+    let row = |action: &str, act: Option<StrangerActName>| StrangerDecisionRow {
+        rulebook: "shop".into(),
+        action: ActionName::new("billing", action),
+        decision: act.map(|act| StrangerDecision { act, decision: decision("renamed") }),
+    };
+    let said = [
+        row("charge", Some(StrangerActName::Declare)),
+        row("void", Some(StrangerActName::Ignore)),
+        row("charge", Some(StrangerActName::Ignore)),
+        row("void", None),
+        row("never", None),
+    ];
+    let writes: Vec<Write> = said.into_iter().map(|row| Write::Stranger(Box::new(row))).collect();
+    store.commit(writes).await.expect("commits");
+    drop(store);
+    let loaded = Held::of(place).await.load().await.expect("loads").strangers;
+    assert_eq!(loaded, [row("charge", Some(StrangerActName::Ignore))]);
 }
 
 /// Without any, it is the time of the newest open row; then the latest that a commit has brought, with or

@@ -7,14 +7,14 @@ use super::{
     raw::{Rest, case_or_rest, case_row_or_rest},
     rows::{
         CASE_COLUMNS, SAGA_COLUMNS, collect, collect_readable, column, read_error, readable,
-        rulebook_row, saga_row, service_row,
+        rulebook_row, saga_row, service_row, stranger_row,
     },
 };
 use crate::{
     BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
     UnreadableRow,
 };
-use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase};
+use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase, StrangerDecisionRow};
 use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -150,6 +150,7 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
             Err(broken) => broken_services.push(broken),
         }
     }
+    let strangers = without_unreadable(strangers(conn)?, &mut unreadable);
     let earlier = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
@@ -164,11 +165,20 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         clock,
         sagas,
         services,
+        strangers,
         rulebooks,
         earlier,
         unreadable,
         broken_services,
     })
+}
+
+fn strangers(
+    conn: &Connection,
+) -> Result<Vec<Result<StrangerDecisionRow, UnreadableRow>>, StoreError> {
+    let all = "SELECT rulebook, service, action, decision FROM strangers
+         ORDER BY rulebook, service, action";
+    collect(conn, all, [], |row| readable(stranger_row(row)))
 }
 
 fn without_unreadable<T>(

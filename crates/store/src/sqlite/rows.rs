@@ -7,7 +7,7 @@ use super::{
 use crate::{RulebookRow, StoreError};
 use amends_engine::{
     ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState,
-    StoredCase, UnreadableRow,
+    StoredCase, StrangerDecisionRow, UnreadableRow,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
@@ -313,6 +313,15 @@ pub(crate) fn service_row(row: &Row<'_>) -> Result<ServiceRow, StoreError> {
     let service: Arc<str> = column(row, 0)?;
     let settings = json(row, 1, &|| format!("settings of service `{service}`"))?;
     Ok(ServiceRow { service, settings })
+}
+
+/// A row of `rulebook, service, action, decision`.
+pub(crate) fn stranger_row(row: &Row<'_>) -> Result<StrangerDecisionRow, StoreError> {
+    let (rulebook, service): (Arc<str>, Arc<str>) = (column(row, 0)?, column(row, 1)?);
+    let action = ActionName { service, action: column(row, 2)? };
+    let named = || format!("decision on stranger `{action}` of rulebook `{rulebook}`");
+    let decision = Some(json(row, 3, &named)?);
+    Ok(StrangerDecisionRow { rulebook, action, decision })
 }
 
 /// A row of `hash, name, stored_at, active, from_file` and, if wanted, `sources`.

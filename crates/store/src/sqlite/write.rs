@@ -11,7 +11,7 @@ use super::{
 use crate::StoreError;
 use amends_engine::{
     ActRow, ActivationRow, AttemptRow, CaseRow, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
-    Write,
+    StrangerDecisionRow, Write,
 };
 use amends_protocol::CaseId;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
@@ -58,6 +58,9 @@ const ACTIVATE: &str =
     "UPDATE rulebooks SET active = 1, activated_at = ?3 WHERE hash = ?1 AND name = ?2";
 const FORGET_FILE: &str = "UPDATE rulebooks SET from_file = 0 WHERE name = ?1 AND from_file = 1";
 const FROM_FILE: &str = "UPDATE rulebooks SET from_file = 1 WHERE hash = ?1";
+const STRANGER: &str = "INSERT OR REPLACE INTO strangers (rulebook, service, action, decision) VALUES (?1, ?2, ?3, ?4)";
+const NO_STRANGER: &str =
+    "DELETE FROM strangers WHERE rulebook = ?1 AND service = ?2 AND action = ?3";
 const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
@@ -105,6 +108,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Act(row) => pen.act(row)?,
             Write::Saga(row) => pen.saga(row)?,
             Write::Service(row) => service(conn, &mut pen.json, row)?,
+            Write::Stranger(row) => stranger(conn, &mut pen.json, row)?,
             Write::Activate(row) => activate(conn, &mut pen.json, row)?,
         }
     }
@@ -128,6 +132,7 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
             | Write::Remove(_)
             | Write::Saga(_)
             | Write::Service(_)
+            | Write::Stranger(_)
             | Write::Activate(_) => continue,
         };
         if !seen.insert(key) {
@@ -283,6 +288,25 @@ fn service(conn: &Connection, json: &mut Vec<u8>, row: &ServiceRow) -> Result<()
     let named = || Named { row: format!("settings of service `{}`", row.service), case: None };
     let settings = proved(json, &row.settings, named)?;
     must_be_one(conn.execute(SERVICE, params![&*row.service, settings]), named)
+}
+
+/// Seldom written, as well.
+fn stranger(
+    conn: &Connection,
+    json: &mut Vec<u8>,
+    row: &StrangerDecisionRow,
+) -> Result<(), StoreError> {
+    let (rulebook, service, action) = (&*row.rulebook, &*row.action.service, &*row.action.action);
+    let Some(decision) = &row.decision else {
+        let removed = conn.execute(NO_STRANGER, params![rulebook, service, action]);
+        return removed.map(drop).map_err(database(DOING));
+    };
+    let named = || Named {
+        row: format!("decision on stranger `{}` of rulebook `{rulebook}`", row.action),
+        case: None,
+    };
+    let decision = proved(json, decision, named)?;
+    must_be_one(conn.execute(STRANGER, params![rulebook, service, action, decision]), named)
 }
 
 /// Seldom written, too. First off, then on: never are two of a name active, not even between two statements.

@@ -1,6 +1,7 @@
-//! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `rollback`,
+//! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `activate`, `rollback`,
 //! `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
 
+mod activate;
 mod active;
 mod check;
 mod derive;
@@ -58,6 +59,8 @@ pub enum RulesCommand {
     Drift(drift::DriftOptions),
     /// Tell which rules a running supervisor has used, when last, and which never
     Hits(hits::HitsOptions),
+    /// Make a version the one that a running supervisor plans new cases with
+    Activate(activate::ActivateOptions),
     /// Bring rulebooks and manifests into one form, keeping comments
     Fmt(fmt::FmtOptions),
     /// Print the JSON Schema of rulebooks, for editors
@@ -82,6 +85,7 @@ pub(super) fn run(command: RulesCommand) -> Outcome {
         RulesCommand::Rollback(options) => versions::rollback(&options),
         RulesCommand::Drift(options) => drift::run(&options),
         RulesCommand::Hits(options) => hits::run(&options),
+        RulesCommand::Activate(options) => activate::run(&options),
         RulesCommand::Fmt(options) => fmt::run(&options),
         RulesCommand::Schema(options) => schema::run(&options),
         RulesCommand::Show(options) => show::run(options),

@@ -24,6 +24,7 @@ const PROBLEM: &str = "application/problem+json";
 /// One, or those of a batch in its order.
 const RECEIPTS: &str = "ReportReceipt|[ReportReceipt]";
 
+const MALFORMED: &str = "The report is malformed and will never be taken.";
 const TOO_LARGE: &str = "The body is larger than the limit; it was not read.";
 const UNSUPPORTED: &str = "The content type, or the type of the data, is none of those.";
 const BATCH_MALFORMED: &str = "Some events are malformed and will never be taken; the others are taken. `events` has them in order; without `events` the body was no list, and nothing is taken.";
@@ -61,12 +62,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                     RECEIPTS,
                 ),
                 Answer("200", "It was known; nothing was doubled.", JSON, RECEIPTS),
-                Answer(
-                    "400",
-                    "The report is malformed and will never be taken.",
-                    PROBLEM,
-                    "Problem",
-                ),
+                Answer("400", MALFORMED, PROBLEM, "Problem"),
                 Answer("413", TOO_LARGE, PROBLEM, "Problem"),
                 Answer("415", UNSUPPORTED, PROBLEM, "Problem"),
                 Answer(
@@ -410,6 +406,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[Body(JSON, "QuestionAct")],
         &[Answer("200", "Taken; what is still open in its case.", JSON, "QuestionAnswered")],
     ),
+    Operation {
+        query: &[("rulebook", "Of this rulebook, by name.")],
+        ..get(
+            "/v1/strangers",
+            "cases",
+            "listStrangers",
+            "Names that evidence tells of and a rulebook does not know, with what people have said of them and how many cases wait for each.",
+            &[Answer("200", "The strangers, by rulebook and name.", JSON, "[StrangerView]")],
+        )
+    },
+    post(
+        "/v1/strangers/{rulebook}/{action}/acts",
+        "cases",
+        "actOnStranger",
+        "What a person says of such a name, for all cases of its rulebook: ignore it, declare it later, or take that back.",
+        &[Body(JSON, "StrangerAct")],
+        &[Answer("200", "The strangers of the rulebook as they are now.", JSON, "[StrangerView]")],
+    ),
     get(
         "/v1/quarantine",
         "cases",
@@ -542,12 +556,7 @@ const STEP_ANSWERS: &[Answer] = &[
         "application/problem+json",
         "Problem",
     ),
-    Answer(
-        "429",
-        "Less, please. `Retry-After` is honoured.",
-        "application/problem+json",
-        "Problem",
-    ),
+    Answer("429", "Less, please. `Retry-After` is honoured.", PROBLEM, "Problem"),
     Answer("503", "Not now. `Retry-After` is honoured.", "application/problem+json", "Problem"),
     Answer("default", "Nobody knows; tried again.", "", ""),
 ];

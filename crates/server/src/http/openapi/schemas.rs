@@ -9,13 +9,14 @@ use amends_protocol::resources::{
     QuarantinedView, QuestionAct, QuestionAnswered, QuestionView, RawCaseView, RawRowView,
     ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView,
     SagaBegin, SagaView, ServiceView, SettleFigures, SourceView, Statement, StatementView, StepAct,
-    StepView, TroubleView, UnreadableView, WalkView,
+    StepView, StrangerAct, StrangerDecisionView, StrangerView, TroubleView, UnreadableView,
+    WalkView,
 };
 use amends_protocol::{
     Callback, CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry,
     HistoryState, Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect, QuestionKind,
     REPORT_TYPE, ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest,
-    StepStateName, StuckReason, Verb, Verdict,
+    StepStateName, StrangerActName, StuckReason, Verb, Verdict,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
@@ -26,7 +27,7 @@ use utoipa::OpenApi;
     CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
     Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData, AnswerView, Page<QuestionView>, QuestionAct, QuestionActName, QuestionAnswered, QuestionEffect, QuestionKind, QuestionView, StatementView,
     ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
-    ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StuckReason, TroubleView, Verb, Verdict, WalkView,
+    ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StrangerAct, StrangerActName, StrangerDecisionView, StrangerView, StuckReason, TroubleView, Verb, Verdict, WalkView,
 )))]
 struct Schemas;
 
