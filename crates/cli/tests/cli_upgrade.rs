@@ -54,6 +54,24 @@ fn what_would_be_planned_otherwise_is_told_step_by_step() {
 }
 
 #[test]
+fn what_this_version_leaves_in_doubt_is_counted_by_rulebook_and_kind() {
+    let folder = scratch();
+    let lost = "UPDATE cases SET memo = json_set(memo, '$.dropped', \
+        json('[{\"by\":\"order\",\"why\":\"limit\"}]')) WHERE id = 1";
+    let data = store(folder.path(), lost);
+    let found = preview(&data, &[]);
+    let asked = json!([{
+        "rulebook": "food-order", "kind": "dropped", "effect": "hold", "cases": 1, "examples": ["c-1"],
+    }]);
+    assert_eq!((&found["questions"], &found["stuck"]), (&asked, &json!(1)), "{found}");
+    assert_eq!(found["groups"][0]["differences"], json!(["asks: dropped: order"]), "{found}");
+    let all = ["upgrade", "preview", "--data", &data, "--days", "36500", "--exit-code"];
+    let told = amends(&all).exits(1).stdout;
+    let line = "food-order: dropped evidence, holds the case: 1 case, e.g. c-1\n";
+    assert!(told.contains(line), "{told}");
+}
+
+#[test]
 fn what_this_version_could_not_read_is_told_with_the_reason() {
     let folder = scratch();
     let broken = "

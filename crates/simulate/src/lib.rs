@@ -29,5 +29,5 @@ pub use proof::{NotProved, PLAYS_LIMIT, Proof, prove};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};
 pub use seeded_rng::SeededRng;
 pub use simulation::{Counterexample, Options, Simulation, simulate};
-pub use upgrade::{PreviewGroup, Previewed, UpgradePreview};
+pub use upgrade::{PreviewGroup, PreviewQuestions, Previewed, UpgradePreview};
 pub use verdict::{Finding, Leftover};

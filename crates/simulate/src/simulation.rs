@@ -406,6 +406,9 @@ impl fmt::Display for Finding {
             Self::Unmatched { reports } => {
                 write!(f, "no rule answers: {}", reports.join(", "))
             }
+            Self::InQuestion { questions } => {
+                write!(f, "a person must say: {}", questions.join("; "))
+            }
             Self::NeverSettles { steps } if steps.is_empty() => {
                 write!(f, "the case never comes to its end")
             }

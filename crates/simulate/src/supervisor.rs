@@ -1,7 +1,8 @@
 //! The production engine with a store that is a few rows in memory and a clock that is a number.
 
 use amends_engine::{
-    CaseRow, Engine, Errand, Input, Memory, ReportRole, ReportRow, StepRow, StepState,
+    CaseRow, Engine, Errand, Input, Memory, Question, ReportRole, ReportRow, StepRow, StepState,
+    open_questions,
 };
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, ClosedOn, Report, StuckReason, Timestamp};
@@ -107,6 +108,14 @@ impl Supervisor {
     /// Whether the case has ended because nothing was heard for the declared time.
     pub(crate) fn is_settled_on_quiet(&self) -> bool {
         self.case().is_some_and(|case| case.closed_on == Some(ClosedOn::Quiet))
+    }
+
+    /// What holds the case until a person says something, a sentence each.
+    pub(crate) fn questions(&self) -> Vec<String> {
+        let stored = self.case().and_then(|case| self.memory.case(case.id));
+        let questions = stored.map(|stored| open_questions(&stored, Some(&self.book)));
+        let held = questions.into_iter().flatten().filter(Question::holds);
+        held.map(|question| question.sentence()).collect()
     }
 
     /// Whether nothing more will happen without a person or a new report.

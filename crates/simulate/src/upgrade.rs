@@ -3,13 +3,16 @@
 //!
 //! A settled case is judged as if it were heard of again; by itself an upgrade reopens none.
 
+mod previewed;
+
+pub use previewed::{PreviewGroup, PreviewQuestions, Previewed};
+
 use amends_engine::{
-    BrokenCase, Engine, LookupResult, RulebookRow, StepRow, StepState, StoredCase, UnreadableRow,
-    Write,
+    BrokenCase, Engine, LookupResult, Question, RulebookRow, StepState, StoredCase, UnreadableRow,
+    Write, open_questions,
 };
-use amends_protocol::{CaseId, CaseState, Timestamp};
+use amends_protocol::{CaseId, CaseState, ClosedOn, QuestionEffect, QuestionKind, Timestamp};
 use amends_rulebook::Rulebook;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,39 +26,11 @@ pub struct UpgradePreview {
     seen: BTreeSet<Arc<str>>,
     found: Previewed,
     groups: BTreeMap<(String, Vec<String>), (usize, CaseId)>,
+    questions: BTreeMap<(String, QuestionKind, QuestionEffect), BTreeSet<CaseId>>,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Previewed {
-    /// Cases that are not settled.
-    pub open: usize,
-    /// Settled ones.
-    pub settled: usize,
-    /// Cases whose plan or state would change.
-    pub changed: usize,
-    /// Those of them that would need a person, and don't now.
-    pub stuck: usize,
-    /// Cases that could not be worked on.
-    pub quarantined: usize,
-    /// Versions of rulebooks that can't be read.
-    pub unreadable: Vec<UnreadableRow>,
-    /// The differences, the most frequent first.
-    pub groups: Vec<PreviewGroup>,
-}
-
-/// Cases with the same difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PreviewGroup {
-    /// Their first report, `service/code`.
-    pub report: String,
-    /// What would be new, a sentence or a step each.
-    pub differences: Vec<String>,
-    /// How many.
-    pub cases: usize,
-    /// One of them.
-    pub example: CaseId,
-}
+/// Examples of each kind of question: enough to see what they have in common.
+const EXAMPLES: usize = 3;
 
 impl UpgradePreview {
     /// With the versions that are active, as they are stored; `now` is when the store was last written.
@@ -68,6 +43,7 @@ impl UpgradePreview {
             seen: BTreeSet::new(),
             found: Previewed::default(),
             groups: BTreeMap::new(),
+            questions: BTreeMap::new(),
         };
         active.iter().for_each(|row| preview.learn(row));
         preview
@@ -112,8 +88,9 @@ impl UpgradePreview {
         let before = stored.clone();
         match self.judge(stored, is_settled) {
             Err(broken) => self.quarantined(id, &report, &broken),
-            Ok((state, steps)) => {
-                let (differences, is_stuck) = compare(&before, is_settled, state, &steps);
+            Ok(after) => {
+                let questions = self.questions_of(&before, &after);
+                let (differences, is_stuck) = compare(&before, is_settled, &after, &questions);
                 if !differences.is_empty() {
                     self.found.changed += 1;
                     self.found.stuck += usize::from(is_stuck);
@@ -136,15 +113,36 @@ impl UpgradePreview {
             })
             .collect();
         self.found.groups.sort_by_key(|group| std::cmp::Reverse(group.cases));
+        let questions = self.questions.into_iter();
+        self.found.questions = questions
+            .map(|((rulebook, kind, effect), cases)| PreviewQuestions {
+                rulebook,
+                kind,
+                effect,
+                cases: cases.len(),
+                examples: cases.into_iter().rev().take(EXAMPLES).collect(),
+            })
+            .collect();
+        self.found.questions.sort_by_key(|asked| std::cmp::Reverse(asked.cases));
         self.found
     }
 
-    /// The case's state and steps after the engine has taken it in.
-    fn judge(
-        &self,
-        mut stored: StoredCase,
-        is_settled: bool,
-    ) -> Result<(CaseState, BTreeMap<u32, StepRow>), UnreadableRow> {
+    /// What is in doubt afterwards; counted, too. Whoever settled a case by hand has said enough of it.
+    fn questions_of(&mut self, before: &StoredCase, after: &StoredCase) -> Vec<Question> {
+        let Some(version) = &after.case.rulebook else { return Vec::new() };
+        if before.case.closed_on == Some(ClosedOn::ByPerson) {
+            return Vec::new();
+        }
+        let questions = open_questions(after, self.books.get(&version.hash));
+        for question in &questions {
+            let key = (version.name.to_string(), question.kind, question.effect);
+            self.questions.entry(key).or_default().insert(after.case.id);
+        }
+        questions
+    }
+
+    /// The case as it is after the engine has taken it in.
+    fn judge(&self, mut stored: StoredCase, is_settled: bool) -> Result<StoredCase, UnreadableRow> {
         let id = stored.case.id;
         if is_settled {
             stored.case.state = CaseState::Open;
@@ -152,9 +150,7 @@ impl UpgradePreview {
             stored.case.settled_at = None;
             stored.case.detail.quiet_at = None;
         }
-        let mut state = stored.case.state;
-        let mut steps: BTreeMap<u32, StepRow> =
-            stored.steps.iter().map(|step| (step.id.ordinal, step.clone())).collect();
+        let mut after = stored.clone();
         let mut engine = Engine::new(id.0);
         engine.halt();
         self.active.iter().for_each(|book| engine.restore_active(Arc::clone(book)));
@@ -166,10 +162,21 @@ impl UpgradePreview {
         }
         for write in engine.take_output(self.now).writes {
             match write {
-                Write::Case(row) if row.id == id => state = row.state,
-                Write::Step(row) => drop(steps.insert(row.id.ordinal, *row)),
+                Write::Case(row) if row.id == id => after.case = *row,
+                Write::Step(row) => {
+                    let known = |step: &amends_engine::StepRow| step.id.ordinal == row.id.ordinal;
+                    match after.steps.iter().position(known) {
+                        Some(place) => after.steps[place] = *row,
+                        None => after.steps.push(*row),
+                    }
+                }
+                Write::Report(row) => {
+                    let known = after.reports.iter_mut().find(|one| one.position == row.position);
+                    if let Some(known) = known {
+                        *known = *row;
+                    }
+                }
                 Write::Case(_)
-                | Write::Report(_)
                 | Write::Attempt(_)
                 | Write::Act(_)
                 | Write::Saga(_)
@@ -179,7 +186,7 @@ impl UpgradePreview {
                 | Write::Remove(_) => {}
             }
         }
-        Ok((state, steps))
+        Ok(after)
     }
 
     fn count(&mut self, is_settled: bool) {
@@ -208,12 +215,12 @@ impl UpgradePreview {
 fn compare(
     before: &StoredCase,
     is_settled: bool,
-    state: CaseState,
-    steps: &BTreeMap<u32, StepRow>,
+    after: &StoredCase,
+    questions: &[Question],
 ) -> (Vec<String>, bool) {
     let mut differences = BTreeSet::new();
     let mut is_stuck = false;
-    for step in steps.values() {
+    for step in &after.steps {
         let known = before.steps.iter().find(|known| known.id == step.id);
         let what = format!("{} {}", step.verb, step.action);
         let was_stuck = known.is_some_and(|known| matches!(known.state, StepState::Stuck(_)));
@@ -230,55 +237,16 @@ fn compare(
             (_, Some(_)) => {}
         }
     }
-    let was = before.case.state;
+    let (was, state) = (before.case.state, after.case.state);
+    if was != CaseState::Stuck {
+        let held = questions.iter().filter(|question| question.holds());
+        let asks: Vec<_> = held.map(|one| format!("asks: {}: {}", one.kind, one.about())).collect();
+        is_stuck |= !asks.is_empty();
+        differences.extend(asks);
+    }
     if !is_settled && state != was {
         is_stuck |= matches!(state, CaseState::Stuck | CaseState::Unmatched);
         differences.insert(format!("{was} becomes {state}"));
     }
     (differences.into_iter().collect(), is_stuck)
-}
-
-impl Previewed {
-    /// For people.
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        for UnreadableRow { row, why } in &self.unreadable {
-            out += &format!("{row} can't be read: {why}\n");
-        }
-        for group in &self.groups {
-            let some = if group.cases == 1 { "case" } else { "cases" };
-            out += &format!("{}: {} {some}, e.g. {}\n", group.report, group.cases, group.example);
-            for difference in &group.differences {
-                out += &format!("  {difference}\n");
-            }
-        }
-        let Self { open, settled, changed, stuck, quarantined, .. } = self;
-        out + &format!(
-            "{} cases looked at, {open} open and {settled} settled: {changed} would change on their next input, {stuck} of them would need a person, {quarantined} could not be worked on\n",
-            open + settled
-        )
-    }
-
-    /// As data.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let group = |g: &PreviewGroup| json!({ "report": g.report, "differences": g.differences, "cases": g.cases, "example": g.example });
-        let unreadable = |r: &UnreadableRow| json!({ "row": r.row, "why": r.why });
-        json!({
-            "open": self.open,
-            "settled": self.settled,
-            "changed": self.changed,
-            "stuck": self.stuck,
-            "quarantined": self.quarantined,
-            "unreadable": self.unreadable.iter().map(unreadable).collect::<Vec<_>>(),
-            "groups": self.groups.iter().map(group).collect::<Vec<_>>(),
-        })
-    }
-
-    /// Whether anything is different.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.groups.is_empty() && self.unreadable.is_empty()
-    }
 }

@@ -3,8 +3,8 @@
 use crate::business::Business;
 use crate::flow::Flow;
 use crate::supervisor::Supervisor;
-use amends_engine::StepState;
-use amends_protocol::CaseState;
+use amends_engine::{StepRow, StepState};
+use amends_protocol::{CaseState, Cause};
 use amends_rulebook::{ActionClass, Rulebook};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,11 @@ pub enum Finding {
         /// `service/code` of the reports without a rule.
         reports: Vec<String>,
     },
+    /// What is known leaves in doubt whether something still stands, and a person must say.
+    InQuestion {
+        /// What is in doubt, a sentence each.
+        questions: Vec<String>,
+    },
     /// The case never comes to its end by itself.
     NeverSettles {
         /// Steps that are not done, each with its state.
@@ -59,7 +64,7 @@ impl Finding {
             Self::LeftBehind { .. } | Self::Incomplete { .. } | Self::WronglyCorrected { .. } => {
                 true
             }
-            Self::Unmatched { .. } | Self::NeverSettles { .. } => false,
+            Self::Unmatched { .. } | Self::InQuestion { .. } | Self::NeverSettles { .. } => false,
         }
     }
 }
@@ -179,10 +184,18 @@ fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
         reports.dedup();
         return Finding::Unmatched { reports };
     }
-    let steps = supervisor
-        .steps()
-        .filter(|s| !s.state.is_terminal())
-        .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
-        .collect();
-    Finding::NeverSettles { steps }
+    let steps: Vec<&StepRow> = supervisor.steps().filter(|s| !s.state.is_terminal()).collect();
+    let questions = supervisor.questions();
+    // A step that is stuck by its data's conflict has the same to say.
+    if !questions.is_empty() && steps.iter().all(|s| s.cause() == Some(Cause::Question)) {
+        return Finding::InQuestion { questions };
+    }
+    Finding::NeverSettles { steps: steps.into_iter().map(standing).collect() }
+}
+
+/// Where a step stands, or that part of it which is about one request.
+fn standing(step: &StepRow) -> String {
+    let asks = if step.memo.fence { "fence" } else { step.verb.as_str() };
+    let of = step.request().map_or_else(String::new, |request| format!(" (request {request})"));
+    format!("{asks} {}{of} is {}", step.action, step.state.name())
 }

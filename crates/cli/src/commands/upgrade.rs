@@ -11,6 +11,7 @@ use amends_store::{
     copy_store,
 };
 use anyhow::{Context, anyhow};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +32,9 @@ pub enum UpgradeCommand {
 amends upgrade preview --data amends-data --days 7 --output json --exit-code\n\n\
 Works on a copy in the folder for temporary files, beside the supervisor of before, and needs room for it. Nothing is \
 sent, and nothing of the store changes. Open cases are judged as they are on their next input, whatever their age; \
-settled ones as if they were heard of again.")]
+settled ones as if they were heard of again. Open questions are counted by rulebook and kind: `holds the case` are cases \
+that would be stuck. A service that keeps a History is asked for it once more before it is contradicted, so such \
+questions are counted only where that was done before.")]
 pub struct PreviewOptions {
     /// Folder of the store
     #[arg(long, value_name = "DIR")]
@@ -86,18 +89,25 @@ async fn preview(folder: &Path, since: Timestamp) -> Outcome<Previewed> {
             ..CaseFilter::default()
         },
     ];
+    let mut meant = Vec::new();
     for filter in filters {
         let mut page = PageRequest::first(PAGE);
         loop {
             let found =
                 store.cases(filter.clone(), page.clone()).await.map_err(anyhow::Error::from)?;
-            judge(&store, &mut preview, found.items.iter().map(|item| item.case.id)).await?;
+            meant.extend(found.items.iter().map(|item| item.case.id));
             match found.next {
                 Some(next) => page.cursor = Some(next),
                 None => break,
             }
         }
     }
+    let mut progress = Progress::of(meant.len());
+    for some in meant.chunks(PAGE as usize) {
+        judge(&store, &mut preview, some.iter().copied()).await?;
+        progress.add(some.len())?;
+    }
+    progress.end()?;
     // Lists leave out what can't be read.
     for broken in broken(&store).await? {
         preview.add_broken(&broken);
@@ -133,6 +143,36 @@ async fn judge(
         preview.add(stored);
     }
     Ok(())
+}
+
+/// How many cases have been judged, as a bar on a terminal.
+struct Progress {
+    done: usize,
+    all: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// Places of the bar.
+    const BAR: usize = 30;
+
+    fn of(all: usize) -> Self {
+        Self { done: 0, all, is_shown: io::stderr().is_terminal() }
+    }
+
+    fn add(&mut self, some: usize) -> Outcome {
+        self.done += some;
+        if !self.is_shown {
+            return Ok(());
+        }
+        let full = (self.done * Self::BAR).checked_div(self.all).unwrap_or(Self::BAR);
+        let bar = format!("{}{}", "#".repeat(full), ".".repeat(Self::BAR - full));
+        output::overwrite(&format!("[{bar}] {} of {} cases", self.done, self.all))
+    }
+
+    fn end(&self) -> Outcome {
+        if self.is_shown { output::overwrite("") } else { Ok(()) }
+    }
 }
 
 /// A copy of a store that goes away with this value.

@@ -1,5 +1,5 @@
-//! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `activate`, `rollback`,
-//! `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
+//! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `activate`,
+//! `rollback`, `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
 
 mod activate;
 mod active;
