@@ -6,7 +6,7 @@ use amends_engine::{StepRow, StepState, Write};
 use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use std::collections::BTreeSet;
 
-/// A fence comes only together with a compensation, both in earnest.
+/// A fence comes only together with a compensation, both in earnest, unless a person acts on the case.
 #[derive(Default)]
 pub(super) struct Fences {
     known: BTreeSet<StepId>,
@@ -21,7 +21,9 @@ impl Check for Fences {
         let Seen::Committed { writes, .. } = seen else { return Ok(()) };
         writes.iter().try_for_each(|write| match write {
             Write::Step(row) if row.memo.fence && is_meant(row) && self.known.insert(row.id) => {
-                when(!undoes_something(store, row.id.case), || {
+                let mut acts = store.rows.acts().iter();
+                let decided = acts.any(|act| act.case == Some(row.id.case));
+                when(!decided && !undoes_something(store, row.id.case), || {
                     format!("{} is barred in {}, where nothing is undone", row.action, row.id.case)
                 })
             }
