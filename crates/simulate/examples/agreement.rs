@@ -1,6 +1,6 @@
 //! Compares on many made-up rulebooks what `check` says without playing, what playing every single failure says, and
 //! what playing samples of everything says; and plays what `derive` writes. `cargo run --release -p amends-simulate
-//! --example agreement -- 0 100000`.
+//! --example agreement -- 0 100000`; one number prints the rulebook of that seed.
 
 use amends_rulebook::{Rulebook, codes};
 use amends_simulate::{Options, Proof, made_up, prove, simulate};
@@ -67,6 +67,7 @@ fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let (from, to) = match numbers.as_slice() {
         [from, to] => (*from, *to),
+        [seed] => return print!("{}", made_up::rulebook(*seed)),
         _ => (0, 1_000),
     };
     let start = Instant::now();

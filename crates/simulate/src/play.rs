@@ -20,6 +20,9 @@ const TURNS_LIMIT: u32 = 3_000;
 /// itself (cause wait, quiet time with their defaults), short against a day of retries.
 const APART_MS: u64 = 600_000;
 
+/// Errands after which what is late comes at last: a step may be tried again and again for want of it.
+const LATE_LIMIT: usize = 40;
+
 /// How one schedule went.
 #[derive(Debug)]
 pub(crate) struct Played {
@@ -143,6 +146,7 @@ impl Stage<'_> {
 
     /// The supervisor works until it has run so many errands, or the case is at rest.
     fn work_errands(&mut self, count: usize) {
+        let count = count.min(LATE_LIMIT);
         while self.errands < count && self.has_turns() && self.business.pending.is_empty() {
             self.supervisor.approve();
             if !self.supervisor.errands.is_empty() {

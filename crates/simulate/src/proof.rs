@@ -2,7 +2,8 @@
 //!
 //! Three things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ
 //! behind the failure are one. Reports commute: they come as it happened, and the last first, which makes each of
-//! them a root. What is late comes behind each errand that its own work can notice; the others commute with it.
+//! them a root. What is late comes behind each errand that its own work can notice, of several
+//! tries behind the first; all else commutes with it.
 
 use crate::choices::{Choices, Decided, each_choice};
 use crate::fault::{Declared, Fault, FaultKind, Spot, faults_at, faults_of_request};
@@ -222,7 +223,12 @@ impl Explorer<'_, '_> {
             let after = |n| Schedule { late_after: Some(n), spacing, ..plain.clone() };
             let asked = self.play_all(flow, &after(usize::MAX), decided)?;
             let noticed = noticed_by(self.book, flow, fault);
-            let behind = (1..).zip(&asked).filter(|(_, asked)| noticed.concerns(self.book, asked));
+            // One that is tried again finds what it found before.
+            let mut before = None;
+            let behind = (1..).zip(&asked).filter(|(_, asked)| {
+                let again = before.replace(*asked) == Some(*asked);
+                !again && noticed.concerns(self.book, asked)
+            });
             for n in std::iter::once(0).chain(behind.map(|(n, _)| n)) {
                 self.play_all(flow, &after(n), decided)?;
             }
