@@ -3,7 +3,8 @@
 //! --example agreement -- 0 100000`; one number prints the rulebook of that seed.
 
 use amends_rulebook::{Rulebook, codes};
-use amends_simulate::{Options, Proof, made_up, prove, simulate};
+use amends_simulate::made_up::{self, Size};
+use amends_simulate::{Options, Proof, prove, simulate};
 use amends_workbench::{ExplicitPart, check, derive, explicit_rulebook};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ struct Counts {
 
 impl Counts {
     fn add(&mut self, seed: u64) {
-        let Ok(book) = Rulebook::from_yaml(&made_up::rulebook(seed)) else { return };
+        let Ok(book) = Rulebook::from_yaml(&made_up::rulebook(seed, Size::LARGE)) else { return };
         let (proof, seen) = (proved(&book), seen(&book));
         self.rulebooks += 1;
         self.plays += proof.plays;
@@ -53,7 +54,7 @@ impl Counts {
     }
 
     fn derived(&mut self, seed: u64) {
-        let Ok(short) = Rulebook::from_yaml(&made_up::business(seed)) else { return };
+        let Ok(short) = Rulebook::from_yaml(&made_up::business(seed, Size::LARGE)) else { return };
         let text = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
         let clean = Rulebook::from_yaml(&text)
             .is_ok_and(|long| !seen(&long) && proved(&long).left_behind.is_empty());
@@ -67,7 +68,7 @@ fn main() {
     let numbers: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let (from, to) = match numbers.as_slice() {
         [from, to] => (*from, *to),
-        [seed] => return print!("{}", made_up::rulebook(*seed)),
+        [seed] => return print!("{}", made_up::rulebook(*seed, Size::LARGE)),
         _ => (0, 1_000),
     };
     let start = Instant::now();

@@ -4,11 +4,21 @@
 use crate::seeded_rng::SeededRng;
 use std::fmt::Write as _;
 
-/// Actions of one made-up business; more make little that is new, and much to play.
-const ACTIONS: std::ops::RangeInclusive<u64> = 2..=6;
+/// How large a made-up business may be; more makes little that is new, and much to play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Actions at most; at least two.
+    pub actions: u64,
+    /// Requests of the longest saga; one that unfolds to more is cut back.
+    pub requests: usize,
+}
 
-/// Requests of the longest saga; one that unfolds to more is cut back.
-const REQUESTS: usize = 9;
+impl Size {
+    /// Played in a moment.
+    pub const SMALL: Self = Self { actions: 4, requests: 5 };
+    /// For a long run.
+    pub const LARGE: Self = Self { actions: 6, requests: 9 };
+}
 
 /// How often an action is of each class.
 const CLASSES: [(usize, Class); 6] = [
@@ -40,9 +50,9 @@ struct Made {
 
 /// A whole rulebook: services, some of their reports, and rules that may or may not leave something behind.
 #[must_use]
-pub fn rulebook(seed: u64) -> String {
+pub fn rulebook(seed: u64, size: Size) -> String {
     let mut rng = SeededRng::of(seed, &[1]);
-    let actions = actions(&mut rng);
+    let actions = actions(size, &mut rng);
     let mut text = services(&actions);
     let reports = reports(&actions, &mut rng);
     if !reports.is_empty() {
@@ -75,13 +85,13 @@ pub fn rulebook(seed: u64) -> String {
 
 /// The same business without reports and rules of its own: everything is answered by `recorded`.
 #[must_use]
-pub fn business(seed: u64) -> String {
+pub fn business(seed: u64, size: Size) -> String {
     let mut rng = SeededRng::of(seed, &[1]);
-    services(&actions(&mut rng)) + "rules:\n  - { on: \"*/*\", compensate: recorded }\n"
+    services(&actions(size, &mut rng)) + "rules:\n  - { on: \"*/*\", compensate: recorded }\n"
 }
 
-fn actions(rng: &mut SeededRng) -> Vec<Made> {
-    let count = usize::try_from(rng.between(*ACTIONS.start(), *ACTIONS.end())).unwrap_or(2);
+fn actions(size: Size, rng: &mut SeededRng) -> Vec<Made> {
+    let count = usize::try_from(rng.between(2, size.actions)).unwrap_or(2);
     let mut made: Vec<Made> = Vec::new();
     for n in 0..count {
         let mut drawn = rng.below(100);
@@ -100,7 +110,7 @@ fn actions(rng: &mut SeededRng) -> Vec<Made> {
         }
         made.push(Made { class, calls });
     }
-    while requests(&made, 0) > REQUESTS {
+    while requests(&made, 0) > size.requests {
         let longest = (0..count).rev().max_by_key(|n| made[*n].calls.len()).unwrap_or(0);
         made[longest].calls.pop();
     }

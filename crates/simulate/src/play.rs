@@ -20,6 +20,9 @@ const TURNS_LIMIT: u32 = 3_000;
 /// itself (cause wait, quiet time with their defaults), short against a day of retries.
 const APART_MS: u64 = 600_000;
 
+/// The same in a proof, which asks for what is left behind alone: what never ends is known to wait for a person.
+const PROOF_TURNS_LIMIT: u32 = 600;
+
 /// Errands after which what is late comes at last: a step may be tried again and again for want of it.
 const LATE_LIMIT: usize = 40;
 
@@ -58,11 +61,22 @@ pub(crate) fn play(
     schedule: &Schedule,
     telling: bool,
 ) -> Played {
-    play_with(book, flow, schedule, Choices::default(), telling)
+    play_at_most(TURNS_LIMIT, book, flow, schedule, Choices::default(), telling)
 }
 
 /// The same where it is decided which of the flow's open calls are made.
 pub(crate) fn play_with(
+    book: &Arc<Rulebook>,
+    flow: &Flow,
+    schedule: &Schedule,
+    choices: Choices,
+    telling: bool,
+) -> Played {
+    play_at_most(PROOF_TURNS_LIMIT, book, flow, schedule, choices, telling)
+}
+
+fn play_at_most(
+    turns: u32,
     book: &Arc<Rulebook>,
     flow: &Flow,
     schedule: &Schedule,
@@ -77,7 +91,7 @@ pub(crate) fn play_with(
         disturbance: schedule.disturbance,
         errands: 0,
         asked: Vec::new(),
-        turns: 0,
+        turns_left: turns,
     };
     stage.business.begin();
     let late = stage.business.pending.iter().any(|p| !matches!(p, Pending::Report(_)));
@@ -101,7 +115,7 @@ struct Stage<'a> {
     disturbance: Option<Disturbance>,
     errands: usize,
     asked: Vec<Asked>,
-    turns: u32,
+    turns_left: u32,
 }
 
 impl Stage<'_> {
@@ -160,13 +174,13 @@ impl Stage<'_> {
     }
 
     fn has_turns(&mut self) -> bool {
-        self.turns += 1;
-        self.turns < TURNS_LIMIT
+        self.turns_left = self.turns_left.saturating_sub(1);
+        self.turns_left > 0
     }
 
     fn come_in(&mut self, pending: Pending, twice: bool) {
         // Whoever declares a quiet time says that nothing is longer under way than that.
-        if !matches!(pending, Pending::Report(_)) && self.supervisor.is_settled_on_quiet() {
+        if !matches!(pending, Pending::Report(_)) && self.supervisor.is_quiet_time_over() {
             self.business
                 .story
                 .tell(|| "what is late has come by then: the quiet time is over".to_owned());

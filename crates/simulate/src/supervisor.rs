@@ -105,9 +105,13 @@ impl Supervisor {
         self.case().is_none_or(|c| c.state == CaseState::Settled)
     }
 
-    /// Whether the case has ended because nothing was heard for the declared time.
-    pub(crate) fn is_settled_on_quiet(&self) -> bool {
-        self.case().is_some_and(|case| case.closed_on == Some(ClosedOn::Quiet))
+    /// Whether nothing was heard for the declared time: the case has ended on that, or takes its last look around.
+    pub(crate) fn is_quiet_time_over(&self) -> bool {
+        let is_over = |case: &CaseRow| match case.closed_on {
+            Some(evidence) => evidence == ClosedOn::Quiet,
+            None => case.detail.looked_again,
+        };
+        self.case().is_some_and(is_over)
     }
 
     /// What holds the case until a person says something, a sentence each.

@@ -1,0 +1,73 @@
+//! Public systems, written down as rulebooks: nothing is found in them, and that nothing is left behind is proved.
+
+use amends_rulebook::{Rulebook, Severity, SourceFile, load, render};
+use amends_simulate::{Proof, check_by_proof, prove};
+use amends_workbench::{CheckSettings, count_failure_points};
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const PAGE: &str = include_str!("../../../docs/internals/growth.md");
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/systems")
+}
+
+fn read(file: &Path) -> Arc<Rulebook> {
+    let text = fs::read_to_string(file).expect("readable");
+    let root = SourceFile { path: file.display().to_string(), text: text.into() };
+    let beside = file.parent().expect("a folder");
+    let loaded = load(root, &mut |path| {
+        fs::read_to_string(beside.join(path)).map_err(|error| error.to_string())
+    });
+    let shown = render(&loaded.diagnostics, &loaded.sources, false);
+    loaded.rulebook.unwrap_or_else(|| panic!("{shown}"))
+}
+
+fn is_clean(file: &Path) -> Proof {
+    let book = read(file);
+    let proof = prove(&book, 50_000, &mut |_| ControlFlow::Continue(()));
+    assert!(proof.is_whole(), "{}: {} plays", book.name(), proof.plays);
+    let mut found = check_by_proof(&book, &CheckSettings::default(), &proof);
+    found.retain(|d| d.severity != Severity::Note);
+    assert!(found.is_empty(), "{}", render(&found, book.sources(), false));
+    proof
+}
+
+#[test]
+fn nothing_is_left_behind_in_any_of_the_small_ones() {
+    let files = fs::read_dir(folder()).expect("there").map(|e| e.expect("readable").path());
+    let mut files: Vec<PathBuf> = files.filter(|p| p.is_file()).collect();
+    files.sort();
+    assert_eq!(files.len(), 5);
+    for file in files {
+        let proof = is_clean(&file);
+        let row = format!("{} {} |", counts(&read(&file)), proof.plays);
+        assert!(PAGE.contains(&row), "docs/internals/growth.md doesn't say: {row}");
+    }
+}
+
+/// What the page says of a system however it is played.
+fn counts(book: &Rulebook) -> String {
+    let calls = || book.actions().iter().flat_map(|a| &a.calls);
+    let called: BTreeSet<_> = calls().map(|c| c.action).collect();
+    let entries = book.action_ids().filter(|id| !called.contains(id));
+    let entries = entries.filter(|id| book.get(*id).correction_of.is_none()).count();
+    let points = count_failure_points(book);
+    format!(
+        "| {} | {} | {entries} | {} | {points} | {} | {} |",
+        book.name(),
+        book.services().len(),
+        calls().filter(|c| c.optional).count(),
+        points + 1,
+        book.rules().iter().filter(|r| !r.implied).count()
+    )
+}
+
+#[test]
+fn the_page_counts_the_large_one() {
+    let row = counts(&read(&folder().join("train-ticket/train-ticket.yaml")));
+    assert!(PAGE.contains(&row), "docs/internals/growth.md doesn't say: {row}");
+}
