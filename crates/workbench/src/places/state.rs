@@ -45,6 +45,7 @@ impl SagaState {
         let mut state = Self::default();
         let mut open = vec![(failing, true)];
         let mut seen = BTreeSet::from([(failing, true)]);
+        let mut comes_again = false;
         while let Some((at, failed)) = open.pop() {
             // Its callers go on whatever comes of it, so nothing above it is concerned.
             if book.is_detached(at) {
@@ -63,6 +64,10 @@ impl SagaState {
                     }
                     if goes_on {
                         state.maybe.insert(*caller);
+                        let mut later = calls[n + 1..].iter().map(|c| c.action);
+                        comes_again |= later.any(|id| {
+                            id == failing || book.downstream(id).binary_search(&failing).is_ok()
+                        });
                     }
                     if seen.insert((*caller, !goes_on)) {
                         open.push((*caller, !goes_on));
@@ -70,7 +75,10 @@ impl SagaState {
                 }
             }
         }
-        state.forget(failing);
+        // What it does after its report nobody tells with the report.
+        if !comes_again {
+            state.forget(failing);
+        }
         state
     }
 
