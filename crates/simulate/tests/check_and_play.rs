@@ -1,6 +1,7 @@
 //! Whoever judges a rulebook says the same: `check`, the play that leaves out what makes no difference, and samples of
 //! the one that leaves out nothing; and what `derive` writes leaves nothing behind. Shown on rulebooks that are made
-//! up; the example `agreement` does the same with any number of larger ones, and counts what is not seen without playing.
+//! up; the example `agreement` does the same with any number of larger ones, and counts what is not seen without
+//! playing.
 
 use amends_rulebook::{Diagnostic, Rulebook, codes};
 use amends_simulate::made_up::{self, Size};
