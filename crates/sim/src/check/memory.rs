@@ -125,6 +125,8 @@ impl Check for ReloadsAlike {
             {
                 false
             }
+            // With that its case may end.
+            Essence::Case(case, ..) => !fences.iter().any(|(of, _)| of == case),
             Essence::Step(case, _, _, _, Some(state)) => {
                 !(state == "Shadow" && retried.contains(case))
             }
