@@ -43,7 +43,7 @@ fn forgetful(folder: &Path) -> String {
 #[test]
 fn the_matrix_of_the_demo_fits_a_terminal_and_holds_no_colours_in_a_pipe() {
     let text = out(&rules(&["matrix", DEMO]));
-    assert!(text.starts_with("REPORT") && text.contains("payment/report-1"), "{text}");
+    assert!(text.starts_with("payment/report-1 ") && text.contains("\n\nREPORT"), "{text}");
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
     assert!(!text.contains('\u{1b}'));
     let list = out(&rules(&["matrix", DEMO, "--format", "list", "--only", "payment/report-2"]));

@@ -240,6 +240,9 @@ fn after_a_try_without_an_answer_a_person_has_to_say_that_it_may_run_once_more()
     world.replies.insert(STEP.to_owned(), Reply::Silent);
     let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Unknown)]));
     world.settle_down();
+    // Who called may still charge: the refund waits for it, at most the quiet time.
+    world.pass_ms(10_000);
+    world.settle_down();
     world.answer_by_status(STEP, StepReading::Unknown, 500);
     world.pass_ms(5_000);
     world.settle_down();

@@ -94,28 +94,22 @@ pub(crate) fn retry_policy(
 /// One attempt may take longer than all of them together: the limits were meant the other way round. Told where one of
 /// the two is written.
 fn tell_short_age(own: &Fields<'_>, policy: &RetryPolicy, found: &mut Diagnostics) {
-    let Some(age_ms) = policy.max_age_ms else { return };
+    let Some(age_ms) = policy.max_age_ms.filter(|age_ms| policy.timeout_ms >= *age_ms) else {
+        return;
+    };
     let age = own.get("age");
-    let longer = [
-        ("timeout", policy.timeout_ms, "one attempt may take"),
-        ("accepted", policy.accepted_ms, "a service that answered 202 may take"),
-    ];
-    for (key, ms, may_take) in longer {
-        let node = own.get(key);
-        let written = node.or(age.filter(|_| key == "timeout"));
-        let Some(at) = written.filter(|_| ms >= age_ms) else { continue };
-        let message = format!(
-            "{may_take} {}, and the step is too old after {}",
-            duration::length_of_time(ms),
-            duration::length_of_time(age_ms)
-        );
-        let mistake = Diagnostic::new(codes::AGE_TOO_SHORT, at.span, message)
-            .with_help(format!("raise `age`, or lower `{key}`"));
-        found.add(match age.filter(|age| age.span != at.span) {
-            Some(age) => mistake.with_place(age.span, "its `age`"),
-            None => mistake,
-        });
-    }
+    let Some(at) = own.get("timeout").or(age) else { return };
+    let message = format!(
+        "one attempt may take {}, and the step is too old after {}",
+        duration::length_of_time(policy.timeout_ms),
+        duration::length_of_time(age_ms)
+    );
+    let mistake = Diagnostic::new(codes::AGE_TOO_SHORT, at.span, message)
+        .with_help("raise `age`, or lower `timeout`");
+    found.add(match age.filter(|age| age.span != at.span) {
+        Some(age) => mistake.with_place(age.span, "its `age`"),
+        None => mistake,
+    });
 }
 
 /// `none` lifts a limit that stands above.

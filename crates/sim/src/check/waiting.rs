@@ -38,6 +38,10 @@ struct Service {
     hold_until: Timestamp,
     /// The same for what the supervisor has taken note of: a turn under way may still send.
     known_hold: Timestamp,
+    /// The longest pause asked for since the supervisor took note of all results. It counts from when it takes note.
+    asked_ms: u64,
+    /// Until when the supervisor may hold its requests back, at most.
+    held_until: Timestamp,
     /// When the supervisor had taken note of all results, at the latest.
     noted_at: Timestamp,
     /// A result came since then.
@@ -104,6 +108,10 @@ impl Check for Waiting {
                     if std::mem::take(&mut service.has_news) {
                         service.noted_at = self.now;
                     }
+                    let asked_ms = std::mem::take(&mut service.asked_ms);
+                    if asked_ms > 0 {
+                        service.held_until = service.held_until.max(self.now.plus_ms(asked_ms));
+                    }
                 }
                 return self.rest(engine, *next, store);
             }
@@ -143,8 +151,9 @@ impl Waiting {
             && let StepReading::Busy { retry_after_ms, .. } = result.answer
             && result.status == Some(429)
         {
-            let until = now.plus_ms(retry_after_ms.unwrap_or(1_000).min(60_000));
-            known.hold_until = known.hold_until.max(until);
+            let asked_ms = retry_after_ms.unwrap_or(1_000).min(60_000);
+            known.hold_until = known.hold_until.max(now.plus_ms(asked_ms));
+            known.asked_ms = known.asked_ms.max(asked_ms);
         }
     }
 
@@ -295,7 +304,7 @@ impl Rest<'_> {
         let paused = settings.is_some_and(|s| s.pause.is_some());
         let slow = settings.and_then(|s| s.limits.as_ref()).is_some_and(|l| l.per_second.is_some());
         let known = self.known.services.get(service);
-        let held = known.is_some_and(|k| k.hold_until > self.known.now);
+        let held = known.is_some_and(|k| k.held_until.max(k.hold_until) > self.known.now);
         let under_way = self.known.under_way.values().filter(|(s, _)| s == service).count();
         let full = under_way >= concurrency_of(self.store, service) as usize;
         if paused || slow || held || full {
