@@ -4,6 +4,7 @@
 use amends_protocol::plain::{REPLACEMENT, steers_line};
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
@@ -128,6 +129,11 @@ impl Write for LogWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+
+    /// In one piece: what `writeln!` would write piece by piece, another thread's line could come in between.
+    fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
+        self.write_all(line.to_string().as_bytes())
+    }
 }
 
 /// A line without what turns its direction or ends it early for some viewers; control characters of strangers' texts
@@ -173,6 +179,27 @@ mod tests {
         let line = "no card \u{202e}txt\u{2028}FAKE 가\n".as_bytes();
         assert_eq!(&*without_marks(line), "no card \u{fffd}txt\u{fffd}FAKE 가\n".as_bytes());
         assert!(matches!(without_marks("ü\n".as_bytes()), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn nothing_comes_in_between_the_pieces_of_a_line() {
+        /// Keeps every piece that is written apart from the others.
+        struct Pieces(mpsc::Sender<String>);
+        impl Write for Pieces {
+            fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+                let _ = self.0.send(String::from_utf8_lossy(piece).into_owned());
+                Ok(piece.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (pieces, written) = mpsc::channel();
+        let mut writer = LogWriter::to(Pieces(pieces));
+        let (host, port) = ("127.0.0.1", 7_100);
+        writeln!(writer, "listening on http://{host}:{port}").expect("never an error");
+        writer.finish(PATIENCE);
+        assert_eq!(written.recv().as_deref(), Ok("listening on http://127.0.0.1:7100\n"));
     }
 
     #[test]
