@@ -7,7 +7,7 @@ use crate::commands::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{CaseDetail, CaseProof};
+use amends_protocol::resources::CaseProof;
 use amends_protocol::{ActionName, CaseId, Source, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[command(
     after_help = "Examples:\n  amends rules drift\n  amends rules drift --rulebook food-order --since 2026-01-01T00:00:00Z\n  \
 amends rules drift next.yaml --exit-code\n  amends rules drift --unseen\n\n\
-What a service tells of another one's action is taken for a call, direct or through others. Reads two pages for each case."
+What a service tells of another one's action is taken for a call, direct or through others. Reads one page for each case."
 )]
 pub struct DriftOptions {
     /// A file with the rulebook to compare with [default: the one that the supervisor plans with]
@@ -75,15 +75,10 @@ pub(super) fn run(options: &DriftOptions) -> Outcome {
             Some(book) => book,
             None => active(&client, options.rulebook.as_deref()).await?,
         };
-        let mut cases = Vec::new();
-        let mut keep = |case: CaseDetail| {
-            cases.push((case.summary.id, case.summary.opened_at));
-            Ok(())
-        };
-        stored::each(&client, &options.which, Some(book.name()), &mut keep).await?;
+        let cases = stored::rows(&client, &options.which, Some(book.name())).await?;
         let mut tally = Tally { book: &book, undeclared: BTreeMap::new(), told: BTreeSet::new() };
-        for (id, at) in &cases {
-            tally.add(&proof(&client, *id).await?, *at);
+        for case in &cases {
+            tally.add(&proof(&client, case.id).await?, case.opened_at);
         }
         if options.json {
             tally.print_json(cases.len())?

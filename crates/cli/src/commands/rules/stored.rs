@@ -34,7 +34,20 @@ pub(super) async fn each(
     rulebook: Option<&str>,
     see: &mut dyn FnMut(CaseDetail) -> Outcome,
 ) -> Outcome<usize> {
-    let mut seen = 0;
+    let rows = rows(client, which, rulebook).await?;
+    for row in &rows {
+        see(whole(client, row.id).await?)?;
+    }
+    Ok(rows.len())
+}
+
+/// The rows of the cases alone, newest first.
+pub(super) async fn rows(
+    client: &Client,
+    which: &Which,
+    rulebook: Option<&str>,
+) -> Outcome<Vec<CaseSummary>> {
+    let mut rows = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
         let mut query = Query::default();
@@ -43,16 +56,10 @@ pub(super) async fn each(
         query.push("limit", &LARGEST_PAGE.to_string());
         query.push_opt("cursor", cursor.as_ref());
         let page: Page<CaseSummary> = client.get(&format!("/v1/cases{}", query.as_str())).await?;
-        for row in page.items {
-            if seen >= which.cases {
-                return Ok(seen);
-            }
-            see(whole(client, row.id).await?)?;
-            seen += 1;
-        }
+        rows.extend(page.items.into_iter().take(which.cases - rows.len()));
         match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(seen),
+            Some(next) if rows.len() < which.cases => cursor = Some(next),
+            Some(_) | None => return Ok(rows),
         }
     }
 }
