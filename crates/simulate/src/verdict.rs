@@ -4,7 +4,7 @@ use crate::business::Business;
 use crate::flow::Flow;
 use crate::supervisor::Supervisor;
 use amends_engine::{StepRow, StepState};
-use amends_protocol::{CaseState, Cause};
+use amends_protocol::{CaseState, Cause, HistoryState};
 use amends_rulebook::{ActionClass, Rulebook};
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ pub(crate) fn judge(
     let left_out = business.choices.left_out(flow);
     let ids = (0..flow.nodes.len()).filter(|n| !left_out[*n]);
     let there = |n: &usize| business.rows[*n].effect;
-    let corrected = |n: usize| business.corrected[flow.nodes[n].action.0 as usize];
+    let corrected = |n: usize| is_corrected(flow, business, n);
     let mut leftovers: Vec<Leftover> = ids
         .clone()
         .filter(there)
@@ -107,8 +107,10 @@ pub(crate) fn judge(
         .filter(|n| !there(n) && !excused[*n] && business.class(*n) != ActionClass::Free)
         .map(|n| business.action_name(n))
         .collect();
-    let mut wrongly: Vec<String> =
-        ids.filter(|n| there(n) && corrected(*n)).map(|n| business.action_name(n)).collect();
+    let mut wrongly: Vec<String> = ids
+        .filter(|n| there(n) && corrected(*n) && !excused[*n])
+        .map(|n| business.action_name(n))
+        .collect();
     if missing.is_empty() && wrongly.is_empty() {
         return None; // all of it happened
     }
@@ -129,22 +131,57 @@ pub(crate) fn judge(
     Some(Finding::LeftBehind { leftovers })
 }
 
-/// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where
-/// nothing of them is there.
+/// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing
+/// of them stands. What a message said stands unless it is corrected because the call failed.
 fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
-    let mut is_there: Vec<bool> = business.rows.iter().map(|row| row.effect).collect();
+    let mut below: Vec<Below> =
+        (0..flow.nodes.len()).map(|n| Below::of(flow, business, n)).collect();
     for n in (0..flow.nodes.len()).rev() {
-        if let Some(parent) = flow.nodes[n].parent.filter(|_| is_there[n]) {
-            is_there[parent] = true;
+        if let Some(parent) = flow.nodes[n].parent {
+            below[parent] = below[parent].with(below[n]);
         }
     }
     let mut spared = vec![false; flow.nodes.len()];
     for n in 0..flow.nodes.len() {
         let above = flow.nodes[n].parent.is_some_and(|parent| spared[parent]);
         let is_loose = flow.call_of(book, n).is_some_and(|call| !call.is_strict());
-        spared[n] = above || (is_loose && !is_there[n]);
+        spared[n] = above || (is_loose && !below[n].stands());
     }
     spared
+}
+
+/// What is there of a request and all those below it.
+#[derive(Clone, Copy)]
+struct Below {
+    effect: bool,
+    corrected: bool,
+    failed: bool,
+}
+
+impl Below {
+    fn of(flow: &Flow, business: &Business<'_>, node: usize) -> Self {
+        let row = &business.rows[node];
+        let corrected = row.effect && is_corrected(flow, business, node);
+        let failed = row.state.is_some_and(|state| state != HistoryState::Succeeded);
+        Self { effect: row.effect && !corrected, corrected, failed }
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self {
+            effect: self.effect || other.effect,
+            corrected: self.corrected || other.corrected,
+            failed: self.failed || other.failed,
+        }
+    }
+
+    const fn stands(self) -> bool {
+        self.effect || (self.corrected && !self.failed)
+    }
+}
+
+/// Whether the message that a request sent was followed by its correction.
+fn is_corrected(flow: &Flow, business: &Business<'_>, node: usize) -> bool {
+    business.corrected[flow.nodes[node].action.0 as usize]
 }
 
 /// Callers of what was run again that failed because of it and are not there, from the inside out.

@@ -58,6 +58,43 @@ rules: [{ on: "*/*", compensate: recorded }]
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// A mail that its caller can do without fails when it has gone out: it is corrected, and the order stands.
+#[test]
+fn what_fails_below_a_tolerated_call_is_taken_back_and_all_else_stands() {
+    let found = findings(
+        r#"
+rulebook: mailed
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: [payment.charge, { call: mail.send, tolerate: true }] } } }
+  payment: { url: "http://payment", actions: { charge: { compensation: refund } } }
+  mail: { url: "http://mail", actions: { send: { correction: send-sorry, calls: [outbox.store] } } }
+  outbox: { url: "http://outbox", actions: { store: { compensation: remove } } }
+rules: [{ on: "*/*", compensate: recorded }]
+"#,
+    );
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The same mail, sent well: whoever corrects it while the order stands tells the customer something wrong.
+#[test]
+fn a_message_below_a_tolerated_call_that_went_well_is_wrongly_corrected() {
+    let found = findings(
+        r#"
+rulebook: mailed
+services:
+  order: { url: "http://order", actions: { place: { compensation: cancel, calls: [{ call: mail.send, tolerate: true }] } } }
+  mail: { url: "http://mail", actions: { send: { correction: send-sorry } } }
+reports:
+  order/late: { in: place, after: [mail.send], keep: true }
+rules:
+  - { on: order/late, retry: order.place, then: { notify: [mail.send-sorry] } }
+  - { on: "*/*", compensate: recorded }
+"#,
+    );
+    let wrongly = "all of it stands, yet a correction went out for: mail.send";
+    assert!(found.iter().any(|finding| finding == wrongly), "{found:#?}");
+}
+
 fn findings(text: &str) -> Vec<String> {
     let book = Rulebook::from_yaml(text).unwrap_or_else(|found| panic!("{found:#?}"));
     // A step that never ends is tried for a simulated day: a few of those are enough.
