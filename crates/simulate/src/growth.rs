@@ -6,7 +6,7 @@
 use crate::seeded_rng::SeededRng;
 use crate::simulation::{Options, Simulation, simulate};
 use amends_rulebook::{Diagnostic, Rulebook};
-use amends_workbench::{ExplicitPart, count_failure_points, derive, explicit_rulebook};
+use amends_workbench::{ExplicitPart, Matrix, count_failure_points, derive, explicit_rulebook};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -137,12 +137,16 @@ pub fn rules_with_sets(shape: &Shape) -> String {
 pub struct Measured {
     /// Calls that not every saga makes.
     pub optional_calls: usize,
+    /// What is declared besides the rules.
+    pub declarations: usize,
     /// Failure points.
     pub points: u128,
     /// Rules written out, one for each failure point, and the default.
     pub rules_by_hand: u128,
     /// Rules with layers and sets.
     pub rules_with_sets: usize,
+    /// Cells of the matrix of the rules with layers and sets.
+    pub matrix_cells: usize,
     /// The rules written out, played; none if there are too many to write.
     pub by_hand: Option<Simulation>,
     /// The rules with layers and sets, played.
@@ -162,9 +166,11 @@ pub fn measure(shape: &Shape, options: &Options) -> Result<Measured, Vec<Diagnos
     let optional = bare.actions().iter().flat_map(|a| &a.calls).filter(|c| c.optional);
     Ok(Measured {
         optional_calls: optional.count(),
+        declarations: declarations(&with_sets),
         points,
-        rules_by_hand: by_hand.as_ref().map_or(points + 1, |book| written(book) as u128),
-        rules_with_sets: written(&with_sets),
+        rules_by_hand: by_hand.as_ref().map_or(points + 1, |book| rules_written(book) as u128),
+        rules_with_sets: rules_written(&with_sets),
+        matrix_cells: matrix_cells(&with_sets),
         by_hand: by_hand.map(|book| simulate(&book, options)),
         with_sets: simulate(&with_sets, options),
     })
@@ -179,8 +185,25 @@ fn written_out(bare: &Rulebook, points: u128) -> Result<Option<Arc<Rulebook>>, V
     Rulebook::from_yaml(&explicit_rulebook(bare, &derived, ExplicitPart::Whole)).map(Some)
 }
 
-fn written(book: &Rulebook) -> usize {
+/// Rules that somebody wrote.
+#[must_use]
+pub fn rules_written(book: &Rulebook) -> usize {
     book.rules().iter().filter(|r| !r.implied).count()
+}
+
+/// What somebody wrote besides the rules: services, actions, their calls, and reports.
+#[must_use]
+pub fn declarations(book: &Rulebook) -> usize {
+    let actions = || book.actions().iter().filter(|action| action.correction_of.is_none());
+    let calls: usize = actions().map(|action| action.calls.len()).sum();
+    book.services().len() + actions().count() + calls + book.reports().len()
+}
+
+/// Cells of the matrix that shows the whole rulebook: its rows times its columns.
+#[must_use]
+pub fn matrix_cells(book: &Rulebook) -> usize {
+    let matrix = Matrix::new(book, None).folded();
+    (matrix.rows.len() + matrix.omitted) * matrix.columns.len()
 }
 
 impl Measured {
@@ -188,13 +211,15 @@ impl Measured {
     #[must_use]
     pub fn counts(&self, shape: &Shape) -> String {
         format!(
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             shape.services,
             shape.sagas,
             self.optional_calls,
+            self.declarations,
             self.points,
             self.rules_by_hand,
-            self.rules_with_sets
+            self.rules_with_sets,
+            self.matrix_cells
         )
     }
 
