@@ -142,6 +142,11 @@ impl Case {
         }
     }
 
+    /// Whether no report has changed since the last writes.
+    pub(crate) fn reports_are_as_stored(&self) -> bool {
+        self.reports_changed.is_empty()
+    }
+
     /// Marks the step as changed and hands it out.
     pub(crate) fn step_mut(&mut self, index: usize) -> &mut StepRow {
         self.steps_changed.insert(index);

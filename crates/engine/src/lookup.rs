@@ -70,18 +70,18 @@ pub struct Loaded {
     pub broken_services: Vec<(Arc<str>, UnreadableRow)>,
 }
 
-/// Some of the cases that are not settled.
+/// Some of the cases that are not settled, or that hold a report without an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenPage {
     /// Cases, in the store's order.
     pub cases: Vec<StoredCase>,
-    /// Cases that may not be settled and can't be read.
+    /// Those that can't be read; they may be settled.
     pub broken: Vec<BrokenCase>,
     /// Where the next page begins; none after the last.
     pub next: Option<OpenPlace>,
 }
 
-/// A place among the cases that are not settled: after the case from which it was made. Only the store that gave it
+/// A place among these cases: after the case from which it was made. Only the store that gave it
 /// knows its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenPlace(pub [i64; 3]);

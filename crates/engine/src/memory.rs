@@ -5,7 +5,7 @@
 
 use crate::{
     ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
-    Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRow,
+    Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRole, ReportRow,
     RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, StrangerDecisionRow,
     UnreadableRow, Write,
 };
@@ -265,13 +265,14 @@ impl Memory {
         engine
     }
 
-    /// Some of the cases that are not settled, after a place.
+    /// Some of the cases that are not settled, or settled over an unanswered report, after a place.
     #[must_use]
     pub fn open(&self, after: OpenPlace, most: usize) -> OpenPage {
         let OpenPlace([_, _, after]) = after;
-        let unsettled = |row: &&CaseRow| row.state != CaseState::Settled;
+        let is_open =
+            |row: &&CaseRow| row.state != CaseState::Settled || self.has_unanswered(row.id);
         let from = CaseId(u64::try_from(after).map_or(0, |after| after + 1));
-        let mut rows = self.cases.range(from..).map(|(_, row)| row).filter(unsettled);
+        let mut rows = self.cases.range(from..).map(|(_, row)| row).filter(is_open);
         let mut page = OpenPage::default();
         let mut last = after;
         for row in rows.by_ref().take(most) {
@@ -283,6 +284,12 @@ impl Memory {
         }
         page.next = rows.next().is_some().then_some(OpenPlace([0, 0, last]));
         page
+    }
+
+    /// Whether a report of the case has no answer.
+    #[must_use]
+    pub fn has_unanswered(&self, case: CaseId) -> bool {
+        self.reports_of(case).any(|row| row.role == ReportRole::Unmatched)
     }
 
     /// What a store tells at a start.

@@ -161,10 +161,13 @@ impl Engine {
         self.active.insert(book.name().into(), book);
     }
 
-    /// Takes back an open case after a restart: what was under way counts as unanswered, timers are set again, and it
-    /// goes on.
+    /// Takes back an open case after a restart: what was under way counts as unanswered, what was reported while nobody
+    /// could work on it is answered, timers are set again, and it goes on.
     pub(super) fn resume(&mut self, now: Timestamp, id: CaseId) {
         self.with_case(id, |case, engine| {
+            if case.row.state != CaseState::Unmatched {
+                engine.answer_unanswered(case, now);
+            }
             let agenda = &mut engine.agenda;
             for index in 0..case.steps.len() {
                 let step = &case.steps[index];

@@ -1,8 +1,8 @@
 //! Cases that can't be worked on, because a row of theirs doesn't read back or the store takes none of their writes.
 //! Each is kept out of the way of all others, with what belongs to it still known, until a person mends or discards it.
 //!
-//! INVARIANT: a report of such a case is stored and acknowledged, and asks for nothing; a callback is told to come
-//! again.
+//! INVARIANT: a report of such a case is stored and acknowledged, and asks for nothing until the case can be worked on
+//! again: repaired, or read by a start. A callback, and the end of its saga, are told to come again.
 
 use super::Engine;
 use crate::case::Case;
@@ -313,29 +313,31 @@ impl Engine {
     fn take_back(&mut self, now: Timestamp, mut stored: StoredCase) {
         let excess = stored.reports.iter().filter(|row| row.role == ReportRole::Excess).count();
         stored.case.detail.excess = u32::try_from(excess).unwrap_or(u32::MAX);
-        let was_settled = stored.case.state == CaseState::Settled;
-        // A settled case has no report without an answer, so this one came meanwhile and opens it again.
-        let unanswered = |row: &ReportRow| row.role == ReportRole::Unmatched;
-        let is_open = !was_settled || stored.reports.iter().any(unanswered);
-        if is_open {
-            for report in &mut stored.reports {
-                if report.role == ReportRole::Unmatched {
-                    report.role = ReportRole::AwaitsRoot(now.0);
-                }
-            }
-        }
         let book = self.book_of(&stored).ok().flatten();
         let id = stored.case.id;
         self.put_whole(stored, book);
-        if is_open {
-            self.with_case(id, |case, engine| {
-                if was_settled {
-                    case.reopen(&mut engine.agenda);
-                }
-                case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
-            });
+        self.with_case(id, |case, engine| engine.answer_unanswered(case, now));
+        if self.cases.get(&id).is_some_and(|case| !case.is_settled()) {
             self.resume(now, id);
         }
+    }
+
+    /// Answers reports that have no answer. A settled case has none but what came while nobody could work on it, so
+    /// such a report opens it again.
+    pub(super) fn answer_unanswered(&mut self, case: &mut Case, now: Timestamp) {
+        let rows = case.reports.iter().enumerate();
+        let unanswered = rows.filter(|(_, row)| row.role == ReportRole::Unmatched);
+        let unanswered: Vec<usize> = unanswered.map(|(index, _)| index).collect();
+        if unanswered.is_empty() {
+            return;
+        }
+        if case.is_settled() {
+            case.reopen(&mut self.agenda);
+        }
+        for index in unanswered {
+            case.set_role(index, ReportRole::AwaitsRoot(now.0));
+        }
+        case.assign_roles(None, now, &mut self.limits, &mut self.agenda);
     }
 
     /// Puts a case into memory of which every row is to be written.

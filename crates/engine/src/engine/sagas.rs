@@ -44,6 +44,11 @@ impl Engine {
     /// Whoever began the saga says that it is over: no deadline has to be watched, and its case need not wait for what
     /// only the beginning could still call.
     pub(super) fn saga_ended(&mut self, now: Timestamp, saga: &SagaId, ticket: Ticket) {
+        let case = self.by_saga.get(saga).copied();
+        if let Some(why) = case.and_then(|case| self.refusal(case)) {
+            // The case could not keep it. Whoever says it says it again.
+            return self.agenda.answer(ticket, Answer::Unavailable(why));
+        }
         let is_announced = match self.sagas.remove(saga) {
             Some(mut row) => {
                 row.state = SagaState::Ended;
@@ -52,7 +57,6 @@ impl Engine {
             }
             None => self.ended_sagas.contains_key(saga), // said again, or it has failed
         };
-        let case = self.by_saga.get(saga).copied();
         if let Some(case) = case {
             self.with_case(case, |case, engine| {
                 if case.saga_has_ended() {

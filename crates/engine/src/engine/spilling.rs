@@ -182,7 +182,9 @@ impl Engine {
         let out = std::mem::take(&mut self.agenda.out);
         let came = !self.is_spilled(id) && self.bring_in(stored);
         let said = std::mem::replace(&mut self.agenda.out, out);
-        let as_it_was = |case: &Case| case.row.state == state && case.steps.len() == steps;
+        let as_it_was = |case: &Case| {
+            case.row.state == state && case.steps.len() == steps && case.reports_are_as_stored()
+        };
         if !came || in_flight || !self.cases.get(&id).is_some_and(|case| as_it_was(case)) {
             self.agenda.out.append(said);
             return;
@@ -194,7 +196,8 @@ impl Engine {
         }
     }
 
-    /// Brings an open case into memory. False if it is there, or can't be worked on.
+    /// Brings an open case into memory, or a settled one that a start finds with an unanswered report. False if it is
+    /// there, or can't be worked on.
     pub(super) fn bring_in(&mut self, stored: StoredCase) -> bool {
         let id = stored.case.id;
         if self.cases.contains_key(&id) || self.quarantine.contains_key(&id) {

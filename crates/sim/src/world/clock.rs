@@ -110,7 +110,9 @@ impl World<'_> {
         }
         let old = |at: amends_protocol::Timestamp| moment.wall.ms_since(at) > keep_ms;
         let cases = self.shell.store.rows.cases();
-        let settled = cases.filter(|case| case.state == CaseState::Settled);
+        let rows = &self.shell.store.rows;
+        let settled =
+            cases.filter(|case| case.state == CaseState::Settled && !rows.has_unanswered(case.id));
         let gone: Vec<CaseId> =
             settled.filter(|case| case.settled_at.is_some_and(old)).map(|case| case.id).collect();
         for case in gone {

@@ -2,7 +2,10 @@
 
 use super::{
     Held, Place,
-    sample::{FromRow, activation, announced, case, report, saga, settled, step, version, whole},
+    sample::{
+        FromRow, activation, announced, case, report, saga, settled, step, unanswered, version,
+        whole,
+    },
 };
 use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, StoreError};
 use amends_engine::{CaseRow, RulebookRef, SagaState, StepState, Write};
@@ -84,6 +87,33 @@ pub async fn what_is_unfinished_is_read_page_by_page(place: &impl Place) {
         assert_eq!(stored.reports, [report(n, 0)]);
         assert_eq!(stored.steps[1], step(n, 2, "coupon.redeem", StepState::InFlight));
     }
+}
+
+/// It came while nobody could work on the case, and a start must find it. Each such case comes once, whatever others
+/// wait for an answer.
+pub async fn a_settled_case_with_an_unanswered_report_is_read_as_well(place: &impl Place) {
+    let store = Held::of(place).await;
+    for n in [2, 4, 6] {
+        store.commit(whole(settled(n))).await.expect("commits");
+    }
+    for n in [1, 3, 5, 7] {
+        let row = CaseRow { state: CaseState::Unmatched, ..case(n) };
+        store.commit(whole(row)).await.expect("commits");
+        store.commit(vec![Write::from_report(unanswered(n, 0))]).await.expect("commits");
+    }
+    let late = [unanswered(2, 1), unanswered(2, 2), unanswered(2, 3), unanswered(6, 1)];
+    store.commit(late.map(Write::from_report).to_vec()).await.expect("commits");
+    let cases = store.unsettled().await;
+    let ids: Vec<u64> = cases.iter().map(|stored| stored.case.id.0).collect();
+    assert_eq!(ids, [1, 2, 3, 5, 6, 7]);
+    assert_eq!(cases[1].case.state, CaseState::Settled);
+    assert_eq!(cases[1].reports.len(), 4);
+
+    let answered = [1, 2, 3].map(|position| Write::from_report(report(2, position)));
+    store.commit(answered.to_vec()).await.expect("commits");
+    let cases = store.unsettled().await;
+    let ids: Vec<u64> = cases.iter().map(|stored| stored.case.id.0).collect();
+    assert_eq!(ids, [1, 3, 5, 6, 7], "what has its answer is over");
 }
 
 /// One that is settled, stuck or new while others are read.

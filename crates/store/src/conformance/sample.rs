@@ -74,6 +74,11 @@ pub(crate) fn report(n: u64, position: u32) -> ReportRow {
     }
 }
 
+/// The same, without an answer.
+pub(crate) fn unanswered(n: u64, position: u32) -> ReportRow {
+    ReportRow { role: ReportRole::Unmatched, ..report(n, position) }
+}
+
 /// A step of case `n` that compensates `action`, demanded by the first report.
 pub(crate) fn step(n: u64, ordinal: u32, action: &str, state: StepState) -> StepRow {
     let action: ActionName = action.parse().expect("service.action");

@@ -2,7 +2,7 @@
 
 use super::{
     BackupPlace, Held, Place,
-    sample::{FromRow, act, at, attempt, case, done, saga, settled, whole},
+    sample::{FromRow, act, at, attempt, case, done, report, saga, settled, unanswered, whole},
 };
 use crate::{
     Archive, CaseFilter, Ledger, Loaded, LookupRequest, PageRequest, RulebookRow, Store,
@@ -86,6 +86,19 @@ pub async fn pruning_is_bounded(place: &impl Place<Store: Store>) {
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 2);
     assert_eq!(store.prune(at(99, 0), 2).await.expect("prunes"), 1);
     assert!(left(&store).await.is_empty());
+}
+
+/// However long ago it was settled: what was acknowledged is not forgotten.
+pub async fn a_case_with_an_unanswered_report_is_not_pruned(place: &impl Place<Store: Store>) {
+    let store = Held::of(place).await;
+    for n in 1..=3 {
+        store.commit(whole(settled(n))).await.expect("commits");
+    }
+    store.commit(vec![Write::from_report(unanswered(2, 1))]).await.expect("commits");
+    assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 2);
+    assert_eq!(left(&store).await, [2]);
+    store.commit(vec![Write::from_report(report(2, 1))]).await.expect("commits");
+    assert_eq!(store.prune(at(99, 0), 100).await.expect("prunes"), 1);
 }
 
 /// A number in the audit never comes to mean another case.

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0004_rulebook_files.sql"),
     include_str!("schema/0005_salt.sql"),
     include_str!("schema/0006_strangers.sql"),
+    include_str!("schema/0007_unanswered.sql"),
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;

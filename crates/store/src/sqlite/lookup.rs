@@ -3,7 +3,7 @@
 use super::{
     codes::Coded,
     counts::LAST_CASE,
-    key::{case_number, case_of},
+    key::{case_number, case_of, key_range},
     raw::{Rest, case_or_rest, case_row_or_rest},
     rows::{
         CASE_COLUMNS, SAGA_COLUMNS, collect, collect_readable, column, read_error, readable,
@@ -15,10 +15,13 @@ use crate::{
     UnreadableRow,
 };
 use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase, StrangerDecisionRow};
-use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
+use amends_protocol::{CaseId, CaseState, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Reports that nobody has answered. An index holds just these.
+pub(super) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_unanswered WHERE role = 3 AND key > ?1 ORDER BY key LIMIT ?2";
 
 /// Answers a [`LookupRequest`].
 pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
@@ -80,12 +83,33 @@ fn whole_and_broken(
     Ok((whole, broken))
 }
 
-/// Reads some of the unfinished cases. The place of a case is its state, its time of opening and its number.
+type CaseOrRest = Result<CaseRow, Rest>;
+
+/// Reads some of the cases that are open: first those that are not settled, then settled ones with an unanswered report.
 pub(crate) fn open(
     conn: &Connection,
     after: OpenPlace,
     most: usize,
 ) -> Result<OpenPage, StoreError> {
+    let (mut rows, mut next) = (Vec::new(), None);
+    if after.0[0] < CaseState::Settled.code() {
+        (rows, next) = unsettled(conn, after, most)?;
+    }
+    if next.is_none() {
+        let (late, after) = settled_unanswered(conn, after, most - rows.len().min(most))?;
+        rows.extend(late);
+        next = after;
+    }
+    let (cases, broken) = whole_and_broken(conn, rows)?;
+    Ok(OpenPage { cases, broken, next })
+}
+
+/// The place of a case that is not settled is its state, its time of opening and its number.
+fn unsettled(
+    conn: &Connection,
+    after: OpenPlace,
+    most: usize,
+) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
     let OpenPlace([state, opened_at, id]) = after;
     let sql = format!(
         "SELECT {CASE_COLUMNS} FROM cases c INDEXED BY cases_unsettled
@@ -99,8 +123,29 @@ pub(crate) fn open(
         case_row_or_rest(row)
     })?;
     let next = last.filter(|_| rows.len() >= most);
-    let (cases, broken) = whole_and_broken(conn, rows)?;
-    Ok(OpenPage { cases, broken, next })
+    Ok((rows, next))
+}
+
+/// The place of a settled case is that state and the key of its last report that can be. Each page looks at so many
+/// reports, since most of those without an answer are of cases that wait for a person.
+fn settled_unanswered(
+    conn: &Connection,
+    after: OpenPlace,
+    most: usize,
+) -> Result<(Vec<CaseOrRest>, Option<OpenPlace>), StoreError> {
+    let settled = CaseState::Settled.code();
+    let OpenPlace([state, after, _]) = after;
+    let after = if state == settled { after } else { i64::MIN };
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
+    let keys: Vec<i64> = collect(conn, UNANSWERED, params![after, limit], |row| column(row, 0))?;
+    let ids: BTreeSet<CaseId> = keys.iter().copied().map(case_of).collect();
+    let by_id = format!("SELECT {CASE_COLUMNS} FROM cases c WHERE c.id = ?1 AND c.state = 3");
+    let mut rows = Vec::new();
+    for &id in &ids {
+        rows.extend(collect(conn, &by_id, [case_number(id)?], case_row_or_rest)?);
+    }
+    let last = ids.last().filter(|_| keys.len() >= most);
+    Ok((rows, last.map(|id| OpenPlace([settled, key_range(*id).1, 0]))))
 }
 
 /// Reads what is known at a start, but for the unfinished cases.

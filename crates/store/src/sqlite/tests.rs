@@ -288,12 +288,15 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
     assert!(load.contains("cases_unsettled"), "{load}");
     let prunable = plan(&conn, super::upkeep::PRUNABLE);
     assert!(prunable.contains("cases_settled (settled_at<?)"), "{prunable}");
+    assert!(prunable.contains("reports_unanswered (key>? AND key<?)"), "{prunable}");
+    let unanswered = plan(&conn, super::lookup::UNANSWERED);
+    assert!(unanswered.contains("reports_unanswered (key>?)"), "{unanswered}");
     let settlements = plan(&conn, super::counts::SETTLEMENTS);
     assert!(settlements.contains("cases_settled (settled_at>?)"), "{settlements}");
     let sagas =
         plan(&conn, "SELECT saga FROM sagas s WHERE state IN (?, ?) AND deadline < ? LIMIT ?");
     assert!(sagas.contains("sagas_by_deadline"), "{sagas}");
-    for plan in [load, prunable, settlements, sagas] {
+    for plan in [load, prunable, unanswered, settlements, sagas] {
         assert!(!plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
@@ -389,7 +392,7 @@ async fn what_is_pruned_leaves_no_rows_behind() {
     dir.sql(
         "INSERT INTO steps VALUES (1 << 20 | 1, 4, 0, 0, 'a', 'b', 7, 0, 1, 1, 1, NULL, NULL, NULL, '{}');
          INSERT INTO attempts VALUES (1 << 20 | 1, 1, 1, 1, 'busy', NULL, NULL);
-         INSERT INTO reports VALUES (1 << 20, 1, 3, NULL, 'a', 'r', '{}');",
+         INSERT INTO reports VALUES (1 << 20, 1, 1, NULL, 'a', 'r', '{}');",
     );
     assert_eq!(store.prune(Timestamp(10), 9).await.expect("prunes"), 1);
     drop(store);

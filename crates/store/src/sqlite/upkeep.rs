@@ -17,7 +17,10 @@ use std::{fs, io, path::Path};
 /// Most cases and sagas of one call: some ten thousand rows, so that a commit behind it waits for milliseconds.
 const PRUNE_LIMIT: usize = 500;
 pub(super) const PRUNABLE: &str = "SELECT id FROM cases INDEXED BY cases_settled
-    WHERE state = 3 AND settled_at < ?1 ORDER BY settled_at, id";
+    WHERE state = 3 AND settled_at < ?1 AND NOT EXISTS (
+      SELECT 1 FROM reports r INDEXED BY reports_unanswered
+      WHERE r.role = 3 AND r.key BETWEEN (cases.id << 20) AND (cases.id << 20 | 1048575))
+    ORDER BY settled_at, id";
 const DOING_PRUNE: &str = "prune the store";
 
 /// Removes old settled cases and announcements; says how many.
@@ -53,7 +56,7 @@ pub(crate) fn prune(
     Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
 }
 
-/// Cases that may go, those first that were settled first. An index of settled cases begins with them, so a call that
+/// Cases that may go, but for those with a report that nobody has answered; those first that were settled first. An index of settled cases begins with them, so a call that
 /// finds none costs next to nothing.
 fn prunable(
     tx: &Transaction<'_>,
