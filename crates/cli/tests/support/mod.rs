@@ -263,7 +263,8 @@ services:
     actions:
       charge:
         compensation: refund
-        retry_policy: {{ first: 10ms, cap: 50ms, attempts: 3 }}
+        # Longer than a test waits: a slow answer must not count as a try of unknown end.
+        retry_policy: {{ first: 10ms, cap: 50ms, attempts: 3, timeout: 60s }}
         endpoints:
           compensate:
             method: POST
