@@ -42,6 +42,8 @@ pub struct World {
     pub memory: Memory,
     // the outside
     pub under_way: VecDeque<Errand>,
+    /// Services answer in an order of their own, whatever the order in which they were asked.
+    pub answers_in_order: bool,
     /// By `verb service.action`, else `verb`, else done.
     pub replies: BTreeMap<String, Reply>,
     pub histories: BTreeMap<String, WalkResult>,
@@ -72,6 +74,7 @@ impl World {
             books: vec![],
             memory: Memory::default(),
             under_way: VecDeque::new(),
+            answers_in_order: false,
             replies: BTreeMap::new(),
             histories: BTreeMap::new(),
             limited: BTreeSet::new(),
@@ -229,7 +232,13 @@ impl World {
     /// Lets the services answer until nothing is under way (but the silent ones).
     pub fn settle_down(&mut self) {
         let mut silent = VecDeque::new();
+        let mut left_of_round = 0;
         for _ in 0..50_000 {
+            if self.answers_in_order && left_of_round == 0 {
+                self.under_way.make_contiguous().sort_by_cached_key(order_of_answer);
+                left_of_round = self.under_way.len();
+            }
+            left_of_round = left_of_round.saturating_sub(1);
             let Some(errand) = self.under_way.pop_front() else {
                 self.under_way = silent;
                 return;
@@ -494,6 +503,14 @@ impl World {
 
     pub fn state(&self, case: CaseId) -> CaseState {
         self.case(case).state
+    }
+}
+
+fn order_of_answer(errand: &Errand) -> String {
+    match errand {
+        Errand::Walk(walk) => format!("{} walk {}", walk.service, walk.case),
+        Errand::Send(send) => format!("{} send {}", send.action.service, send.step),
+        Errand::Poll(poll) => format!("{} poll {}", poll.action.service, poll.step),
     }
 }
 
