@@ -5,7 +5,8 @@ use crate::case::Case;
 use crate::lane::Job;
 use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
 use amends_protocol::{
-    CaseId, CaseState, Cause, Outcome, QuestionKind, StepId, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, CaseState, Cause, Outcome, QuestionKind, StepId, StuckReason, Timestamp,
+    Verb,
 };
 use amends_rulebook::Rulebook;
 use gist::gist;
@@ -38,6 +39,8 @@ pub(crate) struct Brief {
     pub(crate) walks: Box<[BriefWalk]>,
     /// What is in doubt.
     pub(crate) questions: Box<[BriefQuestion]>,
+    /// Strangers that it knows and that a person has said to ignore.
+    pub(crate) ignored: Box<[ActionName]>,
 }
 
 /// An open question.
@@ -194,6 +197,8 @@ impl Brief {
             since: row.updated_at,
         });
         let questions = questions.collect();
+        let strangers = row.detail.strangers.iter().filter(|stranger| stranger.ignored);
+        let ignored = strangers.map(|stranger| stranger.action.clone()).collect();
         let objective = objective(case).map(|(ms, rule)| (ms, share(rule)));
         let version = row.rulebook.as_ref().map(|version| RulebookRef {
             name: share(Arc::clone(&version.name)),
@@ -211,6 +216,7 @@ impl Brief {
             done,
             walks,
             questions,
+            ignored,
         }
     }
 
@@ -299,6 +305,7 @@ impl Brief {
             + size_of_val(&*self.done)
             + size_of_val(&*self.walks)
             + size_of_val(&*self.questions)
+            + size_of_val(&*self.ignored)
             + unmatched
             + messages.sum::<usize>()
             + sentences.sum::<usize>()

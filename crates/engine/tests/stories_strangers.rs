@@ -194,6 +194,29 @@ fn an_open_case_is_held_again_when_what_was_ignored_is_taken_back() {
     assert_eq!(world.state(cases[0]), CaseState::Stuck);
 }
 
+#[test]
+fn a_case_in_the_store_alone_is_held_again_at_once_when_what_was_ignored_is_taken_back() {
+    for restarts in [false, true] {
+        let (mut world, cases, _) = two_held(0);
+        world.pause("payments", true);
+        world.report(
+            report("shop/odd", "s").id("r-2").action("sell").saw("payments.charge", H::Succeeded),
+        );
+        world.settle_down();
+        assert_eq!(world.say_of_stranger("shop", "billing.charge", ignore()), Answer::Done);
+        world.pass_ms(10_000);
+        if restarts {
+            world.crash();
+        }
+        assert!(world.engine.is_spilled(cases[0]));
+        assert_eq!(world.state(cases[0]), CaseState::Open, "payments is paused");
+        let back = StrangerAct::Reconsider { reason: world::reason() };
+        assert_eq!(world.say_of_stranger("shop", "billing.charge", back), Answer::Done);
+        world.pass_ms(1);
+        assert_eq!(world.state(cases[0]), CaseState::Stuck, "after a restart: {restarts}");
+    }
+}
+
 fn strangers(world: &World) -> Vec<FoundStranger> {
     let mut walk = world.engine.strangers();
     while !walk.look(&world.engine, 100) {}

@@ -87,26 +87,21 @@ impl Engine {
         self.agenda.out.writes.push(Write::Stranger(Box::new(row)));
     }
 
-    /// All cases that a stranger holds, or that would be held by it, are looked at. One that is in the store only and
-    /// knows it as ignored is looked at when something else comes to it: without that it does not settle.
+    /// All cases that a stranger holds, or that would be held by it, are looked at, wherever they are kept.
     fn look_at_those_who_know(&mut self, rulebook: &str, action: &ActionName, now: Timestamp) {
-        let asks = |id: &CaseId| {
-            let strangers = self.cases.get(id).map(|case| &case.row.detail.strangers);
-            strangers.is_some_and(|rows| rows.iter().any(|row| row.action == *action))
-                || self.is_asked_of(*id, rulebook, action)
-        };
-        let known: Vec<CaseId> = self.open_case_ids().into_iter().filter(asks).collect();
+        let knows = |id: &CaseId| self.knows_stranger(*id, rulebook, action);
+        let known: Vec<CaseId> = self.open_case_ids().into_iter().filter(knows).collect();
         known.into_iter().for_each(|id| self.agenda.timers.set(now, Timer::Quiet(id)));
     }
 
-    fn is_asked_of(&self, id: CaseId, rulebook: &str, action: &ActionName) -> bool {
+    fn knows_stranger(&self, id: CaseId, rulebook: &str, action: &ActionName) -> bool {
         let Some(brief) = self.brief(id) else { return false };
         let is_of_it = brief.version.as_ref().is_some_and(|version| *version.name == *rulebook);
         let mut questions = brief.questions.iter().map(|asked| &asked.question);
-        is_of_it
-            && questions.any(|question| {
-                question.kind == QuestionKind::Stranger && question.action.as_ref() == Some(action)
-            })
+        let is_asked = questions.any(|question| {
+            question.kind == QuestionKind::Stranger && question.action.as_ref() == Some(action)
+        });
+        is_of_it && (is_asked || brief.ignored.contains(action))
     }
 
     /// What a version declares is no stranger any more: what was said of it is over, so that it is asked again if a
