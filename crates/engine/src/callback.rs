@@ -96,6 +96,9 @@ impl Case {
         self.log_callback(index, &callback, legal.is_ok());
         if let Err(illegal) = legal {
             return Answer::Conflict(match self.steps[index].state {
+                StepState::Done(Outcome::NotFenceable) => format!(
+                    "the step already ended as `not_fenceable`: {service} answered that it puts up no fence, and the case goes on without"
+                ),
                 StepState::Done(outcome) => format!("the step already ended as `{outcome}`"),
                 _ => illegal.to_string(),
             });

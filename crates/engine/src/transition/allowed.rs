@@ -22,6 +22,8 @@ pub(crate) struct StepFacts<'a> {
     pub(crate) replaced: bool,
     /// Its stage has come, and it waits for callers of its action.
     pub(crate) awaits_callers: bool,
+    /// It is a fence: it asks its service to call nobody any more, and takes no data.
+    pub(crate) fence: bool,
 }
 
 /// What the acts on a case depend on, and nothing else.
@@ -76,7 +78,8 @@ impl StepRow {
     pub(crate) fn act_facts(&self) -> StepFacts<'_> {
         let replaced = self.verb == Verb::Retry && self.memo.last_try;
         let awaits_callers = self.awaits_callers().is_some();
-        StepFacts { state: &self.state, held: self.memo.held, replaced, awaits_callers }
+        let (held, fence) = (self.memo.held, self.memo.fence);
+        StepFacts { state: &self.state, held, replaced, awaits_callers, fence }
     }
 
     /// Whether [`CaseActName::Retry`] tries it again: a waiver is taken back, and a shadow step meant, only one by one.
@@ -186,6 +189,7 @@ fn permit(step: StepFacts<'_>, act: StepActName) -> Result<(), &'static str> {
     const NO_YES: &str = "does not wait for approval";
     const REPLACED: &str = "is a retry, and the case is being undone instead";
     match (step.state, act) {
+        (_, A::Edit) if step.fence => Err("is a fence, which takes no data"),
         (S::Waiting, A::Edit | A::Waive | A::Record) => Ok(()),
         (S::Waiting, A::Approve) if step.held => Ok(()),
         (S::Waiting, A::Retry) if step.awaits_callers => Ok(()),
@@ -274,8 +278,27 @@ mod tests {
             held: false,
             replaced: false,
             awaits_callers: true,
+            fence: false,
         };
         assert!(allowed(waiting).contains(&StepActName::Retry));
+    }
+
+    #[test]
+    fn a_fence_takes_no_data_not_even_in_shadow() {
+        for state in [StepState::Waiting, StepState::Shadow, StepState::Due(Timestamp(7))] {
+            let held = StepFacts {
+                state: &state,
+                held: false,
+                replaced: false,
+                awaits_callers: false,
+                fence: true,
+            };
+            let plain = StepFacts { fence: false, ..held };
+            let without_edit: Vec<_> =
+                allowed(plain).into_iter().filter(|act| *act != StepActName::Edit).collect();
+            assert!(allowed(plain).contains(&StepActName::Edit));
+            assert_eq!(allowed(held), without_edit);
+        }
     }
 
     /// The whole table as a picture: rows are states (plain, held, replaced), columns acts in their order; `.` is refused.
@@ -297,7 +320,13 @@ mod tests {
         let mut picture = String::new();
         for state in &states {
             for (held, replaced) in [(false, false), (true, false), (false, true)] {
-                let may = allowed(StepFacts { state, held, replaced, awaits_callers: false });
+                let may = allowed(StepFacts {
+                    state,
+                    held,
+                    replaced,
+                    awaits_callers: false,
+                    fence: false,
+                });
                 let letter = |act: &StepActName| {
                     if may.contains(act) { act.as_str()[..1].to_owned() } else { ".".to_owned() }
                 };

@@ -2,7 +2,7 @@
 
 use super::board::{Kind, News};
 use amends_engine::{Event, Happening, SUPERVISOR, StepState, UnreadableRow};
-use amends_protocol::{CaseId, CaseState, Timestamp};
+use amends_protocol::{CaseId, CaseState, QuestionKind, Timestamp};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
@@ -69,6 +69,8 @@ fn news(event: &Event) -> Option<News> {
                 if why.is_empty() { reason.to_string() } else { format!("{reason}: {why}") };
             of(Kind::Stuck, format!("{verb} {action}"), Some(step.case), &reason)
         }
+        // Its step is stuck with the same word, and that is told.
+        Happening::Question { kind: QuestionKind::DataConflict, .. } => None,
         Happening::Question { question, kind, service, sentence } => {
             of(Kind::Question, format!("{kind}: {service}"), Some(question.case), sentence)
         }

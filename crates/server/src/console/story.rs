@@ -52,13 +52,24 @@ impl Annotate for Tones {
     }
 }
 
-/// The actions that the saga can have come to, by its reports and its plan; all, if neither names one.
 fn reach(case: &CaseDetail, book: &Rulebook) -> Vec<ActionId> {
-    let reported =
-        case.reports.iter().filter_map(|r| book.action(&r.service, r.data.action.as_deref()?));
+    let reported = case.reports.iter().map(|r| book.action(&r.service, r.data.action.as_deref()?));
     let planned = case.plan.iter().filter_map(|s| book.action(&s.action.service, &s.action.action));
-    let reached: BTreeSet<ActionId> =
-        reported.chain(planned).flat_map(|id| book.saga_reach(id).iter().copied()).collect();
+    about(book, &reported.collect::<Vec<_>>(), planned)
+}
+
+/// The actions that a case is about: where all its failures lie below calls that are tolerated, what lies there and what
+/// is planned; else all that the saga can have come to, by its reports and its plan; all, if neither names one.
+fn about(
+    book: &Rulebook,
+    reported: &[Option<ActionId>],
+    planned: impl Iterator<Item = ActionId>,
+) -> Vec<ActionId> {
+    let whole = |id: ActionId| book.saga_reach(id).iter().copied();
+    let reached: BTreeSet<ActionId> = match book.concerned_by(reported.iter().copied()) {
+        Some(concerned) => concerned.into_iter().chain(planned).collect(),
+        None => reported.iter().copied().flatten().chain(planned).flat_map(whole).collect(),
+    };
     let all = (0..book.actions().len()).filter_map(|n| u32::try_from(n).ok()).map(ActionId);
     // A correction stands with its message.
     all.filter(|id| reached.is_empty() || reached.contains(id))
@@ -239,6 +250,40 @@ fn mark(scale: &Scale, from: Timestamp, to: Timestamp, tone: Tone, title: String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_case_below_a_tolerated_call_is_drawn_without_the_rest_of_its_saga() {
+        let book = Rulebook::from_yaml(
+            "
+rulebook: shop
+services:
+  order:
+    url: http://order
+    actions: { place: { compensation: cancel, calls: [payment.pay, { call: mail.send, tolerate: true }] } }
+  payment: { url: http://payment, actions: { pay: { compensation: refund } } }
+  mail: { url: http://mail, actions: { send: { compensation: recall, calls: [render.page] } } }
+  render: { url: http://render, actions: { page: { compensation: drop } } }
+rules:
+  - { on: '*/*', compensate: recorded }
+",
+        )
+        .expect("valid");
+        let id = |service: &str, action: &str| book.action(service, action).expect("known");
+        let drawn = |reported: &[Option<ActionId>], planned: &[ActionId]| {
+            let all = about(&book, reported, planned.iter().copied());
+            all.into_iter().map(|id| book.get(id).name.to_string()).collect::<Vec<_>>()
+        };
+        let render = id("render", "page");
+        assert_eq!(drawn(&[Some(render)], &[]), ["mail.send", "render.page"]);
+        let pay = id("payment", "pay");
+        assert_eq!(drawn(&[Some(render)], &[pay]), ["payment.pay", "mail.send", "render.page"]);
+        assert_eq!(drawn(&[Some(render), Some(pay)], &[]).len(), 4);
+        assert_eq!(
+            drawn(&[Some(render), None], &[]).len(),
+            4,
+            "nobody knows what the other failed at"
+        );
+    }
 
     #[test]
     fn a_moment_outside_stays_on_the_picture() {

@@ -10,7 +10,7 @@ use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views;
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
-use amends_protocol::{OutcomeCallback, StepId};
+use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
@@ -67,13 +67,26 @@ pub(crate) async fn call_back<S: Store>(
 ) -> Result<StatusCode, ApiError> {
     let callback: OutcomeCallback = payload.json()?;
     if !callback.outcome.is_said_by_services() {
-        let detail = format!("`{}` is no word of a service's", callback.outcome);
-        return Err(ApiError::invalid(detail));
+        return Err(ApiError::invalid(no_word_of_services(callback.outcome)));
     }
     Ok(match app.supervisor.call_back(id, callback).await? {
         CalledBack::Taken => StatusCode::NO_CONTENT,
         CalledBack::Kept => StatusCode::ACCEPTED,
     })
+}
+
+/// What a service that says such an outcome may have meant.
+fn no_word_of_services(outcome: Outcome) -> String {
+    let whose = match outcome {
+        Outcome::NotFenceable => {
+            "the supervisor's conclusion about a service that puts up no fence: it answers the request with 404, 405 or 501, or says `refused`"
+        }
+        Outcome::Waived => "a person's decision, an act on the step",
+        _ => "not said by services",
+    };
+    let said = Outcome::ALL.iter().filter(|outcome| outcome.is_said_by_services());
+    let said: Vec<String> = said.map(|outcome| format!("`{outcome}`")).collect();
+    format!("`{outcome}` is {whose}; a service says one of {}", said.join(", "))
 }
 
 /// `POST /v1/steps:act`: one act on many steps.
