@@ -305,8 +305,8 @@ proptest! {
         let reports: Vec<Report> = reports.into_iter().enumerate().map(in_three_sagas).collect();
         let run = |budget: usize| {
             let mut world = World::food_order().with_budget(budget);
-            // A case that is looked up first is sent for after the others of its turn. In which order services answer is
-            // theirs to say, and how many failures in a row a breaker sees depends on it: so it is given.
+            // A case that is looked up first is sent for after the others of its turn. In which order services answer
+            // is theirs to say, and how many failures in a row a breaker sees depends on it: so it is given.
             world.answers_in_order = true;
             let mut told = Vec::new();
             for step in &moves {

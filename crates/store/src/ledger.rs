@@ -27,11 +27,11 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// When the store can't be read.
     fn load(&self) -> impl Future<Output = Result<Loaded, StoreError>> + Send;
 
-    /// Reads at most so many of the cases that are open, after a place; the first page is after
-    /// [`OpenPlace::default`]. Open are those that are not settled, and settled ones with a report that has no answer
-    /// (`ReportRole::Unmatched`): it came while nobody could work on the case. A case whose state changes meanwhile may come twice or be left out: the loop, which has
-    /// changed it, knows it. A row that doesn't read back is no error: what is left of its case is in
-    /// [`OpenPage::broken`], and in the same way in [`LookupResult::broken`].
+    /// Reads at most so many of the cases that are open, after a place; the first page is after [`OpenPlace::default`].
+    /// Open are those that are not settled, and settled ones with a report that has no answer
+    /// (`ReportRole::Unmatched`): it came while nobody could work on the case. A case whose state changes meanwhile may
+    /// come twice or be left out: the loop, which has changed it, knows it. A row that doesn't read back is no error:
+    /// what is left of its case is in [`OpenPage::broken`], and in the same way in [`LookupResult::broken`].
     ///
     /// # Errors
     /// When the store can't be read.

@@ -507,11 +507,8 @@ impl World {
 }
 
 fn order_of_answer(errand: &Errand) -> String {
-    match errand {
-        Errand::Walk(walk) => format!("{} walk {}", walk.service, walk.case),
-        Errand::Send(send) => format!("{} send {}", send.action.service, send.step),
-        Errand::Poll(poll) => format!("{} poll {}", poll.action.service, poll.step),
-    }
+    let read = if let Errand::Walk(walk) = errand { Some(walk.case) } else { None };
+    format!("{} {read:?} {:?}", errand.service(), errand.step())
 }
 
 /// INVARIANT 3 once more, at the row: what a service did is never undone.

@@ -58,8 +58,8 @@ fn reach(case: &CaseDetail, book: &Rulebook) -> Vec<ActionId> {
     about(book, &reported.collect::<Vec<_>>(), planned)
 }
 
-/// The actions that a case is about: where all its failures lie below calls that are tolerated, what lies there and what
-/// is planned; else all that the saga can have come to, by its reports and its plan; all, if neither names one.
+/// The actions that a case is about: where all its failures lie below calls that are tolerated, what lies there and
+/// what is planned; else all that the saga can have come to, by its reports and its plan; all, if neither names one.
 fn about(
     book: &Rulebook,
     reported: &[Option<ActionId>],

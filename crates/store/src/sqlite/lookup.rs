@@ -21,7 +21,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Reports that nobody has answered. An index holds just these.
-pub(super) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_unanswered WHERE role = 3 AND key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const UNANSWERED: &str = "SELECT key FROM reports INDEXED BY reports_unanswered
+    WHERE role = 3 AND key > ?1 ORDER BY key LIMIT ?2";
 
 /// Answers a [`LookupRequest`].
 pub(crate) fn find(conn: &Connection, wanted: &LookupRequest) -> Result<LookupResult, StoreError> {
@@ -85,7 +86,8 @@ fn whole_and_broken(
 
 type CaseOrRest = Result<CaseRow, Rest>;
 
-/// Reads some of the cases that are open: first those that are not settled, then settled ones with an unanswered report.
+/// Reads some of the cases that are open: first those that are not settled, then settled ones with an unanswered
+/// report.
 pub(crate) fn open(
     conn: &Connection,
     after: OpenPlace,

@@ -56,8 +56,8 @@ pub(crate) fn prune(
     Ok(cases.len() + prune_sagas(tx, settled_before, left)?)
 }
 
-/// Cases that may go, but for those with a report that nobody has answered; those first that were settled first. An index of settled cases begins with them, so a call that
-/// finds none costs next to nothing.
+/// Cases that may go, but for those with a report that nobody has answered; those first that were settled first. An
+/// index of settled cases begins with them, so a call that finds none costs next to nothing.
 fn prunable(
     tx: &Transaction<'_>,
     settled_before: Timestamp,
