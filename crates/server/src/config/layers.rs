@@ -15,8 +15,10 @@ pub(super) const SIGNING_KEYS: &str = "signing_keys";
 pub(super) const SECRETS: &str = "secrets";
 /// The table of certificate authorities, whose names are the user's.
 pub(super) const CA: &str = "ca";
+/// The table of our own certificates, whose names are the user's.
+pub(super) const CLIENT_CERTIFICATES: &str = "client_certificates";
 /// Tables whose names are the user's.
-const OPEN: [&str; 3] = [SIGNING_KEYS, SECRETS, CA];
+const OPEN: [&str; 4] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.

@@ -2,8 +2,8 @@
 
 use super::value::{Reader, Stands};
 use crate::dispatch::{
-    AllowedHosts, Authorities, Destinations, HttpOptions, MOST_KEYS_OF_A_NAME, OF_ENVIRONMENT,
-    Proxies, Secrets, Signer,
+    AllowedHosts, Authorities, Destinations, HttpOptions, Identities, MOST_KEYS_OF_A_NAME,
+    OF_ENVIRONMENT, Proxies, Secrets, Signer,
 };
 use http::Uri;
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ pub(super) fn read(read: &mut Reader<'_>) -> HttpOptions {
         answer_bytes: read.number("dispatch.answer_bytes", 1 << 10, 64 << 20),
         proxies: proxies(read, &destinations.secrets),
         authorities: authorities(read),
+        identities: identities(read),
         destinations,
     };
     if options.connect_timeout_ms == 0 {
@@ -101,6 +102,20 @@ fn authorities(read: &mut Reader<'_>) -> Authorities {
         }
     }
     authorities
+}
+
+fn identities(read: &mut Reader<'_>) -> Identities {
+    let mut identities = Identities::default();
+    for (key, given) in read.identities_of("client_certificates") {
+        let name = key.trim_start_matches("client_certificates.");
+        let taken = given.map_err(|why| vec![why]).and_then(|given| {
+            identities.add(name, (&given.file, &given.key), given.hosts.as_deref())
+        });
+        if let Err(wrong) = taken {
+            wrong.iter().for_each(|why| read.mistake(&key, why));
+        }
+    }
+    identities
 }
 
 fn secrets(read: &mut Reader<'_>) -> Secrets {

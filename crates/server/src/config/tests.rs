@@ -163,10 +163,14 @@ connect_timeout = \"0s\"
 [ca]
 company = { file = \"/does/not/exist.pem\", hosts = [\"a b\"] }
 bank = { files = \"x\" }
+[client_certificates]
+bank = { key = \"x\" }
+company = { file = \"/does/not/exist.pem\" }
 ";
     layers.file(Path::new("a.toml"), text).expect("known keys");
     let all = mistakes(&layers).join("\n");
     let mut wanted = vec![
+        "`client_certificates.bank` (file a.toml): it must be `{ file = ",
         "`https://pay.example` names no host",
         "`10.1.2.3/8` has bits set beyond its first 8",
         "`dispatch.proxy` (file a.toml): it holds credentials",
@@ -176,6 +180,9 @@ bank = { files = \"x\" }
     ];
     if cfg!(feature = "tls") {
         wanted.push("`ca.company` (file a.toml): the file `/does/not/exist.pem` cannot be read");
+        wanted.push(
+            "`client_certificates.company` (file a.toml): the file `/does/not/exist.pem` cannot",
+        );
     }
     for said in wanted {
         assert!(all.contains(said), "{said} is not in:\n{all}");

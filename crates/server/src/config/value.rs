@@ -26,6 +26,13 @@ pub(super) struct GivenAuthority {
     pub(super) only: bool,
 }
 
+/// A file with a certificate of our own, one with its key, and the hosts that it is for.
+pub(super) struct GivenIdentity {
+    pub(super) file: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) hosts: Option<Vec<String>>,
+}
+
 /// Where a secret stands.
 pub(super) enum Stands {
     Here(String),
@@ -138,6 +145,14 @@ impl<'a> Reader<'a> {
         self.named(table).map(|(key, value)| (key.clone(), authority(value))).collect()
     }
 
+    /// The files of each name in the table of our own certificates; an error says why they can't be had.
+    pub(super) fn identities_of(
+        &self,
+        table: &str,
+    ) -> Vec<(String, Result<GivenIdentity, String>)> {
+        self.named(table).map(|(key, value)| (key.clone(), identity(value))).collect()
+    }
+
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
         let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));
@@ -216,4 +231,25 @@ fn authority(value: &Value) -> Result<GivenAuthority, String> {
         Some(only) => only.as_bool().ok_or_else(wrong)?,
     };
     Ok(GivenAuthority { file: file.into(), hosts, only })
+}
+
+/// `{ file = "…" }`, perhaps with `key = "…"` and `hosts = […]`.
+fn identity(value: &Value) -> Result<GivenIdentity, String> {
+    let wrong = || {
+        "it must be `{ file = \"…\" }`, with `key = \"…\"` if the key stands in a file of its own, and `hosts = [\"…\"]` if it is for some hosts".to_owned()
+    };
+    let Value::Table(table) = value else { return Err(wrong()) };
+    if table.keys().any(|key| !["file", "key", "hosts"].contains(&key.as_str())) {
+        return Err(wrong());
+    }
+    let file = table.get("file").and_then(Value::as_str).ok_or_else(wrong)?;
+    let key = match table.get("key") {
+        None => file,
+        Some(key) => key.as_str().ok_or_else(wrong)?,
+    };
+    let hosts = match table.get("hosts") {
+        None => None,
+        Some(hosts) => Some(texts(hosts).ok_or_else(wrong)?),
+    };
+    Ok(GivenIdentity { file: file.into(), key: key.into(), hosts })
 }

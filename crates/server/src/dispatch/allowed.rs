@@ -141,6 +141,17 @@ impl Net {
 }
 
 impl HostPattern {
+    /// Reads the hosts that something is for, if it is not for all; adds what is wrong with them.
+    pub(super) fn read_all(hosts: &[String], wrong: &mut Vec<String>) -> Vec<Self> {
+        if hosts.is_empty() {
+            wrong.push("`hosts` is empty; leave it out for all hosts".to_owned());
+        }
+        let read = hosts.iter().map(|text| Self::read(text));
+        let (good, bad): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        wrong.extend(bad.into_iter().filter_map(Result::err));
+        good.into_iter().flatten().collect()
+    }
+
     /// Reads one.
     ///
     /// # Errors

@@ -35,15 +35,7 @@ impl Authorities {
         only: bool,
     ) -> Result<(), Vec<String>> {
         let mut wrong: Vec<String> = check_file(file).err().into_iter().collect();
-        let patterns = hosts.map(|hosts| {
-            let read = hosts.iter().map(|text| HostPattern::read(text));
-            let (good, bad): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
-            wrong.extend(bad.into_iter().filter_map(Result::err));
-            if hosts.is_empty() {
-                wrong.push("`hosts` is empty; leave it out for all hosts".to_owned());
-            }
-            good.into_iter().flatten().collect()
-        });
+        let patterns = hosts.map(|hosts| HostPattern::read_all(hosts, &mut wrong));
         if !wrong.is_empty() {
             return Err(wrong);
         }

@@ -61,12 +61,14 @@ pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
         Some(e) if e.kind() == io::ErrorKind::TimedOut => "no connection in time".to_owned(),
         _ => {
             let text = cause.to_string();
-            match text.contains("UnknownIssuer") {
-                true => format!(
-                    "{text} (nobody here knows who signed its certificate; name the authority's file in `[ca]` of the configuration)"
-                ),
-                false => text,
-            }
+            let help = if text.contains("UnknownIssuer") {
+                " (nobody here knows who signed its certificate; name the authority's file in `[ca]` of the configuration)"
+            } else if text.contains("CertificateRequired") {
+                " (it asks who we are; name our certificate in `[client_certificates]` of the configuration)"
+            } else {
+                ""
+            };
+            text + help
         }
     }
 }
@@ -102,7 +104,7 @@ impl Connector {
             proxies: options.proxies.clone(),
             secrets: Arc::clone(&options.destinations.secrets),
             #[cfg(feature = "tls")]
-            trust: Trust::new(options.authorities.clone()),
+            trust: Trust::new(options.authorities.clone(), options.identities.clone()),
         };
         Self { way: Arc::new(way) }
     }

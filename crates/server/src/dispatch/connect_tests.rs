@@ -268,7 +268,7 @@ async fn a_second_sending_that_finds_nobody_may_have_run_too() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use crate::dispatch::Authorities;
+    use crate::dispatch::{Authorities, Identities};
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use std::fs;
@@ -364,6 +364,132 @@ mod tls {
         assert!(get(&out, &url).await.is_ok(), "read anew");
         write(b"no certificate");
         assert!(get(&out, &url).await.is_ok(), "the ones before stay");
+    }
+
+    /// A service that asks who calls, and answers with which certificate it was shown.
+    async fn asking() -> u16 {
+        let (listener, port) = listener().await;
+        let mut roots = rustls::RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(file("authority-c.pem")).expect("a file");
+        roots.add(authority).expect("an authority");
+        let judge = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build();
+        let chain = CertificateDer::from_pem_file(file("service.pem")).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(file("service.key.pem")).expect("a key");
+        let config = rustls::ServerConfig::builder()
+            .with_client_cert_verifier(judge.expect("a verifier"))
+            .with_single_cert(vec![chain], key)
+            .expect("they fit");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    let shown =
+                        stream.get_ref().1.peer_certificates().expect("it asked")[0].clone();
+                    let of = |name: &str| CertificateDer::from_pem_file(file(name)).expect("one");
+                    let which = ["client.pem", "client-next.pem"].into_iter();
+                    let which = which.filter(|name| of(name) == shown).collect::<String>();
+                    if head(&mut stream).await.is_some() {
+                        answer(&mut stream, &which).await;
+                    }
+                });
+            }
+        });
+        port
+    }
+
+    /// Believes the service, and shows these to these hosts.
+    fn showing(all: &[(&Path, &Path, Option<&[String]>)]) -> HttpOptions {
+        let mut identities = Identities::default();
+        for (file, key, hosts) in all {
+            identities.add("own", (file, key), *hosts).expect("a certificate with its key");
+        }
+        HttpOptions { identities, ..trusting(&file("authority-a.pem"), None, false) }
+    }
+
+    async fn shown(options: &HttpOptions, port: u16) -> Result<String, Unanswered> {
+        let url = format!("https://pay.test:{port}/");
+        let answered = get(&exchange(options, &["127.0.0.1"]), &url).await?;
+        Ok(String::from_utf8(answered.body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn who_asks_is_shown_a_certificate_where_one_is_for_it() {
+        let port = asking().await;
+        let (one, key) = (file("client.pem"), file("client.key.pem"));
+        let (next, next_key) = (file("client-next.pem"), file("client-next.key.pem"));
+        let hosts = |name: &str| vec![format!("{name}:{port}")];
+        let (pay, other) = (hosts("pay.test"), hosts("other.test"));
+        let for_all = showing(&[(&one, &key, None)]);
+        assert_eq!(shown(&for_all, port).await.ok().as_deref(), Some("client.pem"));
+        let both = showing(&[(&one, &key, None), (&next, &next_key, Some(&pay))]);
+        assert_eq!(shown(&both, port).await.ok().as_deref(), Some("client-next.pem"));
+        for nothing in [showing(&[(&one, &key, Some(&other))]), showing(&[])] {
+            let none = shown(&nothing, port).await.expect_err("no answer");
+            assert!(none.message.contains("`[client_certificates]`"), "{}", none.message);
+        }
+        // Whoever asks for nothing is shown nothing, and answers.
+        let url = format!("https://pay.test:{}/", service().await);
+        assert!(get(&exchange(&for_all, &["127.0.0.1"]), &url).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_changes_is_read_anew_and_one_that_fits_no_key_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, key) = (folder.path().join("own.pem"), folder.path().join("own.key"));
+        let mut hours = 0;
+        let mut write = |to: &Path, from: &str| {
+            // A clock of the file system may be too coarse to tell two writes of a test apart.
+            hours += 1;
+            let at = std::time::SystemTime::now() + Duration::from_secs(hours * 3_600);
+            fs::copy(file(from), to).expect("written");
+            let opened = fs::File::options().append(true).open(to);
+            opened.and_then(|file| file.set_modified(at)).expect("set");
+        };
+        write(&path, "client.pem");
+        write(&key, "client.key.pem");
+        let port = asking().await;
+        let options = showing(&[(&path, &key, None)]);
+        let out = exchange(&options, &["127.0.0.1"]);
+        let url = format!("https://pay.test:{port}/");
+        let mut seen = Vec::new();
+        for step in 0..3 {
+            match step {
+                0 => {}
+                1 => write(&path, "client-next.pem"),
+                _ => write(&key, "client-next.key.pem"),
+            }
+            let body = get(&out, &url).await.map_err(|none| none.message).expect("an answer").body;
+            seen.push(String::from_utf8(body.to_vec()).expect("text"));
+        }
+        assert_eq!(seen, ["client.pem", "client.pem", "client-next.pem"]);
+        let wrong = Identities::default().add("x", (&file("client.pem"), &key), None);
+        let wrong = wrong.expect_err("another's key").join(" ");
+        assert!(wrong.contains("client.pem") && wrong.contains("own.key"), "{wrong}");
+    }
+
+    #[tokio::test]
+    async fn one_time_limit_holds_for_the_connection_and_the_whole_answer() {
+        let (listener, port) = listener().await;
+        let acceptor = acceptor();
+        // It begins an answer, and never ends it.
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            // A machine that is slow may be at its limit before that.
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let Some(_) = head(&mut stream).await else { return };
+            let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+            let _ = stream.write_all(begun).await;
+            let _ = stream.flush().await;
+            assert_eq!(head(&mut stream).await, None, "nothing more comes");
+        });
+        let out = exchange(&trusting(&file("authority-a.pem"), None, false), &["127.0.0.1"]);
+        let mut request = Outgoing::default();
+        *request.uri_mut() = format!("https://pay.test:{port}/").parse().expect("an address");
+        let none = out.ask(request, 1_000).await.err().expect("no whole answer");
+        assert_eq!((none.end, none.message.as_str()), (Ended::Unknown, "no answer within 1000 ms"));
+        served.await.expect("the connection is closed");
     }
 
     #[tokio::test]

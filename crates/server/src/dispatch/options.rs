@@ -1,6 +1,7 @@
 //! How requests are sent: limits, keys, allowed hosts, proxies and certificates.
 
 use super::authorities::Authorities;
+use super::identities::Identities;
 use super::proxy::Proxies;
 use super::route::Destinations;
 
@@ -28,6 +29,8 @@ pub struct HttpOptions {
     pub proxies: Proxies,
     /// Whose certificates are believed besides the system's authorities.
     pub authorities: Authorities,
+    /// What we show to whoever asks who we are.
+    pub identities: Identities,
 }
 
 impl Default for HttpOptions {
@@ -41,6 +44,7 @@ impl Default for HttpOptions {
             destinations: Destinations::default(),
             proxies: Proxies::default(),
             authorities: Authorities::default(),
+            identities: Identities::default(),
         }
     }
 }

@@ -1,32 +1,60 @@
-//! What makes connections secure: the system's authorities, and those of the configuration. A file of certificates that
-//! changes is read anew; one that is broken then leaves the ones before in force.
+//! What makes connections secure: the system's authorities, those of the configuration, and our own certificate where a
+//! host asks for one. A file that changes is read anew; one that is broken then leaves what was before in force.
 
 use super::allowed::Target;
 use super::authorities::{Authorities, Authority};
-use super::pem::certificates;
+use super::identities::{Identities, Identity};
+use super::pem::{self, Own};
 use rustc_hash::FxHashMap;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// What makes connections secure, one configuration for each choice of authorities.
 pub(super) struct Trust {
     system: RootCertStore,
-    given: Vec<(Authority, Mutex<Read>)>,
+    given: Vec<(Authority, Mutex<Read<Vec<CertificateDer<'static>>>>)>,
+    own: Vec<(Identity, Mutex<Read<Option<Own>>>)>,
     made: Mutex<FxHashMap<Choice, Made>>,
 }
 
-/// The authorities of a host, by index.
-type Choice = Vec<usize>;
+/// The authorities of a host and what we show it, by index.
+type Choice = (Vec<usize>, Option<usize>);
 
+/// What stands in files.
 #[derive(Default)]
-struct Read {
-    changed: Option<SystemTime>,
+struct Read<T> {
+    changed: Vec<Option<SystemTime>>,
     /// How often it was read.
     times: u64,
-    certificates: Vec<CertificateDer<'static>>,
+    value: T,
+}
+
+impl<T> Read<T> {
+    /// The files as they are now, or as they were when they could last be read.
+    fn renew(&mut self, name: &str, files: &[&Path], load: impl FnOnce() -> Result<T, String>) {
+        let changed = |file: &&Path| fs::metadata(file).and_then(|about| about.modified()).ok();
+        let changed: Vec<_> = files.iter().map(changed).collect();
+        if self.times > 0 && (changed.contains(&None) || changed == self.changed) {
+            return;
+        }
+        self.changed = changed;
+        match load() {
+            Ok(value) => {
+                if self.times > 0 {
+                    tracing::info!(name, "certificates were read anew");
+                }
+                self.value = value;
+                self.times += 1;
+            }
+            Err(why) => {
+                tracing::warn!(name, why, "changed certificates can't be read; those before stay");
+            }
+        }
+    }
 }
 
 struct Made {
@@ -37,7 +65,7 @@ struct Made {
 impl Trust {
     /// Without any authority (a bare container) only `https://` services are out of reach, so that is no reason not
     /// to start.
-    pub(super) fn new(authorities: Authorities) -> Self {
+    pub(super) fn new(authorities: Authorities, identities: Identities) -> Self {
         let mut system = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         system.add_parsable_certificates(found.certs);
@@ -48,7 +76,8 @@ impl Trust {
                 "no root certificates: `https://` services fail; install `ca-certificates`, or name a file in `[ca]` of the configuration"
             );
         }
-        Self { system, given, made: Mutex::default() }
+        let own = identities.given.into_iter().map(|one| (one, Mutex::default())).collect();
+        Self { system, given, own, made: Mutex::default() }
     }
 
     /// The configuration for connections to a host.
@@ -57,47 +86,61 @@ impl Trust {
             one.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| host.names(target)))
         };
         let all = self.given.iter().enumerate();
-        let choice: Choice =
+        let believed: Vec<usize> =
             all.filter(|(_, (one, _))| is_for(one)).map(|(index, _)| index).collect();
-        let read: Vec<_> = choice.iter().map(|index| self.read(*index)).collect();
-        let of: Vec<u64> = read.iter().map(|read| read.times).collect();
+        let read: Vec<_> = believed.iter().map(|index| self.read(*index)).collect();
+        let shown = self.shown_to(target);
+        let own = shown.map(|index| self.read_own(index));
+        let of = read.iter().map(|read| read.times).chain(own.iter().map(|own| own.times));
+        let of: Vec<u64> = of.collect();
+        let choice: Choice = (believed, shown);
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.get(&choice).filter(|made| made.of == of) {
             return Arc::clone(&made.config);
         }
-        let only = choice.iter().any(|index| self.given[*index].0.only);
+        let only = choice.0.iter().any(|index| self.given[*index].0.only);
         let mut roots = if only { RootCertStore::empty() } else { self.system.clone() };
         for read in &read {
-            roots.add_parsable_certificates(read.certificates.iter().cloned());
+            roots.add_parsable_certificates(read.value.iter().cloned());
         }
         let config = ClientConfig::builder().with_root_certificates(roots);
-        let config = Arc::new(config.with_no_client_auth());
+        let own = own.as_ref().and_then(|own| own.value.as_ref());
+        let config = match own {
+            Some((chain, key)) => {
+                let shown = config.clone().with_client_auth_cert(chain.clone(), key.clone_key());
+                // They were tried together when they were read.
+                shown.unwrap_or_else(|_| config.with_no_client_auth())
+            }
+            None => config.with_no_client_auth(),
+        };
+        let config = Arc::new(config);
         made.insert(choice, Made { of, config: Arc::clone(&config) });
         config
     }
 
-    /// The file as it is now, or as it was when it could last be read.
-    fn read(&self, index: usize) -> MutexGuard<'_, Read> {
+    fn read(&self, index: usize) -> MutexGuard<'_, Read<Vec<CertificateDer<'static>>>> {
         let (authority, read) = &self.given[index];
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = fs::metadata(&authority.file).and_then(|about| about.modified()).ok();
-        if read.times > 0 && (changed.is_none() || changed == read.changed) {
-            return read;
-        }
-        read.changed = changed;
-        match certificates(&authority.file) {
-            Ok(certificates) => {
-                if read.times > 0 {
-                    tracing::info!(ca = authority.name, "certificates were read anew");
-                }
-                read.certificates = certificates;
-                read.times += 1;
-            }
-            Err(why) => {
-                let ca = &authority.name;
-                tracing::warn!(ca, why, "changed certificates can't be read; those before stay");
-            }
-        }
+        let file = &authority.file;
+        read.renew(&authority.name, &[file], || pem::certificates(file));
+        read
+    }
+
+    /// What we show a host: what is for some hosts counts before what is for all.
+    fn shown_to(&self, target: &Target) -> Option<usize> {
+        let names = |one: &Identity| {
+            let hosts = one.hosts.as_ref();
+            hosts.map(|hosts| hosts.iter().any(|host| host.names(target)))
+        };
+        let place = |wanted| self.own.iter().position(|(one, _)| names(one) == wanted);
+        place(Some(true)).or_else(|| place(None))
+    }
+
+    fn read_own(&self, index: usize) -> MutexGuard<'_, Read<Option<Own>>> {
+        let (identity, read) = &self.own[index];
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (file, key) = (&identity.file, &identity.key);
+        read.renew(&identity.name, &[file, key], || pem::identity(file, key).map(Some));
         read
     }
 }

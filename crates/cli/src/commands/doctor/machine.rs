@@ -86,7 +86,11 @@ pub(super) fn outbound(config: &Config) -> Vec<Finding> {
         true => "",
         false => ", and believe the authorities in `[ca]`",
     };
-    found.push(Finding::ok(check, format!("requests go {by}, to {whom}{believed}")));
+    let shown = match out.identities.is_empty() {
+        true => "",
+        false => ", and show the certificates in `[client_certificates]` where they are asked for",
+    };
+    found.push(Finding::ok(check, format!("requests go {by}, to {whom}{believed}{shown}")));
     found
 }
 
