@@ -9,15 +9,17 @@ use amends_service::axum::http::StatusCode;
 use amends_service::axum::middleware::{Next, from_fn_with_state};
 use amends_service::axum::response::{IntoResponse as _, Response};
 use amends_service::axum::routing::get;
-use amends_service::rusqlite::params;
+use amends_service::rusqlite::{Connection, params};
 use amends_service::serde_json::{Value, json};
 use amends_service::{
-    ActionContext, Effect, Failure, Kit, KitConfig, Refusal, Sqlite, axum::Json, signing_key,
+    ActionContext, Effect, Failure, Kit, KitConfig, Refusal, SagaId, Sqlite, axum::Json,
+    signing_key,
 };
 use rig::{KEY, Ports, config, ended, examine, serve, story};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 const SCHEMA: &str = "
@@ -45,23 +47,35 @@ async fn relay(context: ActionContext<Sqlite>, _: Value) -> Result<Effect<Sqlite
     Ok(context.effect(|_| Ok(json!({ "relayed": true }))))
 }
 
-fn build(config: KitConfig, file: &Path) -> Kit<Sqlite> {
+/// `slow`: where undos go that are told of later.
+fn build(config: KitConfig, file: &Path, slow: Option<UnboundedSender<SagaId>>) -> Kit<Sqlite> {
     Kit::builder(config, Sqlite::open(file, SCHEMA).expect("opens"))
         .expect("valid settings")
         .action("redeem", redeem)
         .action("relay", relay)
-        .compensation("redeem", |tx, undo| {
-            tx.execute("DELETE FROM redeemed WHERE saga = ?1", [undo.saga.as_str()])?;
-            match undo.requests.iter().any(|request| request.body["final"] == true) {
-                true => Err(Refusal::new("the goods have been handed out")),
-                false => Ok(()),
+        .compensation("redeem", move |tx, undo| {
+            if undo.requests.iter().any(|request| request.body["final"] == true) {
+                return Err(Refusal::new("the goods have been handed out"));
             }
+            match &slow {
+                Some(slow) => {
+                    undo.answer_later();
+                    slow.send(undo.saga.clone()).expect("somebody works");
+                }
+                None => restore(tx, &undo.saga)?,
+            }
+            Ok(())
         })
         .notice("send-receipt", |tx, notice| {
             tx.execute("INSERT INTO receipts (saga) VALUES (?1)", [notice.saga.as_str()])?;
             Ok(())
         })
         .build()
+}
+
+fn restore(tx: &Connection, saga: &SagaId) -> Result<(), Refusal> {
+    tx.execute("DELETE FROM redeemed WHERE saga = ?1", [saga.as_str()])?;
+    Ok(())
 }
 
 /// How often something of a saga is in a table.
@@ -95,7 +109,7 @@ async fn a_participant_on_the_service_kit_passes_every_check() {
     let mut settings = KitConfig::new("coupon");
     settings.supervisor = Some(format!("http://{}", ports.supervisor));
     settings.signing_keys = vec![signing_key(KEY).expect("a key")];
-    let kit = build(settings, &folder.path().join("coupon.sqlite"));
+    let kit = build(settings, &folder.path().join("coupon.sqlite"), None);
     let background = kit.spawn_background();
     let (url, _server) = serve(router(&kit)).await;
 
@@ -105,6 +119,34 @@ async fn a_participant_on_the_service_kit_passes_every_check() {
     assert!(examination.is_conformant(), "\n{}", story(&examination));
     // The kit answers steps at once.
     assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+    assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_on_the_service_kit_that_calls_back_passes_every_check() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports = Ports::free().await;
+    let mut settings = KitConfig::new("coupon");
+    settings.supervisor = Some(format!("http://{}", ports.supervisor));
+    settings.signing_keys = vec![signing_key(KEY).expect("a key")];
+    let (slow, mut begun) = unbounded_channel::<SagaId>();
+    let kit = build(settings, &folder.path().join("coupon.sqlite"), Some(slow));
+    let background = kit.spawn_background();
+    let worker = kit.clone();
+    tokio::spawn(async move {
+        while let Some(saga) = begun.recv().await {
+            let of = saga.clone();
+            let work = move |tx: &Connection| restore(tx, &of);
+            worker.finish_undo(&saga, "redeem", work).await.expect("durable");
+        }
+    });
+    let (url, _server) = serve(router(&kit)).await;
+
+    let examination = examine(&url, config(&ports.config()), ports.stands, &[]).await;
+    background.stop().await;
+
+    assert!(examination.is_conformant(), "\n{}", story(&examination));
+    assert_eq!(ended(&examination, "skipped"), BTreeSet::new());
     assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
 }
 
@@ -157,7 +199,7 @@ async fn a_participant_on_the_service_kit_that_answers_steps_later_passes_every_
     let mut settings = KitConfig::new("coupon");
     settings.supervisor = Some(format!("http://{}", ports.supervisor));
     settings.signing_keys = vec![signing_key(KEY).expect("a key")];
-    let kit = build(settings, &folder.path().join("coupon.sqlite"));
+    let kit = build(settings, &folder.path().join("coupon.sqlite"), None);
     let background = kit.spawn_background();
     let service = router(&kit).layer(from_fn_with_state(Taken::default(), later));
     let (url, _server) = serve(service).await;

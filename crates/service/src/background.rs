@@ -1,6 +1,7 @@
 //! What goes on beside the requests: the relay of reports, the sweep, the removal of old sagas. Ends when told, or with
 //! its handle.
 
+use crate::callbacks;
 use crate::config::KitError;
 use crate::kit::Kit;
 use crate::ledger::{self, SWEEP_BATCH};
@@ -24,6 +25,7 @@ impl Background {
         let (stop, stopped) = watch::channel(());
         let tasks = vec![
             tokio::spawn(outbox::relay(kit.clone(), stopped.clone())),
+            tokio::spawn(callbacks::relay(kit.clone(), stopped.clone())),
             tokio::spawn(sweep(kit.clone(), stopped.clone())),
             tokio::spawn(forget(kit.clone(), stopped)),
         ];

@@ -42,6 +42,7 @@ impl<S: HistoryStore> Kit<S> {
             sink: sink.map(|sink| Arc::new(sink) as Arc<dyn ReportSink>),
             observer: Arc::new(Nobody),
             outbox_filled: Notify::new(),
+            outcome_owed: Notify::new(),
         };
         let work = Work { actions: HashMap::new(), notices: HashMap::new() };
         Ok(KitBuilder { inner, work, undos: HashMap::new() })
@@ -52,8 +53,8 @@ impl<S: HistoryStore> Kit<S> {
         crate::routes::router(self.clone())
     }
 
-    /// Starts what must go on beside the requests: the relay of reports to the supervisor, the sweep that finds requests
-    /// of a process that died, and the removal of old sagas. All stop with [`Background::stop`] or when the handle is
+    /// Starts what must go on beside the requests: the relay of reports to the supervisor, and of outcomes that are owed to
+    /// it, the sweep that finds requests of a process that died, and the removal of old sagas. All stop with [`Background::stop`] or when the handle is
     /// dropped.
     ///
     /// # Panics

@@ -119,6 +119,9 @@ pub enum KitError {
     /// The host's closure panicked; its transaction was rolled back.
     #[error("the service's own code panicked in a transaction: {0}")]
     Panicked(String),
+    /// An undo that is told of later is not at its end yet; its transaction was rolled back.
+    #[error("the undo is not at its end: {0}")]
+    Unfinished(String),
     /// The database was closed before anything was asked of it.
     #[error("the database is closed")]
     Closed,

@@ -20,6 +20,8 @@ pub(crate) struct Inner<S: HistoryStore> {
     pub(crate) running: Running,
     /// Told when a report was put into the outbox.
     pub(crate) outbox_filled: Notify,
+    /// Told when an outcome is to be told.
+    pub(crate) outcome_owed: Notify,
 }
 
 impl<S: HistoryStore> Inner<S> {

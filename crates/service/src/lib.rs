@@ -144,6 +144,37 @@
 //!
 //! A request that the fence stopped on its way to its commit, or whose process died, is among the uncertain ones as well.
 //!
+//! # Undos that take long
+//!
+//! A bank that sends money back tomorrow: the compensation writes down what is to be done, and says
+//! [`Undo::answer_later`]. Its step is answered 202, the fence is up, and the outcome is owed, whatever happens to the
+//! process. When the work is done, `finish_undo` marks the requests compensated and tells the supervisor, with the proof
+//! that came with the step, until it has heard.
+//!
+//! ```no_run
+//! # use amends_service::{Kit, KitConfig, SagaId, Sqlite};
+//! # use amends_service::serde_json::json;
+//! # async fn example(saga: SagaId) -> Result<(), Box<dyn std::error::Error>> {
+//! # let schema = "CREATE TABLE IF NOT EXISTS returns (saga TEXT)";
+//! let kit = Kit::builder(KitConfig::new("bank"), Sqlite::open("bank.sqlite", schema)?)?
+//!     .local_action("transfer", |_, _| Ok(json!({})))
+//!     .compensation("transfer", |connection, undo| {
+//!         connection.execute("INSERT INTO returns (saga) VALUES (?1)", [undo.saga.as_str()])?;
+//!         undo.answer_later();
+//!         Ok(())
+//!     })
+//!     .build();
+//! // Whoever works through `returns`, once the money is back:
+//! let of = saga.clone();
+//! kit.finish_undo(&saga, "transfer", move |connection| {
+//!     connection.execute("DELETE FROM returns WHERE saga = ?1", [of.as_str()])?;
+//!     Ok(())
+//! })
+//! .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Which failure caused which
 //!
 //! A failure that comes from another service's failure names that one's report as its cause, and joins its case. With
@@ -158,6 +189,7 @@ mod answer;
 mod background;
 mod builder;
 mod call;
+mod callbacks;
 mod calls;
 mod config;
 mod context;

@@ -16,7 +16,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::Map;
+use serde_json::{Map, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Longest body that is read. Requests are stored whole in History; what is larger belongs behind a link.
@@ -69,6 +69,9 @@ async fn step<S: HistoryStore>(
     // In a task of its own, so that a supervisor that hangs up doesn't stop a retry half-way.
     let response = match tokio::spawn(perform(kit, verb, step)).await {
         Ok(Ok(done)) => answer::json(StatusCode::OK, "application/json", &done),
+        Ok(Err(NotDone::Accepted)) => {
+            answer::json(StatusCode::ACCEPTED, "application/json", &Map::<String, Value>::new())
+        }
         Ok(Err(NotDone::Problem(problem))) => answer::problem(&problem),
         Ok(Err(NotDone::Kit(error))) => answer::broken(ProblemCode::Unavailable, &error),
         Err(error) => answer::refuse(ProblemCode::Unavailable, error.to_string()),

@@ -9,7 +9,7 @@ use crate::guarded::guarded;
 use crate::history::{Event, Standing, Verdict, decide};
 use crate::kit::Kit;
 use crate::ledger::{self, Admission};
-use crate::store::{Fence, HistoryStore, HistoryTx, RequestRow, StepRow};
+use crate::store::{BoxFuture, Fence, HistoryStore, HistoryTx, OwedRow, RequestRow, StepRow};
 use crate::undo::{DoneRequest, Notice, UncertainRequest, Undo};
 use amends_protocol::{
     Evidence, HistoryState, Outcome, Problem, ProblemCode, SagaId, StepAnswer, StepRequest, Verb,
@@ -23,6 +23,8 @@ use tracing::Instrument;
 #[derive(Debug)]
 pub(crate) enum NotDone {
     Problem(Problem),
+    /// Not yet: it was taken, and its outcome is told later.
+    Accepted,
     Kit(KitError),
 }
 
@@ -103,6 +105,9 @@ async fn carry_out<S: HistoryStore>(
     if let Some(outcome) = remembered(tx, verb, step).await? {
         return Ok(Ok(answer(tx, &step.saga_id, outcome).await?));
     }
+    if tx.find_owed(&step.step_id.to_string()).await?.is_some_and(|owed| owed.outcome.is_none()) {
+        return Ok(Err(NotDone::Accepted));
+    }
     let outcome = match verb {
         Verb::Compensate => match compensate(tx, kit, step).await? {
             Ok(outcome) => outcome,
@@ -121,34 +126,21 @@ async fn compensate<S: HistoryStore>(
     step: &StepRequest,
 ) -> Result<Result<Outcome, NotDone>, NotDone> {
     let (saga, action) = (&step.saga_id, &*step.action.action);
-    let mut done = Vec::new();
-    let mut uncertain = Vec::new();
-    let mut entered = Vec::new();
-    let mut undone_before = false;
-    for row in tx.requests_of(saga, Some(action)).await? {
-        let id = &row.request.request_id;
-        let running = &kit.inner.running;
-        let holder = ledger::holder(tx, running, row.state, id, &row.worker, row.run).await?;
-        let standing = Standing::of(row.state, holder);
-        undone_before |= standing == Standing::Compensated;
-        let Verdict::Enter(state) = decide(standing, Fence::Up, Event::Compensate) else {
-            continue;
-        };
-        entered.push((id.clone(), is_uncertain(standing), state));
-        if standing == Standing::Succeeded {
-            done.push(done_request(row));
-        } else if is_uncertain(standing) {
-            uncertain.push(UncertainRequest { id: row.request.request_id, body: row.request.body });
-        }
+    if !tx.unfinished_steps(saga, action).await?.is_empty() {
+        // It goes on for another step already; to begin it twice may undo it twice.
+        tx.owe(&owed(step, false)).await?;
+        return Ok(Err(NotDone::Accepted));
     }
+    let mut meant = meant(tx, kit, saga, action).await?;
     let undo = Undo {
         saga: saga.clone(),
         action: action.to_owned(),
-        requests: done,
-        uncertain,
+        requests: std::mem::take(&mut meant.done),
+        uncertain: std::mem::take(&mut meant.uncertain),
         report: step.report.clone(),
         data: step.data.clone(),
         found: AtomicBool::new(false),
+        later: AtomicBool::new(false),
     };
     // INVARIANT: nothing of the action takes effect once a compensation was answered, refusals included: what a
     // person sees when it was refused is what there is to decide about.
@@ -157,18 +149,125 @@ async fn compensate<S: HistoryStore>(
         return Ok(Err(why));
     }
     let found = undo.has_found_effect();
-    for (request_id, unsure, state) in entered {
-        let state = match unsure && found {
-            true => HistoryState::Compensated,
-            false => state,
-        };
-        tx.undo_request(&request_id, state).await?;
+    if undo.is_answered_later() {
+        tx.owe(&owed(step, found)).await?;
+        return Ok(Err(NotDone::Accepted));
     }
-    Ok(Ok(match (!undo.requests.is_empty() || found, undone_before) {
-        (true, _) => Outcome::Compensated,
-        (false, true) => Outcome::AlreadyCompensated,
-        (false, false) => Outcome::NothingToCompensate,
-    }))
+    meant.has_effect = !undo.requests.is_empty();
+    Ok(Ok(meant.mark_undone(tx, found).await?))
+}
+
+/// The requests of an action in a saga that a compensation is about.
+#[derive(Default)]
+struct Meant {
+    done: Vec<DoneRequest>,
+    uncertain: Vec<UncertainRequest>,
+    /// Each with whether it is uncertain, and the state that it gets.
+    entered: Vec<(String, bool, HistoryState)>,
+    /// Any of them took effect.
+    has_effect: bool,
+    undone_before: bool,
+}
+
+async fn meant<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
+    saga: &SagaId,
+    action: &str,
+) -> Result<Meant, KitError> {
+    let mut meant = Meant::default();
+    for row in tx.requests_of(saga, Some(action)).await? {
+        let id = &row.request.request_id;
+        let running = &kit.inner.running;
+        let holder = ledger::holder(tx, running, row.state, id, &row.worker, row.run).await?;
+        let standing = Standing::of(row.state, holder);
+        meant.undone_before |= standing == Standing::Compensated;
+        let Verdict::Enter(state) = decide(standing, Fence::Up, Event::Compensate) else {
+            continue;
+        };
+        meant.entered.push((id.clone(), is_uncertain(standing), state));
+        if standing == Standing::Succeeded {
+            meant.done.push(done_request(row));
+        } else if is_uncertain(standing) {
+            let (id, body) = (row.request.request_id, row.request.body);
+            meant.uncertain.push(UncertainRequest { id, body });
+        }
+    }
+    meant.has_effect = !meant.done.is_empty();
+    Ok(meant)
+}
+
+impl Meant {
+    /// `found`: uncertain ones had an effect.
+    async fn mark_undone<T: HistoryTx>(self, tx: &mut T, found: bool) -> Result<Outcome, KitError> {
+        for (request_id, unsure, state) in self.entered {
+            let state = match unsure && found {
+                true => HistoryState::Compensated,
+                false => state,
+            };
+            tx.undo_request(&request_id, state).await?;
+        }
+        Ok(match (self.has_effect || found, self.undone_before) {
+            (true, _) => Outcome::Compensated,
+            (false, true) => Outcome::AlreadyCompensated,
+            (false, false) => Outcome::NothingToCompensate,
+        })
+    }
+}
+
+fn owed(step: &StepRequest, found: bool) -> OwedRow {
+    OwedRow {
+        step_id: step.step_id.to_string(),
+        saga: step.saga_id.clone(),
+        action: step.action.action.to_string(),
+        proof: step.callback.as_ref().map(|callback| callback.proof.reveal().to_owned()),
+        url: step.callback.as_ref().and_then(|callback| callback.url.clone()),
+        found,
+        outcome: None,
+    }
+}
+
+/// Ends the undo of an action in a saga that was to be told of later: the host's last work, History, and the outcome
+/// that is owed for each of its steps. Gives how many steps there were.
+pub(crate) async fn finish<S: HistoryStore>(
+    tx: &mut S::Tx,
+    kit: &Kit<S>,
+    (saga, action): (&SagaId, &str),
+    work: impl for<'t> FnOnce(&'t mut S::Tx) -> BoxFuture<'t, Result<(), Refusal>> + Send,
+) -> Result<usize, KitError> {
+    let steps = tx.unfinished_steps(saga, action).await?;
+    if steps.is_empty() {
+        return Ok(0);
+    }
+    tx.savepoint().await?;
+    let outcome = match guarded(async { work(&mut *tx).await }).await? {
+        Ok(()) => {
+            tx.release_savepoint().await?;
+            let found = steps.iter().any(|step| step.found);
+            meant(tx, kit, saga, action).await?.mark_undone(tx, found).await?
+        }
+        Err(refusal) => {
+            tx.roll_back_to_savepoint().await?;
+            tx.release_savepoint().await?;
+            if refusal.finality == Finality::Passing {
+                return Err(KitError::Unfinished(refusal.message));
+            }
+            Outcome::Refused
+        }
+    };
+    for (place, step) in steps.iter().enumerate() {
+        let outcome = match outcome {
+            Outcome::Compensated if place > 0 => Outcome::AlreadyCompensated,
+            outcome => outcome,
+        };
+        if outcome != Outcome::Refused {
+            let (step_id, action) = (step.step_id.clone(), step.action.clone());
+            let (saga, verb) = (step.saga.clone(), Verb::Compensate);
+            tx.insert_step(&StepRow { step_id, saga, verb, action, outcome }).await?;
+        }
+        tx.end_owed(&step.step_id, outcome).await?;
+    }
+    Ok(steps.len())
 }
 
 /// Whether the request may have done something outside of the tables.

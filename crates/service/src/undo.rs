@@ -45,6 +45,7 @@ pub struct Undo {
     /// The report's business fields, or what an operator put in their place.
     pub data: Map<String, Value>,
     pub(crate) found: AtomicBool,
+    pub(crate) later: AtomicBool,
 }
 
 impl Undo {
@@ -52,6 +53,17 @@ impl Undo {
     /// instead of `nothing_to_compensate`.
     pub fn found_effect(&self) {
         self.found.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that the undo has only begun and takes longer than the supervisor waits: its step is answered 202, and the
+    /// outcome is owed until `Kit::finish_undo` tells it. What the compensation wrote is kept, so that it can write down
+    /// what is to be done. The same step, asked again meanwhile, is answered 202 and undoes nothing.
+    pub fn answer_later(&self) {
+        self.later.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_answered_later(&self) -> bool {
+        self.later.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_found_effect(&self) -> bool {

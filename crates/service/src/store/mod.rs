@@ -33,12 +33,13 @@ mod rows;
 pub mod sqlite;
 
 use crate::config::KitError;
-use amends_protocol::{Evidence, HistoryState, SagaId};
+use amends_protocol::{Evidence, HistoryState, Outcome, SagaId};
+use std::future::ready;
 use std::pin::Pin;
 
 pub use rows::{
-    CallRow, Claimed, Fence, NewRequest, OutgoingReport, ReportRow, ReportState, RequestRow,
-    StepRow, StoredAnswer, StoredStanding, Unfinished,
+    CallRow, Claimed, Fence, NewRequest, OutgoingReport, OwedRow, ReportRow, ReportState,
+    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished,
 };
 pub(crate) use rows::{corrupt, parse_json, state_of};
 
@@ -202,6 +203,61 @@ pub trait HistoryTx: Send {
 
     /// Remembers the outcome of a step, unless there is one.
     fn insert_step(&mut self, step: &StepRow) -> impl Future<Output = Result<(), KitError>> + Send;
+
+    /// Writes that the outcome of a step is owed. One that is known already is owed anew if it was refused, and else
+    /// stays as it is.
+    fn owe(&mut self, owed: &OwedRow) -> impl Future<Output = Result<(), KitError>> + Send {
+        let _ = owed;
+        ready(Err(KitError::Config("this store keeps no outcomes that are owed".to_owned())))
+    }
+
+    /// What is owed of a step.
+    fn find_owed(
+        &mut self,
+        step_id: &str,
+    ) -> impl Future<Output = Result<Option<OwedRow>, KitError>> + Send {
+        let _ = step_id;
+        ready(Ok(None))
+    }
+
+    /// The steps on an action in a saga whose undo goes on.
+    fn unfinished_steps(
+        &mut self,
+        saga: &SagaId,
+        action: &str,
+    ) -> impl Future<Output = Result<Vec<OwedRow>, KitError>> + Send {
+        let _ = (saga, action);
+        ready(Ok(Vec::new()))
+    }
+
+    /// Writes how a step ended; from now on that is to be told.
+    fn end_owed(
+        &mut self,
+        step_id: &str,
+        outcome: Outcome,
+    ) -> impl Future<Output = Result<(), KitError>> + Send {
+        let _ = (step_id, outcome);
+        ready(Ok(()))
+    }
+
+    /// Outcomes that are to be told, those that have been owed for longest first.
+    fn outcomes_to_tell(
+        &mut self,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<OwedRow>, KitError>> + Send {
+        let _ = limit;
+        ready(Ok(Vec::new()))
+    }
+
+    /// Writes that an outcome has been told, or why it will never be taken; not if another one is owed meanwhile.
+    fn settle_owed(
+        &mut self,
+        owed: &OwedRow,
+        error: Option<&str>,
+    ) -> impl Future<Output = Result<(), KitError>> + Send {
+        let _ = (owed, error);
+        ready(Ok(()))
+    }
 
     /// Marks a notice as sent; says whether it was not before.
     fn insert_notice(

@@ -134,6 +134,34 @@ pub struct StepRow {
     pub outcome: Outcome,
 }
 
+/// A step that was answered 202, whose outcome is owed to the supervisor.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OwedRow {
+    /// The step's id.
+    pub step_id: String,
+    /// Its saga.
+    pub saga: SagaId,
+    /// The action that it undoes.
+    pub action: String,
+    /// What shows that the outcome comes from whoever was asked; a secret of the step.
+    pub proof: Option<String>,
+    /// Where the outcome goes, if the step said so.
+    pub url: Option<String>,
+    /// The undo had found an effect of a request of which nobody knew whether it had one.
+    pub found: bool,
+    /// How it ended; none while the undo goes on.
+    pub outcome: Option<Outcome>,
+}
+
+impl std::fmt::Debug for OwedRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwedRow")
+            .field("step_id", &self.step_id)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A report that is to go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportRow {

@@ -251,6 +251,7 @@ async fn ask(kit: Kit<MemoryStore>, verb: Verb, step: u32) -> Told {
         Ok(answer) => Told::Done { step, outcome: answer.outcome },
         Err(NotDone::Problem(problem)) => Told::NotDone { kind: kind(&problem).to_owned() },
         Err(NotDone::Kit(error)) => Told::NotDone { kind: error.to_string() },
+        Err(NotDone::Accepted) => Told::NotDone { kind: "accepted".to_owned() },
     }
 }
 

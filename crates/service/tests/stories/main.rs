@@ -1,6 +1,7 @@
 //! Stories of one service and its neighbours, over real HTTP and real files; each proves one promise of the kit.
 
 mod base;
+mod callbacks;
 mod calls;
 mod clients;
 mod cluster;

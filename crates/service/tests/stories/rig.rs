@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -46,6 +46,8 @@ pub struct Desk {
     pub gate: Gate,
     pub refuses: AtomicBool,
     pub trips: AtomicBool,
+    /// An undo only begins.
+    pub later: AtomicBool,
     pub effects: AtomicU32,
     pub runs: Mutex<HashMap<String, u32>>,
     pub charged_outside: Mutex<HashSet<String>>,
@@ -54,6 +56,9 @@ pub struct Desk {
 impl Desk {
     /// What an undo does about requests that may have done something outside of the tables.
     pub fn look_outside(&self, undo: &Undo) {
+        if self.later.load(Ordering::SeqCst) {
+            undo.answer_later();
+        }
         for request in &undo.uncertain {
             if self.charged_outside.lock().expect("whole").remove(&request.id) {
                 undo.found_effect();
@@ -352,6 +357,7 @@ pub fn step_body(service: &str, action: &str, saga: &str, number: u32) -> Value 
         "attempt": 1,
         "action": format!("{service}.{action}"),
         "report": { "service": "payment", "code": "report-1", "id": "rep-1" },
+        "callback": { "proof": format!("p-{number}") },
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::rig::{listen, until};
 use amends_service::axum::body::Bytes;
-use amends_service::axum::extract::State;
+use amends_service::axum::extract::{Path, State};
 use amends_service::axum::routing::post;
 use amends_service::axum::{Router, serve};
 use http::{HeaderMap, StatusCode};
@@ -21,6 +21,8 @@ pub struct Supervisor {
 #[derive(Default)]
 pub struct Told {
     pub reports: Mutex<Vec<(HeaderMap, Value)>>,
+    /// Of steps that were answered 202, each by the step's id.
+    pub outcomes: Mutex<Vec<(String, Value)>>,
     pub answers: Mutex<VecDeque<u16>>,
     /// Every try, also those that were turned away.
     pub tries: Mutex<Vec<String>>,
@@ -44,11 +46,21 @@ impl Supervisor {
     }
 
     fn router(told: Arc<Told>) -> Router {
-        Router::new().route("/v1/reports", post(take_report)).with_state(told)
+        Router::new()
+            .route("/v1/reports", post(take_report))
+            .route("/v1/steps/{id}/outcome", post(take_outcome))
+            .with_state(told)
     }
 
     pub fn stop(self) {
         self.server.abort();
+    }
+
+    /// Waits for this many outcomes.
+    pub async fn outcomes(&self, count: usize) -> Vec<(String, Value)> {
+        until("outcomes arrive", async || self.told.outcomes.lock().expect("whole").len() >= count)
+            .await;
+        self.told.outcomes.lock().expect("whole").clone()
     }
 
     /// Waits for this many reports.
@@ -57,6 +69,19 @@ impl Supervisor {
             .await;
         self.told.reports.lock().expect("whole").clone()
     }
+}
+
+async fn take_outcome(
+    State(told): State<Arc<Told>>,
+    Path(step): Path<String>,
+    body: Bytes,
+) -> StatusCode {
+    let status = told.answers.lock().expect("whole").pop_front().unwrap_or(204);
+    if status < 300 {
+        let word = serde_json::from_slice(&body).expect("JSON");
+        told.outcomes.lock().expect("whole").push((step, word));
+    }
+    StatusCode::from_u16(status).expect("a status")
 }
 
 async fn take_report(State(told): State<Arc<Told>>, headers: HeaderMap, body: Bytes) -> StatusCode {

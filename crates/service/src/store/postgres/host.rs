@@ -2,12 +2,14 @@
 
 use super::{Postgres, PostgresTx};
 use crate::builder::KitBuilder;
+use crate::config::KitError;
 use crate::context::{ActionContext, Effect};
 use crate::failure::{Failure, Refusal};
 use crate::kit::Kit;
 use crate::local_request::LocalRequest;
 use crate::store::BoxFuture;
 use crate::undo::{Notice, Undo};
+use amends_protocol::SagaId;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 
@@ -90,6 +92,25 @@ impl KitBuilder<Postgres> {
 }
 
 impl Kit<Postgres> {
+    /// Ends an undo that [`Undo::answer_later`] began: what the closure does, History, and what is owed to the supervisor
+    /// are one transaction. A final refusal is told as the outcome `refused`, and the next try of the step undoes anew.
+    /// Gives whether there was anything to end.
+    ///
+    /// # Errors
+    /// [`KitError`] when the database fails, or [`KitError::Unfinished`] when the closure refuses for now: nothing has
+    /// changed, and it is still owed.
+    pub async fn finish_undo(
+        &self,
+        saga: &SagaId,
+        action: &str,
+        work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<(), Refusal>>
+        + Send
+        + 'static,
+    ) -> Result<bool, KitError> {
+        self.finish_undo_within(saga, action, move |tx: &mut PostgresTx| work(tx.connection()))
+            .await
+    }
+
     /// The connections, for the host's own queries.
     #[must_use]
     pub fn pool(&self) -> &PgPool {

@@ -9,6 +9,7 @@ use crate::kit::Kit;
 use crate::local_request::LocalRequest;
 use crate::store::HistoryStore as _;
 use crate::undo::{Notice, Undo};
+use amends_protocol::SagaId;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::future::ready;
@@ -82,6 +83,25 @@ impl KitBuilder<Sqlite> {
 }
 
 impl Kit<Sqlite> {
+    /// Ends an undo that [`Undo::answer_later`] began: what the closure does, History, and what is owed to the supervisor
+    /// are one transaction. A final refusal is told as the outcome `refused`, and the next try of the step undoes anew.
+    /// Gives whether there was anything to end.
+    ///
+    /// # Errors
+    /// [`KitError`] when the database fails, or [`KitError::Unfinished`] when the closure refuses for now: nothing has
+    /// changed, and it is still owed.
+    pub async fn finish_undo(
+        &self,
+        saga: &SagaId,
+        action: &str,
+        work: impl FnOnce(&Connection) -> Result<(), Refusal> + Send + 'static,
+    ) -> Result<bool, KitError> {
+        self.finish_undo_within(saga, action, move |tx: &mut SqliteTx| {
+            Box::pin(ready(work(tx.connection())))
+        })
+        .await
+    }
+
     /// Runs one of the host's own queries; it sees everything committed before it began, and cannot write.
     ///
     /// # Errors

@@ -59,6 +59,23 @@ CREATE TABLE IF NOT EXISTS amends_steps (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS amends_steps_by_saga ON amends_steps (saga);
 
+-- Steps that were answered 202: without an outcome while their undo goes on, then with one that is told until the
+-- supervisor has it.
+CREATE TABLE IF NOT EXISTS amends_owed (
+  step_id    TEXT NOT NULL PRIMARY KEY,
+  saga       TEXT NOT NULL,
+  action     TEXT NOT NULL,
+  proof      TEXT,                     -- came with the step, and goes back with its outcome
+  url        TEXT,                     -- where the outcome goes, if the step said so
+  found      INTEGER NOT NULL DEFAULT 0,  -- 1: the undo had found an effect of an uncertain request
+  outcome    TEXT,
+  state      TEXT NOT NULL DEFAULT 'pending',  -- pending, told, dead
+  owed_at    INTEGER NOT NULL,
+  last_error TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS amends_owed_by_saga ON amends_owed (saga, action);
+CREATE INDEX IF NOT EXISTS amends_owed_pending ON amends_owed (owed_at) WHERE state = 'pending';
+
 -- Notices that went out, once per saga and notice.
 CREATE TABLE IF NOT EXISTS amends_notices (
   saga    TEXT NOT NULL,

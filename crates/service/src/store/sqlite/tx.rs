@@ -2,10 +2,11 @@
 
 use crate::config::KitError;
 use crate::store::{
-    CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, ReportRow, ReportState,
-    RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt, parse_json, state_of,
+    CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, OwedRow, ReportRow,
+    ReportState, RequestRow, StepRow, StoredAnswer, StoredStanding, Unfinished, corrupt,
+    parse_json, state_of,
 };
-use amends_protocol::{Evidence, HistoryState, SagaId};
+use amends_protocol::{Evidence, HistoryState, Outcome as StepOutcome, SagaId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +61,21 @@ impl SqliteTx {
         }
         Ok(rows)
     }
+}
+
+const OWED: &str = "SELECT step_id, saga, action, proof, url, found, outcome FROM amends_owed";
+
+fn owed(row: &Row<'_>) -> Outcome<OwedRow> {
+    let outcome: Option<String> = row.get(6)?;
+    Ok(OwedRow {
+        step_id: row.get(0)?,
+        saga: saga(row, 1)?,
+        action: row.get(2)?,
+        proof: row.get(3)?,
+        url: row.get(4)?,
+        found: row.get(5)?,
+        outcome: outcome.map(|word| word.parse().map_err(corrupt)).transpose()?,
+    })
 }
 
 const REQUEST: &str = "SELECT request_id, saga, action, fingerprint, body, context, state, worker, run, status, answer, report
@@ -349,6 +365,60 @@ impl HistoryTx for SqliteTx {
         Ok(())
     }
 
+    async fn owe(&mut self, owed: &OwedRow) -> Outcome<()> {
+        self.execute(
+            "INSERT INTO amends_owed (step_id, saga, action, proof, url, found, owed_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (step_id) DO UPDATE SET outcome = NULL, state = 'pending', found = excluded.found,
+                 owed_at = excluded.owed_at, last_error = NULL WHERE outcome = 'refused'",
+            params![
+                owed.step_id,
+                owed.saga.as_str(),
+                owed.action,
+                owed.proof,
+                owed.url,
+                owed.found,
+                self.now()
+            ],
+        )?;
+        Ok(())
+    }
+
+    async fn find_owed(&mut self, step_id: &str) -> Outcome<Option<OwedRow>> {
+        let sql = format!("{OWED} WHERE step_id = ?1");
+        Ok(self.select(&sql, [step_id], owed)?.into_iter().next())
+    }
+
+    async fn unfinished_steps(&mut self, of: &SagaId, action: &str) -> Outcome<Vec<OwedRow>> {
+        let sql = format!(
+            "{OWED} WHERE saga = ?1 AND action = ?2 AND outcome IS NULL ORDER BY owed_at, step_id"
+        );
+        self.select(&sql, params![of.as_str(), action], owed)
+    }
+
+    async fn end_owed(&mut self, step_id: &str, outcome: StepOutcome) -> Outcome<()> {
+        let sql = "UPDATE amends_owed SET outcome = ?2 WHERE step_id = ?1 AND outcome IS NULL";
+        self.execute(sql, params![step_id, outcome.as_str()])?;
+        Ok(())
+    }
+
+    async fn outcomes_to_tell(&mut self, limit: u32) -> Outcome<Vec<OwedRow>> {
+        let sql = format!(
+            "{OWED} WHERE state = 'pending' AND outcome IS NOT NULL ORDER BY owed_at, step_id LIMIT ?1"
+        );
+        self.select(&sql, [limit], owed)
+    }
+
+    async fn settle_owed(&mut self, owed: &OwedRow, error: Option<&str>) -> Outcome<()> {
+        let state = if error.is_some() { "dead" } else { "told" };
+        let outcome = owed.outcome.map(StepOutcome::as_str);
+        self.execute(
+            "UPDATE amends_owed SET state = ?3, last_error = ?4 WHERE step_id = ?1 AND outcome = ?2",
+            params![owed.step_id, outcome, state, error],
+        )?;
+        Ok(())
+    }
+
     async fn insert_notice(&mut self, saga: &SagaId, notice: &str) -> Outcome<bool> {
         let written = self.execute(
             "INSERT INTO amends_notices (saga, notice, sent_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
@@ -484,13 +554,15 @@ impl HistoryTx for SqliteTx {
                         AND NOT EXISTS (SELECT 1 FROM amends_calls WHERE saga = ?1 AND coalesce(ended_at, started_at) >= ?2)
                         AND NOT EXISTS (SELECT 1 FROM amends_fences WHERE saga = ?1 AND put_at >= ?2)
                         AND NOT EXISTS (SELECT 1 FROM amends_steps WHERE saga = ?1 AND done_at >= ?2)
+                        AND NOT EXISTS (SELECT 1 FROM amends_owed WHERE saga = ?1
+                                        AND (state = 'pending' OR owed_at >= ?2))
                         AND NOT EXISTS (SELECT 1 FROM amends_notices WHERE saga = ?1 AND sent_at >= ?2)
                         AND NOT EXISTS (SELECT 1 FROM amends_outbox WHERE saga = ?1
                                         AND (state <> 'sent' OR happened_at >= ?2))",
                 )?
                 .query_row(params![saga.as_str(), before], |row| row.get(0))?;
             if is_over {
-                for table in ["requests", "calls", "fences", "steps", "notices", "outbox"] {
+                for table in ["requests", "calls", "fences", "steps", "owed", "notices", "outbox"] {
                     self.execute(
                         &format!("DELETE FROM amends_{table} WHERE saga = ?1"),
                         [saga.as_str()],
