@@ -9,15 +9,17 @@ LISTEN = os.environ.get("COUPON_LISTEN", "127.0.0.1:7103").split(":")  # port 0 
 SUPERVISOR = os.environ.get("SUPERVISOR_URL", "http://127.0.0.1:7100")
 PRINTER = os.environ.get("PRINTER_URL", "http://127.0.0.1:7199")
 KEYS = [base64.b64decode(key.removeprefix("whsec_")) for key in os.environ.get("SIGNING_KEYS", "").split()]
+UNDO_TAKES_S = float(os.environ.get("UNDO_TAKES_S", "0"))  # what is slow is answered 202, and its outcome told later
 BODY_LIMIT, CLOCK_TOLERANCE_S = 1 << 20, 300  # a request is kept whole; the second is that of Standard Webhooks
 OWN = "service = '' AND saga = ? AND action = ?"  # the requests of an action that came in a saga
 ID = re.compile(r"[!-~]{1,128}")  # of a saga, request, step or report
+FULL_NAME = re.compile(r"[!-~]{1,128}\.[!-~]{1,128}")  # of an action: `service.action`
 TRACE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 PROBLEM = "https://amends.dev/problems/"
 STATUS = {"invalid-request": 400, "unauthorized": 401, "not-found": 404, "method-not-allowed": 405, "in-progress": 409,
           "saga-fenced": 409, "too-large": 413, "key-reused": 422, "refused": 422, "action-failed": 422,
           "effect-unknown": 500, "internal": 500, "unavailable": 503}
-NAME, ROUTES = "coupon", web.RouteTableDef()
+NAME, ROUTES, WORK = "coupon", web.RouteTableDef(), set()
 
 db = sqlite3.connect(os.environ.get("COUPON_DATABASE", "coupon.sqlite"), isolation_level="IMMEDIATE")
 db.row_factory = sqlite3.Row
@@ -32,6 +34,9 @@ CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, service TEXT, actio
 CREATE INDEX IF NOT EXISTS history_by_saga ON history (saga, action);
 -- Reports on their way to the supervisor, in order: pending, sent, or what it said when it would not take one.
 CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, event TEXT, state TEXT DEFAULT 'pending');
+-- Steps that were answered 202: without an outcome while they are worked on, then with one on its way as above.
+CREATE TABLE IF NOT EXISTS owed (step TEXT PRIMARY KEY, saga TEXT, action TEXT, proof TEXT, outcome TEXT,
+  state TEXT DEFAULT 'pending');
 CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT, cash INTEGER);
 CREATE TABLE IF NOT EXISTS texts (saga TEXT, text TEXT);
 UPDATE history SET state = 'unknown' WHERE service <> '' AND state = 'started';  -- calls of a process that died
@@ -78,7 +83,8 @@ async def count(asked):
 @ROUTES.post("/{action}")
 async def forward(asked):
     """Takes a request into History and runs it, or answers it from there."""
-    action, context, body = asked.match_info["action"], read_context(asked.headers), read_json(await asked.read())
+    action, body = asked.match_info["action"], read_json(await asked.read())
+    context = read_context(asked.headers, f"{NAME}.{action}")
     demand(action in ACTIONS, "not-found", f"`{NAME}` has no action `{action}`")
     saga, request_id = context["Saga-Id"], context["Request-Id"]
     asked["said"] = {"Saga-Id": saga, "Request-Id": request_id}
@@ -133,7 +139,8 @@ async def call(request, url, service, action, body, ordinal=1):
         refuse_if_fenced(request["saga"], request["action"])  # so the answer to a compensation tells of every call
         one("INSERT INTO history (service, action, id, saga, state) VALUES (?, ?, ?, ?, 'started') ON CONFLICT DO"
             " UPDATE SET state = 'started' WHERE state <> 'succeeded'", service, action, key, request["saga"])
-    headers = json.loads(request["context"]) | {"Request-Id": key, "Content-Type": "application/json"}
+    own = {"Request-Id": key, "Amends-Caller": f"{NAME}.{request['action']}", "Content-Type": "application/json"}
+    headers = json.loads(request["context"]) | own
     status, said, text = await post(f"{url}/{action}", headers, json.dumps(body))
     state = proves(status, said, text)
     with db:
@@ -159,9 +166,12 @@ async def show(asked):
 def publish(row, problem):
     """Puts a report into the outbox, with all that is known here of its saga."""
     known = entries("saga = ? AND state NOT IN ('compensated', 'fenced')", row["saga"])
+    context = json.loads(row["context"])
+    names = {"entry": members(context["baggage"]).get("amends-entry", ""), "caller": context.get("Amends-Caller", "")}
     data = {"code": problem.body["code"], "action": row["action"], "requestId": row["id"], "data": problem.data,
             "message": str(problem)[:2000], "causedBy": problem.caused_by,
-            "history": [{"service": NAME} | entry for entry in known]}
+            "history": [{"service": NAME} | entry for entry in known],
+            **{name: value for name, value in names.items() if FULL_NAME.fullmatch(value)}}
     event = {"specversion": "1.0", "type": "dev.amends.report.v1", "source": NAME, "id": row["report"],
              "subject": row["saga"], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": data}
     one("INSERT INTO outbox (event) VALUES (?)", json.dumps(event))
@@ -175,7 +185,20 @@ async def relay():
             if status not in (200, 202, 400, 413, 415, 422): break  # not now; what is wrong itself waits for a person
             with db:
                 one("UPDATE outbox SET state = ? WHERE seq = ?", "sent" if status < 300 else text, report["seq"])
-        pause_s = min(2 * pause_s, 5) if report else 0.1
+        waits = report or await call_back()
+        pause_s = min(2 * pause_s, 5) if waits else 0.1
+
+async def call_back():
+    """Tells outcomes of steps that were answered 202, each until the supervisor has it; gives one that waits."""
+    while owed := one("SELECT * FROM owed WHERE state = 'pending' AND outcome IS NOT NULL ORDER BY rowid"):
+        url, told = f"{SUPERVISOR}/v1/steps/{quote(owed['step'], '')}/outcome", {"outcome": owed["outcome"]}
+        told |= {"proof": owed["proof"]} if owed["proof"] else {}
+        status, _, text = await post(url, {"Content-Type": "application/json"}, json.dumps(told))
+        is_final = 200 <= status < 300 or (400 <= status < 500 and status != 429 and PROBLEM in text)
+        if not is_final: return owed
+        with db:
+            one("UPDATE owed SET state = ? WHERE step = ? AND outcome = ?",
+                "sent" if status < 300 else text, owed["step"], owed["outcome"])
 
 @ROUTES.post("/amends/v1/{verb:compensate|retry|notify}/{action}")
 async def step(asked):
@@ -192,11 +215,40 @@ async def step(asked):
         row, _ = take(verb, key, saga, action)
         if verb == "compensate":  # what is at work can't commit any more, and nobody will know how far it came
             one(f"UPDATE history SET state = 'unknown' WHERE {OWN} AND state = 'started'", saga, action)
+    if verb == "compensate" and UNDO_TAKES_S and not row["answer"]:
+        owe(key, saga, action, (asks.get("callback") or {}).get("proof"))
+        return 202, {}
     retried = verb == "retry" and not row["answer"] and await retry(saga, action, asks.get("requestIds", []))
     with db:
         outcome = row["answer"] or retried or (compensate if verb == "compensate" else notify)(saga, action)
         one("UPDATE history SET answer = ?, state = 'succeeded' WHERE seq = ?", outcome, row["seq"])
     return 200, {"outcome": outcome, "history": entries("saga = ? AND service <> '' AND state <> 'failed'", saga)}
+
+def owe(step, saga, action, proof):
+    """Takes a slow step, once; one that was refused is tried again. What it comes to is owed to the supervisor."""
+    with db:
+        owed = one("INSERT INTO owed (step, saga, action, proof) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                   " SET outcome = NULL, state = 'pending' WHERE outcome = 'refused' RETURNING *",
+                   step, saga, action, proof)
+    if owed: begin(finish(owed))
+
+def begin(work):
+    task = asyncio.create_task(work)
+    WORK.add(task)  # else nobody would hold it, and it could be dropped half-way
+    task.add_done_callback(WORK.discard)
+
+async def finish(owed):
+    """Ends a slow step. The effect, the outcome and the word that is owed are one transaction."""
+    await asyncio.sleep(UNDO_TAKES_S)
+    try:
+        with db:
+            outcome = compensate(owed["saga"], owed["action"])
+            one("UPDATE history SET answer = ?, state = 'succeeded' WHERE service = 'compensate' AND id = ?",
+                outcome, owed["step"])
+            one("UPDATE owed SET outcome = ? WHERE step = ?", outcome, owed["step"])
+    except Problem:
+        with db:
+            one("UPDATE owed SET outcome = 'refused' WHERE step = ?", owed["step"])
 
 def compensate(saga, action):
     """Undoes every request of the action in the saga. If that is refused, its step stays without an answer."""
@@ -245,17 +297,23 @@ def read_json(text):
         if isinstance(body := json.loads(text), dict): return body
     raise Problem("invalid-request", "the body is not a JSON object")
 
-def read_context(headers):
-    """Saga, request id, and what every call passes on. A malformed saga is refused: a new one would cut the link."""
-    members = [member.strip().partition("=") for member in ",".join(headers.getall("baggage", [])).split(",")]
-    named = [unquote(value.partition(";")[0].strip()) for name, _, value in members if name.strip() == "saga-id"]
-    others = ["".join(member) for member in members if member[0].strip() not in ("saga-id", "")]
-    request_id = headers.get("Request-Id", str(uuid.uuid4()))
-    saga = headers.get("Saga-Id", named[0] if named else request_id)  # intermediaries may change baggage
+def members(baggage):
+    """The members of W3C Baggage by name, decoded; of a name that comes twice, the first."""
+    found = [member.partition("=") for member in reversed(baggage.split(","))]
+    return {name.strip(): unquote(value.partition(";")[0].strip()) for name, _, value in found}
+
+def read_context(headers, action):
+    """Saga, request id, who called, and what every call passes on. A malformed saga is refused: a new one would cut the
+    link. Whoever gets a request without a saga begins one, and is its entry."""
+    baggage = ",".join(headers.getall("baggage", []))
+    named, request_id = members(baggage), headers.get("Request-Id", str(uuid.uuid4()))
+    saga = headers.get("Saga-Id", named.get("saga-id"))  # intermediaries may change baggage
+    others = [one.strip() for one in baggage.split(",") if one.partition("=")[0].strip() not in ("saga-id", "")]
+    if saga is None: saga, others = request_id, [f"amends-entry={action}", *others]
     demand(ID.fullmatch(request_id) and ID.fullmatch(saga), "invalid-request", "a saga or request id is malformed")
     traced = ("traceparent", "tracestate") if TRACE.match(headers.get("traceparent", "")) else ()
     return {"Saga-Id": saga, "Request-Id": request_id, "baggage": ",".join([f"saga-id={quote(saga, '')}", *others]),
-            **{name: headers[name] for name in traced if name in headers}}
+            **{name: headers[name] for name in (*traced, "Amends-Caller") if name in headers}}
 
 def check_signature(headers, body):
     """Standard Webhooks: one of our keys signed these bytes, lately. Without keys nothing is checked."""
@@ -288,6 +346,8 @@ async def main():
         raise Problem("effect-unknown", "the service stopped while it worked on this request", code="crashed")
     for row in db.execute("SELECT * FROM history WHERE service = '' AND state = 'started'").fetchall():
         await run(row, crashed)  # left behind by a process that died: nobody knows how far it came
+    for owed in db.execute("SELECT * FROM owed WHERE outcome IS NULL").fetchall():
+        begin(finish(owed))
     app = web.Application(middlewares=[answering], client_max_size=BODY_LIMIT)
     app.add_routes(ROUTES)
     runner = web.AppRunner(app)

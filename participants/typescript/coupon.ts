@@ -10,9 +10,11 @@ const { COUPON_LISTEN = "127.0.0.1:7103", COUPON_DATABASE = "coupon.sqlite", SIG
 const { SUPERVISOR_URL = "http://127.0.0.1:7100", PRINTER_URL = "http://127.0.0.1:7199" } = process.env;
 const KEYS = SIGNING_KEYS.split(" ").filter(Boolean).map((key) => Buffer.from(key.replace(/^whsec_/, ""), "base64"));
 const [BODY_LIMIT, CLOCK_TOLERANCE_S] = [1 << 20, 300]; // a request is kept whole; the second is Standard Webhooks'
+const UNDO_TAKES_MS = Number(process.env["UNDO_TAKES_S"] ?? 0) * 1_000; // what is slow is answered 202, and told later
 const CLOUD_EVENT = { "Content-Type": "application/cloudevents+json" };
 const OWN = "service = '' AND saga = ? AND action = ?"; // the requests of an action that came in a saga
 const isId = (id: unknown): id is string => typeof id === "string" && /^[!-~]{1,128}$/.test(id); // of whatever
+const isFullName = (name = "") => /^[!-~]{1,128}\.[!-~]{1,128}$/.test(name); // of an action: `service.action`
 const TRACE = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/;
 const digest = (text: string) => createHash("sha256").update(text).digest("hex");
 const PROBLEM = "https://amends.dev/problems/";
@@ -23,6 +25,7 @@ const STATUS: Record<string, number> = {
 type Body = Record<string, unknown>;
 type Row = Record<"service" | "action" | "id" | "saga" | "state" | "fingerprint" | "body" | "context" | "event", string>
   & { seq: number; status: number; answer: string | null; report: string | null };
+type Owed = Record<"step" | "saga" | "action" | "outcome", string> & { proof: string | null };
 type Action = (request: Row, body: Body) => Promise<() => unknown>;
 const db = new DatabaseSync(COUPON_DATABASE);
 db.exec(`
@@ -36,6 +39,9 @@ CREATE TABLE IF NOT EXISTS history (seq INTEGER PRIMARY KEY, service TEXT, actio
 CREATE INDEX IF NOT EXISTS history_by_saga ON history (saga, action);
 -- Reports on their way to the supervisor, in order: pending, sent, or what it said when it would not take one.
 CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, event TEXT, state TEXT DEFAULT 'pending');
+-- Steps that were answered 202: without an outcome while they are worked on, then with one on its way as above.
+CREATE TABLE IF NOT EXISTS owed (step TEXT PRIMARY KEY, saga TEXT, action TEXT, proof TEXT, outcome TEXT,
+  state TEXT DEFAULT 'pending');
 CREATE TABLE IF NOT EXISTS redeemed (coupon TEXT PRIMARY KEY, saga TEXT, cash INTEGER);
 CREATE TABLE IF NOT EXISTS texts (saga TEXT, text TEXT);
 UPDATE history SET state = 'unknown' WHERE service <> '' AND state = 'started';  -- calls of a process that died
@@ -92,7 +98,8 @@ app.onError((error, c) => {
 app.get("/:table{redeemed|texts}/:saga", (c) =>
   c.json(one(`SELECT count(*) AS count FROM ${c.req.param("table")} WHERE saga = ?`, c.req.param("saga"))));
 app.post("/:action", async (c) => {
-  const [name, context, body] = [c.req.param("action"), readContext(c), readJson(await c.req.text())];
+  const [name, body] = [c.req.param("action"), readJson(await c.req.text())];
+  const context = readContext(c, `coupon.${name}`);
   const [saga, id, action] = [context["Saga-Id"]!, context["Request-Id"]!, ACTIONS.get(name)];
   for (const name of ["Saga-Id", "Request-Id"]) c.header(name, context[name]);
   if (!action) throw new Problem("not-found", `there is no action \`${name}\``);
@@ -152,7 +159,8 @@ async function call(request: Row, url: string, service: string, action: string, 
     one(`INSERT INTO history (service, action, id, saga, state) VALUES (?, ?, ?, ?, 'started') ON CONFLICT DO
       UPDATE SET state = 'started' WHERE state <> 'succeeded'`, service, action, key, request.saga);
   });
-  const headers = { ...JSON.parse(request.context), "Request-Id": key };
+  const own = { "Request-Id": key, "Amends-Caller": `coupon.${request.action}` };
+  const headers = { ...JSON.parse(request.context), ...own };
   const answer = await post(`${url}/${action}`, headers, JSON.stringify(body));
   const state = proves(answer);
   one("UPDATE history SET state = ? WHERE service = ? AND id = ? AND state <> 'succeeded'", state, service, key);
@@ -173,10 +181,14 @@ app.get("/amends/v1/history/:saga", (c) => {
   if (!isId(saga)) throw new Problem("invalid-request", "a saga id is 1 to 128 of printable ASCII without spaces");
   return c.json({ sagaId: saga, entries: entries("saga = ?", saga) });
 });
-function publish({ action, id, saga, report }: Row, { message, body: { code }, about: { causedBy, data } }: Problem) {
+function publish({ action, id, saga, report, context }: Row, { message, body: { code }, about }: Problem) {
+  const { causedBy, data } = about;
   const known = entries("saga = ? AND state NOT IN ('compensated', 'fenced')", saga);
   const [text, history] = [message.slice(0, 2_000).toWellFormed(), known.map((one) => ({ service: "coupon", ...one }))];
-  const told = { code, action, requestId: id, message: text, causedBy, data, history };
+  const { baggage, "Amends-Caller": caller } = JSON.parse(context);
+  const entry = members(baggage).get("amends-entry");
+  const names = { ...(isFullName(entry) && { entry }), ...(isFullName(caller) && { caller }) };
+  const told = { code, action, requestId: id, message: text, causedBy, data, history, ...names };
   const event = { specversion: "1.0", type: "dev.amends.report.v1", source: "coupon", id: report, subject: saga };
   one("INSERT INTO outbox (event) VALUES (?)", JSON.stringify({ ...event, time: new Date(), data: told }));
 }
@@ -186,26 +198,69 @@ async function relay(): Promise<never> {
     const answer = report && (await post(`${SUPERVISOR_URL}/v1/reports`, CLOUD_EVENT, report.event));
     const isSettled = answer && [200, 202, 400, 413, 415, 422].includes(answer.status); // any other: not now
     if (isSettled) one("UPDATE outbox SET state = ? WHERE seq = ?", answer.ok ? "sent" : answer.text, report!.seq);
-    pauseMs = isSettled ? 0 : report ? Math.min(2 * pauseMs + 100, 5_000) : 100;
+    const waits = isSettled ? false : report || (await callBack());
+    pauseMs = isSettled ? 0 : waits ? Math.min(2 * pauseMs + 100, 5_000) : 100;
   }
+}
+
+/** Tells outcomes of steps that were answered 202, each until the supervisor has it; gives one that waits. */
+async function callBack(): Promise<Owed | undefined> {
+  const next = "SELECT * FROM owed WHERE state = 'pending' AND outcome IS NOT NULL ORDER BY rowid";
+  for (let owed = owing(next); owed; owed = owing(next)) {
+    const url = `${SUPERVISOR_URL}/v1/steps/${encodeURIComponent(owed.step)}/outcome`;
+    const told = { outcome: owed.outcome, ...(owed.proof && { proof: owed.proof }) };
+    const { ok, status, text } = await post(url, { "Content-Type": "application/json" }, JSON.stringify(told));
+    const isFinal = ok || (status >= 400 && status < 500 && status !== 429 && text.includes(PROBLEM));
+    if (!isFinal) return owed;
+    one("UPDATE owed SET state = ? WHERE step = ? AND outcome = ?", ok ? "sent" : text, owed.step, owed.outcome);
+  }
+  return undefined;
 }
 app.all("/amends/v1/:verb{compensate|retry|notify}/:action", async (c) => {
   if (c.req.method !== "POST") throw new Problem("method-not-allowed", "a step is a POST");
   const [verb, action, text] = [c.req.param("verb"), c.req.param("action"), Buffer.from(await c.req.arrayBuffer())];
   checkSignature(c, text);
   if (!(verb === "notify" ? NOTICES : ACTIONS).has(action)) throw new Problem("not-found", `I can't ${verb} ${action}`);
-  const { sagaId: saga, stepId: key, caseId, action: named, requestIds = [] } = readJson(text.toString());
+  const { sagaId: saga, stepId: key, caseId, action: named, requestIds = [], callback } = readJson(text.toString());
   const isStep = isId(saga) && isId(key) && isId(caseId) && named === `coupon.${action}`;
   if (!isStep) throw new Problem("invalid-request", "the body is not a step, or not the one that the path names");
   const header = c.req.header("Idempotency-Key")?.replace(/^"|"$/g, "") ?? key;
   if (header !== key) throw new Problem("key-reused", "`Idempotency-Key` must be the `stepId`");
   const [row] = take(verb, key, saga, action);
+  if (verb === "compensate" && UNDO_TAKES_MS > 0 && !row.answer) {
+    owe(key, saga, action, (callback as { proof?: string } | null)?.proof ?? null);
+    return c.json({}, 202);
+  }
   const retried = verb === "retry" && !row.answer && (await retry(saga, action, requestIds));
   const work = () => row.answer || retried || (verb === "compensate" ? compensate : notify)(saga, action);
   const update = "UPDATE history SET answer = ?, state = 'succeeded' WHERE seq = ? RETURNING *";
   const { answer: outcome } = transaction(() => one(update, work(), row.seq)!);
   return c.json({ outcome, history: entries("saga = ? AND service <> '' AND state <> 'failed'", saga) });
 });
+
+/** Takes a slow step, once; one that was refused is tried again. What it comes to is owed to the supervisor. */
+function owe(step: string, saga: string, action: string, proof: string | null): void {
+  const owed = owing(`INSERT INTO owed (step, saga, action, proof) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
+    SET outcome = NULL, state = 'pending' WHERE outcome = 'refused' RETURNING *`, step, saga, action, proof);
+  if (owed) void finish(owed);
+}
+const owing = (sql: string, ...values: SQLInputValue[]) => one(sql, ...values) as unknown as Owed | undefined;
+
+/** Ends a slow step. The effect, the outcome and the word that is owed are one transaction. */
+async function finish({ step, saga, action }: Owed): Promise<void> {
+  await sleep(UNDO_TAKES_MS);
+  const end = "UPDATE owed SET outcome = ? WHERE step = ?";
+  try {
+    transaction(() => {
+      const outcome = compensate(saga, action);
+      one("UPDATE history SET answer = ?, state = 'succeeded' WHERE service = 'compensate' AND id = ?", outcome, step);
+      one(end, outcome, step);
+    });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    one(end, "refused", step);
+  }
+}
 
 /** Undoes every request of the action in the saga. If that is refused, its step stays without an answer. */
 function compensate(saga: string, action: string): string {
@@ -248,18 +303,33 @@ function readJson(text: string): Body {
 const inOrder = (_key: string, value: unknown) =>
   value instanceof Object && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort()) : value;
 
-/** Saga, request id, and what every call passes on. A malformed saga is refused: a new one would cut the link. */
-function readContext(c: Context): Record<string, string> {
-  const members = (c.req.header("baggage") ?? "").split(",").map((member) => member.trim().split("="));
-  const [, named] = members.find(([name]) => name!.trim() === "saga-id") ?? [];
-  const others = members.filter(([name]) => !["saga-id", ""].includes(name!.trim())).map((member) => member.join("="));
-  const id = c.req.header("Request-Id") ?? randomUUID();
-  const saga = c.req.header("Saga-Id") ?? (named ? decodeURIComponent(named.split(";")[0]!.trim()) : id);
+/** The members of W3C Baggage by name, decoded; of a name that comes twice, the first. */
+function members(baggage: string): Map<string, string> {
+  const pairs = baggage.split(",").map((member) => member.split("=").map((part) => part.trim()));
+  return new Map(pairs.reverse().map(([name = "", value = ""]) => [name, decode(value.split(";")[0]!.trim())]));
+}
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // somebody else's member, of which nothing is wanted
+  }
+}
+
+/** Saga, request id, who called, and what every call passes on. A malformed saga is refused: a new one would cut the
+ * link. Whoever gets a request without a saga begins one, and is its entry. */
+function readContext(c: Context, action: string): Record<string, string> {
+  const came = c.req.header("baggage") ?? "";
+  const [named, id] = [members(came).get("saga-id"), c.req.header("Request-Id") ?? randomUUID()];
+  const [saga, begins] = [c.req.header("Saga-Id") ?? named ?? id, !c.req.header("Saga-Id") && named === undefined];
+  const passed = came.split(",").map((member) => member.trim());
+  const others = passed.filter((member) => !["saga-id", ""].includes(member.split("=")[0]!.trim()));
   if (!isId(id) || !isId(saga)) throw new Problem("invalid-request", "a saga or request id is malformed");
-  const baggage = [`saga-id=${encodeURIComponent(saga)}`, ...others].join(",");
-  const { traceparent = "", tracestate } = c.req.header();
+  const baggage = [`saga-id=${encodeURIComponent(saga)}`, ...(begins ? [`amends-entry=${action}`] : []), ...others];
+  const { traceparent = "", tracestate, "amends-caller": caller } = c.req.header();
   const trace = TRACE.test(traceparent) ? { traceparent, ...(tracestate && { tracestate }) } : {};
-  return { "Saga-Id": saga, "Request-Id": id, "Content-Type": "application/json", baggage, ...trace };
+  const said = { ...trace, ...(caller && { "Amends-Caller": caller }) };
+  return { "Saga-Id": saga, "Request-Id": id, "Content-Type": "application/json", baggage: baggage.join(), ...said };
 }
 
 /** Standard Webhooks: one of our keys signed these bytes, lately. Without keys nothing is checked. */
@@ -293,6 +363,7 @@ function proves({ ok, status, headers, text }: Awaited<ReturnType<typeof post>>)
 const crash = new Problem("effect-unknown", "the service stopped while it worked on this request", 500, "crashed");
 const left = all("SELECT * FROM history WHERE service = '' AND state = 'started'"); // by a process that died
 for (const row of left) await run(row, () => Promise.reject(crash));
+for (const row of all("SELECT * FROM owed WHERE outcome IS NULL")) void finish(row as unknown as Owed);
 const [hostname, port] = COUPON_LISTEN.split(":"); // port 0 takes a free one
 serve({ fetch: app.fetch, hostname, port: Number(port) }, ({ address, port }) =>
   console.log(`listens on http://${address}:${port}`));

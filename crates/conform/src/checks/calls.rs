@@ -3,7 +3,7 @@
 use super::retry::failing_call;
 use crate::check::{Check, Means};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, Entry, Kind, Scene};
+use crate::scene::{Ask, ENTRY, Entry, Kind, Scene};
 use crate::stands::{Call, Event, Reply};
 use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb, headers, is_opaque_name};
 use serde_json::Value;
@@ -11,7 +11,8 @@ use serde_json::Value;
 pub(super) const CHECKS: &[Check] = &[
     Check::of_action(
         "call-context",
-        "a call carries `Saga-Id`, a request id, and `baggage` with the saga and the members that came",
+        "a call carries `Saga-Id`, a request id, and `baggage` with the saga and the members that came; if it names a \
+         caller, it is the action that calls",
         "a call outside of the saga is never undone",
         "saga-context",
         |scene| Box::pin(context(scene)),
@@ -127,7 +128,8 @@ async fn context(scene: &Scene) -> Tried {
         .flat_map(|value| value.split(','))
         .map(|member| member.trim().to_owned())
         .collect();
-    for wanted in [format!("saga-id={}", ask.saga), "shop=conform".to_owned()] {
+    let entry = format!("{}={ENTRY}", headers::BAGGAGE_ENTRY);
+    for wanted in [format!("saga-id={}", ask.saga), "shop=conform".to_owned(), entry] {
         if !baggage.contains(&wanted) {
             let came = format!("`{}`", baggage.join(","));
             return Err(Stop::found(
@@ -136,7 +138,14 @@ async fn context(scene: &Scene) -> Tried {
             ));
         }
     }
-    Ok(())
+    let own = format!("{}.{}", scene.stage.config.service, scene.action.name);
+    match call.header(headers::AMENDS_CALLER) {
+        Some(caller) if caller != own => {
+            let expected = format!("`Amends-Caller` of the call is `{own}`, or is not there");
+            Err(Stop::found(expected, format!("`{caller}`")))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn trace(scene: &Scene) -> Tried {

@@ -3,7 +3,7 @@
 use super::context::strange_saga;
 use crate::check::{Check, Means};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
+use crate::scene::{ENTRY, Kind, Scene};
 use crate::stands::{Event, Take};
 use amends_protocol::{
     EVIDENCE_LIMIT, HistoryState, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, headers,
@@ -126,6 +126,14 @@ async fn content(scene: &Scene) -> Tried {
         if event.text(key) != Some(wanted) {
             let came = format!("`{}`", event.data[key]);
             return Err(Stop::found(format!("`{key}` of the report is `{wanted}`"), came));
+        }
+    }
+    for key in ["entry", "caller"] {
+        let told = &event.data[key];
+        if !told.is_null() && *told != ENTRY {
+            let expected =
+                format!("`{key}` of the report is `{ENTRY}`, as it came, or is not there");
+            return Err(Stop::found(expected, format!("`{told}`")));
         }
     }
     let entries = |key: &str| event.data[key].as_array().map_or(0, Vec::len);

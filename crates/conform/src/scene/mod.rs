@@ -25,6 +25,9 @@ use std::time::Duration;
 /// Pause before a look is repeated, where nothing tells that it would be worth it.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// With which action the sagas of this kit begin, which is also the caller of its requests.
+pub(crate) const ENTRY: &str = "conform.begin";
+
 /// Everything that the checks of one run share.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -166,8 +169,14 @@ impl Scene {
         sent.set(headers::REQUEST_ID, &values.request);
         sent.set(
             headers::BAGGAGE,
-            &format!("{}={},shop=conform", headers::BAGGAGE_SAGA, encoded(saga)),
+            &format!(
+                "{}={},shop=conform,{}={ENTRY}",
+                headers::BAGGAGE_SAGA,
+                encoded(saga),
+                headers::BAGGAGE_ENTRY
+            ),
         );
+        sent.set(headers::AMENDS_CALLER, ENTRY);
         sent.set(headers::TRACEPARENT, &traceparent(number_of(&stage.run), number));
         Ask { saga: saga.to_owned(), request: values.request.clone(), sent, values }
     }
