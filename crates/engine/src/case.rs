@@ -12,7 +12,7 @@ use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{CaseState, Outcome, OutcomeCallback, Timestamp};
+use amends_protocol::{CaseState, ClosedOn, Outcome, OutcomeCallback, Timestamp};
 use amends_rulebook::{ActionId, Facts, RetryPolicy, Rulebook};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -253,9 +253,16 @@ impl Case {
                 self.row.detail.settled_by = None;
                 self.row.detail.may_still_stand.clear();
             }
+            let noted = match (state, self.row.closed_on) {
+                (CaseState::Settled, Some(ClosedOn::ByPerson)) => BTreeSet::new(),
+                (CaseState::Settled, _) => self.noted(),
+                _ => BTreeSet::new(),
+            };
             agenda.out.events.push(Event {
                 at: self.wall,
                 what: Happening::Case {
+                    rulebook: self.row.rulebook.as_ref().map(|version| Arc::clone(&version.name)),
+                    noted,
                     case: self.row.id,
                     saga: self.row.saga.clone(),
                     opened_at: self.row.opened_at,

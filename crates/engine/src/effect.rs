@@ -7,6 +7,7 @@ use amends_protocol::{
 };
 use amends_rulebook::{ActionId, RenderedBody, Rulebook};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Something to do outside. Each errand is answered by exactly one [`crate::Input::StepEnded`] or
@@ -333,8 +334,13 @@ pub enum Happening {
         saga: SagaId,
         /// When its first report came.
         opened_at: Timestamp,
+        /// Name of the rulebook that it is planned with.
+        rulebook: Option<Arc<str>>,
         /// On what evidence, if it is settled now.
         closed_on: Option<ClosedOn>,
+        /// The kinds of questions that were open when it settled, and that its rulebook only notes: with that word taken
+        /// away, it would be stuck.
+        noted: BTreeSet<QuestionKind>,
         /// Its new state.
         state: amends_protocol::CaseState,
     },

@@ -187,6 +187,11 @@ impl Case {
             || self.book.as_ref().is_some_and(|book| self.facts(book).is_backward(book))
     }
 
+    /// Whether it is answered in shadow mode alone.
+    pub(crate) fn is_only_watched(&self, book: &Rulebook) -> bool {
+        self.facts(book).is_only_watched(book)
+    }
+
     /// Whether what the plan asks for depends on the Histories.
     pub(crate) fn uses_recorded(&self) -> bool {
         self.book.as_ref().is_some_and(|book| self.facts(book).uses_recorded(book))

@@ -89,6 +89,32 @@ fn what_nobody_ever_declared_is_only_noted_unless_the_rulebook_says_hold() {
 }
 
 #[test]
+fn a_case_that_is_only_watched_is_held_by_nothing_and_says_what_would_hold_it() {
+    let shadow = |more: &str| {
+        shop("payments", &format!("strangers: hold\n{more}"))
+            .replace("compensate: recorded }", "compensate: recorded, mode: shadow }")
+    };
+    let watched = shadow("");
+    let mut world = World::new(&watched);
+    let case = world.report(old_name("s").saw("payments.charge", H::Succeeded));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(asked(&world, case, &watched), [(QuestionKind::Stranger, QuestionEffect::Note)]);
+    assert!(world.sent.is_empty(), "{:?}", world.sent);
+
+    // A second report that is answered in earnest makes the case one to be cleared up.
+    let mixed = shadow("").replace("rules: [", "rules: [{ on: shop/real, compensate: recorded }, ");
+    let mut world = World::new(&mixed);
+    let case = world.report(old_name("s"));
+    world.report(report("shop/real", "s").id("r-2").action("sell"));
+    world.settle_down();
+    world.pass_ms(10_000);
+    assert_eq!(world.state(case), CaseState::Stuck);
+    assert_eq!(asked(&world, case, &mixed), [(QuestionKind::Stranger, QuestionEffect::Hold)]);
+}
+
+#[test]
 fn what_has_no_effect_or_is_ignored_asks_nothing() {
     let new = shop("payments", "strangers: hold");
     let mut world = World::new(&new);

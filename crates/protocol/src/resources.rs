@@ -25,8 +25,8 @@ pub use quarantine::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
 pub use questions::{
-    AnswerView, QuestionAct, QuestionAnswered, QuestionView, StatementView, StrangerAct,
-    StrangerDecisionView, StrangerView,
+    AnswerView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RulebookQuestions,
+    StatementView, StrangerAct, StrangerDecisionView, StrangerView,
 };
 pub use sagas::{SagaBegin, SagaView};
 pub use steps::{AttemptView, StepView};

@@ -229,7 +229,9 @@ mod tests {
             saga,
             opened_at,
             state: CaseState::Settled,
+            rulebook: None,
             closed_on: None,
+            noted: std::collections::BTreeSet::new(),
         };
         Event { at, what }
     }

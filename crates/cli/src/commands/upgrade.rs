@@ -33,7 +33,7 @@ amends upgrade preview --data amends-data --days 7 --output json --exit-code\n\n
 Works on a copy in the folder for temporary files, beside the supervisor of before, and needs room for it. Nothing is \
 sent, and nothing of the store changes. Open cases are judged as they are on their next input, whatever their age; \
 settled ones as if they were heard of again. Open questions are counted by rulebook and kind: `holds the case` are cases \
-that would be stuck. A service that keeps a History is asked for it once more before it is contradicted, so such \
+that would be stuck, `only noted` those that would be if the rulebook held them. A service that keeps a History is asked for it once more before it is contradicted, so such \
 questions are counted only where that was done before.")]
 pub struct PreviewOptions {
     /// Folder of the store

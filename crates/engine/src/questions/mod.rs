@@ -18,7 +18,7 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::Heard;
 use crate::{CaseMemo, Happening, Question, QuestionAnswer, StepRow, StoredCase};
-use amends_protocol::CaseState;
+use amends_protocol::{CaseState, QuestionEffect, QuestionKind};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +61,18 @@ impl Case {
         }
         let mut all = doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() });
         self.add_data_conflicts(book, &mut all);
+        // Who tries a rulebook out in shadow mode is told what would be stuck, and has nothing to clear up.
+        if !all.is_empty() && self.is_only_watched(book) {
+            let note = |question| Question { effect: QuestionEffect::Note, ..question };
+            all = all.into_iter().map(note).collect();
+        }
         all
+    }
+
+    /// The kinds of what is in doubt and holds nothing, by the rulebook's word.
+    pub(crate) fn noted(&self) -> BTreeSet<QuestionKind> {
+        let open = self.open_questions();
+        open.iter().filter(|question| !question.holds()).map(|question| question.kind).collect()
     }
 
     /// What nobody has answered yet.

@@ -242,6 +242,44 @@ impl QuestionAct {
     }
 }
 
+/// What the newest cases of a rulebook leave in doubt: answer of `GET /v1/rulebooks/{name}/questions`. With it a team
+/// sees what would be stuck before it lets a rule out of shadow mode, or a kind of question hold its cases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulebookQuestions {
+    /// Name of the rulebook.
+    pub rulebook: String,
+    /// Cases that were looked at: the newest, settled ones too.
+    pub cases: u64,
+    /// When the oldest of them was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub since: Option<Timestamp>,
+    /// All kinds, also those of which there is nothing.
+    pub kinds: Vec<QuestionsOfKind>,
+}
+
+/// How many cases a kind of question holds, or would hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QuestionsOfKind {
+    /// What is in doubt, in a word.
+    pub kind: QuestionKind,
+    /// What the active version says of this kind.
+    pub effect: QuestionEffect,
+    /// Cases that such a question holds.
+    pub stuck: u64,
+    /// Cases that it would hold, if it were not only noted: by the rulebook's word, since the name was never declared,
+    /// or since rules in shadow mode alone answer the case.
+    pub would_be_stuck: u64,
+    /// The newest of all these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub example: Option<CaseId>,
+}
+
 /// What became of a question: answer of `POST /v1/questions/{questionId}/acts`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -158,6 +158,16 @@ impl CaseFacts {
             || self.demands(book).any(|a| a.hold != Hold::Shadow && a.demand.is_backward())
     }
 
+    /// Whether rules in shadow mode alone answer its reports, so that nothing is done for it, by nobody.
+    #[must_use]
+    pub fn is_only_watched(&self, book: &Rulebook) -> bool {
+        let rules = self.reports.iter().filter_map(|report| report.role.rule());
+        let mut rules = rules.filter_map(|id| book.rules().get(id.0 as usize)).peekable();
+        self.undoing == Undoing::No
+            && rules.peek().is_some()
+            && rules.all(|rule| rule.mode == Mode::Shadow)
+    }
+
     /// Whether what is asked for in earnest depends on the Histories.
     #[must_use]
     pub fn uses_recorded(&self, book: &Rulebook) -> bool {

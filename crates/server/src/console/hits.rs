@@ -1,10 +1,10 @@
 //! How the rules have fared lately: which rule answered which report how often, and what became of its steps. Looks at the
 //! newest cases only, so that a page comes soon however much is stored.
 
-use crate::http::{ApiError, App, case_detail};
+use crate::http::{ApiError, App, Doubts, case_detail};
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, Outcome, StepStateName, Timestamp};
+use amends_protocol::{CaseState, ClosedOn, Outcome, StepStateName, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_store::{CaseFilter, PageRequest, Store};
 use amends_workbench::Row;
@@ -28,6 +28,8 @@ type Key = (Option<String>, String);
 /// What was counted.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
+    /// What these cases leave in doubt, whichever version they were planned with.
+    pub(super) doubts: Doubts,
     /// Cases that were looked at.
     pub(super) cases: usize,
     rows: BTreeMap<Key, (u32, Option<Timestamp>)>,
@@ -41,7 +43,11 @@ impl Hits {
         let newest = app.supervisor.store().cases(filter, PageRequest::first(CASES)).await?;
         let mut hits = Self::default();
         for listed in newest.items {
-            match case_detail(app, listed.case.id).await {
+            let detail = case_detail(app, listed.case.id).await;
+            if let Ok(detail) = &detail {
+                hits.doubt(detail);
+            }
+            match detail {
                 // Labels of another version may mean other rules.
                 Ok(detail) if detail.rulebook_hash.as_deref() != Some(book.hash()) => {}
                 Ok(detail) => hits.add(&detail, book),
@@ -51,6 +57,14 @@ impl Hits {
             }
         }
         Ok(hits)
+    }
+
+    /// Whoever settled a case by hand has said enough of what it leaves in doubt.
+    fn doubt(&mut self, case: &CaseDetail) {
+        let by_person = case.summary.closed_on == Some(ClosedOn::ByPerson);
+        let open = case.questions.iter().filter(|_| !by_person);
+        let open = open.map(|question| (question.kind, question.effect));
+        self.doubts.see(case.summary.id, case.summary.opened_at, open);
     }
 
     fn add(&mut self, case: &CaseDetail, book: &Rulebook) {

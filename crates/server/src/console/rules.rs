@@ -8,7 +8,8 @@ use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, found_strangers, judge};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::{DiagnosticView, StrangerView};
+use amends_protocol::resources::{DiagnosticView, RulebookQuestions, StrangerView};
+use amends_protocol::signs::Signed;
 use amends_rulebook::{ActionId, Rule, Rulebook, SourceFile, length_of_time, render};
 use amends_store::{RulebookRow, Store};
 use amends_workbench::{Annotate, Comparison, Matrix, Note, Row, compare};
@@ -38,6 +39,8 @@ struct BookPage {
     is_active: bool,
     matrix: Matrix,
     hits: Hits,
+    /// What its newest cases leave in doubt.
+    doubts: RulebookQuestions,
     graph: Option<String>,
     rejected: Vec<DiagnosticView>,
     versions: Vec<RulebookRow>,
@@ -125,9 +128,11 @@ async fn page<S: Store>(
     let comparison = active.as_ref().map(|active| compare(active, &book));
     let mut waiting = found_strangers(app, Some(book.name())).await?;
     waiting.retain(|one| is_active && one.declared && one.waiting > 0);
+    let mut hits = Hits::of(app, &book).await?;
     let page = BookPage {
         matrix: Matrix::new(&book, None),
-        hits: Hits::of(app, &book).await?,
+        doubts: std::mem::take(&mut hits.doubts).view(&book),
+        hits,
         graph: graph_of_calls(&book),
         rejected: if is_active {
             crate::books::views(&app.rejections, book.name())

@@ -6,9 +6,9 @@ use super::query::{Query, case_filter};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views;
-use amends_engine::{CaseBooks, claiming, open_questions};
+use amends_engine::{CaseBooks, Question, claiming, open_questions};
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseProof, CaseSummary, Page, ReportView};
-use amends_protocol::{CaseId, Problem, ProblemCode};
+use amends_protocol::{CaseId, ClosedOn, Problem, ProblemCode};
 use amends_rulebook::Rulebook;
 use amends_store::{CaseRecord, Store, StoreError};
 use axum::Json;
@@ -136,6 +136,16 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
         walk.unavailable_since = unavailable.get(&walk.service).copied();
     }
     Ok(case)
+}
+
+/// What a case leaves in doubt, by the version that it was planned with. Whoever settled it by hand has said enough.
+pub(crate) async fn doubts<S: Store>(app: &App<S>, id: CaseId) -> Result<Vec<Question>, ApiError> {
+    let _turn = turn(app).await;
+    let (record, book) = found(app, id).await?;
+    Ok(match record.stored.case.closed_on {
+        Some(ClosedOn::ByPerson) => Vec::new(),
+        _ => open_questions(&record.stored, book.as_ref()),
+    })
 }
 
 /// A place among those who read whole cases. Never closed; without one there would only be more at once.

@@ -9,6 +9,7 @@ mod bodies;
 mod body;
 mod bulk;
 mod cases;
+mod doubts;
 mod events;
 mod export;
 mod groups;
@@ -39,6 +40,7 @@ pub use app::App;
 pub(crate) use body::{check_actor, check_reason, one_actor, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{active_for, case_proof, detail as case_detail, within_bounds};
+pub(crate) use doubts::Doubts;
 pub use limits::HttpLimits;
 pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
@@ -80,6 +82,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/v1/rulebooks", get(rulebooks::list::<S>))
         .route("/v1/rulebooks:check", post(rulebooks::check::<S>))
         .route("/v1/rulebooks/{name}", get(rulebooks::show::<S>).put(rulebooks::put::<S>))
+        .route("/v1/rulebooks/{name}/questions", get(doubts::show::<S>))
         .route("/v1/rulebooks/{name}/versions/{hash}", get(rulebooks::version::<S>))
         .route("/v1/services", get(services::list::<S>))
         .route("/v1/services/{name}/pause", post(services::pause::<S>))

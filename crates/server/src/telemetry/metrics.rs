@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::attempt_result::AttemptResult;
 use super::labels::{
     AttemptLabels, BreakerLabels, BuildLabels, CallbackLabels, ClosingLabels, MemoryLabels,
-    QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
+    NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
 };
 use super::log_writer::lines_dropped;
 use amends_node::EffectResult;
@@ -70,6 +70,7 @@ pub struct Metrics {
     attempt_seconds: Histograms,
     settled: Family<ClosingLabels, Counter>,
     settle_seconds: Histogram,
+    noted: Family<NotedLabels, Counter>,
     case_changes: Family<StateLabels, Counter>,
     breaker_opened: Family<ServiceLabels, Counter>,
     commit_seconds: Histogram,
@@ -140,6 +141,7 @@ impl Metrics {
             attempt_seconds: Family::new_with_constructor(by_service),
             settled: Family::default(),
             settle_seconds: Histogram::new(SETTLE_SECONDS),
+            noted: Family::default(),
             case_changes: Family::default(),
             breaker_opened: Family::default(),
             commit_seconds: Histogram::new(COMMIT_SECONDS),
@@ -217,6 +219,11 @@ impl Metrics {
             "Time from a case's first report until it settled",
             Unit::Seconds,
             self.settle_seconds.clone(),
+        );
+        registry.register(
+            "cases_noted",
+            "Cases that settled with an open question that their rulebook only notes, so that they would be stuck else",
+            self.noted.clone(),
         );
         registry.register(
             "case_changes",
@@ -350,6 +357,10 @@ impl Metrics {
     /// Makes the series of a rulebook's services and actions exist, so that a rate from zero can be seen.
     pub(crate) fn know(&self, book: &Rulebook) {
         self.know_services(book.services().iter().map(|service| &*service.name));
+        for kind in QuestionKind::ALL {
+            let labels = NotedLabels { rulebook: book.name().to_owned(), kind: kind.as_str() };
+            drop(self.noted.get_or_create(&labels));
+        }
         for action in book.actions() {
             let (verb, outcome) = match action.class {
                 ActionClass::Compensable => (Verb::Compensate, Outcome::Compensated),
@@ -487,7 +498,12 @@ impl Metrics {
                     };
                     self.steps.get_or_create(&labels).inc();
                 }
-                Happening::Case { state, opened_at, closed_on, .. } => {
+                Happening::Case { state, opened_at, closed_on, rulebook, noted, .. } => {
+                    for kind in noted {
+                        let rulebook = rulebook.as_deref().unwrap_or_default().to_owned();
+                        let labels = NotedLabels { rulebook, kind: kind.as_str() };
+                        self.noted.get_or_create(&labels).inc();
+                    }
                     self.case_changes.get_or_create(&StateLabels { state: state.as_str() }).inc();
                     if *state == CaseState::Settled {
                         let closed_on = closed_on.map_or("", ClosedOn::as_str);

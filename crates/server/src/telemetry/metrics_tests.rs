@@ -47,7 +47,9 @@ fn what_has_happened_is_counted_by_how_it_ended() {
                 saga: SagaId::new("s").expect("an id"),
                 state: CaseState::Settled,
                 opened_at: Timestamp(1_750),
+                rulebook: Some("shop".into()),
                 closed_on: Some(ClosedOn::Quiet),
+                noted: [QuestionKind::Contradiction].into(),
             },
         },
     ]);
@@ -69,6 +71,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
     has(&text, "amends_case_settle_duration_seconds_sum 0.25");
     has(&text, r#"amends_cases_settled_total{closed_on="quiet"} 1"#);
     has(&text, r#"amends_cases_settled_total{closed_on="proven"} 0"#);
+    has(&text, r#"amends_cases_noted_total{rulebook="shop",kind="contradiction"} 1"#);
 }
 
 #[test]

@@ -75,7 +75,11 @@ impl Previewed {
         for PreviewQuestions { rulebook, kind, effect, cases, examples } in &self.questions {
             let some = if *cases == 1 { "case" } else { "cases" };
             let examples: Vec<String> = examples.iter().map(ToString::to_string).collect();
-            let (kind, effect) = (kind.sign().word, effect.sign().word);
+            let kind = kind.sign().word;
+            let effect = match effect {
+                QuestionEffect::Hold => effect.sign().word,
+                QuestionEffect::Note => "only noted, would hold else",
+            };
             out += &format!(
                 "  {rulebook}: {kind}, {effect}: {cases} {some}, e.g. {}\n",
                 examples.join(", ")

@@ -6,7 +6,8 @@ use crate::commands::{Connection, block_on, confirm};
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{RulebookSources, RulebookView};
+use amends_protocol::resources::{RulebookQuestions, RulebookSources, RulebookView};
+use amends_protocol::signs::Signed;
 use amends_protocol::wire::percent;
 
 /// Characters of a hash that people see.
@@ -31,7 +32,9 @@ pub struct ListOptions {
 /// Options of `rules status`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amends rules status food-order\n  amends rules status food-order --json"
+    after_help = "Examples:\n  amends rules status food-order\n  amends rules status food-order --json\n\n\
+`would be stuck` counts cases with a question that the rulebook only notes, or that rules in shadow mode alone answer: look \
+at it before you let a kind of question hold its cases, or a rule out of shadow mode."
 )]
 pub struct StatusOptions {
     /// Which rulebook
@@ -127,14 +130,23 @@ fn short(hash: &str) -> &str {
 pub(super) fn status(options: &StatusOptions) -> Outcome {
     let client = options.connection.client()?;
     let path = format!("/v1/rulebooks/{}", percent::part(&options.name));
-    let (book, versions) = block_on(async {
+    let (book, versions, questions) = block_on(async {
         let book: RulebookView = client.get(&path).await?;
         let mut versions = listed(&client).await?;
         versions.retain(|version| version.name == book.name);
-        Ok((book, versions))
+        let asked = client.get(&format!("{path}/questions")).await;
+        let questions: Option<RulebookQuestions> = match asked {
+            Ok(questions) => Some(questions),
+            // A supervisor of before does not know this path.
+            Err(Failure::Problem(problem)) if problem.status == 404 => None,
+            Err(failure) => return Err(failure),
+        };
+        Ok((book, versions, questions))
     })?;
     if options.json {
-        return output::json(&book);
+        let mut told = serde_json::to_value(&book).map_err(anyhow::Error::from)?;
+        told["questions"] = serde_json::to_value(&questions).map_err(anyhow::Error::from)?;
+        return output::json(&told);
     }
     output::line(&format!("{}: {}", book.name, standing(&book)))?;
     for source in &book.sources {
@@ -149,7 +161,32 @@ pub(super) fn status(options: &StatusOptions) -> Outcome {
         }
     }
     output::line("")?;
-    table(&versions)
+    table(&versions)?;
+    questions.map_or(Ok(()), |questions| in_doubt(&questions))
+}
+
+/// Which kinds of questions hold its cases, and which would.
+fn in_doubt(questions: &RulebookQuestions) -> Outcome {
+    let RulebookQuestions { cases, kinds, .. } = questions;
+    output::line("")?;
+    if *cases == 0 {
+        return output::line("no case yet, so nothing is known of what would be stuck");
+    }
+    output::line(&format!(
+        "of its newest {cases} cases, so many are stuck by a question, or would be if it held them:"
+    ))?;
+    let mut grid = Grid::new(&["question", "the rulebook says", "stuck", "would be stuck", "e.g."]);
+    for of_kind in kinds {
+        let sign = of_kind.kind.sign();
+        grid.row(vec![
+            format!("{} {}", sign.shape, sign.word),
+            of_kind.effect.to_string(),
+            of_kind.stuck.to_string(),
+            of_kind.would_be_stuck.to_string(),
+            of_kind.example.map_or_else(|| "-".to_owned(), |case| case.to_string()),
+        ]);
+    }
+    grid.print()
 }
 
 pub(super) fn rollback(options: &RollbackOptions) -> Outcome {

@@ -327,6 +327,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     get(
+        "/v1/rulebooks/{name}/questions",
+        "rulebooks",
+        "showRulebookQuestions",
+        "What its newest 500 cases leave in doubt: how many each kind of question holds, and how many it would hold if it were not only noted.",
+        &[Answer("200", "By kind.", JSON, "RulebookQuestions")],
+    ),
+    get(
         "/v1/rulebooks/{name}/versions/{hash}",
         "rulebooks",
         "showRulebookVersion",

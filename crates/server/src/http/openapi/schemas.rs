@@ -6,11 +6,11 @@ use amends_protocol::resources::{
     BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseProof, CaseSummary,
     DecisionView, DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted,
     MayStand, MinuteView, NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView,
-    QuarantinedView, QuestionAct, QuestionAnswered, QuestionView, RawCaseView, RawRowView,
-    ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookSources, RulebookView,
-    SagaBegin, SagaView, ServiceView, SettleFigures, SourceView, Statement, StatementView, StepAct,
-    StepView, StrangerAct, StrangerDecisionView, StrangerView, TroubleView, UnreadableView,
-    WalkView,
+    QuarantinedView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RawCaseView,
+    RawRowView, ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookQuestions,
+    RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
+    Statement, StatementView, StepAct, StepView, StrangerAct, StrangerDecisionView, StrangerView,
+    TroubleView, UnreadableView, WalkView,
 };
 use amends_protocol::{
     Callback, CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry,
@@ -26,7 +26,7 @@ use utoipa::OpenApi;
     Callback, ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof,
     CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
     Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData, AnswerView, Page<QuestionView>, QuestionAct, QuestionActName, QuestionAnswered, QuestionEffect, QuestionKind, QuestionView, StatementView,
-    ReportReceipt, ReportRef, ReportView, RulebookCheck, RulebookSources, RulebookView, SagaBegin, SagaView,
+    ReportReceipt, ReportRef, ReportView, QuestionsOfKind, RulebookCheck, RulebookQuestions, RulebookSources, RulebookView, SagaBegin, SagaView,
     ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StrangerAct, StrangerActName, StrangerDecisionView, StrangerView, StuckReason, TroubleView, Verb, Verdict, WalkView,
 )))]
 struct Schemas;
