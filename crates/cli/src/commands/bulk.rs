@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{BulkDeed, BulkState, BulkSteering, BulkView};
+use amends_protocol::resources::{BulkState, BulkSteering, BulkView};
 use amends_protocol::signs::Signed;
 use amends_protocol::wire::percent;
 use std::io::{self, IsTerminal};
@@ -152,15 +152,8 @@ pub(super) fn outcome(view: &BulkView, done: &str, json: bool) -> Outcome {
     if json {
         output::json(view)?;
     } else {
-        let what = match (view.act, view.matched) {
-            (BulkDeed::Replan, 1) => "case",
-            (BulkDeed::Replan, _) => "cases",
-            (BulkDeed::Accept, 1) => "question",
-            (BulkDeed::Accept, _) => "questions",
-            (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, 1) => "step",
-            (BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve, _) => "steps",
-        };
-        output::line(&format!("{done} {} of {} {what}", view.progress.succeeded, view.matched))?;
+        let all = view.act.of(view.matched);
+        output::line(&format!("{done} {} of {all}", view.progress.succeeded))?;
     }
     for failure in &view.failures {
         output::tell(&format!("error: {}: {}", failure.id, failure.detail));

@@ -433,7 +433,7 @@ async fn accept_many(
         return Ok(());
     }
     if !options.yes {
-        super::confirm(&format!("accept {} questions", meant.matched))?;
+        super::confirm(&format!("accept {}", BulkDeed::Accept.of(meant.matched)))?;
     }
     let made: BulkView = client.post("/v1/bulk", &BulkWanted { dry_run: false, ..wanted }).await?;
     let path = format!("/v1/bulk/{}", made.id.unwrap_or_default());
@@ -449,6 +449,6 @@ fn rehearsal(meant: &BulkView, json: bool) -> Outcome {
         let sentence = one.message.as_deref().unwrap_or_default();
         output::line(&format!("{}  {}: {sentence}", one.case_id, one.state))?;
     }
-    output::tell(&format!("would accept {}", meant.matched));
+    output::tell(&format!("would accept {}", BulkDeed::Accept.of(meant.matched)));
     Ok(())
 }

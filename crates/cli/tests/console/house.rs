@@ -4,7 +4,7 @@ use crate::accessibility::is_accessible;
 use crate::browser::{Browser, WIDTHS};
 use crate::plain_http::request;
 use crate::support::{Legacy, Supervisor, eventually, scratch, shop_rules};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Who acts in these tests.
@@ -15,17 +15,54 @@ pub struct House {
     pub browser: Browser,
     pub supervisor: Supervisor,
     pub billing: Legacy,
+    rules: String,
     _folder: TempDir,
 }
 
 impl House {
     /// Billing answers with this status; the one rule has this mode.
     pub fn open(status: u16, mode: &str) -> Self {
+        Self::with_rules(status, mode, |text| text)
+    }
+
+    /// The same with a rulebook that is a little different.
+    pub fn with_rules(status: u16, mode: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = scratch();
         let billing = Legacy::start(status);
         let rules = shop_rules(folder.path(), &billing.address, mode);
+        change_file(&rules, change);
         let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
-        Self { browser: Browser::start(), supervisor, billing, _folder: folder }
+        Self { browser: Browser::start(), supervisor, billing, rules, _folder: folder }
+    }
+
+    /// Changes the file of the rulebook, which the supervisor watches.
+    pub fn change_rules(&self, change: impl FnOnce(String) -> String) {
+        change_file(&self.rules, change);
+    }
+
+    /// What the API says.
+    #[track_caller]
+    pub fn api(&self, path: &str) -> Value {
+        let address = self.supervisor.url.trim_start_matches("http://");
+        let (_, body) = request(address, "GET", path, "application/json", "").expect("it answers");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+
+    /// Reports that something failed at a caller, with what it knows; gives the case.
+    #[track_caller]
+    pub fn tell(&self, source: &str, saga: &str, history: Value) -> String {
+        let event = json!({
+            "specversion": "1.0", "type": "dev.amends.report.v1", "source": source,
+            "id": format!("{source}-{saga}"), "subject": saga, "datacontenttype": "application/json",
+            "data": { "code": "out-of-stock", "history": history },
+        });
+        let address = self.supervisor.url.trim_start_matches("http://");
+        let kind = "application/cloudevents+json";
+        let (status, answer) =
+            request(address, "POST", "/v1/reports", kind, &event.to_string()).expect("it answers");
+        assert_eq!(status, 202, "{answer}");
+        let receipt: Value = serde_json::from_str(&answer).expect("JSON");
+        receipt["caseId"].as_str().expect("a case").to_owned()
     }
 
     /// Opens a page of the console.
@@ -56,6 +93,11 @@ impl House {
     pub fn act(&self, place: &str, reason: &str, button: &str) {
         act(&self.browser, place, reason, button);
     }
+}
+
+fn change_file(path: &str, change: impl FnOnce(String) -> String) {
+    let text = std::fs::read_to_string(path).expect("a file of ours");
+    std::fs::write(path, change(text)).expect("our folder");
 }
 
 /// Opens a page.

@@ -11,6 +11,7 @@ mod hero;
 mod house;
 mod pages;
 mod plain_http;
+mod questions;
 mod rig;
 mod rules;
 #[cfg(feature = "demo")]

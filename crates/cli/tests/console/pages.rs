@@ -15,6 +15,7 @@ fn an_empty_house_teaches_how_to_begin() {
         ("/", "empty-overview", "No report has come yet"),
         ("/cases", "empty-cases", "A case begins with the first report about a saga"),
         ("/cases?view=causes", "empty-causes", "No work is open."),
+        ("/questions", "empty-questions", "No question is open."),
         ("/rules", "empty-rules", "No rulebook is active"),
         ("/services", "empty-services", "no service is known"),
         ("/bulk", "empty-bulk", "None yet."),

@@ -64,6 +64,7 @@ fn a_rulebook_is_added_previewed_and_activated_and_a_case_replanned() {
     act(&browser, "#changes", "every report needs an answer", "Activate");
     browser.see_in("#versions", "active");
     assert_eq!(browser.count("#versions tbody tr"), 2);
+    browser.see_in("#doubts", "contradiction");
 
     // The old version is still there, with the difference.
     let old = "return [...document.querySelectorAll('#versions tbody tr')]

@@ -24,13 +24,7 @@ impl Case {
             return refusal;
         }
         let question = self.open_questions().into_iter().find(|question| question.tag() == id.tag);
-        let Some(question) = question else {
-            let text = format!(
-                "case {} has no open question {id}; it was answered, or has ended by itself",
-                id.case
-            );
-            return Answer::NotFound(text);
-        };
+        let Some(question) = question else { return self.is_over(id) };
         let may = question.may();
         if !may.contains(&act.name()) {
             let may: Vec<&str> = may.iter().map(|act| act.as_str()).collect();
@@ -68,6 +62,20 @@ impl Case {
         self.row_changed = true;
         self.audit(None, "answer", reason, detail, by, agenda);
         Answer::Done
+    }
+
+    /// Why a question that is not open takes no answer: somebody was quicker, or better evidence was.
+    fn is_over(&self, id: QuestionId) -> Answer {
+        let answered = self.row.detail.answers.iter().find(|answer| answer.id == id);
+        match answered {
+            Some(QuestionAnswer { by, act, .. }) => Answer::Conflict(format!(
+                "{by} has answered question {id} already, by `{act}`; nothing was changed"
+            )),
+            None => Answer::NotFound(format!(
+                "case {} has no open question {id}; it has ended by itself, or never was",
+                id.case
+            )),
+        }
     }
 
     /// What goes on without the question's answer from outside: by this outcome, or as it is.

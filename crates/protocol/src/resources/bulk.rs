@@ -21,6 +21,19 @@ words! {
     }
 }
 
+impl BulkDeed {
+    /// So many of what it is done to: `1 step`, `3 questions`.
+    #[must_use]
+    pub fn of(self, count: u64) -> String {
+        let one = match self {
+            Self::Retry | Self::Waive | Self::Approve => "step",
+            Self::Replan => "case",
+            Self::Accept => "question",
+        };
+        format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
 words! {
     /// Where a bulk act stands.
     BulkState, "state of a bulk act" {

@@ -194,8 +194,14 @@ impl NewPage {
     }
 }
 
-fn is_for_steps(deed: BulkDeed) -> bool {
-    !matches!(deed, BulkDeed::Replan | BulkDeed::Accept)
+/// Where the list is from which it was proposed.
+fn list_of(deed: &BulkDeed) -> (&'static str, &'static str) {
+    match deed {
+        BulkDeed::Accept => ("/questions", "Back to the questions"),
+        BulkDeed::Retry | BulkDeed::Waive | BulkDeed::Approve | BulkDeed::Replan => {
+            ("/cases", "Back to the cases")
+        }
+    }
 }
 
 impl BulkPage {

@@ -15,4 +15,5 @@ mod quarantine;
 mod questions;
 mod reporting;
 mod rules;
+mod strangers;
 mod watching;
