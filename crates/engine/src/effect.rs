@@ -338,8 +338,8 @@ pub enum Happening {
         rulebook: Option<Arc<str>>,
         /// On what evidence, if it is settled now.
         closed_on: Option<ClosedOn>,
-        /// The kinds of questions that were open when it settled, and that its rulebook only notes: with that word taken
-        /// away, it would be stuck.
+        /// The kinds of questions that were open when it settled, and that its rulebook only notes: with that word
+        /// taken away, it would be stuck.
         noted: BTreeSet<QuestionKind>,
         /// Its new state.
         state: amends_protocol::CaseState,

@@ -53,9 +53,9 @@ impl<S: HistoryStore> Kit<S> {
         crate::routes::router(self.clone())
     }
 
-    /// Starts what must go on beside the requests: the relay of reports to the supervisor, and of outcomes that are owed to
-    /// it, the sweep that finds requests of a process that died, and the removal of old sagas. All stop with [`Background::stop`] or when the handle is
-    /// dropped.
+    /// Starts what must go on beside the requests: the relay of reports to the supervisor, and of outcomes that are
+    /// owed to it, the sweep that finds requests of a process that died, and the removal of old sagas. All stop with
+    /// [`Background::stop`] or when the handle is dropped.
     ///
     /// # Panics
     /// Outside of a tokio runtime.

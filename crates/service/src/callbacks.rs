@@ -26,8 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 impl<S: HistoryStore> Kit<S> {
     /// Ends an undo that [`Undo::answer_later`](crate::Undo::answer_later) began; hosts use `finish_undo`, which gives
     /// them their database's own connection. `work`, History and what is owed to the supervisor are one transaction. A
-    /// final refusal is told as the outcome `refused`, and the next try of the step undoes anew. Gives whether there was
-    /// anything to end.
+    /// final refusal is told as the outcome `refused`, and the next try of the step undoes anew. Gives whether there
+    /// was anything to end.
     ///
     /// # Errors
     /// [`KitError`] when the database fails, or [`KitError::Unfinished`] when `work` refuses for now: nothing has

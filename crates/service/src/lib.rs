@@ -148,8 +148,8 @@
 //!
 //! A bank that sends money back tomorrow: the compensation writes down what is to be done, and says
 //! [`Undo::answer_later`]. Its step is answered 202, the fence is up, and the outcome is owed, whatever happens to the
-//! process. When the work is done, `finish_undo` marks the requests compensated and tells the supervisor, with the proof
-//! that came with the step, until it has heard.
+//! process. When the work is done, `finish_undo` marks the requests compensated and tells the supervisor, with the
+//! proof that came with the step, until it has heard.
 //!
 //! ```no_run
 //! # use amends_service::{Kit, KitConfig, SagaId, Sqlite};

@@ -56,8 +56,8 @@ impl Undo {
     }
 
     /// Says that the undo has only begun and takes longer than the supervisor waits: its step is answered 202, and the
-    /// outcome is owed until `Kit::finish_undo` tells it. What the compensation wrote is kept, so that it can write down
-    /// what is to be done. The same step, asked again meanwhile, is answered 202 and undoes nothing.
+    /// outcome is owed until `Kit::finish_undo` tells it. What the compensation wrote is kept, so that it can write
+    /// down what is to be done. The same step, asked again meanwhile, is answered 202 and undoes nothing.
     pub fn answer_later(&self) {
         self.later.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! With which certificate the supervisor shows who it is, where a service asks for one (mutual TLS): for all hosts or for
-//! some, as the configuration says.
+//! With which certificate the supervisor shows who it is, where a service asks for one (mutual TLS): for all hosts or
+//! for some, as the configuration says.
 
 use super::allowed::HostPattern;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the newest cases of a rulebook leave in doubt: `GET /v1/rulebooks/{name}/questions`. Looks at the newest cases only,
-//! so that an answer comes soon however much is stored.
+//! What the newest cases of a rulebook leave in doubt: `GET /v1/rulebooks/{name}/questions`. Looks at the newest cases
+//! only, so that an answer comes soon however much is stored.
 
 use super::path::Id;
 use super::query::Query;

@@ -209,27 +209,7 @@ impl Metrics {
             Unit::Seconds,
             self.attempt_seconds.clone(),
         );
-        registry.register(
-            "cases_settled",
-            "Cases that settled, by closing word, again after a reopening included",
-            self.settled.clone(),
-        );
-        registry.register_with_unit(
-            "case_settle_duration",
-            "Time from a case's first report until it settled",
-            Unit::Seconds,
-            self.settle_seconds.clone(),
-        );
-        registry.register(
-            "cases_noted",
-            "Cases that settled with an open question that their rulebook only notes, so that they would be stuck else",
-            self.noted.clone(),
-        );
-        registry.register(
-            "case_changes",
-            "Changes of a case's state, by the new state",
-            self.case_changes.clone(),
-        );
+        self.register_cases(registry);
         registry.register(
             "breaker_opened",
             "Times that a service counted as out of reach",
@@ -256,6 +236,30 @@ impl Metrics {
             "log_lines_dropped",
             "Log lines that nobody read in time",
             self.log_lines_dropped.clone(),
+        );
+    }
+
+    fn register_cases(&self, registry: &mut Registry) {
+        registry.register(
+            "cases_settled",
+            "Cases that settled, by closing word, again after a reopening included",
+            self.settled.clone(),
+        );
+        registry.register_with_unit(
+            "case_settle_duration",
+            "Time from a case's first report until it settled",
+            Unit::Seconds,
+            self.settle_seconds.clone(),
+        );
+        registry.register(
+            "cases_noted",
+            "Cases that settled with an open question that their rulebook only notes, so that they would be stuck else",
+            self.noted.clone(),
+        );
+        registry.register(
+            "case_changes",
+            "Changes of a case's state, by the new state",
+            self.case_changes.clone(),
         );
     }
 

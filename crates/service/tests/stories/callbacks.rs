@@ -1,4 +1,5 @@
-//! An undo that takes longer than the supervisor waits is answered 202; its outcome is owed until the supervisor has it.
+//! An undo that takes longer than the supervisor waits is answered 202; its outcome is owed until the supervisor has
+//! it.
 
 use crate::base::Base;
 use crate::rig::{Answer, Service};

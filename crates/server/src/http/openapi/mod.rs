@@ -5,12 +5,14 @@ mod operation;
 mod operations;
 mod parameters;
 mod schemas;
+mod webhooks;
 
 use axum::http::header;
 use axum::response::IntoResponse;
 use operation::{Answer, Body, Operation};
-use operations::{OPERATIONS, WEBHOOKS};
+use operations::OPERATIONS;
 use serde_json::{Map, Value, json};
+use webhooks::WEBHOOKS;
 
 /// `GET /openapi.json`
 pub(super) async fn serve() -> impl IntoResponse {

@@ -1,4 +1,4 @@
-//! Every operation of the API, and every request that services are sent, as data.
+//! Every operation of the API, as data.
 
 use super::operation::{Answer, Body, Operation, get, post};
 use super::parameters::{CASE_FILTER, CURSOR, EXPORT, LIMIT, QUESTION_FILTER, REASON, STEP_FILTER};
@@ -17,9 +17,9 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("participants", "What services are sent."),
 ];
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain";
-const PROBLEM: &str = "application/problem+json";
+pub(super) const PROBLEM: &str = "application/problem+json";
 
 /// One, or those of a batch in its order.
 const RECEIPTS: &str = "ReportReceipt|[ReportReceipt]";
@@ -527,77 +527,4 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "This document.",
         &[Answer("200", "OpenAPI 3.1.", JSON, "object")],
     ),
-];
-
-const STEP_HEADERS: &[(&str, bool, &str)] = &[
-    ("Saga-Id", true, "The saga."),
-    ("Idempotency-Key", true, "The step's id, quoted; the same on every attempt."),
-    ("traceparent", true, "W3C trace context of the attempt."),
-    ("baggage", true, "`saga-id`, percent-encoded."),
-    (
-        "webhook-id",
-        false,
-        "Standard Webhooks; with the other two if the service has a signing key.",
-    ),
-    ("webhook-timestamp", false, "Seconds since 1970, new for each attempt."),
-    (
-        "webhook-signature",
-        false,
-        "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`; several while keys rotate.",
-    ),
-];
-
-const STEP_ANSWERS: &[Answer] = &[
-    Answer("200", "Ended so.", JSON, "StepAnswer"),
-    Answer(
-        "202",
-        "Taken. `Location` is polled; or the service posts to `/v1/steps/{id}/outcome` later.",
-        "",
-        "",
-    ),
-    Answer("204", "Done.", "", ""),
-    Answer("409", "Not now; tried again.", "application/problem+json", "Problem"),
-    Answer(
-        "422",
-        "With the type `refused`: the service cannot, for good. With any other: the request is wrong; a person looks.",
-        "application/problem+json",
-        "Problem",
-    ),
-    Answer("429", "Less, please. `Retry-After` is honoured.", PROBLEM, "Problem"),
-    Answer("503", "Not now. `Retry-After` is honoured.", "application/problem+json", "Problem"),
-    Answer("default", "Nobody knows; tried again.", "", ""),
-];
-
-/// Where a History goes on.
-const HISTORY_QUERY: &[(&str, &str)] =
-    &[("after", "The `next` of the page before; left out of the first request.")];
-
-/// What services are sent.
-pub(super) const WEBHOOKS: &[Operation] = &[
-    Operation {
-        method: "post",
-        path: "step",
-        tag: "participants",
-        id: "step",
-        summary: "`POST {url}/amends/v1/{verb}/{action}`: asks a service to compensate, retry or notify.",
-        query: &[],
-        headers: STEP_HEADERS,
-        bodies: &[Body(JSON, "StepRequest")],
-        answers: STEP_ANSWERS,
-    },
-    Operation {
-        method: "get",
-        path: "history",
-        tag: "participants",
-        id: "history",
-        summary: "`GET {url}/amends/v1/history/{saga}`: asks a service what it knows of a saga.",
-        query: HISTORY_QUERY,
-        headers: &[("Saga-Id", true, "The saga.")],
-        bodies: &[],
-        answers: &[
-            Answer("200", "Its History.", JSON, "HistoryAnswer"),
-            Answer("404", "It knows nothing of it.", "", ""),
-            Answer("default", "Asked again.", "", ""),
-        ],
-    },
 ];

@@ -19,9 +19,11 @@
 //! `INSERT … ON CONFLICT DO NOTHING` waits for the first transaction, inserts nothing, and the next statement sees the
 //! first one's row. A request never changes its saga, so that is enough to refuse the second.
 
+mod forget;
 mod heartbeat;
 mod host;
 mod lock;
+mod owed;
 mod tx;
 
 pub use tx::PostgresTx;

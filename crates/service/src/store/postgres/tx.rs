@@ -1,7 +1,7 @@
 //! The kit's statements on PostgreSQL, and how a transaction begins and ends. Each statement is one look or one change;
 //! none decides.
 
-use super::lock::{LOCK_CLASS, lock_number};
+use super::{forget, owed};
 use crate::config::KitError;
 use crate::store::{
     CallRow, Claimed, Fence, HistoryTx, NewRequest, OutgoingReport, OwedRow, ReportRow,
@@ -132,25 +132,6 @@ fn saga(row: &PgRow, column: usize) -> Outcome<SagaId> {
 
 fn word<T: std::str::FromStr<Err: ToString>>(row: &PgRow, column: usize) -> Outcome<T> {
     row.try_get::<&str, _>(column)?.parse().map_err(corrupt)
-}
-
-macro_rules! owed_columns {
-    () => {
-        "SELECT step_id, saga, action, proof, url, found, outcome FROM amends_owed"
-    };
-}
-
-fn owed(row: &PgRow) -> Outcome<OwedRow> {
-    let outcome: Option<&str> = row.try_get(6)?;
-    Ok(OwedRow {
-        step_id: row.try_get(0)?,
-        saga: saga(row, 1)?,
-        action: row.try_get(2)?,
-        proof: row.try_get(3)?,
-        url: row.try_get(4)?,
-        found: row.try_get::<i64, _>(5)? != 0,
-        outcome: outcome.map(|word| word.parse().map_err(corrupt)).transpose()?,
-    })
 }
 
 /// Milliseconds as the database counts them.
@@ -461,69 +442,28 @@ impl HistoryTx for PostgresTx {
         Ok(())
     }
 
-    async fn owe(&mut self, owed: &OwedRow) -> Outcome<()> {
-        sqlx::query(
-            "INSERT INTO amends_owed AS o (step_id, saga, action, proof, url, found, owed_at)
-             VALUES ($1, $2, $3, $4, $5, $6, amends_now())
-             ON CONFLICT (step_id) DO UPDATE SET outcome = NULL, state = 'pending', found = excluded.found,
-                 owed_at = excluded.owed_at, last_error = NULL WHERE o.outcome = 'refused'",
-        )
-        .bind(&owed.step_id)
-        .bind(owed.saga.as_str())
-        .bind(&owed.action)
-        .bind(&owed.proof)
-        .bind(&owed.url)
-        .bind(i64::from(owed.found))
-        .execute(self.connection())
-        .await?;
-        Ok(())
+    async fn owe(&mut self, row: &OwedRow) -> Outcome<()> {
+        owed::owe(self.connection(), row).await
     }
 
     async fn find_owed(&mut self, step_id: &str) -> Outcome<Option<OwedRow>> {
-        let sql = concat!(owed_columns!(), " WHERE step_id = $1");
-        let found = sqlx::query(sql).bind(step_id).fetch_optional(self.connection()).await?;
-        found.as_ref().map(owed).transpose()
+        owed::find(self.connection(), step_id).await
     }
 
     async fn unfinished_steps(&mut self, of: &SagaId, action: &str) -> Outcome<Vec<OwedRow>> {
-        let sql = concat!(
-            owed_columns!(),
-            " WHERE saga = $1 AND action = $2 AND outcome IS NULL ORDER BY owed_at, step_id"
-        );
-        let found =
-            sqlx::query(sql).bind(of.as_str()).bind(action).fetch_all(self.connection()).await?;
-        found.iter().map(owed).collect()
+        owed::unfinished(self.connection(), of, action).await
     }
 
     async fn end_owed(&mut self, step_id: &str, outcome: StepOutcome) -> Outcome<()> {
-        sqlx::query("UPDATE amends_owed SET outcome = $2 WHERE step_id = $1 AND outcome IS NULL")
-            .bind(step_id)
-            .bind(outcome.as_str())
-            .execute(self.connection())
-            .await?;
-        Ok(())
+        owed::end(self.connection(), step_id, outcome).await
     }
 
     async fn outcomes_to_tell(&mut self, limit: u32) -> Outcome<Vec<OwedRow>> {
-        let sql = concat!(
-            owed_columns!(),
-            " WHERE state = 'pending' AND outcome IS NOT NULL ORDER BY owed_at, step_id LIMIT $1"
-        );
-        let found = sqlx::query(sql).bind(i64::from(limit)).fetch_all(self.connection()).await?;
-        found.iter().map(owed).collect()
+        owed::to_tell(self.connection(), limit).await
     }
 
-    async fn settle_owed(&mut self, owed: &OwedRow, error: Option<&str>) -> Outcome<()> {
-        sqlx::query(
-            "UPDATE amends_owed SET state = $3, last_error = $4 WHERE step_id = $1 AND outcome = $2",
-        )
-        .bind(&owed.step_id)
-        .bind(owed.outcome.map(StepOutcome::as_str))
-        .bind(if error.is_some() { "dead" } else { "told" })
-        .bind(error)
-        .execute(self.connection())
-        .await?;
-        Ok(())
+    async fn settle_owed(&mut self, row: &OwedRow, error: Option<&str>) -> Outcome<()> {
+        owed::settle(self.connection(), row, error).await
     }
 
     async fn insert_notice(&mut self, saga: &SagaId, notice: &str) -> Outcome<bool> {
@@ -679,47 +619,7 @@ impl HistoryTx for PostgresTx {
 
     /// INVARIANT: a saga is looked at and removed under its lock; the look is a statement of its own, after the lock's.
     async fn forget(&mut self, sagas: &[SagaId], age_ms: u64) -> Outcome<u64> {
-        let (names, numbers): (Vec<&str>, Vec<i32>) =
-            sagas.iter().map(|saga| (saga.as_str(), lock_number(saga))).unzip();
-        let held: Vec<String> = sqlx::query_scalar(
-            "SELECT saga FROM unnest($1::TEXT[], $2::INTEGER[]) AS s (saga, number)
-             WHERE pg_try_advisory_xact_lock($3, number)",
-        )
-        .bind(&names[..])
-        .bind(&numbers[..])
-        .bind(LOCK_CLASS)
-        .fetch_all(self.connection())
-        .await?;
-        let over: Vec<String> = sqlx::query_scalar(
-            "SELECT saga FROM unnest($1::TEXT[]) AS s (saga), (SELECT amends_now() - $2 AS at) AS before
-             WHERE NOT EXISTS (SELECT 1 FROM amends_requests AS r WHERE r.saga = s.saga
-                               AND (r.state = 'started' OR coalesce(r.ended_at, r.started_at) >= before.at))
-               AND NOT EXISTS (SELECT 1 FROM amends_calls AS c WHERE c.saga = s.saga
-                               AND coalesce(c.ended_at, c.started_at) >= before.at)
-               AND NOT EXISTS (SELECT 1 FROM amends_fences AS f WHERE f.saga = s.saga AND f.put_at >= before.at)
-               AND NOT EXISTS (SELECT 1 FROM amends_steps AS t WHERE t.saga = s.saga AND t.done_at >= before.at)
-               AND NOT EXISTS (SELECT 1 FROM amends_owed AS d WHERE d.saga = s.saga
-                               AND (d.state = 'pending' OR d.owed_at >= before.at))
-               AND NOT EXISTS (SELECT 1 FROM amends_notices AS n WHERE n.saga = s.saga AND n.sent_at >= before.at)
-               AND NOT EXISTS (SELECT 1 FROM amends_outbox AS o WHERE o.saga = s.saga
-                               AND (o.state <> 'sent' OR o.happened_at >= before.at))",
-        )
-        .bind(&held[..])
-        .bind(ms(age_ms))
-        .fetch_all(self.connection())
-        .await?;
-        for delete in [
-            "DELETE FROM amends_requests WHERE saga = ANY ($1)",
-            "DELETE FROM amends_calls WHERE saga = ANY ($1)",
-            "DELETE FROM amends_fences WHERE saga = ANY ($1)",
-            "DELETE FROM amends_steps WHERE saga = ANY ($1)",
-            "DELETE FROM amends_owed WHERE saga = ANY ($1)",
-            "DELETE FROM amends_notices WHERE saga = ANY ($1)",
-            "DELETE FROM amends_outbox WHERE saga = ANY ($1)",
-        ] {
-            sqlx::query(delete).bind(&over[..]).execute(self.connection()).await?;
-        }
-        Ok(over.len() as u64)
+        forget::forget(self.connection(), sagas, ms(age_ms)).await
     }
 
     async fn savepoint(&mut self) -> Outcome<()> {

@@ -83,9 +83,9 @@ impl KitBuilder<Sqlite> {
 }
 
 impl Kit<Sqlite> {
-    /// Ends an undo that [`Undo::answer_later`] began: what the closure does, History, and what is owed to the supervisor
-    /// are one transaction. A final refusal is told as the outcome `refused`, and the next try of the step undoes anew.
-    /// Gives whether there was anything to end.
+    /// Ends an undo that [`Undo::answer_later`] began: what the closure does, History, and what is owed to the
+    /// supervisor are one transaction. A final refusal is told as the outcome `refused`, and the next try of the step
+    /// undoes anew. Gives whether there was anything to end.
     ///
     /// # Errors
     /// [`KitError`] when the database fails, or [`KitError::Unfinished`] when the closure refuses for now: nothing has
