@@ -4,7 +4,7 @@ use crate::agenda::Agenda;
 use crate::attempt::check_outcome;
 use crate::case::Case;
 use crate::transition::{self, CaseBooks, StepEvent};
-use crate::{ActRow, Answer, Happening, ReportRole, StepMemo, StepRow, StepState, Write};
+use crate::{ActRow, Answer, AtPivot, Happening, ReportRole, StepMemo, StepRow, StepState, Write};
 use amends_protocol::resources::{CaseAct, StepAct};
 use amends_protocol::{ActionName, ClosedOn, Outcome, StepId, Timestamp, Verb, check_data};
 use amends_rulebook::{Rulebook, Stage, fits};
@@ -141,6 +141,9 @@ impl Case {
         memo.held = false;
         memo.decided_by = None;
         memo.by_hand = false;
+        if memo.pivot == Some(AtPivot::Kept) {
+            memo.pivot = Some(AtPivot::Cleared);
+        }
         Ok(())
     }
 

@@ -26,6 +26,7 @@ const POLL_FLOOR_MS: u64 = 500;
 impl Case {
     /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
     pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
+        self.heed_pivots(now, agenda);
         self.open_fences(now, agenda);
         while let Some(frontier) = self.frontier() {
             self.open_stage(frontier, now, agenda);
@@ -47,6 +48,9 @@ impl Case {
                 continue;
             }
             if book.as_ref().is_some_and(|book| self.lacks_request(step, book)) {
+                continue;
+            }
+            if self.is_held_at_pivot(index) {
                 continue;
             }
             if let Some(book) = &book

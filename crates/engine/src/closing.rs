@@ -147,7 +147,7 @@ impl Case {
 
     /// On what the case can be closed now; sets the quiet timer if only time can tell.
     fn closing_evidence(&mut self, now: Timestamp, agenda: &mut Agenda) -> Option<ClosedOn> {
-        if !self.is_backward() {
+        if !self.is_backward() || self.keeps_everything() {
             return Some(ClosedOn::Forward);
         }
         let book = self.book.clone()?;

@@ -89,9 +89,11 @@ impl Case {
         let action = self.book.as_ref().and_then(|book| {
             Some(book.get(book.action(&step.action.service, &step.action.action)?))
         });
+        // That a pivot took effect before it was barred, only its History says.
+        let is_pivot = action.is_some_and(|action| action.class == ActionClass::Pivot);
         let calls_others = action.is_some_and(|action| !action.calls.is_empty());
-        if step.verb == Verb::Compensate && calls_others && !self.is_mapped(step) {
-            self.step_mut(index).memo.calls = Some(CallsBefore::by_answer(tells));
+        if step.verb == Verb::Compensate && (calls_others || is_pivot) && !self.is_mapped(step) {
+            self.step_mut(index).memo.calls = Some(CallsBefore::by_answer(tells && !is_pivot));
         }
     }
 

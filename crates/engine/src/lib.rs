@@ -27,6 +27,7 @@ mod lookup;
 mod memory;
 mod moment;
 mod parts;
+mod pivots;
 mod plan;
 mod proof;
 mod question;
@@ -61,10 +62,10 @@ pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AttemptRow, AwaitsCallers, CalledBack, CallsBefore, CaseMemo, CaseRow,
-    Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow, SagaState,
-    ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase, StrangerDecision,
-    StrangerDecisionRow, Subject, Told, WalkRow, Write,
+    ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, CalledBack, CallsBefore, CaseMemo,
+    CaseRow, Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow,
+    SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase,
+    StrangerDecision, StrangerDecisionRow, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

@@ -11,7 +11,7 @@ use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
 use amends_protocol::{ActionName, Outcome, Salt, StuckReason, Timestamp, Verb};
 use amends_rulebook::{
-    CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
+    ActionClass, CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
 };
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
@@ -165,6 +165,13 @@ impl Case {
         facts.reports_left_out = self.row.detail.excess > 0;
         if book.may_need_fences() {
             facts.going_on = self.going_on(book);
+            // One that has nobody to bar is barred only after it is known that it has not ended.
+            facts.going_on.retain(|id| {
+                let action = book.get(*id);
+                action.class != ActionClass::Pivot
+                    || !action.calls.is_empty()
+                    || !self.is_unread_at_pivot(book, *id)
+            });
             facts.not_fenceable = self.not_fenceable(book);
         }
         facts

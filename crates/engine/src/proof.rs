@@ -169,6 +169,11 @@ impl Case {
                 "the saga has ended, and the History of {service}, read after that, knows nothing of it"
             ),
             Ground::NoUndo => "the rulebook declares nothing to undo for it".to_owned(),
+            Ground::Pivot => "it may have taken effect, and nothing can undo a pivot".to_owned(),
+            Ground::Kept => {
+                "it came before a pivot that took effect, and its rule says that it stays"
+                    .to_owned()
+            }
             Ground::Open(doubt) => self.doubt(doubt, &finding.name, &callers(true)),
         }
     }
@@ -274,6 +279,7 @@ fn verdict(ground: Ground) -> Verdict {
         Ground::NoEffect | Ground::UnknownToHistory => Verdict::NoEffect,
         Ground::NeverReached => Verdict::NeverReached,
         Ground::NoUndo => Verdict::NoUndo,
+        Ground::Pivot | Ground::Kept => Verdict::Kept,
         Ground::Open(_) => Verdict::MayStand,
     }
 }

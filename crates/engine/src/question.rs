@@ -153,6 +153,7 @@ impl Question {
             action: self.action.as_ref(),
             witnesses: witnesses.into_iter().collect(),
             requests: requests.into_iter().collect(),
+            took_effect: against().any(|s| s.says == Said::State(HistoryState::Succeeded)),
             field: self.field.as_ref().map(|field| &*field.path),
             values: self.values().collect(),
         })

@@ -5,6 +5,7 @@ mod awaits;
 mod called_back;
 mod calls;
 mod note;
+mod pivot;
 mod sagas;
 mod service;
 mod stranger;
@@ -15,6 +16,7 @@ pub use awaits::AwaitsCallers;
 pub use called_back::CalledBack;
 pub use calls::CallsBefore;
 pub use note::Note;
+pub use pivot::AtPivot;
 pub use sagas::{SagaRow, SagaState};
 pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
 pub use stranger::{StrangerDecision, StrangerDecisionRow};
@@ -296,6 +298,7 @@ impl StepRow {
             }),
             StepState::Due(_) | StepState::InFlight => self.memo.last.filter(|_| self.attempts > 0),
             StepState::Accepted { .. } => Some(Cause::Accepted),
+            StepState::Waiting if self.memo.pivot == Some(AtPivot::Asks) => Some(Cause::Question),
             StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
         }
@@ -343,6 +346,9 @@ pub struct StepMemo {
     /// Its stage has come, and whoever may still call its action has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub awaits: Option<AwaitsCallers>,
+    /// How it stands to a pivot behind what it undoes; none where the saga is not past one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pivot: Option<AtPivot>,
     /// What its request is about: which request of the action as soon as that is known, the rest from its first try on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<Subject>,

@@ -33,6 +33,10 @@ pub(crate) enum Ground {
     UnknownToHistory,
     /// The rulebook declares that there is nothing to undo.
     NoUndo,
+    /// It is a pivot that may have taken effect: nothing takes it back.
+    Pivot,
+    /// It came before a pivot that took effect, and its rule says that it stays.
+    Kept,
     /// It may stand.
     Open(Doubt),
 }
@@ -81,8 +85,12 @@ impl Case {
         let concerned = self.concerns(book);
         let concerns = |id: &ActionId| concerned.as_ref().is_none_or(|all| all.contains(id));
         actions.extend(self.heard().effects(book).into_iter().filter(concerns));
+        let kept = self.kept_before_pivots(book);
         let known = actions.into_iter().map(|id| {
-            let ground = self.ground(book, id, &reached);
+            let ground = match self.ground(book, id, &reached) {
+                Ground::Open(doubt) if kept.contains(&id) && self.is_kept(doubt) => Ground::Kept,
+                ground => ground,
+            };
             Finding { name: book.get(id).name.clone(), id: Some(id), ground }
         });
         let strangers = self.heard().effects_unknown_to(book).into_iter().map(|name| Finding {
@@ -95,10 +103,13 @@ impl Case {
 
     fn ground(&self, book: &Rulebook, id: ActionId, reached: &Reached) -> Ground {
         let action = book.get(id);
+        let is_told = self.heard().anybodys_word(&action.name).may_have_effect();
+        if action.class == ActionClass::Pivot && is_told {
+            return Ground::Pivot;
+        }
         if action.class != ActionClass::Compensable {
             return Ground::NoUndo;
         }
-        let is_told = self.heard().anybodys_word(&action.name).may_have_effect();
         if !reached.now.contains(&id) && !is_told {
             return Ground::NeverReached;
         }
@@ -126,6 +137,15 @@ impl Case {
             None if has_no_effect => Ground::Open(Doubt::CallersGoOn),
             None if is_over => Ground::UnknownToHistory,
             None => Ground::Open(Doubt::Unheard),
+        }
+    }
+
+    /// Whether what is in doubt of an action that stays is only that nobody undoes it.
+    fn is_kept(&self, doubt: Doubt) -> bool {
+        match doubt {
+            Doubt::Decided(step) => !self.steps[step].memo.by_hand,
+            Doubt::NotAsked | Doubt::Unheard | Doubt::CallersGoOn => true,
+            Doubt::Unfinished(_) | Doubt::NoFence(_) | Doubt::Stranger => false,
         }
     }
 
@@ -224,7 +244,7 @@ impl Case {
 
     /// What is known of an action's requests by the word that counts. A caller's counts only of an action that keeps no
     /// undo: what such a one says of the rest, its own service has to confirm.
-    fn word_that_counts(&self, book: &Rulebook, id: ActionId) -> States {
+    pub(crate) fn word_that_counts(&self, book: &Rulebook, id: ActionId) -> States {
         let action = book.get(id);
         let heard = self.heard();
         let calls = |by: &str| {

@@ -19,7 +19,8 @@ const WALK_POLICY: RetryPolicy =
     RetryPolicy { first_ms: 200, cap_ms: 30_000, ..RetryPolicy::DEFAULT };
 
 impl Case {
-    /// Services whose History may tell of something to undo: those with an undoable or correctable action in `actions`.
+    /// Services whose History may tell of something to undo: those with an undoable or correctable action in
+    /// `actions`, or a pivot.
     /// The reporter's too: a report may tell less than its service's History, and more by the time of the answer.
     pub(crate) fn services_to_ask(
         &self,
@@ -29,7 +30,10 @@ impl Case {
         actions
             .iter()
             .map(|id| book.get(*id))
-            .filter(|a| a.class == ActionClass::Compensable || a.correction.is_some())
+            .filter(|a| {
+                let is_told_of = matches!(a.class, ActionClass::Compensable | ActionClass::Pivot);
+                is_told_of || a.correction.is_some()
+            })
             .filter(|a| book.keeps_history(a.service))
             .map(|a| &a.name.service)
             .cloned()

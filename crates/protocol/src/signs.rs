@@ -124,6 +124,7 @@ impl Signed for Verdict {
             Self::NoEffect => sign("no effect", "∅", Tone::Good),
             Self::NeverReached => sign("never reached", "–", Tone::Good),
             Self::NoUndo => sign("nothing to undo", "→", Tone::Quiet),
+            Self::Kept => sign("kept", "⇥", Tone::Quiet),
             Self::MayStand => sign("may stand", "~", Tone::Waiting),
         }
     }
@@ -204,6 +205,7 @@ impl Signed for QuestionKind {
             Self::Dropped => sign("dropped evidence", "…", Tone::Bad),
             Self::HistoryUnavailable => sign("History unavailable", "⊗", Tone::Bad),
             Self::DataConflict => sign("data conflict", "≢", Tone::Bad),
+            Self::PastThePivot => sign("past the pivot", "⇥", Tone::Bad),
         }
     }
 }

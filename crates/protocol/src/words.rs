@@ -245,6 +245,8 @@ words! {
         NeverReached = "never_reached",
         /// The rulebook declares nothing to undo for it.
         NoUndo = "no_undo",
+        /// It stands and stays: the saga is past a pivot.
+        Kept = "kept",
         /// It may stand.
         MayStand = "may_stand",
     }
@@ -429,6 +431,8 @@ words! {
         HistoryUnavailable = "history_unavailable",
         /// Two sources give different values for what undoing one request needs.
         DataConflict = "data_conflict",
+        /// What came before an effect that nothing can undo is to be undone, and that effect may stand.
+        PastThePivot = "past_the_pivot",
     }
 }
 

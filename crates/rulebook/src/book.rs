@@ -4,7 +4,7 @@ use crate::graph::Graph;
 use crate::reverse_calls::ReverseCalls;
 use crate::rule_index::{RuleIndex, RulesOfPattern};
 use crate::{
-    Action, ActionId, Diagnostic, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
+    Action, ActionId, Diagnostic, Pivot, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
     SourceFile, Span, Strangers,
 };
 use amends_protocol::{QuestionEffect, QuestionKind};
@@ -30,6 +30,8 @@ pub struct Rulebook {
     pub(crate) index: RuleIndex,
     /// Computed on first use.
     pub(crate) reverse_calls: OnceLock<ReverseCalls>,
+    /// Computed on first use.
+    pub(crate) pivots: OnceLock<Box<[Pivot]>>,
 }
 
 /// What holds for all cases of a rulebook.
@@ -158,6 +160,12 @@ impl Rulebook {
     /// Which order compensations have where they go in the reverse order of calls.
     pub(crate) fn reverse_calls(&self) -> &ReverseCalls {
         self.reverse_calls.get_or_init(|| ReverseCalls::of(&self.actions))
+    }
+
+    /// Every action whose effect nothing can undo, with what comes before it.
+    #[must_use]
+    pub fn pivots(&self) -> &[Pivot] {
+        self.pivots.get_or_init(|| Pivot::all(&self.actions, &self.graph))
     }
 
     /// Whether there is such an action.

@@ -150,6 +150,8 @@ codes! {
     // What the services declare, taken together.
     Check Warning COMPENSATION_CYCLE = "compensation-cycle": "three actions or more that undo each other in a circle";
     Check Warning IRREVERSIBLE_FIRST = "irreversible-first": "what cannot be undone is called before what can fail";
+    Check Warning SECOND_PIVOT = "second-pivot": "a pivot behind another pivot";
+    Check Note UNSAID_PAST = "unsaid-past": "something can fail behind a pivot, and no rule says what is done then with what came before it";
     Check Warning ENDLESS_RETRY = "endless-retry": "a retry that nothing ever ends";
     Check Warning NO_GIVE_UP = "no-give-up": "a retry in place of undoing that doesn't say what comes when it fails for good";
     Check Warning GIVE_UP_TOO_LATE = "give-up-too-late": "a limit in `give_up` that the retry policy reaches before";

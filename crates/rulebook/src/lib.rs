@@ -32,6 +32,7 @@ pub mod mistakes;
 mod number;
 mod overlap;
 mod participant;
+mod pivots;
 mod plan;
 mod read;
 pub mod recovery;
@@ -68,10 +69,12 @@ pub use plan::{
     CaseFacts, Hold, Known, Plan, PlannedStep, ReportFacts, Reported, Role, SUPERVISOR, Undoing,
     Want, fits, roles,
 };
+pub use pivots::Pivot;
 pub use render::render;
 pub use report_place::Position;
 pub use rule::{
-    CodePattern, Demand, GiveUp, Mode, Pattern, Rule, RuleId, Stage, StageDemand, Target, UndoOrder,
+    CodePattern, Demand, GiveUp, Mode, Past, Pattern, Rule, RuleId, Stage, StageDemand, Target,
+    UndoOrder,
 };
 pub use rule_index::RulesOfPattern;
 pub use source::{FILE_LIMIT_BYTES, LineIndex, SourceFile};

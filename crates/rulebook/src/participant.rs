@@ -33,18 +33,21 @@ pub enum ActionClass {
     Retriable,
     /// A message: cannot be undone, may be followed by a correcting one.
     Notice,
+    /// An effect that nothing undoes or takes back: after it the saga only goes forward.
+    Pivot,
     /// No effect worth undoing, said explicitly by `effect: none`.
     Free,
 }
 
 impl ActionClass {
-    /// `compensable`, `retriable`, `notice` or `free`.
+    /// `compensable`, `retriable`, `notice`, `pivot` or `free`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Compensable => "compensable",
             Self::Retriable => "retriable",
             Self::Notice => "notice",
+            Self::Pivot => "pivot",
             Self::Free => "free",
         }
     }

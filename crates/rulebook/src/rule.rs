@@ -55,6 +55,33 @@ impl UndoOrder {
     }
 }
 
+/// What becomes of undoing what came before a pivot, where the saga may be past it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Past {
+    /// It waits, and a person is asked.
+    #[default]
+    Ask,
+    /// It is undone all the same.
+    Undo,
+    /// It stays as soon as the pivot is known to have taken effect; as long as that is not known, a person is asked.
+    Keep,
+}
+
+impl Past {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Ask, Self::Undo, Self::Keep];
+
+    /// `ask`, `undo` or `keep`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Undo => "undo",
+            Self::Keep => "keep",
+        }
+    }
+}
+
 /// Which reports a rule is for, before its conditions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pattern {
@@ -90,6 +117,8 @@ pub struct Rule {
     pub give_up: Option<GiveUp>,
     /// In which order what it compensates in one stage is undone.
     pub undo_order: UndoOrder,
+    /// What becomes of what came before a pivot; none if it doesn't say.
+    pub past: Option<Past>,
     /// Whether the plan is carried out.
     pub mode: Mode,
     /// More cases than this in a minute fall back to `ask`.

@@ -6,7 +6,7 @@ use amends_engine::{
 };
 use amends_protocol::resources::StepAct;
 use amends_protocol::{CaseState, ClosedOn, Report, StuckReason, Timestamp};
-use amends_rulebook::Rulebook;
+use amends_rulebook::{CaseFacts, Past, ReportFacts, Rulebook};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -136,6 +136,17 @@ impl Supervisor {
                 !waits_for_root && !self.steps().any(goes_on)
             }
         }
+    }
+
+    /// What the rules that answered say of what came before a pivot.
+    pub(crate) fn past(&self) -> Past {
+        let of_report = |row: &ReportRow| ReportFacts {
+            role: row.role.for_planner(),
+            action: None,
+            proven_without_effect: false,
+        };
+        let reports = self.reports().map(of_report).collect();
+        CaseFacts { reports, ..CaseFacts::default() }.past(&self.book)
     }
 
     /// The labels of the rules that answered, each once.

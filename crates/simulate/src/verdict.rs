@@ -5,7 +5,7 @@ use crate::flow::Flow;
 use crate::supervisor::Supervisor;
 use amends_engine::{StepRow, StepState};
 use amends_protocol::{CaseState, Cause, HistoryState};
-use amends_rulebook::{ActionClass, Rulebook};
+use amends_rulebook::{ActionClass, ActionId, Past, Pivot, Rulebook};
 use serde::{Deserialize, Serialize};
 
 /// What is wrong at the end of a schedule.
@@ -80,6 +80,7 @@ pub(crate) fn judge(
         return Some(unsettled(case.state, supervisor));
     }
     let left_out = business.choices.left_out(flow);
+    let passed = Passed::of(book, flow, business, supervisor);
     let ids = (0..flow.nodes.len()).filter(|n| !left_out[*n]);
     let there = |n: &usize| business.rows[*n].effect;
     let corrected = |n: usize| is_corrected(flow, business, n);
@@ -88,7 +89,13 @@ pub(crate) fn judge(
         .filter(there)
         .filter_map(|n| {
             let action = book.get(flow.nodes[n].action);
+            if passed.keeps(flow.nodes[n].action) {
+                return None;
+            }
             let wanted = match (action.class, action.correction) {
+                (ActionClass::Pivot, _) if passed.lacks(flow, business, flow.nodes[n].action) => {
+                    "to keep what came before it, or to ask a person".to_owned()
+                }
                 (ActionClass::Compensable, _) => format!("compensate {}", action.name),
                 (_, Some(correction)) if !corrected(n) => {
                     format!("notify {}", book.get(correction).name)
@@ -129,6 +136,45 @@ pub(crate) fn judge(
     leftovers.sort();
     leftovers.dedup();
     Some(Finding::LeftBehind { leftovers })
+}
+
+/// The pivots that took effect, and what the rules that answered say of what came before them.
+struct Passed<'b> {
+    pivots: Vec<&'b Pivot>,
+    past: Past,
+}
+
+impl<'b> Passed<'b> {
+    fn of(
+        book: &'b Rulebook,
+        flow: &Flow,
+        business: &Business<'_>,
+        supervisor: &Supervisor,
+    ) -> Self {
+        let took_effect = |pivot: &&Pivot| {
+            let mut nodes = (0..flow.nodes.len()).filter(|n| business.rows[*n].effect);
+            nodes.any(|n| flow.nodes[n].action == pivot.action)
+        };
+        let pivots: Vec<&Pivot> = book.pivots().iter().filter(took_effect).collect();
+        let past = if pivots.is_empty() { Past::Undo } else { supervisor.past() };
+        Self { pivots, past }
+    }
+
+    /// Whether an action stays by its rule.
+    fn keeps(&self, action: ActionId) -> bool {
+        self.past == Past::Keep && self.pivots.iter().any(|pivot| pivot.before.contains(&action))
+    }
+
+    /// Whether a pivot stands of which something that came before it was undone, and no rule wants it so.
+    fn lacks(&self, flow: &Flow, business: &Business<'_>, action: ActionId) -> bool {
+        let pivot = self.pivots.iter().find(|pivot| pivot.action == action);
+        let is_undone = |n: usize| business.rows[n].state == Some(HistoryState::Compensated);
+        self.past != Past::Undo
+            && pivot.is_some_and(|pivot| {
+                let mut nodes = (0..flow.nodes.len()).filter(|n| is_undone(*n));
+                nodes.any(|n| pivot.before.contains(&flow.nodes[n].action))
+            })
+    }
 }
 
 /// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing
@@ -223,8 +269,11 @@ fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
     }
     let steps: Vec<&StepRow> = supervisor.steps().filter(|s| !s.state.is_terminal()).collect();
     let questions = supervisor.questions();
-    // A step that is stuck by its data's conflict has the same to say.
-    if !questions.is_empty() && steps.iter().all(|s| s.cause() == Some(Cause::Question)) {
+    // A step that is stuck by its data's conflict has the same to say, and later stages wait for what is held.
+    let is_held = |s: &&StepRow| {
+        s.cause() == Some(Cause::Question) || (s.state == StepState::Waiting && s.cause().is_none())
+    };
+    if !questions.is_empty() && steps.iter().all(is_held) {
         return Finding::InQuestion { questions };
     }
     Finding::NeverSettles { steps: steps.into_iter().map(standing).collect() }

@@ -4,8 +4,8 @@
 use amends_protocol::{Report, Verb};
 use amends_rulebook::mistakes::{Diagnostics, quote};
 use amends_rulebook::{
-    CaseFacts, CodePattern, Considered, Facts, Hold, Plan, PlannedStep, Rulebook, SUPERVISOR,
-    ServiceId, Stage, Want, length_of_time,
+    ActionId, CaseFacts, CodePattern, Considered, Facts, Hold, Past, Pivot, Plan, PlannedStep,
+    Rulebook, SUPERVISOR, ServiceId, Stage, Want, length_of_time,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -52,6 +52,7 @@ pub fn explain(book: &Rulebook, report: &Report) -> Explanation {
                 in_words(book, &then)
             ));
         }
+        changes.extend(pivots(book, &case, &plan));
         if let Some(limit) = rule.limit_per_minute {
             changes
                 .push(format!("in a minute with more than {limit} cases: a person is asked first"));
@@ -167,6 +168,34 @@ fn more_evidence(
     let more: Vec<_> = most.all().map(|want| want.step).filter(|s| !has(s)).collect();
     (!more.is_empty())
         .then(|| format!("if the Histories say that these happened too: {}", in_words(book, &more)))
+}
+
+/// What a pivot that has taken effect makes of the plan.
+fn pivots(book: &Rulebook, case: &CaseFacts, plan: &Plan) -> Vec<String> {
+    let reach: BTreeSet<ActionId> = match case.reports.first().and_then(|report| report.action) {
+        Some(action) => book.saga_reach(action).iter().copied().collect(),
+        None => book.action_ids().collect(),
+    };
+    let of_pivot = |pivot: &Pivot| {
+        let before = plan.in_earnest().filter(|s| book.undoes_before(pivot, s.verb, s.action));
+        let before: Vec<PlannedStep> = before.collect();
+        if before.is_empty() || !reach.contains(&pivot.action) {
+            return None;
+        }
+        let (name, steps) = (&book.get(pivot.action).name, in_words(book, &before));
+        Some(match case.past(book) {
+            Past::Ask => {
+                format!(
+                    "if `{name}` has happened, or nobody knows: a person is asked before {steps}"
+                )
+            }
+            Past::Undo => format!("if `{name}` has happened: all the same {steps}"),
+            Past::Keep => format!(
+                "if `{name}` has happened: nothing of this: {steps}; if nobody knows: a person is asked"
+            ),
+        })
+    };
+    book.pivots().iter().filter_map(of_pivot).collect()
 }
 
 /// How far the failure reaches, if that is not the whole saga.

@@ -3,7 +3,7 @@
 
 use amends_protocol::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{DataType, Diagnostic, Mapped, SUPERVISOR, UndoOrder, fields};
+use amends_rulebook::{DataType, Diagnostic, Mapped, Past, SUPERVISOR, UndoOrder, fields};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -183,7 +183,7 @@ fn action_properties() -> Value {
         "compensation": described(reference("name"), "The operation that undoes it."),
         "on_failure": described(json!({ "const": "retry" }), "It is run again when it fails."),
         "correction": described(reference("name"), "The message that corrects this one."),
-        "effect": described(json!({ "enum": ["none", "notice"] }), "`none`: nothing worth undoing; `notice`: a message."),
+        "effect": described(json!({ "enum": ["none", "notice", "pivot"] }), "`none`: nothing worth undoing; `notice`: a message; `pivot`: nothing can undo it, and after it the saga only goes forward."),
         "calls": described(some_of(reference("call")), "What it calls, in order; `?` at the end: not in every saga; `*`: any number of times; `+`: at least once; `own`: its own effect stands here."),
         "tags": described(some_of(reference("name")), "Names of sets that it belongs to."),
         "retry_policy": reference("retryPolicy"),
@@ -291,6 +291,7 @@ fn rule_properties() -> Value {
         "give_up": described(reference("giveUp"), "When a retry ends, and what then."),
         "mode": described(json!({ "enum": ["auto", "ask", "shadow"] }), "`auto`: carry it out; `ask`: wait for a person; `shadow`: only record it."),
         "undo_order": described(undo_order(), "In which order what it compensates in one stage is undone."),
+        "past": described(json!({ "enum": Past::ALL.map(Past::as_str) }), "Past a pivot, what came before it waits for a person (`ask`), is undone all the same (`undo`), or stays (`keep`)."),
         "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
         "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
         "owner": described(reference("text"), "Whom to ask about it."),

@@ -96,7 +96,7 @@ struct OfStranger {
 
 #[derive(Debug, Default, clap::Args)]
 struct Filters {
-    /// Of this kind: contradiction, stranger, dropped, history_unavailable, data_conflict
+    /// Of this kind: contradiction, stranger, dropped, history_unavailable, data_conflict, past_the_pivot
     #[arg(long)]
     kind: Option<QuestionKind>,
     /// `hold`: those that hold their case; `note`: those that are only shown

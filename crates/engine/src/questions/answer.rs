@@ -4,10 +4,11 @@
 use super::data_conflict::check_choice;
 use crate::act::{ActBy, check_reason};
 use crate::agenda::Agenda;
+use crate::attempt::check_outcome as check_outcome_of;
 use crate::case::Case;
 use crate::{Answer, Question, QuestionAnswer, Statement};
 use amends_protocol::resources::QuestionAct;
-use amends_protocol::{Outcome, QuestionId, QuestionKind};
+use amends_protocol::{Outcome, QuestionId, QuestionKind, Verb};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -37,6 +38,10 @@ impl Case {
         let reason = act.reason().to_owned();
         let done = match &act {
             QuestionAct::AskAgain { may_have_run, .. } => match question.kind {
+                QuestionKind::PastThePivot => {
+                    self.read_again_at(&question, by, agenda);
+                    Ok(())
+                }
                 QuestionKind::HistoryUnavailable => {
                     self.ask_history_now(&question.service, by.now, agenda);
                     Ok(())
@@ -92,6 +97,12 @@ impl Case {
                 let outcome = outcome.unwrap_or(Outcome::Waived);
                 return self.end_in_conflict(question, outcome, by, agenda);
             }
+            // Its steps are held back by the question, and heed the answer.
+            QuestionKind::PastThePivot => {
+                if let Some(outcome) = outcome {
+                    check_outcome_of(Verb::Compensate, outcome).map_err(Answer::Invalid)?;
+                }
+            }
             QuestionKind::Contradiction | QuestionKind::Stranger | QuestionKind::Dropped => {}
         }
         Ok(())
@@ -144,6 +155,14 @@ impl Case {
         }
         rows.iter().try_for_each(|row| self.check_asked_anew(*row, may_have_run, by))?;
         rows.into_iter().try_for_each(|row| self.ask_in_doubt(row, by.now, agenda))
+    }
+
+    /// Those who can tell of a pivot are read anew.
+    fn read_again_at(&mut self, question: &Question, by: ActBy<'_>, agenda: &mut Agenda) {
+        let (Some(book), Some(name)) = (self.book.clone(), &question.action) else { return };
+        if let Some(id) = book.action(&name.service, &name.action) {
+            self.read_pivot_again(&book, id, by.now, agenda);
+        }
     }
 
     /// The History that resolved nothing is read anew.

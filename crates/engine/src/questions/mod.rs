@@ -9,6 +9,7 @@ mod contradiction;
 mod data_conflict;
 mod dropped;
 mod history;
+mod past_the_pivot;
 mod search;
 mod stranger;
 
@@ -55,12 +56,14 @@ impl Case {
             || dropped::is_possible(memo)
             || history::is_possible(memo)
             || stranger::is_possible(memo)
-            || data_conflict::is_possible(&self.steps);
+            || data_conflict::is_possible(&self.steps)
+            || !book.pivots().is_empty();
         if !is_possible {
             return BTreeSet::new(); // as nearly always; nothing is put together for it
         }
         let mut all = doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() });
         self.add_data_conflicts(book, &mut all);
+        self.add_passed_pivots(book, &mut all);
         // Who tries a rulebook out in shadow mode is told what would be stuck, and has nothing to clear up.
         if !all.is_empty() && self.is_only_watched(book) {
             let note = |question| Question { effect: QuestionEffect::Note, ..question };

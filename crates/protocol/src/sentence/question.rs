@@ -23,6 +23,8 @@ pub struct QuestionFacts<'a> {
     pub witnesses: Vec<&'a str>,
     /// The requests that they speak of, each once.
     pub requests: Vec<&'a str>,
+    /// They say that it took effect, not only that it may have.
+    pub took_effect: bool,
     /// On which field's value they don't agree.
     pub field: Option<&'a str>,
     /// What each says that it is, as JSON text.
@@ -32,7 +34,8 @@ pub struct QuestionFacts<'a> {
 /// The sentence.
 #[must_use]
 pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
-    let QuestionFacts { kind, service, action, witnesses, requests, field, values } = question;
+    let QuestionFacts { kind, service, action, witnesses, requests, took_effect, field, values } =
+        question;
     let about = action.map_or_else(|| (*service).to_owned(), ToString::to_string);
     match kind {
         QuestionKind::Contradiction => {
@@ -66,6 +69,16 @@ pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
             };
             format!("{of}, {}", disagreement(field.unwrap_or("data"), values))
         }
+        QuestionKind::PastThePivot if *took_effect => {
+            let say = if witnesses.len() == 1 { "says" } else { "say" };
+            format!(
+                "{} {say} that {about} took effect, which nothing can undo: is what came before it to be undone all the same?",
+                listed(witnesses)
+            )
+        }
+        QuestionKind::PastThePivot => format!(
+            "whether {about} took effect is not known, and nothing can undo it: is what came before it to be undone all the same?"
+        ),
     }
 }
 
@@ -119,6 +132,7 @@ mod tests {
                 action,
                 witnesses,
                 requests,
+                took_effect: true,
                 field: Some("paymentId"),
                 values: vec![("shop", "\"p-1\""), ("till", "\"p-1\""), ("order", "7")],
             })
@@ -139,6 +153,10 @@ mod tests {
             (
                 of(QuestionKind::DataConflict, &[], &["q"]),
                 "of request q of billing.charge, shop and till say paymentId = \"p-1\", and order says 7",
+            ),
+            (
+                of(QuestionKind::PastThePivot, &["billing"], &["p-1"]),
+                "billing says that billing.charge took effect, which nothing can undo: is what came before it to be undone all the same?",
             ),
         ] {
             assert_eq!(said, expected);

@@ -8,8 +8,8 @@ use crate::{ActionClass, ActionId, Rulebook};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Rulebook {
-    /// Whether a step can put up a fence for this action: it has no undo of its own, and its service speaks the
-    /// participant protocol.
+    /// Whether a step can put up a fence for this action: it has no undo of its own, there is something to bar (calls,
+    /// or an effect that nothing takes back), and its service speaks the participant protocol.
     #[must_use]
     pub fn is_fenceable(&self, id: ActionId) -> bool {
         let action = self.get(id);
@@ -17,7 +17,7 @@ impl Rulebook {
             && action.correction_of.is_none()
             && action.fence
             && action.endpoints.is_empty()
-            && !action.calls.is_empty()
+            && (!action.calls.is_empty() || action.class == ActionClass::Pivot)
             && self.services().get(action.service.0 as usize).is_some_and(|s| s.url.is_some())
     }
 

@@ -8,6 +8,7 @@
 mod demand;
 mod facts;
 mod fences;
+mod past;
 mod roles;
 mod wants;
 

@@ -7,7 +7,7 @@
 use super::demand::{Known, PlannedStep};
 use super::facts::{CaseFacts, ReportFacts, Undoing};
 use super::roles::Role;
-use crate::{ActionClass, ActionId, Demand, Mode, Rule, Rulebook, Stage, UndoOrder};
+use crate::{ActionClass, ActionId, Demand, Mode, Past, Rule, Rulebook, Stage, UndoOrder};
 use amends_protocol::Verb;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,6 +114,7 @@ impl Rulebook {
         }
         if !case.going_on.is_empty() {
             wants.add_fences(self, case, &sets);
+            wants.add_fences_of_pivots(self, case);
         }
         let mut plan = wants.into_plan(self, strongest, case.is_backward(self));
         // An order that was only tried out must not delay what is meant in earnest.
@@ -138,7 +139,7 @@ impl Rulebook {
                 action: correction,
                 verb: Verb::Notify,
             }),
-            ActionClass::Retriable | ActionClass::Free => None,
+            ActionClass::Retriable | ActionClass::Pivot | ActionClass::Free => None,
         }
     }
 
@@ -175,7 +176,7 @@ impl CaseFacts {
     }
 
     /// What the answered reports ask for.
-    fn demands<'a>(&'a self, book: &'a Rulebook) -> impl Iterator<Item = Asked<'a>> {
+    pub(super) fn demands<'a>(&'a self, book: &'a Rulebook) -> impl Iterator<Item = Asked<'a>> {
         (0..).zip(&self.reports).flat_map(move |(position, report)| {
             let rule = report.role.rule().and_then(|id| book.rules().get(id.0 as usize));
             let given_up = rule.filter(|r| self.given_up.contains(&r.id));
@@ -183,7 +184,8 @@ impl CaseFacts {
             let demands = rule.map(|r| &r.demand).into_iter().chain(then);
             let hold = rule.map_or(Hold::Auto, |r| hold(r, report.role));
             let order = rule.map_or(UndoOrder::AtOnce, |r| r.undo_order);
-            demands.map(move |demand| Asked { position, report, demand, order, hold })
+            let past = rule.and_then(|r| r.past).unwrap_or_default();
+            demands.map(move |demand| Asked { position, report, demand, order, past, hold })
         })
     }
 
@@ -197,12 +199,13 @@ impl CaseFacts {
 }
 
 /// One demand of one report.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     position: u32,
     report: &'a ReportFacts,
-    demand: &'a Demand,
+    pub(super) demand: &'a Demand,
     order: UndoOrder,
-    hold: Hold,
+    pub(super) past: Past,
+    pub(super) hold: Hold,
 }
 
 fn hold(rule: &Rule, role: Role) -> Hold {
@@ -303,6 +306,32 @@ impl Wants {
             let because: Vec<u32> = because.map(|(position, ..)| *position).collect();
             self.add(step, hold, &because);
             if let Some(entry) = self.0.get_mut(&(id, Verb::Compensate)) {
+                entry.fence = true;
+            }
+        }
+    }
+
+    /// Whoever may still reach a pivot is barred there while what came before it is undone.
+    fn add_fences_of_pivots(&mut self, book: &Rulebook, case: &CaseFacts) {
+        let goes_on = |id: &ActionId| {
+            case.going_on.contains(id) && !case.not_fenceable.contains(id) && book.is_fenceable(*id)
+        };
+        for pivot in book.pivots().iter().filter(|pivot| goes_on(&pivot.action)) {
+            let undone = self.0.iter().filter(|((action, verb), entry)| {
+                *verb == Verb::Compensate
+                    && !entry.fence
+                    && book.undoes_before(pivot, *verb, *action)
+            });
+            let undone: Vec<(Hold, Vec<u32>)> =
+                undone.map(|(_, entry)| (entry.hold, entry.because.clone())).collect();
+            let Some(hold) = undone.iter().map(|(hold, _)| *hold).max() else { continue };
+            let because: BTreeSet<u32> =
+                undone.into_iter().flat_map(|(_, because)| because).collect();
+            let because: Vec<u32> = because.into_iter().collect();
+            let step =
+                PlannedStep { stage: Stage(0), action: pivot.action, verb: Verb::Compensate };
+            self.add(step, hold, &because);
+            if let Some(entry) = self.0.get_mut(&(pivot.action, Verb::Compensate)) {
                 entry.fence = true;
             }
         }

@@ -201,7 +201,12 @@ fn read_class(
         class
     };
     let on_failure = word("on_failure", &[("retry", ActionClass::Retriable)]);
-    let effect = word("effect", &[("none", ActionClass::Free), ("notice", ActionClass::Notice)]);
+    let effects = [
+        ("none", ActionClass::Free),
+        ("notice", ActionClass::Notice),
+        ("pivot", ActionClass::Pivot),
+    ];
+    let effect = word("effect", &effects);
     scope.actions[id.0 as usize].on_failure_retry = on_failure.is_some();
     let notice = fields.get("correction").is_some() || scope.action(id).correction_of.is_some();
     let says = [
@@ -220,7 +225,11 @@ fn read_class(
         let names: Vec<_> = classes.iter().map(|c| c.as_str()).collect();
         let message =
             format!("`{}` is declared as {} at once", scope.action(id).name, names.join(" and "));
-        let help = "an action has one of `compensation:`, `correction:` and `effect:`; `on_failure: retry` may stand beside the first two";
+        let help = if effect == Some(ActionClass::Pivot) {
+            "nothing undoes or corrects a pivot: leave the other one out; or leave out `effect: pivot`, if it can be undone"
+        } else {
+            "an action has one of `compensation:`, `correction:` and `effect:`; `on_failure: retry` may stand beside the first two"
+        };
         found
             .add(Diagnostic::new(codes::CLASH_OF_CLASSES, entry.key_span, message).with_help(help));
         return None;
@@ -229,7 +238,7 @@ fn read_class(
     if class.is_none() {
         let message =
             format!("`{}` says nothing of what can be done about it", scope.action(id).name);
-        let help = "give it `compensation: <name>`, `on_failure: retry`, `correction: <name>` or `effect: none`";
+        let help = "give it `compensation: <name>`, `on_failure: retry`, `correction: <name>`, `effect: none`, or `effect: pivot` if nothing can undo it";
         found.add(Diagnostic::new(codes::NO_UNDO, entry.key_span, message).with_help(help));
     }
     class

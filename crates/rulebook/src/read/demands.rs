@@ -169,6 +169,7 @@ fn in_words(class: ActionClass) -> &'static str {
         ActionClass::Compensable => "compensable",
         ActionClass::Retriable => "retriable",
         ActionClass::Notice => "a notice",
+        ActionClass::Pivot => "a pivot",
         ActionClass::Free => "without an effect",
     }
 }
@@ -187,6 +188,9 @@ fn help_to_undo(id: ActionId, scope: &Scope) -> String {
         }
         (ActionClass::Notice, None) => {
             "a message cannot be undone; give it a `correction:` and notify that".to_owned()
+        }
+        (ActionClass::Pivot, _) => {
+            "a pivot cannot be undone: leave it out, and say with `past:` what is done with what came before it".to_owned()
         }
         _ => format!("leave it out, or give `{}` a `compensation:`", action.name),
     }

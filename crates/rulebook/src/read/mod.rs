@@ -94,6 +94,7 @@ impl Draft {
             graph,
             index,
             reverse_calls: OnceLock::new(),
+            pivots: OnceLock::new(),
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::rule_index::RuleIndex;
 use crate::tree::{Kind, Node};
 use crate::{
     Action, ActionId, CodePattern, Condition, Demand, Diagnostic, Field, GiveUp, Matcher, Mode,
-    Pattern, ReportDecl, Rule, RuleId, SUPERVISOR, Scalar, Span, StageDemand, Target, UndoOrder,
-    codes, duration, examples,
+    Past, Pattern, ReportDecl, Rule, RuleId, SUPERVISOR, Scalar, Span, StageDemand, Target,
+    UndoOrder, codes, duration, examples,
 };
 use rustc_hash::FxHashSet;
 use sha2::{Digest, Sha256};
@@ -28,6 +28,7 @@ const RULE_KEYS: &[&str] = &[
     "give_up",
     "mode",
     "undo_order",
+    "past",
     "limit",
     "objective",
     "owner",
@@ -92,6 +93,10 @@ fn read_undo_order(node: &Node, found: &mut Diagnostics) -> Option<UndoOrder> {
     fields::word(node, "`undo_order`", &UndoOrder::ALL.map(|order| (order.as_str(), order)), found)
 }
 
+fn read_past(node: &Node, found: &mut Diagnostics) -> Option<Past> {
+    fields::word(node, "`past`", &Past::ALL.map(|past| (past.as_str(), past)), found)
+}
+
 /// `above` is the order in which the rulebook undoes where a rule says nothing.
 fn read_one(
     node: &Node,
@@ -122,6 +127,7 @@ fn read_one(
     let modes = [("auto", Mode::Auto), ("ask", Mode::Ask), ("shadow", Mode::Shadow)];
     let mode = fields.get("mode").and_then(|n| fields::word(n, "`mode`", &modes, found));
     let undo_order = fields.get("undo_order").and_then(|n| read_undo_order(n, found));
+    let past = fields.get("past").and_then(|n| read_past(n, found));
     let limit_per_minute = fields.get("limit").and_then(|n| read_limit(n, found));
     let objective_ms =
         fields.get("objective").and_then(|n| fields::duration(n, "`objective`", 1, found));
@@ -144,6 +150,7 @@ fn read_one(
         demand: read.demand,
         give_up,
         undo_order: undo_order.unwrap_or(above),
+        past,
         mode: mode.unwrap_or_default(),
         limit_per_minute,
         objective_ms,
@@ -312,6 +319,7 @@ fn implied(id: ActionId, action: &Action) -> Rule {
         },
         give_up: None,
         undo_order: UndoOrder::AtOnce,
+        past: None,
         mode: Mode::Auto,
         limit_per_minute: None,
         objective_ms: None,

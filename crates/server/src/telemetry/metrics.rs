@@ -370,7 +370,8 @@ impl Metrics {
                 ActionClass::Compensable => (Verb::Compensate, Outcome::Compensated),
                 ActionClass::Retriable => (Verb::Retry, Outcome::Retried),
                 ActionClass::Notice => (Verb::Notify, Outcome::Notified),
-                ActionClass::Free => continue,
+                ActionClass::Pivot if action.on_failure_retry => (Verb::Retry, Outcome::Retried),
+                ActionClass::Pivot | ActionClass::Free => continue,
             };
             for outcome in [outcome.as_str(), "stuck"] {
                 drop(self.steps.get_or_create(&StepLabels {

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    AwaitsCallers, Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits, Note,
-    QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
+    AtPivot, AwaitsCallers, Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits,
+    Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
     ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
     StrangerRow, Subject, Told, WalkRow, Write,
 };
@@ -157,6 +157,7 @@ fn full_step_memo() -> StepMemo {
         }],
         accepted: true,
         awaits: Some(AwaitsCallers { until: 8, callers: vec![ActionName::new("order", "place")] }),
+        pivot: Some(AtPivot::Asks),
         edited: Some(data),
         message: Some("ok".to_owned()),
         status: Some(200),

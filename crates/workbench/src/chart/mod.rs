@@ -8,7 +8,8 @@ use crate::check::answers;
 use crate::matrix::Place;
 use crate::{CellKind, Row};
 use amends_rulebook::{
-    ActionId, Answer, Call, Demand, Flow, FlowStep, ReportDecl, RuleId, Rulebook, Times,
+    ActionClass, ActionId, Answer, Call, Demand, Flow, FlowStep, ReportDecl, RuleId, Rulebook,
+    Times,
 };
 use serde_json::{Value, json};
 
@@ -196,6 +197,9 @@ fn note(book: &Rulebook, id: ActionId) -> String {
     }
     if let Some(correction) = action.correction {
         parts.push(format!("corrected by {}", book.get(correction).name.action));
+    }
+    if action.class == ActionClass::Pivot {
+        parts.push("pivot: nothing undoes it".to_owned());
     }
     if action.on_failure_retry {
         parts.push("run again if it fails".to_owned());

@@ -36,6 +36,7 @@ pub fn check_with(book: &Rulebook, settings: &CheckSettings) -> Vec<Diagnostic> 
     let mut found = Findings::of(book, settings);
     declared::check(book, &mut found);
     order::check_calls(book, &mut found);
+    order::check_pivots(book, &mut found);
     for (n, report) in book.reports().iter().enumerate() {
         coverage::check_report(book, n, report, &mut found);
     }

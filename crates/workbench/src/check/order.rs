@@ -5,7 +5,8 @@ use super::findings::Findings;
 use crate::places::Place;
 use amends_protocol::Verb;
 use amends_rulebook::{
-    Action, ActionClass, ActionId, Demand, Diagnostic, Known, Rule, Rulebook, Stage, codes,
+    Action, ActionClass, ActionId, Demand, Diagnostic, FlowStep, Known, Rule, Rulebook, Stage,
+    codes,
 };
 use std::collections::BTreeMap;
 
@@ -49,7 +50,8 @@ fn is_final(action: &Action) -> bool {
     match action.class {
         ActionClass::Retriable => true,
         ActionClass::Notice => action.correction.is_none() && action.correction_of.is_none(),
-        ActionClass::Compensable | ActionClass::Free => false,
+        // Of what stands behind a pivot, `check_pivots` speaks.
+        ActionClass::Compensable | ActionClass::Pivot | ActionClass::Free => false,
     }
 }
 
@@ -59,6 +61,76 @@ fn kind_of_final(action: &Action) -> &'static str {
     } else {
         "it is only ever run again"
     }
+}
+
+/// What stands behind a pivot: no other pivot, and nothing that fails without a word of what is done then.
+pub(super) fn check_pivots(book: &Rulebook, found: &mut Findings<'_>) {
+    for pivot in book.pivots() {
+        let action = book.get(pivot.action);
+        let first = book.pivots().iter().find(|other| pivot.before.contains(&other.action));
+        if let Some(first) = first.map(|first| book.get(first.action)) {
+            let message = format!(
+                "`{}` is a pivot behind the pivot `{}`: a saga has one point of no return",
+                action.name, first.name
+            );
+            found.add(
+                Diagnostic::new(codes::SECOND_PIVOT, action.span, message)
+                    .with_label("nothing can undo it")
+                    .with_place(first.span, "nor this, which comes before it")
+                    .with_help("keep `effect: pivot` where the saga can't go back any more; give what comes behind it `on_failure: retry`"),
+            );
+        }
+    }
+    let undoes = |rule: &&Rule| {
+        let given_up = rule.give_up.as_ref().is_some_and(|give_up| give_up.then.is_backward());
+        (rule.demand.is_backward() || given_up) && rule.past.is_none() && !rule.implied
+    };
+    let Some(rule) = book.rules().iter().find(undoes) else { return };
+    for pivot in book.pivots() {
+        let Some(fails) = fails_behind(book, pivot.action) else { continue };
+        let (name, fails) = (&book.get(pivot.action).name, &book.get(fails).name);
+        let message = format!(
+            "`{fails}` can fail behind the pivot `{name}`, and rule `{}` doesn't say what becomes then of what came before",
+            rule.index_label
+        );
+        found.add(
+            Diagnostic::new(codes::UNSAID_PAST, rule.span, message)
+                .with_label("a person is asked in each such case")
+                .with_place(book.get(pivot.action).span, "nothing can undo it")
+                .with_help("say it with `past: ask`, `past: undo` or `past: keep`; or let what comes behind the pivot be run again: `on_failure: retry`"),
+        );
+    }
+}
+
+/// The first action that can fail behind a pivot: one that is called later by whoever leads to it. Calls that are made
+/// beside it or in other ways are not behind it.
+fn fails_behind(book: &Rulebook, pivot: ActionId) -> Option<ActionId> {
+    let can_fail = |a: &Action| a.class != ActionClass::Notice && !a.on_failure_retry;
+    let fallible_below = first_below(book, can_fail);
+    let mut open = vec![pivot];
+    let mut seen = vec![pivot];
+    while let Some(at) = open.pop() {
+        for caller in book.callers(at) {
+            let calls = &book.get(*caller).calls;
+            let last = calls.iter().rposition(|call| call.action == at)?;
+            let together = match calls.step_of(last) {
+                Some(FlowStep::Parallel(together)) => together.end,
+                _ => last + 1,
+            };
+            let ways: Vec<usize> = calls.excluded_by(last).collect();
+            let behind = (together..calls.len()).filter(|n| !ways.contains(n));
+            let strict = behind.filter_map(|n| calls.get(n)).filter(|call| call.is_strict());
+            let fails = strict.filter_map(|call| fallible_below[call.action.0 as usize]).next();
+            if fails.is_some() {
+                return fails;
+            }
+            if !seen.contains(caller) {
+                seen.push(*caller);
+                open.push(*caller);
+            }
+        }
+    }
+    None
 }
 
 /// By action: itself or the first one below it that is so.

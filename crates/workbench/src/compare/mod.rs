@@ -30,7 +30,7 @@ pub struct Answer {
     pub steps: BTreeMap<String, String>,
     /// The same for when a retry is given up.
     pub given_up: BTreeMap<String, String>,
-    /// `auto`, `ask` or `shadow`, with the limit and the objective, if there is one.
+    /// `auto`, `ask` or `shadow`, with the limit, the objective and `past`, where there is one.
     pub mode: String,
     /// When the retry is given up.
     pub give_up_after: String,
@@ -217,6 +217,7 @@ impl Answer {
         let objective = rule
             .objective_ms
             .map_or(String::new(), |ms| format!(", within {}", length_of_time(ms)));
+        let past = rule.past.map_or(String::new(), |past| format!(", past {}", past.as_str()));
         let give_up = rule.give_up.as_ref();
         Self {
             rule: Some(rule.index_label.clone()),
@@ -224,7 +225,7 @@ impl Answer {
             given_up: give_up.map_or_else(BTreeMap::new, |_| {
                 named(&book.wants(&case.clone().with_given_up(book, |_| true)))
             }),
-            mode: format!("{}{limit}{objective}", rule.mode.as_str()),
+            mode: format!("{}{limit}{objective}{past}", rule.mode.as_str()),
             give_up_after: give_up.map_or(String::new(), |g| {
                 let attempts = g.attempts.map(|n| format!("{n} attempts"));
                 let age = g.age_ms.map(length_of_time);

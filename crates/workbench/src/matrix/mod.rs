@@ -14,7 +14,7 @@ pub(crate) use place::Place;
 use crate::check;
 use crate::check::answers;
 use amends_rulebook::{
-    ActionId, Demand, Diagnostic, Mode, ReportDecl, Rule, RuleId, Rulebook, Target,
+    ActionId, Demand, Diagnostic, Mode, Past, ReportDecl, Rule, RuleId, Rulebook, Target,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +40,8 @@ pub struct Row {
     pub mode: Mode,
     /// More cases than this in a minute wait for a yes.
     pub limit_per_minute: Option<u32>,
+    /// The pivot that has taken effect at the report's place, and what the rule says of what came before it.
+    pub past: Option<(String, Past)>,
     /// Sets that the rule names, of which each saga says what is in them; only where no place is declared.
     pub sets: Vec<&'static str>,
     /// By column.
@@ -162,6 +164,12 @@ impl Matrix {
         let (n, id) = (report.map(|(n, _)| n), rule.map(|r| r.id));
         let mode = rule.map_or(Mode::Auto, |r| r.mode);
         let limit_per_minute = rule.and_then(|r| r.limit_per_minute);
+        let past = rule.and_then(|rule| {
+            let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
+            let mut demands = std::iter::once(&rule.demand).chain(given_up);
+            let pivot = place.passed(book).filter(|_| demands.any(Demand::is_backward))?;
+            Some((book.get(pivot).name.to_string(), rule.past.unwrap_or_default()))
+        });
         let row = Row {
             label,
             rule: id,
@@ -169,6 +177,7 @@ impl Matrix {
             given_up: false,
             mode,
             limit_per_minute,
+            past,
             sets: demand.map_or_else(Vec::new, sets),
             cells,
             findings,
@@ -219,6 +228,7 @@ impl Matrix {
                 "answered": row.rule.is_some(),
                 "mode": row.rule.map(|_| row.mode.as_str()),
                 "limitPerMinute": row.limit_per_minute,
+                "past": row.past.as_ref().map(|(pivot, past)| json!({ "pivot": pivot, "what": past.as_str() })),
                 "cells": cells,
                 "findings": findings,
             })
@@ -307,13 +317,23 @@ impl Matrix {
 }
 
 impl Row {
-    /// The rule's mode and limit, if it isn't simply carried out, e.g. `ask`, or `ask over 5/min`.
+    /// The rule's mode and limit, if it isn't simply carried out, e.g. `ask`, or `ask over 5/min`; and what it says
+    /// past a pivot.
     #[must_use]
     pub fn mode_word(&self) -> Option<String> {
-        match (self.mode, self.limit_per_minute) {
+        let mode = match (self.mode, self.limit_per_minute) {
             (Mode::Auto, None) => None,
             (Mode::Auto, Some(limit)) => Some(format!("ask over {limit}/min")),
             (mode, _) => Some(mode.as_str().to_owned()),
+        };
+        let past = self.past.as_ref().map(|(pivot, past)| match past {
+            Past::Ask => format!("past {pivot}: ask"),
+            Past::Undo => format!("past {pivot}: undo"),
+            Past::Keep => format!("past {pivot}: keep"),
+        });
+        match (mode, past) {
+            (Some(mode), Some(past)) => Some(format!("{mode}, {past}")),
+            (mode, past) => mode.or(past),
         }
     }
 
@@ -358,7 +378,7 @@ fn keep<T>(items: &mut Vec<T>, wanted: &[bool]) {
 /// What the words of [`Row::mode_word`] mean, as far as these rows use them.
 fn mode_meanings(rows: &[Row]) -> Vec<(&'static str, &'static str)> {
     let has = |wanted: &dyn Fn(&Row) -> bool| rows.iter().any(wanted);
-    let words: [(bool, &str, &str); 3] = [
+    let words: [(bool, &str, &str); 4] = [
         (has(&|r| r.mode == Mode::Ask), "ask", "nothing is sent before a person says yes"),
         (
             has(&|r| r.mode == Mode::Auto && r.limit_per_minute.is_some()),
@@ -366,6 +386,11 @@ fn mode_meanings(rows: &[Row]) -> Vec<(&'static str, &'static str)> {
             "so many cases a minute go by themselves, more wait for a yes",
         ),
         (has(&|r| r.mode == Mode::Shadow), "shadow", "only recorded, nothing is sent"),
+        (
+            has(&|r| r.past.is_some()),
+            "past",
+            "what came before this pivot waits for a person (ask), is undone all the same (undo), or stays (keep)",
+        ),
     ];
     words.into_iter().filter(|(is, ..)| *is).map(|(_, word, meaning)| (word, meaning)).collect()
 }

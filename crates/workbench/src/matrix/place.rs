@@ -29,6 +29,13 @@ impl<'a> Place<'a> {
         self.state.is_some()
     }
 
+    /// The pivot that has taken effect by then, or may have; none if no place is declared.
+    pub(super) fn passed(&self, book: &Rulebook) -> Option<ActionId> {
+        let state = self.state.as_ref()?;
+        let mut pivots = book.pivots().iter().map(|pivot| pivot.action);
+        pivots.find(|id| state.happened.contains(id) || state.maybe.contains(id))
+    }
+
     /// What becomes of each action under a demand; none: no rule answers.
     pub(crate) fn cells(
         &self,
@@ -85,7 +92,7 @@ impl<'a> Place<'a> {
         let needs_undo = match action.class {
             ActionClass::Compensable => true,
             ActionClass::Notice => action.correction.is_some(),
-            ActionClass::Retriable | ActionClass::Free => false,
+            ActionClass::Retriable | ActionClass::Pivot | ActionClass::Free => false,
         };
         let kind = if own {
             CellKind::Own

@@ -167,7 +167,7 @@ fn undo_one(book: &Rulebook, id: ActionId) -> Option<NeededStep> {
     match action.class {
         ActionClass::Compensable => Some((Verb::Compensate, id)),
         ActionClass::Notice => action.correction.map(|c| (Verb::Notify, c)),
-        ActionClass::Retriable | ActionClass::Free => None,
+        ActionClass::Retriable | ActionClass::Pivot | ActionClass::Free => None,
     }
 }
 

@@ -65,6 +65,7 @@ fn undo(book: &Rulebook, action: &Action) -> String {
     match (&action.compensation, action.class) {
         (Some(compensation), _) => compensation.to_string(),
         (None, ActionClass::Free) => "no effect".to_owned(),
+        (None, ActionClass::Pivot) => "pivot".to_owned(),
         (None, _) => "-".to_owned(),
     }
 }
@@ -78,12 +79,9 @@ fn rules(book: &Rulebook) -> Grid {
         };
         let limit = rule.limit_per_minute.map(|limit| format!(", at most {limit}/min"));
         let objective = rule.objective_ms.map(|ms| format!(", within {}", length_of_time(ms)));
-        let mode = format!(
-            "{}{}{}",
-            rule.mode.as_str(),
-            limit.unwrap_or_default(),
-            objective.unwrap_or_default()
-        );
+        let past = rule.past.map(|past| format!(", past {}", past.as_str()));
+        let more: String = [limit, objective, past].into_iter().flatten().collect();
+        let mode = format!("{}{more}", rule.mode.as_str());
         grid.row(vec![
             label(rule),
             list(|s| &s.compensate),

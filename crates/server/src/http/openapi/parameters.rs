@@ -35,7 +35,7 @@ pub(super) const EXPORT: &[(&str, &str)] =
 pub(super) const QUESTION_FILTER: &[(&str, &str)] = &[
     (
         "kind",
-        "Of these kinds: contradiction, stranger, dropped, history_unavailable, data_conflict.",
+        "Of these kinds: contradiction, stranger, dropped, history_unavailable, data_conflict, past_the_pivot.",
     ),
     ("effect", "`hold`: those that hold their case; `note`: those that are only shown."),
     ("service", "About this service."),
