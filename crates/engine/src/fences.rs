@@ -7,7 +7,9 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
 use crate::{CallsBefore, StepRow, StepState};
-use amends_protocol::{ActionName, Outcome, StuckReason, Timestamp, Verb};
+use amends_protocol::{
+    ActionName, Evidence, HistoryState, Loss, Outcome, StuckReason, Timestamp, Verb,
+};
 use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,9 +47,38 @@ impl Case {
 
     /// Whether new wants may have come without any news, since a History that was awaited has been read.
     pub(crate) fn may_need_fences(&self) -> bool {
-        self.book.as_ref().is_some_and(|book| book.may_need_fences())
-            && !self.is_settled()
-            && !self.steps.is_empty()
+        let needs_some = |book: &Arc<Rulebook>| book.may_need_fences() || !book.events().is_empty();
+        self.book.as_ref().is_some_and(needs_some) && !self.is_settled() && !self.steps.is_empty()
+    }
+
+    /// Messages that nobody waits for and that were not sent: the sender's History tells of its work and not of the
+    /// message. While a History is awaited that may say so, its messages count as not sent yet.
+    pub(crate) fn unsent(&self, book: &Rulebook) -> BTreeSet<(ActionId, ActionId)> {
+        let asked = self.services_to_ask(book, &self.reach(book));
+        let is_unsent = |(sender, consumer): &&(ActionId, ActionId)| {
+            let name = &book.get(*sender).name;
+            let walk = self.row.detail.walks.iter().find(|walk| walk.service == name.service);
+            match walk {
+                None => asked.contains(&name.service),
+                Some(walk) if !walk.answered => true,
+                Some(walk) => {
+                    let is_own =
+                        |e: &&Evidence| *e.service == *name.service && *e.action == *name.action;
+                    let mut own = walk.entries.iter().filter(is_own).peekable();
+                    own.peek().is_some()
+                        && own.all(|entry| has_ended(entry.state))
+                        && !self.is_told_in_part(&name.service)
+                        && !self.told_call(book, &name.service, *consumer)
+                }
+            }
+        };
+        book.events().iter().filter(is_unsent).copied().collect()
+    }
+
+    /// Whether a service told of more than was kept.
+    fn is_told_in_part(&self, service: &str) -> bool {
+        let mut dropped = self.row.detail.dropped.iter();
+        dropped.any(|one| *one.by == *service && one.lost.why != Loss::Data)
     }
 
     /// Lets fences go: they are of no stage. They wait for a retry that is still under way, as compensations do.
@@ -194,6 +225,17 @@ impl Case {
         self.note(format!(
             "{service} puts up no fence{by}: whether it still calls others in this saga is not known"
         ));
+    }
+}
+
+/// Whether a request calls nobody any more.
+pub(crate) const fn has_ended(state: HistoryState) -> bool {
+    match state {
+        HistoryState::Succeeded
+        | HistoryState::Failed
+        | HistoryState::Compensated
+        | HistoryState::Fenced => true,
+        HistoryState::Started | HistoryState::Unknown => false,
     }
 }
 

@@ -163,6 +163,9 @@ impl Case {
             .extend(retried.filter_map(|s| book.action(&s.action.service, &s.action.action)));
         facts.undoing = self.undoing();
         facts.reports_left_out = self.row.detail.excess > 0;
+        if !book.events().is_empty() && facts.uses_recorded(book) {
+            facts.unsent = self.unsent(book);
+        }
         if book.may_need_fences() {
             facts.going_on = self.going_on(book);
             // One that has nobody to bar is barred only after it is known that it has not ended.

@@ -232,14 +232,7 @@ impl Case {
             return true;
         }
         let word = self.word_that_counts(book, id);
-        !word.is_empty()
-            && word.iter().all(|state| match state {
-                HistoryState::Succeeded
-                | HistoryState::Failed
-                | HistoryState::Compensated
-                | HistoryState::Fenced => true,
-                HistoryState::Started | HistoryState::Unknown => false,
-            })
+        !word.is_empty() && word.iter().all(fences::has_ended)
     }
 
     /// What is known of an action's requests by the word that counts. A caller's counts only of an action that keeps no
@@ -255,7 +248,7 @@ impl Case {
         heard.word_that_counts(&action.name, |by| trusted && calls(by))
     }
 
-    fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
+    pub(crate) fn told_call(&self, book: &Rulebook, by: &str, callee: ActionId) -> bool {
         !self.heard().word_of(by, &book.get(callee).name).is_empty()
     }
 

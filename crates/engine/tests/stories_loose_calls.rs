@@ -103,6 +103,34 @@ fn a_consumer_that_may_still_get_a_message_is_barred_though_nobody_has_heard_of_
 }
 
 #[test]
+fn a_message_that_its_senders_history_does_not_name_was_not_sent_and_nobody_is_asked_about_it() {
+    let read = |told: &[(&str, H)]| {
+        let mut world = kiosk();
+        let told: Vec<_> = told.iter().map(|(what, state)| evidence(what, "r", *state)).collect();
+        world.histories.insert("order".to_owned(), WalkResult::Told(told.into()));
+        let case = world.report(order_failed());
+        world.settle_down();
+        (world.plan(case).contains("compensate stock.send"), world.case(case).closed_on)
+    };
+    let told = [("order.place", H::Failed), ("card.pay", H::Succeeded)];
+    assert_eq!(read(&told), (false, Some(ClosedOn::Proven)));
+    let read = |told: &[(&str, H)]| read(told).0;
+    assert!(read(&[("order.place", H::Failed), ("stock.send", H::Unknown)]), "it was sent");
+    assert!(read(&[("order.place", H::Started)]), "it may still be sent");
+    assert!(read(&[("card.pay", H::Succeeded)]), "it tells nothing of its own work");
+}
+
+#[test]
+fn a_consumer_is_asked_at_once_where_its_sender_keeps_no_history_and_later_where_it_is_read() {
+    let mut world = kiosk();
+    world.report(order_failed());
+    assert!(!world.sent.contains(&"compensate stock.send".to_owned()), "{:?}", world.sent);
+    world.histories.insert("order".to_owned(), WalkResult::NoHistory);
+    world.settle_down();
+    assert!(world.sent.contains(&"compensate stock.send".to_owned()), "{:?}", world.sent);
+}
+
+#[test]
 fn a_consumer_that_fails_concerns_nobody_else() {
     let mut world = kiosk();
     let failed = report("stock/empty", "s")

@@ -255,6 +255,12 @@ impl Rulebook {
         self.graph.is_detached(action)
     }
 
+    /// Who sends a message to whom that nobody waits for.
+    #[must_use]
+    pub fn events(&self) -> &[(ActionId, ActionId)] {
+        self.graph.events()
+    }
+
     /// What failures of these actions concern, if that is not the whole saga: a failure below a call that is tolerated
     /// or that nobody waits for concerns what lies at and below that call. One failure from outside of all such calls,
     /// or of nobody knows what (none), concerns the whole saga.

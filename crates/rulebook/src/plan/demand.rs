@@ -35,23 +35,24 @@ impl Rulebook {
     #[must_use]
     pub fn resolve(&self, demand: &Demand, known: &Known<'_>) -> Vec<PlannedStep> {
         let within = self.concerned_by([known.reporter.filter(|id| self.has(*id))]);
-        self.resolve_within(demand, known, within.as_ref())
+        self.resolve_within(demand, known, within.as_ref(), &BTreeSet::new())
     }
 
-    /// The same where the case is known to concern these actions, or the whole saga (none). Lists and tags ask for what
-    /// they name.
+    /// The same where the case is known to concern these actions, or the whole saga (none), and some messages are known
+    /// not to have been sent. Lists and tags ask for what they name.
     pub(super) fn resolve_within(
         &self,
         demand: &Demand,
         known: &Known<'_>,
         within: Option<&BTreeSet<ActionId>>,
+        unsent: &BTreeSet<(ActionId, ActionId)>,
     ) -> Vec<PlannedStep> {
         let mut steps = Steps::default();
         for (n, stage) in demand.stages.iter().enumerate() {
             let at = Stage(u16::try_from(n).unwrap_or(u16::MAX - 1));
             let notices_at = if n == 0 { Stage::NOTICES } else { at };
             for target in &stage.compensate {
-                self.add_compensations(target, known, within, at, &mut steps);
+                self.add_compensations(target, known, within, unsent, at, &mut steps);
             }
             for target in &stage.retry {
                 self.add_each(target, Verb::Retry, at, &mut steps);
@@ -68,6 +69,7 @@ impl Rulebook {
         target: &Target,
         known: &Known<'_>,
         within: Option<&BTreeSet<ActionId>>,
+        unsent: &BTreeSet<(ActionId, ActionId)>,
         at: Stage,
         steps: &mut Steps,
     ) {
@@ -82,7 +84,7 @@ impl Rulebook {
         match target {
             Target::Recorded => {
                 undo(&mut known.effects.iter().copied(), steps);
-                undo(&mut self.addressed(known, &concerns), steps);
+                undo(&mut self.addressed(known, unsent, &concerns), steps);
                 let corrections = known.effects.iter().filter(|id| concerns(id));
                 for correction in corrections.filter_map(|id| self.get(*id).correction) {
                     steps.add(Verb::Notify, correction, Stage::NOTICES);
@@ -108,6 +110,7 @@ impl Rulebook {
     fn addressed<'a>(
         &'a self,
         known: &'a Known<'_>,
+        unsent: &'a BTreeSet<(ActionId, ActionId)>,
         concerns: &'a dyn Fn(&ActionId) -> bool,
     ) -> impl Iterator<Item = ActionId> + 'a {
         let reporter = known.reporter.filter(|id| self.has(*id));
@@ -117,7 +120,10 @@ impl Rulebook {
                 || reporter.is_some_and(|id| self.downstream(sender).binary_search(&id).is_ok())
         };
         let events = self.graph.events().iter();
-        let sent = events.filter(move |(sender, _)| concerns(sender) && has_begun(*sender));
+        let sent = events.filter(move |event| {
+            let (sender, _) = event;
+            concerns(sender) && has_begun(*sender) && !unsent.contains(event)
+        });
         sent.map(|(_, consumer)| *consumer)
     }
 

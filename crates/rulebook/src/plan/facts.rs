@@ -28,6 +28,8 @@ pub struct CaseFacts {
     pub going_on: BTreeSet<ActionId>,
     /// Of those, whose service puts up no fence.
     pub not_fenceable: BTreeSet<ActionId>,
+    /// Messages that nobody waits for and that were not sent, as far as can be known: who would have sent them to whom.
+    pub unsent: BTreeSet<(ActionId, ActionId)>,
     /// The case has reports that are not among these, so that it may concern the whole saga.
     pub reports_left_out: bool,
 }

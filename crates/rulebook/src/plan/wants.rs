@@ -84,7 +84,7 @@ impl Rulebook {
         let mut sets = Vec::new();
         for asked in case.demands(self) {
             let known = Known { reporter: asked.report.action, effects: &effects };
-            for step in self.resolve_within(asked.demand, &known, within.as_ref()) {
+            for step in self.resolve_within(asked.demand, &known, within.as_ref(), &case.unsent) {
                 wants.add(step, asked.hold, &[asked.position]);
             }
             if asked.demand.has_sets() {
