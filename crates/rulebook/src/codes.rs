@@ -99,6 +99,7 @@ codes! {
     Load Warning AGE_TOO_SHORT = "age-too-short": "a step is too old before one attempt must have ended";
     Load Error CONTRADICTORY_REPORT = "contradictory-report": "a report is declared with a call both made and not made";
     Load Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
+    Load Error NO_SUCH_WAY = "no-such-way": "a report names a way on which nothing is called, or several";
     // Endpoints.
     Load Error BAD_ENDPOINT = "bad-endpoint": "method, path or header of a mapped request cannot be sent";
     Load Warning UNSENT_HEADER = "unsent-header": "a mapped header that says who sends the request, which is not the rulebook's to say";

@@ -29,6 +29,7 @@ mod load;
 mod matcher;
 mod matching;
 pub mod mistakes;
+mod named_call;
 mod number;
 mod overlap;
 mod participant;
@@ -63,13 +64,14 @@ pub use ids::{ActionId, ServiceId};
 pub use load::{Loaded, load, load_sources};
 pub use matcher::{Matcher, Scalar};
 pub use matching::{Considered, FieldCheck};
+pub use named_call::NamedCall;
 pub use number::Number;
 pub use participant::{Action, ActionClass, ReportDecl, RetryPolicy, Service};
+pub use pivots::Pivot;
 pub use plan::{
     CaseFacts, Hold, Known, Plan, PlannedStep, ReportFacts, Reported, Role, SUPERVISOR, Undoing,
     Want, fits, roles,
 };
-pub use pivots::Pivot;
 pub use render::render;
 pub use report_place::Position;
 pub use rule::{

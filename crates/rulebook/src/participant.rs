@@ -1,6 +1,6 @@
 //! What services can do and undo: services, actions, the calls between them, the reports that they send.
 
-use crate::{ActionId, DataType, Endpoints, Flow, ServiceId, Span};
+use crate::{ActionId, DataType, Endpoints, Flow, NamedCall, ServiceId, Span};
 use amends_protocol::ActionName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -145,9 +145,9 @@ pub struct ReportDecl {
     /// A call that was sent and whose answer never came: whether it took effect is unknown.
     pub sent: Option<ActionId>,
     /// Calls that were made by then; one that was made several times as often.
-    pub after: Vec<ActionId>,
+    pub after: Vec<NamedCall>,
     /// Calls that were not made in this case.
-    pub without: Vec<ActionId>,
+    pub without: Vec<NamedCall>,
     /// Everything below succeeded and stays.
     pub keep: bool,
     /// Business fields that it carries, as paths with dots; none if it doesn't say.

@@ -2,7 +2,7 @@
 //! came. Follows the declared calls; knows nothing of rules.
 
 use crate::graph::Graph;
-use crate::{Action, ActionId, Call, ReportDecl, Rulebook};
+use crate::{Action, ActionId, Call, NamedCall, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 
 /// Where in its work an action fails. The numbers are positions in its calls.
@@ -32,47 +32,84 @@ impl<'a> Work<'a> {
         &self.actions[id.0 as usize].calls
     }
 
-    /// Whether `from` is one of these, or may call one, directly or through others.
-    pub(crate) fn leads_to_any(self, from: ActionId, wanted: &[ActionId]) -> bool {
-        let below = self.graph.downstream(from);
-        wanted.iter().any(|w| *w == from || below.binary_search(w).is_ok())
+    /// Whether a call of `to` by `from` is this one, or may lead to it.
+    pub(crate) fn leads_to(self, from: ActionId, to: ActionId, wanted: &NamedCall) -> bool {
+        match wanted.own_call_of(from) {
+            Some(rest) => rest[0] == to,
+            None => {
+                let first = wanted.first();
+                first == to || self.graph.downstream(to).binary_search(&first).is_ok()
+            }
+        }
     }
 
-    /// The one of these that is called in every saga in which `from` is.
-    pub(crate) fn surely_calls(self, from: ActionId, wanted: &[ActionId]) -> Option<ActionId> {
-        let mut open = if wanted.is_empty() { Vec::new() } else { vec![from] };
+    /// The one of these that is made in every saga in which `from` calls `to`.
+    pub(crate) fn surely_calls(
+        self,
+        from: ActionId,
+        to: ActionId,
+        wanted: &[NamedCall],
+    ) -> Option<NamedCall> {
+        let own = wanted.iter().find(|w| {
+            let rest = w.own_call_of(from);
+            rest.is_some_and(|rest| rest[0] == to && self.is_surely_so(rest))
+        });
+        if own.is_some() || wanted.is_empty() {
+            return own.cloned();
+        }
+        let mut open = vec![to];
         let mut seen = BTreeSet::new();
         while let Some(at) = open.pop() {
-            if wanted.contains(&at) {
-                return Some(at);
+            let is_it = |w: &&NamedCall| w.first() == at && self.is_surely_so(w.chain());
+            if let Some(found) = wanted.iter().find(is_it) {
+                return Some(found.clone());
             }
             if seen.insert(at) {
-                let surely = |c: &&Call| !c.optional && c.is_strict();
-                open.extend(self.calls(at).iter().filter(surely).map(|c| c.action));
+                open.extend(self.calls(at).iter().filter(is_sure).map(|c| c.action));
             }
         }
         None
     }
 
+    /// The one of these that is made in every saga in which `from` is called.
+    fn surely_calls_below(self, from: ActionId, wanted: &[NamedCall]) -> Option<NamedCall> {
+        let plain = wanted.iter().find(|w| w.is_plain(from)).cloned();
+        plain.or_else(|| {
+            let mut calls = self.calls(from).iter().filter(is_sure);
+            calls.find_map(|call| self.surely_calls(from, call.action, wanted))
+        })
+    }
+
+    /// Whether each of these calls the next one in every saga.
+    fn is_surely_so(self, chain: &[ActionId]) -> bool {
+        chain.windows(2).all(|pair| {
+            let mut calls = self.calls(pair[0]).iter().filter(is_sure);
+            calls.any(|call| call.action == pair[1])
+        })
+    }
+
     /// The place of a report; none if it may come from several, or doesn't name its action.
     pub(crate) fn position(self, report: &ReportDecl) -> Option<Position> {
-        let calls = self.calls(report.action?);
-        let times = |id: ActionId| report.after.iter().filter(|a| **a == id).count();
+        let from = report.action?;
+        let calls = self.calls(from);
+        let times =
+            |id: ActionId| report.after.iter().filter(|made| made.direct(from) == Some(id)).count();
         let of = |id: ActionId| {
             calls.iter().enumerate().filter(move |(_, c)| c.action == id).map(|(n, _)| n)
         };
         if let Some(sent) = report.sent {
             // An earlier call of the same action may have been answered, or left out.
-            let made = |n: &usize| !(report.without.contains(&sent) && calls[*n].optional);
+            let left_out = report.without.iter().any(|w| w.direct(from) == Some(sent));
+            let made = |n: &usize| !(left_out && calls[*n].optional);
             let place = of(sent).filter(made).nth(times(sent));
             return place.or_else(|| of(sent).next_back()).map(Position::Sent);
         }
         if report.anywhere {
             return None;
         }
-        let place = |made: &ActionId| {
-            let direct = of(*made).take(times(*made)).last();
-            direct.or_else(|| calls.iter().position(|c| self.leads_to_any(c.action, &[*made])))
+        let place = |made: &NamedCall| {
+            let direct = made.direct(from).and_then(|id| of(id).take(times(id)).last());
+            direct.or_else(|| calls.iter().position(|c| self.leads_to(from, c.action, made)))
         };
         Some(report.after.iter().filter_map(place).max().map_or(Position::Start, Position::After))
     }
@@ -80,28 +117,45 @@ impl<'a> Work<'a> {
     /// How many of its action's calls may have been made when a report comes from anywhere: a call that every saga makes
     /// and that was not made is where its work has ended.
     pub(crate) fn calls_at_most(self, report: &ReportDecl) -> usize {
-        let calls = report.action.map_or(&[][..], |id| self.calls(id));
-        let ends = |c: &Call| !c.optional && self.surely_calls(c.action, &report.without).is_some();
+        let Some(from) = report.action else { return 0 };
+        let calls = self.calls(from);
+        let ends =
+            |c: &Call| !c.optional && self.surely_calls(from, c.action, &report.without).is_some();
         calls.iter().position(ends).unwrap_or(calls.len())
     }
 
     /// A call that is declared as not made, though every saga that has come to the place of the report has made it.
-    pub(crate) fn made_all_the_same(self, report: &ReportDecl) -> Option<ActionId> {
-        let calls = self.calls(report.action?);
+    pub(crate) fn made_all_the_same(self, report: &ReportDecl) -> Option<NamedCall> {
+        let from = report.action?;
+        let calls = self.calls(from);
         let (answered, at) = match self.position(report)? {
             Position::Start => (0, None),
             Position::Sent(n) => (n, calls.get(n)),
             Position::After(n) => (n, calls.get(n)),
         };
-        let left_out = |c: &&Call| report.without.contains(&c.action);
-        if let Some(call) = at.filter(left_out).filter(|c| c.optional || report.sent.is_none()) {
-            return Some(call.action);
+        let left_out = |c: &Call| {
+            report.without.iter().find(|without| without.direct(from) == Some(c.action)).cloned()
+        };
+        if let Some(call) = at.filter(|c| c.optional || report.sent.is_none()).and_then(left_out) {
+            return Some(call);
         }
         let before = calls[..answered].iter().filter(|c| !c.optional).map(|c| c.action);
         let here = at.filter(|_| report.sent.is_none()).map(|c| c.action);
-        let made = before.chain(here).chain(report.after.iter().copied());
-        made.into_iter().find_map(|id| self.surely_calls(id, &report.without))
+        let own = before.chain(here).find_map(|to| self.surely_calls(from, to, &report.without));
+        own.or_else(|| {
+            let mut made = report.after.iter().map(|made| (made, made.action()));
+            made.find_map(|(made, to)| {
+                let same = report.without.iter().find(|without| *without == made);
+                let below = || self.surely_calls_below(to, &report.without);
+                same.cloned().or_else(below)
+            })
+        })
     }
+}
+
+/// Whether a call is made in every saga in which its caller succeeds.
+fn is_sure(call: &&Call) -> bool {
+    !call.optional && call.is_strict()
 }
 
 impl ReportDecl {

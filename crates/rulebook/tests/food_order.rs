@@ -1,7 +1,9 @@
 //! The rulebook of the demo, read as a person reads it: five special rules, one default, and what each of them asks for.
 
 use amends_protocol::Verb;
-use amends_rulebook::{ActionId, Facts, Known, PlannedStep, Rulebook, SourceFile, Stage, load};
+use amends_rulebook::{
+    ActionId, Facts, Known, NamedCall, PlannedStep, Rulebook, SourceFile, Stage, load,
+};
 use serde_json::Map;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -177,7 +179,7 @@ fn declared_facts_are_at_hand() {
     );
     let report = book.report("order", "report-2").expect("declared");
     assert_eq!(report.action, Some(id(&book, "order.place")));
-    assert_eq!(report.without, [id(&book, "coupon.redeem")]);
+    assert_eq!(report.without, [NamedCall::of(id(&book, "coupon.redeem"))]);
     assert!(book.report("order", "report-1").is_some_and(|r| r.keep));
     let send = book.get(id(&book, "sms.send"));
     let cancellation = book.get(send.correction.expect("it has one"));

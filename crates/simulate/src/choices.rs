@@ -6,6 +6,9 @@ use amends_rulebook::ActionId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+/// A call that was made, by its position among those of the action, with the ways to all requests that it led to.
+pub(crate) type Made = (usize, Vec<Vec<ActionId>>);
+
 /// Decisions by request: made or left out.
 pub(crate) type Decided = BTreeMap<usize, bool>;
 
@@ -80,18 +83,19 @@ impl Choices {
         out
     }
 
-    /// How far a request has come after so many of its calls: those that were made, each with all actions that it led
-    /// to, and the calls that may come next. Calls are named by their positions among those of the action.
+    /// How far a request has come after so many of its calls: those that were made, each with the ways to all requests
+    /// that it led to, and the calls that may come next. Calls are named by their positions among those of the action.
     pub(crate) fn progress(
         &self,
         flow: &Flow,
         node: usize,
         after: usize,
-    ) -> (Vec<(usize, Vec<ActionId>)>, Vec<usize>) {
+    ) -> (Vec<Made>, Vec<usize>) {
         let calls = &flow.nodes[node].calls;
         let position = |n: &usize| flow.nodes[*n].slot.position;
         let made = calls.iter().take(after).filter(|n| self.makes(flow, **n));
-        let made = made.map(|n| (position(n), self.led_to(flow, *n))).collect();
+        let own = flow.nodes[node].action;
+        let made = made.map(|n| (position(n), self.ways_from(flow, own, *n))).collect();
         let mut next = Vec::new();
         for call in calls.iter().skip(after).filter(|n| self.may_make(flow, **n)) {
             next.push(position(call));
@@ -103,13 +107,15 @@ impl Choices {
         (made, next)
     }
 
-    /// The action of a request, and those below it.
-    fn led_to(&self, flow: &Flow, node: usize) -> Vec<ActionId> {
-        let mut found = Vec::new();
-        let mut open = vec![node];
-        while let Some(n) = open.pop() {
-            found.push(flow.nodes[n].action);
-            open.extend(flow.nodes[n].calls.iter().filter(|n| self.makes(flow, **n)));
+    /// The ways from an action to a request that it makes, and to those below that.
+    fn ways_from(&self, flow: &Flow, caller: ActionId, node: usize) -> Vec<Vec<ActionId>> {
+        let mut found: Vec<Vec<ActionId>> = Vec::new();
+        let mut open = vec![(node, vec![caller])];
+        while let Some((n, mut way)) = open.pop() {
+            way.push(flow.nodes[n].action);
+            let calls = flow.nodes[n].calls.iter().filter(|n| self.makes(flow, **n));
+            open.extend(calls.map(|call| (*call, way.clone())));
+            found.push(way);
         }
         found
     }

@@ -9,6 +9,7 @@ mod demands;
 mod endpoints;
 mod flow;
 mod loose_calls;
+mod named_calls;
 mod policy;
 mod questions;
 mod reports;

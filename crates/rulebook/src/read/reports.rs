@@ -1,5 +1,6 @@
 //! Declared reports: which codes a service may send, and where in its work it is then.
 
+use super::named_calls;
 use super::scope::Scope;
 use super::services::Declared;
 use crate::fields::{self, Fields};
@@ -7,7 +8,7 @@ use crate::graph::Graph;
 use crate::mistakes::{Diagnostics, quote};
 use crate::report_place::{Position, Work};
 use crate::tree::{Entry, Kind, Node};
-use crate::{ActionId, DataType, Diagnostic, ReportDecl, ServiceId, Span, codes};
+use crate::{ActionId, DataType, Diagnostic, NamedCall, ReportDecl, ServiceId, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -126,16 +127,17 @@ fn fill_in(
             scope.find_in_service(report.service, own.unwrap_or(text), node.span, found);
     }
     let mut calls = |key: &str| {
-        fields.get(key).map_or_else(Vec::new, |n| read_calls(n, report.action, scope, graph, found))
+        let node = fields.get(key);
+        node.map_or_else(Vec::new, |n| named_calls::read(n, report.action, scope, graph, found))
     };
     let (after, without) = (calls("after"), calls("without"));
-    let sent = fields.get("sent").and_then(|n| read_sent(n, report.action, fields, scope, found));
-    for (action, node) in &without {
-        if let Some((_, made)) = after.iter().find(|(a, _)| a == action) {
-            let message = format!(
-                "the call of `{}` is declared both as made and as not made",
-                scope.action(*action).name
-            );
+    let sent =
+        fields.get("sent").and_then(|n| read_sent(n, report.action, fields, scope, graph, found));
+    let written = |call: &NamedCall| call.written(|id| scope.action(id).name.to_string());
+    for (call, node) in &without {
+        if let Some((_, made)) = after.iter().find(|(a, _)| a == call) {
+            let message =
+                format!("the call of `{}` is declared both as made and as not made", written(call));
             let mistake = Diagnostic::new(codes::CONTRADICTORY_REPORT, node.span, message);
             found.add(
                 mistake
@@ -146,8 +148,8 @@ fn fill_in(
     }
     report.sent = sent.map(|(id, _)| id);
     report.anywhere = fields.get("after").is_none() && sent.is_none();
-    report.after = after.iter().map(|(id, _)| *id).collect();
-    report.without = without.iter().map(|(id, _)| *id).collect();
+    report.after = after.iter().map(|(call, _)| call.clone()).collect();
+    report.without = without.iter().map(|(call, _)| call.clone()).collect();
     if let Some(node) = fields.get("data") {
         report.data = Some(read_data(node, &mut report.data_types, found));
     }
@@ -169,14 +171,14 @@ fn fill_in(
 /// Of several ways the one that a report names excludes the others.
 fn check_ways(
     report: &ReportDecl,
-    after: &[(ActionId, &Node)],
+    after: &[(NamedCall, &Node)],
     sent: Option<(ActionId, &Node)>,
     scope: &Scope,
     found: &mut Diagnostics,
 ) {
     let Some(action) = report.action else { return };
     let flow = &scope.action(action).calls;
-    let named: Vec<(ActionId, &Node)> = after.iter().copied().chain(sent).collect();
+    let named: Vec<(ActionId, &Node)> = direct(after, action).chain(sent).collect();
     let only_place = |id: ActionId| {
         let mut places = (0..flow.len()).filter(|n| flow.get(*n).is_some_and(|c| c.action == id));
         places.next().filter(|_| places.next().is_none())
@@ -190,6 +192,14 @@ fn check_ways(
             }
         }
     }
+}
+
+/// Those of the calls that an action makes itself.
+fn direct<'a, 'n>(
+    calls: &'a [(NamedCall, &'n Node)],
+    from: ActionId,
+) -> impl Iterator<Item = (ActionId, &'n Node)> + use<'a, 'n> {
+    calls.iter().filter_map(move |(call, node)| Some((call.direct(from)?, *node)))
 }
 
 fn both_ways(a: ActionId, b: ActionId, at: &Node, first: &Node, scope: &Scope) -> Diagnostic {
@@ -207,10 +217,15 @@ fn read_sent<'n>(
     from: Option<ActionId>,
     fields: &Fields<'_>,
     scope: &Scope,
+    graph: &Graph,
     found: &mut Diagnostics,
 ) -> Option<(ActionId, &'n Node)> {
     let text = fields::text(node, "`sent`", found)?;
-    let id = scope.find_action(text, node.span, found)?;
+    let by_way = text.contains('>');
+    let id = match by_way {
+        true => named_calls::read_one(node, from, scope, graph, found)?,
+        false => NamedCall::of(scope.find_action(text, node.span, found)?),
+    };
     let Some(from) = from else {
         if fields.get("in").is_none() {
             let message = "the report doesn't say which action has sent the call";
@@ -221,11 +236,12 @@ fn read_sent<'n>(
         }
         return None;
     };
-    if scope.action(from).calls.iter().any(|c| c.action == id) {
-        return Some((id, node));
+    let calls = &scope.action(from).calls;
+    if let Some(own) = id.direct(from).filter(|own| calls.iter().any(|c| c.action == *own)) {
+        return Some((own, node));
     }
-    let (from, id) = (&scope.action(from).name, &scope.action(id).name);
-    let message = format!("`{from}` doesn't call `{id}` itself");
+    let id = id.written(|id| scope.action(id).name.to_string());
+    let message = format!("`{}` doesn't call `{id}` itself", scope.action(from).name);
     found.add(
         Diagnostic::new(codes::NOT_CALLED, node.span, message).with_help(
             "name one of its own `calls:`; of what others call, their own reports speak",
@@ -237,8 +253,8 @@ fn read_sent<'n>(
 /// Calls that contradict the place of the report, and calls that are named more often than they are made.
 fn check_place(
     report: &ReportDecl,
-    after: &[(ActionId, &Node)],
-    without: &[(ActionId, &Node)],
+    after: &[(NamedCall, &Node)],
+    without: &[(NamedCall, &Node)],
     scope: &Scope,
     graph: &Graph,
     found: &mut Diagnostics,
@@ -247,8 +263,9 @@ fn check_place(
         return;
     };
     let name = |id: ActionId| &scope.action(id).name;
-    for (n, (id, node)) in after.iter().enumerate() {
-        let before = after[..n].iter().filter(|(other, _)| other == id).count();
+    let own: Vec<(ActionId, &Node)> = direct(after, action).collect();
+    for (n, (id, node)) in own.iter().enumerate() {
+        let before = own[..n].iter().filter(|(other, _)| other == id).count();
         let calls = || scope.action(action).calls.iter().filter(|c| c.action == *id);
         let made = calls().count();
         if before > 0 && before >= made && !calls().any(|c| c.times.may_be_many()) {
@@ -261,21 +278,23 @@ fn check_place(
         }
     }
     let work = Work { actions: &scope.actions, graph };
-    let already = |id: ActionId| after.iter().any(|(made, _)| *made == id);
-    if let Some(made) = work.made_all_the_same(report).filter(|id| !already(*id))
-        && let Some((_, node)) = without.iter().find(|(id, _)| *id == made)
+    let already = |call: &NamedCall| after.iter().any(|(made, _)| made == call);
+    if let Some(made) = work.made_all_the_same(report).filter(|call| !already(call))
+        && let Some((_, node)) = without.iter().find(|(call, _)| *call == made)
     {
         let place = match work.position(report) {
             Some(Position::Sent(n) | Position::After(n)) => work.calls(action).get(n),
             Some(Position::Start) | None => None,
         };
         let far = place.map_or(String::new(), |c| format!(" as far as `{}`", name(c.action)));
-        let message =
-            format!("`{}` is called in every saga that comes{far}, so it was made", name(made));
+        let message = format!(
+            "`{}` is called in every saga that comes{far}, so it was made",
+            made.written(|id| scope.action(id).name.to_string())
+        );
         found.add(
             Diagnostic::new(codes::CONTRADICTORY_REPORT, node.span, message)
                 .with_label("declared as not made")
-                .with_place(scope.action(made).span, "declared here")
+                .with_place(scope.action(made.action()).span, "declared here")
                 .with_help("leave it out; or write the call with `?` if not every saga makes it; or name an earlier place in `after`"),
         );
     }
@@ -319,36 +338,4 @@ fn read_path(text: &str, at: Span, found: &mut Diagnostics) -> Option<Arc<str>> 
         return None;
     }
     Some(path.into())
-}
-
-fn read_calls<'n>(
-    node: &'n Node,
-    from: Option<ActionId>,
-    scope: &Scope,
-    graph: &Graph,
-    found: &mut Diagnostics,
-) -> Vec<(ActionId, &'n Node)> {
-    let mut calls = Vec::new();
-    for item in fields::one_or_many(node) {
-        let Some(text) = fields::text(item, "a call", found) else {
-            continue;
-        };
-        let Some(id) = scope.find_action(text, item.span, found) else {
-            continue;
-        };
-        if let Some(from) = from.filter(|from| graph.downstream(*from).binary_search(&id).is_err())
-        {
-            let message = format!(
-                "`{}` doesn't call `{}`, directly or through others",
-                scope.action(from).name,
-                scope.action(id).name
-            );
-            found.add(
-                Diagnostic::new(codes::NOT_CALLED, item.span, message)
-                    .with_help("add it to `calls:`, or leave it out here"),
-            );
-        }
-        calls.push((id, item));
-    }
-    calls
 }

@@ -114,8 +114,8 @@ fn point(
     let speaks = |n: &&usize| {
         let report = &book.reports()[**n];
         speaks_of(book, report, position)
-            && variant.taken.iter().all(|id| !report.without.contains(id))
-            && variant.not_taken.iter().all(|id| !report.after.contains(id))
+            && variant.taken.iter().all(|id| !report.without.iter().any(|w| w.is_plain(*id)))
+            && variant.not_taken.iter().all(|id| !report.after.iter().any(|a| a.is_plain(*id)))
     };
     FailurePoint {
         action,

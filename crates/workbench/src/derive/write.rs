@@ -6,7 +6,7 @@ use super::point::{Derived, FailurePoint};
 use crate::evidence::Evidence;
 use crate::places::{NeededStep, Place};
 use amends_protocol::Verb;
-use amends_rulebook::{Position, ReportDecl, Rulebook};
+use amends_rulebook::{NamedCall, Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -78,8 +78,12 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
 
 fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
     let service = &book.services()[report.service.0 as usize].name;
-    let names = |ids: &[amends_rulebook::ActionId]| {
-        ids.iter().map(|id| book.get(*id).name.to_string()).collect::<Vec<_>>().join(", ")
+    let names = |calls: &[NamedCall]| {
+        calls
+            .iter()
+            .map(|call| call.written(|id| book.get(id).name.to_string()))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let mut parts = Vec::new();
     if let Some(action) = report.action {

@@ -2,7 +2,7 @@
 //! read from the same three things, so that nobody who plays requests can meet what is not told here.
 
 use super::state::{SagaState, begun_before};
-use amends_rulebook::{ActionId, Call, Flow, FlowStep, Position, ReportDecl, Rulebook};
+use amends_rulebook::{ActionId, Call, Flow, FlowStep, NamedCall, Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -15,9 +15,9 @@ pub struct Place {
     /// Own calls that were answered, at most.
     answered: usize,
     /// Calls in its work that were made, directly or through others.
-    made: Vec<ActionId>,
+    made: Vec<NamedCall>,
     /// Calls in its work that were not made.
-    not_made: Vec<ActionId>,
+    not_made: Vec<NamedCall>,
 }
 
 impl Place {
@@ -45,14 +45,16 @@ impl Place {
         made: &[ActionId],
         not_made: &[ActionId],
     ) -> Self {
-        let (made, not_made) = (made.to_vec(), not_made.to_vec());
+        let named = |ids: &[ActionId]| ids.iter().map(|id| NamedCall::of(*id)).collect();
+        let (made, not_made) = (named(made), named(not_made));
         Self { action, position: Some(position), answered: answered(position), made, not_made }
     }
 
     /// Whether a request can report from here that has made these of its action's calls, each named by its position
-    /// among them, with every action that it led to; `next` are the calls that it may make next.
+    /// among them, with the way to every request that it led to, from the action itself down to that request; `next`
+    /// are the calls that it may make next.
     #[must_use]
-    pub fn admits(&self, made: &[(usize, Vec<ActionId>)], next: &[usize]) -> bool {
+    pub fn admits(&self, made: &[(usize, Vec<Vec<ActionId>>)], next: &[usize]) -> bool {
         let last = made.last().map(|(n, _)| *n);
         let before = match self.position {
             None => usize::MAX,
@@ -62,8 +64,9 @@ impl Place {
             Some(Position::Sent(n)) if last == Some(n) || next.contains(&n) => n,
             Some(_) => return false,
         };
-        let called = |id: &ActionId| {
-            made.iter().take_while(|(n, _)| *n < before).any(|(_, led_to)| led_to.contains(id))
+        let called = |call: &NamedCall| {
+            let mut before = made.iter().take_while(|(n, _)| *n < before);
+            before.any(|(_, ways)| ways.iter().any(|way| call.means(way)))
         };
         self.made.iter().all(called) && !self.not_made.iter().any(called)
     }
@@ -79,7 +82,7 @@ impl Place {
     /// What may have happened by the calls of the failing action itself.
     pub(crate) fn below(&self, book: &Rulebook) -> SagaState {
         let own = &book.get(self.action).calls;
-        let left_out = LeftOut::of(book, &self.not_made);
+        let left_out = LeftOut::of(book, self.action, &self.not_made);
         let mut state = SagaState::default();
         let at = match self.position {
             Some(Position::Sent(n) | Position::After(n)) => Some(n),
@@ -99,8 +102,8 @@ impl Place {
             // What it called in its turn is as unknown as itself.
             state.expand(book, call.action, false, &|_| false);
         }
-        for id in &self.made {
-            state.expand(book, *id, true, &|id| left_out.contains(id));
+        for call in &self.made {
+            state.expand(book, call.action(), true, &|id| left_out.contains(id));
         }
         state.forget(self.action);
         state
@@ -109,13 +112,17 @@ impl Place {
     /// Whether every request that reports from here has made its n-th call.
     fn surely_made(&self, book: &Rulebook, n: usize, call: &Call, left_out: &LeftOut) -> bool {
         let Some(position) = self.position else { return false };
-        let leads = |call: &Call, to: ActionId| {
-            call.action == to || book.downstream(call.action).binary_search(&to).is_ok()
+        let leads = |call: &Call, to: &NamedCall| match to.direct(self.action) {
+            Some(direct) if !to.is_plain(direct) => call.action == direct,
+            _ => {
+                let first = to.first_below(self.action);
+                call.action == first || book.downstream(call.action).binary_search(&first).is_ok()
+            }
         };
         let own = &book.get(self.action).calls[..self.answered];
-        let only_way = |to: &ActionId| {
+        let only_way = |to: &NamedCall| {
             let mut ways =
-                (0..).zip(own).filter(|(_, c)| !left_out.contains(c.action) && leads(c, *to));
+                (0..).zip(own).filter(|(_, c)| !left_out.contains(c.action) && leads(c, to));
             ways.next().map(|(n, _)| n) == Some(n) && ways.next().is_none()
         };
         let is_over = match own_step(&book.get(self.action).calls, n) {
@@ -149,10 +156,37 @@ const fn answered(position: Position) -> usize {
 /// Actions that cannot have been called, because they are declared as not called or surely call one that is.
 struct LeftOut(BTreeSet<ActionId>);
 
+/// The action that cannot have been called in the work of `from` if this call was not made; none if it may have been on
+/// another way.
+fn left_out(book: &Rulebook, from: ActionId, call: &NamedCall) -> Option<ActionId> {
+    let is_at_work = |id: &ActionId| *id == from || book.downstream(from).binary_search(id).is_ok();
+    let is_only_way = |chain: &[ActionId]| {
+        chain.windows(2).all(|pair| {
+            let mut callers = book.callers(pair[1]).iter().filter(|id| is_at_work(id));
+            callers.all(|id| *id == pair[0])
+        })
+    };
+    let mut chain = call.chain();
+    while let [way @ .., called] = chain {
+        if is_only_way(chain) {
+            return Some(*called);
+        }
+        // Whoever calls it in every saga was not called on this way either.
+        let caller = way.last().filter(|caller| **caller != from)?;
+        let mut calls = book.get(*caller).calls.iter();
+        if !calls.any(|c| c.action == *called && !c.optional && c.is_strict()) {
+            return None;
+        }
+        chain = way;
+    }
+    None
+}
+
 impl LeftOut {
-    fn of(book: &Rulebook, not_made: &[ActionId]) -> Self {
-        let mut all: BTreeSet<ActionId> = not_made.iter().copied().collect();
-        let mut open = not_made.to_vec();
+    fn of(book: &Rulebook, from: ActionId, not_made: &[NamedCall]) -> Self {
+        let not_made = not_made.iter().filter_map(|call| left_out(book, from, call));
+        let mut all: BTreeSet<ActionId> = not_made.collect();
+        let mut open: Vec<ActionId> = all.iter().copied().collect();
         while let Some(at) = open.pop() {
             for caller in book.callers(at) {
                 let mut calls = book.get(*caller).calls.iter();
