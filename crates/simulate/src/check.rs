@@ -51,7 +51,6 @@ fn not_proved(book: &Rulebook, why: NotProved) -> Diagnostic {
     let message = match why {
         NotProved::TooManyPlays => "its failures are too many to play all of them",
         NotProved::TooLong => "one of its sagas is too long to be played",
-        NotProved::NoModel => "it has calls of which the play has no model",
     };
     let at = book.name_span();
     Diagnostic::new(codes::NOT_PROVED, at, format!("that nothing is left behind is not proved: {message}"))

@@ -97,7 +97,13 @@ impl Choices {
         let own = flow.nodes[node].action;
         let made = made.map(|n| (position(n), self.ways_from(flow, own, *n))).collect();
         let mut next = Vec::new();
-        for call in calls.iter().skip(after).filter(|n| self.may_make(flow, **n)) {
+        // The rest of a way comes behind its first call.
+        let begins = |n: &usize| {
+            let first = flow.nodes[*n].slot.only_with;
+            first.is_none_or(|first| calls[..after].contains(&first))
+        };
+        let open = calls.iter().skip(after).filter(|n| begins(n) && self.may_make(flow, **n));
+        for call in open {
             next.push(position(call));
             // What lies behind one that every saga makes comes later.
             if !flow.nodes[*call].slot.optional {

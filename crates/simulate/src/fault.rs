@@ -13,7 +13,7 @@ pub enum FaultKind {
     /// The action's own work fails, and the service reports it.
     Fails {
         /// The code that it reports.
-        code: Arc<str>,
+        code: Code,
         /// The message and business fields that the report carries.
         fields: Arc<Example>,
         /// Its effect took place all the same, outside of its transaction.
@@ -47,8 +47,28 @@ pub struct Fault {
     pub times: u32,
 }
 
-/// The code of a failure that no rule and no report of the rulebook knows.
-pub(crate) const PLAIN: &str = "failed";
+/// The code of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// One that the rulebook may name.
+    Named(Arc<str>),
+    /// Any other: no rule and no report of any rulebook can name it.
+    Unnamed,
+}
+
+impl Code {
+    /// As the report says it. No name of a rulebook holds or begins with anything but ASCII.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Named(code) => code,
+            Self::Unnamed => "\u{2026}",
+        }
+    }
+}
+
+/// What a code is tried to be that only has to begin in some way.
+const LIKELY: &str = "failed";
 
 /// What services report when a call failed or they died: other faults lead to these.
 const NOT_OWN: [&str; 2] = ["crashed", "downstream"];
@@ -72,7 +92,7 @@ pub(crate) struct Declared<'b> {
     book: &'b Rulebook,
     by_action: Vec<Vec<(Place, &'b Arc<str>)>>,
     /// By action, what it may report from anywhere in its work.
-    undeclared: Vec<Vec<Arc<str>>>,
+    undeclared: Vec<Vec<Code>>,
     /// By service.
     fields: BTreeMap<&'b str, Vec<Conditional>>,
     limits: Limits,
@@ -120,13 +140,13 @@ impl<'b> Declared<'b> {
 
     /// What a service can report when a request failed after so many of its calls; each code without fields, and with
     /// those that rules for it look at.
-    fn reports(&self, flow: &Flow, at: Spot<'_>) -> Vec<(Arc<str>, Arc<Example>)> {
+    fn reports(&self, flow: &Flow, at: Spot<'_>) -> Vec<(Code, Arc<Example>)> {
         let node = at.node;
         let mut all = Vec::new();
         for code in self.codes(flow, at) {
-            all.push((Arc::clone(&code), Arc::default()));
-            let fields = self.fields_for(flow.nodes[node].action, &code);
-            all.extend(fields.into_iter().map(|fields| (Arc::clone(&code), fields)));
+            all.push((code.clone(), Arc::default()));
+            let fields = self.fields_for(flow.nodes[node].action, code.as_str());
+            all.extend(fields.into_iter().map(|fields| (code.clone(), fields)));
         }
         all
     }
@@ -152,12 +172,12 @@ impl<'b> Declared<'b> {
     }
 
     /// The codes declared for that very point, then those that nobody declared and that may come from anywhere.
-    fn codes(&self, flow: &Flow, at: Spot<'_>) -> Vec<Arc<str>> {
+    fn codes(&self, flow: &Flow, at: Spot<'_>) -> Vec<Code> {
         let (made, next) = at.choices.progress(flow, at.node, at.after);
         let index = flow.nodes[at.node].action.0 as usize;
         let here = self.by_action[index].iter().filter(|(place, _)| place.admits(&made, &next));
-        let declared = here.map(|(_, code)| *code);
-        declared.chain(&self.undeclared[index]).cloned().collect()
+        let declared = here.map(|(_, code)| Code::Named(Arc::clone(code)));
+        declared.chain(self.undeclared[index].iter().cloned()).collect()
     }
 }
 
@@ -166,11 +186,11 @@ fn written(book: &Rulebook) -> impl Iterator<Item = (usize, &Rule)> {
     book.rules().iter().enumerate().filter(|(_, r)| !r.implied)
 }
 
-/// Codes that an action may report though no report declares them: the plain one, one for each rule that answers many
-/// codes, and the code of each rule that answers one.
-fn undeclared(book: &Rulebook, action: &Action, limit: usize) -> Vec<Arc<str>> {
+/// Codes that an action may report though no report declares them: one that nobody names, one for each rule that
+/// answers many codes, and the code of each rule that answers one.
+fn undeclared(book: &Rulebook, action: &Action, limit: usize) -> Vec<Code> {
     let service = &*action.name.service;
-    let mut codes: Vec<Arc<str>> = vec![PLAIN.into()];
+    let mut codes = vec![Code::Unnamed];
     for (_, rule) in written(book) {
         let pattern = &rule.pattern;
         if pattern.service.as_deref().is_some_and(|s| s != service) || !may_be(rule, action) {
@@ -180,7 +200,7 @@ fn undeclared(book: &Rulebook, action: &Action, limit: usize) -> Vec<Arc<str>> {
             CodePattern::Prefix(prefix) => code_that_begins(book, service, prefix),
             CodePattern::Exact(code) => {
                 let placed = book.report(service, code).is_some_and(|r| r.action.is_some());
-                (!placed && !NOT_OWN.contains(&&**code)).then(|| Arc::clone(code))
+                (!placed && !NOT_OWN.contains(&&**code)).then(|| Code::Named(Arc::clone(code)))
             }
         };
         if let Some(code) = code.filter(|code| !codes.contains(code)) {
@@ -202,7 +222,10 @@ fn may_be(rule: &Rule, action: &Action) -> bool {
 }
 
 /// A code with this prefix that no report declares and no closer rule answers.
-fn code_that_begins(book: &Rulebook, service: &str, prefix: &str) -> Option<Arc<str>> {
+fn code_that_begins(book: &Rulebook, service: &str, prefix: &str) -> Option<Code> {
+    if prefix.is_empty() {
+        return Some(Code::Unnamed);
+    }
     let closer = |code: &str| {
         written(book).any(|(_, r)| {
             r.pattern.service.as_deref() == Some(service)
@@ -212,10 +235,11 @@ fn code_that_begins(book: &Rulebook, service: &str, prefix: &str) -> Option<Arc<
                 }
         })
     };
-    let plain = PLAIN.starts_with(prefix).then(|| PLAIN.to_owned());
+    let likely = LIKELY.starts_with(prefix).then(|| LIKELY.to_owned());
     let others = ('a'..='z').rev().map(|letter| format!("{prefix}{letter}"));
-    let mut codes = plain.into_iter().chain(others);
-    codes.find(|code| book.report(service, code).is_none() && !closer(code)).map(Arc::from)
+    let mut codes = likely.into_iter().chain(others);
+    let free = codes.find(|code| book.report(service, code).is_none() && !closer(code));
+    free.map(|code| Code::Named(code.into()))
 }
 
 /// Every fault that a flow can have, in the order of its requests.
@@ -264,7 +288,7 @@ pub(crate) fn faults_at(
     let mut add = |kind| all.push(Fault { node, after, kind, times: 1 });
     for (code, fields) in declared.reports(flow, at) {
         for &half_done in halves {
-            let (code, fields) = (Arc::clone(&code), Arc::clone(&fields));
+            let (code, fields) = (code.clone(), Arc::clone(&fields));
             add(FaultKind::Fails { code, fields, half_done });
         }
     }
@@ -299,15 +323,25 @@ impl Fault {
         let often = if self.times > 1 { ", again and again" } else { "" };
         match &self.kind {
             FaultKind::Fails { code, fields, half_done } => {
-                let mut with = match fields.to_json() {
-                    fields if **code == *PLAIN && fields == serde_json::json!({}) => String::new(),
-                    fields if fields == serde_json::json!({}) => format!(" with code {code}"),
-                    fields => format!(" with code {code} and {fields}"),
+                let fields = match fields.to_json() {
+                    fields if fields == serde_json::json!({}) => None,
+                    fields => Some(fields.to_string()),
                 };
-                // The way out, if the code never comes from this place.
-                if !with.is_empty() && book.report(&name.service, code).is_none() {
-                    with += " (which `reports:` doesn't declare, so it may come from anywhere)";
-                }
+                let with = match (code, fields) {
+                    (Code::Unnamed, None) => String::new(),
+                    (Code::Unnamed, Some(fields)) => format!(" with {fields}"),
+                    (Code::Named(code), fields) => {
+                        let and = fields.map_or_else(String::new, |f| format!(" and {f}"));
+                        // The way out, if the code never comes from this place.
+                        let undeclared = match book.report(&name.service, code) {
+                            Some(_) => "",
+                            None => {
+                                " (which `reports:` doesn't declare, so it may come from anywhere)"
+                            }
+                        };
+                        format!(" with code {code}{and}{undeclared}")
+                    }
+                };
                 format!("{name} fails {place}{with}{}{often}", effect(half_done))
             }
             FaultKind::Crashes { half_done } => {

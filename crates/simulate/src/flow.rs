@@ -35,8 +35,6 @@ pub struct Flow {
     pub skipped: Vec<ActionName>,
     /// It would have been longer than [`NODES_LIMIT`].
     pub cut: bool,
-    /// There are no calls of which the play has no model.
-    pub(crate) is_modelled: bool,
 }
 
 impl Flow {
@@ -65,8 +63,8 @@ impl Flow {
             let mut made = made.into_iter();
             slots.retain(|_| made.next().unwrap_or(false));
             for slot in slots {
-                *slot =
-                    Slot { position: slot.position, together: slot.together, ..Slot::default() };
+                let Slot { position, together, way, .. } = *slot;
+                *slot = Slot { position, together, way, ..Slot::default() };
             }
         })
     }
@@ -86,14 +84,11 @@ impl Flow {
             nodes: vec![Invocation::of(entry)],
             skipped: Vec::new(),
             cut: false,
-            is_modelled: true,
         };
         let mut at = 0;
         while at < flow.nodes.len() {
             let calls = &book.get(flow.nodes[at].action).calls;
-            let slots = slots(calls);
-            flow.is_modelled &= slots.is_some();
-            let (mut slots, mut skipped) = (slots.unwrap_or_default(), Vec::new());
+            let (mut slots, mut skipped) = (slots(calls), Vec::new());
             choose(&mut slots, &mut skipped);
             let name = |n: usize| calls.get(n).map(|call| book.get(call.action).name.clone());
             flow.skipped.extend(skipped.into_iter().filter_map(name));

@@ -23,7 +23,7 @@ mod upgrade;
 mod verdict;
 
 pub use check::check_by_proof;
-pub use fault::{Fault, FaultKind, faults_of};
+pub use fault::{Code, Fault, FaultKind, faults_of};
 pub use flow::{Flow, Invocation, NODES_LIMIT, flows};
 pub use proof::{NotProved, PLAYS_LIMIT, Proof, prove};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};

@@ -86,7 +86,8 @@ fn what_a_caller_did_before_belongs_to_the_failure_of_what_it_calls_next() {
 fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
     let legacy = include_str!("data/corpus/good/legacy-behind-legacy.yaml");
     let twice = include_str!("data/corpus/good/called-twice.yaml");
-    for text in [TEXT, include_str!("data/derive/travel.yaml"), legacy, twice, BOTH_WAYS] {
+    let travel = include_str!("data/derive/travel.yaml");
+    for text in [TEXT, travel, legacy, twice, BOTH_WAYS, ONE_WAY, ONE_WAY_OF_MANY] {
         let short = book(text);
         let derived = derive(&short);
         let whole = explicit_rulebook(&short, &derived, ExplicitPart::Whole);
@@ -154,6 +155,39 @@ rules:
   - { on: "*/*", compensate: recorded }
 "#;
 
+/// Of two orders one is updated; money goes back by the account, by a voucher, or not at all.
+const ONE_WAY: &str = r#"
+rulebook: one-way
+services:
+  cancel:
+    url: "http://cancel"
+    actions:
+      cancel: { effect: none, calls: [{ one_of: [order.update, other.update] }, { one_of: [account.draw, [voucher.check, voucher.issue], none] }] }
+  order: { url: "http://order", actions: { update: { compensation: restore } } }
+  other: { url: "http://other", actions: { update: { compensation: restore } } }
+  account: { url: "http://account", actions: { draw: { compensation: charge } } }
+  voucher: { url: "http://voucher", actions: { check: { effect: none }, issue: { compensation: cancel } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
+/// Optional calls stand in one of two ways, and below the other one.
+const ONE_WAY_OF_MANY: &str = r#"
+rulebook: one-way-of-many
+services:
+  ship:
+    url: "http://ship"
+    actions:
+      send: { compensation: stop, calls: ["box.pack?", { one_of: [[slot.book, "dhl.fetch?"], [ups.fetch, slot.check]] }, ledger.post] }
+  box: { url: "http://box", actions: { pack: { compensation: unpack } } }
+  slot: { url: "http://slot", actions: { book: { compensation: free }, check: { effect: none } } }
+  dhl: { url: "http://dhl", actions: { fetch: { compensation: cancel } } }
+  ups: { url: "http://ups", actions: { fetch: { compensation: cancel, calls: ["box.pack?"] } } }
+  ledger: { url: "http://ledger", actions: { post: { compensation: strike } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
 fn points(book: &Rulebook, action: &str) -> Vec<String> {
     let (service, action) = action.split_once('.').expect("service.action");
     let action = book.action(service, action).expect("there");
@@ -178,6 +212,27 @@ fn what_one_call_leaves_out_and_a_later_one_always_makes_has_happened() {
             "after mail.send: compensate payment.pay, compensate coupon.redeem, notify mail.sorry",
         ]
     );
+    assert_eq!(count_failure_points(&book), derive(&book).total);
+}
+
+#[test]
+fn a_saga_that_takes_one_way_takes_none_of_the_others() {
+    let points = points(&book(ONE_WAY), "cancel.cancel");
+    let first = [
+        "before any call: ",
+        "sent order.update, answer unknown, without other.update: compensate order.update",
+        "after order.update, without other.update: compensate order.update",
+        "sent other.update, answer unknown, without order.update: compensate other.update",
+        "after other.update, without order.update: compensate other.update",
+    ];
+    assert_eq!(points[..5], first);
+    // Two orders times: the account sent and answered, the check and the issue of a voucher each sent and answered.
+    assert_eq!(points.len(), 5 + 2 * 6);
+    let both = |line: &&String| {
+        line.contains("compensate order.update") && line.contains("compensate other.update")
+    };
+    assert_eq!(points.iter().filter(both).count(), 0, "{points:#?}");
+    let book = book(ONE_WAY);
     assert_eq!(count_failure_points(&book), derive(&book).total);
 }
 

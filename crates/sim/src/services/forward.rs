@@ -6,7 +6,7 @@ use crate::event::{Event, Forward, Reply};
 use crate::scenario::MailTrouble;
 use amends_protocol::HistoryState;
 use amends_rulebook::{ActionClass, ActionId};
-use amends_simulate::{FaultKind, SeededRng};
+use amends_simulate::{Code, FaultKind, SeededRng};
 use std::sync::Arc;
 
 /// How long it takes at most until a caller hears of a charge that was said to have failed.
@@ -121,7 +121,11 @@ impl Services {
         };
         match self.strike(saga, node, here) {
             Some(FaultKind::Fails { code, fields, half_done }) => {
-                return self.fail(saga, node, &code, Some(&fields), None, half_done, around);
+                let code = match &code {
+                    Code::Named(code) => &**code,
+                    Code::Unnamed => "failed",
+                };
+                return self.fail(saga, node, code, Some(&fields), None, half_done, around);
             }
             Some(FaultKind::Crashes { half_done }) => {
                 return self.crash(saga, node, half_done, around);

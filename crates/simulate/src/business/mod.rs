@@ -199,7 +199,7 @@ impl<'a> Business<'a> {
             if after < calls {
                 let call = self.flow.nodes[node].calls[after];
                 // Behind a call that is left out nothing is different from before it.
-                is_a_place = self.choices.makes(self.flow, call);
+                is_a_place = self.choices.makes(self.flow, call) && !self.is_broken_off(node, call);
                 if is_a_place && let Some(reply) = self.call(node, call) {
                     return reply;
                 }
@@ -220,7 +220,7 @@ impl<'a> Business<'a> {
         };
         match self.strike(node, here)? {
             FaultKind::Fails { code, fields, half_done } => {
-                let why = Why { code: &code, fields: Some(&fields), cause: None };
+                let why = Why { code: code.as_str(), fields: Some(&fields), cause: None };
                 Some(self.fail(node, why, half_done))
             }
             FaultKind::Crashes { half_done } => {
@@ -239,6 +239,22 @@ impl<'a> Business<'a> {
                 Some(Reply::Nothing)
             }
         }
+    }
+
+    /// Whether a call is the rest of a tolerated way of which a call before it failed.
+    fn is_broken_off(&self, node: usize, call: usize) -> bool {
+        let way = |n: usize| self.flow.nodes[n].slot.way;
+        let is_tolerated =
+            |n: usize| self.flow.call_of(self.book, n).is_some_and(|call| !call.is_strict());
+        let failed = |n: &usize| {
+            let known = self.rows[*n].call;
+            matches!(known, Some(HistoryState::Failed | HistoryState::Unknown))
+        };
+        let calls = &self.flow.nodes[node].calls;
+        let before = calls.iter().take_while(|n| **n != call);
+        way(call).is_some()
+            && is_tolerated(call)
+            && before.filter(|n| way(**n) == way(call)).any(failed)
     }
 
     /// The calls that are made at once after so many calls.

@@ -68,7 +68,6 @@ fn points_of(
     points: &mut Vec<FailurePoint>,
     room: &mut usize,
 ) {
-    let mut prefixes = variants.start();
     let around = SagaState::around(book, action);
     let mut add = |position, variant: &Variant| {
         if points.len() < POINTS_LIMIT && *room > 0 {
@@ -78,15 +77,7 @@ fn points_of(
         }
     };
     add(Position::Start, &Variant::default());
-    for (n, call) in book.get(action).calls.iter().enumerate() {
-        for variant in prefixes.sent(call) {
-            add(Position::Sent(n), &variant);
-        }
-        prefixes.make(call, variants);
-        for variant in prefixes.ways.iter().filter(|v| !v.leaves_out(call)) {
-            add(Position::After(n), variant);
-        }
-    }
+    variants.through(&book.get(action).calls, &mut add);
 }
 
 fn point(

@@ -114,8 +114,10 @@ impl FailurePoint {
             return Some(1); // it was left out before
         }
         let calls = &book.get(self.action).calls;
-        let same = |at: &&amends_rulebook::Call| Some(at.action) == self.called(book);
-        Some(calls.iter().take(n + 1).filter(same).count())
+        let own = self.called(book);
+        let excluded: Vec<usize> = calls.excluded_by(n).collect();
+        let before = (0..=n).filter(|at| !excluded.contains(at));
+        Some(before.filter(|at| calls.get(*at).map(|c| c.action) == own).count())
     }
 
     /// Whether any declared report speaks of it.

@@ -1,8 +1,9 @@
 //! The ways that a call can go: which optional calls are made below it. Their number is a product, so it is counted
 //! exactly and written out only up to a limit.
 
-use amends_rulebook::{ActionId, Call, Rulebook};
+use amends_rulebook::{ActionId, Call, Flow, FlowStep, Position, Rulebook};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Ways of one call that are written out; eleven optional calls below one action already make more.
@@ -70,19 +71,59 @@ impl Prefixes {
         let of_call = variants.of_call(call);
         self.whole &= variants.whole[call.action.0 as usize];
         self.whole &= self.ways.len().saturating_mul(of_call.len()) <= WAYS_LIMIT;
-        let mut ways = product(&self.ways, &of_call);
+        self.ways = product(&self.ways, &of_call);
         if !call.optional {
             self.sure.extend(variants.surely_called(call.action));
         }
-        if !self.sure.is_empty() {
-            for way in &mut ways {
-                way.taken.retain(|id| !self.sure.contains(id));
-                way.not_taken.retain(|id| !self.sure.contains(id));
-            }
-            ways.sort_unstable();
-            ways.dedup();
+        self.forget_what_is_sure();
+    }
+
+    fn forget_what_is_sure(&mut self) {
+        if self.sure.is_empty() {
+            return;
         }
-        self.ways = ways;
+        for way in &mut self.ways {
+            way.taken.retain(|id| !self.sure.contains(id));
+            way.not_taken.retain(|id| !self.sure.contains(id));
+        }
+        self.ways.sort_unstable();
+        self.ways.dedup();
+    }
+
+    /// The ways up to one of several between which a saga chooses: whoever takes it calls nobody of the others.
+    fn taking(&self, calls: &Flow, one: &Range<usize>, others: &[Range<usize>]) -> Self {
+        let of = |way: &Range<usize>| {
+            let named = way.clone().filter_map(|n| calls.get(n));
+            named.map(|call| call.action).collect::<BTreeSet<ActionId>>()
+        };
+        let own = of(one);
+        let others: BTreeSet<ActionId> = others.iter().flat_map(of).collect();
+        let not_taken = others.difference(&own).copied().collect();
+        let choice = Variant { taken: Vec::new(), not_taken };
+        let ways = product(&self.ways, &[choice]);
+        let mut all = Self { ways, sure: self.sure.clone(), whole: self.whole };
+        all.forget_what_is_sure();
+        all
+    }
+
+    /// The ways behind several of which a saga has taken one.
+    fn any_of(taken: Vec<Self>) -> Self {
+        let mut taken = taken.into_iter();
+        let Some(mut all) = taken.next() else { return Self::none() };
+        for one in taken {
+            all.sure.retain(|id| one.sure.contains(id));
+            all.whole &= one.whole;
+            all.ways.extend(one.ways);
+        }
+        all.ways.sort_unstable();
+        all.ways.dedup();
+        all.whole &= all.ways.len() <= WAYS_LIMIT;
+        all.ways.truncate(WAYS_LIMIT);
+        all
+    }
+
+    fn none() -> Self {
+        Self { ways: vec![Variant::default()], sure: BTreeSet::new(), whole: true }
     }
 }
 
@@ -118,10 +159,8 @@ impl Variants {
             if calls.is_empty() {
                 continue;
             }
-            let mut made = all.start();
-            calls.iter().for_each(|call| made.make(call, &all));
-            let Prefixes { ways, sure, whole } = made;
-            let multiplied = calls.iter().fold(1u128, |n, call| n.saturating_mul(all.count(call)));
+            let Prefixes { ways, sure, whole } = all.through(calls, &mut |_, _| {});
+            let multiplied = all.counted(calls, &mut |_| {});
             all.counts[id.0 as usize] = if whole { ways.len() as u128 } else { multiplied };
             all.whole[id.0 as usize] = whole;
             all.ways[id.0 as usize] = Rc::new(ways);
@@ -130,9 +169,67 @@ impl Variants {
         all
     }
 
-    /// Before any call.
-    pub(crate) fn start(&self) -> Prefixes {
-        Prefixes { ways: vec![Variant::default()], sure: BTreeSet::new(), whole: true }
+    /// All ways through an action's work. Tells of each place in it, with each way that leads there.
+    pub(crate) fn through(
+        &self,
+        calls: &Flow,
+        tell: &mut dyn FnMut(Position, &Variant),
+    ) -> Prefixes {
+        let mut made = Prefixes::none();
+        for step in calls.steps() {
+            match step {
+                FlowStep::Call(n) => self.make_all(calls, *n..n + 1, &mut made, tell),
+                FlowStep::Parallel(together) => {
+                    self.make_all(calls, together.clone(), &mut made, tell);
+                }
+                FlowStep::OneOf(ways) => {
+                    let behind = ways.iter().map(|way| {
+                        let mut taken = made.taking(calls, way, ways);
+                        self.make_all(calls, way.clone(), &mut taken, tell);
+                        taken
+                    });
+                    made = Prefixes::any_of(behind.collect());
+                }
+                FlowStep::Own => {}
+            }
+        }
+        made
+    }
+
+    fn make_all(
+        &self,
+        calls: &Flow,
+        range: Range<usize>,
+        made: &mut Prefixes,
+        tell: &mut dyn FnMut(Position, &Variant),
+    ) {
+        for (n, call) in range.filter_map(|n| Some((n, calls.get(n)?))) {
+            made.sent(call).iter().for_each(|way| tell(Position::Sent(n), way));
+            made.make(call, self);
+            let answered = made.ways.iter().filter(|way| !way.leaves_out(call));
+            answered.for_each(|way| tell(Position::After(n), way));
+        }
+    }
+
+    /// How many ways through an action's work there are, multiplied out; tells of each call how many ways lead to it
+    /// and are behind it.
+    fn counted(&self, calls: &Flow, tell: &mut dyn FnMut(u128)) -> u128 {
+        let mut along = |range: Range<usize>, mut at: u128| {
+            for call in range.filter_map(|n| calls.get(n)) {
+                let below = self.counts[call.action.0 as usize];
+                tell(at.saturating_add(at.saturating_mul(below)));
+                at = at.saturating_mul(self.count(call));
+            }
+            at
+        };
+        calls.steps().iter().fold(1u128, |at, step| match step {
+            FlowStep::Call(n) => along(*n..n + 1, at),
+            FlowStep::Parallel(together) => along(together.clone(), at),
+            FlowStep::OneOf(ways) => {
+                ways.iter().fold(0u128, |all, way| all.saturating_add(along(way.clone(), at)))
+            }
+            FlowStep::Own => at,
+        })
     }
 
     /// What is called in every saga in which this is, as far as somebody else calls it optionally.
@@ -141,7 +238,7 @@ impl Variants {
         self.sure[id.0 as usize].iter().copied().chain(own)
     }
 
-    /// The ways of one call, not made being one of them if it is optional.
+    /// The ways of one call, not made being one of them if it may be left out where it stands.
     fn of_call(&self, call: &Call) -> Vec<Variant> {
         let below = &self.ways[call.action.0 as usize];
         if !call.optional {
@@ -150,40 +247,24 @@ impl Variants {
         let mut taken: Vec<ActionId> = self.surely_called(call.action).collect();
         taken.sort_unstable();
         let made = Variant { taken, not_taken: Vec::new() };
-        let mut ways = vec![Variant::not_taken(call.action)];
-        ways.extend(below.iter().map(|way| made.and(way)));
-        ways
+        let left_out = call.times.may_be_none().then(|| Variant::not_taken(call.action));
+        left_out.into_iter().chain(below.iter().map(|way| made.and(way))).collect()
     }
 
     fn count(&self, call: &Call) -> u128 {
-        self.counts[call.action.0 as usize].saturating_add(u128::from(call.optional))
+        let left_out = u128::from(call.times.may_be_none());
+        self.counts[call.action.0 as usize].saturating_add(left_out)
     }
 
-    /// How many failure points an action has.
+    /// How many failure points an action has: one at the start, and at each call one for each way before it and one for
+    /// each way in which it was made.
     pub(crate) fn points(&self, book: &Rulebook, action: ActionId) -> u128 {
-        if self.whole[action.0 as usize] {
-            return self.written_points(book, action) as u128;
-        }
+        let calls = &book.get(action).calls;
         let mut sum = 1u128;
-        let mut before = 1u128;
-        for call in &book.get(action).calls {
-            let below = self.counts[call.action.0 as usize];
-            let here = before.saturating_add(before.saturating_mul(below));
-            sum = sum.saturating_add(here);
-            before = before.saturating_mul(self.count(call));
-        }
-        sum
-    }
-
-    /// The same, counted as they are written out: one at the start, and at each call one for each way before it and one
-    /// for each way in which it was made.
-    fn written_points(&self, book: &Rulebook, action: ActionId) -> usize {
-        let mut sum = 1;
-        let mut made = self.start();
-        for call in &book.get(action).calls {
-            sum += made.sent(call).len();
-            made.make(call, self);
-            sum += made.ways.iter().filter(|way| !way.leaves_out(call)).count();
+        if self.whole[action.0 as usize] {
+            self.through(calls, &mut |_, _| sum = sum.saturating_add(1));
+        } else {
+            self.counted(calls, &mut |points| sum = sum.saturating_add(points));
         }
         sum
     }
