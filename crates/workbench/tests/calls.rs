@@ -3,7 +3,7 @@
 
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId};
 use amends_rulebook::Rulebook;
-use amends_workbench::{Chart, compare, explain};
+use amends_workbench::{Chart, check, compare, explain};
 use std::sync::Arc;
 
 fn kiosk(calls: &str) -> Arc<Rulebook> {
@@ -42,6 +42,31 @@ fn the_graph_says_how_a_call_is_made() {
     assert!(chart.to_dot().contains("n0 -> n1 [label=\"event\"];"), "{}", chart.to_dot());
     assert_eq!(chart.to_json()["calls"][0]["how"], "event");
     assert!(chart.to_svg(&()).contains(">event</text>"));
+}
+
+/// Wherever a report comes from: a call of one way that it names says that no other way was taken.
+#[test]
+fn a_report_that_names_one_way_needs_nothing_of_the_others() {
+    let left_by = |list: &str| {
+        let text = format!(
+            "rulebook: kiosk
+services:
+  order: {{ url: \"http://order:80\", actions: {{ place: {{ compensation: cancel, calls: [{{ one_of: [card.pay, voucher.pay] }}, mail.send] }} }} }}
+  card: {{ url: \"http://card:80\", actions: {{ pay: {{ compensation: refund }} }} }}
+  voucher: {{ url: \"http://voucher:80\", actions: {{ pay: {{ compensation: back }} }} }}
+  mail: {{ url: \"http://mail:80\", actions: {{ send: {{ compensation: unsend }} }} }}
+reports: {{ order/odd: {{ in: place, after: [card.pay, mail.send] }} }}
+rules:
+  - {{ on: order/odd, compensate: [{list}] }}
+  - {{ on: \"*/*\", compensate: recorded }}
+"
+        );
+        let book = Rulebook::from_yaml(&text).unwrap_or_else(|found| panic!("{found:#?}"));
+        let found = check(&book).into_iter().filter(|d| d.code == "under-compensation");
+        found.map(|d| d.message).collect::<Vec<_>>()
+    };
+    assert_eq!(left_by("card.pay, mail.send"), Vec::<String>::new());
+    assert_eq!(left_by("mail.send"), ["`order/odd` leaves behind `card.pay`"]);
 }
 
 #[test]

@@ -89,9 +89,12 @@ impl Place {
             Some(Position::Start) | None => None,
         };
         let begun = at.map_or(self.answered, |n| begun_before(own, n).end.max(self.answered));
+        // Of several ways the one that is named excludes the others.
+        let named = self.made.iter().filter_map(|call| only_call_to(book, own, call));
+        let excluded: BTreeSet<usize> =
+            at.into_iter().chain(named).flat_map(|n| own.excluded_by(n)).collect();
         for (n, call) in own.iter().enumerate().take(begun) {
-            let excluded = at.is_some_and(|at| own.excluded_by(at).any(|other| other == n));
-            if !excluded && !left_out.contains(call.action) {
+            if !excluded.contains(&n) && !left_out.contains(call.action) {
                 let surely = self.surely_made(book, n, call, &left_out);
                 state.expand(book, call.action, surely, &|id| left_out.contains(id));
             }
@@ -143,6 +146,17 @@ fn own_step(calls: &Flow, n: usize) -> Option<&Range<usize>> {
         Some(FlowStep::Parallel(together)) => Some(together),
         _ => None,
     }
+}
+
+/// The one call of an action that can have led to what is named, if it is the call of that itself.
+fn only_call_to(book: &Rulebook, own: &[Call], named: &NamedCall) -> Option<usize> {
+    let id = named.action();
+    let leads = |call: &Call| {
+        call.action == id || book.downstream(call.action).binary_search(&id).is_ok()
+    };
+    let mut ways = (0..).zip(own).filter(|(_, call)| leads(call));
+    let (n, call) = ways.next()?;
+    (call.action == id && ways.next().is_none()).then_some(n)
 }
 
 const fn answered(position: Position) -> usize {
