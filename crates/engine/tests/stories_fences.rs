@@ -140,6 +140,38 @@ rules: [{ on: \"*/*\", compensate: recorded }]
     assert_eq!(corrected(Vec::new(), true), (0, false, Some(ClosedOn::Proven)));
 }
 
+/// Whoever has no undo and may still send a message to the customer: nobody would correct what goes out after the end.
+#[test]
+fn who_may_still_send_a_message_with_a_correction_is_fenced_too() {
+    let plan = |how: &str, undo: &str, sent: Option<H>| {
+        let mut world = World::new(&format!(
+            "
+rulebook: told
+services:
+  order: {{ url: \"http://order\", actions: {{ place: {{ compensation: cancel, calls: [payment.charge, {how}] }} }} }}
+  payment: {{ url: \"http://payment\", actions: {{ charge: {{ compensation: refund }} }} }}
+  dispatch: {{ url: \"http://dispatch\", actions: {{ plan: {{ {undo}, calls: [sms.send] }} }} }}
+  sms: {{ url: \"http://sms\", actions: {{ send: {{ correction: send-sorry }} }} }}
+rules: [{{ on: \"*/*\", compensate: recorded }}]
+"
+        ));
+        let failed = report("order/odd", "s").action("place").saw("order.place", H::Failed);
+        let failed = failed.saw("payment.charge", H::Succeeded).saw("dispatch.plan", H::Unknown);
+        let sent = sent.map(|state| failed.clone().saw("sms.send", state));
+        let case = world.report(sent.unwrap_or(failed));
+        world.settle_down();
+        (world.plan(case).contains("compensate dispatch.plan"), world.case(case).closed_on)
+    };
+    let fenced = (true, Some(ClosedOn::Proven));
+    for how in ["dispatch.plan", "{ event: dispatch.plan }"] {
+        for undo in ["effect: none", "on_failure: retry", "effect: notice"] {
+            assert_eq!(plan(how, undo, None), fenced, "{how}, {undo}");
+        }
+    }
+    // The correction that goes out bars the message.
+    assert!(!plan("dispatch.plan", "effect: none", Some(H::Succeeded)).0);
+}
+
 #[test]
 fn a_fence_has_the_hold_of_its_compensation_and_lists_have_none() {
     let plan = |code: &str| {

@@ -28,7 +28,8 @@ impl Rulebook {
     }
 
     /// Of those that may still go on, who needs a fence: the fewest by which nobody leads to an effect that is not
-    /// barred any more. `barred` are those whose compensation bars them, `refused` those that put up no fence.
+    /// barred any more. `barred` are those whose compensation or correction bars them, `refused` those that put up no
+    /// fence.
     pub(super) fn fences(
         &self,
         going_on: &BTreeSet<ActionId>,
@@ -42,7 +43,9 @@ impl Rulebook {
             let action = self.get(id);
             let calls_on =
                 action.calls.iter().any(|c| leads.get(&c.action).copied().unwrap_or(false));
-            let is_undoable = action.class == ActionClass::Compensable;
+            // A message that has gone out must be corrected, and of one that goes out later nobody tells.
+            let takes_effect =
+                action.class == ActionClass::Compensable || action.correction.is_some();
             let fence = hold(id).filter(|_| {
                 calls_on
                     && going_on.contains(&id)
@@ -52,7 +55,7 @@ impl Rulebook {
             fences.extend(fence.map(|hold| (id, hold)));
             // One that has ended calls nobody any more, and its own caller is not asked for its sake.
             let goes_on = calls_on && going_on.contains(&id);
-            leads.insert(id, fence.is_none() && !barred(id) && (is_undoable || goes_on));
+            leads.insert(id, fence.is_none() && !barred(id) && (takes_effect || goes_on));
         }
         fences
     }

@@ -294,10 +294,13 @@ impl Wants {
                 sets.iter().filter(|(_, reporter, _, demand)| concerns(reporter, demand, id));
             asking.map(|(_, _, hold, _)| (*hold).min(most)).max()
         };
+        let in_earnest = |id: ActionId, verb: Verb| {
+            self.0.get(&(id, verb)).is_some_and(|entry| entry.hold != Hold::Shadow)
+        };
         let barred = |id: ActionId| {
-            let undo = self.0.get(&(id, Verb::Compensate));
-            let in_earnest = undo.is_some_and(|entry| entry.hold != Hold::Shadow);
-            in_earnest && book.get(id).bars()
+            let action = book.get(id);
+            let corrected = action.correction.is_some_and(|by| in_earnest(by, Verb::Notify));
+            corrected || (in_earnest(id, Verb::Compensate) && action.bars())
         };
         for (id, hold) in book.fences(&case.going_on, &case.not_fenceable, barred, hold) {
             let step = PlannedStep { stage: Stage(0), action: id, verb: Verb::Compensate };
