@@ -80,11 +80,7 @@ impl Flow {
         entry: ActionId,
         choose: &mut dyn FnMut(&mut Vec<Slot>, &mut Vec<usize>),
     ) -> Self {
-        let mut flow = Self {
-            nodes: vec![Invocation::of(entry)],
-            skipped: Vec::new(),
-            cut: false,
-        };
+        let mut flow = Self { nodes: vec![Invocation::of(entry)], skipped: Vec::new(), cut: false };
         let mut at = 0;
         while at < flow.nodes.len() {
             let calls = &book.get(flow.nodes[at].action).calls;

@@ -178,10 +178,10 @@ impl<'b> Passed<'b> {
 }
 
 /// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing
-/// of them stands. What a message said stands unless it is corrected because the call failed.
+/// of them stands that could be taken back. What a message said stands unless it is corrected because the call failed.
 fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
     let mut below: Vec<Below> =
-        (0..flow.nodes.len()).map(|n| Below::of(flow, business, n)).collect();
+        (0..flow.nodes.len()).map(|n| Below::of(book, flow, business, n)).collect();
     for n in (0..flow.nodes.len()).rev() {
         if let Some(parent) = flow.nodes[n].parent {
             below[parent] = below[parent].with(below[n]);
@@ -199,17 +199,20 @@ fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
 /// What is there of a request and all those below it.
 #[derive(Clone, Copy)]
 struct Below {
+    /// Something that could be undone or corrected, and was not.
     effect: bool,
     corrected: bool,
     failed: bool,
 }
 
 impl Below {
-    fn of(flow: &Flow, business: &Business<'_>, node: usize) -> Self {
+    fn of(book: &Rulebook, flow: &Flow, business: &Business<'_>, node: usize) -> Self {
         let row = &business.rows[node];
+        let action = book.get(flow.nodes[node].action);
+        let can_be_undone = action.class == ActionClass::Compensable || action.correction.is_some();
         let corrected = row.effect && is_corrected(flow, business, node);
         let failed = row.state.is_some_and(|state| state != HistoryState::Succeeded);
-        Self { effect: row.effect && !corrected, corrected, failed }
+        Self { effect: row.effect && can_be_undone && !corrected, corrected, failed }
     }
 
     const fn with(self, other: Self) -> Self {

@@ -151,9 +151,8 @@ fn own_step(calls: &Flow, n: usize) -> Option<&Range<usize>> {
 /// The one call of an action that can have led to what is named, if it is the call of that itself.
 fn only_call_to(book: &Rulebook, own: &[Call], named: &NamedCall) -> Option<usize> {
     let id = named.action();
-    let leads = |call: &Call| {
-        call.action == id || book.downstream(call.action).binary_search(&id).is_ok()
-    };
+    let leads =
+        |call: &Call| call.action == id || book.downstream(call.action).binary_search(&id).is_ok();
     let mut ways = (0..).zip(own).filter(|(_, call)| leads(call));
     let (n, call) = ways.next()?;
     (call.action == id && ways.next().is_none()).then_some(n)
