@@ -9,6 +9,7 @@ mod evidence;
 pub mod headers;
 mod history;
 mod keepable;
+mod money;
 mod name;
 pub mod plain;
 mod problem;
@@ -33,6 +34,7 @@ pub use keepable::{
     DATA_DEPTH_LIMIT, NUMBER_EXPONENTS, NUMBER_LENGTH_LIMIT, ReservedKey, Unkeepable, check_data,
     check_keys, number_fits,
 };
+pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use name::{
     ActionName, CaseId, InvalidName, NAME_LIMIT, PartTag, QuestionId, ReportKey, SagaId, StepId,
     digest, is_opaque_name,
