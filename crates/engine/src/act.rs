@@ -34,7 +34,7 @@ impl Case {
         agenda: &mut Agenda,
     ) -> Answer {
         let (word, reason) = (act.name().as_str(), act.reason().to_owned());
-        let detail = step_act_detail(&act);
+        let detail = self.shown_detail(step_act_detail(&act));
         let meant = check_reason(&reason).and_then(|()| self.rows_of_act(id, &act, by));
         let rows = match meant {
             Ok(rows) => rows,
@@ -96,7 +96,7 @@ impl Case {
         now: Timestamp,
         agenda: &mut Agenda,
     ) -> Result<(), Answer> {
-        match act {
+        match self.with_secrets(index, act).map_err(Answer::Invalid)? {
             StepAct::Retry { new_key, .. } => {
                 self.again(index, now, agenda)?;
                 if new_key {

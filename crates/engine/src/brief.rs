@@ -5,8 +5,8 @@ use crate::case::Case;
 use crate::lane::Job;
 use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, Outcome, QuestionKind, StepId, StuckReason, Timestamp,
-    Verb,
+    ActionName, CaseId, CaseState, Cause, Money, Outcome, QuestionKind, StepId, StuckReason,
+    Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use gist::gist;
@@ -41,6 +41,8 @@ pub(crate) struct Brief {
     pub(crate) questions: Box<[BriefQuestion]>,
     /// Strangers that it knows and that a person has said to ignore.
     pub(crate) ignored: Box<[ActionName]>,
+    /// How much it is about.
+    pub(crate) amounts: Box<[Money]>,
 }
 
 /// An open question.
@@ -217,6 +219,7 @@ impl Brief {
             walks,
             questions,
             ignored,
+            amounts: case.amounts(),
         }
     }
 
@@ -306,6 +309,7 @@ impl Brief {
             + size_of_val(&*self.walks)
             + size_of_val(&*self.questions)
             + size_of_val(&*self.ignored)
+            + size_of_val(&*self.amounts)
             + unmatched
             + messages.sum::<usize>()
             + sentences.sum::<usize>()

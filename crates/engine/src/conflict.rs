@@ -4,7 +4,7 @@
 use crate::case::Case;
 use crate::{DataField, Question, QuestionAnswer, Said, Statement, StepRow};
 use amends_protocol::QuestionKind;
-use amends_rulebook::{Endpoint, Rulebook};
+use amends_rulebook::{Endpoint, Number, Rulebook};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -16,9 +16,23 @@ pub(crate) type Data = Map<String, Value>;
 /// What those who count alike say of one request, the first of them first. Each has all fields of the endpoint.
 pub(crate) type Told<'a> = Vec<(Arc<str>, &'a Data)>;
 
-/// The fields of an endpoint of which all must say the same: a wrong value would undo something else.
-fn must_agree(endpoint: &Endpoint) -> impl Iterator<Item = &str> {
-    endpoint.path.fields().filter_map(|name| name.strip_prefix("data."))
+/// The fields of an endpoint of which all must say the same: a wrong value would undo something else, or too much. Those
+/// of its path, and those that are an amount or a key to the business.
+fn must_agree<'e>(endpoint: &'e Endpoint, service: &str, book: &Rulebook) -> BTreeSet<&'e str> {
+    let of_path = endpoint.path.fields().filter_map(|name| name.strip_prefix("data."));
+    let counts = |path: &&str| {
+        let roles = book.roles_of(service);
+        roles.iter().any(|(declared, role)| **declared == **path && role.must_agree())
+    };
+    of_path.chain(endpoint.data_fields().filter(counts)).collect()
+}
+
+/// Whether two values mean the same: `12.5` and `12.50` do.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => Number::from_json(a) == Number::from_json(b),
+        (a, b) => a == b,
+    }
 }
 
 impl Case {
@@ -31,18 +45,18 @@ impl Case {
         told: &Told<'_>,
     ) -> Vec<Question> {
         let mut found = Vec::new();
-        for path in must_agree(endpoint).collect::<BTreeSet<_>>() {
+        for path in must_agree(endpoint, &step.action.service, book) {
+            let value = |data: &'_ Data| field(data, path).unwrap_or(&Value::Null).clone();
             let said = |(by, data): &(Arc<str>, &Data)| Statement {
                 by: Arc::clone(by),
                 request: step.request().cloned(),
-                says: Said::Value(field(data, path).unwrap_or(&Value::Null).to_string().into()),
+                says: Said::Value(value(data).to_string().into()),
             };
-            let statements: BTreeSet<Statement> = told.iter().map(said).collect();
-            let values: BTreeSet<&Said> =
-                statements.iter().map(|statement| &statement.says).collect();
-            if values.len() < 2 {
+            let Some((_, first)) = told.first() else { continue };
+            if told.iter().all(|(_, data)| is_same(&value(data), &value(first))) {
                 continue;
             }
+            let statements: BTreeSet<Statement> = told.iter().map(said).collect();
             let kind = QuestionKind::DataConflict;
             found.push(Question {
                 kind,

@@ -9,6 +9,7 @@ mod people;
 mod quarantine;
 mod reports;
 mod sagas;
+mod secrets;
 mod spilling;
 mod strangers;
 mod traffic;
@@ -207,7 +208,7 @@ impl Engine {
         self.agenda.moment = moment.into();
         let now = self.agenda.moment.now;
         self.wake(now);
-        match input {
+        match self.without_secrets(input) {
             Input::Report { report, known_in, ticket } => {
                 self.report(now, report, known_in, ticket)
             }

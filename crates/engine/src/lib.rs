@@ -11,6 +11,7 @@ mod attempt;
 mod backoff;
 mod batch;
 mod brief;
+mod business;
 mod callback;
 mod callers;
 mod case;
@@ -41,6 +42,7 @@ mod subject;
 mod survey;
 mod timer;
 mod transition;
+mod veil;
 mod walk;
 mod whole;
 
@@ -62,9 +64,9 @@ pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
-    ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, CalledBack, CallsBefore, CaseMemo,
-    CaseRow, Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef, SagaRow,
-    SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase,
+    ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
+    CaseMemo, CaseRow, Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef,
+    SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase,
     StrangerDecision, StrangerDecisionRow, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
@@ -74,4 +76,5 @@ pub use survey::{
     Survey, SurveyWalk, Trouble,
 };
 pub use transition::{CaseBooks, claiming, plannable};
+pub use veil::Veil;
 pub use whole::{Whole, wholes};

@@ -227,6 +227,7 @@ impl Case {
             let services = self.services_to_ask(&book, &self.reach(&book));
             self.ask_histories(services, now, agenda);
         }
+        self.note_business(&book);
     }
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
@@ -264,7 +265,7 @@ impl Case {
         if steps > 0
             && let Some(first) = self.reports.first()
         {
-            let report = Arc::clone(&first.report);
+            let report = self.shown(Arc::clone(&first.report));
             agenda.tell(Happening::Planned { case: self.row.id, report, steps });
         }
     }

@@ -2,6 +2,7 @@
 
 mod act;
 mod awaits;
+mod business;
 mod called_back;
 mod calls;
 mod note;
@@ -13,6 +14,7 @@ mod subject;
 
 pub use act::ActRow;
 pub use awaits::AwaitsCallers;
+pub use business::Business;
 pub use called_back::CalledBack;
 pub use calls::CallsBefore;
 pub use note::Note;
@@ -135,6 +137,9 @@ pub struct CaseMemo {
     /// The action with which its saga began, as `service.action`, if the saga announced itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
+    /// Whom it concerns and how much it is about.
+    #[serde(skip_serializing_if = "Business::is_empty")]
+    pub business: Business,
     /// Who settled it, if a person did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled_by: Option<String>,

@@ -11,7 +11,7 @@ pub use strangers::{FoundStranger, StrangerWalk};
 
 use crate::Engine;
 use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
-use amends_protocol::{CaseId, CaseState, QuestionKind, StepId, StuckReason, Timestamp};
+use amends_protocol::{CaseId, CaseState, QuestionKind, StepId, StuckReason, Timestamp, Totals};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
@@ -48,6 +48,8 @@ pub struct Survey {
     pub noted: BTreeMap<QuestionKind, u64>,
     /// What is stuck, in doubt or unmatched, newest first.
     pub troubles: Vec<Trouble>,
+    /// How much the cases that are not settled are about.
+    pub money: Totals,
     /// Open work by cause.
     pub groups: BTreeMap<GroupKey, Group>,
 }
@@ -211,6 +213,7 @@ impl SurveyWalk {
     fn see(&mut self, engine: &Engine, id: CaseId, brief: &Brief) {
         let survey = &mut self.survey;
         *survey.cases.entry(brief.state).or_default() += 1;
+        survey.money.add(&brief.amounts);
         let opened = brief.opened_at;
         survey.oldest_open_at = Some(survey.oldest_open_at.map_or(opened, |at| at.min(opened)));
         if let Some(late) = late(id, brief, self.lateness) {
@@ -227,7 +230,7 @@ impl SurveyWalk {
             } else {
                 GroupKey { error: None, ..holdup.key.clone() }
             };
-            let first = seen.insert(key.clone());
+            let first = seen.insert(key.clone()).then_some(&*brief.amounts);
             survey.groups.entry(key).or_default().add(&holdup, id, first);
         }
         for trouble in troubles(id, brief) {

@@ -32,8 +32,8 @@ pub use sagas::{SagaBegin, SagaView};
 pub use steps::{AttemptView, StepView};
 
 use crate::{
-    ActionName, CaseActName, CaseId, CaseState, ClosedOn, Evidence, Outcome, Problem, ReportData,
-    SagaId, StepActName, StepId, StepStateName, Timestamp,
+    ActionName, CaseActName, CaseId, CaseState, ClosedOn, Evidence, Money, Outcome, Problem,
+    ReportData, SagaId, StepActName, StepId, StepStateName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -134,6 +134,16 @@ pub struct CaseSummary {
     /// The first report's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whom it concerns, by the field with the role `customer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// The business's own name of what is undone, by the field with the role `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How much it is about, by currency, by fields with the role `amount`; of several requests that are undone one by
+    /// one their sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amounts: Vec<Money>,
     /// When its first report came.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub opened_at: Timestamp,

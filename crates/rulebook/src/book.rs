@@ -4,8 +4,8 @@ use crate::graph::Graph;
 use crate::reverse_calls::ReverseCalls;
 use crate::rule_index::{RuleIndex, RulesOfPattern};
 use crate::{
-    Action, ActionId, Diagnostic, Pivot, ReportDecl, Rule, RuleId, Service, ServiceId, Severity,
-    SourceFile, Span, Strangers,
+    Action, ActionId, DataRole, Diagnostic, Pivot, ReportDecl, Rule, RuleId, SecretFields, Service,
+    ServiceId, Severity, SourceFile, Span, Strangers,
 };
 use amends_protocol::{QuestionEffect, QuestionKind};
 use rustc_hash::FxHashMap;
@@ -24,6 +24,8 @@ pub struct Rulebook {
     pub(crate) services: Vec<Service>,
     pub(crate) actions: Vec<Action>,
     pub(crate) reports: Vec<ReportDecl>,
+    pub(crate) secrets: SecretFields,
+    pub(crate) roles: Roles,
     pub(crate) rules: Vec<Rule>,
     pub(crate) names: Names,
     pub(crate) graph: Graph,
@@ -33,6 +35,9 @@ pub struct Rulebook {
     /// Computed on first use.
     pub(crate) pivots: OnceLock<Box<[Pivot]>>,
 }
+
+/// What the business fields of each service's reports mean, by path.
+pub(crate) type Roles = FxHashMap<ServiceId, Vec<(Arc<str>, DataRole)>>;
 
 /// What holds for all cases of a rulebook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,6 +201,26 @@ impl Rulebook {
     #[must_use]
     pub fn rule(&self, id: RuleId) -> &Rule {
         &self.rules[id.0 as usize]
+    }
+
+    /// The business fields that nobody is shown.
+    #[must_use]
+    pub const fn secrets(&self) -> &SecretFields {
+        &self.secrets
+    }
+
+    /// What the business fields of a service's reports mean: path and role, in the order of their declaration, each
+    /// once.
+    #[must_use]
+    pub fn roles_of(&self, service: &str) -> &[(Arc<str>, DataRole)] {
+        let of_service = |id: ServiceId| self.roles.get(&id).map(Vec::as_slice);
+        self.service(service).and_then(of_service).unwrap_or_default()
+    }
+
+    /// Whether any business field has a role.
+    #[must_use]
+    pub fn has_roles(&self) -> bool {
+        !self.roles.is_empty()
     }
 
     /// All declared kinds of report.

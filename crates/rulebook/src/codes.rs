@@ -100,9 +100,11 @@ codes! {
     Load Error CONTRADICTORY_REPORT = "contradictory-report": "a report is declared with a call both made and not made";
     Load Warning NOT_CALLED = "not-called": "a report is declared with a call that its action doesn't make";
     Load Error NO_SUCH_WAY = "no-such-way": "a report names a way on which nothing is called, or several";
+    Load Error BAD_ROLE = "bad-role": "a role or a currency that a business field can't have";
     // Endpoints.
     Load Error BAD_ENDPOINT = "bad-endpoint": "method, path or header of a mapped request cannot be sent";
     Load Warning UNSENT_HEADER = "unsent-header": "a mapped header that says who sends the request, which is not the rulebook's to say";
+    Load Error SECRET_IN_ADDRESS = "secret-in-address": "a secret field stands in the path or the query of a mapped request";
     Load Error INVALID_STATUS = "invalid-status": "not a status such as 204 or `2xx`";
     Load Error AMBIGUOUS_STATUS = "ambiguous-status": "one status with two meanings";
     Load Error UNKNOWN_PLACEHOLDER = "unknown-placeholder": "not a placeholder, or braces without their partner";

@@ -1,7 +1,8 @@
 //! Which rule answers a report, and why the others don't. Position in the file never matters.
 
 use crate::facts::Facts;
-use crate::{CodePattern, Rule, RuleId, Rulebook};
+use crate::secrets::MASK;
+use crate::{CodePattern, Field, Rule, RuleId, Rulebook};
 
 /// A rulebook can hold many rules for one service; an explanation longer than this helps nobody.
 const CONSIDERED_LIMIT: usize = 200;
@@ -59,7 +60,7 @@ impl Rulebook {
         rules.truncate(CONSIDERED_LIMIT);
         rules.sort_by_key(|r| rank(r));
         let is_known = self.knows_reporter(facts);
-        rules.into_iter().map(|rule| consider(rule, facts, chosen, is_known)).collect()
+        rules.into_iter().map(|rule| self.consider(rule, facts, chosen, is_known)).collect()
     }
 }
 
@@ -68,40 +69,59 @@ fn rank(rule: &Rule) -> ((u8, usize), bool, &str) {
     (rule.pattern.layer(), rule.when.is_empty(), &rule.index_label)
 }
 
-fn consider(rule: &Rule, facts: &Facts<'_>, chosen: Option<RuleId>, is_known: bool) -> Considered {
-    let mut checks = Vec::new();
-    if let Some(service) = &rule.pattern.service {
+impl Rulebook {
+    fn consider(
+        &self,
+        rule: &Rule,
+        facts: &Facts<'_>,
+        chosen: Option<RuleId>,
+        is_known: bool,
+    ) -> Considered {
+        let mut checks = Vec::new();
+        if let Some(service) = &rule.pattern.service {
+            checks.push(FieldCheck {
+                field: "service".to_owned(),
+                wanted: service.to_string(),
+                found: Some(facts.service.to_owned()),
+                holds: **service == *facts.service,
+            });
+        }
+        if rule.pattern.service.is_none() && !is_known {
+            checks.push(FieldCheck {
+                field: "service".to_owned(),
+                wanted: "declared in this rulebook".to_owned(),
+                found: Some(facts.service.to_owned()),
+                holds: false,
+            });
+        }
+        let (wanted, holds) = match &rule.pattern.code {
+            CodePattern::Exact(code) => (code.to_string(), **code == *facts.code),
+            CodePattern::Prefix(prefix) => {
+                (format!("{prefix}*"), facts.code.starts_with(&**prefix))
+            }
+        };
         checks.push(FieldCheck {
-            field: "service".to_owned(),
-            wanted: service.to_string(),
-            found: Some(facts.service.to_owned()),
-            holds: **service == *facts.service,
+            field: "code".to_owned(),
+            wanted,
+            found: Some(facts.code.to_owned()),
+            holds,
         });
+        checks.extend(rule.when.iter().map(|condition| FieldCheck {
+            field: condition.field.to_string(),
+            wanted: condition.wanted(),
+            found: self.shown(&condition.field, facts),
+            holds: condition.holds(facts),
+        }));
+        let matches = checks.iter().all(|c| c.holds);
+        Considered { rule: rule.id, matches, chosen: Some(rule.id) == chosen, checks }
     }
-    if rule.pattern.service.is_none() && !is_known {
-        checks.push(FieldCheck {
-            field: "service".to_owned(),
-            wanted: "declared in this rulebook".to_owned(),
-            found: Some(facts.service.to_owned()),
-            holds: false,
-        });
+
+    /// What a report holds at a field, as a person may see it.
+    fn shown(&self, field: &Field, facts: &Facts<'_>) -> Option<String> {
+        let Field::Data(path) = field else { return field.show(facts) };
+        match self.secrets.touched_by(&path.join(".")) {
+            Some(_) => field.show(facts).map(|_| MASK.to_owned()),
+            None => field.show(facts),
+        }
     }
-    let (wanted, holds) = match &rule.pattern.code {
-        CodePattern::Exact(code) => (code.to_string(), **code == *facts.code),
-        CodePattern::Prefix(prefix) => (format!("{prefix}*"), facts.code.starts_with(&**prefix)),
-    };
-    checks.push(FieldCheck {
-        field: "code".to_owned(),
-        wanted,
-        found: Some(facts.code.to_owned()),
-        holds,
-    });
-    checks.extend(rule.when.iter().map(|condition| FieldCheck {
-        field: condition.field.to_string(),
-        wanted: condition.wanted(),
-        found: condition.field.show(facts),
-        holds: condition.holds(facts),
-    }));
-    let matches = checks.iter().all(|c| c.holds);
-    Considered { rule: rule.id, matches, chosen: Some(rule.id) == chosen, checks }
 }

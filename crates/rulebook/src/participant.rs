@@ -1,8 +1,7 @@
 //! What services can do and undo: services, actions, the calls between them, the reports that they send.
 
-use crate::{ActionId, DataType, Endpoints, Flow, NamedCall, ServiceId, Span};
+use crate::{ActionId, DataField, DataType, Endpoints, Flow, NamedCall, ServiceId, Span};
 use amends_protocol::ActionName;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A participant.
@@ -150,12 +149,22 @@ pub struct ReportDecl {
     pub without: Vec<NamedCall>,
     /// Everything below succeeded and stays.
     pub keep: bool,
-    /// Business fields that it carries, as paths with dots; none if it doesn't say.
-    pub data: Option<Vec<Arc<str>>>,
-    /// The types of those that say one.
-    pub data_types: BTreeMap<Arc<str>, DataType>,
+    /// Business fields that it carries; none if it doesn't say.
+    pub data: Option<Vec<DataField>>,
     /// The code in the source.
     pub span: Span,
+}
+
+impl ReportDecl {
+    /// Whether it says of any field what it holds.
+    pub(crate) fn is_typed(&self) -> bool {
+        self.data.iter().flatten().any(|field| field.kind.is_some())
+    }
+
+    /// What a field of it holds, by its path, if it says so.
+    pub(crate) fn type_of(&self, path: &str) -> Option<DataType> {
+        self.data.iter().flatten().find(|field| *field.path == *path)?.kind
+    }
 }
 
 impl Action {

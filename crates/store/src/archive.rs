@@ -2,7 +2,7 @@
 
 use crate::{BulkRow, CaseFilter, PageRequest, StepFilter, StoreError};
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRow, RulebookRow, SagaRow, StepRow, StoredCase,
+    ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, RulebookRow, SagaRow, StepRow, StoredCase,
 };
 use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
@@ -179,6 +179,8 @@ pub struct ListedStep {
     pub step: StepRow,
     /// The saga of its case.
     pub saga: SagaId,
+    /// The rulebook version that its case is planned with.
+    pub rulebook: Option<RulebookRef>,
     /// Ids of the reports at the positions of `because`, in that order; those that are not stored are left out.
     pub because: Vec<String>,
     /// The same for `would_have_asked`.

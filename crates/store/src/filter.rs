@@ -1,8 +1,8 @@
 //! What people can ask lists for. A filter is data; how it is searched is the store's affair.
 
 use amends_protocol::{
-    ActionName, CaseId, CaseState, ClosedOn, Outcome, SagaId, StepId, StepStateName, StuckReason,
-    Timestamp, Verb,
+    ActionName, Amount, CaseId, CaseState, ClosedOn, Outcome, SagaId, StepId, StepStateName,
+    StuckReason, Timestamp, Verb,
 };
 
 use std::str::FromStr;
@@ -60,6 +60,14 @@ pub struct CaseFilter {
     pub action: Option<ActionName>,
     /// With this in the saga id or in the first report's message; ASCII letters match in either case.
     pub text: Option<String>,
+    /// That concerns this customer.
+    pub customer: Option<String>,
+    /// About an amount of this currency.
+    pub currency: Option<String>,
+    /// About this much or more, of that currency or of any.
+    pub amount_min: Option<Amount>,
+    /// About this much or less, as above.
+    pub amount_max: Option<Amount>,
     /// Opened at this moment or later.
     pub opened_after: Option<Timestamp>,
     /// Opened before this moment.

@@ -3,7 +3,9 @@
 
 use amends_protocol::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
-use amends_rulebook::{DataType, Diagnostic, Mapped, Past, SUPERVISOR, UndoOrder, fields};
+use amends_rulebook::{
+    DataRole, DataType, Diagnostic, Mapped, Past, SUPERVISOR, UndoOrder, fields,
+};
 use serde_json::{Map, Value, json};
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -263,9 +265,23 @@ fn data_fields() -> Value {
         {
             "type": "object",
             "propertyNames": { "pattern": path },
-            "additionalProperties": nullable(json!({ "enum": types })),
+            "additionalProperties": {
+                "anyOf": [{ "type": "null" }, { "enum": types }, data_field(&types)],
+            },
         },
     ] })
+}
+
+fn data_field(types: &[&str]) -> Value {
+    let properties = json!({
+        "type": described(json!({ "enum": types }), "What it holds."),
+        "secret": described(json!({ "type": "boolean" }), "It goes to services and is never shown to people."),
+        "role": described(json!({ "enum": DataRole::WORDS }), "What it means: the business's own name of what is undone, whom it concerns, how much."),
+        "currency": described(reference("text"), "Of an amount: the field of the same data that says its currency, or the currency itself, e.g. `EUR`."),
+    });
+    let mut field = object(properties, &[]);
+    field["dependentRequired"] = json!({ "currency": ["role"] });
+    field
 }
 
 fn report() -> Value {
@@ -276,7 +292,7 @@ fn report() -> Value {
         "sent": described(reference("action"), "A call whose answer never came."),
         "without": described(calls(), "Calls that were not made."),
         "keep": described(json!({ "type": "boolean" }), "Everything below succeeded and stays."),
-        "data": described(data_fields(), "Business fields that it carries: a list, or each with its type."),
+        "data": described(data_fields(), "Business fields that it carries: a list, or each with its type, whether it is secret, and its role."),
     });
     let mut report = object(properties, &[]);
     report["dependentRequired"] = json!({ "sent": ["in"] });

@@ -72,6 +72,9 @@ struct ExportRows {
     /// Exactly as they lie in the store: JSON within a row stays a text
     #[arg(long)]
     raw: bool,
+    /// With the values of secret fields, for support: the file must be kept like the secrets themselves
+    #[arg(long)]
+    with_secrets: bool,
 }
 
 pub(super) fn run(options: QuarantineOptions) -> Outcome {
@@ -157,7 +160,11 @@ async fn show(client: &Client, id: CaseId, json: bool) -> Outcome {
 }
 
 async fn export(client: &Client, wanted: &ExportRows) -> Outcome {
-    let path = format!("/v1/quarantine/{}", wanted.case);
+    let query = if wanted.with_secrets { "?secrets=shown" } else { "" };
+    let path = format!("/v1/quarantine/{}{query}", wanted.case);
+    if wanted.with_secrets {
+        output::tell("these rows hold the values of secret fields in the clear");
+    }
     let mut stored: RawCaseView = client.get_as_sent(&path).await?;
     if !wanted.raw {
         stored.rows = stored.rows.into_iter().map(RawRowView::spelled_out).collect();

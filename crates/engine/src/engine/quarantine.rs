@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::plan::EXCESS_LIMIT;
 use crate::{
     ActRow, Answer, BrokenCase, Happening, Mend, Mending, Note, Quarantined, ReportRole, ReportRow,
-    StoredCase, Ticket, UnreadableRow, Write,
+    StoredCase, Ticket, UnreadableRow, Veil, Write,
 };
 use amends_protocol::{CaseId, CaseState, ClosedOn, Report, Timestamp};
 use amends_rulebook::Rulebook;
@@ -179,7 +179,7 @@ impl Engine {
     pub(super) fn report_in_quarantine(
         &mut self,
         case: CaseId,
-        report: Arc<Report>,
+        mut report: Arc<Report>,
         ticket: Ticket,
     ) {
         let Some(quarantined) = self.quarantine.get_mut(&case) else { return };
@@ -197,6 +197,9 @@ impl Engine {
             report: Arc::clone(&report),
         })));
         self.saga_reported(&report.saga_id);
+        if let Some(book) = self.book_for(report.service(), &report.saga_id) {
+            Veil::of_report(book.secrets().clone(), &report).report(&mut report);
+        }
         self.agenda.tell(Happening::Reported { case, report });
         self.agenda.answer(ticket, Answer::Received { case, duplicate: false });
     }

@@ -6,7 +6,7 @@ use crate::plan::{EXCESS_LIMIT, REPORTS_LIMIT};
 use crate::transition::claiming;
 use crate::{
     Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR, SagaRow,
-    SagaState, Ticket, Write,
+    SagaState, Ticket, Veil, Write,
 };
 use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp, check_data};
 use amends_rulebook::Rulebook;
@@ -91,6 +91,7 @@ impl Engine {
             role: ReportRole::Excess,
             report: Arc::clone(&report),
         })));
+        let report = case.shown(report);
         self.agenda.tell(Happening::Reported { case: case.row.id, report });
         self.saga_reported(&case.row.saga);
         if news {
@@ -124,7 +125,8 @@ impl Engine {
             role: ReportRole::Unmatched,
             report: Arc::clone(&report),
         });
-        self.agenda.tell(Happening::Reported { case: case.row.id, report });
+        let shown = case.shown(report);
+        self.agenda.tell(Happening::Reported { case: case.row.id, report: shown });
         case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
         self.saga_reported(&case.row.saga);
         self.go_on(case, true, now);
@@ -151,7 +153,7 @@ impl Engine {
             updated_at: wall,
             settled_at: None,
             report: format!("{}/{}", report.service(), report.data.code).into(),
-            message: report.data.message.as_deref().map(Into::into),
+            message: shown_message(report, book.as_deref()),
             detail: CaseMemo::default(),
         };
         self.by_saga.insert(report.saga_id.clone(), id);
@@ -180,6 +182,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// What a report says for people, without secrets.
+fn shown_message(report: &Report, book: Option<&Rulebook>) -> Option<Arc<str>> {
+    let mut message = report.data.message.as_deref().map(Into::into);
+    if let Some(book) = book {
+        Veil::of_report(book.secrets().clone(), report).shared_text(&mut message);
+    }
+    message
 }
 
 /// Where a report doesn't say with what its saga began, the saga's announcement may have.

@@ -5,7 +5,7 @@ use crate::Engine;
 use crate::brief::gist::gist;
 use crate::brief::{Brief, BriefQuestion, BriefReport, BriefStep, BriefWalk, Since, Standing};
 use crate::lane::{Breaker, Lane};
-use amends_protocol::{CaseId, Cause, StepId, Timestamp, Verb, digest};
+use amends_protocol::{CaseId, Cause, Money, StepId, Timestamp, Totals, Verb, digest};
 use std::sync::Arc;
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.
@@ -41,19 +41,26 @@ pub struct Group {
     pub case: CaseId,
     /// A step of it.
     pub step: Option<StepId>,
+    /// How much its cases are about.
+    pub money: Totals,
 }
 
 impl Default for Group {
     fn default() -> Self {
         let (since, case) = (Timestamp(i64::MAX), CaseId(0));
-        Self { count: 0, cases: 0, since, next_try: None, case, step: None }
+        let money = Totals::default();
+        Self { count: 0, cases: 0, since, next_try: None, case, step: None, money }
     }
 }
 
 impl Group {
-    pub(super) fn add(&mut self, holdup: &Holdup, case: CaseId, first_of_case: bool) {
+    /// `first`: how much its case is about, if nothing of that case was added before.
+    pub(super) fn add(&mut self, holdup: &Holdup, case: CaseId, first: Option<&[Money]>) {
         self.count += 1;
-        self.cases += u64::from(first_of_case);
+        self.cases += u64::from(first.is_some());
+        if let Some(amounts) = first {
+            self.money.add(amounts);
+        }
         if holdup.since < self.since {
             (self.since, self.case, self.step) = (holdup.since, case, holdup.step);
         }

@@ -58,6 +58,8 @@ pub struct World {
     pub histories_told: Vec<(String, bool)>,
     /// What people were told of services: the service and the state of its breaker.
     pub breakers_told: Vec<String>,
+    /// Everything that was told.
+    pub told: Vec<Happening>,
     answers: BTreeMap<u64, Answer>,
     ticket: u64,
 }
@@ -83,6 +85,7 @@ impl World {
             walked: vec![],
             histories_told: vec![],
             breakers_told: Vec::new(),
+            told: Vec::new(),
             answers: BTreeMap::new(),
             ticket: 0,
         };
@@ -177,6 +180,7 @@ impl World {
             self.under_way.push_back(errand);
         }
         for event in out.events {
+            self.told.push(event.what.clone());
             match event.what {
                 Happening::Histories { service, available, .. } => {
                     self.histories_told.push((service.to_string(), available));

@@ -1,6 +1,6 @@
 //! Groups of open work by cause. Plain data.
 
-use crate::{CaseId, Cause, StepId, Timestamp, Verb};
+use crate::{CaseId, Cause, Money, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Open work that is held up by the same thing: an item of `GET /v1/groups`.
@@ -36,6 +36,12 @@ pub struct GroupView {
     pub count: u64,
     /// In how many cases.
     pub cases: u64,
+    /// How much its cases are about, by currency: never across.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amounts: Vec<Money>,
+    /// Cases that are in none of these sums; absent without any sum.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_amount: u64,
     /// Since when the oldest of them has been held up.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
@@ -52,4 +58,9 @@ pub struct GroupView {
     pub example_step: Option<StepId>,
     /// Lists its cases.
     pub list: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }

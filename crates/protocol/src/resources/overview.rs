@@ -1,6 +1,6 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseId, CaseState, QuestionKind, StepId, Timestamp};
+use crate::{CaseId, CaseState, Money, QuestionKind, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,11 @@ pub struct Overview {
     pub cases: BTreeMap<CaseState, u64>,
     /// Steps that wait for a person's yes.
     pub awaiting_approval: u64,
+    /// How much the cases that are not settled are about, by currency: never across.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub amounts: Vec<Money>,
+    /// Cases that are not settled and in none of these sums; 0 without any sum.
+    pub without_amount: u64,
     /// When the oldest case that is not settled was opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

@@ -11,7 +11,7 @@ pub(crate) fn check(
     reports: &[ReportDecl],
     found: &mut Diagnostics,
 ) {
-    let typed: Vec<&ReportDecl> = reports.iter().filter(|r| !r.data_types.is_empty()).collect();
+    let typed: Vec<&ReportDecl> = reports.iter().filter(|r| r.is_typed()).collect();
     if typed.is_empty() {
         return;
     }
@@ -48,7 +48,7 @@ fn types<'r>(
     // Of a text or a number nothing lies inside.
     let declared = |report: &'r ReportDecl| {
         (1..=path.len()).find_map(|length| {
-            let kind = *report.data_types.get(&*path[..length].join("."))?;
+            let kind = report.type_of(&path[..length].join("."))?;
             match (length == path.len(), kind) {
                 (true, kind) => Some(Some(kind)),
                 (false, DataType::Object) => None,

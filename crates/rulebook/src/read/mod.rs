@@ -5,6 +5,7 @@ mod actions;
 mod answers;
 mod comparisons;
 mod conditions;
+mod data;
 mod demands;
 mod endpoints;
 mod flow;
@@ -26,8 +27,8 @@ use crate::rule_index::RuleIndex;
 use crate::source::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
 use crate::tree::{Kind, Node};
 use crate::{
-    Action, Diagnostic, ReportDecl, Rule, Rulebook, Service, Settings, SourceFile, Span, Strangers,
-    codes,
+    Action, Diagnostic, ReportDecl, Rule, Rulebook, SecretFields, Service, Settings, SourceFile,
+    Span, Strangers, codes,
 };
 use policy::Defaults;
 use scope::Scope;
@@ -81,6 +82,8 @@ impl Draft {
             index,
         } = self;
         Rulebook {
+            secrets: SecretFields::of(&reports),
+            roles: data::roles(&reports),
             name,
             name_span,
             hash,
@@ -161,6 +164,7 @@ fn read_participants(
     }
     reports::read_top(top, scope, &graph, &mut reports, found);
     loose_calls::check(scope, &graph, &reports, found);
+    data::check_secrets(scope, &reports, found);
     (graph, reports)
 }
 

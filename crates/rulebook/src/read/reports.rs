@@ -1,5 +1,6 @@
 //! Declared reports: which codes a service may send, and where in its work it is then.
 
+use super::data;
 use super::named_calls;
 use super::scope::Scope;
 use super::services::Declared;
@@ -7,10 +8,8 @@ use crate::fields::{self, Fields};
 use crate::graph::Graph;
 use crate::mistakes::{Diagnostics, quote};
 use crate::report_place::{Position, Work};
-use crate::tree::{Entry, Kind, Node};
-use crate::{ActionId, DataType, Diagnostic, NamedCall, ReportDecl, ServiceId, Span, codes};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::tree::{Entry, Node};
+use crate::{ActionId, Diagnostic, NamedCall, ReportDecl, ServiceId, codes};
 
 const REPORT_KEYS: &[&str] = &["in", "after", "sent", "without", "keep", "data"];
 
@@ -101,7 +100,6 @@ fn read_one(
         without: Vec::new(),
         keep: false,
         data: None,
-        data_types: BTreeMap::new(),
         span: at,
     };
     if let Some(fields) = Fields::open_or_empty(&entry.value, &what, REPORT_KEYS, found) {
@@ -151,7 +149,7 @@ fn fill_in(
     report.after = after.iter().map(|(call, _)| call.clone()).collect();
     report.without = without.iter().map(|(call, _)| call.clone()).collect();
     if let Some(node) = fields.get("data") {
-        report.data = Some(read_data(node, &mut report.data_types, found));
+        report.data = Some(data::read(node, found));
     }
     if let Some(node) = fields.get("keep") {
         report.keep = fields::flag(node, "`keep`", found).unwrap_or(false);
@@ -298,44 +296,4 @@ fn check_place(
                 .with_help("leave it out; or write the call with `?` if not every saga makes it; or name an earlier place in `after`"),
         );
     }
-}
-
-/// Business fields: a list of paths, or a mapping of paths to types. `data.` in front of a path may be left out.
-fn read_data(
-    node: &Node,
-    types: &mut BTreeMap<Arc<str>, DataType>,
-    found: &mut Diagnostics,
-) -> Vec<Arc<str>> {
-    let Kind::Map(entries) = &node.kind else {
-        let items = fields::one_or_many(node);
-        fields::tell_repeated(items, "`data`", found);
-        let texts =
-            items.iter().filter_map(|item| Some((fields::text(item, "`data`", found)?, item.span)));
-        let texts: Vec<_> = texts.collect();
-        return texts.into_iter().filter_map(|(text, at)| read_path(text, at, found)).collect();
-    };
-    let words = DataType::ALL.map(|kind| (kind.as_str(), kind));
-    let mut paths = Vec::new();
-    for entry in entries {
-        let Some(path) = read_path(&entry.key, entry.key_span, found) else { continue };
-        // Nothing written says only that it is carried.
-        let kind = (!entry.value.is_nothing())
-            .then(|| fields::word(&entry.value, &format!("`{}`", entry.key), &words, found));
-        if let Some(kind) = kind.flatten() {
-            types.insert(Arc::clone(&path), kind);
-        }
-        paths.push(path);
-    }
-    paths
-}
-
-fn read_path(text: &str, at: Span, found: &mut Diagnostics) -> Option<Arc<str>> {
-    let path = text.strip_prefix("data.").unwrap_or(text);
-    if path.split('.').any(str::is_empty) {
-        let message = format!("{} is not a field of a report", quote(text));
-        let help = "name it with dots between nested objects, e.g. `customer.country`";
-        found.add(Diagnostic::new(codes::INVALID_NAME, at, message).with_help(help));
-        return None;
-    }
-    Some(path.into())
 }

@@ -2,7 +2,7 @@
 
 use super::board::NAMED_CASES;
 use super::{Group, Kind};
-use amends_protocol::{CaseId, Timestamp};
+use amends_protocol::{CaseId, Money, Timestamp, amounts_in_words};
 use serde_json::{Value, json};
 
 /// What the store knows of the first case of a group.
@@ -14,6 +14,10 @@ pub(super) struct Known {
     pub(super) message: Option<String>,
     /// Its saga.
     pub(super) saga: Option<String>,
+    /// Whom it concerns.
+    pub(super) customer: Option<String>,
+    /// How much it is about.
+    pub(super) amounts: Vec<Money>,
 }
 
 /// One sentence: what has happened, how often, why.
@@ -129,6 +133,8 @@ pub(super) fn webhook(group: &Group, known: &Known, public_url: &str, now: Times
             "rootReport": known.report,
             "rootMessage": known.message,
             "sagaId": known.saga,
+            "customer": known.customer,
+            "amounts": known.amounts,
         },
     })
 }
@@ -138,7 +144,11 @@ pub(super) fn slack(group: &Group, known: &Known, public_url: &str) -> Value {
     let mut text = format!("*{}*\n", escaped(&sentence(group)));
     if let (Some(report), Some(saga)) = (&known.report, &known.saga) {
         let said = known.message.as_deref().map(|m| format!(": {m}")).unwrap_or_default();
-        let line = format!("First: saga {saga}, report {report}{said}");
+        let whom = known.customer.as_deref().map(|who| format!(", customer {who}"));
+        let much = Some(amounts_in_words(&known.amounts)).filter(|words| !words.is_empty());
+        let much = much.map(|words| format!(", {words}")).unwrap_or_default();
+        let whom = whom.unwrap_or_default();
+        let line = format!("First: saga {saga}{whom}{much}, report {report}{said}");
         text.push_str(&escaped(&line));
         text.push('\n');
     }
@@ -206,6 +216,7 @@ mod tests {
             report: Some("payment/report-1".to_owned()),
             message: Some("a <b> & c".to_owned()),
             saga: Some("order-1".to_owned()),
+            ..Known::default()
         };
         let body = slack(&group(Kind::Stuck, "x", &[7], "<!channel>"), &known, "https://a");
         let text = body["text"].as_str().expect("text");

@@ -161,6 +161,8 @@ impl<S: Store> Teller<S> {
                 report: Some(found.stored.case.report.to_string()),
                 message: found.stored.case.message.map(|message| message.to_string()),
                 saga: Some(found.stored.case.saga.to_string()),
+                customer: found.stored.case.detail.business.customer,
+                amounts: found.stored.case.detail.business.amounts,
             },
             Ok(None) => Known::default(),
             Err(_) if group.kind == Kind::Quarantined => Known::default(),

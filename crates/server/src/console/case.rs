@@ -6,7 +6,7 @@ use super::questions::values_of;
 use super::story::{Timeline, graph};
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
-use crate::http::{ApiError, App, active_for, case_detail, within_bounds};
+use crate::http::{ApiError, App, Looked, active_for, case_detail, told_in_full, within_bounds};
 use amends_engine::plannable;
 use amends_protocol::plain::escaped_json;
 use amends_protocol::resources::{
@@ -15,9 +15,9 @@ use amends_protocol::resources::{
 use amends_protocol::signs::Signed;
 use amends_protocol::{
     ActionName, CaseActName, CaseId, CaseState, Evidence, QuestionActName, QuestionKind,
-    StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb,
+    StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb, amounts_in_words,
 };
-use amends_rulebook::{Considered, Facts, Rulebook};
+use amends_rulebook::{Considered, Rulebook};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -57,6 +57,8 @@ struct Page {
     edits: BTreeMap<StepId, String>,
     graph: Option<String>,
     timeline: Timeline,
+    /// By report, the rules that were looked at for it.
+    looked: Looked,
 }
 
 /// `GET /cases/{id}`
@@ -67,7 +69,7 @@ pub(super) async fn show_case<S: Store>(
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
     let is_quarantined = app.supervisor.quarantine().holds(id);
-    let case = match case_detail(&app, id).await {
+    let (case, looked) = match told_in_full(&app, id, REPORTS).await {
         Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),
         found => found.map_err(|e| PageError::from(e).back("/cases"))?,
     };
@@ -103,6 +105,7 @@ pub(super) async fn show_case<S: Store>(
         edits,
         graph,
         timeline,
+        looked,
     }))
 }
 
@@ -261,7 +264,8 @@ impl Page {
         if report.cut || !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
             return Vec::new();
         }
-        let facts = Facts::of_data(&report.service, &report.data);
+        let position = self.case.reports.iter().position(|other| std::ptr::eq(other, report));
+        let looked = position.and_then(|position| self.looked.get(position));
         let told = |considered: &Considered| {
             let label = book.rule(considered.rule).index_label.clone();
             let verdict = match (considered.chosen, considered.matches) {
@@ -276,7 +280,7 @@ impl Page {
             });
             (label, verdict, checks.collect::<Vec<_>>().join("; "))
         };
-        book.considered(&facts).iter().take(CONSIDERED).map(told).collect()
+        looked.into_iter().flatten().take(CONSIDERED).map(told).collect()
     }
 
     fn request(&self, step: &StepView) -> Option<&Result<String, String>> {

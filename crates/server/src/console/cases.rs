@@ -4,11 +4,12 @@
 use super::page::{Frame, PageError, Part, see, show};
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
-use crate::http::{App, Query, case_filter};
-use crate::views;
+use crate::http::{App, Query, case_filter, summaries};
 use amends_protocol::resources::{BulkDeed, CaseSummary, GroupView, Page as Rows};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, Cause, ClosedOn, StepStateName};
+use amends_protocol::{
+    CaseState, Cause, ClosedOn, StepStateName, Totals, amounts_in_words, totals_in_words,
+};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
@@ -16,7 +17,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 /// What a filter of the list may hold, in the order of its form.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 18] = [
     "q",
     "state",
     "closed_on",
@@ -31,6 +32,10 @@ const FIELDS: [&str; 14] = [
     "saga",
     "opened_after",
     "opened_before",
+    "customer",
+    "currency",
+    "amount_min",
+    "amount_max",
 ];
 
 /// What stood in the form, as it came.
@@ -61,6 +66,8 @@ struct Known {
     actions: Vec<String>,
     reports: Vec<String>,
     rulebooks: Vec<String>,
+    /// Some rulebook says what business fields mean.
+    has_roles: bool,
 }
 
 /// `GET /cases`
@@ -93,8 +100,7 @@ pub(super) async fn list<S: Store>(
         wanted.among = Some(app.supervisor.members(id).await?.cases);
     }
     let rows = app.supervisor.store().cases(wanted, page).await.map_err(|e| wrong(e.into()))?;
-    let wall = app.supervisor.on_the_wall();
-    let rows = views::page(rows, |row| views::case_summary(wall.listed_case(row)));
+    let rows = summaries(&app, rows).await;
     let known = Known::of(&app, &filter);
     Ok(show(&ListPage { frame, filter, rows, group, known }))
 }
@@ -150,8 +156,10 @@ impl Known {
             actions: Vec::new(),
             reports: Vec::new(),
             rulebooks: Vec::new(),
+            has_roles: false,
         };
         for book in app.supervisor.active_books() {
+            known.has_roles |= book.has_roles();
             known.rulebooks.push(book.name().to_owned());
             known.services.extend(book.services().iter().map(|s| s.name.to_string()));
             known.actions.extend(book.actions().iter().map(|action| action.name.to_string()));
@@ -190,13 +198,38 @@ impl ListPage {
 
     /// Fields that the form does not show; they stay as they are.
     fn unseen(&self) -> impl Iterator<Item = &(String, String)> {
-        let unseen = ["group", "saga", "opened_after", "opened_before"];
-        self.filter.pairs.iter().filter(move |(name, _)| unseen.contains(&name.as_str()))
+        let unseen = ["group", "saga", "opened_after", "opened_before", "amount_max"];
+        let business = ["customer", "currency", "amount_min"];
+        self.filter.pairs.iter().filter(move |(name, _)| {
+            let name = name.as_str();
+            unseen.contains(&name) || (!self.known.has_roles && business.contains(&name))
+        })
+    }
+
+    /// Whether any case says whom it concerns or how much it is about.
+    fn shows_business(&self) -> bool {
+        self.rows.items.iter().any(|case| case.customer.is_some() || !case.amounts.is_empty())
+    }
+
+    /// What the cases of this page are about together.
+    fn sum(&self) -> String {
+        let mut totals = Totals::default();
+        self.rows.items.iter().for_each(|case| totals.add(&case.amounts));
+        let cases = self.rows.items.len() as u64;
+        match totals_in_words(&totals.amounts(), cases, totals.without()) {
+            words if words.is_empty() => format!("no amount in {cases} cases"),
+            words => words,
+        }
     }
 
     fn bulk(&self, act: &str) -> String {
         self.filter.address("/bulk/new", &[("act", act), ("of", "cases")])
     }
+}
+
+/// What the cases of a group are about together.
+pub(super) fn totals(group: &GroupView) -> String {
+    totals_in_words(&group.amounts, group.cases, group.without_amount)
 }
 
 /// How many steps of a case have ended, as `3 of 4`.

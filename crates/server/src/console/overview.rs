@@ -1,13 +1,13 @@
 //! `/`: what is open, what is wrong, how each service is doing; and, when nothing ever came, how to begin.
 
-use super::cases::{group_deed, group_word};
+use super::cases::{group_deed, group_word, totals};
 use super::page::{Frame, PageError, Part, show};
 use super::picture::{Bar, Spark};
 use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
 use crate::http::App;
 use amends_protocol::resources::{GroupView, Overview, ServiceView, TroubleView};
 use amends_protocol::signs::{Sign, Signed, Tone};
-use amends_protocol::{CaseState, Cause, QuestionKind, StuckReason};
+use amends_protocol::{CaseState, Cause, QuestionKind, StuckReason, amounts_in_words};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;

@@ -8,8 +8,10 @@ use super::secrets::Secrets;
 use super::sign::Signer;
 use amends_engine::SendStep;
 use amends_protocol::resources::{CaseDetail, StepView};
+use amends_protocol::wire::percent::attribute;
 use amends_protocol::{CallbackProof, Report, Timestamp, headers};
 use amends_rulebook::Rulebook;
+use amends_rulebook::secrets::MASK;
 use http_body_util::BodyExt;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -97,6 +99,8 @@ pub(crate) async fn shown_request(
     let mut text = format!("{} {}\n", head.method, head.uri);
     for (name, value) in &head.headers {
         let value = if is_secret(name.as_str()) { HIDDEN } else { value.to_str().unwrap_or("?") };
+        // A header holds printable ASCII only.
+        let value = value.replace(&attribute(MASK).to_string(), MASK);
         let _ = writeln!(text, "{name}: {value}");
     }
     let bytes = body.collect().await.map_or_else(|_| bytes::Bytes::new(), |all| all.to_bytes());

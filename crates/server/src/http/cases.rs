@@ -3,13 +3,14 @@
 use super::body::{Payload, check_reason};
 use super::path::{Id, Pair};
 use super::query::{Query, case_filter};
+use super::secrets::{secrets_of, summaries};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use crate::views;
-use amends_engine::{CaseBooks, Question, claiming, open_questions};
+use crate::views::{self, Veiled};
+use amends_engine::{CaseBooks, Question, Veil, claiming, open_questions};
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseProof, CaseSummary, Page, ReportView};
 use amends_protocol::{CaseId, ClosedOn, Problem, ProblemCode};
-use amends_rulebook::Rulebook;
+use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::{CaseRecord, Store, StoreError};
 use axum::Json;
 use axum::extract::State;
@@ -30,8 +31,7 @@ pub(crate) async fn list<S: Store>(
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = app.supervisor.store().cases(filter, page).await?;
-    let wall = app.supervisor.on_the_wall();
-    Ok(Json(views::page(rows, |row| views::case_summary(wall.listed_case(row)))))
+    Ok(Json(summaries(&app, rows).await))
 }
 
 /// `GET /v1/cases/{id}`
@@ -116,11 +116,26 @@ pub(crate) async fn proof<S: Store>(
 pub(crate) async fn case_proof<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseProof, ApiError> {
     let _turn = turn(app).await;
     let (record, book) = found(app, id).await?;
-    Ok(views::proof(app.supervisor.on_the_wall().case(record), book))
+    let secrets = secrets_of(app, record.stored.case.rulebook.as_ref()).await;
+    let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
+    Ok(views::proof(record, book))
 }
 
 /// All that is known of a case, with its rules by their labels.
 pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDetail, ApiError> {
+    Ok(told_in_full(app, id, 0).await?.0)
+}
+
+/// For each of a case's first reports, the rules that were looked at for it.
+pub(crate) type Looked = Vec<Vec<Considered>>;
+
+/// The same, with which rules were looked at for its first reports: that is judged by what they hold, secrets included,
+/// and told without them.
+pub(crate) async fn told_in_full<S: Store>(
+    app: &App<S>,
+    id: CaseId,
+    reports: usize,
+) -> Result<(CaseDetail, Looked), ApiError> {
     let _turn = turn(app).await;
     let (record, book) = found(app, id).await?;
     let case = &record.stored.case;
@@ -128,14 +143,29 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
     let active = active_for(name, &case.report, &app.supervisor.active_books());
     let questions = open_questions(&record.stored, book.as_ref());
     let questions = questions.iter().map(|question| views::question(question, case)).collect();
-    let record = app.supervisor.on_the_wall().case(record);
+    let looked = looked_at(&record, book.as_deref(), reports);
+    let secrets = secrets_of(app, case.rulebook.as_ref()).await;
+    let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref() };
     let mut case = CaseDetail { questions, ..views::case(record, books) };
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();
     }
-    Ok(case)
+    Ok((case, looked))
+}
+
+fn looked_at(record: &CaseRecord, book: Option<&Rulebook>, reports: usize) -> Looked {
+    let Some(book) = book else { return Vec::new() };
+    let rows = record.stored.reports.iter().take(reports);
+    let looked = rows.map(|row| {
+        let veil = Veil::of_report(book.secrets().clone(), &row.report);
+        let mut looked = book.considered(&Facts::of(&row.report));
+        let checks = looked.iter_mut().flat_map(|considered| &mut considered.checks);
+        checks.for_each(|check| veil.text(&mut check.found));
+        looked
+    });
+    looked.collect()
 }
 
 /// What a case leaves in doubt, by the version that it was planned with. Whoever settled it by hand has said enough.

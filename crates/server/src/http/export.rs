@@ -2,9 +2,10 @@
 //! is slow slows nothing but itself.
 
 use super::query::{Query, case_filter};
+use super::secrets::summaries;
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use crate::views;
+use amends_protocol::Money;
 use amends_protocol::plain::{REPLACEMENT, escaped_json, steers};
 use amends_protocol::resources::CaseSummary;
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
@@ -23,7 +24,7 @@ enum Format {
 }
 
 /// The columns of CSV, in their order.
-const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened_at,updated_at,settled_at,sentence\r\n";
+const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened_at,updated_at,settled_at,sentence,customer,key,amounts\r\n";
 
 /// `GET /v1/cases:export`
 pub(crate) async fn cases<S: Store>(
@@ -47,8 +48,7 @@ pub(crate) async fn cases<S: Store>(
     }
     let rows = Rows {
         _turn: app.long_read()?,
-        store: app.supervisor.store().clone(),
-        wall: app.supervisor.on_the_wall(),
+        app,
         filter,
         format,
         next: Some(PageRequest::first(PAGE_LIMIT)),
@@ -68,11 +68,10 @@ pub(crate) async fn cases<S: Store>(
     Ok(answer)
 }
 
-struct Rows<S> {
+struct Rows<S: Store> {
     /// Until the last row is written, or the client has gone.
     _turn: OwnedSemaphorePermit,
-    store: S,
-    wall: views::OnTheWall,
+    app: App<S>,
     filter: CaseFilter,
     format: Format,
     next: Option<PageRequest>,
@@ -83,16 +82,16 @@ impl<S: Store> Rows<S> {
     /// The next rows; none at the end. A page may be empty because its search was cut short.
     async fn page(&mut self) -> Result<Option<Bytes>, StoreError> {
         let Some(request) = self.next.take() else { return Ok(None) };
-        let page = self.store.cases(self.filter.clone(), request).await?;
+        let mut page = self.app.supervisor.store().cases(self.filter.clone(), request).await?;
         self.next = page
             .next
+            .take()
             .map(|cursor| PageRequest { cursor: Some(cursor), ..PageRequest::first(PAGE_LIMIT) });
         let mut out = String::new();
         if std::mem::take(&mut self.first) && self.format == Format::Csv {
             out.push_str(COLUMNS);
         }
-        for case in page.items {
-            let case = views::case_summary(self.wall.listed_case(case));
+        for case in summaries(&self.app, page).await.items {
             match self.format {
                 Format::Ndjson => {
                     out.push_str(&escaped_json(&serde_json::to_string(&case).unwrap_or_default()));
@@ -119,9 +118,18 @@ fn csv(case: &CaseSummary) -> String {
         case.updated_at.to_string(),
         case.settled_at.map_or(String::new(), |at| at.to_string()),
         case.sentence.clone(),
+        optional(case.customer.as_deref()),
+        optional(case.key.as_deref()),
+        amounts(&case.amounts),
     ];
     let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
     cells.join(",") + "\r\n"
+}
+
+/// Exact, for programs and for a spreadsheet: `12.50 EUR; 30 USD`.
+fn amounts(amounts: &[Money]) -> String {
+    let all = amounts.iter().map(|money| format!("{} {}", money.amount, money.currency));
+    all.collect::<Vec<_>>().join("; ")
 }
 
 /// One cell as RFC 4180 has it. Messages come from outside: what a spreadsheet would take for a formula gets a quote in

@@ -28,6 +28,7 @@ mod questions;
 mod reports;
 mod rulebooks;
 mod sagas;
+mod secrets;
 mod services;
 mod steps;
 mod strangers;
@@ -39,7 +40,9 @@ mod workshop;
 pub use app::App;
 pub(crate) use body::{check_actor, check_reason, one_actor, read_body};
 pub(crate) use bulk::BulkId;
-pub(crate) use cases::{active_for, case_proof, detail as case_detail, within_bounds};
+pub(crate) use cases::{
+    Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
+};
 pub(crate) use doubts::Doubts;
 pub use limits::HttpLimits;
 pub use openapi::openapi_json;
@@ -48,6 +51,7 @@ pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
 pub(crate) use query::{Query, case_filter, question_filter};
 pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
+pub(crate) use secrets::summaries;
 pub(crate) use strangers::found as found_strangers;
 pub(crate) use targets::{Selection, resolve_targets};
 

@@ -2,27 +2,47 @@
 
 use super::body::{Payload, check_reason};
 use super::path::Id;
+use super::query::Query;
+use super::secrets::secrets_of;
 use super::{ApiError, App};
-use amends_engine::{Mend, Mending, Quarantined, RawCase, UnreadableRow};
+use amends_engine::{Mend, Mending, Quarantined, RawCase, RulebookRef, UnreadableRow, Veil};
 use amends_protocol::CaseId;
 use amends_protocol::resources::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
+use amends_rulebook::secrets::MASK;
 use amends_store::{Store, StoreError};
 use axum::Json;
 use axum::extract::State;
+use axum::http::Uri;
+use serde_json::Value;
 
 /// `GET /v1/quarantine`
 pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<QuarantineView> {
     Json(quarantine(&app))
 }
 
-/// `GET /v1/quarantine/{id}`: the rows of any case, as they lie in the store.
+/// `GET /v1/quarantine/{id}`: the rows of any case, as they lie in the store, but for secret fields; with
+/// `secrets=shown`, those too.
 pub(crate) async fn export<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
+    uri: Uri,
 ) -> Result<Json<RawCaseView>, ApiError> {
-    Ok(Json(rows(&app, id).await?))
+    let mut query = Query::of(&uri)?;
+    let secrets = query.text("secrets")?;
+    query.finish()?;
+    match secrets.as_deref() {
+        None => Ok(Json(rows(&app, id).await?)),
+        Some("shown") => {
+            tracing::warn!(case = %id, "stored rows were handed out with their secret fields");
+            Ok(Json(same(&raw(&app, id).await?)?))
+        }
+        Some(other) => {
+            let detail = format!("`secrets` is `{other}`; it can only be `shown`");
+            Err(ApiError::filter(detail))
+        }
+    }
 }
 
 /// `POST /v1/quarantine/{id}/acts`
@@ -42,9 +62,92 @@ pub(crate) fn quarantine<S: Store>(app: &App<S>) -> QuarantineView {
     QuarantineView { cases, rows: quarantine.rows.iter().cloned().map(unreadable).collect() }
 }
 
-/// All rows of a case.
+/// All rows of a case, without secret fields.
 pub(crate) async fn rows<S: Store>(app: &App<S>, id: CaseId) -> Result<RawCaseView, ApiError> {
-    same(&raw(app, id).await?)
+    let stored: RawCaseView = same(&raw(app, id).await?)?;
+    let veil = veil_over(app, &stored).await;
+    Ok(shown(&stored, &veil))
+}
+
+/// What is secret in the rows of a case, by what they say of its rulebook.
+async fn veil_over<S: Store>(app: &App<S>, stored: &RawCaseView) -> Veil {
+    let case = stored.rows.iter().find(|row| row.table == "cases");
+    let text = |column: &str| case.and_then(|row| row.columns.get(column)).and_then(Value::as_str);
+    let version = text("rulebook").zip(text("rulebook_hash"));
+    let version = version.map(|(name, hash)| RulebookRef { name: name.into(), hash: hash.into() });
+    let secrets = secrets_of(app, version.as_ref()).await;
+    let rows: Vec<RawRowView> = stored.rows.iter().map(|row| row.clone().spelled_out()).collect();
+    Veil::of_json(secrets, rows.iter().flat_map(|row| row.columns.values()))
+}
+
+fn shown(stored: &RawCaseView, veil: &Veil) -> RawCaseView {
+    if veil.is_clear() {
+        return stored.clone();
+    }
+    let rows = stored.rows.iter().map(|row| {
+        let mut row = row.clone().spelled_out();
+        row.columns.values_mut().for_each(|value| hide(value, veil));
+        row.as_stored()
+    });
+    RawCaseView { id: stored.id, rows: rows.collect() }
+}
+
+/// A text that should be JSON and can't be read may hold anything.
+fn hide(value: &mut Value, veil: &Veil) {
+    match value {
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => *value = MASK.into(),
+        value => veil.json(value),
+    }
+}
+
+/// Mended rows with what was not shown put back, where it was left as it was.
+fn with_secrets(
+    mended: Vec<RawRowView>,
+    stored: &RawCaseView,
+    veil: &Veil,
+) -> Result<Vec<RawRowView>, ApiError> {
+    if veil.is_clear() {
+        return Ok(mended);
+    }
+    let key = |row: &RawRowView| (row.table.clone(), row.columns.get("key").cloned());
+    let put_back = |row: RawRowView| {
+        let Some(before) = stored.rows.iter().find(|before| key(before) == key(&row)) else {
+            return Ok(row);
+        };
+        let (before, mut row) = (before.clone().spelled_out(), row.spelled_out());
+        for (name, value) in &mut row.columns {
+            let Some(before) = before.columns.get(name) else { continue };
+            let mut shown = before.clone();
+            hide(&mut shown, veil);
+            unveil(value, &shown, before).map_err(|path| {
+                let place = format!("{}.{name}{path}", row.table);
+                ApiError::invalid(format!(
+                    "`{place}` holds `{MASK}`, and nothing that was hidden stood there: write what belongs there, or export the rows with `secrets=shown` (on the command line `--with-secrets`)"
+                ))
+            })?;
+        }
+        Ok(row.as_stored())
+    };
+    mended.into_iter().map(put_back).collect()
+}
+
+fn unveil(mended: &mut Value, shown: &Value, before: &Value) -> Result<(), String> {
+    if mended == shown {
+        *mended = before.clone();
+        return Ok(());
+    }
+    match mended {
+        Value::String(text) if text.contains(MASK) => Err(String::new()),
+        Value::Object(members) => members.iter_mut().try_for_each(|(name, value)| {
+            let of = |whole: &'_ Value| whole.get(name).cloned().unwrap_or_default();
+            unveil(value, &of(shown), &of(before)).map_err(|path| format!(".{name}{path}"))
+        }),
+        Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(n, item)| {
+            let of = |whole: &'_ Value| whole.get(n).cloned().unwrap_or_default();
+            unveil(item, &of(shown), &of(before)).map_err(|path| format!(".{n}{path}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
 }
 
 /// Takes a case out of quarantine.
@@ -57,11 +160,14 @@ pub(crate) async fn mend<S: Store>(
     let (QuarantineAct::Repair { reason, .. } | QuarantineAct::Discard { reason }) = &act;
     check_reason(reason)?;
     let before = raw(app, id).await?;
-    let audit = serde_json::to_value(&before).unwrap_or_default();
+    let rows: RawCaseView = same(&before)?;
+    let veil = veil_over(app, &rows).await;
+    let audit = serde_json::to_value(shown(&rows, &veil)).unwrap_or_default();
     let store = app.supervisor.store();
     let (mending, stored, reason) = match act {
-        QuarantineAct::Repair { reason, rows } => {
-            let rows = rows.into_iter().map(RawRowView::as_stored).collect();
+        QuarantineAct::Repair { reason, rows: mended } => {
+            let mended = with_secrets(mended, &rows, &veil)?;
+            let rows = mended.into_iter().map(RawRowView::as_stored).collect();
             let mended: RawCase = same(&RawCaseView { id, rows })?;
             let stored = store.read_raw(mended).await.map_err(|error| match error {
                 StoreError::Corrupt { row, what } => {

@@ -167,6 +167,11 @@ pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilte
         service: query.text("service")?,
         action: query.one("action")?,
         text: query.search("q")?,
+        customer: query.search("customer")?,
+        currency: query.text("currency")?.map(|text| text.to_ascii_uppercase()),
+        // `?amount>=100` is the parameter `amount>` with the value 100.
+        amount_min: query.one("amount_min")?.or(query.one("amount>")?),
+        amount_max: query.one("amount_max")?.or(query.one("amount<")?),
         opened_after: after.into_iter().chain(younger).max(),
         opened_before: before.into_iter().chain(older).min(),
         among: None,
@@ -259,6 +264,19 @@ mod tests {
     }
 
     #[test]
+    fn whom_it_concerns_and_how_much() {
+        let mut written = query("/?customer=c%207&currency=eur&amount_min=0.50&amount<=1e3");
+        let filter = case_filter(&mut written, NOW).expect("a filter");
+        assert_eq!(filter.customer.as_deref(), Some("c 7"));
+        assert_eq!(filter.currency.as_deref(), Some("EUR"));
+        assert_eq!(
+            (filter.amount_min, filter.amount_max),
+            ("0.5".parse().ok(), "1000".parse().ok())
+        );
+        written.finish().expect("nothing left");
+    }
+
+    #[test]
     fn whatever_is_wrong_is_said_with_its_name() {
         for (text, said) in [
             ("/?stat=open", "unknown parameter `stat`"),
@@ -270,6 +288,8 @@ mod tests {
             ("/?opened_after=yesterday", "`opened_after`: `yesterday`"),
             ("/?older_than=yesterday", "write e.g. 90s"),
             ("/?sort=best", "unknown order `best`; one of: newest, oldest"),
+            ("/?amount_min=12,50", "`amount_min`: not an amount"),
+            ("/?customer=", "`customer` is empty"),
             ("/?limit=0", "from 1 to 500"),
             ("/?limit=501", "from 1 to 500"),
             ("/?limit=many", "from 1 to 500"),

@@ -4,11 +4,12 @@
 use super::body::{Payload, check_reason};
 use super::path::Id;
 use super::query::{Query, step_filter};
+use super::secrets::{listed_steps, secrets_of};
 use super::targets::{Selection, TargetAct, resolve_targets};
 use super::{ApiError, App};
 use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
-use crate::views;
+use crate::views::{self, Veiled};
 use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
@@ -35,8 +36,7 @@ pub(crate) async fn list<S: Store>(
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
     let rows = app.supervisor.store().steps(filter, page).await?;
-    let wall = app.supervisor.on_the_wall();
-    Ok(Json(views::page(rows, |row| views::listed_step(wall.listed_step(row)))))
+    Ok(Json(listed_steps(&app, rows).await))
 }
 
 /// `GET /v1/steps/{id}`
@@ -126,7 +126,8 @@ pub(crate) async fn act_on_many<S: Store>(
 
 async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> {
     let record = app.supervisor.store().step(id).await?;
-    let wall = app.supervisor.on_the_wall();
-    let view = record.map(|record| views::step(wall.step(record)));
-    view.ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")))
+    let missing = || ApiError::not_found(format!("there is no step `{id}`"));
+    let record = record.ok_or_else(missing)?;
+    let secrets = secrets_of(app, record.listed.rulebook.as_ref()).await;
+    Ok(views::step(Veiled::step(app.supervisor.on_the_wall().step(record), secrets)))
 }

@@ -54,6 +54,11 @@ pub(super) struct ClosingLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct CurrencyLabels {
+    pub(super) currency: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct QuestionLabels {
     pub(super) kind: &'static str,
     pub(super) effect: &'static str,

@@ -22,8 +22,9 @@ use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
 use super::labels::{
-    AttemptLabels, BreakerLabels, BuildLabels, CallbackLabels, ClosingLabels, MemoryLabels,
-    NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
+    AttemptLabels, BreakerLabels, BuildLabels, CallbackLabels, ClosingLabels, CurrencyLabels,
+    MemoryLabels, NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels,
+    StepLabels,
 };
 use super::log_writer::lines_dropped;
 use amends_node::EffectResult;
@@ -46,6 +47,9 @@ const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 /// Services that get label values of their own. A report names its service itself, so the sources of reports are
 /// counted by name only as far as an active rulebook knows them; this bounds what rulebooks may bring over time.
 const SERVICES_LIMIT: usize = 1_000;
+
+/// Currencies that get a label value of their own: reports name them, so anybody could make some up.
+const CURRENCIES_LIMIT: usize = 20;
 
 /// What becomes of callbacks: the codes of problems among them, of which the last stands for all others.
 const CALLBACK_RESULTS: [&str; 6] =
@@ -83,6 +87,7 @@ pub struct Metrics {
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
+    amounts: Family<CurrencyLabels, Gauge<f64, AtomicU64>>,
     questions: Family<QuestionLabels, Gauge>,
     quarantined: Gauge,
     unreadable: Gauge,
@@ -154,6 +159,7 @@ impl Metrics {
             cases: Family::default(),
             oldest_open: Gauge::default(),
             late: Gauge::default(),
+            amounts: Family::default(),
             questions: Family::default(),
             quarantined: Gauge::default(),
             unreadable: Gauge::default(),
@@ -286,6 +292,11 @@ impl Metrics {
             self.oldest_open.clone(),
         );
         registry.register("late_cases", "Cases older than their objective", self.late.clone());
+        registry.register(
+            "unsettled_amount",
+            "How much the cases that are not settled are about, by currency",
+            self.amounts.clone(),
+        );
         registry.register(
             "open_questions",
             "What evidence leaves in doubt, by kind, and by whether it holds its case (hold) or is only shown (note)",
@@ -548,6 +559,16 @@ impl Metrics {
         }
     }
 
+    /// A gauge holds a float; who needs the exact sum asks the overview.
+    fn set_amounts(&self, overview: &Overview) {
+        self.amounts.clear();
+        for money in overview.amounts.iter().take(CURRENCIES_LIMIT) {
+            let labels = CurrencyLabels { currency: money.currency.clone() };
+            let nearest = money.amount.to_string().parse().unwrap_or_default();
+            self.amounts.get_or_create(&labels).set(nearest);
+        }
+    }
+
     /// All metrics in the text format of OpenMetrics 1.0.
     pub(crate) fn scrape(&self, standing: &Standing<'_>) -> String {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
@@ -561,6 +582,7 @@ impl Metrics {
         self.oldest_open
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
         self.set_questions(standing.overview);
+        self.set_amounts(standing.overview);
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         let unusable = (standing.overview.quarantined, standing.overview.unreadable_rows);
         self.quarantined.set(i64::try_from(unusable.0).unwrap_or(i64::MAX));

@@ -1,5 +1,6 @@
 //! A case: its row in a list, and all that is known of it.
 
+use super::Veiled;
 use super::act::act;
 use super::question::answer;
 use super::step::{ending, log, of_row, of_whole};
@@ -18,15 +19,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A case as a row of a list.
-pub(crate) fn case_summary(listed: ListedCase) -> CaseSummary {
+pub(crate) fn case_summary(listed: Veiled<ListedCase>) -> CaseSummary {
+    let listed = listed.rows();
     summary(&listed.case, listed.first_report.as_ref(), &listed.steps)
 }
 
 /// All that is known of a case but its open questions. Without the version that it was planned with, its reports have
 /// no rules.
-pub(crate) fn case(record: CaseRecord, books: CaseBooks<'_>) -> CaseDetail {
+pub(crate) fn case(record: Veiled<CaseRecord>, books: CaseBooks<'_>) -> CaseDetail {
     let book = books.own;
-    let CaseRecord { stored: StoredCase { case, reports, steps }, attempts, acts } = record;
+    let CaseRecord { stored, attempts, acts } = record.rows();
+    let StoredCase { case, reports, steps } = stored;
     let summary = summary(&case, reports.first(), &steps);
     let may = case.may(&steps, books);
     let CaseMemo {
@@ -134,6 +137,9 @@ fn summary(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> Case
         closed_on: case.closed_on,
         report: case.report.to_string(),
         message: case.message.as_deref().map(ToOwned::to_owned),
+        customer: case.detail.business.customer.clone(),
+        key: case.detail.business.key.clone(),
+        amounts: case.detail.business.amounts.clone(),
         opened_at: case.opened_at,
         updated_at: case.updated_at,
         settled_at: case.settled_at,
@@ -150,8 +156,8 @@ fn left(case: &CaseRow) -> Vec<ActionName> {
 }
 
 /// What a case's closing word rests on. Without the version that it was planned with nothing can be judged.
-pub(crate) fn proof(record: CaseRecord, book: Option<Arc<Rulebook>>) -> CaseProof {
-    let CaseRecord { stored, acts, .. } = record;
+pub(crate) fn proof(record: Veiled<CaseRecord>, book: Option<Arc<Rulebook>>) -> CaseProof {
+    let CaseRecord { stored, acts, .. } = record.rows();
     let (case, detail) = (&stored.case, &stored.case.detail);
     let head = CaseProof {
         case_id: case.id,

@@ -7,12 +7,14 @@ mod question;
 mod step;
 #[cfg(test)]
 mod tests;
+mod veiled;
 mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
 pub(crate) use question::{found_question, question, stranger};
 pub(crate) use step::{listed_step, step};
+pub(crate) use veiled::Veiled;
 pub(crate) use wall::OnTheWall;
 
 use amends_protocol::resources::Page;

@@ -1,5 +1,6 @@
 //! A step with its tries.
 
+use super::Veiled;
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::resources::{AttemptView, StepView};
 use amends_protocol::{Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp};
@@ -7,15 +8,15 @@ use amends_store::{ListedStep, StepRecord};
 use std::collections::HashMap;
 
 /// A step of a list, without its tries.
-pub(crate) fn listed_step(listed: ListedStep) -> StepView {
-    let ListedStep { step, saga, because, would_have_asked } = listed;
+pub(crate) fn listed_step(listed: Veiled<ListedStep>) -> StepView {
+    let ListedStep { step, saga, because, would_have_asked, .. } = listed.rows();
     of_row(step, saga, because, would_have_asked)
 }
 
 /// One step with its tries.
-pub(crate) fn step(record: StepRecord) -> StepView {
-    let StepRecord { listed, others, attempts } = record;
-    let ListedStep { step, saga, because, would_have_asked } = listed;
+pub(crate) fn step(record: Veiled<StepRecord>) -> StepView {
+    let StepRecord { listed, others, attempts } = record.rows();
+    let ListedStep { step, saga, because, would_have_asked, .. } = listed;
     let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
     for attempt in attempts {
         tries.entry(attempt.step).or_default().push(attempt);

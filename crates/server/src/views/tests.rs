@@ -1,6 +1,6 @@
 //! What people read of rows: the sentence and the counts of a list, the tries of a step, who demands what.
 
-use super::{act, case, case_summary, listed_step, page, step};
+use super::{Veiled, act, case, case_summary, listed_step, page, step};
 use amends_engine::{
     ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
     StepMemo, StepRow, StepState, StoredCase, Subject, WalkRow,
@@ -10,7 +10,7 @@ use amends_protocol::{
     ActionName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepActName, StepId,
     StepStateName, StuckReason, Timestamp, Verb,
 };
-use amends_rulebook::Rulebook;
+use amends_rulebook::{Rulebook, SecretFields};
 use amends_store::{CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};
 use std::sync::Arc;
 
@@ -111,6 +111,11 @@ fn record(steps: Vec<StepRow>, attempts: Vec<AttemptRow>) -> CaseRecord {
     }
 }
 
+/// Where nothing is secret.
+fn veiled(record: CaseRecord) -> Veiled<CaseRecord> {
+    Veiled::case(record, SecretFields::default())
+}
+
 fn tries(log: &[AttemptView]) -> Vec<(u32, &str)> {
     log.iter().map(|entry| (entry.attempt, entry.result.as_str())).collect()
 }
@@ -139,7 +144,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     }];
     record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];
 
-    let shown = case(record, own(None));
+    let shown = case(veiled(record), own(None));
     assert_eq!((&shown.summary.saga_id, shown.summary.id), (&saga(), CaseId(1)));
     assert_eq!(shown.rulebook_hash.as_deref(), Some("hash-1"));
     let reports: Vec<_> = shown.reports.iter().map(|r| (r.id.as_str(), r.role.as_str())).collect();
@@ -162,8 +167,11 @@ fn reports_name_their_rules_where_the_rulebook_is_known() {
     let book = Rulebook::from_yaml(RULEBOOK).expect("valid");
     let rules = |shown: CaseDetail| shown.reports.into_iter().map(|r| r.rule).collect::<Vec<_>>();
     let label = book.rules()[0].index_label.clone();
-    assert_eq!(rules(case(record(Vec::new(), Vec::new()), own(Some(&book)))), [Some(label), None]);
-    assert_eq!(rules(case(record(Vec::new(), Vec::new()), own(None))), [None, None]);
+    assert_eq!(
+        rules(case(veiled(record(Vec::new(), Vec::new())), own(Some(&book)))),
+        [Some(label), None]
+    );
+    assert_eq!(rules(case(veiled(record(Vec::new(), Vec::new())), own(None))), [None, None]);
 }
 
 #[test]
@@ -176,10 +184,10 @@ fn a_list_and_a_page_say_the_same_of_a_case() {
         next: Some("further".to_owned()),
         searched_until: Some(Timestamp(9)),
     };
-    let list = page(rows, case_summary);
+    let list = page(rows, |row| case_summary(Veiled::listed_case(row, SecretFields::default())));
     assert_eq!((list.next.as_deref(), list.searched_until), (Some("further"), Some(Timestamp(9))));
     let summary = &list.items[0];
-    assert_eq!(*summary, case(record, own(None)).summary);
+    assert_eq!(*summary, case(veiled(record), own(None)).summary);
     assert_eq!(summary.steps[&StepStateName::Done], 2);
     assert_eq!(summary.steps[&StepStateName::InFlight], 1);
     assert!(summary.sentence.starts_with("payment failed: no rider; 2 of 3 "), "{summary:?}");
@@ -203,7 +211,7 @@ fn the_try_that_ended_a_step_is_in_its_log() {
         attempt(&taken, 1, "accepted"),
     ];
     let steps = vec![third.clone(), refused, exhausted, waived, taken];
-    let plan = case(record(steps, attempts.clone()), own(None)).plan;
+    let plan = case(veiled(record(steps, attempts.clone())), own(None)).plan;
     let logs: Vec<_> = plan.iter().map(|step| tries(&step.log)).collect();
     assert_eq!(logs[0], [(1, "busy"), (2, "unknown"), (3, "compensated")]);
     assert_eq!(logs[1], [(1, "refused")]);
@@ -217,12 +225,14 @@ fn the_try_that_ended_a_step_is_in_its_log() {
     let listed = ListedStep {
         step: third,
         saga: saga(),
+        rulebook: None,
         because: vec!["r-0".to_owned()],
         would_have_asked: Vec::new(),
     };
-    let of_list = listed_step(listed.clone());
+    let of_list = listed_step(Veiled::listed_step(listed.clone(), SecretFields::default()));
     assert!(of_list.log.is_empty(), "a list has no tries");
-    let alone = step(StepRecord { listed, others: Vec::new(), attempts: attempts[..2].to_vec() });
+    let alone = StepRecord { listed, others: Vec::new(), attempts: attempts[..2].to_vec() };
+    let alone = step(Veiled::step(alone, SecretFields::default()));
     assert_eq!(alone, plan[0], "one step and its case say the same");
 }
 
@@ -243,7 +253,7 @@ fn a_step_of_several_requests_is_shown_as_a_whole_and_by_its_parts() {
         part(2, "q-1", StepState::Stuck(StuckReason::Refused)),
         part(3, "q-3", StepState::Due(Timestamp(9))),
     ];
-    let detail = case(record(rows, Vec::new()), own(None));
+    let detail = case(veiled(record(rows, Vec::new())), own(None));
     let [step] = detail.plan.as_slice() else { panic!("one step: {:#?}", detail.plan) };
     assert_eq!((step.id, step.state), (first.id, StepStateName::Stuck));
     assert_eq!((step.reason, step.attempts), (Some(StuckReason::Refused), 3));
@@ -269,7 +279,7 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
     recorded.memo.by_hand = true;
     let mut edited = done(2);
     edited.memo.decided_by = Some("kim".to_owned());
-    let plan = case(record(vec![recorded, edited], Vec::new()), own(None)).plan;
+    let plan = case(veiled(record(vec![recorded, edited], Vec::new())), own(None)).plan;
     assert_eq!(tries(&plan[0].log), []);
     assert_eq!(tries(&plan[1].log), [(1, "compensated")]);
 }

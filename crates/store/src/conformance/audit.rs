@@ -66,6 +66,7 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
         because: vec!["r-1-1".to_owned(), "r-1-0".to_owned()],
         would_have_asked: vec!["r-1-1".to_owned()],
         saga: saga("order-1"),
+        rulebook: record.stored.case.rulebook.clone(),
         step: due,
     };
     assert_eq!(alone.listed, listed, "what names no stored report is left out");

@@ -7,9 +7,9 @@ use super::{
 use crate::{
     Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
-use amends_engine::{CaseRow, RulebookRef, StepRow, StepState, Write};
+use amends_engine::{Business, CaseMemo, CaseRow, RulebookRef, StepRow, StepState, Write};
 use amends_protocol::{
-    CaseId, CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
+    Amount, CaseId, CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
 };
 
 async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
@@ -157,13 +157,40 @@ pub async fn a_foreign_cursor_is_refused(place: &impl Place<Store: Store>) {
     }
 }
 
+fn amount(text: &str) -> Option<Amount> {
+    Some(text.parse().expect("an amount"))
+}
+
+/// What a case is about to the business.
+fn about(customer: &str, amounts: &[(&str, &str)]) -> CaseMemo {
+    let order = amounts.iter().map(|(text, currency)| {
+        format!("{currency}:{}", amount(text).expect("an amount").sort_key())
+    });
+    let business = Business {
+        customer: Some(customer.to_owned()),
+        order: order.collect(),
+        ..Business::default()
+    };
+    CaseMemo { business, ..CaseMemo::default() }
+}
+
 /// Cases that differ in all that lists can be asked for.
 async fn with_five_cases(store: &Held<impl Store>) {
     let book = |name: &str| Some(RulebookRef { name: name.into(), hash: "h".into() });
     let rows = [
         CaseRow { rulebook: book("travel"), message: Some("100% Lost_it".into()), ..case(1) },
-        CaseRow { report: "payment/report-10".into(), message: None, ..case(2) },
-        CaseRow { report: "paymentx/report-1".into(), state: CaseState::Stuck, ..case(3) },
+        CaseRow {
+            report: "payment/report-10".into(),
+            message: None,
+            detail: about("c-7", &[("12.5", "EUR"), ("900", "JPY")]),
+            ..case(2)
+        },
+        CaseRow {
+            report: "paymentx/report-1".into(),
+            state: CaseState::Stuck,
+            detail: about("c-8", &[("-3", "EUR")]),
+            ..case(3)
+        },
         CaseRow {
             report: "delivery/late".into(),
             state: CaseState::Unmatched,
@@ -198,6 +225,11 @@ pub async fn every_case_filter_does_its_part(place: &impl Place<Store: Store>) {
         (CaseFilter { saga: Some(saga("order-2")), ..all() }, vec![2]),
         (CaseFilter { rulebook: text("travel"), ..all() }, vec![1]),
         (CaseFilter { report: text("payment/report-1"), ..all() }, vec![5, 1]),
+        (CaseFilter { customer: text("c-7"), ..all() }, vec![2]),
+        (CaseFilter { currency: text("EUR"), ..all() }, vec![3, 2]),
+        (CaseFilter { amount_min: amount("12.5"), ..all() }, vec![2]),
+        (CaseFilter { amount_max: amount("0"), ..all() }, vec![3]),
+        (CaseFilter { amount_min: amount("100"), currency: text("EUR"), ..all() }, vec![]),
         (CaseFilter { report: text("payment/*"), ..all() }, vec![5, 2, 1]),
         (CaseFilter { report: text("Payment/*"), ..all() }, vec![]),
         (CaseFilter { service: text("rider"), ..all() }, vec![4]),

@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
-    AtPivot, AwaitsCallers, Batch, CalledBack, CallsBefore, CaseMemo, Decision, Dropped, Limits,
-    Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
+    AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
+    Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
     ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
     StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, Evidence, HistoryState, Loss, Lost, Outcome,
+    ActionName, CaseId, CaseState, Cause, Evidence, HistoryState, Loss, Lost, Money, Outcome,
     QuestionActName, QuestionId, QuestionKind, Source, StrangerActName, StuckReason, Timestamp,
 };
 use std::sync::Arc;
@@ -88,6 +88,15 @@ fn full_memo() -> CaseMemo {
         looked_again: true,
         saga_ended_at: Some(12),
         entry: Some("order.place".to_owned()),
+        business: Business {
+            customer: Some("c-7".to_owned()),
+            key: Some("o-1".to_owned()),
+            amounts: vec![Money {
+                currency: "EUR".to_owned(),
+                amount: "12.50".parse().expect("an amount"),
+            }],
+            order: vec!["EUR:1".to_owned()],
+        },
         settled_by: Some("kim".to_owned()),
         may_still_stand: vec![MayStand {
             service: "payment".to_owned(),

@@ -12,7 +12,7 @@ use super::{
     search::{self, Search},
 };
 use crate::{ListedStep, PageRequest, RowPage, StepFilter, StoreError};
-use amends_engine::{ActRow, StepRow};
+use amends_engine::{ActRow, RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId, StepStateName};
 use rusqlite::{Connection, types::Value};
 
@@ -38,6 +38,7 @@ fn page_of<R, T, const N: usize>(
 struct FoundStep {
     row: StepRow,
     saga: SagaId,
+    rulebook: Option<RulebookRef>,
     opened_at: i64,
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn steps(
     let limit = page.rows();
     let found = found_steps(conn, filter, List::Steps.read(page)?, limit + 1)?;
     page_of(List::Steps, found, limit, FoundStep::place, |found| {
-        records::listed_step(conn, found.row, found.saga)
+        records::listed_step(conn, found.row, found.saga, found.rulebook)
     })
 }
 
@@ -90,7 +91,8 @@ pub(super) fn step_queries(
         base.and("(c.opened_at, c.id) <= (?, ?)", [opened_at.into(), case.into()]);
         base.and("(c.opened_at, s.key) < (?, ?)", [opened_at.into(), key.into()]);
     }
-    let columns = format!("SELECT {STEP_COLUMNS}, c.saga, c.opened_at");
+    let columns =
+        format!("SELECT {STEP_COLUMNS}, c.saga, c.opened_at, c.rulebook, c.rulebook_hash");
     let query = |from: &str, search: Search| {
         let clause = search.clause();
         let sql = format!(
@@ -140,7 +142,12 @@ fn found_step(row: &rusqlite::Row<'_>) -> Result<FoundStep, StoreError> {
         row: format!("case `{}`", step.id.case),
         what: e.to_string(),
     })?;
-    Ok(FoundStep { row: step, saga, opened_at: column(row, 16)? })
+    let name: Option<String> = column(row, 17)?;
+    let hash: Option<String> = column(row, 18)?;
+    let rulebook = name.zip(hash);
+    let rulebook =
+        rulebook.map(|(name, hash)| RulebookRef { name: name.into(), hash: hash.into() });
+    Ok(FoundStep { row: step, saga, rulebook, opened_at: column(row, 16)? })
 }
 
 /// One page of the audit, of one case if given.

@@ -9,7 +9,7 @@ use super::{
     },
 };
 use crate::{CaseRecord, ListedCase, ListedStep, StepRecord, StoreError};
-use amends_engine::{ActRow, AttemptRow, CaseRow, StepRow};
+use amends_engine::{ActRow, AttemptRow, CaseRow, RulebookRef, StepRow};
 use amends_protocol::{CaseId, SagaId, StepId};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -35,10 +35,11 @@ pub(crate) fn listed_step(
     conn: &Connection,
     step: StepRow,
     saga: SagaId,
+    rulebook: Option<RulebookRef>,
 ) -> Result<ListedStep, StoreError> {
     let because = report_ids(conn, step.id.case, &step.memo.because)?;
     let would_have_asked = report_ids(conn, step.id.case, &step.memo.would_have_asked)?;
-    Ok(ListedStep { step, saga, because, would_have_asked })
+    Ok(ListedStep { step, saga, rulebook, because, would_have_asked })
 }
 
 /// All that is stored of one step.
@@ -58,7 +59,7 @@ pub(crate) fn step(conn: &Connection, id: StepId) -> Result<Option<StepRecord>, 
         tries.append(&mut attempts(conn, (key, key))?);
         others.extend(Some(other).filter(|other| other.id != row.id));
     }
-    let listed = listed_step(conn, row, case.saga)?;
+    let listed = listed_step(conn, row, case.saga, case.rulebook)?;
     Ok(Some(StepRecord { listed, others, attempts: tries }))
 }
 

@@ -143,7 +143,39 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
     if let Some(wanted) = &filter.text {
         search.and_text(&["c.saga", "c.message"], wanted);
     }
+    if let Some(customer) = &filter.customer {
+        search.and(&format!("json_extract({MEMO}, '$.business.customer') = ?"), [text(customer)]);
+    }
+    of_money(&mut search, filter);
     search
+}
+
+/// The memo of a case; one that can't be read says nothing, and must not end the search.
+const MEMO: &str = "CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END";
+
+/// One amount of a case has to meet all of it. Amounts lie in the memo as texts that sort as they do, each behind its
+/// currency and a colon.
+fn of_money(search: &mut Search, filter: &CaseFilter) {
+    let (mut conditions, mut values) = (Vec::new(), Vec::new());
+    if let Some(currency) = &filter.currency {
+        conditions.push("substr(a.value, 1, instr(a.value, ':') - 1) = ?");
+        values.push(text(currency));
+    }
+    if let Some(least) = filter.amount_min {
+        conditions.push("substr(a.value, instr(a.value, ':') + 1) >= ?");
+        values.push(text(&least.sort_key()));
+    }
+    if let Some(most) = filter.amount_max {
+        conditions.push("substr(a.value, instr(a.value, ':') + 1) <= ?");
+        values.push(text(&most.sort_key()));
+    }
+    if !conditions.is_empty() {
+        let all = conditions.join(" AND ");
+        let any = format!(
+            "(SELECT 1 FROM json_each({MEMO}, '$.business.order') a WHERE {all} LIMIT 1) = 1"
+        );
+        search.and(&any, values);
+    }
 }
 
 /// Adds the states of a case filter.
@@ -209,6 +241,10 @@ mod tests {
             service: Some("x' OR 1=1 --".to_owned()),
             action: "a.b".parse().ok(),
             text: Some("%".to_owned()),
+            customer: Some("' OR 1=1 --".to_owned()),
+            currency: Some("EUR".to_owned()),
+            amount_min: "12.50".parse().ok(),
+            amount_max: "99".parse().ok(),
             ..CaseFilter::default()
         };
         let search = of_cases(&filter);

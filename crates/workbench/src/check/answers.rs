@@ -1,7 +1,7 @@
 //! Which rules can answer a kind of report, by what is declared of it: its action and the fields that it carries.
 
 use amends_rulebook::value_set::Found;
-use amends_rulebook::{ActionId, Condition, Field, ReportDecl, Rule, RuleId, Rulebook};
+use amends_rulebook::{ActionId, Condition, DataField, Field, ReportDecl, Rule, RuleId, Rulebook};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub(super) struct About<'a> {
     /// The action that fails.
     action: Option<ActionId>,
     /// The business fields that it carries; none if it doesn't say.
-    data: Option<&'a [Arc<str>]>,
+    data: Option<&'a [DataField]>,
 }
 
 /// What a kind of report holds at a field.
@@ -39,7 +39,7 @@ impl<'a> About<'a> {
         };
         let mut held = Held::Nothing;
         for carried in data {
-            let (mut ours, mut theirs) = (path.iter(), carried.split('.'));
+            let (mut ours, mut theirs) = (path.iter(), carried.path.split('.'));
             loop {
                 match (ours.next(), theirs.next()) {
                     (Some(a), Some(b)) if **a == *b => {}

@@ -5,10 +5,9 @@ use super::findings::Findings;
 use crate::places::{NeededStep, Place, callers};
 use amends_protocol::Verb;
 use amends_rulebook::{
-    ActionClass, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes,
+    ActionClass, DataField, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes,
 };
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for rule in book.rules().iter().filter(|r| !r.implied) {
@@ -56,7 +55,7 @@ fn check_fields(
     book: &Rulebook,
     n: usize,
     report: &ReportDecl,
-    data: &[Arc<str>],
+    data: &[DataField],
     found: &mut Findings<'_>,
 ) {
     let place = Place::of_report(book, report);
@@ -120,13 +119,13 @@ fn asked(book: &Rulebook, demand: &Demand, known: &Known<'_>) -> BTreeSet<Needed
 }
 
 /// Whether a placeholder's field is among the paths, or inside one of them.
-fn carried(field: &str, data: &[Arc<str>]) -> bool {
+fn carried(field: &str, data: &[DataField]) -> bool {
     let path = field.strip_prefix("data.").unwrap_or(field);
-    data.iter().any(|d| {
+    data.iter().map(|field| &*field.path).any(|d| {
         let inside = |outer: &str, inner: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
         };
-        &**d == path || inside(d, path) || inside(path, d)
+        d == path || inside(d, path) || inside(path, d)
     })
 }
 

@@ -94,7 +94,7 @@ fn undeclared_fields(book: &Rulebook, found: &mut Findings<'_>) {
         return;
     }
     let carried: BTreeSet<&str> =
-        book.reports().iter().flat_map(|r| r.data.iter().flatten()).map(|d| &**d).collect();
+        book.reports().iter().flat_map(|r| r.data.iter().flatten()).map(|d| &*d.path).collect();
     let mut told = BTreeSet::new();
     for action in book.actions() {
         for endpoint in Verb::ALL.iter().filter_map(|verb| action.endpoints.get(*verb)) {

@@ -6,10 +6,9 @@ use super::point::{Derived, FailurePoint};
 use crate::evidence::Evidence;
 use crate::places::{NeededStep, Place};
 use amends_protocol::Verb;
-use amends_rulebook::{NamedCall, Position, ReportDecl, Rulebook};
+use amends_rulebook::{DataField, DataRole, NamedCall, Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 /// How much is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,18 +102,7 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
         parts.push("keep: true".to_owned());
     }
     if let Some(data) = &report.data {
-        let typed = |path: &Arc<str>| match report.data_types.get(path) {
-            Some(kind) => format!("{}: {}", plain(path), kind.as_str()),
-            None => format!("{}: ~", plain(path)),
-        };
-        parts.push(match report.data_types.is_empty() {
-            true => {
-                format!("data: [{}]", data.iter().map(|d| plain(d)).collect::<Vec<_>>().join(", "))
-            }
-            false => {
-                format!("data: {{ {} }}", data.iter().map(typed).collect::<Vec<_>>().join(", "))
-            }
-        });
+        parts.push(data_fields(data));
     }
     let _ = writeln!(
         out,
@@ -196,4 +184,35 @@ fn plain(text: &str) -> String {
         && text.chars().all(safe)
         && text.contains(['/', '.']);
     if clear { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+/// `data:` as short as what is known of its fields allows.
+fn data_fields(data: &[DataField]) -> String {
+    let of_field = |field: &DataField| {
+        let mut known = Vec::new();
+        known.extend(field.kind.map(|kind| format!("type: {}", kind.as_str())));
+        known.extend(field.secret.then(|| "secret: true".to_owned()));
+        if let Some(role) = &field.role {
+            known.push(format!("role: {}", role.as_str()));
+            if let DataRole::Amount(currency) = role {
+                known.push(format!("currency: {}", plain(currency.as_str())));
+            }
+        }
+        let value = match (field.kind, known.len()) {
+            (_, 0) => "~".to_owned(),
+            (Some(kind), 1) => kind.as_str().to_owned(),
+            _ => format!("{{ {} }}", known.join(", ")),
+        };
+        format!("{}: {value}", plain(&field.path))
+    };
+    let is_bare = |field: &DataField| field.kind.is_none() && !field.secret && field.role.is_none();
+    match data.iter().all(is_bare) {
+        true => {
+            let paths: Vec<_> = data.iter().map(|field| plain(&field.path)).collect();
+            format!("data: [{}]", paths.join(", "))
+        }
+        false => {
+            format!("data: {{ {} }}", data.iter().map(of_field).collect::<Vec<_>>().join(", "))
+        }
+    }
 }

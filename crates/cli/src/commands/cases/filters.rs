@@ -1,7 +1,7 @@
 //! Which cases are meant: the filters that lists and the export share, the same as the API's.
 
 use crate::client::Query;
-use amends_protocol::{ActionName, CaseState, ClosedOn, SagaId};
+use amends_protocol::{ActionName, Amount, CaseState, ClosedOn, SagaId};
 
 /// Filters of cases. Everything given has to match.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,18 @@ pub struct CaseFilters {
     /// Only cases with this text in the saga id or message
     #[arg(long, value_name = "TEXT")]
     find: Option<String>,
+    /// Only cases that concern this customer
+    #[arg(long, value_name = "TEXT")]
+    customer: Option<String>,
+    /// Only cases about an amount of this currency, e.g. EUR
+    #[arg(long, value_name = "CODE")]
+    currency: Option<String>,
+    /// Only cases about this much or more, of that currency or of any
+    #[arg(long, value_name = "AMOUNT")]
+    amount_min: Option<Amount>,
+    /// Only cases about this much or less
+    #[arg(long, value_name = "AMOUNT")]
+    amount_max: Option<Amount>,
     /// Only cases opened longer ago than this: 90s, 15m, 2h, 7d
     #[arg(long, value_name = "TIME")]
     older_than: Option<String>,
@@ -65,6 +77,10 @@ impl CaseFilters {
             ("action", self.action.as_ref().map(ToString::to_string)),
             ("group", self.group.clone()),
             ("q", self.find.clone()),
+            ("customer", self.customer.clone()),
+            ("currency", self.currency.clone()),
+            ("amount_min", self.amount_min.map(|amount| amount.to_string())),
+            ("amount_max", self.amount_max.map(|amount| amount.to_string())),
             ("older_than", self.older_than.clone()),
             ("younger_than", self.younger_than.clone()),
             ("opened_after", self.opened_after.clone()),

@@ -6,6 +6,7 @@ use crate::moment::{now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::GroupView;
 use amends_protocol::signs::Signed;
+use amends_protocol::totals_in_words;
 
 /// Options of `cases groups`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,13 @@ pub struct GroupsOptions {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is held up, and how much its cases are about.
+fn what(group: &GroupView) -> String {
+    let money = totals_in_words(&group.amounts, group.cases, group.without_amount);
+    let money = if money.is_empty() { money } else { format!(" ({money})") };
+    format!("{} {}{money}", group.cause.sign().shape, group.title)
 }
 
 pub(super) async fn run(client: &Client, options: GroupsOptions) -> Outcome {
@@ -40,8 +48,8 @@ pub(super) async fn run(client: &Client, options: GroupsOptions) -> Outcome {
             _ => "-".to_owned(),
         };
         grid.row(vec![
-            group.id,
-            format!("{} {}", group.cause.sign().shape, group.title),
+            group.id.clone(),
+            what(&group),
             asks,
             group.next_try_at.map_or("-".to_owned(), |at| relative(at, now)),
             group.example_case.to_string(),

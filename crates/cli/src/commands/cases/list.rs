@@ -7,11 +7,13 @@ use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use amends_protocol::resources::{CaseSummary, Page};
+use amends_protocol::{Totals, amounts_in_words, totals_in_words};
 
 /// Options of `cases list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  amends cases list --state stuck,unmatched --sort oldest\n  \
-amends cases list --report 'payment/*' --all --json")]
+amends cases list --report 'payment/*' --all --json\n  \
+amends cases list --customer c-7 --amount-min 100 --currency EUR -o wide")]
 pub struct ListOptions {
     #[command(flatten)]
     filters: CaseFilters,
@@ -24,10 +26,34 @@ pub struct ListOptions {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// How to print: `wide` also says whom a case concerns, what, and how much
+    #[arg(short, long, value_name = "SHAPE", conflicts_with = "json")]
+    output: Option<Shape>,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Shape {
+    Table,
+    Wide,
+    Json,
 }
 
 /// Rows per page when all are wanted: the API's limit.
 const LARGEST_PAGE: u32 = 500;
+
+/// What `wide` adds.
+const BUSINESS: [&str; 3] = ["customer", "key", "amount"];
+
+/// What the listed cases are about together, by currency.
+fn tell_sum(cases: &[CaseSummary]) {
+    let mut totals = Totals::default();
+    cases.iter().for_each(|case| totals.add(&case.amounts));
+    let words = totals_in_words(&totals.amounts(), cases.len() as u64, totals.without());
+    if !words.is_empty() {
+        output::tell(&words);
+    }
+}
 
 /// Its state; of a settled one, on what evidence.
 fn state(case: &CaseSummary) -> String {
@@ -50,7 +76,7 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
             break page.searched_until;
         }
     };
-    if options.json {
+    if options.json || options.output == Some(Shape::Json) {
         return output::json(&items);
     }
     if let Some(until) = searched_until.filter(|_| cursor.is_some()) {
@@ -63,20 +89,8 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
     if items.is_empty() {
         return Ok(());
     }
-    let now = now();
-    let mut grid = Grid::new(&["case", "state", "report", "saga", "steps", "opened", "sentence"]);
-    for case in &items {
-        grid.row(vec![
-            case.id.to_string(),
-            state(case),
-            case.report.clone(),
-            case.saga_id.to_string(),
-            progress(&case.steps),
-            relative(case.opened_at, now),
-            case.sentence.clone(),
-        ]);
-    }
-    grid.print()?;
+    print(&items, options.output == Some(Shape::Wide))?;
+    tell_sum(&items);
     if cursor.is_some() {
         output::tell(&format!(
             "there are more than {}; use --all, a larger --limit or a filter",
@@ -84,4 +98,30 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
         ));
     }
     Ok(())
+}
+
+fn print(cases: &[CaseSummary], is_wide: bool) -> Outcome {
+    let now = now();
+    let mut names = vec!["case", "state", "report", "saga", "steps", "opened"];
+    names.extend(BUSINESS.iter().filter(|_| is_wide));
+    names.push("sentence");
+    let mut grid = Grid::new(&names);
+    for case in cases {
+        let mut row = vec![
+            case.id.to_string(),
+            state(case),
+            case.report.clone(),
+            case.saga_id.to_string(),
+            progress(&case.steps),
+            relative(case.opened_at, now),
+        ];
+        if is_wide {
+            row.push(case.customer.clone().unwrap_or_default());
+            row.push(case.key.clone().unwrap_or_default());
+            row.push(amounts_in_words(&case.amounts));
+        }
+        row.push(case.sentence.clone());
+        grid.row(row);
+    }
+    grid.print()
 }

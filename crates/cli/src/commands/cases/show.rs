@@ -6,9 +6,9 @@ use crate::commands::rules::stage_text;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{AttemptView, CaseDetail, ReportView, StepView};
+use amends_protocol::resources::{AttemptView, CaseDetail, CaseSummary, ReportView, StepView};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp};
+use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp, amounts_in_words};
 
 /// Options of `cases show`.
 #[derive(Debug, clap::Args)]
@@ -90,6 +90,7 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
         relative(s.opened_at, now)
     )];
     lines.push(s.sentence.clone());
+    lines.extend(business(s));
     lines.push(match (s.state, s.settled_at) {
         (CaseState::Settled, Some(at)) => {
             let word = s.closed_on.map_or(String::new(), |closed| format!(", {}", closed.sign().word));
@@ -104,6 +105,15 @@ pub(super) fn header(case: &CaseDetail, now: Timestamp) -> String {
         lines.push(format!("settles {} if nothing more happens", relative(at, now)));
     }
     lines.join("\n")
+}
+
+/// Whom it concerns, what, and how much; none if nothing is known.
+fn business(case: &CaseSummary) -> Option<String> {
+    let customer = case.customer.as_ref().map(|customer| format!("customer {customer}"));
+    let key = case.key.as_ref().map(|key| format!("key {key}"));
+    let amount = Some(amounts_in_words(&case.amounts)).filter(|words| !words.is_empty());
+    let all: Vec<String> = [customer, key, amount].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn evidence(case: &CaseDetail) -> &'static str {

@@ -211,6 +211,8 @@ mod tests {
             error: None,
             count: 412,
             cases: 412,
+            amounts: Vec::new(),
+            without_amount: 0,
             since: NOW,
             next_try_at: Some(NOW.plus_ms(2_000)),
             example_case: CaseId(1),

@@ -438,13 +438,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Cases that can't be worked on, because a row can't be read or the store refuses their writes, and why.",
         &[Answer("200", "The cases, and rows of no case.", JSON, "QuarantineView")],
     ),
-    get(
-        "/v1/quarantine/{id}",
-        "cases",
-        "exportRawCase",
-        "The rows of a case as they lie in the store, readable or not.",
-        &[Answer("200", "The rows.", JSON, "RawCaseView")],
-    ),
+    Operation {
+        query: &[("secrets", "`shown`: with the values of secret fields, too.")],
+        ..get(
+            "/v1/quarantine/{id}",
+            "cases",
+            "exportRawCase",
+            "The rows of a case as they lie in the store, readable or not, without the values of secret fields.",
+            &[Answer("200", "The rows.", JSON, "RawCaseView")],
+        )
+    },
     post(
         "/v1/quarantine/{id}/acts",
         "cases",

@@ -14,8 +14,8 @@ use amends_protocol::resources::{
 };
 use amends_protocol::{
     Callback, CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry,
-    HistoryState, Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect, QuestionKind,
-    REPORT_TYPE, ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest,
+    HistoryState, Money, Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect,
+    QuestionKind, REPORT_TYPE, ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest,
     StepStateName, StrangerActName, StuckReason, Verb, Verdict,
 };
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ use utoipa::OpenApi;
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     Callback, ActionProof, ActView, AttemptFigures, AttemptView, BackupView, BackupWanted, BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof,
-    CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
+    CaseState, CaseSummary, Cause, ClosedOn, DiagnosticView, EventReceipt, EventView, Evidence, DecisionView, GroupView, LimitsView, LimitsWanted, HistoryAnswer, HistoryEntry, HistoryState, MayStand, MinuteView, Money, NoteView, Outcome, OutcomeCallback, Overview, Page<ActView>,
     Page<CaseSummary>, Page<StepView>, Problem, Progress, QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView, ReasonGiven, ReportData, AnswerView, Page<QuestionView>, QuestionAct, QuestionActName, QuestionAnswered, QuestionEffect, QuestionKind, QuestionView, StatementView,
     ReportReceipt, ReportRef, ReportView, QuestionsOfKind, RulebookCheck, RulebookQuestions, RulebookSources, RulebookView, SagaBegin, SagaView,
     ServiceView, SettleFigures, Source, SourceView, Statement, StepAct, StepActName, StepAnswer, StepRequest, StepStateName, StepView, StrangerAct, StrangerActName, StrangerDecisionView, StrangerView, StuckReason, TroubleView, Verb, Verdict, WalkView,

@@ -45,6 +45,10 @@ pub(super) struct Script {
     readings: Arc<Mutex<HashMap<String, StepReading>>>,
     /// What came with the requests for steps.
     proofs: Arc<Mutex<HashMap<String, CallbackProof>>>,
+    /// The business data of the last request for each step.
+    data: Arc<Mutex<HashMap<String, Value>>>,
+    /// What is said with each answer.
+    words: Arc<Mutex<Option<String>>>,
 }
 
 impl Script {
@@ -56,6 +60,16 @@ impl Script {
     pub(super) fn proof(&self, step: &str) -> String {
         let proofs = self.proofs.lock().expect("not poisoned");
         proofs.get(step).expect("it was sent").reveal().to_owned()
+    }
+
+    /// From now on every answer says this.
+    pub(super) fn say(&self, text: &str) {
+        *self.words.lock().expect("not poisoned") = Some(text.to_owned());
+    }
+
+    /// The business data that the service was sent with a step.
+    pub(super) fn asked_with(&self, step: &str) -> Value {
+        self.data.lock().expect("not poisoned").get(step).expect("it was sent").clone()
     }
 
     fn reading(&self, action: &str, verb: Verb) -> StepReading {
@@ -78,6 +92,8 @@ impl Outbound for Script {
         let answer = match errand {
             Errand::Send(send) => {
                 let (step, proof) = (send.step.to_string(), send.proof.clone());
+                let data = Value::Object(send.data().clone());
+                self.data.lock().expect("not poisoned").insert(step.clone(), data);
                 self.proofs.lock().expect("not poisoned").insert(step, proof);
                 self.reading(&send.action.to_string(), send.verb)
             }
@@ -86,7 +102,9 @@ impl Outbound for Script {
                 return EffectResult::History(WalkResult::NoHistory);
             }
         };
-        EffectResult::Step(StepResult::new(answer, None).telling(vec![]).saying("as told"))
+        let words = self.words.lock().expect("not poisoned").clone();
+        let words = words.unwrap_or_else(|| "as told".to_owned());
+        EffectResult::Step(StepResult::new(answer, None).telling(vec![]).saying(words))
     }
 }
 

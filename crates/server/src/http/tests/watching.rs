@@ -11,19 +11,19 @@ use tower::ServiceExt;
 
 /// One event of a stream: its name, id and data.
 #[derive(Debug, PartialEq)]
-struct Told {
-    event: String,
+pub(super) struct Told {
+    pub(super) event: String,
     id: Option<u64>,
-    data: Value,
+    pub(super) data: Value,
 }
 
-struct Stream {
+pub(super) struct Stream {
     body: BodyDataStream,
     text: String,
 }
 
 impl Stream {
-    async fn open(desk: &Desk, path: &str, last: Option<&str>) -> Self {
+    pub(super) async fn open(desk: &Desk, path: &str, last: Option<&str>) -> Self {
         let request =
             last.into_iter().fold(Request::get(path), |r, last| r.header("last-event-id", last));
         let request = request.header("host", "localhost");
@@ -36,7 +36,7 @@ impl Stream {
     }
 
     /// The next event; none when the stream has ended.
-    async fn next(&mut self) -> Option<Told> {
+    pub(super) async fn next(&mut self) -> Option<Told> {
         loop {
             if let Some((one, rest)) = self.text.split_once("\n\n") {
                 let field =

@@ -1,0 +1,226 @@
+//! What people may see of a case: its rows without the values of secret fields, and without texts that repeat them. The
+//! rows that are stored and asked with keep everything; whatever shows or tells takes them through here.
+
+use crate::case::Case;
+use crate::{CaseRow, ReportRow, StepRow, StoredCase};
+use amends_protocol::Report;
+use amends_protocol::resources::StepAct;
+use amends_rulebook::secrets::{MASK, restore};
+use amends_rulebook::{SecretFields, SecretValues};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// Secret fields, and the values of them that a case holds.
+#[derive(Clone, Debug, Default)]
+pub struct Veil {
+    fields: SecretFields,
+    values: SecretValues,
+}
+
+impl Veil {
+    /// Over a case's rows.
+    #[must_use]
+    pub fn of_case(fields: SecretFields, stored: &StoredCase) -> Self {
+        Self::of_rows(fields, &stored.case, &stored.reports, &stored.steps)
+    }
+
+    /// Over some steps of a case.
+    #[must_use]
+    pub fn of_steps<'a>(
+        fields: SecretFields,
+        steps: impl IntoIterator<Item = &'a StepRow>,
+    ) -> Self {
+        let mut veil = Self { fields, values: SecretValues::default() };
+        if !veil.is_clear() {
+            steps.into_iter().for_each(|step| veil.learn_step(step));
+        }
+        veil
+    }
+
+    /// Over one report.
+    #[must_use]
+    pub fn of_report(fields: SecretFields, report: &Report) -> Self {
+        let mut veil = Self { fields, values: SecretValues::default() };
+        if !veil.is_clear() {
+            veil.learn_report(report);
+        }
+        veil
+    }
+
+    /// Over rows of which nobody knows whether they can be read.
+    #[must_use]
+    pub fn of_json<'a>(fields: SecretFields, values: impl IntoIterator<Item = &'a Value>) -> Self {
+        let mut veil = Self { fields, values: SecretValues::default() };
+        for value in values {
+            veil.fields.collect_deep(value, &mut veil.values);
+        }
+        veil
+    }
+
+    fn of_rows(
+        fields: SecretFields,
+        case: &CaseRow,
+        reports: &[ReportRow],
+        steps: &[StepRow],
+    ) -> Self {
+        let mut veil = Self { fields, values: SecretValues::default() };
+        if veil.is_clear() {
+            return veil;
+        }
+        reports.iter().for_each(|row| veil.learn_report(&row.report));
+        let walked = case.detail.walks.iter().flat_map(|walk| &walk.entries);
+        let told = case.detail.told.iter().map(|told| &told.evidence);
+        walked.chain(told).for_each(|evidence| veil.learn(&evidence.data));
+        steps.iter().for_each(|step| veil.learn_step(step));
+        veil
+    }
+
+    fn learn(&mut self, data: &Map<String, Value>) {
+        self.fields.collect(data, &mut self.values);
+    }
+
+    fn learn_report(&mut self, report: &Report) {
+        self.learn(&report.data.data);
+        report.data.history.iter().for_each(|evidence| self.learn(&evidence.data));
+    }
+
+    fn learn_step(&mut self, step: &StepRow) {
+        let asked = step.memo.subject.as_ref().and_then(|subject| subject.data.as_ref());
+        step.memo.edited.iter().chain(asked).for_each(|data| self.learn(data));
+    }
+
+    /// Whether nothing is secret.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// A text that people read.
+    pub fn text(&self, text: &mut Option<String>) {
+        self.values.scrub_in(text);
+    }
+
+    /// A text that is always there.
+    pub(crate) fn hush(&self, text: &mut String) {
+        *text = self.values.scrub(text);
+    }
+
+    /// The same, shared.
+    pub fn shared_text(&self, text: &mut Option<Arc<str>>) {
+        if let Some(text) = text.as_mut().filter(|_| !self.values.is_empty()) {
+            *text = self.values.scrub(text).into();
+        }
+    }
+
+    /// Any JSON of an audit.
+    pub fn detail(&self, detail: &mut Value) {
+        if !self.is_clear() {
+            self.fields.mask_deep(detail);
+        }
+    }
+
+    /// Any JSON, its texts too.
+    pub fn json(&self, value: &mut Value) {
+        if !self.is_clear() {
+            self.fields.mask_deep(value);
+            self.hush_in(value);
+        }
+    }
+
+    fn hush_in(&self, value: &mut Value) {
+        match value {
+            Value::String(text) if text != MASK => *text = self.values.scrub(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.hush_in(item)),
+            Value::Object(members) => members.values_mut().for_each(|value| self.hush_in(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    /// A report.
+    pub fn report(&self, report: &mut Arc<Report>) {
+        if self.is_clear() {
+            return;
+        }
+        let data = &mut Arc::make_mut(report).data;
+        self.fields.mask(&mut data.data);
+        data.history.iter_mut().for_each(|evidence| self.fields.mask(&mut evidence.data));
+        self.text(&mut data.message);
+    }
+
+    /// A case's own row.
+    pub fn case(&self, case: &mut CaseRow) {
+        if self.is_clear() {
+            return;
+        }
+        self.shared_text(&mut case.message);
+        for walk in &mut case.detail.walks {
+            self.text(&mut walk.message);
+            walk.entries.iter_mut().for_each(|evidence| self.fields.mask(&mut evidence.data));
+        }
+        case.detail.told.iter_mut().for_each(|told| self.fields.mask(&mut told.evidence.data));
+        case.detail.notes.iter_mut().for_each(|note| note.text = self.values.scrub(&note.text));
+    }
+
+    /// A step.
+    pub fn step(&self, step: &mut StepRow) {
+        if self.is_clear() {
+            return;
+        }
+        self.text(&mut step.memo.message);
+        step.memo.callbacks.iter_mut().for_each(|said| self.text(&mut said.message));
+        let asked = step.memo.subject.as_mut().and_then(|subject| subject.data.as_mut());
+        for data in step.memo.edited.iter_mut().chain(asked) {
+            self.fields.mask(Arc::make_mut(data));
+        }
+    }
+
+    /// Everything that is stored of a case.
+    pub fn stored(&self, stored: &mut StoredCase) {
+        self.case(&mut stored.case);
+        stored.reports.iter_mut().for_each(|row| self.report(&mut row.report));
+        stored.steps.iter_mut().for_each(|step| self.step(step));
+    }
+}
+
+impl Case {
+    /// Over all that it holds.
+    pub(crate) fn veil(&self) -> Veil {
+        match self.book.as_ref().map(|book| book.secrets()).filter(|secrets| !secrets.is_empty()) {
+            Some(secrets) => Veil::of_rows(secrets.clone(), &self.row, &self.reports, &self.steps),
+            None => Veil::default(),
+        }
+    }
+
+    /// A report as it is told of.
+    pub(crate) fn shown(&self, mut report: Arc<Report>) -> Arc<Report> {
+        self.veil().report(&mut report);
+        report
+    }
+
+    /// What the audit keeps of an act.
+    pub(crate) fn shown_detail(&self, mut detail: Value) -> Value {
+        self.veil().detail(&mut detail);
+        detail
+    }
+
+    /// Data that a person has edited, with what they were not shown put back.
+    ///
+    /// # Errors
+    /// Where a secret is left as it was and there is none.
+    pub(crate) fn with_secrets(&self, index: usize, act: StepAct) -> Result<StepAct, String> {
+        let StepAct::Edit { reason, data, may_have_run } = act else { return Ok(act) };
+        let step = &self.steps[index];
+        let subject = step.memo.subject.clone().unwrap_or_default();
+        let demanding = || self.report_for(step).map(|row| &row.report.data.data);
+        let before = self.fields_of(step, &subject).or_else(demanding).cloned().unwrap_or_default();
+        let mut edited = Value::Object(data);
+        restore(&mut edited, &Value::Object(before)).map_err(|path| {
+            format!("`{path}` is left as `{MASK}`, and the request has no value there: write one")
+        })?;
+        let data = match edited {
+            Value::Object(data) => data,
+            _ => Map::new(),
+        };
+        Ok(StepAct::Edit { reason, data, may_have_run })
+    }
+}
