@@ -3,7 +3,9 @@
 
 use crate::client::{Client, NoAnswer};
 use amends_protocol::resources::{CaseDetail, CaseSummary, Overview, Page, ReportView, StepView};
-use amends_protocol::{CaseState, ClosedOn, QuestionEffect, QuestionKind, StepStateName};
+use amends_protocol::{
+    CaseState, ClosedOn, Money, Outcome, QuestionEffect, QuestionKind, StepStateName, Totals,
+};
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,18 @@ pub struct ServiceCount {
     pub stuck: u64,
 }
 
+/// What the cases were about in which something was undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Undone {
+    /// How many these are.
+    pub cases: u64,
+    /// The sum of each currency.
+    pub amounts: Vec<Money>,
+    /// Cases that are in no sum.
+    pub without_amount: u64,
+}
+
 /// All cases of a supervisor.
 #[derive(Clone, Debug, Default)]
 pub struct Cases(pub Vec<CaseDetail>);
@@ -73,6 +87,20 @@ impl Cases {
             *counts.entry(closed_on).or_default() += 1;
         }
         counts
+    }
+
+    /// How much the cases were about in which something was undone.
+    #[must_use]
+    pub fn undone(&self) -> Undone {
+        let is_undone = |case: &&CaseDetail| {
+            case.plan.iter().any(|step| step.outcome == Some(Outcome::Compensated))
+        };
+        let (mut totals, mut cases) = (Totals::default(), 0);
+        for case in self.0.iter().filter(is_undone) {
+            totals.add(&case.summary.amounts);
+            cases += 1;
+        }
+        Undone { cases, amounts: totals.amounts(), without_amount: totals.without() }
     }
 
     /// How many questions are open, by kind, those included that hold no case.

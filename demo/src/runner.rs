@@ -184,6 +184,7 @@ async fn do_business(
         cases: cases.by_state(),
         closed_on: cases.by_closing_word(),
         questions: cases.questions(),
+        undone: cases.undone(),
         customers,
         kills: u32::try_from(killed.open_cases.len()).unwrap_or(u32::MAX),
         open_at_kills: killed.open_cases,

@@ -1,12 +1,12 @@
 //! What a run has come to, as `--json` prints it and in one line. It is filled elsewhere.
 
-use crate::cases::{ReportCount, ServiceCount};
+use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
 use crate::faults::Fault;
 use crate::invariants::{Invariant, OrderCount};
 use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, ClosedOn, QuestionKind};
+use amends_protocol::{CaseState, ClosedOn, QuestionKind, totals_in_words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -34,6 +34,9 @@ pub struct Summary {
     /// Open questions by kind. None are expected: everybody here keeps what the protocol promises.
     #[serde(default)]
     pub questions: BTreeMap<QuestionKind, u64>,
+    /// How much the cases were about in which something was undone.
+    #[serde(default)]
+    pub undone: Undone,
     /// How the customers saw it: answers by kind.
     pub customers: BTreeMap<String, u64>,
     /// How often the supervisor was killed.
@@ -79,6 +82,11 @@ impl Summary {
             self.elapsed_ms as f64 / 1000.0
         );
         text.push_str(&format!("\n{}", self.closings()));
+        let Undone { cases, amounts, without_amount } = &self.undone;
+        let undone = totals_in_words(amounts, *cases, *without_amount);
+        if !undone.is_empty() {
+            text.push_str(&format!("\nundone: {undone}"));
+        }
         if let Some(chaos) = &self.chaos {
             text.push_str(&format!("\n{chaos}"));
         }

@@ -52,9 +52,7 @@ async fn own_logic(
     context: &ActionContext<Sqlite>,
     form: &OrderForm,
 ) -> Result<(), Failure> {
-    let fail = |code, message: &str| {
-        Err(Failure::new(code, message).with("orderId", form.order_id.as_str()))
-    };
+    let fail = |code, message: &str| Err(form.failure(code, message));
     match form.fault {
         Some(Fault::OrderReport1) if setting.strikes.strikes(context.saga().as_str()) => {
             fail("report-1", "the order book is locked for a moment")

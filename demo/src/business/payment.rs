@@ -45,10 +45,7 @@ async fn pay(
         context.call(setting.url("coupon"), "coupon", "redeem", &form.write()).await?;
     }
     context.call(setting.url("delivery"), "delivery", "request", &form.write()).await?;
-    let fail = |code, message: &str| {
-        let failure = Failure::new(code, message).with("orderId", form.order_id.as_str());
-        Err(failure.with("amount", form.amount))
-    };
+    let fail = |code, message: &str| Err(form.failure(code, message));
     match form.fault {
         Some(Fault::PaymentReport1) => {
             return fail("report-1", "the bank declined, after a coupon was used");
