@@ -169,9 +169,8 @@ pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilte
         text: query.search("q")?,
         customer: query.search("customer")?,
         currency: query.text("currency")?.map(|text| text.to_ascii_uppercase()),
-        // `?amount>=100` is the parameter `amount>` with the value 100.
-        amount_min: query.one("amount_min")?.or(query.one("amount>")?),
-        amount_max: query.one("amount_max")?.or(query.one("amount<")?),
+        amount_min: query.one("amount_min")?,
+        amount_max: query.one("amount_max")?,
         opened_after: after.into_iter().chain(younger).max(),
         opened_before: before.into_iter().chain(older).min(),
         among: None,
@@ -265,7 +264,7 @@ mod tests {
 
     #[test]
     fn whom_it_concerns_and_how_much() {
-        let mut written = query("/?customer=c%207&currency=eur&amount_min=0.50&amount<=1e3");
+        let mut written = query("/?customer=c%207&currency=eur&amount_min=0.50&amount_max=1e3");
         let filter = case_filter(&mut written, NOW).expect("a filter");
         assert_eq!(filter.customer.as_deref(), Some("c 7"));
         assert_eq!(filter.currency.as_deref(), Some("EUR"));

@@ -22,6 +22,11 @@ rules:
   - { on: "*/*", compensate: [payment.pay] }
 "#;
 
+/// A number with its digits as they are, which `json!` would read as a float.
+fn exact(digits: &str) -> Value {
+    serde_json::from_str(digits).expect("a number")
+}
+
 /// Three stuck cases: 1204.50 and 0.10 euros, and one of which no amount is known.
 async fn desk_with_money() -> Desk {
     let desk = Desk::open().await;
@@ -29,8 +34,8 @@ async fn desk_with_money() -> Desk {
     desk.supervisor.activate(book, "test", "whom and how much").await.expect("active");
     desk.script.answer("payment.pay", StepReading::Refused);
     for (n, data) in [
-        json!({ "who": "=HYPERLINK(\"x\")", "order": 7, "total": 1204.50, "currency": "EUR" }),
-        json!({ "who": "c-2", "order": "o-2", "total": 0.10, "currency": "eur" }),
+        json!({ "who": "=HYPERLINK(\"x\")", "order": 7, "total": exact("1204.50"), "currency": "EUR" }),
+        json!({ "who": "c-2", "order": "o-2", "total": exact("0.10"), "currency": "eur" }),
         json!({ "who": "c-3\u{202e}\u{1b}[31m", "total": "12.00", "currency": "EUR" }),
     ]
     .into_iter()
@@ -59,7 +64,7 @@ async fn a_case_says_it_and_can_be_asked_for_by_it() {
         ("customer=c-2", vec!["o-1"]),
         ("amount_min=0.1", vec!["o-1", "o-0"]),
         ("amount_min=0.11", vec!["o-0"]),
-        ("amount>=1204.5", vec!["o-0"]),
+        ("amount_min=1204.5", vec!["o-0"]),
         ("amount_max=9&currency=eur", vec!["o-1"]),
         ("currency=USD", vec![]),
         ("customer=c-2&amount_min=1", vec![]),

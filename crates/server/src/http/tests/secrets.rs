@@ -161,7 +161,7 @@ async fn an_edit_may_keep_a_secret_unseen_or_set_a_new_one() {
     }
 
     let refused = desk.post(&acts, &edit(json!({ "iban": MASK }))).await;
-    assert_eq!(refused.problem(), "invalid");
+    assert_eq!(refused.problem(), "invalid-request");
     assert!(refused.detail().contains("`iban` is left as"), "{refused:?}");
 }
 
