@@ -1,5 +1,5 @@
-//! Whom a case concerns and how much it is about: read from its reports and evidence by the roles that the rulebook gives
-//! to their fields. A pure function of what is known, whatever the order in which it came.
+//! Whom a case concerns and how much it is about: read from its reports and evidence by the roles that the rulebook
+//! gives to their fields. A pure function of what is known, whatever the order in which it came.
 
 use crate::case::Case;
 use crate::conflict::{Data, field};
@@ -92,8 +92,8 @@ impl Case {
         Business { customer, key, order: order.collect(), amounts }
     }
 
-    /// What was told of the requests that are undone one by one: of the first, and the sum of their amounts. What has the
-    /// same key counts once, whoever told of it.
+    /// What was told of the requests that are undone one by one: of the first, and the sum of their amounts. What has
+    /// the same key counts once, whoever told of it.
     fn of_requests(&self, book: &Rulebook) -> (Said, Vec<Money>) {
         let (mut first, mut totals) = (Said::default(), Totals::default());
         let mut counted: BTreeSet<String> = BTreeSet::new();

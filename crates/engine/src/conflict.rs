@@ -16,8 +16,8 @@ pub(crate) type Data = Map<String, Value>;
 /// What those who count alike say of one request, the first of them first. Each has all fields of the endpoint.
 pub(crate) type Told<'a> = Vec<(Arc<str>, &'a Data)>;
 
-/// The fields of an endpoint of which all must say the same: a wrong value would undo something else, or too much. Those
-/// of its path, and those that are an amount or a key to the business.
+/// The fields of an endpoint of which all must say the same: a wrong value would undo something else, or too much.
+/// Those of its path, and those that are an amount or a key to the business.
 fn must_agree<'e>(endpoint: &'e Endpoint, service: &str, book: &Rulebook) -> BTreeSet<&'e str> {
     let of_path = endpoint.path.fields().filter_map(|name| name.strip_prefix("data."));
     let counts = |path: &&str| {

@@ -1,4 +1,4 @@
-//! Business fields as reports declare them: what each holds, whether it may be shown, and what it means to the business.
+//! Business fields as reports declare them: what each holds, whether it may be shown, what it means to the business.
 
 use crate::{DataType, Span};
 use std::sync::Arc;

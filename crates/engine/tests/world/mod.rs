@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+mod checks;
+
 use amends_engine::{
     Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
     Output, Replaces, SendStep, StepReading, StepResult, StepRow, StepState, StoredCase, Trust,
@@ -14,6 +16,7 @@ use amends_protocol::{
     Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
+use checks::check_step_change;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -513,22 +516,6 @@ impl World {
 fn order_of_answer(errand: &Errand) -> String {
     let read = if let Errand::Walk(walk) = errand { Some(walk.case) } else { None };
     format!("{} {read:?} {:?}", errand.service(), errand.step())
-}
-
-/// INVARIANT 3 once more, at the row: what a service did is never undone.
-fn check_step_change(before: &StepRow, after: &StepRow) {
-    assert_eq!((before.id, before.verb, &before.action), (after.id, after.verb, &after.action));
-    if let StepState::Done(outcome) = before.state
-        && outcome != Outcome::Waived
-        && !is_asked_in_doubt(outcome, before, after)
-    {
-        assert_eq!(after.state, before.state, "{} was done", before.id);
-    }
-}
-
-/// Who says that there was nothing to undo may be asked once more by a person, under another key.
-fn is_asked_in_doubt(outcome: Outcome, before: &StepRow, after: &StepRow) -> bool {
-    outcome == Outcome::NothingToCompensate && after.memo.generation > before.memo.generation
 }
 
 pub fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {

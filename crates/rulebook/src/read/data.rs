@@ -21,8 +21,8 @@ struct Written<'n> {
     currency: Option<(&'n str, Span)>,
 }
 
-/// `data:` as a list of paths, or as a mapping of paths to what is known of each. `data.` in front of a path may be left
-/// out.
+/// `data:` as a list of paths, or as a mapping of paths to what is known of each. `data.` in front of a path may be
+/// left out.
 pub(super) fn read(node: &Node, found: &mut Diagnostics) -> Vec<DataField> {
     let Kind::Map(entries) = &node.kind else {
         let items = fields::one_or_many(node);

@@ -6,7 +6,7 @@
 use crate::memory::MemoryGauge;
 use amends_engine::{Event, Happening, StepState};
 use amends_protocol::resources::Overview;
-use amends_protocol::{CaseState, ClosedOn, Outcome, QuestionEffect, QuestionKind, Verb};
+use amends_protocol::{CaseState, ClosedOn, Outcome, QuestionKind, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -27,6 +27,7 @@ use super::labels::{
     StepLabels,
 };
 use super::log_writer::lines_dropped;
+use super::open_work::{set_amounts, set_questions};
 use amends_node::EffectResult;
 
 /// Bounds of request times in seconds: from a service next door to the longest time limit in use.
@@ -47,9 +48,6 @@ const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 /// Services that get label values of their own. A report names its service itself, so the sources of reports are
 /// counted by name only as far as an active rulebook knows them; this bounds what rulebooks may bring over time.
 const SERVICES_LIMIT: usize = 1_000;
-
-/// Currencies that get a label value of their own: reports name them, so anybody could make some up.
-const CURRENCIES_LIMIT: usize = 20;
 
 /// What becomes of callbacks: the codes of problems among them, of which the last stands for all others.
 const CALLBACK_RESULTS: [&str; 6] =
@@ -545,30 +543,6 @@ impl Metrics {
         }
     }
 
-    fn set_questions(&self, overview: &Overview) {
-        let by_effect = [
-            (QuestionEffect::Hold, &overview.questions),
-            (QuestionEffect::Note, &overview.noted_questions),
-        ];
-        for (effect, counts) in by_effect {
-            for kind in QuestionKind::ALL {
-                let labels = QuestionLabels { kind: kind.as_str(), effect: effect.as_str() };
-                let count = counts.get(kind).copied().unwrap_or_default();
-                self.questions.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
-            }
-        }
-    }
-
-    /// A gauge holds a float; who needs the exact sum asks the overview.
-    fn set_amounts(&self, overview: &Overview) {
-        self.amounts.clear();
-        for money in overview.amounts.iter().take(CURRENCIES_LIMIT) {
-            let labels = CurrencyLabels { currency: money.currency.clone() };
-            let nearest = money.amount.to_string().parse().unwrap_or_default();
-            self.amounts.get_or_create(&labels).set(nearest);
-        }
-    }
-
     /// All metrics in the text format of OpenMetrics 1.0.
     pub(crate) fn scrape(&self, standing: &Standing<'_>) -> String {
         let _one = self.scrape.lock().unwrap_or_else(PoisonError::into_inner);
@@ -581,8 +555,8 @@ impl Metrics {
         }
         self.oldest_open
             .set(standing.overview.oldest_open_at.map_or(0.0, |at| at.0 as f64 / 1_000.0));
-        self.set_questions(standing.overview);
-        self.set_amounts(standing.overview);
+        set_questions(&self.questions, standing.overview);
+        set_amounts(&self.amounts, standing.overview);
         self.late.set(i64::try_from(standing.overview.late).unwrap_or(i64::MAX));
         let unusable = (standing.overview.quarantined, standing.overview.unreadable_rows);
         self.quarantined.set(i64::try_from(unusable.0).unwrap_or(i64::MAX));

@@ -7,6 +7,7 @@ mod labels;
 mod log;
 mod log_writer;
 mod metrics;
+mod open_work;
 mod spans;
 
 pub(crate) use export::export;
