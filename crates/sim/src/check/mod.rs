@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod ages;
+mod answered;
 mod callbacks;
 mod ending;
 mod fences;
@@ -82,6 +83,7 @@ pub fn every(seed: u64) -> Vec<Box<dyn Check>> {
         Box::new(parts::Parts::default()),
         Box::new(fences::Fences::default()),
         Box::new(rows::OutcomesStay),
+        Box::new(answered::OwnAnswers::default()),
         Box::new(callbacks::Callbacks::default()),
         Box::new(requests::OnceDone),
         Box::new(requests::DurableFirst),

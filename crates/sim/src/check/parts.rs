@@ -107,7 +107,11 @@ fn is_meant(row: &StepRow) -> bool {
 }
 
 /// What is known of each request of an action: by its own service, or else by others.
-fn told(store: &Stored, case: CaseId, action: &ActionName) -> BTreeMap<Arc<str>, HistoryState> {
+pub(super) fn told(
+    store: &Stored,
+    case: CaseId,
+    action: &ActionName,
+) -> BTreeMap<Arc<str>, HistoryState> {
     let mut own = BTreeMap::new();
     let mut others = BTreeMap::new();
     let mut hear = |by: &str, evidence: &Evidence| {

@@ -2,6 +2,7 @@
 //! which it does not.
 
 mod parts;
+mod waiting;
 
 use super::{Check, End, Seen, Violation, every};
 use crate::scenario::{Corpus, Item, SagaPlan, Scenario};
@@ -127,7 +128,10 @@ impl Watched {
     }
 
     fn answered(&mut self, number: u64, step: &StepRow, answer: StepReading, status: u16) {
-        let result = StepResult::new(answer, Some(status)).telling(vec![]);
+        self.answered_as(number, step, StepResult::new(answer, Some(status)).telling(vec![]));
+    }
+
+    fn answered_as(&mut self, number: u64, step: &StepRow, result: StepResult) {
         let action = self.book.action(&step.action.service, &step.action.action);
         let effect = Errand::Poll(Box::new(amends_engine::PollStep {
             step: step.id,
@@ -395,38 +399,6 @@ fn a_retry_is_never_given_up() {
     run.is_content();
     run.send(3, &retry, retry.id);
     assert!(run.found("give up"));
-}
-
-#[test]
-fn something_is_due_and_nobody_sends_it() {
-    let mut run = Watched::new();
-    run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
-    run.rest(None);
-    assert!(run.found("7 waiting"));
-}
-
-#[test]
-fn nothing_will_wake_the_supervisor() {
-    let mut run = Watched::new();
-    let later = NOW.plus_ms(1_000);
-    run.open("failed", vec![pay(StepState::Due(later)), place(StepState::Waiting)]);
-    run.rest(Some(later.plus_ms(1)));
-    assert!(run.found("7 waiting"));
-}
-
-#[test]
-fn a_service_that_wants_a_pause_gets_none() {
-    let mut run = Watched::new();
-    let sent = pay(StepState::InFlight);
-    run.open("failed", vec![sent.clone(), place(StepState::Waiting)]);
-    run.send(1, &sent, sent.id);
-    let busy = StepReading::Busy { overloaded: true, retry_after_ms: Some(5_000) };
-    run.answered(1, &sent, busy, 429);
-    run.is_content();
-    run.rest(None);
-    run.found.clear(); // of that rest
-    run.send(2, &sent, sent.id);
-    assert!(run.found("7 waiting"));
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Check for Waiting {
                 self.services.clear();
             }
             Seen::Loaded => {
-                self.services.clear();
+                self.forget_what_was_noted();
                 self.written.clear();
             }
             Seen::Committed { writes, .. } => {
@@ -122,6 +122,15 @@ impl Check for Waiting {
 }
 
 impl Waiting {
+    /// What an engine had noted is gone with it. A result that came while the store was asked waits in the node's
+    /// queue: the next engine takes note of it after the loading, and a pause that it asks for begins then.
+    fn forget_what_was_noted(&mut self) {
+        self.services.retain(|_, service| service.asked_ms > 0);
+        for service in self.services.values_mut() {
+            *service = Service { asked_ms: service.asked_ms, ..Service::default() };
+        }
+    }
+
     fn hear(&mut self, service: &Arc<str>, result: &EffectResult) {
         let health = match result {
             EffectResult::Step(result) => health(result),

@@ -42,6 +42,7 @@ pub fn draw(seed: u64, corpus: Corpus) -> Result<Scenario, String> {
     draw.services();
     draw.supervisor(&versions);
     draw.people();
+    draw.slow_undos();
     Ok(Scenario { seed, corpus, world, versions, items, kept: None })
 }
 
@@ -295,6 +296,23 @@ impl Draw<'_> {
             let act = self.act();
             let which = self.rng.number();
             self.items.push(Item::Act { at, act, which });
+        }
+    }
+
+    /// Some services that undo request by request take their time, and call back.
+    fn slow_undos(&mut self) {
+        let book = Arc::clone(&self.book);
+        let by_request = |id: &amends_rulebook::ActionId| {
+            let endpoint = book.get(*id).endpoints.compensate.as_ref();
+            endpoint.is_some_and(|endpoint| endpoint.is_for_one_request())
+        };
+        for id in book.action_ids().filter(by_request) {
+            if self.rng.chance(30) {
+                let service = Arc::clone(&book.get(id).name.service);
+                let sky = Sky::AcceptsAndCallsBack(self.rng.between(10, 25_000));
+                let weather = Weather { service, from: 0, to: HEALED_MS, percent: 70, sky };
+                self.items.push(Item::Weather(weather));
+            }
         }
     }
 

@@ -22,6 +22,23 @@ pub(super) fn odd(services: &str, entries: usize, rng: &mut SeededRng) -> String
     text
 }
 
+/// Made-up services, one a line, of which some that call others do nothing else. The first so many begin sagas and stay
+/// as they are.
+pub(super) fn orchestrated(services: &str, entries: usize, rng: &mut SeededRng) -> String {
+    let mut text = String::new();
+    for (n, line) in services.lines().enumerate() {
+        let calls_on = n >= entries && line.contains("compensation: undo, calls: [");
+        let is_one = calls_on && rng.chance(50);
+        text += &if is_one {
+            line.replace("compensation: undo", "effect: none")
+        } else {
+            line.to_owned()
+        };
+        text.push('\n');
+    }
+    text
+}
+
 /// The first call of this action is made twice.
 fn twice(line: &str) -> String {
     let Some((before, calls)) = line.split_once("calls: [") else { return line.to_owned() };

@@ -3,7 +3,7 @@
 
 use super::charging::charging;
 use super::item::Corpus;
-use super::odd::{odd, renamed};
+use super::odd::{odd, orchestrated, renamed};
 use super::reads::{Read, with_reads};
 use amends_rulebook::Rulebook;
 use amends_simulate::SeededRng;
@@ -133,6 +133,8 @@ impl Business {
         let services = if is_odd { odd(services, shape.sagas, rng) } else { services.to_owned() };
         let services =
             if rng.chance(50) { charging(&services, shape.sagas, rng) } else { services };
+        let services =
+            if rng.chance(40) { orchestrated(&services, shape.sagas, rng) } else { services };
         Self { name: format!("business-{}", shape.services), services, entries: Some(shape.sagas) }
     }
 

@@ -109,10 +109,13 @@ impl Services {
         }
     }
 
-    /// The calls that an answer tells. Some services say nothing of calls but in their Histories.
+    /// The calls that an answer tells. Some services say nothing of calls but in their Histories; of those that only
+    /// call others, many.
     fn told(&self, call: StepCall, around: &Around<'_>) -> Testimony {
-        let service = &self.book.get(call.action).name.service;
-        if SeededRng::of(self.seed, &[13, u64::from(call.action.0)]).chance(20) {
+        let action = self.book.get(call.action);
+        let service = &action.name.service;
+        let silent_percent = if action.class == ActionClass::Compensable { 20 } else { 50 };
+        if SeededRng::of(self.seed, &[13, u64::from(call.action.0)]).chance(silent_percent) {
             return Testimony::default();
         }
         if self.sky(around.queue.now(), service, &[9]) == Some(Sky::ConcealsHistory) {

@@ -93,3 +93,89 @@ fn a_request_that_its_service_reported_is_not_run_again() {
     assert!(run_again("r-2"));
     assert!(!run_again("r-1"));
 }
+
+#[test]
+fn a_part_ends_by_what_was_said_of_another() {
+    let mut run = Watched::of(CHARGES);
+    let parts = [charge(1, "p-1"), charge(2, "p-2")];
+    run.open("failed", parts.to_vec());
+    run.answered(1, &parts[0], StepReading::Done(Outcome::Compensated), 200);
+    let undone = |row: &StepRow| {
+        let state = StepState::Done(Outcome::Compensated);
+        vec![Write::Step(Box::new(StepRow { state, ..row.clone() }))]
+    };
+    run.commit(undone(&parts[0]));
+    run.rest(None);
+    assert!(!run.found("own answers"));
+    run.commit(undone(&parts[1]));
+    run.rest(None);
+    assert!(run.found("own answers"));
+}
+
+/// The desk has nothing to undo, and calls billing.
+const DESK: &str = "
+rulebook: desk
+services:
+  order: { url: 'http://order', actions: { place: { compensation: cancel, calls: [desk.route] } } }
+  desk: { url: 'http://desk', actions: { route: { effect: none, calls: [billing.charge] } } }
+  billing: { url: 'http://billing', actions: { charge: { compensation: refund } } }
+rules:
+  - { on: order/failed, compensate: recorded }
+";
+
+fn undone(ordinal: u32, action: &str) -> StepRow {
+    let state = StepState::Done(Outcome::Compensated);
+    StepRow { attempts: 1, ..step(ordinal, Verb::Compensate, action, 0, state) }
+}
+
+fn fence(ordinal: u32) -> StepRow {
+    let mut row = undone(ordinal, "desk.route");
+    row.state = StepState::Done(Outcome::NothingToCompensate);
+    row.memo.fence = true;
+    row
+}
+
+#[test]
+fn whoever_is_at_work_and_may_call_on_is_not_barred() {
+    let settled = |steps: Vec<StepRow>, state| {
+        let mut run = Watched::of(DESK);
+        let mut report = report("failed");
+        report.data.history = vec![Evidence::new("desk", "route", "r-1", state)];
+        let case = CaseRow { closed_on: Some(ClosedOn::Quiet), ..run.case(CaseState::Settled) };
+        let mut writes = vec![report_row(0, ReportRole::Rule(0), report)];
+        writes.extend(steps.into_iter().map(|row| Write::Step(Box::new(row))));
+        writes.push(Write::Case(Box::new(case)));
+        run.commit(writes);
+        run.found("fences")
+    };
+    let order = || undone(1, "order.place");
+    assert!(settled(vec![order()], HistoryState::Started));
+    assert!(!settled(vec![order()], HistoryState::Succeeded), "it has ended");
+    assert!(!settled(vec![order(), fence(2)], HistoryState::Started));
+    assert!(!settled(vec![order(), undone(2, "billing.charge")], HistoryState::Started));
+}
+
+#[test]
+fn whoever_is_barred_has_not_told_his_calls_and_the_case_is_proven() {
+    let proven = |tells: bool, steps: Vec<StepRow>| {
+        let mut run = Watched::of(DESK);
+        let fence = fence(2);
+        let answer = StepReading::Done(Outcome::NothingToCompensate);
+        let mut result = StepResult::new(answer, Some(200));
+        if tells {
+            result = result.telling(vec![]);
+        }
+        run.answered_as(1, &fence, result);
+        let mut report = report("failed");
+        report.data.history = vec![Evidence::new("desk", "route", "r-1", HistoryState::Unknown)];
+        let mut writes = vec![report_row(0, ReportRole::Rule(0), report)];
+        let all = steps.into_iter().chain([undone(1, "order.place"), fence]);
+        writes.extend(all.map(|row| Write::Step(Box::new(row))));
+        writes.push(Write::Case(Box::new(run.case(CaseState::Settled))));
+        run.commit(writes);
+        run.found("fences")
+    };
+    assert!(proven(false, Vec::new()));
+    assert!(!proven(true, Vec::new()));
+    assert!(!proven(false, vec![undone(3, "billing.charge")]), "what it may have called is undone");
+}
