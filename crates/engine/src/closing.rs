@@ -123,7 +123,16 @@ impl Case {
             return;
         }
         self.row.detail.looked_again = false;
+        self.forget_who_had_ended();
         self.set_quiet_at(None);
+    }
+
+    /// Whoever could have called something may do so again: that a History knew nothing proves nothing any more.
+    fn forget_who_had_ended(&mut self) {
+        for walk in self.row.detail.walks.iter_mut().filter(|walk| walk.asked_after_callers) {
+            walk.asked_after_callers = false;
+            self.row_changed = true;
+        }
     }
 
     /// The saga is said to have ended. True if that is new to a case that is not settled.

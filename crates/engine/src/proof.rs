@@ -165,9 +165,15 @@ impl Case {
                     "it was never reached: whoever calls it has ended and tells of no call: {callers}"
                 ),
             },
-            Ground::UnknownToHistory => format!(
-                "the saga has ended, and the History of {service}, read after that, knows nothing of it"
-            ),
+            Ground::UnknownToHistory => {
+                let who = match callers(false) {
+                    callers if callers.is_empty() || self.row.detail.saga_ended_at.is_some() => {
+                        "the saga has ended".to_owned()
+                    }
+                    callers => format!("whoever calls it has ended ({callers})"),
+                };
+                format!("{who}, and the History of {service}, read after that, knows nothing of it")
+            }
             Ground::NoUndo => "the rulebook declares nothing to undo for it".to_owned(),
             Ground::Pivot => "it may have taken effect, and nothing can undo a pivot".to_owned(),
             Ground::Kept => {

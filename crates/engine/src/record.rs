@@ -194,6 +194,10 @@ pub struct WalkRow {
     /// Whether it was asked for, the last time, when its saga was known to have ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_after_end: bool,
+    /// Whether it was asked for, the last time, when nobody could call anything of its service any more, by the word of
+    /// whoever could have, and nothing was heard since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_after_callers: bool,
     /// Tries so far.
     pub attempts: u32,
     /// What the last try brought.

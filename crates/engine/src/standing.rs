@@ -29,7 +29,8 @@ pub(crate) enum Ground {
     NoEffect,
     /// Whoever could have called it has ended, and none of them tells of a call.
     NeverReached,
-    /// The saga has ended, and the History of its own service, read after that, knows nothing of it.
+    /// The saga has ended, or whoever could have called it, and the History of its own service, read after that, knows
+    /// nothing of it.
     UnknownToHistory,
     /// The rulebook declares that there is nothing to undo.
     NoUndo,
@@ -71,7 +72,8 @@ pub(crate) struct Reached {
     /// By the calls that the rulebook declares, from where reports came.
     pub(crate) declared: BTreeSet<ActionId>,
     /// By what is known now: an action whose own service says that it has ended calls nobody any more, so below it only
-    /// the calls count that its service tells of. One whose fence is up without a word of its calls may have made all.
+    /// the calls count that its service tells of, and that the callee's has not denied. One whose fence is up without a
+    /// word of its calls may have made all.
     pub(crate) now: BTreeSet<ActionId>,
     /// Where the saga began, as far as the rulebook tells: nobody in it calls these.
     pub(crate) entries: BTreeSet<ActionId>,
@@ -103,20 +105,26 @@ impl Case {
 
     fn ground(&self, book: &Rulebook, id: ActionId, reached: &Reached) -> Ground {
         let action = book.get(id);
-        let is_told = self.heard().anybodys_word(&action.name).may_have_effect();
+        let said = self.heard().anybodys_word(&action.name);
+        let is_told = said.may_have_effect();
         if action.class == ActionClass::Pivot && is_told {
             return Ground::Pivot;
         }
         if action.class != ActionClass::Compensable {
             return Ground::NoUndo;
         }
-        if !reached.now.contains(&id) && !is_told {
-            return Ground::NeverReached;
-        }
         let undo = self.undo_of(&action.name);
         // What ended without a request was asked of nobody.
         let undo = undo.filter(|(_, step)| !ended_unasked(step));
         let undone = undo.filter(|(_, step)| is_undone_by_its_service(step));
+        // Whom nobody has called by their own word, and who was asked all the same, must have answered.
+        let is_asked_in_vain = undo.is_some() && undone.is_none();
+        if !reached.now.contains(&id) && !is_told && !is_asked_in_vain {
+            return match said.is_empty() {
+                false if self.never_arrived(book, id) => Ground::UnknownToHistory,
+                _ => Ground::NeverReached,
+            };
+        }
         if let Some((index, _)) = undone
             && action.bars()
         {
@@ -126,8 +134,10 @@ impl Case {
             && !self.states_of(&action.name).any(HistoryState::may_have_effect);
         // What only the saga's end says of its beginning, the own History must have been read after.
         let nobody_calls = self.callers_running(book, id, reached).next().is_none();
+        let service = &action.name.service;
         let is_over = self.callers_going_on(book, id, reached).next().is_none()
-            && self.history_read_after_the_end(&action.name.service);
+            && (self.history_read_after_the_end(service)
+                || self.history_read_after_callers(service));
         match undo {
             _ if has_no_effect && (nobody_calls || is_over) => Ground::NoEffect,
             Some((index, _)) if undone.is_some() => Ground::Open(Doubt::NoFence(index)),
@@ -210,7 +220,8 @@ impl Case {
             let is_told = self.has_told_its_calls(book, id);
             let service = &book.get(id).name.service;
             for call in &book.get(id).calls {
-                if !is_told || self.told_call(book, service, call.action) {
+                let is_denied = || self.never_arrived(book, call.action);
+                if !is_told || (self.told_call(book, service, call.action) && !is_denied()) {
                     queue.push(call.action);
                 }
             }
@@ -223,12 +234,43 @@ impl Case {
         self.has_ended(book, id) && !self.has_untold_calls(&book.get(id).name)
     }
 
+    /// Whether a call of the action never came to its service: nobody says that it may have had an effect or was asked
+    /// to undo it, and the service's History, read when nobody could call it any more, knows nothing of it.
+    fn never_arrived(&self, book: &Rulebook, id: ActionId) -> bool {
+        let name = &book.get(id).name;
+        self.history_read_after_callers(&name.service)
+            && self.undo_of(name).is_none()
+            && self.owners_word(book, id).is_empty()
+            && !self.heard().anybodys_word(name).may_have_effect()
+    }
+
+    /// Whether nobody can call anything of a service any more, directly or through others, by the word of whoever could
+    /// have. Of the beginning of a saga nobody can say that, nor while something is run again.
+    pub(crate) fn nobody_calls(&self, book: &Rulebook, service: &str) -> bool {
+        if self.steps.iter().any(|step| step.verb == Verb::Retry && step.attempts > 0) {
+            return false;
+        }
+        let reached = self.reached(book);
+        let running = reached.now.iter().filter(|id| !self.has_told_its_calls(book, **id));
+        let led_to: BTreeSet<ActionId> =
+            running.flat_map(|id| book.downstream(*id).iter().copied()).collect();
+        let own = |id: &&ActionId| *book.get(**id).name.service == *service;
+        reached.declared.iter().filter(own).all(|id| {
+            !reached.entries.contains(id)
+                && !led_to.contains(id)
+                && self.callers_running(book, *id, &reached).next().is_none()
+        })
+    }
+
     /// Whether the action calls nobody any more: its own service says that it has ended, or a caller does where that
-    /// says nothing, or its fence is up.
+    /// says nothing, or its service bars it and has told whom it called.
     pub(crate) fn has_ended(&self, book: &Rulebook, id: ActionId) -> bool {
         let action = book.get(id);
         let is_fence = |step: &StepRow| step.action == action.name && fences::is_up(step);
         if action.class != ActionClass::Compensable && self.steps.iter().any(is_fence) {
+            return true;
+        }
+        if action.bars() && self.is_barred_and_told(&action.name) {
             return true;
         }
         let word = self.word_that_counts(book, id);
@@ -255,6 +297,11 @@ impl Case {
     fn history_read_after_the_end(&self, service: &str) -> bool {
         let mut walks = self.row.detail.walks.iter().filter(|walk| *walk.service == *service);
         walks.any(|walk| walk.answered && walk.told_at.is_some() && walk.asked_after_end)
+    }
+
+    fn history_read_after_callers(&self, service: &str) -> bool {
+        let mut walks = self.row.detail.walks.iter().filter(|walk| *walk.service == *service);
+        walks.any(|walk| walk.answered && walk.told_at.is_some() && walk.asked_after_callers)
     }
 
     /// Whether waiting can't bring anything new about what is open: everybody who could begin something has ended, and

@@ -58,6 +58,7 @@ impl Case {
                 answered: false,
                 told_at: None,
                 asked_after_end: false,
+                asked_after_callers: false,
                 attempts: 0,
                 message: None,
                 entries: Vec::new(),
@@ -98,6 +99,7 @@ impl Case {
     ) -> Option<Errand> {
         let rulebook = Arc::clone(self.book.as_ref()?);
         let saga_has_ended = self.row.detail.saga_ended_at.is_some();
+        let callers_have_ended = self.nobody_calls(&rulebook, service);
         let walk = self.row.detail.walks.iter_mut().find(|w| w.service == *service)?;
         if walk.answered || walk.in_flight || (!probing && walk.due_at.is_some_and(|at| at > now.0))
         {
@@ -105,6 +107,7 @@ impl Case {
         }
         walk.in_flight = true;
         walk.asked_after_end = saga_has_ended;
+        walk.asked_after_callers = callers_have_ended;
         if let Some(recheck) = &mut walk.recheck {
             recheck.asked = true;
         }

@@ -2,11 +2,11 @@
 
 mod world;
 
-use amends_engine::{Proof, WalkResult};
+use amends_engine::{Proof, StepReading, WalkResult};
 use amends_protocol::resources::{CaseAct, MayStand};
-use amends_protocol::{CaseId, CaseState, ClosedOn, HistoryState as H, Source, Verdict};
+use amends_protocol::{CaseId, CaseState, ClosedOn, HistoryState as H, Outcome, Source, Verdict};
 use amends_rulebook::Rulebook;
-use world::{FOOD_ORDER, Says, World, evidence, report};
+use world::{FOOD_ORDER, Reply, Says, World, evidence, report};
 
 /// `service.action request state`, of what a case says may still stand.
 fn left(left: &[MayStand]) -> Vec<String> {
@@ -36,8 +36,8 @@ fn a_quiet_case_names_what_it_can_not_prove() {
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
     let named = left(&row.detail.may_still_stand);
-    assert!(named.contains(&"rider.match - unknown".to_owned()), "{named:?}");
-    assert!(!named.iter().any(|one| one.starts_with("payment.pay")), "it is undone: {named:?}");
+    // The payment is undone, and has told that it called nobody.
+    assert_eq!(named, ["order.place - unknown"]);
     // The archive says so without a rulebook.
     assert_eq!(proof(&world, case, None).may_still_stand, row.detail.may_still_stand);
     assert_eq!(left(&proof(&world, case, Some(FOOD_ORDER)).may_still_stand), named);
@@ -220,4 +220,90 @@ fn what_that_last_reading_finds_is_undone() {
     world.settle_down();
     assert!(world.sent.contains(&"compensate gifts.wrap".to_owned()), "{:?}", world.sent);
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+/// The payment failed since a call of it did, and the order with it.
+fn failed_at(world: &mut World, call: &str, with_order: bool) -> CaseId {
+    let failed = report("payment/downstream", "s").id("r-pay").action("pay");
+    let case = world.report(failed.saw("payment.pay", H::Failed).saw(call, H::Failed));
+    if with_order {
+        let order = report("order/downstream", "s").id("r-order").action("place");
+        let order = order.saw("order.place", H::Failed).saw("payment.pay", H::Failed);
+        world.report(order.caused_by("r-pay"));
+    }
+    world.settle_down();
+    case
+}
+
+#[test]
+fn a_call_that_failed_and_of_which_its_service_knows_nothing_is_no_effect() {
+    for (call, unheard) in
+        [("coupon.redeem", "delivery.request"), ("delivery.request", "rider.match")]
+    {
+        let mut world = World::food_order();
+        let case = failed_at(&mut world, call, true);
+        // Of the rider nobody knows before the delivery has said that it was not called: that takes the quiet time.
+        world.pass_ms(60_000);
+        assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven), "{call}");
+        let proof = proof(&world, case, Some(FOOD_ORDER));
+        let (of_call, why) = verdict(&proof, call);
+        assert_eq!(of_call, Verdict::NoEffect, "{why}");
+        assert!(why.contains("payment.pay") && why.contains("knows nothing of it"), "{why}");
+        assert_eq!(verdict(&proof, unheard).0, Verdict::NeverReached);
+    }
+}
+
+#[test]
+fn while_somebody_may_call_again_an_empty_history_proves_nothing() {
+    let mut world = World::food_order();
+    let case = failed_at(&mut world, "coupon.redeem", false);
+    assert_eq!(world.state(case), CaseState::Open, "the order may try to pay again");
+    world.pass_ms(60_000);
+    let row = world.case(case);
+    assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
+    let named = left(&row.detail.may_still_stand);
+    assert!(named.contains(&"coupon.redeem - unknown".to_owned()), "{named:?}");
+}
+
+#[test]
+fn what_the_last_reading_of_such_a_history_finds_is_undone() {
+    let mut world = World::food_order();
+    let told = WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into());
+    world.histories.insert("coupon".into(), told);
+    let case = failed_at(&mut world, "coupon.redeem", true);
+    assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
+}
+
+#[test]
+fn whoever_is_barred_and_told_of_no_call_has_called_nobody() {
+    for tells in [true, false] {
+        let mut world = World::food_order();
+        world.replies.insert("compensate payment.pay".into(), Reply::Silent);
+        let order = report("order/downstream", "s").action("place");
+        let case = world.report(order.saw("order.place", H::Failed).saw("payment.pay", H::Unknown));
+        world.settle_down();
+        let nothing = StepReading::Done(Outcome::NothingToCompensate);
+        let walks = world.walked.iter().filter(|walked| *walked == "payment").count();
+        if tells {
+            world.answer("compensate payment.pay", nothing);
+        } else {
+            world.answer_without_history("compensate payment.pay", nothing);
+        }
+        world.settle_down();
+        assert_eq!(
+            world.state(case) == CaseState::Settled,
+            tells,
+            "else its History is read later"
+        );
+        world.pass_ms(60_000);
+        assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven), "tells: {tells}");
+        let proof = proof(&world, case, Some(FOOD_ORDER));
+        assert_eq!(verdict(&proof, "payment.pay").0, Verdict::Undone);
+        for never in ["coupon.redeem", "delivery.request", "rider.match"] {
+            assert_eq!(verdict(&proof, never).0, Verdict::NeverReached, "{never}");
+        }
+        let again = world.walked.iter().filter(|walked| *walked == "payment").count() - walks;
+        assert!(tells || again > 0, "its History tells of its calls");
+    }
 }

@@ -136,6 +136,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
         answered: true,
         told_at: Some(4),
         asked_after_end: false,
+        asked_after_callers: false,
         attempts: 1,
         message: None,
         entries: Vec::new(),

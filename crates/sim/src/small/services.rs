@@ -210,6 +210,13 @@ impl Services {
         own.into_iter().chain(told).collect()
     }
 
+    /// The calls of `a` that may have had an effect, as the answer to its compensation tells them.
+    pub(super) fn calls_of(&self, service: &str) -> Vec<Evidence> {
+        let mut told = if service == "a" { self.told_by_a() } else { Vec::new() };
+        told.retain(|one| one.name().to_string() == "b.y" && one.state.may_have_effect());
+        told
+    }
+
     fn told_by_b(&self) -> Vec<Evidence> {
         let calls = self.calls.iter().zip(CALLS);
         calls.filter_map(|(call, id)| Some(evidence("b", "y", id, call.at_callee?))).collect()

@@ -254,7 +254,8 @@ impl State {
                 let answer =
                     if let Heard::Step(reading) = heard { reading } else { StepReading::Unknown };
                 let status = matches!(answer, StepReading::Busy { .. }).then_some(409);
-                let result = StepResult::new(answer, status).telling(vec![]);
+                let told = self.services.calls_of(&service);
+                let result = StepResult::new(answer, status).telling(told);
                 Input::StepEnded { step, attempt, service, result }
             }
         };
@@ -361,7 +362,7 @@ impl State {
             told.sort_unstable();
             let is_due = walk.due_at.is_some_and(|at| at <= self.now.0);
             (&walk.service, walk.answered, walk.in_flight, walk.asked_after_end).hash(hash);
-            (walk.told_at.is_some(), is_due, told).hash(hash);
+            (walk.told_at.is_some(), walk.asked_after_callers, is_due, told).hash(hash);
         }
         let mut told: Vec<String> =
             memo.told.iter().map(|told| format!("{} {:?}", told.by, told.evidence)).collect();

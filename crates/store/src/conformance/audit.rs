@@ -26,6 +26,7 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
         answered: true,
         told_at: Some(4),
         asked_after_end: false,
+        asked_after_callers: false,
         attempts: 1,
         message: None,
         entries: Vec::new(),

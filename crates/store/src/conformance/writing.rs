@@ -70,6 +70,7 @@ fn full_memo() -> CaseMemo {
             answered: false,
             told_at: Some(6),
             asked_after_end: true,
+            asked_after_callers: true,
             attempts: 2,
             message: Some("쿠폰 서비스가 답하지 않음".to_owned()),
             entries: vec![evidence()],
