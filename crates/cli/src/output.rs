@@ -5,9 +5,13 @@ use crate::failure::Outcome as Done;
 use crate::sealed::{for_people, for_programs};
 use amends_protocol::signs::{Signed, Tone};
 use amends_protocol::{CaseState, Outcome, StepStateName};
+use amends_rulebook::{Diagnostic, SourceFile, render, render_within};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
+
+/// What a terminal has that doesn't say how wide it is.
+const USUAL_COLUMNS: usize = 80;
 
 /// Writes one line of data.
 pub fn line(text: &str) -> Done {
@@ -88,6 +92,25 @@ pub fn color_on_stdout() -> bool {
 /// Whether text on standard error may be coloured.
 pub fn color_on_stderr() -> bool {
     io::stderr().is_terminal() && no_color_is_unset()
+}
+
+/// Mistakes as a person reads them on standard error: folded where that is a terminal, or where `COLUMNS` says how
+/// wide to write; whoever reads from a pipe gets each message in one line.
+pub fn drawn(mistakes: &[Diagnostic], sources: &[SourceFile]) -> String {
+    let color = color_on_stderr();
+    match columns_of_stderr() {
+        Some(width) => render_within(mistakes, sources, color, width),
+        None => render(mistakes, sources, color),
+    }
+}
+
+fn columns_of_stderr() -> Option<usize> {
+    let set = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let own = || {
+        let size = io::stderr().is_terminal().then(crossterm::terminal::size)?;
+        Some(size.map_or(USUAL_COLUMNS, |(columns, _)| columns.into()))
+    };
+    set.or_else(own).filter(|columns| *columns > 0)
 }
 
 // https://no-color.org: set and not empty means no colour, whatever its value.

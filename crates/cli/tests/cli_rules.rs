@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{amends, scratch, write};
+use support::{amends, command, finish, scratch, write};
 
 const FOOD_ORDER: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../demo/rulebook/food-order.yaml");
@@ -59,6 +59,28 @@ fn ten_mistakes_are_all_told_in_one_run() {
         (&10.into(), Some(10))
     );
     assert_eq!(found["diagnostics"][0]["line"], 2);
+}
+
+#[test]
+fn findings_keep_within_the_width_that_they_are_given() {
+    let folder = scratch();
+    let path = write(folder.path(), "ten.yaml", TEN_MISTAKES);
+    let folded = finish(command().args(["rules", "check", &path]).env("COLUMNS", "60")).exits(1);
+    for line in folded.stderr.lines().filter(|line| !line.contains("ten.yaml")) {
+        assert!(line.chars().count() <= 60, "{line}\n{}", folded.stderr);
+    }
+    assert_eq!(folded.stderr.lines().filter(|l| l.starts_with("error[")).count(), 10);
+}
+
+#[test]
+fn a_misspelt_import_is_told_what_lies_there() {
+    let folder = scratch();
+    write(folder.path(), "stock.yaml", "service: stock\nactions: {}\n");
+    let text =
+        "rulebook: shop\nimport: [stok.yaml]\nrules: [{ on: \"*/*\", compensate: recorded }]\n";
+    let path = write(folder.path(), "shop.yaml", text);
+    let checked = amends(&["rules", "check", &path]).exits(1);
+    assert!(checked.stderr.contains("did you mean `stock.yaml`?"), "{}", checked.stderr);
 }
 
 #[test]

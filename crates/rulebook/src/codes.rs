@@ -74,11 +74,14 @@ codes! {
     Load Error INVALID_DURATION = "invalid-duration": "not a length of time such as `10s`";
     Load Error INVALID_URL = "invalid-url": "not an address such as `http://payment:8080`";
     Load Warning UNQUOTED_VALUE = "unquoted-value": "a value that YAML readers understand in different ways";
+    Load Warning WORD_AS_NAME = "word-as-name": "`none` and the like where the name of an operation stands";
     Load Error MISSING_QUOTES = "missing-quotes": "a placeholder or a pattern that needs quotes and has none";
     Load Note LISTED_TWICE = "listed-twice": "an entry stands twice in one list";
+    Load Note IDLE_SETTING = "idle-setting": "a setting that does nothing where it stands";
     Load Warning WAIT_TOO_SHORT = "wait-too-short": "a time to wait that is over before anything can have come";
     Load Error INVALID_PATTERN = "invalid-pattern": "`on` is not `service/code`, `service/prefix*`, `service/*` or `*/*`";
     // Files.
+    Load Error UNREADABLE_FILE = "unreadable-file": "a file that is not there, may not be read, or is no UTF-8";
     Load Error IMPORT_FAILED = "import-failed": "a manifest cannot be read, or is imported twice";
     Load Warning IMPORT_OUTSIDE = "import-outside": "a manifest outside of the rulebook's folder";
     Load Error NOT_A_RULEBOOK = "not-a-rulebook": "a manifest where a rulebook should be";
@@ -108,6 +111,7 @@ codes! {
     Load Error INVALID_STATUS = "invalid-status": "not a status such as 204 or `2xx`";
     Load Error AMBIGUOUS_STATUS = "ambiguous-status": "one status with two meanings";
     Load Error UNKNOWN_PLACEHOLDER = "unknown-placeholder": "not a placeholder, or braces without their partner";
+    Load Warning FOREIGN_PLACEHOLDER = "foreign-placeholder": "a placeholder as other tools write it, of which a part is sent as it stands";
     Load Warning UNUSED_ENDPOINT = "unused-endpoint": "a mapped request for a verb that is never asked of the action";
     // Rules.
     Load Error EMPTY_RULE = "empty-rule": "a rule that asks for nothing";

@@ -2,7 +2,7 @@
 //! its answers mean. Sends nothing.
 
 use crate::template::{Fields, Place};
-use crate::{AnswerMap, BodyTemplate, Mapped, Template};
+use crate::{AnswerMap, BodyTemplate, Mapped, Span, Template};
 use amends_protocol::Verb;
 use serde_json::Value;
 
@@ -54,6 +54,38 @@ pub struct Endpoint {
     pub answers: AnswerMap,
     /// How an answer that accepts the step is followed up.
     pub poll: Option<Poll>,
+    /// Where its parts stand in the source.
+    pub places: EndpointPlaces,
+}
+
+/// Where the parts of a mapped request stand. No part of what it asks: two requests that differ in this alone are one.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointPlaces {
+    /// The verb that it is for.
+    pub verb: Span,
+    /// `method:`, if it is written.
+    pub method: Option<Span>,
+    /// The path.
+    pub path: Span,
+    /// Headers, by name in lower case.
+    pub headers: Vec<(String, Span)>,
+    /// The body, if there is one.
+    pub body: Option<Span>,
+}
+
+impl PartialEq for EndpointPlaces {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl EndpointPlaces {
+    /// The value of a header.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Span {
+        let own = self.headers.iter().find(|(header, _)| header == name);
+        own.map_or(self.verb, |(_, span)| *span)
+    }
 }
 
 /// How one looks whether an accepted step is done by now.
@@ -95,6 +127,19 @@ impl Endpoint {
         let by_status =
             |answers: &AnswerMap| answers.classify(status, None) == Some(Mapped::Nothing);
         by_status(&self.answers) || self.poll.as_ref().is_some_and(|poll| by_status(&poll.answers))
+    }
+
+    /// Where a placeholder stands.
+    #[must_use]
+    pub fn place_of(&self, placeholder: &str) -> Span {
+        let names = |template: &Template| template.fields().any(|field| field == placeholder);
+        if names(&self.path) {
+            return self.places.path;
+        }
+        match self.headers.iter().find(|(_, value)| names(value)) {
+            Some((name, _)) => self.places.header(name),
+            None => self.places.body.unwrap_or(self.places.verb),
+        }
     }
 
     /// The placeholders of the request, some maybe twice.
@@ -195,6 +240,7 @@ mod tests {
             covers_saga: false,
             answers: AnswerMap::default(),
             poll: None,
+            places: EndpointPlaces::default(),
         }
     }
 

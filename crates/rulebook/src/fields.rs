@@ -3,7 +3,7 @@
 
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
-use crate::{Diagnostic, Number, Scalar, Span, codes, duration, template};
+use crate::{Diagnostic, Number, Scalar, Span, codes, duration, template, unquoted};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 use std::ops::RangeInclusive;
@@ -14,6 +14,8 @@ pub struct Fields<'n> {
     entries: &'n [Entry],
     /// For what is missing in it.
     pub span: Span,
+    /// One of its keys is a slip, and may be the one that seems to be missing.
+    has_unknown_key: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -24,17 +26,45 @@ impl<'n> Fields<'n> {
         known: &[&str],
         found: &mut Diagnostics,
     ) -> Option<Self> {
+        Self::open_with_habits(node, what, known, |_| None, found)
+    }
+
+    /// The same where other tools have other words: `habit` says what one of theirs is called here.
+    pub(crate) fn open_with_habits(
+        node: &'n Node,
+        what: &str,
+        known: &[&str],
+        habit: impl Fn(&str) -> Option<&'static str>,
+        found: &mut Diagnostics,
+    ) -> Option<Self> {
         let entries = entries(node, what, found)?;
+        let mut has_unknown_key = false;
         for entry in entries.iter().filter(|e| !known.contains(&e.key.as_str())) {
+            has_unknown_key = true;
             let mut mistake = Diagnostic::new(
                 codes::UNKNOWN_KEY,
                 entry.key_span,
                 format!("unknown key {} in {what}", quote(&entry.key)),
             );
-            mistake.help = found.did_you_mean(&entry.key, known.iter().copied());
+            mistake.help = match habit(&entry.key) {
+                Some(help) => Some(help.to_owned()),
+                None => found.did_you_mean(&entry.key, known.iter().copied()),
+            };
             found.add(mistake);
         }
-        Some(Self { entries, span: node.span })
+        Some(Self { entries, span: node.span, has_unknown_key })
+    }
+
+    /// Tells of something that is not there, unless a slip may be what was meant by it.
+    pub(crate) fn tell_missing(&self, mistake: Diagnostic, found: &mut Diagnostics) {
+        if !self.has_unknown_key {
+            found.add(mistake);
+        }
+    }
+
+    /// Whether a slip among the keys may be this one, which isn't there.
+    pub(crate) fn may_mean(&self, key: &str) -> bool {
+        self.has_unknown_key && self.get(key).is_none()
     }
 
     /// A mapping that may be left out: nothing written counts as empty.
@@ -45,7 +75,7 @@ impl<'n> Fields<'n> {
         found: &mut Diagnostics,
     ) -> Option<Self> {
         if node.is_nothing() {
-            return Some(Self { entries: &[], span: node.span });
+            return Some(Self { entries: &[], span: node.span, has_unknown_key: false });
         }
         Self::open(node, what, known, found)
     }
@@ -90,6 +120,9 @@ pub fn one_or_many(node: &Node) -> &[Node] {
     }
 }
 
+/// What a flag must be.
+const FLAG: &str = "`true` or `false`";
+
 pub(crate) fn wrong_type(node: &Node, what: &str, wanted: &str, found: &mut Diagnostics) {
     let is = node.describe();
     let mistake =
@@ -97,6 +130,10 @@ pub(crate) fn wrong_type(node: &Node, what: &str, wanted: &str, found: &mut Diag
     let help = match wanted {
         "a mapping" => "indent its keys below it, or write `{ key: value }`",
         "a list" => "begin each item with `- `, or write `[a, b]`",
+        FLAG => "write `true` or `false`, without quotes",
+        _ if matches!(&node.kind, Kind::List(items) if items.len() == 1) => {
+            "write the value alone, without brackets or `- `"
+        }
         _ => "write one value after the `:`, in quotes if it holds special characters",
     };
     found.add(mistake.with_label(format!("{is} here")).with_help(help));
@@ -120,8 +157,20 @@ pub fn text<'n>(node: &'n Node, what: &str, found: &mut Diagnostics) -> Option<&
 pub fn flag(node: &Node, what: &str, found: &mut Diagnostics) -> Option<bool> {
     match scalar(node) {
         Some(Scalar::Bool(flag)) => Some(flag),
-        _ => {
-            wrong_type(node, what, "`true` or `false`", found);
+        Some(Scalar::Text(_) | Scalar::Number(_)) => {
+            let Kind::Scalar { text, plain } = &node.kind else { return None };
+            let written = if *plain { quote(text) } else { quote(&format!("\"{text}\"")) };
+            let message = format!("{what} must be {FLAG}, not {written}");
+            let meant = match text.to_ascii_lowercase().as_str() {
+                "yes" | "y" | "on" | "true" | "1" => "write `true`, without quotes",
+                "no" | "n" | "off" | "false" | "0" => "write `false`, without quotes",
+                _ => "write `true` or `false`, without quotes",
+            };
+            found.add(Diagnostic::new(codes::WRONG_TYPE, node.span, message).with_help(meant));
+            None
+        }
+        None => {
+            wrong_type(node, what, FLAG, found);
             None
         }
     }
@@ -142,22 +191,45 @@ pub fn word<T: Copy>(
             node.span,
             format!("{} cannot stand in {what}", quote(text)),
         );
-        mistake.help = found.did_you_mean(text, words.iter().map(|(word, _)| *word));
+        let known = words.iter().map(|(word, _)| *word);
+        mistake.help = match word_elsewhere(text).filter(|meant| known.clone().any(|w| w == *meant))
+        {
+            Some(meant) => Some(format!("did you mean `{meant}`?")),
+            None => found.did_you_mean(text, known),
+        };
         found.add(mistake);
     }
     hit
 }
 
-/// A whole number within a range.
+/// What words of other tools are called here.
+fn word_elsewhere(text: &str) -> Option<&'static str> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "string" | "str" | "varchar" => "text",
+        "number" | "float" | "double" | "money" => "decimal",
+        "int" | "long" => "integer",
+        "bool" | "flag" => "boolean",
+        "array" => "list",
+        "map" | "mapping" | "json" => "object",
+        "manual" | "approve" | "approval" | "confirm" => "ask",
+        "dry-run" | "dry_run" | "dryrun" | "observe" | "watch" => "shadow",
+        "automatic" => "auto",
+        "message" | "notification" => "notice",
+        _ => return None,
+    })
+}
+
+/// A whole number within a range; `help` says what else may stand there.
 pub(crate) fn whole(
     node: &Node,
     what: &str,
     range: RangeInclusive<u32>,
+    help: &str,
     found: &mut Diagnostics,
 ) -> Option<u32> {
     let text = text(node, what, found)?;
     // In quotes it is a text, as everywhere.
-    let number = match business_scalar(node, found) {
+    let number = match number_scalar(node, found) {
         Some(Scalar::Number(n)) => n.to_json().as_u64().and_then(|n| u32::try_from(n).ok()),
         _ => None,
     };
@@ -172,7 +244,7 @@ pub(crate) fn whole(
         found.add(
             Diagnostic::new(codes::INVALID_NUMBER, node.span, message)
                 .with_label(format!("for {what}"))
-                .with_help("write the digits alone, without quotes"),
+                .with_help(help),
         );
     }
     number
@@ -185,6 +257,17 @@ pub(crate) fn duration(
     least_ms: u64,
     found: &mut Diagnostics,
 ) -> Option<u64> {
+    duration_or(node, what, least_ms, "", found)
+}
+
+/// The same where something else may stand too, as `or` says.
+pub(crate) fn duration_or(
+    node: &Node,
+    what: &str,
+    least_ms: u64,
+    or: &str,
+    found: &mut Diagnostics,
+) -> Option<u64> {
     let text = text(node, what, found)?;
     let ms = duration::parse_ms(text);
     let why = match ms {
@@ -195,7 +278,7 @@ pub(crate) fn duration(
     let message = format!("{} is not a length of time for {what}: {why}", quote(text));
     found.add(
         Diagnostic::new(codes::INVALID_DURATION, node.span, message)
-            .with_help("write for example `500ms`, `10s`, `5m`, `2h` or `7d`"),
+            .with_help(format!("write for example `500ms`, `10s`, `5m`, `2h` or `7d`{or}")),
     );
     None
 }
@@ -233,34 +316,32 @@ pub fn scalar(node: &Node) -> Option<Scalar> {
 /// would be compared or sent as something else than was meant.
 pub(crate) fn business_scalar(node: &Node, found: &mut Diagnostics) -> Option<Scalar> {
     let scalar = scalar(node);
-    if let Kind::Scalar { text, plain: true } = &node.kind {
-        tell_unquoted(text, node.span, found);
+    if let (Kind::Scalar { text, plain: true }, Some(read)) = (&node.kind, &scalar)
+        && let Some(doubt) = unquoted::doubt(text, read)
+    {
+        tell_unquoted(text, &doubt, node.span, found);
     }
     scalar
 }
 
-/// YAML 1.1 reads `010` as eight and `no` as false; 1.2 as ten and as a text.
-/// Source: yaml.org/type/int.html and yaml.org/type/bool.html against the core schema of YAML 1.2, chapter 10.3.
-fn tell_unquoted(text: &str, at: Span, found: &mut Diagnostics) {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let leading_zero = digits.len() > 1
-        && digits.starts_with('0')
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && digits.bytes().any(|b| b != b'0');
-    let word = ["yes", "no", "on", "off", "y", "n"].iter().any(|w| text.eq_ignore_ascii_case(w));
-    let (label, help) = if leading_zero {
-        let without = digits.trim_start_matches('0');
-        let help = format!("write `\"{text}\"` for the text, or `{without}` for the number");
-        (format!("read as the number {without}"), help)
-    } else if word {
-        let help = format!("write `\"{text}\"` for the text, or `true` or `false`");
-        ("read as a text, not as true or false".to_owned(), help)
-    } else {
-        return;
-    };
+/// The same where only a number can stand, so that nobody can have meant a text.
+pub(crate) fn number_scalar(node: &Node, found: &mut Diagnostics) -> Option<Scalar> {
+    let scalar = scalar(node);
+    if let (Kind::Scalar { text, plain: true }, Some(Scalar::Number(_))) = (&node.kind, &scalar)
+        && let Some(doubt) = unquoted::leading_zero(text)
+    {
+        tell_unquoted(text, &doubt, node.span, found);
+    }
+    scalar
+}
+
+fn tell_unquoted(text: &str, doubt: &unquoted::Doubt, at: Span, found: &mut Diagnostics) {
     let message = format!("{} means different things to different readers of YAML", quote(text));
-    found
-        .add(Diagnostic::new(codes::UNQUOTED_VALUE, at, message).with_label(label).with_help(help));
+    found.add(
+        Diagnostic::new(codes::UNQUOTED_VALUE, at, message)
+            .with_label(doubt.read_as.clone())
+            .with_help(doubt.help.clone()),
+    );
 }
 
 /// The placeholder that a mapping was meant to be: `{data.id}` without quotes is a mapping with an empty value.
@@ -282,10 +363,12 @@ pub(crate) fn tell_missing_quotes(name: &str, at: Span, found: &mut Diagnostics)
 
 /// Names each entry of a list that stood in it before.
 pub(crate) fn tell_repeated(items: &[Node], what: &str, found: &mut Diagnostics) {
-    let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+    let mut seen: FxHashMap<(&str, bool), Span> = FxHashMap::default();
     for item in items {
-        let Kind::Scalar { text, .. } = &item.kind else { continue };
-        if let Some(first) = seen.insert(text, item.span) {
+        let Kind::Scalar { text, plain } = &item.kind else { continue };
+        // `7` and `"7"` are two values.
+        let is_text = !*plain || reads_as_text(text);
+        if let Some(first) = seen.insert((text, is_text), item.span) {
             let message = format!("{} stands twice in {what}", quote(text));
             found.add(
                 Diagnostic::new(codes::LISTED_TWICE, item.span, message)
@@ -362,6 +445,64 @@ mod tests {
         for text in ["1.2.3", "2026-11-23", "0x", "0x+1", "e3", "-", ".", "yes", "1_000", "1e999"] {
             let read = plain(text);
             assert!(matches!(read, Scalar::Text(_)), "{text}: {read}");
+        }
+    }
+
+    fn read_as(text: &str) -> Option<String> {
+        let kind = Kind::Scalar { text: text.to_owned(), plain: true };
+        let read = scalar(&Node { span: Span::default(), kind })?;
+        unquoted::doubt(text, &read).map(|doubt| doubt.read_as)
+    }
+
+    #[test]
+    fn what_other_readers_take_for_something_else_is_doubtful() {
+        for (text, says) in [
+            ("010", "read as the number 10"),
+            ("0x1F", "read as the number 31"),
+            ("0o17", "read as the number 15"),
+            ("49E3", "read as the number 49000"),
+            ("+49", "read as the number 49"),
+            ("NO", "read as a text, not as true or false"),
+            ("2024-01-01", "read as a text, not as a date"),
+            ("2024-1-1T10:00:00Z", "read as a text, not as a date"),
+            ("1_000", "read as a text, not as a number"),
+            ("12:30", "read as a text, not as a number"),
+            ("1:00:00", "read as a text, not as a number"),
+            (".inf", "read as a text, not as a number"),
+            ("1e400", "read as a text, not as a number"),
+            ("0b101", "read as a text, not as a number"),
+        ] {
+            assert_eq!(read_as(text).as_deref(), Some(says), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_everybody_reads_alike_is_not() {
+        for text in [
+            "card",
+            "7",
+            "-1",
+            "1.10",
+            "0",
+            "0.5",
+            "00",
+            "true",
+            "12:99",
+            "a:b",
+            "10:30 Uhr",
+            "v1_0",
+            "2024-01",
+            "1-2-3",
+            "DE-1",
+            "e3",
+            "node",
+            "2024-01-01-7",
+            "1.2.3",
+            "10.0.0.1",
+            "12:",
+            "08:30",
+        ] {
+            assert_eq!(read_as(text), None, "{text}");
         }
     }
 }

@@ -48,6 +48,7 @@ mod source;
 mod strangers;
 mod template;
 pub mod tree;
+mod unquoted;
 pub mod value_set;
 
 pub use activation::{StillNeeded, asks_for_all_of, check_activation};
@@ -59,7 +60,7 @@ pub use data_field::{Currency, DataField, DataRole, is_currency};
 pub use data_type::DataType;
 pub use diagnostic::{Diagnostic, Span, position};
 pub use duration::length_of_time;
-pub use endpoint::{Endpoint, Endpoints, Poll, RenderedBody, RenderedRequest};
+pub use endpoint::{Endpoint, EndpointPlaces, Endpoints, Poll, RenderedBody, RenderedRequest};
 pub use examples::Example;
 pub use facts::Facts;
 pub use flow::{Answer, Call, Flow, FlowStep, Times};
@@ -75,7 +76,7 @@ pub use plan::{
     CaseFacts, Hold, Known, Plan, PlannedStep, ReportFacts, Reported, Role, SUPERVISOR, Undoing,
     Want, fits, roles,
 };
-pub use render::render;
+pub use render::{render, render_within};
 pub use report_place::Position;
 pub use rule::{
     CodePattern, Demand, GiveUp, Mode, Past, Pattern, Rule, RuleId, Stage, StageDemand, Target,

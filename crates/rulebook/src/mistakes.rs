@@ -16,6 +16,9 @@ const CANDIDATE_BYTES: usize = 64;
 /// How many mistakes get a suggestion, for the same reason.
 const SUGGESTIONS: usize = 100;
 
+/// So many names are offered when they are as close as each other.
+const NEAR: usize = 3;
+
 /// Up to so many names are listed when none is close.
 const FEW: usize = 12;
 
@@ -26,6 +29,8 @@ pub struct Diagnostics {
     beyond_limit: usize,
     /// Parts of the text are missing; what refers to them isn't judged.
     incomplete: bool,
+    /// A call could not be read; that an action doesn't call another isn't judged.
+    calls_incomplete: bool,
 }
 
 impl Diagnostics {
@@ -44,6 +49,15 @@ impl Diagnostics {
 
     pub(crate) fn set_incomplete(&mut self) {
         self.incomplete = true;
+    }
+
+    pub(crate) fn set_calls_incomplete(&mut self) {
+        self.calls_incomplete = true;
+    }
+
+    /// How many there are, to see whether a part of the text has any.
+    pub(crate) fn count(&self) -> usize {
+        self.found.len() + self.beyond_limit
     }
 
     /// Whether an example or a suggestion is still worth the search.
@@ -66,8 +80,12 @@ impl Diagnostics {
         text: &str,
         known: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Option<String> {
-        if let Some(close) = self.closest(text, known.clone()) {
-            return Some(format!("did you mean `{close}`?"));
+        let near = if self.may_search() { nearest(text, known.clone()) } else { Vec::new() };
+        if let [first, rest @ ..] = near.as_slice()
+            && rest.len() < NEAR
+        {
+            let more: String = rest.iter().map(|name| format!(" or `{name}`")).collect();
+            return Some(format!("did you mean `{first}`{more}?"));
         }
         let few: Vec<String> = known.into_iter().take(FEW + 1).map(|k| format!("`{k}`")).collect();
         (1..=FEW).contains(&few.len()).then(|| format!("known here: {}", few.join(", ")))
@@ -76,7 +94,10 @@ impl Diagnostics {
     /// Sorted by place. The last one counts those beyond the limit.
     #[must_use]
     pub fn into_sorted(self) -> Vec<Diagnostic> {
-        let Self { mut found, beyond_limit, incomplete } = self;
+        let Self { mut found, beyond_limit, incomplete, calls_incomplete } = self;
+        if calls_incomplete {
+            found.retain(|d| ![codes::NOT_CALLED, codes::NO_SUCH_WAY].contains(&d.code));
+        }
         // INVARIANT: what is incomplete has an error that stays.
         let own = |d: &Diagnostic| !depends_on_the_whole(d.code);
         if incomplete && found.iter().any(|d| own(d) && d.severity == Severity::Error) {
@@ -118,14 +139,23 @@ pub fn quote(text: &str) -> String {
     format!("`{shown}{more}`")
 }
 
-/// The candidate that was probably meant: the same but for capitals, or for a third of its letters.
+/// The candidate that was probably meant: the same but for capitals, or for a third of its letters. None if several are
+/// as close, since one of them would be a guess.
 pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    match nearest(text, candidates).as_slice() {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// All candidates that are as close as the closest, each once, in order.
+fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if text.len() > CANDIDATE_BYTES {
-        return None;
+        return Vec::new();
     }
     let allowed = (text.chars().count() / 3).max(1);
     let near = |c: &&str| c.len() <= CANDIDATE_BYTES && c.len().abs_diff(text.len()) <= 4 * allowed;
-    candidates
+    let mut close: Vec<(usize, &str)> = candidates
         .into_iter()
         .take(CANDIDATES)
         .filter(near)
@@ -134,6 +164,9 @@ pub fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             (if same { 0 } else { strsim::damerau_levenshtein(text, c) }, c)
         })
         .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, c)| c)
+        .collect();
+    close.sort_unstable();
+    close.dedup();
+    let least = close.first().map(|(distance, _)| *distance);
+    close.into_iter().take_while(|(d, _)| Some(*d) == least).map(|(_, c)| c).collect()
 }

@@ -262,6 +262,33 @@ impl fmt::Display for BodyTemplate {
     }
 }
 
+/// A placeholder as other tools write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreign {
+    /// Its name.
+    pub(crate) name: String,
+    /// What of it goes out as it stands.
+    pub(crate) sent: String,
+}
+
+/// The first `{{data.id}}` of a text; or `${data.id}`, if it is all of the text or stands in a path. Elsewhere a `$`
+/// may well be a currency.
+pub(crate) fn foreign_placeholder(text: &str) -> Option<Foreign> {
+    let doubled = text.match_indices("{{").find_map(|(at, _)| {
+        let (name, _) = text[at + 2..].split_once("}}")?;
+        let sent = format!("{{{name}}}");
+        let name = name.trim();
+        is_placeholder(name).then(|| Foreign { name: name.to_owned(), sent })
+    });
+    doubled.or_else(|| {
+        let (before, rest) = text.split_once("${")?;
+        let (name, after) = rest.split_once('}')?;
+        let is_whole = before.is_empty() && after.is_empty();
+        let is_meant = is_placeholder(name) && (is_whole || text.starts_with('/'));
+        is_meant.then(|| Foreign { name: name.to_owned(), sent: "$".to_owned() })
+    })
+}
+
 /// Whether a name may stand between braces.
 pub(crate) fn is_placeholder(name: &str) -> bool {
     PLACEHOLDERS.contains(&name) || is_path_in("data.", name) || is_secret(name)
@@ -362,6 +389,17 @@ mod tests {
         );
         for unknown in ["{}", "{data}", "{data.}", "{data.a..b}", "{report}"] {
             assert!(matches!(kind(unknown).kind, TemplateErrorKind::Unknown(_)), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn placeholders_of_other_tools_are_known() {
+        let sent = |text: &str| foreign_placeholder(text).map(|foreign| foreign.sent);
+        assert_eq!(sent("a {{ data.id }} b").as_deref(), Some("{ data.id }"));
+        assert_eq!(sent("${data.id}").as_deref(), Some("$"));
+        assert_eq!(sent("/pay/${data.id}/refund").as_deref(), Some("$"));
+        for right in ["{data.id}", "{{literal}}", "{{{sagaId}}}", "you get ${data.amount} back"] {
+            assert_eq!(sent(right), None, "{right}");
         }
     }
 

@@ -255,12 +255,49 @@ impl Builder {
     }
 
     fn syntax_error(&self, text: &str, at: usize, info: &str) -> Diagnostic {
-        let next = text[at..].chars().next().filter(|c| !c.is_control()).map_or(0, char::len_utf8);
+        if let Some((start, end)) = tabs_before(text, at) {
+            let message = "a tab where YAML takes only spaces";
+            return Diagnostic::new(codes::YAML_SYNTAX, self.span(start, end), message)
+                .with_help("indent with spaces; editors turn tabs into them");
+        }
         let message = format!("this is not YAML: {}", info.trim_end_matches('.'));
+        if let Some((start, space)) = odd_space_before(text, at) {
+            let end = start + space.len_utf8();
+            let help = format!(
+                "write an ordinary space in place of the character U+{:04X}, which looks like one and is none",
+                u32::from(space)
+            );
+            return Diagnostic::new(codes::YAML_SYNTAX, self.span(start, end), message)
+                .with_help(help);
+        }
+        let next = text[at..].chars().next().filter(|c| !c.is_control()).map_or(0, char::len_utf8);
         let help =
             "check quotes, brackets, the space after `:` and the indentation from here upwards";
         Diagnostic::new(codes::YAML_SYNTAX, self.span(at, at + next), message).with_help(help)
     }
+}
+
+/// The tabs among what indents the line of a mistake.
+fn tabs_before(text: &str, at: usize) -> Option<(usize, usize)> {
+    let line = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let indent = text[line..].len() - text[line..].trim_start_matches([' ', '\t']).len();
+    let start = line + text[line..line + indent].find('\t')?;
+    let tabs = text[start..].len() - text[start..].trim_start_matches('\t').len();
+    Some((start, start + tabs))
+}
+
+/// What looks like a space and is none, on the line of a mistake or on the two before it.
+fn odd_space_before(text: &str, at: usize) -> Option<(usize, char)> {
+    let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
+    let start = text[..at].rmatch_indices('\n').nth(2).map_or(0, |(n, _)| n + 1);
+    let is_odd = |c: char| {
+        matches!(
+            c,
+            '\u{a0}' | '\u{2000}'..='\u{200b}' | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{feff}'
+        )
+    };
+    let (n, space) = text[start..end].char_indices().rfind(|(_, c)| is_odd(*c))?;
+    Some((start + n, space))
 }
 
 fn starts_collection(event: &Event<'_>) -> bool {

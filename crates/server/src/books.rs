@@ -5,9 +5,10 @@ use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
 use amends_protocol::resources::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode};
+use amends_rulebook::mistakes::closest;
 use amends_rulebook::{
-    Diagnostic, FILE_LIMIT_BYTES, Loaded, Rulebook, Severity, SourceFile, check_together, load,
-    position, render, sources_together,
+    Diagnostic, FILE_LIMIT_BYTES, Loaded, Rulebook, Severity, SourceFile, check_together, codes,
+    load, position, render, sources_together,
 };
 use amends_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,22 +182,46 @@ fn load_file(path: PathBuf) -> BookFile {
     let mut import = |written: &str| {
         let file = folder.join(written);
         stamps.insert(file.clone(), stamp(&file));
-        read(&file).map_err(|e| e.to_string())
+        read(&file).map_err(|error| not_read(&error, &file, written))
     };
     let loaded = load(SourceFile { path: shown, text: text.into() }, &mut import);
     BookFile { path, loaded, stamps }
 }
 
 fn unreadable(error: &io::Error) -> Diagnostic {
-    Diagnostic {
-        code: "unreadable-file",
-        severity: Severity::Error,
-        message: format!("the file cannot be read: {error}"),
-        at: amends_rulebook::Span::default(),
-        label: String::new(),
-        related: Vec::new(),
-        help: None,
-    }
+    let message = format!("the file cannot be read: {error}");
+    let help = match error.kind() {
+        io::ErrorKind::InvalidData => {
+            "save it as UTF-8; some editors call that `UTF-8`, and something else `Unicode`"
+        }
+        io::ErrorKind::PermissionDenied => "let the user read it as whom this runs",
+        _ => "is it there, and is it a file?",
+    };
+    Diagnostic::new(codes::UNREADABLE_FILE, amends_rulebook::Span::default(), message)
+        .with_help(help)
+}
+
+/// Why a manifest can't be read; one that is not there may lie beside it under another name.
+fn not_read(error: &io::Error, file: &Path, written: &str) -> String {
+    let Some(close) = (error.kind() == io::ErrorKind::NotFound).then(|| beside(file)).flatten()
+    else {
+        return error.to_string();
+    };
+    let folder = written.rfind('/').map_or("", |slash| &written[..=slash]);
+    format!("{error}; did you mean `{folder}{close}`?")
+}
+
+/// The YAML file in the same folder whose name is nearly the same.
+fn beside(file: &Path) -> Option<String> {
+    let wanted = file.file_name()?.to_str()?;
+    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
+        .take(FILES_LIMIT)
+        .collect();
+    closest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Reads a file, but never more than the language allows and a little, so that its own limit can speak.

@@ -140,7 +140,7 @@ fn matchers() -> Value {
             "lt": { "type": "number" },
             "lte": { "type": "number" },
             "present": { "type": "boolean" },
-            "not": reference("text"),
+            "not": at_least_one(reference("text")),
         }),
         &[],
     );

@@ -13,8 +13,13 @@ const RULEBOOK: &str = include_str!("../../../docs/reference/rulebook.md");
 const HOW_TO_SAY: &str = include_str!("../../../docs/guides/how-do-i-say-it.md");
 
 /// Need thousands of rules, or the tests beside a rulebook, to show; `limits.rs` and `check.rs` do.
-const WITHOUT_EXAMPLE: &[&str] =
-    &["conditions-too-entangled", "not-fully-checked", "not-proved", "rule-without-test"];
+const WITHOUT_EXAMPLE: &[&str] = &[
+    "conditions-too-entangled",
+    "not-fully-checked",
+    "not-proved",
+    "rule-without-test",
+    "unreadable-file",
+];
 
 /// Code -> its two examples.
 fn entries() -> BTreeMap<&'static str, Vec<&'static str>> {

@@ -102,6 +102,33 @@ tests:
 }
 
 #[test]
+fn a_slip_in_a_code_is_told_and_the_test_runs() {
+    let rulebook = "rulebook: shop
+services:
+  payment:
+    url: \"http://payment:8080\"
+    actions: { pay: { compensation: refund } }
+    reports: { declined: { in: pay } }
+rules:
+  - { on: \"*/*\", compensate: recorded }
+";
+    let book = Rulebook::from_yaml(rulebook).expect("valid");
+    let told = |code: &str| {
+        let text =
+            format!("tests: [{{ name: x, report: payment/{code}, expect: {{ plan: [] }} }}]");
+        let loaded = load_tests(&source(&text), &book);
+        assert_eq!(loaded.tests.len(), 1, "{code}");
+        let helps = loaded.diagnostics.into_iter().map(|d| (d.code, d.help.unwrap_or_default()));
+        helps.collect::<Vec<_>>()
+    };
+    let meant = "did you mean `payment/declined`?".to_owned();
+    assert_eq!(told("decline"), [("undeclared-report", meant)]);
+    for right in ["declined", "out-of-order"] {
+        assert_eq!(told(right), [], "{right}");
+    }
+}
+
+#[test]
 fn junit_names_what_failed_and_escapes_it() {
     let tests =
         "tests: [{ name: \"a < b & c\", report: payment/report-2, expect: { rule: \"*/*\" } }]";

@@ -9,7 +9,7 @@ use amends_conform::{
     CHECKS, Check, CheckResult, Config, ConformError, Examination, KeySource, Lack, Progress,
     Stands, Verdict, junit, parse_duration, run as examine,
 };
-use amends_rulebook::{SourceFile, render};
+use amends_rulebook::SourceFile;
 use anyhow::Context;
 use comfy_table::Color;
 use serde_json::json;
@@ -126,7 +126,7 @@ fn read_config(path: &Path) -> Outcome<Config> {
     };
     Config::read(&text, &fetch).map_err(|mistakes| {
         let source = SourceFile { path: place.to_string(), text: text.as_str().into() };
-        let drawn = render(&mistakes, &[source], output::color_on_stderr());
+        let drawn = output::drawn(&mistakes, &[source]);
         output::tell(drawn.trim_end());
         Failure::Findings
     })

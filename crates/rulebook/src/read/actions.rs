@@ -6,7 +6,7 @@ use super::policy;
 use super::scope::Scope;
 use crate::fields::{self, Fields};
 use crate::graph::Graph;
-use crate::mistakes::Diagnostics;
+use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Entry, Kind, Node};
 use crate::{
     Action, ActionClass, ActionId, Diagnostic, Endpoints, Flow, RetryPolicy, ServiceId, Span, codes,
@@ -67,9 +67,12 @@ fn declare_correction(
     let Some(name) = fields::text(value, "`correction`", found) else {
         return;
     };
-    if !fields::valid_name(name, value.span, "an action", found) {
+    if tell_full_name(name, service, "a correction", value, found)
+        || !fields::valid_name(name, value.span, "an action", found)
+    {
         return;
     }
+    tell_word_as_name(name, "correction", value, found);
     let declared = scope.names.actions[id.0 as usize].get(name).copied();
     let correction = declared.unwrap_or_else(|| {
         let action = blank_action(ActionName::new(service, name), id, value.span);
@@ -145,7 +148,11 @@ pub(crate) fn define(
     scope.broken_actions[index] = class.is_none();
     scope.actions[index].class = class.unwrap_or(ActionClass::Compensable);
     if let Some(node) = fields.get("calls") {
+        let before = found.count();
         scope.actions[index].calls = flow::read(node, class, scope, found);
+        if found.count() > before {
+            found.set_calls_incomplete();
+        }
     }
     if let Some(node) = fields.get("tags") {
         fields::tell_repeated(fields::one_or_many(node), "`tags`", found);
@@ -189,8 +196,13 @@ fn read_class(
     let compensation = fields.get("compensation");
     let mut ok = true;
     if let Some(node) = compensation {
+        let service = scope.action(id).name.service.clone();
         let name = fields::text(node, "`compensation`", found);
+        let name = name.filter(|n| !tell_full_name(n, &service, "a compensation", node, found));
         let name = name.filter(|n| fields::valid_name(n, node.span, "a compensation", found));
+        if let Some(name) = name {
+            tell_word_as_name(name, "compensation", node, found);
+        }
         ok &= name.is_some();
         scope.actions[id.0 as usize].compensation = name.map(Into::into);
     }
@@ -239,9 +251,51 @@ fn read_class(
         let message =
             format!("`{}` says nothing of what can be done about it", scope.action(id).name);
         let help = "give it `compensation: <name>`, `on_failure: retry`, `correction: <name>`, `effect: none`, or `effect: pivot` if nothing can undo it";
-        found.add(Diagnostic::new(codes::NO_UNDO, entry.key_span, message).with_help(help));
+        let mistake = Diagnostic::new(codes::NO_UNDO, entry.key_span, message);
+        fields.tell_missing(mistake.with_help(help), found);
     }
     class
+}
+
+/// A name of the service's own, written with its service in front.
+fn tell_full_name(
+    name: &str,
+    service: &str,
+    what: &str,
+    node: &Node,
+    found: &mut Diagnostics,
+) -> bool {
+    let Some((owner, own)) = name.split_once('.') else { return false };
+    let message = format!("{} is not a name of {what}", quote(name));
+    let help = if owner == service {
+        format!("write `{own}`, without the service: it is always the service's own")
+    } else {
+        format!("it is an operation of `{service}` itself: write its name, without a service")
+    };
+    found.add(Diagnostic::new(codes::INVALID_NAME, node.span, message).with_help(help));
+    true
+}
+
+/// Who writes `compensation: none` means that there is none, and would have an operation of this name asked for.
+fn tell_word_as_name(name: &str, key: &str, node: &Node, found: &mut Diagnostics) {
+    let words = ["none", "no", "nothing", "false", "off", "never", "n/a", "true", "yes"];
+    if !words.iter().any(|word| name.eq_ignore_ascii_case(word)) {
+        return;
+    }
+    let message = format!("an operation named `{name}` will be asked for");
+    let help = match key {
+        "correction" => {
+            "leave `correction:` out and write `effect: notice`, if nothing follows the message"
+        }
+        _ => {
+            "if there is nothing to undo, write `effect: none` instead; if it is only run again, `on_failure: retry`"
+        }
+    };
+    found.add(
+        Diagnostic::new(codes::WORD_AS_NAME, node.span, message)
+            .with_label(format!("`{key}:` takes the name of an operation"))
+            .with_help(help),
+    );
 }
 
 /// Who calls whom; every circle is told of.

@@ -39,7 +39,8 @@ fn read_pattern(node: &Node, found: &mut Diagnostics) -> Option<AnswerPattern> {
     let fields = Fields::open(node, "an answer", &["status", "body"], found)?;
     let Some(status) = fields.get("status") else {
         let mistake = Diagnostic::new(codes::MISSING_KEY, node.span, "an answer has no `status`");
-        found.add(mistake.with_help("write `{ status: 400, body: { code: already_refunded } }`"));
+        let help = "write `{ status: 400, body: { code: already_refunded } }`";
+        fields.tell_missing(mistake.with_help(help), found);
         return None;
     };
     let status = read_status(status, found);
@@ -79,7 +80,7 @@ fn read_fields(
             read_fields(&entry.value, &path, body, found);
             continue;
         }
-        match fields::scalar(&entry.value) {
+        match fields::business_scalar(&entry.value, found) {
             Some(wanted) => body.push((path.into(), wanted)),
             None => fields::wrong_type(&entry.value, "a field of an answer", "one value", found),
         }

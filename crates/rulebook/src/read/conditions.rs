@@ -28,6 +28,13 @@ pub(crate) fn read(
         );
         return None;
     }
+    if entries.is_empty() {
+        let message = "`when` names no field, so the rule is for every report of its pattern";
+        found.add(
+            Diagnostic::new(codes::IDLE_SETTING, node.span, message)
+                .with_help("leave it out, or name a field: `when: { data.kind: card }`"),
+        );
+    }
     let mut conditions = Vec::with_capacity(entries.len());
     let mut complete = true;
     for entry in entries {
@@ -76,8 +83,7 @@ fn read_one(
             vec![Matcher::Equals(read_scalar(&entry.value, &field, &what, found)?)]
         }
         Kind::List(items) if !items.is_empty() => {
-            let all = items.iter().map(|item| read_scalar(item, &field, &what, found));
-            vec![Matcher::OneOf(all.collect::<Vec<_>>().into_iter().collect::<Option<_>>()?)]
+            vec![Matcher::OneOf(read_scalars(items, &field, &what, found)?)]
         }
         Kind::Scalar { .. } | Kind::List(_) => {
             let wanted =
@@ -114,23 +120,40 @@ fn read_field(key: &str, at: Span, found: &mut Diagnostics) -> Option<Field> {
             Some(Field::Data(path))
         }
         _ => {
-            let mut mistake = Diagnostic::new(
-                codes::UNKNOWN_KEY,
-                at,
-                format!("a report has no field {}", quote(key)),
-            );
-            mistake.help = Some(
-                match found.closest(key, ["action", "message", "entry", "caller"]) {
-                    Some(close) => format!("did you mean `{close}`?"),
-                    None => format!(
-                        "fields are `action`, `message`, `entry`, `caller` and `data.…`; did you mean {}?",
-                        quote(&format!("data.{key}"))
-                    ),
-                },
-            );
+            let message = format!("a report has no field {}", quote(key));
+            let mistake = Diagnostic::new(codes::UNKNOWN_KEY, at, message)
+                .with_help(help_to_field(key, found));
             found.add(mistake);
             None
         }
+    }
+}
+
+fn help_to_field(key: &str, found: &Diagnostics) -> String {
+    match key {
+        "data" => {
+            "a field is named by its path, in one key: `data.amount: { gte: 500 }`".to_owned()
+        }
+        "or" | "any" | "any_of" | "one_of" | "anyOf" | "oneOf" => {
+            "write a rule for each, or several values of one field: `data.kind: [card, cash]`"
+                .to_owned()
+        }
+        "and" | "all" | "all_of" | "allOf" => {
+            "all fields under `when:` must hold anyway: write them one below the other".to_owned()
+        }
+        "not" => "write it at the field: `data.kind: { not: card }`".to_owned(),
+        "code" | "report" | "service" => {
+            format!(
+                "a rule says it in `on: service/code`; a business field `{key}` is `data.{key}`"
+            )
+        }
+        _ => match found.closest(key, ["action", "message", "entry", "caller"]) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!(
+                "fields are `action`, `message`, `entry`, `caller` and `data.…`; did you mean {}?",
+                quote(&format!("data.{key}"))
+            ),
+        },
     }
 }
 
@@ -140,15 +163,18 @@ fn read_matchers(
     what: &str,
     found: &mut Diagnostics,
 ) -> Option<Vec<Matcher>> {
-    let all = Fields::open(node, &format!("the condition on {what}"), MATCHERS, found)?;
+    let name = format!("the condition on {what}");
+    let all = Fields::open_with_habits(node, &name, MATCHERS, comparison_elsewhere, found)?;
     let mut matchers = Vec::new();
-    let mut written = 0;
+    let (mut written, mut complete) = (0, true);
     for name in MATCHERS {
         let Some(value) = all.get(name) else {
             continue;
         };
         written += 1;
-        matchers.extend(read_matcher(name, value, field, what, found));
+        let read = read_matcher(name, value, field, what, found);
+        complete &= read.is_some();
+        matchers.extend(read.unwrap_or_default());
     }
     if written == 0 && fields::entries(node, what, found).is_some_and(<[_]>::is_empty) {
         let mistake = Diagnostic::new(
@@ -158,7 +184,28 @@ fn read_matchers(
         );
         found.add(mistake.with_help("write for example `{ present: true }`"));
     }
-    (written > 0 && matchers.len() == written).then_some(matchers)
+    (written > 0 && complete).then_some(matchers)
+}
+
+/// What comparisons of other tools are called here.
+fn comparison_elsewhere(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "ge" | ">=" | "=>" | "min" | "from" | "at_least" | "minimum" => "did you mean `gte`?",
+        "le" | "<=" | "=<" | "max" | "to" | "at_most" | "maximum" => "did you mean `lte`?",
+        ">" | "above" | "greater" | "more_than" => "did you mean `gt`?",
+        "<" | "below" | "less" | "less_than" => "did you mean `lt`?",
+        "eq" | "=" | "==" | "is" | "equals" => "write the value itself, e.g. `data.kind: card`",
+        "ne" | "neq" | "!=" | "<>" | "not_in" | "none_of" => "did you mean `not`?",
+        "in" | "any_of" => "did you mean `one_of`?",
+        "between" | "range" => "write both ends: `{ gte: 10, lt: 100 }`",
+        "starts_with" | "startswith" | "startsWith" | "begins" => "did you mean `prefix`?",
+        "exists" | "defined" | "is_present" => "did you mean `present`?",
+        "absent" | "missing" => "write `present: false`",
+        "matches" | "regex" | "like" | "pattern" | "contains" | "suffix" | "ends_with" => {
+            "texts are compared as a whole or by how they begin: write `one_of` or `prefix`"
+        }
+        _ => return None,
+    })
 }
 
 fn read_matcher(
@@ -167,26 +214,44 @@ fn read_matcher(
     field: &Field,
     what: &str,
     found: &mut Diagnostics,
-) -> Option<Matcher> {
+) -> Option<Vec<Matcher>> {
     let what = format!("`{name}` of {what}");
-    Some(match name {
+    let one = match name {
         "one_of" => {
             let Kind::List(items) = &node.kind else {
                 fields::wrong_type(node, &what, "a list", found);
                 return None;
             };
-            let all: Vec<_> =
-                items.iter().map(|item| read_scalar(item, field, &what, found)).collect();
-            Matcher::OneOf(all.into_iter().collect::<Option<Vec<_>>>()?)
+            Matcher::OneOf(read_scalars(items, field, &what, found)?)
         }
         "prefix" => Matcher::Prefix(fields::text(node, &what, found)?.into()),
-        "not" => Matcher::Not(read_scalar(node, field, &what, found)?),
+        "not" => match &node.kind {
+            // None of these: each is excluded.
+            Kind::List(items) if !items.is_empty() => {
+                let all = read_scalars(items, field, &what, found)?;
+                return Some(all.into_iter().map(Matcher::Not).collect());
+            }
+            _ => Matcher::Not(read_scalar(node, field, &what, found)?),
+        },
         "present" => Matcher::Present(fields::flag(node, &what, found)?),
         "gt" => Matcher::Gt(read_number(node, &what, found)?),
         "gte" => Matcher::Gte(read_number(node, &what, found)?),
         "lt" => Matcher::Lt(read_number(node, &what, found)?),
         _ => Matcher::Lte(read_number(node, &what, found)?),
-    })
+    };
+    Some(vec![one])
+}
+
+fn read_scalars(
+    items: &[Node],
+    field: &Field,
+    what: &str,
+    found: &mut Diagnostics,
+) -> Option<Vec<Scalar>> {
+    fields::tell_repeated(items, what, found);
+    // Each is read, so that each mistake is told.
+    let all: Vec<_> = items.iter().map(|item| read_scalar(item, field, what, found)).collect();
+    all.into_iter().collect()
 }
 
 /// All but business fields are always texts; in `data`, quotes make the difference between `"7"` and `7`.
@@ -202,7 +267,7 @@ fn read_scalar(node: &Node, field: &Field, what: &str, found: &mut Diagnostics) 
 }
 
 fn read_number(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Number> {
-    if let Some(Scalar::Number(number)) = fields::business_scalar(node, found) {
+    if let Some(Scalar::Number(number)) = fields::number_scalar(node, found) {
         return Some(number);
     }
     let text = fields::text(node, what, found)?;
@@ -227,11 +292,15 @@ fn actions_exist(
     scope: &Scope,
     found: &mut Diagnostics,
 ) -> bool {
-    let Some(service) = pattern.and_then(|p| scope.names.services.get(p.service.as_ref()?)) else {
-        return true;
+    let Some(pattern) = pattern else { return true };
+    let service = pattern.service.as_ref().map(|name| scope.names.services.get(name));
+    let is_there = |name: &str, found: &mut _| match service {
+        Some(Some(service)) => scope.find_own(*service, name, at, found).is_some(),
+        // Reports of the supervisor itself, or of a service that is told already.
+        Some(None) => true,
+        None => scope.find_anywhere(name, at, found),
     };
-    let of = |name: &str, found: &mut _| scope.find_in_service(*service, name, at, found).is_some();
-    named(matchers).filter(|name| !of(name, found)).count() == 0
+    named(matchers).filter(|name| !is_there(name, found)).count() == 0
 }
 
 /// The texts that a condition names.

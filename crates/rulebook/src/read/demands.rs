@@ -1,8 +1,8 @@
 //! What a rule asks for: `compensate`, `retry`, `notify`, and later stages under `then`.
 
-use super::scope::Scope;
+use super::scope::{self, Scope};
 use crate::fields::{self, Fields};
-use crate::mistakes::Diagnostics;
+use crate::mistakes::{Diagnostics, closest, quote};
 use crate::tree::Node;
 use crate::{ActionClass, ActionId, Demand, Diagnostic, Span, StageDemand, Target, codes, plan};
 use amends_protocol::Verb;
@@ -34,7 +34,7 @@ pub(crate) fn read(
         let before = (backward, read.retry);
         let asks = read_stage(&fields, &mut read, &mut backward, scope, found);
         if !asks {
-            found.add(empty);
+            fields.tell_missing(empty, found);
         }
         if before != (backward, read.retry)
             && let (Some(undo), Some(again)) = (backward, read.retry)
@@ -108,6 +108,9 @@ fn read_target(node: &Node, verb: Verb, scope: &Scope, found: &mut Diagnostics) 
             )));
         return None;
     }
+    if scope::tell_several(text, node.span, found) {
+        return None;
+    }
     if let Some(tag) = text.strip_prefix("tag:") {
         let tag = scope.find_tag(tag.trim(), node.span, found)?;
         let members = scope.names.tags.get(&tag).map_or(&[][..], Vec::as_slice);
@@ -120,6 +123,16 @@ fn read_target(node: &Node, verb: Verb, scope: &Scope, found: &mut Diagnostics) 
             return None;
         }
         return Some(Target::Tag(tag));
+    }
+    let sets = ["recorded", "all", "downstream"];
+    if verb == Verb::Compensate
+        && !text.contains('.')
+        && let Some(set) = closest(text, sets)
+    {
+        let message = format!("{} is not an action, nor a set of them", quote(text));
+        let mistake = Diagnostic::new(codes::UNKNOWN_ACTION, node.span, message);
+        found.add(mistake.with_help(format!("did you mean `{set}`?")));
+        return None;
     }
     let id = scope.find_action(text, node.span, found)?;
     (scope.is_broken(id) || fits(id, verb, node.span, scope, found)).then_some(Target::Action(id))

@@ -5,11 +5,11 @@ use crate::endpoint::check_segments;
 use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::template::TemplateError;
-use crate::template::TemplateErrorKind;
-use crate::tree::{Kind, Node};
+use crate::template::{TemplateErrorKind, foreign_placeholder, is_placeholder};
+use crate::tree::{Entry, Kind, Node};
 use crate::{
-    Action, BodyTemplate, Diagnostic, Endpoint, Endpoints, PLACEHOLDERS, Poll, Template, codes,
-    plan,
+    Action, BodyTemplate, Diagnostic, Endpoint, EndpointPlaces, Endpoints, PLACEHOLDERS, Poll,
+    Span, Template, codes, plan,
 };
 use amends_protocol::Verb;
 use serde_json::Value;
@@ -81,7 +81,7 @@ pub(crate) fn read(
                     .with_help("leave it out"),
             );
         }
-        let endpoint = read_one(&entry.value, &format!("endpoint `{verb}`"), found);
+        let endpoint = read_one(entry, &format!("endpoint `{verb}`"), found);
         match verb {
             Verb::Compensate => endpoints.compensate = endpoint,
             Verb::Retry => endpoints.retry = endpoint,
@@ -91,8 +91,8 @@ pub(crate) fn read(
     endpoints
 }
 
-fn read_one(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Endpoint> {
-    let fields = Fields::open(node, what, ENDPOINT_KEYS, found)?;
+fn read_one(entry: &Entry, what: &str, found: &mut Diagnostics) -> Option<Endpoint> {
+    let fields = Fields::open(&entry.value, what, ENDPOINT_KEYS, found)?;
     let method = match fields.get("method") {
         Some(node) => read_method(node, found),
         None => Some("POST"),
@@ -102,9 +102,8 @@ fn read_one(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Endpoint
         None => {
             let mistake =
                 Diagnostic::new(codes::MISSING_KEY, fields.span, format!("{what} has no `path`"));
-            found.add(
-                mistake.with_help("add for example `path: \"/payments/{data.paymentId}/refund\"`"),
-            );
+            let help = "add for example `path: \"/payments/{data.paymentId}/refund\"`";
+            fields.tell_missing(mistake.with_help(help), found);
             None
         }
     };
@@ -126,7 +125,25 @@ fn read_one(node: &Node, what: &str, found: &mut Diagnostics) -> Option<Endpoint
         covers_saga,
         answers,
         poll,
+        places: places(entry.key_span, &fields),
     })
+}
+
+fn places(verb: Span, fields: &Fields<'_>) -> EndpointPlaces {
+    let at = |key: &str| fields.get(key).map(|node| node.span);
+    let headers = match fields.get("headers").map(|node| &node.kind) {
+        Some(Kind::Map(entries)) => {
+            entries.iter().map(|e| (e.key.to_ascii_lowercase(), e.value.span)).collect()
+        }
+        _ => Vec::new(),
+    };
+    EndpointPlaces {
+        verb,
+        method: at("method"),
+        path: at("path").unwrap_or(verb),
+        headers,
+        body: at("body"),
+    }
 }
 
 fn read_covers(node: &Node, found: &mut Diagnostics) -> bool {
@@ -226,12 +243,11 @@ fn read_path_of(node: &Node, of_answer: bool, found: &mut Diagnostics) -> Option
             found,
         );
     } else if !template.texts().all(safe) || template.texts().any(|t| t.contains(['{', '}'])) {
-        bad(
-            node,
-            format!("the path {} holds characters that a path doesn't have", quote(text)),
-            "percent-encode them, e.g. a space as `%20`",
-            found,
-        );
+        let message = format!("the path {} holds characters that a path doesn't have", quote(text));
+        match foreign_placeholder(text) {
+            Some(foreign) => bad(node, message, &format!("write `{{{}}}`", foreign.name), found),
+            None => bad(node, message, "percent-encode them, e.g. a space as `%20`", found),
+        }
     } else if let Some(name) = template.secret_in_path() {
         bad(
             node,
@@ -242,6 +258,7 @@ fn read_path_of(node: &Node, of_answer: bool, found: &mut Diagnostics) -> Option
     } else if let Err(why) = check_segments(text) {
         bad(node, why, "write the path without it", found);
     } else {
+        tell_foreign_placeholder(node, text, found);
         return Some(template);
     }
     None
@@ -323,8 +340,58 @@ fn read_body(node: &Node, found: &mut Diagnostics) -> BodyTemplate {
     }
 }
 
+/// What was meant by something in braces that is no placeholder.
+fn help_to_placeholder(written: &str, found: &Diagnostics) -> String {
+    let name = written.trim();
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let is_secret = |text: &str| {
+        let small = text.to_ascii_lowercase();
+        ["secret", "token", "password", "apikey", "api_key"].iter().any(|word| small.contains(word))
+    };
+    let of_environment = |text: &str| {
+        text.contains(|c: char| c.is_ascii_uppercase()) && text == text.to_ascii_uppercase()
+    };
+    if is_placeholder(name) {
+        return format!("write `{{{name}}}`, without spaces");
+    }
+    if let Some(close) = found.closest(name, PLACEHOLDERS.iter().copied()) {
+        return format!("did you mean `{{{close}}}`?");
+    }
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if name == "secret" || name == "secret." || name == "env" {
+        "a secret of the server's configuration is written `{secret.NAME}`".to_owned()
+    } else if is_name(last) && (is_secret(name) || of_environment(last) || name.starts_with("env."))
+    {
+        format!(
+            "a secret of the server's configuration is written `{{secret.{last}}}`, a business field `{{data.{last}}}`"
+        )
+    } else if let Some(path) = name.strip_prefix("report.data.").filter(|path| !path.is_empty()) {
+        format!("did you mean `{{data.{path}}}`?")
+    } else if name.split('.').all(is_name) && name != "data" && name != "report" {
+        format!("a business field of the report is written `{{data.{name}}}`")
+    } else {
+        "a business field of the report is written `{data.name}`".to_owned()
+    }
+}
+
 fn read_template(node: &Node, text: &str, found: &mut Diagnostics) -> Option<Template> {
-    Template::parse(text).map_err(|error| tell_template(node, text, &error, found)).ok()
+    let template =
+        Template::parse(text).map_err(|error| tell_template(node, text, &error, found)).ok()?;
+    tell_foreign_placeholder(node, text, found);
+    Some(template)
+}
+
+/// `{{data.id}}` and `${data.id}` are how other tools write it; here a part of that is sent as it stands.
+fn tell_foreign_placeholder(node: &Node, text: &str, found: &mut Diagnostics) {
+    let Some(foreign) = foreign_placeholder(text) else { return };
+    let message = format!("{} sends {} as it stands", quote(text), quote(&foreign.sent));
+    found.add(
+        Diagnostic::new(codes::FOREIGN_PLACEHOLDER, node.span, message)
+            .with_label("a placeholder has single braces and no `$`")
+            .with_help(format!("write `{{{}}}`", foreign.name)),
+    );
 }
 
 fn tell_template(node: &Node, text: &str, error: &TemplateError, found: &mut Diagnostics) {
@@ -340,10 +407,7 @@ fn tell_template(node: &Node, text: &str, error: &TemplateError, found: &mut Dia
                 node.span,
                 format!("no placeholder `{{{}}}`", quote(name).trim_matches('`')),
             );
-            let close = found.did_you_mean(name, PLACEHOLDERS.iter().copied());
-            mistake.help = close.or_else(|| {
-                Some("a business field of the report is written `{data.name}`".to_owned())
-            });
+            mistake.help = Some(help_to_placeholder(name, found));
             mistake.with_label(format!("in {}", quote(&text[error.at.clone()])))
         }
     };

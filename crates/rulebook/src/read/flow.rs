@@ -2,8 +2,8 @@
 
 use super::scope::Scope;
 use crate::fields::{self, Fields};
-use crate::mistakes::Diagnostics;
-use crate::tree::{Kind, Node};
+use crate::mistakes::{Diagnostics, quote};
+use crate::tree::{Entry, Kind, Node};
 use crate::{ActionClass, Answer, Call, Diagnostic, Flow, Times, codes};
 
 /// A mapping says one of these.
@@ -23,7 +23,19 @@ pub(crate) fn read(
     let mut own: Option<&Node> = None;
     for item in fields::one_or_many(node) {
         match &item.kind {
-            Kind::Map(_) => read_mapping(item, &mut flow, scope, found),
+            Kind::Map(entries) => match misread_call(entries) {
+                Some(help) => bad(item, "a call is written as a mapping", &help, found),
+                None => read_mapping(item, &mut flow, scope, found),
+            },
+            Kind::List(items) => {
+                let help = match items.len() {
+                    1 => "write the call alone, without brackets",
+                    _ => {
+                        "make an item of each; or say how they go together: `{ parallel: [a.b, c.d] }` or `{ one_of: [a.b, c.d] }`"
+                    }
+                };
+                bad(item, "a list as an item of `calls`", help, found);
+            }
             _ if is_word(item, OWN) => {
                 check_own(item, own, class, found);
                 if own.replace(item).is_none() {
@@ -38,6 +50,21 @@ pub(crate) fn read(
         }
     }
     flow
+}
+
+fn bad(node: &Node, message: impl Into<String>, help: &str, found: &mut Diagnostics) {
+    found.add(Diagnostic::new(codes::BAD_CALL, node.span, message).with_help(help));
+}
+
+/// What was meant by the name of an action that is a key: a `:` too many, or more said of it than fits behind it.
+fn misread_call(entries: &[Entry]) -> Option<String> {
+    let entry = entries.iter().find(|e| e.key.contains('.') && !KEYS.contains(&e.key.as_str()))?;
+    let name = &entry.key;
+    Some(if entries.len() == 1 && entry.value.is_nothing() {
+        format!("leave out the `:` behind it: `- {name}`")
+    } else {
+        format!("name it under `call`: `- {{ call: {name}, tolerate: true }}`")
+    })
 }
 
 fn check_own(
@@ -130,7 +157,9 @@ fn read_ways(
     found: &mut Diagnostics,
 ) -> Vec<Vec<Call>> {
     let mut ways = Vec::new();
-    for item in items(node, "`one_of`", found) {
+    let all = items(node, "`one_of`", found);
+    fields::tell_repeated(all, "`one_of`", found);
+    for item in all {
         let calls = match &item.kind {
             Kind::List(calls) if !calls.is_empty() => calls.as_slice(),
             _ if is_word(item, NONE) => &[],
@@ -186,6 +215,14 @@ fn read_call(node: &Node, what: &str, scope: &Scope, found: &mut Diagnostics) ->
     let text = fields::text(node, what, found)?;
     let times = Times::ALL.into_iter().rev().find(|times| text.ends_with(times.sign()))?;
     let name = &text[..text.len() - times.sign().len()];
+    if !times.sign().is_empty() && name.ends_with(['?', '*', '+']) {
+        let plain = name.trim_end_matches(['?', '*', '+']);
+        let help = format!(
+            "write one: `\"{plain}?\"` may be left out, `\"{plain}*\"` comes any number of times, `\"{plain}+\"` at least once"
+        );
+        bad(node, format!("{} has more than one sign", quote(text)), &help, found);
+        return None;
+    }
     let action = scope.find_action(name, node.span, found)?;
     Some(Call { action, times, optional: times.may_be_none(), answer: Answer::Strict })
 }

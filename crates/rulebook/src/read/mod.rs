@@ -21,7 +21,7 @@ mod services;
 use crate::book::Names;
 use crate::fields::{self, Fields};
 use crate::graph::Graph;
-use crate::mistakes::{Diagnostics, quote};
+use crate::mistakes::{Diagnostics, closest, quote};
 use crate::recovery;
 use crate::rule_index::RuleIndex;
 use crate::source::{FILE_LIMIT_BYTES, IMPORT_LIMIT, TOTAL_LIMIT_BYTES};
@@ -49,6 +49,9 @@ const TOP_KEYS: &[&str] = &[
     "reports",
     "rules",
 ];
+
+/// Those that others refer to.
+const SECTIONS: &[&str] = &["import", "services", "reports", "rules"];
 
 /// Everything but the texts.
 pub(crate) struct Draft {
@@ -202,15 +205,25 @@ fn open_root<'n>(
         found.add(Diagnostic::new(codes::NOT_A_RULEBOOK, entry.key_span, message).with_help(help));
         return None;
     }
-    Fields::open(root, "a rulebook", TOP_KEYS, found)
+    let top = Fields::open(root, "a rulebook", TOP_KEYS, found)?;
+    // What a misspelt section declares is not known, so nothing is said of those who name it.
+    let is_slip = |key: &str| {
+        let meant = closest(key, TOP_KEYS.iter().copied());
+        meant.is_some_and(|meant| SECTIONS.contains(&meant) && top.get(meant).is_none())
+    };
+    if entries.iter().any(|e| !TOP_KEYS.contains(&e.key.as_str()) && is_slip(&e.key)) {
+        found.set_incomplete();
+    }
+    Some(top)
 }
 
 fn read_name(top: &Fields<'_>, found: &mut Diagnostics) -> Option<(String, Span)> {
     let Some(node) = top.get("rulebook") else {
         let at = Span { end: top.span.start, ..top.span };
         let help = "begin the file with `rulebook:` and a name";
-        found.add(
+        top.tell_missing(
             Diagnostic::new(codes::MISSING_KEY, at, "the rulebook has no name").with_help(help),
+            found,
         );
         return None;
     };
@@ -294,14 +307,30 @@ fn read_imports(
             }
             Err(why) => {
                 let message = format!("cannot import {}: {why}", quote(path));
-                let help = "paths are relative to the rulebook's folder";
-                found
-                    .add(Diagnostic::new(codes::IMPORT_FAILED, item.span, message).with_help(help));
+                let mistake = Diagnostic::new(codes::IMPORT_FAILED, item.span, message);
+                found.add(mistake.with_help(help_to_import(path)));
                 found.set_incomplete();
             }
         }
     }
     manifests
+}
+
+/// How a manifest is named, for whoever has written something else.
+fn help_to_import(path: &str) -> String {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    if path.contains("://") {
+        "nothing is fetched: copy the manifest into a folder beside the rulebook, and write its path".to_owned()
+    } else if path.contains(['*', '?']) {
+        "name each manifest: `import: [teams/payment.yaml, teams/stock.yaml]`".to_owned()
+    } else if path.contains('\\') {
+        format!("write `/` between folders: `{}`", path.replace('\\', "/"))
+    } else if last.is_empty() || !last.contains('.') {
+        "name the manifests, not their folder: `import: [teams/payment.yaml, teams/stock.yaml]`"
+            .to_owned()
+    } else {
+        "paths are relative to the rulebook's folder".to_owned()
+    }
 }
 
 /// Whether a path is absolute, or climbs above where it begins.

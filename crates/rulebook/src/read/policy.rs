@@ -38,7 +38,13 @@ impl Defaults {
 }
 
 pub(crate) fn concurrency(node: &Node, found: &mut Diagnostics) -> Option<u32> {
-    fields::whole(node, "`concurrency`", 1..=10_000, found)
+    fields::whole(
+        node,
+        "`concurrency`",
+        1..=10_000,
+        "write the digits alone, without quotes",
+        found,
+    )
 }
 
 /// `above` with what is written here in place of it, field by field.
@@ -67,16 +73,21 @@ pub(crate) fn retry_policy(
             None => above.max_attempts,
             Some(node) if says_none(node) => None,
             Some(node) => {
-                fields::whole(node, "`attempts`", 1..=1_000_000, found).or(above.max_attempts)
+                let help = "write the digits alone, without quotes, or `none` for no limit";
+                fields::whole(node, "`attempts`", 1..=1_000_000, help, found).or(above.max_attempts)
             }
         },
         max_age_ms: match own.get("age") {
             None => above.max_age_ms,
             Some(node) if says_none(node) => None,
-            Some(node) => fields::duration(node, "`age`", 1, found).or(above.max_age_ms),
+            Some(node) => {
+                let or = ", or `none` for no limit";
+                fields::duration_or(node, "`age`", 1, or, found).or(above.max_age_ms)
+            }
         },
     };
     tell_short_age(&own, &policy, found);
+    tell_late_definite(&own, &policy, found);
     if policy.first_ms > policy.cap_ms {
         let at = own.get("first").or_else(|| own.get("cap")).map_or(node.span, |n| n.span);
         let message = format!(
@@ -110,6 +121,25 @@ fn tell_short_age(own: &Fields<'_>, policy: &RetryPolicy, found: &mut Diagnostic
         Some(age) => mistake.with_place(age.span, "its `age`"),
         None => mistake,
     });
+}
+
+/// The step is too old before equal answers make it stuck, so the setting does nothing. Told where it is written.
+fn tell_late_definite(own: &Fields<'_>, policy: &RetryPolicy, found: &mut Diagnostics) {
+    let Some(node) = own.get("definite_after") else { return };
+    let Some(age_ms) = policy.max_age_ms.filter(|age_ms| policy.definite_after_ms >= *age_ms)
+    else {
+        return;
+    };
+    let message = format!(
+        "`definite_after` is {}, and the step is too old after {}",
+        duration::length_of_time(policy.definite_after_ms),
+        duration::length_of_time(age_ms)
+    );
+    found.add(
+        Diagnostic::new(codes::IDLE_SETTING, node.span, message)
+            .with_label("so it does nothing")
+            .with_help("lower it, raise `age`, or leave it out"),
+    );
 }
 
 /// `none` lifts a limit that stands above.

@@ -58,7 +58,9 @@ pub(crate) fn read_all(
             _ => fields::wrong_type(node, "`rules`", "a list", found),
         }
     }
-    check_default(top, &rules, found);
+    if !top.may_mean("rules") {
+        check_default(top, &rules, found);
+    }
     let written = written_out(&rules);
     for (index, action) in scope.actions.iter().enumerate() {
         let id = ActionId(u32::try_from(index).unwrap_or(u32::MAX));
@@ -121,7 +123,8 @@ fn read_one(
             entry.key_span,
             "`give_up` where nothing is retried",
         );
-        found.add(mistake.with_help("add `retry: service.action`, or leave `give_up` out"));
+        let help = "add `retry: service.action`, or leave `give_up` out";
+        fields.tell_missing(mistake.with_help(help), found);
     }
     let give_up = give_up.and_then(|entry| read_give_up(&entry.value, scope, found));
     let modes = [("auto", Mode::Auto), ("ask", Mode::Ask), ("shadow", Mode::Shadow)];
@@ -129,6 +132,9 @@ fn read_one(
     let undo_order = fields.get("undo_order").and_then(|n| read_undo_order(n, found));
     let past = fields.get("past").and_then(|n| read_past(n, found));
     let limit_per_minute = fields.get("limit").and_then(|n| read_limit(n, found));
+    if let Some(entry) = fields.entry("limit").filter(|_| mode == Some(Mode::Ask)) {
+        found.add(idle_limit(entry.key_span));
+    }
     let objective_ms =
         fields.get("objective").and_then(|n| fields::duration(n, "`objective`", 1, found));
     let mut line = |key: &str| {
@@ -171,12 +177,17 @@ fn read_pattern(
     let Some(node) = fields.get("on") else {
         let at = Span { end: fields.span.start, ..fields.span };
         let help = "begin the rule with `on: service/code`, or `on: \"*/*\"` for every report";
-        found.add(
+        fields.tell_missing(
             Diagnostic::new(codes::MISSING_KEY, at, "the rule doesn't say which reports it is for")
                 .with_help(help),
+            found,
         );
         return None;
     };
+    if let Kind::List(items) = &node.kind {
+        tell_several_patterns(items, node.span, found);
+        return None;
+    }
     let text = fields::text(node, "`on`", found)?;
     let invalid = |why: &str| {
         let message = format!("{} is not a pattern of reports: {why}", quote(text));
@@ -209,27 +220,45 @@ fn read_pattern(
     }
     if service != SUPERVISOR {
         let id = scope.find_service(service, node.span, found)?;
-        let declared = &codes_of[id.0 as usize];
-        let covered = match &code {
-            CodePattern::Exact(code) => declared.binary_search(&&**code).is_ok(),
-            CodePattern::Prefix(prefix) => {
-                let first = declared.partition_point(|code| *code < &**prefix);
-                declared.get(first).is_some_and(|code| code.starts_with(&**prefix))
-            }
-        };
-        if !declared.is_empty() && !covered {
-            let mut mistake = Diagnostic::new(
-                codes::UNDECLARED_REPORT,
-                node.span,
-                format!("service `{service}` declares no report {}", quote(text)),
-            );
-            let meant = found.did_you_mean(code_text, declared.iter().copied());
-            mistake.help = meant
-                .or_else(|| Some("declare it under `reports:`, or correct the code".to_owned()));
-            found.add(mistake);
-        }
+        tell_undeclared(text, &code, &codes_of[id.0 as usize], node.span, found);
     }
     Some((text.to_owned(), Pattern { service: Some(service.into()), code }, node.span))
+}
+
+/// A service that declares its reports means all of them.
+fn tell_undeclared(
+    text: &str,
+    code: &CodePattern,
+    declared: &[&str],
+    at: Span,
+    found: &mut Diagnostics,
+) {
+    let (written, covered) = match code {
+        CodePattern::Exact(code) => (code, declared.binary_search(&&**code).is_ok()),
+        CodePattern::Prefix(prefix) => {
+            let first = declared.partition_point(|code| *code < &**prefix);
+            (prefix, declared.get(first).is_some_and(|code| code.starts_with(&**prefix)))
+        }
+    };
+    if declared.is_empty() || covered {
+        return;
+    }
+    let service = text.split('/').next().unwrap_or_default();
+    let message = format!("service `{service}` declares no report {}", quote(text));
+    let meant = found.did_you_mean(written, declared.iter().copied());
+    let help =
+        meant.unwrap_or_else(|| "declare it under `reports:`, or correct the code".to_owned());
+    found.add(Diagnostic::new(codes::UNDECLARED_REPORT, at, message).with_help(help));
+}
+
+fn tell_several_patterns(patterns: &[Node], at: Span, found: &mut Diagnostics) {
+    let help = if patterns.len() == 1 {
+        "write the pattern alone, without brackets or `- `"
+    } else {
+        "write a rule for each, or one pattern for all of them: `service/prefix*` or `service/*`"
+    };
+    let message = "a rule is for one pattern of reports, not for a list";
+    found.add(Diagnostic::new(codes::WRONG_TYPE, at, message).with_help(help));
 }
 
 fn read_give_up(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Option<GiveUp> {
@@ -237,7 +266,7 @@ fn read_give_up(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Option<G
     let mut missing = |key: &str, help: &str| {
         let mistake =
             Diagnostic::new(codes::MISSING_KEY, fields.span, format!("`give_up` has no `{key}`"));
-        found.add(mistake.with_help(help));
+        fields.tell_missing(mistake.with_help(help), found);
     };
     if fields.get("after").is_none() {
         missing("after", "add `after: 10 attempts`, `after: 2h`, or both in a list");
@@ -252,7 +281,9 @@ fn read_give_up(node: &Node, scope: &Scope, found: &mut Diagnostics) -> Option<G
         found.add(mistake.with_help("write `10 attempts`, `2h`, or both in the list"));
     }
     let mut limits = GiveUp { attempts: None, age_ms: None, then: Demand::default() };
-    for item in fields.get("after").map_or(&[][..], fields::one_or_many) {
+    let items = fields.get("after").map_or(&[][..], fields::one_or_many);
+    fields::tell_repeated(items, "`after` of `give_up`", found);
+    for item in items {
         read_give_up_limit(item, &mut limits, found);
     }
     let then = fields.get("then")?;
@@ -286,6 +317,13 @@ fn read_give_up_limit(node: &Node, limits: &mut GiveUp, found: &mut Diagnostics)
                 .with_help("write `10 attempts`, `2h`, or both in a list"),
         );
     }
+}
+
+/// More cases than the limit fall back to `ask`: where nothing goes without a yes, there is nothing to fall back from.
+fn idle_limit(at: Span) -> Diagnostic {
+    Diagnostic::new(codes::IDLE_SETTING, at, "`limit` does nothing in a rule with `mode: ask`")
+        .with_label("it makes the cases beyond it ask, and here all of them do")
+        .with_help("leave it out, or take `mode: ask` out")
 }
 
 fn read_limit(node: &Node, found: &mut Diagnostics) -> Option<u32> {

@@ -5,6 +5,21 @@ use crate::mistakes::{Diagnostics, quote};
 use crate::{Action, ActionId, Diagnostic, Service, ServiceId, Span, codes};
 use std::sync::Arc;
 
+/// Whether several names stand in one text; it is told.
+pub(crate) fn tell_several(text: &str, at: Span, found: &mut Diagnostics) -> bool {
+    let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    if !text.contains(',') {
+        return false;
+    }
+    let message = format!("{} is not one name", quote(text));
+    let help = match parts.as_slice() {
+        [one] => format!("leave out the comma: `{one}`"),
+        several => format!("write a list: `[{}]`", several.join(", ")),
+    };
+    found.add(Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(help));
+    true
+}
+
 /// Everything that has a name.
 #[derive(Default)]
 pub(crate) struct Scope {
@@ -71,17 +86,16 @@ impl Scope {
         at: Span,
         found: &mut Diagnostics,
     ) -> Option<ActionId> {
+        if tell_several(text, at, found) {
+            return None;
+        }
         let Some((service, action)) = text.split_once('.') else {
-            let mut mistake = Diagnostic::new(
-                codes::UNKNOWN_ACTION,
-                at,
-                format!("{} is not an action", quote(text)),
-            );
-            mistake.help = Some(match self.by_bare_name(text) {
+            let message = format!("{} is not an action", quote(text));
+            let meant = self.by_bare_name(text).or_else(|| self.with_other_sign(text));
+            found.add(Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(match meant {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => "an action is written `service.action`".to_owned(),
-            });
-            found.add(mistake);
+            }));
             return None;
         };
         let Some(id) = self.names.services.get(service).copied() else {
@@ -108,6 +122,66 @@ impl Scope {
             found.add(mistake);
         }
         id
+    }
+
+    /// The same where the service is known and not written again.
+    pub(crate) fn find_own(
+        &self,
+        service: ServiceId,
+        action: &str,
+        at: Span,
+        found: &mut Diagnostics,
+    ) -> Option<ActionId> {
+        let known = &self.names.actions[service.0 as usize];
+        let id = known.get(action).copied();
+        if id.is_none() && !self.broken_services[service.0 as usize] {
+            let owner = &self.services[service.0 as usize];
+            let names = || owner.actions.iter().map(|id| &*self.action(*id).name.action);
+            let own = action.strip_prefix(&*owner.name).and_then(|rest| rest.strip_prefix('.'));
+            let help = match own.filter(|own| names().any(|name| name == *own)) {
+                Some(own) => Some(format!("write `{own}`: the service stands in `on`")),
+                None => found.did_you_mean(own.unwrap_or(action), names()),
+            };
+            let message = format!("service `{}` has no action {}", owner.name, quote(action));
+            found.add(Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(
+                help.unwrap_or_else(|| "name one of its actions, without the service".to_owned()),
+            ));
+        }
+        id
+    }
+
+    /// Whether any service has an action of this name; if none has, it is told.
+    pub(crate) fn find_anywhere(&self, action: &str, at: Span, found: &mut Diagnostics) -> bool {
+        let is_there = |name: &str| self.actions.iter().any(|a| &*a.name.action == name);
+        if is_there(action) || self.broken_services.contains(&true) {
+            return true;
+        }
+        let own = action.rsplit('.').next().filter(|own| *own != action && is_there(own));
+        let names = self.actions.iter().map(|a| &*a.name.action);
+        let help = match own {
+            Some(own) => Some(format!(
+                "write `{own}`, without the service, and the service in `on`: `{}/*`",
+                action.split('.').next().unwrap_or_default()
+            )),
+            None => found.did_you_mean(action, names),
+        };
+        let message = format!("no service has an action {}", quote(action));
+        found.add(
+            Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(
+                help.unwrap_or_else(|| "name an action, without its service".to_owned()),
+            ),
+        );
+        false
+    }
+
+    /// `service/action`, `service:action`: what such a name means with a dot.
+    fn with_other_sign(&self, text: &str) -> Option<String> {
+        let (service, action) = ["::", "->", "/", ":", "#", ">", " "]
+            .into_iter()
+            .find_map(|sign| text.split_once(sign))?;
+        let service = self.names.services.get(service.trim())?;
+        let id = self.names.actions[service.0 as usize].get(action.trim())?;
+        Some(self.action(*id).name.to_string())
     }
 
     fn help_for_action(&self, owner: &Service, action: &str, found: &Diagnostics) -> String {

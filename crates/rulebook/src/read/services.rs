@@ -81,9 +81,10 @@ pub(crate) fn declare_manifest<'n>(
     };
     let Some(node) = fields.get("service") else {
         let at = Span { end: root.span.start, ..root.span };
-        found.add(
+        fields.tell_missing(
             Diagnostic::new(codes::IMPORT_FAILED, at, "the manifest doesn't say whose it is")
                 .with_help("begin the file with `service:` and its name"),
+            found,
         );
         return found.set_incomplete();
     };
@@ -138,6 +139,8 @@ fn declare<'n>(
         return;
     };
     let mut actions = Vec::new();
+    // What stands under a misspelt key may be the actions.
+    scope.broken_services[id.0 as usize] = fields.may_mean("actions");
     if let Some(node) = fields.get("actions") {
         match fields::entries_if_any(node, "`actions`", found) {
             Some(entries) => actions = actions::declare(id, name, entries, scope, found),
@@ -185,7 +188,7 @@ pub(crate) fn define(
     for (id, _) in &declared.actions {
         actions::pass_on_to_correction(*id, &declared.actions, scope);
     }
-    if url.is_none() {
+    if url.is_none() && !fields.may_mean("url") {
         check_url_not_needed(declared.id, scope, found);
     }
     let mut by_name = scope.services[index].actions.clone();

@@ -59,15 +59,17 @@ fn secret_in_clear(book: &Rulebook, service: &Service, url: &str, found: &mut Fi
     }
     for id in &service.actions {
         let action = book.get(*id);
-        let requests = Verb::ALL.iter().filter_map(|verb| action.endpoints.get(*verb));
-        let secret = requests
-            .flat_map(|endpoint| endpoint.placeholders())
-            .find_map(|name| name.strip_prefix("secret."));
-        if let Some(secret) = secret {
+        let mut requests = Verb::ALL.iter().filter_map(|verb| action.endpoints.get(*verb));
+        let secret = requests.find_map(|endpoint| {
+            let mut names = endpoint.placeholders().into_iter();
+            let name = names.find(|name| name.starts_with("secret."))?;
+            Some((name.trim_start_matches("secret."), endpoint.place_of(name)))
+        });
+        if let Some((secret, at)) = secret {
             let message = format!("`{{secret.{secret}}}` goes to {url} without TLS");
             found.add(
-                Diagnostic::new(codes::SECRET_IN_CLEAR, action.span, message)
-                    .with_label("its `endpoints:` name the secret")
+                Diagnostic::new(codes::SECRET_IN_CLEAR, at, message)
+                    .with_label("the request sends it")
                     .with_place(service.span, "its `url` begins with `http://`")
                     .with_help("write `https://`"),
             );

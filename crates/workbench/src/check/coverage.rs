@@ -151,7 +151,7 @@ fn report_missing(
         format!("`{}` fails when these have happened: ", book.get(a).name)
     });
     let untold = untold_place(book, at.report.action, at.state, missing, found);
-    let help = how_to_add(book, rule, demand, missing, untold.is_some());
+    let help = how_to_add(book, rule, demand, missing, at.report.action, untold.is_some());
     let mut mistake = Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
         .with_label(label)
         .with_place(at.report.span, format!("{failing}{}", at.state.in_words(book)));
@@ -176,6 +176,17 @@ pub(super) fn untold_place(
         let (action, caller) = (book.get(id), book.get(caller));
         let services = if action.service == caller.service {
             format!("`{}` keeps no History", action.name.service)
+        } else if book.keeps_history(caller.service) {
+            // Its History is only read for the sake of what can be undone there.
+            format!(
+                "`{}` keeps no History, and that of `{}`, which calls it, is not asked for: nothing there is undone",
+                action.name.service, caller.name.service
+            )
+        } else if caller.endpoints.is_empty() {
+            format!(
+                "`{}` keeps no History, and `{}`, which calls it, has nothing to be undone and so is not asked for one",
+                action.name.service, caller.name.service
+            )
         } else {
             format!(
                 "neither `{}` nor `{}`, which calls it, keeps a History",
@@ -203,6 +214,7 @@ pub(super) fn how_to_add(
     rule: &Rule,
     demand: &Demand,
     missing: &BTreeSet<NeededStep>,
+    failing: Option<ActionId>,
     untold: bool,
 ) -> String {
     if rule.implied {
@@ -223,6 +235,16 @@ pub(super) fn how_to_add(
         })
         .collect();
     let add = all.join(" and ");
+    // A rule that runs something again undoes nothing beside it.
+    if demand.stages.iter().any(|stage| !stage.retry.is_empty()) {
+        return match failing {
+            Some(id) => format!(
+                "run what failed again too: `then: {{ retry: {} }}`; or write `compensate: recorded` in place of `retry` and `give_up`",
+                book.get(id).name
+            ),
+            None => "write `compensate: recorded` in place of `retry` and `give_up`".to_owned(),
+        };
+    }
     match (untold, demand.uses_recorded()) {
         (true, true) => format!(
             "add {add} beside `recorded`, which undoes only what is told; undoing what didn't happen changes nothing"

@@ -4,8 +4,8 @@
 use super::Findings;
 use amends_protocol::Verb;
 use amends_rulebook::{
-    Action, ActionClass, ActionId, AnswerMap, AnswerPattern, BodyTemplate, Diagnostic, Endpoint,
-    Mapped, Rulebook, Span, StatusSet, Target, Template, codes, fits,
+    Action, ActionClass, ActionId, AnswerPattern, BodyTemplate, Diagnostic, Endpoint, Mapped,
+    Rulebook, Span, StatusSet, Target, Template, codes, fits,
 };
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
             if let Some(endpoint) = action.endpoints.get(*verb) {
                 names_nothing(action, *verb, endpoint, found);
                 unmapped_success(action, *verb, endpoint, found);
-                opposite(action, *verb, &endpoint.answers, found);
+                opposite(action, *verb, endpoint, found);
                 accepted_without_poll(action, *verb, endpoint, found);
                 get_that_changes(action, *verb, endpoint, found);
                 written_out(action, *verb, endpoint, found);
@@ -23,6 +23,20 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
         }
     }
     unserved(book, found);
+    written_out_keys(book, found);
+}
+
+/// `signing_key` names a key of the configuration; `whsec_…` is one.
+fn written_out_keys(book: &Rulebook, found: &mut Findings<'_>) {
+    for service in book.services() {
+        if service.signing_key.as_deref().is_some_and(|key| key.starts_with("whsec_")) {
+            let message =
+                format!("`signing_key` of `{}` holds a secret, written out", service.name);
+            found.add(Diagnostic::new(codes::SECRET_WRITTEN_OUT, service.span, message).with_help(
+                "write the name of a key, e.g. `signing_key: payments`, and give the key in the server's configuration",
+            ));
+        }
+    }
 }
 
 /// A service that knows nothing of Amends looks at no `Saga-Id`; a request without any id can't say what it is about.
@@ -36,7 +50,7 @@ fn names_nothing(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mut F
     let message =
         format!("the request to {verb} `{name}` says only in its headers what it is about");
     found.add(
-        Diagnostic::new(codes::REQUEST_NAMES_NOTHING, action.span, message)
+        Diagnostic::new(codes::REQUEST_NAMES_NOTHING, endpoint.places.verb, message)
             .with_label("no placeholder of it names a saga, a request or a business field")
             .with_help("does the service read `Saga-Id`? If not, name what it knows, e.g. `path: \"/payments/{data.paymentId}/refund\"`"),
     );
@@ -50,16 +64,16 @@ fn unmapped_success(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mu
     let name = &action.name;
     let message = format!("no answer to {verb} `{name}` is said to be `done`");
     found.add(
-        Diagnostic::new(codes::UNMAPPED_SUCCESS, action.span, message)
+        Diagnostic::new(codes::UNMAPPED_SUCCESS, endpoint.places.verb, message)
             .with_help("200, 201 and 204 count as done, and any other success is for a person; say it: `done: [2xx]`"),
     );
 }
 
 /// An answer that is taken for its opposite: 404 means that a thing is not there, 2xx that the service has done
 /// something, 5xx that nobody knows.
-fn opposite(action: &Action, verb: Verb, answers: &AnswerMap, found: &mut Findings<'_>) {
+fn opposite(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mut Findings<'_>) {
     let bare = |meaning, is: fn(StatusSet) -> bool| {
-        answers.of(meaning).find(|p| p.body.is_empty() && is(p.status)).map(|p| p.status)
+        endpoint.answers.of(meaning).find(|p| p.body.is_empty() && is(p.status)).map(|p| p.status)
     };
     let success: fn(StatusSet) -> bool =
         |s| matches!(s, StatusSet::Class(2) | StatusSet::One(200 | 201 | 204));
@@ -67,7 +81,7 @@ fn opposite(action: &Action, verb: Verb, answers: &AnswerMap, found: &mut Findin
         |s| matches!(s, StatusSet::Class(5) | StatusSet::One(500..=599));
     let said_done = [Mapped::Done, Mapped::Already, Mapped::Accepted]
         .into_iter()
-        .any(|m| answers.of(m).any(|p| success(p.status)));
+        .any(|m| endpoint.answers.of(m).any(|p| success(p.status)));
     let absent = bare(Mapped::Done, |s| s == StatusSet::One(404)).is_some();
     let found_one = if let Some(status) = bare(Mapped::Nothing, success).filter(|_| absent) {
         Some((
@@ -120,7 +134,7 @@ fn opposite(action: &Action, verb: Verb, answers: &AnswerMap, found: &mut Findin
         let name = &action.name;
         let message = format!("{status} of {verb} `{name}` is taken for `{taken_for}`, {beside}");
         found.add(
-            Diagnostic::new(codes::SWAPPED_ANSWERS, action.span, message)
+            Diagnostic::new(codes::SWAPPED_ANSWERS, endpoint.places.verb, message)
                 .with_label("the answers look swapped")
                 .with_help(help),
         );
@@ -143,7 +157,7 @@ fn accepted_without_poll(
     let name = &action.name;
     let message = format!("{pattern} of {verb} `{name}` is `accepted`, and there is no `poll`");
     found.add(
-        Diagnostic::new(codes::ACCEPTED_WITHOUT_POLL, action.span, message)
+        Diagnostic::new(codes::ACCEPTED_WITHOUT_POLL, endpoint.places.verb, message)
             .with_label("without a `Location` in the answer nobody looks what came of it")
             .with_help("add `poll: { path: \"/refunds/{answer.id}\", done: […] }`"),
     );
@@ -157,9 +171,13 @@ fn get_that_changes(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mu
     let name = &action.name;
     let message = format!("the request to {verb} `{name}` is a `GET`");
     found.add(
-        Diagnostic::new(codes::GET_THAT_CHANGES, action.span, message)
-            .with_label("caches and proxies may answer it, and nothing has changed")
-            .with_help("let the service offer `POST`, `PUT` or `DELETE` for it"),
+        Diagnostic::new(
+            codes::GET_THAT_CHANGES,
+            endpoint.places.method.unwrap_or(endpoint.places.verb),
+            message,
+        )
+        .with_label("caches and proxies may answer it, and nothing has changed")
+        .with_help("let the service offer `POST`, `PUT` or `DELETE` for it"),
     );
 }
 
@@ -225,30 +243,34 @@ fn unserved_verb(action: &Action, verb: Verb, at: Span, found: &mut Findings<'_>
 
 /// A rulebook is read by many, and kept in version control.
 fn written_out(action: &Action, verb: Verb, endpoint: &Endpoint, found: &mut Findings<'_>) {
-    let mut tell = |place: String| {
+    let places = &endpoint.places;
+    let mut tell = |at: Span, place: String| {
         let of = &action.name;
         let message = format!("{place} to {verb} `{of}` holds a secret, written out");
-        found.add(Diagnostic::new(codes::SECRET_WRITTEN_OUT, action.span, message).with_help(
+        found.add(Diagnostic::new(codes::SECRET_WRITTEN_OUT, at, message).with_help(
             "write `{secret.NAME}` in its place, e.g. `\"Bearer {secret.NAME}\"`, and give the secret in `secrets` of the server's configuration",
         ));
     };
     for (name, value) in &endpoint.headers {
         if holds_secret(name) && is_literal(value) {
-            tell(format!("the header `{name}`"));
+            tell(places.header(name), format!("the header `{name}`"));
         }
     }
     let path: String = endpoint.path.texts().collect();
     let query = path.split_once('?').map_or("", |(_, query)| query);
     for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
         if holds_secret(name) && !value.is_empty() {
-            tell(format!("`{name}` in the query of the request"));
+            tell(places.path, format!("`{name}` in the query of the request"));
         }
     }
     if let Some(body) = &endpoint.body {
         let mut names = Vec::new();
         secrets_in(body, &mut names);
         for name in names {
-            tell(format!("`{name}` in the body of the request"));
+            tell(
+                places.body.unwrap_or(places.verb),
+                format!("`{name}` in the body of the request"),
+            );
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Rules that never answer anything: what services declare of their reports leaves nothing to them.
 
-use super::answers::{About, answers_to};
+use super::answers::{About, answers_to, can_be_about};
 use super::findings::Findings;
+use amends_rulebook::mistakes::closest;
 use amends_rulebook::{
-    CodePattern, Condition, Diagnostic, Field, ReportDecl, Rule, Rulebook, ServiceId, codes,
+    ActionId, CodePattern, Condition, Diagnostic, Field, ReportDecl, Rule, Rulebook, Scalar,
+    ServiceId, codes,
 };
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for rule in book.rules().iter().filter(|r| !r.implied) {
+        check_ways(book, rule, found);
         let service = rule.pattern.service.as_deref();
         match (&rule.pattern.code, service.map(|name| book.service(name))) {
             (CodePattern::Exact(code), Some(Some(_))) => {
@@ -47,15 +50,102 @@ fn check_exact(book: &Rulebook, rule: &Rule, report: &ReportDecl, found: &mut Fi
                 .with_place(report.span, format!("declared in `{}`", book.get(action).name))
                 .with_help("correct the condition, or `in:` of the report")
         }
-        _ => never(rule, wants_field(condition))
+        _ => never_by(condition, rule)
             .with_place(report.span, "its `data:` says what it carries")
-            .with_help("correct the condition, or name the field in `data:` of the report"),
+            .with_help(help_to_field(condition, &[report])),
     };
     found.add(mistake);
 }
 
-fn wants_field(condition: &Condition) -> String {
-    format!("it wants `{condition}`, and no report carries that")
+/// A rule that wants a field which nothing carries, shown at the field.
+fn never_by(condition: &Condition, rule: &Rule) -> Diagnostic {
+    let label = format!("it wants `{condition}`, and no report carries that");
+    Diagnostic { at: condition.span, ..never(rule, label) }
+}
+
+fn help_to_field(condition: &Condition, reports: &[&ReportDecl]) -> String {
+    let written = condition.field.to_string();
+    let path = written.strip_prefix("data.").unwrap_or(&written);
+    let carried = reports.iter().flat_map(|r| r.data.iter().flatten()).map(|field| &*field.path);
+    match closest(path, carried) {
+        Some(close) => format!("did you mean `data.{close}`?"),
+        None => "correct the condition, or name the field in `data:` of the report".to_owned(),
+    }
+}
+
+/// A rule for failures on one way, if none of what it is about is ever called on that way. Where no calls are declared,
+/// nothing is known of ways.
+fn check_ways(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
+    let ways = |c: &&Condition| matches!(c.field, Field::Entry | Field::Caller);
+    if !rule.when.iter().any(|c| ways(&c)) || book.actions().iter().all(|a| a.calls.is_empty()) {
+        return;
+    }
+    let about = subjects(book, rule);
+    if about.is_empty() || !found.spend(about.len() * rule.when.len(), rule.span) {
+        return;
+    }
+    for condition in rule.when.iter().filter(ways) {
+        let Some(named) = named(book, condition) else { continue };
+        let calls = |from: ActionId, id: ActionId| match condition.field {
+            Field::Caller => book.callers(id).contains(&from),
+            _ => from == id || book.downstream(from).binary_search(&id).is_ok(),
+        };
+        if about.iter().any(|id| named.iter().any(|from| calls(*from, *id))) {
+            continue;
+        }
+        let label = match condition.field {
+            Field::Caller => {
+                format!("it wants `{condition}`, which calls nothing that the rule is about")
+            }
+            _ => {
+                format!("it wants `{condition}`, whose sagas never come to what the rule is about")
+            }
+        };
+        let mut callers: Vec<String> = about
+            .iter()
+            .flat_map(|id| book.callers(*id))
+            .map(|id| format!("`{}`", book.get(*id).name))
+            .collect();
+        callers.sort_unstable();
+        callers.dedup();
+        let help = match callers.len() {
+            0 => "nobody calls what the rule is about: leave the condition out".to_owned(),
+            1..=8 => format!("what the rule is about is called by {}", callers.join(", ")),
+            _ => "correct the condition, or `calls:` of the action that it names".to_owned(),
+        };
+        found.add(Diagnostic { at: condition.span, ..never(rule, label) }.with_help(help));
+    }
+}
+
+/// The actions whose failure a rule can be about.
+fn subjects(book: &Rulebook, rule: &Rule) -> Vec<ActionId> {
+    let service = rule.pattern.service.as_deref();
+    if let (Some(service), CodePattern::Exact(code)) = (service, &rule.pattern.code)
+        && let Some(action) = book.report(service, code).and_then(|report| report.action)
+    {
+        return vec![action];
+    }
+    let all = match service {
+        Some(name) => book
+            .service(name)
+            .map_or_else(Vec::new, |id| book.services()[id.0 as usize].actions.clone()),
+        None => book.action_ids().collect(),
+    };
+    let fails =
+        |id: &ActionId| book.get(*id).correction_of.is_none() && can_be_about(book, rule, *id);
+    all.into_iter().filter(fails).collect()
+}
+
+/// The actions that a condition allows; none if it allows whatever isn't excluded.
+fn named(book: &Rulebook, condition: &Condition) -> Option<Vec<ActionId>> {
+    let listed = condition.accepts().listed()?;
+    let action = |scalar: &Scalar| match scalar {
+        Scalar::Text(name) => {
+            name.split_once('.').and_then(|(service, action)| book.action(service, action))
+        }
+        Scalar::Number(_) | Scalar::Bool(_) => None,
+    };
+    Some(listed.iter().filter_map(action).collect())
 }
 
 /// A rule for codes that begin alike: does any declared one come to it?
@@ -132,9 +222,9 @@ fn check_fields(book: &Rulebook, rule: &Rule, services: &[ServiceId], found: &mu
     if let Some(condition) = rule.when.iter().find(meets) {
         let place = reports.first().map_or(rule.span, |r| r.span);
         found.add(
-            never(rule, wants_field(condition))
+            never_by(condition, rule)
                 .with_place(place, "a report says in `data:` what it carries")
-                .with_help("correct the condition, or name the field in `data:` of a report"),
+                .with_help(help_to_field(condition, &reports)),
         );
     }
 }

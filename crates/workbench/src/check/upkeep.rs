@@ -4,6 +4,7 @@ use super::answers::answers_to;
 use super::findings::Findings;
 use crate::places::{NeededStep, Place, callers};
 use amends_protocol::Verb;
+use amends_rulebook::mistakes::closest;
 use amends_rulebook::{
     ActionClass, DataField, Demand, Diagnostic, Endpoint, Known, ReportDecl, Rule, Rulebook, codes,
 };
@@ -13,9 +14,10 @@ pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for rule in book.rules().iter().filter(|r| !r.implied) {
         check_people(rule, found);
     }
+    let mut nowhere = BTreeSet::new();
     for (n, report) in book.reports().iter().enumerate() {
         if let Some(data) = &report.data {
-            check_fields(book, n, report, data, found);
+            check_fields(book, n, report, data, &mut nowhere, found);
         }
     }
 }
@@ -51,11 +53,13 @@ fn check_people(rule: &Rule, found: &mut Findings<'_>) {
 }
 
 /// A report that says which fields it carries, against the requests that its rules lead to, also after giving up.
+/// `nowhere` holds fields that no report carries and that were told of.
 fn check_fields(
     book: &Rulebook,
     n: usize,
     report: &ReportDecl,
     data: &[DataField],
+    nowhere: &mut BTreeSet<String>,
     found: &mut Findings<'_>,
 ) {
     let place = Place::of_report(book, report);
@@ -88,6 +92,16 @@ fn check_fields(
                     continue;
                 }
                 let name = book.report_name(n);
+                // A slip in a placeholder is one mistake, however many reports there are.
+                let is_nowhere = |f: &String| {
+                    !book.reports().iter().filter_map(|r| r.data.as_deref()).any(|d| carried(f, d))
+                };
+                if lacking.iter().all(|f| is_nowhere(f) && !nowhere.insert(f.clone())) {
+                    continue;
+                }
+                let help = help_to_supply(&lacking, data);
+                let first = lacking.first().map_or("", String::as_str);
+                let place = action.endpoints.get(verb).map_or(action.span, |e| e.place_of(first));
                 let lacking: Vec<_> = lacking.iter().map(|f| format!("`{{{f}}}`")).collect();
                 let message = format!(
                     "to {verb} `{}` needs {}, which `{name}` doesn't carry",
@@ -97,12 +111,23 @@ fn check_fields(
                 found.add(
                     Diagnostic::new(codes::UNSUPPLIED_FIELD, report.span, message)
                         .with_label("its `data:` lacks the field")
-                        .with_place(action.span, "its `endpoints:` name the field")
+                        .with_place(place, "the request needs it")
                         .with_place(rule.span, "this rule asks for it")
-                        .with_help("let the service put the field into the report and name it in `data:`, or leave the placeholder out"),
+                        .with_help(help),
                 );
             }
         }
+    }
+}
+
+fn help_to_supply(lacking: &[String], data: &[DataField]) -> String {
+    let close = lacking.iter().find_map(|field| {
+        let path = field.strip_prefix("data.").unwrap_or(field);
+        closest(path, data.iter().map(|d| &*d.path))
+    });
+    match close {
+        Some(close) => format!("did you mean `{{data.{close}}}`?"),
+        None => "let the service put the field into the report and name it in `data:`, or leave the placeholder out".to_owned(),
     }
 }
 

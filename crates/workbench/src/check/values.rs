@@ -100,6 +100,7 @@ fn undeclared_fields(book: &Rulebook, found: &mut Findings<'_>) {
         for endpoint in Verb::ALL.iter().filter_map(|verb| action.endpoints.get(*verb)) {
             for field in missing(endpoint, &carried) {
                 let at = (action.span, field);
+                let place = endpoint.place_of(&format!("data.{field}"));
                 if found.names_field(codes::UNSUPPLIED_FIELD, field) || !told.insert(at) {
                     continue;
                 }
@@ -114,8 +115,8 @@ fn undeclared_fields(book: &Rulebook, found: &mut Findings<'_>) {
                     ),
                 };
                 found.add(
-                    Diagnostic::new(codes::UNDECLARED_FIELD, action.span, message)
-                        .with_label("its `endpoints:` name the field")
+                    Diagnostic::new(codes::UNDECLARED_FIELD, place, message)
+                        .with_label("the request needs it")
                         .with_help(help),
                 );
             }

@@ -114,7 +114,7 @@ fn report_wildcard(
         format!("by then may have happened: {}", state.in_words(book).replace("perhaps ", ""));
     let untold = untold_place(book, Some(*action), state, missing, found);
     let demand = rule.give_up.as_ref().map_or(&rule.demand, |give_up| &give_up.then);
-    let mut help = how_to_add(book, rule, demand, missing, untold.is_some());
+    let mut help = how_to_add(book, rule, demand, missing, Some(*action), untold.is_some());
     if matches!(rule.pattern.code, CodePattern::Exact(_)) {
         help += "; or declare under `reports:` the place that the code comes from";
     }

@@ -3,7 +3,7 @@
 use super::row::{Expectation, TableTest};
 use amends_protocol::{Evidence, HistoryState, Report, ReportData, SagaId, Verb};
 use amends_rulebook::fields::{self, Fields};
-use amends_rulebook::mistakes::{Diagnostics, quote};
+use amends_rulebook::mistakes::{Diagnostics, closest, quote};
 use amends_rulebook::tree::{Kind, Node};
 use amends_rulebook::{ActionId, Diagnostic, Mode, Rulebook, SourceFile, codes, recovery};
 use serde_json::{Map, Value};
@@ -117,6 +117,7 @@ impl Reader<'_> {
             );
             return None;
         };
+        self.tell_undeclared(service, code, node);
         let declared = self.book.report(service, code).and_then(|r| r.action);
         let action = match test.get("action") {
             Some(node) => {
@@ -156,6 +157,22 @@ impl Reader<'_> {
                 ..ReportData::default()
             },
         })
+    }
+
+    /// A slip in a code would test what happens to reports that never come.
+    fn tell_undeclared(&mut self, service: &str, code: &str, node: &Node) {
+        let Some(id) = self.book.service(service) else { return };
+        let declared = self.book.reports_of(id).map(|n| &*self.book.reports()[n].code);
+        let codes: Vec<&str> = declared.collect();
+        if codes.is_empty() || codes.contains(&code) {
+            return;
+        }
+        let Some(close) = closest(code, codes.iter().copied()) else { return };
+        let message = format!("service `{service}` declares no report {}", quote(code));
+        self.found.add(
+            Diagnostic::new(codes::UNDECLARED_REPORT, node.span, message)
+                .with_help(format!("did you mean `{service}/{close}`?")),
+        );
     }
 
     fn json(&mut self, node: &Node) -> Value {

@@ -4,7 +4,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use amends_rulebook::{
-    Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, render, sources_together,
+    Diagnostic, RuleId, Rulebook, Severity, SourceFile, check_together, codes, sources_together,
 };
 use amends_simulate::{Proof, check_by_proof};
 use amends_workbench::{
@@ -64,6 +64,41 @@ fn severity(text: &str) -> Result<(String, Option<Severity>), String> {
 struct Findings {
     diagnostics: Vec<Diagnostic>,
     sources: Vec<SourceFile>,
+    /// Those that the person has been told of.
+    told: Vec<Diagnostic>,
+}
+
+impl Findings {
+    fn of(diagnostics: Vec<Diagnostic>, sources: Vec<SourceFile>) -> Self {
+        Self { diagnostics, sources, told: Vec::new() }
+    }
+
+    /// Tells what is seen without playing: playing may take minutes. What playing judges anew is not among it.
+    fn tell_at_once(&mut self, book: &Rulebook, settings: &CheckSettings) {
+        let mut seen = self.diagnostics.clone();
+        let found = check_with(book, settings).into_iter();
+        seen.extend(found.filter(|d| d.code != codes::UNDER_COMPENSATION));
+        show(&seen, &self.sources);
+        self.told = seen;
+    }
+
+    /// Tells what was not told yet.
+    fn tell(&self) {
+        let is_new = |d: &&Diagnostic| !self.told.contains(d);
+        let rest: Vec<Diagnostic> = self.diagnostics.iter().filter(is_new).cloned().collect();
+        show(&rest, &self.sources);
+    }
+}
+
+fn show(diagnostics: &[Diagnostic], sources: &[SourceFile]) {
+    if diagnostics.is_empty() {
+        return;
+    }
+    let drawn = output::drawn(diagnostics, sources);
+    // The last line counts these findings; the summary counts all of them.
+    let drawn = drawn.trim_end();
+    let body = drawn.rsplit_once("\n\n").map_or(drawn, |(body, _)| body);
+    output::tell(&format!("{body}\n"));
 }
 
 pub(super) fn run(options: CheckOptions) -> Outcome {
@@ -72,6 +107,7 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
     let mut files = 0;
     let mut seen = BTreeSet::new();
     let mut proofs = Vec::new();
+    let as_text = !(options.sarif || options.json);
     for path in &options.paths {
         for file in super::read(path)? {
             // A file that is named twice, or stands in a folder that is named too, is no second rulebook.
@@ -79,23 +115,32 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
                 continue;
             }
             files += 1;
-            let mut diagnostics = file.loaded.diagnostics;
+            let mut findings = Findings::of(file.loaded.diagnostics, file.loaded.sources);
             if let Some(book) = file.loaded.rulebook.as_ref().filter(|_| !options.load_only) {
                 let settings = settings(&options, &file.path, book)?;
-                diagnostics.extend(if options.no_proof {
-                    check_with(book, &settings)
+                if options.no_proof {
+                    findings.diagnostics.extend(check_with(book, &settings));
                 } else {
+                    if as_text {
+                        findings.tell_at_once(book, &settings);
+                    }
                     let proof = super::proofs::of(book);
-                    let found = check_by_proof(book, &settings, &proof);
+                    findings.diagnostics.extend(check_by_proof(book, &settings, &proof));
                     proofs.push(proof);
-                    found
-                });
+                }
             }
             good.extend(file.loaded.rulebook);
-            all.push(Findings { diagnostics, sources: file.loaded.sources });
+            if as_text {
+                findings.tell();
+            }
+            all.push(findings);
         }
     }
-    all.push(Findings { diagnostics: check_together(&good), sources: sources_together(&good) });
+    let together = Findings::of(check_together(&good), sources_together(&good));
+    if as_text {
+        together.tell();
+    }
+    all.push(together);
     let count = |severity| {
         all.iter().flat_map(|f| &f.diagnostics).filter(|d| d.severity == severity).count()
     };
@@ -109,7 +154,7 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
         print_json(&all, files, [errors, warnings, notes], &proofs)?;
     } else {
         tell_of(&proofs);
-        print_text(&all, files, [errors, warnings, notes]);
+        print_summary(files, [errors, warnings, notes]);
     }
     if errors > 0 || (options.deny_warnings && warnings > 0) {
         Err(Failure::Findings)
@@ -149,8 +194,8 @@ fn tested(path: &Path, book: &Rulebook) -> Outcome<BTreeSet<RuleId>> {
             continue;
         }
         let LoadedTests { tests, diagnostics } = load_tests(&source, book);
-        if !diagnostics.is_empty() {
-            let drawn = render(&diagnostics, &[source], output::color_on_stderr());
+        if diagnostics.iter().any(|d| d.severity == Severity::Error) {
+            let drawn = output::drawn(&diagnostics, &[source]);
             output::tell(drawn.trim_end());
             return Err(Failure::Findings);
         }
@@ -182,14 +227,7 @@ fn print_json(
     )
 }
 
-fn print_text(all: &[Findings], files: usize, [errors, warnings, notes]: [usize; 3]) {
-    for findings in all.iter().filter(|f| !f.diagnostics.is_empty()) {
-        let drawn = render(&findings.diagnostics, &findings.sources, output::color_on_stderr());
-        // The last line counts one file's findings; the summary below counts them all.
-        let drawn = drawn.trim_end();
-        let body = drawn.rsplit_once("\n\n").map_or(drawn, |(body, _)| body);
-        output::tell(&format!("{body}\n"));
-    }
+fn print_summary(files: usize, [errors, warnings, notes]: [usize; 3]) {
     let notes = if notes > 0 { format!(", {}", counted(notes, "note")) } else { String::new() };
     output::tell(&format!(
         "{} checked: {}, {}{notes}",

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{FILE_LIMIT_BYTES, SourceFile, render};
+use amends_rulebook::{FILE_LIMIT_BYTES, SourceFile};
 use amends_workbench::format;
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ fn formatted(path: &str, text: &str, as_json: bool) -> Result<String, State> {
         let sources = [SourceFile { path: path.to_owned(), text: text.into() }];
         let data = mistake.to_json(&sources);
         if !as_json {
-            let drawn = render(&[*mistake], &sources, output::color_on_stderr());
+            let drawn = output::drawn(&[*mistake], &sources);
             output::tell(drawn.trim_end());
         }
         State::Broken(data)

@@ -26,7 +26,7 @@ pub(super) use explain::stage_text;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{Loaded, Rulebook, render};
+use amends_rulebook::{Loaded, Rulebook};
 use amends_server::books::{BookFile, BooksError, load_path};
 use anyhow::anyhow;
 use std::path::Path;
@@ -140,7 +140,7 @@ fn load_one(path: &Path) -> Outcome<BookFile> {
 
 fn good(loaded: Loaded) -> Outcome<Arc<Rulebook>> {
     loaded.rulebook.ok_or_else(|| {
-        let drawn = render(&loaded.diagnostics, &loaded.sources, output::color_on_stderr());
+        let drawn = output::drawn(&loaded.diagnostics, &loaded.sources);
         output::tell(drawn.trim_end());
         Failure::Findings
     })

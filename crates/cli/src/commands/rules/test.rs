@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_rulebook::{Diagnostic, SourceFile, position, render};
+use amends_rulebook::{Diagnostic, Severity, SourceFile, position, render};
 use amends_workbench::{LoadedTests, TestReport, junit, load_tests, rulebook_path, run_tests};
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ pub(super) fn once(options: &TestOptions) -> Outcome {
             Suite::Ran(report) if !options.json => print(&source, report, options.missed)?,
             Suite::Ran(_) => {}
             Suite::Broken { diagnostics, sources } => {
-                output::tell(render(diagnostics, sources, output::color_on_stderr()).trim_end());
+                output::tell(output::drawn(diagnostics, sources).trim_end());
             }
         }
         suites.push((source.path, suite));
@@ -93,11 +93,14 @@ fn run_file(source: &SourceFile, rulebook: &Path) -> Outcome<Suite> {
         return Ok(Suite::Broken { diagnostics: loaded.diagnostics, sources: loaded.sources });
     };
     let LoadedTests { tests, diagnostics } = load_tests(source, &book);
-    if diagnostics.is_empty() {
-        Ok(Suite::Ran(run_tests(&book, &tests)))
-    } else {
-        Ok(Suite::Broken { diagnostics, sources: vec![source.clone()] })
+    let sources = vec![source.clone()];
+    if diagnostics.iter().any(|d| d.severity == Severity::Error) {
+        return Ok(Suite::Broken { diagnostics, sources });
     }
+    if !diagnostics.is_empty() {
+        output::tell(output::drawn(&diagnostics, &sources).trim_end());
+    }
+    Ok(Suite::Ran(run_tests(&book, &tests)))
 }
 
 impl Suite {
