@@ -3,8 +3,9 @@
 
 use crate::proof::{NotProved, Proof};
 use crate::simulation::Counterexample;
+use crate::verdict::Finding;
 use amends_rulebook::{Diagnostic, Rule, Rulebook, Span, codes};
-use amends_workbench::{CheckSettings, check_with};
+use amends_workbench::{CheckSettings, called_both_ways, check_with};
 use std::collections::BTreeSet;
 
 /// Everything that is wrong with a rulebook that loads, sorted by place.
@@ -29,7 +30,7 @@ pub fn check_by_proof(book: &Rulebook, settings: &CheckSettings, proof: &Proof) 
         let is_told = spans(&mut end.rules.iter()).iter().any(|at| guessed.contains(at));
         let first = end.rules.iter().find_map(rule).or_else(|| book.rules().first());
         if let Some(first) = first.filter(|r| !is_told && told.insert(r.span)) {
-            all.extend(settings.rated(played(first, end)));
+            all.extend(settings.rated(played(book, first, end)));
         }
     }
     all.extend(proof.not_proved.and_then(|why| settings.rated(not_proved(book, why))));
@@ -38,13 +39,28 @@ pub fn check_by_proof(book: &Rulebook, settings: &CheckSettings, proof: &Proof) 
 }
 
 /// A bad end of a rule in which nothing looks wrong.
-fn played(rule: &Rule, end: &Counterexample) -> Diagnostic {
+fn played(book: &Rulebook, rule: &Rule, end: &Counterexample) -> Diagnostic {
     let message = format!("played with rule `{}`, {}", rule.index_label, end.finding);
-    Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
-        .with_label(format!("when {}", end.faults.join("; ")))
-        .with_help(
-            "let the rule ask for what is left, or write `compensate: recorded`; `amends rules simulate` tells the story",
-        )
+    let found = Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
+        .with_label(format!("when {}", end.faults.join("; ")));
+    // Such a call is undone together with the others, whatever a rule asks for.
+    if let Some(action) = called_both_ways(book).first().map(|id| book.get(*id)) {
+        return found
+            .with_place(
+                action.span,
+                "called where its failure is nobody else's, and on another way as well",
+            )
+            .with_help(format!(
+                "give the call of `{}` that is tolerated, or an event, an action of its own, so that it can be undone for itself",
+                action.name
+            ));
+    }
+    let is_forward = matches!(end.finding, Finding::Incomplete { .. });
+    found.with_help(if is_forward {
+        "run again what failed because of it too, in stages from the inside out (`then: { retry: … }`); or undo with `compensate: recorded`; `amends rules simulate` tells the story"
+    } else {
+        "let the rule ask for what is left, or write `compensate: recorded`; `amends rules simulate` tells the story"
+    })
 }
 
 fn not_proved(book: &Rulebook, why: NotProved) -> Diagnostic {

@@ -175,7 +175,8 @@ impl<'b> Declared<'b> {
     fn codes(&self, flow: &Flow, at: Spot<'_>) -> Vec<Code> {
         let (made, next) = at.choices.progress(flow, at.node, at.after);
         let index = flow.nodes[at.node].action.0 as usize;
-        let here = self.by_action[index].iter().filter(|(place, _)| place.admits(&made, &next));
+        let here =
+            self.by_action[index].iter().filter(|(place, _)| place.admits(self.book, &made, &next));
         let declared = here.map(|(_, code)| Code::Named(Arc::clone(code)));
         declared.chain(self.undeclared[index].iter().cloned()).collect()
     }

@@ -4,6 +4,7 @@
 //! are models of the service kit: History, fence, once-only effects, reports with evidence and causes. What the model
 //! takes for granted is written in `docs/concepts/simulation.md`. It proves nothing about services that break these rules.
 
+pub mod agreement;
 mod business;
 mod check;
 mod choices;
@@ -11,6 +12,7 @@ mod fault;
 mod flow;
 pub mod growth;
 pub mod made_up;
+pub mod oracle;
 mod play;
 mod proof;
 mod schedule;

@@ -93,6 +93,7 @@ fn play_at_most(
         asked: Vec::new(),
         turns_left: turns,
     };
+    stage.business.nameless = schedule.nameless;
     stage.business.begin();
     let late = stage.business.pending.iter().any(|p| !matches!(p, Pending::Report(_)));
     let events = stage.aftermath(schedule);
@@ -335,13 +336,20 @@ fn said(answer: &StepReading) -> String {
     }
 }
 
-fn plan_lines(supervisor: &Supervisor) -> Vec<String> {
+/// How the case has ended, and what is not done.
+pub(crate) fn plan_lines(supervisor: &Supervisor) -> Vec<String> {
     let unfinished: Vec<String> = supervisor
         .steps()
         .filter(|s| !matches!(s.state, StepState::Done(_) | StepState::Superseded))
         .map(|s| format!("{} {} is {}", s.verb, s.action, s.state.name()))
         .collect();
-    let state = supervisor.case().map_or("there is no case", |c| c.state.as_str());
+    let state = supervisor.case().map_or_else(
+        || "there is no case".to_owned(),
+        |case| match case.closed_on {
+            Some(word) => format!("{} ({})", case.state.as_str(), word.as_str()),
+            None => case.state.as_str().to_owned(),
+        },
+    );
     let mut lines = vec![format!("in the end the case is: {state}")];
     lines.extend(unfinished);
     lines

@@ -12,7 +12,7 @@ use crate::play::{Asked, Played, play_with};
 use crate::schedule::{Order, Schedule, Spacing};
 use crate::simulation::{ALWAYS, Counterexample};
 use crate::verdict::Finding;
-use amends_rulebook::{ActionId, Mode, Rulebook};
+use amends_rulebook::{ActionId, Field, Mode, Rulebook};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -87,7 +87,8 @@ pub fn prove(
             counted <= limit
         })
     });
-    let mut explorer = Explorer { book, limit, told, proof, found: BTreeMap::new() };
+    let by_way = asks_the_way(book);
+    let mut explorer = Explorer { book, limit, told, proof, by_way, found: BTreeMap::new() };
     let whole = fits
         && flows.iter().all(|flow| {
             each_fault(book, &declared, flow, &mut |fault, decided| {
@@ -98,6 +99,12 @@ pub fn prove(
         explorer.proof.not_proved = Some(NotProved::TooManyPlays);
     }
     explorer.proof
+}
+
+/// Whether a rule asks where a saga began, or who called: not every service says so.
+fn asks_the_way(book: &Rulebook) -> bool {
+    let mut all = book.rules().iter().flat_map(|rule| &rule.when);
+    all.any(|condition| matches!(condition.field, Field::Entry | Field::Caller))
 }
 
 /// Each place of each request with everything that can strike there, once for each combination of calls before it.
@@ -177,6 +184,8 @@ struct Explorer<'b, 't> {
     limit: usize,
     told: &'t mut dyn FnMut(usize) -> ControlFlow<()>,
     proof: Proof,
+    /// Some rule asks where a saga began, or who called.
+    by_way: bool,
     /// Positions among those left behind.
     found: BTreeMap<(Finding, Vec<String>), usize>,
 }
@@ -185,12 +194,20 @@ impl Explorer<'_, '_> {
     /// Everything that can come of one fault; none: that was too much.
     fn play_fault(&mut self, flow: &Flow, fault: &Fault, decided: &Decided) -> Option<()> {
         let plain = Schedule::plain(vec![fault.clone()]);
+        self.play_schedule(flow, &plain, decided)?;
+        if self.by_way {
+            self.play_schedule(flow, &Schedule { nameless: true, ..plain }, decided)?;
+        }
+        Some(())
+    }
+
+    fn play_schedule(&mut self, flow: &Flow, plain: &Schedule, decided: &Decided) -> Option<()> {
         let mut over = false;
         let whole = each_choice(decided.clone(), &mut |decided| {
-            let played = self.play(flow, &plain, decided)?;
+            let played = self.play(flow, plain, decided)?;
             let mut all = decided.clone();
             all.extend(played.met.iter().map(|n| (*n, true)));
-            over |= self.vary(flow, &plain, &played, &all).is_none();
+            over |= self.vary(flow, plain, &played, &all).is_none();
             (!over).then_some(played.met)
         });
         whole.then_some(())
@@ -209,7 +226,8 @@ impl Explorer<'_, '_> {
         }
         let fault = plain.faults.first()?;
         if played.gives_up && matches!(fault.kind, FaultKind::Fails { .. }) {
-            let lasting = Schedule::plain(vec![Fault { times: ALWAYS, ..fault.clone() }]);
+            let faults = vec![Fault { times: ALWAYS, ..fault.clone() }];
+            let lasting = Schedule { faults, ..plain.clone() };
             self.play_all(flow, &lasting, decided)?;
         }
         if played.late {

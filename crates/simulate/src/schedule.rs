@@ -19,6 +19,8 @@ pub struct Schedule {
     pub disturbance: Option<Disturbance>,
     /// What is no report (a service that is back, a late request, slow work) comes only after so many errands.
     pub late_after: Option<usize>,
+    /// Reports say neither where the saga began nor who called: whoever doesn't use the kit may leave that out.
+    pub nameless: bool,
 }
 
 /// An order of what comes in.
@@ -65,6 +67,7 @@ impl Schedule {
             twice: false,
             disturbance: None,
             late_after: None,
+            nameless: false,
         }
     }
 
@@ -88,6 +91,9 @@ impl Schedule {
             None => {}
             Some(usize::MAX) => lines.push("what is late comes after everything else".to_owned()),
             Some(n) => lines.push(format!("what is late comes after errand {n}")),
+        }
+        if self.nameless {
+            lines.push("no report says where the saga began, or who called".to_owned());
         }
         if self.twice {
             lines.push("every report comes twice".to_owned());

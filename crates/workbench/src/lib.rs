@@ -38,7 +38,7 @@ pub use evidence::is_silent;
 pub use explain::{Explanation, Strangers, explain, strangers};
 pub use format::format;
 pub use matrix::{Cell, CellKind, Matrix, Row};
-pub use places::{NeededStep, Place, SagaState};
+pub use places::{NeededStep, Place, SagaState, called_both_ways};
 pub use sarif::sarif;
 pub use schema::{as_json, manifest_schema, rulebook_schema};
 pub use table_test::{

@@ -62,7 +62,11 @@ struct Why<'w> {
 /// What a caller gets.
 enum Reply {
     Ok,
-    Failed { report: Option<usize> },
+    /// `unsure`: it may have had an effect.
+    Failed {
+        report: Option<usize>,
+        unsure: bool,
+    },
     Fenced,
     Nothing,
 }
@@ -82,6 +86,8 @@ pub(crate) struct Business<'a> {
     pub(crate) story: Story,
     /// A retry step runs: a failure is its answer and no report.
     rerun: Option<usize>,
+    /// Reports say neither where the saga began nor who called.
+    pub(crate) nameless: bool,
 }
 
 impl<'a> Business<'a> {
@@ -105,6 +111,7 @@ impl<'a> Business<'a> {
             pending: Vec::new(),
             story,
             rerun: None,
+            nameless: false,
         }
     }
 
@@ -166,9 +173,10 @@ impl<'a> Business<'a> {
             }
             Some(HistoryState::Started) => Reply::Nothing,
             Some(HistoryState::Succeeded) => Reply::Ok,
-            Some(HistoryState::Failed | HistoryState::Unknown) => {
-                Reply::Failed { report: self.rows[node].report }
-            }
+            Some(state @ (HistoryState::Failed | HistoryState::Unknown)) => Reply::Failed {
+                report: self.rows[node].report,
+                unsure: state == HistoryState::Unknown,
+            },
             Some(HistoryState::Compensated | HistoryState::Fenced) => Reply::Fenced,
         }
     }
@@ -320,22 +328,22 @@ impl<'a> Business<'a> {
         let reply = self.deliver(call);
         let state = match reply {
             Reply::Ok => HistoryState::Succeeded,
-            Reply::Failed { .. } | Reply::Fenced => HistoryState::Failed,
-            Reply::Nothing => HistoryState::Unknown,
+            Reply::Failed { unsure: false, .. } | Reply::Fenced => HistoryState::Failed,
+            Reply::Failed { .. } | Reply::Nothing => HistoryState::Unknown,
         };
         self.rows[call].call = Some(state);
         if how.is_some_and(|call| !call.is_strict()) {
             return None; // tolerated
         }
         if self.only_retried(call) {
-            if state == HistoryState::Unknown {
+            if matches!(reply, Reply::Nothing) {
                 self.pending.push(Pending::Repeat(call, REPEATS));
             }
             return None;
         }
         let report = match reply {
             Reply::Ok => return None,
-            Reply::Failed { report } => report,
+            Reply::Failed { report, .. } => report,
             Reply::Fenced | Reply::Nothing => None,
         };
         Some(self.fail(node, Why { code: DOWNSTREAM, fields: None, cause: report }, false))
@@ -379,6 +387,7 @@ impl<'a> Business<'a> {
         self.tell(node, |name| format!("{name} is called again"));
         match self.deliver(node) {
             Reply::Ok => self.rows[node].call = Some(HistoryState::Succeeded),
+            Reply::Failed { unsure: true, .. } => {}
             Reply::Failed { .. } | Reply::Fenced => {
                 self.rows[node].call = Some(HistoryState::Failed);
             }
@@ -421,11 +430,11 @@ impl<'a> Business<'a> {
         let service = self.book.get(self.flow.nodes[node].action).service;
         let is_untold = why.code == DOWNSTREAM && is_silent(self.book, service);
         if self.rerun == Some(node) || is_untold {
-            return Reply::Failed { report: self.rows[node].report };
+            return Reply::Failed { report: self.rows[node].report, unsure: half };
         }
         let report = self.publish(node, why);
         self.pending.push(Pending::Report(report));
-        Reply::Failed { report: Some(report) }
+        Reply::Failed { report: Some(report), unsure: half }
     }
 
     fn sweep(&mut self, node: usize) -> Option<usize> {
@@ -451,6 +460,7 @@ impl<'a> Business<'a> {
             }
             call
         }));
+        let (named, caller) = (!self.nameless, self.flow.nodes[node].parent);
         self.reports.push(Arc::new(Report {
             id: format!("report-{index}"),
             source: name.service.to_string(),
@@ -463,8 +473,8 @@ impl<'a> Business<'a> {
                 request_id: Some(request_id(node)),
                 caused_by: why.cause.iter().map(|n| format!("report-{n}")).collect(),
                 history,
-                entry: Some(self.name(0)),
-                caller: self.flow.nodes[node].parent.map(|caller| self.name(caller)),
+                entry: named.then(|| self.name(0)),
+                caller: caller.filter(|_| named).map(|caller| self.name(caller)),
                 message: why.fields.and_then(|f| f.message.clone()),
                 data: why.fields.map_or_else(Map::new, |f| f.data.clone()),
             },

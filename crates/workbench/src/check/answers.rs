@@ -1,5 +1,6 @@
 //! Which rules can answer a kind of report, by what is declared of it: its action and the fields that it carries.
 
+use crate::places::callers;
 use amends_rulebook::value_set::Found;
 use amends_rulebook::{ActionId, Condition, DataField, Field, ReportDecl, Rule, RuleId, Rulebook};
 use serde_json::Value;
@@ -56,12 +57,28 @@ impl<'a> About<'a> {
         held
     }
 
+    /// What a report that says where its saga began, or who called, may say; none if its action is not known.
+    fn way(&self, book: &Rulebook, field: &Field) -> Option<Vec<ActionId>> {
+        let action = self.action?;
+        if *field == Field::Caller {
+            return Some(book.callers(action).to_vec());
+        }
+        let above = callers(book, action).into_iter().chain([action]);
+        Some(above.filter(|id| book.callers(*id).is_empty()).collect())
+    }
+
     /// Whether some such report meets the condition.
     pub(super) fn can_meet(&self, book: &Rulebook, condition: &Condition) -> bool {
         let accepts = condition.accepts();
         match &condition.field {
             Field::Action => self.action.is_none_or(|id| names(book, id, condition)),
-            Field::Message | Field::Entry | Field::Caller => true,
+            Field::Message => true,
+            Field::Entry | Field::Caller => {
+                let told =
+                    |id: &ActionId| accepts.contains(Found::Text(&book.get(*id).name.to_string()));
+                accepts.accepts_absent()
+                    || self.way(book, &condition.field).is_none_or(|ids| ids.iter().any(told))
+            }
             Field::Data(path) => match self.held(path) {
                 Held::Anything => true,
                 Held::Object => accepts.accepts_absent() || accepts.contains(Found::Nested),
@@ -76,7 +93,13 @@ impl<'a> About<'a> {
             Field::Action => self
                 .action
                 .is_none_or(|id| value.and_then(Value::as_str) == Some(&*book.get(id).name.action)),
-            Field::Message | Field::Entry | Field::Caller => true,
+            Field::Message => true,
+            Field::Entry | Field::Caller => {
+                let named = |id: &ActionId| {
+                    value.and_then(Value::as_str) == Some(&*book.get(*id).name.to_string())
+                };
+                value.is_none() || self.way(book, field).is_none_or(|ids| ids.iter().any(named))
+            }
             Field::Data(path) => match self.held(path) {
                 Held::Anything => true,
                 Held::Object => value.is_none_or(|v| Found::from(v) == Found::Nested),

@@ -91,6 +91,10 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
                     .with_help(format!("add `{name}` to `retry:`")),
             );
         }
+        let failed = own.map_or_else(BTreeSet::new, |own| left_failed(book, own.1, &asked));
+        if forward && !failed.is_empty() {
+            report_left_failed(book, rule, at, &failed, found);
+        }
         if let Some(give_up) = &rule.give_up {
             let missing = missing(book, &give_up.then, &known, at.state);
             if !missing.is_empty() {
@@ -109,6 +113,55 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
     }
     excess::check_superfluous(book, rule, at, &effects, found);
     excess::check_creeping(book, rule, at, found);
+}
+
+/// Who failed because of an action that a rule runs again, and is not run again itself: it has answered its own caller
+/// by then, so nobody brings it back.
+pub(super) fn left_failed(
+    book: &Rulebook,
+    failing: ActionId,
+    asked: &BTreeSet<NeededStep>,
+) -> BTreeSet<ActionId> {
+    let (mut open, mut seen, mut left) = (vec![failing], BTreeSet::new(), BTreeSet::new());
+    while let Some(at) = open.pop() {
+        // A call of what is only run again doesn't make its caller fail.
+        if book.get(at).on_failure_retry {
+            continue;
+        }
+        for caller in book.callers(at).iter().copied() {
+            let fails = book.get(caller).calls.iter().any(|c| c.action == at && c.is_strict());
+            if !fails || !seen.insert(caller) {
+                continue;
+            }
+            if book.get(caller).class != ActionClass::Free
+                && !asked.contains(&(Verb::Retry, caller))
+            {
+                left.insert(caller);
+            }
+            open.push(caller);
+        }
+    }
+    left
+}
+
+fn report_left_failed(
+    book: &Rulebook,
+    rule: &Rule,
+    at: &Place<'_>,
+    failed: &BTreeSet<ActionId>,
+    found: &mut Findings<'_>,
+) {
+    let names = list(failed.iter().map(|id| format!("`{}`", book.get(*id).name)));
+    let message = format!("`{}` is run again, and {names} stays failed because of it", at.name);
+    found.add(
+        Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
+            .with_label("nobody runs its callers again")
+            .with_place(at.report.span, "its callers have failed by then")
+            .with_help(format!(
+                "run them again too, from the inside out: `then: {{ retry: {} }}`; or undo with `compensate: recorded`",
+                failed.iter().next().map_or_else(String::new, |id| book.get(*id).name.to_string())
+            )),
+    );
 }
 
 /// The failing action and its callers, as far as they can be undone. A rule that undoes anything undoes them too unless

@@ -50,6 +50,12 @@ fn check_exact(book: &Rulebook, rule: &Rule, report: &ReportDecl, found: &mut Fi
                 .with_place(report.span, format!("declared in `{}`", book.get(action).name))
                 .with_help("correct the condition, or `in:` of the report")
         }
+        (Field::Entry | Field::Caller, Some(action)) => {
+            let name = &book.get(action).name;
+            never(rule, format!("it wants `{condition}`, and no `calls:` lead so to `{name}`"))
+                .with_place(book.get(action).span, "declared here")
+                .with_help("correct the condition, or the `calls:` of whoever calls it")
+        }
         _ => never_by(condition, rule)
             .with_place(report.span, "its `data:` says what it carries")
             .with_help(help_to_field(condition, &[report])),

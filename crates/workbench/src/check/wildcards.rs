@@ -1,7 +1,9 @@
 //! Rules for many reports, and for reports that nobody declared, against the failures that they can answer.
 
 use super::answers::{answers, can_be_about};
-use super::coverage::{asked, half_done, how_to_add, left_behind, missing, untold_place};
+use super::coverage::{
+    asked, half_done, how_to_add, left_behind, left_failed, missing, untold_place,
+};
 use super::findings::Findings;
 use super::place::step_names;
 use crate::places::{NeededStep, Place, SagaState};
@@ -57,10 +59,9 @@ fn left_by(
     let known = Known { reporter: Some(action), effects: &told };
     let asked = asked(book, &rule.demand, &known);
     if asked.contains(&(Verb::Retry, action)) {
-        return match &rule.give_up {
-            Some(give_up) => missing(book, &give_up.then, &known, state),
-            None => BTreeSet::new(),
-        };
+        let failed = left_failed(book, action, &asked).into_iter().map(|id| (Verb::Retry, id));
+        let given_up = rule.give_up.iter().flat_map(|g| missing(book, &g.then, &known, state));
+        return failed.chain(given_up).collect();
     }
     let mut missing: BTreeSet<NeededStep> = state.undo(book).difference(&asked).copied().collect();
     if !rule.demand.is_backward() {

@@ -1,10 +1,9 @@
 //! A place in the work of one action: which requests can report from it, and what may have happened by then. Both are
 //! read from the same three things, so that nobody who plays requests can meet what is not told here.
 
-use super::state::{SagaState, begun_before};
-use amends_rulebook::{ActionId, Call, Flow, FlowStep, NamedCall, Position, ReportDecl, Rulebook};
+use super::state::{SagaState, begun_before, own_step};
+use amends_rulebook::{ActionId, Call, NamedCall, Position, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 /// Where a failure strikes, and what is known there of the calls of the failing action.
 #[derive(Clone, Debug)]
@@ -54,21 +53,39 @@ impl Place {
     /// among them, with the way to every request that it led to, from the action itself down to that request; `next`
     /// are the calls that it may make next.
     #[must_use]
-    pub fn admits(&self, made: &[(usize, Vec<Vec<ActionId>>)], next: &[usize]) -> bool {
+    pub fn admits(
+        &self,
+        book: &Rulebook,
+        made: &[(usize, Vec<Vec<ActionId>>)],
+        next: &[usize],
+    ) -> bool {
         let last = made.last().map(|(n, _)| *n);
+        let calls = &book.get(self.action).calls;
+        // Of calls that are made at once any may be the last.
+        let is_last = |n: usize| match own_step(calls, n) {
+            Some(together) => {
+                last.is_some_and(|last| together.contains(&last))
+                    && made.iter().any(|(made, _)| *made == n)
+            }
+            None => last == Some(n),
+        };
         let before = match self.position {
-            None => usize::MAX,
+            None => made.len(),
             Some(Position::Start) if last.is_none() => 0,
-            Some(Position::After(n)) if last == Some(n) => n + 1,
+            Some(Position::After(n)) if is_last(n) => made.len(),
             // A call whose answer never came may have arrived or not.
-            Some(Position::Sent(n)) if last == Some(n) || next.contains(&n) => n,
+            Some(Position::Sent(n)) if last == Some(n) || next.contains(&n) => {
+                made.iter().take_while(|(m, _)| *m < n).count()
+            }
             Some(_) => return false,
         };
         let called = |call: &NamedCall| {
-            let mut before = made.iter().take_while(|(n, _)| *n < before);
-            before.any(|(_, ways)| ways.iter().any(|way| call.means(way)))
+            let ways = made[..before].iter().flat_map(|(_, ways)| ways);
+            ways.filter(|way| call.means(way)).count()
         };
-        self.made.iter().all(called) && !self.not_made.iter().any(called)
+        let named = |call: &NamedCall| self.made.iter().filter(|made| *made == call).count();
+        self.made.iter().all(|call| called(call) >= named(call))
+            && self.not_made.iter().all(|call| called(call) == 0)
     }
 
     /// What may have happened in the whole saga: by the calls of the failing action, and by whoever called it.
@@ -137,14 +154,6 @@ impl Place {
         let written = !call.optional && is_over && n < self.answered;
         call.is_strict()
             && (written || position == Position::After(n) || self.made.iter().any(only_way))
-    }
-}
-
-/// The calls that are made at the same time as the n-th.
-fn own_step(calls: &Flow, n: usize) -> Option<&Range<usize>> {
-    match calls.step_of(n) {
-        Some(FlowStep::Parallel(together)) => Some(together),
-        _ => None,
     }
 }
 

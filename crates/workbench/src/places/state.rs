@@ -64,11 +64,16 @@ impl SagaState {
                     }
                     if goes_on {
                         state.maybe.insert(*caller);
-                        let mut later = calls[n + 1..].iter().map(|c| c.action);
-                        comes_again |= later.any(|id| {
-                            id == failing || book.downstream(id).binary_search(&failing).is_ok()
-                        });
                     }
+                    // What is called at the same time, and a message sent before, may come to it afterwards.
+                    let together = own_step(calls, n).cloned().unwrap_or(n..n + 1);
+                    let from = if call.times.may_be_many() { n } else { n + 1 };
+                    let mut later = (0..calls.len()).filter(|m| {
+                        (goes_on && *m >= from)
+                            || (*m != n && together.contains(m))
+                            || (*m < n && calls[*m].is_event())
+                    });
+                    comes_again |= later.any(|m| leads_to(book, calls[m].action, failing));
                     if seen.insert((*caller, !goes_on)) {
                         open.push((*caller, !goes_on));
                     }
@@ -140,14 +145,27 @@ impl SagaState {
     }
 }
 
+/// The calls that are made at the same time as the n-th.
+pub(super) fn own_step(calls: &Flow, n: usize) -> Option<&Range<usize>> {
+    match calls.step_of(n) {
+        Some(FlowStep::Parallel(together)) => Some(together),
+        _ => None,
+    }
+}
+
+/// Whether an action is this one, or calls it, directly or through others.
+pub(super) fn leads_to(book: &Rulebook, from: ActionId, to: ActionId) -> bool {
+    from == to || book.downstream(from).binary_search(&to).is_ok()
+}
+
 /// Calls that may have been begun when the n-th fails: those before it, it itself if it is made again and again, and
 /// those that are made at the same time.
 pub(super) fn begun_before(calls: &Flow, n: usize) -> Range<usize> {
     let repeats = calls.get(n).is_some_and(|call| call.times.may_be_many());
-    let end = match calls.step_of(n) {
-        Some(FlowStep::Parallel(together)) => together.end,
-        _ if repeats => n + 1,
-        _ => n,
+    let end = match own_step(calls, n) {
+        Some(together) => together.end,
+        None if repeats => n + 1,
+        None => n,
     };
     0..end
 }

@@ -1,0 +1,178 @@
+//! Do all who judge a rulebook say the same? What is seen without playing, the proof, what an oracle sees that shares
+//! nothing with it but the engine, samples of everything, and what `derive` writes: compared for one made-up rulebook.
+
+use crate::made_up::{MadeUp, Size};
+use crate::oracle::{self, Pace};
+use crate::proof::{Proof, prove};
+use crate::simulation::{Options, simulate};
+use amends_rulebook::{Diagnostic, Rulebook, codes};
+use amends_workbench::{
+    CheckSettings, ExplicitPart, called_both_ways, check, derive, explicit_rulebook,
+};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// How closely one rulebook is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// How large it is.
+    pub size: Size,
+    /// Plays of a proof at most; a rulebook that takes more is looked at no further.
+    pub proof_limit: usize,
+    /// Plays of the oracle where the proof finds nothing.
+    pub plays: u64,
+    /// Plays until the oracle must have met what the proof has found.
+    pub must_meet: u64,
+    /// Whether the supervisor hears of sagas while they go on, too.
+    pub meanwhile: bool,
+    /// Schedules of the sample where the proof finds nothing.
+    pub samples: usize,
+    /// Whether what `derive` writes is judged.
+    pub derived: bool,
+}
+
+/// Where two who judge differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// More plays than a proof makes.
+    NotWhole,
+    /// The check finds what the proof does not, or the other way round.
+    CheckAndProof,
+    /// Seen without playing, and nothing is left.
+    OnlySeen,
+    /// Left, and not seen without playing.
+    NotSeen,
+    /// The oracle leaves something, and the proof nothing.
+    ProofMissed,
+    /// The same, where the supervisor hears of a saga while it goes on.
+    ProofMissedMeanwhile,
+    /// The proof leaves something, and the oracle never did.
+    OracleNeverMet,
+    /// A sample of everything leaves something, and the proof nothing.
+    SampleFound,
+    /// One rule that undoes everything leaves something: something is called below a tolerated call and on another way
+    /// as well.
+    BothWaysLeave,
+    /// The same where nothing is called so.
+    EverythingLeaves,
+    /// What `derive` writes is no rulebook, or leaves something.
+    DerivedLeaves,
+}
+
+/// What came of one.
+#[derive(Clone, Debug, Default)]
+pub struct Agreement {
+    /// Nothing is left by the proof.
+    pub is_clean: bool,
+    /// Plays of the proof.
+    pub plays: usize,
+    /// Plays of the oracle.
+    pub looked: u64,
+    /// Each difference with a story.
+    pub differences: Vec<(Difference, String)>,
+}
+
+impl Agreement {
+    fn add(&mut self, difference: Difference, story: impl Into<String>) {
+        self.differences.push((difference, story.into()));
+    }
+}
+
+fn proved(book: &Arc<Rulebook>, look: &Look) -> Proof {
+    prove(book, look.proof_limit, &mut |_| ControlFlow::Continue(()))
+}
+
+fn is_left(found: &[Diagnostic]) -> bool {
+    found.iter().any(|d| d.code == codes::UNDER_COMPENSATION)
+}
+
+/// Compares all of them for the rulebook of a seed; none where what was drawn is no rulebook.
+#[must_use]
+pub fn agreement(seed: u64, look: &Look) -> Option<Agreement> {
+    let made = MadeUp::of(seed, look.size);
+    let book = Rulebook::from_yaml(&made.text).ok()?;
+    let proof = proved(&book, look);
+    let is_clean = proof.left_behind.is_empty();
+    let mut result = Agreement { is_clean, plays: proof.plays, ..Agreement::default() };
+    if !proof.is_whole() {
+        result.add(Difference::NotWhole, format!("{:?}", proof.not_proved));
+        return Some(result);
+    }
+    let story = proof.left_behind.first().map(ToString::to_string).unwrap_or_default();
+    let found = crate::check_by_proof(&book, &CheckSettings::default(), &proof);
+    if is_left(&found) == is_clean {
+        result.add(Difference::CheckAndProof, story.clone());
+    }
+    match (is_left(&check(&book)), is_clean) {
+        (true, true) => result.add(Difference::OnlySeen, format!("{:#?}", check(&book))),
+        (false, false) => result.add(Difference::NotSeen, story.clone()),
+        _ => {}
+    }
+    if is_clean {
+        clean(seed, look, &made, &book, &mut result);
+    } else {
+        let (plays, met) = oracle::look(&made, &book, Pace::Afterwards, seed, look.must_meet);
+        result.looked += plays;
+        if met.is_none() {
+            result.add(Difference::OracleNeverMet, story);
+        }
+    }
+    if look.derived {
+        derived(seed, look, &mut result);
+    }
+    Some(result)
+}
+
+/// Where the proof finds nothing, nobody else does.
+fn clean(seed: u64, look: &Look, made: &MadeUp, book: &Arc<Rulebook>, result: &mut Agreement) {
+    let paces = [
+        (Pace::Afterwards, Difference::ProofMissed, true),
+        (Pace::Meanwhile, Difference::ProofMissedMeanwhile, look.meanwhile),
+    ];
+    for (pace, difference, _) in paces.into_iter().filter(|(.., wanted)| *wanted) {
+        let (plays, met) = oracle::look(made, book, pace, seed, look.plays);
+        result.looked += plays;
+        if let Some(story) = met {
+            result.add(difference, story.join("\n"));
+        }
+    }
+    if look.samples > 0 {
+        let options = Options { max_schedules: look.samples, seed, pairs: false, stop_after: 5 };
+        let ends = simulate(book, &options).counterexamples;
+        if let Some(end) = ends.iter().find(|end| end.finding.is_left_behind()) {
+            result.add(Difference::SampleFound, end.to_string());
+        }
+    }
+}
+
+/// What `derive` writes for the same business leaves nothing, where anything written can.
+fn derived(seed: u64, look: &Look, result: &mut Agreement) {
+    let size = look.size;
+    let Ok(short) = Rulebook::from_yaml(&MadeUp::business(seed, size, "recorded").text) else {
+        return;
+    };
+    let text = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
+    let everything = if text.contains("[recorded, all]") { "[recorded, all]" } else { "recorded" };
+    let default = Rulebook::from_yaml(&MadeUp::business(seed, size, everything).text);
+    let left = default.map(|book| proved(&book, look).left_behind.first().map(ToString::to_string));
+    let is_both = !called_both_ways(&short).is_empty();
+    if MadeUp::business(seed, size, everything).has_untold_charges() {
+        return;
+    }
+    if let Ok(Some(story)) = left {
+        let difference =
+            if is_both { Difference::BothWaysLeave } else { Difference::EverythingLeaves };
+        return result.add(difference, story);
+    }
+    if is_both {
+        return;
+    }
+    let story = match Rulebook::from_yaml(&text) {
+        Err(found) => Some(format!("{found:#?}")),
+        Ok(long) if is_left(&check(&long)) => Some(format!("{:#?}", check(&long))),
+        Ok(long) => proved(&long, look).left_behind.first().map(ToString::to_string),
+    };
+    if let Some(story) = story {
+        result.add(Difference::DerivedLeaves, format!("{text}\n{story}"));
+    }
+}
