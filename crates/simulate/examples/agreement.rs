@@ -1,5 +1,6 @@
 //! Compares on many made-up rulebooks all who judge them. `cargo run --profile sim -p amends-simulate --example
-//! agreement -- 0 100000`, with `--small`, `--meanwhile` or `--quick`; one number tells all about the rulebook of that seed.
+//! agreement -- 0 100000`, with `--tiny` or `--small` ones, `--quick` as in the tests, `--meanwhile`; one number tells
+//! all about the rulebook of that seed.
 
 use amends_simulate::agreement::{Agreement, Difference, Look, agreement};
 use amends_simulate::made_up::{MadeUp, Size};
@@ -10,20 +11,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is = |word: &str| arguments.iter().any(|a| a == word);
     let numbers: Vec<u64> = arguments.iter().filter_map(|a| a.parse().ok()).collect();
-    let quick = is("--quick");
-    let look = Look {
-        size: match (is("--tiny"), is("--small")) {
-            (true, _) => Size::TINY,
-            (_, true) => Size::SMALL,
-            _ => Size::LARGE,
-        },
-        proof_limit: if quick { 5_000 } else { 50_000 },
-        plays: if quick { 30 } else { 200 },
-        must_meet: if quick { 10_000 } else { 20_000 },
-        meanwhile: is("--meanwhile"),
-        samples: if quick { 0 } else { 100 },
-        derived: !is("--no-derive"),
-    };
+    let mut look = if is("--quick") { Look::QUICK } else { Look::LONG };
+    for (word, size) in [("--tiny", Size::TINY), ("--small", Size::SMALL)] {
+        if is(word) {
+            look.size = size;
+        }
+    }
+    look.meanwhile = is("--meanwhile");
     match numbers.as_slice() {
         [from, to] => many(*from, *to, &look),
         [seed] => one(*seed, &look),

@@ -31,6 +31,30 @@ pub struct Look {
     pub derived: bool,
 }
 
+impl Look {
+    /// A glance, for programs that are not optimized.
+    pub const QUICK: Self = Self {
+        size: Size::TINY,
+        proof_limit: 120,
+        plays: 5,
+        must_meet: 10_000,
+        meanwhile: false,
+        samples: 0,
+        derived: false,
+    };
+
+    /// For a long run.
+    pub const LONG: Self = Self {
+        size: Size::LARGE,
+        proof_limit: 50_000,
+        plays: 200,
+        must_meet: 20_000,
+        meanwhile: false,
+        samples: 100,
+        derived: true,
+    };
+}
+
 /// Where two who judge differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {

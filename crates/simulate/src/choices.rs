@@ -132,12 +132,23 @@ impl Choices {
     }
 }
 
+/// Of calls that depend on no other, so many are made, or left out, together: what becomes of one of them the others
+/// don't change, so all combinations of them show no more than any two do.
+pub(crate) const TOGETHER: usize = 2;
+
 /// Runs with each combination of decisions that makes a difference: `run` is told what is decided and says what it met
 /// besides, and whether to go on.
 pub(crate) fn each_choice(
+    flow: &Flow,
     decided: Decided,
     run: &mut dyn FnMut(&Decided) -> Option<Vec<usize>>,
 ) -> bool {
+    let given = decided.clone();
+    let adds = |decided: &Decided| {
+        let open = decided.iter().filter(|(n, _)| !given.contains_key(n) && flow.stands_alone(**n));
+        let made = open.clone().filter(|(_, made)| **made).count();
+        made <= TOGETHER || open.count() - made <= TOGETHER
+    };
     let mut open = vec![decided];
     while let Some(decided) = open.pop() {
         let Some(met) = run(&decided) else { return false };
@@ -145,7 +156,9 @@ pub(crate) fn each_choice(
         for node in met {
             let mut other = made.clone();
             other.insert(node, false);
-            open.push(other);
+            if adds(&other) {
+                open.push(other);
+            }
             made.insert(node, true);
         }
     }
@@ -155,12 +168,51 @@ pub(crate) fn each_choice(
 #[cfg(test)]
 mod tests {
     use super::{Decided, each_choice};
+    use crate::flow::Flow;
+    use amends_rulebook::{ActionId, Rulebook};
+
+    /// A saga with so many optional calls, of services of their own or all of one.
+    fn flow(calls: usize, apart: bool) -> Flow {
+        let service = |n: usize| if apart { n } else { 0 };
+        let name = |n: usize| format!("o{}.a{n}", service(n));
+        let calls_of: Vec<String> = (0..calls).map(|n| format!("'{}?'", name(n))).collect();
+        let mut text = format!(
+            "rulebook: r\nservices:\n  s: {{ url: 'http://s', actions: {{ a: {{ compensation: undo, calls: [{}] }} }} }}\n",
+            calls_of.join(", ")
+        );
+        for s in 0..=service(calls - 1) {
+            let own = (0..calls).filter(|n| service(*n) == s);
+            let own: Vec<String> = own.map(|n| format!("a{n}: {{ compensation: undo }}")).collect();
+            text += &format!("  o{s}: {{ url: 'http://o', actions: {{ {} }} }}\n", own.join(", "));
+        }
+        text += "rules: [{ on: '*/*', compensate: recorded }]\n";
+        let book = Rulebook::from_yaml(&text).unwrap_or_else(|found| panic!("{found:#?}"));
+        Flow::whole(&book, ActionId(0))
+    }
+
+    /// How many combinations are run of a saga that meets all its calls.
+    fn combinations(flow: &Flow) -> usize {
+        let mut seen = std::collections::BTreeSet::new();
+        each_choice(flow, Decided::new(), &mut |decided| {
+            let made = |n: &usize| decided.get(n).copied().unwrap_or(true);
+            seen.insert((1..flow.nodes.len()).map(|n| made(&n)).collect::<Vec<_>>());
+            Some((1..flow.nodes.len()).filter(|n| !decided.contains_key(n)).collect())
+        });
+        seen.len()
+    }
+
+    #[test]
+    fn calls_that_depend_on_no_other_are_combined_in_twos() {
+        assert_eq!(combinations(&flow(5, true)), 32, "of a few all are run");
+        assert!(combinations(&flow(12, true)) < 500, "and not 4096");
+        assert_eq!(combinations(&flow(8, false)), 256, "one service may mix them up");
+    }
 
     #[test]
     fn each_combination_that_is_met_comes_once() {
         // The second call is only met where the first is made.
         let mut seen = Vec::new();
-        each_choice(Decided::new(), &mut |decided| {
+        each_choice(&flow(2, true), Decided::new(), &mut |decided| {
             let first = decided.get(&1).copied();
             let mut met: Vec<usize> = (first.is_none()).then_some(1).into_iter().collect();
             if first != Some(false) && !decided.contains_key(&2) {

@@ -1,9 +1,11 @@
 //! One saga as a tree of requests: what calls what, with every optional call either made or not. Knows no failures.
 
+use crate::choices::TOGETHER;
 use crate::seeded_rng::SeededRng;
 use crate::slots::{Slot, slots};
 use amends_protocol::ActionName;
-use amends_rulebook::{ActionId, Call, FlowStep, Rulebook};
+use amends_rulebook::{ActionId, Call, FlowStep, ReportDecl, Rulebook, ServiceId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests of one saga. Calls form no circle, but an action called on many ways unfolds once for each of them; past
 /// this number a schedule takes too long to be worth playing, and the flow is cut off and said to be.
@@ -35,6 +37,8 @@ pub struct Flow {
     pub skipped: Vec<ActionName>,
     /// It would have been longer than [`NODES_LIMIT`].
     pub cut: bool,
+    /// By request: whether it stands alone.
+    alone: Vec<bool>,
 }
 
 impl Flow {
@@ -71,7 +75,13 @@ impl Flow {
 
     /// All sagas that begin with `entry`: whether a call is made that not all of them make is left open.
     pub(crate) fn whole(book: &Rulebook, entry: ActionId) -> Self {
-        Self::grow(book, entry, &mut |_, _| {})
+        let mut flow = Self::grow(book, entry, &mut |_, _| {});
+        // A report that names several calls as made and several as not is met in just one combination.
+        let tells_apart = |r: &ReportDecl| r.after.len() > TOGETHER && r.without.len() > TOGETHER;
+        if !book.reports().iter().any(tells_apart) {
+            flow.find_alone(book);
+        }
+        flow
     }
 
     /// Each action calls what `choose` leaves of its slots; it may name positions that are skipped.
@@ -80,7 +90,12 @@ impl Flow {
         entry: ActionId,
         choose: &mut dyn FnMut(&mut Vec<Slot>, &mut Vec<usize>),
     ) -> Self {
-        let mut flow = Self { nodes: vec![Invocation::of(entry)], skipped: Vec::new(), cut: false };
+        let mut flow = Self {
+            nodes: vec![Invocation::of(entry)],
+            skipped: Vec::new(),
+            cut: false,
+            alone: Vec::new(),
+        };
         let mut at = 0;
         while at < flow.nodes.len() {
             let calls = &book.get(flow.nodes[at].action).calls;
@@ -111,6 +126,40 @@ impl Flow {
             at += 1;
         }
         flow
+    }
+
+    /// Whether an optional request has nothing to do with any other decision: it depends on none, and neither it nor
+    /// what lies below it shares a service with the rest of the saga.
+    pub(crate) fn stands_alone(&self, node: usize) -> bool {
+        self.alone.get(node).copied().unwrap_or(false)
+    }
+
+    fn find_alone(&mut self, book: &Rulebook) {
+        // The first request below the entry that every one belongs to, as far as it can be told: callers come first.
+        let mut branch: Vec<usize> = (0..self.nodes.len()).collect();
+        let plain = |slot: &Slot| {
+            slot.optional
+                && slot.only_with.is_none()
+                && slot.unless.is_empty()
+                && slot.together.is_none()
+        };
+        let mut tops = vec![false; self.nodes.len()];
+        for n in 1..self.nodes.len() {
+            let parent = self.nodes[n].parent.unwrap_or(0);
+            tops[n] = plain(&self.nodes[n].slot) && !tops[branch[parent]];
+            branch[n] = if tops[n] { n } else { branch[parent] };
+        }
+        let mut branches: BTreeMap<ServiceId, BTreeSet<usize>> = BTreeMap::new();
+        for (n, node) in self.nodes.iter().enumerate() {
+            branches.entry(book.get(node.action).service).or_default().insert(branch[n]);
+        }
+        let mut shared: BTreeSet<usize> =
+            branches.values().filter(|all| all.len() > 1).flatten().copied().collect();
+        // One that others depend on doesn't stand alone either.
+        for node in &self.nodes {
+            shared.extend(node.slot.only_with.iter().chain(&node.slot.unless));
+        }
+        self.alone = (0..self.nodes.len()).map(|n| tops[n] && !shared.contains(&n)).collect();
     }
 
     /// The call by which a request was made.

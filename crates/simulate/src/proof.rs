@@ -1,9 +1,9 @@
 //! Every single failure of every saga, played whole: is anything left behind?
 //!
-//! Three things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ
+//! Four things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ
 //! behind the failure are one. Reports commute: they come as it happened, and the last first, which makes each of
 //! them a root. What is late comes behind each errand that its own work can notice, of several
-//! tries behind the first; all else commutes with it.
+//! tries behind the first; all else commutes with it. Optional calls that share no service are combined in twos.
 
 use crate::choices::{Choices, Decided, each_choice};
 use crate::fault::{Declared, Fault, FaultKind, Spot, faults_at, faults_of_request};
@@ -123,7 +123,7 @@ fn each_fault(
             let call = call.filter(|n| flow.nodes[*n].slot.together.is_none());
             let mut must = Decided::new();
             ways_to(flow, node).chain(call).for_each(|n| require(flow, n, &mut must));
-            let whole = each_choice(must, &mut |decided| {
+            let whole = each_choice(flow, must, &mut |decided| {
                 let choices = Choices::new(decided.clone());
                 walk(flow, 0, (node, after), &choices);
                 let met = choices.into_met();
@@ -203,7 +203,7 @@ impl Explorer<'_, '_> {
 
     fn play_schedule(&mut self, flow: &Flow, plain: &Schedule, decided: &Decided) -> Option<()> {
         let mut over = false;
-        let whole = each_choice(decided.clone(), &mut |decided| {
+        let whole = each_choice(flow, decided.clone(), &mut |decided| {
             let played = self.play(flow, plain, decided)?;
             let mut all = decided.clone();
             all.extend(played.met.iter().map(|n| (*n, true)));
@@ -257,7 +257,7 @@ impl Explorer<'_, '_> {
         decided: &Decided,
     ) -> Option<Vec<Asked>> {
         let mut first = None;
-        let whole = each_choice(decided.clone(), &mut |decided| {
+        let whole = each_choice(flow, decided.clone(), &mut |decided| {
             let played = self.play(flow, schedule, decided)?;
             first.get_or_insert(played.asked);
             Some(played.met)

@@ -20,7 +20,7 @@ pub struct Size {
 
 impl Size {
     /// Played in a moment, also by a program that is not optimized.
-    pub const TINY: Self = Self { actions: 3, requests: 4 };
+    pub const TINY: Self = Self { actions: 3, requests: 3 };
     /// Played in a moment.
     pub const SMALL: Self = Self { actions: 4, requests: 5 };
     /// For a long run.

@@ -80,7 +80,7 @@ impl Saga<'_> {
             Comes::Anywhere => (true, request.made.len()),
             Comes::Start => (request.made.is_empty(), 0),
             Comes::After(to, times) => {
-                let at = self.positions(n, to).into_iter().take(times).last();
+                let at = self.positions(n, to).into_iter().take(times).next_back();
                 let enough = at.is_some_and(|at| {
                     let all = self.positions(n, to);
                     all.iter().map(|p| of(*p)).sum::<usize>() >= times && of(at) > 0

@@ -91,7 +91,7 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
                     .with_help(format!("add `{name}` to `retry:`")),
             );
         }
-        let failed = own.map_or_else(BTreeSet::new, |own| left_failed(book, own.1, &asked));
+        let failed = own.map_or_else(Vec::new, |own| left_failed(book, own.1, &asked));
         if forward && !failed.is_empty() {
             report_left_failed(book, rule, at, &failed, found);
         }
@@ -116,13 +116,13 @@ fn check_rule(book: &Rulebook, rule: &Rule, at: &Place<'_>, found: &mut Findings
 }
 
 /// Who failed because of an action that a rule runs again, and is not run again itself: it has answered its own caller
-/// by then, so nobody brings it back.
+/// by then, so nobody brings it back. From the inside out.
 pub(super) fn left_failed(
     book: &Rulebook,
     failing: ActionId,
     asked: &BTreeSet<NeededStep>,
-) -> BTreeSet<ActionId> {
-    let (mut open, mut seen, mut left) = (vec![failing], BTreeSet::new(), BTreeSet::new());
+) -> Vec<ActionId> {
+    let (mut open, mut seen, mut left) = (vec![failing], BTreeSet::new(), Vec::new());
     while let Some(at) = open.pop() {
         // A call of what is only run again doesn't make its caller fail.
         if book.get(at).on_failure_retry {
@@ -136,7 +136,7 @@ pub(super) fn left_failed(
             if book.get(caller).class != ActionClass::Free
                 && !asked.contains(&(Verb::Retry, caller))
             {
-                left.insert(caller);
+                left.push(caller);
             }
             open.push(caller);
         }
@@ -148,18 +148,18 @@ fn report_left_failed(
     book: &Rulebook,
     rule: &Rule,
     at: &Place<'_>,
-    failed: &BTreeSet<ActionId>,
+    failed: &[ActionId],
     found: &mut Findings<'_>,
 ) {
     let names = list(failed.iter().map(|id| format!("`{}`", book.get(*id).name)));
-    let message = format!("`{}` is run again, and {names} stays failed because of it", at.name);
+    let message = format!("rule `{}` runs again what failed, and not {names}", rule.index_label);
     found.add(
         Diagnostic::new(codes::UNDER_COMPENSATION, rule.span, message)
-            .with_label("nobody runs its callers again")
-            .with_place(at.report.span, "its callers have failed by then")
+            .with_label("callers that nobody runs again")
+            .with_place(at.report.span, "they have failed because of it by then")
             .with_help(format!(
                 "run them again too, from the inside out: `then: {{ retry: {} }}`; or undo with `compensate: recorded`",
-                failed.iter().next().map_or_else(String::new, |id| book.get(*id).name.to_string())
+                failed.first().map_or_else(String::new, |id| book.get(*id).name.to_string())
             )),
     );
 }
