@@ -27,7 +27,7 @@ pub struct Look {
     pub meanwhile: bool,
     /// Schedules of the sample where the proof finds nothing.
     pub samples: usize,
-    /// Whether what `derive` writes is judged.
+    /// Whether what `derive` writes is judged, and what findings say would help.
     pub derived: bool,
 }
 
@@ -79,6 +79,8 @@ pub enum Difference {
     BothWaysLeave,
     /// The same where nothing is called so.
     EverythingLeaves,
+    /// What a finding says would mend a rule doesn't.
+    HelpBreaks,
     /// What `derive` writes is no rulebook, or leaves something.
     DerivedLeaves,
 }
@@ -142,6 +144,7 @@ pub fn agreement(seed: u64, look: &Look) -> Option<Agreement> {
         }
     }
     if look.derived {
+        helped(&made, &found, look, &mut result);
         derived(seed, look, &mut result);
     }
     Some(result)
@@ -167,6 +170,43 @@ fn clean(seed: u64, look: &Look, made: &MadeUp, book: &Arc<Rulebook>, result: &m
             result.add(Difference::SampleFound, end.to_string());
         }
     }
+}
+
+/// Where a finding says that `compensate: recorded` would do, it does.
+fn helped(made: &MadeUp, found: &[Diagnostic], look: &Look, result: &mut Agreement) {
+    // There the finding says to give one of the calls an action of its own.
+    if Rulebook::from_yaml(&made.text).is_ok_and(|book| !called_both_ways(&book).is_empty()) {
+        return;
+    }
+    let advised = found.iter().filter(|d| d.code == codes::UNDER_COMPENSATION);
+    let is_advice = |help: &str| help.contains("or `compensate: recorded`");
+    for one in advised.filter(|d| d.help.as_deref().is_some_and(is_advice)) {
+        let Some(text) = with_recorded(&made.text, one.at.start) else { continue };
+        let left = match Rulebook::from_yaml(&text) {
+            Err(found) => Some(format!("{found:#?}")),
+            Ok(book) => {
+                let rule = book.rules().iter().find(|rule| rule.span.start == one.at.start);
+                let label = rule.map(|rule| rule.index_label.clone());
+                let proof = proved(&book, look);
+                let of_it = |rules: &[String]| label.iter().any(|label| rules.contains(label));
+                let end = proof.left_behind.iter().find(|end| of_it(&end.rules));
+                end.map(ToString::to_string)
+            }
+        };
+        if let Some(story) = left {
+            result.add(Difference::HelpBreaks, format!("{one:#?}\n{text}\n{story}"));
+        }
+    }
+}
+
+/// The rulebook with this demand in the rule that stands there: made-up rules have a line each.
+fn with_recorded(text: &str, at: usize) -> Option<String> {
+    let start = text[..at].rfind('\n').map_or(0, |n| n + 1);
+    let end = at + text[at..].find('\n')?;
+    let line = &text[start..end];
+    let demand = ["compensate:", "retry:"].into_iter().filter_map(|key| line.find(key)).min()?;
+    let before = &text[..start + demand];
+    Some(format!("{before}compensate: recorded }}{}", &text[end..]))
 }
 
 /// What `derive` writes for the same business leaves nothing, where anything written can.

@@ -4,7 +4,7 @@
 use crate::proof::{NotProved, Proof};
 use crate::simulation::Counterexample;
 use crate::verdict::Finding;
-use amends_rulebook::{Diagnostic, Rule, Rulebook, Span, codes};
+use amends_rulebook::{ActionId, Diagnostic, Rule, Rulebook, Span, codes};
 use amends_workbench::{CheckSettings, called_both_ways, check_with};
 use std::collections::BTreeSet;
 
@@ -56,10 +56,18 @@ fn played(book: &Rulebook, rule: &Rule, end: &Counterexample) -> Diagnostic {
             ));
     }
     let is_forward = matches!(end.finding, Finding::Incomplete { .. });
-    found.with_help(if is_forward {
-        "run again what failed because of it too, in stages from the inside out (`then: { retry: … }`); or undo with `compensate: recorded`; `amends rules simulate` tells the story"
+    let keeps_none = |id: ActionId| {
+        let action = book.get(id);
+        action.compensation.is_some() && !book.keeps_history(action.service)
+    };
+    found.with_help(if book.action_ids().any(keeps_none) {
+        "let the rule name what is left: of what a service without a History did, perhaps nobody tells; `amends rules simulate` tells the story"
+    } else if rule.demand.uses_recorded() {
+        "it asks for all that is told; what is left nobody tells in time, or nobody bars: `amends rules simulate` tells the story"
+    } else if is_forward {
+        "run again what failed because of it too, in stages from the inside out (`then: { retry: … }`); or `compensate: recorded`; `amends rules simulate` tells the story"
     } else {
-        "let the rule ask for what is left, or write `compensate: recorded`; `amends rules simulate` tells the story"
+        "let the rule ask for what is left; or `compensate: recorded`; `amends rules simulate` tells the story"
     })
 }
 

@@ -1,7 +1,7 @@
 //! Which of the calls that not every saga makes are made: decided only when they are met, so that sagas that differ in
 //! what never mattered are played once.
 
-use crate::flow::Flow;
+use crate::flow::{Flow, TOGETHER};
 use amends_rulebook::ActionId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -131,10 +131,6 @@ impl Choices {
         self.met.into_inner()
     }
 }
-
-/// Of calls that depend on no other, so many are made, or left out, together: what becomes of one of them the others
-/// don't change, so all combinations of them show no more than any two do.
-pub(crate) const TOGETHER: usize = 2;
 
 /// Runs with each combination of decisions that makes a difference: `run` is told what is decided and says what it met
 /// besides, and whether to go on.

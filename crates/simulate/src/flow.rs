@@ -1,6 +1,5 @@
 //! One saga as a tree of requests: what calls what, with every optional call either made or not. Knows no failures.
 
-use crate::choices::TOGETHER;
 use crate::seeded_rng::SeededRng;
 use crate::slots::{Slot, slots};
 use amends_protocol::ActionName;
@@ -13,6 +12,10 @@ pub const NODES_LIMIT: usize = 1_000;
 
 /// Flows listed for one entry action; where optional calls make more of them, a sample is taken.
 const FLOWS_LIMIT: usize = 256;
+
+/// Of calls that depend on no other, so many are made, or left out, together: what becomes of one of them the others
+/// don't change, so all combinations of them show no more than any two do.
+pub(crate) const TOGETHER: usize = 2;
 
 /// One request of a saga.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::play::{Asked, Played, play_with};
 use crate::schedule::{Order, Schedule, Spacing};
 use crate::simulation::{ALWAYS, Counterexample};
 use crate::verdict::Finding;
-use amends_rulebook::{ActionId, Field, Mode, Rulebook};
+use amends_rulebook::{ActionId, Field, Mode, Rule, Rulebook};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -87,10 +87,10 @@ pub fn prove(
             counted <= limit
         })
     });
-    let by_way = asks_the_way(book);
-    let mut explorer = Explorer { book, limit, told, proof, by_way, found: BTreeMap::new() };
+    let mut explorer = Explorer { book, limit, told, proof, by_way: false, found: BTreeMap::new() };
     let whole = fits
         && flows.iter().all(|flow| {
+            explorer.by_way = asks_the_way(book, flow);
             each_fault(book, &declared, flow, &mut |fault, decided| {
                 explorer.play_fault(flow, fault, decided).is_some()
             })
@@ -101,10 +101,14 @@ pub fn prove(
     explorer.proof
 }
 
-/// Whether a rule asks where a saga began, or who called: not every service says so.
-fn asks_the_way(book: &Rulebook) -> bool {
-    let mut all = book.rules().iter().flat_map(|rule| &rule.when);
-    all.any(|condition| matches!(condition.field, Field::Entry | Field::Caller))
+/// Whether a rule for a service of this saga asks where it began, or who called: not every service says so.
+fn asks_the_way(book: &Rulebook, flow: &Flow) -> bool {
+    let asks =
+        |rule: &&Rule| rule.when.iter().any(|c| matches!(c.field, Field::Entry | Field::Caller));
+    let takes_part =
+        |name: &str| flow.nodes.iter().any(|node| *book.get(node.action).name.service == *name);
+    let mut rules = book.rules().iter().filter(asks);
+    rules.any(|rule| rule.pattern.service.as_deref().is_none_or(takes_part))
 }
 
 /// Each place of each request with everything that can strike there, once for each combination of calls before it.
@@ -184,7 +188,7 @@ struct Explorer<'b, 't> {
     limit: usize,
     told: &'t mut dyn FnMut(usize) -> ControlFlow<()>,
     proof: Proof,
-    /// Some rule asks where a saga began, or who called.
+    /// Some rule for this saga asks where it began, or who called.
     by_way: bool,
     /// Positions among those left behind.
     found: BTreeMap<(Finding, Vec<String>), usize>,

@@ -75,6 +75,16 @@ fn the_page_counts_the_large_one() {
     assert!(PAGE.contains(&row), "docs/internals/growth.md doesn't say: {row}");
 }
 
+/// Takes a minute where nothing is optimized; `cargo test --profile sim -p amends-simulate --test systems -- --ignored`
+/// plays it.
+#[test]
+#[ignore = "takes long"]
+fn nothing_is_left_behind_in_the_large_one() {
+    let file = folder().join("train-ticket/train-ticket.yaml");
+    let row = format!("{} {} |", counts(&read(&file)), is_clean(&file).plays);
+    assert!(PAGE.contains(&row), "docs/internals/growth.md doesn't say: {row}");
+}
+
 #[test]
 fn the_flows_of_the_guide_leave_nothing_behind() {
     let examples = GUIDE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next());

@@ -1,6 +1,6 @@
 //! Draws a business: its actions, what they call and how, and what they report.
 
-use super::{Class, Comes, Declared, Heed, Item, Made, Size};
+use super::business::{Class, Comes, Declared, Heed, Item, Made, Size};
 use crate::seeded_rng::SeededRng;
 use amends_rulebook::Times;
 

@@ -1,7 +1,7 @@
 //! Draws rules: for most declared reports one, with conditions now and then, and a rule for all the rest.
 
+use super::business::{Class, Declared, Made};
 use super::write::name;
-use super::{Class, Declared, Made};
 use crate::seeded_rng::SeededRng;
 use std::fmt::Write as _;
 

@@ -1,6 +1,6 @@
 //! Writes a drawn business and its reports as a rulebook does.
 
-use super::{Class, Comes, Declared, Heed, Item, Made};
+use super::business::{Class, Comes, Declared, Heed, Item, Made};
 use std::fmt::Write as _;
 
 pub(super) fn name(actions: &[Made], action: usize) -> String {

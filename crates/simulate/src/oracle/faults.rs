@@ -1,17 +1,8 @@
 //! The one failure of a saga: where it strikes is left to chance, and what is reported is what was declared for that
 //! very place, or what nobody declared.
 
-use super::services::{Move, Reply, Saga};
+use super::services::{Lasting, Move, Reply, Saga};
 use crate::made_up::{Class, Comes, Declared, Heed, Item, UNDECLARED};
-
-/// A failure that comes again however often its request is run again.
-#[derive(Clone, Debug)]
-pub(super) struct Lasting {
-    request: usize,
-    at: (usize, usize),
-    code: String,
-    half: bool,
-}
 
 /// Of so many places one is struck.
 const RARITY: usize = 6;

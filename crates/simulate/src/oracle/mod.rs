@@ -32,8 +32,8 @@ pub enum Pace {
     Meanwhile,
 }
 
-/// Plays sagas of a made-up rulebook, each with one failure and else by chance; the story of the first that ends neither
-/// whole nor undone, and how many were played.
+/// Plays sagas of a made-up rulebook, each with one failure and else by chance; how many were played, and the story of
+/// the first that ends neither whole nor undone.
 #[must_use]
 pub fn look(
     made: &MadeUp,

@@ -1,7 +1,6 @@
 //! The services of one saga, each at work by itself: what they send each other, do, remember and report.
 
 use super::chance::Chance;
-use super::faults::Lasting;
 use crate::made_up::{Class, Heed, Item, MadeUp};
 use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, StepId};
 use amends_rulebook::{ActionId, Rulebook};
@@ -65,6 +64,15 @@ pub(super) struct Request {
     awaits: Vec<usize>,
     chosen: BTreeMap<usize, Chosen>,
     children: BTreeMap<(usize, usize), usize>,
+}
+
+/// A failure that comes again however often its request is run again.
+#[derive(Clone, Debug)]
+pub(super) struct Lasting {
+    pub(super) request: usize,
+    pub(super) at: (usize, usize),
+    pub(super) code: String,
+    pub(super) half: bool,
 }
 
 /// One saga and what belongs to it.

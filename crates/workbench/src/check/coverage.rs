@@ -158,7 +158,7 @@ fn report_left_failed(
             .with_label("callers that nobody runs again")
             .with_place(at.report.span, "they have failed because of it by then")
             .with_help(format!(
-                "run them again too, from the inside out: `then: {{ retry: {} }}`; or undo with `compensate: recorded`",
+                "run them again too, from the inside out: `then: {{ retry: {} }}`; or `compensate: recorded`",
                 failed.first().map_or_else(String::new, |id| book.get(*id).name.to_string())
             )),
     );
