@@ -1,42 +1,79 @@
 //! RFC 9457 problem details, and the one table from each problem of ours to its type and status.
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// Every `type` of ours is this plus the code; each resolves to a section of `docs/reference/problems.md`.
 pub const PROBLEM_TYPE_BASE: &str = "https://amends.dev/problems/";
 
 /// Body of every failed answer, `application/problem+json`. Programs decide by `type` (or `code`), never by `detail`.
+///
+/// A member that is `null` or can't be read counts as absent (RFC 9457 section 3.1): it must not cost what the rest says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// URI of the kind of problem.
-    #[serde(rename = "type", default = "blank")]
+    #[serde(rename = "type", default = "blank", deserialize_with = "text_or_blank")]
     pub type_uri: String,
     /// Same text for every occurrence of the kind.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable_or_absent")]
     pub title: String,
     /// Copy of the HTTP status.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable_or_absent")]
     pub status: u16,
     /// This occurrence, for people: what is wrong, where, and how to mend it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable_or_absent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub detail: Option<String>,
     /// What it is about, as a path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable_or_absent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub instance: Option<String>,
     /// Our short stable code, the last part of `type`; for a failed action the code of the report about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable_or_absent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub code: Option<String>,
     /// Whether the same request may succeed later, unchanged.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "readable_or_absent",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub retryable: Option<bool>,
     /// Each single mistake, when there are several of one kind.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "readable_or_absent",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub errors: Vec<String>,
 }
 
 fn blank() -> String {
     "about:blank".to_owned()
+}
+
+fn text_or_blank<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    Ok(readable_or_absent::<D, Option<String>>(d)?.unwrap_or_else(blank))
+}
+
+fn readable_or_absent<'de, D, T>(d: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let member = Value::deserialize(d)?;
+    Ok(T::deserialize(member).unwrap_or_default())
 }
 
 macro_rules! problems {
@@ -161,6 +198,17 @@ mod tests {
         let wire: Problem =
             serde_json::from_str("{\"title\":\"x\"}").expect("all members are optional");
         assert_eq!(wire.type_uri, "about:blank");
+    }
+
+    #[test]
+    fn a_member_that_is_null_or_odd_costs_nothing_else() {
+        let wire = r#"{"type":"https://amends.dev/problems/refused","title":null,"status":"422",
+            "detail":7,"code":[],"retryable":"no","errors":[{"detail":null}],"instance":{}}"#;
+        let problem: Problem = serde_json::from_str(wire).expect("an object is a problem");
+        assert!(problem.is(ProblemCode::Refused));
+        assert_eq!((problem.status, problem.detail, problem.retryable), (0, None, None));
+        let blank: Problem = serde_json::from_str(r#"{"type":null}"#).expect("null is absent");
+        assert_eq!(blank.type_uri, "about:blank");
     }
 
     #[test]
