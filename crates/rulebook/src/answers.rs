@@ -97,6 +97,15 @@ impl AnswerMap {
         self.entries.iter().filter(move |(_, m)| *m == meaning).map(|(pattern, _)| pattern)
     }
 
+    /// Whether only what a body says makes an answer of this status a success: without that it is none.
+    #[must_use]
+    pub fn wants_more_than(&self, status: u16) -> bool {
+        let succeeds = |m: &Mapped| matches!(m, Mapped::Done | Mapped::Already);
+        self.entries.iter().any(|(pattern, meaning)| {
+            succeeds(meaning) && !pattern.body.is_empty() && pattern.status.has(status)
+        })
+    }
+
     /// What an answer means; `body` is its JSON, if it is any. None: nothing here speaks of it.
     #[must_use]
     pub fn classify(&self, status: u16, body: Option<&Value>) -> Option<Mapped> {

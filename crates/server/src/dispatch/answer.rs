@@ -16,7 +16,8 @@
 //!
 //! A mapped endpoint knows nothing of outcomes, so there the rest of 2xx is read otherwise: 200, 201 and 204 are done
 //! unless a web page came, and 203, 205, 206, 207 and the like are for a person. A look at an accepted step may have a
-//! mapping of its own; then no answer that this doesn't name is done.
+//! mapping of its own; then no answer that this doesn't name is done. Where `done` or `already` wants a body to say
+//! something, the same status without that is for a person, too.
 //!
 //! Whatever the status and the mapping, a `history` in a JSON body is taken as evidence.
 
@@ -111,23 +112,21 @@ pub fn read_answer(
     meaning: Meaning<'_>,
     now: Timestamp,
 ) -> StepResult {
-    // RFC 8259 section 8.1 lets a reader skip it.
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let body = without_mark(body);
     let quoted = &*meaning.quoted(body);
     let mapped = |map: &AnswerMap| {
         let json = serde_json::from_slice::<Value>(body).ok();
         read_mapped(verb, status, headers, quoted, map.classify(status, json.as_ref())?, now)
     };
-    let (answer, message) = match meaning {
-        Meaning::Protocol if status == 200 => return read_200(verb, headers, body),
-        Meaning::Protocol => read_status(verb, status, headers, body, now),
-        Meaning::Mapped(map, _) => {
-            mapped(map).unwrap_or_else(|| read_unmapped(verb, status, headers, quoted, now))
-        }
-        Meaning::Looks(map) => {
-            mapped(map).unwrap_or_else(|| read_unmapped_look(verb, status, headers, quoted, now))
-        }
-    };
+    let (answer, message) =
+        match meaning {
+            Meaning::Protocol if status == 200 => return read_200(verb, headers, body),
+            Meaning::Protocol => read_status(verb, status, headers, body, now),
+            Meaning::Mapped(map, _) => mapped(map)
+                .unwrap_or_else(|| read_unmapped(verb, status, headers, quoted, map, now)),
+            Meaning::Looks(map) => mapped(map)
+                .unwrap_or_else(|| read_unmapped_look(verb, status, headers, quoted, now)),
+        };
     let history = told(headers, body);
     StepResult { message, ..StepResult::new(answer, Some(status)).telling(history) }
 }
@@ -156,6 +155,11 @@ pub(crate) fn errors_in(body: &[u8]) -> Vec<u8> {
         },
         _ => Vec::new(),
     }
+}
+
+/// A body without its byte order mark, which RFC 8259 section 8.1 lets a reader skip.
+pub(super) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 type Reading = (StepReading, Option<String>);
@@ -189,10 +193,11 @@ fn read_unmapped(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    map: &AnswerMap,
     now: Timestamp,
 ) -> Reading {
     match status {
-        200 | 201 | 204 if is_page(headers) => {
+        200 | 201 | 204 if is_page(headers) || begins_as_page(headers, body) => {
             let why = format!("HTTP {status} with a web page; that is no answer of the service");
             (StepReading::Rejected, Some(why))
         }
@@ -202,6 +207,11 @@ fn read_unmapped(
             Some(outcome) => {
                 let why = format!("the outcome `{outcome}` is none that `{verb}` can have");
                 (StepReading::Rejected, Some(format!("HTTP {status} with {why}")))
+            }
+            None if map.wants_more_than(status) => {
+                let why = format!("HTTP {status}, and its body says nothing that `done` names");
+                let said = message_of(status, headers, body).unwrap_or_default();
+                (StepReading::Rejected, Some(shortened(&format!("{why}: {said}"))))
             }
             None => (StepReading::Done(verb.ends_as()), None),
         },
@@ -339,7 +349,17 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn is_page(headers: &HeaderMap) -> bool {
-    content_type(headers).starts_with("text/html")
+    let kind = content_type(headers);
+    kind.starts_with("text/html") || kind.starts_with("application/xhtml+xml")
+}
+
+/// Whether a body of no declared type is a web page.
+fn begins_as_page(headers: &HeaderMap, body: &[u8]) -> bool {
+    let begins = |with: &str| {
+        let head = body.trim_ascii_start().get(..with.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()))
+    };
+    content_type(headers).is_empty() && (begins("<!doctype html") || begins("<html"))
 }
 
 fn content_type(headers: &HeaderMap) -> String {

@@ -384,6 +384,28 @@ fn a_body_says_what_a_status_does_not() {
     assert_eq!(look(404, ""), StepReading::Definite);
 }
 
+/// Whoever says by which body a 200 is done says that any other one is not.
+#[test]
+fn a_success_whose_body_says_nothing_of_it_is_a_persons() {
+    let book = asking(
+        ", done: [{ status: 200, body: { status: succeeded } }], \
+         already: [{ status: 201, body: { status: refunded } }]",
+    );
+    let read = |status, body| answer_of(&book, false, status, "application/json", body);
+    assert_eq!(
+        read(200, "{\"status\":\"succeeded\"}").answer,
+        StepReading::Done(Outcome::Compensated)
+    );
+    for (status, body) in [(200, "{\"status\":\"failed\"}"), (200, "OK"), (201, "{}")] {
+        let result = read(status, body);
+        assert_eq!(result.answer, StepReading::Rejected, "HTTP {status} {body}");
+        let said = result.message.expect("a message");
+        assert!(said.contains("its body says nothing that `done` names"), "{said}");
+    }
+    let read = |status| read(status, "").answer;
+    assert_eq!(read(204), StepReading::Done(Outcome::Compensated), "which has no body to look at");
+}
+
 #[test]
 fn of_what_is_only_read_no_more_is_shown_than_why_it_failed() {
     let said = |more: &str, look: bool, kind, body: &str| {

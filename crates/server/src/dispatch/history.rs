@@ -1,6 +1,6 @@
 //! Reads what a service answers to a reading of its History, or to one of its pages.
 
-use super::answer::{errors_in, message_of, problem, shortened};
+use super::answer::{errors_in, message_of, problem, shortened, without_mark};
 use super::exchange::{Answered, Ended, Unanswered};
 use super::retry_after::retry_after_ms;
 use crate::clock::{Clock, SystemClock};
@@ -43,7 +43,7 @@ pub(super) fn read(
     further: bool,
 ) -> Result<Page, WalkResult> {
     match answered.status {
-        200 => match serde_json::from_slice::<Told>(&answered.body) {
+        200 => match serde_json::from_slice::<Told>(without_mark(&answered.body)) {
             Ok(told) if told.saga_id != walk.saga => Err(failed(format!(
                 "the History is of saga `{}`, not of the one asked for",
                 told.saga_id
