@@ -39,6 +39,7 @@ impl Case {
     fn open_stage(&mut self, frontier: u16, now: Timestamp, agenda: &mut Agenda) {
         let awaits_retry = self.awaits_retry();
         let book = self.book.clone();
+        let mut reached = None;
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
             if step.state != StepState::Waiting || step.stage != frontier {
@@ -47,14 +48,17 @@ impl Case {
             if step.verb == Verb::Compensate && awaits_retry {
                 continue;
             }
-            if book.as_ref().is_some_and(|book| self.lacks_request(step, book)) {
+            let has_nothing_to_ask = |book: &Arc<Rulebook>| {
+                self.lacks_request(step, book) || self.has_no_effect_by_now(step, book)
+            };
+            if book.as_ref().is_some_and(has_nothing_to_ask) {
                 continue;
             }
             if self.is_held_at_pivot(index) {
                 continue;
             }
             if let Some(book) = &book
-                && self.waits_for_callers(index, book, now, agenda)
+                && self.waits_for_callers(index, book, now, &mut reached, agenda)
             {
                 continue;
             }
@@ -105,14 +109,20 @@ impl Case {
                 let memo = &mut self.step_mut(index).memo;
                 memo.message = Some(why);
                 memo.last = Some(cause);
+                if let Some(subject) = memo.subject.as_mut().filter(|_| !memo.may_have_run) {
+                    subject.forget_source(); // whatever is chosen next has not been tried
+                }
                 self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
                 return None;
             }
         };
         let wall = self.wall;
+        let speaks = send.key.is_none() && send.verb == Verb::Compensate;
+        let knew = speaks.then(|| self.heard().known_requests(&send.action));
         self.early.remove(&send.step.ordinal);
         let step = self.step_mut(index);
         step.attempts = send.attempt;
+        step.memo.knew = knew;
         step.memo.asked = send.digest().or(step.memo.asked);
         step.memo.subject = subject;
         step.memo.called_back = false;

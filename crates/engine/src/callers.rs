@@ -13,15 +13,16 @@ use amends_rulebook::{ActionId, Rulebook};
 
 impl Case {
     /// Whether a step whose stage has come waits for callers of its action. It does so for the quiet time at most; who
-    /// is out of reach for longer must not keep everybody's money.
+    /// is out of reach for longer must not keep everybody's money. `reached` is worked out once for all steps.
     pub(crate) fn waits_for_callers(
         &mut self,
         index: usize,
         book: &Rulebook,
         now: Timestamp,
+        reached: &mut Option<Reached>,
         agenda: &mut Agenda,
     ) -> bool {
-        let callers = self.callers_of_what_is_unclear(&self.steps[index], book);
+        let callers = self.callers_of_what_is_unclear(&self.steps[index], book, reached);
         let awaited = self.steps[index].memo.awaits.clone();
         let quiet = now.plus_ms(book.settings().quiet_ms);
         let until = awaited.as_ref().map_or(quiet, |awaits| Timestamp(awaits.until));
@@ -65,7 +66,12 @@ impl Case {
 
     /// Who may still call what a step undoes, if that matters: nothing bars a late request, and of what is known of it
     /// nothing has ended.
-    fn callers_of_what_is_unclear(&self, step: &StepRow, book: &Rulebook) -> Vec<ActionName> {
+    fn callers_of_what_is_unclear(
+        &self,
+        step: &StepRow,
+        book: &Rulebook,
+        reached: &mut Option<Reached>,
+    ) -> Vec<ActionName> {
         let planned_by_rule = !step.memo.because.is_empty() && !step.memo.held;
         if step.verb != Verb::Compensate || step.memo.fence || step.attempts > 0 || !planned_by_rule
         {
@@ -76,15 +82,14 @@ impl Case {
         if !self.is_unclear(step) {
             return Vec::new();
         }
-        let reached = self.reached(book);
-        self.callers_at_large(book, id, &reached).map(|id| book.get(id).name.clone()).collect()
+        let reached = reached.get_or_insert_with(|| self.reached(book));
+        self.callers_at_large(book, id, reached).map(|id| book.get(id).name.clone()).collect()
     }
 
     /// Whether of the requests that a step undoes some are known and none is known to have ended.
     fn is_unclear(&self, step: &StepRow) -> bool {
-        let of_all = self.requests_of(&step.action);
         let states: Vec<HistoryState> = match step.request() {
-            Some(request) => of_all.get(request).copied().into_iter().collect(),
+            Some(request) => self.state_of(&step.action, request).into_iter().collect(),
             None => self.states_of(&step.action).collect(),
         };
         let is_open =

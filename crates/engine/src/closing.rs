@@ -156,12 +156,17 @@ impl Case {
 
     /// On what the case can be closed now; sets the quiet timer if only time can tell.
     fn closing_evidence(&mut self, now: Timestamp, agenda: &mut Agenda) -> Option<ClosedOn> {
-        if !self.is_backward() || self.keeps_everything() {
+        let is_backward = self.is_backward();
+        let may_be_in_shadow = self.steps.iter().any(|step| step.state == StepState::Shadow);
+        if (!is_backward && !may_be_in_shadow) || self.keeps_everything() {
             return Some(ClosedOn::Forward);
         }
         let book = self.book.clone()?;
         let mut open = self.findings(&book);
-        open.retain(Finding::is_open);
+        open.retain(|finding| if is_backward { finding.is_open() } else { finding.is_in_shadow() });
+        if !is_backward && open.is_empty() {
+            return Some(ClosedOn::Forward);
+        }
         let (is_open, corrects) = (!open.is_empty(), self.uses_recorded());
         let wanted: BTreeSet<StepId> = self
             .steps
@@ -173,8 +178,12 @@ impl Case {
             self.set_quiet_at(None);
             return None;
         }
-        if open.is_empty() {
+        if open.is_empty() && !self.lacks_evidence() {
             return Some(ClosedOn::Proven);
+        }
+        // What a person has answered for is not waited for.
+        if self.answered_by().is_some() && open.iter().all(Finding::is_contradicted) {
+            return Some(ClosedOn::ByPerson);
         }
         match self.row.detail.quiet_at {
             None if self.row.detail.looked_again => Some(ClosedOn::Quiet),

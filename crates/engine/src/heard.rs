@@ -3,7 +3,7 @@
 //!
 //! It is derived: made of a case's rows when something is first asked of it, kept up from then on, and never stored.
 
-use crate::{ReportRow, Told, WalkRow};
+use crate::{KnownRequests, ReportRow, Told, WalkRow};
 use amends_protocol::{ActionName, Evidence, HistoryState, Report};
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Map, Value};
@@ -347,6 +347,34 @@ impl Heard {
         action: &ActionName,
     ) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<Arc<str>, States>)> {
         self.action(action).into_iter().flat_map(|known| &known.requests)
+    }
+
+    /// What is known of one request of an action: what its own service says, or else what others say.
+    pub(crate) fn best_word(
+        &self,
+        action: &ActionName,
+        request: &str,
+        is_caller: impl Fn(&str) -> bool,
+    ) -> States {
+        let by = self.action(action).and_then(|known| known.requests.get(request));
+        by.map_or(States::default(), |by| {
+            by.get(&action.service).copied().unwrap_or_else(|| words_of_others(by, is_caller))
+        })
+    }
+
+    /// How many requests of an action are known.
+    pub(crate) fn known_requests(&self, action: &ActionName) -> KnownRequests {
+        let known = self.action(action);
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        known.map_or_else(KnownRequests::default, |known| KnownRequests {
+            by_anybody: number(known.requests.len()),
+            by_own: number(known.own.len()),
+        })
+    }
+
+    /// Whether of any request of an action this is what its own service says.
+    pub(crate) fn own_word_is(&self, action: &ActionName, state: HistoryState) -> bool {
+        self.action(action).is_some_and(|known| known.own_counts[state as usize] > 0)
     }
 
     /// The known requests of an action.

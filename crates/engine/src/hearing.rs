@@ -4,7 +4,7 @@
 use crate::case::Case;
 use crate::{Dropped, Told};
 use amends_protocol::{
-    CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Source, Testimony,
+    ActionName, CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Source, Testimony,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,8 +19,9 @@ const DROPPED_LIMIT: usize = 100;
 impl Case {
     /// Adds evidence from an answer; true if any was new.
     pub(crate) fn hear(&mut self, by: &Arc<str>, within: Source, told: &Testimony) -> bool {
+        let news = self.hear_entries(by, within, told.entries());
         self.drop_lost(by, told.lost());
-        self.hear_entries(by, within, told.entries())
+        news
     }
 
     /// Adds evidence from a report that is not kept in memory; true if any was new.
@@ -95,10 +96,10 @@ impl Case {
             fresh.truncate(room);
         }
         self.fit_data(fresh.iter_mut(), &mut lost);
-        self.drop_lost(service, &lost);
         if let Some(heard) = self.heard_mut() {
             fresh.iter().for_each(|entry| heard.add_entry(service, entry));
         }
+        self.drop_lost(service, &lost);
         let news = !fresh.is_empty();
         if news {
             self.row.detail.walks[place].entries.append(&mut fresh);
@@ -132,19 +133,35 @@ impl Case {
     /// whose requests are undone one by one. All else says nothing new.
     fn loss(&self, evidence: &Evidence) -> Option<Lost> {
         let name = evidence.name();
-        let by_request = || {
-            let book = self.book.as_ref()?;
-            let action = book.get(book.action(&name.service, &name.action)?);
-            Some(action.endpoints.compensate.is_some() && !self.heard().knows(evidence))
-        };
+        let by_request = || self.is_undone_by_request(&name) && !self.heard().knows(evidence);
         let is_known = self.heard().anybodys_word(&name).may_have_effect();
-        let is_missed =
-            evidence.state.may_have_effect() && (!is_known || by_request().unwrap_or(false));
+        let is_missed = evidence.state.may_have_effect() && (!is_known || by_request());
         is_missed.then_some(Lost { action: Some(name), why: Loss::Limit })
     }
 
+    fn is_undone_by_request(&self, name: &ActionName) -> bool {
+        let action = self.book.as_deref().and_then(|book| {
+            let action = book.action(&name.service, &name.action)?;
+            Some(book.get(action))
+        });
+        action.is_some_and(|action| action.endpoints.compensate.is_some())
+    }
+
+    /// Whether what was lost on its way says nothing new: another request of an action that is undone as a whole anyway.
+    fn is_redundant(&self, lost: &Lost) -> bool {
+        lost.why == Loss::Limit
+            && lost.action.as_ref().is_some_and(|name| {
+                self.heard().anybodys_word(name).may_have_effect()
+                    && !self.is_undone_by_request(name)
+            })
+    }
+
+    /// Keeps as facts what was lost. What is left of the same testimony must have been heard before.
     fn drop_lost(&mut self, by: &Arc<str>, lost: &[Lost]) {
         for lost in lost {
+            if self.is_redundant(lost) {
+                continue;
+            }
             let one = Dropped { by: Arc::clone(by), lost: lost.clone() };
             let dropped = &mut self.row.detail.dropped;
             if dropped.len() < DROPPED_LIMIT && !dropped.contains(&one) {

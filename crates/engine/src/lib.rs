@@ -65,9 +65,9 @@ pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
     ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
-    CaseMemo, CaseRow, Decision, Dropped, Limits, Note, ReportRole, ReportRow, RulebookRef,
-    SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState, StoredCase,
-    StrangerDecision, StrangerDecisionRow, Subject, Told, WalkRow, Write,
+    CaseMemo, CaseRow, Decision, Dropped, KnownRequests, Limits, Note, ReportRole, ReportRow,
+    RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,
+    StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

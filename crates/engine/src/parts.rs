@@ -5,7 +5,7 @@ use crate::case::Case;
 use crate::subject::{endpoint_of, has_fields};
 use crate::transition::StepEvent;
 use crate::{StepMemo, StepRow, StepState, Subject};
-use amends_protocol::{HistoryState, StepId, Timestamp, Verb};
+use amends_protocol::{HistoryState, StepId, StuckReason, Timestamp, Verb};
 use amends_rulebook::{ActionId, Endpoint, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,22 +66,24 @@ impl Case {
     }
 
     /// Gives every request that a step is for a row of its own. More evidence only ever adds rows.
-    pub(crate) fn split_steps(&mut self, book: &Rulebook, agenda: &mut Agenda) {
+    pub(crate) fn split_steps(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
         for index in 0..self.steps.len() {
             let lead = &self.steps[index];
             let stands = !matches!(lead.state, StepState::Shadow | StepState::Superseded);
             if lead.memo.part_of.is_none() && stands && self.is_per_request(lead, book) {
-                self.split(index, book, agenda);
+                self.split(index, book, now, agenda);
             }
         }
     }
 
-    fn split(&mut self, index: usize, book: &Rulebook, agenda: &mut Agenda) {
+    fn split(&mut self, index: usize, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
         let lead = &self.steps[index];
         let mut wanted = self.requests_for(lead);
-        for row in self.rows_of_step(lead) {
-            if let Some(request) = self.steps[row].request() {
-                wanted.remove(request);
+        for row in self.rows_of_step(lead).collect::<Vec<_>>() {
+            let Some(request) = self.steps[row].request() else { continue };
+            // It ended since its request had no effect, by what was known then.
+            if wanted.remove(request) && self.steps[row].ended_without_effect() {
+                self.wake_unasked(row, now, agenda);
             }
         }
         for request in wanted {
@@ -93,7 +95,9 @@ impl Case {
             }
             let memo = StepMemo {
                 because: lead.memo.because.clone(),
-                held: lead.memo.held,
+                // A yes to what was known is none to what was not.
+                held: lead.memo.held || lead.memo.asks,
+                asks: lead.memo.asks,
                 part_of: Some(lead.id.ordinal),
                 subject: Some(Subject { request: Some(request), ..Subject::default() }),
                 last_try: lead.memo.last_try,
@@ -133,6 +137,14 @@ impl Case {
             if step.state != StepState::Waiting || step.stage != frontier {
                 continue;
             }
+            if self.has_no_effect_by_now(step, &book) {
+                let memo = &mut self.step_mut(index).memo;
+                memo.awaits = None;
+                memo.message = Some("it took no effect, by all that is known".to_owned());
+                self.must_change(index, StepEvent::Void, now, agenda);
+                ended = true;
+                continue;
+            }
             if !self.lacks_request(step, &book) {
                 continue;
             }
@@ -167,6 +179,27 @@ impl Case {
             ended = true;
         }
         ended
+    }
+
+    /// A step that ended since its request had no effect is asked for after all.
+    fn wake_unasked(&mut self, row: usize, now: Timestamp, agenda: &mut Agenda) {
+        self.step_mut(row).memo.message = None;
+        self.must_change(row, StepEvent::Doubt(now), now, agenda);
+        if self.steps[row].memo.held {
+            self.must_change(row, StepEvent::Jam(StuckReason::AwaitsApproval), now, agenda);
+        }
+    }
+
+    /// Whether a step that was planned to undo one request, and was never sent, has nothing to undo: by the word that
+    /// counts the request took no effect, as was not known before. More evidence may wake it again (`split`).
+    pub(crate) fn has_no_effect_by_now(&self, step: &StepRow, book: &Rulebook) -> bool {
+        let planned_by_rule = !step.memo.because.is_empty() && step.memo.edited.is_none();
+        let Some(request) = step.request().filter(|_| planned_by_rule && step.attempts == 0) else {
+            return false;
+        };
+        step.verb == Verb::Compensate
+            && self.is_per_request(step, book)
+            && self.state_of(&step.action, request).is_some_and(|state| !state.may_have_effect())
     }
 
     /// Whether all who call an action have ended or are barred, and none of them has called it.

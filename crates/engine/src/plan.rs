@@ -212,7 +212,7 @@ impl Case {
         let Some(book) = self.book.clone() else { return };
         let facts = self.facts(&book);
         self.merge(&book, book.wants(&facts), now, agenda);
-        self.split_steps(&book, agenda);
+        self.split_steps(&book, now, agenda);
         for index in 0..self.steps.len() {
             if self.can_be_built_now(index, &book) {
                 self.must_change(index, StepEvent::Again(now), now, agenda);
@@ -275,6 +275,7 @@ impl Case {
         let memo = StepMemo {
             because: want.because,
             held: want.hold == Hold::Ask,
+            asks: want.hold == Hold::Ask,
             fence: want.fence,
             ..StepMemo::default()
         };
@@ -335,8 +336,13 @@ impl Case {
             self.step_mut(index).stage = want.step.stage.0;
         }
         if wakes {
-            self.step_mut(index).memo.held = want.hold == Hold::Ask;
+            let memo = &mut self.step_mut(index).memo;
+            memo.held = want.hold == Hold::Ask;
+            memo.asks = memo.held;
             self.must_change(index, StepEvent::Again(now), now, agenda);
+        }
+        if want.hold == Hold::Auto && self.steps[index].memo.asks {
+            self.step_mut(index).memo.asks = false;
         }
         if want.hold == Hold::Auto && self.steps[index].memo.held {
             self.step_mut(index).memo.held = false;

@@ -45,7 +45,7 @@ impl Case {
         let actions = findings.iter().map(|finding| ActionProof {
             action: finding.name.clone(),
             verdict: verdict(finding.ground),
-            why: self.why(book, finding, &reached),
+            why: self.why(book, finding, finding.ground, &reached),
             statements: self.statements(&finding.name),
         });
         let settled_in_peace =
@@ -84,13 +84,18 @@ impl Case {
         let reached = self.reached(book);
         // Where nothing is undone, what nobody has told of is not in question.
         let is_backward = self.is_backward();
+        let in_shadow = !is_backward && findings.iter().any(Finding::is_in_shadow);
         let open = findings.iter().filter(|finding| match finding.ground {
+            Ground::Open(Doubt::InShadow) => true,
+            // Where the undoing is only recorded, it is not in question what else stands.
+            Ground::Open(Doubt::NotAsked) if in_shadow => false,
             Ground::Open(Doubt::Unheard | Doubt::CallersGoOn) => is_backward,
             _ => finding.is_open(),
         });
         open.flat_map(|finding| {
-            let why = self.why(book, finding, &reached);
-            self.requests_left(&finding.name, finding.ground, &why)
+            self.requests_left(&finding.name, finding.ground, |ground| {
+                self.why(book, finding, ground, &reached)
+            })
         })
         .collect()
     }
@@ -99,18 +104,23 @@ impl Case {
         let why = "no rulebook says how it is undone";
         let effects = self.heard().all_effects();
         let ground = Ground::Open(Doubt::Stranger);
-        effects.flat_map(|name| self.requests_left(name, ground, why)).collect()
+        effects.flat_map(|name| self.requests_left(name, ground, |_| why.to_owned())).collect()
     }
 
     /// Each known request that may stand; the action as a whole if it is told of without a request, if no request is
     /// known, or if those known have been undone.
-    fn requests_left(&self, name: &ActionName, ground: Ground, why: &str) -> Vec<MayStand> {
+    fn requests_left(
+        &self,
+        name: &ActionName,
+        ground: Ground,
+        why: impl Fn(Ground) -> String,
+    ) -> Vec<MayStand> {
         let of = |request_id: Option<String>, state| MayStand {
             service: name.service.to_string(),
             action: name.action.to_string(),
+            why: why(self.ground_of_request(ground, request_id.as_deref())),
             request_id,
             state,
-            why: why.to_owned(),
         };
         let undone = |request: &Arc<str>| match ground {
             Ground::Open(Doubt::NoFence(step) | Doubt::Decided(step) | Doubt::Unfinished(step)) => {
@@ -137,15 +147,34 @@ impl Case {
         }
     }
 
+    /// Why one request of an action may stand, where each is undone by itself and they ended in different ways.
+    fn ground_of_request(&self, ground: Ground, request: Option<&str>) -> Ground {
+        let (
+            Ground::Open(Doubt::NoFence(step) | Doubt::Decided(step) | Doubt::Unfinished(step)),
+            Some(request),
+        ) = (ground, request)
+        else {
+            return ground;
+        };
+        let is_of_it = |row: &usize| self.steps[*row].request().is_some_and(|id| **id == *request);
+        let Some(row) = self.rows_of_step(&self.steps[step]).find(is_of_it) else { return ground };
+        let of_row = &self.steps[row];
+        Ground::Open(match is_undone_by_its_service(of_row) {
+            true => Doubt::NoFence(row),
+            false if of_row.state.is_terminal() => Doubt::Decided(row),
+            false => Doubt::Unfinished(row),
+        })
+    }
+
     /// Why a finding is what it is, in plain words.
-    fn why(&self, book: &Rulebook, finding: &Finding, reached: &Reached) -> String {
+    fn why(&self, book: &Rulebook, finding: &Finding, ground: Ground, reached: &Reached) -> String {
         let service = &finding.name.service;
         let callers = |going_on: bool| match finding.id {
             Some(id) if going_on => names(book, self.callers_going_on(book, id, reached)),
             Some(id) => names(book, callers_in(book, id, reached)),
             None => String::new(),
         };
-        match finding.ground {
+        match ground {
             Ground::Undone(step) => {
                 format!("{service} answered `{}` and refuses what comes late", self.ending_of(step))
             }
@@ -198,6 +227,10 @@ impl Case {
                 let who = self.steps[step].memo.decided_by.as_deref().unwrap_or("a person");
                 format!("{who} decided `{}`; {service} has not said so", self.ending_of(step))
             }
+            Doubt::Contradicted(step) => format!(
+                "{service} answered `{}`, and evidence says that a request of it took effect",
+                self.ending_of(step)
+            ),
             Doubt::NoFence(step) => format!(
                 "{service} answered `{}`, but puts up no fence: a request that comes late takes effect{or_call}",
                 self.ending_of(step)
@@ -205,6 +238,7 @@ impl Case {
             Doubt::CallersGoOn => {
                 format!("{service} says that it took no effect, which is no fence{or_call}")
             }
+            Doubt::InShadow => "it may have taken effect, and its undo is only recorded (the rule is in shadow mode)".to_owned(),
             Doubt::NotAsked => "it may have taken effect, and no rule asks to undo it".to_owned(),
             Doubt::Unheard => format!("nobody has told of it{or_call}"),
             Doubt::Stranger => {
@@ -270,8 +304,8 @@ impl Case {
                 by,
                 source,
                 at: Some(step.updated_at),
-                id: Some(step.id.to_string()),
-                request_id: None,
+                id: Some(step.shown_id().to_string()),
+                request_id: step.request().map(ToString::to_string),
                 state: None,
                 outcome: Some(outcome),
             })

@@ -151,6 +151,10 @@ impl Question {
             kind: self.kind,
             service: &self.service,
             action: self.action.as_ref(),
+            outcome: self.statements.iter().find_map(|statement| match statement.says {
+                Said::Outcome(outcome) => Some(outcome),
+                _ => None,
+            }),
             witnesses: witnesses.into_iter().collect(),
             requests: requests.into_iter().collect(),
             took_effect: against().any(|s| s.says == Said::State(HistoryState::Succeeded)),

@@ -409,9 +409,25 @@ pub struct StepMemo {
     /// The rule's mode or limit wants a person's yes; cleared by it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
+    /// The rule's mode or limit wants a person's yes to each request, also after it was given to some.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub asks: bool,
+    /// What was known of its action when a participant was last asked; absent before that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knew: Option<KnownRequests>,
     /// The case is being undone: this retry is not tried (again), and compensations wait for its end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub last_try: bool,
+}
+
+/// How many requests of an action were known at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KnownRequests {
+    /// By anybody's word.
+    pub by_anybody: u32,
+    /// By the word of the action's own service.
+    pub by_own: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature

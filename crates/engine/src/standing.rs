@@ -6,7 +6,7 @@ use crate::fences::{self, is_undone_by_its_service};
 use crate::heard::States;
 use crate::whole::says_more;
 use crate::{StepRow, StepState};
-use amends_protocol::{ActionName, HistoryState, Verb};
+use amends_protocol::{ActionName, HistoryState, Outcome, Verb};
 use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 
@@ -47,6 +47,8 @@ pub(crate) enum Ground {
 pub(crate) enum Doubt {
     /// The step with this index, which undoes it, has not ended.
     Unfinished(usize),
+    /// Its service ended the step with this index as if there were nothing to undo, and evidence says that something is.
+    Contradicted(usize),
     /// A person ended the step with this index, not the service.
     Decided(usize),
     /// Its endpoint undid it and puts up no fence.
@@ -55,6 +57,8 @@ pub(crate) enum Doubt {
     CallersGoOn,
     /// It may have taken effect, and nobody is asked to undo it.
     NotAsked,
+    /// It may have taken effect, and a rule in shadow mode only records that it would be undone.
+    InShadow,
     /// Nobody tells of it, and somebody may call it.
     Unheard,
     /// It may have taken effect, and the rulebook does not know it.
@@ -64,6 +68,14 @@ pub(crate) enum Doubt {
 impl Finding {
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.ground, Ground::Open(_))
+    }
+
+    pub(crate) fn is_contradicted(&self) -> bool {
+        matches!(self.ground, Ground::Open(Doubt::Contradicted(_)))
+    }
+
+    pub(crate) fn is_in_shadow(&self) -> bool {
+        self.ground == Ground::Open(Doubt::InShadow)
     }
 }
 
@@ -87,9 +99,9 @@ impl Case {
         let concerned = self.concerns(book);
         let concerns = |id: &ActionId| concerned.as_ref().is_none_or(|all| all.contains(id));
         actions.extend(self.heard().effects(book).into_iter().filter(concerns));
-        let kept = self.kept_before_pivots(book);
+        let (kept, contradicted) = (self.kept_before_pivots(book), self.contradicted());
         let known = actions.into_iter().map(|id| {
-            let ground = match self.ground(book, id, &reached) {
+            let ground = match self.ground(book, id, &reached, &contradicted) {
                 Ground::Open(doubt) if kept.contains(&id) && self.is_kept(doubt) => Ground::Kept,
                 ground => ground,
             };
@@ -103,7 +115,13 @@ impl Case {
         known.chain(strangers).collect()
     }
 
-    fn ground(&self, book: &Rulebook, id: ActionId, reached: &Reached) -> Ground {
+    fn ground(
+        &self,
+        book: &Rulebook,
+        id: ActionId,
+        reached: &Reached,
+        contradicted: &BTreeSet<ActionName>,
+    ) -> Ground {
         let action = book.get(id);
         let said = self.heard().anybodys_word(&action.name);
         let is_told = said.may_have_effect();
@@ -115,8 +133,13 @@ impl Case {
         }
         let undo = self.undo_of(&action.name);
         // What ended without a request was asked of nobody.
-        let undo = undo.filter(|(_, step)| !ended_unasked(step));
+        let undo = undo.filter(|(_, step)| !step.ended_unasked());
         let undone = undo.filter(|(_, step)| is_undone_by_its_service(step));
+        if let Some((index, _)) = undo
+            && contradicted.contains(&action.name)
+        {
+            return Ground::Open(Doubt::Contradicted(index));
+        }
         // Whom nobody has called by their own word, and who was asked all the same, must have answered.
         let is_asked_in_vain = undo.is_some() && undone.is_none();
         if !reached.now.contains(&id) && !is_told && !is_asked_in_vain {
@@ -143,6 +166,7 @@ impl Case {
             Some((index, _)) if undone.is_some() => Ground::Open(Doubt::NoFence(index)),
             Some((index, step)) if step.state.is_terminal() => Ground::Open(Doubt::Decided(index)),
             Some((index, _)) => Ground::Open(Doubt::Unfinished(index)),
+            None if is_told && self.is_in_shadow(&action.name) => Ground::Open(Doubt::InShadow),
             None if is_told => Ground::Open(Doubt::NotAsked),
             None if has_no_effect => Ground::Open(Doubt::CallersGoOn),
             None if is_over => Ground::UnknownToHistory,
@@ -154,9 +178,17 @@ impl Case {
     fn is_kept(&self, doubt: Doubt) -> bool {
         match doubt {
             Doubt::Decided(step) => !self.steps[step].memo.by_hand,
-            Doubt::NotAsked | Doubt::Unheard | Doubt::CallersGoOn => true,
-            Doubt::Unfinished(_) | Doubt::NoFence(_) | Doubt::Stranger => false,
+            Doubt::NotAsked | Doubt::InShadow | Doubt::Unheard | Doubt::CallersGoOn => true,
+            Doubt::Unfinished(_) | Doubt::Contradicted(_) | Doubt::NoFence(_) | Doubt::Stranger => {
+                false
+            }
         }
+    }
+
+    /// Whether the undo of an action is only recorded.
+    fn is_in_shadow(&self, name: &ActionName) -> bool {
+        let recorded = |s: &StepRow| s.verb == Verb::Compensate && s.state == StepState::Shadow;
+        self.steps.iter().any(|step| step.action == *name && recorded(step))
     }
 
     /// What is known of an action: of each request, and of none that is named.
@@ -324,6 +356,14 @@ impl Case {
     }
 }
 
-fn ended_unasked(step: &StepRow) -> bool {
-    step.attempts == 0 && !step.memo.by_hand && step.state.is_terminal()
+impl StepRow {
+    /// Whether it ended by itself as nothing to undo, without ever having been sent.
+    pub(crate) fn ended_without_effect(&self) -> bool {
+        self.ended_unasked() && self.state == StepState::Done(Outcome::NothingToCompensate)
+    }
+
+    /// Whether it ended by itself without ever having been sent.
+    pub(crate) fn ended_unasked(&self) -> bool {
+        self.attempts == 0 && !self.memo.by_hand && self.state.is_terminal()
+    }
 }

@@ -214,12 +214,12 @@ impl Case {
         memo.key = Some(key.into());
         memo.asked = None;
         if let Some(subject) = &mut memo.subject {
-            subject.report = None;
-            subject.data = None;
+            subject.forget_source();
         }
     }
 
-    /// New evidence or a new report may have brought what a request lacked.
+    /// New evidence or a new report has brought what a request lacked. One that was found unsendable as it is stays so
+    /// however often it is put together: what has to change then is the rulebook, the configuration or the service.
     pub(crate) fn can_be_built_now(&self, index: usize, book: &Rulebook) -> bool {
         let step = &self.steps[index];
         let is_asked = step.memo.may_have_run && step.memo.asked.is_some();
@@ -227,6 +227,9 @@ impl Case {
             return false;
         }
         let subject = self.subject(step, book).ok().flatten();
+        if subject == step.memo.subject {
+            return false;
+        }
         endpoint_of(step, book).zip(subject).is_some_and(|(endpoint, subject)| {
             self.fields_of(step, &subject).is_some_and(|data| has_fields(data, endpoint))
         })
@@ -271,6 +274,11 @@ impl Case {
     pub(crate) fn requests_of(&self, action: &ActionName) -> BTreeMap<Arc<str>, HistoryState> {
         let words = self.heard().best_words(action, self.callers_of(action));
         words.filter_map(|(id, states)| Some((Arc::clone(id), joined(states)?))).collect()
+    }
+
+    /// What is known of one request of an action.
+    pub(crate) fn state_of(&self, action: &ActionName, request: &str) -> Option<HistoryState> {
+        joined(self.heard().best_word(action, request, self.callers_of(action)))
     }
 
     /// The first report that has all fields of the request: one of the service itself, the one that demands the step,

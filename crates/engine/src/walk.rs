@@ -19,9 +19,9 @@ const WALK_POLICY: RetryPolicy =
     RetryPolicy { first_ms: 200, cap_ms: 30_000, ..RetryPolicy::DEFAULT };
 
 impl Case {
-    /// Services whose History may tell of something to undo: those with an undoable or correctable action in
-    /// `actions`, or a pivot.
-    /// The reporter's too: a report may tell less than its service's History, and more by the time of the answer.
+    /// Services whose History may tell of something to undo: those with an undoable or correctable action in `actions`,
+    /// or a pivot, and those that call others. The reporter's too: a report may tell less than its service's History,
+    /// and more by the time of the answer.
     pub(crate) fn services_to_ask(
         &self,
         book: &Rulebook,
@@ -32,7 +32,7 @@ impl Case {
             .map(|id| book.get(*id))
             .filter(|a| {
                 let is_told_of = matches!(a.class, ActionClass::Compensable | ActionClass::Pivot);
-                is_told_of || a.correction.is_some()
+                is_told_of || a.correction.is_some() || !a.calls.is_empty()
             })
             .filter(|a| book.keeps_history(a.service))
             .map(|a| &a.name.service)
@@ -70,7 +70,7 @@ impl Case {
         }
     }
 
-    /// Asks again those that have answered before; for the last look around.
+    /// Asks again those that have answered before; for the last look around. What a person went without stays unread.
     pub(crate) fn ask_again(
         &mut self,
         services: &BTreeSet<Arc<str>>,
@@ -78,8 +78,12 @@ impl Case {
         agenda: &mut Agenda,
     ) {
         let id = self.row.id;
-        for walk in
-            self.row.detail.walks.iter_mut().filter(|w| w.answered && services.contains(&w.service))
+        for walk in self
+            .row
+            .detail
+            .walks
+            .iter_mut()
+            .filter(|w| w.has_told() && services.contains(&w.service))
         {
             read_anew(walk, id, now, agenda);
             self.row_changed = true;
@@ -223,6 +227,13 @@ impl Case {
         for walk in &self.row.detail.walks {
             agenda.lane(&walk.service).forget(Job::Walk(self.row.id));
         }
+    }
+}
+
+impl WalkRow {
+    /// Whether it was answered by its service, rather than given up by a person.
+    pub(crate) fn has_told(&self) -> bool {
+        self.answered && !self.unavailable
     }
 }
 

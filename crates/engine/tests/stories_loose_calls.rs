@@ -160,8 +160,8 @@ rules:
 fn where_nothing_bars_a_message_the_case_waits_as_long_as_it_may_be_under_way() {
     let mut world = World::new(MAPPED);
     let told = vec![
-        evidence("order.place", "r", H::Succeeded),
-        evidence("parcel.send", "p", H::Succeeded),
+        evidence("order.place", "r-order.place", H::Succeeded),
+        evidence("parcel.send", "r-parcel.send", H::Succeeded),
     ];
     world.histories.insert("order".to_owned(), WalkResult::Told(told.into()));
     let sent = report("order/odd", "s")

@@ -253,6 +253,61 @@ fn a_charge_of_which_only_the_action_is_known_is_a_persons() {
     assert_eq!(asked(&world), ["q"]);
 }
 
+/// What the supervisor can't send as it is (a secret is missing, a header can't hold a value) stays stuck, whatever else
+/// is heard; only another choice of fields is tried.
+#[test]
+fn what_cannot_be_sent_is_tried_once_however_much_is_heard() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    world.replies.insert("billing".into(), Reply::Says(StepReading::Unsendable));
+    let case = world.report(tells("shop", "s-1", &[("a", H::Succeeded)], json!({ "odd": 1 })));
+    world.settle_down();
+    for (id, state) in [("s-2", H::Unknown), ("s-3", H::Failed)] {
+        world.report(tells("shop", id, &[("a", state)], json!({ "odd": 2 })));
+        world.settle_down();
+        world.pass_ms(60_000);
+    }
+    assert_eq!(world.step(case, STEP).state, StepState::Stuck(StuckReason::Unsendable));
+    assert_eq!(asked(&world), ["a"], "{:?}", world.sent);
+}
+
+/// Whoever keeps the money says that this request took none: its refund, which still waits for the caller, is not sent.
+/// When it says later that it did after all, it is.
+#[test]
+fn a_waiting_refund_ends_when_its_request_is_said_to_have_failed_and_wakes_when_it_succeeded() {
+    let book = shop("/payments/{requestId}/refund", "").replace("quiet: 0s", "quiet: 30s");
+    let mut world = World::new(&book);
+    let case =
+        world.report(tells("shop", "s-1", &[("a", H::Unknown), ("b", H::Unknown)], json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), Vec::<String>::new(), "shop may still call billing");
+    world.report(tells("billing", "b-1", &[("a", H::Failed), ("b", H::Failed)], json!({})));
+    world.settle_down();
+    world.pass_ms(60_000);
+    assert_eq!((asked(&world), world.state(case)), (vec![], CaseState::Settled));
+    world.crash();
+    world.report(tells("billing", "b-2", &[("b", H::Succeeded)], json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), ["b"]);
+}
+
+#[test]
+fn a_yes_to_one_request_is_none_to_those_that_are_learned_later() {
+    let book =
+        shop("/payments/{requestId}/refund", "").replace("recorded }", "recorded, mode: ask }");
+    let mut world = World::new(&book);
+    let case =
+        world.report(tells("shop", "s-1", &[("a", H::Succeeded), ("b", H::Succeeded)], json!({})));
+    world.settle_down();
+    let part = StepId { part: Some(PartTag::of("a")), ..world.step(case, STEP).id };
+    let approve = StepAct::Approve { reason: "looked at".to_owned() };
+    assert_eq!(world.act(part, approve), Answer::Done);
+    world.settle_down();
+    world.report(tells("shop", "s-2", &[("c", H::Succeeded)], json!({})));
+    world.settle_down();
+    assert_eq!(asked(&world), ["a"]);
+    assert_eq!(world.state(case), CaseState::Stuck);
+}
+
 #[test]
 fn two_reports_of_the_service_that_name_different_places_are_a_persons() {
     let of_billing = |id: &str, payment: &str| {

@@ -192,6 +192,16 @@ rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
     world.settle_down();
     assert_eq!(world.step(case, "compensate a.x").state, StepState::Shadow);
     assert_eq!(world.state(case), CaseState::Settled);
+    assert_eq!(world.case(case).closed_on, Some(ClosedOn::Forward), "nothing is known of a.x");
+    assert!(world.sent.is_empty());
+    let told = world.report(report("a/broken", "t").saw("a.x", H::Succeeded));
+    world.settle_down();
+    world.pass_ms(60 * 60_000);
+    let row = world.case(told);
+    assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
+    let left = &row.detail.may_still_stand[0];
+    assert_eq!(left.name().to_string(), "a.x");
+    assert!(left.why.contains("shadow"), "{}", left.why);
     assert!(world.sent.is_empty());
 
     let plan = || CaseAct::Plan {

@@ -153,6 +153,35 @@ fn a_person_accepts_it_and_another_witness_asks_again() {
     assert_eq!(world.state(case), CaseState::Settled);
 }
 
+/// Behind the fence that an undoing puts up nothing can succeed. If its own service says so all the same, of a request
+/// that was not known before, its History is read once more, and what that confirms is a person's.
+#[test]
+fn a_request_that_its_service_says_succeeded_after_the_undoing_is_a_persons() {
+    for (read, state) in [(H::Succeeded, CaseState::Stuck), (H::Compensated, CaseState::Settled)] {
+        let mut world = World::new(SHOP);
+        let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+        world.settle_down();
+        world.pass_ms(10_000);
+        assert_eq!(world.state(case), CaseState::Settled);
+        let told = vec![evidence("p-1", H::Compensated), evidence("p-2", read)];
+        world.histories.insert("billing".to_owned(), WalkResult::Told(told.into()));
+        world.report(tells("billing", "r-2", vec![evidence("p-2", H::Succeeded)]));
+        world.settle_down();
+        world.pass_ms(10_000);
+        assert_eq!(world.state(case), state, "{read}");
+        let book = Rulebook::from_yaml(SHOP).unwrap_or_else(|found| panic!("{found:#?}"));
+        let asked = open_questions(&world.stored(case), Some(&book));
+        let said: Vec<_> = asked.iter().map(|question| question.sentence()).collect();
+        assert_eq!(said.is_empty(), state == CaseState::Settled, "{said:?}");
+        for said in said {
+            assert!(
+                said.contains("it has undone billing.charge") && said.contains("p-2"),
+                "{said}"
+            );
+        }
+    }
+}
+
 #[test]
 fn asked_again_the_history_may_know_better() {
     let (mut world, case) =
@@ -167,6 +196,39 @@ fn asked_again_the_history_may_know_better() {
     world.pass_ms(10_000);
     assert_eq!(world.state(case), CaseState::Settled);
     assert_ne!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
+}
+
+/// Whatever people or rulebooks say of a contradiction: it is no proof, and what may stand is named.
+#[test]
+fn a_contradiction_that_is_accepted_or_only_noted_is_never_behind_proven() {
+    let accepted = || {
+        let (mut world, case) =
+            contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
+        let act = QuestionAct::Accept { reason: "asked them".to_owned() };
+        assert_eq!(world.answer_question(case, act), Answer::Done);
+        (world, case)
+    };
+    let noted = || {
+        let mut world = World::new(&format!("{SHOP}questions: {{ contradiction: note }}\n"));
+        world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
+        let told = WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into());
+        world.histories.insert("billing".to_owned(), told);
+        let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
+        (world, case)
+    };
+    for ((mut world, case), word) in [(accepted(), ClosedOn::ByPerson), (noted(), ClosedOn::Quiet)]
+    {
+        world.settle_down();
+        world.pass_ms(60_000);
+        let row = world.case(case);
+        assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(word)));
+        let left = &row.detail.may_still_stand[0];
+        assert_eq!((&*left.action, left.request_id.as_deref()), ("charge", Some("p-1")));
+        assert_eq!(
+            left.why,
+            "billing answered `nothing_to_compensate`, and evidence says that a request of it took effect"
+        );
+    }
 }
 
 #[test]
@@ -353,7 +415,30 @@ fn nobody_answers_what_is_not_asked() {
     let waived = QuestionAct::Record { reason: "so".to_owned(), outcome: Outcome::Waived };
     assert!(matches!(world.say(question, waived), Answer::Invalid(_)));
     assert_eq!(world.say(question, accept()), Answer::Done);
-    assert!(matches!(world.say(question, accept()), Answer::NotFound(_)));
+    let Answer::Conflict(why) = world.say(question, accept()) else { panic!("answered before") };
+    assert!(why.contains("kim has answered"), "{why}");
+}
+
+/// What a person went without is not looked for again, also not when the case looks around for the last time.
+#[test]
+fn a_case_closes_without_the_history_that_a_person_goes_without() {
+    let book = SHOP.replace("effect: none, calls: [billing.charge] } } }\n  till", "effect: none, calls: [mid.work] } } }\n  mid: { url: http://mid:80, actions: { work: { compensation: unwork, calls: [\"billing.charge?\"] } } }\n  till");
+    let mut world = World::new(&book);
+    let broken =
+        WalkResult::Failed { message: "500".into(), unreachable: false, retry_after_ms: None };
+    world.histories.insert("mid".to_owned(), broken);
+    let mut report = tells("shop", "r-1", vec![Evidence::new("mid", "work", "m", H::Unknown)]);
+    report.data.action = Some("sell".to_owned());
+    let case = world.report(report);
+    world.settle_down();
+    world.pass_ms(70 * 60_000);
+    assert_eq!(world.state(case), CaseState::Stuck);
+    let accept = QuestionAct::Accept { reason: "its table is lost".to_owned() };
+    assert_eq!(world.answer_question(case, accept), Answer::Done);
+    world.settle_down();
+    world.pass_ms(10 * 60_000);
+    let row = world.case(case);
+    assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::ByPerson)));
 }
 
 #[test]

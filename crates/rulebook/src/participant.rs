@@ -84,11 +84,11 @@ pub struct Action {
 }
 
 impl Action {
-    /// Whether its service can be asked for a History for its sake: it changes something and speaks the participant
-    /// protocol.
+    /// Whether its service can be asked for a History for its sake: it changes something, or calls others that may, and
+    /// speaks the participant protocol.
     #[must_use]
     pub fn keeps_history(&self) -> bool {
-        self.class != ActionClass::Free && self.endpoints.is_empty()
+        (self.class != ActionClass::Free || !self.calls.is_empty()) && self.endpoints.is_empty()
     }
 }
 

@@ -7,9 +7,10 @@
 use super::Facts;
 use crate::agenda::Agenda;
 use crate::case::Case;
-use crate::heard::{States, joined};
+use crate::fences::is_undone_by_its_service;
+use crate::heard::{Heard, States, joined};
 use crate::walk::read_anew;
-use crate::{Question, Recheck, Said, Statement, StepRow, StepState, WalkRow};
+use crate::{KnownRequests, Question, Recheck, Said, Statement, StepRow, StepState, WalkRow};
 use amends_protocol::{ActionName, HistoryState, Outcome, QuestionKind, Timestamp, Verb};
 use amends_rulebook::{Endpoint, Rulebook};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,21 +18,37 @@ use std::sync::Arc;
 
 /// Whether any step ended in a way that can be contradicted.
 pub(super) fn is_possible(steps: &[StepRow]) -> bool {
-    steps.iter().any(ended_with_nothing)
+    steps.iter().any(ended_by_its_service)
 }
 
 fn ended_with_nothing(step: &StepRow) -> bool {
-    step.verb == Verb::Compensate
-        && step.state == StepState::Done(Outcome::NothingToCompensate)
-        && !step.memo.by_hand
-        // A fence undoes nothing, whatever its action has done.
-        && !step.memo.fence
+    ended_by_its_service(step) && step.state == StepState::Done(Outcome::NothingToCompensate)
+}
+
+fn ended_by_its_service(step: &StepRow) -> bool {
+    // A fence undoes nothing, whatever its action has done.
+    step.verb == Verb::Compensate && is_undone_by_its_service(step) && !step.memo.fence
+}
+
+/// Whether a participant has undone an action, and of a request that was not known by then its own word is that it
+/// succeeded: behind the fence that the undoing put up, that can't be.
+fn ended_before_a_request(step: &StepRow, heard: &Heard) -> bool {
+    let name = &step.action;
+    let knows = heard.known_requests(name);
+    let learned =
+        |knew: KnownRequests| knows.by_anybody > knew.by_anybody && knows.by_own > knew.by_own;
+    ended_by_its_service(step)
+        && step.memo.knew.is_some_and(learned)
+        && heard.own_word_is(name, HistoryState::Succeeded)
 }
 
 pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
     // One question for an action, whichever parts of its step it is about.
     let mut asked: BTreeMap<(Arc<str>, Arc<str>), Question> = BTreeMap::new();
-    for step in facts.steps.iter().filter(|step| ended_with_nothing(step)) {
+    let in_doubt =
+        |step: &&StepRow| ended_with_nothing(step) || ended_before_a_request(step, facts.heard);
+    for step in facts.steps.iter().filter(in_doubt) {
+        let StepState::Done(outcome) = step.state else { continue };
         let Some(action) = facts.book.action(&step.action.service, &step.action.action) else {
             continue;
         };
@@ -45,7 +62,7 @@ pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
         let mut statements = BTreeSet::from([Statement {
             by: Arc::clone(&step.action.service),
             request: None,
-            says: Said::Outcome(Outcome::NothingToCompensate),
+            says: Said::Outcome(outcome),
         }]);
         for (request, witnesses) in standing {
             statements.extend(witnesses.into_iter().map(|by| Statement {
@@ -117,10 +134,11 @@ fn is_believed(step: &StepRow, endpoint: &Endpoint) -> bool {
 
 fn participant(facts: &Facts<'_>, step: &StepRow) -> Standing {
     let name = &step.action;
+    let ended_with_nothing = ended_with_nothing(step);
     let said_undone = |(_, by): (&Arc<str>, &BTreeMap<Arc<str>, States>)| {
         by.values().any(|states| states.has(HistoryState::Compensated))
     };
-    if facts.heard.by_witness(name).any(said_undone) {
+    if ended_with_nothing && facts.heard.by_witness(name).any(said_undone) {
         return Standing::new();
     }
     let walk = facts.memo.walks.iter().find(|walk| walk.service == name.service);
@@ -181,7 +199,9 @@ impl Case {
     fn to_be_looked_at_twice(&self, book: &Rulebook) -> BTreeMap<Arc<str>, BTreeSet<u32>> {
         let mut found: BTreeMap<Arc<str>, BTreeSet<u32>> = BTreeMap::new();
         let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
-        for step in self.steps.iter().filter(|step| ended_with_nothing(step)) {
+        let in_doubt =
+            |step: &&StepRow| ended_with_nothing(step) || ended_before_a_request(step, facts.heard);
+        for step in self.steps.iter().filter(in_doubt) {
             let action = book.action(&step.action.service, &step.action.action);
             let speaks = action.is_some_and(|id| book.get(id).endpoints.compensate.is_none());
             if speaks && !succeeded(&facts, &step.action, None).is_empty() {
@@ -211,7 +231,7 @@ impl Case {
         };
         walk.recheck = Some(Recheck { after, ..Recheck::default() });
         // One that is under way was begun too early; it is asked for again when it has ended.
-        if walk.answered {
+        if walk.has_told() {
             read_anew(walk, id, now, agenda);
         }
         self.row_changed = true;

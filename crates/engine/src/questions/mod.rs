@@ -19,7 +19,7 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::Heard;
 use crate::{CaseMemo, Happening, Question, QuestionAnswer, StepRow, StoredCase};
-use amends_protocol::{CaseState, QuestionEffect, QuestionKind};
+use amends_protocol::{ActionName, CaseState, QuestionEffect, QuestionKind};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -76,6 +76,22 @@ impl Case {
     pub(crate) fn noted(&self) -> BTreeSet<QuestionKind> {
         let open = self.open_questions();
         open.iter().filter(|question| !question.holds()).map(|question| question.kind).collect()
+    }
+
+    /// Actions of which the service says that there was nothing to undo, and evidence something else: whether that holds
+    /// the case or not, and whatever people have said of it, something of them may stand.
+    pub(crate) fn contradicted(&self) -> BTreeSet<ActionName> {
+        if !contradiction::is_possible(&self.steps) {
+            return BTreeSet::new();
+        }
+        let doubts = self.doubts().into_iter();
+        let doubts = doubts.filter(|question| question.kind == QuestionKind::Contradiction);
+        doubts.filter_map(|question| question.action).collect()
+    }
+
+    /// Whether something to undo may be missing in what the case knows.
+    pub(crate) fn lacks_evidence(&self) -> bool {
+        dropped::is_possible(&self.row.detail)
     }
 
     /// What nobody has answered yet.

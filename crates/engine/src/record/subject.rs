@@ -18,3 +18,11 @@ pub struct Subject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Arc<Map<String, Value>>>,
 }
+
+impl Subject {
+    /// The choice of where the fields come from is open again; which request it is about stays.
+    pub(crate) fn forget_source(&mut self) {
+        self.report = None;
+        self.data = None;
+    }
+}

@@ -14,7 +14,10 @@ pub(super) fn check_step_change(before: &StepRow, after: &StepRow) {
     }
 }
 
-/// Who says that there was nothing to undo may be asked once more by a person, under another key.
+/// Who says that there was nothing to undo may be asked once more by a person, under another key; who was never asked
+/// may be asked yet.
 fn is_asked_in_doubt(outcome: Outcome, before: &StepRow, after: &StepRow) -> bool {
-    outcome == Outcome::NothingToCompensate && after.memo.generation > before.memo.generation
+    let is_unasked = before.attempts == 0 && !before.memo.by_hand;
+    outcome == Outcome::NothingToCompensate
+        && (is_unasked || after.memo.generation > before.memo.generation)
 }

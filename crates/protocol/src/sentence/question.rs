@@ -1,7 +1,7 @@
 //! An open question in one sentence: `billing says that there was nothing to undo of billing.charge, and shop says that
 //! request p-1 succeeded`.
 
-use crate::{ActionName, QuestionKind};
+use crate::{ActionName, Outcome, QuestionKind};
 use std::collections::BTreeMap;
 
 /// Names that are told; of more, their number is.
@@ -19,6 +19,8 @@ pub struct QuestionFacts<'a> {
     pub service: &'a str,
     /// The action that it is about.
     pub action: Option<&'a ActionName>,
+    /// How that service ended its undoing, if that is in doubt.
+    pub outcome: Option<Outcome>,
     /// Who speaks against that service, each once.
     pub witnesses: Vec<&'a str>,
     /// The requests that they speak of, each once.
@@ -34,8 +36,17 @@ pub struct QuestionFacts<'a> {
 /// The sentence.
 #[must_use]
 pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
-    let QuestionFacts { kind, service, action, witnesses, requests, took_effect, field, values } =
-        question;
+    let QuestionFacts {
+        kind,
+        service,
+        action,
+        outcome,
+        witnesses,
+        requests,
+        took_effect,
+        field,
+        values,
+    } = question;
     let about = action.map_or_else(|| (*service).to_owned(), ToString::to_string);
     match kind {
         QuestionKind::Contradiction => {
@@ -47,8 +58,12 @@ pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
                 _ => (listed(witnesses), "say"),
             };
             let word = if requests.len() == 1 { "request" } else { "requests" };
+            let ended = match outcome {
+                Some(Outcome::Compensated | Outcome::AlreadyCompensated) => "it has undone",
+                _ => "there was nothing to undo of",
+            };
             format!(
-                "{service} says that there was nothing to undo of {about}, and {who} {says} that {word} {} succeeded",
+                "{service} says that {ended} {about}, and {who} {says} that {word} {} succeeded",
                 listed(requests)
             )
         }
@@ -57,7 +72,7 @@ pub fn question_sentence(question: &QuestionFacts<'_>) -> String {
             format!("{} {tell} of {about}, which the rulebook does not know", listed(witnesses))
         }
         QuestionKind::Dropped => format!(
-            "{service} told of more requests than are kept, so that something to undo may be missing"
+            "{service} told of more requests than are kept, or of some that can't be read, so that something to undo may be missing"
         ),
         QuestionKind::HistoryUnavailable => {
             format!("no History of {service} could be read for a long time, and the case needs it")
@@ -130,6 +145,7 @@ mod tests {
                 kind,
                 service: "billing",
                 action,
+                outcome: None,
                 witnesses,
                 requests,
                 took_effect: true,

@@ -171,11 +171,12 @@ impl Rulebook {
         named.is_none_or(|(service, _)| self.service(service).is_some())
     }
 
-    /// Whether a service has a History that can be asked: some action of its that changes something speaks the
-    /// participant protocol.
+    /// Whether a service has a History that can be asked: it has an address, and some action of its that changes
+    /// something or calls others speaks the participant protocol.
     #[must_use]
     pub fn keeps_history(&self, service: ServiceId) -> bool {
-        let own = self.services().get(service.0 as usize).map_or(&[][..], |s| &s.actions);
+        let service = self.services().get(service.0 as usize).filter(|s| s.url.is_some());
+        let own = service.map_or(&[][..], |s| &s.actions);
         own.iter().any(|id| self.get(*id).keeps_history())
     }
 }

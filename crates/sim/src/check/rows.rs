@@ -30,10 +30,12 @@ impl Check for OutcomesStay {
                         before.id, before.verb, before.action, after.verb, after.action, after.id
                     )
                 })?;
-                // Who says that there was nothing to undo may be asked once more by a person, under another key.
+                // Who says that there was nothing to undo may be asked once more by a person, under another key; who was
+                // never asked may be asked yet.
+                let is_unasked = before.attempts == 0 && !before.memo.by_hand;
                 let is_asked_in_doubt = before.state
                     == StepState::Done(Outcome::NothingToCompensate)
-                    && after.memo.generation > before.memo.generation;
+                    && (is_unasked || after.memo.generation > before.memo.generation);
                 let is_changed = is_final(&before.state) && after.state != before.state;
                 when(is_changed && !is_asked_in_doubt, || {
                     format!("{} was {:?} and becomes {:?}", before.id, before.state, after.state)
@@ -169,10 +171,7 @@ fn is_held(store: &Stored, case: &CaseRow) -> bool {
     let memo = &case.detail;
     let is_possible = !memo.strangers.is_empty()
         || !memo.dropped.is_empty()
-        || store
-            .rows
-            .steps_of(case.id)
-            .any(|step| step.state == StepState::Done(Outcome::NothingToCompensate));
+        || store.rows.steps_of(case.id).any(|step| matches!(step.state, StepState::Done(_)));
     let stored = Some(case.id).filter(|_| is_possible).and_then(|id| store.rows.case(id));
     stored.is_some_and(|stored| {
         open_questions(&stored, store.book_of(case.id)).iter().any(Question::holds)

@@ -7,9 +7,9 @@ use super::{
 use crate::{Ledger, LookupRequest, StoreError};
 use amends_engine::{
     AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
-    Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState, SameAnswer, ServiceRow,
-    ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
-    StrangerRow, Subject, Told, WalkRow, Write,
+    KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState,
+    SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::resources::MayStand;
 use amends_protocol::{
@@ -177,6 +177,8 @@ fn full_step_memo() -> StepMemo {
         aged_ms: 9,
         may_have_run: true,
         said_nothing: true,
+        asks: true,
+        knew: Some(KnownRequests { by_anybody: 3, by_own: 2 }),
         not_before: Some(3),
         counted: 3,
         held: true,
