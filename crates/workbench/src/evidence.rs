@@ -83,7 +83,7 @@ impl Evidence {
             && saga.book.services()[service.0 as usize]
                 .actions
                 .iter()
-                .any(|id| can_be_undone(saga.book, *id) && reached(id))
+                .any(|id| may_tell(saga.book, *id) && reached(id))
     }
 }
 
@@ -116,6 +116,11 @@ pub fn is_silent(book: &Rulebook, service: ServiceId) -> bool {
         && book.reports_of(service).len() == 0
         && !book.keeps_history(service)
         && own.any(|action| !action.endpoints.is_empty())
+}
+
+/// Whether a case asks the service of an action for its sake: for what it did itself, or for its calls.
+fn may_tell(book: &Rulebook, id: ActionId) -> bool {
+    can_be_undone(book, id) || !book.get(id).calls.is_empty()
 }
 
 fn can_be_undone(book: &Rulebook, id: ActionId) -> bool {
