@@ -205,6 +205,7 @@ mod layer;
 mod ledger;
 mod local;
 mod local_request;
+mod message;
 mod observer;
 mod outbox;
 mod recorded;
@@ -234,6 +235,7 @@ pub use kit::Kit;
 #[cfg(feature = "tower")]
 pub use layer::{CallLayer, RecordedClient};
 pub use local_request::LocalRequest;
+pub use message::Message;
 pub use observer::{Observer, ReportNews};
 #[cfg(feature = "reqwest")]
 pub use reqwest;

@@ -80,6 +80,20 @@ async fn a_failure_below_names_its_report_as_the_cause<B: Base>() {
     );
 }
 
+/// A message is no call: nobody knows when it arrives. It is written down once, however often its sender runs.
+async fn a_message_may_have_been_taken_from_when_it_goes_out<B: Base>() {
+    let payment = Service::<B>::start().await;
+    let message = json!({ "via": "message", "service": "loyalty", "action": "earn" });
+    let body = json!({ "calls": [message], "fail": "no-money", "fail_runs": 1 });
+    assert_eq!(payment.pay("order-1", "r-1", &body).await.status, 402);
+    let on_its_way = ("loyalty.earn".to_owned(), "unknown".to_owned());
+    assert!(payment.history("order-1").await.contains(&on_its_way));
+
+    assert_eq!(payment.step("retry", "pay", "order-1", 1).await.status, 200);
+    let history = payment.history("order-1").await;
+    assert_eq!(history.iter().filter(|entry| **entry == on_its_way).count(), 1, "{history:?}");
+}
+
 async fn an_answer_counts_for_what_it_proves<B: Base>() {
     const PROBLEM: &str = "application/problem+json";
     let payment = Service::<B>::start().await;
@@ -253,6 +267,7 @@ async fn what_succeeded_once_stays_known_as_such_whatever_a_repetition_is_answer
 crate::on_each_database!(
     the_whole_context_travels_along,
     a_failure_below_names_its_report_as_the_cause,
+    a_message_may_have_been_taken_from_when_it_goes_out,
     an_answer_counts_for_what_it_proves,
     a_call_that_takes_too_long_may_have_happened,
     a_call_that_still_runs_from_before_is_waited_for_under_its_id,

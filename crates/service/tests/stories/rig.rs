@@ -227,6 +227,12 @@ async fn make_call<B: Base>(context: &ActionContext<B>, call: &Value) -> Result<
     let (service, action) = (text("service"), text("action"));
     let (url, sent) = (format!("{}/{action}", text("url")), call["body"].to_string());
     let (status, answer) = match text("via") {
+        "message" => {
+            let message = context.message(service, action).await?;
+            assert_eq!(message.headers()["request-id"], message.request_id());
+            assert_eq!(message.headers()["saga-id"], context.saga().as_str());
+            return Ok(());
+        }
         "tower" => {
             let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
             let client = context.layer(service, action).layer(client);
