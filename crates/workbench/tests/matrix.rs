@@ -54,6 +54,21 @@ fn the_table_fits_a_terminal() {
 }
 
 #[test]
+fn each_part_of_a_wide_table_has_the_rows_that_reach_it() {
+    let text = Matrix::new(&book(TEXT), None).to_text(60, false);
+    let parts: Vec<&str> = text.split("\n\n").filter(|part| part.starts_with("REPORT")).collect();
+    assert!(parts.len() > 1, "{text}");
+    for part in parts {
+        let head = part.lines().next().expect("a head").chars().skip("REPORT".len());
+        let label = "REPORT".len() + head.take_while(|c| *c == ' ').count();
+        for line in part.lines() {
+            let cells: String = line.chars().skip(label).collect();
+            assert!(cells.trim().is_empty() || cells.chars().any(|c| !"· ".contains(c)), "{text}");
+        }
+    }
+}
+
+#[test]
 fn colours_change_nothing_but_colours() {
     let matrix = Matrix::new(&book(TEXT), None);
     let colored = matrix.to_text(80, true);

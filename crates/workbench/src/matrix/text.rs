@@ -1,4 +1,5 @@
-//! The matrix in a terminal: as many columns side by side as fit, the others in a table below it.
+//! The matrix in a terminal: as many columns side by side as fit, the others in a table below it. Of a table in several
+//! parts each has only the rows that have something to say there: that of forty services is mostly empty.
 
 use super::{CellKind, Matrix, label, mode_meanings};
 use crate::drawing::{broken, width_of};
@@ -40,17 +41,29 @@ impl Matrix {
         let left = self.left(width.saturating_sub(widest));
         let room = width.saturating_sub(left.width());
         let mut out = if width < LEAST_LEAD_WIDTH { String::new() } else { self.leads(width) };
-        for block in blocks(&widths, room) {
+        let blocks = blocks(&widths, room);
+        let in_parts = blocks.len() > 1;
+        for block in blocks {
             if !out.is_empty() {
                 out.push('\n');
             }
             self.head(&mut out, &left, &widths, block.clone());
-            for n in 0..self.rows.len() {
+            let stands = |n: &usize| !in_parts || self.reaches(*n, block.clone());
+            for n in (0..self.rows.len()).filter(stands) {
                 self.row(&mut out, &left, &widths, block.clone(), n, color);
             }
         }
+        if in_parts {
+            let text = "each part of the table has the rows that reach its columns";
+            let _ = writeln!(out, "\n{}", broken(text, width).join("\n"));
+        }
         self.legend(&mut out, width);
         out
+    }
+
+    /// Whether a row has anything to say in these columns.
+    fn reaches(&self, row: usize, block: Range<usize>) -> bool {
+        self.rows[row].cells[block].iter().any(|cell| cell.kind != CellKind::NotReached)
     }
 
     fn left(&self, room: usize) -> Left {
