@@ -12,7 +12,7 @@ use crate::record::AtPivot;
 use crate::transition::StepEvent;
 use crate::{CallsBefore, StepRow, StepState};
 use amends_protocol::{HistoryState, Outcome, QuestionActName, StuckReason, Timestamp, Verb};
-use amends_rulebook::{Action, ActionId, CaseFacts, Past, Pivot, ReportFacts, RuleId, Rulebook};
+use amends_rulebook::{ActionId, CaseFacts, Past, Pivot, ReportFacts, RuleId, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -303,15 +303,15 @@ impl Case {
         }
     }
 
-    /// Whether its own service has said that it does not know what it did, or was at work behind its own effect: a
-    /// fence that came after that tells nothing of it.
+    /// Whether its own service had begun it, or has said that it does not know what it did: a fence that came after that
+    /// tells nothing of what was done before.
     fn may_be_half_done(&self, book: &Rulebook, id: ActionId, word: States) -> bool {
-        let Action { name, calls, .. } = book.get(id);
+        let name = &book.get(id).name;
         let own = self.heard().word_of(&name.service, name);
-        let goes_on_behind = calls.calls_before_own() < calls.len();
-        let stood_so =
-            |state| own.has(state) && (word.has(state) || word.has(HistoryState::Fenced));
-        stood_so(HistoryState::Unknown) || (goes_on_behind && stood_so(HistoryState::Started))
+        let is_fenced = word.has(HistoryState::Fenced);
+        let had_begun = own.has(HistoryState::Started) && is_fenced;
+        let is_unknown = word.has(HistoryState::Unknown) || is_fenced;
+        had_begun || (own.has(HistoryState::Unknown) && is_unknown)
     }
 
     /// Whether somebody who can tell of a pivot has not been read.

@@ -98,7 +98,12 @@ fn the_bank_is_read_before_the_first_refund_leaves_whatever_the_rule_asks_for() 
 
 #[test]
 fn a_transfer_under_way_is_barred_and_read_once_more() {
-    for (then, goes) in [(Some(H::Fenced), true), (Some(H::Succeeded), false), (None, false)] {
+    for (then, goes) in [
+        (Some(H::Failed), true),
+        (Some(H::Fenced), false),
+        (Some(H::Succeeded), false),
+        (None, false),
+    ] {
         let mut world = World::new(BANK);
         world.histories.insert("bank".to_owned(), bank_says(Some(H::Started)));
         world.replies.insert(FENCE.to_owned(), Reply::Silent);
@@ -112,7 +117,7 @@ fn a_transfer_under_way_is_barred_and_read_once_more() {
         }
         world.answer(FENCE, StepReading::Done(Outcome::NothingToCompensate));
         world.settle_down();
-        // A bank that goes on to say that it is at work knows no more than before.
+        // What it had done when it was barred, no fence tells.
         assert_eq!(world.sent.contains(&REFUND.to_owned()), goes, "{then:?}: {:?}", world.sent);
         assert_eq!(questions(&world, case, BANK).len(), usize::from(!goes), "{then:?}");
     }
