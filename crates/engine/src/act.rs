@@ -226,18 +226,24 @@ impl Case {
             .map_err(|illegal| Answer::Conflict(illegal.to_string()))
     }
 
-    /// `active` is the rulebook that new cases of this kind would be planned with.
+    /// `active` is the rulebook that new cases of this kind would be planned with; `several` are those of which nothing
+    /// says which it is.
     pub(crate) fn case_act(
         &mut self,
         act: CaseAct,
         active: Option<Arc<Rulebook>>,
+        several: &[&str],
         by: ActBy<'_>,
         agenda: &mut Agenda,
     ) -> Answer {
         let now = by.now;
         let (word, reason) = (act.name().as_str(), act.reason().to_owned());
         let detail = case_act_detail(&act);
-        let books = CaseBooks { own: self.book.as_deref(), active: active.as_deref() };
+        let books = CaseBooks {
+            own: self.book.as_deref(),
+            active: active.as_deref(),
+            several: !several.is_empty(),
+        };
         let facts = self.row.act_facts(&self.steps, books);
         let checked = check_reason(&reason).and_then(|()| {
             transition::check_on_case(facts, act.name())
@@ -247,6 +253,12 @@ impl Case {
             return refusal;
         }
         let done = match act {
+            CaseAct::Replan { .. } if active.is_none() && !several.is_empty() => {
+                Err(Answer::Conflict(format!(
+                    "several rulebooks share the reporting service, and nothing says where the saga began: say with which (`rulebook`, on the command line `--with`): {}",
+                    several.join(", ")
+                )))
+            }
             CaseAct::Replan { .. } => self.replan(active),
             CaseAct::Plan { compensate, retry, notify, .. } => {
                 let asked =
@@ -269,14 +281,8 @@ impl Case {
     /// Takes over the active rulebook; the caller then assigns roles and plans anew.
     fn replan(&mut self, active: Option<Arc<Rulebook>>) -> Result<(), Answer> {
         let book = active.ok_or_else(no_rulebook)?;
-        self.row.rulebook =
-            Some(crate::RulebookRef { name: book.name().into(), hash: book.hash().into() });
         self.row.detail.gave_up.clear();
-        self.book = Some(book);
-        self.row_changed = true;
-        if let Some(heard) = self.heard_mut() {
-            heard.forget_what_is_noted();
-        }
+        self.take_book(book);
         Ok(())
     }
 
@@ -492,6 +498,7 @@ fn step_act_detail(act: &StepAct) -> Value {
 
 fn case_act_detail(act: &CaseAct) -> Value {
     match act {
+        CaseAct::Replan { rulebook: Some(name), .. } => json!({ "rulebook": name }),
         CaseAct::Replan { .. } | CaseAct::Settle { .. } | CaseAct::Retry { .. } => Value::Null,
         CaseAct::Plan { compensate, retry, notify, .. } => {
             json!({ "compensate": compensate, "retry": retry, "notify": notify })

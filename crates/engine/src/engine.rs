@@ -254,7 +254,7 @@ impl Engine {
                 self.audit(act, &actor, &reason, detail);
                 self.agenda.answer(ticket, Answer::Done);
             }
-            Input::SagaBegan { begin, ticket } => self.saga_began(begin, ticket),
+            Input::SagaBegan { begin, ticket } => self.saga_began(now, begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(now, &saga, ticket),
             Input::Activate { activation, ticket } => self.activate(*activation, ticket),
             Input::Mend { mend, ticket } => self.mend(now, *mend, ticket),

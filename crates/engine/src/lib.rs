@@ -36,6 +36,7 @@ mod questions;
 mod record;
 mod residence;
 mod same_answer;
+mod shared;
 mod standing;
 mod strangers;
 mod subject;
@@ -75,6 +76,6 @@ pub use survey::{
     FoundStranger, Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, StrangerWalk,
     Survey, SurveyWalk, Trouble,
 };
-pub use transition::{CaseBooks, claiming, plannable};
+pub use transition::{CaseBooks, claiming, plannable, sharing};
 pub use veil::Veil;
 pub use whole::{Whole, wholes};

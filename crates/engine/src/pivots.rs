@@ -303,8 +303,8 @@ impl Case {
         }
     }
 
-    /// Whether its own service had begun it, or has said that it does not know what it did: a fence that came after that
-    /// tells nothing of what was done before.
+    /// Whether its own service had begun it, or has said that it does not know what it did: a fence that came after
+    /// that tells nothing of what was done before.
     fn may_be_half_done(&self, book: &Rulebook, id: ActionId, word: States) -> bool {
         let name = &book.get(id).name;
         let own = self.heard().word_of(&name.service, name);

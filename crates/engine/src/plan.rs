@@ -24,7 +24,7 @@ pub(crate) const REPORTS_LIMIT: usize = 1_000;
 pub(crate) const EXCESS_LIMIT: u32 = 1_000_000;
 
 /// How long a derived report waits for its root where no rulebook says.
-const DEFAULT_CAUSE_WAIT_MS: u64 = 10_000;
+pub(crate) const DEFAULT_CAUSE_WAIT_MS: u64 = 10_000;
 
 /// A limit counts the cases of this long.
 const LIMIT_WINDOW_MS: u64 = 60_000;

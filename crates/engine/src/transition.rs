@@ -5,7 +5,7 @@
 
 mod allowed;
 
-pub use allowed::{CaseBooks, claiming, plannable};
+pub use allowed::{CaseBooks, claiming, plannable, sharing};
 pub(crate) use allowed::{check, check_on_case};
 
 use crate::StepState;

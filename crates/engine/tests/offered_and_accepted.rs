@@ -296,7 +296,7 @@ fn act_on_case(name: CaseActName, book: Option<&Rulebook>, steps: &[StepRow]) ->
     let reason = "because".to_owned();
     match name {
         CaseActName::Retry => CaseAct::Retry { reason },
-        CaseActName::Replan => CaseAct::Replan { reason },
+        CaseActName::Replan => CaseAct::replan(reason),
         CaseActName::Settle => CaseAct::Settle { reason },
         CaseActName::Plan => {
             // What is offered first; where nothing is, what makes sense else.
@@ -355,10 +355,11 @@ fn every_act_on_a_case_is_taken_exactly_when_it_is_offered() {
                     active.iter().for_each(|book| engine.restore_active(Arc::clone(book)));
                     let case = stored(state, steps.clone(), began.as_deref().map(version));
                     let began_as = began.as_ref().map(|book| book.name());
-                    let claiming = amends_engine::claiming(active.iter(), began_as, "shop");
+                    let claiming = amends_engine::claiming(active.iter(), began_as, "shop", None);
                     let of_case = CaseBooks {
                         own: began.as_deref().filter(|_| readable),
                         active: claiming.map(|book| &**book),
+                        several: false,
                     };
                     let may = case.case.may(&steps, of_case);
                     let act = act_on_case(name, of_case.own.or(of_case.active), &steps);

@@ -512,7 +512,7 @@ fn another_rulebook_asks_for_nothing_else_under_the_same_key() {
     let other = shop("/v2/payments/{requestId}/refund", "");
     world.activate(amends_rulebook::Rulebook::from_yaml(&other).expect("valid"));
     world.replies.clear();
-    let replan = amends_protocol::resources::CaseAct::Replan { reason: "v2".to_owned() };
+    let replan = amends_protocol::resources::CaseAct::replan("v2".to_owned());
     assert_eq!(world.act_on_case(step.case, replan), Answer::Done);
     world.pass_ms(60_000);
     let row = world.step(step.case, STEP);

@@ -157,7 +157,7 @@ rules: [{ on: a/known, compensate: [a.x] }]
         CaseState::Unmatched,
         "a case keeps the rulebook that it began with"
     );
-    assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
+    assert_eq!(world.act_on_case(case, CaseAct::replan(reason())), Answer::Done);
     world.settle_down();
     assert_eq!(world.state(case), CaseState::Settled);
 }
@@ -333,7 +333,7 @@ rules: [{ on: \"*/*\", compensate: recorded }]
         )
         .expect("valid"),
     );
-    assert_eq!(world.act_on_case(case, CaseAct::Replan { reason: reason() }), Answer::Done);
+    assert_eq!(world.act_on_case(case, CaseAct::replan(reason())), Answer::Done);
     world.pause("coupon", false);
     world.settle_down();
     assert_eq!(

@@ -58,7 +58,7 @@ fn what_an_earlier_version_declared_holds_the_case_until_it_is_declared_again() 
         assert_eq!(asked(&world, case, &new), [(QuestionKind::Stranger, QuestionEffect::Hold)]);
         let both = "  billing: { url: http://pay:80, actions: { charge: { compensation: refund } } }\nrules";
         world.activate(book(&new.replace("rules", both)));
-        world.act_on_case(case, CaseAct::Replan { reason: world::reason() });
+        world.act_on_case(case, CaseAct::replan(world::reason()));
         world.settle_down();
         world.pass_ms(10_000);
         assert!(world.sent.contains(&"compensate billing.charge".to_owned()), "{:?}", world.sent);
@@ -268,7 +268,7 @@ fn a_name_that_will_be_declared_is_told_of_no_more_and_then_its_cases_are_counte
     let refused = world.say_of_stranger("shop", "billing.charge", ignore());
     assert!(matches!(refused, Answer::Conflict(_)), "{refused:?}");
     for case in cases {
-        world.act_on_case(case, CaseAct::Replan { reason: world::reason() });
+        world.act_on_case(case, CaseAct::replan(world::reason()));
     }
     world.settle_down();
     world.pass_ms(10_000);

@@ -204,6 +204,10 @@ pub struct CaseDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub saga_ended_at: Option<Timestamp>,
+    /// The rulebooks that share the reporting service, where nothing says to which of them the case belongs: `replan`
+    /// it with one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub which_rulebook: Vec<String>,
 }
 
 /// A report within a case.
@@ -359,6 +363,10 @@ pub enum CaseAct {
     Replan {
         /// Why.
         reason: String,
+        /// With this rulebook, by name: where several share the reporting service, and nothing says to which of them
+        /// the case belongs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rulebook: Option<String>,
     },
     /// Add steps by hand, e.g. to an unmatched case.
     Plan {
@@ -390,6 +398,12 @@ pub enum CaseAct {
 }
 
 impl CaseAct {
+    /// Answers the reports anew with the active rulebook that claims the case.
+    #[must_use]
+    pub const fn replan(reason: String) -> Self {
+        Self::Replan { reason, rulebook: None }
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> CaseActName {
@@ -405,7 +419,7 @@ impl CaseAct {
     #[must_use]
     pub fn reason(&self) -> &str {
         match self {
-            Self::Replan { reason }
+            Self::Replan { reason, .. }
             | Self::Plan { reason, .. }
             | Self::Settle { reason }
             | Self::Retry { reason } => reason,

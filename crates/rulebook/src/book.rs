@@ -134,6 +134,12 @@ impl Rulebook {
         &self.actions
     }
 
+    /// Whether it declares a service that other rulebooks may declare, too.
+    #[must_use]
+    pub fn shares(&self, service: &str) -> bool {
+        self.service(service).is_some_and(|id| self.services[id.0 as usize].shared)
+    }
+
     /// Finds an action by name.
     #[must_use]
     pub fn action(&self, service: &str, action: &str) -> Option<ActionId> {
@@ -308,13 +314,14 @@ impl Rulebook {
     }
 }
 
-/// Checks that rulebooks can live in one supervisor: their names differ, and no service belongs to two of them. The
+/// Checks that rulebooks can live in one supervisor: their names differ, and no service belongs to two of them that is
+/// not shared. The
 /// spans point into [`sources_together`].
 #[must_use]
 pub fn check_together(books: &[Arc<Rulebook>]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut names: FxHashMap<&str, Span> = FxHashMap::default();
-    let mut services: FxHashMap<&str, (Span, &str)> = FxHashMap::default();
+    let mut services: FxHashMap<&str, (Span, &str, bool)> = FxHashMap::default();
     let mut first_file = 0;
     for book in books {
         let shift = |span: Span| Span { file: span.file + first_file, ..span };
@@ -333,16 +340,29 @@ pub fn check_together(books: &[Arc<Rulebook>]) -> Vec<Diagnostic> {
         names.entry(book.name()).or_insert(at);
         for service in book.services() {
             let at = shift(service.span);
-            let (first, owner) = *services.entry(&service.name).or_insert((at, book.name()));
-            if first != at {
+            let (first, owner, shared) =
+                *services.entry(&service.name).or_insert((at, book.name(), service.shared));
+            if first != at && !(shared && service.shared) {
+                let help = match shared || service.shared {
+                    true => {
+                        "both share it, or it belongs to one of them: import one manifest with `shared: true` in both"
+                    }
+                    false => {
+                        "a report is answered by exactly one rulebook: keep the service in one of them; or let both import one manifest that says `shared: true`"
+                    }
+                };
                 found.push(Diagnostic {
                     code: crate::codes::SERVICE_IN_TWO_RULEBOOKS,
                     severity: Severity::Error,
-                    message: format!("service `{}` belongs to two rulebooks, `{owner}` and `{}`", service.name, book.name()),
+                    message: format!(
+                        "service `{}` belongs to two rulebooks, `{owner}` and `{}`",
+                        service.name,
+                        book.name()
+                    ),
                     at,
                     label: "declared again".to_owned(),
                     related: vec![(first, format!("first in `{owner}`"))],
-                    help: Some("a report is answered by exactly one rulebook: keep the service in one of them".to_owned()),
+                    help: Some(help.to_owned()),
                 });
             }
         }

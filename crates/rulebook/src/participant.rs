@@ -17,6 +17,8 @@ pub struct Service {
     pub signing_key: Option<String>,
     /// How long it remembers a request, and so knows one that comes again; none if it doesn't say.
     pub history_ms: Option<u64>,
+    /// Several rulebooks may declare it: its manifest says so.
+    pub shared: bool,
     /// Its actions, sorted by name; corrections included.
     pub actions: Vec<ActionId>,
     /// Its name in the source.

@@ -62,6 +62,10 @@ fn questions() -> Value {
 pub fn manifest_schema() -> Value {
     let mut properties = service_properties();
     properties["service"] = described(reference("name"), "The service's name.");
+    properties["shared"] = described(
+        json!({ "type": "boolean" }),
+        "`true`: several rulebooks may import it; a report belongs to that of its saga's entry.",
+    );
     top(
         "Amends manifest",
         "https://amends.dev/schema/manifest.json",

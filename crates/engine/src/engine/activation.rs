@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{Activation, ActivationRow, Answer, Happening, Replaces, Ticket, Write};
 use amends_protocol::{ActionName, Verb};
-use amends_rulebook::{Rulebook, StillNeeded, asks_for_all_of, check_activation};
+use amends_rulebook::{Rulebook, Service, StillNeeded, asks_for_all_of, check_activation};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,11 +37,14 @@ impl Engine {
         self.check_open_cases(book)
     }
 
-    /// A report is answered by exactly one rulebook, so a service belongs to one.
+    /// A report is answered by exactly one rulebook, so a service belongs to one, or all of them share it.
     fn check_owners(&self, book: &Rulebook) -> Result<(), Answer> {
         for other in self.active.values().filter(|other| other.name() != book.name()) {
-            if let Some(service) = book.services().iter().find(|s| other.service(&s.name).is_some())
-            {
+            let is_taken = |service: &&Service| {
+                other.service(&service.name).is_some()
+                    && !(service.shared && other.shares(&service.name))
+            };
+            if let Some(service) = book.services().iter().find(is_taken) {
                 return Err(Answer::Conflict(format!(
                     "service `{}` already belongs to rulebook `{}`",
                     service.name,

@@ -2,9 +2,9 @@
 
 use super::Engine;
 use crate::act::ActBy;
-use crate::transition::claiming;
+use crate::transition::{claiming, sharing};
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
-use amends_protocol::resources::{QuestionAct, StrangerAct};
+use amends_protocol::resources::{CaseAct, QuestionAct, StrangerAct};
 use amends_protocol::{CaseId, QuestionId, StepId, Timestamp};
 use std::sync::Arc;
 
@@ -27,20 +27,48 @@ impl Engine {
         self.answer(ticket, answer, || format!("there is no step {id}"));
     }
 
-    pub(super) fn case_act(
-        &mut self,
-        id: CaseId,
-        act: amends_protocol::resources::CaseAct,
-        by: ActBy<'_>,
-        ticket: Ticket,
-    ) {
+    pub(super) fn case_act(&mut self, id: CaseId, act: CaseAct, by: ActBy<'_>, ticket: Ticket) {
         let now = by.now;
-        let replans = matches!(act, amends_protocol::resources::CaseAct::Replan { .. });
+        let replans = matches!(act, CaseAct::Replan { .. });
         let answer = self.with_case(id, |case, engine| {
             let first = case.reports.first().map_or("", |r| r.report.service());
-            let name = case.row.rulebook.as_ref().map(|r| &*r.name);
-            let active = claiming(engine.active.values(), name, first).cloned();
-            let answer = case.case_act(act, active, by, &mut engine.agenda);
+            let began = case.row.rulebook.as_ref().map(|r| &*r.name);
+            let several = match began {
+                None => sharing(engine.active.values(), first),
+                Some(_) => Vec::new(),
+            };
+            let said = match &act {
+                CaseAct::Replan { rulebook: Some(name), .. } => Some(name.clone()),
+                _ => None,
+            };
+            if let Some(name) = &said
+                && began.is_some_and(|began| *began != **name)
+            {
+                let text =
+                    format!("the case belongs to another rulebook than `{name}`, and stays there");
+                return Answer::Conflict(text);
+            }
+            if let Some(name) = &said {
+                let declares = engine.active.get(name.as_str()).map(|b| b.service(first).is_some());
+                match declares {
+                    Some(true) => {}
+                    Some(false) => {
+                        let text = format!("rulebook `{name}` doesn't declare `{first}`");
+                        return Answer::Conflict(text);
+                    }
+                    None => {
+                        let text = format!("no active rulebook is named `{name}`");
+                        return Answer::Conflict(text);
+                    }
+                }
+            }
+            let name = began.map(str::to_owned).or(said);
+            let entry = case.began_with().map(str::to_owned);
+            let books = engine.active.values();
+            let active = claiming(books, name.as_deref(), first, entry.as_deref()).cloned();
+            let several: Vec<String> = several.into_iter().map(|b| b.name().to_owned()).collect();
+            let several: Vec<&str> = several.iter().map(String::as_str).collect();
+            let answer = case.case_act(act, active, &several, by, &mut engine.agenda);
             if answer != Answer::Done {
                 return answer;
             }

@@ -197,7 +197,7 @@ impl Engine {
             report: Arc::clone(&report),
         })));
         self.saga_reported(&report.saga_id);
-        if let Some(book) = self.book_for(report.service(), &report.saga_id) {
+        if let Some(book) = self.book_for(&report) {
             Veil::of_report(book.secrets().clone(), &report).report(&mut report);
         }
         self.agenda.tell(Happening::Reported { case, report });

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::case::Case;
 use crate::plan::{EXCESS_LIMIT, REPORTS_LIMIT};
-use crate::transition::claiming;
+use crate::transition::{claiming, sharing};
 use crate::{
     Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR, SagaRow,
     SagaState, Ticket, Veil, Write,
@@ -113,8 +113,8 @@ impl Engine {
     }
 
     pub(super) fn add_report(&mut self, case: &mut Case, now: Timestamp, report: Arc<Report>) {
-        if case.book.is_none() {
-            self.adopt(case, report.service());
+        if case.book.is_none() && self.adopt(case, &report) {
+            case.answer_shared_anew(now);
         }
         case.reopen(&mut self.agenda);
         let index = case.reports.len();
@@ -125,9 +125,14 @@ impl Engine {
             role: ReportRole::Unmatched,
             report: Arc::clone(&report),
         });
-        let shown = case.shown(report);
+        let shown = case.shown(Arc::clone(&report));
         self.agenda.tell(Happening::Reported { case: case.row.id, report: shown });
-        case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
+        let sharing = sharing(self.active.values(), report.service());
+        if case.book.is_none() && !sharing.is_empty() {
+            case.await_rulebook(index, &sharing, now, &mut self.agenda);
+        } else {
+            case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
+        }
         self.saga_reported(&case.row.saga);
         self.go_on(case, true, now);
     }
@@ -139,7 +144,7 @@ impl Engine {
         }
         self.last_case += 1;
         let id = CaseId(self.last_case);
-        let book = self.book_for(report.service(), &report.saga_id);
+        let book = self.book_for(report);
         let wall = self.agenda.moment.wall;
         let row = CaseRow {
             id,
@@ -161,26 +166,24 @@ impl Engine {
         id
     }
 
-    /// The active rulebook that claims a service. The supervisor's own reports go where the saga began; a service that
-    /// nobody claims goes to the only rulebook, if there is just one.
-    pub(super) fn book_for(&self, service: &str, saga: &SagaId) -> Option<Arc<Rulebook>> {
-        let service = match self.sagas.get(saga) {
-            Some(row) if service == SUPERVISOR => &*row.service,
-            _ => service,
+    /// The active rulebook that a report belongs to. The supervisor's own reports go where the saga began, and so do
+    /// those of a service that several rulebooks share; a service that nobody claims goes to the only rulebook, if
+    /// there is just one.
+    pub(super) fn book_for(&self, report: &Report) -> Option<Arc<Rulebook>> {
+        let announced = self.sagas.get(&report.saga_id).map(|row| &*row.service);
+        let service = match announced {
+            Some(service) if report.service() == SUPERVISOR => service,
+            _ => report.service(),
         };
-        claiming(self.active.values(), None, service).cloned()
+        let entry = report.data.entry.as_deref().or(announced);
+        claiming(self.active.values(), None, service, entry).cloned()
     }
 
-    pub(super) fn adopt(&self, case: &mut Case, service: &str) {
-        if let Some(book) = self.book_for(service, &case.row.saga) {
-            case.row.rulebook =
-                Some(RulebookRef { name: book.name().into(), hash: book.hash().into() });
-            case.row_changed = true;
-            case.book = Some(book);
-            if let Some(heard) = case.heard_mut() {
-                heard.forget_what_is_noted();
-            }
-        }
+    /// A case without a rulebook takes that of a further report. True if there is one.
+    fn adopt(&self, case: &mut Case, report: &Report) -> bool {
+        let Some(book) = self.book_for(report) else { return false };
+        case.take_book(book);
+        true
     }
 }
 

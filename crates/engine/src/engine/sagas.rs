@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::timer::Timer;
+use crate::transition::{claiming, sharing};
 use crate::{Answer, Moment, SUPERVISOR, SagaRow, SagaState, Ticket, Trust, Write};
 use amends_protocol::resources::SagaBegin;
 use amends_protocol::{Report, ReportData, SagaId, Timestamp, check_data};
@@ -14,7 +15,7 @@ const WALL_LOOK_MS: u64 = 10_000;
 const DEADLINES_SLICE: usize = 1_000;
 
 impl Engine {
-    pub(super) fn saga_began(&mut self, begin: SagaBegin, ticket: Ticket) {
+    pub(super) fn saga_began(&mut self, now: Timestamp, begin: SagaBegin, ticket: Ticket) {
         if let Err(why) = check_data("data", &begin.data) {
             return self.agenda.answer(ticket, Answer::Invalid(why.to_string()));
         }
@@ -34,11 +35,32 @@ impl Engine {
             // It has failed already; its case tells the rest, and no deadline must make another.
             let row = SagaRow { state: SagaState::Overdue, ..row };
             self.end_announced(row.clone());
+            self.tell_where_it_began(now, &row);
             return self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
         }
         self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
         self.watch_deadline(row.clone());
         self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
+    }
+
+    /// A case of which nothing said to which rulebook it belongs hears where its saga began.
+    fn tell_where_it_began(&mut self, now: Timestamp, row: &SagaRow) {
+        let Some(id) = self.by_saga.get(&row.saga).copied() else { return };
+        self.with_case(id, |case, engine| {
+            let first = case.reports.first().map_or("", |one| one.report.service());
+            if case.book.is_some() || sharing(engine.active.values(), first).is_empty() {
+                return;
+            }
+            case.row.detail.entry = row.entry().or(case.row.detail.entry.take());
+            case.row_changed = true;
+            let books = engine.active.values();
+            if let Some(book) = claiming(books, None, first, Some(&*row.service)).cloned() {
+                case.take_book(book);
+                case.answer_shared_anew(now);
+                case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+                engine.go_on(case, true, now);
+            }
+        });
     }
 
     /// Whoever began the saga says that it is over: no deadline has to be watched, and its case need not wait for what

@@ -34,7 +34,7 @@ pub(crate) struct CaseFacts<'a> {
     pub(crate) unfinished: Option<&'a StepRow>,
     /// Some step is stuck or between two tries, and may be tried again.
     pub(crate) retriable: bool,
-    /// An active rulebook claims the case.
+    /// An active rulebook claims the case, or a person can say which of several does.
     pub(crate) claimed: bool,
     /// It has a rulebook to plan with: its own version, else the active one that claims it.
     pub(crate) has_rulebook: bool,
@@ -49,6 +49,8 @@ pub struct CaseBooks<'a> {
     pub own: Option<&'a Rulebook>,
     /// The active one that claims it, see [`claiming`].
     pub active: Option<&'a Rulebook>,
+    /// Several share its service, and nothing says to which of them it belongs: a person may.
+    pub several: bool,
 }
 
 /// An act that is not allowed now: why, and what is.
@@ -126,7 +128,7 @@ impl CaseRow {
             settled: self.state == CaseState::Settled,
             unfinished: steps.iter().find(|step| !step.state.is_terminal()),
             retriable: steps.iter().any(StepRow::is_retried_with_its_case),
-            claimed: books.active.is_some(),
+            claimed: books.active.is_some() || books.several,
             has_rulebook: book.is_some(),
             plannable: book.is_some_and(|book| plannable(book, is_planned).next().is_some()),
         }
@@ -145,17 +147,47 @@ pub fn plannable<'a>(
     })
 }
 
-/// Of the active rulebooks, the one that a case would be answered by anew: the one of the name that it began with, else
+/// Of the active rulebooks, the one that a case would be answered by anew: the one of the name that it began with; of a
+/// service that several share, the one that declares what its saga began with (`entry`, an action or its service); else
 /// the one that declares the service, else the only one.
 pub fn claiming<'a>(
     active: impl Iterator<Item = &'a Arc<Rulebook>> + Clone,
     name: Option<&str>,
     service: &str,
+    entry: Option<&str>,
 ) -> Option<&'a Arc<Rulebook>> {
+    let declare = |service: &str| {
+        let all = active.clone().filter(|book| book.service(service).is_some());
+        all.collect::<Vec<_>>()
+    };
+    let only = |books: Vec<&'a Arc<Rulebook>>| match books[..] {
+        [book] => Some(book),
+        _ => None,
+    };
     let named = active.clone().find(|book| Some(book.name()) == name);
-    let declares = || active.clone().find(|book| book.service(service).is_some());
-    let only = || active.clone().next().filter(|_| active.clone().nth(1).is_none());
-    named.or_else(declares).or_else(only)
+    named.or_else(|| {
+        let declaring = declare(service);
+        let is_shared = declaring.iter().any(|book| book.shares(service));
+        let began = entry.map(|entry| entry.split('.').next().unwrap_or_default());
+        let by_entry = began.filter(|_| is_shared).and_then(|service| only(declare(service)));
+        by_entry.or_else(|| match declaring.is_empty() {
+            true => only(active.clone().collect()),
+            false => only(declaring),
+        })
+    })
+}
+
+/// The active rulebooks that share a service, if those are several: which of them a report belongs to, its saga's entry
+/// says.
+pub fn sharing<'a>(
+    active: impl Iterator<Item = &'a Arc<Rulebook>>,
+    service: &str,
+) -> Vec<&'a Arc<Rulebook>> {
+    let mut all: Vec<_> = active.filter(|book| book.shares(service)).collect();
+    if all.len() < 2 {
+        all.clear();
+    }
+    all
 }
 
 /// Every act that is possible now.

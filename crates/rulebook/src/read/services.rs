@@ -21,6 +21,7 @@ const SERVICE_KEYS: &[&str] = &[
 ];
 const MANIFEST_KEYS: &[&str] = &[
     "service",
+    "shared",
     "url",
     "concurrency",
     "signing_key",
@@ -130,6 +131,7 @@ fn declare<'n>(
         concurrency: 1,
         signing_key: None,
         history_ms: None,
+        shared: false,
         actions: Vec::new(),
         span,
     };
@@ -172,6 +174,8 @@ pub(crate) fn define(
     scope.services[index].signing_key = key.map(|(key, _)| key.to_owned());
     let history = fields.get("history").and_then(|n| fields::duration(n, "`history`", 1, found));
     scope.services[index].history_ms = history;
+    let shared = fields.get("shared").and_then(|n| fields::flag(n, "`shared`", found));
+    scope.services[index].shared = shared.unwrap_or(false);
     let retry = match fields.get("retry_policy") {
         Some(node) => policy::retry_policy(node, defaults.retry, found),
         None => defaults.retry,

@@ -77,7 +77,7 @@ async fn waves<S: Store>(
                 for case in &ids[from..from + size] {
                     let reason = job.view().reason;
                     let acted = act_on(supervisor, || {
-                        let act = CaseAct::Replan { reason: reason.clone() };
+                        let act = CaseAct::replan(reason.clone());
                         let actor = job.view().actor;
                         async move {
                             let bulk = Some(job.number);

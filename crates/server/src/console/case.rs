@@ -88,7 +88,8 @@ pub(super) async fn show_case<S: Store>(
     let edits = edits_of(&plan, &case);
     let planning = book.clone().or_else(|| {
         let summary = &case.summary;
-        active_for(summary.rulebook.as_deref(), &summary.report, &app.supervisor.active_books())
+        let active = app.supervisor.active_books();
+        active_for(summary.rulebook.as_deref(), &summary.report, None, &active)
     });
     let graph = book.as_ref().and_then(|book| graph(&case, book));
     let timeline = Timeline::of(&case, frame.now);
@@ -191,7 +192,10 @@ fn case_act(form: &Form) -> Result<CaseAct, ApiError> {
     let actions = |field| form.all(field).map(parsed::<ActionName>).collect::<Result<Vec<_>, _>>();
     Ok(match parsed(form.text("act"))? {
         CaseActName::Retry => CaseAct::Retry { reason },
-        CaseActName::Replan => CaseAct::Replan { reason },
+        CaseActName::Replan => {
+            let rulebook = Some(form.text("rulebook")).filter(|name| !name.is_empty());
+            CaseAct::Replan { reason, rulebook: rulebook.map(str::to_owned) }
+        }
         CaseActName::Settle => CaseAct::Settle { reason },
         CaseActName::Plan => CaseAct::Plan {
             reason,

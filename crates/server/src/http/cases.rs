@@ -7,7 +7,7 @@ use super::secrets::{secrets_of, summaries};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views::{self, Veiled};
-use amends_engine::{CaseBooks, Question, Veil, claiming, open_questions};
+use amends_engine::{CaseBooks, Question, Veil, claiming, open_questions, sharing};
 use amends_protocol::resources::{CaseAct, CaseDetail, CaseProof, CaseSummary, Page, ReportView};
 use amends_protocol::{CaseId, ClosedOn, Problem, ProblemCode};
 use amends_rulebook::{Considered, Facts, Rulebook};
@@ -140,14 +140,21 @@ pub(crate) async fn told_in_full<S: Store>(
     let (record, book) = found(app, id).await?;
     let case = &record.stored.case;
     let name = case.rulebook.as_ref().map(|r| &*r.name);
-    let active = active_for(name, &case.report, &app.supervisor.active_books());
+    let active_books = app.supervisor.active_books();
+    let entry = case.detail.entry.as_deref();
+    let active = active_for(name, &case.report, entry, &active_books);
+    let sharing = match (name, &active) {
+        (None, None) => sharing_of(&case.report, &active_books),
+        _ => Vec::new(),
+    };
     let questions = open_questions(&record.stored, book.as_ref());
     let questions = questions.iter().map(|question| views::question(question, case)).collect();
     let looked = looked_at(&record, book.as_deref(), reports);
     let secrets = secrets_of(app, case.rulebook.as_ref()).await;
     let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
-    let books = CaseBooks { own: book.as_deref(), active: active.as_deref() };
-    let mut case = CaseDetail { questions, ..views::case(record, books) };
+    let several = !sharing.is_empty();
+    let books = CaseBooks { own: book.as_deref(), active: active.as_deref(), several };
+    let mut case = CaseDetail { questions, which_rulebook: sharing, ..views::case(record, books) };
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();
@@ -213,8 +220,15 @@ async fn found<S: Store>(
 pub(crate) fn active_for(
     rulebook: Option<&str>,
     report: &str,
+    entry: Option<&str>,
     active: &[Arc<Rulebook>],
 ) -> Option<Arc<Rulebook>> {
     let service = report.split('/').next().unwrap_or_default();
-    claiming(active.iter(), rulebook, service).cloned()
+    claiming(active.iter(), rulebook, service, entry).cloned()
+}
+
+/// The active rulebooks that share the service of a report, by name.
+fn sharing_of(report: &str, active: &[Arc<Rulebook>]) -> Vec<String> {
+    let service = report.split('/').next().unwrap_or_default();
+    sharing(active.iter(), service).into_iter().map(|book| book.name().to_owned()).collect()
 }

@@ -65,6 +65,7 @@ pub(crate) fn case(record: Veiled<CaseRecord>, books: CaseBooks<'_>) -> CaseDeta
         settled_by,
         may_still_stand,
         saga_ended_at: saga_ended_at.map(Timestamp),
+        which_rulebook: Vec::new(),
         summary,
     }
 }

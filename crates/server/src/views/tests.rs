@@ -43,7 +43,7 @@ fn case_row() -> CaseRow {
 
 /// With nothing active.
 fn own(book: Option<&Rulebook>) -> CaseBooks<'_> {
-    CaseBooks { own: book, active: None }
+    CaseBooks { own: book, ..CaseBooks::default() }
 }
 
 fn report_row(position: u32, role: ReportRole) -> ReportRow {

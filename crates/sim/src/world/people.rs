@@ -128,7 +128,7 @@ impl World<'_> {
     fn act_on_case(&mut self, case: CaseId, act: PersonAct, rng: &mut SeededRng) {
         let reason = REASON.to_owned();
         let act = match act {
-            PersonAct::Replan => CaseAct::Replan { reason },
+            PersonAct::Replan => CaseAct::replan(reason),
             PersonAct::Settle => CaseAct::Settle { reason },
             PersonAct::RetryCase => CaseAct::Retry { reason },
             _ => {

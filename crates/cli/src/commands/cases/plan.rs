@@ -39,7 +39,7 @@ pub struct PlanOptions {
 
 pub(super) async fn run(client: &Client, options: PlanOptions) -> Outcome {
     let act = if options.again {
-        CaseAct::Replan { reason: options.reason }
+        CaseAct::replan(options.reason)
     } else if options.compensate.is_empty() && options.retry.is_empty() && options.notify.is_empty()
     {
         return Err(Failure::Usage(

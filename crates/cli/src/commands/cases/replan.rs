@@ -2,13 +2,17 @@
 //! counted and confirmed first, then let out in waves.
 
 use super::filters::CaseFilters;
+use super::show::header;
 use crate::client::Client;
 use crate::commands::bulk::{outcome, watch};
 use crate::commands::confirm;
 use crate::failure::{Failure, Outcome};
+use crate::moment::now;
 use crate::output;
 use amends_protocol::CaseId;
-use amends_protocol::resources::{BulkDeed, BulkSteering, BulkView, BulkWanted};
+use amends_protocol::resources::{
+    BulkDeed, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail,
+};
 
 /// Options of `cases replan`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +33,9 @@ pub struct ReplanOptions {
     /// Don't ask
     #[arg(long, short)]
     yes: bool,
+    /// With this rulebook: of one case whose reporting service several rulebooks share
+    #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
+    with: Option<String>,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -39,6 +46,18 @@ pub struct ReplanOptions {
 
 pub(super) async fn run(client: &Client, options: ReplanOptions) -> Outcome {
     let filter = options.filters.pairs();
+    if let Some(rulebook) = options.with {
+        let [id] = options.ids[..] else {
+            return Err(Failure::Usage("`--with` is for one case; give its id".into()));
+        };
+        let act = CaseAct::Replan { reason: options.reason, rulebook: Some(rulebook) };
+        let case: CaseDetail = client.post(&format!("/v1/cases/{id}/acts"), &act).await?;
+        return if options.json {
+            output::json(&case)
+        } else {
+            output::line(&header(&case, now()))
+        };
+    }
     if options.ids.is_empty() == filter.is_empty() {
         return Err(Failure::Usage(
             "say which cases to replan: either ids, or filters such as --state unmatched".into(),
