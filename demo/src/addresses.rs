@@ -1,10 +1,7 @@
-//! The services of the demo, and where they are.
+//! Where everybody is.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// The six services, in the order of the call chain.
-pub const SERVICES: [&str; 6] = ["order", "payment", "coupon", "delivery", "rider", "sms"];
 
 /// Where everybody is: base URLs without a slash at the end.
 #[derive(Clone, Debug, Serialize, Deserialize)]

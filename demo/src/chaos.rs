@@ -1,7 +1,6 @@
 //! What chaos came to: how often the protection was needed, counted from the supervisor's cases and the services' own
 //! databases, and whether a killed service's unfinished work was reported. It kills nobody.
 
-use crate::addresses::SERVICES;
 use crate::cases::Cases;
 use amends_protocol::Outcome;
 use rusqlite::Connection;
@@ -51,11 +50,12 @@ impl fmt::Display for ChaosCount {
 /// When a database can't be read.
 pub(crate) fn count(
     folder: &Path,
+    services: impl Iterator<Item = &'static str>,
     cases: &Cases,
     kills_by_process: BTreeMap<String, u32>,
 ) -> rusqlite::Result<ChaosCount> {
     let mut refused_late = 0;
-    for service in SERVICES {
+    for service in services {
         let refused: i64 = open(folder, service)?.query_row(
             "SELECT coalesce(sum(refused), 0) FROM amends_fences",
             [],
@@ -79,7 +79,11 @@ pub(crate) fn count(
 ///
 /// # Errors
 /// When a database can't be read.
-pub(crate) fn unreported(folder: &Path, cases: &Cases) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn unreported(
+    folder: &Path,
+    services: impl Iterator<Item = &'static str>,
+    cases: &Cases,
+) -> rusqlite::Result<Vec<String>> {
     let known: BTreeSet<(&str, &str)> = cases
         .0
         .iter()
@@ -87,7 +91,7 @@ pub(crate) fn unreported(folder: &Path, cases: &Cases) -> rusqlite::Result<Vec<S
         .map(|report| (report.source.as_str(), report.id.as_str()))
         .collect();
     let mut lost = Vec::new();
-    for service in SERVICES {
+    for service in services {
         for (request, report) in swept(&open(folder, service)?)? {
             let reported =
                 report.as_deref().is_some_and(|report| known.contains(&(service, report)));
@@ -121,7 +125,7 @@ fn open(folder: &Path, service: &str) -> rusqlite::Result<Connection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::business::schema;
+    use crate::food::FOOD_ORDER;
     use amends_service::Sqlite;
     use serde_json::{Value, json};
     use tempfile::TempDir;
@@ -129,9 +133,9 @@ mod tests {
     /// The six databases of a shop in which nothing has happened.
     fn shop() -> TempDir {
         let folder = TempDir::new().expect("a temporary folder");
-        for service in SERVICES {
-            let path = folder.path().join(format!("{service}.sqlite"));
-            let _ = Sqlite::open(&path, schema(service)).expect("a new database");
+        for service in FOOD_ORDER.services {
+            let path = folder.path().join(format!("{}.sqlite", service.name));
+            let _ = Sqlite::open(&path, &service.schema()).expect("a new database");
         }
         folder
     }
@@ -185,7 +189,8 @@ mod tests {
         );
         seen.0.extend(cases(&[("sms", "r-3", "crashed")], &["nothing_to_compensate"]).0);
         let kills = BTreeMap::from([("coupon".to_owned(), 2), ("supervisor".to_owned(), 1)]);
-        let count = count(folder.path(), &seen, kills.clone()).expect("readable databases");
+        let count = count(folder.path(), FOOD_ORDER.names(), &seen, kills.clone());
+        let count = count.expect("readable databases");
         let expected = ChaosCount {
             kills: 3,
             null_compensations: 3,
@@ -215,9 +220,11 @@ mod tests {
     #[test]
     fn a_shop_in_which_nothing_happened_counts_nothing() {
         let folder = shop();
-        let count = count(folder.path(), &Cases::default(), BTreeMap::new()).expect("readable");
-        assert_eq!(count, ChaosCount::default());
-        assert!(unreported(folder.path(), &Cases::default()).expect("readable").is_empty());
+        let none = Cases::default();
+        let count = count(folder.path(), FOOD_ORDER.names(), &none, BTreeMap::new());
+        assert_eq!(count.expect("readable"), ChaosCount::default());
+        let lost = unreported(folder.path(), FOOD_ORDER.names(), &none);
+        assert!(lost.expect("readable").is_empty());
     }
 
     #[test]
@@ -248,7 +255,8 @@ mod tests {
             ("order", "r-4", "crashed"),
         ];
         let lost = |reports: &[_]| {
-            unreported(folder.path(), &cases(reports, &[])).expect("readable databases")
+            let lost = unreported(folder.path(), FOOD_ORDER.names(), &cases(reports, &[]));
+            lost.expect("readable databases")
         };
         assert_eq!(lost(&all), Vec::<String>::new());
         for (missing, request) in ["q-1", "q-3", "q-4"].into_iter().enumerate() {

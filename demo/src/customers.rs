@@ -2,7 +2,7 @@
 //! nobody but where an order's own fault says so.
 
 use crate::deploys;
-use crate::faults::Fault;
+use crate::faults::By;
 use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::shop::{Ending, Shop};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 /// Lets all customers order, and counts how they saw it end. `answered` grows with every order that has ended.
 ///
 /// # Errors
-/// When the order service doesn't open its door, or a process that a fault took down doesn't come up again.
+/// When the first service doesn't open its door, or a process that a fault took down doesn't come up again.
 pub(crate) async fn place_all(
     shop: &Shop,
     orders: &[PlannedOrder],
@@ -27,7 +27,7 @@ pub(crate) async fn place_all(
     let clients = if options.slow { 1 } else { options.clients };
     let customer = async || {
         let mut seen: BTreeMap<String, u64> = BTreeMap::new();
-        let mut pace = pause(options, orders.len()).map(tokio::time::interval);
+        let mut pace = pause(shop, options, orders.len()).map(tokio::time::interval);
         while let Some(order) = orders.get(next.fetch_add(1, Ordering::SeqCst)) {
             if let Some(pace) = &mut pace {
                 pace.tick().await;
@@ -55,30 +55,31 @@ pub(crate) async fn place_all(
 }
 
 /// How long a customer waits between two orders; not at all if absent.
-fn pause(options: &DemoOptions, orders: usize) -> Option<Duration> {
+fn pause(shop: &Shop, options: &DemoOptions, orders: usize) -> Option<Duration> {
     if options.slow {
         return Some(Duration::from_secs(1));
     }
     let each = u32::try_from(orders).unwrap_or(u32::MAX).div_ceil(options.clients).max(1);
-    let all = deploys::time_of_all(Duration::from_secs(options.deploy_seconds));
+    let services = shop.business().services.len();
+    let all = deploys::time_of_all(services, Duration::from_secs(options.deploy_seconds));
     options.gateways.then(|| (all / each).max(Duration::from_millis(1)))
 }
 
 /// Places one order, with the faults that are done to a service from outside.
 async fn place(shop: &Shop, order: &PlannedOrder) -> anyhow::Result<Ending> {
-    match order.fault {
-        Some(Fault::RiderDown) => {
-            let rider = shop.service("rider")?;
-            rider.hold_down().await;
+    match order.fault.map(|kind| kind.by) {
+        Some(By::Down(name)) => {
+            let service = shop.service(name)?;
+            service.hold_down().await;
             let ending = shop.place(order).await;
-            rider.let_up().await?;
+            service.let_up().await?;
             ending
         }
-        Some(Fault::SmsDown) => {
-            let sms = shop.service("sms")?;
-            sms.close_door().await?;
+        Some(By::Closed(name)) => {
+            let service = shop.service(name)?;
+            service.close_door().await?;
             let ending = shop.place(order).await;
-            sms.open_door().await?;
+            service.open_door().await?;
             ending
         }
         _ => shop.place(order).await,

@@ -2,12 +2,14 @@
 //! no handler can do. It decides nothing about the business.
 //!
 //! - closed: every request is turned away with 503 and nothing happens;
-//! - `coupon-answer-broken`: the coupon service did its work, but the answer becomes a bare 500;
-//! - `delivery-answer-lost`: the delivery service did its work, but the connection breaks instead of an answer;
-//! - `payment-late`, `coupon-late`, `delivery-late`: the connection breaks before the service has the request, which
-//!   arrives all the same when the compensation of its action has been there (see [`crate::late`]).
+//! - a broken answer: the service did its work, but the answer becomes a bare 500;
+//! - a lost answer: the service did its work, but the connection breaks instead of an answer;
+//! - a late request: the connection breaks before the service has the request, which arrives all the same when the
+//!   compensation of its action has been there (see [`crate::late`]).
+//!
+//! An answer is broken or lost once: whoever asks again under the same request id hears it.
 
-use crate::faults::Fault;
+use crate::faults::{By, FaultKind};
 use crate::late::{Key, Late};
 use amends_protocol::headers;
 use axum::Router;
@@ -20,8 +22,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -38,9 +41,33 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What the door does about requests.
 #[derive(Debug)]
 pub struct Door {
-    service: String,
+    /// By the fault's word.
+    troubles: BTreeMap<&'static str, Trouble>,
     closed: AtomicBool,
     late: Late,
+    /// Requests of which an answer was broken or lost.
+    struck: Mutex<HashSet<String>>,
+}
+
+/// What a planned fault does at a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    BrokenAnswer,
+    LostAnswer,
+    Late,
+}
+
+impl Trouble {
+    /// What a fault does at the door of a service, if it does anything there.
+    fn at(service: &str, kind: &FaultKind) -> Option<Self> {
+        let (at, trouble) = match kind.by {
+            By::BrokenAnswer(at) => (at, Self::BrokenAnswer),
+            By::LostAnswer(at) => (at, Self::LostAnswer),
+            By::Late(at) => (at, Self::Late),
+            By::Service | By::Down(_) | By::Closed(_) => return None,
+        };
+        (at == service).then_some(trouble)
+    }
 }
 
 /// The planned loss of an answer: hyper closes the connection on it.
@@ -56,13 +83,15 @@ impl std::fmt::Display for AnswerLost {
 impl std::error::Error for AnswerLost {}
 
 impl Door {
-    /// The open door of a service.
+    /// The open door of a service, where these faults are planned.
     #[must_use]
-    pub fn new(service: &str) -> Arc<Self> {
+    pub fn new(service: &str, faults: &[&'static FaultKind]) -> Arc<Self> {
+        let trouble = |kind: &&'static FaultKind| Some((kind.word, Trouble::at(service, kind)?));
         Arc::new(Self {
-            service: service.to_owned(),
+            troubles: faults.iter().filter_map(trouble).collect(),
             closed: AtomicBool::new(false),
             late: Late::default(),
+            struck: Mutex::default(),
         })
     }
 
@@ -136,13 +165,15 @@ impl Door {
         };
         let body = body.to_bytes();
         let forward = parts.method == Method::POST && !parts.uri.path().starts_with("/amends/");
-        let fault = forward.then(|| planned_fault(&body)).flatten();
-        if is_late(&self.service, fault)
+        let trouble = forward.then(|| self.planned(&body)).flatten();
+        if trouble == Some(Trouble::Late)
             && let Some(key) = key(&parts, parts.uri.path().trim_start_matches('/'))
+            && self.late.holds(&key)
         {
             self.late.hold(router, key, parts, body).await;
             return Err(AnswerLost);
         }
+        let trouble = trouble.filter(|_| self.is_first(&parts));
         let compensated = parts.uri.path().strip_prefix(COMPENSATE);
         let compensated = compensated.and_then(|action| key(&parts, action));
         let request = Request::from_parts(parts, Body::from(body));
@@ -151,24 +182,31 @@ impl Door {
             // Before the supervisor has its answer, so that a run doesn't end while an original is on its way.
             self.late.let_through(&router, &key).await;
         }
-        match (self.service.as_str(), fault) {
-            ("coupon", Some(Fault::CouponAnswerBroken)) => {
+        match trouble {
+            Some(Trouble::BrokenAnswer) => {
                 Ok(bare(StatusCode::INTERNAL_SERVER_ERROR, "something broke on the way out"))
             }
-            ("delivery", Some(Fault::DeliveryAnswerLost)) => Err(AnswerLost),
-            _ => Ok(answer),
+            Some(Trouble::LostAnswer) => Err(AnswerLost),
+            Some(Trouble::Late) | None => Ok(answer),
         }
     }
-}
 
-/// Whether the plan lets requests with this fault come late to the service.
-fn is_late(service: &str, fault: Option<Fault>) -> bool {
-    matches!(
-        (service, fault),
-        ("payment", Some(Fault::PaymentLate))
-            | ("coupon", Some(Fault::CouponLate))
-            | ("delivery", Some(Fault::DeliveryLate))
-    )
+    /// What the plan does at this door to a request with this body.
+    fn planned(&self, body: &Bytes) -> Option<Trouble> {
+        #[derive(serde::Deserialize)]
+        struct OnlyFault {
+            fault: Option<String>,
+        }
+        let word = serde_json::from_slice::<OnlyFault>(body).ok()?.fault?;
+        self.troubles.get(word.as_str()).copied()
+    }
+
+    /// Whether a request comes for the first time. One without an id always does.
+    fn is_first(&self, parts: &Parts) -> bool {
+        let Some(id) = parts.headers.get(headers::REQUEST_ID) else { return true };
+        let mut struck = self.struck.lock().unwrap_or_else(PoisonError::into_inner);
+        struck.insert(String::from_utf8_lossy(id.as_bytes()).into_owned())
+    }
 }
 
 /// What a request and the compensation that must come first have in common; nothing without a saga.
@@ -180,14 +218,6 @@ fn key(parts: &Parts, action: &str) -> Option<Key> {
 /// Waits until the process is to end, which it also is when nobody is left to say so.
 pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopped| *stopped).await;
-}
-
-fn planned_fault(body: &Bytes) -> Option<Fault> {
-    #[derive(serde::Deserialize)]
-    struct OnlyFault {
-        fault: Option<Fault>,
-    }
-    serde_json::from_slice::<OnlyFault>(body).ok()?.fault
 }
 
 /// An answer such as proxies and crashing frameworks give: no problem details.
@@ -206,9 +236,18 @@ mod tests {
     use crate::client::{Client, NoAnswer};
     use axum::routing::any;
     use serde_json::{Value, json};
-    use std::sync::Mutex;
 
     const LIMIT: Duration = Duration::from_secs(10);
+
+    static FAULTS: [FaultKind; 3] = [
+        kind("coupon-answer-broken", By::BrokenAnswer("coupon")),
+        kind("delivery-answer-lost", By::LostAnswer("delivery")),
+        kind("delivery-late", By::Late("delivery")),
+    ];
+
+    const fn kind(word: &'static str, by: By) -> FaultKind {
+        FaultKind { word, by, weight: 1, explanation: "" }
+    }
 
     /// A service that writes down what it was asked for, behind a door.
     struct House {
@@ -229,7 +268,7 @@ mod tests {
             "{\"done\": true}"
         }));
         let (stop, stopped) = watch::channel(false);
-        let door = Door::new(service);
+        let door = Door::new(service, &FAULTS.each_ref());
         let serving = tokio::spawn(Arc::clone(&door).serve(listener, router, stopped));
         House { url, door, work, stop, serving }
     }
@@ -281,6 +320,8 @@ mod tests {
             assert_eq!(ask(&delivery, undo, "a", &json!({})).await.expect("an answer"), 200);
         }
         assert_eq!(delivery.worked(), [undo, undo, "/request", undo]);
+        // Asked again, it is not held up any more: its compensation has been there.
+        assert_eq!(ask(&delivery, "/request", "a", &late).await.expect("an answer"), 200);
         // The fault is the delivery's alone.
         let coupon = house("coupon").await;
         assert_eq!(knock(&coupon, &late).await.expect("an answer"), 200);

@@ -1,29 +1,34 @@
-//! The food-order business: six services that really fail and really compensate, a workload with planned faults, and
-//! the proof that every order ended whole or left nothing behind.
+//! Businesses whose services really fail and really compensate: the food order and the marketplace, each with a
+//! workload of planned faults, and the proof that every order ended whole or left nothing behind.
 //!
 //! Nothing is simulated: every service and the supervisor is a process of its own, all calls go over HTTP, all state is
 //! in databases on disk. What went wrong was planned from a seed; what came out is read from the services' databases.
 
 mod addresses;
-mod business;
+pub mod business;
+mod businesses;
 mod cases;
 mod chaos;
 mod client;
 mod customers;
 mod deploys;
 mod door;
+mod errands;
 pub mod faults;
 mod folder;
+pub mod food;
 mod gateway;
 pub mod invariants;
 mod kills;
 mod late;
 mod line;
+pub mod market;
 mod options;
 pub mod process;
 mod progress;
 mod runner;
 mod service;
+mod setting;
 pub mod shop;
 mod stay;
 mod summary;
@@ -31,6 +36,7 @@ pub mod supervisor;
 mod tables;
 pub mod workload;
 
+pub use businesses::{BUSINESSES, named};
 pub use cases::{Cases, ReportCount, ServiceCount};
 pub use chaos::ChaosCount;
 pub use deploys::GatewayCount;

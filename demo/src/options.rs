@@ -1,11 +1,16 @@
 //! What `amends demo` takes on its command line, and what a service process takes on its own.
 
-use crate::faults::Fault;
+use crate::business::Business;
+use crate::businesses::{BUSINESSES, named};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 
 /// Options of `amends demo`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoOptions {
+    /// Which business to run.
+    #[arg(long, value_name = "NAME", default_value = BUSINESSES[0].name, value_parser = business())]
+    pub business: &'static Business,
     /// How many orders to place; 300 with `--chaos`.
     #[arg(long, default_value_t = 200, default_value_if("chaos", "true", "300"), value_parser = clap::value_parser!(u32).range(1..=90_000))]
     pub orders: u32,
@@ -34,19 +39,19 @@ pub struct DemoOptions {
     /// One order per second, explained, so that a person can watch.
     #[arg(long)]
     pub slow: bool,
-    /// Use this rulebook; `http://127.0.0.1:7101` to `7106` in it become the services' real addresses.
+    /// Use this rulebook; `http://127.0.0.1:7101` and the ports behind it become the services' real addresses.
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
     /// Give these faults to the first orders, and none to the others.
     #[arg(long, value_delimiter = ',', value_name = "FAULT,…")]
-    pub faults: Vec<Fault>,
+    pub faults: Vec<String>,
     /// Kill the supervisor this many times during the run, and start it again on the same data.
     #[arg(long, default_value_t = 0, value_name = "TIMES")]
     pub kill_supervisor: u32,
     /// Kill random services and the supervisor with SIGKILL during the run, and start them again.
     #[arg(long, conflicts_with = "kill_supervisor")]
     pub chaos: bool,
-    /// How often to kill in a run with `--chaos`; each of the seven processes is killed at least once.
+    /// How often to kill in a run with `--chaos`; nobody is killed again before everybody was killed once.
     #[arg(long, default_value_t = 24, requires = "chaos", value_name = "TIMES", value_parser = clap::value_parser!(u32).range(7..=500))]
     pub kills: u32,
     /// Put a gateway before every service, and deploy each service three times: meanwhile its gateway answers for it
@@ -61,6 +66,12 @@ pub struct DemoOptions {
     pub patience: u64,
 }
 
+/// Takes the name of a business, and lists them all where it isn't one.
+fn business() -> impl TypedValueParser<Value = &'static Business> {
+    let known = BUSINESSES.map(|one| PossibleValue::new(one.name).help(one.about));
+    PossibleValuesParser::new(known).map(|name| named(&name).unwrap_or(BUSINESSES[0]))
+}
+
 fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(rate),
@@ -71,7 +82,10 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 /// Options of one service process.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServiceArgs {
-    /// Which of the six services to be.
+    /// Whose service to be.
+    #[arg(long, value_parser = business())]
+    pub business: &'static Business,
+    /// Which of its services to be.
     #[arg(long)]
     pub service: String,
     /// Port on 127.0.0.1; 0 takes a free one.
@@ -80,7 +94,7 @@ pub struct ServiceArgs {
     /// Folder of the service's database.
     #[arg(long)]
     pub data: PathBuf,
-    /// How many coupons the coupon service has issued.
+    /// How much it has of what it can run out of.
     #[arg(long, default_value_t = 0)]
-    pub coupons: u32,
+    pub supply: u32,
 }

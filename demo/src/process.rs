@@ -21,12 +21,22 @@ pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a child may take to end when it is asked to, before it is killed.
 const END_LIMIT: Duration = Duration::from_secs(8);
 
-/// One of the six services as a process.
+/// Which service to start, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Role {
+    /// The name of its business.
+    pub business: &'static str,
+    /// Its own name.
+    pub service: &'static str,
+    /// How much it has of what it can run out of.
+    pub supply: u32,
+}
+
+/// One of the services as a process.
 pub struct ServiceProcess {
-    name: &'static str,
+    role: Role,
     exe: PathBuf,
     folder: PathBuf,
-    coupons: u32,
     port: AtomicU16,
     addresses: OnceLock<Addresses>,
     state: Mutex<State>,
@@ -57,17 +67,15 @@ impl ServiceProcess {
     /// # Errors
     /// When the process can't be started or doesn't come up.
     pub async fn start(
-        name: &'static str,
+        role: Role,
         exe: &Path,
         folder: &Path,
-        coupons: u32,
         mishaps: mpsc::Sender<String>,
     ) -> anyhow::Result<(Arc<Self>, Introduction)> {
         let service = Arc::new(Self {
-            name,
+            role,
             exe: exe.to_owned(),
             folder: folder.to_owned(),
-            coupons,
             port: AtomicU16::new(0),
             addresses: OnceLock::new(),
             state: Mutex::default(),
@@ -86,7 +94,7 @@ impl ServiceProcess {
     /// Its database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.folder.join(format!("{}.sqlite", self.name))
+        self.folder.join(format!("{}.sqlite", self.role.service))
     }
 
     /// Tells the freshly started service where everybody is, and waits until it serves.
@@ -175,13 +183,14 @@ impl ServiceProcess {
     }
 
     async fn spawn_into(&self, state: &mut State) -> anyhow::Result<Introduction> {
-        let log = open_log(&self.folder.join(format!("{}.log", self.name)))?;
+        let log = open_log(&self.folder.join(format!("{}.log", self.role.service)))?;
         let mut child = Command::new(&self.exe)
-            .args(["demo-service", "--service", self.name, "--port"])
+            .args(["demo-service", "--business", self.role.business])
+            .args(["--service", self.role.service, "--port"])
             .arg(self.port.load(Ordering::SeqCst).to_string())
             .arg("--data")
             .arg(&self.folder)
-            .args(["--coupons", &self.coupons.to_string()])
+            .args(["--supply", &self.role.supply.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -190,7 +199,7 @@ impl ServiceProcess {
             .spawn()
             .with_context(|| format!("cannot start `{}`", self.exe.display()))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            bail!("the {} service has no pipes", self.name);
+            bail!("the {} service has no pipes", self.role.service);
         };
         let mut lines = BufReader::new(stdout).lines();
         let address = self.expect(&mut lines, "listening").await?;
@@ -199,7 +208,7 @@ impl ServiceProcess {
             .and_then(|text| text.rsplit(':').next())
             .and_then(|port| port.parse().ok());
         let Some(port) = port else {
-            bail!("the {} service listens on `{address}`, which is no address", self.name)
+            bail!("the {} service listens on `{address}`, which is no address", self.role.service)
         };
         self.port.store(port, Ordering::SeqCst);
         let (closed_sender, closed) = watch::channel(false);
@@ -237,13 +246,13 @@ impl ServiceProcess {
             }
             bail!(
                 "the {0} service ended before it said `{word}`; see `{0}.log` in {1}",
-                self.name,
+                self.role.service,
                 self.folder.display()
             )
         };
         tokio::time::timeout(START_LIMIT, wait)
             .await
-            .with_context(|| format!("the {} service doesn't say `{word}`", self.name))?
+            .with_context(|| format!("the {} service doesn't say `{word}`", self.role.service))?
     }
 
     /// Hears what one generation of the service says until it ends.
@@ -268,7 +277,10 @@ impl ServiceProcess {
             state.generation == generation && state.running.is_some()
         };
         if unexpected {
-            self.mishap(format!("the {0} service ended by itself; see `{0}.log`", self.name));
+            self.mishap(format!(
+                "the {0} service ended by itself; see `{0}.log`",
+                self.role.service
+            ));
             self.restart(generation).await;
         }
     }
@@ -281,7 +293,7 @@ impl ServiceProcess {
         let service = Arc::clone(self);
         Box::pin(async move {
             if let Err(error) = service.crash(generation).await {
-                let name = service.name;
+                let name = service.role.service;
                 service.mishap(format!("the {name} service cannot be restarted: {error:#}"));
             }
         })

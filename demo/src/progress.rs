@@ -39,16 +39,13 @@ impl Progress {
         if !self.slow {
             return;
         }
-        let coupon = order
-            .coupon
-            .as_ref()
-            .map_or_else(String::new, |code| format!(" with the coupon {code}"));
         let fault = order.fault.map_or_else(
             || "nothing is planned to go wrong".to_owned(),
-            |fault| format!("planned fault {fault}: {}", fault.explanation()),
+            |fault| format!("planned fault {}: {}", fault.word, fault.explanation),
         );
         let amount = format!("{}.{:02}", order.amount / 100, order.amount % 100);
-        eprintln!("{}: {} orders for {amount}{coupon}; {fault}", order.id, order.customer);
+        let (id, customer, details) = (&order.id, &order.customer, &order.details);
+        eprintln!("{id}: {customer} orders for {amount}{details}; {fault}");
     }
 
     /// Tells how the customer saw it end.

@@ -4,16 +4,15 @@ use crate::cases::Cases;
 use crate::chaos;
 use crate::customers::place_all;
 use crate::deploys::{self, GatewayCount};
-use crate::faults::Fault;
 use crate::folder::Folder;
 use crate::kills::{self, Killed};
 use crate::options::DemoOptions;
 use crate::progress::Progress;
-use crate::shop::{RULEBOOK, Shop};
+use crate::shop::Shop;
 use crate::stay::stay;
 use crate::summary::Summary;
 use crate::tables;
-use crate::workload::{Dice, PlanOptions, PlannedOrder, plan};
+use crate::workload::{Dice, PlanOptions, PlannedOrder};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,15 +40,25 @@ pub enum Verdict {
 /// # Errors
 /// When the run can't be carried out: a process doesn't come up, a folder can't be written.
 pub async fn run(options: DemoOptions, exe: &Path) -> anyhow::Result<Verdict> {
+    let faults = options.faults.iter().map(|word| options.business.fault(word));
+    let faults: Vec<_> = faults.collect::<Result<_, _>>().map_err(|why| anyhow!(why))?;
     let mut folder = Folder::choose(&options)?;
     let seed = options.seed.unwrap_or_else(seed_from_clock);
     let progress = Progress::new(options.orders, options.slow);
     progress.say(&format!(
-        "seed {seed}, {} orders, data in {}",
+        "{}: seed {seed}, {} orders, data in {}",
+        options.business.name,
         options.orders,
         folder.path().display()
     ));
-    let summary = carry_out(&options, seed, exe, folder.path(), &progress).await;
+    let plan = PlanOptions {
+        seed,
+        orders: options.orders,
+        fault_rate: options.fault_rate,
+        only: faults,
+        extra: false,
+    };
+    let summary = carry_out(&options, &plan, exe, folder.path(), &progress).await;
     progress.end();
     if let Ok(None) = summary {
         eprintln!("interrupted");
@@ -83,26 +92,23 @@ fn show(summary: &Summary, json: bool) -> anyhow::Result<()> {
 /// The whole run between the folder and the tables; `None` after Ctrl-C. Whatever happens, no process is left.
 async fn carry_out(
     options: &DemoOptions,
-    seed: u64,
+    plan: &PlanOptions,
     exe: &Path,
     folder: &Path,
     progress: &Progress,
 ) -> anyhow::Result<Option<Summary>> {
     let began = Instant::now();
-    let orders = plan(&PlanOptions {
-        seed,
-        orders: options.orders,
-        fault_rate: options.fault_rate,
-        only: options.faults.clone(),
-    });
+    let (business, seed) = (options.business, plan.seed);
+    let orders = (business.plan)(plan);
     let rulebook = match &options.rules {
         Some(path) => std::fs::read_to_string(path)
             .with_context(|| format!("cannot read `{}`", path.display()))?,
-        None => RULEBOOK.to_owned(),
+        None => business.rulebook.to_owned(),
     };
+    let ruled = (business, rulebook.as_str());
     let shop = match options.gateways {
-        true => Shop::open_behind_gateways(exe, folder, &rulebook, &orders).await?,
-        false => Shop::open(exe, folder, &rulebook, &orders).await?,
+        true => Shop::open_behind_gateways(exe, folder, ruled, &orders).await?,
+        false => Shop::open(exe, folder, ruled, &orders).await?,
     };
     progress.say(&format!("console: {}/", shop.supervisor().url()));
     let mut result = tokio::select! {
@@ -166,15 +172,19 @@ async fn do_business(
     let findings = shop.judge(orders)?;
     if at_rest {
         // Before, a report may still be on its way.
-        mishaps.extend(chaos::unreported(shop.folder(), &cases)?);
+        mishaps.extend(chaos::unreported(shop.folder(), shop.business().names(), &cases)?);
     }
     mishaps.extend(shop.mishaps().await);
     mishaps.extend(findings.half_done.iter().map(|order| format!("order `{order}` is half done")));
     let chaos = match options.chaos {
-        true => Some(chaos::count(shop.folder(), &cases, killed.by_process)?),
+        true => {
+            let services = shop.business().names();
+            Some(chaos::count(shop.folder(), services, &cases, killed.by_process)?)
+        }
         false => None,
     };
     Ok(Summary {
+        business: shop.business().name.to_owned(),
         seed,
         orders: findings.orders,
         faults: by_fault(orders),
@@ -196,10 +206,10 @@ async fn do_business(
 }
 
 /// Planned faults by kind.
-fn by_fault(orders: &[PlannedOrder]) -> BTreeMap<Fault, u64> {
+fn by_fault(orders: &[PlannedOrder]) -> BTreeMap<String, u64> {
     let mut faults = BTreeMap::new();
     for fault in orders.iter().filter_map(|order| order.fault) {
-        *faults.entry(fault).or_default() += 1;
+        *faults.entry(fault.word.to_owned()).or_default() += 1;
     }
     faults
 }
@@ -215,7 +225,10 @@ async fn place_and_disturb(
     (killed, gateways): (&mut Killed, &mut GatewayCount),
 ) -> anyhow::Result<BTreeMap<String, u64>> {
     let plan = match options.chaos {
-        true => kills::of_anybody(seed, options.orders, options.kills),
+        true => {
+            let services: Vec<_> = shop.business().names().collect();
+            kills::of_anybody(&services, seed, options.orders, options.kills)
+        }
         false => kills::of_supervisor(seed, options.orders, options.kill_supervisor),
     };
     let (answered, count) = watch::channel(0);

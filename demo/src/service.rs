@@ -7,14 +7,15 @@
 //! - it says `{"ready": true}` when it serves, and `{"kill": "<saga>"}` where the plan wants it to die;
 //! - when its standard input ends, because the runner said so or is gone, it shuts down.
 
-use crate::addresses::{Addresses, SERVICES};
-use crate::business::{self, Setting};
+use crate::addresses::Addresses;
 use crate::door::Door;
+use crate::errands;
 use crate::faults::Strikes;
 use crate::line::say;
 use crate::options::ServiceArgs;
+use crate::setting::Setting;
 use amends_service::{Kit, KitConfig, Sqlite};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -37,9 +38,10 @@ struct Command {
 /// # Errors
 /// When the service is unknown, its port or database can't be had, or the first line isn't [`Addresses`].
 pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
-    if !SERVICES.contains(&args.service.as_str()) {
-        bail!("there is no service `{}`; one of: {}", args.service, SERVICES.join(", "));
-    }
+    let service = args.business.service(&args.service).with_context(|| {
+        let known: Vec<_> = args.business.names().collect();
+        format!("there is no service `{}`; one of: {}", args.service, known.join(", "))
+    })?;
     log_to_stderr();
     let listener = bind(args.port).await?;
     say(&json!({"listening": listener.local_addr()?.to_string()}));
@@ -54,34 +56,30 @@ pub async fn run_service(args: ServiceArgs) -> anyhow::Result<()> {
     let strikes = Strikes::open(&args.data.join(format!("{}.strikes", args.service)))?;
     let mut config = KitConfig::new(&args.service);
     config.supervisor = Some(addresses.supervisor.clone());
-    config.call_timeout_ms = call_timeout_ms(&args.service);
+    config.call_timeout_ms = service.call_timeout_ms;
     // Only a process that died leaves rows unfinished; the runner restarts it at once, so there is nothing to wait for.
     config.unfinished_after_ms = 1_000;
     config.sweep_every_ms = 500;
-    let setting = Arc::new(Setting::new(addresses, strikes));
-    let store = Sqlite::open(&database, business::schema(&args.service))?;
-    let kit = business::fit_out(&args.service, Kit::builder(config, store)?, &setting).build();
-    if args.service == "coupon" {
-        business::coupon::issue(&database, args.coupons)?;
+    let setting = Arc::new(Setting::new(addresses, strikes, database.clone()));
+    let store = Sqlite::open(&database, &service.schema())?;
+    let kit = (service.fit_out)(Kit::builder(config, store)?, Arc::clone(&setting)).build();
+    if let Some(supply) = &service.supply {
+        (supply.put_in)(&database, args.supply)?;
     }
 
     let (stop, stopped) = watch::channel(false);
     let background = kit.spawn_background();
-    let errands = (args.service == "delivery").then(|| {
-        tokio::spawn(business::errands::run(
-            database.clone(),
-            Arc::clone(&setting),
-            stopped.clone(),
-        ))
-    });
-    let door = Door::new(&args.service);
+    let running = service
+        .runs_errands
+        .then(|| tokio::spawn(errands::run(Arc::clone(&setting), stopped.clone())));
+    let door = Door::new(service.name, &(args.business.faults)());
     let serving = tokio::spawn(Arc::clone(&door).serve(listener, kit.router(), stopped));
     say(&json!({"ready": true}));
 
     obey(&mut commands, &door).await;
     stop.send_replace(true);
     let _ = serving.await;
-    if let Some(errands) = errands {
+    if let Some(errands) = running {
         let _ = errands.await;
     }
     background.stop().await;
@@ -98,17 +96,6 @@ async fn obey(commands: &mut Lines<BufReader<Stdin>>, door: &Door) {
             }
             Err(error) => tracing::warn!(%line, %error, "a command that nobody understands"),
         }
-    }
-}
-
-/// A caller waits longer than everything below it may take, so that the innermost failure is the one that is seen. That
-/// holds on a disk that takes a second for each commit, too: an order commits some twenty times, one after the other.
-/// Whoever dies is noticed by the broken connection, and not by these.
-fn call_timeout_ms(service: &str) -> u64 {
-    match service {
-        "order" => 120_000,
-        "payment" => 60_000,
-        _ => 20_000,
     }
 }
 

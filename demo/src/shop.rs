@@ -1,18 +1,18 @@
-//! The whole shop: six service processes and their supervisor, wired together in one folder. It places single orders
-//! and says when everything has come to rest; which orders, and what goes wrong, others decide.
+//! A whole business: its services as processes, and their supervisor, wired together in one folder. It places single
+//! orders and says when everything has come to rest; which orders, and what goes wrong, others decide.
 
-use crate::addresses::{Addresses, SERVICES};
+use crate::addresses::Addresses;
+use crate::business::Business;
 use crate::cases::{self, Cases};
 use crate::client::{Client, NoAnswer};
 use crate::gateway::Gateway;
-use crate::invariants::{self, Findings};
-use crate::process::ServiceProcess;
+use crate::invariants::Findings;
+use crate::process::{Role, ServiceProcess};
 use crate::supervisor::SupervisorProcess;
-use crate::workload::{PlannedOrder, coupons_used};
+use crate::workload::PlannedOrder;
 use amends_protocol::{CaseState, headers};
 use anyhow::{Context, bail};
 use rusqlite::{Connection, OpenFlags};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,11 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 
-/// The rulebook of the shop, with the addresses that the services have in the documentation.
-pub const RULEBOOK: &str = include_str!("../rulebook/food-order.yaml");
-/// The first of the six ports in [`RULEBOOK`], in the order of [`SERVICES`].
-const FIRST_WRITTEN_PORT: u16 = 7101;
-/// How long a customer waits for an answer: longer than the order service waits for the payment.
+/// The port of the first service in a rulebook; the others follow in the order of the business.
+pub(crate) const FIRST_WRITTEN_PORT: u16 = 7101;
+/// How long a customer waits for an answer: longer than the first service waits for those that it calls.
 const CUSTOMER_LIMIT: Duration = Duration::from_secs(150);
-/// How long a customer asks for an answer before giving up: longer than a few restarts of the order service take.
+/// How long a customer asks for an answer before giving up: longer than a few restarts of the first service take.
 const PLACE_LIMIT: Duration = Duration::from_secs(300);
 /// The pause before a customer asks again; it doubles up to [`LONGEST_PAUSE`], so that nobody waits long for a service
 /// that is back.
@@ -38,8 +36,9 @@ const MISHAPS_LIMIT: usize = 100;
 /// How often the shop is asked whether it has come to rest.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// A running shop.
+/// A running business.
 pub struct Shop {
+    business: &'static Business,
     folder: PathBuf,
     client: Client,
     services: BTreeMap<&'static str, Arc<ServiceProcess>>,
@@ -53,7 +52,7 @@ pub struct Shop {
 pub enum Ending {
     /// 200: the order is placed.
     Placed,
-    /// The order service said no, with this status.
+    /// The service said no, with this status.
     Refused(u16),
     /// However often the customer asked, the connection broke or nothing came in time: the customer knows nothing.
     NoAnswer,
@@ -79,18 +78,18 @@ impl fmt::Display for Unrest {
 }
 
 impl Shop {
-    /// Starts everything in `folder`, with coupons for the plan. `rulebook` is the text of a rulebook that names the
-    /// services as [`RULEBOOK`] does.
+    /// Starts everything in `folder`, with what the plan needs in stock. `rulebook` is the text of a rulebook that
+    /// names the services as that of the business does.
     ///
     /// # Errors
     /// When a process doesn't come up or the folder can't be written.
     pub async fn open(
         exe: &Path,
         folder: &Path,
-        rulebook: &str,
+        (business, rulebook): (&'static Business, &str),
         plan: &[PlannedOrder],
     ) -> anyhow::Result<Self> {
-        Self::start(exe, folder, rulebook, plan, false).await
+        Self::start(exe, folder, (business, rulebook), plan, false).await
     }
 
     /// The same with a gateway before every service: customers, services and supervisor know no other address.
@@ -100,16 +99,16 @@ impl Shop {
     pub async fn open_behind_gateways(
         exe: &Path,
         folder: &Path,
-        rulebook: &str,
+        (business, rulebook): (&'static Business, &str),
         plan: &[PlannedOrder],
     ) -> anyhow::Result<Self> {
-        Self::start(exe, folder, rulebook, plan, true).await
+        Self::start(exe, folder, (business, rulebook), plan, true).await
     }
 
     async fn start(
         exe: &Path,
         folder: &Path,
-        rulebook: &str,
+        (business, rulebook): (&'static Business, &str),
         plan: &[PlannedOrder],
         with_gateways: bool,
     ) -> anyhow::Result<Self> {
@@ -119,10 +118,12 @@ impl Shop {
         let mut addresses = BTreeMap::new();
         let mut introductions = Vec::new();
         let mut text = rulebook.to_owned();
-        for (name, port) in SERVICES.into_iter().zip(FIRST_WRITTEN_PORT..) {
-            let coupons = if name == "coupon" { coupons_used(plan) } else { 0 };
+        for (service, port) in business.services.iter().zip(FIRST_WRITTEN_PORT..) {
+            let name = service.name;
+            let supply = service.supply.as_ref().map_or(0, |supply| (supply.needed)(plan));
+            let role = Role { business: business.name, service: name, supply };
             let (service, introduction) =
-                ServiceProcess::start(name, exe, folder, coupons, mishap.clone()).await?;
+                ServiceProcess::start(role, exe, folder, mishap.clone()).await?;
             let mut url = service.url();
             if with_gateways {
                 let gateway = Gateway::before(&url).await?;
@@ -134,7 +135,7 @@ impl Shop {
             introductions.push((Arc::clone(&service), introduction));
             services.insert(name, service);
         }
-        let rules = folder.join("food-order.yaml");
+        let rules = folder.join(format!("{}.yaml", business.name));
         std::fs::write(&rules, text)
             .with_context(|| format!("cannot write `{}`", rules.display()))?;
         let supervisor = SupervisorProcess::start(exe, folder, &rules).await?;
@@ -143,6 +144,7 @@ impl Shop {
             service.introduce(introduction, &addresses).await?;
         }
         Ok(Self {
+            business,
             folder: folder.to_owned(),
             client: Client::default(),
             services,
@@ -152,7 +154,13 @@ impl Shop {
         })
     }
 
-    /// One of the six services.
+    /// What runs here.
+    #[must_use]
+    pub fn business(&self) -> &'static Business {
+        self.business
+    }
+
+    /// One of the services.
     ///
     /// # Errors
     /// When there is no such service.
@@ -181,23 +189,20 @@ impl Shop {
     /// answers or the answer is that the same may succeed later.
     ///
     /// # Errors
-    /// When the order service has not opened its door for five minutes.
+    /// When the first service has not opened its door for five minutes.
     pub async fn place(&self, order: &PlannedOrder) -> anyhow::Result<Ending> {
-        let order_service = match self.gateways.get("order") {
+        let (service, action) = self.business.entry;
+        let first = match self.gateways.get(service) {
             Some(gateway) => gateway.url().to_owned(),
-            None => self.service("order")?.url(),
+            None => self.service(service)?.url(),
         };
-        let url = format!("{order_service}/place");
-        let request = format!("{}-place", order.id);
+        let url = format!("{first}/{action}");
+        let request = format!("{}-{action}", order.id);
         let sent = [(headers::SAGA_ID, order.id.as_str()), (headers::REQUEST_ID, request.as_str())];
-        let form = json!({
-            "orderId": order.id, "customer": order.customer, "amount": order.amount,
-            "coupon": order.coupon, "fault": order.fault,
-        });
         let deadline = Instant::now() + PLACE_LIMIT;
         let mut pause = FIRST_PAUSE;
         loop {
-            let result = self.client.post(&url, &sent, &form, CUSTOMER_LIMIT).await;
+            let result = self.client.post(&url, &sent, &order.form, CUSTOMER_LIMIT).await;
             let too_late = Instant::now() >= deadline;
             match result {
                 Ok(answer) if answer.status.is_success() => return Ok(Ending::Placed),
@@ -206,7 +211,7 @@ impl Shop {
                 }
                 Err(NoAnswer::Lost(_)) if too_late => return Ok(Ending::NoAnswer),
                 Err(NoAnswer::NotSent(why)) if too_late => {
-                    bail!("the order service doesn't open its door: {why}")
+                    bail!("the {service} service doesn't open its door: {why}")
                 }
                 Ok(_) | Err(NoAnswer::Lost(_) | NoAnswer::NotSent(_)) => {}
             }
@@ -272,7 +277,8 @@ impl Shop {
     /// # Errors
     /// When a database can't be read.
     pub fn judge(&self, plan: &[PlannedOrder]) -> anyhow::Result<Findings> {
-        invariants::judge(&self.folder, plan).context("the services' databases cannot be read")
+        let judged = self.business.judge(&self.folder, plan);
+        judged.context("the services' databases cannot be read")
     }
 
     /// What went wrong that nobody planned, since it was asked last.
@@ -292,11 +298,12 @@ impl Shop {
     /// What the services' databases say is still to be done.
     fn look(&self) -> anyhow::Result<Unrest> {
         let mut busy = BTreeMap::new();
-        for (name, service) in &self.services {
-            let count = unfinished(&service.database(), *name == "delivery")
+        for service in self.business.services {
+            let (name, process) = (service.name, self.service(service.name)?);
+            let count = unfinished(&process.database(), service.runs_errands)
                 .with_context(|| format!("the database of the {name} service cannot be read"))?;
             if count > 0 {
-                busy.insert((*name).to_owned(), count);
+                busy.insert(name.to_owned(), count);
             }
         }
         Ok(Unrest { open_cases: 0, busy })

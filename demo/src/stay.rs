@@ -5,7 +5,7 @@ use crate::customers::place_all;
 use crate::options::DemoOptions;
 use crate::progress::Progress;
 use crate::shop::Shop;
-use crate::workload::{PlanOptions, plan};
+use crate::workload::PlanOptions;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
@@ -107,15 +107,15 @@ async fn start(shop: &Shop, name: &str) -> anyhow::Result<String> {
     Ok(format!("{name} is up"))
 }
 
-/// Places orders without planned faults, and without coupons: all that were issued may be used up.
+/// Places orders without planned faults, and without what can be used once only: all of it may be used up.
 async fn order(
     shop: &Shop,
     options: &DemoOptions,
     seed: u64,
     number: u32,
 ) -> anyhow::Result<String> {
-    let mut orders = plan(&PlanOptions { seed, orders: number, fault_rate: 0.0, only: Vec::new() });
-    orders.iter_mut().for_each(|order| order.coupon = None);
+    let plan = PlanOptions { seed, orders: number, fault_rate: 0.0, only: Vec::new(), extra: true };
+    let orders = (shop.business().plan)(&plan);
     let progress = Progress::new(number, false);
     let (answered, _) = watch::channel(0);
     let options = DemoOptions { slow: false, gateways: false, ..options.clone() };

@@ -3,7 +3,6 @@
 use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
-use crate::faults::Fault;
 use crate::invariants::{Invariant, OrderCount};
 use amends_protocol::signs::Signed;
 use amends_protocol::{CaseState, ClosedOn, QuestionKind, totals_in_words};
@@ -14,12 +13,14 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
+    /// Which business ran.
+    pub business: String,
     /// What the plan was made from.
     pub seed: u64,
     /// How the orders ended.
     pub orders: OrderCount,
     /// Planned faults by kind.
-    pub faults: BTreeMap<Fault, u64>,
+    pub faults: BTreeMap<String, u64>,
     /// Reports by `service/code`, with the steps that they led to.
     pub reports: BTreeMap<String, ReportCount>,
     /// How far each service has compensated.

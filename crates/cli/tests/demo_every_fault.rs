@@ -5,7 +5,8 @@
 mod demo;
 
 use amends_demo::Summary;
-use amends_demo::faults::Fault;
+use amends_demo::food::RULEBOOK;
+use amends_demo::food::faults::Fault;
 use demo::summary;
 use std::process::{Command, Stdio};
 
@@ -16,7 +17,7 @@ fn run(clients: &str) -> Summary {
     // The rival is the order before it: one that ends well, so that it keeps the coupon.
     let rival = faults.iter().position(|fault| *fault == Fault::RiderFails).expect("on the list");
     faults.insert(rival + 1, Fault::CouponRaced);
-    let faults: Vec<_> = faults.iter().chain(&faults).map(|fault| fault.as_str()).collect();
+    let faults: Vec<_> = faults.iter().chain(&faults).map(|fault| fault.kind().word).collect();
     let faults = faults.join(",");
     let summary =
         summary(&["--orders", "40", "--seed", "2", "--clients", clients, "--faults", &faults]);
@@ -108,16 +109,8 @@ fn ctrl_c_ends_it_cleanly_and_leaves_no_folder() {
 fn a_rulebook_that_forgets_a_step_is_found_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let whole = "compensate: [coupon.redeem, delivery.request, rider.match]";
-    let forgetful = amends_demo::shop::RULEBOOK.replacen(
-        whole,
-        "compensate: [coupon.redeem, delivery.request]",
-        1,
-    );
-    assert_ne!(
-        forgetful,
-        amends_demo::shop::RULEBOOK,
-        "the rule for payment/report-1 is written otherwise"
-    );
+    let forgetful = RULEBOOK.replacen(whole, "compensate: [coupon.redeem, delivery.request]", 1);
+    assert_ne!(forgetful, RULEBOOK, "the rule for payment/report-1 is written otherwise");
     let rules = folder.path().join("forgetful.yaml");
     std::fs::write(&rules, forgetful).expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_amends"))

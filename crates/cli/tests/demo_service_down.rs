@@ -1,9 +1,11 @@
 //! A service that is down holds back its own steps and nobody else's; they go on by themselves when it is back.
 #![cfg(feature = "demo")]
 
-use amends_demo::faults::Fault;
-use amends_demo::shop::{Ending, RULEBOOK, Shop};
-use amends_demo::workload::{PlanOptions, plan};
+use amends_demo::food::faults::Fault;
+use amends_demo::food::workload::plan;
+use amends_demo::food::{FOOD_ORDER, RULEBOOK};
+use amends_demo::shop::{Ending, Shop};
+use amends_demo::workload::PlanOptions;
 use amends_protocol::resources::{CaseDetail, StepView};
 use amends_protocol::{CaseState, Outcome, StepStateName};
 use std::path::Path;
@@ -14,11 +16,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_coupon_service_holds_back_only_its_own_steps() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let only = vec![Fault::PaymentReport1];
-    let orders = plan(&PlanOptions { seed: 1, orders: 1, fault_rate: 0.0, only });
-    let shop =
-        Shop::open(Path::new(env!("CARGO_BIN_EXE_amends")), folder.path(), RULEBOOK, &orders)
-            .await?;
+    let only = vec![Fault::PaymentReport1.kind()];
+    let orders = plan(&PlanOptions { seed: 1, orders: 1, fault_rate: 0.0, only, extra: false });
+    let exe = Path::new(env!("CARGO_BIN_EXE_amends"));
+    let shop = Shop::open(exe, folder.path(), (&FOOD_ORDER, RULEBOOK), &orders).await?;
 
     // The payment fails after the coupon was used; its report waits for a supervisor that is not there.
     shop.supervisor().kill().await;

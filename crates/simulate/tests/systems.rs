@@ -86,6 +86,12 @@ fn nothing_is_left_behind_in_the_large_one() {
 }
 
 #[test]
+fn the_marketplace_of_the_demo_leaves_nothing_behind() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/rulebook");
+    is_clean(&demo.join("marketplace.yaml"));
+}
+
+#[test]
 fn the_flows_of_the_guide_leave_nothing_behind() {
     let examples = GUIDE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next());
     let examples: Vec<&str> = examples.flatten().collect();

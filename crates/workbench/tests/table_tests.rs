@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 const FOOD_ORDER: &str = include_str!("../../../demo/rulebook/food-order.yaml");
 const TESTS: &str = include_str!("../../../demo/rulebook/food-order.test.yaml");
+const MARKETPLACE: &str = include_str!("../../../demo/rulebook/marketplace.yaml");
+const MARKETPLACE_TESTS: &str = include_str!("../../../demo/rulebook/marketplace.test.yaml");
 
 fn source(text: &str) -> SourceFile {
     SourceFile { path: "x.test.yaml".to_owned(), text: text.into() }
@@ -31,6 +33,15 @@ fn the_tests_of_the_food_order_rulebook_pass_and_reach_every_rule_and_cell() {
     assert!(failed.is_empty(), "{failed:#?}");
     assert_eq!(report.results.len(), 9);
     assert_eq!(report.coverage.counts(), [(6, 6), (23, 23)]);
+}
+
+#[test]
+fn the_tests_of_the_marketplace_rulebook_pass_and_reach_every_rule() {
+    let report = run(MARKETPLACE, MARKETPLACE_TESTS);
+    let failed: Vec<_> = report.failed().collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let [(reached, rules), _] = report.coverage.counts();
+    assert_eq!((reached, rules), (3, 3));
 }
 
 #[test]

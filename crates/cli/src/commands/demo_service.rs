@@ -1,4 +1,4 @@
-//! `amends demo-service` (hidden): one of the demo's six services, in this process.
+//! `amends demo-service` (hidden): one of the demo's services, in this process.
 
 use super::block_on_all;
 use crate::failure::{Failure, Outcome};

@@ -41,7 +41,7 @@ pub struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  amends demo                                    six services that fail and compensate
+  amends demo                                    real services that fail and compensate
   amends serve --rules rules.yaml --data data    run the supervisor
   amends rules check rules.yaml                  find every mistake in a rulebook
   amends top                                     what is going on, live
@@ -55,7 +55,7 @@ Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 
 enum Command {
     /// Run the supervisor
     Serve(serve::ServeOptions),
-    /// Run six real services with planned faults, and prove that nothing half done remains
+    /// Run a business of real services with planned faults, and prove that nothing half done remains
     #[cfg(feature = "demo")]
     Demo(amends_demo::DemoOptions),
     #[cfg(feature = "demo")]

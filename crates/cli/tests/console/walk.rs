@@ -6,9 +6,11 @@
 use crate::browser::{Browser, pictures_folder};
 use crate::house::{NAME, act, go, judge};
 use crate::support::{Legacy, scratch};
-use amends_demo::faults::Fault;
-use amends_demo::shop::{Ending, RULEBOOK, Shop};
-use amends_demo::workload::{PlanOptions, PlannedOrder, plan};
+use amends_demo::food::faults::Fault;
+use amends_demo::food::workload::plan;
+use amends_demo::food::{FOOD_ORDER, RULEBOOK};
+use amends_demo::shop::{Ending, Shop};
+use amends_demo::workload::{PlanOptions, PlannedOrder};
 use std::path::Path;
 
 const GUIDE: &str = include_str!("../../../../docs/guides/operate.md");
@@ -32,10 +34,10 @@ fn rulebook(partner: &str) -> String {
 }
 
 fn orders() -> Vec<PlannedOrder> {
-    let mut only = vec![Fault::OrderReport2; ORDERS];
-    only.push(Fault::OrderReport3);
+    let mut only = vec![Fault::OrderReport2.kind(); ORDERS];
+    only.push(Fault::OrderReport3.kind());
     let orders = u32::try_from(only.len()).expect("few");
-    plan(&PlanOptions { seed: 7, orders, fault_rate: 0.0, only })
+    plan(&PlanOptions { seed: 7, orders, fault_rate: 0.0, only, extra: false })
 }
 
 /// A picture of the guide.
@@ -68,8 +70,8 @@ fn an_operator_finds_what_is_wrong_and_mends_it() {
     let (paid, with_coupon) = (&all[..ORDERS], &all[ORDERS]);
     let exe = Path::new(env!("CARGO_BIN_EXE_amends"));
     let rules = rulebook(&partner.address);
-    let shop =
-        runtime.block_on(Shop::open(exe, folder.path(), &rules, &all)).expect("the business opens");
+    let opening = Shop::open(exe, folder.path(), (&FOOD_ORDER, &rules), &all);
+    let shop = runtime.block_on(opening).expect("the business opens");
     let browser = Browser::start();
 
     // The payment service stops when six payments have to be undone.

@@ -1,14 +1,15 @@
 //! The rider service: `match` finds the rider with the fewest deliveries; `release` lets the rider go. A failed match
 //! is only ever retried, until somebody cancels the delivery.
 
-use super::{OrderForm, Setting};
-use crate::faults::Fault;
+use super::faults::Fault;
+use super::form::OrderForm;
+use crate::setting::Setting;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS riders (name TEXT PRIMARY KEY) STRICT;
     INSERT OR IGNORE INTO riders (name)
         VALUES ('Ines'), ('Jun'), ('Kofi'), ('Lena'), ('Min-su'), ('Noor'), ('Oleg'), ('Paz');

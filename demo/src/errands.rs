@@ -1,22 +1,21 @@
-//! The delivery service's errands: calls to riders and texts that nobody answered, repeated until somebody does. An
-//! errand survives restarts; it is never repeated under another request id, so it takes effect at most once.
+//! Errands: calls that nobody answered, or that nobody waits for, repeated until somebody takes them. An errand
+//! survives restarts; it is never repeated under another request id, so it takes effect at most once.
 //!
 //! | answer | the errand is then |
 //! | --- | --- |
 //! | 200 | `done` |
 //! | a failure with `Amends-Report` | `handed_over`: the supervisor retries it from here on |
-//! | any other problem that the same request can't mend, such as `saga-fenced` | `refused` |
+//! | any other problem that the same request can't mend, such as `saga-fenced` | `refused`, and off the list |
 //! | none, in progress, or a status that says try again | `open`, with a longer wait |
 //!
-//! Undoing the delivery turns open errands into `dropped`.
+//! Undoing what kept them may turn open errands into `dropped`.
 
-use super::Setting;
 use crate::client::{Answer, NoAnswer};
 use crate::door::told_to_stop;
+use crate::setting::Setting;
 use amends_protocol::{Problem, headers};
 use rusqlite::{Connection, params};
 use serde_json::Value;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -31,7 +30,24 @@ const FIRST_WAIT_MS: u64 = 100;
 const WAIT_CAP_MS: u64 = 2_000;
 const CALL_LIMIT: Duration = Duration::from_secs(4);
 
-struct Errand {
+/// The table of a service that runs errands.
+pub(crate) const TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS errands (
+        saga    TEXT NOT NULL,
+        service TEXT NOT NULL,
+        action  TEXT NOT NULL,
+        request TEXT NOT NULL,
+        body    TEXT NOT NULL,
+        state   TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'handed_over', 'refused', 'dropped')),
+        tries   INTEGER NOT NULL DEFAULT 0,
+        due_ms  INTEGER NOT NULL DEFAULT 0,
+        message TEXT,
+        PRIMARY KEY (saga, service)
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS errands_open ON errands (due_ms) WHERE state = 'open';";
+
+/// One errand.
+pub(crate) struct Errand {
     saga: String,
     service: String,
     action: String,
@@ -40,15 +56,52 @@ struct Errand {
     tries: u32,
 }
 
+impl Errand {
+    /// The call of an action, under a request id that is given.
+    pub(crate) fn new(
+        saga: &str,
+        (service, action): (&str, &str),
+        request: &str,
+        body: &Value,
+    ) -> Self {
+        Self {
+            saga: saga.to_owned(),
+            service: service.to_owned(),
+            action: action.to_owned(),
+            request: request.to_owned(),
+            body: body.to_string(),
+            tries: 0,
+        }
+    }
+
+    /// Writes it down, unless it is there already; from then on it is run.
+    pub(crate) fn keep(&self, connection: &Connection) -> rusqlite::Result<()> {
+        connection.execute(
+            "INSERT OR IGNORE INTO errands (saga, service, action, request, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![self.saga, self.service, self.action, self.request, self.body],
+        )?;
+        Ok(())
+    }
+}
+
+/// Runs no errand of a saga any more.
+pub(crate) fn drop_all(connection: &Connection, saga: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE errands SET state = 'dropped' WHERE saga = ?1 AND state = 'open'",
+        [saga],
+    )?;
+    Ok(())
+}
+
 enum Ending {
     Now(&'static str, String),
     Later(String),
 }
 
 /// Runs errands until `stop` turns true.
-pub async fn run(database: PathBuf, setting: Arc<Setting>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(setting: Arc<Setting>, mut stop: watch::Receiver<bool>) {
     loop {
-        if let Err(error) = look(&database, &setting).await {
+        if let Err(error) = look(&setting).await {
             tracing::warn!(%error, "the errands cannot be read or written; tried again");
         }
         tokio::select! {
@@ -58,13 +111,13 @@ pub async fn run(database: PathBuf, setting: Arc<Setting>, mut stop: watch::Rece
     }
 }
 
-async fn look(database: &PathBuf, setting: &Setting) -> rusqlite::Result<()> {
-    let connection = Connection::open(database)?;
+async fn look(setting: &Setting) -> rusqlite::Result<()> {
+    let connection = Connection::open(&setting.database)?;
     let due = due(&connection)?;
     drop(connection);
     for errand in due {
         let ending = attempt(setting, &errand).await;
-        note(&Connection::open(database)?, &errand, ending)?;
+        note(&Connection::open(&setting.database)?, &errand, ending)?;
     }
     Ok(())
 }
@@ -178,7 +231,7 @@ mod tests {
     #[test]
     fn an_errand_that_was_dropped_meanwhile_stays_dropped() {
         let connection = Connection::open_in_memory().expect("memory");
-        connection.execute_batch(crate::business::schema("delivery")).expect("the schema");
+        connection.execute_batch(TABLE).expect("the table");
         connection
             .execute_batch(
                 "INSERT INTO errands (saga, service, action, request, body) VALUES

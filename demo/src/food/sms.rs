@@ -1,14 +1,15 @@
 //! The text message service: `send` writes the confirmation, the notice `send-cancellation` the correction. A sent
 //! text can't be taken back, so a confirmation that comes later than its cancellation is not sent at all.
 
-use super::{OrderForm, Setting};
-use crate::faults::Fault;
+use super::faults::Fault;
+use super::form::OrderForm;
+use crate::setting::Setting;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS messages (
         entry   INTEGER PRIMARY KEY AUTOINCREMENT,
         saga    TEXT NOT NULL,

@@ -1,15 +1,17 @@
 //! The coupon service: `redeem` uses a coupon for one saga, once; `restore` makes it usable again. It issues coupons
 //! only when its process starts.
 
-use super::OrderForm;
-use crate::faults::Fault;
-use crate::workload::coupon_code;
+use super::faults::Fault;
+use super::form::OrderForm;
+use super::workload::coupon_code;
+use crate::setting::Setting;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS coupons (
         code        TEXT PRIMARY KEY,
         redeemed_by TEXT
@@ -26,7 +28,7 @@ pub(super) const SCHEMA: &str = "
 ///
 /// # Errors
 /// When the database can't be written.
-pub fn issue(database: &Path, count: u32) -> rusqlite::Result<()> {
+pub(super) fn issue(database: &Path, count: u32) -> rusqlite::Result<()> {
     let mut connection = Connection::open(database)?;
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for number in 1..=count {
@@ -35,7 +37,7 @@ pub fn issue(database: &Path, count: u32) -> rusqlite::Result<()> {
     tx.commit()
 }
 
-pub(super) fn fit_out(kit: KitBuilder<Sqlite>) -> KitBuilder<Sqlite> {
+pub(super) fn fit_out(kit: KitBuilder<Sqlite>, _: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("redeem", redeem).compensation("redeem", |tx, undo| {
         let saga = undo.saga.as_str();
         tx.execute(

@@ -1,14 +1,15 @@
 //! The order service: `place` has the payment made, then writes the order down; `cancel` marks it cancelled.
 
-use super::{OrderForm, Setting};
-use crate::faults::Fault;
+use super::faults::Fault;
+use super::form::OrderForm;
 use crate::line::say;
+use crate::setting::Setting;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS orders (
         saga     TEXT PRIMARY KEY,
         customer TEXT NOT NULL,

@@ -5,48 +5,33 @@
 //! - a rider (or text) service that fails and reports it is the supervisor's to retry;
 //! - one that can't be reached, or whose answer is lost, knows of no failure and reports none. The delivery service
 //!   then keeps an *errand*, written in the same transaction as the delivery, and repeats the call under the same
-//!   request id until it is done (see [`super::errands`]);
+//!   request id until it is done (see [`crate::errands`]);
 //! - one that answers that the saga is being undone fails the delivery too.
 //!
 //! The History says of such a call that it may have happened, so whoever undoes the saga also undoes the match, and
 //! the fence that this leaves refuses an errand that is still on its way.
 
-use super::{OrderForm, Setting};
-use crate::faults::Fault;
+use super::faults::Fault;
+use super::form::OrderForm;
+use crate::errands::{self, Errand};
+use crate::setting::Setting;
 use amends_protocol::ProblemCode;
 use amends_service::{ActionContext, CallFailed, Effect, Failure, KitBuilder, Sqlite};
-use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS deliveries (
         saga   TEXT PRIMARY KEY,
         status TEXT NOT NULL CHECK (status IN ('requested', 'cancelled'))
-    ) STRICT;
-    CREATE TABLE IF NOT EXISTS errands (
-        saga    TEXT NOT NULL,
-        service TEXT NOT NULL,
-        action  TEXT NOT NULL,
-        request TEXT NOT NULL,
-        body    TEXT NOT NULL,
-        state   TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'handed_over', 'refused', 'dropped')),
-        tries   INTEGER NOT NULL DEFAULT 0,
-        due_ms  INTEGER NOT NULL DEFAULT 0,
-        message TEXT,
-        PRIMARY KEY (saga, service)
-    ) STRICT;
-    CREATE INDEX IF NOT EXISTS errands_open ON errands (due_ms) WHERE state = 'open';";
+    ) STRICT;";
 
 pub(super) fn fit_out(kit: KitBuilder<Sqlite>, setting: Arc<Setting>) -> KitBuilder<Sqlite> {
     kit.action("request", move |context, body| request(Arc::clone(&setting), context, body))
         .compensation("request", |tx, undo| {
             let saga = undo.saga.as_str();
             tx.execute("UPDATE deliveries SET status = 'cancelled' WHERE saga = ?1", [saga])?;
-            tx.execute(
-                "UPDATE errands SET state = 'dropped' WHERE saga = ?1 AND state = 'open'",
-                [saga],
-            )?;
+            errands::drop_all(tx, saga)?;
             Ok(())
         })
 }
@@ -66,17 +51,19 @@ async fn request(
             Ok(_) => {}
             Err(failed) if is_fenced(&failed) => return Err(failed.into()),
             Err(failed) if failed.report.is_some() => {}
-            Err(failed) => errands.push((service, action, failed.request_id)),
+            Err(failed) => errands.push(Errand::new(
+                context.saga().as_str(),
+                (service, action),
+                &failed.request_id,
+                &form.write(),
+            )),
         }
     }
     let saga = context.saga().to_string();
     Ok(context.effect(move |tx| {
         tx.execute("INSERT INTO deliveries (saga, status) VALUES (?1, 'requested')", [&saga])?;
-        for (service, action, request) in &errands {
-            tx.execute(
-                "INSERT INTO errands (saga, service, action, request, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![saga, service, action, request, form.write().to_string()],
-            )?;
+        for errand in &errands {
+            errand.keep(tx)?;
         }
         Ok(json!({"delivery": "requested", "errands": errands.len()}))
     }))

@@ -1,21 +1,9 @@
-//! The business of the six services: what each does, how it undoes it, and which tables it keeps. It knows nothing of
-//! the supervisor; History, reports and steps are the kit's.
+//! The order as it travels down the chain of calls.
 
-pub mod coupon;
-mod delivery;
-pub mod errands;
-mod order;
-mod payment;
-mod rider;
-mod sms;
-
-use crate::addresses::Addresses;
-use crate::client::Client;
-use crate::faults::{Fault, Strikes};
-use amends_service::{Failure, KitBuilder, Sqlite};
+use super::faults::Fault;
+use amends_service::Failure;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// The order as it travels down the chain of calls; every service takes what it needs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,7 +45,7 @@ impl OrderForm {
     }
 
     /// A failure that tells the supervisor whom it concerns, how much, and with which card it was paid.
-    fn failure(&self, code: &str, message: &str) -> Failure {
+    pub(super) fn failure(&self, code: &str, message: &str) -> Failure {
         Failure::new(code, message)
             .with("orderId", self.order_id.as_str())
             .with("customer", self.customer.as_str())
@@ -71,7 +59,7 @@ impl OrderForm {
         format!("tok-{:016x}", amends_protocol::digest(&["card", &self.customer, &self.order_id]))
     }
 
-    fn has(&self, fault: Fault) -> bool {
+    pub(super) fn has(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
     }
 }
@@ -80,57 +68,4 @@ impl OrderForm {
 fn euros(cents: i64) -> Value {
     let text = format!("{}.{:02}", cents / 100, cents % 100);
     serde_json::from_str(&text).unwrap_or_default()
-}
-
-/// What every service process knows besides its own tables.
-pub struct Setting {
-    addresses: Addresses,
-    strikes: Strikes,
-    client: Client,
-}
-
-impl Setting {
-    /// The setting of one process.
-    #[must_use]
-    pub fn new(addresses: Addresses, strikes: Strikes) -> Self {
-        Self { addresses, strikes, client: Client::default() }
-    }
-
-    fn url(&self, service: &str) -> &str {
-        // An unknown service has no address; the call then fails as unreachable and is recorded as such.
-        self.addresses.services.get(service).map_or("http://127.0.0.1:9", String::as_str)
-    }
-}
-
-/// The tables of a service.
-#[must_use]
-pub fn schema(service: &str) -> &'static str {
-    match service {
-        "order" => order::SCHEMA,
-        "payment" => payment::SCHEMA,
-        "coupon" => coupon::SCHEMA,
-        "delivery" => delivery::SCHEMA,
-        "rider" => rider::SCHEMA,
-        "sms" => sms::SCHEMA,
-        _ => "",
-    }
-}
-
-/// Gives the kit the actions of a service.
-#[must_use]
-pub fn fit_out(
-    service: &str,
-    kit: KitBuilder<Sqlite>,
-    setting: &Arc<Setting>,
-) -> KitBuilder<Sqlite> {
-    let setting = Arc::clone(setting);
-    match service {
-        "order" => order::fit_out(kit, setting),
-        "payment" => payment::fit_out(kit, setting),
-        "coupon" => coupon::fit_out(kit),
-        "delivery" => delivery::fit_out(kit, setting),
-        "rider" => rider::fit_out(kit, setting),
-        "sms" => sms::fit_out(kit, setting),
-        _ => kit,
-    }
 }

@@ -1,14 +1,15 @@
 //! The payment service: `pay` uses the coupon, requests the delivery, then books the charge; `refund` books it back.
 //! The ledger is append-only: nothing in it is ever changed or removed.
 
-use super::{OrderForm, Setting};
-use crate::faults::Fault;
+use super::faults::Fault;
+use super::form::OrderForm;
+use crate::setting::Setting;
 use amends_service::{ActionContext, Effect, Failure, KitBuilder, Sqlite};
 use rusqlite::params;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) const SCHEMA: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS ledger (
         entry   INTEGER PRIMARY KEY AUTOINCREMENT,
         saga    TEXT NOT NULL,
