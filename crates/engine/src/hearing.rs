@@ -147,7 +147,8 @@ impl Case {
         action.is_some_and(|action| action.endpoints.compensate.is_some())
     }
 
-    /// Whether what was lost on its way says nothing new: another request of an action that is undone as a whole anyway.
+    /// Whether what was lost on its way says nothing new: another request of an action that is undone as a whole
+    /// anyway.
     fn is_redundant(&self, lost: &Lost) -> bool {
         lost.why == Loss::Limit
             && lost.action.as_ref().is_some_and(|name| {

@@ -47,7 +47,7 @@ pub(crate) enum Ground {
 pub(crate) enum Doubt {
     /// The step with this index, which undoes it, has not ended.
     Unfinished(usize),
-    /// Its service ended the step with this index as if there were nothing to undo, and evidence says that something is.
+    /// Its service ended the step with this index as if there were nothing to undo, and evidence says that there is.
     Contradicted(usize),
     /// A person ended the step with this index, not the service.
     Decided(usize),

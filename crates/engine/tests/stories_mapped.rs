@@ -253,8 +253,8 @@ fn a_charge_of_which_only_the_action_is_known_is_a_persons() {
     assert_eq!(asked(&world), ["q"]);
 }
 
-/// What the supervisor can't send as it is (a secret is missing, a header can't hold a value) stays stuck, whatever else
-/// is heard; only another choice of fields is tried.
+/// What the supervisor can't send as it is (a secret is missing, a header can't hold a value) stays stuck, whatever
+/// else is heard; only another choice of fields is tried.
 #[test]
 fn what_cannot_be_sent_is_tried_once_however_much_is_heard() {
     let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());

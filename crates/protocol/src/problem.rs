@@ -9,7 +9,8 @@ pub const PROBLEM_TYPE_BASE: &str = "https://amends.dev/problems/";
 
 /// Body of every failed answer, `application/problem+json`. Programs decide by `type` (or `code`), never by `detail`.
 ///
-/// A member that is `null` or can't be read counts as absent (RFC 9457 section 3.1): it must not cost what the rest says.
+/// A member that is `null` or can't be read counts as absent (RFC 9457 section 3.1): it must not cost what the rest
+/// says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {

@@ -169,10 +169,10 @@ fn a_mistake_in_a_manifest_is_shown_in_its_own_file() {
     assert_eq!(places[0]["file"], "books/pay.yaml");
     assert_eq!(
         (places[0]["line"].as_u64(), places[0]["code"].as_str()),
-        (Some(3), Some("no-undo"))
+        (Some(3), Some("unknown-key"))
     );
     assert_eq!(
-        (places[1]["column"].as_u64(), places[1]["help"].as_str()),
+        (places[0]["column"].as_u64(), places[0]["help"].as_str()),
         (Some(19), Some("did you mean `compensation`?"))
     );
 }

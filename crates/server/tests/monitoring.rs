@@ -20,6 +20,7 @@ fn read(path: &str) -> String {
 /// Every kind of metric has something to tell once a report was answered, if only by a plan that is not carried out.
 const RULES: &str = "rulebook: shop
 services: { payment: { url: \"http://127.0.0.1:1\", actions: { pay: { compensation: refund } } } }
+reports: { payment/failed: { in: pay, data: { total: { type: decimal, role: amount, currency: EUR } } } }
 rules: [{ on: \"*/*\", compensate: [payment.pay], mode: shadow }]
 ";
 
@@ -41,11 +42,22 @@ async fn told() -> BTreeSet<String> {
     config.data = folder.path().join("data");
     config.rules = Some(rules);
     let running = start(config).await.expect("started");
-    let report = "POST /v1/reports HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-                  ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-source: payment\r\nce-id: r\r\n\
-                  ce-subject: s\r\ncontent-length: 18\r\n\r\n{\"code\": \"failed\"}";
-    let taken = call(running.address, report).await;
-    assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    // One case settles, the other one waits.
+    let pays =
+        "{\"action\":\"pay\",\"requestId\":\"q\",\"state\":\"succeeded\",\"service\":\"payment\"}";
+    for (saga, more) in
+        [("s", String::new()), ("t", format!(",\"data\":{{\"total\":5}},\"history\":[{pays}]"))]
+    {
+        let body = format!("{{\"code\":\"failed\"{more}}}");
+        let report = format!(
+            "POST /v1/reports HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             ce-specversion: 1.0\r\nce-type: dev.amends.report.v1\r\nce-source: payment\r\nce-id: {saga}\r\n\
+             ce-subject: {saga}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let taken = call(running.address, &report).await;
+        assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
+    }
     let scrape = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let page = call(running.address, scrape).await;
     running.stop().await.expect("ended in order");

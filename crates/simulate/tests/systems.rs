@@ -96,7 +96,8 @@ fn the_flows_of_the_guide_leave_nothing_behind() {
     let examples = GUIDE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next());
     let examples: Vec<&str> = examples.flatten().collect();
     assert!(examples.len() >= 12, "{}", examples.len());
-    for example in examples {
+    // One that has a file beside it says how several rulebooks share a service, and nothing else of its flow.
+    for example in examples.into_iter().filter(|example| !example.contains("# file: ")) {
         let book = Rulebook::from_yaml(example).unwrap_or_else(|found| panic!("{found:#?}"));
         let proof = prove(&book, 5_000, &mut |_| ControlFlow::Continue(()));
         assert!(proof.is_whole() && proof.left_behind.is_empty(), "{}: {proof:#?}", book.name());

@@ -105,7 +105,7 @@ fn an_operator_finds_what_is_wrong_and_mends_it() {
     let payment = shop.service("payment").expect("one of the six");
     runtime.block_on(payment.let_up()).expect("it starts again");
     browser.see_in(".head", "settled");
-    browser.see_in("#evidence", "nothing more was heard");
+    browser.see_in("#evidence", "everything that could stand has answered or is fenced");
     assert_eq!(browser.address(), case, "nobody touched anything");
     shot(&browser, "3-settled");
     go(&browser, &url, "/");

@@ -78,8 +78,8 @@ impl Case {
         open.iter().filter(|question| !question.holds()).map(|question| question.kind).collect()
     }
 
-    /// Actions of which the service says that there was nothing to undo, and evidence something else: whether that holds
-    /// the case or not, and whatever people have said of it, something of them may stand.
+    /// Actions of which the service says that there was nothing to undo, and evidence something else: whether that
+    /// holds the case or not, and whatever people have said of it, something of them may stand.
     pub(crate) fn contradicted(&self) -> BTreeSet<ActionName> {
         if !contradiction::is_possible(&self.steps) {
             return BTreeSet::new();

@@ -30,8 +30,8 @@ impl Check for OutcomesStay {
                         before.id, before.verb, before.action, after.verb, after.action, after.id
                     )
                 })?;
-                // Who says that there was nothing to undo may be asked once more by a person, under another key; who was
-                // never asked may be asked yet.
+                // Who says that there was nothing to undo may be asked once more by a person, under another key; who
+                // was never asked may be asked yet.
                 let is_unasked = before.attempts == 0 && !before.memo.by_hand;
                 let is_asked_in_doubt = before.state
                     == StepState::Done(Outcome::NothingToCompensate)

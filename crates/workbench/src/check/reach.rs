@@ -10,12 +10,12 @@ use amends_rulebook::{
 
 pub(super) fn check(book: &Rulebook, found: &mut Findings<'_>) {
     for rule in book.rules().iter().filter(|r| !r.implied) {
-        check_ways(book, rule, found);
+        let ways_told = check_ways(book, rule, found);
         let service = rule.pattern.service.as_deref();
         match (&rule.pattern.code, service.map(|name| book.service(name))) {
             (CodePattern::Exact(code), Some(Some(_))) => {
                 if let Some(report) = book.report(service.unwrap_or_default(), code) {
-                    check_exact(book, rule, report, found);
+                    check_exact(book, rule, report, ways_told, found);
                 }
             }
             (CodePattern::Prefix(prefix), Some(Some(id))) if !prefix.is_empty() => {
@@ -39,7 +39,13 @@ fn never(rule: &Rule, label: String) -> Diagnostic {
 }
 
 /// A rule for one declared report: can it meet the conditions?
-fn check_exact(book: &Rulebook, rule: &Rule, report: &ReportDecl, found: &mut Findings<'_>) {
+fn check_exact(
+    book: &Rulebook,
+    rule: &Rule,
+    report: &ReportDecl,
+    ways_told: bool,
+    found: &mut Findings<'_>,
+) {
     let about = About::of(report);
     let Some(condition) = rule.when.iter().find(|c| !about.can_meet(book, c)) else {
         return;
@@ -50,6 +56,7 @@ fn check_exact(book: &Rulebook, rule: &Rule, report: &ReportDecl, found: &mut Fi
                 .with_place(report.span, format!("declared in `{}`", book.get(action).name))
                 .with_help("correct the condition, or `in:` of the report")
         }
+        (Field::Entry | Field::Caller, Some(_)) if ways_told => return,
         (Field::Entry | Field::Caller, Some(action)) => {
             let name = &book.get(action).name;
             never(rule, format!("it wants `{condition}`, and no `calls:` lead so to `{name}`"))
@@ -80,16 +87,17 @@ fn help_to_field(condition: &Condition, reports: &[&ReportDecl]) -> String {
 }
 
 /// A rule for failures on one way, if none of what it is about is ever called on that way. Where no calls are declared,
-/// nothing is known of ways.
-fn check_ways(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
+/// nothing is known of ways. True if that is so.
+fn check_ways(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) -> bool {
     let ways = |c: &&Condition| matches!(c.field, Field::Entry | Field::Caller);
     if !rule.when.iter().any(|c| ways(&c)) || book.actions().iter().all(|a| a.calls.is_empty()) {
-        return;
+        return false;
     }
     let about = subjects(book, rule);
     if about.is_empty() || !found.spend(about.len() * rule.when.len(), rule.span) {
-        return;
+        return false;
     }
+    let mut told = false;
     for condition in rule.when.iter().filter(ways) {
         let Some(named) = named(book, condition) else { continue };
         let calls = |from: ActionId, id: ActionId| match condition.field {
@@ -120,7 +128,9 @@ fn check_ways(book: &Rulebook, rule: &Rule, found: &mut Findings<'_>) {
             _ => "correct the condition, or `calls:` of the action that it names".to_owned(),
         };
         found.add(Diagnostic { at: condition.span, ..never(rule, label) }.with_help(help));
+        told = true;
     }
+    told
 }
 
 /// The actions whose failure a rule can be about.

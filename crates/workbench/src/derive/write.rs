@@ -158,7 +158,8 @@ fn write_rule(
     for line in demand_lines(book, needs) {
         let _ = writeln!(out, "    {line}");
     }
-    if let Some(undo) = give_up {
+    let is_retried = needs.iter().any(|(verb, _)| *verb == Verb::Retry);
+    if let Some(undo) = give_up.filter(|_| is_retried) {
         let undo = demand_lines(book, &undo);
         let then =
             if undo.is_empty() { format!("compensate: {everything}") } else { undo.join(", ") };

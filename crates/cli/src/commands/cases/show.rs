@@ -120,7 +120,7 @@ fn evidence(case: &CaseDetail) -> &'static str {
     let only_watched =
         !case.plan.is_empty() && case.plan.iter().all(|s| s.state == StepStateName::Shadow);
     match case.summary.closed_on {
-        Some(ClosedOn::Forward) if only_watched => {
+        Some(ClosedOn::Forward | ClosedOn::Quiet) if only_watched => {
             "nothing was sent, since the rule that answered only watches (mode `shadow`)"
         }
         Some(closed_on) => closed_on.meaning(),
