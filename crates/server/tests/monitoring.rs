@@ -44,7 +44,7 @@ async fn told() -> BTreeSet<String> {
     let running = start(config).await.expect("started");
     // One case settles, the other one waits.
     let pays =
-        "{\"action\":\"pay\",\"requestId\":\"q\",\"state\":\"succeeded\",\"service\":\"payment\"}";
+        "{\"action\":\"pay\",\"requestId\":\"q\",\"state\":\"unknown\",\"service\":\"payment\"}";
     for (saga, more) in
         [("s", String::new()), ("t", format!(",\"data\":{{\"total\":5}},\"history\":[{pays}]"))]
     {
