@@ -129,7 +129,10 @@ impl Case {
             return Ground::Pivot;
         }
         if action.class != ActionClass::Compensable {
-            return Ground::NoUndo;
+            return match self.may_be_sent_yet(book, id, reached) {
+                true => Ground::Open(Doubt::Unheard),
+                false => Ground::NoUndo,
+            };
         }
         let undo = self.undo_of(&action.name);
         // What ended without a request was asked of nobody.
@@ -183,6 +186,17 @@ impl Case {
                 false
             }
         }
+    }
+
+    /// Whether a message that would have to be corrected may go out yet: whoever sends it goes on, and nobody corrects
+    /// it.
+    fn may_be_sent_yet(&self, book: &Rulebook, id: ActionId, reached: &Reached) -> bool {
+        let Some(correction) = book.get(id).correction else { return false };
+        let corrects =
+            |step: &StepRow| step.verb == Verb::Notify && step.action == book.get(correction).name;
+        reached.now.contains(&id)
+            && !self.steps.iter().any(corrects)
+            && self.callers_going_on(book, id, reached).next().is_some()
     }
 
     /// Whether the undo of an action is only recorded.

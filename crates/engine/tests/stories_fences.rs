@@ -290,3 +290,26 @@ fn what_a_service_without_fences_has_undone_may_come_again() {
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
     assert_eq!(row.detail.may_still_stand[0].action, "charge");
 }
+
+/// What is undone can't be reached again, but a message may still go out of somebody whom no fence bars.
+#[test]
+fn a_message_that_somebody_without_a_fence_may_still_send_is_not_proven_away() {
+    let book = SHOP.replace("ship: { compensation: cancel }", "ship: { correction: recall }");
+    let nobody = WalkResult::Told(vec![].into());
+    for (fence, history, closed_on) in
+        [("", nobody, ClosedOn::Proven), ("fence: false, ", WalkResult::NoHistory, ClosedOn::Quiet)]
+    {
+        let free = format!("{fence}actions: {{ place:");
+        let mut world = World::new(&book.replace("actions: { place:", &free));
+        world.histories.insert("checkout".to_owned(), history);
+        let called = WalkResult::Told(vec![evidence("checkout.place", "r", H::Unknown)].into());
+        world.histories.insert("page".to_owned(), called);
+        let case = world.report(charged("odd"));
+        world.settle_down();
+        world.pass_ms(120_000);
+        let row = world.case(case);
+        assert_eq!(row.closed_on, Some(closed_on), "{fence}");
+        let left: Vec<_> = row.detail.may_still_stand.iter().map(|one| &*one.action).collect();
+        assert_eq!(left, if fence.is_empty() { vec![] } else { vec!["ship"] });
+    }
+}
