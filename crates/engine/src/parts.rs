@@ -134,17 +134,26 @@ impl Case {
         let mut ended = false;
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            if step.state != StepState::Waiting || step.stage != frontier {
+            let (waits, is_due) =
+                (step.state == StepState::Waiting, matches!(step.state, StepState::Due(_)));
+            if !(waits || is_due) || step.stage != frontier {
                 continue;
             }
             if self.has_no_effect_by_now(step, &book) {
                 let memo = &mut self.step_mut(index).memo;
                 memo.awaits = None;
                 memo.message = Some("it took no effect, by all that is known".to_owned());
+                if is_due {
+                    self.must_change(index, StepEvent::Shut, now, agenda);
+                }
                 self.must_change(index, StepEvent::Void, now, agenda);
                 ended = true;
                 continue;
             }
+            if is_due {
+                continue;
+            }
+            let step = &self.steps[index];
             if !self.lacks_request(step, &book) {
                 continue;
             }

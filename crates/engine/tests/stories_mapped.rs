@@ -2,7 +2,7 @@
 
 mod world;
 
-use amends_engine::{Answer, Question, StepReading, StepState, open_questions, wholes};
+use amends_engine::{Answer, Input, Question, StepReading, StepState, open_questions, wholes};
 use amends_protocol::resources::{QuestionAct, StepAct};
 use amends_protocol::{
     CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState as H, Outcome, PartTag,
@@ -288,6 +288,24 @@ fn a_waiting_refund_ends_when_its_request_is_said_to_have_failed_and_wakes_when_
     world.report(tells("billing", "b-2", &[("b", H::Succeeded)], json!({})));
     world.settle_down();
     assert_eq!(asked(&world), ["b"]);
+}
+
+/// The order of arrival decides nothing, also where the refund is due at once and its service's word comes with it.
+#[test]
+fn a_refund_that_is_due_and_was_not_sent_ends_when_its_service_says_that_the_request_failed() {
+    let mut world = World::new(shop("/payments/{requestId}/refund", "").as_str());
+    let reports = [
+        tells("shop", "s-1", &[("a", H::Succeeded)], json!({})),
+        tells("billing", "b-1", &[("a", H::Failed)], json!({})),
+    ];
+    let inputs = reports.into_iter().zip(100..).map(|(report, ticket)| Input::Report {
+        report: report.into(),
+        known_in: None,
+        ticket,
+    });
+    world.turn(inputs);
+    world.settle_down();
+    assert_eq!(asked(&world), Vec::<String>::new());
 }
 
 #[test]

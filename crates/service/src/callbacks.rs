@@ -124,6 +124,7 @@ enum Told {
 }
 
 async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
+    // Only what has ended is read.
     let Some(outcome) = owed.outcome else { return Told::Later("it goes on".to_owned()) };
     let step = percent::part(&owed.step_id);
     let supervisor = kit.inner.config.supervisor.as_deref();
@@ -132,7 +133,7 @@ async fn tell<S: HistoryStore>(kit: &Kit<S>, owed: &OwedRow) -> Told {
         return Told::Later("no supervisor is configured".to_owned());
     };
     let Ok(uri) = address.parse::<Uri>() else {
-        return Told::Later(format!("`{address}` is no address"));
+        return Told::Never(format!("`{address}` is no address"));
     };
     let word = OutcomeCallback::of(outcome);
     let word = match &owed.proof {

@@ -1,4 +1,5 @@
-//! Evidence says that a request succeeded, and its service says that there was nothing to undo.
+//! Evidence says that a request succeeded, and its service says that there was nothing to undo; or its service says that
+//! it succeeded after it has undone the action, and was not heard of it before.
 //!
 //! A participant's History is read once more first: what that calls compensated, failed or fenced is resolved, and a
 //! service that remembers nothing of the saga any more is believed. A mapped endpoint has no History: its `nothing` is
@@ -17,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Whether any step ended in a way that can be contradicted.
-pub(super) fn is_possible(steps: &[StepRow]) -> bool {
-    steps.iter().any(ended_by_its_service)
+pub(super) fn is_possible(steps: &[StepRow], heard: &Heard) -> bool {
+    steps.iter().any(|step| ended_with_nothing(step) || ended_before_a_request(step, heard))
 }
 
 fn ended_with_nothing(step: &StepRow) -> bool {
@@ -34,9 +35,10 @@ fn ended_by_its_service(step: &StepRow) -> bool {
 /// succeeded: behind the fence that the undoing put up, that can't be.
 fn ended_before_a_request(step: &StepRow, heard: &Heard) -> bool {
     let name = &step.action;
-    let knows = heard.known_requests(name);
-    let learned =
-        |knew: KnownRequests| knows.by_anybody > knew.by_anybody && knows.by_own > knew.by_own;
+    let learned = |knew: KnownRequests| {
+        let knows = heard.known_requests(name);
+        knows.by_anybody > knew.by_anybody && knows.by_own > knew.by_own
+    };
     ended_by_its_service(step)
         && step.memo.knew.is_some_and(learned)
         && heard.own_word_is(name, HistoryState::Succeeded)
@@ -186,7 +188,7 @@ fn succeeded(facts: &Facts<'_>, name: &ActionName, read: Option<&Recheck>) -> St
 impl Case {
     /// Has Histories read once more that may resolve what would be a question else.
     pub(crate) fn look_twice(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        if !is_possible(&self.steps) {
+        if !is_possible(&self.steps, self.heard()) {
             return;
         }
         let Some(book) = self.book.clone() else { return };

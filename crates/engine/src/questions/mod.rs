@@ -52,7 +52,7 @@ impl Case {
     fn doubts(&self) -> BTreeSet<Question> {
         let Some(book) = self.book.as_deref() else { return BTreeSet::new() };
         let memo = &self.row.detail;
-        let is_possible = contradiction::is_possible(&self.steps)
+        let is_possible = contradiction::is_possible(&self.steps, self.heard())
             || dropped::is_possible(memo)
             || history::is_possible(memo)
             || stranger::is_possible(memo)
@@ -81,7 +81,7 @@ impl Case {
     /// Actions of which the service says that there was nothing to undo, and evidence something else: whether that
     /// holds the case or not, and whatever people have said of it, something of them may stand.
     pub(crate) fn contradicted(&self) -> BTreeSet<ActionName> {
-        if !contradiction::is_possible(&self.steps) {
+        if !contradiction::is_possible(&self.steps, self.heard()) {
             return BTreeSet::new();
         }
         let doubts = self.doubts().into_iter();

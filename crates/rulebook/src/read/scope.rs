@@ -112,16 +112,29 @@ impl Scope {
         at: Span,
         found: &mut Diagnostics,
     ) -> Option<ActionId> {
-        let known = &self.names.actions[service.0 as usize];
-        let id = known.get(action).copied();
-        if id.is_none() && !self.broken_services[service.0 as usize] {
-            let owner = &self.services[service.0 as usize];
-            let message = format!("service `{}` has no action {}", owner.name, quote(action));
-            let mut mistake = Diagnostic::new(codes::UNKNOWN_ACTION, at, message);
-            mistake.help = Some(self.help_for_action(owner, action, found));
-            found.add(mistake);
+        let id = self.names.actions[service.0 as usize].get(action).copied();
+        if id.is_none() {
+            let help = self.help_for_action(&self.services[service.0 as usize], action, found);
+            self.no_such_action(service, action, at, help, found);
         }
         id
+    }
+
+    /// Tells that a service has no such action, unless what it has could not be read.
+    fn no_such_action(
+        &self,
+        service: ServiceId,
+        action: &str,
+        at: Span,
+        help: String,
+        found: &mut Diagnostics,
+    ) {
+        if self.broken_services[service.0 as usize] {
+            return;
+        }
+        let owner = &self.services[service.0 as usize].name;
+        let message = format!("service `{owner}` has no action {}", quote(action));
+        found.add(Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(help));
     }
 
     /// The same where the service is known and not written again.
@@ -132,9 +145,8 @@ impl Scope {
         at: Span,
         found: &mut Diagnostics,
     ) -> Option<ActionId> {
-        let known = &self.names.actions[service.0 as usize];
-        let id = known.get(action).copied();
-        if id.is_none() && !self.broken_services[service.0 as usize] {
+        let id = self.names.actions[service.0 as usize].get(action).copied();
+        if id.is_none() {
             let owner = &self.services[service.0 as usize];
             let names = || owner.actions.iter().map(|id| &*self.action(*id).name.action);
             let own = action.strip_prefix(&*owner.name).and_then(|rest| rest.strip_prefix('.'));
@@ -142,10 +154,9 @@ impl Scope {
                 Some(own) => Some(format!("write `{own}`: the service stands in `on`")),
                 None => found.did_you_mean(own.unwrap_or(action), names()),
             };
-            let message = format!("service `{}` has no action {}", owner.name, quote(action));
-            found.add(Diagnostic::new(codes::UNKNOWN_ACTION, at, message).with_help(
-                help.unwrap_or_else(|| "name one of its actions, without the service".to_owned()),
-            ));
+            let help =
+                help.unwrap_or_else(|| "name one of its actions, without the service".to_owned());
+            self.no_such_action(service, action, at, help, found);
         }
         id
     }

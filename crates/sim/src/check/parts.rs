@@ -2,14 +2,14 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{StepRow, StepState, Write};
+use amends_engine::{Errand, SendStep, StepRow, StepState, Write};
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, StepId, Timestamp, Verb};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Half of invariant 2, by request. To be undone: whatever may have taken effect, by the word that counts, has a part;
-/// what surely did not gets none. To be run again: each request that its own service reports, unless it has succeeded.
+/// what surely did not gets none, and is not asked for if it has one from before. To be run again: each request that its own service reports, unless it has succeeded.
 /// And no request has two.
 #[derive(Default)]
 pub(super) struct Parts {
@@ -23,11 +23,14 @@ impl Check for Parts {
     }
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, store: &Stored) -> Result<(), String> {
-        let Seen::Committed { writes, .. } = seen else { return Ok(()) };
-        writes.iter().try_for_each(|write| match write {
-            Write::Case(row) => self.look(store, row.id),
+        match seen {
+            Seen::Committed { writes, .. } => writes.iter().try_for_each(|write| match write {
+                Write::Case(row) => self.look(store, row.id),
+                _ => Ok(()),
+            }),
+            Seen::Effect { effect: Errand::Send(send), .. } => first_try(store, send),
             _ => Ok(()),
-        })
+        }
     }
 }
 
@@ -67,6 +70,20 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// Nobody is asked to undo a request that surely did not take effect, as was perhaps not known when it was planned.
+fn first_try(store: &Stored, send: &SendStep) -> Result<(), String> {
+    let case = send.step.case;
+    let Some(book) = store.book_of(case).filter(|_| send.attempt == 1) else { return Ok(()) };
+    let row = store.rows.steps_of(case).find(|row| row.id == send.step);
+    let planned = row.filter(|row| !row.memo.because.is_empty() && row.memo.decided_by.is_none());
+    let Some(row) = planned.filter(|row| is_undone_by_request(row, book)) else { return Ok(()) };
+    let Some(request) = row.request() else { return Ok(()) };
+    let told = told(store, case, &row.action);
+    when(told.get(request).is_some_and(|state| !state.may_have_effect()), || {
+        format!("{case} asks to undo {request} of {}, which surely did not take effect", row.action)
+    })
 }
 
 /// Each request that its own service has reported is run again by itself, if its action is.

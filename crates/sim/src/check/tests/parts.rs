@@ -45,6 +45,34 @@ fn a_request_has_no_part_or_two_or_one_that_it_needs_not() {
     assert!(planned(&["p-1", "p-2"]), "p-2 has failed");
 }
 
+/// It was planned while nobody knew, and its own service says before the first try that it failed.
+#[test]
+fn a_request_is_asked_to_be_undone_that_has_failed_meanwhile() {
+    let asked = |state: HistoryState| {
+        let mut run = Watched::of(CHARGES);
+        let told = |id: &str, source: &str, state| {
+            let mut report = report("failed");
+            report.id = id.to_owned();
+            report.source = source.to_owned();
+            report.data.history = vec![Evidence::new("billing", "charge", "p-1", state)];
+            report
+        };
+        let mut row = charge(1, "p-1");
+        row.memo.because = vec![0];
+        row.attempts = 1;
+        run.commit(vec![
+            Write::Case(Box::new(run.case(CaseState::Open))),
+            report_row(0, ReportRole::Rule(0), told("r-0", "order", HistoryState::Unknown)),
+            Write::Step(Box::new(row.clone())),
+        ]);
+        run.commit(vec![report_row(1, ReportRole::Derived, told("r-1", "billing", state))]);
+        run.send(1, &row, row.id);
+        run.found("2 parts")
+    };
+    assert!(!asked(HistoryState::Unknown));
+    assert!(asked(HistoryState::Failed));
+}
+
 #[test]
 fn two_requests_under_one_key_and_one_request_under_two() {
     let asked = |first: (&str, &str), second: (&str, &str)| {
