@@ -19,6 +19,7 @@ mod salt;
 pub mod schemas;
 pub mod sentence;
 pub mod signs;
+pub mod spelled;
 mod step;
 mod time;
 pub mod wire;

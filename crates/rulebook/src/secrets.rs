@@ -5,6 +5,7 @@
 //! edit, since the same field travels under one name. A superset is safe.
 
 use crate::ReportDecl;
+use amends_protocol::spelled;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -240,18 +241,18 @@ fn collect_inside(value: &Value, path: &str, into: &mut SecretValues) {
     }
 }
 
-/// Without a value, wherever it stands; a short one only where it is a word of its own.
+/// Without a value, wherever and however it stands there; a short one only where it is a word of its own.
 fn without(text: &str, value: &str) -> String {
     const LONG: usize = 8;
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(value) {
-        let (before, after) = (&rest[..at], &rest[at + value.len()..]);
+    while let Some(at) = spelled::find(rest, value) {
+        let (before, found, after) = (&rest[..at.start], &rest[at.clone()], &rest[at.end..]);
         let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let is_part = value.len() < LONG
             && (joins(before.chars().next_back()) || joins(after.chars().next()));
         out.push_str(before);
-        out.push_str(if is_part { value } else { MASK });
+        out.push_str(if is_part { found } else { MASK });
         rest = after;
     }
     out.push_str(rest);
@@ -303,6 +304,12 @@ mod tests {
         let said = "card 4111111111111111 (x4111111111111111y), cvv 123, order 91234, room 42";
         let shown = format!("card {MASK} (x{MASK}y), cvv {MASK}, order 91234, room 42");
         assert_eq!(values.scrub(said), shown);
+        let data = object(json!({ "card": "Main Street 5" }));
+        fields(&["card"]).collect(&data, &mut values);
+        assert_eq!(
+            values.scrub("GET /at?street=Main+Street%205"),
+            format!("GET /at?street={MASK}")
+        );
     }
 
     #[test]
