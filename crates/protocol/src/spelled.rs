@@ -1,13 +1,13 @@
-//! Finds a value in a text of strangers, however it is written there: as it is, percent-encoded, or escaped as in JSON or
-//! HTML. For whoever must not repeat it. Pure.
+//! Finds a value in a text of strangers, however it is written there: as it is, percent-encoded, or escaped as in JSON
+//! or HTML. For whoever must not repeat it. Pure.
 
 use std::ops::Range;
 
 /// Characters of a value that give it away at the end of a text that was cut short.
 const TELLING: usize = 4;
 
-/// Where a value first stands in a text. A text that ends with `…` within the value holds it, too. An empty value stands
-/// nowhere.
+/// Where a value first stands in a text. A text that ends with `…` within the value holds it, too. An empty value
+/// stands nowhere.
 #[must_use]
 pub fn find(text: &str, value: &str) -> Option<Range<usize>> {
     let first = value.chars().next()?;

@@ -1,5 +1,5 @@
-//! Evidence says that a request succeeded, and its service says that there was nothing to undo; or its service says that
-//! it succeeded after it has undone the action, and was not heard of it before.
+//! Evidence says that a request succeeded, and its service says that there was nothing to undo; or its service says
+//! that it succeeded after it has undone the action, and was not heard of it before.
 //!
 //! A participant's History is read once more first: what that calls compensated, failed or fenced is resolved, and a
 //! service that remembers nothing of the saga any more is believed. A mapped endpoint has no History: its `nothing` is

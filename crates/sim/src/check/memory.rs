@@ -98,41 +98,11 @@ impl Check for ReloadsAlike {
         if self.rng.below(ONE_OF) != 0 || store.rows.cases().next().is_none() {
             return Ok(());
         }
-        // A retry that compensations wait for counts as ended by a restart, and they go on.
-        let ends = |s: &StepRow| {
-            s.memo.last_try && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
+        let by_restart = ByRestart::of(store);
+        let told = |rows| {
+            let all = essence(rows, &by_restart.goes_on).into_iter();
+            all.filter(|it| by_restart.leaves_alone(it)).collect()
         };
-        let goes_on: BTreeSet<CaseId> =
-            store.rows.steps().filter(|s| ends(s)).map(|s| s.id.case).collect();
-        let goes_on = &goes_on | &store.quarantined;
-        // What the try of a retry adds to undo is planned with its end. Only a shadow of it can be there before: what
-        // is undone in earnest takes the retry's place.
-        let runs = |s: &StepRow| {
-            s.verb == Verb::Retry
-                && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
-        };
-        let retried: BTreeSet<CaseId> =
-            store.rows.steps().filter(|s| runs(s)).map(|s| s.id.case).collect();
-        // A fence that is not needed any more is dropped unless it is under way; a restart ends its try.
-        let is_sent = |s: &&StepRow| {
-            s.memo.fence && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
-        };
-        let fences: BTreeSet<(CaseId, ActionName)> =
-            store.rows.steps().filter(is_sent).map(|s| (s.id.case, s.action.clone())).collect();
-        let is_told = |e: &Essence| match e {
-            Essence::Step(case, Verb::Compensate, action, ..)
-                if fences.contains(&(*case, action.clone())) =>
-            {
-                false
-            }
-            // With that its case may end.
-            Essence::Case(case, ..) => !fences.iter().any(|(of, _)| of == case),
-            Essence::Step(case, _, _, _, Some(state)) => {
-                !(state == "Shadow" && retried.contains(case))
-            }
-            _ => true,
-        };
-        let told = |rows| essence(rows, &goes_on).into_iter().filter(is_told).collect();
         let before: BTreeSet<Essence> = told(&store.rows);
         let after: BTreeSet<Essence> = told(&reloaded(now, store)?);
         when(before != after, || {
@@ -140,6 +110,66 @@ impl Check for ReloadsAlike {
             let new: Vec<_> = after.difference(&before).collect();
             format!("after a reload {new:?} in place of {lost:?}")
         })
+    }
+}
+
+/// What a restart rightly changes.
+struct ByRestart {
+    /// Cases in which the try of a retry that compensations wait for counts as ended, so that they go on; and those in
+    /// quarantine.
+    goes_on: BTreeSet<CaseId>,
+    /// Cases with a retry under way: what its try adds to undo is planned with its end. Only a shadow of it can be
+    /// there before: what is undone in earnest takes the retry's place.
+    retried: BTreeSet<CaseId>,
+    /// Fences under way, whose try a restart ends. One that is not needed any more is dropped then; with that its case
+    /// may end.
+    fences: BTreeSet<(CaseId, ActionName)>,
+    /// Undos that wait to hear of requests from one of these, or from one of a later stage that was under way before
+    /// they were planned: it waits for its stage then. They may have nobody to wait for any more.
+    waiting: BTreeSet<(CaseId, ActionName)>,
+}
+
+impl ByRestart {
+    fn of(store: &Stored) -> Self {
+        let is_sent =
+            |s: &StepRow| matches!(s.state, StepState::InFlight | StepState::Accepted { .. });
+        let those = |is: &dyn Fn(&StepRow) -> bool| -> BTreeSet<(CaseId, ActionName)> {
+            let rows = store.rows.steps().filter(|s| is(s));
+            rows.map(|s| (s.id.case, s.action.clone())).collect()
+        };
+        let cases = |of: BTreeSet<(CaseId, ActionName)>| of.into_iter().map(|(case, _)| case);
+        let ending = cases(those(&|s| s.memo.last_try && is_sent(s)));
+        let fences = those(&|s| s.memo.fence && is_sent(s));
+        let sent = store.rows.steps().filter(|s| is_sent(s));
+        let heard: Vec<(CaseId, bool, u16)> =
+            sent.map(|s| (s.id.case, s.memo.fence, s.stage)).collect();
+        let waits = |s: &StepRow| {
+            let ends = |(case, fence, stage): &(CaseId, bool, u16)| {
+                *case == s.id.case && (*fence || *stage > s.stage)
+            };
+            s.state == StepState::Waiting && heard.iter().any(ends)
+        };
+        Self {
+            goes_on: ending.chain(store.quarantined.iter().copied()).collect(),
+            retried: cases(those(&|s| s.verb == Verb::Retry && is_sent(s))).collect(),
+            waiting: those(&waits),
+            fences,
+        }
+    }
+
+    fn leaves_alone(&self, it: &Essence) -> bool {
+        match it {
+            Essence::Case(id, ..) => !self.fences.iter().any(|(of, _)| of == id),
+            Essence::Report(..) => true,
+            Essence::Step(id, verb, action, _, state) => {
+                let (state, step) = (state.as_deref(), (*id, action.clone()));
+                let is_fence = *verb == Verb::Compensate && self.fences.contains(&step);
+                let has_nothing = matches!(state, None | Some("Done(NothingToCompensate)"));
+                let may_end = has_nothing && self.waiting.contains(&step);
+                let is_shadow = state == Some("Shadow") && self.retried.contains(id);
+                !(is_fence || may_end || is_shadow)
+            }
+        }
     }
 }
 

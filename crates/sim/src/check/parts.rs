@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Half of invariant 2, by request. To be undone: whatever may have taken effect, by the word that counts, has a part;
-/// what surely did not gets none, and is not asked for if it has one from before. To be run again: each request that its own service reports, unless it has succeeded.
-/// And no request has two.
+/// what surely did not gets none, and is not asked for if it has one from before. To be run again: each
+/// request that its own service reports, unless it has succeeded. And no request has two.
 #[derive(Default)]
 pub(super) struct Parts {
     /// Parts that there were before, whatever was heard since.
