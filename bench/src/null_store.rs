@@ -1,7 +1,8 @@
 //! A store that forgets everything at once: what remains is the server without its database.
 
+use amends_api::CaseState;
 use amends_engine::{ActRow, StoredCase};
-use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Epoch, Lease, Leases, Ledger, ListedCase,
     ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,

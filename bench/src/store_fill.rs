@@ -1,13 +1,13 @@
 //! Fills a store with a past: very many settled cases and some that still wait for a service that nobody answers for.
 //! The rows are what the engine would have written.
 
+use amends_api::{CaseState, Cause, ClosedOn, StuckReason};
 use amends_engine::{
     ActivationRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow,
     StepState, Write,
 };
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Outcome, Report, ReportData, SagaId, StepId,
-    StuckReason, Timestamp, Verb,
+    ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use amends_store::{Ledger, SqliteOptions, SqliteStore};

@@ -2,10 +2,11 @@
 //! nothing.
 
 use crate::client::{Client, NoAnswer};
-use amends_protocol::resources::{CaseDetail, CaseSummary, Overview, Page, ReportView, StepView};
-use amends_protocol::{
-    CaseState, ClosedOn, Money, Outcome, QuestionEffect, QuestionKind, StepStateName, Totals,
+use amends_api::{
+    CaseDetail, CaseState, CaseSummary, ClosedOn, Money, Overview, Page, QuestionEffect,
+    QuestionKind, ReportView, StepStateName, StepView, Totals,
 };
+use amends_protocol::Outcome;
 use anyhow::{Context, bail};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use crate::shop::{Ending, Shop};
 use crate::workload::PlannedOrder;
-use amends_protocol::CaseState;
+use amends_api::CaseState;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -4,8 +4,8 @@ use crate::cases::{ReportCount, ServiceCount, Undone};
 use crate::chaos::ChaosCount;
 use crate::deploys::GatewayCount;
 use crate::invariants::{Invariant, OrderCount};
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, ClosedOn, QuestionKind, totals_in_words};
+use amends_api::signs::Signed;
+use amends_api::{CaseState, ClosedOn, QuestionKind, totals_in_words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

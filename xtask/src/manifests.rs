@@ -8,19 +8,22 @@ use std::process::Command;
 /// A crate of ours and the crates of ours that it may build on. What is not listed may not be there.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-protocol", &[]),
-    ("amends-rulebook", &["amends-protocol"]),
+    ("amends-api", &["amends-protocol"]),
+    // The api's for the words that a rulebook shares with what people are shown: questions, amounts.
+    ("amends-rulebook", &["amends-api", "amends-protocol"]),
     // For people's tools: nothing that runs a case may use it.
-    ("amends-workbench", &["amends-protocol", "amends-rulebook"]),
-    ("amends-engine", &["amends-protocol", "amends-rulebook"]),
-    ("amends-node", &["amends-protocol", "amends-rulebook", "amends-engine"]),
+    ("amends-workbench", &["amends-api", "amends-protocol", "amends-rulebook"]),
+    ("amends-engine", &["amends-api", "amends-protocol", "amends-rulebook"]),
+    ("amends-node", &["amends-api", "amends-protocol", "amends-rulebook", "amends-engine"]),
     (
         "amends-simulate",
-        &["amends-protocol", "amends-rulebook", "amends-workbench", "amends-engine"],
+        &["amends-api", "amends-protocol", "amends-rulebook", "amends-workbench", "amends-engine"],
     ),
-    ("amends-store", &["amends-protocol", "amends-rulebook", "amends-engine"]),
+    ("amends-store", &["amends-api", "amends-protocol", "amends-rulebook", "amends-engine"]),
     (
         "amends-server",
         &[
+            "amends-api",
             "amends-protocol",
             "amends-rulebook",
             "amends-workbench",
@@ -32,10 +35,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("amends-service", &["amends-protocol"]),
     // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
     ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
-    ("amends-demo", &["amends-protocol", "amends-service"]),
+    ("amends-demo", &["amends-api", "amends-protocol", "amends-service"]),
     (
         "amends",
         &[
+            "amends-api",
             "amends-protocol",
             "amends-rulebook",
             "amends-workbench",
@@ -58,6 +62,7 @@ const OUTSIDE: &[&str] = &["amends-bench", "amends-sim", "xtask"];
 /// Crates that never see a clock, a network, a disk or a random number.
 pub const PURE: &[(&str, &str)] = &[
     ("amends-protocol", "crates/protocol/src/"),
+    ("amends-api", "crates/api/src/"),
     ("amends-rulebook", "crates/rulebook/src/"),
     ("amends-workbench", "crates/workbench/src/"),
     ("amends-engine", "crates/engine/src/"),

@@ -3,8 +3,9 @@
 
 use crate::failure::Outcome as Done;
 use crate::sealed::{for_people, for_programs};
-use amends_protocol::signs::{Signed, Tone};
-use amends_protocol::{CaseState, Outcome, StepStateName};
+use amends_api::signs::{Signed, Tone};
+use amends_api::{CaseState, StepStateName};
+use amends_protocol::Outcome;
 use amends_rulebook::{Diagnostic, SourceFile, render, render_within};
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;

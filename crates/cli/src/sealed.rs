@@ -3,7 +3,7 @@
 //! place wide, that only the ways out know. People see U+FFFD for it (a blank for the end of a line), JSON has its
 //! escape.
 
-use amends_protocol::plain::{REPLACEMENT, steers};
+use amends_api::plain::{REPLACEMENT, steers};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 

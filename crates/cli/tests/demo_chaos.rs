@@ -5,7 +5,7 @@
 #[path = "support/demo.rs"]
 mod demo;
 
-use amends_protocol::CaseState;
+use amends_api::CaseState;
 use demo::summary;
 use std::process::Command;
 

@@ -4,9 +4,9 @@
 #[path = "support/demo.rs"]
 mod demo;
 
+use amends_api::{CaseState, ClosedOn};
 use amends_demo::Summary;
 use amends_demo::market::faults::Fault;
-use amends_protocol::{CaseState, ClosedOn};
 use demo::summary;
 use std::process::Command;
 

@@ -1,13 +1,13 @@
 //! A service that is down holds back its own steps and nobody else's; they go on by themselves when it is back.
 #![cfg(feature = "demo")]
 
+use amends_api::{CaseDetail, CaseState, StepStateName, StepView};
 use amends_demo::food::faults::Fault;
 use amends_demo::food::workload::plan;
 use amends_demo::food::{FOOD_ORDER, RULEBOOK};
 use amends_demo::shop::{Ending, Shop};
 use amends_demo::workload::PlanOptions;
-use amends_protocol::resources::{CaseDetail, StepView};
-use amends_protocol::{CaseState, Outcome, StepStateName};
+use amends_protocol::Outcome;
 use std::path::Path;
 use std::time::{Duration, Instant};
 

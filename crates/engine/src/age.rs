@@ -8,7 +8,8 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
 use crate::{ReportRole, StepRow, StepState};
-use amends_protocol::{StuckReason, Timestamp, Verb};
+use amends_api::StuckReason;
+use amends_protocol::{Timestamp, Verb};
 use amends_rulebook::{GiveUp, RetryPolicy};
 use std::sync::Arc;
 

@@ -10,7 +10,8 @@ use crate::{
     AttemptRow, Errand, PollStep, SameAnswer, SendStep, StepReading, StepResult, StepState,
     Subject, Write,
 };
-use amends_protocol::{Cause, Outcome, Salt, Source, StepId, StuckReason, Timestamp, Verb};
+use amends_api::{Cause, Source, StuckReason};
+use amends_protocol::{Outcome, Salt, StepId, Timestamp, Verb};
 use amends_rulebook::{ActionId, RetryPolicy, Rulebook};
 use std::sync::Arc;
 

@@ -4,10 +4,8 @@
 use crate::case::Case;
 use crate::lane::Job;
 use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
-use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, Money, Outcome, QuestionKind, StepId, StuckReason,
-    Timestamp, Verb,
-};
+use amends_api::{CaseState, Cause, Money, QuestionKind, StuckReason};
+use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::Rulebook;
 use gist::gist;
 use std::collections::BTreeSet;

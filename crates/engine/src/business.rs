@@ -4,7 +4,8 @@
 use crate::case::Case;
 use crate::conflict::{Data, field};
 use crate::{Business, ReportRole, ReportRow, StepState};
-use amends_protocol::{ActionName, HistoryState, Money, Totals, Verb};
+use amends_api::{Money, Totals};
+use amends_protocol::{ActionName, HistoryState, Verb};
 use amends_rulebook::{Currency, DataRole, Rulebook, is_currency};
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -7,9 +7,8 @@ use crate::attempt::check_outcome;
 use crate::case::Case;
 use crate::transition::{self, StepEvent};
 use crate::{Answer, CalledBack, StepRow, StepState};
-use amends_protocol::{
-    CallbackProof, Outcome, OutcomeCallback, Salt, Source, StuckReason, Timestamp,
-};
+use amends_api::{Source, StuckReason};
+use amends_protocol::{CallbackProof, Outcome, OutcomeCallback, Salt, Timestamp};
 use std::sync::Arc;
 
 /// Callbacks that are kept of one step, for people: the last ones.

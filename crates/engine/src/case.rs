@@ -12,7 +12,8 @@ use crate::transition::{self, Illegal, StepEvent};
 use crate::{
     CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
-use amends_protocol::{CaseState, ClosedOn, Outcome, OutcomeCallback, Timestamp};
+use amends_api::{CaseState, ClosedOn};
+use amends_protocol::{Outcome, OutcomeCallback, Timestamp};
 use amends_rulebook::{ActionId, Facts, RetryPolicy, Rulebook};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};

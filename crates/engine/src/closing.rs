@@ -7,9 +7,8 @@ use crate::case::{Case, NOTES_LIMIT};
 use crate::standing::Finding;
 use crate::timer::Timer;
 use crate::{ReportRole, StepState};
-use amends_protocol::{
-    ActionName, CaseState, ClosedOn, HistoryState, Outcome, StepId, Timestamp, Verb,
-};
+use amends_api::{CaseState, ClosedOn};
+use amends_protocol::{ActionName, HistoryState, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::{ActionId, Answer, Facts, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use crate::case::Case;
 use crate::{DataField, Question, QuestionAnswer, Said, Statement, StepRow};
-use amends_protocol::QuestionKind;
+use amends_api::QuestionKind;
 use amends_rulebook::{Endpoint, Number, Rulebook};
 use serde_json::{Map, Value};
 use std::borrow::Cow;

@@ -1,9 +1,10 @@
 //! What is to be done after a commit. Nothing here has happened yet, and nothing here may happen before the writes of
 //! the same [`crate::Output`] are durable.
 
+use amends_api::{ClosedOn, QuestionId, QuestionKind};
 use amends_protocol::{
-    ActionName, CallbackProof, CaseId, ClosedOn, Outcome, QuestionId, QuestionKind, Report, SagaId,
-    StepId, Testimony, Timestamp, Verb, digest,
+    ActionName, CallbackProof, CaseId, Outcome, Report, SagaId, StepId, Testimony, Timestamp, Verb,
+    digest,
 };
 use amends_rulebook::{ActionId, RenderedBody, Rulebook};
 use serde_json::{Map, Value};
@@ -342,7 +343,7 @@ pub enum Happening {
         /// taken away, it would be stuck.
         noted: BTreeSet<QuestionKind>,
         /// Its new state.
-        state: amends_protocol::CaseState,
+        state: amends_api::CaseState,
     },
     /// Steps joined a case's plan.
     Planned {

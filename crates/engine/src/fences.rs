@@ -7,9 +7,8 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
 use crate::{CallsBefore, StepRow, StepState};
-use amends_protocol::{
-    ActionName, Evidence, HistoryState, Loss, Outcome, StuckReason, Timestamp, Verb,
-};
+use amends_api::StuckReason;
+use amends_protocol::{ActionName, Evidence, HistoryState, Loss, Outcome, Timestamp, Verb};
 use amends_rulebook::{Action, ActionClass, ActionId, Rulebook};
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,8 +3,9 @@
 
 use crate::case::Case;
 use crate::{Dropped, Told};
+use amends_api::Source;
 use amends_protocol::{
-    ActionName, CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Source, Testimony,
+    ActionName, CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Testimony,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Everything that can come to the engine from outside.
 
 use crate::{SagaRow, StepResult, StoredCase, WalkResult};
+use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
-    ActionName, CaseId, OutcomeCallback, QuestionId, Report, ReportKey, SagaId, StepId,
-    resources::{CaseAct, QuestionAct, SagaBegin, StepAct, StrangerAct},
+    ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
 };
 use amends_rulebook::Rulebook;
 use std::sync::Arc;

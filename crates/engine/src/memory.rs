@@ -9,7 +9,8 @@ use crate::{
     RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, StrangerDecisionRow,
     UnreadableRow, Write,
 };
-use amends_protocol::{ActionName, CaseId, CaseState, ReportKey, SagaId, Salt, StepId, Timestamp};
+use amends_api::CaseState;
+use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use crate::case::{Case, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
-use amends_protocol::{ActionName, Outcome, Salt, StuckReason, Timestamp, Verb};
+use amends_api::StuckReason;
+use amends_protocol::{ActionName, Outcome, Salt, Timestamp, Verb};
 use amends_rulebook::{
     ActionClass, CaseFacts, Hold, Plan, Reported, Role, RuleId, Rulebook, Undoing, Want, roles,
 };

@@ -4,10 +4,8 @@ use crate::case::Case;
 use crate::fences::is_undone_by_its_service;
 use crate::standing::{Doubt, Finding, Ground, Reached};
 use crate::{StepState, StoredCase};
-use amends_protocol::resources::{ActionProof, MayStand, Statement};
-use amends_protocol::{
-    ActionName, ClosedOn, Evidence, HistoryState, Source, Timestamp, Verb, Verdict,
-};
+use amends_api::{ActionProof, ClosedOn, MayStand, Source, Statement, Verdict};
+use amends_protocol::{ActionName, Evidence, HistoryState, Timestamp, Verb};
 use amends_rulebook::{ActionId, Rulebook};
 use std::sync::Arc;
 

@@ -1,10 +1,8 @@
 //! What an open question is made of, what a person said about one, and the reading that may resolve one.
 
-use amends_protocol::sentence::{QuestionFacts, question_sentence};
-use amends_protocol::{
-    ActionName, CaseId, Evidence, HistoryState, Outcome, QuestionActName, QuestionEffect,
-    QuestionId, QuestionKind, digest,
-};
+use amends_api::sentence::{QuestionFacts, question_sentence};
+use amends_api::{QuestionActName, QuestionEffect, QuestionId, QuestionKind};
+use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Outcome, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;

@@ -25,10 +25,9 @@ pub use stranger::{StrangerDecision, StrangerDecisionRow};
 pub use subject::Subject;
 
 use crate::{QuestionAnswer, Recheck, StrangerRow};
-use amends_protocol::resources::MayStand;
+use amends_api::{CaseState, Cause, ClosedOn, MayStand, Source, StepStateName, StuckReason};
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, ClosedOn, Evidence, Lost, Outcome, Report, SagaId,
-    Source, StepId, StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, Evidence, Lost, Outcome, Report, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::{Role, RuleId, Rulebook};
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,8 @@
 //! strangers evidence has told of since the start, so that people hear of each once for a rulebook.
 
 use crate::{StrangerDecision, StrangerDecisionRow};
-use amends_protocol::{ActionName, CaseId, StrangerActName, Timestamp};
+use amends_api::StrangerActName;
+use amends_protocol::{ActionName, CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -11,7 +11,8 @@ pub use strangers::{FoundStranger, StrangerWalk};
 
 use crate::Engine;
 use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
-use amends_protocol::{CaseId, CaseState, QuestionKind, StepId, StuckReason, Timestamp, Totals};
+use amends_api::{CaseState, QuestionKind, StuckReason, Totals};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;

@@ -9,7 +9,8 @@ pub use allowed::{CaseBooks, claiming, plannable, sharing};
 pub(crate) use allowed::{check, check_on_case};
 
 use crate::StepState;
-use amends_protocol::{Outcome, StepStateName, StuckReason, Timestamp};
+use amends_api::{StepStateName, StuckReason};
+use amends_protocol::{Outcome, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 

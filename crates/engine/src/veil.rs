@@ -3,8 +3,8 @@
 
 use crate::case::Case;
 use crate::{CaseRow, ReportRow, StepRow, StoredCase};
+use amends_api::StepAct;
 use amends_protocol::Report;
-use amends_protocol::resources::StepAct;
 use amends_rulebook::secrets::{MASK, restore};
 use amends_rulebook::{SecretFields, SecretValues};
 use serde_json::{Map, Value};

@@ -1,13 +1,12 @@
 //! What views offer as `may` is exactly what the engine takes: every state, verb, hold and act, through `Engine::handle`.
 
+use amends_api::{CaseAct, CaseActName, CaseState, StepAct, StepActName, StuckReason};
 use amends_engine::{
     Answer, CaseBooks, CaseMemo, CaseRow, Engine, Input, ReportRole, ReportRow, RulebookRef,
     StepMemo, StepRow, StepState, StoredCase, Write, plannable,
 };
-use amends_protocol::resources::{CaseAct, StepAct};
 use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepActName,
-    StepId, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use serde_json::Map;

@@ -4,9 +4,9 @@
 
 mod world;
 
+use amends_api::{CaseState, StepAct};
 use amends_engine::{Lateness, ReportRole, StepReading, StepState, WalkResult};
-use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, HistoryState, Outcome, Report, SagaId, StepId};
+use amends_protocol::{HistoryState, Outcome, Report, SagaId, StepId};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, evidence, report};

@@ -3,8 +3,8 @@
 
 mod world;
 
+use amends_api::CaseState;
 use amends_engine::{Answer, Replaces, StepReading};
-use amends_protocol::CaseState;
 use amends_rulebook::Rulebook;
 use world::{Reply, Says, World, payment_report_1, report};
 

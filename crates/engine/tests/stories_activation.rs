@@ -3,8 +3,7 @@
 mod world;
 
 use amends_engine::{Answer, Replaces, StepReading};
-use amends_protocol::HistoryState as H;
-use amends_protocol::Outcome;
+use amends_protocol::{HistoryState as H, Outcome};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 use world::{Reply, Says, World, report};

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{Money, StepAct, StuckReason};
 use amends_engine::{Lateness, StepReading, StepResult, StepState};
-use amends_protocol::resources::StepAct;
-use amends_protocol::{Evidence, HistoryState as H, Money, Outcome, Report, SagaId, StuckReason};
+use amends_protocol::{Evidence, HistoryState as H, Outcome, Report, SagaId};
 use amends_rulebook::secrets::MASK;
 use serde_json::{Value, json};
 use world::{Reply, Says, World, reason, report};

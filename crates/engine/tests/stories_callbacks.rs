@@ -3,10 +3,10 @@
 
 mod world;
 
+use amends_api::{CaseState, StuckReason};
 use amends_engine::{Answer, StepReading, StepState};
 use amends_protocol::{
-    CallbackProof, CaseId, CaseState, Evidence, HistoryState as H, Outcome, OutcomeCallback,
-    StepId, StuckReason,
+    CallbackProof, CaseId, Evidence, HistoryState as H, Outcome, OutcomeCallback, StepId,
 };
 use world::{Reply, World, evidence, payment_report_1};
 
@@ -185,7 +185,7 @@ fn another_outcome_after_the_end_is_seen_and_changes_nothing() {
 #[test]
 fn what_a_person_decided_stays_whoever_calls_back() {
     let (mut world, case, step) = coupon(Some(StepReading::Unknown));
-    let waived = amends_protocol::resources::StepAct::Waive { reason: world::reason() };
+    let waived = amends_api::StepAct::Waive { reason: world::reason() };
     assert_eq!(world.act(step, waived), Answer::Done);
     let said = world.call_back(step, Outcome::Compensated);
     assert!(matches!(said, Answer::Conflict(_)), "{said:?}");

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{Cause, StepAct};
 use amends_engine::{StepReading, StepState};
-use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseId, Cause, HistoryState as H, Outcome};
+use amends_protocol::{CaseId, HistoryState as H, Outcome};
 use world::{Reply, Says, World, report};
 
 /// Billing is asked through its own API; checkout, which calls it, speaks the protocol.

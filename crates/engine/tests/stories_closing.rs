@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseAct, CaseState, ClosedOn, MayStand, Source, Verdict};
 use amends_engine::{Proof, StepReading, WalkResult};
-use amends_protocol::resources::{CaseAct, MayStand};
-use amends_protocol::{CaseId, CaseState, ClosedOn, HistoryState as H, Outcome, Source, Verdict};
+use amends_protocol::{CaseId, HistoryState as H, Outcome};
 use amends_rulebook::Rulebook;
 use world::{FOOD_ORDER, Reply, Says, World, evidence, report};
 

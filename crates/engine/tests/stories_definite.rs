@@ -3,8 +3,9 @@
 
 mod world;
 
+use amends_api::{CaseState, Cause, StuckReason};
 use amends_engine::{Input, Lateness, StepReading, StepResult, StepState, Survey};
-use amends_protocol::{CaseId, CaseState, Cause, Outcome, StuckReason};
+use amends_protocol::{CaseId, Outcome};
 use world::{Reply, World, payment_report_1};
 
 const MINUTE: u64 = 60_000;

@@ -2,8 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{StepReading, StepState, WalkResult};
-use amends_protocol::{CaseState, ClosedOn, Evidence, HistoryState as H, Outcome};
+use amends_protocol::{Evidence, HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
 /// An orchestrator without effects of its own behind a page, and two services with something to undo.

@@ -2,8 +2,9 @@
 
 mod world;
 
+use amends_api::CaseState;
 use amends_engine::{ReportRole, StepState};
-use amends_protocol::{CaseId, CaseState, Evidence, HistoryState as H};
+use amends_protocol::{CaseId, Evidence, HistoryState as H};
 use world::{Says, World, evidence, report};
 
 /// Reports of a case that are looked at.

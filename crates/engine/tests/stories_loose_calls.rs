@@ -3,8 +3,9 @@
 
 mod world;
 
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::WalkResult;
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome};
+use amends_protocol::{HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
 /// An order that goes on without its mail, and tells the warehouse by a message.

@@ -2,12 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, Cause, ClosedOn, QuestionAct, QuestionKind, StepAct, StuckReason};
 use amends_engine::{Answer, Input, Question, StepReading, StepState, open_questions, wholes};
-use amends_protocol::resources::{QuestionAct, StepAct};
-use amends_protocol::{
-    CaseId, CaseState, Cause, ClosedOn, Evidence, HistoryState as H, Outcome, PartTag,
-    QuestionKind, Report, StepId, StuckReason,
-};
+use amends_protocol::{CaseId, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId};
 use amends_rulebook::Rulebook;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -530,7 +527,7 @@ fn another_rulebook_asks_for_nothing_else_under_the_same_key() {
     let other = shop("/v2/payments/{requestId}/refund", "");
     world.activate(amends_rulebook::Rulebook::from_yaml(&other).expect("valid"));
     world.replies.clear();
-    let replan = amends_protocol::resources::CaseAct::replan("v2".to_owned());
+    let replan = amends_api::CaseAct::replan("v2".to_owned());
     assert_eq!(world.act_on_case(step.case, replan), Answer::Done);
     world.pass_ms(60_000);
     let row = world.step(step.case, STEP);

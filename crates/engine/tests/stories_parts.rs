@@ -2,10 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, StuckReason};
 use amends_engine::{Answer, StepReading, StepState, WalkResult};
-use amends_protocol::{
-    CaseId, CaseState, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId, StuckReason,
-};
+use amends_protocol::{CaseId, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId};
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, report};
 

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseAct, CaseState, ClosedOn, StepAct, StepActName, StuckReason};
 use amends_engine::{Answer, Errand, NewLimits, Replaces, StepReading, StepState};
-use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StepActName, StuckReason};
+use amends_protocol::{HistoryState as H, Outcome};
 use amends_rulebook::Rulebook;
 use serde_json::{Map, json};
 use world::{Reply, Says, World, evidence, payment_report_1, reason, report};

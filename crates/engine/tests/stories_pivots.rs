@@ -2,11 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, Cause, ClosedOn, QuestionAct, QuestionKind, StepAct, Verdict};
 use amends_engine::{Answer, StepReading, StepState, WalkResult, open_questions};
-use amends_protocol::resources::{QuestionAct, StepAct};
-use amends_protocol::{
-    CaseId, CaseState, Cause, ClosedOn, HistoryState as H, Outcome, QuestionKind, Report, Verdict,
-};
+use amends_protocol::{CaseId, HistoryState as H, Outcome, Report};
 use amends_rulebook::Rulebook;
 use world::{Reply, Says, World, evidence, reason, report};
 

@@ -2,8 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{StepReading, StepState, WalkResult};
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, Report};
+use amends_protocol::{HistoryState as H, Outcome, Report};
 use world::{Reply, Says, World, evidence, payment_report_1, report, words};
 
 #[test]

@@ -2,8 +2,9 @@
 
 mod world;
 
+use amends_api::CaseState;
 use amends_engine::{Answer, Mend, Mending, ReportRole, ReportRow, StepState, Write};
-use amends_protocol::{CaseId, CaseState, HistoryState as H, Outcome};
+use amends_protocol::{CaseId, HistoryState as H, Outcome};
 use std::sync::Arc;
 use world::{Says, World, payment_report_1, reason, report};
 

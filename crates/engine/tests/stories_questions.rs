@@ -2,11 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, ClosedOn, QuestionAct, QuestionKind};
 use amends_engine::{Answer, Input, StepReading, StepResult, WalkResult, open_questions};
-use amends_protocol::resources::QuestionAct;
-use amends_protocol::{
-    CaseId, CaseState, ClosedOn, Evidence, HistoryState as H, Outcome, QuestionKind, Report,
-};
+use amends_protocol::{CaseId, Evidence, HistoryState as H, Outcome, Report};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
 use world::{Reply, World};

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseAct, CaseState};
 use amends_engine::{Answer, Input};
-use amends_protocol::resources::CaseAct;
-use amends_protocol::{CaseId, CaseState};
+use amends_protocol::CaseId;
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use std::sync::Arc;
 use world::{Says, World, reason, report};

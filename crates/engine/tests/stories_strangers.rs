@@ -3,12 +3,12 @@
 
 mod world;
 
-use amends_engine::{Answer, FoundStranger, open_questions};
-use amends_protocol::resources::{CaseAct, QuestionAct, StrangerAct};
-use amends_protocol::{
-    CaseId, CaseState, ClosedOn, HistoryState as H, QuestionEffect, QuestionKind, Report,
+use amends_api::{
+    CaseAct, CaseState, ClosedOn, QuestionAct, QuestionEffect, QuestionKind, StrangerAct,
     StrangerActName,
 };
+use amends_engine::{Answer, FoundStranger, open_questions};
+use amends_protocol::{CaseId, HistoryState as H, Report};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 use world::{Reply, Says, World, report};

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, Cause, StepAct};
 use amends_engine::{Lateness, Members, StepReading, Survey};
-use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, Cause, Outcome, Timestamp};
+use amends_protocol::{Outcome, Timestamp};
 use world::{Reply, World, payment_report_1, reason, report};
 
 /// Cases should be settled within a minute, if their rule does not say otherwise.

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseState, StepAct, StuckReason};
 use amends_engine::{Input, StepReading, StepState, Trust, WalkResult};
-use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, HistoryState as H, Outcome, StuckReason};
+use amends_protocol::{HistoryState as H, Outcome};
 use std::sync::Arc;
 use world::{Reply, Says, World, reason, report};
 

@@ -2,9 +2,9 @@
 
 mod world;
 
+use amends_api::{CaseAct, CaseState, ClosedOn, StuckReason};
 use amends_engine::{Answer, Input, StepReading, StepState, WalkResult};
-use amends_protocol::resources::CaseAct;
-use amends_protocol::{CaseState, ClosedOn, HistoryState as H, Outcome, StuckReason};
+use amends_protocol::{HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, payment_report_1, reason, report, words};
 
 #[test]

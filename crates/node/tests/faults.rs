@@ -2,9 +2,9 @@
 
 mod rig;
 
+use amends_api::CaseState;
 use amends_engine::{Answer, Input, Mend, Mending};
 use amends_node::{Fault, NodeOptions, StoreFault};
-use amends_protocol::CaseState;
 use rig::{Mood, Rig, options, received};
 
 #[test]

@@ -2,10 +2,10 @@
 
 mod rig;
 
+use amends_api::CaseState;
 use amends_engine::{Activation, Answer, Input, Replaces, SagaState};
 use amends_node::{Done, EffectResult, Need, NodeOptions};
-use amends_protocol::resources::SagaBegin;
-use amends_protocol::{CaseState, SagaId, Timestamp};
+use amends_protocol::{SagaBegin, SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use rig::{Rig, TWO, options, received, report};
 

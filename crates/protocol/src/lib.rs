@@ -9,16 +9,13 @@ mod evidence;
 pub mod headers;
 mod history;
 mod keepable;
-mod money;
 mod name;
-pub mod plain;
 mod problem;
+mod receipts;
 mod report;
-pub mod resources;
+mod sagas;
 mod salt;
 pub mod schemas;
-pub mod sentence;
-pub mod signs;
 pub mod spelled;
 mod step;
 mod time;
@@ -35,20 +32,17 @@ pub use keepable::{
     DATA_DEPTH_LIMIT, NUMBER_EXPONENTS, NUMBER_LENGTH_LIMIT, ReservedKey, Unkeepable, check_data,
     check_keys, number_fits,
 };
-pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use name::{
-    ActionName, CaseId, InvalidName, NAME_LIMIT, PartTag, QuestionId, ReportKey, SagaId, StepId,
-    digest, is_opaque_name,
+    ActionName, CaseId, InvalidName, NAME_LIMIT, PartTag, ReportKey, SagaId, StepId, digest,
+    is_opaque_name,
 };
 pub use problem::{PROBLEM_TYPE_BASE, Problem, ProblemCode};
+pub use receipts::{BatchProblem, EventReceipt, ReportReceipt};
 pub use report::{
     REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, Report, ReportData,
 };
+pub use sagas::{SagaBegin, SagaView};
 pub use salt::{SALT_BYTES, Salt};
 pub use step::{ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;
-pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, QuestionActName,
-    QuestionEffect, QuestionKind, Source, StepActName, StepStateName, StrangerActName, StuckReason,
-    UnknownWord, Verb, Verdict,
-};
+pub use words::{HistoryState, Outcome, UnknownWord, Verb};

@@ -231,39 +231,6 @@ impl FromStr for StepId {
     }
 }
 
-/// An open question: what it is about decides it, so it is the same after a restart, and when it is asked again.
-/// Written `q-17-9f86d081884c7d65`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct QuestionId {
-    /// The case that it is asked in.
-    pub case: CaseId,
-    /// Digest of its kind and of what it is about.
-    pub tag: u64,
-}
-
-impl fmt::Display for QuestionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "q-{}-{:016x}", self.case.0, self.tag)
-    }
-}
-
-impl FromStr for QuestionId {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let parse = || {
-            let (case, tag) = text.strip_prefix("q-")?.split_once('-')?;
-            let tag = u64::from_str_radix(tag, 16).ok()?;
-            Some(Self { case: CaseId(case.parse().ok()?), tag })
-        };
-        parse().ok_or_else(|| InvalidName {
-            what: "question id",
-            text: text.to_owned(),
-            rule: "written `q-<case>-<16 hex digits>`, as in `q-17-9f86d081884c7d65`",
-        })
-    }
-}
-
 /// What makes a report the same report: CloudEvents `source` and `id`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReportKey {
@@ -309,7 +276,7 @@ impl FromStr for SagaId {
     }
 }
 
-text_serde!(SagaId, ActionName, CaseId, StepId, QuestionId);
+text_serde!(SagaId, ActionName, CaseId, StepId);
 
 #[cfg(test)]
 mod tests {

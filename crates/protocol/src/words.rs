@@ -1,4 +1,4 @@
-//! The closed lists of the product: verbs, outcomes, states. Each word is written here once.
+//! The closed lists that participants know: verbs, outcomes, states of a History. Each word is written here once.
 
 use std::fmt;
 
@@ -21,8 +21,12 @@ impl fmt::Display for UnknownWord {
 
 impl std::error::Error for UnknownWord {}
 
+/// A closed list of words as an enum: each variant with its text on the wire, in the store and on the screen. What
+/// follows a text after `|` is what it was called before: it is read, and never written.
+///
+/// Whoever uses it needs serde, and utoipa for its feature `openapi`.
 // A text is a `tt`: a `literal` comes in a group of its own, in which the OpenAPI derive does not see it.
-// What follows a text after `|` is what it was called before: it is read, and never written.
+#[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident, $what:literal {
         $($(#[$vmeta:meta])* $variant:ident = $text:tt $(| $before:tt)*),+ $(,)?
@@ -64,8 +68,6 @@ macro_rules! words {
         }
     };
 }
-
-pub(crate) use words;
 
 words! {
     /// What a step asks of a service.
@@ -203,277 +205,6 @@ impl HistoryState {
     #[must_use]
     pub const fn joined(self, other: Self) -> Self {
         if other.rank() > self.rank() { other } else { self }
-    }
-}
-
-words! {
-    /// The state of a case.
-    CaseState, "case state" {
-        /// Work goes on by itself.
-        Open = "open",
-        /// At least one step needs a person; all others go on.
-        Stuck = "stuck",
-        /// No rule answers the report; a person picks a plan.
-        Unmatched = "unmatched",
-        /// Nothing is left to do.
-        Settled = "settled",
-    }
-}
-
-words! {
-    /// On what evidence a case was settled.
-    ClosedOn, "closing evidence" {
-        /// Everything that could stand has answered or is fenced: nothing can still take effect.
-        Proven = "proven" | "fenced",
-        /// Nothing had to be undone; what was retried answered.
-        Forward = "forward",
-        /// Not proven, and nothing was heard for the declared time. The case says what may still stand.
-        Quiet = "quiet",
-        /// A person said so, with a reason. The case says what may still stand.
-        ByPerson = "by_person" | "by_hand",
-    }
-}
-
-words! {
-    /// Whether something of an action may still stand in a saga.
-    Verdict, "verdict" {
-        /// Its own service has undone it and refuses what comes late.
-        Undone = "undone",
-        /// Its own service says that it has no effect, and nobody is left who could send another request.
-        NoEffect = "no_effect",
-        /// Whoever could have called it has ended and tells of no call.
-        NeverReached = "never_reached",
-        /// The rulebook declares nothing to undo for it.
-        NoUndo = "no_undo",
-        /// It stands and stays: the saga is past a pivot.
-        Kept = "kept",
-        /// It may stand.
-        MayStand = "may_stand",
-    }
-}
-
-words! {
-    /// In what a witness said something.
-    Source, "source of a statement" {
-        /// A report.
-        Report = "report",
-        /// The service's History, read by the supervisor.
-        History = "history",
-        /// The answer to a step.
-        Answer = "answer",
-        /// A callback about a step.
-        Callback = "callback",
-        /// A person's act.
-        Person = "person",
-    }
-}
-
-words! {
-    /// The state of a step, as shown; `done` has an outcome, `stuck` a reason.
-    StepStateName, "step state" {
-        /// An earlier stage is not finished.
-        Waiting = "waiting",
-        /// Will be sent at a known time.
-        Due = "due",
-        /// Sent; the answer is awaited.
-        InFlight = "in_flight",
-        /// The service took it (202) and works on it.
-        Accepted = "accepted",
-        /// Ended with an outcome.
-        Done = "done",
-        /// Needs a person.
-        Stuck = "stuck",
-        /// A retry that a compensation replaced; it is never sent again.
-        Superseded = "superseded",
-        /// Planned by a rule in shadow mode; never sent.
-        Shadow = "shadow",
-    }
-}
-
-impl StepStateName {
-    /// Whether the step still has to come to an end, by itself or by a person.
-    #[must_use]
-    pub const fn is_unfinished(self) -> bool {
-        match self {
-            Self::Waiting | Self::Due | Self::InFlight | Self::Accepted | Self::Stuck => true,
-            Self::Done | Self::Superseded | Self::Shadow => false,
-        }
-    }
-
-    /// Whether the step comes to an end by itself: unfinished, and no person is needed.
-    #[must_use]
-    pub const fn is_under_way(self) -> bool {
-        self.is_unfinished() && !matches!(self, Self::Stuck)
-    }
-}
-
-words! {
-    /// Why a step needs a person.
-    StuckReason, "reason of being stuck" {
-        /// The service refused for good.
-        Refused = "refused",
-        /// The policy's number of attempts is used up.
-        OutOfAttempts = "out_of_attempts",
-        /// The policy's time is used up.
-        OutOfTime = "out_of_time",
-        /// The service calls the request itself wrong, again and again (a 4xx that nobody mapped): a fault of the
-        /// rulebook, of the data or of ours.
-        Rejected = "rejected",
-        /// The request cannot be built, e.g. a placeholder that the report does not fill.
-        Unsendable = "unsendable",
-        /// The rule (or its limit) wants a person's yes first.
-        AwaitsApproval = "awaits_approval",
-    }
-}
-
-words! {
-    /// What a person can do to a step: the name of a [`crate::resources::StepAct`].
-    StepActName, "act on a step" {
-        /// Say yes to a step that waits for it.
-        Approve = "approve",
-        /// Try it (again) now; of a waived step, take the waiver back.
-        Retry = "retry",
-        /// Replace the data of its request, then try it.
-        Edit = "edit",
-        /// Go without it.
-        Waive = "waive",
-        /// Write down an outcome that was reached outside.
-        Record = "record",
-    }
-}
-
-words! {
-    /// What a person can do to a case: the name of a [`crate::resources::CaseAct`].
-    CaseActName, "act on a case" {
-        /// Try its stuck steps, and those that wait for their next try, now.
-        Retry = "retry",
-        /// Answer its reports anew with the active rulebook.
-        Replan = "replan",
-        /// Add steps by hand.
-        Plan = "plan",
-        /// Close it by hand.
-        Settle = "settle",
-    }
-}
-
-words! {
-    /// Why a piece of open work is not done yet.
-    Cause, "cause" {
-        /// Nobody answers at the service: connection refused, no such name, a gateway that says so.
-        Unreachable = "unreachable",
-        /// Asked, and no answer came: a time limit, a broken connection.
-        NoAnswer = "no_answer",
-        /// The service answered with a status that ends nothing.
-        Status = "status",
-        /// The service wants to be asked later (409, 429, 503).
-        Busy = "busy",
-        /// The service refused for good.
-        Refused = "refused",
-        /// The service calls the request itself wrong.
-        Rejected = "rejected",
-        /// The service gives one definite answer to whatever it is asked: an expired key, a moved address, a deploy.
-        Rejecting = "rejecting",
-        /// The request cannot be built.
-        Unsendable = "unsendable",
-        /// Waits for a person's yes.
-        Approval = "approval",
-        /// No rule answers the report.
-        Unmatched = "unmatched",
-        /// What is known leaves in doubt whether something still stands, and a person must say.
-        Question = "question",
-        /// An operator has paused the service.
-        Paused = "paused",
-        /// The service took it and works on it.
-        Accepted = "accepted",
-        /// An earlier stage is not finished.
-        Stage = "stage",
-        /// What it undoes may still be on its way, since whoever calls it has not ended.
-        Callers = "callers",
-        /// Its turn has not come yet.
-        Queued = "queued",
-        /// Sent; the answer is awaited.
-        Asked = "asked",
-    }
-}
-
-impl Cause {
-    /// Whether something is wrong, rather than on its way.
-    #[must_use]
-    pub const fn is_trouble(self) -> bool {
-        match self {
-            Self::Unreachable
-            | Self::NoAnswer
-            | Self::Status
-            | Self::Busy
-            | Self::Refused
-            | Self::Rejected
-            | Self::Rejecting
-            | Self::Unsendable
-            | Self::Approval
-            | Self::Unmatched
-            | Self::Question
-            | Self::Paused => true,
-            Self::Accepted | Self::Stage | Self::Callers | Self::Queued | Self::Asked => false,
-        }
-    }
-}
-
-words! {
-    /// What evidence can leave in doubt.
-    QuestionKind, "kind of question" {
-        /// Evidence says that something took effect, and its service that there was nothing to undo.
-        Contradiction = "contradiction",
-        /// Somebody tells of a service or an action that the rulebook does not know.
-        Stranger = "stranger",
-        /// Evidence had no room, so that an action or a request of it may be missing.
-        Dropped = "dropped",
-        /// A History that the case needs could not be read for a long time.
-        HistoryUnavailable = "history_unavailable",
-        /// Two sources give different values for what undoing one request needs.
-        DataConflict = "data_conflict",
-        /// What came before an effect that nothing can undo is to be undone, and that effect may stand.
-        PastThePivot = "past_the_pivot",
-    }
-}
-
-words! {
-    /// What a question does to its case.
-    QuestionEffect, "effect of a question" {
-        /// The case is stuck and does not settle before it is answered.
-        Hold = "hold",
-        /// It is only shown.
-        Note = "note",
-    }
-}
-
-words! {
-    /// What a person can do about a question: the name of a [`crate::resources::QuestionAct`].
-    QuestionActName, "act on a question" {
-        /// Take the doubt as it is; the case then closes by a person.
-        Accept = "accept",
-        /// Write down how it was ended outside.
-        Record = "record",
-        /// Ask whoever can tell once more.
-        AskAgain = "ask_again",
-        /// Say which of several values is right.
-        Choose = "choose",
-        /// Nobody needs to hear of this stranger, in any case of its rulebook.
-        Ignore = "ignore",
-        /// The rulebook will declare this stranger.
-        Declare = "declare",
-    }
-}
-
-words! {
-    /// What a person can say of a name that a rulebook does not know: the name of a
-    /// [`crate::resources::StrangerAct`].
-    StrangerActName, "act on a stranger" {
-        /// Nobody needs to hear of it, in any case of the rulebook.
-        Ignore = "ignore",
-        /// The rulebook will declare it.
-        Declare = "declare",
-        /// Take back what was said of it.
-        Reconsider = "reconsider",
     }
 }
 

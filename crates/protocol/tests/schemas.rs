@@ -1,6 +1,6 @@
 //! The schemas take whatever the types write, refuse it once it is spoilt, and are the files under `docs/reference`.
 
-use amends_protocol::resources::ReportReceipt;
+use amends_protocol::ReportReceipt;
 use amends_protocol::schemas::{SCHEMA_BASE, all};
 use amends_protocol::{
     ActionName, Callback, CallbackProof, CaseId, EVIDENCE_LIMIT, Evidence, HistoryAnswer,

@@ -7,7 +7,7 @@ use crate::{
     Action, ActionId, DataRole, Diagnostic, Pivot, ReportDecl, Rule, RuleId, SecretFields, Service,
     ServiceId, Severity, SourceFile, Span, Strangers,
 };
-use amends_protocol::{QuestionEffect, QuestionKind};
+use amends_api::{QuestionEffect, QuestionKind};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};

@@ -3,7 +3,7 @@
 
 use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
-use amends_protocol::resources::DiagnosticView;
+use amends_api::DiagnosticView;
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::mistakes::closest;
 use amends_rulebook::{

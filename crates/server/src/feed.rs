@@ -1,9 +1,10 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
+use amends_api::EventView;
+use amends_api::signs::Signed;
+use amends_api::{QuestionId, QuestionKind};
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
-use amends_protocol::resources::EventView;
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, QuestionId, QuestionKind, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;

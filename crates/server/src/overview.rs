@@ -5,15 +5,16 @@ use crate::bulk::MOST_TARGETS;
 use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
+use amends_api::sentence::group_title;
+use amends_api::{
+    CaseState, DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, StuckReason,
+    TroubleView,
+};
 use amends_engine::{
     Decision, FoundQuestions, FoundStranger, Group, GroupKey, LaneStatus, Limits, Members,
     QuestionFilter, Survey, Trouble,
 };
-use amends_protocol::resources::{
-    DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, TroubleView,
-};
-use amends_protocol::sentence::group_title;
-use amends_protocol::{CaseState, Problem, StuckReason, Timestamp};
+use amends_protocol::{Problem, Timestamp};
 use amends_store::Store;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};

@@ -1,9 +1,9 @@
 //! How fast work goes and how services answer, of the last minutes. In memory only, and bounded: what must survive is in
 //! the store, from which a start takes the last hour's settlements again.
 
+use amends_api::{AttemptFigures, CaseState, MinuteView, SettleFigures};
 use amends_engine::{Event, Happening, StepReading, WalkResult};
-use amends_protocol::resources::{AttemptFigures, MinuteView, SettleFigures};
-use amends_protocol::{CaseState, Timestamp};
+use amends_protocol::Timestamp;
 use amends_store::Settlements;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;

@@ -9,12 +9,11 @@ use crate::feed::EventFeed;
 use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
 use crate::views::OnTheWall;
+use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
-use amends_protocol::resources::{
-    CaseAct, QuestionAct, ReportReceipt, SagaBegin, StepAct, StrangerAct,
-};
 use amends_protocol::{
-    ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, QuestionId, Report, SagaId, StepId,
+    ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, ReportReceipt, SagaBegin,
+    SagaId, StepId,
 };
 use amends_rulebook::Rulebook;
 use amends_store::Store;

@@ -1,8 +1,8 @@
 //! `docs/guides/adopt-the-kit.md`, lived: a coupon service as it was, then with the kit beside its own routes and tables;
 //! a supervisor whose rule is in shadow first, then asks, then acts.
 
-use amends_protocol::resources::StepAct;
-use amends_protocol::{StepId, StepStateName};
+use amends_api::{StepAct, StepStateName};
+use amends_protocol::StepId;
 use amends_server::config::Layers;
 use amends_server::{Config, Running, start};
 use amends_service::axum::body::Body;

@@ -3,10 +3,10 @@
 
 mod moody;
 
+use amends_api::CaseState;
 use amends_engine::StepState;
-use amends_protocol::resources::SagaBegin;
 use amends_protocol::{
-    CaseState, Evidence, HistoryState, Outcome, ProblemCode, Report, ReportData, SagaId,
+    Evidence, HistoryState, Outcome, ProblemCode, Report, ReportData, SagaBegin, SagaId,
 };
 use amends_rulebook::Rulebook;
 use amends_server::{Clock, Driver, DriverOptions, Supervisor, SystemClock};

@@ -85,7 +85,7 @@ impl Stored {
 
     /// Cases that are not settled, and that the supervisor works on.
     pub fn open_cases(&self) -> impl Iterator<Item = &CaseRow> {
-        let open = |case: &&CaseRow| case.state != amends_protocol::CaseState::Settled;
+        let open = |case: &&CaseRow| case.state != amends_api::CaseState::Settled;
         self.rows.cases().filter(open).filter(|case| !self.quarantined.contains(&case.id))
     }
 }

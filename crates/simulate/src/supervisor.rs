@@ -1,11 +1,11 @@
 //! The production engine with a store that is a few rows in memory and a clock that is a number.
 
+use amends_api::{CaseState, ClosedOn, StepAct, StuckReason};
 use amends_engine::{
     CaseRow, Engine, Errand, Input, Memory, Question, ReportRole, ReportRow, StepRow, StepState,
     open_questions,
 };
-use amends_protocol::resources::StepAct;
-use amends_protocol::{CaseState, ClosedOn, Report, StuckReason, Timestamp};
+use amends_protocol::{Report, Timestamp};
 use amends_rulebook::{CaseFacts, Past, ReportFacts, Rulebook};
 use std::collections::VecDeque;
 use std::sync::Arc;

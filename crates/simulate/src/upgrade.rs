@@ -7,11 +7,12 @@ mod previewed;
 
 pub use previewed::{PreviewGroup, PreviewQuestions, Previewed};
 
+use amends_api::{CaseState, ClosedOn, QuestionEffect, QuestionKind};
 use amends_engine::{
     BrokenCase, Engine, LookupResult, Question, RulebookRow, StepState, StoredCase, UnreadableRow,
     Write, open_questions,
 };
-use amends_protocol::{CaseId, CaseState, ClosedOn, QuestionEffect, QuestionKind, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,8 +3,9 @@
 use crate::business::Business;
 use crate::flow::Flow;
 use crate::supervisor::Supervisor;
+use amends_api::{CaseState, Cause};
 use amends_engine::{StepRow, StepState};
-use amends_protocol::{CaseState, Cause, HistoryState};
+use amends_protocol::HistoryState;
 use amends_rulebook::{ActionClass, ActionId, Past, Pivot, Rulebook};
 use serde::{Deserialize, Serialize};
 

@@ -1,10 +1,11 @@
 //! What people ask of a store, and the rows that they get. What a row means to people is said elsewhere.
 
 use crate::{BulkRow, CaseFilter, PageRequest, StepFilter, StoreError};
+use amends_api::CaseState;
 use amends_engine::{
     ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, RulebookRow, SagaRow, StepRow, StoredCase,
 };
-use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 /// Everything that is stored, for reading. It may be asked by anybody at any time and never delays a commit.

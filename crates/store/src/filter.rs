@@ -1,9 +1,7 @@
 //! What people can ask lists for. A filter is data; how it is searched is the store's affair.
 
-use amends_protocol::{
-    ActionName, Amount, CaseId, CaseState, ClosedOn, Outcome, SagaId, StepId, StepStateName,
-    StuckReason, Timestamp, Verb,
-};
+use amends_api::{Amount, CaseState, ClosedOn, StepStateName, StuckReason};
+use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 
 use std::str::FromStr;
 

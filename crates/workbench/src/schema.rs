@@ -1,7 +1,7 @@
 //! JSON Schemas of rulebooks and manifests, for editors: completion, explanations, and a first check while one types. They
 //! say how the text is shaped; only `load` knows whether its names and conditions make sense.
 
-use amends_protocol::{QuestionEffect, QuestionKind};
+use amends_api::{QuestionEffect, QuestionKind};
 use amends_rulebook::tree::{self, Kind, Node};
 use amends_rulebook::{
     DataRole, DataType, Diagnostic, Mapped, Past, SUPERVISOR, UndoOrder, fields,

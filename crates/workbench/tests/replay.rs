@@ -1,6 +1,6 @@
 //! Two rulebooks over stored cases: retries that were given up, limits of cases a minute.
 
-use amends_protocol::resources::CaseDetail;
+use amends_api::CaseDetail;
 use amends_rulebook::Rulebook;
 use amends_workbench::{Replay, Replayed};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 use super::{Connection, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_protocol::resources::{BackupView, BackupWanted};
+use amends_api::{BackupView, BackupWanted};
 use amends_store::{FILE_NAME, SqliteOptions, SqliteStore, Upkeep};
 use anyhow::anyhow;
 use std::path::{Path, PathBuf};

@@ -5,9 +5,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{
-    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView,
-};
+use amends_api::{QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;

@@ -6,16 +6,14 @@ use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{
-    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered,
-    QuestionView, StrangerAct, StrangerView,
+use amends_api::signs::Signed;
+use amends_api::{
+    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionActName,
+    QuestionAnswered, QuestionEffect, QuestionId, QuestionKind, QuestionView, StrangerAct,
+    StrangerView,
 };
-use amends_protocol::signs::Signed;
 use amends_protocol::wire::percent;
-use amends_protocol::{
-    ActionName, CaseId, Outcome as StepOutcome, QuestionActName, QuestionEffect, QuestionId,
-    QuestionKind,
-};
+use amends_protocol::{ActionName, CaseId, Outcome as StepOutcome};
 use serde_json::Value;
 use std::collections::BTreeMap;
 

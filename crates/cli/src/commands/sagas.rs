@@ -4,9 +4,8 @@ use super::{Connection, block_on};
 use crate::failure::Outcome;
 use crate::moment::clock;
 use crate::output;
-use amends_protocol::SagaId;
-use amends_protocol::resources::SagaView;
 use amends_protocol::wire::percent;
+use amends_protocol::{SagaId, SagaView};
 
 /// What to do with sagas, and where.
 #[derive(Debug, clap::Args)]

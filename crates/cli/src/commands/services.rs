@@ -4,8 +4,8 @@ use super::{Connection, block_on};
 use crate::client::Client;
 use crate::failure::Outcome;
 use crate::output::{self, Grid};
-use amends_protocol::resources::{LimitsWanted, ReasonGiven, ServiceView};
-use amends_protocol::signs::breaker_sign;
+use amends_api::signs::breaker_sign;
+use amends_api::{LimitsWanted, ReasonGiven, ServiceView};
 use amends_protocol::wire::percent;
 
 /// What to do with services, and where.

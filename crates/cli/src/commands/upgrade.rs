@@ -4,7 +4,8 @@ use super::block_on;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
-use amends_protocol::{CaseId, CaseState, Timestamp};
+use amends_api::CaseState;
+use amends_protocol::{CaseId, Timestamp};
 use amends_simulate::{Previewed, UpgradePreview};
 use amends_store::{
     Archive, CaseFilter, FILE_NAME, Ledger, LookupRequest, PageRequest, SqliteOptions, SqliteStore,

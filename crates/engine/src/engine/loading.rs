@@ -9,7 +9,8 @@ use crate::{
     Decision, Input, Loaded, LookupRequest, LookupResult, Moment, ReportRole, RulebookRow,
     SUPERVISOR, ServiceRow, ServiceSettings, StepState, StoredCase, UnreadableRow,
 };
-use amends_protocol::{CaseId, CaseState, Timestamp};
+use amends_api::CaseState;
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 

@@ -4,15 +4,15 @@ use super::Engine;
 use crate::act::ActBy;
 use crate::transition::{claiming, sharing};
 use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
-use amends_protocol::resources::{CaseAct, QuestionAct, StrangerAct};
-use amends_protocol::{CaseId, QuestionId, StepId, Timestamp};
+use amends_api::{CaseAct, QuestionAct, QuestionId, StrangerAct};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use std::sync::Arc;
 
 impl Engine {
     pub(super) fn step_act(
         &mut self,
         id: StepId,
-        act: amends_protocol::resources::StepAct,
+        act: amends_api::StepAct,
         by: ActBy<'_>,
         ticket: Ticket,
     ) {

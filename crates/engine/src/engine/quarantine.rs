@@ -11,7 +11,8 @@ use crate::{
     ActRow, Answer, BrokenCase, Happening, Mend, Mending, Note, Quarantined, ReportRole, ReportRow,
     StoredCase, Ticket, UnreadableRow, Veil, Write,
 };
-use amends_protocol::{CaseId, CaseState, ClosedOn, Report, Timestamp};
+use amends_api::{CaseState, ClosedOn};
+use amends_protocol::{CaseId, Report, Timestamp};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@ use crate::{
     Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR, SagaRow,
     SagaState, Ticket, Veil, Write,
 };
-use amends_protocol::{CaseId, CaseState, Report, SagaId, Timestamp, check_data};
+use amends_api::CaseState;
+use amends_protocol::{CaseId, Report, SagaId, Timestamp, check_data};
 use amends_rulebook::Rulebook;
 use std::sync::Arc;
 

@@ -4,8 +4,7 @@ use super::Engine;
 use crate::timer::Timer;
 use crate::transition::{claiming, sharing};
 use crate::{Answer, Moment, SUPERVISOR, SagaRow, SagaState, Ticket, Trust, Write};
-use amends_protocol::resources::SagaBegin;
-use amends_protocol::{Report, ReportData, SagaId, Timestamp, check_data};
+use amends_protocol::{Report, ReportData, SagaBegin, SagaId, Timestamp, check_data};
 use std::sync::Arc;
 
 /// Longest pause between looks at the deadlines that the wall clock tells, in milliseconds.

@@ -7,8 +7,8 @@ use crate::agenda::Agenda;
 use crate::attempt::check_outcome as check_outcome_of;
 use crate::case::Case;
 use crate::{Answer, Question, QuestionAnswer, Statement};
-use amends_protocol::resources::QuestionAct;
-use amends_protocol::{Outcome, QuestionId, QuestionKind, Verb};
+use amends_api::{QuestionAct, QuestionId, QuestionKind};
+use amends_protocol::{Outcome, Verb};
 use serde_json::json;
 use std::sync::Arc;
 

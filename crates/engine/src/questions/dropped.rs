@@ -2,7 +2,8 @@
 
 use super::Facts;
 use crate::{CaseMemo, Question, Said, Statement};
-use amends_protocol::{Loss, QuestionKind};
+use amends_api::QuestionKind;
+use amends_protocol::Loss;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -5,7 +5,8 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::lane::Job;
 use crate::{CaseMemo, Question, Said, Statement};
-use amends_protocol::{QuestionKind, Timestamp};
+use amends_api::QuestionKind;
+use amends_protocol::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

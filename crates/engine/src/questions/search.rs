@@ -2,7 +2,8 @@
 
 use crate::brief::Brief;
 use crate::{Engine, Question};
-use amends_protocol::{CaseId, QuestionEffect, QuestionId, QuestionKind, Timestamp};
+use amends_api::{QuestionEffect, QuestionId, QuestionKind};
+use amends_protocol::{CaseId, Timestamp};
 use std::sync::Arc;
 
 /// Which questions are meant; what is empty or absent means all.

@@ -8,7 +8,8 @@ use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::{States, joined};
 use crate::{CaseMemo, Question, Said, Statement, StrangerRow};
-use amends_protocol::{ActionName, QuestionEffect, QuestionId, QuestionKind};
+use amends_api::{QuestionEffect, QuestionId, QuestionKind};
+use amends_protocol::ActionName;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What a case is about to the business, by the roles of its fields.
 
-use amends_protocol::Money;
+use amends_api::Money;
 use serde::{Deserialize, Serialize};
 
 /// Whom a case concerns, what, and how much. Found in its reports and evidence; kept so that lists can show it.

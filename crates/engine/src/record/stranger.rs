@@ -1,7 +1,8 @@
 //! What people said of names that rulebooks don't know, as it is stored.
 
 use super::service::Decision;
-use amends_protocol::{ActionName, StrangerActName};
+use amends_api::StrangerActName;
+use amends_protocol::ActionName;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -5,7 +5,8 @@ use crate::Engine;
 use crate::brief::gist::gist;
 use crate::brief::{Brief, BriefQuestion, BriefReport, BriefStep, BriefWalk, Since, Standing};
 use crate::lane::{Breaker, Lane};
-use amends_protocol::{CaseId, Cause, Money, StepId, Timestamp, Totals, Verb, digest};
+use amends_api::{Cause, Money, Totals};
+use amends_protocol::{CaseId, StepId, Timestamp, Verb, digest};
 use std::sync::Arc;
 
 /// What open work has in common. Its order is that of the list: by service, action, verb, cause.

@@ -2,7 +2,8 @@
 
 use super::GroupKey;
 use crate::{Engine, StrangerDecision};
-use amends_protocol::{ActionName, CaseId, Cause, QuestionKind, StrangerActName};
+use amends_api::{Cause, QuestionKind, StrangerActName};
+use amends_protocol::{ActionName, CaseId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -5,9 +5,8 @@
 
 use crate::whole::Whole;
 use crate::{CaseRow, StepRow, StepState};
-use amends_protocol::{
-    ActionName, CaseActName, CaseState, Outcome, StepActName, StuckReason, Verb,
-};
+use amends_api::{CaseActName, CaseState, StepActName, StuckReason};
+use amends_protocol::{ActionName, Outcome, Verb};
 use amends_rulebook::{ActionId, Rulebook, fits};
 use std::fmt::{self, Display};
 use std::sync::Arc;

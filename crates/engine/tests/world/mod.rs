@@ -5,15 +5,15 @@
 
 mod checks;
 
+use amends_api::{CaseAct, CaseState, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_engine::{
     Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
     Output, Replaces, SendStep, StepReading, StepResult, StepRow, StepState, StoredCase, Trust,
     WalkResult, Write, open_questions,
 };
-use amends_protocol::resources::{CaseAct, QuestionAct, SagaBegin, StepAct, StrangerAct};
 use amends_protocol::{
-    CallbackProof, CaseId, CaseState, Evidence, HistoryState, Outcome, OutcomeCallback, QuestionId,
-    Report, ReportData, SagaId, StepId, Timestamp, Verb,
+    CallbackProof, CaseId, Evidence, HistoryState, Outcome, OutcomeCallback, Report, ReportData,
+    SagaBegin, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use checks::check_step_change;

@@ -4,7 +4,7 @@ use crate::fields::{self, Fields};
 use crate::mistakes::{Diagnostics, quote};
 use crate::tree::{Kind, Node};
 use crate::{Diagnostic, Scalar, Settings, StrangerPattern, Strangers, codes};
-use amends_protocol::{QuestionEffect, QuestionKind};
+use amends_api::{QuestionEffect, QuestionKind};
 
 /// `questions: { dropped: note }`; what is not named holds its case.
 pub(super) fn read_questions(node: &Node, settings: &mut Settings, found: &mut Diagnostics) {

@@ -2,7 +2,8 @@
 
 use super::board::NAMED_CASES;
 use super::{Group, Kind};
-use amends_protocol::{CaseId, Money, Timestamp, amounts_in_words};
+use amends_api::{Money, amounts_in_words};
+use amends_protocol::{CaseId, Timestamp};
 use serde_json::{Value, json};
 
 /// What the store knows of the first case of a group.

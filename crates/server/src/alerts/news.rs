@@ -1,8 +1,9 @@
 //! What of that which happens is worth an alert, and the way to whoever groups and tells it. It never waits.
 
 use super::board::{Kind, News};
+use amends_api::{CaseState, QuestionKind};
 use amends_engine::{Event, Happening, SUPERVISOR, StepState, UnreadableRow};
-use amends_protocol::{CaseId, CaseState, QuestionKind, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;

@@ -14,7 +14,7 @@ pub(crate) use targets::{MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_protocol::resources::{BulkState, BulkView};
+use amends_api::{BulkState, BulkView};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::{BulkRow, Store};
 use std::collections::BTreeMap;

@@ -1,11 +1,9 @@
 //! What a bulk act would touch: the frozen set, counted by service, action and cause, with a sample. Pure.
 
 use super::targets::Targets;
+use amends_api::{BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView, Cause};
 use amends_engine::{CaseRow, FoundQuestion, StepRow};
-use amends_protocol::resources::{
-    BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView,
-};
-use amends_protocol::{Cause, Timestamp};
+use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
 
 /// Rows of a sample: what a person reads before saying yes.

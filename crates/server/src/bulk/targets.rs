@@ -1,6 +1,7 @@
 //! What a bulk act is about: a frozen set, as it is stored.
 
-use amends_protocol::{CaseId, QuestionId, StepId};
+use amends_api::QuestionId;
+use amends_protocol::{CaseId, StepId};
 use serde::{Deserialize, Serialize};
 
 /// Most targets of one bulk act.

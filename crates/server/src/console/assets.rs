@@ -94,7 +94,7 @@ pub(super) async fn serve(Path((given, name)): Path<(String, String)>) -> Respon
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::signs::Tone;
+    use amends_api::signs::Tone;
 
     #[test]
     fn files_of_others_are_those_that_are_named() {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     /// INVARIANT: what the signs tell by colour, the style sheet colours; the words and shapes are held by
-    /// `amends_protocol::signs`.
+    /// `amends_api::signs`.
     #[test]
     fn every_tone_has_its_colour() {
         let style = include_str!("assets/console.css");

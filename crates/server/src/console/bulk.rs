@@ -8,9 +8,10 @@ use super::words::{date_and_time, relative};
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
-use amends_protocol::resources::{BulkDeed, BulkState, BulkView};
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, StepStateName};
+use amends_api::StepStateName;
+use amends_api::signs::Signed;
+use amends_api::{BulkDeed, BulkState, BulkView};
+use amends_protocol::CaseId;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
@@ -207,7 +208,7 @@ fn list_of(deed: &BulkDeed) -> (&'static str, &'static str) {
 impl BulkPage {
     fn bar(&self) -> super::picture::Bar {
         let p = &self.bulk.progress;
-        super::picture::Bar::of(&amends_protocol::resources::Progress {
+        super::picture::Bar::of(&amends_api::Progress {
             done: p.succeeded,
             waived: 0,
             in_flight: p.waiting,

@@ -7,16 +7,15 @@ use super::story::{Timeline, graph};
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, Looked, active_for, case_detail, told_in_full, within_bounds};
+use amends_api::plain::escaped_json;
+use amends_api::signs::Signed;
+use amends_api::{
+    ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, QuestionActName,
+    QuestionKind, ReportView, StepAct, StepActName, StepStateName, StepView, StuckReason, WalkView,
+    amounts_in_words,
+};
 use amends_engine::plannable;
-use amends_protocol::plain::escaped_json;
-use amends_protocol::resources::{
-    ActView, AttemptView, CaseAct, CaseDetail, ReportView, StepAct, StepView, WalkView,
-};
-use amends_protocol::signs::Signed;
-use amends_protocol::{
-    ActionName, CaseActName, CaseId, CaseState, Evidence, QuestionActName, QuestionKind,
-    StepActName, StepId, StepStateName, StuckReason, Timestamp, Verb, amounts_in_words,
-};
+use amends_protocol::{ActionName, CaseId, Evidence, StepId, Timestamp, Verb};
 use amends_rulebook::{Considered, Rulebook};
 use amends_store::Store;
 use askama::Template;

@@ -5,10 +5,10 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, summaries};
-use amends_protocol::resources::{BulkDeed, CaseSummary, GroupView, Page as Rows};
-use amends_protocol::signs::Signed;
-use amends_protocol::{
-    CaseState, Cause, ClosedOn, StepStateName, Totals, amounts_in_words, totals_in_words,
+use amends_api::signs::Signed;
+use amends_api::{
+    BulkDeed, CaseState, CaseSummary, Cause, ClosedOn, GroupView, Page as Rows, StepStateName,
+    Totals, amounts_in_words, totals_in_words,
 };
 use amends_store::Store;
 use askama::Template;

@@ -1,7 +1,7 @@
 //! How texts get into pages: as HTML, and with nothing in them that turns the writing direction of what stands beside.
 //! All templates are filled by this one escaper (askama.toml).
 
-use amends_protocol::plain::{REPLACEMENT, steers};
+use amends_api::plain::{REPLACEMENT, steers};
 use askama::filters::{Escaper, Html};
 use std::fmt;
 

@@ -2,9 +2,9 @@
 //! newest cases only, so that a page comes soon however much is stored.
 
 use crate::http::{ApiError, App, Doubts, case_detail};
-use amends_protocol::resources::{CaseDetail, StepView};
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseState, ClosedOn, Outcome, StepStateName, Timestamp};
+use amends_api::signs::Signed;
+use amends_api::{CaseDetail, CaseState, ClosedOn, StepStateName, StepView};
+use amends_protocol::{Outcome, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_store::{CaseFilter, PageRequest, Store};
 use amends_workbench::Row;

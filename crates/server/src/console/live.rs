@@ -5,9 +5,8 @@
 use super::page::PageError;
 use crate::feed::EventStream;
 use crate::http::{App, Query};
-use amends_protocol::CaseId;
-use amends_protocol::resources::EventView;
-use amends_protocol::{Problem, ProblemCode};
+use amends_api::EventView;
+use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_store::Store;
 use axum::extract::State;
 use axum::http::Uri;

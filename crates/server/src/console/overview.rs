@@ -5,9 +5,11 @@ use super::page::{Frame, PageError, Part, show};
 use super::picture::{Bar, Spark};
 use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
 use crate::http::App;
-use amends_protocol::resources::{GroupView, Overview, ServiceView, TroubleView};
-use amends_protocol::signs::{Sign, Signed, Tone};
-use amends_protocol::{CaseState, Cause, QuestionKind, StuckReason, amounts_in_words};
+use amends_api::signs::{Sign, Signed, Tone};
+use amends_api::{
+    CaseState, Cause, GroupView, Overview, QuestionKind, ServiceView, StuckReason, TroubleView,
+    amounts_in_words,
+};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;

@@ -1,6 +1,6 @@
 //! Small pictures in SVG: bars and lines. Holds no text from outside, so it needs no template to escape it.
 
-use amends_protocol::resources::{MinuteView, Progress};
+use amends_api::{MinuteView, Progress};
 use std::fmt::Write as _;
 
 /// Width of a bar in its own units.

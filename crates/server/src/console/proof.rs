@@ -3,9 +3,9 @@
 use super::page::{Frame, PageError, Part, show};
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, case_proof};
+use amends_api::signs::{Sign, Signed, case_sign};
+use amends_api::{CaseProof, Statement};
 use amends_protocol::CaseId;
-use amends_protocol::resources::{CaseProof, Statement};
-use amends_protocol::signs::{Sign, Signed, case_sign};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};

@@ -5,11 +5,12 @@ use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, Query, found_questions, found_strangers, question_filter};
-use amends_protocol::resources::{QuestionAct, QuestionView, StrangerAct, StrangerView};
-use amends_protocol::signs::Signed;
-use amends_protocol::{
-    ActionName, QuestionActName, QuestionId, QuestionKind, StrangerActName, Verb,
+use amends_api::signs::Signed;
+use amends_api::{
+    QuestionAct, QuestionActName, QuestionId, QuestionKind, QuestionView, StrangerAct,
+    StrangerActName, StrangerView,
 };
+use amends_protocol::{ActionName, Verb};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};

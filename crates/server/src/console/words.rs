@@ -1,9 +1,9 @@
 //! What templates say of times and states. They hand over references of any depth, so these take them.
 
+use amends_api::sentence;
+use amends_api::signs::{self, Sign, Signed};
+use amends_api::{CaseSummary, StepView};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::{CaseSummary, StepView};
-use amends_protocol::sentence;
-use amends_protocol::signs::{self, Sign, Signed};
 
 /// A moment, or a reference to one.
 pub(super) trait Moment {

@@ -3,7 +3,7 @@
 use super::query::Query;
 use super::{ApiError, App};
 use crate::views;
-use amends_protocol::resources::{ActView, Page};
+use amends_api::{ActView, Page};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;

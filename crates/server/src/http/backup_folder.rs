@@ -2,7 +2,7 @@
 //! how long they are kept, is the operator's affair.
 
 use super::ApiError;
-use amends_protocol::resources::BackupView;
+use amends_api::BackupView;
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_store::Store;
 use std::io;

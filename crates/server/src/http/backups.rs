@@ -4,7 +4,7 @@ use super::backup_folder::{checked, default_name, internal};
 use super::body::{Payload, check_reason};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use amends_protocol::resources::{BackupView, BackupWanted};
+use amends_api::{BackupView, BackupWanted};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;

@@ -6,7 +6,7 @@ use super::targets::{Selection, resolve_targets};
 use super::{ApiError, App};
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
-use amends_protocol::resources::{BulkDeed, BulkSteering, BulkView, BulkWanted};
+use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;

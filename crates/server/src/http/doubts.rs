@@ -4,8 +4,8 @@
 use super::path::Id;
 use super::query::Query;
 use super::{ApiError, App, cases};
-use amends_protocol::resources::{QuestionsOfKind, RulebookQuestions};
-use amends_protocol::{CaseId, QuestionEffect, QuestionKind, Timestamp};
+use amends_api::{QuestionEffect, QuestionKind, QuestionsOfKind, RulebookQuestions};
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use amends_store::{CaseFilter, PageRequest, Store};
 use axum::Json;

@@ -4,7 +4,7 @@
 use super::query::Query;
 use super::{ApiError, App};
 use crate::feed::EventStream;
-use amends_protocol::resources::EventView;
+use amends_api::EventView;
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_store::Store;
 use axum::extract::State;

@@ -1,7 +1,7 @@
 //! Open work by cause: `GET /v1/groups`.
 
 use super::{ApiError, App};
-use amends_protocol::resources::GroupView;
+use amends_api::GroupView;
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;

@@ -2,7 +2,7 @@
 
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use amends_protocol::resources::Overview;
+use amends_api::Overview;
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;

@@ -5,11 +5,11 @@ use super::path::Id;
 use super::query::Query;
 use super::secrets::secrets_of;
 use super::{ApiError, App};
-use amends_engine::{Mend, Mending, Quarantined, RawCase, RulebookRef, UnreadableRow, Veil};
-use amends_protocol::CaseId;
-use amends_protocol::resources::{
+use amends_api::{
     QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
 };
+use amends_engine::{Mend, Mending, Quarantined, RawCase, RulebookRef, UnreadableRow, Veil};
+use amends_protocol::CaseId;
 use amends_rulebook::secrets::MASK;
 use amends_store::{Store, StoreError};
 use axum::Json;

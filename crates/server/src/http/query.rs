@@ -2,8 +2,9 @@
 
 use super::ApiError;
 use crate::duration::duration;
+use amends_api::ClosedOn;
 use amends_engine::QuestionFilter;
-use amends_protocol::{CaseId, ClosedOn, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
 use axum::http::Uri;
 use std::fmt::Display;
@@ -223,7 +224,8 @@ pub(crate) fn step_filter(query: &mut Query) -> Result<StepFilter, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::{CaseState, SagaId};
+    use amends_api::CaseState;
+    use amends_protocol::SagaId;
     use amends_store::CaseOrder;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);

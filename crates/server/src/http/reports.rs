@@ -3,8 +3,8 @@
 use super::{ApiError, App, read_body};
 use crate::ingest::Fault;
 use crate::ingest::envelope::{self, content_type};
-use amends_protocol::resources::{BatchProblem, EventReceipt, ReportReceipt};
 use amends_protocol::wire::cloudevents::Mode;
+use amends_protocol::{BatchProblem, EventReceipt, ReportReceipt};
 use amends_protocol::{Problem, ProblemCode, Report};
 use amends_store::Store;
 use axum::Json;

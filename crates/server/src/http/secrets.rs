@@ -3,8 +3,8 @@
 
 use super::App;
 use crate::views::{self, Veiled};
+use amends_api::{CaseSummary, Page, StepView};
 use amends_engine::RulebookRef;
-use amends_protocol::resources::{CaseSummary, Page, StepView};
 use amends_rulebook::SecretFields;
 use amends_store::{ListedCase, ListedStep, RowPage, Store};
 use std::collections::HashMap;

@@ -10,7 +10,7 @@ use super::{ApiError, App};
 use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views::{self, Veiled};
-use amends_protocol::resources::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
+use amends_api::{BulkAct, BulkFailure, BulkResult, Page, StepAct, StepView};
 use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;

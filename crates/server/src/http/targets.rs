@@ -9,11 +9,9 @@ use super::query::{Query, case_filter, question_filter, step_filter};
 use super::{ApiError, App};
 use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
+use amends_api::{BulkDeed, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
 use amends_engine::{CaseBooks, CaseRow, FoundQuestions, QuestionFilter, StepRow};
-use amends_protocol::resources::BulkDeed;
-use amends_protocol::{
-    CaseActName, CaseId, CaseState, QuestionId, StepActName, StepId, StepStateName,
-};
+use amends_protocol::{CaseId, StepId};
 use amends_store::{
     CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
     Store, StoreError,

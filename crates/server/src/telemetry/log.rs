@@ -1,8 +1,9 @@
 //! A log line for each change of state, once it is durable, with the ids of saga, case and step as fields. At `info`
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
+use amends_api::{CaseState, ClosedOn, QuestionId, QuestionKind};
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
-use amends_protocol::{CaseId, CaseState, ClosedOn, QuestionId, QuestionKind};
+use amends_protocol::CaseId;
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
 pub(crate) fn observe(events: &[Event]) {

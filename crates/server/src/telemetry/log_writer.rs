@@ -1,7 +1,7 @@
 //! Log lines on their way to standard error: written by a thread of their own, so that a reader who stops reading stops
 //! nothing. What has no room meanwhile is dropped and counted, and told once lines can be written again.
 
-use amends_protocol::plain::{REPLACEMENT, steers_line};
+use amends_api::plain::{REPLACEMENT, steers_line};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;

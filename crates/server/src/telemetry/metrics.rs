@@ -4,9 +4,9 @@
 //! Counters and histograms live as long as the process. Gauges of cases and services are read when they are scraped.
 
 use crate::memory::MemoryGauge;
+use amends_api::{CaseState, ClosedOn, Overview, QuestionKind};
 use amends_engine::{Event, Happening, StepState};
-use amends_protocol::resources::Overview;
-use amends_protocol::{CaseState, ClosedOn, Outcome, QuestionKind, Verb};
+use amends_protocol::{Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;

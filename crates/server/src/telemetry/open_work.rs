@@ -1,8 +1,7 @@
 //! Gauges of open work that are set from one look at it, when they are scraped.
 
 use super::labels::{CurrencyLabels, QuestionLabels};
-use amends_protocol::resources::Overview;
-use amends_protocol::{QuestionEffect, QuestionKind};
+use amends_api::{Overview, QuestionEffect, QuestionKind};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use std::sync::atomic::AtomicU64;

@@ -1,7 +1,7 @@
 //! What a person did, as an entry of the audit.
 
+use amends_api::ActView;
 use amends_engine::ActRow;
-use amends_protocol::resources::ActView;
 
 /// An entry of the audit.
 pub(crate) fn act(row: ActRow) -> ActView {

@@ -4,14 +4,14 @@ use super::Veiled;
 use super::act::act;
 use super::question::answer;
 use super::step::{ending, log, of_row, of_whole};
+use amends_api::sentence::{CaseFacts, StepFacts, case_sentence};
+use amends_api::{
+    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
+};
 use amends_engine::{
     AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
     Whole, wholes,
 };
-use amends_protocol::resources::{
-    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
-};
-use amends_protocol::sentence::{CaseFacts, StepFacts, case_sentence};
 use amends_protocol::{ActionName, HistoryState, SagaId, StepId, Timestamp};
 use amends_rulebook::{RuleId, Rulebook};
 use amends_store::{CaseRecord, ListedCase};

@@ -17,7 +17,7 @@ pub(crate) use step::{listed_step, step};
 pub(crate) use veiled::Veiled;
 pub(crate) use wall::OnTheWall;
 
-use amends_protocol::resources::Page;
+use amends_api::Page;
 use amends_store::RowPage;
 
 /// A page of a list, each of its rows made into a resource.

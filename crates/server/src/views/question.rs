@@ -1,10 +1,10 @@
 //! An open question, and what people said about others.
 
-use amends_engine::{CaseRow, FoundQuestion, FoundStranger, Question, QuestionAnswer};
-use amends_protocol::resources::{
-    AnswerView, QuestionView, StatementView, StrangerDecisionView, StrangerView,
+use amends_api::{
+    AnswerView, QuestionId, QuestionView, StatementView, StrangerDecisionView, StrangerView,
 };
-use amends_protocol::{QuestionId, Timestamp};
+use amends_engine::{CaseRow, FoundQuestion, FoundStranger, Question, QuestionAnswer};
+use amends_protocol::Timestamp;
 
 /// Statements that are listed.
 const STATEMENTS: usize = 100;

@@ -1,9 +1,9 @@
 //! A step with its tries.
 
 use super::Veiled;
+use amends_api::{AttemptView, StepStateName, StepView, StuckReason};
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
-use amends_protocol::resources::{AttemptView, StepView};
-use amends_protocol::{Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp};
+use amends_protocol::{Outcome, SagaId, StepId, Timestamp};
 use amends_store::{ListedStep, StepRecord};
 use std::collections::HashMap;
 

@@ -1,14 +1,13 @@
 //! What people read of rows: the sentence and the counts of a list, the tries of a step, who demands what.
 
 use super::{Veiled, act, case, case_summary, listed_step, page, step};
+use amends_api::{AttemptView, CaseDetail, CaseState, StepActName, StepStateName, StuckReason};
 use amends_engine::{
     ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
     StepMemo, StepRow, StepState, StoredCase, Subject, WalkRow,
 };
-use amends_protocol::resources::{AttemptView, CaseDetail};
 use amends_protocol::{
-    ActionName, CaseId, CaseState, Outcome, Report, ReportData, SagaId, StepActName, StepId,
-    StepStateName, StuckReason, Timestamp, Verb,
+    ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::{Rulebook, SecretFields};
 use amends_store::{CaseRecord, ListedCase, ListedStep, RowPage, StepRecord};

@@ -2,8 +2,9 @@
 
 #![allow(dead_code)] // each test file uses its own part
 
+use amends_api::CaseState;
 use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, StoredCase, WalkResult};
-use amends_protocol::{CaseId, CaseState, Outcome, SagaId, StepId, Timestamp, Verb};
+use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
     Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,

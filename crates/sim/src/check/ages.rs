@@ -2,8 +2,9 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::StuckReason;
 use amends_engine::{ReportRole, StepRow, StepState, Write};
-use amends_protocol::{CaseId, StepId, StuckReason, Timestamp, Verb};
+use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A step that is too old for so long has been forgotten.

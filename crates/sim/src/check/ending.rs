@@ -5,8 +5,9 @@ use super::seen::{Check, End, Seen, when};
 use crate::event::BEGINNING;
 use crate::scenario::{Corpus, Item};
 use crate::stored::Stored;
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{CaseRow, SagaState};
-use amends_protocol::{ActionName, CaseState, ClosedOn, Timestamp};
+use amends_protocol::{ActionName, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, Mode, Rulebook, Target};
 
 /// Honest systems stay quiet: every case is settled, and not by a person. Under anything else nothing is left open: a

@@ -5,13 +5,12 @@ use super::parts;
 use super::plan::demands;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
     Answer, CaseRow, Errand, ReportRow, StepReading, StepRow, StepState, WalkResult, Write,
 };
 use amends_node::EffectResult;
-use amends_protocol::{
-    CaseId, CaseState, ClosedOn, HistoryState, Outcome, StepId, Timestamp, Verb,
-};
+use amends_protocol::{CaseId, HistoryState, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::{ActionClass, ActionId, CaseFacts, Mode, Rulebook, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

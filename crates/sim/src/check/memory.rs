@@ -3,8 +3,9 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::CaseState;
 use amends_engine::{Engine, Input, Memory, Moment, StepRow, StepState, StoredCase, Trust, Write};
-use amends_protocol::{ActionName, CaseId, CaseState, Timestamp, Verb};
+use amends_protocol::{ActionName, CaseId, Timestamp, Verb};
 use amends_simulate::SeededRng;
 use std::collections::BTreeSet;
 

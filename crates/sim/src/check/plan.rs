@@ -2,8 +2,9 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::CaseState;
 use amends_engine::{Engine, Input, Memory, ReportRole, StepRow, Write};
-use amends_protocol::{CaseId, CaseState, Report, Timestamp, Verb};
+use amends_protocol::{CaseId, Report, Timestamp, Verb};
 use amends_rulebook::{ActionClass, Demand, Rule, Rulebook, Target};
 use amends_simulate::SeededRng;
 use std::collections::BTreeSet;

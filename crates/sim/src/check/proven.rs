@@ -2,8 +2,9 @@
 
 use super::seen::{Check, End, Seen, when};
 use crate::stored::Stored;
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::Write;
-use amends_protocol::{CaseId, CaseState, ClosedOn, Timestamp};
+use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::ActionClass;
 use std::collections::BTreeMap;
 

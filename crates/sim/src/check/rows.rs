@@ -3,8 +3,9 @@
 use super::requests::is_final;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{CaseRow, Question, ReportRole, StepRow, StepState, Write, open_questions};
-use amends_protocol::{CaseId, CaseState, ClosedOn, Outcome, StepId, Timestamp};
+use amends_protocol::{CaseId, Outcome, StepId, Timestamp};
 
 /// Invariant 3 at the row: what a service did is never written over; a step keeps its name, a report its place.
 pub(super) struct OutcomesStay;

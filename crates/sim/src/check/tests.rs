@@ -9,6 +9,7 @@ use crate::scenario::{Corpus, Item, SagaPlan, Scenario};
 use crate::services::Services;
 use crate::stored::Stored;
 use crate::switches::Switches;
+use amends_api::{CaseState, ClosedOn, StuckReason};
 use amends_engine::{
     Answer, CaseMemo, CaseRow, Decision, Engine, Errand, ReportRole, ReportRow, RulebookRef,
     SendStep, ServiceRow, ServiceSettings, StepMemo, StepReading, StepResult, StepRow, StepState,
@@ -16,8 +17,8 @@ use amends_engine::{
 };
 use amends_node::EffectResult;
 use amends_protocol::{
-    ActionName, CallbackProof, CaseId, CaseState, ClosedOn, Evidence, HistoryState, Outcome,
-    Report, ReportData, SagaId, StepId, StuckReason, Timestamp, Verb,
+    ActionName, CallbackProof, CaseId, Evidence, HistoryState, Outcome, Report, ReportData, SagaId,
+    StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
 use amends_simulate::{SeededRng, flows};

@@ -4,12 +4,13 @@
 use super::limits::concurrency_of;
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
+use amends_api::CaseState;
 use amends_engine::{
     Engine, Errand, ReportRole, SagaState, StepReading, StepResult, StepRow, StepState, WalkResult,
     WalkRow, Write,
 };
 use amends_node::EffectResult;
-use amends_protocol::{CaseId, CaseState, StepId, Timestamp};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -3,13 +3,12 @@
 
 use super::business::Business;
 use super::services::{Entry, Outbox, SAGA, Said, Services};
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
     Activation, CaseRow, Engine, Errand, Input, Memory, Moment, Replaces, StepReading, StepResult,
     StepState, Trust, WalkResult,
 };
-use amends_protocol::{
-    CaseState, ClosedOn, HistoryState, OutcomeCallback, Report, SagaId, StepId, Timestamp,
-};
+use amends_protocol::{HistoryState, OutcomeCallback, Report, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};

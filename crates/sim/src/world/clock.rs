@@ -5,8 +5,9 @@ use super::state::World;
 use crate::check::Seen;
 use crate::event::Event;
 use crate::scenario::Item;
+use amends_api::CaseState;
 use amends_engine::{Trust, Write};
-use amends_protocol::{CaseId, CaseState};
+use amends_protocol::CaseId;
 
 /// How often it is looked for old cases.
 const PRUNE_EVERY_MS: u64 = 6 * 3_600_000;

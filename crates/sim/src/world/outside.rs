@@ -12,8 +12,7 @@ use amends_engine::{
     Ticket, WalkResult,
 };
 use amends_node::{Effect, EffectResult};
-use amends_protocol::resources::SagaBegin;
-use amends_protocol::{ActionName, CaseId, StepId, Testimony, Timestamp, digest};
+use amends_protocol::{ActionName, CaseId, SagaBegin, StepId, Testimony, Timestamp, digest};
 use std::sync::Arc;
 
 /// When a client that got no answer tries again.

@@ -4,11 +4,9 @@ use super::state::World;
 use super::under_way::Waiter;
 use crate::event::{Callback, Event, Undo};
 use crate::scenario::{Forgery, PersonAct};
+use amends_api::{CaseAct, StepAct, StuckReason};
 use amends_engine::{Input, Mend, Mending, NewLimits, StepState};
-use amends_protocol::resources::{CaseAct, StepAct};
-use amends_protocol::{
-    ActionName, CallbackProof, CaseId, Outcome, OutcomeCallback, StepId, StuckReason, Verb,
-};
+use amends_protocol::{ActionName, CallbackProof, CaseId, Outcome, OutcomeCallback, StepId, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use amends_simulate::SeededRng;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! What a preview of an upgrade has found, for people and as data.
 
+use amends_api::signs::Signed;
+use amends_api::{QuestionEffect, QuestionKind};
 use amends_engine::UnreadableRow;
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, QuestionEffect, QuestionKind};
+use amends_protocol::CaseId;
 use serde_json::{Value, json};
 
 /// What came of it.

@@ -3,12 +3,12 @@
 
 pub mod stories;
 
+use amends_api::{CaseAct, CaseDetail, StuckReason};
 use amends_engine::{
     Engine, Errand, Input, ReportRow, StepReading, StepResult, StepRow, StepState, StoredCase,
     WalkResult, Write,
 };
-use amends_protocol::resources::{CaseAct, CaseDetail};
-use amends_protocol::{CaseId, Evidence, Report, ReportData, SagaId, StuckReason, Timestamp, Verb};
+use amends_protocol::{CaseId, Evidence, Report, ReportData, SagaId, Timestamp, Verb};
 use amends_rulebook::{
     CaseFacts, Facts, Hold, Mode, Reported, Role, Rulebook, SourceFile, Stage, Undoing, Want, roles,
 };

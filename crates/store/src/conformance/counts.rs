@@ -5,8 +5,9 @@ use super::{
     sample::{FromRow, at, case, saga, settled, whole},
 };
 use crate::{Archive, Store, Upkeep};
+use amends_api::CaseState;
 use amends_engine::{CaseRow, Write};
-use amends_protocol::{CaseState, Timestamp};
+use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
 
 async fn counts(store: &Held<impl Store>) -> BTreeMap<CaseState, u64> {

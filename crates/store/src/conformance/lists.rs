@@ -7,10 +7,9 @@ use super::{
 use crate::{
     Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
+use amends_api::{Amount, CaseState, ClosedOn, StepStateName, StuckReason};
 use amends_engine::{Business, CaseMemo, CaseRow, RulebookRef, StepRow, StepState, Write};
-use amends_protocol::{
-    Amount, CaseId, CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
-};
+use amends_protocol::{CaseId, Outcome, Timestamp, Verb};
 
 async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
     let page = store.cases(filter, PageRequest::default()).await.expect("lists");

@@ -8,8 +8,9 @@ use super::{
     },
 };
 use crate::{Ledger, LookupRequest, OpenPage, OpenPlace, StoreError};
+use amends_api::CaseState;
 use amends_engine::{CaseRow, RulebookRef, SagaState, StepState, Write};
-use amends_protocol::{CaseId, CaseState, ReportKey};
+use amends_protocol::{CaseId, ReportKey};
 use std::collections::BTreeSet;
 
 /// The same source and id name the case; another source with that id doesn't.

@@ -1,13 +1,13 @@
 //! Rows for the tests: one case after another, with what a test is about changed by hand.
 
 use crate::RulebookRow;
+use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
     ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef,
     SagaRow, SagaState, StepMemo, StepRow, StepState, Write,
 };
 use amends_protocol::{
-    ActionName, CaseId, CaseState, ClosedOn, Outcome, Report, ReportData, SagaId, StepId,
-    Timestamp, Verb,
+    ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
 };
 use std::sync::Arc;
 

@@ -5,17 +5,17 @@ use super::{
     sample::{FromRow, at, attempt, case, done, report, saga, settled, step, whole},
 };
 use crate::{Ledger, LookupRequest, StoreError};
+use amends_api::{
+    CaseState, Cause, MayStand, Money, QuestionActName, QuestionId, QuestionKind, Source,
+    StrangerActName, StuckReason,
+};
 use amends_engine::{
     AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
     KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState,
     SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision,
     StrangerDecisionRow, StrangerRow, Subject, Told, WalkRow, Write,
 };
-use amends_protocol::resources::MayStand;
-use amends_protocol::{
-    ActionName, CaseId, CaseState, Cause, Evidence, HistoryState, Loss, Lost, Money, Outcome,
-    QuestionActName, QuestionId, QuestionKind, Source, StrangerActName, StuckReason, Timestamp,
-};
+use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Loss, Lost, Outcome, Timestamp};
 use std::sync::Arc;
 
 fn evidence() -> Evidence {

@@ -14,8 +14,9 @@ use super::{
     search::{self, Search, text},
 };
 use crate::{CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StoreError};
+use amends_api::CaseState;
 use amends_engine::CaseRow;
-use amends_protocol::{CaseState, Timestamp};
+use amends_protocol::Timestamp;
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 /// Candidates that one page looks at: some tens of milliseconds, and more than are usually unfinished.

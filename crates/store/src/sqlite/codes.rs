@@ -1,7 +1,8 @@
 //! The numbers that stand for words in the tables. A number is never given to another word: stored rows keep it for ever.
 
+use amends_api::{CaseState, ClosedOn, StepStateName, StuckReason};
 use amends_engine::{ReportRole, SagaState};
-use amends_protocol::{CaseState, ClosedOn, Outcome, StepStateName, StuckReason, Verb};
+use amends_protocol::{Outcome, Verb};
 
 /// A word that is stored as a number.
 pub(crate) trait Coded: Copy + 'static {

@@ -6,7 +6,8 @@ use super::{
     rows::{collect, column, read_error},
 };
 use crate::{Settlements, StoreError};
-use amends_protocol::{CaseState, Timestamp};
+use amends_api::CaseState;
+use amends_protocol::Timestamp;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 

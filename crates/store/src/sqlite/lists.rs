@@ -12,8 +12,9 @@ use super::{
     search::{self, Search},
 };
 use crate::{ListedStep, PageRequest, RowPage, StepFilter, StoreError};
+use amends_api::StepStateName;
 use amends_engine::{ActRow, RulebookRef, StepRow};
-use amends_protocol::{CaseId, SagaId, StepStateName};
+use amends_protocol::{CaseId, SagaId};
 use rusqlite::{Connection, types::Value};
 
 /// Takes one row more than the page has as the sign that there is a next page.

@@ -14,8 +14,9 @@ use crate::{
     BrokenCase, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, RulebookRow, StoreError,
     UnreadableRow,
 };
+use amends_api::CaseState;
 use amends_engine::{CaseRow, EARLIER_VERSIONS, Epoch, SagaState, StoredCase, StrangerDecisionRow};
-use amends_protocol::{CaseId, CaseState, SALT_BYTES, SagaId, Salt, Timestamp};
+use amends_protocol::{CaseId, SALT_BYTES, SagaId, Salt, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;

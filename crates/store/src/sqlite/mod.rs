@@ -35,8 +35,9 @@ use crate::{
     Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
     RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
 };
+use amends_api::CaseState;
 use amends_engine::{ActRow, SagaRow, StoredCase};
-use amends_protocol::{CaseId, CaseState, SagaId, StepId, Timestamp};
+use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use checkpoint::Checkpointer;
 use reader::Readers;
 use std::{

@@ -7,8 +7,9 @@ use super::{
     rows::{case_by_id, read_error, readable, with_rows},
 };
 use crate::{BrokenCase, RawCase, RawRow, RawValue, StoreError, UnreadableRow};
+use amends_api::CaseState;
 use amends_engine::{CaseMemo, CaseRow, ReportRole, ReportRow, StoredCase};
-use amends_protocol::{CaseId, CaseState, Report, ReportData, SagaId, Timestamp};
+use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
 use rusqlite::{Connection, params_from_iter, types::Value, types::ValueRef};
 use std::sync::Arc;
 

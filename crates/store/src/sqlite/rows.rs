@@ -5,13 +5,12 @@ use super::{
     key::{case_number, case_of, key_range, position_of},
 };
 use crate::{RulebookRow, StoreError};
+use amends_api::{StepStateName, StuckReason};
 use amends_engine::{
     ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState,
     StoredCase, StrangerDecisionRow, UnreadableRow,
 };
-use amends_protocol::{
-    ActionName, CaseId, Outcome, SagaId, StepId, StepStateName, StuckReason, Timestamp,
-};
+use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp};
 use rusqlite::{
     Connection, ErrorCode, Params, Row, params_from_iter,
     types::{FromSql, Value},

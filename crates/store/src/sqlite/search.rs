@@ -227,7 +227,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::StepStateName;
+    use amends_api::StepStateName;
 
     #[test]
     fn signs_of_like_are_taken_literally() {

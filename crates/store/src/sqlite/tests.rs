@@ -5,8 +5,9 @@ use crate::{
     Archive, CaseFilter, Ledger, PageRequest, StoreError, Upkeep,
     conformance::{BackupPlace, Place, unsettled},
 };
+use amends_api::CaseState;
 use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
-use amends_protocol::{CaseId, CaseState, SagaId, Salt, Timestamp};
+use amends_protocol::{CaseId, SagaId, Salt, Timestamp};
 use rusqlite::Connection;
 use std::{fs, path::PathBuf};
 use tempfile::TempDir;
@@ -306,7 +307,7 @@ fn what_is_unfinished_settled_or_over_is_found_by_its_index() {
 fn lists_are_searched_in_their_order() {
     use super::{case_list, lists};
     use crate::{CaseOrder, StepFilter};
-    use amends_protocol::StepStateName;
+    use amends_api::StepStateName;
     let place = Dir::new();
     drop(place.try_open().expect("opens"));
     let conn = connection::open_reader(&place.file()).expect("opens");

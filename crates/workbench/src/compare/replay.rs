@@ -4,7 +4,7 @@
 //! A retry counts as given up if the tries that it really had reach the rulebook's limits, and a rule's limit of cases a
 //! minute is counted over the reports as they came.
 
-use amends_protocol::resources::{AttemptView, CaseDetail, ReportView, StepView};
+use amends_api::{AttemptView, CaseDetail, ReportView, StepView};
 use amends_protocol::{CaseId, Outcome, Report, Timestamp, Verb};
 use amends_rulebook::{
     ActionId, CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target,

@@ -1,7 +1,8 @@
 //! Which cases are meant: the filters that lists and the export share, the same as the API's.
 
 use crate::client::Query;
-use amends_protocol::{ActionName, Amount, CaseState, ClosedOn, SagaId};
+use amends_api::{Amount, CaseState, ClosedOn};
+use amends_protocol::{ActionName, SagaId};
 
 /// Filters of cases. Everything given has to match.
 #[derive(Debug, clap::Args)]

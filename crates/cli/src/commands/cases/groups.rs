@@ -4,9 +4,9 @@ use crate::client::Client;
 use crate::failure::Outcome;
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::GroupView;
-use amends_protocol::signs::Signed;
-use amends_protocol::totals_in_words;
+use amends_api::GroupView;
+use amends_api::signs::Signed;
+use amends_api::totals_in_words;
 
 /// Options of `cases groups`.
 #[derive(Debug, clap::Args)]

@@ -6,8 +6,7 @@ use crate::client::Client;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{CaseSummary, Page};
-use amends_protocol::{Totals, amounts_in_words, totals_in_words};
+use amends_api::{CaseSummary, Page, Totals, amounts_in_words, totals_in_words};
 
 /// Options of `cases list`.
 #[derive(Debug, clap::Args)]

@@ -19,8 +19,7 @@ mod watch;
 use super::Connection;
 use crate::failure::Outcome;
 use crate::output::Grid;
-use amends_protocol::StepStateName;
-use amends_protocol::resources::MayStand;
+use amends_api::{MayStand, StepStateName};
 use std::collections::BTreeMap;
 
 /// What to do with cases, and where.

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
-use amends_protocol::resources::{CaseAct, CaseDetail};
+use amends_api::{CaseAct, CaseDetail};
 use amends_protocol::{ActionName, CaseId};
 
 /// Options of `cases plan`.

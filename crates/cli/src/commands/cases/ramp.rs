@@ -4,8 +4,8 @@
 use crate::client::Client;
 use crate::commands::bulk::{outcome, watch};
 use crate::failure::Outcome;
+use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
 use amends_protocol::StepId;
-use amends_protocol::resources::{BulkDeed, BulkSteering, BulkView, BulkWanted};
 use std::collections::BTreeMap;
 
 /// Steps, by id or by filter.

@@ -9,10 +9,8 @@ use crate::commands::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
+use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail};
 use amends_protocol::CaseId;
-use amends_protocol::resources::{
-    BulkDeed, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail,
-};
 
 /// Options of `cases replan`.
 #[derive(Debug, clap::Args)]

@@ -3,8 +3,8 @@
 use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
+use amends_api::StepAct;
 use amends_protocol::Outcome as StepOutcome;
-use amends_protocol::resources::StepAct;
 
 /// Options of `cases resolve`.
 #[derive(Debug, clap::Args)]

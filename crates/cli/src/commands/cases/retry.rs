@@ -4,7 +4,7 @@ use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::report_file::key_value;
-use amends_protocol::resources::StepAct;
+use amends_api::StepAct;
 use serde_json::Map;
 
 /// Options of `cases retry`.

@@ -5,8 +5,8 @@ use crate::client::Client;
 use crate::failure::Outcome;
 use crate::moment::now;
 use crate::output;
+use amends_api::{CaseAct, CaseDetail};
 use amends_protocol::CaseId;
-use amends_protocol::resources::{CaseAct, CaseDetail};
 
 /// Options of `cases settle`.
 #[derive(Debug, clap::Args)]

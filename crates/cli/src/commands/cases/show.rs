@@ -6,9 +6,12 @@ use crate::commands::rules::stage_text;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{AttemptView, CaseDetail, CaseSummary, ReportView, StepView};
-use amends_protocol::signs::Signed;
-use amends_protocol::{CaseId, CaseState, ClosedOn, StepStateName, Timestamp, amounts_in_words};
+use amends_api::signs::Signed;
+use amends_api::{
+    AttemptView, CaseDetail, CaseState, CaseSummary, ClosedOn, ReportView, StepStateName, StepView,
+    amounts_in_words,
+};
+use amends_protocol::{CaseId, Timestamp};
 
 /// Options of `cases show`.
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,7 @@
 use super::steps::{Deed, Selection};
 use crate::client::Client;
 use crate::failure::Outcome;
-use amends_protocol::resources::StepAct;
+use amends_api::StepAct;
 
 /// Options of `cases waive`.
 #[derive(Debug, clap::Args)]

@@ -4,8 +4,8 @@ use super::Finding;
 use crate::client::{Client, read_date};
 use crate::failure::Failure;
 use crate::moment::{now, span};
+use amends_api::{QuarantineView, RulebookView, ServiceView};
 use amends_protocol::Timestamp;
-use amends_protocol::resources::{QuarantineView, RulebookView, ServiceView};
 use amends_server::dispatch::Probe;
 use std::time::Duration;
 

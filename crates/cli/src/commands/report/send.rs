@@ -5,7 +5,7 @@ use crate::commands::block_on;
 use crate::failure::Outcome;
 use crate::output;
 use crate::report_file::{ReportArguments, cloud_event};
-use amends_protocol::resources::ReportReceipt;
+use amends_protocol::ReportReceipt;
 
 /// Options of `report send`.
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,7 @@ use crate::commands::questions::waiting_for;
 use crate::commands::{Connection, block_on};
 use crate::failure::Outcome;
 use crate::output;
-use amends_protocol::resources::{RulebookSources, RulebookView, SourceView};
+use amends_api::{RulebookSources, RulebookView, SourceView};
 use amends_protocol::wire::percent;
 use serde_json::json;
 use std::path::PathBuf;

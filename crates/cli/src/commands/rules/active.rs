@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
-use amends_protocol::resources::RulebookView;
+use amends_api::RulebookView;
 use amends_protocol::wire::percent;
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use anyhow::anyhow;

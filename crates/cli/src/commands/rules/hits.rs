@@ -6,7 +6,7 @@ use crate::commands::Connection;
 use crate::failure::Outcome;
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::CaseDetail;
+use amends_api::CaseDetail;
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::Rulebook;
 use serde_json::json;

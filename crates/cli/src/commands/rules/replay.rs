@@ -5,7 +5,7 @@ use super::stored::{self, Export, Which};
 use crate::commands::Connection;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_protocol::resources::CaseDetail;
+use amends_api::CaseDetail;
 use amends_rulebook::Rulebook;
 use amends_workbench::Replay;
 use std::path::PathBuf;

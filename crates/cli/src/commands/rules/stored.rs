@@ -3,8 +3,8 @@
 
 use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
+use amends_api::{CaseDetail, CaseSummary, Page};
 use amends_protocol::CaseId;
-use amends_protocol::resources::{CaseDetail, CaseSummary, Page};
 use anyhow::{Context, anyhow};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};

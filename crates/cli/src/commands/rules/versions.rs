@@ -6,8 +6,8 @@ use crate::commands::{Connection, block_on, confirm};
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
-use amends_protocol::resources::{RulebookQuestions, RulebookSources, RulebookView};
-use amends_protocol::signs::Signed;
+use amends_api::signs::Signed;
+use amends_api::{RulebookQuestions, RulebookSources, RulebookView};
 use amends_protocol::wire::percent;
 
 /// Characters of a hash that people see.

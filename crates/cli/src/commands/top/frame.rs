@@ -1,9 +1,10 @@
 //! One frame of `amends top`: overview and groups as lines that fit a size. Pure.
 
 use crate::moment::{clock, relative};
-use amends_protocol::resources::{GroupView, Overview, ServiceView};
-use amends_protocol::signs::{Signed, breaker_sign};
-use amends_protocol::{CaseState, Timestamp};
+use amends_api::CaseState;
+use amends_api::signs::{Signed, breaker_sign};
+use amends_api::{GroupView, Overview, ServiceView};
+use amends_protocol::Timestamp;
 
 /// Heights of the bars of the pace.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -172,8 +173,8 @@ fn wrong(overview: &Overview, groups: &[GroupView], now: Timestamp) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_protocol::resources::{MinuteView, Progress, TroubleView};
-    use amends_protocol::{CaseId, Cause};
+    use amends_api::{Cause, MinuteView, Progress, TroubleView};
+    use amends_protocol::CaseId;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 

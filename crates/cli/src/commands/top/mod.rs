@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
-use amends_protocol::resources::{GroupView, Overview};
+use amends_api::{GroupView, Overview};
 use frame::frame;
 use std::io::{self, IsTerminal};
 use std::time::Duration;

@@ -1,22 +1,22 @@
 //! The schemas of the OpenAPI document, from the wire types.
 
-use amends_protocol::resources::{
+use amends_api::{
     ActView, ActionProof, AnswerView, AttemptFigures, AttemptView, BackupView, BackupWanted,
-    BatchProblem, BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample,
-    BulkState, BulkSteering, BulkView, BulkWanted, CaseAct, CaseDetail, CaseProof, CaseSummary,
-    DecisionView, DiagnosticView, EventReceipt, EventView, GroupView, LimitsView, LimitsWanted,
-    MayStand, MinuteView, NoteView, Overview, Page, Progress, QuarantineAct, QuarantineView,
-    QuarantinedView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RawCaseView,
-    RawRowView, ReasonGiven, ReportReceipt, ReportView, RulebookCheck, RulebookQuestions,
-    RulebookSources, RulebookView, SagaBegin, SagaView, ServiceView, SettleFigures, SourceView,
-    Statement, StatementView, StepAct, StepView, StrangerAct, StrangerDecisionView, StrangerView,
-    TroubleView, UnreadableView, WalkView,
+    BulkAct, BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
+    BulkSteering, BulkView, BulkWanted, CaseAct, CaseActName, CaseDetail, CaseProof, CaseState,
+    CaseSummary, Cause, ClosedOn, DecisionView, DiagnosticView, EventView, GroupView, LimitsView,
+    LimitsWanted, MayStand, MinuteView, Money, NoteView, Overview, Page, Progress, QuarantineAct,
+    QuarantineView, QuarantinedView, QuestionAct, QuestionActName, QuestionAnswered,
+    QuestionEffect, QuestionKind, QuestionView, QuestionsOfKind, RawCaseView, RawRowView,
+    ReasonGiven, ReportView, RulebookCheck, RulebookQuestions, RulebookSources, RulebookView,
+    ServiceView, SettleFigures, Source, SourceView, Statement, StatementView, StepAct, StepActName,
+    StepStateName, StepView, StrangerAct, StrangerActName, StrangerDecisionView, StrangerView,
+    StuckReason, TroubleView, UnreadableView, Verdict, WalkView,
 };
 use amends_protocol::{
-    Callback, CaseActName, CaseState, Cause, ClosedOn, Evidence, HistoryAnswer, HistoryEntry,
-    HistoryState, Money, Outcome, OutcomeCallback, Problem, QuestionActName, QuestionEffect,
-    QuestionKind, REPORT_TYPE, ReportData, ReportRef, Source, StepActName, StepAnswer, StepRequest,
-    StepStateName, StrangerActName, StuckReason, Verb, Verdict,
+    BatchProblem, Callback, EventReceipt, Evidence, HistoryAnswer, HistoryEntry, HistoryState,
+    Outcome, OutcomeCallback, Problem, REPORT_TYPE, ReportData, ReportReceipt, ReportRef,
+    SagaBegin, SagaView, StepAnswer, StepRequest, Verb,
 };
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;

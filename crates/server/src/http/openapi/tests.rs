@@ -27,11 +27,11 @@ fn every_route_is_described_and_every_description_has_a_route() {
 
 #[test]
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
-    use amends_protocol::resources::{BulkDeed, BulkState};
-    use amends_protocol::{
-        CaseActName, CaseState, Cause, ClosedOn, HistoryState, Outcome, Source, StepActName,
-        StepStateName, StuckReason, Verb, Verdict,
+    use amends_api::{
+        BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn, Source, StepActName,
+        StepStateName, StuckReason, Verdict,
     };
+    use amends_protocol::{HistoryState, Outcome, Verb};
     let document: Value = serde_json::from_str(&openapi_json()).expect("JSON");
     let check = |name: &str, words: Vec<Value>| {
         let told = document.pointer(&format!("/components/schemas/{name}/enum"));

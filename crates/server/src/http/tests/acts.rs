@@ -2,8 +2,9 @@
 //! wherever it is used.
 
 use super::desk::{BOOK, Desk, binary};
+use amends_api::{CaseActName, StepActName};
 use amends_engine::StepReading;
-use amends_protocol::{CaseActName, Outcome, StepActName};
+use amends_protocol::Outcome;
 use amends_rulebook::Rulebook;
 use axum::http::StatusCode;
 use serde_json::{Value, json};

@@ -3,9 +3,8 @@
 
 use super::moments::clock;
 use crate::signs::Signed;
-use crate::{
-    ActionName, CaseState, Cause, ClosedOn, Outcome, StepStateName, StuckReason, Timestamp, Verb,
-};
+use crate::{CaseState, Cause, ClosedOn, StepStateName, StuckReason};
+use amends_protocol::{ActionName, Outcome, Timestamp, Verb};
 
 /// Longest message of a service that the sentence repeats, in characters.
 const MESSAGE_LIMIT: usize = 80;

@@ -1,7 +1,8 @@
 //! An open question in one sentence: `billing says that there was nothing to undo of billing.charge, and shop says that
 //! request p-1 succeeded`.
 
-use crate::{ActionName, Outcome, QuestionKind};
+use crate::QuestionKind;
+use amends_protocol::{ActionName, Outcome};
 use std::collections::BTreeMap;
 
 /// Names that are told; of more, their number is.

@@ -1,11 +1,12 @@
-//! How states are shown: every word of the closed lists with a shape and a colour, so that none is told by colour alone.
+//! How states are shown: every word of the closed lists with a shape and a colour, so that none is told by colour
+//! alone.
 //! One table for console and terminal; how a colour looks is theirs.
 
-use crate::resources::{BulkDeed, BulkState};
 use crate::{
-    CaseState, Cause, ClosedOn, Outcome, QuestionEffect, QuestionKind, StepStateName, StuckReason,
-    Verdict,
+    BulkDeed, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind, StepStateName,
+    StuckReason, Verdict,
 };
+use amends_protocol::Outcome;
 
 /// A word with its shape and its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +243,7 @@ impl Signed for BulkDeed {
     }
 }
 
-/// A service's circuit breaker, as `ServiceView::breaker` names it; a name that is not on the list is shown as it is not
-/// known.
+/// A service's circuit breaker, as `ServiceView::breaker` names it; a name that is not on the list is shown as not known.
 #[must_use]
 pub fn breaker_sign(breaker: &str) -> Sign {
     match breaker {

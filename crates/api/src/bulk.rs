@@ -1,7 +1,7 @@
 //! Bulk acts as jobs: one act on a frozen set of steps or cases, let out in a ramp. Plain data.
 
-use crate::words::words;
-use crate::{CaseId, Cause, StepId, Timestamp};
+use crate::Cause;
+use amends_protocol::{CaseId, StepId, Timestamp, words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ pub struct BulkWanted {
     /// To these steps; for `replan`, to these cases; for `accept`, to these questions.
     #[serde(
         default,
-        deserialize_with = "crate::null_is_absent",
+        deserialize_with = "amends_protocol::null_is_absent",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub ids: Vec<String>,

@@ -1,6 +1,6 @@
 //! Times as a person reads them: how long ago, how soon, how long. The present comes in as an argument.
 
-use crate::Timestamp;
+use amends_protocol::Timestamp;
 
 /// `12s ago`, `in 3m`, `now`.
 #[must_use]

@@ -1,7 +1,8 @@
 //! The title of a group of open work: `payment unreachable: 412 waiting since 14:02 UTC`.
 
 use super::moments::minute;
-use crate::{Cause, Timestamp};
+use crate::Cause;
+use amends_protocol::Timestamp;
 
 /// The title of a group. `error` is what the last try brought, or the report of unmatched cases.
 #[must_use]

@@ -1,9 +1,7 @@
 //! A step and its tries, as people see them.
 
-use crate::{
-    ActionName, CaseId, Cause, Outcome, SagaId, StepActName, StepId, StepStateName, StuckReason,
-    Timestamp, Verb,
-};
+use crate::{Cause, StepActName, StepStateName, StuckReason};
+use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

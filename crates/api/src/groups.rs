@@ -1,6 +1,7 @@
 //! Groups of open work by cause. Plain data.
 
-use crate::{CaseId, Cause, Money, StepId, Timestamp, Verb};
+use crate::{Cause, Money};
+use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Open work that is held up by the same thing: an item of `GET /v1/groups`.

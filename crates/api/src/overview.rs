@@ -1,6 +1,7 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseId, CaseState, Money, QuestionKind, StepId, Timestamp};
+use crate::{CaseState, Money, QuestionKind};
+use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,9 +1,7 @@
 //! Open questions: what evidence leaves in doubt, and what a person says about it. Plain data.
 
-use crate::{
-    ActionName, CaseId, Outcome, QuestionActName, QuestionEffect, QuestionId, QuestionKind, SagaId,
-    StrangerActName, Timestamp,
-};
+use crate::{QuestionActName, QuestionEffect, QuestionId, QuestionKind, StrangerActName};
+use amends_protocol::{ActionName, CaseId, Outcome, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

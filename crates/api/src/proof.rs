@@ -1,10 +1,7 @@
 //! What a case's closing word rests on: of each action that the saga may have reached, who said what. Plain data.
 
-use super::acts::ActView;
-use crate::{
-    ActionName, CaseId, CaseState, ClosedOn, HistoryState, Outcome, SagaId, Source, Timestamp,
-    Verdict,
-};
+use crate::{ActView, CaseState, ClosedOn, Source, Verdict};
+use amends_protocol::{ActionName, CaseId, HistoryState, Outcome, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Something that may still stand though its case is settled.

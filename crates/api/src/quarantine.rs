@@ -1,6 +1,6 @@
 //! Cases that can't be worked on, for people: what is wrong with each, its rows in the store, and what to do.
 
-use crate::{CaseId, SagaId, Timestamp};
+use amends_protocol::{CaseId, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;

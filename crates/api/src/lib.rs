@@ -1,0 +1,56 @@
+//! What the supervisor's REST API shows people and their tools, and takes from them: resources, queries, acts, and how
+//! states are put into words and signs.
+//!
+//! Pure data: no clock, no IO. Times are RFC 3339, ids are text, names are camelCase. What participants say and hear
+//! (reports, steps, Histories, their receipts) is in `amends-protocol`.
+
+mod acts;
+mod backups;
+mod bulk;
+mod cases;
+mod events;
+mod groups;
+mod money;
+mod overview;
+mod page;
+pub mod plain;
+mod proof;
+mod quarantine;
+mod question_id;
+mod questions;
+mod rulebooks;
+pub mod sentence;
+pub mod signs;
+mod steps;
+mod words;
+
+pub use acts::{ActView, BulkAct, CaseAct, ReasonGiven, StepAct};
+pub use backups::{BackupView, BackupWanted};
+pub use bulk::{
+    BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
+    BulkSteering, BulkView, BulkWanted,
+};
+pub use cases::{CaseDetail, CaseSummary, NoteView, ReportView, WalkView};
+pub use events::EventView;
+pub use groups::GroupView;
+pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
+pub use overview::{
+    AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,
+    ServiceView, SettleFigures, TroubleView,
+};
+pub use page::Page;
+pub use proof::{ActionProof, CaseProof, MayStand, Statement};
+pub use quarantine::{
+    QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView, UnreadableView,
+};
+pub use question_id::QuestionId;
+pub use questions::{
+    AnswerView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RulebookQuestions,
+    StatementView, StrangerAct, StrangerDecisionView, StrangerView,
+};
+pub use rulebooks::{DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView};
+pub use steps::{AttemptView, StepView};
+pub use words::{
+    CaseActName, CaseState, Cause, ClosedOn, QuestionActName, QuestionEffect, QuestionKind, Source,
+    StepActName, StepStateName, StrangerActName, StuckReason, Verdict,
+};
