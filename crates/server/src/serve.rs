@@ -125,6 +125,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .called_back_at(callbacks)
         .reaching(config.outbound.destinations.allow_hosts)
         .with_backups(data.join("backups"));
+    app.bulks.resume(&supervisor).await;
     let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
     Ok(Running {
         address,

@@ -70,3 +70,62 @@ fn a_bulk_act_is_stopped_and_goes_on_later() {
     house.browser.see_in("#figure-stuck", "0");
     house.browser.is_content();
 }
+
+/// A bulk act that was made of all stuck steps and started, as it is shown by its page.
+fn started(house: &House) {
+    house.go("/cases?state=stuck&service=billing");
+    house.browser.click_named("Retry all found…");
+    house.act("#proposal", "the bank is back", "Freeze this set");
+    house.act("#progress", "", "Start");
+}
+
+/// What the page shows of the bulk act is what the API says of it.
+#[track_caller]
+fn is_stopped_for(house: &House, why: &str) {
+    let told = house.api("/v1/bulk/b-1");
+    assert_eq!((&told["state"], &told["why"]), (&"stopped".into(), &why.into()), "{told}");
+    house.browser.see_in("main .head", "stopped");
+    house.browser.see_in("#why", why);
+    house.browser.see_in("#progress", &format!("{} left", told["progress"]["left"]));
+    house.go("/bulk");
+    house.browser.see_in("main tbody", "stopped");
+    house.go("/audit");
+    for part in ["supervisor", "bulk_stop", why] {
+        house.browser.see_in("#acts tbody tr", part);
+    }
+}
+
+#[test]
+fn one_that_stops_by_itself_is_nowhere_shown_as_running() {
+    let house = House::open(409, "auto");
+    house.stuck("order-1");
+    house.stuck("order-2");
+    started(&house);
+    house.browser.script("window.mark = 'the same page'", &[]);
+    house.browser.see_in("main .head", "stopped");
+    assert_eq!(house.browser.script("return window.mark", &[]), "the same page");
+    let why = house.api("/v1/bulk/b-1")["why"].as_str().expect("it says why").to_owned();
+    assert!(why.starts_with("1 of 1 failed again"), "{why}");
+    is_stopped_for(&house, &why);
+    house.browser.is_content();
+}
+
+#[test]
+fn one_that_a_restart_interrupts_is_shown_as_stopped_and_goes_on_by_hand() {
+    let mut house = House::open(409, "auto");
+    house.stuck("order-1");
+    house.stuck("order-2");
+    house.supervisor.run(&["services", "pause", "billing", "--reason", "for a moment"]).exits(0);
+    started(&house);
+    house.browser.see_in("#progress", "waits for 1 answer");
+    house.restart();
+    house.go("/bulk/b-1");
+    is_stopped_for(&house, "the supervisor was restarted; start it again to go on");
+    house.billing.answer_with(200);
+    house.supervisor.run(&["services", "resume", "billing", "--reason", "on"]).exits(0);
+    house.go("/bulk/b-1");
+    house.act("#progress", "it goes on", "Go on");
+    house.browser.see_in("main .head", "done");
+    house.browser.see_in("#progress", "0 left");
+    house.browser.complaints(); // of the connection that was lost
+}

@@ -16,7 +16,7 @@ pub struct House {
     pub supervisor: Supervisor,
     pub billing: Legacy,
     rules: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -32,7 +32,14 @@ impl House {
         let rules = shop_rules(folder.path(), &billing.address, mode);
         change_file(&rules, change);
         let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
-        Self { browser: Browser::start(), supervisor, billing, rules, _folder: folder }
+        Self { browser: Browser::start(), supervisor, billing, rules, folder }
+    }
+
+    /// The supervisor is killed, and starts again with what it had stored; at another address.
+    pub fn restart(&mut self) {
+        self.supervisor.kill();
+        let arguments = ["--rules", &self.rules, "--data", "data"];
+        self.supervisor = Supervisor::start(self.folder.path(), &arguments);
     }
 
     /// Changes the file of the rulebook, which the supervisor watches.

@@ -193,6 +193,11 @@ impl Supervisor {
         sent.exits(0).stdout.trim().to_owned()
     }
 
+    /// Ends it without a last word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Ends it in order, as a person would.
     pub fn stop(mut self) {
         drop(self.process.stdin.take());

@@ -2,7 +2,9 @@
 //! nothing about cases: each act goes the way of a single one, and is in the audit with the bulk act's id.
 //!
 //! A bulk act is durable. A restart of the supervisor leaves it stopped, since nobody may be looking any more and what
-//! its last wave met is not known; started again, it goes on with what is left, from the smallest wave.
+//! its last wave met is not known; started again, it goes on with what is left, from the smallest wave. Whatever ends or
+//! stops it without a person, the supervisor itself writes into the audit, which is an event too: no page that is open
+//! goes on showing it as running.
 
 mod preview;
 mod ramp;
@@ -14,7 +16,8 @@ pub(crate) use targets::{MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
-use amends_api::{BulkState, BulkView};
+use amends_api::{BulkProgress, BulkState, BulkView};
+use amends_engine::SUPERVISOR;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::{BulkRow, Store};
 use std::collections::BTreeMap;
@@ -68,6 +71,23 @@ impl Job {
 
     fn is_wanted(&self) -> bool {
         self.change(|view| view.state == BulkState::Running)
+    }
+
+    /// So many of its wave have no answer yet. False if it was stopped: nobody waits for them any more, and nothing that
+    /// is shown of it changes after that.
+    fn waits_for(&self, answers: usize) -> bool {
+        self.change(|view| {
+            let is_wanted = view.state == BulkState::Running;
+            if is_wanted {
+                view.progress.waiting = answers as u64;
+            }
+            is_wanted
+        })
+    }
+
+    /// It lets nothing more go, and its last wave has not come to its end: it can't be started yet.
+    pub(crate) fn is_ending(&self) -> bool {
+        !self.is_wanted() && self.busy.load(Ordering::Acquire)
     }
 }
 
@@ -170,9 +190,10 @@ impl Bulks {
                 BulkState::Done => Err("it is done; make another one for what is left open"),
             })
             .map_err(conflict)?;
-        let begun = self.note(supervisor, job, "bulk_start", actor, reason).await;
+        let begun = note(supervisor, job, "bulk_start", actor, reason).await;
         if let Err(problem) = begun {
             job.change(|view| view.state = before);
+            let _ = keep(supervisor, job, String::new()).await; // what is stored counts after a restart only
             return Err(problem);
         }
         let supervisor = supervisor.clone();
@@ -194,28 +215,20 @@ impl Bulks {
                 view.state = BulkState::Stopped;
                 view.why = Some(format!("stopped by {actor}"));
                 view.ended_at = Some(now);
+                view.progress.waiting = 0;
                 Ok(())
             }
             BulkState::Preview | BulkState::Stopped | BulkState::Done => Err("it is not running"),
         })
         .map_err(conflict)?;
-        self.note(supervisor, job, "bulk_stop", actor, reason).await
+        note(supervisor, job, "bulk_stop", actor, reason).await
     }
 
-    async fn note<S: Store>(
-        &self,
-        supervisor: &Supervisor<S>,
-        job: &Arc<Job>,
-        act: &'static str,
-        actor: &str,
-        reason: Option<String>,
-    ) -> Result<(), Problem> {
-        let view = job.view();
-        let detail = serde_json::json!({
-            "bulk": view.id, "act": view.act, "matched": view.matched, "left": view.progress.left,
-        });
-        keep(supervisor, job, String::new()).await?;
-        supervisor.audit(act, actor, reason.as_deref().unwrap_or(&view.reason), detail).await
+    /// Reads what is stored, and says of those that the last end of the process has interrupted that they are stopped.
+    pub(crate) async fn resume<S: Store>(&self, supervisor: &Supervisor<S>) {
+        if let Err(problem) = self.jobs(supervisor).await {
+            tracing::warn!(detail = problem.detail, "bulk acts can't be read; they are tried again");
+        }
     }
 
     async fn jobs<S: Store>(&self, supervisor: &Supervisor<S>) -> Result<&Jobs, Problem> {
@@ -229,14 +242,52 @@ async fn load<S: Store>(supervisor: &Supervisor<S>) -> Result<Jobs, Problem> {
     for row in rows {
         // One that a newer version wrote is left alone.
         let Ok(mut view) = serde_json::from_str::<BulkView>(&row.state) else { continue };
-        if view.state == BulkState::Running {
+        let was_running = view.state == BulkState::Running;
+        if was_running {
             view.state = BulkState::Stopped;
             view.why = Some("the supervisor was restarted; start it again to go on".to_owned());
+            view.ended_at = Some(SystemClock.now());
             view.progress.waiting = 0;
         }
-        jobs.insert(row.id, Job::new(row.id, view));
+        let job = Job::new(row.id, view);
+        if was_running {
+            // Told before it is stored: should the process end in between, it is told once more, and never not at all.
+            tell(supervisor, &job).await?;
+            keep(supervisor, &job, String::new()).await?;
+        }
+        jobs.insert(row.id, job);
     }
     Ok(Mutex::new(jobs))
+}
+
+/// A person's word about it, with what is known of it by then.
+async fn note<S: Store>(
+    supervisor: &Supervisor<S>,
+    job: &Job,
+    act: &'static str,
+    actor: &str,
+    reason: Option<String>,
+) -> Result<(), Problem> {
+    keep(supervisor, job, String::new()).await?;
+    let view = job.view();
+    let reason = reason.as_deref().unwrap_or(&view.reason);
+    supervisor.audit(act, actor, reason, standing(&view)).await
+}
+
+/// The supervisor's own word about one that nothing more comes of: an entry of the audit, and by it an event.
+async fn tell<S: Store>(supervisor: &Supervisor<S>, job: &Job) -> Result<(), Problem> {
+    let view = job.view();
+    let act = if view.state == BulkState::Done { "bulk_end" } else { "bulk_stop" };
+    let why = view.why.clone().unwrap_or_else(|| "nothing is left".to_owned());
+    supervisor.audit(act, SUPERVISOR, &why, standing(&view)).await
+}
+
+fn standing(view: &BulkView) -> serde_json::Value {
+    let BulkProgress { succeeded, failed, unchanged, left, .. } = view.progress;
+    serde_json::json!({
+        "bulk": view.id, "act": view.act, "matched": view.matched, "succeeded": succeeded, "failed": failed,
+        "unchanged": unchanged, "left": left,
+    })
 }
 
 /// Makes what is known of it durable.

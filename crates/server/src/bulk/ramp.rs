@@ -2,7 +2,7 @@
 //! has its answer. It stops by itself when more than a fifth of a wave failed again, or when a wave has had no answer for
 //! two minutes. Everything that it knows is durable after each wave.
 
-use super::{Job, Targets, Turn, keep};
+use super::{Job, Targets, Turn, keep, tell};
 use crate::clock::{Clock, SystemClock};
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
@@ -39,20 +39,33 @@ pub(super) async fn run<S: Store>(supervisor: &Supervisor<S>, turn: Turn, target
     let ended = waves(supervisor, job, targets).await;
     // Before it is seen to stand, so that whoever sees it can start it again.
     drop(turn);
-    job.change(|view| {
-        view.progress.waiting = 0;
+    let ended_by_itself = job.change(|view| {
         // Whoever stopped it by hand has said why.
-        if view.state == BulkState::Running {
-            view.ended_at = Some(SystemClock.now());
-            (view.state, view.why) = match ended {
-                Ok(()) => (BulkState::Done, None),
-                Err(Stop(why)) => (BulkState::Stopped, Some(why)),
-            };
+        if view.state != BulkState::Running {
+            return false;
         }
+        view.ended_at = Some(SystemClock.now());
+        view.progress.waiting = 0;
+        (view.state, view.why) = match ended {
+            Ok(()) => (BulkState::Done, None),
+            Err(Stop(why)) => (BulkState::Stopped, Some(why)),
+        };
+        true
     });
+    // What was not told is not stored either: the next start finds it as running, and tells of it then.
+    if ended_by_itself
+        && let Err(Stop(why)) = act_on(supervisor, || tell(supervisor, job)).await.and_then(refused)
+    {
+        tracing::warn!(why, "how a bulk act ended could not be told");
+        return;
+    }
     if let Err(problem) = keep(supervisor, job, String::new()).await {
         tracing::warn!(detail = problem.detail, "how a bulk act ended could not be stored");
     }
+}
+
+fn refused(told: Result<(), Problem>) -> Result<(), Stop> {
+    told.map_err(stop_by)
 }
 
 async fn waves<S: Store>(
@@ -161,7 +174,9 @@ async fn answers<S: Store>(
 ) -> Result<usize, Stop> {
     let (mut failed, mut heard) = (0, SystemClock.monotonic());
     while !out.is_empty() {
-        job.change(|view| view.progress.waiting = out.len() as u64);
+        if !job.waits_for(out.len()) {
+            return Ok(failed);
+        }
         let ids: Vec<StepId> = out.keys().copied().collect();
         let rows = read(supervisor, &ids).await?;
         for (step, attempts) in out.clone() {
@@ -183,8 +198,8 @@ async fn answers<S: Store>(
         if out.is_empty() {
             break;
         }
-        if !job.is_wanted() {
-            return Ok(failed);
+        if !supervisor.is_ready() {
+            return Err(Stop("the supervisor stopped".to_owned()));
         }
         if SystemClock.monotonic().saturating_sub(heard) > PATIENCE {
             let seconds = PATIENCE.as_secs();

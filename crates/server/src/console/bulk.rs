@@ -41,6 +41,8 @@ struct BulkPage {
     frame: Frame,
     bulk: BulkView,
     id: String,
+    /// It was stopped, and its last wave is still out.
+    is_ending: bool,
 }
 
 /// `GET /bulk`
@@ -101,10 +103,11 @@ pub(super) async fn show_one<S: Store>(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let job = app.bulks.job(&app.supervisor, number(&id)?).await;
-    let bulk = job.map_err(|problem| PageError::from(problem).back("/bulk"))?.view();
+    let job = job.map_err(|problem| PageError::from(problem).back("/bulk"))?;
+    let (bulk, is_ending) = (job.view(), job.is_ending());
     let frame =
         Frame::live(&app, Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &headers);
-    Ok(show(&BulkPage { frame, bulk, id }))
+    Ok(show(&BulkPage { frame, bulk, id, is_ending }))
 }
 
 /// `POST /bulk/{id}/acts`: `start` or `stop`.

@@ -56,9 +56,13 @@ async fn what_is_meant_is_frozen_shown_and_then_drained_in_waves() {
     let overview = desk.until("/v1/overview", |body| body["cases"]["settled"] == 30).await;
     assert_eq!(overview["cases"]["stuck"], 1, "what came later was not meant");
 
-    let acts = desk.get("/v1/acts?limit=100").await.body;
+    let ended = |acts: &Value| acts["items"][0]["act"] == "bulk_end";
+    let acts = desk.until("/v1/acts?limit=100", ended).await;
     let acts = acts["items"].as_array().expect("acts");
-    let of_job = acts.iter().filter(|a| a["detail"]["bulk"] == "b-1").collect::<Vec<_>>();
+    let (own, rest) = acts.split_first().expect("the end is the newest");
+    assert_eq!((&own["actor"], &own["reason"]), (&json!("supervisor"), &json!("nothing is left")));
+    assert_eq!(own["detail"]["succeeded"], 30, "{own}");
+    let of_job = rest.iter().filter(|a| a["detail"]["bulk"] == "b-1").collect::<Vec<_>>();
     let count = |word: &str| of_job.iter().filter(|a| a["act"] == word).count();
     assert_eq!((count("retry"), count("bulk_start")), (30, 1));
     assert!(of_job.iter().all(|a| a["actor"] == "ann" && a["reason"] == "payment is mended"));
@@ -78,14 +82,47 @@ async fn it_stops_by_itself_when_it_does_not_help_and_goes_on_after_a_restart() 
         "{stopped}"
     );
     assert_eq!(stopped["why"], "1 of 1 failed again: as told");
+    let told = stops_told(&desk, 1).await;
+    assert_eq!(told, ["1 of 1 failed again: as told"], "by the supervisor itself");
 
     let desk = desk.restart().await;
+    assert_eq!(stops_told(&desk, 1).await, told, "what was told is not told again");
     desk.script.answer("payment.pay", StepReading::Done(Outcome::Compensated));
     assert_eq!(desk.get(&job).await.body["progress"]["left"], 2, "it is durable");
     desk.post(&format!("{job}/start"), &json!({})).await;
     let done = desk.until(&job, |body| body["state"] == "done").await;
     assert_eq!(done["progress"]["succeeded"], 2, "{done}");
     desk.until("/v1/overview", |body| body["cases"]["settled"] == 2).await;
+}
+
+/// What the supervisor itself has said of bulk acts that stopped, newest first, once that many are in the audit.
+async fn stops_told(desk: &Desk, many: usize) -> Vec<String> {
+    let own = |acts: &Value| -> Vec<String> {
+        let acts = acts["items"].as_array().into_iter().flatten();
+        let own = acts.filter(|a| a["act"] == "bulk_stop" && a["actor"] == "supervisor");
+        own.filter_map(|a| a["reason"].as_str().map(str::to_owned)).collect()
+    };
+    own(&desk.until("/v1/acts?limit=100", |acts| own(acts).len() == many).await)
+}
+
+#[tokio::test]
+async fn one_that_a_restart_interrupts_is_told_as_stopped_by_the_supervisor() {
+    let desk = Desk::open().await;
+    refused(&desk, 3).await;
+    desk.post("/v1/services/payment/pause", &json!({"reason": "maintenance"})).await;
+    let job = made(&desk, &retry(false)).await;
+    desk.post(&format!("{job}/start"), &json!({})).await;
+    desk.until(&job, |body| body["progress"]["waiting"] == 1).await;
+
+    let desk = desk.restart().await;
+    let found = desk.get(&job).await.body;
+    let why = "the supervisor was restarted; start it again to go on";
+    assert_eq!(
+        (&found["state"], &found["why"], &found["progress"]["waiting"]),
+        (&json!("stopped"), &json!(why), &json!(0))
+    );
+    assert!(found["endedAt"].is_string(), "{found}");
+    assert_eq!(stops_told(&desk, 1).await, [why]);
 }
 
 #[tokio::test]
