@@ -20,6 +20,8 @@ pub struct Check {
     pub section: &'static str,
     /// Checks without which this one says nothing.
     pub after: &'static [&'static str],
+    /// What of the promise it cannot see, if there is anything.
+    pub leaves: Option<&'static str>,
     pub(crate) subject: Subject,
     pub(crate) needs: &'static [Means],
     pub(crate) attempt: Attempt,
@@ -46,6 +48,12 @@ pub(crate) enum Means {
     /// A request that others can meet while it runs.
     Running,
     Calls,
+    /// A request that makes its call twice.
+    Twice,
+    /// A second action, with an undo or without.
+    OtherAction,
+    /// One that has a request that fails in business.
+    OtherFails,
     Observe,
     Signing,
     Supervisor,
@@ -61,7 +69,8 @@ impl Check {
         attempt: Attempt,
     ) -> Self {
         let (after, needs): (&[&str], &[Means]) = (&[], &[]);
-        Self { id, title, why, section, after, subject: Subject::Action, needs, attempt }
+        let (subject, leaves) = (Subject::Action, None);
+        Self { id, title, why, section, after, leaves, subject, needs, attempt }
     }
 
     /// A check of the participant as a whole.
@@ -103,6 +112,10 @@ impl Check {
 
     pub(crate) const fn needs(self, needs: &'static [Means]) -> Self {
         Self { needs, ..self }
+    }
+
+    pub(crate) const fn leaves(self, leaves: &'static str) -> Self {
+        Self { leaves: Some(leaves), ..self }
     }
 
     /// The page and section that explain it.
@@ -154,6 +167,21 @@ impl Means {
                 false,
                 "no request is known that calls another service",
                 "calls: { body: { … }, service: …, action: … }",
+            ),
+            Self::Twice => lack(
+                calls && action.calls.as_ref().is_some_and(|calls| calls.twice.is_some()),
+                "no request is known that makes its call twice",
+                "calls: { …, twice: { body: { … } } }",
+            ),
+            Self::OtherAction => lack(
+                config.other_than(action, |_| true).is_some(),
+                "no second action is known",
+                "actions: { …, another: { … } }",
+            ),
+            Self::OtherFails => lack(
+                config.other_than(action, |other| other.fails_with.is_some()).is_some(),
+                "no second action is known that can fail in business",
+                "actions: { …, another: { …, fails_with: { body: { … }, code: … } } }",
             ),
             Self::Observe => lack(
                 action.observe.is_some(),

@@ -1,8 +1,9 @@
 //! What an answer must be. Each expectation that is not met becomes a finding with the exchange as its evidence.
 
 use crate::finding::{Finding, Stop, Tried, shown_body};
+use crate::scene::Ask;
 use crate::wire::{Answer, Exchange};
-use amends_protocol::{Problem, ProblemCode};
+use amends_protocol::{Problem, ProblemCode, headers};
 
 /// Body shown within a sentence is cut here; the whole of it stands below.
 const PHRASE_CHARS: usize = 120;
@@ -15,6 +16,7 @@ impl Exchange {
             came: came.into(),
             exchange: Some(self.clone()),
             story: Vec::new(),
+            help: None,
         }))
     }
 
@@ -95,6 +97,21 @@ impl Exchange {
     pub(crate) fn says(&self, code: ProblemCode) -> bool {
         let problem = |answer: &Answer| serde_json::from_slice::<Problem>(&answer.body).ok();
         self.came.as_ref().ok().and_then(problem).is_some_and(|problem| problem.is(code))
+    }
+
+    /// The saga and the request that it belongs to.
+    pub(crate) fn names(&self, ask: &Ask) -> Tried {
+        let answer = self.answered("an answer")?;
+        for (name, wanted) in [(headers::SAGA_ID, &ask.saga), (headers::REQUEST_ID, &ask.request)] {
+            if answer.header(name) != Some(wanted) {
+                let came = match answer.header(name) {
+                    Some(other) => format!("`{name}: {other}`"),
+                    None => format!("no `{name}`"),
+                };
+                return Err(self.wrong(format!("`{name}: {wanted}` on the answer"), came));
+            }
+        }
+        Ok(())
     }
 
     /// The same status and the same bytes as another answer.

@@ -56,6 +56,8 @@ pub struct Finding {
     pub exchange: Option<Exchange>,
     /// One line for every exchange of the check, in their order.
     pub story: Vec<String>,
+    /// What would mend it, where the configuration may be at fault.
+    pub help: Option<&'static str>,
 }
 
 /// Why a check ends before its end.
@@ -69,7 +71,8 @@ impl Stop {
     /// A broken promise that no single exchange shows.
     pub(crate) fn found(expected: impl Into<String>, came: impl Into<String>) -> Self {
         let (expected, came) = (expected.into(), came.into());
-        Self::Failed(Box::new(Finding { expected, came, exchange: None, story: Vec::new() }))
+        let (exchange, story, help) = (None, Vec::new(), None);
+        Self::Failed(Box::new(Finding { expected, came, exchange, story, help }))
     }
 
     /// What can't be tried on this participant.
@@ -141,6 +144,9 @@ impl Finding {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut all = json!({ "expected": self.expected, "came": self.came, "story": self.story });
+        if let Some(help) = self.help {
+            all["help"] = help.into();
+        }
         if let Some(exchange) = &self.exchange {
             let object = |pairs: Vec<(String, String)>| -> Map<String, Value> {
                 pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()
@@ -168,6 +174,7 @@ impl Finding {
     pub fn lines(&self) -> Vec<String> {
         let mut lines =
             vec![format!("expected: {}", self.expected), format!("came:     {}", self.came)];
+        lines.extend(self.help.map(|help| format!("help:     {help}")));
         if let Some(exchange) = &self.exchange {
             let sent = &exchange.sent;
             lines.push(format!("sent:     {} {}", sent.method, sent.path));

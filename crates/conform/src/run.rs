@@ -91,6 +91,7 @@ impl CheckResult {
             "title": self.check.title,
             "page": self.check.page(),
             "on": self.on,
+            "leaves": self.check.leaves,
             "verdict": self.verdict.as_str(),
             "took_ms": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         });

@@ -94,10 +94,14 @@ mod tests {
     }
 
     fn table() -> String {
-        let mut out = String::from("\n| check | promise | why it matters |\n| --- | --- | --- |\n");
+        let mut out = String::from(
+            "\n| check | promise | why it matters | what it cannot see |\n| --- | --- | --- | --- |\n",
+        );
         for check in CHECKS.iter() {
             let (id, title, why) = (check.id, check.title, check.why);
-            let _ = writeln!(out, "| `{id}` | [{title}](protocol.md#{}) | {why} |", check.section);
+            let (section, leaves) = (check.section, check.leaves.unwrap_or(""));
+            let _ =
+                writeln!(out, "| `{id}` | [{title}](protocol.md#{section}) | {why} | {leaves} |");
         }
         out.push('\n');
         out

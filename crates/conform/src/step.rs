@@ -28,6 +28,10 @@ pub(crate) enum Signed {
     OverAnotherBody,
     /// Twice, as while a key is replaced: by a stranger, then rightly.
     ByBoth,
+    /// Rightly, beside a signature of a version that nobody knows yet.
+    BesideAnotherVersion,
+    /// With the right bytes, under a version that nobody knows yet.
+    AsAnotherVersion,
 }
 
 /// A step before it is asked for.
@@ -125,7 +129,9 @@ pub(crate) fn sign(sent: &mut Sent, signer: &SigningKey, id: &str, signed: Signe
         | Signed::NotAtAll
         | Signed::ByStranger
         | Signed::OverAnotherBody
-        | Signed::ByBoth => now,
+        | Signed::ByBoth
+        | Signed::BesideAnotherVersion
+        | Signed::AsAnotherVersion => now,
     };
     let right = signer.sign(id, seconds, &sent.body);
     let signature = match signed {
@@ -133,6 +139,8 @@ pub(crate) fn sign(sent: &mut Sent, signer: &SigningKey, id: &str, signed: Signe
         Signed::Rightly | Signed::LongAgo | Signed::LongAhead => right,
         Signed::ByStranger => stranger().sign(id, seconds, &sent.body),
         Signed::OverAnotherBody => signer.sign(id, seconds, b"{\"another\":\"body\"}"),
+        Signed::BesideAnotherVersion => format!("v9,{} {right}", "A".repeat(86)),
+        Signed::AsAnotherVersion => right.replacen("v1,", "v9,", 1),
         Signed::ByBoth => format!("{} {right}", stranger().sign(id, seconds, &sent.body)),
     };
     sent.set(headers::WEBHOOK_ID, id);

@@ -47,6 +47,13 @@ impl Sent {
         sent
     }
 
+    /// Adds a further line of a header; a value that HTTP cannot carry is left out.
+    pub(crate) fn add(&mut self, name: &'static str, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.append(HeaderName::from_static(name), value);
+        }
+    }
+
     /// Sets a header; a value that HTTP cannot carry is left out.
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -29,7 +29,9 @@ const SCHEMA: &str = "
 
 async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
     if let Some(url) = body["call"].as_str() {
-        context.call(url, "payment", "pay", &json!({ "coupon": body["coupon"] })).await?;
+        for _ in 0..body["calls"].as_u64().unwrap_or(1) {
+            context.call(url, "payment", "pay", &json!({ "coupon": body["coupon"] })).await?;
+        }
     }
     if let Some(code) = body["fail"].as_str() {
         return Err(Failure::new(code, "the coupon is too old"));
@@ -43,7 +45,10 @@ async fn redeem(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sq
 }
 
 /// It has no undo.
-async fn relay(context: ActionContext<Sqlite>, _: Value) -> Result<Effect<Sqlite>, Failure> {
+async fn relay(context: ActionContext<Sqlite>, body: Value) -> Result<Effect<Sqlite>, Failure> {
+    if let Some(code) = body["fail"].as_str() {
+        return Err(Failure::new(code, "there is no paper"));
+    }
     Ok(context.effect(|_| Ok(json!({ "relayed": true }))))
 }
 

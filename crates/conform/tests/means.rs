@@ -59,6 +59,8 @@ async fn what_the_configuration_gives_no_means_for_is_skipped_with_the_line_to_a
         ("notify-once", Some("notices: { … }")),
         ("fence-without-undo", Some("fences: { … }")),
         ("forward-key-reused", Some("body: { … \"{unique}\" … }")),
+        ("forward-other-action", Some("actions: { …, another: { … } }")),
+        ("call-ordinal", Some("calls: { …, twice: { body: { … } } }")),
         ("step-accepted", None),
     ] {
         assert!(skipped.contains(check), "{check}");
@@ -74,6 +76,22 @@ async fn what_the_configuration_gives_no_means_for_is_skipped_with_the_line_to_a
         json["passed"].as_u64().expect("a count") as usize + skipped.len(),
         CHECKS.iter().count()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_for_want_of_the_right_key_is_told_what_to_add() {
+    let ports = Ports::free().await;
+    let url = start(&ports).await;
+    let of =
+        |signing: &str| config(&format!("service: coupon\nactions: {{ redeem: {{}} }}\n{signing}"));
+    let another = "signing: { secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA }";
+    for (signing, told) in [("", "add `signing: {"), (another, "compare the key of `signing`")] {
+        let only = ["history-unknown-saga"];
+        let examination = examine(&url, of(signing), Stands::default(), &only).await;
+        let Verdict::Failed(finding) = &examination.results[0].verdict else { panic!("no key") };
+        assert!(finding.help.is_some_and(|help| help.contains(told)), "{finding:?}");
+        assert!(finding.lines().iter().any(|line| line.starts_with("help: ")), "{finding:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,7 @@ fn list(as_json: bool) -> Outcome {
         let one = |check: &Check| {
             json!({
                 "check": check.id, "title": check.title, "why": check.why, "page": check.page(),
-                "after": check.after,
+                "after": check.after, "leaves": check.leaves,
             })
         };
         return output::json(&CHECKS.iter().map(one).collect::<Vec<_>>());

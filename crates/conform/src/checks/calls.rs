@@ -91,6 +91,34 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["call-succeeded"])
     .needs(&[Means::Calls]),
+    Check::of_action(
+        "call-baggage",
+        "a call carries all members of `baggage` as they came: 64 of them, 8,192 bytes, over several lines",
+        "whoever uses baggage for the tenant or the region routes the call elsewhere without it",
+        "saga-context",
+        |scene| Box::pin(baggage(scene)),
+    )
+    .after(&["call-context"])
+    .needs(&[Means::Calls])
+    .leaves("more members and bytes: they may be dropped"),
+    Check::of_action(
+        "call-ordinal",
+        "two calls of one request to the same action have different ids",
+        "the called service would take the second for a repetition of the first, and not do it",
+        "saga-context",
+        |scene| Box::pin(ordinal(scene)),
+    )
+    .after(&["call-context"])
+    .needs(&[Means::Twice]),
+    Check::of_action(
+        "call-after-fence",
+        "a request makes no further call once its action was compensated",
+        "what it still calls is called after everybody was asked, and stays",
+        "what-to-write-and-when",
+        |scene| Box::pin(after_fence(scene)),
+    )
+    .after(&["compensate-running"])
+    .needs(&[Means::Twice]),
 ];
 
 /// Sends the request of `calls` and gives its one call.
@@ -107,6 +135,13 @@ async fn one_call(scene: &Scene, ask: &Ask) -> Tried<Call> {
     }
 }
 
+/// The members of a call's `baggage`, as they are written.
+fn members_of(call: &Call) -> Vec<String> {
+    let lines = call.headers.get_all(headers::BAGGAGE).iter();
+    let lines = lines.filter_map(|value| value.to_str().ok());
+    lines.flat_map(|value| value.split(',')).map(|member| member.trim().to_owned()).collect()
+}
+
 async fn context(scene: &Scene) -> Tried {
     let ask = scene.ask(Kind::Calls);
     let call = one_call(scene, &ask).await?;
@@ -120,14 +155,7 @@ async fn context(scene: &Scene) -> Tried {
         let expected = "the call has a `Request-Id` of its own, 1 to 128 bytes of printable ASCII";
         return Err(Stop::found(expected, format!("`{id}`")));
     }
-    let baggage: Vec<String> = call
-        .headers
-        .get_all(headers::BAGGAGE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|member| member.trim().to_owned())
-        .collect();
+    let baggage = members_of(&call);
     let entry = format!("{}={ENTRY}", headers::BAGGAGE_ENTRY);
     for wanted in [format!("saga-id={}", ask.saga), "shop=conform".to_owned(), entry] {
         if !baggage.contains(&wanted) {
@@ -145,6 +173,72 @@ async fn context(scene: &Scene) -> Tried {
             Err(Stop::found(expected, format!("`{caller}`")))
         }
         _ => Ok(()),
+    }
+}
+
+async fn baggage(scene: &Scene) -> Tried {
+    let mut ask = scene.ask(Kind::Calls);
+    let first = ask.sent.headers.get(headers::BAGGAGE).and_then(|value| value.to_str().ok());
+    let first = first.unwrap_or_default().to_owned();
+    // In all as much as everybody must pass on, with the commas; one has a property, one is encoded.
+    let room = (BAGGAGE_BYTES - first.len()) / BAGGAGE_MEMBERS - "conform-00=,".len();
+    let mut members: Vec<String> =
+        (1..BAGGAGE_MEMBERS).map(|n| format!("conform-{n:02}={}", "v".repeat(room))).collect();
+    members[1] = "conform-02=a%20b%2Cc".to_owned();
+    members[2] = "conform-03=3;ttl=5".to_owned();
+    let (some, others) = members.split_at(members.len() / 2);
+    ask = ask.with(headers::BAGGAGE, &format!("{first},{}", some.join(",")));
+    ask.sent.add(headers::BAGGAGE, &others.join(","));
+    let call = one_call(scene, &ask).await?;
+    let came = members_of(&call);
+    let lost: Vec<&str> =
+        members.iter().map(String::as_str).filter(|m| !came.iter().any(|c| c == m)).collect();
+    match lost.as_slice() {
+        [] => Ok(()),
+        [one, ..] => {
+            let expected =
+                format!("`baggage` of the call has all {} members that came", members.len() + 1);
+            Err(Stop::found(expected, format!("{} are missing, the first is `{one}`", lost.len())))
+        }
+    }
+}
+
+/// What everybody passes on: members, and bytes of all.
+const BAGGAGE_MEMBERS: usize = 64;
+const BAGGAGE_BYTES: usize = 8_192;
+
+async fn ordinal(scene: &Scene) -> Tried {
+    scene.let_calls_be(Vec::new());
+    let ask = scene.ask(Kind::Twice);
+    scene.done(&ask).await?;
+    let calls = scene.downstream()?.calls();
+    let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
+    match ids.as_slice() {
+        [one, other] if one != other => Ok(()),
+        _ => {
+            let expected = "the request of `twice` makes two calls, each under an id of its own";
+            Err(Stop::found(expected, format!("{} calls: `{}`", calls.len(), ids.join("`, `"))))
+        }
+    }
+}
+
+async fn after_fence(scene: &Scene) -> Tried {
+    let saga = scene.saga();
+    let running = scene.start_as(Kind::Twice, &saga).await?;
+    let done = scene.carry_out(&scene.step(Verb::Compensate, &saga)).await;
+    let original = scene.finish(running).await?;
+    let done = done?;
+    if done.outcome.is_none() {
+        let expected = "a compensation is carried out while the request still runs";
+        return Err(done.unlike(expected));
+    }
+    match scene.downstream()?.calls().len() {
+        0 | 1 => Ok(()),
+        calls => {
+            let expected =
+                "a request that was compensated during its first call makes no second one";
+            Err(original.wrong(expected, format!("it made {calls}")))
+        }
     }
 }
 
@@ -189,7 +283,7 @@ async fn request_id(scene: &Scene) -> Tried {
 }
 
 /// The entry of the action's call in a History.
-async fn entry(scene: &Scene, saga: &str, states: &[&str], what: &str) -> Tried<Entry> {
+pub(super) async fn entry(scene: &Scene, saga: &str, states: &[&str], what: &str) -> Tried<Entry> {
     let history = scene.history(saga).await?;
     let Some(plan) = &scene.action.calls else {
         return Err(Stop::skipped("no call is known", None));
@@ -235,7 +329,7 @@ async fn succeeded(scene: &Scene) -> Tried {
 }
 
 /// Lets the call of a request go as `reply` says, which must make the request fail.
-async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::wire::Exchange)> {
+pub(super) async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::wire::Exchange)> {
     scene.let_calls_be(vec![reply]);
     let ask = scene.ask(Kind::Calls);
     let exchange = scene.send(&ask).await;
@@ -247,7 +341,7 @@ async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::wire::Exchan
 }
 
 /// That the report about a request says this of its call.
-async fn reported(
+pub(super) async fn reported(
     scene: &Scene,
     ask: &Ask,
     answer: &crate::wire::Exchange,

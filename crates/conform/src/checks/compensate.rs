@@ -5,7 +5,7 @@ use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
 use crate::step::{Done, outcome_of};
 use amends_protocol::{Outcome, ProblemCode, Verb};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const SECTION: &str = "what-each-verb-means";
 
@@ -68,6 +68,26 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["compensate-nothing"])
     .needs(&[Means::Running]),
+    Check::of_action(
+        "compensate-other-action",
+        "a compensation leaves the requests of other actions alone",
+        "the rulebook may want them to stay; what it wants undone it asks for",
+        SECTION,
+        |scene| Box::pin(other_action(scene)),
+    )
+    .after(&["compensate-undoes", "history-succeeded"])
+    .needs(&[Means::OtherAction])
+    .leaves("the other action's effect: it is read from History"),
+    Check::of_action(
+        "compensate-tells-calls",
+        "if the answer to a compensation has a `history`, it tells of every call that may have taken effect",
+        "the supervisor believes that nobody else was called, and what they did stays",
+        SECTION,
+        |scene| Box::pin(tells_calls(scene)),
+    )
+    .after(&["compensate-running"])
+    .needs(&[Means::Calls])
+    .leaves("answers without a `history`: the page allows them"),
 ];
 
 async fn repeat(scene: &Scene) -> Tried {
@@ -141,6 +161,62 @@ async fn nothing(scene: &Scene) -> Tried {
     scene.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
     let what = "the same step again";
     scene.carry_out_to(&step.again(), Outcome::NothingToCompensate, what).await.map(|_| ())
+}
+
+async fn other_action(scene: &Scene) -> Tried {
+    let other = scene.other_action(|_| true)?;
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let elsewhere = scene.ask_of(other, &ask.saga, Kind::Plain);
+    let what = format!("a request of `{}`", other.name);
+    scene.send(&elsewhere).await.succeeds(&what)?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let history = scene.history(&ask.saga).await?;
+    match history.own(&elsewhere.request) {
+        Some("succeeded") => Ok(()),
+        stands => {
+            let name = &other.name;
+            let expected =
+                format!("the request of `{name}` stays `succeeded`: nobody asked for its undo");
+            let came =
+                stands.map_or("it is not there".to_owned(), |state| format!("it is `{state}`"));
+            Err(history.exchange.wrong(expected, came))
+        }
+    }
+}
+
+async fn tells_calls(scene: &Scene) -> Tried {
+    let ended = scene.ask(Kind::Calls);
+    scene.let_calls_be(Vec::new());
+    scene.done(&ended).await?;
+    told_of_call(scene, &ended.saga, "after a call that succeeded").await?;
+    let running = scene.start().await?;
+    let told = told_of_call(scene, &running.ask.saga, "while its call is under way").await;
+    scene.finish(running).await?;
+    told
+}
+
+/// That the compensation of a saga tells of the last call, if it tells of calls.
+async fn told_of_call(scene: &Scene, saga: &str, what: &str) -> Tried {
+    let done = scene.carry_out(&scene.step(Verb::Compensate, saga)).await?;
+    let calls = scene.downstream()?.calls();
+    let call = calls.last().and_then(|call| call.request_id()).unwrap_or_default();
+    let told = done.exchange.answered("an answer to a step")?.json();
+    let Some(told) = told["history"].as_array() else { return Ok(()) };
+    let may_stand = |state: &Value| {
+        let state = state.as_str().unwrap_or_default();
+        matches!(state, "started" | "succeeded" | "unknown")
+    };
+    match told.iter().any(|entry| entry["requestId"] == call && may_stand(&entry["state"])) {
+        true => Ok(()),
+        false => {
+            let expected = format!(
+                "a compensation, {what}: `history` tells of the call `{call}`, or is not there"
+            );
+            Err(done.exchange.wrong(expected, format!("{}", Value::from(told.clone()))))
+        }
+    }
 }
 
 async fn failed(scene: &Scene) -> Tried {

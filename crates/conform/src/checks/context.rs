@@ -3,7 +3,7 @@
 use crate::check::Check;
 use crate::finding::Tried;
 use crate::scene::{Ask, Kind, Scene};
-use amends_protocol::{Outcome, Verb, headers};
+use amends_protocol::{Outcome, ProblemCode, Verb, headers, is_opaque_name};
 
 const SECTION: &str = "saga-context";
 
@@ -48,6 +48,22 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(opaque_saga(scene)),
     )
     .after(&["forward-works"]),
+    Check::of_action(
+        "context-malformed-request",
+        "a malformed request id is refused with 400",
+        "a new id in its place would do the request once more whenever it is repeated",
+        SECTION,
+        |scene| Box::pin(malformed_request(scene)),
+    )
+    .after(&["forward-works"]),
+    Check::of_action(
+        "context-begins",
+        "a request without a saga begins one and tells its id, or is refused with 400 `invalid-request`",
+        "whoever began a saga without a name for it could never have it undone",
+        "forward-requests",
+        |scene| Box::pin(begins(scene)),
+    )
+    .after(&["forward-names"]),
 ];
 
 /// That History knows the request under the saga.
@@ -82,6 +98,49 @@ async fn malformed_saga(scene: &Scene) -> Tried {
     match exchange.answered(expected)?.status {
         400 => exchange.any_problem(expected).map(|_| ()),
         _ => Err(exchange.unlike(expected)),
+    }
+}
+
+async fn malformed_request(scene: &Scene) -> Tried {
+    for malformed in ["two words", &"x".repeat(129)] {
+        let ask = scene.ask(Kind::Plain).with(headers::REQUEST_ID, malformed);
+        let exchange = scene.send(&ask).await;
+        let expected = "a malformed `Request-Id`: 400 with a problem";
+        match exchange.answered(expected)?.status {
+            400 => exchange.any_problem(expected)?,
+            _ => return Err(exchange.unlike(expected)),
+        };
+    }
+    Ok(())
+}
+
+async fn begins(scene: &Scene) -> Tried {
+    let mut ask = scene.ask(Kind::Plain);
+    for name in [headers::SAGA_ID, headers::REQUEST_ID, headers::BAGGAGE, headers::AMENDS_CALLER] {
+        ask = ask.without(name);
+    }
+    let exchange = scene.send(&ask).await;
+    let expected =
+        "a request without a saga: 2xx with `Saga-Id` and `Request-Id`, or 400 `invalid-request`";
+    let answer = exchange.answered(expected)?;
+    if answer.status == 400 {
+        return exchange.is_problem(ProblemCode::InvalidRequest, expected).map(|_| ());
+    }
+    let named = |name| answer.header(name).filter(|id| is_opaque_name(id));
+    let (true, Some(saga), Some(request)) =
+        (answer.is_success(), named(headers::SAGA_ID), named(headers::REQUEST_ID))
+    else {
+        return Err(exchange.unlike(expected));
+    };
+    scene.remember_saga(saga);
+    let history = scene.history(saga).await?;
+    match history.own(request) {
+        Some(_) => Ok(()),
+        None => {
+            let expected =
+                format!("the request `{request}` is in the History of the saga `{saga}`");
+            Err(history.exchange.unlike(expected))
+        }
     }
 }
 

@@ -19,6 +19,15 @@ pub(super) const CHECKS: &[Check] = &[
     .after(&["forward-works"])
     .needs(&[Means::FailsWith]),
     Check::of_action(
+        "failure-names-request",
+        "a failed answer says which saga and which request it belongs to",
+        "logs on both sides are laid side by side when something failed, not when all went well",
+        SECTION,
+        |scene| Box::pin(names_request(scene)),
+    )
+    .after(&["forward-names"])
+    .needs(&[Means::FailsWith]),
+    Check::of_action(
         "failure-has-no-effect",
         "a request that failed without effect has none",
         "the caller counts it as never happened, and nobody would ever undo it",
@@ -57,6 +66,12 @@ async fn is_problem(scene: &Scene) -> Tried {
     }
 }
 
+async fn names_request(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Fails);
+    let exchange = scene.failed(&ask).await?;
+    exchange.names(&ask)
+}
+
 async fn has_no_effect(scene: &Scene) -> Tried {
     let ask = scene.ask(Kind::Fails);
     let exchange = scene.failed(&ask).await?;
@@ -68,7 +83,7 @@ async fn has_no_effect(scene: &Scene) -> Tried {
 
 async fn does_not_wait(scene: &Scene) -> Tried {
     let supervisor = scene.supervisor()?;
-    supervisor.begin([Take::Hold]);
+    supervisor.begin([Take::HELD]);
     let ask = scene.ask(Kind::Fails);
     let exchange = scene.send(&ask).await;
     supervisor.let_go();

@@ -1,7 +1,7 @@
 //! The fence: what was compensated stays so.
 
-use crate::check::Check;
-use crate::finding::Tried;
+use crate::check::{Check, Means};
+use crate::finding::{Stop, Tried};
 use crate::scene::{Kind, Scene};
 use amends_protocol::{Outcome, ProblemCode, Verb};
 
@@ -40,6 +40,33 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(other_saga(scene)),
     )
     .after(&["compensate-undoes"]),
+    Check::of_action(
+        "fence-other-action",
+        "the fence of one action keeps no other action of the saga from its work",
+        "what runs forward on purpose, a notice or a clean-up, would be stopped by the undo of something else",
+        "what-each-verb-means",
+        |scene| Box::pin(other_action(scene)),
+    )
+    .after(&["compensate-undoes"])
+    .needs(&[Means::OtherAction]),
+    Check::of_action(
+        "fence-repeat-failure",
+        "a failed request that is repeated after its compensation is refused",
+        "the caller is to learn that the saga is over; its old failure would have it try again",
+        SECTION,
+        |scene| Box::pin(repeat_failure(scene)),
+    )
+    .after(&["compensate-failed"])
+    .needs(&[Means::FailsWith]),
+    Check::of_action(
+        "report-undone",
+        "a report tells nothing of own requests that are undone already",
+        "the supervisor would ask for the undo of what was given back",
+        "reports",
+        |scene| Box::pin(reports_undone(scene)),
+    )
+    .after(&["fence-other-action", "report-arrives"])
+    .needs(&[Means::OtherFails, Means::Supervisor]),
     Check::of_fence(
         "fence-without-undo",
         "a compensation of an action that has no undo finds nothing to undo, and bars the action all the same",
@@ -59,6 +86,44 @@ async fn late_request(scene: &Scene) -> Tried {
     scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
     scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, "the late request once more")?;
     scene.shows(&[&ask], 0, "after a request that came too late").await
+}
+
+async fn other_action(scene: &Scene) -> Tried {
+    let other = scene.other_action(|_| true)?;
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let elsewhere = scene.ask_of(other, &ask.saga, Kind::Plain);
+    let what = format!("a request of `{}`, of which nothing was compensated", other.name);
+    scene.send(&elsewhere).await.succeeds(&what).map(|_| ())
+}
+
+async fn repeat_failure(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Fails);
+    scene.failed(&ask).await?;
+    scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
+    let what = "a failed request that comes again after its compensation";
+    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what).map(|_| ())
+}
+
+async fn reports_undone(scene: &Scene) -> Tried {
+    let other = scene.other_action(|other| other.fails_with.is_some())?;
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga);
+    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let failing = scene.ask_of(other, &ask.saga, Kind::Fails);
+    let answer = scene.failed(&failing).await?;
+    let event = scene.report_of(&failing, &answer).await?;
+    let told = event.data["history"].as_array().cloned().unwrap_or_default();
+    match told.iter().find(|entry| entry["requestId"] == ask.request.as_str()) {
+        None => Ok(()),
+        Some(entry) => {
+            let expected = format!("no evidence of the request `{}`, which is undone", ask.request);
+            Err(Stop::found(expected, format!("`{entry}`")))
+        }
+    }
 }
 
 async fn without_undo(scene: &Scene) -> Tried {

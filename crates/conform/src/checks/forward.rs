@@ -77,18 +77,7 @@ async fn works(scene: &Scene) -> Tried {
 
 async fn names(scene: &Scene) -> Tried {
     let ask = scene.ask(Kind::Plain);
-    let exchange = scene.done(&ask).await?;
-    let answer = exchange.answered("an answer")?;
-    for (name, wanted) in [(headers::SAGA_ID, &ask.saga), (headers::REQUEST_ID, &ask.request)] {
-        if answer.header(name) != Some(wanted) {
-            let came = match answer.header(name) {
-                Some(other) => format!("`{name}: {other}`"),
-                None => format!("no `{name}`"),
-            };
-            return Err(exchange.wrong(format!("`{name}: {wanted}` on the answer"), came));
-        }
-    }
-    Ok(())
+    scene.done(&ask).await?.names(&ask)
 }
 
 async fn repeat(scene: &Scene) -> Tried {

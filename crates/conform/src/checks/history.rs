@@ -59,13 +59,23 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["forward-works", "history-succeeded"]),
     Check::of_action(
+        "history-order",
+        "History tells requests in the order in which they came",
+        "people read from it what happened; of several failed requests, the latest is the one that a retry means",
+        SECTION,
+        |scene| Box::pin(order(scene)),
+    )
+    .after(&["forward-works", "history-succeeded"])
+    .leaves("the order among calls"),
+    Check::of_action(
         "history-pages",
         "a History that comes in pages has an end, and leaves no request out",
         "the supervisor reads on while a page says `next`; what it can't read to its end counts as unread",
         SECTION,
         |scene| Box::pin(pages(scene)),
     )
-    .after(&["forward-works", "history-succeeded"]),
+    .after(&["forward-works", "history-succeeded"])
+    .leaves("pages that begin after more requests than a check makes"),
 ];
 
 async fn unknown_saga(scene: &Scene) -> Tried {
@@ -162,6 +172,28 @@ async fn compensated(scene: &Scene) -> Tried {
             stands(&history, &failing.request, &wanted, "of a failed request, after a compensation")
         }
         None => Ok(()),
+    }
+}
+
+async fn order(scene: &Scene) -> Tried {
+    let saga = scene.saga();
+    let mut asks = Vec::new();
+    for kind in [Kind::Plain, Kind::Fails, Kind::Plain] {
+        let ask = scene.ask_in(&saga, kind);
+        scene.send(&ask).await.answered("an answer")?;
+        asks.push(ask.request);
+    }
+    let history = scene.history(&saga).await?;
+    let told = history.received();
+    let places: Vec<usize> =
+        asks.iter().filter_map(|ask| told.iter().position(|id| id == ask)).collect();
+    match places.is_sorted() {
+        true => Ok(()),
+        false => {
+            let expected =
+                format!("the requests in the order in which they came: {}", asks.join(", "));
+            Err(history.exchange.wrong(expected, told.join(", ")))
+        }
     }
 }
 

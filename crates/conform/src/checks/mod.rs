@@ -4,14 +4,17 @@
 mod calls;
 mod compensate;
 mod context;
+mod delivery;
 mod failure;
 mod fence;
 mod forward;
 mod history;
 mod notify;
+mod proof;
 mod refuse;
 mod report;
 mod retry;
+mod sameness;
 mod signature;
 mod step;
 mod step_request;
@@ -40,10 +43,12 @@ impl Checks {
 
 const ALL: &[&[Check]] = &[
     forward::CHECKS,
+    sameness::CHECKS,
     context::CHECKS,
     history::CHECKS,
     failure::CHECKS,
     report::CHECKS,
+    delivery::CHECKS,
     step::CHECKS,
     step_request::CHECKS,
     compensate::CHECKS,
@@ -52,6 +57,7 @@ const ALL: &[&[Check]] = &[
     retry::CHECKS,
     notify::CHECKS,
     calls::CHECKS,
+    proof::CHECKS,
     signature::CHECKS,
 ];
 

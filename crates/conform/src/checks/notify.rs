@@ -14,6 +14,14 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(once(scene)),
     )
     .after(&["forward-works"]),
+    Check::of_notice(
+        "notify-at-once",
+        "of several steps for one notice at once, one sends it",
+        "a step that timed out is asked for again while the first try is still at work",
+        "what-each-verb-means",
+        |scene| Box::pin(at_once(scene)),
+    )
+    .after(&["notify-once"]),
     Check::of_service(
         "notify-unknown",
         "a notice that the service does not have is 404 `not-found`",
@@ -37,6 +45,24 @@ async fn once(scene: &Scene) -> Tried {
     let other = scene.step_on(Verb::Notify, &ask.saga, &notice.name);
     scene.carry_out_to(&other, Outcome::Notified, "another step for the same notice").await?;
     scene.shows_notice(&[&ask], 1, "after three requests for the same notice").await
+}
+
+async fn at_once(scene: &Scene) -> Tried {
+    let Some(notice) = &scene.notice else {
+        return Err(Stop::skipped("no notice is known", Some("notices: { … }")));
+    };
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let signer = scene.stage.config.signer.as_ref();
+    let steps = [(); 2].map(|()| scene.step_on(Verb::Notify, &ask.saga, &notice.name));
+    scene.at_once(steps.iter().map(|step| step.request(signer)).collect()).await;
+    for step in &steps {
+        let done = scene.carry_out_patiently(&step.again()).await?;
+        if done.outcome != Some(Outcome::Notified) {
+            return Err(done.unlike("a step for a notice, asked for again: the outcome `notified`"));
+        }
+    }
+    scene.shows_notice(&[&ask], 1, "after two steps for one notice at once").await
 }
 
 async fn unknown(scene: &Scene) -> Tried {

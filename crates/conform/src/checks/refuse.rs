@@ -1,10 +1,13 @@
 //! Compensations that the service refuses: said rightly, without half a deed, and with the fence up.
 
+use super::retry::failing_call;
 use crate::check::{Check, Means};
-use crate::finding::Tried;
+use crate::finding::{Stop, Tried};
 use crate::scene::{Ask, Kind, Scene};
 use crate::step::Done;
+use crate::wire::Exchange;
 use amends_protocol::{ProblemCode, Verb};
+use serde_json::json;
 
 const SECTION: &str = "what-each-verb-means";
 
@@ -13,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         "refuse-is-problem",
         "a refused compensation is a problem of type `refused`, or 200 with the outcome `refused`",
         "the supervisor then asks a person; any other answer is tried again and again, or taken for done",
-        "what-each-verb-means",
+        SECTION,
         |scene| Box::pin(is_problem(scene)),
     )
     .after(&["compensate-undoes"])
@@ -36,6 +39,51 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["refuse-is-problem"])
     .needs(&[Means::RefusesWith]),
+    Check::of_action(
+        "refuse-whole",
+        "a refused compensation undoes none of several requests, and leaves each as it was",
+        "half an undo is the one thing that a person cannot read from History",
+        SECTION,
+        |scene| Box::pin(whole(scene)),
+    )
+    .after(&["refuse-keeps", "history-succeeded", "history-failed", "failure-has-no-effect"])
+    .needs(&[Means::RefusesWith]),
+    Check::of_action(
+        "refuse-repeat",
+        "after a refusal, a finished request that is repeated still gets its first answer",
+        "nothing of it was undone, so its caller may count on it",
+        "the-life-of-a-request",
+        |scene| Box::pin(repeat(scene)),
+    )
+    .after(&["refuse-fences", "forward-repeat"])
+    .needs(&[Means::RefusesWith]),
+    Check::of_action(
+        "refuse-retry",
+        "after a refusal no failed request runs again",
+        "it would add an effect to what a person is deciding about",
+        SECTION,
+        |scene| Box::pin(no_retry(scene)),
+    )
+    .after(&["refuse-fences"])
+    .needs(&[Means::RefusesWith, Means::Calls]),
+    Check::of_action(
+        "refuse-running",
+        "a request that runs while its compensation is refused takes no effect any more",
+        "it would commit behind the back of whoever decides what to do about the refusal",
+        SECTION,
+        |scene| Box::pin(bars_running(scene)),
+    )
+    .after(&["refuse-fences", "compensate-running"])
+    .needs(&[Means::RefusesWith, Means::Running]),
+    Check::of_action(
+        "refuse-turned-away",
+        "a request that is turned away at its end by the fence of a refusal is `unknown` in History",
+        "one that stays `started` keeps its case open for ever, and is reported as crashed after a while",
+        SECTION,
+        |scene| Box::pin(turned_away(scene)),
+    )
+    .after(&["refuse-running", "history-started"])
+    .needs(&[Means::RefusesWith, Means::Running]),
 ];
 
 /// Sends the request whose compensation is refused, and asks for it.
@@ -80,4 +128,104 @@ async fn fences(scene: &Scene) -> Tried {
     let what = "a new request of an action whose compensation was refused";
     scene.send(&fresh).await.is_problem(ProblemCode::SagaFenced, what)?;
     scene.shows(&[&ask, &fresh], 1, "after a new request that was refused").await
+}
+
+async fn whole(scene: &Scene) -> Tried {
+    let plain = scene.ask(Kind::Plain);
+    scene.done(&plain).await?;
+    let failing = match scene.action.fails_with {
+        Some(_) => {
+            let failing = scene.ask_in(&plain.saga, Kind::Fails);
+            let unsure = scene.failed(&failing).await?.says(ProblemCode::EffectUnknown);
+            Some((failing.request, if unsure { "unknown" } else { "failed" }))
+        }
+        None => None,
+    };
+    let refusing = scene.ask_in(&plain.saga, Kind::Refuses);
+    if !scene.send(&refusing).await.answered("an answer")?.is_success() {
+        return Err(Stop::skipped("the action succeeds only once in a saga", None));
+    }
+    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &plain.saga)).await?)?;
+    scene
+        .shows(&[&plain, &refusing], 2, "after a refusal that was about one of two requests")
+        .await?;
+    let history = scene.history(&plain.saga).await?;
+    let stood = [(plain.request, "succeeded"), (refusing.request, "succeeded")];
+    for (request, state) in stood.into_iter().chain(failing) {
+        if history.own(&request) != Some(state) {
+            let expected = format!("after a refusal, the request `{request}` is still `{state}`");
+            let came = history.own(&request).unwrap_or("nothing").to_owned();
+            return Err(history.exchange.wrong(expected, format!("`{came}`")));
+        }
+    }
+    Ok(())
+}
+
+async fn repeat(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Refuses);
+    let first = scene.done(&ask).await?;
+    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?)?;
+    let what = "a finished request, repeated after its compensation was refused";
+    scene.send(&ask).await.repeats(first.answered("an answer")?, what).map(|_| ())
+}
+
+async fn no_retry(scene: &Scene) -> Tried {
+    scene.let_calls_be(vec![failing_call(None)]);
+    let failing = scene.ask(Kind::Calls);
+    let expected = "the request of `calls` fails when its call fails";
+    let failed = scene.send(&failing).await;
+    if failed.answered(expected)?.is_success() {
+        return Err(failed.unlike(expected));
+    }
+    let refusing = scene.ask_in(&failing.saga, Kind::Refuses);
+    scene.done(&refusing).await?;
+    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &failing.saga)).await?)?;
+    let before = scene.downstream()?.calls().len();
+    let retry = scene.step(Verb::Retry, &failing.saga).with("requestIds", json!([failing.request]));
+    let done = scene.carry_out(&retry).await?;
+    if !done.is_refusal() {
+        let expected = "the retry of a failed request after a refusal: a problem of type `refused`";
+        return Err(done.unlike(expected));
+    }
+    match scene.downstream()?.calls().len() == before {
+        true => Ok(()),
+        false => {
+            Err(done.exchange.wrong("a retry after a refusal runs nothing", "it made its call"))
+        }
+    }
+}
+
+/// A request that runs while the compensation of its action in its saga is refused, let go then.
+async fn running_when_refused(scene: &Scene) -> Tried<(Ask, Ask, Exchange)> {
+    let refusing = scene.ask(Kind::Refuses);
+    scene.done(&refusing).await?;
+    let running = scene.start_in(&refusing.saga).await?;
+    let ask = running.ask.clone();
+    let done = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await;
+    let original = scene.finish(running).await?;
+    must_refuse(&done?)?;
+    Ok((refusing, ask, original))
+}
+
+async fn bars_running(scene: &Scene) -> Tried {
+    let (refusing, ask, original) = running_when_refused(scene).await?;
+    let what = "a request that ran while its compensation was refused";
+    original.is_problem(ProblemCode::SagaFenced, what)?;
+    scene
+        .shows(&[&refusing, &ask], 1, "after a request that ran while its compensation was refused")
+        .await
+}
+
+async fn turned_away(scene: &Scene) -> Tried {
+    let (_, ask, _) = running_when_refused(scene).await?;
+    let history = scene.history(&ask.saga).await?;
+    match history.own(&ask.request) {
+        Some("unknown") => Ok(()),
+        state => {
+            let expected = "a request that was turned away after a refusal is `unknown`";
+            let came =
+                state.map_or("it is not there".to_owned(), |state| format!("it is `{state}`"));
+            Err(history.exchange.wrong(expected, came))
+        }
+    }
 }

@@ -210,12 +210,11 @@ async fn named(scene: &Scene) -> Tried {
 
 async fn survives(scene: &Scene) -> Tried {
     let supervisor = scene.supervisor()?;
-    supervisor.begin([Take::Away, Take::HangUp, Take::Away]);
+    supervisor.begin([Take::AWAY, Take::HANG_UP, Take::AWAY]);
     let ask = scene.ask(Kind::Fails);
     scene.failed(&ask).await?;
     let limit = scene.stage.config.report_timeout;
-    let taken =
-        supervisor.told(|one| one.event.subject == ask.saga && matches!(one.status, 200 | 202));
+    let taken = supervisor.told(|one| one.event.subject == ask.saga && one.is_taken());
     let arrived = tokio::time::timeout(limit, taken).await.ok().flatten();
     let tries = supervisor.tries();
     let tries: Vec<_> = tries.iter().filter(|one| one.event.subject == ask.saga).collect();

@@ -2,9 +2,10 @@
 
 use crate::check::{Check, Means};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
+use crate::scene::{Ask, Kind, Scene};
 use crate::stands::Reply;
 use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb};
+use serde_json::json;
 
 const SECTION: &str = "what-each-verb-means";
 
@@ -59,6 +60,50 @@ pub(super) const CHECKS: &[Check] = &[
     )
     .after(&["forward-works"])
     .needs(&[Means::Running]),
+    Check::of_action(
+        "retry-fenced-failure",
+        "a `retry` of a failed request is refused once its action was compensated",
+        "backward beats forward, also where there was nothing to undo",
+        SECTION,
+        |scene| Box::pin(fenced_failure(scene)),
+    )
+    .after(&["compensate-failed"])
+    .needs(&[Means::FailsWith]),
+    Check::of_action(
+        "retry-unknown-fenced",
+        "a `retry` of what never came is refused where the fence is up, since it cannot come any more",
+        "404 says that it may still come; the supervisor would ask for a day",
+        "the-life-of-a-request",
+        |scene| Box::pin(unknown_fenced(scene)),
+    )
+    .after(&["retry-unknown", "fence-late-request"]),
+    Check::of_action(
+        "retry-latest",
+        "a `retry` that names no request means the latest that did not succeed",
+        "it is the one that the saga went on from",
+        SECTION,
+        |scene| Box::pin(latest(scene)),
+    )
+    .after(&["retry-runs-again", "history-succeeded", "history-failed"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "retry-named",
+        "a `retry` that names a failed request means that one, not a later one",
+        "each failed request has a step of its own; one of them would run twice and the other never",
+        SECTION,
+        |scene| Box::pin(named(scene)),
+    )
+    .after(&["retry-runs-again", "history-succeeded", "history-failed"])
+    .needs(&[Means::Calls]),
+    Check::of_action(
+        "retry-named-succeeded",
+        "a `retry` that names a request that succeeded meanwhile runs nothing, also no other one",
+        "the other one has a step of its own, and perhaps shall not run at all",
+        SECTION,
+        |scene| Box::pin(named_succeeded(scene)),
+    )
+    .after(&["retry-named"])
+    .needs(&[Means::Calls]),
 ];
 
 async fn succeeded(scene: &Scene) -> Tried {
@@ -142,6 +187,93 @@ async fn runs_again(scene: &Scene) -> Tried {
         return Err(Stop::found(expected, format!("{} calls: {}", calls.len(), all.join(", "))));
     }
     scene.shows(&[&ask], 1, "after a retry").await
+}
+
+async fn fenced_failure(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Fails);
+    scene.failed(&ask).await?;
+    scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
+    must_be_refused(scene, &ask.saga, "the retry of a failed request that was compensated").await
+}
+
+async fn unknown_fenced(scene: &Scene) -> Tried {
+    let saga = scene.saga();
+    let undo = scene.step(Verb::Compensate, &saga);
+    let what = "a compensation in a saga that nobody has seen";
+    scene.carry_out_to(&undo, Outcome::NothingToCompensate, what).await?;
+    must_be_refused(scene, &saga, "the retry of what never came, behind the fence").await
+}
+
+async fn must_be_refused(scene: &Scene, saga: &str, what: &str) -> Tried {
+    let done = scene.carry_out(&scene.step(Verb::Retry, saga)).await?;
+    match done.is_refusal() {
+        true => Ok(()),
+        false => Err(done.unlike(format!("{what}: a problem of type `refused`"))),
+    }
+}
+
+/// Two requests of one saga that failed since their calls did, the earlier one first.
+async fn two_failed(scene: &Scene) -> Tried<[Ask; 2]> {
+    scene.let_calls_be(vec![failing_call(None), failing_call(None)]);
+    let first = scene.ask(Kind::Calls);
+    let second = scene.ask_in(&first.saga, Kind::Calls);
+    for ask in [&first, &second] {
+        let expected = "the request of `calls` fails when its call fails";
+        let failed = scene.send(ask).await;
+        if failed.answered(expected)?.is_success() {
+            return Err(failed.unlike(expected));
+        }
+    }
+    Ok([first, second])
+}
+
+/// Asks for a retry that names these requests, and looks that of two failed ones just this one has succeeded then.
+async fn retries(scene: &Scene, asks: [&Ask; 2], named: &[&Ask], meant: &Ask) -> Tried {
+    let saga = &meant.saga;
+    let ids: Vec<&str> = named.iter().map(|ask| ask.request.as_str()).collect();
+    let step = scene.step(Verb::Retry, saga);
+    let step = if ids.is_empty() { step } else { step.with("requestIds", json!(ids)) };
+    let what = match ids.as_slice() {
+        [] => "a retry that names no request".to_owned(),
+        ids => format!("a retry that names `{}`", ids.join("`, `")),
+    };
+    scene.carry_out_to(&step, Outcome::Retried, &what).await?;
+    let history = scene.history(saga).await?;
+    let succeeded: Vec<&str> = asks
+        .iter()
+        .map(|ask| ask.request.as_str())
+        .filter(|request| history.own(request) == Some("succeeded"))
+        .collect();
+    match succeeded == [meant.request.as_str()] {
+        true => Ok(()),
+        false => {
+            let all = asks.map(|ask| ask.request.as_str()).join("` and `");
+            let expected = format!(
+                "{what}, of the failed `{all}`: just `{}` has succeeded then",
+                meant.request
+            );
+            Err(history
+                .exchange
+                .wrong(expected, format!("these have: `{}`", succeeded.join("`, `"))))
+        }
+    }
+}
+
+async fn latest(scene: &Scene) -> Tried {
+    let [first, second] = &two_failed(scene).await?;
+    retries(scene, [first, second], &[], second).await
+}
+
+async fn named(scene: &Scene) -> Tried {
+    let [first, second] = &two_failed(scene).await?;
+    retries(scene, [first, second], &[first], first).await
+}
+
+async fn named_succeeded(scene: &Scene) -> Tried {
+    let [first, second] = &two_failed(scene).await?;
+    retries(scene, [first, second], &[first], first).await?;
+    // Another step for it: the supervisor does not know yet that it succeeded.
+    retries(scene, [first, second], &[first], first).await
 }
 
 async fn running(scene: &Scene) -> Tried {

@@ -61,6 +61,15 @@ pub(super) const CHECKS: &[Check] = &[
     .after(&["compensate-undoes"])
     .needs(&[Means::Signing]),
     Check::of_service(
+        "signature-version",
+        "a signature of another version is ignored, whatever it holds",
+        "the day that a second version comes, nothing may break, and nothing may get through",
+        SECTION,
+        |scene| Box::pin(version(scene)),
+    )
+    .after(&["signature-rotation", "signature-wrong"])
+    .needs(&[Means::Signing]),
+    Check::of_service(
         "signature-history",
         "a reading of History without a right signature is refused with 401",
         "History tells who ordered what",
@@ -95,6 +104,16 @@ async fn rotation(scene: &Scene) -> Tried {
     scene.done(&ask).await?;
     let step = scene.step(Verb::Compensate, &ask.saga).signed(Signed::ByBoth);
     let what = "a step with two signatures, the second one right";
+    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+}
+
+async fn version(scene: &Scene) -> Tried {
+    let what = "a step whose only signature is of another version, with the right bytes";
+    refused(scene, Signed::AsAnotherVersion, what).await?;
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let step = scene.step(Verb::Compensate, &ask.saga).signed(Signed::BesideAnotherVersion);
+    let what = "a step with a signature of another version beside the right one";
     scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
 }
 

@@ -40,6 +40,14 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(key_bare(scene)),
     )
     .after(&["compensate-undoes"]),
+    Check::of_action(
+        "step-nulls",
+        "members of a step that are `null` are read as absent",
+        "the supervisor may be written in a language that writes what is not there so",
+        "what-holds-everywhere",
+        |scene| Box::pin(nulls(scene)),
+    )
+    .after(&["compensate-undoes"]),
 ];
 
 async fn undoes(scene: &Scene) -> Tried {
@@ -84,6 +92,18 @@ async fn unknown_fields(scene: &Scene) -> Tried {
     let mut step = scene.step(Verb::Compensate, &ask.saga).with("priority", json!({ "level": 3 }));
     step.body["report"]["region"] = json!("west");
     let what = "a step with fields that are not in the protocol";
+    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+}
+
+async fn nulls(scene: &Scene) -> Tried {
+    let ask = scene.ask(Kind::Plain);
+    scene.done(&ask).await?;
+    let mut step = scene.step(Verb::Compensate, &ask.saga);
+    for member in ["requestIds", "data", "callback"] {
+        step.body[member] = json!(null);
+    }
+    step.body["report"]["message"] = json!(null);
+    let what = "a step whose optional members are `null`";
     scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
 }
 

@@ -52,6 +52,15 @@ pub(super) const CHECKS: &[Check] = &[
         |scene| Box::pin(id_reused(scene)),
     ),
     Check::of_service(
+        "step-id-other-verb",
+        "a step id that comes with another verb is 422 `key-reused`",
+        "the remembered outcome of a compensation would be given for a retry that never ran",
+        SECTION,
+        |scene| Box::pin(id_other_verb(scene)),
+    )
+    .after(&["step-id-reused"])
+    .leaves("a step id that comes with another action"),
+    Check::of_service(
         "step-too-large",
         "a body that is far too large is 413",
         "a participant that reads whatever comes can be brought down by one request",
@@ -143,6 +152,15 @@ async fn id_reused(scene: &Scene) -> Tried {
     other.saga = saga;
     let what = "a step whose id came before with another saga";
     refused(&scene.ask_step(&other).await, 422, what)
+}
+
+async fn id_other_verb(scene: &Scene) -> Tried {
+    let first = step(scene);
+    scene.carry_out(&first).await?.exchange.succeeds("a step")?;
+    let mut other = first.again();
+    other.verb = Verb::Retry;
+    let what = "a step whose id came before with another verb";
+    scene.ask_step(&other).await.is_problem(ProblemCode::KeyReused, what).map(|_| ())
 }
 
 async fn too_large(scene: &Scene) -> Tried {

@@ -72,6 +72,8 @@ pub(crate) struct CallPlan {
     pub(crate) service: String,
     pub(crate) action: String,
     pub(crate) answer: Value,
+    /// The body of a request that makes the call twice, one after the other.
+    pub(crate) twice: Option<BodyTemplate>,
 }
 
 /// A message that the participant may be asked to send.
@@ -118,6 +120,16 @@ impl Config {
         fetch: &dyn Fn(&KeySource) -> Result<String, String>,
     ) -> Result<Self, Vec<Diagnostic>> {
         read::read(text, fetch)
+    }
+
+    /// An action that is not this one.
+    pub(crate) fn other_than(
+        &self,
+        action: &ActionPlan,
+        fits: impl Fn(&ActionPlan) -> bool,
+    ) -> Option<&ActionPlan> {
+        let mut all = self.actions.iter().chain(&self.fences);
+        all.find(|other| other.name != action.name && fits(other))
     }
 
     /// Waits as long for an answer and for a report.

@@ -31,7 +31,7 @@ const ACTION_KEYS: &[&str] = &[
     "observe",
 ];
 
-const FENCE_KEYS: &[&str] = &["method", "path", "headers", "body"];
+const FENCE_KEYS: &[&str] = &["method", "path", "headers", "body", "fails_with"];
 
 type Fetch<'f> = &'f dyn Fn(&KeySource) -> Result<String, String>;
 
@@ -122,13 +122,8 @@ fn action(entry: &Entry, keys: &[&str], found: &mut Mistakes) -> Option<ActionPl
         Some(node) => fields::body(node, "`body`", found),
         None => Some(BodyTemplate::empty()),
     };
-    let other = |key: &str, found: &mut Mistakes| {
-        let node = action.get(key)?;
-        let fields = Fields::open(node, &format!("`{key}`"), &["body"], found)?;
-        fields::body(fields.needed("body", found)?, "`body`", found)
-    };
-    let refuses_with = other("refuses_with", found);
-    let slow = other("slow", found);
+    let refuses_with = other_body(&action, "refuses_with", found);
+    let slow = other_body(&action, "slow", found);
     let fails_with = action.get("fails_with").and_then(|node| fails_with(node, found));
     let calls = action.get("calls").and_then(|node| calls(node, found));
     let observe = action.get("observe").and_then(|node| observe(node, found));
@@ -144,6 +139,12 @@ fn action(entry: &Entry, keys: &[&str], found: &mut Mistakes) -> Option<ActionPl
         calls,
         observe,
     })
+}
+
+/// A further body, for another kind of request.
+fn other_body(of: &Fields<'_>, key: &str, found: &mut Mistakes) -> Option<BodyTemplate> {
+    let fields = Fields::open(of.get(key)?, &format!("`{key}`"), &["body"], found)?;
+    fields::body(fields.needed("body", found)?, "`body`", found)
 }
 
 fn method(node: &Node, found: &mut Mistakes) -> Option<Method> {
@@ -183,7 +184,7 @@ fn fails_with(node: &Node, found: &mut Mistakes) -> Option<FailsWith> {
 }
 
 fn calls(node: &Node, found: &mut Mistakes) -> Option<CallPlan> {
-    let keys = ["body", "service", "action", "answer"];
+    let keys = ["body", "service", "action", "answer", "twice"];
     let fields = Fields::open(node, "`calls`", &keys, found)?;
     let body = fields.needed("body", found).and_then(|n| fields::body(n, "`body`", found));
     let mut named = |key: &str, what: &str| {
@@ -194,7 +195,8 @@ fn calls(node: &Node, found: &mut Mistakes) -> Option<CallPlan> {
     let service = named("service", "a service");
     let action = named("action", "an action");
     let answer = fields.get("answer").map_or_else(|| json!({}), fields::json);
-    Some(CallPlan { body: body?, service: service?, action: action?, answer })
+    let twice = other_body(&fields, "twice", found);
+    Some(CallPlan { body: body?, service: service?, action: action?, answer, twice })
 }
 
 fn observe(node: &Node, found: &mut Mistakes) -> Option<Observe> {

@@ -34,6 +34,18 @@ impl History {
         self.entries.iter().find(own).map(|entry| entry.state.as_str())
     }
 
+    /// The requests that the participant received, in the order in which they are told first.
+    pub(crate) fn received(&self) -> Vec<&str> {
+        let own = self.entries.iter().filter(|entry| entry.service.is_none());
+        let mut ids = Vec::new();
+        for id in own.map(|entry| entry.request_id.as_str()) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     /// The calls that it made.
     pub(crate) fn calls(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.service.is_some())

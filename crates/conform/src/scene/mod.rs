@@ -10,7 +10,7 @@ mod steps;
 pub(crate) use history::{Entry, History};
 
 use crate::config::{ActionPlan, Config, NoticePlan};
-use crate::finding::{Stop, Tried, told};
+use crate::finding::{Finding, Stop, Tried, told};
 use crate::stands::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
 use crate::template::Values;
 use crate::wire::{Client, Exchange, Sent};
@@ -70,6 +70,8 @@ pub(crate) enum Kind {
     Refuses,
     Slow,
     Calls,
+    /// Makes its call twice.
+    Twice,
 }
 
 /// A forward request; repeated, it is the same to the byte.
@@ -113,10 +115,28 @@ impl Scene {
         let mut tried = attempt(&self).await;
         if let Err(Stop::Failed(finding)) = &mut tried {
             finding.story = std::mem::take(&mut *lock(&self.story));
+            finding.help = self.help(finding);
         }
         self.let_calls_be(Vec::new());
         self.stage.past.add(std::mem::take(&mut *lock(&self.sagas)));
         tried
+    }
+
+    /// What would mend a finding that is about the configuration rather than the participant.
+    fn help(&self, finding: &Finding) -> Option<&'static str> {
+        let exchange = finding.exchange.as_ref()?;
+        let turned_away = exchange.came.as_ref().is_ok_and(|answer| answer.status == 401);
+        let of_supervisor = exchange.sent.path.starts_with("/amends/");
+        let is_signed = exchange.sent.headers.contains_key(headers::WEBHOOK_SIGNATURE);
+        match (turned_away && of_supervisor, is_signed) {
+            (true, false) if self.stage.config.signer.is_none() => Some(
+                "the participant demands signatures: add `signing: { env: … }` with its key to the configuration",
+            ),
+            (true, true) => Some(
+                "compare the key of `signing` with the participant's, and the clocks of the two machines",
+            ),
+            _ => None,
+        }
     }
 
     /// A saga that nobody has seen.
@@ -139,6 +159,11 @@ impl Scene {
 
     /// A further request in a saga.
     pub(crate) fn ask_in(&self, saga: &str, kind: Kind) -> Ask {
+        self.ask_of(&self.action, saga, kind)
+    }
+
+    /// A request of another action than the check's own.
+    pub(crate) fn ask_of(&self, action: &ActionPlan, saga: &str, kind: Kind) -> Ask {
         let stage = &self.stage;
         let number = stage.next();
         let values = Values {
@@ -148,7 +173,6 @@ impl Scene {
             request: format!("request-{}-{number}", stage.run),
             downstream: stage.downstream.as_ref().map_or_else(String::new, |d| d.url().to_owned()),
         };
-        let action = &self.action;
         let plain = || &action.body;
         // A check names what it needs, so a body that is asked for is there.
         let body = match kind {
@@ -157,6 +181,10 @@ impl Scene {
             Kind::Refuses => action.refuses_with.as_ref().unwrap_or(&action.body),
             Kind::Slow => action.slow.as_ref().unwrap_or(&action.body),
             Kind::Calls => action.calls.as_ref().map_or_else(plain, |calls| &calls.body),
+            Kind::Twice => {
+                let twice = action.calls.as_ref().and_then(|calls| calls.twice.as_ref());
+                twice.unwrap_or(&action.body)
+            }
         };
         let path = action.path.fill_path(&values);
         let mut sent = Sent::json(action.method.clone(), path, &body.fill(&values));
@@ -239,6 +267,12 @@ impl Scene {
         let answer =
             self.action.calls.as_ref().map_or_else(|| json!({}), |calls| calls.answer.clone());
         downstream.begin(replies, answer);
+    }
+
+    /// An action other than the check's own that fits.
+    pub(crate) fn other_action(&self, fits: impl Fn(&ActionPlan) -> bool) -> Tried<&ActionPlan> {
+        let other = self.stage.config.other_than(&self.action, fits);
+        other.ok_or_else(|| Stop::skipped("no second action is known", None))
     }
 
     /// The service that the participant calls.

@@ -24,7 +24,7 @@ impl Scene {
     pub(crate) async fn told(&self, wanted: impl Fn(&Event) -> bool, what: &str) -> Tried<Event> {
         let supervisor = self.supervisor()?;
         let limit = self.stage.config.report_timeout;
-        let taken = supervisor.told(|one| one.status != 503 && wanted(&one.event));
+        let taken = supervisor.told(|one| !one.turned_away && wanted(&one.event));
         match tokio::time::timeout(limit, taken).await {
             Ok(Some(one)) => Ok(one.event),
             _ => {

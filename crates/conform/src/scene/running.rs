@@ -17,14 +17,28 @@ pub(crate) struct Running {
 impl Scene {
     /// Starts a request that stays running until it is let go, and returns when others can meet it.
     pub(crate) async fn start(&self) -> Tried<Running> {
-        let (kind, held) = match (&self.action.calls, &self.stage.downstream) {
-            (Some(_), Some(downstream)) => (Kind::Calls, Some(downstream)),
-            _ => (Kind::Slow, None),
+        self.start_in(&self.saga()).await
+    }
+
+    /// The same in a saga that is there already.
+    pub(crate) async fn start_in(&self, saga: &str) -> Tried<Running> {
+        let kind = match (&self.action.calls, &self.stage.downstream) {
+            (Some(_), Some(_)) => Kind::Calls,
+            _ => Kind::Slow,
+        };
+        self.start_as(kind, saga).await
+    }
+
+    /// The same with a request of this kind, whose first call is held if it makes one.
+    pub(crate) async fn start_as(&self, kind: Kind, saga: &str) -> Tried<Running> {
+        let held = match (kind, &self.stage.downstream) {
+            (Kind::Calls | Kind::Twice, Some(downstream)) => Some(downstream),
+            _ => None,
         };
         if held.is_some() {
             self.let_calls_be(vec![Reply::Hold]);
         }
-        let ask = self.ask(kind);
+        let ask = self.ask_in(saga, kind);
         let (client, sent) = (self.stage.client.clone(), ask.sent.clone());
         let mut task = tokio::spawn(async move { client.exchange_of_held(sent).await });
         let begun = async {

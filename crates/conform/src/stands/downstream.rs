@@ -21,6 +21,8 @@ pub(crate) enum Reply {
     Hold,
     /// The connection is closed without an answer.
     HangUp,
+    /// This status, as a gateway gives it: with a body that is no problem, and with `Location` if it redirects.
+    Bare(u16),
     /// A problem, with the id of the report about it.
     Problem { status: u16, type_uri: String, report: Option<String> },
 }
@@ -134,6 +136,7 @@ async fn answer(desk: Arc<Desk>, came: Came) -> Given {
             Given::json(200, answer)
         }
         Reply::HangUp => Given::HangUp,
+        Reply::Bare(status) => Given::bare(status, "/moved"),
         Reply::Problem { status, type_uri, report } => {
             let mut given = Given::problem(status, &type_uri, "the kit lets this call fail");
             if let (Given::Json { headers, .. }, Some(report)) = (&mut given, report) {

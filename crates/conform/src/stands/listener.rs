@@ -54,6 +54,18 @@ impl Given {
         });
         Self::Json { status, content_type: "application/problem+json", headers: Vec::new(), body }
     }
+
+    /// A status with a body that says nothing, and a `Location` if it redirects.
+    pub(crate) fn bare(status: u16, location: &str) -> Self {
+        let moved = (300..400).contains(&status).then(|| ("location", location.to_owned()));
+        let headers = moved.into_iter().collect();
+        Self::Json {
+            status,
+            content_type: "application/json",
+            headers,
+            body: serde_json::json!({}),
+        }
+    }
 }
 
 /// Ends the listening when it is dropped.

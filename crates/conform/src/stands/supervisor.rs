@@ -8,18 +8,49 @@ use amends_protocol::{OutcomeCallback, PROBLEM_TYPE_BASE};
 use serde_json::json;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+/// Where a redirect of a report leads: to nothing that takes reports.
+const MOVED: &str = "/moved";
+
 /// What becomes of one try to bring a report of the check's sagas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Take {
-    /// 503: the supervisor is away.
-    Away,
+pub(crate) struct Take {
+    /// It is let wait until it is let go.
+    held: bool,
+    then: Then,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Taken,
+    /// It is taken, and the connection breaks before that is said.
+    Unanswered,
+    /// It is not taken; some say for how many seconds it is not to come again.
+    Status(u16, Option<u64>),
+}
+
+impl Take {
+    /// The supervisor is away, and says that it may be asked again at once.
+    pub(crate) const AWAY: Self = Self { held: false, then: Then::Status(503, Some(0)) };
     /// It takes the report, and the connection breaks before it says so.
-    HangUp,
+    pub(crate) const HANG_UP: Self = Self { held: false, then: Then::Unanswered };
     /// Held until it is let go, then taken.
-    Hold,
+    pub(crate) const HELD: Self = Self { held: true, then: Then::Taken };
+    /// Held until it is let go, then not taken.
+    pub(crate) const HELD_IN_VAIN: Self = Self { held: true, ..Self::AWAY };
+
+    /// Answered with this status, and not taken.
+    pub(crate) const fn status(status: u16) -> Self {
+        Self { held: false, then: Then::Status(status, None) }
+    }
+
+    /// Not taken, and not to come again for so many seconds.
+    pub(crate) const fn later(seconds: u64) -> Self {
+        Self { held: false, then: Then::Status(503, Some(seconds)) }
+    }
 }
 
 /// One try.
@@ -28,6 +59,17 @@ pub(crate) struct Try {
     pub(crate) event: Event,
     /// What it was answered; 0 if it was not.
     pub(crate) status: u16,
+    /// The check wanted it not to be taken.
+    pub(crate) turned_away: bool,
+    pub(crate) came: Instant,
+    pub(crate) answered: Instant,
+}
+
+impl Try {
+    /// The participant may forget the report now.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self.status, 200 | 202)
+    }
 }
 
 /// The played supervisor.
@@ -45,6 +87,8 @@ struct Desk {
     tries: watch::Sender<Vec<Try>>,
     outcomes: watch::Sender<HashMap<String, OutcomeCallback>>,
     let_go: watch::Sender<u64>,
+    /// Tries that are held now.
+    held: watch::Sender<u64>,
     past: Past,
 }
 
@@ -56,6 +100,7 @@ impl Supervisor {
             tries: watch::Sender::new(Vec::new()),
             outcomes: watch::Sender::new(HashMap::new()),
             let_go: watch::Sender::new(0),
+            held: watch::Sender::new(0),
             past,
         });
         let listening = serve(listener, desk.clone(), answer);
@@ -72,6 +117,12 @@ impl Supervisor {
     /// Lets every held try go on.
     pub(crate) fn let_go(&self) {
         self.desk.let_go.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until a try is held.
+    pub(crate) async fn holds(&self) {
+        // The sender lives as long as this.
+        let _ = self.desk.held.subscribe().wait_for(|held| *held > 0).await;
     }
 
     /// Every try since the beginning of the script.
@@ -103,6 +154,8 @@ async fn answer(desk: Arc<Desk>, came: Came) -> Given {
         || Given::problem(404, &format!("{PROBLEM_TYPE_BASE}not-found"), "there is no such path");
     match came.path.as_str() {
         "/v1/reports" | "/v1/reports:batch" => take(desk, &came).await,
+        // Who follows a redirect believes that its report was taken.
+        MOVED => Given::json(202, json!({})),
         // A participant that announces its sagas may do so; nothing follows from it here.
         "/v1/sagas" => Given::json(201, json!({})),
         path if path.starts_with("/v1/sagas/") => Given::json(204, json!({})),
@@ -140,15 +193,19 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
         true => lock(&desk.script).pop_front(),
         false => None,
     };
-    if how == Some(Take::Hold) {
+    let came_at = Instant::now();
+    if how.is_some_and(|how| how.held) {
+        desk.held.send_modify(|held| *held += 1);
         // An error means that the kit has ended.
         let _ = let_go.changed().await;
+        desk.held.send_modify(|held| *held -= 1);
     }
+    let then = how.map_or(Then::Taken, |how| how.then);
     let broken: Vec<String> = events.iter().flat_map(|event| event.mistakes.clone()).collect();
-    let status = match how {
-        Some(Take::Away) => 503,
-        Some(Take::HangUp) | Some(Take::Hold) | None if !broken.is_empty() => 400,
-        Some(Take::HangUp) | Some(Take::Hold) | None => {
+    let status = match then {
+        Then::Status(status, _) => status,
+        Then::Unanswered | Then::Taken if !broken.is_empty() => 400,
+        Then::Unanswered | Then::Taken => {
             let mut taken = lock(&desk.taken);
             let mut is_new = false;
             for event in &events {
@@ -157,29 +214,41 @@ async fn take(desk: Arc<Desk>, came: &Came) -> Given {
             if is_new { 202 } else { 200 }
         }
     };
-    let hangs_up = how == Some(Take::HangUp);
     if current {
-        let told = if hangs_up { 0 } else { status };
-        desk.tries.send_modify(|tries| {
-            tries.extend(events.iter().map(|event| Try { event: event.clone(), status: told }));
-        });
+        let one = |event: &Event| Try {
+            event: event.clone(),
+            status: if then == Then::Unanswered { 0 } else { status },
+            turned_away: matches!(then, Then::Status(..)),
+            came: came_at,
+            answered: Instant::now(),
+        };
+        desk.tries.send_modify(|tries| tries.extend(events.iter().map(one)));
     }
-    if hangs_up {
-        return Given::HangUp;
-    }
-    match status {
-        503 => {
-            let kind = format!("{PROBLEM_TYPE_BASE}unavailable");
-            let mut given = Given::problem(503, &kind, "the supervisor is away");
-            if let Given::Json { headers, .. } = &mut given {
-                // It says when to ask again, as the real one does; here at once, so that nobody waits.
-                headers.push(("retry-after", "0".to_owned()));
-            }
-            given
-        }
-        400 => {
+    match then {
+        Then::Unanswered => Given::HangUp,
+        Then::Status(status, retry_after) => turned_away(status, retry_after),
+        Then::Taken if status == 400 => {
             Given::problem(400, &format!("{PROBLEM_TYPE_BASE}invalid-report"), &broken.join("; "))
         }
-        _ => Given::json(status, json!({})),
+        Then::Taken => Given::json(status, json!({})),
     }
+}
+
+/// As the supervisor itself says that it takes nothing now, or as something on the way does.
+fn turned_away(status: u16, retry_after: Option<u64>) -> Given {
+    let Some(seconds) = retry_after else {
+        return match status {
+            400 => {
+                let kind = format!("{PROBLEM_TYPE_BASE}invalid-report");
+                Given::problem(400, &kind, "the check wants this report not to be taken")
+            }
+            _ => Given::bare(status, MOVED),
+        };
+    };
+    let kind = format!("{PROBLEM_TYPE_BASE}unavailable");
+    let mut given = Given::problem(status, &kind, "the supervisor is away");
+    if let Given::Json { headers, .. } = &mut given {
+        headers.push(("retry-after", seconds.to_string()));
+    }
+    given
 }

@@ -32,7 +32,17 @@ defects! {
     SagaNotCompared,
     /// The bytes of a request are compared, not what they say.
     ComparesBytes,
+    /// The action of a repeated request is not compared.
+    ActionNotCompared,
+    /// Members in another order are other contents.
+    ComparesOrder,
+    /// The trace of a request belongs to its contents.
+    HeadersAreContents,
     // Saga context.
+    /// A malformed request id is replaced by a new one.
+    MalformedRequestReplaced,
+    /// A request without a saga begins one, and nobody is told which.
+    BeginsNameless,
     /// `baggage` wins over `Saga-Id`.
     HeaderLoses,
     /// `baggage` is not read.
@@ -56,11 +66,15 @@ defects! {
     StartedNotShown,
     /// A compensated request is still shown as `succeeded`.
     CompensationNotShown,
+    /// The latest request is told first.
+    HistoryOutOfOrder,
     /// Each page of a History leads to another one.
     PagesForEver,
     // Failures and reports.
     /// Failures are problems of no type.
     PlainProblem,
+    /// Failed answers don't say which saga and request they belong to.
+    NamesSuccessOnly,
     /// The effect is there although the request failed.
     FailureWithEffect,
     /// The answer waits until the supervisor has the report.
@@ -83,6 +97,26 @@ defects! {
     NewIdOnResend,
     /// The subject is written into the header as it is.
     SubjectNotEncoded,
+    /// A report that is answered 401 is forgotten.
+    DropsReportOn401,
+    /// A report that is answered 403 is forgotten.
+    DropsReportOn403,
+    /// A report that is answered 404 is forgotten.
+    DropsReportOn404,
+    /// A report that is answered 500 is forgotten.
+    DropsReportOn500,
+    /// Who is sent elsewhere with a report goes there.
+    FollowsReportRedirect,
+    /// The latest report is sent first.
+    NewestReportFirst,
+    /// `Retry-After` is not read.
+    IgnoresRetryAfter,
+    /// A report that was refused comes again.
+    RepeatsRefusedReport,
+    /// A report that was refused keeps all later ones back.
+    RefusedReportBlocks,
+    /// A report tells of requests that are undone.
+    ReportsUndone,
     /// A repeated failed request makes a further report.
     ReportOnRepeat,
     // Steps.
@@ -106,6 +140,10 @@ defects! {
     KeyUnchecked,
     /// A step id means the same step in every saga.
     StepOfAnySaga,
+    /// A step id means the same step with every verb.
+    StepOfAnyVerb,
+    /// `null` is a value that is not allowed.
+    NullIsAValue,
     /// Bodies of any length are read.
     NoBodyLimit,
     /// Steps come by any method.
@@ -123,6 +161,12 @@ defects! {
     CompensatesNothing,
     /// A failed request counts as undone.
     CompensatesFailure,
+    /// The requests of all actions in the saga are undone.
+    UndoesWholeSaga,
+    /// The answer to a compensation says that nobody was called.
+    SaysNoCalls,
+    /// The answer to a compensation tells of calls that have ended.
+    SaysEndedCallsOnly,
     /// A compensation waits for the request that runs.
     WaitsForRunning,
     /// A running request commits after it was compensated.
@@ -137,13 +181,39 @@ defects! {
     FencesUndoablesOnly,
     /// The fence of one saga is one of all.
     FencesAllSagas,
+    /// The fence of one action is one of the whole saga.
+    FencesWholeSaga,
+    /// A failed request is answered with its old failure after its compensation.
+    ReplaysFencedFailure,
     /// A refused compensation is an internal error.
     RefusalBreaks,
     /// A refused compensation is remembered as done.
     RefusalRemembered,
     /// No fence after a refused compensation.
     RefusalNotFenced,
+    /// What can be undone is undone before the rest is refused.
+    HalfAnUndo,
+    /// A refusal fences the failed requests.
+    RefusalChangesRows,
+    /// A request that runs while its compensation is refused commits.
+    CommitsAfterRefusal,
+    /// A request that the fence of a refusal turned away stays `started`.
+    TurnedAwayStaysStarted,
+    /// A finished request is refused after a refusal.
+    RefusalFencesAnswered,
+    /// A failed request runs again after a refusal.
+    RetriesAfterRefusal,
     // Retry and notify.
+    /// A retry runs the latest request, whichever it names.
+    RetriesLatestOnly,
+    /// A retry that names none runs the earliest failed request.
+    RetriesFirst,
+    /// A retry runs another request than the one that it names, if that one has succeeded.
+    RetriesAnotherThanNamed,
+    /// A retry says `retried` of a failed request that was fenced.
+    RetriesFencedFailure,
+    /// A retry of what never came is 404, also behind a fence.
+    UnknownRetryNotFound,
     /// A retry runs what had succeeded.
     RetriesSuccess,
     /// A retry of what never came is refused.
@@ -160,6 +230,8 @@ defects! {
     RetriesRunning,
     /// A notice goes out with every step.
     NotifiesTwice,
+    /// Two notices at once both go out.
+    NoticesRace,
     /// Unknown notices go out.
     AnyNotice,
     // Calls.
@@ -185,7 +257,33 @@ defects! {
     NoCause,
     /// A call that is still running is asked again under another id.
     BusyCallAnew,
+    /// The first sixteen members of `baggage` are passed on.
+    KeepsFewBaggage,
+    /// Only the first line of `baggage` is read.
+    FirstBaggageLineOnly,
+    /// All calls of a request to an action have one id.
+    OrdinalIgnored,
+    /// A request goes on calling after its compensation.
+    CallsAfterFence,
+    /// 408 counts as `failed`.
+    TimeoutStatusFailed,
+    /// A redirect counts as `failed`.
+    RedirectFailed,
+    /// A redirect is followed.
+    FollowsRedirects,
+    /// The status alone decides what a problem proves.
+    StatusDecides,
+    /// A 4xx that is no problem of ours counts as `unknown`.
+    PlainRefusalUnknown,
+    /// A call that succeeded becomes `failed` by a later answer.
+    DowngradesToFailed,
+    /// A call that succeeded becomes `unknown` by a later silence.
+    DowngradesToUnknown,
     // Signatures.
+    /// A signature of another version beside the right one is an error.
+    StrictVersions,
+    /// The version of a signature is not looked at.
+    AnyVersion,
     /// Steps without a signature are done.
     UnsignedSteps,
     /// Signatures are not compared.

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// The saga that a request names; `Err` if it is malformed.
 fn saga_of(participant: &Participant, headers: &HeaderMap) -> Result<Option<String>, ()> {
     let named = header(headers, "saga-id").map(str::to_owned);
-    let members = header(headers, "baggage").unwrap_or_default().split(',');
-    let baggage = members.filter_map(|member| member.trim().strip_prefix("saga-id=")).next();
+    let members = baggage(participant, headers);
+    let baggage = members.iter().find_map(|member| member.strip_prefix("saga-id="));
     let decoded = baggage
         .map(|value| percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned());
     let decoded = decoded.filter(|_| !participant.has(Defect::BaggageIgnored));
@@ -34,6 +34,25 @@ fn saga_of(participant: &Participant, headers: &HeaderMap) -> Result<Option<Stri
         Some(_) if participant.has(Defect::MalformedSagaStartsNew) => Ok(None),
         Some(_) => Err(()),
         None => Ok(None),
+    }
+}
+
+/// The members of `baggage`, as they are written.
+fn baggage(participant: &Participant, headers: &HeaderMap) -> Vec<String> {
+    let lines = if participant.has(Defect::FirstBaggageLineOnly) { 1 } else { usize::MAX };
+    let lines = headers.get_all("baggage").iter().take(lines);
+    let members = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let kept = if participant.has(Defect::KeepsFewBaggage) { 16 } else { usize::MAX };
+    members.map(|member| member.trim().to_owned()).take(kept).collect()
+}
+
+/// The id of a request; a new one where none is named, and `Err` if it is malformed.
+fn request_of(participant: &Participant, headers: &HeaderMap) -> Result<String, ()> {
+    let made = || format!("made-{}", participant.ledger().requests.len());
+    match header(headers, "request-id") {
+        Some(id) if is_saga(id) => Ok(id.to_owned()),
+        Some(_) if !participant.has(Defect::MalformedRequestReplaced) => Err(()),
+        Some(_) | None => Ok(made()),
     }
 }
 
@@ -55,11 +74,11 @@ pub async fn forward(
     if bad_trace && participant.has(Defect::MalformedTraceRefused) {
         return problem(400, "invalid-request");
     }
-    let (Some(id), Ok(body)) = (header(&headers, "request-id"), serde_json::from_slice(&bytes))
+    let (Ok(id), Ok(body)) = (request_of(&participant, &headers), serde_json::from_slice(&bytes))
     else {
         return problem(400, "invalid-request");
     };
-    let id = id.to_owned();
+    let nameless = saga.is_none() && participant.has(Defect::BeginsNameless);
     let saga = saga.unwrap_or_else(|| format!("saga-of-{id}"));
     if !matches!(action.as_str(), "redeem" | "relay") {
         return problem(404, "not-found");
@@ -88,7 +107,8 @@ pub async fn forward(
         Taken::Fenced => problem(409, "saga-fenced"),
         Taken::KeyReused => problem(422, "key-reused"),
     };
-    if !participant.has(Defect::NamesNothing) {
+    let is_named = response.status().is_success() || !participant.has(Defect::NamesSuccessOnly);
+    if is_named && !nameless && !participant.has(Defect::NamesNothing) {
         response.headers_mut().insert("saga-id", saga.parse().expect("checked"));
         response.headers_mut().insert("request-id", id.parse().expect("a header"));
     }
@@ -143,7 +163,7 @@ fn begin(participant: &Participant, row: Row) -> Begun {
         return repeated(participant, &mut ledger, &known, &row)
             .map_or(Begun::Runs, Begun::Answered);
     }
-    if ledger.is_fenced(&row.saga, &row.action, participant.has(Defect::FencesAllSagas)) {
+    if ledger.is_fenced(participant, &row.saga, &row.action) {
         return Begun::Answered(Taken::Fenced);
     }
     let (id, body) = (row.id.clone(), row.body.clone());
@@ -162,12 +182,29 @@ fn repeated(
     row: &Row,
 ) -> Option<Taken> {
     let other_saga = known.saga != row.saga && !participant.has(Defect::SagaNotCompared);
+    let other_action = known.action != row.action && !participant.has(Defect::ActionNotCompared);
     let other_bytes = known.bytes != row.bytes && participant.has(Defect::ComparesBytes);
-    let other = known.body != row.body || other_saga || other_bytes;
+    let packed = |row: &Row| -> Vec<u8> {
+        row.bytes.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect()
+    };
+    let other_order = packed(known) != packed(row) && participant.has(Defect::ComparesOrder);
+    let trace = |row: &Row| header(&row.headers, "traceparent").map(str::to_owned);
+    let other_trace = trace(known) != trace(row) && participant.has(Defect::HeadersAreContents);
+    let other = known.body != row.body
+        || other_saga
+        || other_action
+        || other_bytes
+        || other_order
+        || other_trace;
     if other && !participant.has(Defect::NoFingerprint) {
         return Some(Taken::KeyReused);
     }
     let answer = || known.answer.clone().expect("it has ended");
+    let fenced = participant.has(Defect::RefusalFencesAnswered)
+        && ledger.is_fenced(participant, &known.saga, &known.action);
+    if fenced {
+        return Some(Taken::Fenced);
+    }
     Some(match known.stands {
         Stands::Started if participant.has(Defect::RunsDuplicates) => return None,
         Stands::Started => Taken::Busy,
@@ -183,7 +220,12 @@ fn repeated(
             ledger.report(participant, known, &failure);
             Taken::Stored(answer())
         }
-        Stands::Succeeded | Stands::Failed => Taken::Stored(answer()),
+        Stands::Succeeded | Stands::Failed | Stands::Unknown => Taken::Stored(answer()),
+        Stands::Fenced
+            if participant.has(Defect::ReplaysFencedFailure) && known.answer.is_some() =>
+        {
+            Taken::Stored(answer())
+        }
         Stands::Compensated if participant.has(Defect::ReplaysCompensated) => {
             Taken::Stored(answer())
         }
@@ -205,15 +247,17 @@ pub async fn work(participant: &Participant, id: &str, body: &Value) -> Result<(
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
     if let Some(url) = body["call"].as_str() {
-        call(participant, id, url, body).await?;
+        for ordinal in 1..=body["calls"].as_u64().unwrap_or(1) {
+            call(participant, id, ordinal, url, body).await?;
+        }
     }
     business(body)
 }
 
-/// The id of the first call of a request to `payment.pay`.
-fn derived(parent: &str) -> String {
+/// The id of a call of a request to `payment.pay`: the first, the second …
+fn derived(parent: &str, ordinal: u64) -> String {
     let mut digest = Sha256::new();
-    for part in [parent, "payment.pay", "1"] {
+    for part in [parent, "payment.pay", &ordinal.to_string()] {
         digest.update(format!("{}:{part}", part.len()));
     }
     digest.finalize()[..16].iter().fold(String::new(), |mut hex, byte| {
@@ -225,19 +269,25 @@ fn derived(parent: &str) -> String {
 async fn call(
     participant: &Participant,
     parent: &str,
+    ordinal: u64,
     url: &str,
     body: &Value,
 ) -> Result<(), Failure> {
-    let mut id = derived(parent);
+    let mut id = derived(parent, if participant.has(Defect::OrdinalIgnored) { 1 } else { ordinal });
     let (saga, came) = {
         let mut ledger = participant.ledger();
         let row = ledger.find(parent).cloned().expect("it runs");
+        if !ledger.may_go_on(participant, &row) && !participant.has(Defect::CallsAfterFence) {
+            return Err(Failure { code: "fenced".to_owned(), causes: Vec::new() });
+        }
         if participant.has(Defect::NewCallId) {
             id = format!("{id}-{}", ledger.calls.len());
         }
-        ledger.calls.retain(|call| call.id != id);
-        let (saga, call_id, parent) = (row.saga.clone(), id.clone(), parent.to_owned());
-        ledger.calls.push(CallRow { saga, id: call_id, parent, state: "started" });
+        if !ledger.calls.iter().any(|call| call.id == id && call.state == "succeeded") {
+            ledger.calls.retain(|call| call.id != id);
+            let (saga, call_id, parent) = (row.saga.clone(), id.clone(), parent.to_owned());
+            ledger.calls.push(CallRow { saga, id: call_id, parent, state: "started" });
+        }
         (row.saga, row.headers)
     };
     let contents = json!({ "coupon": body["coupon"] });
@@ -249,21 +299,46 @@ async fn call(
         };
         answered = exchange(participant, url, &saga, &again, &came, &contents).await;
     }
-    let state = match &answered {
-        Some((answer, _)) if answer.status < 300 => "succeeded",
-        Some(_) if participant.has(Defect::EveryFailureUnknown) => "unknown",
-        Some((_, body)) if is_kind(body, "action-failed") => "failed",
-        None if participant.has(Defect::BrokenCallFailed) => "failed",
-        Some(_) | None => "unknown",
-    };
+    let state = proves(participant, answered.as_ref());
     if let Some(row) = participant.ledger().calls.iter_mut().find(|call| call.id == id) {
-        row.state = state;
+        let downgrades = match state {
+            "failed" => participant.has(Defect::DowngradesToFailed),
+            _ => participant.has(Defect::DowngradesToUnknown),
+        };
+        if row.state != "succeeded" || downgrades {
+            row.state = state;
+        }
     }
     let cause = answered
         .and_then(|(answer, _)| header(&answer.headers, "amends-report").map(str::to_owned));
     match state {
         "succeeded" => Ok(()),
         _ => Err(Failure { code: "downstream".to_owned(), causes: cause.into_iter().collect() }),
+    }
+}
+
+/// What the answer to a call proves; nothing is the answer of a broken connection.
+fn proves(
+    participant: &Participant,
+    answered: Option<&(amends_conform::Answer, Value)>,
+) -> &'static str {
+    let Some((answer, body)) = answered else {
+        return if participant.has(Defect::BrokenCallFailed) { "failed" } else { "unknown" };
+    };
+    let is_plain = participant.has(Defect::StatusDecides);
+    let ours = body["type"].as_str().filter(|_| !is_plain);
+    let kind = ours.and_then(|kind| kind.strip_prefix("https://amends.dev/problems/"));
+    match (answer.status, kind) {
+        (200..=299, _) => "succeeded",
+        _ if participant.has(Defect::EveryFailureUnknown) => "unknown",
+        (_, Some("internal" | "effect-unknown" | "in-progress")) => "unknown",
+        (_, Some(_)) => "failed",
+        (408, None) if participant.has(Defect::TimeoutStatusFailed) => "failed",
+        (300..=399, None) if participant.has(Defect::RedirectFailed) => "failed",
+        (408, None) => "unknown",
+        (400..=499, None) if participant.has(Defect::PlainRefusalUnknown) => "unknown",
+        (400..=499, None) => "failed",
+        _ => "unknown",
     }
 }
 
@@ -283,12 +358,19 @@ async fn exchange(
     if !participant.has(Defect::DropsSaga) {
         headers.push(("saga-id", saga));
     }
-    for (name, defect) in [("baggage", Defect::DropsBaggage), ("traceparent", Defect::DropsTrace)] {
-        if let Some(value) = header(came, name).filter(|_| !participant.has(defect)) {
-            headers.push((name, value));
-        }
+    let passed_on = baggage(participant, came).join(",");
+    if !participant.has(Defect::DropsBaggage) {
+        headers.push(("baggage", &passed_on));
     }
-    let answer = send(&format!("{url}/pay"), json_request(&headers, contents)).await?;
+    if let Some(trace) =
+        header(came, "traceparent").filter(|_| !participant.has(Defect::DropsTrace))
+    {
+        headers.push(("traceparent", trace));
+    }
+    let mut answer = send(&format!("{url}/pay"), json_request(&headers, contents)).await?;
+    if participant.has(Defect::FollowsRedirects) && answer.headers.contains_key("location") {
+        answer = send(&format!("{url}/moved"), json_request(&headers, contents)).await?;
+    }
     let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
     Some((answer, body))
 }

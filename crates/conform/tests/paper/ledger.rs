@@ -13,8 +13,8 @@ pub struct Ledger {
     pub fences: HashSet<(String, String)>,
     /// Outcomes of steps by id; none while a step that was taken is at work.
     pub steps: HashMap<String, Option<StepEnd>>,
-    /// The saga that each step came with first.
-    pub step_sagas: HashMap<String, String>,
+    /// The saga and the verb that each step came with first.
+    pub step_firsts: HashMap<String, (String, String)>,
     pub effects: HashMap<String, i64>,
     pub receipts: HashMap<String, i64>,
     pub outbox: VecDeque<Report>,
@@ -26,6 +26,7 @@ pub enum Stands {
     Started,
     Succeeded,
     Failed,
+    Unknown,
     Compensated,
     Fenced,
 }
@@ -40,6 +41,13 @@ pub struct Row {
     pub headers: HeaderMap,
     pub stands: Stands,
     pub answer: Option<Stored>,
+}
+
+impl Row {
+    /// Whether its action has an effect to be seen, and an undo.
+    pub fn is_effective(&self) -> bool {
+        self.action == "redeem"
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -84,9 +92,18 @@ impl Ledger {
         self.requests.iter_mut().find(|row| row.id == id)
     }
 
-    pub fn is_fenced(&self, saga: &str, action: &str, everywhere: bool) -> bool {
-        let any = everywhere && !self.fences.is_empty();
-        any || self.fences.contains(&(saga.to_owned(), action.to_owned()))
+    pub fn is_fenced(&self, participant: &Participant, saga: &str, action: &str) -> bool {
+        let any = participant.has(Defect::FencesAllSagas) && !self.fences.is_empty();
+        let of_saga = participant.has(Defect::FencesWholeSaga)
+            && self.fences.iter().any(|(fenced, _)| fenced == saga);
+        any || of_saga || self.fences.contains(&(saga.to_owned(), action.to_owned()))
+    }
+
+    /// Whether a run may go on to its effect, and make calls.
+    pub fn may_go_on(&self, participant: &Participant, row: &Row) -> bool {
+        let fenced = self.fences.contains(&(row.saga.clone(), row.action.clone()));
+        let commits = participant.has(Defect::CommitsAfterRefusal);
+        row.stands == Stands::Started && (!fenced || commits)
     }
 
     pub fn change_effect(&mut self, saga: &str, by: i64) {
@@ -106,6 +123,8 @@ impl Ledger {
             let state = match own.stands {
                 Stands::Started | Stands::Failed => "failed",
                 Stands::Succeeded => "succeeded",
+                Stands::Unknown => "unknown",
+                Stands::Compensated if participant.has(Defect::ReportsUndone) => "succeeded",
                 Stands::Compensated | Stands::Fenced => continue,
             };
             let state = if participant.has(Defect::EvidenceInOwnWords) { "broken" } else { state };
@@ -140,20 +159,25 @@ impl Ledger {
         reported: bool,
     ) -> Option<Stored> {
         let row = self.find(id)?.clone();
-        let fenced = self.is_fenced(&row.saga, &row.action, false);
-        let stopped = row.stands != Stands::Started || fenced;
-        if stopped && !participant.has(Defect::RunningNotFenced) {
+        if !self.may_go_on(participant, &row) && !participant.has(Defect::RunningNotFenced) {
+            if row.stands == Stands::Started && !participant.has(Defect::TurnedAwayStaysStarted) {
+                // Its compensation was refused: what it did outside of these tables nobody knows.
+                let body = problem_body(409, "saga-fenced", "saga-fenced");
+                let row = self.find(id)?;
+                row.stands = Stands::Unknown;
+                row.answer = Some(Stored { status: 409, body, report: None });
+            }
             return None;
         }
         let (stands, answer) = match run {
             Ok(()) => {
-                let by = i64::from(!participant.has(Defect::DoesNothing));
+                let by = i64::from(row.is_effective() && !participant.has(Defect::DoesNothing));
                 self.change_effect(&row.saga, by);
                 let body = json!({ "redeemed": row.body["coupon"] });
                 (Stands::Succeeded, Stored { status: 200, body, report: None })
             }
             Err(failure) => {
-                if participant.has(Defect::FailureWithEffect) {
+                if participant.has(Defect::FailureWithEffect) && row.is_effective() {
                     self.change_effect(&row.saga, 1);
                 }
                 let earlier = row.answer.as_ref().and_then(|answer| answer.report.clone());

@@ -1,7 +1,7 @@
 //! The relay of reports: in order, until each is taken.
 
 use super::ledger::Report;
-use super::{Defect, Participant, SERVICE, json_request, send};
+use super::{Defect, Participant, SERVICE, header, json_request, send};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use std::time::Duration;
 
@@ -25,23 +25,28 @@ pub async fn relay(participant: Participant) {
 pub async fn empty(participant: &Participant) {
     let mut tries = 0;
     loop {
-        let next = participant.ledger().outbox.front().cloned();
+        let next = match participant.has(Defect::NewestReportFirst) {
+            true => participant.ledger().outbox.back().cloned(),
+            false => participant.ledger().outbox.front().cloned(),
+        };
         let Some(report) = next else { return };
         tries += 1;
-        let gives_up = participant.has(Defect::GivesUp);
-        if participant.has(Defect::NeverReports)
-            || post(participant, &report, tries).await
-            || gives_up
-        {
-            participant.ledger().outbox.retain(|one| one.id != report.id);
-            tries = 0;
-        } else {
-            tokio::time::sleep(PAUSE).await;
+        let again_in = match participant.has(Defect::NeverReports) {
+            true => None,
+            false => post(participant, &report, tries).await,
+        };
+        match again_in.filter(|_| !participant.has(Defect::GivesUp)) {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => {
+                participant.ledger().outbox.retain(|one| one.id != report.id);
+                tries = 0;
+            }
         }
     }
 }
 
-async fn post(participant: &Participant, report: &Report, tries: u32) -> bool {
+/// Tries once; gives after which time it is to come again, if it is.
+async fn post(participant: &Participant, report: &Report, tries: u32) -> Option<Duration> {
     let subject = match participant.has(Defect::SubjectNotEncoded) {
         true => report.saga.clone(),
         false => utf8_percent_encode(&report.saga, SPECIAL).to_string(),
@@ -59,7 +64,32 @@ async fn post(participant: &Participant, report: &Report, tries: u32) -> bool {
         ("ce-subject", &subject),
     ];
     let url = format!("http://{}/v1/reports", participant.0.supervisor);
-    let answer = send(&url, json_request(&headers, &report.data)).await;
-    // What is wrong in itself is kept aside; here that means to forget it.
-    answer.is_some_and(|answer| matches!(answer.status, 200 | 202 | 400 | 413 | 415 | 422))
+    let Some(answer) = send(&url, json_request(&headers, &report.data)).await else {
+        return Some(PAUSE);
+    };
+    let status = match participant.has(Defect::FollowsReportRedirect) {
+        // What is at the other end takes everything.
+        true if answer.headers.contains_key("location") => 202,
+        _ => answer.status,
+    };
+    let dropped = match status {
+        // What is wrong in itself is kept aside; here that means to forget it.
+        200 | 202 | 413 | 415 | 422 => true,
+        400 => {
+            !participant.has(Defect::RepeatsRefusedReport)
+                && !participant.has(Defect::RefusedReportBlocks)
+        }
+        401 => participant.has(Defect::DropsReportOn401),
+        403 => participant.has(Defect::DropsReportOn403),
+        404 => participant.has(Defect::DropsReportOn404),
+        500 => participant.has(Defect::DropsReportOn500),
+        _ => false,
+    };
+    if status == 400 && participant.has(Defect::RefusedReportBlocks) {
+        // It waits for a person, and all others with it.
+        return Some(Duration::from_secs(3_600));
+    }
+    let seconds = header(&answer.headers, "retry-after").and_then(|text| text.parse().ok());
+    let seconds = seconds.filter(|_| !participant.has(Defect::IgnoresRetryAfter)).unwrap_or(0);
+    (!dropped).then_some(PAUSE.max(Duration::from_secs(seconds)))
 }

@@ -27,12 +27,20 @@ pub fn is_right(participant: &Participant, headers: &HeaderMap, body: &[u8]) -> 
     }
     let key = STANDARD.decode(KEY.trim_start_matches("whsec_")).expect("a key");
     let count = if participant.has(Defect::FirstSignatureOnly) { 1 } else { 4 };
+    let versions = |mut of: std::str::Split<'_, char>| of.all(|one| one.starts_with("v1,"));
+    if participant.has(Defect::StrictVersions) && !versions(signatures.split(' ')) {
+        return false;
+    }
     signatures.split(' ').take(count).any(|signature| {
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("a key");
         for part in [id.as_bytes(), b".", sent.as_bytes(), b".", body] {
             mac.update(part);
         }
-        let bytes = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
+        let signature = match participant.has(Defect::AnyVersion) {
+            true => signature.split_once(',').map(|(_, bytes)| bytes),
+            false => signature.strip_prefix("v1,"),
+        };
+        let bytes = signature.and_then(|text| STANDARD.decode(text).ok());
         bytes.is_some_and(|bytes| mac.verify_slice(&bytes).is_ok())
     })
 }

@@ -77,6 +77,10 @@ fn read(
         false => (400, "invalid-request"),
     };
     let body: Value = serde_json::from_slice(body).map_err(|_| malformed)?;
+    let nulls = |members: &serde_json::Map<String, Value>| members.values().any(Value::is_null);
+    if participant.has(Defect::NullIsAValue) && body.as_object().is_some_and(nulls) {
+        return Err((400, "invalid-request"));
+    }
     if participant.has(Defect::StrictFields) && !body["priority"].is_null() {
         return Err((400, "invalid-request"));
     }
@@ -104,9 +108,12 @@ fn read(
 }
 
 async fn answer_step(participant: Participant, step: Step) -> Response {
-    let first =
-        participant.ledger().step_sagas.entry(step.id.clone()).or_insert(step.saga.clone()).clone();
-    if first != step.saga && !participant.has(Defect::StepOfAnySaga) {
+    let own = (step.saga.clone(), step.verb.clone());
+    let (saga, verb) =
+        participant.ledger().step_firsts.entry(step.id.clone()).or_insert(own).clone();
+    let of_other_saga = saga != step.saga && !participant.has(Defect::StepOfAnySaga);
+    let of_other_verb = verb != step.verb && !participant.has(Defect::StepOfAnyVerb);
+    if of_other_saga || of_other_verb {
         return problem(422, "key-reused");
     }
     // A late answer knows no "not yet", so only what always comes to an outcome is answered by one.
@@ -115,7 +122,10 @@ async fn answer_step(participant: Participant, step: Step) -> Response {
         answers => answers,
     };
     match later {
-        Answers::AtOnce => end(&perform(&participant, &step).await),
+        Answers::AtOnce => {
+            let ended = perform(&participant, &step).await;
+            end(&participant, &step.saga, &ended)
+        }
         Answers::AtLocation | Answers::ByCallback => {
             let taken = {
                 let mut ledger = participant.ledger();
@@ -159,17 +169,31 @@ async fn carry_out(participant: Participant, step: Step) {
     }
 }
 
-fn end(ended: &StepEnd) -> Response {
+fn end(participant: &Participant, saga: &str, ended: &StepEnd) -> Response {
+    let has_ended = |state: &str| {
+        !participant.has(Defect::SaysEndedCallsOnly) || !matches!(state, "started" | "unknown")
+    };
+    let ledger = participant.ledger();
+    let calls = ledger.calls.iter().filter(|call| call.saga == saga && call.state != "failed");
+    let calls: Vec<Value> = calls
+        .filter(|call| has_ended(call.state) && !participant.has(Defect::SaysNoCalls))
+        .map(|call| json!({ "service": "payment", "action": "pay", "requestId": call.id, "state": call.state }))
+        .collect();
     match ended {
-        StepEnd::Outcome(outcome) => answer(200, &json!({ "outcome": outcome })),
+        StepEnd::Outcome(outcome) => answer(200, &json!({ "outcome": outcome, "history": calls })),
         StepEnd::Problem(status, code) => problem(*status, code),
     }
 }
 
 /// `GET /amends/v1/steps/{id}`
 pub async fn outcome(State(participant): State<Participant>, Path(id): Path<String>) -> Response {
-    match participant.ledger().steps.get(&id) {
-        Some(Some(ended)) => end(ended),
+    let (known, saga) = {
+        let ledger = participant.ledger();
+        let saga = ledger.step_firsts.get(&id).map(|(saga, _)| saga.clone()).unwrap_or_default();
+        (ledger.steps.get(&id).cloned(), saga)
+    };
+    match known {
+        Some(Some(ended)) => end(&participant, &saga, &ended),
         Some(None) => answer(202, &json!({})),
         None => problem(404, "not-found"),
     }
@@ -179,7 +203,7 @@ async fn perform(participant: &Participant, step: &Step) -> StepEnd {
     match step.verb.as_str() {
         "compensate" => compensate(participant, step).await,
         "retry" => retry(participant, step).await,
-        "notify" => notify(participant, step),
+        "notify" => notify(participant, step).await,
         _ => StepEnd::Problem(404, "not-found"),
     }
 }
@@ -217,12 +241,28 @@ async fn compensate(participant: &Participant, step: &Step) -> StepEnd {
 }
 
 fn undo(participant: &Participant, ledger: &mut Ledger, step: &Step) -> StepEnd {
-    let of_step = |row: &&mut Row| row.saga == step.saga && row.action == step.action;
+    let whole_saga = participant.has(Defect::UndoesWholeSaga);
+    let of_step =
+        |row: &&mut Row| row.saga == step.saga && (row.action == step.action || whole_saga);
     let fence = (step.saga.clone(), step.action.clone());
     let is_final = |row: &Row| row.stands == Stands::Succeeded && row.body["final"] == true;
-    let rows: Vec<&mut Row> = ledger.requests.iter_mut().filter(of_step).collect();
+    let mut rows: Vec<&mut Row> = ledger.requests.iter_mut().filter(of_step).collect();
     let refused = rows.iter().any(|row| is_final(row));
+    let mut half = 0;
+    for row in rows.iter_mut().filter(|row| refused && !is_final(row)) {
+        match row.stands {
+            Stands::Succeeded if participant.has(Defect::HalfAnUndo) => {
+                row.stands = Stands::Compensated;
+                half += 1;
+            }
+            Stands::Failed if participant.has(Defect::RefusalChangesRows) => {
+                row.stands = Stands::Fenced;
+            }
+            _ => {}
+        }
+    }
     if refused && !(participant.has(Defect::RefusalRemembered) && ledger.fences.contains(&fence)) {
+        ledger.change_effect(&step.saga, -half);
         if !participant.has(Defect::RefusalNotFenced) {
             ledger.fences.insert(fence);
         }
@@ -238,7 +278,7 @@ fn undo(participant: &Participant, ledger: &mut Ledger, step: &Step) -> StepEnd 
         match row.stands {
             Stands::Succeeded if participant.has(Defect::UndoesNamedOnly) && !named(row) => {}
             Stands::Succeeded => {
-                undone += 1;
+                undone += i64::from(row.is_effective());
                 row.stands = Stands::Compensated;
             }
             Stands::Compensated if participant.has(Defect::CompensatesTwice) => undone += 1,
@@ -247,7 +287,7 @@ fn undo(participant: &Participant, ledger: &mut Ledger, step: &Step) -> StepEnd 
                 undone += i64::from(participant.has(Defect::CompensatesFailure));
                 row.stands = Stands::Fenced;
             }
-            Stands::Started => row.stands = Stands::Fenced,
+            Stands::Started | Stands::Unknown => row.stands = Stands::Fenced,
             Stands::Fenced => {}
         }
     }
@@ -271,15 +311,28 @@ fn undo(participant: &Participant, ledger: &mut Ledger, step: &Step) -> StepEnd 
 
 async fn retry(participant: &Participant, step: &Step) -> StepEnd {
     let refused = StepEnd::Problem(422, "refused");
+    let is_meant = |row: &&mut Row| step.requests.contains(&row.id);
     let row = {
         let mut ledger = participant.ledger();
-        let fenced = ledger.is_fenced(&step.saga, &step.action, false);
+        let fenced = ledger.fences.contains(&(step.saga.clone(), step.action.clone()));
         let of_step = |row: &&mut Row| row.saga == step.saga && row.action == step.action;
         let mut rows: Vec<&mut Row> = ledger.requests.iter_mut().filter(of_step).collect();
-        let open = rows.iter().rposition(|row| row.stands != Stands::Succeeded);
-        let meant = open.or(rows.len().checked_sub(1));
+        let is_open = |row: &&mut Row| row.stands != Stands::Succeeded;
+        let named = rows.iter().rposition(|row| is_open(row) && is_meant(row));
+        let named = named.filter(|_| !participant.has(Defect::RetriesLatestOnly));
+        let alone = rows.iter().position(|row| step.requests == [row.id.as_str()]);
+        let alone = alone.filter(|_| {
+            !participant.has(Defect::RetriesAnotherThanNamed)
+                && !participant.has(Defect::RetriesLatestOnly)
+        });
+        let open = match participant.has(Defect::RetriesFirst) {
+            true => rows.iter().position(is_open),
+            false => rows.iter().rposition(is_open),
+        };
+        let meant = named.or(alone).or(open).or(rows.len().checked_sub(1));
         let Some(row) = meant.map(|at| rows.swap_remove(at)) else {
-            return match fenced || participant.has(Defect::RefusesUnknownRetry) {
+            let is_final = fenced && !participant.has(Defect::UnknownRetryNotFound);
+            return match is_final || participant.has(Defect::RefusesUnknownRetry) {
                 true => refused,
                 false => StepEnd::Problem(404, "not-found"),
             };
@@ -298,11 +351,19 @@ async fn retry(participant: &Participant, step: &Step) -> StepEnd {
             Stands::Compensated if participant.has(Defect::RetriesCompensated) => {
                 return StepEnd::Outcome("retried");
             }
-            Stands::Failed if !fenced => {
+            Stands::Fenced if participant.has(Defect::RetriesFencedFailure) => {
+                return StepEnd::Outcome("retried");
+            }
+            Stands::Failed if fenced && participant.has(Defect::RetriesAfterRefusal) => {
+                return StepEnd::Outcome("retried");
+            }
+            Stands::Failed | Stands::Unknown if !fenced => {
                 row.stands = Stands::Started;
                 row.clone()
             }
-            Stands::Failed | Stands::Compensated | Stands::Fenced => return refused,
+            Stands::Failed | Stands::Unknown | Stands::Compensated | Stands::Fenced => {
+                return refused;
+            }
         }
     };
     let body = if participant.has(Defect::ForgetsBody) { json!({}) } else { row.body };
@@ -318,7 +379,15 @@ async fn retry(participant: &Participant, step: &Step) -> StepEnd {
     }
 }
 
-fn notify(participant: &Participant, step: &Step) -> StepEnd {
+async fn notify(participant: &Participant, step: &Step) -> StepEnd {
+    if participant.has(Defect::NoticesRace) {
+        let unsent = !participant.ledger().receipts.contains_key(&step.saga);
+        if unsent {
+            participant.until_two_have_read().await;
+            *participant.ledger().receipts.entry(step.saga.clone()).or_default() += 1;
+        }
+        return StepEnd::Outcome("notified");
+    }
     let mut ledger = participant.ledger();
     let sent = ledger.receipts.entry(step.saga.clone()).or_default();
     if *sent == 0 || participant.has(Defect::NotifiesTwice) {
@@ -346,6 +415,9 @@ pub async fn history(
         if let Some(state) = own_state(&participant, row.stands) {
             entries.push(json!({ "action": row.action, "requestId": row.id, "state": state }));
         }
+    }
+    if participant.has(Defect::HistoryOutOfOrder) {
+        entries.reverse();
     }
     for call in ledger.calls.iter().filter(|call| call.saga == saga) {
         let hidden = participant.has(Defect::CallsNotShown)
@@ -378,6 +450,7 @@ fn own_state(participant: &Participant, stands: Stands) -> Option<&'static str> 
         Stands::Succeeded => "succeeded",
         Stands::Failed if participant.has(Defect::FailureShownAsSuccess) => "succeeded",
         Stands::Failed => "failed",
+        Stands::Unknown => "unknown",
         Stands::Compensated if participant.has(Defect::CompensationNotShown) => "succeeded",
         Stands::Compensated => "compensated",
         Stands::Fenced => "fenced",

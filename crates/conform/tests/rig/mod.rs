@@ -45,10 +45,10 @@ actions:
     body: {{ coupon: \"C-{{unique}}\" }}
     fails_with: {{ body: {{ coupon: \"C-{{unique}}\", fail: expired }}, code: expired }}
     refuses_with: {{ body: {{ coupon: \"C-{{unique}}\", final: true }} }}
-    calls: {{ body: {{ coupon: \"C-{{unique}}\", call: \"{{downstream}}\" }}, service: payment, action: pay }}
+    calls: {{ body: {{ coupon: \"C-{{unique}}\", call: \"{{downstream}}\" }}, service: payment, action: pay, twice: {{ body: {{ coupon: \"C-{{unique}}\", call: \"{{downstream}}\", calls: 2 }} }} }}
     observe: {{ get: \"/effects?saga={{saga}}\", count: /count }}
 fences:
-  relay: {{ body: {{ coupon: \"C-{{unique}}\" }} }}
+  relay: {{ body: {{ coupon: \"C-{{unique}}\" }}, fails_with: {{ body: {{ fail: no-paper }}, code: no-paper }} }}
 notices:
   send-receipt:
     observe: {{ get: \"/receipts?saga={{saga}}\", count: /count }}
