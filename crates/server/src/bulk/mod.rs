@@ -2,8 +2,8 @@
 //! nothing about cases: each act goes the way of a single one, and is in the audit with the bulk act's id.
 //!
 //! A bulk act is durable. A restart of the supervisor leaves it stopped, since nobody may be looking any more and what
-//! its last wave met is not known; started again, it goes on with what is left, from the smallest wave. Whatever ends or
-//! stops it without a person, the supervisor itself writes into the audit, which is an event too: no page that is open
+//! its last wave met is not known; started again, it goes on with what is left, from the smallest wave. Whatever ends
+//! or stops it without a person, the supervisor itself writes into the audit, which is an event too: no page that is open
 //! goes on showing it as running.
 
 mod preview;
@@ -224,10 +224,13 @@ impl Bulks {
         note(supervisor, job, "bulk_stop", actor, reason).await
     }
 
-    /// Reads what is stored, and says of those that the last end of the process has interrupted that they are stopped.
+    /// Reads what is stored, and says of those that the last end of the process has interrupted that they stopped.
     pub(crate) async fn resume<S: Store>(&self, supervisor: &Supervisor<S>) {
         if let Err(problem) = self.jobs(supervisor).await {
-            tracing::warn!(detail = problem.detail, "bulk acts can't be read; they are tried again");
+            tracing::warn!(
+                detail = problem.detail,
+                "bulk acts can't be read; they are tried again"
+            );
         }
     }
 
