@@ -3,8 +3,8 @@
 //!
 //! A bulk act is durable. A restart of the supervisor leaves it stopped, since nobody may be looking any more and what
 //! its last wave met is not known; started again, it goes on with what is left, from the smallest wave. Whatever ends
-//! or stops it without a person, the supervisor itself writes into the audit, which is an event too: no page that is open
-//! goes on showing it as running.
+//! or stops it without a person, the supervisor itself writes into the audit, which is an event too: no page that is
+//! open goes on showing it as running.
 
 mod preview;
 mod ramp;
@@ -73,8 +73,8 @@ impl Job {
         self.change(|view| view.state == BulkState::Running)
     }
 
-    /// So many of its wave have no answer yet. False if it was stopped: nobody waits for them any more, and nothing that
-    /// is shown of it changes after that.
+    /// So many of its wave have no answer yet. False if it was stopped: nobody waits for them any more, and nothing
+    /// that is shown of it changes after that.
     fn waits_for(&self, answers: usize) -> bool {
         self.change(|view| {
             let is_wanted = view.state == BulkState::Running;
