@@ -41,6 +41,10 @@ pub enum StepAct {
     /// Try again now, whatever the backoff says; limits start anew.
     Retry {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// Ask under a new idempotency key, as if it had never been asked for. For one mapped request at a time.
         #[serde(default, rename = "newKey", skip_serializing_if = "std::ops::Not::not")]
@@ -52,6 +56,10 @@ pub enum StepAct {
     /// Replace the request's `data`, then try again; a mapped request goes out under a new idempotency key.
     Edit {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// The new data.
         data: Map<String, Value>,
@@ -62,11 +70,19 @@ pub enum StepAct {
     /// Go without this step.
     Waive {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// Write down an outcome that was reached outside.
     Record {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// The outcome.
         outcome: Outcome,
@@ -74,6 +90,10 @@ pub enum StepAct {
     /// Say yes to a step that waits for it.
     Approve {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
 }
@@ -124,6 +144,10 @@ pub enum CaseAct {
     /// Answer the case's reports anew with the active rulebook; only adds steps.
     Replan {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// With this rulebook, by name: where several share the reporting service, and nothing says to which of them
         /// the case belongs.
@@ -133,6 +157,10 @@ pub enum CaseAct {
     /// Add steps by hand, e.g. to an unmatched case.
     Plan {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// `service.action` to compensate.
         #[serde(default)]
@@ -150,11 +178,19 @@ pub enum CaseAct {
     /// Close it by hand; refused while a step has not ended.
     Settle {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// Retry every stuck or waiting-for-backoff step of the case now.
     Retry {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
 }
@@ -214,6 +250,7 @@ pub struct BulkAct {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReasonGiven {
     /// Why.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: String,
 }
 

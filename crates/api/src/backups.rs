@@ -12,6 +12,7 @@ pub struct BackupWanted {
     pub name: Option<String>,
     /// Why, for the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: Option<String>,
 }
 

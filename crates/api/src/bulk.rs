@@ -56,6 +56,7 @@ pub struct BulkWanted {
     /// What to do.
     pub act: BulkDeed,
     /// Why; stands in the audit of each.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: String,
     /// To these steps; for `replan`, to these cases; for `accept`, to these questions.
     #[serde(
@@ -80,6 +81,7 @@ pub struct BulkWanted {
 pub struct BulkSteering {
     /// Why, if other than what the bulk act was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: Option<String>,
 }
 

@@ -10,6 +10,7 @@ mod bulk;
 mod cases;
 mod events;
 mod groups;
+mod index;
 mod money;
 mod overview;
 mod page;
@@ -31,8 +32,9 @@ pub use bulk::{
     BulkSteering, BulkView, BulkWanted,
 };
 pub use cases::{CaseDetail, CaseSummary, NoteView, ReportView, WalkView};
-pub use events::EventView;
+pub use events::{EventKind, EventView};
 pub use groups::GroupView;
+pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
 pub use overview::{
     AttemptFigures, DecisionView, LimitsView, LimitsWanted, MinuteView, Overview, Progress,

@@ -67,7 +67,7 @@ pub struct RawRowView {
     pub table: String,
     /// Its columns by name: a number, a text or null. In rows that are sent, an object or a list stands for its JSON
     /// text.
-    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, Value>))]
     pub columns: BTreeMap<String, Value>,
 }
 
@@ -106,6 +106,10 @@ pub enum QuarantineAct {
     /// It goes on with mended rows: all of `GET /v1/quarantine/{id}`, with what is wrong corrected.
     Repair {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// The rows.
         rows: Vec<RawRowView>,
@@ -113,6 +117,10 @@ pub enum QuarantineAct {
     /// It is settled by hand, without its steps; its reports stay known.
     Discard {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
 }

@@ -84,11 +84,19 @@ pub enum QuestionAct {
     /// Take the doubt as it is; the case then closes by a person.
     Accept {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// Write down how it was ended outside; the case then closes by a person.
     Record {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// How it ended, e.g. `compensated`.
         outcome: Outcome,
@@ -96,6 +104,10 @@ pub enum QuestionAct {
     /// Ask whoever can tell once more: a History is read anew, an endpoint of the service's own asked under a new key.
     AskAgain {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// A try of the step before may have run after all, and whoever says so has weighed up that it may run once
         /// more. Needed where one brought no answer.
@@ -105,6 +117,10 @@ pub enum QuestionAct {
     /// Say which of the values of a data conflict is right; the step then goes out with it.
     Choose {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
         /// One of the values that were told.
         value: Value,
@@ -112,11 +128,19 @@ pub enum QuestionAct {
     /// Nobody needs to hear of this stranger, in any case of its rulebook: [`StrangerAct::Ignore`].
     Ignore {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// The rulebook will declare this stranger: [`StrangerAct::Declare`].
     Declare {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
 }
@@ -130,16 +154,28 @@ pub enum StrangerAct {
     /// Nobody needs to hear of it; what it held goes on.
     Ignore {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// The rulebook will declare it: its cases wait until then, and people need not hear of it again.
     Declare {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
     /// Take back what was said of it.
     Reconsider {
         /// Why.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(min_length = 1, max_length = 2000, pattern = r"\S")
+        )]
         reason: String,
     },
 }

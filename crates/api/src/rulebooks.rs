@@ -73,6 +73,7 @@ pub struct RulebookSources {
     pub sources: Vec<SourceView>,
     /// Why it is put, for the audit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 2000, pattern = r"\S"))]
     pub reason: Option<String>,
 }
 

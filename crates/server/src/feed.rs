@@ -1,8 +1,7 @@
 //! What has happened lately, for the event stream. Lives in memory only: the store tells the whole story.
 
-use amends_api::EventView;
 use amends_api::signs::Signed;
-use amends_api::{QuestionId, QuestionKind};
+use amends_api::{EventKind, EventView, QuestionId, QuestionKind};
 use amends_engine::{Event, Happening, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
@@ -140,10 +139,10 @@ impl EventStream {
 }
 
 /// What is common to all events.
-fn plain(at: Timestamp) -> EventView {
+fn plain(at: Timestamp, kind: EventKind) -> EventView {
     EventView {
         at,
-        kind: String::new(),
+        kind,
         case_id: None,
         step_id: None,
         subject: None,
@@ -152,19 +151,34 @@ fn plain(at: Timestamp) -> EventView {
     }
 }
 
+/// What an event is about.
+fn kind(what: &Happening) -> EventKind {
+    match what {
+        Happening::Reported { .. } => EventKind::Report,
+        Happening::Step { .. } => EventKind::Step,
+        Happening::Case { .. } => EventKind::Case,
+        Happening::Planned { .. } => EventKind::Plan,
+        Happening::Walked { .. } => EventKind::Walk,
+        Happening::Acted { .. } => EventKind::Act,
+        Happening::Question { .. } => EventKind::Question,
+        Happening::Breaker { .. } => EventKind::Breaker,
+        Happening::Histories { .. } => EventKind::Histories,
+        Happening::Quarantined { .. } => EventKind::Quarantine,
+        Happening::Rulebook { .. } => EventKind::Rulebook,
+    }
+}
+
 /// An event as the API shows it.
 fn view(event: &Event) -> EventView {
-    let mut view = plain(event.at);
+    let mut view = plain(event.at, kind(&event.what));
     match &event.what {
         Happening::Reported { case, report } => {
-            view.kind = "report".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
             view.state = "received".to_owned();
             view.message.clone_from(&report.data.message);
         }
         Happening::Step { step, verb, action, state, message } => {
-            view.kind = "step".to_owned();
             view.case_id = Some(step.case);
             view.step_id = Some(*step);
             view.subject = Some(format!("{verb} {action}"));
@@ -176,7 +190,6 @@ fn view(event: &Event) -> EventView {
             view.message.clone_from(message);
         }
         Happening::Case { case, saga, state, closed_on, .. } => {
-            view.kind = "case".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
             view.state = state.to_string();
@@ -184,7 +197,6 @@ fn view(event: &Event) -> EventView {
                 closed_on.map(|word| format!("{}: {}", word.sign().word, word.meaning()));
         }
         Happening::Planned { case, report, steps } => {
-            view.kind = "plan".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
             view.state = "planned".to_owned();
@@ -194,14 +206,12 @@ fn view(event: &Event) -> EventView {
             });
         }
         Happening::Walked { case, service, entries } => {
-            view.kind = "walk".to_owned();
             view.case_id = Some(*case);
             view.subject = Some(service.to_string());
             view.state = "answered".to_owned();
             view.message = Some(format!("{entries} entries"));
         }
         Happening::Acted { case, step, act, actor } => {
-            view.kind = "act".to_owned();
             view.case_id = *case;
             view.step_id = *step;
             view.subject = Some(actor.to_string());
@@ -223,7 +233,6 @@ fn view(event: &Event) -> EventView {
 }
 
 fn asked(view: &mut EventView, question: QuestionId, kind: QuestionKind, sentence: &str) {
-    view.kind = "question".to_owned();
     view.case_id = Some(question.case);
     view.subject = Some(question.to_string());
     view.state = kind.as_str().to_owned();
@@ -231,7 +240,6 @@ fn asked(view: &mut EventView, question: QuestionId, kind: QuestionKind, sentenc
 }
 
 fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRow) {
-    view.kind = "quarantine".to_owned();
     view.case_id = case;
     view.subject = Some(broken.row.clone());
     view.state = if case.is_some() { "quarantined" } else { "unreadable" }.to_owned();
@@ -239,21 +247,18 @@ fn quarantined(view: &mut EventView, case: Option<CaseId>, broken: &UnreadableRo
 }
 
 fn histories(view: &mut EventView, service: &str, available: bool, message: Option<&String>) {
-    view.kind = "histories".to_owned();
     view.subject = Some(service.to_owned());
     view.state = if available { "available" } else { "unavailable" }.to_owned();
     view.message = message.cloned();
 }
 
 fn rulebook(view: &mut EventView, name: &str, hash: &str) {
-    view.kind = "rulebook".to_owned();
     view.subject = Some(name.to_owned());
     view.state = "active".to_owned();
     view.message = Some(hash.to_owned());
 }
 
 fn breaker(view: &mut EventView, service: &str, state: &str, message: Option<&String>) {
-    view.kind = "breaker".to_owned();
     view.subject = Some(service.to_owned());
     view.state = state.to_owned();
     view.message = message.cloned();

@@ -5,7 +5,7 @@
 use super::page::PageError;
 use crate::feed::EventStream;
 use crate::http::{App, Query};
-use amends_api::EventView;
+use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use amends_store::Store;
 use axum::extract::State;
@@ -30,7 +30,7 @@ pub(super) async fn ticks<S: Store>(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
     let mut query = Query::of(&uri)?;
     let case: Option<CaseId> = query.one("case")?;
-    let kind = query.text("kind")?;
+    let kind: Option<EventKind> = query.one("kind")?;
     query.finish()?;
     let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         let detail =
@@ -54,8 +54,8 @@ pub(super) async fn ticks<S: Store>(
 struct Watcher {
     events: EventStream,
     case: Option<CaseId>,
-    /// As `EventView::kind` names it.
-    kind: Option<String>,
+    /// Of this kind.
+    kind: Option<EventKind>,
     /// The last tick.
     last: Option<Instant>,
     stopping: watch::Receiver<bool>,
@@ -82,7 +82,7 @@ impl Watcher {
 
     fn wants(&self, event: &EventView) -> bool {
         self.case.is_none_or(|case| event.case_id == Some(case))
-            && self.kind.as_ref().is_none_or(|kind| *kind == event.kind)
+            && self.kind.is_none_or(|kind| kind == event.kind)
     }
 
     async fn news(&mut self) -> bool {

@@ -1,22 +1,20 @@
 //! Backups while the supervisor runs: `POST /v1/backups`.
 
+use super::answers::Created;
 use super::backup_folder::{checked, default_name, internal};
-use super::body::{Payload, check_reason};
+use super::body::{Actor, Sent, check_reason};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use amends_api::{BackupView, BackupWanted};
 use amends_store::Store;
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 
 /// `POST /v1/backups`: answers once the copy is whole and synced.
 pub(crate) async fn make<S: Store>(
     State(app): State<App<S>>,
-    payload: Payload,
-) -> Result<(StatusCode, Json<BackupView>), ApiError> {
-    let wanted: BackupWanted = payload.json()?;
-    let actor = payload.actor()?.to_owned();
+    Actor(actor): Actor,
+    Sent(wanted): Sent<BackupWanted>,
+) -> Result<Created<BackupView>, ApiError> {
     if let Some(reason) = &wanted.reason {
         check_reason(reason)?;
     }
@@ -42,7 +40,7 @@ pub(crate) async fn make<S: Store>(
         Ok::<_, ApiError>(made)
     });
     match made.await {
-        Ok(made) => Ok((StatusCode::CREATED, Json(made?))),
+        Ok(made) => Ok(Created { location: None, body: made? }),
         Err(fault) => Err(internal(format!("the backup ended by a fault: {fault}"))),
     }
 }

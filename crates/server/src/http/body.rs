@@ -2,15 +2,18 @@
 
 use super::ApiError;
 use super::bodies::{Bodies, UsedUp};
+use super::openapi::{JSON, Taken, Told};
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::{Problem, ProblemCode, check_keys};
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Longest body of an act or an announcement, in bytes. Ten thousand step ids fit.
 const BODY_LIMIT: usize = 1 << 20;
@@ -25,42 +28,72 @@ const REASON_LIMIT: usize = 2_000;
 /// Who acts when nobody says.
 const NOBODY: &str = "api";
 
-/// A whole body with the headers that came before it.
-pub(crate) struct Payload {
-    pub(crate) headers: HeaderMap,
-    pub(crate) bytes: Bytes,
-}
+/// A body of JSON. The content type must say so, which also keeps forms of other web sites out.
+pub(crate) struct Sent<T>(pub(crate) T);
 
-impl<T: Send + Sync> FromRequest<T> for Payload {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _state: &T) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let (head, body) = request.into_parts();
         let bytes = read_body(&head, body, BODY_LIMIT).await?;
-        Ok(Self { headers: head.headers, bytes })
-    }
-}
-
-impl Payload {
-    /// The body as JSON. The content type must say so, which also keeps forms of other web sites out.
-    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let kind = self
-            .headers
-            .get(header::CONTENT_TYPE)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default();
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|v| v.to_str().ok()).unwrap_or_default();
         if !is_json(kind) {
             let detail = format!("`{kind}` is not understood here; send `application/json`");
             return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
         }
-        check_keys(&self.bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
-        serde_json::from_slice(&self.bytes)
-            .map_err(|e| ApiError::invalid(format!("the body can't be read: {e}")))
+        object(&bytes).map(Self)
     }
+}
 
-    /// Who acts.
-    pub(crate) fn actor(&self) -> Result<&str, ApiError> {
-        actor(&self.headers)
+/// A body that is a JSON object. A list is refused, which serde would take for the members of a struct in their order.
+pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid("the body is a list; send an object, `{…}`"));
+    }
+    check_keys(bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
+    serde_json::from_slice(bytes)
+        .map_err(|e| ApiError::invalid(format!("the body can't be read: {e}")))
+}
+
+impl<T: ToSchema> Taken for Sent<T> {
+    fn told(told: &mut Told) {
+        let schema = told.schema::<T>();
+        told.body(JSON, schema);
+        told_of_bodies(told);
+    }
+}
+
+/// What may be wrong with a body.
+pub(crate) fn told_of_bodies(told: &mut Told) {
+    told.problems(&[
+        ProblemCode::InvalidRequest,
+        ProblemCode::TooLarge,
+        ProblemCode::UnsupportedMediaType,
+        ProblemCode::Overloaded,
+    ]);
+}
+
+/// Who acts, by the header `Amends-Actor`.
+pub(crate) struct Actor(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Actor {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        actor(&parts.headers).map(|name| Self(name.to_owned()))
+    }
+}
+
+impl Taken for Actor {
+    fn told(told: &mut Told) {
+        let meaning = "Who acts, for the audit; `api` if not given.";
+        let schema = json!({
+            "type": "string", "minLength": 1, "maxLength": ACTOR_LIMIT, "pattern": "^[!-~]([ -~]*[!-~])?$",
+        });
+        told.header("Amends-Actor", false, meaning, schema);
+        told.problems(&[ProblemCode::InvalidRequest]);
     }
 }
 
@@ -71,7 +104,7 @@ pub(crate) fn is_json(content_type: &str) -> bool {
 }
 
 /// Who acts, by the header `Amends-Actor`.
-pub(crate) fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
+fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
     one_actor(headers)?;
     let Some(value) = headers.get(AMENDS_ACTOR) else { return Ok(NOBODY) };
     let name = value.to_str().map(str::trim).unwrap_or_default();

@@ -1,6 +1,8 @@
 //! Bulk acts: `POST /v1/bulk`, `GET /v1/bulk`, `GET /v1/bulk/{id}`, `POST /v1/bulk/{id}/start` and `/stop`.
 
-use super::body::{Payload, check_reason};
+use super::answers::Rows;
+use super::body::{Actor, Sent, check_reason};
+use super::openapi::{Answered, JSON, Told};
 use super::path::Id;
 use super::targets::{Selection, resolve_targets};
 use super::{ApiError, App};
@@ -11,6 +13,7 @@ use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -29,11 +32,11 @@ impl FromStr for BulkId {
 /// `POST /v1/bulk`: freezes what is meant and shows it. Nothing is done before it is started.
 pub(crate) async fn make<S: Store>(
     State(app): State<App<S>>,
-    payload: Payload,
-) -> Result<(StatusCode, Json<BulkView>), ApiError> {
-    let BulkWanted { act, reason, ids, filter, dry_run } = payload.json()?;
+    Actor(actor): Actor,
+    Sent(BulkWanted { act, reason, ids, filter, dry_run }): Sent<BulkWanted>,
+) -> Result<Previewed, ApiError> {
     check_reason(&reason)?;
-    let purpose = Purpose { act, reason, actor: payload.actor()?.to_owned() };
+    let purpose = Purpose { act, reason, actor };
     let ids = match act {
         BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
         BulkDeed::Accept => Selection::Questions(parsed(&ids)?),
@@ -43,20 +46,43 @@ pub(crate) async fn make<S: Store>(
     let found = resolve_targets(&app, act.into(), ids.or_filter(filter)?).await?;
     let (view, targets) = preview(purpose, found, SystemClock.now());
     if dry_run {
-        return Ok((StatusCode::OK, Json(view)));
+        return Ok(Previewed::Only(view));
     }
     if targets.len() == 0 {
         return Err(ApiError::invalid("nothing matches, so there is nothing to do"));
     }
     let job = app.bulks.make(&app.supervisor, view, &targets).await?;
-    Ok((StatusCode::CREATED, Json(job.view())))
+    Ok(Previewed::Kept(job.view()))
+}
+
+/// A bulk act that has been looked at.
+pub(crate) enum Previewed {
+    /// It can be started.
+    Kept(BulkView),
+    /// A dry run.
+    Only(BulkView),
+}
+
+impl IntoResponse for Previewed {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Kept(view) => (StatusCode::CREATED, Json(view)).into_response(),
+            Self::Only(view) => Json(view).into_response(),
+        }
+    }
+}
+
+impl Answered for Previewed {
+    fn told(told: &mut Told) {
+        let view = told.schema::<BulkView>();
+        told.answer(201, JSON, view.clone());
+        told.answer(200, JSON, view);
+    }
 }
 
 /// `GET /v1/bulk`
-pub(crate) async fn list<S: Store>(
-    State(app): State<App<S>>,
-) -> Result<Json<Vec<BulkView>>, ApiError> {
-    Ok(Json(app.bulks.list(&app.supervisor).await?))
+pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Result<Rows<BulkView>, ApiError> {
+    Ok(Rows(app.bulks.list(&app.supervisor).await?))
 }
 
 /// `GET /v1/bulk/{id}`
@@ -71,11 +97,12 @@ pub(crate) async fn show<S: Store>(
 pub(crate) async fn start<S: Store>(
     State(app): State<App<S>>,
     Id(BulkId(number)): Id<BulkId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
-    let reason = steering(&payload)?;
+    let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
-    app.bulks.start(&app.supervisor, &job, payload.actor()?, reason).await?;
+    app.bulks.start(&app.supervisor, &job, &actor, reason).await?;
     Ok(Json(job.view()))
 }
 
@@ -83,16 +110,16 @@ pub(crate) async fn start<S: Store>(
 pub(crate) async fn stop<S: Store>(
     State(app): State<App<S>>,
     Id(BulkId(number)): Id<BulkId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
-    let reason = steering(&payload)?;
+    let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
-    app.bulks.stop(&app.supervisor, &job, payload.actor()?, reason).await?;
+    app.bulks.stop(&app.supervisor, &job, &actor, reason).await?;
     Ok(Json(job.view()))
 }
 
-fn steering(payload: &Payload) -> Result<Option<String>, ApiError> {
-    let BulkSteering { reason } = payload.json()?;
+fn checked(BulkSteering { reason }: BulkSteering) -> Result<Option<String>, ApiError> {
     reason.as_deref().map(check_reason).transpose()?;
     Ok(reason)
 }

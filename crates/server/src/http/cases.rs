@@ -1,8 +1,9 @@
 //! Cases: `GET /v1/cases`, `GET /v1/cases/{id}`, `POST /v1/cases/{id}/acts`.
 
-use super::body::{Payload, check_reason};
+use super::body::{Actor, Sent, check_reason};
+use super::parameters::Position;
 use super::path::{Id, Pair};
-use super::query::{Query, case_filter};
+use super::query::{Asked, OfCases, OfGroup, Paging};
 use super::secrets::{secrets_of, summaries};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
@@ -14,23 +15,19 @@ use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::{CaseRecord, Store, StoreError};
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
 use std::sync::Arc;
 use tokio::sync::SemaphorePermit;
 
 /// `GET /v1/cases`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
+    Asked((of, group, page)): Asked<(OfCases, OfGroup, Paging)>,
 ) -> Result<Json<Page<CaseSummary>>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let (mut filter, page) = (case_filter(&mut query, SystemClock.now())?, query.page()?);
-    let group = query.group()?;
-    query.finish()?;
-    if let Some(group) = group {
+    let mut filter = of.filter(SystemClock.now());
+    if let Some(group) = group.id() {
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
-    let rows = app.supervisor.store().cases(filter, page).await?;
+    let rows = app.supervisor.store().cases(filter, page.request()).await?;
     Ok(Json(summaries(&app, rows).await))
 }
 
@@ -45,25 +42,24 @@ pub(crate) async fn show<S: Store>(
 /// `GET /v1/cases/{id}/reports/{position}`: one report, whole. Positions count from 0, in the order of `reports`.
 pub(crate) async fn report<S: Store>(
     State(app): State<App<S>>,
-    Pair(id, position): Pair,
+    Pair(case, Position(position)): Pair<CaseId, Position>,
 ) -> Result<Json<ReportView>, ApiError> {
-    let wrong = |what: &str| ApiError::not_found(format!("there is no {what}"));
-    let case: CaseId = id.parse().map_err(|_| wrong(&format!("case `{id}`")))?;
-    let missing = || wrong(&format!("report `{position}` of case `{case}`"));
-    let index: usize = position.parse().map_err(|_| missing())?;
     let detail = detail(&app, case).await?;
-    detail.reports.into_iter().nth(index).map(Json).ok_or_else(missing)
+    let report = detail.reports.into_iter().nth(position);
+    report.map(Json).ok_or_else(|| {
+        ApiError::not_found(format!("there is no report `{position}` of case `{case}`"))
+    })
 }
 
 /// `POST /v1/cases/{id}/acts`
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(act): Sent<CaseAct>,
 ) -> Result<Json<CaseDetail>, ApiError> {
-    let act: CaseAct = payload.json()?;
     check_reason(act.reason())?;
-    app.supervisor.act_on_case(id, act, payload.actor()?).await?;
+    app.supervisor.act_on_case(id, act, &actor).await?;
     Ok(Json(within_bounds(detail(&app, id).await?)))
 }
 

@@ -2,7 +2,7 @@
 //! only, so that an answer comes soon however much is stored.
 
 use super::path::Id;
-use super::query::Query;
+use super::query::Asked;
 use super::{ApiError, App, cases};
 use amends_api::{QuestionEffect, QuestionKind, QuestionsOfKind, RulebookQuestions};
 use amends_protocol::{CaseId, Timestamp};
@@ -10,7 +10,6 @@ use amends_rulebook::Rulebook;
 use amends_store::{CaseFilter, PageRequest, Store};
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Cases that are looked at.
@@ -20,9 +19,8 @@ const CASES: u32 = 500;
 pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
-    uri: Uri,
+    _: Asked<()>,
 ) -> Result<Json<RulebookQuestions>, ApiError> {
-    Query::of(&uri)?.finish()?;
     let book = app.supervisor.active_books().into_iter().find(|book| book.name() == name);
     let none = || ApiError::not_found(format!("there is no active rulebook `{name}`"));
     let book = book.ok_or_else(none)?;

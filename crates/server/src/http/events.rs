@@ -1,16 +1,21 @@
 //! What happens, as it happens: `GET /v1/events`, server-sent events with ids. A reader that falls behind, or comes
 //! back after too long, is told of it by an event `gap` and reads the lists again; nothing waits for readers.
 
-use super::query::Query;
+use super::openapi::{Answered, Taken, Told};
+use super::parameters::Text;
+use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::feed::EventStream;
-use amends_api::EventView;
-use amends_protocol::{CaseId, Problem, ProblemCode};
+use amends_api::{EventKind, EventView};
+use amends_protocol::{CaseId, Problem, ProblemCode, UnknownWord};
 use amends_store::Store;
-use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::stream::{self, Stream};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,25 +23,23 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 /// How often an idle stream shows that it lives; proxies commonly close after 30 to 60 s of silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The kinds that can be asked for, as `EventView::kind` has them.
-const KINDS: [&str; 8] = ["report", "plan", "step", "case", "walk", "act", "breaker", "rulebook"];
+
+questions! {
+    /// Which events.
+    pub(crate) struct OfEvents {
+        /// Of this case.
+        case: Option<CaseId>,
+        /// Of these kinds.
+        kind: Vec<EventKind>,
+    }
+}
 
 /// `GET /v1/events`
 pub(crate) async fn stream<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let wanted = Wanted { case: query.one("case")?, kinds: query.many("kind")? };
-    query.finish()?;
-    if let Some(kind) = wanted.kinds.iter().find(|k| !KINDS.contains(&k.as_str())) {
-        return Err(ApiError::filter(format!(
-            "`kind`: unknown kind `{kind}`; one of: {}",
-            KINDS.join(", ")
-        )));
-    }
-    let last = last_event_id(&headers)?;
+    Asked(wanted): Asked<OfEvents>,
+    LastEvent(last): LastEvent,
+) -> Result<EventStreamed, ApiError> {
     let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         let detail =
             format!("{} event streams are open already; close one", app.limits.event_streams);
@@ -50,12 +53,67 @@ pub(crate) async fn stream<S: Store>(
         stopping: app.stopping.clone(),
         _permit: permit,
     };
-    let events =
-        stream::unfold(
-            reader,
-            |mut reader| async move { reader.next().await.map(|e| (Ok(e), reader)) },
+    let events = stream::unfold(reader, |mut reader| async move {
+        reader.next().await.map(|e| (Ok::<_, Infallible>(e), reader))
+    });
+    let events = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    Ok(EventStreamed(events.into_response()))
+}
+
+/// Server-sent events.
+pub(crate) struct EventStreamed(Response);
+
+impl IntoResponse for EventStreamed {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl Answered for EventStreamed {
+    fn told(told: &mut Told) {
+        let event = told.schema::<EventView>();
+        let text = json!({
+            "type": "string", "contentMediaType": "text/event-stream",
+            "description": "Lines of server-sent events; each `data` is JSON as `x-event` says.",
+            "x-event": event,
+        });
+        told.answer(200, "text/event-stream", text);
+        told.problems(&[ProblemCode::Overloaded]);
+    }
+}
+
+/// The event after which to go on.
+pub(crate) struct LastEvent(Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for LastEvent {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        last_event_id(&parts.headers).map(Self)
+    }
+}
+
+impl Taken for LastEvent {
+    fn told(told: &mut Told) {
+        let meaning = "Go on after this event, if it is still kept.";
+        told.header(
+            "Last-Event-ID",
+            false,
+            meaning,
+            json!({ "type": "string", "pattern": "^[0-9]{1,19}$" }),
         );
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+        told.problems(&[ProblemCode::InvalidRequest]);
+    }
+}
+
+impl Text for EventKind {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|wrong: UnknownWord| wrong.to_string())
+    }
+
+    fn schema(told: &mut Told) -> Value {
+        told.schema::<Self>()
+    }
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
@@ -69,16 +127,11 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     }
 }
 
-struct Wanted {
-    case: Option<CaseId>,
-    /// Empty means all.
-    kinds: Vec<String>,
-}
-
-impl Wanted {
+impl OfEvents {
+    /// No kind means all.
     fn has(&self, event: &EventView) -> bool {
         self.case.is_none_or(|case| event.case_id == Some(case))
-            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+            && (self.kind.is_empty() || self.kind.contains(&event.kind))
     }
 }
 
@@ -88,7 +141,7 @@ struct Reader {
     last: Option<u64>,
     /// An event that a gap comes before.
     held: Option<(u64, EventView)>,
-    wanted: Wanted,
+    wanted: OfEvents,
     stopping: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -118,7 +171,9 @@ impl Reader {
             };
             if self.wanted.has(&event) {
                 let data = serde_json::to_string(&event).unwrap_or_default();
-                return Some(Event::default().id(id.to_string()).event(&event.kind).data(data));
+                return Some(
+                    Event::default().id(id.to_string()).event(event.kind.as_str()).data(data),
+                );
             }
         }
     }

@@ -1,25 +1,70 @@
 //! Cases as a file: `GET /v1/cases:export`, NDJSON or CSV, page by page, so that its size costs no memory. A reader that
 //! is slow slows nothing but itself.
 
-use super::query::{Query, case_filter};
+use super::openapi::{Answered, Told};
+use super::parameters::Text;
+use super::query::{Asked, OfCases, OfGroup, questions};
 use super::secrets::summaries;
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use amends_api::plain::{REPLACEMENT, escaped_json, steers};
 use amends_api::{CaseSummary, Money};
+use amends_protocol::ProblemCode;
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
+questions! {
+    /// How a file is written.
+    pub(crate) struct Written {
+        /// One JSON object per line, or CSV.
+        format: Option<Format>,
+    }
+}
+
 /// How rows are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    #[default]
     Ndjson,
     Csv,
+}
+
+impl Format {
+    const ALL: [Self; 2] = [Self::Ndjson, Self::Csv];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8",
+        }
+    }
+}
+
+impl Text for Format {
+    fn read(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|format| format.as_str() == text);
+        known.ok_or_else(|| {
+            let all = Self::ALL.map(Self::as_str).join(", ");
+            format!("unknown format `{text}`; one of: {all}")
+        })
+    }
+
+    fn schema(_: &mut Told) -> Value {
+        json!({ "enum": Self::ALL.map(Self::as_str), "default": Self::default().as_str() })
+    }
 }
 
 /// The columns of CSV, in their order.
@@ -28,21 +73,11 @@ const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened
 /// `GET /v1/cases:export`
 pub(crate) async fn cases<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
-) -> Result<Response, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let mut filter = case_filter(&mut query, SystemClock.now())?;
-    let group = query.group()?;
-    let format = match query.text("format")?.as_deref() {
-        None | Some("ndjson") => Format::Ndjson,
-        Some("csv") => Format::Csv,
-        Some(other) => {
-            let detail = format!("`format` is `{other}`; one of: ndjson, csv");
-            return Err(ApiError::filter(detail));
-        }
-    };
-    query.finish()?;
-    if let Some(group) = group {
+    Asked((of, group, written)): Asked<(OfCases, OfGroup, Written)>,
+) -> Result<CasesFile, ApiError> {
+    let mut filter = of.filter(SystemClock.now());
+    let format = written.format.unwrap_or_default();
+    if let Some(group) = group.id() {
         filter.among = Some(app.supervisor.members(group).await?.cases);
     }
     let rows = Rows {
@@ -56,15 +91,38 @@ pub(crate) async fn cases<S: Store>(
     let body = stream::try_unfold(rows, |mut rows| async move {
         Ok::<_, StoreError>(rows.page().await?.map(|bytes| (bytes, rows)))
     });
-    let (kind, name) = match format {
-        Format::Ndjson => ("application/x-ndjson", "cases.ndjson"),
-        Format::Csv => ("text/csv; charset=utf-8", "cases.csv"),
-    };
-    let mut answer = Body::from_stream(body).into_response();
-    let attachment = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer.headers_mut().extend(attachment.ok().map(|v| (header::CONTENT_DISPOSITION, v)));
-    Ok(answer)
+    Ok(CasesFile { format, body: Body::from_stream(body) })
+}
+
+/// Cases as a file.
+pub(crate) struct CasesFile {
+    format: Format,
+    body: Body,
+}
+
+impl IntoResponse for CasesFile {
+    fn into_response(self) -> Response {
+        let mut answer = self.body.into_response();
+        let (headers, kind) = (answer.headers_mut(), self.format.content_type());
+        let name = format!("attachment; filename=\"cases.{}\"", self.format.as_str());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        let attachment = HeaderValue::from_str(&name).ok();
+        headers.extend(attachment.map(|v| (header::CONTENT_DISPOSITION, v)));
+        answer
+    }
+}
+
+impl Answered for CasesFile {
+    fn told(told: &mut Told) {
+        let case = told.schema::<CaseSummary>();
+        let lines = json!({
+            "type": "string", "description": "Lines of JSON, each as `x-line` says.", "x-line": case,
+        });
+        told.answer(200, Format::Ndjson.content_type(), lines);
+        told.answer(200, "text/csv", json!({ "type": "string" }));
+        told.answer_header(200, "Content-Disposition", "The name of the file.");
+        told.problems(&[ProblemCode::Overloaded]);
+    }
 }
 
 struct Rows<S: Store> {

@@ -1,20 +1,20 @@
 //! Numbers for Prometheus: `GET /metrics`.
 
+use super::openapi::{Answered, Told};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::telemetry::Standing;
 use amends_store::Store;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 
 /// The format that is written; Prometheus reads it since 2.5.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `GET /metrics`
-pub(crate) async fn scrape<S: Store>(
-    State(app): State<App<S>>,
-) -> Result<impl IntoResponse, ApiError> {
+pub(crate) async fn scrape<S: Store>(State(app): State<App<S>>) -> Result<Exposition, ApiError> {
     let overview = app.supervisor.overview(SystemClock.now()).await?;
     let books = app.supervisor.active_books();
     let standing = Standing {
@@ -28,6 +28,20 @@ pub(crate) async fn scrape<S: Store>(
     };
     app.supervisor.metrics().clock_ahead(app.supervisor.on_the_wall().ahead_ms);
     app.supervisor.metrics().memory(&app.supervisor.shared().memory);
-    let written = app.supervisor.metrics().scrape(&standing);
-    Ok(([(CONTENT_TYPE, OPEN_METRICS)], written))
+    Ok(Exposition(app.supervisor.metrics().scrape(&standing)))
+}
+
+/// Numbers in the OpenMetrics text format.
+pub(crate) struct Exposition(String);
+
+impl IntoResponse for Exposition {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, OPEN_METRICS)], self.0).into_response()
+    }
+}
+
+impl Answered for Exposition {
+    fn told(told: &mut Told) {
+        told.answer(200, "application/openmetrics-text", json!({ "type": "string" }));
+    }
 }

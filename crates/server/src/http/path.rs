@@ -2,40 +2,54 @@
 //! like.
 
 use super::ApiError;
+use super::openapi::{Taken, Told};
+use super::parameters::Text;
+use amends_protocol::ProblemCode;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use std::fmt::Display;
-use std::str::FromStr;
 
 /// The one `{…}` of a path.
 pub(crate) struct Id<T>(pub(crate) T);
 
-impl<S, T> FromRequestParts<S> for Id<T>
-where
-    S: Send + Sync,
-    T: FromStr,
-    T::Err: Display,
-{
+impl<S: Send + Sync, T: Text> FromRequestParts<S> for Id<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
             .map_err(|e| ApiError::not_found(format!("the path can't be read: {e}")))?;
-        text.parse().map(Self).map_err(|e| ApiError::not_found(format!("{e}")))
+        T::read(&text).map(Self).map_err(ApiError::not_found)
     }
 }
 
-/// The two texts of a path.
-pub(crate) struct Pair(pub(crate) String, pub(crate) String);
+impl<T: Text> Taken for Id<T> {
+    fn told(told: &mut Told) {
+        let schema = T::schema(told);
+        told.path(schema);
+        told.problems(&[ProblemCode::NotFound]);
+    }
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for Pair {
+/// The two `{…}` of a path.
+pub(crate) struct Pair<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S: Send + Sync, A: Text, B: Text> FromRequestParts<S> for Pair<A, B> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match Path::<(String, String)>::from_request_parts(parts, state).await {
-            Ok(Path((first, second))) => Ok(Self(first, second)),
-            Err(e) => Err(ApiError::not_found(format!("the path can't be read: {e}"))),
-        }
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|e| ApiError::not_found(format!("the path can't be read: {e}")))?;
+        let read = || Ok(Self(A::read(&first)?, B::read(&second)?));
+        read().map_err(|wrong: String| ApiError::not_found(wrong))
+    }
+}
+
+impl<A: Text, B: Text> Taken for Pair<A, B> {
+    fn told(told: &mut Told) {
+        let (first, second) = (A::schema(told), B::schema(told));
+        told.path(first);
+        told.path(second);
+        told.problems(&[ProblemCode::NotFound]);
     }
 }

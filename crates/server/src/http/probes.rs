@@ -1,24 +1,35 @@
 //! Whether the process lives and is ready, and what there is: `/livez`, `/readyz`, `/healthz`, `/v1`.
 
-use super::query::Query;
+use super::openapi::{Answered, PLAIN, Told};
+use super::parameters::Flag;
+use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::heartbeat::LONGEST_TURN;
+use amends_api::Index;
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
-use serde_json::{Value, json};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How long the store may take to show that it can be written; a probe's own limit is commonly a second or more.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
+questions! {
+    /// How much is told.
+    pub(crate) struct Detail {
+        /// List each check.
+        verbose: Flag,
+    }
+}
+
 /// `GET /livez`: answering is the proof, and that the loop turns. Never asks the store.
-pub(crate) async fn live<S: Store>(State(app): State<App<S>>) -> Result<&'static str, ApiError> {
+pub(crate) async fn live<S: Store>(State(app): State<App<S>>) -> Result<Lines, ApiError> {
     turns(app.supervisor.shared().heartbeat.age())?;
-    Ok("ok\n")
+    Ok(Lines("ok\n".to_owned()))
 }
 
 /// Whether a loop whose turn is so old is well.
@@ -37,14 +48,8 @@ fn turns(age: Duration) -> Result<(), ApiError> {
 /// `GET /readyz`: started, not stopping, and the store can be written. No destination is asked.
 pub(crate) async fn ready<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
-) -> Result<String, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let verbose = uri
-        .query()
-        .is_some_and(|q| q.split('&').any(|p| p == "verbose" || p.starts_with("verbose=")));
-    let _ = query.many::<String>("verbose")?;
-    query.finish()?;
+    Asked(Detail { verbose: Flag(verbose) }): Asked<Detail>,
+) -> Result<Lines, ApiError> {
     let started = if app.supervisor.is_ready() {
         Ok(())
     } else {
@@ -71,32 +76,52 @@ pub(crate) async fn ready<S: Store>(
                 if verbose { lines.lines().map(str::to_owned).collect() } else { Vec::new() };
             Err(problem.into())
         }
-        None => Ok(if verbose { lines } else { "ok\n".to_owned() }),
+        None => Ok(Lines(if verbose { lines } else { "ok\n".to_owned() })),
     }
 }
 
 /// `GET /v1`: what there is.
-pub(crate) async fn index() -> Json<Value> {
-    Json(json!({
-        "name": "amends",
-        "version": env!("CARGO_PKG_VERSION"),
-        "links": {
-            "console": "/",
-            "reports": "/v1/reports",
-            "cases": "/v1/cases",
-            "steps": "/v1/steps",
-            "rulebooks": "/v1/rulebooks",
-            "services": "/v1/services",
-            "acts": "/v1/acts",
-            "overview": "/v1/overview",
-            "groups": "/v1/groups",
-            "quarantine": "/v1/quarantine",
-            "bulk": "/v1/bulk",
-            "events": "/v1/events",
-            "openapi": "/openapi.json",
-            "ready": "/readyz",
-        }
-    }))
+pub(crate) async fn index() -> Json<Index> {
+    let links = LINKS.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned()));
+    Json(Index {
+        name: "amends".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        links: links.collect(),
+    })
+}
+
+/// Where to begin.
+const LINKS: &[(&str, &str)] = &[
+    ("console", "/"),
+    ("reports", "/v1/reports"),
+    ("cases", "/v1/cases"),
+    ("steps", "/v1/steps"),
+    ("questions", "/v1/questions"),
+    ("rulebooks", "/v1/rulebooks"),
+    ("services", "/v1/services"),
+    ("acts", "/v1/acts"),
+    ("overview", "/v1/overview"),
+    ("groups", "/v1/groups"),
+    ("quarantine", "/v1/quarantine"),
+    ("bulk", "/v1/bulk"),
+    ("events", "/v1/events"),
+    ("openapi", "/openapi.json"),
+    ("ready", "/readyz"),
+];
+
+/// Lines of plain text.
+pub(crate) struct Lines(String);
+
+impl IntoResponse for Lines {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+impl Answered for Lines {
+    fn told(told: &mut Told) {
+        told.answer(200, PLAIN, json!({ "type": "string" }));
+    }
 }
 
 #[cfg(test)]

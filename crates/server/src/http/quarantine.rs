@@ -1,8 +1,10 @@
 //! Cases that can't be worked on: `GET /v1/quarantine`, `GET /v1/quarantine/{id}`, `POST /v1/quarantine/{id}/acts`.
 
-use super::body::{Payload, check_reason};
+use super::body::{Actor, Sent, check_reason};
+use super::openapi::Told;
+use super::parameters::Text;
 use super::path::Id;
-use super::query::Query;
+use super::query::{Asked, questions};
 use super::secrets::secrets_of;
 use super::{ApiError, App};
 use amends_api::{
@@ -14,8 +16,32 @@ use amends_rulebook::secrets::MASK;
 use amends_store::{Store, StoreError};
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+questions! {
+    /// How rows are handed out.
+    pub(crate) struct HandedOut {
+        /// With the values of secret fields, too.
+        secrets: Option<Shown>,
+    }
+}
+
+/// The word `shown`.
+#[derive(Debug)]
+pub(crate) struct Shown;
+
+impl Text for Shown {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "shown" => Ok(Self),
+            other => Err(format!("`{other}` says nothing here; it can only be `shown`")),
+        }
+    }
+
+    fn schema(_: &mut Told) -> Value {
+        json!({ "enum": ["shown"] })
+    }
+}
 
 /// `GET /v1/quarantine`
 pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<QuarantineView> {
@@ -27,20 +53,13 @@ pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Json<Quarantine
 pub(crate) async fn export<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
-    uri: Uri,
+    Asked(HandedOut { secrets }): Asked<HandedOut>,
 ) -> Result<Json<RawCaseView>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let secrets = query.text("secrets")?;
-    query.finish()?;
-    match secrets.as_deref() {
+    match secrets {
         None => Ok(Json(rows(&app, id).await?)),
-        Some("shown") => {
+        Some(Shown) => {
             tracing::warn!(case = %id, "stored rows were handed out with their secret fields");
             Ok(Json(same(&raw(&app, id).await?)?))
-        }
-        Some(other) => {
-            let detail = format!("`secrets` is `{other}`; it can only be `shown`");
-            Err(ApiError::filter(detail))
         }
     }
 }
@@ -49,9 +68,10 @@ pub(crate) async fn export<S: Store>(
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<CaseId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(act): Sent<QuarantineAct>,
 ) -> Result<Json<QuarantineView>, ApiError> {
-    mend(&app, id, payload.json()?, payload.actor()?).await?;
+    mend(&app, id, act, &actor).await?;
     Ok(Json(quarantine(&app)))
 }
 

@@ -1,17 +1,20 @@
-//! Reads query parameters strictly: each by its name, each checked, and none unknown.
+//! Reads query parameters strictly: each by its name, each checked, and none unknown. What a query may hold is a struct;
+//! the document of the API tells of the same one.
 
 use super::ApiError;
-use crate::duration::duration;
-use amends_api::ClosedOn;
+use super::openapi::{Taken, Told};
+use super::parameters::{Age, GroupId, Limit, Moment, OneOrMore, ReportName, Search};
+use amends_api::{
+    Amount, CaseState, ClosedOn, QuestionEffect, QuestionKind, StepStateName, StuckReason,
+};
 use amends_engine::QuestionFilter;
-use amends_protocol::{CaseId, Timestamp};
-use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, StepFilter};
+use amends_protocol::{ActionName, CaseId, Outcome, ProblemCode, SagaId, Timestamp, Verb};
+use amends_store::{CaseFilter, CaseOrder, PageRequest, StepFilter};
+use axum::extract::FromRequestParts;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use std::fmt::Display;
 use std::str::FromStr;
-
-/// Longest text to search for, in bytes; a longer one can't be part of a saga id, and hardly of a message.
-const SEARCH_LIMIT: usize = 256;
 
 /// Parameters that have not been taken yet.
 pub(crate) struct Query {
@@ -34,7 +37,7 @@ impl Query {
     }
 
     /// Every value of a parameter, in order; `a=x&a=y` and `a=x,y` are the same.
-    fn take_all(&mut self, name: &'static str) -> Vec<String> {
+    pub(super) fn take_all(&mut self, name: &'static str) -> Vec<String> {
         self.known.push(name);
         let (taken, left) =
             std::mem::take(&mut self.pairs).into_iter().partition(|(n, _)| n == name);
@@ -71,154 +74,315 @@ impl Query {
         self.text(name)?.map(parse).transpose()
     }
 
-    /// A parameter that may be there several times, or hold several values.
-    pub(crate) fn many<T>(&mut self, name: &'static str) -> Result<Vec<T>, ApiError>
-    where
-        T: FromStr,
-        T::Err: Display,
-    {
-        let all = self.take_all(name);
-        let each = all.iter().flat_map(|value| value.split(','));
-        each.map(|text| text.trim().parse().map_err(|e| ApiError::filter(format!("`{name}`: {e}"))))
-            .collect()
-    }
-
-    fn time(&mut self, name: &'static str) -> Result<Option<Timestamp>, ApiError> {
-        let parse = |text: String| {
-            Timestamp::parse(&text).map_err(|e| ApiError::filter(format!("`{name}`: {e}")))
-        };
-        self.text(name)?.map(parse).transpose()
-    }
-
-    /// A length of time, as the moment that lies so long ago.
-    fn ago(&mut self, name: &'static str, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
-        let parse = |text: String| {
-            let span = duration(&text).and_then(|span| i64::try_from(span.as_millis()).ok());
-            let wrong = || format!("`{name}` is `{text}`; write e.g. 90s, 15m, 2h or 7d");
-            span.map(|ms| Timestamp(now.0.saturating_sub(ms)))
-                .ok_or_else(|| ApiError::filter(wrong()))
-        };
-        self.text(name)?.map(parse).transpose()
-    }
-
     /// The id of a group of open work.
     pub(crate) fn group(&mut self) -> Result<Option<String>, ApiError> {
-        match self.text("group")? {
-            Some(id) if !id.starts_with("g-") => Err(ApiError::filter(format!(
-                "`group` is `{id}`; take an `id` of `GET /v1/groups`, as in `g-9f86d081884c7d65`"
-            ))),
-            other => Ok(other),
-        }
-    }
-
-    /// Closing words, by the parameter or by the name that the resource's member has.
-    fn closed_on(&mut self) -> Result<Vec<ClosedOn>, ApiError> {
-        let mut words: Vec<ClosedOn> = self.many("closed_on")?;
-        words.extend(self.many::<ClosedOn>("closedOn")?);
-        Ok(words)
-    }
-
-    fn search(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
-        match self.text(name)? {
-            Some(text) if text.len() > SEARCH_LIMIT => Err(ApiError::filter(format!(
-                "`{name}` has {} bytes; at most {SEARCH_LIMIT} are searched for",
-                text.len()
-            ))),
-            other => Ok(other),
-        }
+        Ok(OfGroup::read(self)?.group.map(|GroupId(id)| id))
     }
 
     /// `limit` and `cursor`.
     pub(crate) fn page(&mut self) -> Result<PageRequest, ApiError> {
-        let limit = match self.text("limit")? {
-            None => PageRequest::default().limit,
-            Some(text) => {
-                text.parse().ok().filter(|n| (1..=PAGE_LIMIT).contains(n)).ok_or_else(|| {
-                    ApiError::filter(format!(
-                        "`limit` is `{text}`; it must be a number from 1 to {PAGE_LIMIT}"
-                    ))
-                })?
-            }
-        };
-        Ok(PageRequest { limit, cursor: self.text("cursor")? })
+        Ok(Paging::read(self)?.request())
     }
 
-    /// Refuses what is left over.
+    /// Refuses what is left over, and names what may have been meant.
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         let Some((name, _)) = self.pairs.first() else { return Ok(()) };
-        let known = if self.known.is_empty() {
-            "none is".to_owned()
-        } else {
-            self.known.join(", ") + " are"
+        let near = nearest(name, &self.known);
+        let meant = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let known = match self.known.as_slice() {
+            [] => "none is".to_owned(),
+            names => names.join(", ") + " are",
         };
-        Err(ApiError::filter(format!("unknown parameter `{name}`; {known} understood here")))
+        let mark = if meant.is_empty() { ";" } else { "" };
+        Err(ApiError::filter(format!(
+            "unknown parameter `{name}`{meant}{mark} {known} understood here"
+        )))
+    }
+}
+
+/// The name that a mistyped one is closest to, if it is close: a third of it may be other letters.
+fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    /// Longer ones are not mistyped, and comparing them takes time.
+    const COMPARED: usize = 64;
+    if name.len() > COMPARED {
+        return None;
+    }
+    let allowed = (name.chars().count() / 3).max(1);
+    let distances = known.iter().map(|one| (strsim::damerau_levenshtein(name, one), *one));
+    distances.filter(|(distance, _)| *distance <= allowed).min().map(|(_, one)| one)
+}
+
+/// A query that says what it may hold.
+pub(crate) trait Questions: Sized {
+    /// Takes its parameters out of a query.
+    fn read(query: &mut Query) -> Result<Self, ApiError>;
+    /// Says which they are.
+    fn told(told: &mut Told);
+}
+
+macro_rules! questions {
+    ($($(#[doc = $text:literal])+ pub(crate) struct $name:ident {
+        $(#[doc = $meaning:literal] $field:ident: $kind:ty,)+
+    })+) => {$(
+        $(#[doc = $text])+
+        #[derive(Debug)]
+        pub(crate) struct $name {
+            $(#[doc = $meaning] pub(super) $field: $kind,)+
+        }
+
+        impl $crate::http::query::Questions for $name {
+            fn read(
+                query: &mut $crate::http::query::Query,
+            ) -> Result<Self, $crate::http::ApiError> {
+                use $crate::http::parameters::Parameter;
+                Ok(Self { $($field: Parameter::take(query, stringify!($field))?,)+ })
+            }
+
+            fn told(told: &mut $crate::http::openapi::Told) {
+                use $crate::http::parameters::Parameter;
+                $(let schema = <$kind as Parameter>::schema(told);
+                told.query(stringify!($field), $meaning.trim(), schema);)+
+            }
+        }
+    )+};
+}
+
+questions! {
+    /// What cases can be asked for.
+    pub(crate) struct OfCases {
+        /// In one of these states.
+        state: Vec<CaseState>,
+        /// Settled on one of these.
+        closed_on: OneOrMore<ClosedOn>,
+        /// Of this saga.
+        saga: Option<SagaId>,
+        /// Planned with this rulebook, by name.
+        rulebook: Option<String>,
+        /// With this first report: `service/code` or `service/*`.
+        report: Option<ReportName>,
+        /// That has to do with this service.
+        service: Option<String>,
+        /// With a step on this `service.action`.
+        action: Option<ActionName>,
+        /// With this in the saga id or the first report's message.
+        q: Option<Search>,
+        /// That concerns this customer (the field with the role `customer`).
+        customer: Option<Search>,
+        /// About an amount of this currency, e.g. EUR.
+        currency: Option<String>,
+        /// About this much or more, of that currency or of any: a decimal number.
+        amount_min: Option<Amount>,
+        /// About this much or less.
+        amount_max: Option<Amount>,
+        /// Opened at this moment or later.
+        opened_after: Option<Moment>,
+        /// Opened before this moment.
+        opened_before: Option<Moment>,
+        /// Opened longer ago than this: 90s, 15m, 2h, 7d.
+        older_than: Option<Age>,
+        /// Opened less long ago than this.
+        younger_than: Option<Age>,
+        /// The newest first, or the oldest.
+        sort: Option<CaseOrder>,
+    }
+
+    /// What open questions can be asked for.
+    pub(crate) struct OfQuestions {
+        /// Of these kinds.
+        kind: Vec<QuestionKind>,
+        /// `hold`: those that hold their case; `note`: those that are only shown.
+        effect: Option<QuestionEffect>,
+        /// About this service.
+        service: Option<String>,
+        /// Of this case.
+        case: Option<CaseId>,
+        /// Of cases that are planned with this rulebook, by name.
+        rulebook: Option<String>,
+    }
+
+    /// What steps can be asked for.
+    pub(crate) struct OfSteps {
+        /// Of one of these cases.
+        case: Vec<CaseId>,
+        /// Of this saga.
+        saga: Option<SagaId>,
+        /// Of cases planned with this rulebook, by name.
+        rulebook: Option<String>,
+        /// Asked of this service.
+        service: Option<String>,
+        /// On this `service.action`.
+        action: Option<ActionName>,
+        /// That ask so.
+        verb: Option<Verb>,
+        /// In one of these states.
+        state: Vec<StepStateName>,
+        /// Ended so.
+        outcome: Option<Outcome>,
+        /// Stuck for this reason.
+        reason: Option<StuckReason>,
+        /// With this in the message of the last try.
+        q: Option<Search>,
+    }
+
+    /// A group of open work.
+    pub(crate) struct OfGroup {
+        /// Of this group of open work, by its id.
+        group: Option<GroupId>,
+    }
+
+    /// One page of a list.
+    pub(crate) struct Paging {
+        /// Most rows.
+        limit: Option<Limit>,
+        /// `next` of the page before.
+        cursor: Option<String>,
+    }
+}
+
+pub(crate) use questions;
+
+impl Paging {
+    /// As the store takes it.
+    pub(crate) fn request(self) -> PageRequest {
+        let limit = self.limit.map_or(PageRequest::default().limit, |Limit(rows)| rows);
+        PageRequest { limit, cursor: self.cursor }
+    }
+}
+
+impl OfGroup {
+    /// Its id.
+    pub(crate) fn id(self) -> Option<String> {
+        self.group.map(|GroupId(id)| id)
+    }
+}
+
+impl OfCases {
+    /// As the store takes it; ages are counted back from now.
+    pub(crate) fn filter(self, now: Timestamp) -> CaseFilter {
+        let ago = |age: Age| Timestamp(now.0.saturating_sub(age.0));
+        let (older, younger) = (self.older_than.map(ago), self.younger_than.map(ago));
+        let after = self.opened_after.map(|Moment(at)| at);
+        let before = self.opened_before.map(|Moment(at)| at);
+        CaseFilter {
+            state: self.state,
+            closed_on: self.closed_on.0,
+            saga: self.saga,
+            rulebook: self.rulebook,
+            report: self.report.map(|ReportName(name)| name),
+            service: self.service,
+            action: self.action,
+            text: self.q.map(|Search(text)| text),
+            customer: self.customer.map(|Search(text)| text),
+            currency: self.currency.map(|text| text.to_ascii_uppercase()),
+            amount_min: self.amount_min,
+            amount_max: self.amount_max,
+            opened_after: after.into_iter().chain(younger).max(),
+            opened_before: before.into_iter().chain(older).min(),
+            among: None,
+            order: self.sort.unwrap_or_default(),
+        }
+    }
+}
+
+impl OfQuestions {
+    /// As the engine takes it.
+    pub(crate) fn filter(self) -> QuestionFilter {
+        let Self { kind: kinds, effect, service, case, rulebook } = self;
+        QuestionFilter { kinds, effect, service, case, rulebook, after: None }
+    }
+}
+
+impl OfSteps {
+    /// As the store takes it.
+    pub(crate) fn filter(self) -> StepFilter {
+        let (case, cases) = match self.case.as_slice() {
+            [] => (None, None),
+            [one] => (Some(*one), None),
+            _ => (None, Some(self.case)),
+        };
+        StepFilter {
+            ids: None,
+            case,
+            cases,
+            saga: self.saga,
+            rulebook: self.rulebook,
+            service: self.service,
+            action: self.action,
+            verb: self.verb,
+            state: self.state,
+            outcome: self.outcome,
+            reason: self.reason,
+            text: self.q.map(|Search(text)| text),
+        }
     }
 }
 
 /// The filter of the list of cases.
 pub(crate) fn case_filter(query: &mut Query, now: Timestamp) -> Result<CaseFilter, ApiError> {
-    let (older, younger) = (query.ago("older_than", now)?, query.ago("younger_than", now)?);
-    let (after, before) = (query.time("opened_after")?, query.time("opened_before")?);
-    let filter = CaseFilter {
-        state: query.many("state")?,
-        closed_on: query.closed_on()?,
-        saga: query.one("saga")?,
-        rulebook: query.text("rulebook")?,
-        report: query.text("report")?,
-        service: query.text("service")?,
-        action: query.one("action")?,
-        text: query.search("q")?,
-        customer: query.search("customer")?,
-        currency: query.text("currency")?.map(|text| text.to_ascii_uppercase()),
-        amount_min: query.one("amount_min")?,
-        amount_max: query.one("amount_max")?,
-        opened_after: after.into_iter().chain(younger).max(),
-        opened_before: before.into_iter().chain(older).min(),
-        among: None,
-        order: query.one("sort")?.unwrap_or_default(),
-    };
-    match filter.report.as_deref().filter(|r| !r.contains('/')) {
-        Some(report) => Err(ApiError::filter(format!(
-            "`report` is `{report}`; write `service/code` or `service/*`"
-        ))),
-        None => Ok(filter),
-    }
+    Ok(OfCases::read(query)?.filter(now))
 }
 
 /// The filter of the list of open questions.
 pub(crate) fn question_filter(query: &mut Query) -> Result<QuestionFilter, ApiError> {
-    Ok(QuestionFilter {
-        kinds: query.many("kind")?,
-        effect: query.one("effect")?,
-        service: query.text("service")?,
-        case: query.one("case")?,
-        rulebook: query.text("rulebook")?,
-        after: None,
-    })
+    Ok(OfQuestions::read(query)?.filter())
 }
 
 /// The filter of the list of steps.
 pub(crate) fn step_filter(query: &mut Query) -> Result<StepFilter, ApiError> {
-    let cases: Vec<CaseId> = query.many("case")?;
-    let (case, cases) = match cases.as_slice() {
-        [] => (None, None),
-        [one] => (Some(*one), None),
-        _ => (None, Some(cases)),
-    };
-    Ok(StepFilter {
-        ids: None,
-        case,
-        cases,
-        saga: query.one("saga")?,
-        rulebook: query.text("rulebook")?,
-        service: query.text("service")?,
-        action: query.one("action")?,
-        verb: query.one("verb")?,
-        state: query.many("state")?,
-        outcome: query.one("outcome")?,
-        reason: query.one("reason")?,
-        text: query.search("q")?,
-    })
+    Ok(OfSteps::read(query)?.filter())
+}
+
+/// No parameters.
+impl Questions for () {
+    fn read(_: &mut Query) -> Result<Self, ApiError> {
+        Ok(())
+    }
+
+    fn told(_: &mut Told) {}
+}
+
+impl<A: Questions, B: Questions> Questions for (A, B) {
+    fn read(query: &mut Query) -> Result<Self, ApiError> {
+        Ok((A::read(query)?, B::read(query)?))
+    }
+
+    fn told(told: &mut Told) {
+        A::told(told);
+        B::told(told);
+    }
+}
+
+impl<A: Questions, B: Questions, C: Questions> Questions for (A, B, C) {
+    fn read(query: &mut Query) -> Result<Self, ApiError> {
+        Ok((A::read(query)?, B::read(query)?, C::read(query)?))
+    }
+
+    fn told(told: &mut Told) {
+        A::told(told);
+        B::told(told);
+        C::told(told);
+    }
+}
+
+/// A whole query: these parameters and no others.
+pub(crate) struct Asked<Q>(pub(crate) Q);
+
+impl<S: Send + Sync, Q: Questions> FromRequestParts<S> for Asked<Q> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut query = Query::of(&parts.uri)?;
+        let asked = Q::read(&mut query)?;
+        query.finish()?;
+        Ok(Self(asked))
+    }
+}
+
+impl<Q: Questions> Taken for Asked<Q> {
+    fn told(told: &mut Told) {
+        Q::told(told);
+        told.problems(&[ProblemCode::InvalidFilter]);
+    }
 }
 
 #[cfg(test)]
@@ -280,7 +444,7 @@ mod tests {
     #[test]
     fn whatever_is_wrong_is_said_with_its_name() {
         for (text, said) in [
-            ("/?stat=open", "unknown parameter `stat`"),
+            ("/?stat=open", "unknown parameter `stat`; did you mean `state`?"),
             ("/?state=closed", "unknown case state `closed`; one of: open"),
             ("/?saga=a%20b", "`saga`:"),
             ("/?saga=a&saga=b", "`saga` is there 2 times"),

@@ -1,8 +1,8 @@
 //! Open questions: `GET /v1/questions`, `GET /v1/questions/{id}`, `POST /v1/questions/{id}/acts`.
 
-use super::body::{Payload, check_reason};
+use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
-use super::query::{Query, question_filter};
+use super::query::{Asked, OfQuestions, Paging};
 use super::{ApiError, App, cases};
 use crate::views;
 use amends_api::{Page, QuestionAct, QuestionAnswered, QuestionId, QuestionView};
@@ -11,18 +11,14 @@ use amends_protocol::CaseId;
 use amends_store::{CaseFilter, PageRequest, Store};
 use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
 use std::collections::BTreeMap;
 
 /// `GET /v1/questions`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
+    Asked((of, page)): Asked<(OfQuestions, Paging)>,
 ) -> Result<Json<Page<QuestionView>>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let (filter, page) = (question_filter(&mut query)?, query.page()?);
-    query.finish()?;
-    Ok(Json(found(&app, filter, &page).await?))
+    Ok(Json(found(&app, of.filter(), &page.request()).await?))
 }
 
 /// `GET /v1/questions/{id}`: with its statements.
@@ -45,11 +41,11 @@ pub(crate) async fn show<S: Store>(
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<QuestionId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(act): Sent<QuestionAct>,
 ) -> Result<Json<QuestionAnswered>, ApiError> {
-    let act: QuestionAct = payload.json()?;
     check_reason(act.reason())?;
-    app.supervisor.act_on_question(id, act, payload.actor()?).await?;
+    app.supervisor.act_on_question(id, act, &actor).await?;
     let open = cases::detail(&app, id.case).await?.questions;
     Ok(Json(QuestionAnswered { id, open }))
 }

@@ -1,17 +1,22 @@
 //! Takes reports in: CloudEvents 1.0 over HTTP, one or many. Answers only once they are durable; decides nothing.
 
+use super::openapi::{Answered, JSON, PROBLEM, Taken, Told};
 use super::{ApiError, App, read_body};
 use crate::ingest::Fault;
 use crate::ingest::envelope::{self, content_type};
 use amends_protocol::wire::cloudevents::Mode;
-use amends_protocol::{BatchProblem, EventReceipt, ReportReceipt};
-use amends_protocol::{Problem, ProblemCode, Report};
+use amends_protocol::{
+    BatchProblem, EventReceipt, NAME_LIMIT, Problem, ProblemCode, REPORT_SOURCE_LIMIT, REPORT_TYPE,
+    Report, ReportData, ReportReceipt,
+};
 use amends_store::Store;
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 
 /// Mistakes of a batch that are listed in `errors`, for people; `events` has all of them.
 const ERRORS_LISTED: usize = 20;
@@ -27,28 +32,30 @@ impl From<Fault> for ApiError {
 /// `POST /v1/reports`: one event in binary or structured mode, or a batch by its content type.
 pub(crate) async fn receive<S: Store>(
     State(app): State<App<S>>,
-    request: Request,
-) -> Result<Response, ApiError> {
+    ReportSent(request): ReportSent,
+) -> Result<Receipts, NotTaken> {
     counted(&app, take_any(&app, request).await)
 }
 
 /// `POST /v1/reports:batch`: only a batch.
 pub(crate) async fn receive_batch<S: Store>(
     State(app): State<App<S>>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    counted(&app, take_only_batch(&app, request).await)
+    BatchSent(request): BatchSent,
+) -> Result<ReceiptsOfBatch, NotTaken> {
+    counted(&app, take_only_batch(&app, request).await).map(ReceiptsOfBatch)
 }
 
-/// Counts what was not taken; what was taken is counted where it is known whether it is a duplicate.
-fn counted<S: Store>(
-    app: &App<S>,
-    taken: Result<Response, ApiError>,
-) -> Result<Response, ApiError> {
-    taken.inspect_err(|error| app.supervisor.metrics().report_turned_away(error.status()))
+/// Counts what was not taken; what was taken is counted where it is known whether it is a duplicate, and each event of
+/// a batch for itself.
+fn counted<S: Store, T>(app: &App<S>, taken: Result<T, NotTaken>) -> Result<T, NotTaken> {
+    taken.inspect_err(|not_taken| {
+        if not_taken.events.is_empty() {
+            app.supervisor.metrics().report_turned_away(not_taken.error.status());
+        }
+    })
 }
 
-async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Response, ApiError> {
+async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Receipts, NotTaken> {
     let (head, body) = request.into_parts();
     let mode = Mode::of(content_type(&head.headers));
     let limit = if mode == Mode::Batch { app.limits.batch_bytes } else { app.limits.report_bytes };
@@ -56,15 +63,15 @@ async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Response, 
     let report = match mode {
         Mode::Binary => envelope::read_binary(&head.headers, &body)?,
         Mode::Structured => envelope::read_structured(&head.headers, &body)?,
-        Mode::Batch => return take_batch(app, &head.headers, &body).await,
+        Mode::Batch => return take_batch(app, &head.headers, &body).await.map(Receipts::Many),
     };
-    let receipt = app.supervisor.report(report).await?;
-    let status = if receipt.duplicate { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let location = format!("/v1/cases/{}", receipt.case_id);
-    Ok((status, [(header::LOCATION, location)], Json(receipt)).into_response())
+    Ok(Receipts::One(app.supervisor.report(report).await?))
 }
 
-async fn take_only_batch<S: Store>(app: &App<S>, request: Request) -> Result<Response, ApiError> {
+async fn take_only_batch<S: Store>(
+    app: &App<S>,
+    request: Request,
+) -> Result<Vec<ReportReceipt>, NotTaken> {
     let (head, body) = request.into_parts();
     let kind = content_type(&head.headers);
     if Mode::of(kind) != Mode::Batch {
@@ -81,7 +88,7 @@ async fn take_batch<S: Store>(
     app: &App<S>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response, ApiError> {
+) -> Result<Vec<ReportReceipt>, NotTaken> {
     let events = envelope::read_batch(headers, body, app.limits.batch_events)?;
     let take = |read: Result<Report, Fault>| async {
         match read {
@@ -91,18 +98,15 @@ async fn take_batch<S: Store>(
     };
     let results = join_all(events.into_iter().map(take)).await;
     if results.iter().any(Result::is_err) {
-        return Ok(partly_taken(app, results));
+        return Err(partly_taken(app, results));
     }
-    let receipts: Vec<ReportReceipt> = results.into_iter().flatten().collect();
-    let all_known = receipts.iter().all(|r| r.duplicate);
-    let status = if all_known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(receipts)).into_response())
+    Ok(results.into_iter().flatten().collect())
 }
 
 /// What became of each event, under the problem that the sender can do most about: one that passes by itself asks for
 /// the same batch again (those that are taken count as duplicates then), and only if none is left the malformed ones
 /// are told as such, which will never be taken.
-fn partly_taken<S: Store>(app: &App<S>, results: Vec<Result<ReportReceipt, Problem>>) -> Response {
+fn partly_taken<S: Store>(app: &App<S>, results: Vec<Result<ReportReceipt, Problem>>) -> NotTaken {
     let (mut events, mut worst, mut failed) = (Vec::with_capacity(results.len()), None, 0);
     let mut errors = Vec::new();
     for (n, result) in results.into_iter().enumerate() {
@@ -140,17 +144,226 @@ fn partly_taken<S: Store>(app: &App<S>, results: Vec<Result<ReportReceipt, Probl
     let mut problem = Problem::new(*code.unwrap_or(&ProblemCode::InvalidReport), detail);
     debug_assert_eq!(problem.status, status, "a problem of the table");
     problem.errors = errors;
-    ApiError::from(problem.clone()).with_body(&BatchProblem { problem, events })
+    NotTaken { error: problem.into(), events }
+}
+
+/// A report on its way, in any mode; nothing of it has been read.
+pub(crate) struct ReportSent(Request);
+
+impl<S: Send + Sync> FromRequest<S> for ReportSent {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(request))
+    }
+}
+
+/// Attributes of an event in binary mode.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("ce-specversion", "`1.0`; like all `ce-` headers, in binary mode only."),
+    ("ce-type", "`dev.amends.report.v1`."),
+    ("ce-source", "The reporting service."),
+    ("ce-id", "Unique per source."),
+    ("ce-subject", "The saga id."),
+    ("ce-time", "The service's clock, RFC 3339."),
+];
+
+impl Taken for ReportSent {
+    fn told(told: &mut Told) {
+        let event = event(told);
+        let data = told.schema::<ReportData>();
+        told.body("application/cloudevents+json", event.clone());
+        told.body(JSON, data);
+        told.body(BATCH, json!({ "type": "array", "items": event }));
+        for (name, meaning) in ATTRIBUTES {
+            told.header(name, false, meaning, json!({ "type": "string" }));
+        }
+    }
+}
+
+/// A batch of reports on its way.
+pub(crate) struct BatchSent(Request);
+
+const BATCH: &str = "application/cloudevents-batch+json";
+
+impl<S: Send + Sync> FromRequest<S> for BatchSent {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(request))
+    }
+}
+
+impl Taken for BatchSent {
+    fn told(told: &mut Told) {
+        let event = event(told);
+        told.body(BATCH, json!({ "type": "array", "items": event }));
+    }
+}
+
+/// The CloudEvents envelope, which no wire type of ours has.
+fn event(told: &mut Told) -> Value {
+    let data = told.schema::<ReportData>();
+    told.named("ReportEvent", json!({
+        "type": "object",
+        "description": "A report as a CloudEvent 1.0 in structured mode. Unknown attributes are ignored.",
+        "required": ["specversion", "type", "source", "id", "subject", "data"],
+        "properties": {
+            "specversion": { "const": "1.0" },
+            "type": { "const": REPORT_TYPE },
+            "source": {
+                "type": "string", "minLength": 1, "maxLength": REPORT_SOURCE_LIMIT, "pattern": "^[!-~]+$",
+                "description": "The reporting service: its name, or a URI that ends in it."
+            },
+            "id": {
+                "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": "^[!-~]+$",
+                "description": "Unique per source; the same when it is sent again."
+            },
+            "subject": {
+                "type": "string", "minLength": 1, "maxLength": NAME_LIMIT, "pattern": "^[!-~]+$",
+                "description": "The saga id."
+            },
+            "time": { "type": "string", "format": "date-time" },
+            "datacontenttype": { "type": "string", "description": "`application/json`, if given." },
+            "traceparent": {
+                "type": "string", "description": "W3C trace context of the failure; an invalid one is ignored."
+            },
+            "data": data
+        }
+    }))
+}
+
+/// What was taken: one, or all of a batch in its order.
+pub(crate) enum Receipts {
+    One(ReportReceipt),
+    Many(Vec<ReportReceipt>),
+}
+
+impl IntoResponse for Receipts {
+    fn into_response(self) -> Response {
+        match self {
+            Self::One(receipt) => {
+                let location = format!("/v1/cases/{}", receipt.case_id);
+                (of(receipt.duplicate), [(header::LOCATION, location)], Json(receipt))
+                    .into_response()
+            }
+            Self::Many(receipts) => ReceiptsOfBatch(receipts).into_response(),
+        }
+    }
+}
+
+/// 200 if there is nothing new.
+const fn of(is_known: bool) -> StatusCode {
+    if is_known { StatusCode::OK } else { StatusCode::ACCEPTED }
+}
+
+impl Answered for Receipts {
+    fn told(told: &mut Told) {
+        let receipt = told.schema::<ReportReceipt>();
+        let either = json!({ "oneOf": [receipt.clone(), { "type": "array", "items": receipt }] });
+        for status in [200, 202] {
+            told.answer(status, JSON, either.clone());
+            told.answer_header(status, "Location", "The case, of a single report.");
+        }
+    }
+}
+
+/// All of a batch was taken.
+pub(crate) struct ReceiptsOfBatch(Vec<ReportReceipt>);
+
+impl IntoResponse for ReceiptsOfBatch {
+    fn into_response(self) -> Response {
+        (of(self.0.iter().all(|receipt| receipt.duplicate)), Json(self.0)).into_response()
+    }
+}
+
+impl Answered for ReceiptsOfBatch {
+    fn told(told: &mut Told) {
+        let receipt = told.schema::<ReportReceipt>();
+        for status in [200, 202] {
+            told.answer(status, JSON, json!({ "type": "array", "items": receipt.clone() }));
+        }
+    }
+}
+
+/// A report that was not taken, or a batch that was not taken as a whole.
+pub(crate) struct NotTaken {
+    error: ApiError,
+    /// What became of each event of a batch; empty if it was not read as one.
+    events: Vec<EventReceipt>,
+}
+
+impl<E: Into<ApiError>> From<E> for NotTaken {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), events: Vec::new() }
+    }
+}
+
+impl IntoResponse for NotTaken {
+    fn into_response(self) -> Response {
+        let Self { error, events } = self;
+        let problem = error.clone().into_problem();
+        error.with_body(&BatchProblem { problem, events })
+    }
+}
+
+impl<T: Answered> Answered for Result<T, NotTaken> {
+    fn told(told: &mut Told) {
+        T::told(told);
+        let problem = told.schema::<BatchProblem>();
+        for status in [400, 413, 415, 429, 500, 503] {
+            told.answer(status, PROBLEM, problem.clone());
+        }
+        for status in [429, 503] {
+            told.answer_header(status, "Retry-After", "Seconds to wait.");
+        }
+    }
 }
 
 /// `OPTIONS /v1/reports`: the handshake of CloudEvents web hooks. Consent is said by headers, never by the status.
-pub(crate) async fn handshake(headers: HeaderMap) -> Response {
-    let mut answer = StatusCode::OK.into_response();
-    let map = answer.headers_mut();
-    map.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-    if let Some(origin) = headers.get("webhook-request-origin") {
-        map.insert(HeaderName::from_static("webhook-allowed-origin"), origin.clone());
-        map.insert(HeaderName::from_static("webhook-allowed-rate"), HeaderValue::from_static("*"));
+pub(crate) async fn handshake(Origin(origin): Origin) -> Consent {
+    Consent(origin)
+}
+
+/// Who asks whether it may send events.
+pub(crate) struct Origin(Option<HeaderValue>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(parts.headers.get("webhook-request-origin").cloned()))
     }
-    answer
+}
+
+impl Taken for Origin {
+    fn told(told: &mut Told) {
+        let meaning = "Who asks for consent.";
+        told.header("WebHook-Request-Origin", false, meaning, json!({ "type": "string" }));
+    }
+}
+
+/// Everybody may who asks.
+pub(crate) struct Consent(Option<HeaderValue>);
+
+impl IntoResponse for Consent {
+    fn into_response(self) -> Response {
+        let mut answer = StatusCode::OK.into_response();
+        let map = answer.headers_mut();
+        map.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        if let Some(origin) = self.0 {
+            map.insert(HeaderName::from_static("webhook-allowed-origin"), origin);
+            let any = HeaderValue::from_static("*");
+            map.insert(HeaderName::from_static("webhook-allowed-rate"), any);
+        }
+        answer
+    }
+}
+
+impl Answered for Consent {
+    fn told(told: &mut Told) {
+        told.empty(200);
+        told.answer_header(200, "WebHook-Allowed-Origin", "Who may send, if somebody asked.");
+        told.answer_header(200, "WebHook-Allowed-Rate", "`*`: as fast as it likes.");
+    }
 }

@@ -1,9 +1,11 @@
 //! Rulebooks: `GET /v1/rulebooks`, `GET` and `PUT /v1/rulebooks/{name}`, `GET /v1/rulebooks/{name}/versions/{hash}`,
 //! `POST /v1/rulebooks:check`.
 
-use super::body::{actor, check_reason, is_json, read_body};
+use super::answers::Rows;
+use super::body::{Actor, check_reason, is_json, object, read_body, told_of_bodies};
+use super::openapi::{JSON, Taken, Told};
 use super::path::{Id, Pair};
-use super::query::Query;
+use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
@@ -14,8 +16,11 @@ use amends_rulebook::{
 };
 use amends_store::{RulebookRow, Store};
 use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Longest body with sources, in bytes: a root of the largest size and its imports.
@@ -29,9 +34,8 @@ const YAML: [&str; 4] = ["application/yaml", "text/yaml", "application/x-yaml", 
 /// `GET /v1/rulebooks`: the active versions first, then the newest others.
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
-) -> Result<Json<Vec<RulebookView>>, ApiError> {
-    Query::of(&uri)?.finish()?;
+    _: Asked<()>,
+) -> Result<Rows<RulebookView>, ApiError> {
     let mut rows = app.supervisor.store().rulebooks().await?;
     rows.sort_by(|a, b| {
         (b.active, b.stored_at).cmp(&(a.active, a.stored_at)).then_with(|| a.name.cmp(&b.name))
@@ -40,7 +44,7 @@ pub(crate) async fn list<S: Store>(
     for row in rows.into_iter().take(LISTED) {
         all.push(view(&app, row, false).await?);
     }
-    Ok(Json(all))
+    Ok(Rows(all))
 }
 
 /// `GET /v1/rulebooks/{name}`: the active version.
@@ -54,7 +58,7 @@ pub(crate) async fn show<S: Store>(
 /// `GET /v1/rulebooks/{name}/versions/{hash}`
 pub(crate) async fn version<S: Store>(
     State(app): State<App<S>>,
-    Pair(name, hash): Pair,
+    Pair(name, hash): Pair<String, String>,
 ) -> Result<Json<RulebookView>, ApiError> {
     match app.supervisor.store().rulebook(hash.as_str().into()).await? {
         Some(row) if *row.name == *name => view(&app, row, true).await.map(Json),
@@ -65,9 +69,10 @@ pub(crate) async fn version<S: Store>(
 /// `POST /v1/rulebooks:check`: what a `PUT` of the same would say; nothing is stored.
 pub(crate) async fn check<S: Store>(
     State(app): State<App<S>>,
-    request: Request,
+    Asked(why): Asked<Why>,
+    sources: SourcesSent,
 ) -> Result<Json<RulebookCheck>, ApiError> {
-    let (_, _, judged) = judge_sent(&app, request).await?;
+    let (_, judged) = judge_sent(&app, why, sources).await?;
     Ok(Json(RulebookCheck {
         valid: judged.is_valid(),
         name: judged.rulebook.as_ref().map(|b| b.name().to_owned()),
@@ -81,9 +86,11 @@ pub(crate) async fn check<S: Store>(
 pub(crate) async fn put<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
-    request: Request,
+    Asked(why): Asked<Why>,
+    Actor(actor): Actor,
+    sources: SourcesSent,
 ) -> Result<Json<RulebookView>, ApiError> {
-    let (headers, reason, judged) = judge_sent(&app, request).await?;
+    let (reason, judged) = judge_sent(&app, why, sources).await?;
     let is_valid = judged.is_valid();
     let Some(book) = judged.rulebook else {
         return Err(rejected(&judged.rendered));
@@ -96,7 +103,7 @@ pub(crate) async fn put<S: Store>(
     if !is_valid {
         return Err(rejected(&judged.rendered_beside));
     }
-    app.supervisor.activate(Arc::clone(&book), actor(&headers)?, &reason).await?;
+    app.supervisor.activate(Arc::clone(&book), &actor, &reason).await?;
     // By its hash: another version may have become active meanwhile.
     match app.supervisor.store().rulebook(book.hash().into()).await? {
         Some(row) => view(&app, row, true).await.map(Json),
@@ -104,16 +111,48 @@ pub(crate) async fn put<S: Store>(
     }
 }
 
-/// Reads a request with sources and looks at the rulebook. Says the headers and the reason too.
+questions! {
+    /// Why a rulebook is sent.
+    pub(crate) struct Why {
+        /// Why, for the audit.
+        reason: Option<String>,
+    }
+}
+
+/// Files of a rulebook, on their way: their kind is known, and nothing has been read.
+pub(crate) struct SourcesSent {
+    kind: Kind,
+    head: Parts,
+    body: Body,
+}
+
+impl<T: Send + Sync> FromRequest<T> for SourcesSent {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _state: &T) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        Ok(Self { kind: Kind::of(&head.headers)?, head, body })
+    }
+}
+
+impl Taken for SourcesSent {
+    fn told(told: &mut Told) {
+        // As YAML it is one file, whatever it says: what is wrong with it is found, with its place.
+        for kind in YAML {
+            told.body(kind, json!({ "description": "A rulebook; docs/reference/rulebook.md tells its language." }));
+        }
+        let sources = told.schema::<RulebookSources>();
+        told.body(JSON, sources);
+        told_of_bodies(told);
+    }
+}
+
+/// Reads sources and looks at the rulebook. Says the reason too.
 async fn judge_sent<S: Store>(
     app: &App<S>,
-    request: Request,
-) -> Result<(HeaderMap, String, Judged), ApiError> {
-    let (head, body) = request.into_parts();
-    let kind = Kind::of(&head.headers)?;
-    let mut query = Query::of(&head.uri)?;
-    let in_query = query.text("reason")?;
-    query.finish()?;
+    Why { reason: in_query }: Why,
+    SourcesSent { kind, head, body }: SourcesSent,
+) -> Result<(String, Judged), ApiError> {
     let bytes = read_body(&head, body, SOURCES_LIMIT).await?;
     let others = app.supervisor.active_books();
     let allow_hosts = app.allow_hosts.clone();
@@ -124,7 +163,7 @@ async fn judge_sent<S: Store>(
         Ok::<_, ApiError>((given.reason, judge(given.files, others, &allow_hosts)))
     };
     let (reason, judged) = app.workshop.run(work).await??;
-    Ok((head.headers, reason, judged))
+    Ok((reason, judged))
 }
 
 /// A rulebook that somebody sent, looked at.
@@ -213,8 +252,9 @@ impl Kind {
 /// Files of a rulebook, from a YAML body (one file) or a JSON body (several). `?reason=` is for both.
 fn sources(kind: Kind, bytes: &[u8], in_query: Option<String>) -> Result<Given, ApiError> {
     if kind == Kind::Json {
-        let given: RulebookSources = serde_json::from_slice(bytes).map_err(|e| {
-            ApiError::invalid(format!("the body can't be read: {e}; send `{{\"sources\": […]}}`"))
+        let given: RulebookSources = object(bytes).map_err(|error| {
+            let wrong = error.into_problem().detail.unwrap_or_default();
+            ApiError::invalid(format!("{wrong}; send `{{\"sources\": […]}}`"))
         })?;
         if given.sources.is_empty() {
             return Err(ApiError::invalid(

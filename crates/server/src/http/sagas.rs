@@ -1,6 +1,7 @@
 //! Announced sagas: `POST /v1/sagas`, `GET /v1/sagas/{id}`, `POST /v1/sagas/{id}/end`.
 
-use super::body::Payload;
+use super::answers::{Created, NoContent};
+use super::body::Sent;
 use super::path::Id;
 use super::{ApiError, App};
 use amends_engine::SagaRow;
@@ -10,15 +11,12 @@ use amends_protocol::{SagaId, is_opaque_name};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
 
 /// `POST /v1/sagas`
 pub(crate) async fn begin<S: Store>(
     State(app): State<App<S>>,
-    payload: Payload,
-) -> Result<Response, ApiError> {
-    let begin: SagaBegin = payload.json()?;
+    Sent(begin): Sent<SagaBegin>,
+) -> Result<Created<SagaView>, ApiError> {
     for (field, text) in [("service", Some(&begin.service)), ("action", begin.action.as_ref())] {
         if let Some(text) = text.filter(|t| !is_opaque_name(t)) {
             let rule = "it must be 1 to 128 bytes of printable ASCII without spaces";
@@ -27,7 +25,7 @@ pub(crate) async fn begin<S: Store>(
     }
     let row = app.supervisor.begin_saga(begin).await?;
     let location = format!("/v1/sagas/{}", percent::strict(row.saga.as_str()));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(row))).into_response())
+    Ok(Created { location: Some(location), body: view(row) })
 }
 
 /// `GET /v1/sagas/{id}`
@@ -45,9 +43,9 @@ pub(crate) async fn show<S: Store>(
 pub(crate) async fn end<S: Store>(
     State(app): State<App<S>>,
     Id(saga): Id<SagaId>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     app.supervisor.end_saga(saga).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 fn view(row: SagaRow) -> SagaView {

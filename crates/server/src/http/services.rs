@@ -1,6 +1,7 @@
 //! Services: `GET /v1/services`, `POST /v1/services/{name}/pause`, `/resume` and `/limits`.
 
-use super::body::{Payload, check_reason};
+use super::answers::Rows;
+use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
@@ -13,38 +14,40 @@ use axum::extract::State;
 /// `GET /v1/services`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-) -> Result<Json<Vec<ServiceView>>, ApiError> {
-    Ok(Json(app.supervisor.services(SystemClock.now()).await?))
+) -> Result<Rows<ServiceView>, ApiError> {
+    Ok(Rows(app.supervisor.services(SystemClock.now()).await?))
 }
 
 /// `POST /v1/services/{name}/pause`: nothing more is sent to it until it is resumed.
 pub(crate) async fn pause<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(why): Sent<ReasonGiven>,
 ) -> Result<Json<ServiceView>, ApiError> {
-    set(&app, &name, true, &payload).await
+    set(&app, &name, true, &actor, &why).await
 }
 
 /// `POST /v1/services/{name}/resume`
 pub(crate) async fn resume<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(why): Sent<ReasonGiven>,
 ) -> Result<Json<ServiceView>, ApiError> {
-    set(&app, &name, false, &payload).await
+    set(&app, &name, false, &actor, &why).await
 }
 
 /// `POST /v1/services/{name}/limits`: sets limits in place of the rulebook's, or takes them back.
 pub(crate) async fn limit<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(LimitsWanted { concurrency, per_second, reason }): Sent<LimitsWanted>,
 ) -> Result<Json<ServiceView>, ApiError> {
-    let LimitsWanted { concurrency, per_second, reason } = payload.json()?;
     check_reason(&reason)?;
     let limits = NewLimits { concurrency, per_second };
-    app.supervisor.limit(&name, limits, payload.actor()?, &reason).await?;
+    app.supervisor.limit(&name, limits, &actor, &reason).await?;
     view(&app, &name).await
 }
 
@@ -52,11 +55,11 @@ async fn set<S: Store>(
     app: &App<S>,
     name: &str,
     paused: bool,
-    payload: &Payload,
+    actor: &str,
+    ReasonGiven { reason }: &ReasonGiven,
 ) -> Result<Json<ServiceView>, ApiError> {
-    let ReasonGiven { reason } = payload.json()?;
-    check_reason(&reason)?;
-    app.supervisor.pause(name, paused, payload.actor()?, &reason).await?;
+    check_reason(reason)?;
+    app.supervisor.pause(name, paused, actor, reason).await?;
     view(app, name).await
 }
 

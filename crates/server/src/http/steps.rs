@@ -1,9 +1,10 @@
 //! Steps: `GET /v1/steps`, `GET /v1/steps/{id}`, `POST /v1/steps/{id}/acts`, `POST /v1/steps/{id}/outcome`,
 //! `POST /v1/steps:act`.
 
-use super::body::{Payload, check_reason};
+use super::body::{Actor, Sent, check_reason};
+use super::openapi::{Answered, Told};
 use super::path::Id;
-use super::query::{Query, step_filter};
+use super::query::{Asked, OfGroup, OfSteps, Paging};
 use super::secrets::{listed_steps, secrets_of};
 use super::targets::{Selection, TargetAct, resolve_targets};
 use super::{ApiError, App};
@@ -15,7 +16,8 @@ use amends_protocol::{Outcome, OutcomeCallback, StepId};
 use amends_store::Store;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 
 /// Acts of one bulk that wait at the same time: enough to fill one commit, few enough to leave the queue to reports.
@@ -26,16 +28,13 @@ const LISTED: usize = 1_000;
 /// `GET /v1/steps`
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
+    Asked((of, group, page)): Asked<(OfSteps, OfGroup, Paging)>,
 ) -> Result<Json<Page<StepView>>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let (mut filter, page) = (step_filter(&mut query)?, query.page()?);
-    let group = query.group()?;
-    query.finish()?;
-    if let Some(group) = group {
+    let mut filter = of.filter();
+    if let Some(group) = group.id() {
         filter.ids = Some(app.supervisor.members(group).await?.steps);
     }
-    let rows = app.supervisor.store().steps(filter, page).await?;
+    let rows = app.supervisor.store().steps(filter, page.request()).await?;
     Ok(Json(listed_steps(&app, rows).await))
 }
 
@@ -51,11 +50,11 @@ pub(crate) async fn show<S: Store>(
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<StepId>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(act): Sent<StepAct>,
 ) -> Result<Json<StepView>, ApiError> {
-    let act: StepAct = payload.json()?;
     check_reason(act.reason())?;
-    app.supervisor.act_on_step(id, act, payload.actor()?).await?;
+    app.supervisor.act_on_step(id, act, &actor).await?;
     view(&app, id).await.map(Json)
 }
 
@@ -63,16 +62,32 @@ pub(crate) async fn act<S: Store>(
 pub(crate) async fn call_back<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<StepId>,
-    payload: Payload,
-) -> Result<StatusCode, ApiError> {
-    let callback: OutcomeCallback = payload.json()?;
+    Sent(callback): Sent<OutcomeCallback>,
+) -> Result<Heard, ApiError> {
     if !callback.outcome.is_said_by_services() {
         return Err(ApiError::invalid(no_word_of_services(callback.outcome)));
     }
-    Ok(match app.supervisor.call_back(id, callback).await? {
-        CalledBack::Taken => StatusCode::NO_CONTENT,
-        CalledBack::Kept => StatusCode::ACCEPTED,
-    })
+    app.supervisor.call_back(id, callback).await.map(Heard).map_err(ApiError::from)
+}
+
+/// What became of a callback, as a status.
+pub(crate) struct Heard(CalledBack);
+
+impl IntoResponse for Heard {
+    fn into_response(self) -> Response {
+        match self.0 {
+            CalledBack::Taken => StatusCode::NO_CONTENT,
+            CalledBack::Kept => StatusCode::ACCEPTED,
+        }
+        .into_response()
+    }
+}
+
+impl Answered for Heard {
+    fn told(told: &mut Told) {
+        told.empty(204);
+        told.empty(202);
+    }
 }
 
 /// What a service that says such an outcome may have meant.
@@ -92,11 +107,10 @@ fn no_word_of_services(outcome: Outcome) -> String {
 /// `POST /v1/steps:act`: one act on many steps.
 pub(crate) async fn act_on_many<S: Store>(
     State(app): State<App<S>>,
-    payload: Payload,
+    Actor(actor): Actor,
+    Sent(bulk): Sent<BulkAct>,
 ) -> Result<Json<BulkResult>, ApiError> {
-    let bulk: BulkAct = payload.json()?;
     check_reason(bulk.act.reason())?;
-    let actor = payload.actor()?;
     let selection = Selection::Steps(bulk.ids).or_filter(bulk.filter)?;
     let act = TargetAct::Step(bulk.act.name());
     let Targets::Steps(ids) = resolve_targets(&app, act, selection).await?.targets else {
@@ -107,7 +121,7 @@ pub(crate) async fn act_on_many<S: Store>(
     if !bulk.dry_run {
         for some in ids.chunks(ACTS_AT_ONCE) {
             let each =
-                some.iter().map(|id| app.supervisor.act_on_step(*id, bulk.act.clone(), actor));
+                some.iter().map(|id| app.supervisor.act_on_step(*id, bulk.act.clone(), &actor));
             for (id, acted) in some.iter().zip(join_all(each).await) {
                 match acted {
                     Ok(()) => result.done += 1,

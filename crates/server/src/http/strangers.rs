@@ -1,39 +1,42 @@
 //! Names that rulebooks don't know: `GET /v1/strangers`, `POST /v1/strangers/{rulebook}/{action}/acts`.
 
-use super::body::{Payload, check_reason};
+use super::answers::Rows;
+use super::body::{Actor, Sent, check_reason};
 use super::path::Pair;
-use super::query::Query;
+use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::views;
 use amends_api::{StrangerAct, StrangerView};
 use amends_protocol::ActionName;
 use amends_store::Store;
-use axum::Json;
 use axum::extract::State;
-use axum::http::Uri;
+
+questions! {
+    /// What strangers can be asked for.
+    pub(crate) struct OfStrangers {
+        /// Of this rulebook, by name.
+        rulebook: Option<String>,
+    }
+}
 
 /// `GET /v1/strangers`: by rulebook and name.
 pub(crate) async fn list<S: Store>(
     State(app): State<App<S>>,
-    uri: Uri,
-) -> Result<Json<Vec<StrangerView>>, ApiError> {
-    let mut query = Query::of(&uri)?;
-    let rulebook = query.text("rulebook")?;
-    query.finish()?;
-    Ok(Json(found(&app, rulebook.as_deref()).await?))
+    Asked(of): Asked<OfStrangers>,
+) -> Result<Rows<StrangerView>, ApiError> {
+    found(&app, of.rulebook.as_deref()).await.map(Rows)
 }
 
 /// `POST /v1/strangers/{rulebook}/{action}/acts`
 pub(crate) async fn act<S: Store>(
     State(app): State<App<S>>,
-    Pair(rulebook, action): Pair,
-    payload: Payload,
-) -> Result<Json<Vec<StrangerView>>, ApiError> {
-    let action: ActionName = action.parse().map_err(|e| ApiError::not_found(format!("{e}")))?;
-    let act: StrangerAct = payload.json()?;
+    Pair(rulebook, action): Pair<String, ActionName>,
+    Actor(actor): Actor,
+    Sent(act): Sent<StrangerAct>,
+) -> Result<Rows<StrangerView>, ApiError> {
     check_reason(act.reason())?;
-    app.supervisor.act_on_stranger(&rulebook, action, act, payload.actor()?).await?;
-    Ok(Json(found(&app, Some(&rulebook)).await?))
+    app.supervisor.act_on_stranger(&rulebook, action, act, &actor).await?;
+    found(&app, Some(&rulebook)).await.map(Rows)
 }
 
 /// The strangers of a rulebook, or of all.

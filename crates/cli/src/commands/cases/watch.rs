@@ -7,7 +7,7 @@ use crate::moment::clock;
 use crate::output;
 use crate::sealed::{self, Lines};
 use crate::sse::Reader;
-use amends_api::{CaseDetail, CaseState, EventView};
+use amends_api::{CaseDetail, CaseState, EventKind, EventView};
 use amends_protocol::CaseId;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -115,7 +115,7 @@ async fn follow(
                 output::line(&sentence(&view))?
             }
             if options.case.is_some()
-                && view.kind == "case"
+                && view.kind == EventKind::Case
                 && view.state == CaseState::Settled.as_str()
             {
                 return Ok(Ended::Settled);
@@ -127,7 +127,7 @@ async fn follow(
 fn sentence(event: &EventView) -> String {
     let mut parts = vec![clock(event.at)];
     parts.extend(event.case_id.map(|c| c.to_string()));
-    parts.push(event.kind.clone());
+    parts.push(event.kind.to_string());
     parts.extend(event.subject.clone());
     parts.push(event.state.replace('_', " "));
     let line = parts.join(" ");

@@ -7,6 +7,7 @@ mod bulk;
 mod business;
 mod callbacks;
 mod console;
+mod described;
 mod desk;
 mod keeping;
 mod open_work;

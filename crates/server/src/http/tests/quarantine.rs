@@ -2,6 +2,7 @@
 //! running, shown, repaired and discarded over the API and in the console, while everything else goes on.
 
 use super::desk::{BOOK, Desk, Reply, binary, send_form};
+use amends_api::EventKind;
 use amends_engine::StepReading;
 use amends_protocol::Outcome;
 use amends_store::FILE_NAME;
@@ -178,7 +179,7 @@ async fn a_settled_case_is_found_broken_when_somebody_asks_for_it() {
     let mut events = events.since(Some(0));
     loop {
         let (_, event) = events.next().await.expect("it was told");
-        if event.kind == "quarantine" {
+        if event.kind == EventKind::Quarantine {
             assert_eq!(
                 (event.case_id.map(|c| c.to_string()), event.state.as_str()),
                 (Some(case), "quarantined")
