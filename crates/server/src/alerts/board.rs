@@ -42,6 +42,21 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 10] = [
+        Self::Stuck,
+        Self::Question,
+        Self::Unmatched,
+        Self::Quarantined,
+        Self::OutOfReach,
+        Self::Rejecting,
+        Self::HistoriesUnavailable,
+        Self::DeadlineMissed,
+        Self::TooOld,
+        Self::ClockJumped,
+    ];
+
     /// The word in a message's `type`, after `amends.`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

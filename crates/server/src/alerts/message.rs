@@ -6,6 +6,9 @@ use amends_api::{Money, amounts_in_words};
 use amends_protocol::{CaseId, Timestamp};
 use serde_json::{Value, json};
 
+/// Where the pages of alerts are read.
+const PAGES: &str = "https://github.com/amends-dev/amends/blob/main/docs/alerts";
+
 /// What the store knows of the first case of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Known {
@@ -57,16 +60,19 @@ fn counted(number: u64, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-/// What the supervisor will do by itself.
-pub(super) const fn next(kind: Kind) -> &'static str {
-    match kind {
+/// What happens next without anybody, and what does not.
+pub(super) const fn next(group: &Group) -> &'static str {
+    match group.kind {
         Kind::Stuck => {
-            "nothing more is tried at these steps until a person acts; other steps go on"
+            "nothing more is tried at these steps until a person acts, and later stages of their cases wait; all else goes on"
         }
         Kind::Question => {
             "the case does not settle until a person answers, or better evidence comes; its steps go on"
         }
         Kind::Unmatched => "nothing is undone until a person plans it or a rule answers it",
+        Kind::Quarantined if group.cases.is_empty() => {
+            "the row stays as it is in the store and what needs it does without; everything else goes on"
+        }
         Kind::Quarantined => {
             "its reports are stored and its callbacks refused until a person repairs or discards it; all others go on"
         }
@@ -79,12 +85,40 @@ pub(super) const fn next(kind: Kind) -> &'static str {
         Kind::HistoriesUnavailable => {
             "they are asked for again and again; compensations go on, and cases that need a History wait"
         }
-        Kind::DeadlineMissed => "the saga is undone by the rule for `supervisor/deadline`",
-        Kind::TooOld => "its steps go on as planned",
+        Kind::DeadlineMissed => {
+            "the case is answered by the rule for `supervisor/deadline`; without one it waits for a person"
+        }
+        Kind::TooOld => {
+            "what can go on does; what is stuck, in doubt or without a rule waits for a person"
+        }
         Kind::ClockJumped => {
             "no timer is moved by it; deadlines from before the start, and the removal of settled cases, wait until the clock can be trusted again"
         }
     }
+}
+
+/// What went wrong last; nothing where it is only late, or a clock.
+fn last_error(group: &Group) -> Option<&str> {
+    let is_error = match group.kind {
+        Kind::Stuck
+        | Kind::Question
+        | Kind::Unmatched
+        | Kind::Quarantined
+        | Kind::OutOfReach
+        | Kind::Rejecting
+        | Kind::HistoriesUnavailable => true,
+        Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped => false,
+    };
+    Some(&*group.reason).filter(|reason| is_error && !reason.is_empty())
+}
+
+/// The page that says what an alert means, what to look at and what to do.
+fn page(kind: Kind) -> String {
+    format!("{PAGES}/{}.md", page_name(kind))
+}
+
+fn page_name(kind: Kind) -> String {
+    kind.as_str().replace(['.', '_'], "-")
 }
 
 /// The address of a case.
@@ -127,9 +161,10 @@ pub(super) fn webhook(group: &Group, known: &Known, public_url: &str, now: Times
             "subject": group.subject,
             "count": group.count,
             "since": group.since.to_string(),
-            "lastError": group.reason,
-            "next": next(group.kind),
+            "lastError": last_error(group),
+            "next": next(group),
             "link": look(public_url, group),
+            "page": page(group.kind),
             "cases": cases,
             "rootReport": known.report,
             "rootMessage": known.message,
@@ -153,7 +188,8 @@ pub(super) fn slack(group: &Group, known: &Known, public_url: &str) -> Value {
         text.push_str(&escaped(&line));
         text.push('\n');
     }
-    text.push_str(&format!("Next: {}.\n<{}|Look>", next(group.kind), look(public_url, group)));
+    let (look, page) = (look(public_url, group), page(group.kind));
+    text.push_str(&format!("Next: {}.\n<{look}|Look> · <{page}|What to do>", next(group)));
     json!({ "text": text })
 }
 
@@ -225,6 +261,63 @@ mod tests {
             text.contains("&lt;!channel&gt;") && text.contains("a &lt;b&gt; &amp; c"),
             "{text}"
         );
-        assert!(text.ends_with("<https://a/cases/c-7|Look>"), "{text}");
+        assert!(text.contains("<https://a/cases/c-7|Look> · <https://"), "{text}");
+    }
+
+    #[test]
+    fn every_kind_has_its_page_and_every_page_its_kind_or_its_rule() {
+        let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/alerts");
+        let mut found: Vec<String> = std::fs::read_dir(pages)
+            .expect("the pages are there")
+            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+            .collect();
+        found.retain(|name| name != "README.md");
+        let text = |name: &str| std::fs::read_to_string(format!("{pages}/{name}")).expect(name);
+        let (index, reference) = (text("README.md"), text("../reference/alerts.md"));
+        let rules = text("../../deploy/prometheus/amends.rules.yml");
+        for kind in Kind::ALL {
+            let name = format!("{}.md", page_name(kind));
+            assert!(found.contains(&name), "docs/alerts has no `{name}`");
+            assert!(text(&name).contains(&format!("`amends.{kind}`")), "{name} names its kind");
+            let row = format!("[`amends.{kind}`](../alerts/{name})");
+            assert!(reference.contains(&row), "docs/reference/alerts.md has no {row}");
+        }
+        for name in &found {
+            let of_kind = Kind::ALL.iter().any(|kind| *name == format!("{}.md", page_name(*kind)));
+            let of_rule = rules.contains(&format!("{PAGES}/{name}"));
+            assert!(of_kind || of_rule, "docs/alerts/{name} is about nothing that is told");
+            assert!(index.contains(&format!("]({name})")), "the index has no `{name}`");
+            for part in ["## What it means", "## Look at", "## Do"] {
+                assert!(text(name).contains(part), "docs/alerts/{name} has no `{part}`");
+            }
+        }
+        let mut alerts = 0;
+        for rule in rules.split("- alert: ").skip(1) {
+            alerts += 1;
+            let (name, _) = rule.split_once('\n').expect("a line");
+            let page = rule.split(&format!("runbook_url: {PAGES}/")).nth(1);
+            let page = page.and_then(|rest| rest.lines().next()).unwrap_or_default();
+            assert!(found.iter().any(|one| one == page), "{name} links to no page: `{page}`");
+            assert!(text(page).contains(&format!("`{name}`")), "docs/alerts/{page} names {name}");
+        }
+        assert!(alerts >= 15, "only {alerts} rules were found");
+    }
+
+    #[test]
+    fn what_is_only_late_has_no_last_error() {
+        let known = Known::default();
+        let told = |kind, cases: &[u64]| {
+            webhook(&group(kind, "x", cases, "why"), &known, "https://a", Timestamp(0))
+        };
+        for kind in Kind::ALL {
+            let data = &told(kind, &[7])["data"];
+            let late = matches!(kind, Kind::DeadlineMissed | Kind::TooOld | Kind::ClockJumped);
+            assert_eq!(data["lastError"].is_null(), late, "{data}");
+            assert!(data["summary"].as_str().is_some_and(|s| s.ends_with("why")), "{data}");
+            assert!(data["page"].as_str().is_some_and(|page| page.starts_with(PAGES)), "{data}");
+        }
+        let row = told(Kind::Quarantined, &[]);
+        let next = row["data"]["next"].as_str().expect("text");
+        assert!(next.starts_with("the row stays"), "nobody refuses callbacks of no case: {next}");
     }
 }
