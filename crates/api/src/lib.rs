@@ -8,6 +8,7 @@ mod acts;
 mod backups;
 mod bulk;
 mod cases;
+pub mod csv;
 mod events;
 mod groups;
 mod index;

@@ -18,6 +18,8 @@ pub enum Exit {
     NotFound = 5,
     /// Something on this machine failed: a file, a port, a database.
     Failed = 6,
+    /// What was waited for did not come within the time given.
+    TimedOut = 7,
     /// Ctrl-C ended it; as shells have it, 128 + SIGINT.
     Interrupted = 130,
 }
@@ -33,6 +35,7 @@ impl Exit {
         (Self::Refused, "refused"),
         (Self::NotFound, "not found"),
         (Self::Failed, "failed"),
+        (Self::TimedOut, "timed out"),
         (Self::Interrupted, "interrupted"),
     ];
 }

@@ -24,6 +24,8 @@ pub enum Failure {
     Problem(Box<Problem>),
     /// The supervisor did a part of it; what it refused has been shown already.
     SomeRefused,
+    /// What was waited for did not come in time; says how it stands.
+    TimedOut(String),
     /// A file, port or database of this machine.
     Local(anyhow::Error),
     /// Whoever read our output has gone; not an error.
@@ -42,6 +44,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::NoParticipant(_) => Exit::Unreachable,
             Self::Problem(p) if p.is(ProblemCode::NotFound) => Exit::NotFound,
             Self::Problem(_) | Self::SomeRefused => Exit::Refused,
+            Self::TimedOut(_) => Exit::TimedOut,
             Self::Local(_) => Exit::Failed,
             Self::BrokenPipe => Exit::Ok,
         }
@@ -62,6 +65,7 @@ impl Failure {
                 "help: is it running there? it must be started before it can be tested".to_owned(),
             ],
             Self::Problem(problem) => problem_lines(problem),
+            Self::TimedOut(text) => vec![format!("error: the time is over: {text}")],
             Self::Local(error) => vec![format!("error: {error:#}")],
         }
     }
@@ -74,8 +78,9 @@ fn problem_lines(problem: &Problem) -> Vec<String> {
     };
     let detail = problem.detail.as_deref().map_or(String::new(), |d| format!(": {d}"));
     let code = problem.code.as_deref().map_or(String::new(), |c| format!(" [{c}]"));
-    let mut lines = vec![format!("error: {title}{detail}{code}")];
-    lines.extend(problem.errors.iter().map(|e| format!("  - {e}")));
+    // What others wrote in several lines can't be taken for lines of ours.
+    let mut lines = vec![format!("error: {title}{detail}{code}").replace('\n', "\n    ")];
+    lines.extend(problem.errors.iter().map(|e| format!("  - {}", e.replace('\n', "\n    "))));
     if problem.retryable == Some(true) {
         lines.push("help: the same command may succeed later".to_owned());
     }

@@ -2,7 +2,8 @@
 //! passes one of a few functions here, and none of it steers the terminal but what this program itself means to.
 
 use crate::failure::Outcome as Done;
-use crate::sealed::{for_people, for_programs};
+use crate::sealed::{Lines, for_people, for_programs, seal};
+use amends_api::csv;
 use amends_api::signs::{Signed, Tone};
 use amends_api::{CaseState, StepStateName};
 use amends_protocol::Outcome;
@@ -34,15 +35,35 @@ pub fn json_line<T: Serialize>(value: &T) -> Done {
     json_text(&serde_json::to_string(value).map_err(anyhow::Error::from)?)
 }
 
-/// Writes a line that is JSON already.
+/// Writes text that is JSON already, or YAML with all its texts as JSON has them.
 pub fn json_text(json: &str) -> Done {
     write(&(for_programs(json) + "\n"))
+}
+
+/// Writes rows as CSV.
+pub fn rows(rows: &[Vec<String>]) -> Done {
+    let row = |cells: &Vec<String>| csv::row(cells.iter().map(|cell| for_people(cell)));
+    write(&rows.iter().map(row).collect::<String>())
+}
+
+/// Writes lines of an export as they were sent, but for what would steer a terminal: a supervisor leaves nothing of it.
+pub fn exported(lines: &str) -> Done {
+    let lines = lines.split_inclusive('\n').map(|line| match line.strip_suffix("\r\n") {
+        Some(row) => as_people_see_it(&seal(row, Lines::One)) + "\r\n",
+        None => for_people(&seal(line, Lines::Many)),
+    });
+    write(&lines.collect::<String>())
 }
 
 /// Tells the person something; programs don't read it.
 pub fn tell(text: &str) {
     // Nobody is left to tell when this fails.
     let _ = writeln!(io::stderr().lock(), "{}", for_people(text));
+}
+
+/// One line as people see it, for what is written by others than us.
+pub fn as_people_see_it(text: &str) -> String {
+    for_people(text).replace('\n', " ")
 }
 
 /// Asks the person something, or shows how far it is, without ending the line.

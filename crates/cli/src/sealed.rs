@@ -18,26 +18,35 @@ const SELF: char = '\u{fdef}';
 pub enum Lines {
     /// None: whoever wrote it could make up lines of ours.
     One,
-    /// Rulebooks and what is said of them are texts of several lines.
+    /// Those that are sources of rulebooks, or say what is wrong in one: `text`, `detail` and `errors`.
     Many,
 }
+
+/// Members that may have several lines.
+const OF_SEVERAL_LINES: [&str; 3] = ["text", "detail", "errors"];
 
 /// Reads JSON with all its texts sealed.
 pub fn read<T: DeserializeOwned>(json: &[u8], lines: Lines) -> serde_json::Result<T> {
     let value: Value = serde_json::from_slice(json)?;
     // By way of text: numbers of any length pass into every type like that.
-    serde_json::from_slice(&serde_json::to_vec(&seal_value(value, lines))?)
+    serde_json::from_slice(&serde_json::to_vec(&seal_value(value, Lines::One, lines))?)
 }
 
-fn seal_value(value: Value, lines: Lines) -> Value {
+/// `here` is what this value's own texts may have, `members` what some of its members may.
+fn seal_value(value: Value, here: Lines, members: Lines) -> Value {
     match value {
-        Value::String(text) => Value::String(seal(&text, lines)),
-        Value::Array(items) => items.into_iter().map(|item| seal_value(item, lines)).collect(),
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .map(|(key, value)| (seal(&key, lines), seal_value(value, lines)))
-                .collect::<Map<_, _>>(),
-        ),
+        Value::String(text) => Value::String(seal(&text, here)),
+        Value::Array(items) => {
+            items.into_iter().map(|item| seal_value(item, here, members)).collect()
+        }
+        Value::Object(map) => {
+            let member = |(key, value): (String, Value)| {
+                let several = OF_SEVERAL_LINES.contains(&key.as_str());
+                let here = if several { members } else { Lines::One };
+                (seal(&key, Lines::One), seal_value(value, here, members))
+            };
+            Value::Object(map.into_iter().map(member).collect::<Map<_, _>>())
+        }
         other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => other,
     }
 }
@@ -135,6 +144,18 @@ mod tests {
         let out = for_programs(&serde_json::to_string_pretty(&read).expect("JSON"));
         assert!(!out.contains(|c| c != '\n' && steers(c)), "{out}");
         assert_eq!(serde_json::from_str::<Value>(&out).expect("JSON"), sent);
+    }
+
+    #[test]
+    fn only_sources_and_what_is_wrong_in_them_have_several_lines() {
+        let sent = json!({ "name": "a\nb", "errors": ["c\nd"], "sources": [{ "text": "e\nf", "path": "g\nh" }] });
+        let seen = |lines| {
+            let read: Value = read(sent.to_string().as_bytes(), lines).expect("JSON");
+            for_people(&format!("{read}")).replace("\\n", "/")
+        };
+        let wanted = r#"{"errors":["c/d"],"name":"a b","sources":[{"path":"g h","text":"e/f"}]}"#;
+        assert_eq!(seen(Lines::Many), wanted);
+        assert_eq!(seen(Lines::One), wanted.replace('/', " "));
     }
 
     #[test]

@@ -300,7 +300,7 @@ fn exit_codes_tell_what_went_wrong() {
     assert!(gone.stderr.contains("[not-found]"), "{}", gone.stderr);
     let refused = supervisor.run(&["cases", "list", "--report", "nonsense"]).exits(4);
     assert!(refused.stderr.contains("[invalid-filter]"), "{}", refused.stderr);
-    supervisor.run(&["cases", "show", "17"]).exits(2);
+    supervisor.run(&["cases", "show", "two words"]).exits(2);
     supervisor.run(&["cases", "waive", "--reason", "x"]).exits(2);
     supervisor.run(&["report", "send", "--source", "shop"]).exits(2);
     let nobody = format!("http://{}", unused_address());

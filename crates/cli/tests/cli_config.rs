@@ -3,7 +3,10 @@
 mod support;
 
 use std::process::Stdio;
-use support::{amends, command, finish, scratch, write};
+use support::{
+    Legacy, Supervisor, amends, command, eventually, finish, scratch, shop_rules, unused_address,
+    write,
+};
 
 #[test]
 fn the_printed_defaults_are_a_valid_configuration() {
@@ -69,12 +72,57 @@ fn a_bad_value_names_its_key_and_origin() {
 }
 
 #[test]
-fn every_shell_gets_a_completion_script_that_knows_the_commands() {
+fn every_shell_gets_a_completion_script_that_asks_this_program() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = amends(&["completions", shell]).exits(0).stdout;
-        assert!(script.contains("waive") && script.contains("report"), "{shell}");
+        assert!(script.contains("AMENDS_COMPLETE") && script.contains("amends"), "{shell}");
     }
     amends(&["completions", "cmd"]).exits(2);
+}
+
+/// What bash is offered for the last word of a line.
+fn offered(line: &[&str], url: Option<&str>) -> String {
+    let mut ask = command();
+    ask.env("AMENDS_COMPLETE", "bash").env("_CLAP_IFS", "\n");
+    ask.env("_CLAP_COMPLETE_INDEX", (line.len() - 1).to_string()).arg("--").args(line);
+    if let Some(url) = url {
+        ask.env("AMENDS_URL", url);
+    }
+    finish(&mut ask).exits(0).stdout
+}
+
+#[test]
+fn commands_options_ids_and_names_are_completed() {
+    assert!(offered(&["amends", "cases", "wa"], None).contains("waive"));
+    assert!(offered(&["amends", "cases", "list", "--clo"], None).contains("--closed-on"));
+
+    let folder = scratch();
+    let billing = Legacy::start(409);
+    let rules = shop_rules(folder.path(), &billing.address, "auto");
+    let supervisor = Supervisor::start(folder.path(), &["--rules", &rules, "--data", "data"]);
+    let case = supervisor.report("order-1");
+    let url = Some(supervisor.url.as_str());
+    eventually("the step is stuck", || (supervisor.case(&case)["state"] == "stuck").then_some(()));
+    let cases: [(&[&str], &str); 6] = [
+        (&["amends", "cases", "show", ""], "c-1"),
+        (&["amends", "cases", "show", "ord"], "order-1"),
+        (&["amends", "cases", "waive", "s-"], "s-1-1-"),
+        (&["amends", "services", "pause", "b"], "billing"),
+        (&["amends", "rules", "status", ""], "shop"),
+        (&["amends", "cases", "list", "--group", "g-"], "g-"),
+    ];
+    for (line, wanted) in cases {
+        let found = offered(line, url);
+        assert!(found.contains(wanted), "{line:?}: {found}");
+    }
+    let elsewhere = ["amends", "cases", "--url", &*supervisor.url, "show", "c-"];
+    assert!(offered(&elsewhere, None).contains("c-1"), "the line itself says who is asked");
+}
+
+#[test]
+fn completion_is_silent_where_nobody_can_be_asked() {
+    let nobody = format!("http://{}", unused_address());
+    assert_eq!(offered(&["amends", "cases", "show", "c-"], Some(&nobody)), "");
 }
 
 #[test]

@@ -2,17 +2,22 @@
 
 use super::{Connection, block_on};
 use crate::client::Client;
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Width};
 use amends_api::signs::Signed;
-use amends_api::{BulkState, BulkSteering, BulkView};
+use amends_api::{BulkProgress, BulkState, BulkSteering, BulkView, ServiceView};
 use amends_protocol::wire::percent;
+use clap_complete::ArgValueCompleter;
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pause between looks at a running bulk act.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long nothing may move until it is asked whether a service is paused.
+const STILL: Duration = Duration::from_secs(2);
 
 /// What to do with bulk acts, and where.
 #[derive(Debug, clap::Args)]
@@ -30,11 +35,7 @@ pub struct BulkOptions {
 #[derive(Debug, clap::Subcommand)]
 enum BulkCommand {
     /// List the newest bulk acts
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(Printing),
     /// Follow one to its end
     Watch(One),
     /// Let one go, or go on with what is left
@@ -46,6 +47,7 @@ enum BulkCommand {
 #[derive(Debug, clap::Args)]
 struct One {
     /// Which, e.g. b-3
+    #[arg(add = ArgValueCompleter::new(complete::bulk))]
     id: String,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
@@ -59,7 +61,10 @@ pub(super) fn run(options: BulkOptions) -> Outcome {
     let client = options.connection.client()?;
     block_on(async {
         match options.command {
-            BulkCommand::List { json } => list(&client, json).await,
+            BulkCommand::List(printing) => {
+                let read = async || client.get::<Vec<BulkView>>("/v1/bulk").await;
+                printing.list(read, |all, width| list(all, width)).await
+            }
             BulkCommand::Watch(one) => {
                 let view = watch(&client, &one.path()).await?;
                 outcome(&view, "done", one.json)
@@ -88,48 +93,82 @@ async fn steer(client: &Client, one: &One, word: &str) -> Outcome<BulkView> {
     client.post(&format!("{}/{word}", one.path()), &steering).await
 }
 
-async fn list(client: &Client, json: bool) -> Outcome {
-    let all: Vec<BulkView> = client.get("/v1/bulk").await?;
-    if json {
-        return output::json(&all);
-    }
+fn list(all: &[BulkView], width: Width) -> Outcome {
     if all.is_empty() {
         output::tell("there are no bulk acts");
         return Ok(());
     }
     let now = now();
-    let mut grid = Grid::new(&["bulk", "state", "act", "progress", "made", "by", "reason", "why"]);
+    let mut heads = vec!["bulk", "state", "act", "progress", "made", "by", "reason", "why"];
+    if width == Width::Wide {
+        heads.extend(["failed", "unchanged", "wave"]);
+    }
+    let mut grid = Grid::new(&heads);
     for view in all {
-        grid.row(vec![
+        let progress = &view.progress;
+        let mut row = vec![
             view.id.clone().unwrap_or_default(),
             view.state.as_str().to_owned(),
             view.act.to_string(),
-            format!("{} of {}", view.matched - view.progress.left, view.matched),
+            format!("{} of {}", view.matched - progress.left, view.matched),
             relative(view.made_at, now),
-            view.actor,
-            view.reason,
-            view.why.unwrap_or_default(),
-        ]);
+            view.actor.clone(),
+            view.reason.clone(),
+            view.why.clone().unwrap_or_default(),
+        ];
+        if width == Width::Wide {
+            let counts = [progress.failed.to_string(), progress.unchanged.to_string()];
+            row.extend(counts.into_iter().chain([progress.wave.to_string()]));
+        }
+        grid.row(row);
     }
     grid.print()
 }
 
-/// Follows a bulk act until it stands; on a terminal with a line that tells how far it is.
+/// Follows a bulk act until it stands, or until only a person can make it go on; on a terminal with a line that tells
+/// how far it is.
 pub(super) async fn watch(client: &Client, path: &str) -> Outcome<BulkView> {
     let terminal = io::stderr().is_terminal();
+    let mut moved: Option<(BulkProgress, Instant)> = None;
     loop {
         let view: BulkView = client.get(path).await?;
         if terminal {
             output::overwrite(&line(&view))?;
         }
-        if view.state != BulkState::Running {
+        let held = match &moved {
+            Some((then, since)) if *then == view.progress => since.elapsed() >= STILL,
+            _ => {
+                moved = Some((view.progress.clone(), Instant::now()));
+                false
+            }
+        };
+        let why = if held { paused(client, &view).await? } else { None };
+        if view.state != BulkState::Running || why.is_some() {
             if terminal {
                 output::tell("");
             }
+            why.iter().for_each(|why| output::tell(why));
             return Ok(view);
+        }
+        if held {
+            moved = None;
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// What to say of a bulk act that gets no answers because a person has paused a service that it is about.
+async fn paused(client: &Client, view: &BulkView) -> Outcome<Option<String>> {
+    let services: Vec<ServiceView> = client.get("/v1/services").await?;
+    let concerns = |service: &ServiceView| view.counts.iter().any(|c| c.service == service.name);
+    let mut paused = services.iter().filter(|service| service.paused && concerns(service));
+    let (Some(service), Some(id)) = (paused.next(), &view.id) else { return Ok(None) };
+    let name = &service.name;
+    Ok(Some(format!(
+        "{id} waits: {name} is {}\nhelp: `amends services resume {name} --reason ...` lets its steps go; then \
+`amends bulk watch {id}`, or `amends bulk start {id}` if it has given up by then",
+        super::services::state(service)
+    )))
 }
 
 /// `► b-3 retry: 26 of 412 done, 1 failed, wave 4, 20 wait for an answer`.

@@ -1,5 +1,6 @@
 //! Every command, one file each. This file only names them and starts the right one.
 
+mod audit;
 mod backup;
 mod bulk;
 mod cases;
@@ -11,6 +12,7 @@ mod demo;
 #[cfg(feature = "demo")]
 mod demo_service;
 mod doctor;
+mod events;
 mod export;
 mod openapi;
 mod quarantine;
@@ -49,7 +51,7 @@ Examples:
   amends cases list --state stuck                what needs a person
   amends cases show c-17                         the whole story of one case
 
-Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n130 interrupted.";
+Exit codes: 0 ok, 1 findings, 2 usage, 3 unreachable, 4 refused, 5 not found, 6 failed,\n7 timed out, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -80,6 +82,10 @@ enum Command {
     Services(services::ServicesOptions),
     /// Watch what is going on, live
     Top(top::TopOptions),
+    /// Follow what happens, one line per event
+    Events(events::EventsOptions),
+    /// See what people did, and why
+    Audit(audit::AuditOptions),
     /// Write cases as NDJSON or CSV
     Export(export::ExportOptions),
     /// Find what is wrong with the installation, and how to mend it
@@ -117,6 +123,8 @@ pub fn run(arguments: Arguments) -> Outcome<Exit> {
         Command::Sagas(options) => sagas::run(options)?,
         Command::Services(options) => services::run(options)?,
         Command::Top(options) => top::run(options)?,
+        Command::Events(options) => events::run(options)?,
+        Command::Audit(options) => audit::run(options)?,
         Command::Export(options) => export::run(options)?,
         Command::Doctor(options) => doctor::run(options)?,
         Command::Report(options) => report::run(options)?,

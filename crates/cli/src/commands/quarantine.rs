@@ -2,12 +2,15 @@
 
 use super::{Connection, block_on};
 use crate::client::Client;
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Width};
 use amends_api::{QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use anyhow::{Context, anyhow};
+use clap_complete::ArgValueCompleter;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
@@ -24,9 +27,8 @@ pub struct QuarantineOptions {
     connection: Connection,
     #[command(subcommand)]
     command: Option<QuarantineCommand>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,6 +38,7 @@ enum QuarantineCommand {
     /// Say what is wrong with one case
     Show {
         /// Which case, e.g. c-17
+        #[arg(add = ArgValueCompleter::new(complete::quarantined))]
         case: CaseId,
     },
     /// Write the stored rows of a case, quarantined or not, as JSON
@@ -43,6 +46,7 @@ enum QuarantineCommand {
     /// Put mended rows back: the case goes on with them, if they can be read
     Repair {
         /// Which case
+        #[arg(add = ArgValueCompleter::new(complete::quarantined))]
         case: CaseId,
         /// The file that `export` wrote, mended
         file: PathBuf,
@@ -53,6 +57,7 @@ enum QuarantineCommand {
     /// Give a case up: it is settled by hand, without its steps; its reports stay known
     Discard {
         /// Which case
+        #[arg(add = ArgValueCompleter::new(complete::quarantined))]
         case: CaseId,
         /// Why, for the audit
         #[arg(long, value_name = "TEXT")]
@@ -63,6 +68,7 @@ enum QuarantineCommand {
 #[derive(Debug, clap::Args)]
 struct ExportRows {
     /// Which case
+    #[arg(add = ArgValueCompleter::new(complete::cases))]
     case: CaseId,
     /// Into this file, which must not exist, rather than to standard output
     #[arg(long, value_name = "FILE")]
@@ -77,11 +83,14 @@ struct ExportRows {
 
 pub(super) fn run(options: QuarantineOptions) -> Outcome {
     let client = options.connection.client()?;
-    let json = options.json;
+    let printing = options.printing;
     block_on(async {
         match options.command.unwrap_or(QuarantineCommand::List) {
-            QuarantineCommand::List => list(&client, json).await,
-            QuarantineCommand::Show { case } => show(&client, case, json).await,
+            QuarantineCommand::List => {
+                let read = async || client.get::<QuarantineView>("/v1/quarantine").await;
+                printing.list(read, list).await
+            }
+            QuarantineCommand::Show { case } => show(&client, case, printing).await,
             QuarantineCommand::Export(wanted) => export(&client, &wanted).await,
             QuarantineCommand::Repair { case, file, reason } => {
                 let text = std::fs::read(&file)
@@ -90,20 +99,17 @@ pub(super) fn run(options: QuarantineOptions) -> Outcome {
                     anyhow!("`{}` is not what `export` writes: {e}", file.display())
                 })?;
                 let act = QuarantineAct::Repair { reason, rows: mended.rows };
-                mend(&client, case, &act, json).await
+                mend(&client, case, &act, printing.act_as_json()?).await
             }
             QuarantineCommand::Discard { case, reason } => {
-                mend(&client, case, &QuarantineAct::Discard { reason }, json).await
+                let act = QuarantineAct::Discard { reason };
+                mend(&client, case, &act, printing.act_as_json()?).await
             }
         }
     })
 }
 
-async fn list(client: &Client, json: bool) -> Outcome {
-    let found: QuarantineView = client.get("/v1/quarantine").await?;
-    if json {
-        return output::json(&found);
-    }
+fn list(found: &QuarantineView, _: Width) -> Outcome {
     if found.cases.is_empty() && found.rows.is_empty() {
         output::tell("nothing is quarantined");
         return Ok(());
@@ -131,30 +137,32 @@ fn saga(case: &QuarantinedView) -> String {
     case.saga_id.as_ref().map_or_else(|| "(unreadable)".to_owned(), ToString::to_string)
 }
 
-async fn show(client: &Client, id: CaseId, json: bool) -> Outcome {
+async fn show(client: &Client, id: CaseId, printing: Printing) -> Outcome {
     let all: QuarantineView = client.get("/v1/quarantine").await?;
     let found = all.cases.into_iter().find(|case| case.case_id == id).ok_or_else(|| {
         let problem = Problem::new(ProblemCode::NotFound, format!("case {id} is not quarantined"));
         Failure::Problem(Box::new(problem))
     })?;
-    if json {
-        return output::json(&found);
-    }
     let stored: RawCaseView = client.get(&format!("/v1/quarantine/{id}")).await?;
-    let mut rows: BTreeMap<&str, u32> = BTreeMap::new();
-    for row in &stored.rows {
-        *rows.entry(&row.table).or_default() += 1;
-    }
-    let rows: Vec<_> = rows.iter().map(|(table, n)| format!("{n} in {table}")).collect();
-    let lines = [
-        format!("{id} of saga {} is quarantined since {}", saga(&found), clock(found.since)),
-        format!("{} can't be used: {}", found.broken.row, found.broken.why),
-        format!("stored rows: {}", rows.join(", ")),
-        format!("to mend it: amends quarantine export {id} --to rows.json, correct the row, then"),
-        format!("            amends quarantine repair {id} rows.json --reason '...'"),
-        format!("to give it up: amends quarantine discard {id} --reason '...'"),
-    ];
-    output::line(&lines.join("\n"))
+    printing.done(&found, |found| {
+        let mut rows: BTreeMap<&str, u32> = BTreeMap::new();
+        for row in &stored.rows {
+            *rows.entry(&row.table).or_default() += 1;
+        }
+        let rows: Vec<_> = rows.iter().map(|(table, n)| format!("{n} in {table}")).collect();
+        let since = clock(found.since);
+        let lines = [
+            format!("{id} of saga {} is quarantined since {since}", saga(found)),
+            format!("{} can't be used: {}", found.broken.row, found.broken.why),
+            format!("stored rows: {}", rows.join(", ")),
+            format!(
+                "to mend it: amends quarantine export {id} --to rows.json, correct the row, then"
+            ),
+            format!("            amends quarantine repair {id} rows.json --reason '...'"),
+            format!("to give it up: amends quarantine discard {id} --reason '...'"),
+        ];
+        output::line(&lines.join("\n"))
+    })
 }
 
 async fn export(client: &Client, wanted: &ExportRows) -> Outcome {

@@ -3,17 +3,20 @@
 use super::bulk::{outcome, watch};
 use super::{Connection, block_on};
 use crate::client::{Client, Query};
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
+use crate::printing::{Printing, Width};
 use amends_api::signs::Signed;
 use amends_api::{
-    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionActName,
-    QuestionAnswered, QuestionEffect, QuestionId, QuestionKind, QuestionView, StrangerAct,
-    StrangerView,
+    BulkDeed, BulkSteering, BulkView, BulkWanted, Page, QuestionAct, QuestionAnswered,
+    QuestionView, StrangerAct, StrangerView,
 };
+use amends_api::{QuestionActName, QuestionEffect, QuestionId, QuestionKind};
 use amends_protocol::wire::percent;
 use amends_protocol::{ActionName, CaseId, Outcome as StepOutcome};
+use clap_complete::ArgValueCompleter;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -33,9 +36,8 @@ pub struct QuestionsOptions {
     connection: Connection,
     #[command(subcommand)]
     command: Option<QuestionsCommand>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -51,6 +53,7 @@ enum QuestionsCommand {
     /// Say who says what
     Show {
         /// Which question, e.g. q-17-9f86d081884c7d65
+        #[arg(add = ArgValueCompleter::new(complete::questions))]
         question: QuestionId,
     },
     /// Say something about questions
@@ -68,6 +71,7 @@ enum QuestionsCommand {
 #[derive(Debug, clap::Args)]
 struct StrangerOptions {
     /// The rulebook
+    #[arg(add = ArgValueCompleter::new(complete::rulebooks))]
     rulebook: String,
     /// The name: SERVICE.ACTION
     action: ActionName,
@@ -127,7 +131,7 @@ impl Filters {
 #[derive(Debug, clap::Args)]
 struct AnswerOptions {
     /// Which questions
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(complete::questions))]
     ids: Vec<QuestionId>,
     #[command(flatten)]
     filters: Filters,
@@ -172,39 +176,57 @@ struct Says {
 
 pub(super) fn run(options: QuestionsOptions) -> Outcome {
     let client = options.connection.client()?;
-    let json = options.json;
+    let printing = options.printing;
     let everything = || QuestionsCommand::List { filters: Filters::default(), limit: None };
     block_on(async {
         match options.command.unwrap_or_else(everything) {
-            QuestionsCommand::List { filters, limit } => list(&client, &filters, limit, json).await,
-            QuestionsCommand::Show { question } => show(&client, question, json).await,
-            QuestionsCommand::Answer(answer) => answered(&client, answer, json).await,
-            QuestionsCommand::Strangers { rulebook } => {
-                show_strangers(&strangers(&client, rulebook.as_deref()).await?, json)
+            QuestionsCommand::List { filters, limit } => {
+                let read = async || read(&client, &filters, limit).await;
+                printing.list(read, list).await
             }
-            QuestionsCommand::Stranger(options) => decide(&client, options, json).await,
+            QuestionsCommand::Show { question } => {
+                let path = format!("/v1/questions/{question}");
+                printing.one(async || client.get::<QuestionView>(&path).await, show).await
+            }
+            QuestionsCommand::Answer(answer) => {
+                answered(&client, answer, printing.act_as_json()?).await
+            }
+            QuestionsCommand::Strangers { rulebook } => {
+                let read = async || strangers(&client, rulebook.as_deref()).await;
+                printing.list(read, |found: &Vec<_>, _| show_strangers(found)).await
+            }
+            QuestionsCommand::Stranger(options) => {
+                decide(&client, options, printing.act_as_json()?).await
+            }
         }
     })
 }
 
-async fn list(client: &Client, filters: &Filters, limit: Option<u32>, json: bool) -> Outcome {
+async fn read(
+    client: &Client,
+    filters: &Filters,
+    limit: Option<u32>,
+) -> Outcome<Page<QuestionView>> {
     let mut query = Query::default();
     filters.pairs().iter().for_each(|(name, value)| query.push(name, value));
     query.push_opt("limit", limit.as_ref());
-    let path = format!("/v1/questions{}", query.as_str());
-    let found: Page<QuestionView> = client.get(&path).await?;
-    if json {
-        return output::json(&found);
-    }
+    client.get(&format!("/v1/questions{}", query.as_str())).await
+}
+
+fn list(found: &Page<QuestionView>, width: Width) -> Outcome {
     if found.items.is_empty() {
         output::tell("no question is open");
         return Ok(());
     }
     let now = now();
-    let mut grid = Grid::new(&["question", "kind", "case", "saga", "effect", "since", "what"]);
+    let mut heads = vec!["question", "kind", "case", "saga", "effect", "since", "what"];
+    if width == Width::Wide {
+        heads.push("may");
+    }
+    let mut grid = Grid::new(&heads);
     for question in &found.items {
         let sign = question.kind.sign();
-        grid.row(vec![
+        let mut row = vec![
             question.id.to_string(),
             format!("{} {}", sign.shape, sign.word),
             question.case_id.to_string(),
@@ -212,7 +234,12 @@ async fn list(client: &Client, filters: &Filters, limit: Option<u32>, json: bool
             question.effect.to_string(),
             relative(question.since, now),
             question.sentence.clone(),
-        ]);
+        ];
+        if width == Width::Wide {
+            let may: Vec<_> = question.may.iter().map(|act| act.as_str()).collect();
+            row.push(may.join(", "));
+        }
+        grid.row(row);
     }
     grid.print()?;
     if found.next.is_some() {
@@ -221,11 +248,8 @@ async fn list(client: &Client, filters: &Filters, limit: Option<u32>, json: bool
     Ok(())
 }
 
-async fn show(client: &Client, id: QuestionId, json: bool) -> Outcome {
-    let question: QuestionView = client.get(&format!("/v1/questions/{id}")).await?;
-    if json {
-        return output::json(&question);
-    }
+fn show(question: &QuestionView) -> Outcome {
+    let id = question.id;
     let sign = question.kind.sign();
     let saga = question.saga_id.as_ref().map_or_else(String::new, |saga| format!(", saga {saga}"));
     output::line(&format!("{} {}: {}", sign.shape, sign.word, question.sentence))?;
@@ -350,13 +374,11 @@ async fn decide(client: &Client, options: StrangerOptions, json: bool) -> Outcom
     let action = action.to_string();
     let (name, what) = (percent::part(&rulebook), percent::part(&action));
     let path = format!("/v1/strangers/{name}/{what}/acts");
-    show_strangers(&client.post::<_, Vec<StrangerView>>(&path, &act).await?, json)
+    let found: Vec<StrangerView> = client.post(&path, &act).await?;
+    if json { output::json(&found) } else { show_strangers(&found) }
 }
 
-fn show_strangers(found: &[StrangerView], json: bool) -> Outcome {
-    if json {
-        return output::json(&found);
-    }
+fn show_strangers(found: &[StrangerView]) -> Outcome {
     if found.is_empty() {
         output::tell("no stranger has been told of");
         return Ok(());

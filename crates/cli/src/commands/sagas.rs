@@ -4,8 +4,10 @@ use super::{Connection, block_on};
 use crate::failure::Outcome;
 use crate::moment::clock;
 use crate::output;
+use crate::printing::Printing;
+use amends_protocol::SagaId;
+use amends_protocol::SagaView;
 use amends_protocol::wire::percent;
-use amends_protocol::{SagaId, SagaView};
 
 /// What to do with sagas, and where.
 #[derive(Debug, clap::Args)]
@@ -29,9 +31,8 @@ enum SagasCommand {
 struct Show {
     #[command(flatten)]
     which: Which,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,9 +46,9 @@ pub(super) fn run(options: SagasOptions) -> Outcome {
     let path = |saga: &SagaId| format!("/v1/sagas/{}", percent::strict(saga.as_str()));
     block_on(async {
         match options.command {
-            SagasCommand::Show(Show { which, json }) => {
-                let saga: SagaView = client.get(&path(&which.saga)).await?;
-                if json { output::json(&saga) } else { tell(&saga) }
+            SagasCommand::Show(Show { which, printing }) => {
+                let read = async || client.get::<SagaView>(&path(&which.saga)).await;
+                printing.one(read, tell).await
             }
             SagasCommand::End(which) => {
                 client.post_nothing(&format!("{}/end", path(&which.saga))).await?;

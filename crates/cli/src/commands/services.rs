@@ -2,16 +2,22 @@
 
 use super::{Connection, block_on};
 use crate::client::Client;
-use crate::failure::Outcome;
+use crate::complete;
+use crate::failure::{Failure, Outcome};
+use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_api::signs::breaker_sign;
-use amends_api::{LimitsWanted, ReasonGiven, ServiceView};
+use crate::printing::{Printing, Width};
+use crate::sealed::{Lines, seal};
+use amends_api::signs::{Signed, breaker_sign};
+use amends_api::{GroupView, LimitsWanted, ReasonGiven, ServiceView};
 use amends_protocol::wire::percent;
+use amends_protocol::{Problem, ProblemCode};
+use clap_complete::ArgValueCompleter;
 
 /// What to do with services, and where.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amends services\n  amends services pause payment --reason 'maintenance until ten'\n  \
+    after_help = "Examples:\n  amends services\n  amends services show payment\n  amends services pause payment --reason 'maintenance until ten'\n  \
 amends services limit payment --per-second 20 --reason 'it is slow today'\n  \
 amends services limit payment --reason 'as the rulebook says again'"
 )]
@@ -20,15 +26,20 @@ pub struct ServicesOptions {
     connection: Connection,
     #[command(subcommand)]
     command: Option<ServicesCommand>,
-    /// Print JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum ServicesCommand {
     /// List services [default]
     List,
+    /// Say how one service is doing, and what waits for it
+    Show {
+        /// Which service
+        #[arg(add = ArgValueCompleter::new(complete::services))]
+        service: String,
+    },
     /// Send nothing more to a service, over restarts too
     Pause(Why),
     /// Send again
@@ -40,6 +51,7 @@ enum ServicesCommand {
 #[derive(Debug, clap::Args)]
 struct Why {
     /// Which service
+    #[arg(add = ArgValueCompleter::new(complete::services))]
     service: String,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
@@ -60,36 +72,137 @@ struct Limit {
 
 pub(super) fn run(options: ServicesOptions) -> Outcome {
     let client = options.connection.client()?;
+    let printing = options.printing;
     block_on(async {
-        let views = match options.command.unwrap_or(ServicesCommand::List) {
-            ServicesCommand::List => client.get("/v1/services").await?,
-            ServicesCommand::Pause(why) => vec![decide(&client, why, "pause").await?],
-            ServicesCommand::Resume(why) => vec![decide(&client, why, "resume").await?],
+        let view = match options.command.unwrap_or(ServicesCommand::List) {
+            ServicesCommand::List => {
+                return printing
+                    .list(async || all(&client).await, |all, width| show(all, width))
+                    .await;
+            }
+            ServicesCommand::Show { service } => {
+                let read = async || Ok(WithGroups::read(&client, &service).await?);
+                return printing.one(read, WithGroups::tell).await;
+            }
+            ServicesCommand::Pause(why) => decide(&client, why, "pause", printing).await?,
+            ServicesCommand::Resume(why) => decide(&client, why, "resume", printing).await?,
             ServicesCommand::Limit(limit) => {
                 let path = format!("/v1/services/{}/limits", percent::part(&limit.why.service));
                 let (concurrency, per_second) = (limit.concurrency, limit.per_second);
                 let wanted = LimitsWanted { concurrency, per_second, reason: limit.why.reason };
-                vec![client.post(&path, &wanted).await?]
+                printing.act_as_json()?;
+                client.post(&path, &wanted).await?
             }
         };
-        show(&views, options.json)
+        printing.done(&[view], |views| show(views, Width::Usual))
     })
 }
 
-async fn decide(client: &Client, why: Why, word: &str) -> Outcome<ServiceView> {
+async fn all(client: &Client) -> Outcome<Vec<ServiceView>> {
+    client.get("/v1/services").await
+}
+
+async fn decide(client: &Client, why: Why, word: &str, printing: Printing) -> Outcome<ServiceView> {
+    // Before it is done: how it is printed must be possible.
+    printing.act_as_json()?;
     let path = format!("/v1/services/{}/{word}", percent::part(&why.service));
     client.post(&path, &ReasonGiven { reason: why.reason }).await
 }
 
-fn show(views: &[ServiceView], json: bool) -> Outcome {
-    if json {
-        return output::json(&views);
+/// A service, and the groups of open work that wait for it.
+#[derive(serde::Serialize)]
+struct WithGroups {
+    #[serde(flatten)]
+    service: ServiceView,
+    groups: Vec<GroupView>,
+}
+
+impl WithGroups {
+    async fn read(client: &Client, name: &str) -> Outcome<Self> {
+        let service = all(client).await?.into_iter().find(|view| view.name == name);
+        let service = service.ok_or_else(|| {
+            let detail = format!(
+                "there is no service `{}`; `amends services` lists them",
+                seal(name, Lines::One)
+            );
+            Failure::Problem(Box::new(Problem::new(ProblemCode::NotFound, detail)))
+        })?;
+        let mut groups: Vec<GroupView> = client.get("/v1/groups").await?;
+        groups.retain(|group| group.service == name);
+        Ok(Self { service, groups })
     }
+
+    fn tell(&self) -> Outcome {
+        let (view, now) = (&self.service, now());
+        let at = view
+            .url
+            .as_deref()
+            .map_or("nowhere: it is not asked".to_owned(), |url| format!("at {url}"));
+        let p = &view.progress;
+        let mut lines = vec![
+            format!("{} of rulebook {} is {}, {at}", view.name, view.rulebook, state(view)),
+            format!(
+                "limits: {}; {} requests under way, {} waiting for their turn",
+                limits(view),
+                view.in_flight,
+                view.queued
+            ),
+            format!(
+                "its steps in cases that are not settled: {} done, {} waived, {} waiting, {} in flight, {} retrying, {} stuck",
+                p.done, p.waived, p.waiting, p.in_flight, p.retrying, p.stuck
+            ),
+            format!(
+                "its answers lately: {} errors, half within {}, 99 % within {}",
+                errors(view),
+                ms(view.attempts.p50_ms),
+                ms(view.attempts.p99_ms)
+            ),
+        ];
+        if let Some(message) = &view.message {
+            let row = if view.failures > 0 {
+                format!(" ({} in a row)", view.failures)
+            } else {
+                String::new()
+            };
+            lines.push(format!("last error{row}: {message}"));
+        }
+        if let Some(since) = view.histories_unavailable_since {
+            let why = view.histories_message.as_deref().unwrap_or_default();
+            lines.push(format!("no History of it could be read since {}: {why}", clock(since)));
+        }
+        output::line(&lines.join("\n"))?;
+        if self.groups.is_empty() {
+            return output::line("nothing waits for it");
+        }
+        output::line("\nWhat waits for it")?;
+        let mut grid = Grid::new(&["group", "what", "next try", "example", "error"]);
+        for group in &self.groups {
+            grid.row(vec![
+                group.id.clone(),
+                format!("{} {}", group.cause.sign().shape, group.title),
+                group.next_try_at.map_or("-".to_owned(), |at| relative(at, now)),
+                group.example_case.to_string(),
+                group.error.clone().unwrap_or_default(),
+            ]);
+        }
+        grid.print()
+    }
+}
+
+fn ms(ms: Option<f64>) -> String {
+    ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"))
+}
+
+fn errors(view: &ServiceView) -> String {
+    format!("{:.0} %", view.attempts.error_rate * 100.0)
+}
+
+fn show(views: &[ServiceView], width: Width) -> Outcome {
     if views.is_empty() {
         output::tell("no rulebook is active, so there are no services");
         return Ok(());
     }
-    let heads = [
+    let mut heads = vec![
         "service",
         "state",
         "queue",
@@ -103,12 +216,15 @@ fn show(views: &[ServiceView], json: bool) -> Outcome {
         "p50",
         "p99",
         "limits",
+        "last error",
     ];
+    if width == Width::Wide {
+        heads.extend(["rulebook", "address"]);
+    }
     let mut grid = Grid::new(&heads);
     for view in views {
         let progress = &view.progress;
-        let ms = |ms: Option<f64>| ms.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
-        grid.row(vec![
+        let mut row = vec![
             view.name.clone(),
             state(view),
             view.queued.to_string(),
@@ -118,11 +234,16 @@ fn show(views: &[ServiceView], json: bool) -> Outcome {
             progress.in_flight.to_string(),
             progress.retrying.to_string(),
             progress.stuck.to_string(),
-            format!("{:.0} %", view.attempts.error_rate * 100.0),
+            errors(view),
             ms(view.attempts.p50_ms),
             ms(view.attempts.p99_ms),
             limits(view),
-        ]);
+            view.message.clone().unwrap_or_default(),
+        ];
+        if width == Width::Wide {
+            row.extend([view.rulebook.clone(), view.url.clone().unwrap_or_default()]);
+        }
+        grid.row(row);
     }
     grid.print()
 }

@@ -7,8 +7,8 @@ use super::query::{Asked, OfCases, OfGroup, questions};
 use super::secrets::summaries;
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
-use amends_api::plain::{REPLACEMENT, escaped_json, steers};
-use amends_api::{CaseSummary, Money};
+use amends_api::plain::escaped_json;
+use amends_api::{CaseSummary, Money, csv};
 use amends_protocol::ProblemCode;
 use amends_store::{CaseFilter, PAGE_LIMIT, PageRequest, Store, StoreError};
 use axum::body::{Body, Bytes};
@@ -154,14 +154,14 @@ impl<S: Store> Rows<S> {
                     out.push_str(&escaped_json(&serde_json::to_string(&case).unwrap_or_default()));
                     out.push('\n');
                 }
-                Format::Csv => out.push_str(&csv(&case)),
+                Format::Csv => out.push_str(&row(&case)),
             }
         }
         Ok(Some(out.into()))
     }
 }
 
-fn csv(case: &CaseSummary) -> String {
+fn row(case: &CaseSummary) -> String {
     let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
     let cells = [
         case.id.to_string(),
@@ -179,71 +179,11 @@ fn csv(case: &CaseSummary) -> String {
         optional(case.key.as_deref()),
         amounts(&case.amounts),
     ];
-    let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
-    cells.join(",") + "\r\n"
+    csv::row(cells)
 }
 
 /// Exact, for programs and for a spreadsheet: `12.50 EUR; 30 USD`.
 fn amounts(amounts: &[Money]) -> String {
     let all = amounts.iter().map(|money| format!("{} {}", money.amount, money.currency));
     all.collect::<Vec<_>>().join("; ")
-}
-
-/// One cell as RFC 4180 has it. Messages come from outside: what a spreadsheet would take for a formula gets a quote in
-/// front, also where it cuts the line at other places than we do; what steers a terminal is replaced.
-fn cell(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    if text.starts_with(['\t', '\r', '\n']) {
-        out.push('\'');
-    }
-    let mut at_start = true;
-    for c in text.chars() {
-        if at_start && is_formula(c) {
-            out.push('\'');
-        }
-        let separates = matches!(c, ';' | '\t' | '\r' | '\n');
-        at_start = separates || (at_start && is_skipped(c));
-        out.push(if steers(c) && !separates { REPLACEMENT } else { c });
-    }
-    if out.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", out.replace('"', "\"\""))
-    } else {
-        out
-    }
-}
-
-/// What formulas begin with, full width too.
-const fn is_formula(c: char) -> bool {
-    matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
-}
-
-/// What a spreadsheet may drop in front of a formula.
-fn is_skipped(c: char) -> bool {
-    c == '"' || c == '\u{feff}' || c.is_whitespace() || steers(c)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_hold_any_text_and_run_nothing() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("a,b", "\"a,b\""),
-            ("say \"no\"", "\"say \"\"no\"\"\""),
-            ("two\nlines", "\"two\nlines\""),
-            ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
-            ("\t=1", "'\t'=1"),
-            ("\n=1", "\"'\n'=1\""),
-            ("\u{ff1d}1", "'\u{ff1d}1"),
-            ("\u{feff} =1", "\u{feff} '=1"),
-            ("a;\"=1", "\"a;\"\"'=1\""),
-            ("a; b=c-d", "a; b=c-d"),
-            ("\x1b[31m\u{202e}", "\u{fffd}[31m\u{fffd}"),
-            ("", ""),
-        ] {
-            assert_eq!(cell(text), expected);
-        }
-    }
 }

@@ -1,8 +1,10 @@
 //! Which cases are meant: the filters that lists and the export share, the same as the API's.
 
 use crate::client::Query;
+use crate::complete;
 use amends_api::{Amount, CaseState, ClosedOn};
 use amends_protocol::{ActionName, SagaId};
+use clap_complete::ArgValueCompleter;
 
 /// Filters of cases. Everything given has to match.
 #[derive(Debug, clap::Args)]
@@ -17,19 +19,19 @@ pub struct CaseFilters {
     #[arg(long)]
     saga: Option<SagaId>,
     /// Only cases of this rulebook
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::rulebooks))]
     rulebook: Option<String>,
     /// Only cases with this report: SERVICE/CODE or SERVICE/*
     #[arg(long)]
     report: Option<String>,
     /// Only cases with a step of this service
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::services))]
     service: Option<String>,
     /// Only cases with a step of this action: SERVICE.ACTION
     #[arg(long)]
     action: Option<ActionName>,
     /// Only cases of this group of open work, see `cases groups`; `g-late`: all past their objective
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::groups))]
     group: Option<String>,
     /// Only cases with this text in the saga id or message
     #[arg(long, value_name = "TEXT")]

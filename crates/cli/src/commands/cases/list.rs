@@ -6,7 +6,10 @@ use crate::client::Client;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
-use amends_api::{CaseSummary, Page, Totals, amounts_in_words, totals_in_words};
+use crate::printing::{Printing, Width};
+use amends_api::{CaseSummary, Page};
+use amends_api::{Totals, amounts_in_words, totals_in_words};
+use amends_protocol::Timestamp;
 
 /// Options of `cases list`.
 #[derive(Debug, clap::Args)]
@@ -22,20 +25,21 @@ pub struct ListOptions {
     /// All pages, however many
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// How to print: `wide` also says whom a case concerns, what, and how much
-    #[arg(short, long, value_name = "SHAPE", conflicts_with = "json")]
-    output: Option<Shape>,
+    #[command(flatten)]
+    printing: Printing,
 }
 
-/// How a list is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Shape {
-    Table,
-    Wide,
-    Json,
+/// What was found.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct Found {
+    cases: Vec<CaseSummary>,
+    /// There are more.
+    #[serde(skip)]
+    more: bool,
+    /// The search was cut short here.
+    #[serde(skip)]
+    searched_until: Option<Timestamp>,
 }
 
 /// Rows per page when all are wanted: the API's limit.
@@ -60,9 +64,13 @@ fn state(case: &CaseSummary) -> String {
 }
 
 pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
-    let mut items: Vec<CaseSummary> = Vec::new();
+    options.printing.list(async || read(client, &options).await, show).await
+}
+
+async fn read(client: &Client, options: &ListOptions) -> Outcome<Found> {
+    let mut cases: Vec<CaseSummary> = Vec::new();
     let mut cursor: Option<String> = None;
-    let searched_until = loop {
+    loop {
         let mut query = options.filters.query();
         query.push("limit", &if options.all { LARGEST_PAGE } else { options.limit }.to_string());
         query.push_opt("cursor", cursor.as_ref());
@@ -70,31 +78,29 @@ pub(super) async fn run(client: &Client, options: ListOptions) -> Outcome {
         // A page may be empty although there is more: its search was cut short, and goes on from there.
         let more = !page.items.is_empty() || page.searched_until.is_some();
         cursor = page.next.filter(|_| more);
-        items.extend(page.items);
+        cases.extend(page.items);
         if !options.all || cursor.is_none() {
-            break page.searched_until;
+            let more = cursor.is_some();
+            return Ok(Found { cases, more, searched_until: page.searched_until.filter(|_| more) });
         }
-    };
-    if options.json || options.output == Some(Shape::Json) {
-        return output::json(&items);
     }
-    if let Some(until) = searched_until.filter(|_| cursor.is_some()) {
+}
+
+fn show(found: &Found, width: Width) -> Outcome {
+    if let Some(until) = found.searched_until {
         let until = clock(until);
         output::tell(&format!("searched as far as cases of {until}; go on with --all or a filter"));
-        cursor = None;
-    } else if items.is_empty() {
+    } else if found.cases.is_empty() {
         output::tell("no case matches");
     }
-    if items.is_empty() {
+    if found.cases.is_empty() {
         return Ok(());
     }
-    print(&items, options.output == Some(Shape::Wide))?;
-    tell_sum(&items);
-    if cursor.is_some() {
-        output::tell(&format!(
-            "there are more than {}; use --all, a larger --limit or a filter",
-            items.len()
-        ));
+    print(&found.cases, width == Width::Wide)?;
+    tell_sum(&found.cases);
+    if found.more && found.searched_until.is_none() {
+        let n = found.cases.len();
+        output::tell(&format!("there are more than {n}; use --all, a larger --limit or a filter"));
     }
     Ok(())
 }

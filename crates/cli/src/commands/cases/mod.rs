@@ -13,8 +13,10 @@ mod retry;
 mod settle;
 mod show;
 mod steps;
+mod wait;
 mod waive;
-mod watch;
+pub(super) mod watch;
+pub(super) mod which;
 
 use super::Connection;
 use crate::failure::Outcome;
@@ -43,6 +45,8 @@ enum CasesCommand {
     Proof(proof::ProofOptions),
     /// Follow what happens, live
     Watch(watch::WatchOptions),
+    /// Wait until a case stands as wanted, for scripts
+    Wait(wait::WaitOptions),
     /// Try steps again now
     Retry(retry::RetryOptions),
     /// Go without steps, for a reason
@@ -68,6 +72,7 @@ pub(super) fn run(options: CasesOptions) -> Outcome {
             CasesCommand::Show(show) => show::run(&client, show).await,
             CasesCommand::Proof(proof) => proof::run(&client, proof).await,
             CasesCommand::Watch(watch) => watch::run(&client, watch).await,
+            CasesCommand::Wait(wait) => wait::run(&client, wait).await,
             CasesCommand::Retry(retry) => retry::run(&client, retry).await,
             CasesCommand::Waive(waive) => waive::run(&client, waive).await,
             CasesCommand::Resolve(resolve) => resolve::run(&client, resolve).await,

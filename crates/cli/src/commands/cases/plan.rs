@@ -1,12 +1,15 @@
 //! `amends cases plan`: adds steps to a case by hand, or answers its reports anew with the active rulebook.
 
 use super::show::header;
+use super::which::WhichCase;
 use crate::client::Client;
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::now;
 use crate::output;
 use amends_api::{CaseAct, CaseDetail};
-use amends_protocol::{ActionName, CaseId};
+use amends_protocol::ActionName;
+use clap_complete::ArgValueCompleter;
 
 /// Options of `cases plan`.
 #[derive(Debug, clap::Args)]
@@ -15,8 +18,9 @@ use amends_protocol::{ActionName, CaseId};
 amends cases plan c-17 --again --reason 'the rulebook is mended'"
 )]
 pub struct PlanOptions {
-    /// Which case
-    case: CaseId,
+    /// Which case: its id or its saga's
+    #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
+    case: WhichCase,
     /// Undo this action: SERVICE.ACTION. Repeatable
     #[arg(long, value_name = "ACTION")]
     compensate: Vec<ActionName>,
@@ -53,6 +57,7 @@ pub(super) async fn run(client: &Client, options: PlanOptions) -> Outcome {
             notify: options.notify,
         }
     };
-    let case: CaseDetail = client.post(&format!("/v1/cases/{}/acts", options.case), &act).await?;
+    let id = options.case.id(client).await?;
+    let case: CaseDetail = client.post(&format!("/v1/cases/{id}/acts"), &act).await?;
     if options.json { output::json(&case) } else { output::line(&header(&case, now())) }
 }

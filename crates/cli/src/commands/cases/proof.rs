@@ -1,13 +1,15 @@
 //! `amends cases proof`: what a case's closing word rests on: of each action, who said what and when.
 
+use super::which::WhichCase;
 use crate::client::Client;
+use crate::complete;
 use crate::failure::Outcome;
 use crate::moment::clock;
 use crate::output::{self, Grid};
 use amends_api::signs::{Signed, case_sign};
 use amends_api::{ActionProof, CaseProof, Statement};
-use amends_protocol::CaseId;
 use anyhow::Context;
+use clap_complete::ArgValueCompleter;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,8 +20,9 @@ use std::path::{Path, PathBuf};
     after_help = "Examples:\n  amends cases proof c-17\n  amends cases proof c-17 --output c-17.proof.json"
 )]
 pub struct ProofOptions {
-    /// Which case, e.g. c-17
-    case: CaseId,
+    /// Which case: its id or its saga's
+    #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
+    case: WhichCase,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,7 +32,8 @@ pub struct ProofOptions {
 }
 
 pub(super) async fn run(client: &Client, options: ProofOptions) -> Outcome {
-    let proof: CaseProof = client.get(&format!("/v1/cases/{}/proof", options.case)).await?;
+    let id = options.case.id(client).await?;
+    let proof: CaseProof = client.get(&format!("/v1/cases/{id}/proof")).await?;
     if let Some(path) = &options.output {
         write(path, &proof)?;
         output::tell(&format!("the proof of {} is in `{}`", proof.case_id, path.display()));

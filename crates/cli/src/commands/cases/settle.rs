@@ -1,12 +1,14 @@
 //! `amends cases settle`: closes a case by hand; the supervisor refuses while a step has not ended.
 
 use super::show::header;
+use super::which::WhichCase;
 use crate::client::Client;
+use crate::complete;
 use crate::failure::Outcome;
 use crate::moment::now;
 use crate::output;
 use amends_api::{CaseAct, CaseDetail};
-use amends_protocol::CaseId;
+use clap_complete::ArgValueCompleter;
 
 /// Options of `cases settle`.
 #[derive(Debug, clap::Args)]
@@ -14,8 +16,9 @@ use amends_protocol::CaseId;
     after_help = "Example:\n  amends cases settle c-17 --reason 'nothing happened, checked by hand'"
 )]
 pub struct SettleOptions {
-    /// Which case
-    case: CaseId,
+    /// Which case: its id or its saga's
+    #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
+    case: WhichCase,
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -26,6 +29,7 @@ pub struct SettleOptions {
 
 pub(super) async fn run(client: &Client, options: SettleOptions) -> Outcome {
     let act = CaseAct::Settle { reason: options.reason };
-    let case: CaseDetail = client.post(&format!("/v1/cases/{}/acts", options.case), &act).await?;
+    let id = options.case.id(client).await?;
+    let case: CaseDetail = client.post(&format!("/v1/cases/{id}/acts"), &act).await?;
     if options.json { output::json(&case) } else { output::line(&header(&case, now())) }
 }

@@ -1,51 +1,57 @@
 //! `amends cases show`: the story of one case: what was reported, what is asked for, how far it has come, who decided what.
 
 use super::progress;
+use super::which::WhichCase;
 use crate::client::Client;
 use crate::commands::rules::stage_text;
+use crate::complete;
 use crate::failure::Outcome;
 use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
+use crate::printing::Printing;
 use amends_api::signs::Signed;
-use amends_api::{
-    AttemptView, CaseDetail, CaseState, CaseSummary, ClosedOn, ReportView, StepStateName, StepView,
-    amounts_in_words,
-};
-use amends_protocol::{CaseId, Timestamp};
+use amends_api::{AttemptView, CaseDetail, CaseSummary, ReportView, StepView};
+use amends_api::{CaseState, ClosedOn, StepStateName, amounts_in_words};
+use amends_protocol::Timestamp;
+use clap_complete::ArgValueCompleter;
 
 /// Options of `cases show`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  amends cases show c-17")]
+#[command(
+    after_help = "Examples:\n  amends cases show c-17\n  amends cases show order-4711\n  amends cases show c-17 --watch"
+)]
 pub struct ShowOptions {
-    /// Which case, e.g. c-17
-    case: CaseId,
+    /// Which case: its id, e.g. c-17, or its saga's
+    #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
+    case: WhichCase,
     /// With every try of every step
     #[arg(long)]
     attempts: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
 }
 
 pub(super) async fn run(client: &Client, options: ShowOptions) -> Outcome {
-    let case: CaseDetail = client.get(&format!("/v1/cases/{}", options.case)).await?;
-    if options.json {
-        return output::json(&case);
-    }
+    let path = format!("/v1/cases/{}", options.case.id(client).await?);
+    let read = async || client.get::<CaseDetail>(&path).await;
+    options.printing.one(read, |case| tell(case, options.attempts)).await
+}
+
+fn tell(case: &CaseDetail, with_attempts: bool) -> Outcome {
     let now = now();
-    output::line(&header(&case, now))?;
+    output::line(&header(case, now))?;
     if !case.may_still_stand.is_empty() {
         output::line("\nMay still stand")?;
         super::left_behind(&case.may_still_stand)?;
     }
-    reports(&case, now)?;
-    plan(&case, now)?;
-    if options.attempts {
-        attempts(&case)?;
+    reports(case, now)?;
+    plan(case, now)?;
+    if with_attempts {
+        attempts(case)?;
     }
-    walks(&case)?;
-    questions(&case)?;
-    notes_and_acts(&case)
+    walks(case)?;
+    questions(case)?;
+    notes_and_acts(case)
 }
 
 /// What is in doubt, and what people said about it.

@@ -4,10 +4,13 @@
 use super::ramp::{self, Many};
 use super::show::state;
 use crate::client::Client;
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use amends_api::{BulkAct, BulkDeed, BulkResult, StepAct, StepStateName, StepView, StuckReason};
+use amends_api::{BulkAct, BulkDeed, BulkResult, CaseDetail, StepAct, StepView};
+use amends_api::{StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Verb};
+use clap_complete::ArgValueCompleter;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
@@ -41,10 +44,10 @@ impl FromStr for Target {
 #[derive(Debug, clap::Args)]
 pub struct Selection {
     /// Step ids; or case ids, whose steps in the default state are meant
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(complete::steps))]
     ids: Vec<Target>,
     /// Steps of this service
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::services))]
     service: Option<String>,
     /// Steps of this action: SERVICE.ACTION
     #[arg(long)]
@@ -62,10 +65,10 @@ pub struct Selection {
     #[arg(long)]
     saga: Option<SagaId>,
     /// Steps of this rulebook
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(complete::rulebooks))]
     rulebook: Option<String>,
     /// Steps of this group of open work, see `cases groups`; `g-late`: of all cases past their objective
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::groups))]
     group: Option<String>,
     /// Steps with this text in their message
     #[arg(long, value_name = "TEXT")]
@@ -173,6 +176,8 @@ impl Selection {
                     filter.insert("case".to_owned(), case.to_string());
                     let found = rehearse(client, &bulk_act(deed, Vec::new(), Some(filter))).await?;
                     if found.matched == 0 {
+                        // A case that there isn't has no step either; that is another mistake.
+                        let _: CaseDetail = client.get(&format!("/v1/cases/{case}")).await?;
                         output::tell(&format!(
                             "{case} has no step to {} now; name others with --state, or by id",
                             deed.verb
@@ -206,7 +211,7 @@ impl Selection {
         }
         let explicit =
             self.ids.iter().all(|t| matches!(t, Target::Step(_))) && !self.ids.is_empty();
-        if self.dry_run || !(explicit || self.yes) {
+        if self.dry_run || !explicit {
             let meant = rehearse(client, &bulk).await?;
             if self.dry_run {
                 return self.print_rehearsal(&meant, deed);
@@ -215,7 +220,9 @@ impl Selection {
                 output::tell("no step matches");
                 return Ok(());
             }
-            confirm(&meant, deed)?;
+            if !self.yes {
+                confirm(&meant, deed)?;
+            }
             if meant.matched <= LISTED_IDS {
                 bulk = bulk_act(deed, meant.ids, None);
             }

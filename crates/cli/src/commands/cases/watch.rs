@@ -1,7 +1,9 @@
 //! `amends cases watch`: follows the event stream, one line per event. A watched case ends it by being settled. A stream
 //! that breaks is opened again where it broke; what was missed is told as a gap and read from the case itself.
 
-use crate::client::Client;
+use super::which::WhichCase;
+use crate::client::{Client, Query};
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::clock;
 use crate::output;
@@ -9,6 +11,7 @@ use crate::sealed::{self, Lines};
 use crate::sse::Reader;
 use amends_api::{CaseDetail, CaseState, EventKind, EventView};
 use amends_protocol::CaseId;
+use clap_complete::ArgValueCompleter;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::time::Duration;
@@ -19,8 +22,9 @@ use std::time::Duration;
     after_help = "Examples:\n  amends cases watch c-17\n  amends cases watch --json | jq .state"
 )]
 pub struct WatchOptions {
-    /// Which case; without it, everything
-    case: Option<CaseId>,
+    /// Which case: its id or its saga's; without it, everything
+    #[arg(value_name = "CASE", add = ArgValueCompleter::new(complete::cases))]
+    case: Option<WhichCase>,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -33,6 +37,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Silence after which a stream counts as broken; the supervisor shows every 15 s that it is there.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// What is followed, and how it is printed.
+pub struct Wanted {
+    pub case: Option<CaseId>,
+    /// Empty means all.
+    pub kinds: Vec<String>,
+    /// Ends when the case is settled.
+    pub until_settled: bool,
+    pub json: bool,
+}
+
 /// How a stream ended.
 enum Ended {
     Settled,
@@ -40,10 +54,22 @@ enum Ended {
 }
 
 pub(super) async fn run(client: &Client, options: WatchOptions) -> Outcome {
-    let path = match options.case {
-        Some(case) => format!("/v1/events?case={case}"),
-        None => "/v1/events".to_owned(),
+    let case = match &options.case {
+        Some(which) => Some(which.id(client).await?),
+        None => None,
     };
+    let (kinds, until_settled) = (Vec::new(), case.is_some());
+    follow(client, &Wanted { case, kinds, until_settled, json: options.json }).await
+}
+
+/// Prints events until the case is settled, or for ever.
+pub async fn follow(client: &Client, wanted: &Wanted) -> Outcome {
+    let mut query = Query::default();
+    query.push_opt("case", wanted.case.as_ref());
+    if !wanted.kinds.is_empty() {
+        query.push("kind", &wanted.kinds.join(","));
+    }
+    let path = format!("/v1/events{}", query.as_str());
     let mut last_id: Option<String> = None;
     // Nobody has ever answered: more likely a wrong address than a restart.
     let mut was_open = false;
@@ -52,11 +78,13 @@ pub(super) async fn run(client: &Client, options: WatchOptions) -> Outcome {
         // The stream is opened before the case is read, so that nothing falls between the two.
         let why = match client.stream(&path, last_id.as_deref()).await {
             Ok(stream) => {
-                if is_settled(client, options.case, !was_open || failed > 0).await? {
+                if wanted.until_settled
+                    && is_settled(client, wanted.case, !was_open || failed > 0).await?
+                {
                     return Ok(());
                 }
                 (was_open, failed) = (true, 0);
-                match follow(stream, &options, &mut last_id).await? {
+                match read(stream, wanted, &mut last_id).await? {
                     Ended::Settled => return Ok(()),
                     Ended::Broken(why) => why,
                 }
@@ -82,9 +110,9 @@ async fn is_settled(client: &Client, case: Option<CaseId>, tell: bool) -> Outcom
     Ok(detail.summary.state == CaseState::Settled)
 }
 
-async fn follow(
+async fn read(
     mut stream: Incoming,
-    options: &WatchOptions,
+    wanted: &Wanted,
     last_id: &mut Option<String>,
 ) -> Outcome<Ended> {
     let mut reader = Reader::default();
@@ -109,12 +137,12 @@ async fn follow(
                 output::tell("some events were missed");
                 continue;
             };
-            if options.json {
+            if wanted.json {
                 output::json_line(&view)?
             } else {
                 output::line(&sentence(&view))?
             }
-            if options.case.is_some()
+            if wanted.until_settled
                 && view.kind == EventKind::Case
                 && view.state == CaseState::Settled.as_str()
             {

@@ -1,9 +1,11 @@
 //! `amends config show`: every key, its value, and on request where it was set. Secrets are not shown.
 
 use super::ConfigArguments;
+use crate::commands::block_on;
 use crate::failure::Outcome;
-use crate::output::{self, Grid};
-use serde_json::json;
+use crate::output::Grid;
+use crate::printing::{Printing, Width};
+use amends_server::config::Origin;
 
 /// Options of `config show`.
 #[derive(Debug, clap::Args)]
@@ -14,27 +16,36 @@ pub struct ShowOptions {
     /// Say where each value was set
     #[arg(long)]
     origin: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// One key with its value.
+#[derive(serde::Serialize)]
+struct Shown {
+    key: String,
+    value: String,
+    origin: String,
 }
 
 pub(super) fn run(options: ShowOptions) -> Outcome {
-    let layers = options.config.layers()?;
-    let shown = layers.shown();
-    if options.json {
-        let rows: Vec<_> = shown
-            .iter()
-            .map(|(key, value, origin)| json!({ "key": key, "value": value, "origin": origin.to_string() }))
-            .collect();
-        return output::json(&rows);
-    }
+    let read = async || {
+        let shown = options.config.layers()?.shown().into_iter();
+        let one =
+            |(key, value, origin): (_, _, Origin)| Shown { key, value, origin: origin.to_string() };
+        Ok(shown.map(one).collect::<Vec<_>>())
+    };
+    let show = |shown: &Vec<Shown>, width| tell(shown, options.origin || width == Width::Wide);
+    block_on(options.printing.list(read, show))
+}
+
+fn tell(shown: &[Shown], with_origin: bool) -> Outcome {
     let mut grid =
-        Grid::new(if options.origin { &["key", "value", "origin"] } else { &["key", "value"] });
-    for (key, value, origin) in shown {
-        let mut row = vec![key, value];
-        if options.origin {
-            row.push(origin.to_string());
+        Grid::new(if with_origin { &["key", "value", "origin"] } else { &["key", "value"] });
+    for one in shown {
+        let mut row = vec![one.key.clone(), one.value.clone()];
+        if with_origin {
+            row.push(one.origin.clone());
         }
         grid.row(row);
     }

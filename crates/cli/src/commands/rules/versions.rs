@@ -3,12 +3,15 @@
 
 use crate::client::Client;
 use crate::commands::{Connection, block_on, confirm};
+use crate::complete;
 use crate::failure::{Failure, Outcome};
 use crate::moment::{now, relative};
 use crate::output::{self, Grid};
+use crate::printing::Printing;
 use amends_api::signs::Signed;
 use amends_api::{RulebookQuestions, RulebookSources, RulebookView};
 use amends_protocol::wire::percent;
+use clap_complete::ArgValueCompleter;
 
 /// Characters of a hash that people see.
 const SHORT: usize = 12;
@@ -22,9 +25,8 @@ pub struct ListOptions {
     /// Versions of before, too
     #[arg(long)]
     all: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     connection: Connection,
 }
@@ -38,7 +40,7 @@ at it before you let a kind of question hold its cases, or a rule out of shadow 
 )]
 pub struct StatusOptions {
     /// Which rulebook
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::rulebooks))]
     name: String,
     /// Print JSON
     #[arg(long)]
@@ -57,7 +59,7 @@ content changes."
 )]
 pub struct RollbackOptions {
     /// Which rulebook
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::rulebooks))]
     name: String,
     /// To this version: the beginning of its hash [default: the newest one that is not active]
     #[arg(long, value_name = "HASH")]
@@ -84,18 +86,20 @@ async fn listed(client: &Client) -> Outcome<Vec<RulebookView>> {
 
 pub(super) fn list(options: &ListOptions) -> Outcome {
     let client = options.connection.client()?;
-    let mut books = block_on(listed(&client))?;
-    books.retain(|book| options.all || book.active);
-    if options.json {
-        return output::json(&books);
-    }
-    if books.is_empty() {
-        output::tell(
-            "the supervisor has no rulebook; start it with `--rules`, or `amends rules activate` one",
-        );
-        return Ok(());
-    }
-    table(&books)
+    let read = async || {
+        let mut books = listed(&client).await?;
+        books.retain(|book| options.all || book.active);
+        Ok(books)
+    };
+    block_on(options.printing.list(read, |books: &Vec<RulebookView>, _| {
+        if books.is_empty() {
+            output::tell(
+                "the supervisor has no rulebook; start it with `--rules`, or `amends rules activate` one",
+            );
+            return Ok(());
+        }
+        table(books)
+    }))
 }
 
 fn table(books: &[RulebookView]) -> Outcome {
