@@ -72,6 +72,62 @@ fn a_bad_value_names_its_key_and_origin() {
 }
 
 #[test]
+fn the_mistakes_of_the_configuration_and_of_its_rulebooks_are_told_at_once() {
+    let folder = scratch();
+    let book = "rulebook: shop
+services:
+  shop: { actions: { sell: { effect: none, calls: [pay.charge, mail.send] } } }
+  pay:
+    url: \"http://pay.example:8080\"
+    signing_key: payments
+    actions:
+      charge:
+        compensation: refund
+        endpoints:
+          compensate:
+            path: /refunds
+            headers: { authorization: \"Bearer {secret.provider}\" }
+            done: [200]
+  mail: { url: \"http://mail.example\", actions: { send: { compensation: recall } } }
+rules:
+  - { on: \"*/*\", compensate: recorded }
+";
+    let rules = write(folder.path(), "shop.yaml", book);
+    let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let check = |text: &str| {
+        let path = write(folder.path(), "amends.toml", text);
+        amends(&["config", "check", "--config", &path, "--rules", &rules])
+    };
+    let given = check(&format!("[signing_keys]\npayment = \"{key}\"\n")).exits(1).stderr;
+    for part in [
+        "error: rulebook `shop`: service `pay` wants the signing key `payments`",
+        "service `pay`, `pay.charge`: there is no secret `provider`",
+        "warning: `signing_keys.payment` is named by no rulebook",
+    ] {
+        assert!(given.contains(part), "`{part}` is missing in\n{given}");
+    }
+
+    let unknown = "[dispatch]\nidle_timeot = \"4s\"\nconnect_timeout = \"soon\"\n[limits]\nx = 1\n";
+    let given = check(unknown).exits(1).stderr;
+    for part in ["`dispatch.idle_timeot`", "`limits.x`", "`dispatch.connect_timeout` is \"soon\""] {
+        assert!(given.contains(part), "`{part}` is missing in\n{given}");
+    }
+
+    let secret = write(folder.path(), "provider", "a-long-token\n");
+    let good = format!(
+        "[signing_keys]\npayments = \"{key}\"\nours = \"{key}\"\n[alerts]\nsigning_key = \"ours\"\n\
+[secrets]\nprovider = {{ file = \"{secret}\", hosts = [\"pay.example\"] }}\n"
+    );
+    let given = check(&good).exits(0).stderr;
+    assert_eq!(given, "the configuration is valid, for its rulebook too\n");
+
+    write(folder.path(), "shop.yaml", "rulebook: [");
+    let given = check(&good).exits(1).stderr;
+    assert!(given.contains("amends rules check"), "{given}");
+    assert!(!given.contains("named by no rulebook"), "nobody knows what it names: {given}");
+}
+
+#[test]
 fn every_shell_gets_a_completion_script_that_asks_this_program() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = amends(&["completions", shell]).exits(0).stdout;

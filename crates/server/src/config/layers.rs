@@ -72,7 +72,7 @@ impl Layers {
     /// Lays a configuration file over what is there.
     ///
     /// # Errors
-    /// The text is no TOML, or has unknown keys; all of them are named.
+    /// The text is no TOML, or has unknown keys; all of them are named. The known ones are laid over nevertheless.
     pub fn file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let table: Table = text.parse().map_err(|e: toml::de::Error| {
             ConfigError(vec![format!("`{}` is not TOML: {e}", path.display())])
@@ -127,6 +127,12 @@ impl Layers {
         assert!(self.values.contains_key(key), "no configuration key `{key}`");
         let value = self.typed(key, text);
         self.values.insert(key.to_owned(), (value, Origin::Flag(flag.to_owned())));
+    }
+
+    /// The text that a key has, if it has one.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key).and_then(|(value, _)| value.as_str())
     }
 
     /// Every key with its value as people write it and its origin; keys are not shown.

@@ -11,6 +11,7 @@ mod exchange;
 mod findings;
 mod history;
 mod identities;
+mod lacks;
 mod line;
 mod names;
 mod options;

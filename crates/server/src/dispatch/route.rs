@@ -124,7 +124,7 @@ impl Routes {
 }
 
 impl Route {
-    fn new(
+    pub(super) fn new(
         book: &Rulebook,
         service: &Service,
         destinations: &Destinations,

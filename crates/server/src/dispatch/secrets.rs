@@ -79,6 +79,11 @@ impl Secrets {
         Ok(())
     }
 
+    /// The names of all.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     /// For requests that are shown: names stand in place of values.
     pub(super) fn masked() -> Self {
         Self { by_name: BTreeMap::new(), masked: true }

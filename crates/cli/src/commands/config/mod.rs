@@ -47,13 +47,14 @@ pub struct ConfigArguments {
 }
 
 impl ConfigArguments {
-    /// All layers, unchecked values included.
-    fn layers(&self) -> Outcome<Layers> {
+    /// All layers, unchecked values included; and what of them can't be understood at all.
+    fn read_layers(&self) -> Outcome<(Layers, Vec<String>)> {
         let mut layers = Layers::defaults();
+        let mut mistakes = Vec::new();
         if let Some(path) = &self.config {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read `{}`", path.display()))?;
-            layers.file(path, &text).map_err(|e| findings(&e))?;
+            mistakes.extend(layers.file(path, &text).err().into_iter().flat_map(|wrong| wrong.0));
         }
         // A name or value that is not UTF-8 can be none of ours.
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -72,19 +73,31 @@ impl ConfigArguments {
         if let Some(listen) = &self.listen {
             layers.flag("listen", "listen", listen);
         }
-        Ok(layers)
+        Ok((layers, mistakes))
+    }
+
+    /// All layers, unchecked values included.
+    fn layers(&self) -> Outcome<Layers> {
+        let (layers, mistakes) = self.read_layers()?;
+        if mistakes.is_empty() { Ok(layers) } else { Err(findings(&ConfigError(mistakes))) }
     }
 
     /// The checked configuration; mistakes are shown.
     pub fn read(&self) -> Outcome<Config> {
-        Config::from_layers(&self.layers()?).map_err(|e| findings(&e))
+        self.check()?.map_err(|wrong| findings(&wrong))
     }
-}
 
-impl ConfigArguments {
     /// The checked configuration, or every mistake in it.
     pub fn check(&self) -> Outcome<Result<Config, ConfigError>> {
-        Ok(Config::from_layers(&self.layers()?))
+        let (layers, mut mistakes) = self.read_layers()?;
+        Ok(match Config::from_layers(&layers) {
+            Ok(config) if mistakes.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigError(mistakes)),
+            Err(wrong) => {
+                mistakes.extend(wrong.0);
+                Err(ConfigError(mistakes))
+            }
+        })
     }
 }
 
