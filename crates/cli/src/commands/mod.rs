@@ -186,5 +186,8 @@ fn block_on_all<T>(work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
 
 // The page describes the whole program.
 #[cfg(all(test, feature = "demo"))]
+#[path = "pages_test.rs"]
+mod pages;
+#[cfg(all(test, feature = "demo"))]
 #[path = "reference_test.rs"]
 mod reference;
