@@ -214,7 +214,7 @@ impl Client {
     }
 
     fn no_supervisor(&self, why: &serde_json::Error) -> Failure {
-        self.unreachable(format!("its answer is none of a supervisor: {why}"))
+        self.unreachable(format!("its answer is none of a supervisor: {}", causes::of_json(why)))
     }
 
     async fn body(&self, answer: Response<Incoming>) -> Outcome<Bytes> {

@@ -1,6 +1,7 @@
 //! A report as a person gives it: a file, flags, or both. A CloudEvent and the bare fields are understood.
 
 use crate::failure::{Failure, Outcome};
+use amends_protocol::causes::of_json;
 use amends_protocol::{Evidence, REPORT_TYPE, Report, ReportData, SagaId, Timestamp};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
@@ -180,6 +181,7 @@ fn parse(text: &str) -> anyhow::Result<Bare> {
     let value: Value = serde_json::from_str(text).context("it is not JSON")?;
     if value.get("specversion").is_none() {
         return serde_json::from_value(value)
+            .map_err(|e| anyhow!(of_json(&e)))
             .context("it is neither a CloudEvent nor the bare fields of a report");
     }
     #[derive(Deserialize)]
@@ -193,8 +195,9 @@ fn parse(text: &str) -> anyhow::Result<Bare> {
         traceparent: Option<String>,
         data: ReportData,
     }
-    let event: Envelope =
-        serde_json::from_value(value).context("it is not a CloudEvent with a report in it")?;
+    let event: Envelope = serde_json::from_value(value)
+        .map_err(|e| anyhow!(of_json(&e)))
+        .context("it is not a CloudEvent with a report in it")?;
     if event.kind != REPORT_TYPE {
         return Err(anyhow!("its `type` is `{}`, a report's is `{REPORT_TYPE}`", event.kind));
     }

@@ -8,6 +8,7 @@ use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use crate::printing::{Printing, Width};
 use amends_api::{QuarantineAct, QuarantineView, QuarantinedView, RawCaseView, RawRowView};
+use amends_protocol::causes::of_json;
 use amends_protocol::{CaseId, Problem, ProblemCode};
 use anyhow::{Context, anyhow};
 use clap_complete::ArgValueCompleter;
@@ -96,7 +97,7 @@ pub(super) fn run(options: QuarantineOptions) -> Outcome {
                 let text = std::fs::read(&file)
                     .with_context(|| format!("cannot read `{}`", file.display()))?;
                 let mended: RawCaseView = serde_json::from_slice(&text).map_err(|e| {
-                    anyhow!("`{}` is not what `export` writes: {e}", file.display())
+                    anyhow!("`{}` is not what `export` writes: {}", file.display(), of_json(&e))
                 })?;
                 let act = QuarantineAct::Repair { reason, rows: mended.rows };
                 mend(&client, case, &act, printing.act_as_json()?).await

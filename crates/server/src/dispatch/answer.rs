@@ -23,6 +23,7 @@
 
 use super::retry_after::retry_after_ms;
 use amends_engine::{StepReading, StepResult};
+use amends_protocol::causes::of_json;
 use amends_protocol::{
     Outcome, PROBLEM_TYPE_BASE, Problem, ProblemCode, StepAnswer, Testimony, Timestamp, Verb,
 };
@@ -299,7 +300,7 @@ fn read_200(verb: Verb, headers: &HeaderMap, body: &[u8]) -> StepResult {
     let answer: StepAnswer = match serde_json::from_slice(body) {
         Ok(answer) => answer,
         Err(e) => {
-            let odd = oddity(headers).map_or_else(|| e.to_string(), str::to_owned);
+            let odd = oddity(headers, body).map_or_else(|| of_json(&e), str::to_owned);
             let why =
                 format!("HTTP 200 without a readable `outcome`: {odd}; answer 204 if it is done");
             return unknown(why, told(headers, body));
@@ -368,7 +369,7 @@ fn content_type(headers: &HeaderMap) -> String {
 }
 
 /// What makes a body unreadable that nobody here asked for.
-fn oddity(headers: &HeaderMap) -> Option<&'static str> {
+fn oddity(headers: &HeaderMap, body: &[u8]) -> Option<&'static str> {
     let encoding = headers.get(header::CONTENT_ENCODING).map(|v| v.as_bytes());
     if encoding.is_some_and(|e| !e.eq_ignore_ascii_case(b"identity")) {
         Some(
@@ -376,6 +377,8 @@ fn oddity(headers: &HeaderMap) -> Option<&'static str> {
         )
     } else if is_page(headers) {
         Some("a web page (text/html) came; is a login or a gateway in front of the service?")
+    } else if body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]) {
+        Some("the answer is UTF-16; JSON is UTF-8")
     } else {
         None
     }
@@ -415,7 +418,7 @@ pub(crate) fn message_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Optio
     {
         return Some(shortened(&said));
     }
-    if let Some(odd) = oddity(headers) {
+    if let Some(odd) = oddity(headers, body) {
         return Some(format!("HTTP {status}: {odd}"));
     }
     let content_type = content_type(headers);

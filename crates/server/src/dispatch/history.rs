@@ -5,6 +5,7 @@ use super::exchange::{Answered, Ended, Unanswered};
 use super::retry_after::retry_after_ms;
 use crate::clock::{Clock, SystemClock};
 use amends_engine::{WalkHistory, WalkResult};
+use amends_protocol::causes::of_json;
 use amends_protocol::{SagaId, Testimony, headers, is_history_next};
 use serde_json::Value;
 
@@ -52,7 +53,10 @@ pub(super) fn read(
                 let next = next(told.next)?;
                 Ok(Page { told: Testimony::read(told.entries, Some(&walk.service)), next })
             }
-            Err(e) => Err(failed(shortened(&format!("HTTP 200 without a readable History: {e}")))),
+            Err(e) => Err(failed(shortened(&format!(
+                "HTTP 200 without a readable History: {}",
+                of_json(&e)
+            )))),
         },
         // Whatever stands before a service answers 404, too, while it is deployed.
         204 | 404 if !further && is_its_own(walk, answered) => {

@@ -4,7 +4,7 @@
 use super::Destinations;
 use super::route::Route;
 use amends_protocol::{ActionName, Verb};
-use amends_rulebook::{Action, ActionClass, Rulebook, Service};
+use amends_rulebook::{Action, Rulebook, Service};
 use http::Uri;
 use http::uri::Authority;
 use std::collections::BTreeSet;
@@ -13,11 +13,12 @@ use std::collections::BTreeSet;
 const SECRET: &str = "secret.";
 
 impl Destinations {
-    /// Why nothing, or not everything, could be sent to the services of a rulebook: an address, a signing key or a
-    /// secret is missing, or may not be used. In the order of the services; each sentence names its service.
+    /// Why nothing, or not everything, could be sent to the services of a rulebook: a signing key or a secret is missing,
+    /// or an address or secret may not be used. In the order of the services; each sentence names its service.
     #[must_use]
     pub fn lacks(&self, book: &Rulebook) -> Vec<String> {
-        let asked = book.services().iter().filter(|service| is_asked(book, service));
+        // One that only calls others may have no address; all others must, or it is no rulebook.
+        let asked = book.services().iter().filter(|service| service.url.is_some());
         asked.flat_map(|service| self.lacks_for(book, service)).collect()
     }
 
@@ -26,10 +27,8 @@ impl Destinations {
         let host = service.url.as_deref().and_then(|url| url.parse::<Uri>().ok());
         let host: Option<Authority> = host.and_then(|uri| uri.authority().cloned());
         for (action, secret) in secrets(book, service) {
-            let why = match &host {
-                Some(host) => self.secrets.reveal(secret, host).err(),
-                None => None, // told above: it has no address
-            };
+            // Without a host, the address is wrong, which is told above.
+            let why = host.as_ref().and_then(|host| self.secrets.reveal(secret, host).err());
             lacks.extend(why.map(|why| format!("service `{}`, `{action}`: {why}", service.name)));
         }
         lacks
@@ -56,12 +55,6 @@ impl Destinations {
         let left = signers.chain(secrets).filter(|(_, name)| !used.contains(name));
         left.map(|(table, name)| format!("{table}.{name}")).collect()
     }
-}
-
-/// Whether anything is ever sent to a service: one that only calls others may have no address.
-fn is_asked(book: &Rulebook, service: &Service) -> bool {
-    let mut actions = service.actions.iter().map(|id| book.get(*id));
-    service.url.is_some() || actions.any(|action| action.class != ActionClass::Free)
 }
 
 /// The secrets that the requests to a service take, each once with the first action that takes it.
@@ -100,7 +93,7 @@ services:
             path: /refunds
             headers: { authorization: \"Bearer {secret.provider}\" }
             done: [200]
-  mail: { actions: { send: { compensation: recall } } }
+  mail: { url: \"http://mail.example\", actions: { send: { compensation: recall } } }
 rules:
   - { on: \"*/*\", compensate: recorded }
 ";
@@ -112,11 +105,11 @@ rules:
         for part in [
             "`pay` wants the signing key `payments`",
             "service `pay`, `pay.charge`: there is no secret `provider`",
-            "service `mail` has no `url`",
         ] {
             assert!(lacks.contains(part), "`{part}` is missing in\n{lacks}");
         }
         assert!(!lacks.contains("`shop`"), "nothing is sent to it: {lacks}");
+        assert!(!lacks.contains("`mail`"), "it lacks nothing: {lacks}");
 
         let mut secrets = Secrets::default();
         secrets.add("provider", "long enough", vec!["other.example".to_owned()]).expect("a secret");

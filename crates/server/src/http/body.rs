@@ -3,6 +3,7 @@
 use super::ApiError;
 use super::bodies::{Bodies, UsedUp};
 use super::openapi::{JSON, Taken, Told};
+use amends_protocol::causes::of_json;
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::{Problem, ProblemCode, check_keys};
 use axum::body::{Body, Bytes, HttpBody};
@@ -54,7 +55,7 @@ pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     }
     check_keys(bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
     serde_json::from_slice(bytes)
-        .map_err(|e| ApiError::invalid(format!("the body can't be read: {e}")))
+        .map_err(|e| ApiError::invalid(format!("the body can't be read: {}", of_json(&e))))
 }
 
 impl<T: ToSchema> Taken for Sent<T> {

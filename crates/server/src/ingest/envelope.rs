@@ -2,6 +2,7 @@
 
 use super::check;
 use super::fault::{Fault, invalid};
+use amends_protocol::causes::of_json;
 use amends_protocol::wire::Traceparent;
 use amends_protocol::wire::cloudevents::decode;
 use amends_protocol::{
@@ -133,7 +134,8 @@ fn data(body: &[u8]) -> Result<ReportData, Fault> {
         return Err(invalid("the data is empty; give an object with at least `code`"));
     }
     check_keys(body).map_err(|e| invalid(format!("in the data, {e}")))?;
-    serde_json::from_slice(body).map_err(|e| invalid(format!("the data is not a report's: {e}")))
+    serde_json::from_slice(body)
+        .map_err(|e| invalid(format!("the data is not a report's: {}", of_json(&e))))
 }
 
 /// The trace of this hop, if it is valid.

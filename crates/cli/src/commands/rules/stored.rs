@@ -5,6 +5,7 @@ use crate::client::{Client, Query};
 use crate::failure::{Failure, Outcome};
 use amends_api::{CaseDetail, CaseSummary, Page};
 use amends_protocol::CaseId;
+use amends_protocol::causes::of_json;
 use anyhow::{Context, anyhow};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -93,7 +94,8 @@ pub(super) fn each_of_file(
         }
         let case = serde_json::from_str(&line).map_err(|error| {
             Failure::Local(anyhow!(
-                "`{place}`:{number} is no case: {error}; write one case as JSON per line, as `--save` does"
+                "`{place}`:{number} is no case: {}; write one case as JSON per line, as `--save` does",
+                of_json(&error)
             ))
         })?;
         see(case)?;
