@@ -215,6 +215,21 @@ fn guide(language: &str) -> Vec<&'static str> {
 }
 
 #[test]
+fn the_references_configurations_are_valid() {
+    let config = include_str!("../../../docs/reference/config.md");
+    let alerts = include_str!("../../../docs/reference/alerts.md");
+    for page in [config, alerts] {
+        let blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for (n, block) in blocks.enumerate() {
+            let folder = scratch();
+            let path = write(folder.path(), "amends.toml", block);
+            let checked = amends(&["config", "check", "--config", &path]);
+            assert_eq!(checked.code, 0, "block {n}:\n{block}\n{}", checked.stderr);
+        }
+    }
+}
+
+#[test]
 fn the_guides_configuration_is_valid_and_its_commands_exist() {
     let folder = scratch();
     let [configuration] = guide("toml")[..] else { panic!("one configuration is shown") };

@@ -37,6 +37,28 @@ rules:
     compensate: recorded
 "#;
 
+/// The blocks of one language on a page.
+fn blocks_of(page: &'static str, language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    page.split(&*fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn the_rulebooks_that_newcomers_see_first_have_no_mistakes() {
+    let readme = include_str!("../../../README.md");
+    let concept = include_str!("../../../docs/concepts/how-it-works.md");
+    for (page, text) in [("README.md", readme), ("how-it-works.md", concept)] {
+        let shown = blocks_of(text, "yaml");
+        assert!(!shown.is_empty(), "{page} shows a rulebook");
+        for block in shown {
+            let folder = scratch();
+            let path = write(folder.path(), "rules.yaml", block);
+            let done = amends(&["rules", "check", "--deny-warnings", &path]);
+            assert_eq!(done.code, 0, "{page}:\n{}{}", done.stdout, done.stderr);
+        }
+    }
+}
+
 #[test]
 fn ten_mistakes_are_all_told_in_one_run() {
     let folder = scratch();

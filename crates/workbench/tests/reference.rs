@@ -21,6 +21,47 @@ const WITHOUT_EXAMPLE: &[&str] = &[
     "unreadable-file",
 ];
 
+/// Where the index of the page stands.
+const INDEX: (&str, &str) = ("## All codes\n\n", "\n## The text itself");
+
+/// The index as the entries make it: each code with the first sentence of its entry, in their order.
+fn index() -> String {
+    let mut index = String::from("| code | what is wrong |\n| --- | --- |\n");
+    for entry in DIAGNOSTICS.split("\n### `").skip(1) {
+        let (code, rest) = entry.split_once('`').expect("a code in backticks");
+        let paragraph = rest.trim_start().split("\n\n").next().expect("it says something");
+        let paragraph = paragraph.replace('\n', " ");
+        let sentence = paragraph.split_inclusive(['.', ':']).scan(false, |ended, piece| {
+            let go_on = !*ended;
+            // A stop within code or a number ends no sentence.
+            *ended = piece.matches('`').count() % 2 == 0 || *ended;
+            go_on.then_some(piece)
+        });
+        let sentence: String = sentence.collect();
+        let sentence = sentence.trim_end_matches(['.', ':', ' ']).replace('|', "\\|");
+        index.push_str(&format!("| [`{code}`](#{code}) | {sentence} |\n"));
+    }
+    index
+}
+
+#[test]
+fn the_index_lists_every_entry() {
+    let (before, rest) = DIAGNOSTICS.split_once(INDEX.0).expect("it has an index");
+    let (written, after) = rest.split_once(INDEX.1).expect("entries follow");
+    let wanted = index();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let page = format!("{before}{}{wanted}{}{after}", INDEX.0, INDEX.1);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/diagnostics.md");
+        std::fs::write(path, page).expect("the page is there");
+        return;
+    }
+    assert!(
+        written == wanted,
+        "the index is not what the entries say; write it anew with\n  \
+         UPDATE_DOCS=1 cargo test --workspace --test reference -- the_index"
+    );
+}
+
 /// Code -> its two examples.
 fn entries() -> BTreeMap<&'static str, Vec<&'static str>> {
     let sections = DIAGNOSTICS.split("\n### `").skip(1);
