@@ -87,7 +87,7 @@ pub enum StepAct {
         /// The outcome.
         outcome: Outcome,
     },
-    /// Say yes to a step that waits for it.
+    /// Approve a step that waits for it.
     Approve {
         /// Why.
         #[cfg_attr(

@@ -12,7 +12,7 @@ words! {
         Retry = "retry",
         /// Go without steps.
         Waive = "waive",
-        /// Say yes to steps that wait for it.
+        /// Approve steps that wait for it.
         Approve = "approve",
         /// Answer the reports of cases anew with the active rulebook.
         Replan = "replan",

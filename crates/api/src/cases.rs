@@ -1,7 +1,7 @@
 //! A case: as a row of a list, and with all that is known of it. Plain data.
 
 use crate::{
-    ActView, AnswerView, CaseActName, CaseState, ClosedOn, MayStand, Money, QuestionView,
+    ActView, AnswerView, CaseActName, CaseState, Cause, ClosedOn, MayStand, Money, QuestionView,
     StepStateName, StepView,
 };
 use amends_protocol::{CaseId, Evidence, ReportData, SagaId, Timestamp};
@@ -153,6 +153,17 @@ pub struct WalkView {
     pub service: String,
     /// Whether it has answered.
     pub answered: bool,
+    /// Why it has not answered yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Since when it is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub since: Option<Timestamp>,
+    /// When it is asked for next; absent while it is being read and while its service is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub next_try_at: Option<Timestamp>,
     /// Tries so far.
     pub attempts: u32,
     /// What the last try brought, for people.

@@ -6,7 +6,7 @@ mod group;
 mod moments;
 mod question;
 
-pub use case::{CaseFacts, StepFacts, case_sentence};
+pub use case::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 pub use group::group_title;
 pub use moments::{date_and_time, relative, span};
 pub use question::{QuestionFacts, question_sentence};

@@ -94,7 +94,7 @@ impl ClosedOn {
         match self {
             Self::Proven => "everything that could stand has answered or is fenced",
             Self::Forward => "nothing had to be undone",
-            Self::Quiet => "nothing more was heard",
+            Self::Quiet => "no further activity",
             Self::ByPerson => "a person closed it",
         }
     }
@@ -169,7 +169,7 @@ impl Signed for StuckReason {
             Self::OutOfTime => sign("out of time", "⌛", Tone::Bad),
             Self::Rejected => sign("rejected", "!", Tone::Bad),
             Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
-            Self::AwaitsApproval => sign("waits for a yes", "?", Tone::Waiting),
+            Self::AwaitsApproval => sign("waits for approval", "?", Tone::Waiting),
         }
     }
 }
@@ -180,12 +180,13 @@ impl Signed for Cause {
             Self::Unreachable => sign("unreachable", "⊗", Tone::Bad),
             Self::NoAnswer => sign("no answer", "…", Tone::Waiting),
             Self::Status => sign("answers with an error", "!", Tone::Waiting),
+            Self::History => sign("History not read", "⊖", Tone::Waiting),
             Self::Busy => sign("busy", "◔", Tone::Waiting),
             Self::Refused => sign("refused", "✗", Tone::Bad),
             Self::Rejected => sign("rejected", "■", Tone::Bad),
             Self::Rejecting => sign("rejecting", "⊠", Tone::Bad),
             Self::Unsendable => sign("unsendable", "⊘", Tone::Bad),
-            Self::Approval => sign("waits for a yes", "?", Tone::Waiting),
+            Self::Approval => sign("waits for approval", "?", Tone::Waiting),
             Self::Unmatched => sign("no rule", "□", Tone::Bad),
             Self::Question => sign("a question", "¿", Tone::Bad),
             Self::Paused => sign("paused", "‖", Tone::Decided),

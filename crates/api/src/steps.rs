@@ -42,10 +42,10 @@ pub struct StepView {
     /// Why it needs a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<StuckReason>,
-    /// Why it is not done yet, as far as its own tries tell.
+    /// Why it is not done yet: what keeps everything back that goes to its service, else what its own tries met.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// When it will be sent (or polled) next.
+    /// When it will be sent (or polled) next; never in the past, and absent while its service is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub due_at: Option<Timestamp>,

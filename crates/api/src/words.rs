@@ -112,7 +112,7 @@ words! {
         OutOfAttempts = "out_of_attempts",
         /// The policy's time is used up.
         OutOfTime = "out_of_time",
-        /// The service calls the request itself wrong, again and again (a 4xx that nobody mapped): a fault of the
+        /// The service says the request itself is invalid, again and again (a 4xx that nobody mapped): a fault of the
         /// rulebook, of the data or of ours.
         Rejected = "rejected",
         /// The request cannot be built, e.g. a placeholder that the report does not fill.
@@ -125,7 +125,7 @@ words! {
 words! {
     /// What a person can do to a step: the name of a [`crate::StepAct`].
     StepActName, "act on a step" {
-        /// Say yes to a step that waits for it.
+        /// Approve a step that waits for it.
         Approve = "approve",
         /// Try it (again) now; of a waived step, take the waiver back.
         Retry = "retry",
@@ -161,11 +161,13 @@ words! {
         NoAnswer = "no_answer",
         /// The service answered with a status that ends nothing.
         Status = "status",
+        /// The service's History could not be read; it is asked for again.
+        History = "history",
         /// The service wants to be asked later (409, 429, 503).
         Busy = "busy",
         /// The service refused for good.
         Refused = "refused",
-        /// The service calls the request itself wrong.
+        /// The service says the request itself is invalid.
         Rejected = "rejected",
         /// The service gives one definite answer to whatever it is asked: an expired key, a moved address, a deploy.
         Rejecting = "rejecting",
@@ -200,6 +202,7 @@ impl Cause {
             Self::Unreachable
             | Self::NoAnswer
             | Self::Status
+            | Self::History
             | Self::Busy
             | Self::Refused
             | Self::Rejected

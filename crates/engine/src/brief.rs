@@ -111,6 +111,8 @@ pub(crate) enum Since {
 pub(crate) struct BriefWalk {
     pub(crate) service: Arc<str>,
     pub(crate) due_at: Option<Timestamp>,
+    /// By the wall clock; none of what was asked for before this was kept.
+    pub(crate) since: Option<Timestamp>,
     pub(crate) in_flight: bool,
     pub(crate) was_tried: bool,
     pub(crate) gist: Option<Arc<str>>,
@@ -144,6 +146,18 @@ impl Standing {
             StepState::Stuck(reason) => Self::Stuck(*reason),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => return None,
         })
+    }
+
+    /// Why the step is not done yet: `own` as its own tries tell, `kept_back` what its service keeps everything back for.
+    pub(crate) fn cause(self, own: Option<Cause>, kept_back: Option<Cause>) -> Cause {
+        match self {
+            Self::Waiting => own.unwrap_or(Cause::Stage),
+            Self::Due(_) => kept_back.or(own).unwrap_or(Cause::Queued),
+            // While it is tried again, it is still held up by what the last try met.
+            Self::InFlight => own.map_or(Cause::Asked, |last| kept_back.unwrap_or(last)),
+            Self::Accepted { .. } => Cause::Accepted,
+            Self::Stuck(_) => own.unwrap_or(Cause::NoAnswer),
+        }
     }
 
     /// What a timer of the step means at this moment.
@@ -186,6 +200,7 @@ impl Brief {
         let walks = row.detail.walks.iter().filter(|walk| !walk.answered).map(|walk| BriefWalk {
             service: share(Arc::clone(&walk.service)),
             due_at: walk.due_at.map(Timestamp),
+            since: walk.since.map(Timestamp),
             in_flight: walk.in_flight,
             was_tried: walk.attempts > 0,
             gist: walk.message.as_deref().map(|text| share(gist(text, saga))),

@@ -222,7 +222,7 @@ pub enum StepReading {
     },
     /// A problem of type `refused`, or a mapped status that means so. Final.
     Refused,
-    /// What the rulebook maps to a person, or a problem of ours that calls the request itself wrong. A person must
+    /// What the rulebook maps to a person, or a problem of ours that says the request itself is invalid. A person must
     /// look.
     Rejected,
     /// Any other 3xx or 4xx than 408, 409, 423, 425 and 429: asked again it will be the same, unless it came from what

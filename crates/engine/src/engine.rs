@@ -26,6 +26,7 @@ use crate::{
     Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision, Ticket,
     UnreadableRow, Write,
 };
+use amends_api::Cause;
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
 use rustc_hash::FxHashMap;
@@ -74,6 +75,8 @@ pub struct LaneStatus {
     pub service: Arc<str>,
     /// `closed`, `open`, `probing` or `rejecting`.
     pub breaker: &'static str,
+    /// Why everything that goes to it is kept back: a pause, an outage.
+    pub keeps_back: Option<Cause>,
     /// What operators have set: a pause, limits.
     pub settings: ServiceSettings,
     /// Errands under way.
@@ -150,6 +153,7 @@ impl Engine {
             .map(|(service, lane)| LaneStatus {
                 service: Arc::clone(service),
                 breaker: lane.state(),
+                keeps_back: lane.keeps_back(),
                 settings: lane.settings.clone(),
                 in_flight: lane.in_flight,
                 concurrency: lane.concurrency(),

@@ -13,6 +13,7 @@ mod histories;
 mod rejection;
 
 use crate::ServiceSettings;
+use amends_api::Cause;
 use amends_protocol::{CaseId, StepId, Timestamp};
 use amends_rulebook::Settings;
 pub(crate) use breaker::Breaker;
@@ -239,6 +240,18 @@ impl Lane {
     /// Whether its last answer to a step was a definite one.
     pub(crate) fn rejects(&self) -> bool {
         self.rejection.is_some()
+    }
+
+    /// Why everything that goes to the service is kept back; none while nothing is.
+    pub(crate) fn keeps_back(&self) -> Option<Cause> {
+        if self.paused() {
+            return Some(Cause::Paused);
+        }
+        match self.breaker {
+            Breaker::Closed => None,
+            Breaker::Open { .. } | Breaker::Probing if self.rejects() => Some(Cause::Rejecting),
+            Breaker::Open { .. } | Breaker::Probing => Some(Cause::Unreachable),
+        }
     }
 
     /// Failures in a row, or equal definite answers.

@@ -98,7 +98,7 @@ impl Case {
     ) {
         let step = &self.steps[index];
         if matches!(step.state, StepState::Stuck(_)) {
-            return; // it waits for a yes, and is held back after that
+            return; // it waits for approval, and is held back after that
         }
         if matches!(step.state, StepState::Due(_)) {
             self.must_change(index, StepEvent::Shut, now, agenda);

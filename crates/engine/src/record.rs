@@ -24,6 +24,7 @@ pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
 pub use stranger::{StrangerDecision, StrangerDecisionRow};
 pub use subject::Subject;
 
+use crate::brief::Standing;
 use crate::{QuestionAnswer, Recheck, StrangerRow};
 use amends_api::{CaseState, Cause, ClosedOn, MayStand, Source, StepStateName, StuckReason};
 use amends_protocol::{
@@ -181,6 +182,9 @@ pub struct WalkRow {
     /// UTC milliseconds of the next try; absent once answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<i64>,
+    /// UTC milliseconds since when it is waited for; absent of what was asked for before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
     /// Whether a try is under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_flight: bool,
@@ -310,6 +314,14 @@ impl StepRow {
             StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
         }
+    }
+}
+
+impl StepRow {
+    /// Why it is not done yet, where its service keeps things back for this cause; none if it has ended.
+    #[must_use]
+    pub fn cause_while(&self, kept_back: Option<Cause>) -> Option<Cause> {
+        Standing::of(&self.state).map(|standing| standing.cause(self.cause(), kept_back))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::case::Case;
 use crate::lane::{Health, Job};
 use crate::timer::Timer;
 use crate::{Errand, Happening, WalkHistory, WalkResult, WalkRow};
+use amends_api::Cause;
 use amends_protocol::{CaseId, Timestamp};
 use amends_rulebook::{ActionClass, ActionId, RetryPolicy, Rulebook};
 use std::collections::BTreeSet;
@@ -54,6 +55,7 @@ impl Case {
             self.row.detail.walks.push(WalkRow {
                 service: Arc::clone(&service),
                 due_at: Some(now.0),
+                since: Some(agenda.moment.wall.0),
                 in_flight: false,
                 answered: false,
                 told_at: None,
@@ -235,12 +237,28 @@ impl WalkRow {
     pub(crate) fn has_told(&self) -> bool {
         self.answered && !self.unavailable
     }
+
+    /// Why it has not answered yet, where its service keeps things back for this cause; none if it has.
+    #[must_use]
+    pub fn cause_while(&self, kept_back: Option<Cause>) -> Option<Cause> {
+        (!self.answered).then(|| awaited(self.in_flight, self.attempts > 0, kept_back))
+    }
+}
+
+/// Why a History has not answered yet.
+pub(crate) fn awaited(in_flight: bool, was_tried: bool, kept_back: Option<Cause>) -> Cause {
+    match (in_flight, was_tried) {
+        (true, _) => Cause::Asked,
+        (false, false) => kept_back.unwrap_or(Cause::Queued),
+        (false, true) => kept_back.unwrap_or(Cause::History),
+    }
 }
 
 /// An answered one is asked for again.
 pub(crate) fn read_anew(walk: &mut WalkRow, case: CaseId, now: Timestamp, agenda: &mut Agenda) {
     walk.answered = false;
     walk.due_at = Some(now.0);
+    walk.since = Some(agenda.moment.wall.0);
     agenda.enqueue(&walk.service, Job::Walk(case));
 }
 

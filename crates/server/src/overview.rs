@@ -2,9 +2,11 @@
 //! of the last minutes. It decides nothing.
 
 use crate::bulk::MOST_TARGETS;
+use crate::clock::{Clock, SystemClock};
 use crate::desk::Question;
 use crate::faults::store_problem;
 use crate::supervisor::Supervisor;
+use crate::views::KeptBack;
 use amends_api::sentence::group_title;
 use amends_api::{
     CaseState, DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, StuckReason,
@@ -58,7 +60,7 @@ impl<S: Store> Supervisor<S> {
             services: self.describe_services(&survey, now),
             troubles: survey.troubles.iter().map(trouble).collect(),
         };
-        Ok((overview, sorted_groups(&survey)))
+        Ok((overview, sorted_groups(&survey, now)))
     }
 
     /// Every service of the active rulebooks, with its lane, its progress and how it answered lately.
@@ -74,7 +76,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn groups(&self) -> Result<Vec<GroupView>, Problem> {
-        Ok(sorted_groups(&*self.survey().await?))
+        Ok(sorted_groups(&*self.survey().await?, SystemClock.now()))
     }
 
     /// What belongs to a group now, at most as much as a bulk act takes; nothing if the group is over.
@@ -108,6 +110,12 @@ impl<S: Store> Supervisor<S> {
     /// All open work, as it was at a moment after this call.
     pub(crate) async fn survey(&self) -> Result<Arc<Survey>, Problem> {
         self.inquire(Question::Survey).await
+    }
+
+    /// What services keep back now.
+    pub(crate) fn kept_back(&self) -> KeptBack {
+        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        KeptBack::of(&lanes)
     }
 
     /// The services whose Histories can't be read, and since when.
@@ -157,8 +165,8 @@ fn unavailable_since(lane: &LaneStatus) -> Option<Timestamp> {
     lane.histories_failing_since.filter(|_| lane.histories_unavailable)
 }
 
-fn sorted_groups(survey: &Survey) -> Vec<GroupView> {
-    let mut groups: Vec<GroupView> = survey.groups.iter().map(group).collect();
+fn sorted_groups(survey: &Survey, now: Timestamp) -> Vec<GroupView> {
+    let mut groups: Vec<GroupView> = survey.groups.iter().map(|found| group(found, now)).collect();
     groups.sort_by_key(|g| (!g.cause.is_trouble(), std::cmp::Reverse(g.count)));
     groups
 }
@@ -184,7 +192,7 @@ fn limits(limits: &Limits) -> LimitsView {
     }
 }
 
-fn group((key, group): (&GroupKey, &Group)) -> GroupView {
+fn group((key, group): (&GroupKey, &Group), now: Timestamp) -> GroupView {
     let id = key.id();
     GroupView {
         title: group_title(
@@ -202,13 +210,14 @@ fn group((key, group): (&GroupKey, &Group)) -> GroupView {
         verb: key.verb,
         cause: key.cause,
         stuck: key.stuck,
-        error: key.error.as_deref().map(str::to_owned),
+        error: key.error.as_deref().or(group.error.as_deref()).map(str::to_owned),
         count: group.count,
         cases: group.cases,
         amounts: group.money.amounts(),
         without_amount: group.money.without(),
         since: group.since,
-        next_try_at: group.next_try,
+        // What is due already, and waits for something else, is due now.
+        next_try_at: group.next_try.map(|at| at.max(now)),
         example_case: group.case,
         example_step: group.step,
     }

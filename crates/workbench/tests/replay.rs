@@ -116,7 +116,7 @@ fn cases_beyond_a_limit_would_have_waited_for_a_yes() {
         .map(|(n, second)| case(*n, "payment/report-2", *second, json!([])))
         .collect();
     let found = replay(TEXT, &limited, &cases);
-    let wanted = "payment/report-2: 1 case, e.g. c-3\n  + waits for a yes: over 2 cases a minute for rule payment/report-2\n1 of 4 cases would get another plan\n";
+    let wanted = "payment/report-2: 1 case, e.g. c-3\n  + waits for approval: over 2 cases a minute for rule payment/report-2\n1 of 4 cases would get another plan\n";
     assert_eq!(found.to_text(), wanted);
     assert_eq!(found.to_json()["groups"][0]["example"], "c-3");
     assert_eq!(replay(&limited, TEXT, &cases).differ, 1);

@@ -1,7 +1,7 @@
 //! The one sentence that heads a case: `payment failed after coupon and delivery: no rider; 3 of 4 undone; coupon
 //! unreachable, next try 14:05:10 UTC`. It claims nothing: what was waived or had nothing to undo is not called undone.
 
-use super::moments::clock;
+use super::moments::{clock, minute};
 use crate::signs::Signed;
 use crate::{CaseState, Cause, ClosedOn, StepStateName, StuckReason};
 use amends_protocol::{ActionName, Outcome, Timestamp, Verb};
@@ -28,6 +28,8 @@ pub struct CaseFacts<'a> {
     pub after: Vec<&'a str>,
     /// The plan.
     pub steps: Vec<StepFacts>,
+    /// Histories that have not answered.
+    pub histories: Vec<HistoryFacts<'a>>,
     /// If nothing happens, when it settles.
     pub quiet_at: Option<Timestamp>,
     /// Who settled it, if a person did.
@@ -55,6 +57,19 @@ pub struct StepFacts {
     pub due_at: Option<Timestamp>,
 }
 
+/// A History that is waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryFacts<'a> {
+    /// Whose.
+    pub service: &'a str,
+    /// Why it has not answered.
+    pub cause: Cause,
+    /// Since when it is waited for, if that is known.
+    pub since: Option<Timestamp>,
+    /// When it is asked for next.
+    pub due_at: Option<Timestamp>,
+}
+
 /// The sentence.
 #[must_use]
 pub fn case_sentence(case: &CaseFacts<'_>) -> String {
@@ -68,6 +83,7 @@ pub fn case_sentence(case: &CaseFacts<'_>) -> String {
     }
     clauses.extend(progress(&case.steps));
     clauses.extend(open_work(&case.steps));
+    clauses.extend(awaited(case));
     clauses.extend(ending(case));
     clauses.join("; ")
 }
@@ -143,8 +159,13 @@ fn open_work(steps: &[StepFacts]) -> Vec<String> {
         .partition(|s| s.state == StepStateName::Waiting);
     open.sort_by_key(|s| (s.state != StepStateName::Stuck, s.due_at));
     let mut clauses: Vec<String> = open.iter().take(NAMED).map(|s| one(s)).collect();
-    if open.len() > NAMED {
-        clauses.push(format!("{} more under way", open.len() - NAMED));
+    let is_stuck = |step: &&&StepFacts| step.state == StepStateName::Stuck;
+    let more = open.len().saturating_sub(NAMED);
+    let stuck = open.iter().skip(NAMED).filter(is_stuck).count();
+    for (number, word) in [(stuck, "stuck"), (more - stuck, "under way")] {
+        if number > 0 {
+            clauses.push(format!("{number} more {word}"));
+        }
     }
     match later.len() {
         0 => {}
@@ -162,9 +183,9 @@ fn one(step: &StepFacts) -> String {
             StuckReason::Refused => format!("{service} refuses"),
             StuckReason::OutOfAttempts => format!("{service} out of attempts"),
             StuckReason::OutOfTime => format!("{service} out of time"),
-            StuckReason::Rejected => format!("{service} calls the request wrong"),
+            StuckReason::Rejected => format!("{service} says the request is invalid"),
             StuckReason::Unsendable => format!("the request to {service} cannot be built"),
-            StuckReason::AwaitsApproval => format!("{service} waits for a yes"),
+            StuckReason::AwaitsApproval => format!("{service} waits for approval"),
         };
     }
     match (step.state, step.cause) {
@@ -177,8 +198,37 @@ fn one(step: &StepFacts) -> String {
         (_, Some(Cause::NoAnswer)) => format!("{service} does not answer{next}"),
         (_, Some(Cause::Busy)) => format!("{service} is busy{next}"),
         (_, Some(Cause::Status)) => format!("{service} answers with an error{next}"),
+        (_, Some(Cause::Rejecting)) => format!("{service} rejects whatever it is asked{next}"),
+        (_, Some(Cause::Paused)) => format!("{service} is paused"),
         (_, _) => format!("{service} waits for its turn"),
     }
+}
+
+/// `waits for the History of payment since 14:02 UTC, next try 14:05:10 UTC`.
+fn awaited(case: &CaseFacts<'_>) -> Vec<String> {
+    if case.state == CaseState::Settled {
+        return Vec::new();
+    }
+    let one = |history: &HistoryFacts<'_>| {
+        let HistoryFacts { service, cause, since, due_at } = history;
+        let since = since.map_or(String::new(), |at| format!(" since {}", minute(at)));
+        let next = due_at.map_or(String::new(), |at| format!(", next try {}", clock(at)));
+        let why = match cause {
+            Cause::Paused => format!(", {service} is paused"),
+            Cause::Unreachable => format!(", {service} unreachable{next}"),
+            Cause::Rejecting => format!(", {service} rejects whatever it is asked{next}"),
+            Cause::Asked => ", which is being read".to_owned(),
+            _ => next,
+        };
+        format!("waits for the History of {service}{since}{why}")
+    };
+    let mut clauses: Vec<String> = case.histories.iter().take(NAMED).map(one).collect();
+    match case.histories.len().saturating_sub(NAMED) {
+        0 => {}
+        1 => clauses.push("waits for 1 more History".to_owned()),
+        more => clauses.push(format!("waits for {more} more Histories")),
+    }
+    clauses
 }
 
 fn ending(case: &CaseFacts<'_>) -> Option<String> {
@@ -193,7 +243,7 @@ fn ending(case: &CaseFacts<'_>) -> Option<String> {
         });
     }
     let at = case.quiet_at?;
-    Some(format!("settles {} if nothing more is heard", clock(at)))
+    Some(format!("settles {} if there is no further activity", clock(at)))
 }
 
 /// `; payment.pay, coupon.redeem and 2 more may still stand`.

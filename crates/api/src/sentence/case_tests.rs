@@ -13,6 +13,7 @@ fn case(state: CaseState, steps: Vec<StepFacts>) -> CaseFacts<'static> {
         message: Some("no rider"),
         after: vec!["payment"],
         steps,
+        histories: vec![],
         quiet_at: None,
         settled_by: None,
         may_still_stand: vec![],
@@ -113,7 +114,7 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
         (case(Unmatched, vec![]), "; no rule answers delivery/report-1, pick a plan"),
         (
             CaseFacts { quiet_at: Some(NOON), ..case(Open, vec![undone("payment")]) },
-            "; undone; settles 12:05:10 UTC if nothing more is heard",
+            "; undone; settles 12:05:10 UTC if there is no further activity",
         ),
         (
             case(
@@ -133,6 +134,56 @@ fn the_sentence_says_what_failed_how_far_it_is_and_what_is_next() {
 }
 
 #[test]
+fn a_case_says_which_history_it_waits_for_since_when_and_until_when() {
+    let history = |service, cause| HistoryFacts {
+        service,
+        cause,
+        since: Some(Timestamp(NOON.0 - 180_000)),
+        due_at: Some(NOON).filter(|_| cause != Cause::Paused && cause != Cause::Asked),
+    };
+    let open = |histories: Vec<HistoryFacts<'static>>| CaseFacts {
+        histories,
+        ..case(CaseState::Open, vec![undone("coupon")])
+    };
+    let waits = "waits for the History of payment since 12:02 UTC";
+    for (facts, expected) in [
+        (open(vec![history("payment", Cause::History)]), format!("{waits}, next try 12:05:10 UTC")),
+        (open(vec![history("payment", Cause::Asked)]), format!("{waits}, which is being read")),
+        (open(vec![history("payment", Cause::Paused)]), format!("{waits}, payment is paused")),
+        (
+            open(vec![history("payment", Cause::Unreachable)]),
+            format!("{waits}, payment unreachable, next try 12:05:10 UTC"),
+        ),
+        (
+            open(["payment", "b", "c", "d"].map(|name| history(name, Cause::Asked)).into()),
+            format!(
+                "{waits}, which is being read; waits for the History of b since 12:02 UTC, which is being read; waits for 2 more Histories"
+            ),
+        ),
+    ] {
+        let sentence = case_sentence(&facts);
+        assert_eq!(
+            sentence,
+            format!("delivery failed after payment: no rider; undone; {expected}")
+        );
+    }
+}
+
+#[test]
+fn steps_of_a_paused_service_say_so_and_those_that_are_stuck_are_not_under_way() {
+    let paused = |service| StepFacts { due_at: None, ..due(service, Some(Cause::Paused)) };
+    let open = case(CaseState::Open, vec![paused("payment")]);
+    assert!(case_sentence(&open).ends_with("; 0 of 1 undone; payment is paused"));
+    let refused = StuckReason::Refused;
+    let steps = vec![stuck("a", refused), stuck("b", refused), stuck("c", refused), paused("d")];
+    let sentence = case_sentence(&case(CaseState::Stuck, steps));
+    assert!(
+        sentence.ends_with("; a refuses; b refuses; 1 more stuck; 1 more under way"),
+        "{sentence}"
+    );
+}
+
+#[test]
 fn a_settled_case_says_who_closed_it_and_what_may_still_stand() {
     let settled = |closed_on, left: &[&str]| CaseFacts {
         closed_on: Some(closed_on),
@@ -140,7 +191,7 @@ fn a_settled_case_says_who_closed_it_and_what_may_still_stand() {
         may_still_stand: actions(left),
         ..case(CaseState::Settled, vec![])
     };
-    let quiet = "settled, quiet: nothing more was heard";
+    let quiet = "settled, quiet: no further activity";
     for (facts, expected) in [
         (settled(ClosedOn::Quiet, &[]), quiet.to_owned()),
         (settled(ClosedOn::Quiet, &["a.b"]), format!("{quiet}; a.b may still stand")),

@@ -114,7 +114,7 @@ fn approve() {
     house.browser.see_in("#needs", "The rule asks before this is sent.");
     judge(&house.browser, "case-asks");
     assert_eq!(house.billing.requests(), Vec::<String>::new(), "nothing is sent before a yes");
-    house.act("#needs", "the amount is right", "Say yes");
+    house.act("#needs", "the amount is right", "Approve");
     house.browser.see_in(".head", "settled");
     is_told(&house, &case, "approve", "the amount is right");
 }

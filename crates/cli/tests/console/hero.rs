@@ -48,7 +48,7 @@ fn hundreds_wait_for_one_service_and_one_click_drains_them() {
     go(&browser, &supervisor.url, "/cases?state=settled&q=order-77");
     browser.see_in("#list", "order-77");
     browser.click("#list tbody a");
-    browser.see_in("#evidence", "nothing more was heard");
+    browser.see_in("#evidence", "no further activity");
     browser.see_in("#plan", "undone");
     browser.see_in("#acts", NAME);
     browser.see_in("#acts", "billing is back");

@@ -55,7 +55,7 @@ fn the_pages_of_a_busy_house() {
         ("/cases?view=causes".to_owned(), "causes", "billing refuses"),
         (format!("/cases?group={group}"), "group", "billing refuses"),
         (format!("/cases/{stuck}"), "case-stuck", "Needs a person"),
-        (format!("/cases/{settled}"), "case-settled", "nothing more was heard"),
+        (format!("/cases/{settled}"), "case-settled", "no further activity"),
         ("/services".to_owned(), "services", "maintenance until ten"),
         ("/bulk".to_owned(), "bulk-acts", "once more"),
         ("/bulk/b-1".to_owned(), "bulk-stopped", "failed again"),

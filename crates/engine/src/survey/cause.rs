@@ -5,6 +5,7 @@ use crate::Engine;
 use crate::brief::gist::gist;
 use crate::brief::{Brief, BriefQuestion, BriefReport, BriefStep, BriefWalk, Since, Standing};
 use crate::lane::{Breaker, Lane};
+use crate::walk::awaited;
 use amends_api::{Cause, Money, Totals};
 use amends_protocol::{CaseId, StepId, Timestamp, Verb, digest};
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use std::sync::Arc;
 pub struct GroupKey {
     /// The service; of unmatched cases, the one that reported.
     pub service: Arc<str>,
-    /// The action; none for Histories, unmatched cases and questions about a whole service.
+    /// The action; none for Histories, unmatched cases, and where a whole service is out of order or in question.
     pub action: Option<Arc<str>>,
-    /// The verb; none for Histories, questions and unmatched cases.
+    /// The verb; none for Histories, questions, unmatched cases and where a whole service is out of order.
     pub verb: Option<Verb>,
     /// Why it is not done.
     pub cause: Cause,
@@ -40,8 +41,10 @@ pub struct Group {
     pub next_try: Option<Timestamp>,
     /// A case of it: the oldest.
     pub case: CaseId,
-    /// A step of it.
+    /// A step of it: of the oldest that has one.
     pub step: Option<StepId>,
+    /// What an outage of its service was noticed by last.
+    pub error: Option<Arc<str>>,
     /// How much its cases are about.
     pub money: Totals,
 }
@@ -50,7 +53,7 @@ impl Default for Group {
     fn default() -> Self {
         let (since, case) = (Timestamp(i64::MAX), CaseId(0));
         let money = Totals::default();
-        Self { count: 0, cases: 0, since, next_try: None, case, step: None, money }
+        Self { count: 0, cases: 0, since, next_try: None, case, step: None, error: None, money }
     }
 }
 
@@ -63,7 +66,12 @@ impl Group {
             self.money.add(amounts);
         }
         if holdup.since < self.since {
-            (self.since, self.case, self.step) = (holdup.since, case, holdup.step);
+            (self.since, self.case) = (holdup.since, case);
+            self.step = holdup.step.or(self.step);
+        }
+        self.step = self.step.or(holdup.step);
+        if self.error.is_none() {
+            self.error.clone_from(&holdup.error);
         }
         self.next_try = match (self.next_try, holdup.next_try) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -105,6 +113,8 @@ pub(super) struct Holdup {
     pub(super) step: Option<StepId>,
     since: Timestamp,
     next_try: Option<Timestamp>,
+    /// What an outage of the service was noticed by.
+    error: Option<Arc<str>>,
 }
 
 /// All open work of a case.
@@ -118,68 +128,64 @@ pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdu
 
 fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
     let lane = engine.known_lane(&step.service);
-    let (cause, next_try) = match step.standing {
-        Standing::Waiting => (step.cause.unwrap_or(Cause::Stage), None),
-        Standing::Due(at) => (of_lane(lane).or(step.cause).unwrap_or(Cause::Queued), Some(at)),
-        // While it is tried again, it is still held up by what the last try met.
-        Standing::InFlight => match step.cause {
-            Some(last) => (of_lane(lane).unwrap_or(last), None),
-            None => (Cause::Asked, None),
-        },
-        Standing::Accepted { poll_at, until, looks } => {
-            (Cause::Accepted, Some(if looks { poll_at } else { until }))
-        }
-        Standing::Stuck(_) => (step.cause.unwrap_or(Cause::NoAnswer), None),
+    let kept_back = lane.and_then(Lane::keeps_back);
+    let cause = step.standing.cause(step.cause, kept_back);
+    let next_try = match step.standing {
+        _ if kept_back == Some(Cause::Paused) => None,
+        Standing::Due(at) => Some(at),
+        Standing::Accepted { poll_at, until, looks } => Some(if looks { poll_at } else { until }),
+        Standing::Waiting | Standing::InFlight | Standing::Stuck(_) => None,
     };
-    let error = match (cause, lane) {
-        // All of them wait for the same return, whatever each of them met.
-        (Cause::Unreachable | Cause::Rejecting, Some(lane)) if lane.breaker != Breaker::Closed => {
-            of_message(lane)
-        }
-        (Cause::Paused, _) => None,
-        _ => step.gist.clone(),
-    };
-    // Whatever is asked gets that answer: it is one trouble.
-    let own = cause != Cause::Rejecting;
+    let of_service = is_of_service(cause);
     let key = GroupKey {
         service: Arc::clone(&step.service),
-        action: own.then(|| Arc::clone(&step.action)),
-        verb: own.then_some(step.verb),
+        action: (!of_service).then(|| Arc::clone(&step.action)),
+        verb: (!of_service).then_some(step.verb),
         cause,
         stuck: matches!(step.standing, Standing::Stuck(_)),
-        error,
+        error: step.gist.clone().filter(|_| !of_service),
     };
     let since = match step.since {
         Since::Wall(at) => at,
         Since::Now(at) => engine.on_the_wall(at),
     };
     let next_try = next_try.map(|at| engine.on_the_wall(at));
-    Holdup { key, step: Some(step.id(case)), since, next_try }
+    let error = if of_service { of_outage(cause, lane, step.gist.as_ref()) } else { None };
+    Holdup { key, step: Some(step.id(case)), since, next_try, error }
 }
 
 fn of_walk(engine: &Engine, brief: &Brief, walk: &BriefWalk) -> Holdup {
     let lane = engine.known_lane(&walk.service);
-    let own = match (walk.in_flight, walk.was_tried) {
-        (true, _) => Cause::Asked,
-        (false, false) => Cause::Queued,
-        (false, true) => Cause::NoAnswer,
-    };
-    let cause = if walk.in_flight { own } else { of_lane(lane).unwrap_or(own) };
-    let error = match (cause, lane) {
-        (Cause::Unreachable | Cause::Rejecting, Some(lane)) => of_message(lane),
-        (Cause::NoAnswer, _) => walk.gist.clone(),
-        _ => None,
-    };
+    let kept_back = lane.and_then(Lane::keeps_back);
+    let cause = awaited(walk.in_flight, walk.was_tried, kept_back);
+    let of_service = is_of_service(cause);
     let key = GroupKey {
         service: Arc::clone(&walk.service),
         action: None,
         verb: None,
         cause,
         stuck: false,
-        error,
+        error: walk.gist.clone().filter(|_| cause == Cause::History),
     };
-    let next_try = walk.due_at.map(|at| engine.on_the_wall(at));
-    Holdup { key, step: None, since: brief.opened_at, next_try }
+    let next_try = walk.due_at.filter(|_| kept_back != Some(Cause::Paused));
+    let next_try = next_try.map(|at| engine.on_the_wall(at));
+    let since = walk.since.unwrap_or(brief.opened_at);
+    let error = if of_service { of_outage(cause, lane, walk.gist.as_ref()) } else { None };
+    Holdup { key, step: None, since, next_try, error }
+}
+
+/// Whether all that waits for this cause waits for one thing, the service: it is one trouble, whatever is asked.
+fn is_of_service(cause: Cause) -> bool {
+    matches!(cause, Cause::Unreachable | Cause::Rejecting | Cause::Paused)
+}
+
+/// What an outage was noticed by. It differs from try to try, so it is no part of a group's key.
+fn of_outage(cause: Cause, lane: Option<&Lane>, own: Option<&Arc<str>>) -> Option<Arc<str>> {
+    if cause == Cause::Paused {
+        return None;
+    }
+    let of_lane = lane.filter(|lane| lane.breaker != Breaker::Closed);
+    of_lane.and_then(of_message).or_else(|| own.cloned())
 }
 
 fn of_question(asked: &BriefQuestion) -> Holdup {
@@ -192,7 +198,7 @@ fn of_question(asked: &BriefQuestion) -> Holdup {
         stuck: true,
         error: Some(question.kind.as_str().into()),
     };
-    Holdup { key, step: None, since: asked.since, next_try: None }
+    Holdup { key, step: None, since: asked.since, next_try: None, error: None }
 }
 
 fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {
@@ -205,23 +211,10 @@ fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {
         stuck: true,
         error: Some(Arc::clone(&report.report)),
     };
-    Holdup { key, step: None, since: brief.opened_at, next_try: None }
+    Holdup { key, step: None, since: brief.opened_at, next_try: None, error: None }
 }
 
 /// What the service failed with last, for all that wait for its return.
 fn of_message(lane: &Lane) -> Option<Arc<str>> {
     lane.message.as_deref().map(|text| gist(text, ""))
-}
-
-/// What keeps everything back that goes to a service.
-fn of_lane(lane: Option<&Lane>) -> Option<Cause> {
-    let lane = lane?;
-    if lane.paused() {
-        return Some(Cause::Paused);
-    }
-    match lane.breaker {
-        Breaker::Closed => None,
-        Breaker::Open { .. } | Breaker::Probing if lane.rejects() => Some(Cause::Rejecting),
-        Breaker::Open { .. } | Breaker::Probing => Some(Cause::Unreachable),
-    }
 }

@@ -1,6 +1,7 @@
 //! What a bulk act would touch: the frozen set, counted by service, action and cause, with a sample. Pure.
 
 use super::targets::Targets;
+use crate::views::KeptBack;
 use amends_api::{BulkCount, BulkDeed, BulkProgress, BulkSample, BulkState, BulkView, Cause};
 use amends_engine::{CaseRow, FoundQuestion, StepRow};
 use amends_protocol::Timestamp;
@@ -39,10 +40,18 @@ pub(crate) struct Purpose {
 }
 
 /// Freezes what was found and describes it.
-pub(crate) fn preview(purpose: Purpose, found: Found, now: Timestamp) -> (BulkView, Targets) {
+pub(crate) fn preview(
+    purpose: Purpose,
+    found: Found,
+    kept_back: &KeptBack,
+    now: Timestamp,
+) -> (BulkView, Targets) {
     let Found { targets, steps, cases, questions, more } = found;
     let mut seen = Seen::default();
-    steps.into_iter().for_each(|step| seen.step(step));
+    for step in steps {
+        let cause = kept_back.cause(&step);
+        seen.step(step, cause);
+    }
     cases.into_iter().for_each(|case| seen.case(case));
     questions.into_iter().for_each(|found| seen.question(found));
     let matched = targets.len() as u64;
@@ -75,9 +84,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn step(&mut self, step: StepRow) {
+    fn step(&mut self, step: StepRow, cause: Option<Cause>) {
         let (service, action) = (step.action.service.to_string(), step.action.action.to_string());
-        let cause = step.cause();
         let key = (service.clone(), action.clone(), cause.map_or("", |c| c.as_str()));
         let new = BulkCount { service, action: Some(action), cause, count: 0 };
         self.counts.entry(key).or_insert(new).count += 1;

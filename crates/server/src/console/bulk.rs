@@ -8,9 +8,8 @@ use super::words::{date_and_time, relative};
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
-use amends_api::StepStateName;
 use amends_api::signs::Signed;
-use amends_api::{BulkDeed, BulkState, BulkView};
+use amends_api::{BulkDeed, BulkState, BulkView, StepStateName};
 use amends_protocol::CaseId;
 use amends_store::Store;
 use askama::Template;
@@ -69,7 +68,7 @@ pub(super) async fn propose<S: Store>(
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
     let purpose =
         Purpose { act: deed, reason: "(not made yet)".to_owned(), actor: frame.who.name.clone() };
-    let (view, _) = preview(purpose, found, frame.now);
+    let (view, _) = preview(purpose, found, &app.supervisor.kept_back(), frame.now);
     Ok(show(&NewPage { frame, filter, deed, view }))
 }
 
@@ -86,8 +85,8 @@ pub(super) async fn make<S: Store>(
     let deed = deed(form.text("act")).map_err(wrong)?;
     let selection = selection(deed, &pairs).map_err(wrong)?;
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
-    let (view, targets) =
-        preview(Purpose { act: deed, reason, actor: who }, found, SystemClock.now());
+    let purpose = Purpose { act: deed, reason, actor: who };
+    let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if targets.len() == 0 {
         let error = ApiError::invalid("nothing matches any more, so there is nothing to do");
         return Err(wrong(error));
@@ -177,7 +176,7 @@ fn meaning(deed: BulkDeed) -> &'static str {
         BulkDeed::Waive => {
             "Each step is given up: it is not asked for any more, and is shown as waived, never as undone."
         }
-        BulkDeed::Approve => "Each step that waits for a yes is sent.",
+        BulkDeed::Approve => "Each step that waits for approval is sent.",
         BulkDeed::Replan => {
             "The reports of each case are answered anew by the active rulebook; steps are only added."
         }

@@ -233,7 +233,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, ApiError>
 }
 
 impl Page {
-    /// Steps that need a person, first those that are not only waiting for a yes.
+    /// Steps that need a person, first those that are not only waiting for approval.
     fn needy(&self) -> Vec<&StepView> {
         let mut needy: Vec<_> =
             self.case.plan.iter().filter(|s| s.state == StepStateName::Stuck).collect();
@@ -365,7 +365,7 @@ fn report_json(report: &ReportView) -> String {
 fn role_word(role: &str) -> &str {
     match role {
         "rule" => "answered by a rule",
-        "rule_held" => "answered by a rule whose steps wait for a yes",
+        "rule_held" => "answered by a rule whose steps wait for approval",
         "by_hand" => "answered by hand",
         "derived" => "follows from another report of this case; needs no rule of its own",
         "awaits_root" => "names a cause that has not come yet",

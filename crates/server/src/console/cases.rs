@@ -252,7 +252,7 @@ pub(super) fn group_deed(group: &GroupView) -> &'static str {
 /// Its word on a button; none where no act on its steps would change anything.
 pub(super) fn group_word(group: &GroupView) -> Option<&'static str> {
     match group.cause {
-        Cause::Approval => Some("Say yes to all"),
+        Cause::Approval => Some("Approve all"),
         Cause::Unmatched => Some("Replan all"),
         // On its way, or held by a pause that has to end first.
         Cause::Stage

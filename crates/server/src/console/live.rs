@@ -81,7 +81,8 @@ impl Watcher {
     }
 
     fn wants(&self, event: &EventView) -> bool {
-        self.case.is_none_or(|case| event.case_id == Some(case))
+        // What is of no case concerns each: a service that is paused, or back, or a new version of a rulebook.
+        self.case.is_none_or(|case| event.case_id.is_none_or(|of| of == case))
             && self.kind.is_none_or(|kind| kind == event.kind)
     }
 

@@ -92,10 +92,12 @@ impl Page {
         let mut parts = Vec::new();
         let needy = self.stuck() + self.unmatched();
         if needy > 0 {
-            // A step that waits for a yes makes its case stuck, so it is one of these.
+            // A step that waits for approval makes its case stuck, so it is one of these.
             let of_these = match self.overview.awaiting_approval {
                 0 => String::new(),
-                number => format!(" ({} for a yes)", counted(number, "step waits", "steps wait")),
+                number => {
+                    format!(" ({} for approval)", counted(number, "step waits", "steps wait"))
+                }
             };
             let cases = counted(needy, "case needs", "cases need");
             parts.push(format!("{cases} a person{of_these}"));

@@ -3,9 +3,8 @@
 //! template draws and escapes.
 
 use super::words::{date_and_time, millis, step_sign};
-use amends_api::CaseState;
 use amends_api::signs::{Sign, Tone};
-use amends_api::{CaseDetail, StepView};
+use amends_api::{CaseDetail, CaseState, StepView};
 use amends_protocol::{Evidence, HistoryState, Timestamp};
 use amends_rulebook::{ActionId, Rulebook};
 use amends_workbench::{Annotate, Chart, ChartNode, Note};

@@ -44,7 +44,7 @@ pub(crate) async fn make<S: Store>(
     };
     let _turn = app.long_read()?;
     let found = resolve_targets(&app, act.into(), ids.or_filter(filter)?).await?;
-    let (view, targets) = preview(purpose, found, SystemClock.now());
+    let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if dry_run {
         return Ok(Previewed::Only(view));
     }

@@ -114,7 +114,7 @@ pub(crate) async fn case_proof<S: Store>(app: &App<S>, id: CaseId) -> Result<Cas
     let (record, book) = found(app, id).await?;
     let secrets = secrets_of(app, record.stored.case.rulebook.as_ref()).await;
     let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
-    Ok(views::proof(record, book))
+    Ok(views::proof(record, book, &app.supervisor.kept_back()))
 }
 
 /// All that is known of a case, with its rules by their labels.
@@ -150,7 +150,8 @@ pub(crate) async fn told_in_full<S: Store>(
     let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
     let several = !sharing.is_empty();
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref(), several };
-    let mut case = CaseDetail { questions, which_rulebook: sharing, ..views::case(record, books) };
+    let case = views::case(record, books, &app.supervisor.kept_back());
+    let mut case = CaseDetail { questions, which_rulebook: sharing, ..case };
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();

@@ -10,7 +10,6 @@ use super::{ApiError, App};
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
 use amends_api::{DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView};
-use amends_protocol::causes::of_json;
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{
     Loaded, Rulebook, Severity, SourceFile, check_together, load_sources, render, sources_together,

@@ -50,11 +50,12 @@ pub(crate) async fn summaries<S: Store>(
     app: &App<S>,
     rows: RowPage<ListedCase>,
 ) -> Page<CaseSummary> {
-    let wall = app.supervisor.on_the_wall();
+    let (wall, kept_back) = (app.supervisor.on_the_wall(), app.supervisor.kept_back());
     let (mut secrets, mut items) = (SecretsOfPage::default(), Vec::with_capacity(rows.items.len()));
     for listed in rows.items {
         let hidden = secrets.of(app, listed.case.rulebook.as_ref()).await;
-        items.push(views::case_summary(Veiled::listed_case(wall.listed_case(listed), hidden)));
+        let listed = Veiled::listed_case(wall.listed_case(listed), hidden);
+        items.push(views::case_summary(listed, &kept_back));
     }
     Page { items, next: rows.next, searched_until: rows.searched_until }
 }
@@ -64,11 +65,12 @@ pub(crate) async fn listed_steps<S: Store>(
     app: &App<S>,
     rows: RowPage<ListedStep>,
 ) -> Page<StepView> {
-    let wall = app.supervisor.on_the_wall();
+    let (wall, kept_back) = (app.supervisor.on_the_wall(), app.supervisor.kept_back());
     let (mut secrets, mut items) = (SecretsOfPage::default(), Vec::with_capacity(rows.items.len()));
     for listed in rows.items {
         let hidden = secrets.of(app, listed.rulebook.as_ref()).await;
-        items.push(views::listed_step(Veiled::listed_step(wall.listed_step(listed), hidden)));
+        let listed = Veiled::listed_step(wall.listed_step(listed), hidden);
+        items.push(views::listed_step(listed, &kept_back));
     }
     Page { items, next: rows.next, searched_until: rows.searched_until }
 }

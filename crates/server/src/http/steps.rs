@@ -143,5 +143,6 @@ async fn view<S: Store>(app: &App<S>, id: StepId) -> Result<StepView, ApiError> 
     let missing = || ApiError::not_found(format!("there is no step `{id}`"));
     let record = record.ok_or_else(missing)?;
     let secrets = secrets_of(app, record.listed.rulebook.as_ref()).await;
-    Ok(views::step(Veiled::step(app.supervisor.on_the_wall().step(record), secrets)))
+    let record = Veiled::step(app.supervisor.on_the_wall().step(record), secrets);
+    Ok(views::step(record, &app.supervisor.kept_back()))
 }

@@ -2,15 +2,16 @@
 
 use super::Veiled;
 use super::act::act;
+use super::kept_back::KeptBack;
 use super::question::answer;
 use super::step::{ending, log, of_row, of_whole};
-use amends_api::sentence::{CaseFacts, StepFacts, case_sentence};
+use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
     CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
 };
 use amends_engine::{
     AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
-    Whole, wholes,
+    WalkRow, Whole, wholes,
 };
 use amends_protocol::{ActionName, HistoryState, SagaId, StepId, Timestamp};
 use amends_rulebook::{RuleId, Rulebook};
@@ -19,18 +20,22 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// A case as a row of a list.
-pub(crate) fn case_summary(listed: Veiled<ListedCase>) -> CaseSummary {
+pub(crate) fn case_summary(listed: Veiled<ListedCase>, kept_back: &KeptBack) -> CaseSummary {
     let listed = listed.rows();
-    summary(&listed.case, listed.first_report.as_ref(), &listed.steps)
+    summary(&listed.case, listed.first_report.as_ref(), &listed.steps, kept_back)
 }
 
 /// All that is known of a case but its open questions. Without the version that it was planned with, its reports have
 /// no rules.
-pub(crate) fn case(record: Veiled<CaseRecord>, books: CaseBooks<'_>) -> CaseDetail {
+pub(crate) fn case(
+    record: Veiled<CaseRecord>,
+    books: CaseBooks<'_>,
+    kept_back: &KeptBack,
+) -> CaseDetail {
     let book = books.own;
     let CaseRecord { stored, attempts, acts } = record.rows();
     let StoredCase { case, reports, steps } = stored;
-    let summary = summary(&case, reports.first(), &steps);
+    let summary = summary(&case, reports.first(), &steps, kept_back);
     let may = case.may(&steps, books);
     let CaseMemo {
         walks,
@@ -42,18 +47,11 @@ pub(crate) fn case(record: Veiled<CaseRecord>, books: CaseBooks<'_>) -> CaseDeta
         answers,
         ..
     } = case.detail;
-    let walks = walks.into_iter().map(|walk| WalkView {
-        service: walk.service.to_string(),
-        answered: walk.answered,
-        attempts: walk.attempts,
-        message: walk.message,
-        unavailable_since: None,
-        entries: walk.entries,
-    });
+    let walks = walks.into_iter().map(|row| walk(row, kept_back));
     let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });
     CaseDetail {
         rulebook_hash: case.rulebook.map(|r| r.hash.to_string()),
-        plan: plan(&steps, &reports, attempts, &case.saga),
+        plan: plan(&steps, &reports, attempts, (&case.saga, kept_back)),
         reports: reports.iter().map(|row| report(row, book)).collect(),
         walks: walks.collect(),
         questions: Vec::new(),
@@ -70,11 +68,26 @@ pub(crate) fn case(record: Veiled<CaseRecord>, books: CaseBooks<'_>) -> CaseDeta
     }
 }
 
+fn walk(row: WalkRow, kept_back: &KeptBack) -> WalkView {
+    let (cause, next_try_at) = kept_back.walk(&row);
+    WalkView {
+        cause,
+        since: row.since.map(Timestamp).filter(|_| !row.answered),
+        next_try_at,
+        service: row.service.to_string(),
+        answered: row.answered,
+        attempts: row.attempts,
+        message: row.message,
+        unavailable_since: None,
+        entries: row.entries,
+    }
+}
+
 fn plan(
     steps: &[StepRow],
     reports: &[ReportRow],
     attempts: Vec<AttemptRow>,
-    saga: &SagaId,
+    (saga, kept_back): (&SagaId, &KeptBack),
 ) -> Vec<StepView> {
     let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
     for attempt in attempts {
@@ -89,7 +102,11 @@ fn plan(
         let because = row.memo.because.iter().filter_map(id_at).collect();
         let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
         let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report?));
-        StepView { log, data_from, ..of_row(row.clone(), saga.clone(), because, would_have_asked) }
+        StepView {
+            log,
+            data_from,
+            ..of_row(row.clone(), saga.clone(), (because, would_have_asked), kept_back)
+        }
     };
     wholes(steps).iter().map(|whole| of_whole(whole, &mut view)).collect()
 }
@@ -123,14 +140,19 @@ fn rule_label(role: ReportRole, book: &Rulebook) -> Option<String> {
     Some(rule.index_label.clone())
 }
 
-fn summary(case: &CaseRow, first: Option<&ReportRow>, steps: &[StepRow]) -> CaseSummary {
+fn summary(
+    case: &CaseRow,
+    first: Option<&ReportRow>,
+    steps: &[StepRow],
+    kept_back: &KeptBack,
+) -> CaseSummary {
     let mut counts = BTreeMap::new();
     let steps = wholes(steps);
     for step in &steps {
         *counts.entry(step.speaker().state.name()).or_insert(0) += 1;
     }
     CaseSummary {
-        sentence: sentence(case, first, &steps),
+        sentence: sentence(case, first, &steps, kept_back),
         id: case.id,
         saga_id: case.saga.clone(),
         rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
@@ -157,13 +179,17 @@ fn left(case: &CaseRow) -> Vec<ActionName> {
 }
 
 /// What a case's closing word rests on. Without the version that it was planned with nothing can be judged.
-pub(crate) fn proof(record: Veiled<CaseRecord>, book: Option<Arc<Rulebook>>) -> CaseProof {
+pub(crate) fn proof(
+    record: Veiled<CaseRecord>,
+    book: Option<Arc<Rulebook>>,
+    kept_back: &KeptBack,
+) -> CaseProof {
     let CaseRecord { stored, acts, .. } = record.rows();
     let (case, detail) = (&stored.case, &stored.case.detail);
     let head = CaseProof {
         case_id: case.id,
         saga_id: case.saga.clone(),
-        sentence: sentence(case, stored.reports.first(), &wholes(&stored.steps)),
+        sentence: sentence(case, stored.reports.first(), &wholes(&stored.steps), kept_back),
         state: case.state,
         closed_on: case.closed_on,
         settled_by: detail.settled_by.clone(),
@@ -181,7 +207,12 @@ pub(crate) fn proof(record: Veiled<CaseRecord>, book: Option<Arc<Rulebook>>) -> 
     CaseProof { actions, may_still_stand, ..head }
 }
 
-fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[Whole<'_>]) -> String {
+fn sentence(
+    case: &CaseRow,
+    first: Option<&ReportRow>,
+    steps: &[Whole<'_>],
+    kept_back: &KeptBack,
+) -> String {
     let (service, code) = case.report.split_once('/').unwrap_or((&case.report, ""));
     let mut after: Vec<&str> = Vec::new();
     for told in first.map_or(&[][..], |row| &row.report.data.history) {
@@ -192,16 +223,21 @@ fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[Whole<'_>]) -> S
     }
     let steps = steps.iter().map(|whole| {
         let step = whole.speaker();
-        let (outcome, reason, due_at) = ending(&step.state);
+        let (outcome, reason) = ending(&step.state);
         StepFacts {
             verb: step.verb,
             action: step.action.clone(),
             state: step.state.name(),
             outcome,
             reason,
-            cause: step.cause(),
-            due_at,
+            cause: kept_back.cause(step),
+            due_at: kept_back.next(step),
         }
+    });
+    let histories = case.detail.walks.iter().filter_map(|walk| {
+        let (cause, due_at) = kept_back.walk(walk);
+        let since = walk.since.map(Timestamp);
+        Some(HistoryFacts { service: &walk.service, cause: cause?, since, due_at })
     });
     case_sentence(&CaseFacts {
         state: case.state,
@@ -211,6 +247,7 @@ fn sentence(case: &CaseRow, first: Option<&ReportRow>, steps: &[Whole<'_>]) -> S
         message: case.message.as_deref(),
         after,
         steps: steps.collect(),
+        histories: histories.collect(),
         quiet_at: case.detail.quiet_at.map(Timestamp),
         settled_by: case.detail.settled_by.as_deref(),
         may_still_stand: left(case),

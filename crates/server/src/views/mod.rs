@@ -3,6 +3,7 @@
 
 mod act;
 mod case;
+mod kept_back;
 mod question;
 mod step;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod wall;
 
 pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
+pub(crate) use kept_back::KeptBack;
 pub(crate) use question::{found_question, question, stranger};
 pub(crate) use step::{listed_step, step};
 pub(crate) use veiled::Veiled;

@@ -1,6 +1,7 @@
 //! A step with its tries.
 
 use super::Veiled;
+use super::kept_back::KeptBack;
 use amends_api::{AttemptView, StepStateName, StepView, StuckReason};
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::{Outcome, SagaId, StepId, Timestamp};
@@ -8,13 +9,13 @@ use amends_store::{ListedStep, StepRecord};
 use std::collections::HashMap;
 
 /// A step of a list, without its tries.
-pub(crate) fn listed_step(listed: Veiled<ListedStep>) -> StepView {
+pub(crate) fn listed_step(listed: Veiled<ListedStep>, kept_back: &KeptBack) -> StepView {
     let ListedStep { step, saga, because, would_have_asked, .. } = listed.rows();
-    of_row(step, saga, because, would_have_asked)
+    of_row(step, saga, (because, would_have_asked), kept_back)
 }
 
 /// One step with its tries.
-pub(crate) fn step(record: Veiled<StepRecord>) -> StepView {
+pub(crate) fn step(record: Veiled<StepRecord>, kept_back: &KeptBack) -> StepView {
     let StepRecord { listed, others, attempts } = record.rows();
     let ListedStep { step, saga, because, would_have_asked, .. } = listed;
     let mut tries: HashMap<StepId, Vec<AttemptRow>> = HashMap::new();
@@ -25,7 +26,8 @@ pub(crate) fn step(record: Veiled<StepRecord>) -> StepView {
     let whole = Whole::among(&rows);
     of_whole(&whole, |row| {
         let log = log(tries.remove(&row.id).unwrap_or_default(), row);
-        let view = of_row(row.clone(), saga.clone(), because.clone(), would_have_asked.clone());
+        let demands = (because.clone(), would_have_asked.clone());
+        let view = of_row(row.clone(), saga.clone(), demands, kept_back);
         StepView { log, ..view }
     })
 }
@@ -76,17 +78,17 @@ pub(super) fn of_whole(whole: &Whole<'_>, mut view: impl FnMut(&StepRow) -> Step
 pub(super) fn of_row(
     row: StepRow,
     saga: SagaId,
-    because: Vec<String>,
-    would_have_asked: Vec<String>,
+    (because, would_have_asked): (Vec<String>, Vec<String>),
+    kept_back: &KeptBack,
 ) -> StepView {
-    let (outcome, reason, due_at) = ending(&row.state);
+    let (outcome, reason) = ending(&row.state);
     let has_ended = outcome.is_some() || row.state == StepState::Superseded;
     let ended_at = has_ended.then_some(row.updated_at);
     let subject = row.memo.subject.clone().unwrap_or_default();
     let awaits = row.awaits_callers().cloned();
-    let due_at = due_at.or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
+    let due_at = kept_back.next(&row).or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
     StepView {
-        cause: row.cause(),
+        cause: kept_back.cause(&row),
         may: row.may(),
         id: row.shown_id(),
         case_id: row.id.case,
@@ -117,17 +119,17 @@ pub(super) fn of_row(
     }
 }
 
-/// How a step ended, why it is stuck, when it is tried next.
-pub(super) fn ending(
-    state: &StepState,
-) -> (Option<Outcome>, Option<StuckReason>, Option<Timestamp>) {
+/// How a step ended, or why it is stuck.
+pub(super) fn ending(state: &StepState) -> (Option<Outcome>, Option<StuckReason>) {
     match state {
-        StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => (None, None, Some(*at)),
-        StepState::Done(outcome) => (Some(*outcome), None, None),
-        StepState::Stuck(reason) => (None, Some(*reason), None),
-        StepState::Waiting | StepState::InFlight | StepState::Superseded | StepState::Shadow => {
-            (None, None, None)
-        }
+        StepState::Done(outcome) => (Some(*outcome), None),
+        StepState::Stuck(reason) => (None, Some(*reason)),
+        StepState::Waiting
+        | StepState::Due(_)
+        | StepState::InFlight
+        | StepState::Accepted { .. }
+        | StepState::Superseded
+        | StepState::Shadow => (None, None),
     }
 }
 

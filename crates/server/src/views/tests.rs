@@ -1,6 +1,6 @@
 //! What people read of rows: the sentence and the counts of a list, the tries of a step, who demands what.
 
-use super::{Veiled, act, case, case_summary, listed_step, page, step};
+use super::{KeptBack, Veiled, act, case, case_summary, listed_step, page, step};
 use amends_api::{AttemptView, CaseDetail, CaseState, StepActName, StepStateName, StuckReason};
 use amends_engine::{
     ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
@@ -110,6 +110,11 @@ fn record(steps: Vec<StepRow>, attempts: Vec<AttemptRow>) -> CaseRecord {
     }
 }
 
+/// No service keeps anything back.
+fn none() -> KeptBack {
+    KeptBack::default()
+}
+
 /// Where nothing is secret.
 fn veiled(record: CaseRecord) -> Veiled<CaseRecord> {
     Veiled::case(record, SecretFields::default())
@@ -131,6 +136,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     memo.walks = vec![WalkRow {
         service: "rider".into(),
         due_at: None,
+        since: None,
         in_flight: false,
         answered: true,
         told_at: Some(4),
@@ -144,7 +150,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     }];
     record.acts = vec![act_row("retry", Some(due.id)), act_row("replan", None)];
 
-    let shown = case(veiled(record), own(None));
+    let shown = case(veiled(record), own(None), &none());
     assert_eq!((&shown.summary.saga_id, shown.summary.id), (&saga(), CaseId(1)));
     assert_eq!(shown.rulebook_hash.as_deref(), Some("hash-1"));
     let reports: Vec<_> = shown.reports.iter().map(|r| (r.id.as_str(), r.role.as_str())).collect();
@@ -168,10 +174,13 @@ fn reports_name_their_rules_where_the_rulebook_is_known() {
     let rules = |shown: CaseDetail| shown.reports.into_iter().map(|r| r.rule).collect::<Vec<_>>();
     let label = book.rules()[0].index_label.clone();
     assert_eq!(
-        rules(case(veiled(record(Vec::new(), Vec::new())), own(Some(&book)))),
+        rules(case(veiled(record(Vec::new(), Vec::new())), own(Some(&book)), &none())),
         [Some(label), None]
     );
-    assert_eq!(rules(case(veiled(record(Vec::new(), Vec::new())), own(None))), [None, None]);
+    assert_eq!(
+        rules(case(veiled(record(Vec::new(), Vec::new())), own(None), &none())),
+        [None, None]
+    );
 }
 
 #[test]
@@ -184,10 +193,11 @@ fn a_list_and_a_page_say_the_same_of_a_case() {
         next: Some("further".to_owned()),
         searched_until: Some(Timestamp(9)),
     };
-    let list = page(rows, |row| case_summary(Veiled::listed_case(row, SecretFields::default())));
+    let list =
+        page(rows, |row| case_summary(Veiled::listed_case(row, SecretFields::default()), &none()));
     assert_eq!((list.next.as_deref(), list.searched_until), (Some("further"), Some(Timestamp(9))));
     let summary = &list.items[0];
-    assert_eq!(*summary, case(veiled(record), own(None)).summary);
+    assert_eq!(*summary, case(veiled(record), own(None), &none()).summary);
     assert_eq!(summary.steps[&StepStateName::Done], 2);
     assert_eq!(summary.steps[&StepStateName::InFlight], 1);
     assert!(summary.sentence.starts_with("payment failed: no rider; 2 of 3 "), "{summary:?}");
@@ -211,7 +221,7 @@ fn the_try_that_ended_a_step_is_in_its_log() {
         attempt(&taken, 1, "accepted"),
     ];
     let steps = vec![third.clone(), refused, exhausted, waived, taken];
-    let plan = case(veiled(record(steps, attempts.clone())), own(None)).plan;
+    let plan = case(veiled(record(steps, attempts.clone())), own(None), &none()).plan;
     let logs: Vec<_> = plan.iter().map(|step| tries(&step.log)).collect();
     assert_eq!(logs[0], [(1, "busy"), (2, "unknown"), (3, "compensated")]);
     assert_eq!(logs[1], [(1, "refused")]);
@@ -229,10 +239,11 @@ fn the_try_that_ended_a_step_is_in_its_log() {
         because: vec!["r-0".to_owned()],
         would_have_asked: Vec::new(),
     };
-    let of_list = listed_step(Veiled::listed_step(listed.clone(), SecretFields::default()));
+    let of_list =
+        listed_step(Veiled::listed_step(listed.clone(), SecretFields::default()), &none());
     assert!(of_list.log.is_empty(), "a list has no tries");
     let alone = StepRecord { listed, others: Vec::new(), attempts: attempts[..2].to_vec() };
-    let alone = step(Veiled::step(alone, SecretFields::default()));
+    let alone = step(Veiled::step(alone, SecretFields::default()), &none());
     assert_eq!(alone, plan[0], "one step and its case say the same");
 }
 
@@ -253,7 +264,7 @@ fn a_step_of_several_requests_is_shown_as_a_whole_and_by_its_parts() {
         part(2, "q-1", StepState::Stuck(StuckReason::Refused)),
         part(3, "q-3", StepState::Due(Timestamp(9))),
     ];
-    let detail = case(veiled(record(rows, Vec::new())), own(None));
+    let detail = case(veiled(record(rows, Vec::new())), own(None), &none());
     let [step] = detail.plan.as_slice() else { panic!("one step: {:#?}", detail.plan) };
     assert_eq!((step.id, step.state), (first.id, StepStateName::Stuck));
     assert_eq!((step.reason, step.attempts), (Some(StuckReason::Refused), 3));
@@ -279,7 +290,7 @@ fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
     recorded.memo.by_hand = true;
     let mut edited = done(2);
     edited.memo.decided_by = Some("kim".to_owned());
-    let plan = case(veiled(record(vec![recorded, edited], Vec::new())), own(None)).plan;
+    let plan = case(veiled(record(vec![recorded, edited], Vec::new())), own(None), &none()).plan;
     assert_eq!(tries(&plan[0].log), []);
     assert_eq!(tries(&plan[1].log), [(1, "compensated")]);
 }

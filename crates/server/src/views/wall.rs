@@ -40,6 +40,9 @@ impl OnTheWall {
 
     fn case_row(self, row: &mut CaseRow) {
         row.detail.quiet_at = row.detail.quiet_at.map(|at| self.due(Timestamp(at)).0);
+        for walk in &mut row.detail.walks {
+            walk.due_at = walk.due_at.map(|at| self.due(Timestamp(at)).0);
+        }
     }
 
     pub(crate) fn listed_case(self, mut listed: ListedCase) -> ListedCase {

@@ -514,7 +514,7 @@ pub fn by_replay(story: &Story) -> Option<(Lines, Lines)> {
     let shadow = stages(story.steps, is_shadow).into_iter().flatten();
     expected.extend(shadow.map(|step| format!("{step} in shadow")));
     if story.roles.iter().any(|role| role.ends_with(": payment/ask")) {
-        expected.insert("waits for a yes".to_owned());
+        expected.insert("waits for approval".to_owned());
     }
     Some((new, expected))
 }

@@ -22,6 +22,7 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
     row.detail.walks = vec![WalkRow {
         service: "rider".into(),
         due_at: None,
+        since: None,
         in_flight: false,
         answered: true,
         told_at: Some(4),

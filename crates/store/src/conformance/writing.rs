@@ -66,6 +66,7 @@ fn full_memo() -> CaseMemo {
         walks: vec![WalkRow {
             service: "coupon".into(),
             due_at: Some(5),
+            since: Some(4),
             in_flight: true,
             answered: false,
             told_at: Some(6),

@@ -130,7 +130,8 @@ impl<'a> Replay<'a> {
             window.1 += 1;
             if window.1 > limit {
                 let label = &self.books[side].rule(rule).index_label;
-                let word = format!("waits for a yes: over {limit} cases a minute for rule {label}");
+                let word =
+                    format!("waits for approval: over {limit} cases a minute for rule {label}");
                 self.cases[n].plans[side].insert(word);
             }
         }
@@ -161,7 +162,7 @@ impl Replayed {
     }
 }
 
-/// A plan in words: each step with its stage, what no rule answers, and what waits for a yes. And the limited rules.
+/// A plan in words: each step with its stage, what no rule answers, and what waits for approval. And the limited rules.
 fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u32, Timestamp)>) {
     // Of a report past the case's limit only the evidence counts.
     let (excess, answered): (Vec<_>, Vec<_>) =
@@ -198,7 +199,7 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
         let Some(rule) = report.role.rule().map(|id| book.rule(id)) else { continue };
         match (rule.mode, rule.limit_per_minute) {
             (Mode::Ask, _) => {
-                words.insert("waits for a yes".to_owned());
+                words.insert("waits for approval".to_owned());
             }
             // A limit counts cases, not reports.
             (Mode::Auto, Some(limit)) if limited.iter().all(|(id, ..)| *id != rule.id) => {

@@ -36,9 +36,9 @@ pub struct Row {
     pub report: Option<usize>,
     /// What is done when the rule's retry is given up.
     pub given_up: bool,
-    /// Whether the rule's plan is carried out, waits for a yes, or is only recorded.
+    /// Whether the rule's plan is carried out, waits for approval, or is only recorded.
     pub mode: Mode,
-    /// More cases than this in a minute wait for a yes.
+    /// More cases than this in a minute wait for approval.
     pub limit_per_minute: Option<u32>,
     /// The pivot that has taken effect at the report's place, and what the rule says of what came before it.
     pub past: Option<(String, Past)>,
@@ -383,7 +383,7 @@ fn mode_meanings(rows: &[Row]) -> Vec<(&'static str, &'static str)> {
         (
             has(&|r| r.mode == Mode::Auto && r.limit_per_minute.is_some()),
             "ask over",
-            "so many cases a minute go by themselves, more wait for a yes",
+            "so many cases a minute go by themselves, more wait for approval",
         ),
         (has(&|r| r.mode == Mode::Shadow), "shadow", "only recorded, nothing is sent"),
         (

@@ -1,4 +1,4 @@
-//! `amends cases approve`: says yes to steps of a rule that asks first.
+//! `amends cases approve`: approves steps of a rule that asks first.
 
 use super::steps::{Deed, Selection};
 use crate::client::Client;

@@ -53,7 +53,7 @@ enum CasesCommand {
     Waive(waive::WaiveOptions),
     /// Write down outcomes that were reached outside
     Resolve(resolve::ResolveOptions),
-    /// Say yes to steps that wait for it
+    /// Approve steps that wait for it
     Approve(approve::ApproveOptions),
     /// Add steps to a case, or plan it again with the active rulebook
     Plan(plan::PlanOptions),

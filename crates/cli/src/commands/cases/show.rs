@@ -252,7 +252,7 @@ fn walks(case: &CaseDetail) -> Outcome {
             .collect();
         let answer = match (walk.answered, entries.is_empty()) {
             (false, _) if walk.unavailable_since.is_some() => "unavailable".to_owned(),
-            (false, _) => "none yet".to_owned(),
+            (false, _) => walk.cause.map_or("none yet", |cause| cause.sign().word).to_owned(),
             (true, true) => "nothing of this saga".to_owned(),
             (true, false) => entries.join(", "),
         };

@@ -1,9 +1,8 @@
 //! One frame of `amends top`: overview and groups as lines that fit a size. Pure.
 
 use crate::moment::{clock, relative};
-use amends_api::CaseState;
 use amends_api::signs::{Signed, breaker_sign};
-use amends_api::{GroupView, Overview, ServiceView};
+use amends_api::{CaseState, GroupView, Overview, ServiceView};
 use amends_protocol::Timestamp;
 
 /// Heights of the bars of the pace.
@@ -69,7 +68,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
     };
     vec![
         format!(
-            "amends   {}   waiting for a yes: {}{oldest}",
+            "amends   {}   waiting for approval: {}{oldest}",
             clock(overview.at),
             overview.awaiting_approval
         ),

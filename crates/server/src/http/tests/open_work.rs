@@ -70,6 +70,31 @@ async fn cases_are_exported_whole_in_both_formats() {
     }
 }
 
+/// What a case, its step, its group and its service say of a pause is one thing.
+#[tokio::test]
+async fn in_a_pause_everything_says_so_and_nothing_names_a_next_try() {
+    let desk = Desk::open().await;
+    desk.script.answer("payment.pay", StepReading::NotSent);
+    let case = desk.report("o-1", "r-1").await;
+    desk.until("/v1/groups", |body| body[0]["cause"] == "unreachable").await;
+    desk.post("/v1/services/payment/pause", &json!({"reason": "maintenance"})).await;
+    let page = desk
+        .until(&format!("/v1/cases/{case}"), |body| {
+            body["sentence"].as_str().is_some_and(|text| text.contains("payment is paused"))
+        })
+        .await;
+    let steps = page["plan"].as_array().expect("a plan");
+    let step = steps.iter().find(|step| step["action"] == "payment.pay").expect("its step");
+    assert_eq!((&step["state"], &step["cause"]), (&json!("due"), &json!("paused")), "{step}");
+    assert!(step["dueAt"].is_null(), "{step}");
+    let listed = desk.get(&format!("/v1/steps?case={case}&service=payment")).await.body;
+    assert_eq!(listed["items"][0]["cause"], "paused", "{listed}");
+    assert_eq!(desk.get("/v1/cases").await.body["items"][0]["sentence"], page["sentence"]);
+    let groups = desk.get("/v1/groups").await.body;
+    assert_eq!((&groups[0]["cause"], groups.as_array().map(Vec::len)), (&json!("paused"), Some(1)));
+    assert!(groups[0]["nextTryAt"].is_null(), "{groups}");
+}
+
 #[tokio::test]
 async fn groups_name_the_cause_and_disappear_with_it() {
     let desk = Desk::open().await;
@@ -86,7 +111,8 @@ async fn groups_name_the_cause_and_disappear_with_it() {
     let group = &groups[0];
     assert_eq!(
         (&group["service"], &group["action"], &group["verb"], &group["stuck"]),
-        (&json!("payment"), &json!("pay"), &json!("compensate"), &json!(false))
+        (&json!("payment"), &Value::Null, &Value::Null, &json!(false)),
+        "an outage is of the service, whatever is asked"
     );
     let title = group["title"].as_str().expect("text");
     assert!(title.starts_with("payment unreachable: 3 waiting since "), "{title}");

@@ -1,0 +1,49 @@
+//! What services keep back now: a pause, an outage. The rows of a case know only what their own tries met.
+
+use amends_api::Cause;
+use amends_engine::{LaneStatus, StepRow, StepState, WalkRow};
+use amends_protocol::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// By service, why everything that goes to it is kept back; services that keep nothing back are absent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptBack(BTreeMap<Arc<str>, Cause>);
+
+impl KeptBack {
+    pub(crate) fn of(lanes: &[LaneStatus]) -> Self {
+        let all =
+            lanes.iter().filter_map(|lane| Some((Arc::clone(&lane.service), lane.keeps_back?)));
+        Self(all.collect())
+    }
+
+    fn by(&self, service: &str) -> Option<Cause> {
+        self.0.get(service).copied()
+    }
+
+    /// Why a step is not done yet.
+    pub(crate) fn cause(&self, step: &StepRow) -> Option<Cause> {
+        step.cause_while(self.by(&step.action.service))
+    }
+
+    /// When a step goes out, or is looked at, next. Nothing does in a pause, and nobody knows when that ends.
+    pub(super) fn next(&self, step: &StepRow) -> Option<Timestamp> {
+        let at = match step.state {
+            StepState::Due(at) | StepState::Accepted { poll_at: at, .. } => at,
+            StepState::Waiting
+            | StepState::InFlight
+            | StepState::Done(_)
+            | StepState::Stuck(_)
+            | StepState::Superseded
+            | StepState::Shadow => return None,
+        };
+        (self.by(&step.action.service) != Some(Cause::Paused)).then_some(at)
+    }
+
+    /// Why a History has not answered yet, and when it is asked for next.
+    pub(super) fn walk(&self, walk: &WalkRow) -> (Option<Cause>, Option<Timestamp>) {
+        let kept_back = self.by(&walk.service);
+        let waits = !walk.answered && !walk.in_flight && kept_back != Some(Cause::Paused);
+        (walk.cause_while(kept_back), walk.due_at.filter(|_| waits).map(Timestamp))
+    }
+}
