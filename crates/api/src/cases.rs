@@ -33,6 +33,9 @@ pub struct CaseSummary {
     pub sentence: String,
     /// Where it stands.
     pub state: CaseState,
+    /// It can't be worked on, whatever its state: `GET /v1/quarantine/{id}` says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
     /// On what evidence it was settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_on: Option<ClosedOn>,
@@ -96,6 +99,10 @@ pub struct CaseDetail {
     /// What a person can do to it now. The engine takes exactly these acts.
     #[serde(default)]
     pub may: Vec<CaseActName>,
+    /// Why it can't do the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+    pub may_not: BTreeMap<CaseActName, String>,
     /// If nothing happens, when it settles on `quiet`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]

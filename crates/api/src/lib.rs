@@ -20,6 +20,7 @@ mod proof;
 mod quarantine;
 mod question_id;
 mod questions;
+pub mod remedies;
 mod rulebooks;
 pub mod sentence;
 pub mod signs;
@@ -54,6 +55,6 @@ pub use questions::{
 pub use rulebooks::{DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView};
 pub use steps::{AttemptView, StepView};
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, QuestionActName, QuestionEffect, QuestionKind, Source,
-    StepActName, StepStateName, StrangerActName, StuckReason, Verdict,
+    CaseActName, CaseState, Cause, ClosedOn, QuestionActName, QuestionEffect, QuestionKind,
+    ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason, Verdict,
 };

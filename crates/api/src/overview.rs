@@ -1,6 +1,6 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseState, Money, QuestionKind};
+use crate::{CaseState, Money, QuestionKind, ServiceHealth};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,8 +95,10 @@ pub struct ServiceView {
     /// Where it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// `closed` (healthy), `open` (given up for the moment), `probing`, or `rejecting` (it gives one definite answer,
-    /// such as 401, to all steps: they wait).
+    /// How it is, all in all.
+    pub health: ServiceHealth,
+    /// Its circuit breaker: `closed` (requests go out), `open` (given up for the moment), `probing`, or `rejecting` (it
+    /// gives one definite answer, such as 401, to all steps: they wait).
     pub breaker: String,
     /// Whether an operator has paused dispatch to it.
     pub paused: bool,
@@ -209,6 +211,8 @@ pub struct AttemptFigures {
     pub requests: u64,
     /// Share of them that brought no answer, or one that ends nothing: 0 to 1.
     pub error_rate: f64,
+    /// So many of the newest brought none, one after the other.
+    pub failed_in_a_row: u64,
     /// Half of them took no longer, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p50_ms: Option<f64>,

@@ -3,8 +3,8 @@
 //! One table for console and terminal; how a colour looks is theirs.
 
 use crate::{
-    BulkDeed, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind, StepStateName,
-    StuckReason, Verdict,
+    BulkDeed, BulkState, CaseState, Cause, ClosedOn, QuestionEffect, QuestionKind, ServiceHealth,
+    StepStateName, StuckReason, Verdict,
 };
 use amends_protocol::Outcome;
 
@@ -244,17 +244,30 @@ impl Signed for BulkDeed {
     }
 }
 
-/// A service's circuit breaker, as `ServiceView::breaker` names it; a name that is not on the list is shown as not known.
-#[must_use]
-pub fn breaker_sign(breaker: &str) -> Sign {
-    match breaker {
-        "closed" => sign("healthy", "●", Tone::Good),
-        "probing" => sign("probing", "◐", Tone::Waiting),
-        "open" => sign("out of reach", "⊗", Tone::Bad),
-        "rejecting" => sign("rejecting", "⊠", Tone::Bad),
-        _ => sign("unknown", "?", Tone::Quiet),
+impl Signed for ServiceHealth {
+    fn sign(self) -> Sign {
+        match self {
+            Self::Healthy => sign("healthy", "●", Tone::Good),
+            Self::Idle => sign("idle", "○", Tone::Quiet),
+            Self::Failing => sign("failing", "!", Tone::Bad),
+            Self::Probing => sign("probing", "◐", Tone::Waiting),
+            Self::OutOfReach => sign("out of reach", "⊗", Tone::Bad),
+            Self::Rejecting => sign("rejecting", "⊠", Tone::Bad),
+            Self::Paused => sign("paused", "‖", Tone::Decided),
+        }
     }
 }
+
+/// The sign of what needs a person, as a trouble names it: a reason of being stuck, a kind of question, or `unmatched`.
+#[must_use]
+pub fn trouble_sign(why: &str) -> Sign {
+    let reason = why.parse::<StuckReason>().map(Signed::sign);
+    let doubt = || why.parse::<QuestionKind>().map(Signed::sign);
+    reason.or_else(|_| doubt()).unwrap_or(CaseState::Unmatched.sign())
+}
+
+/// A case that can't be worked on; it has a state all the same, as far as that can be read.
+pub const QUARANTINED: Sign = sign("quarantined", "✕", Tone::Bad);
 
 #[cfg(test)]
 mod tests {
@@ -286,10 +299,8 @@ mod tests {
         told_apart(QuestionEffect::ALL);
         told_apart(BulkState::ALL);
         told_apart(BulkDeed::ALL);
-        let breakers: BTreeSet<_> = ["closed", "probing", "open", "rejecting", "else"]
-            .map(|b| breaker_sign(b).shape)
-            .into();
-        assert_eq!(breakers.len(), 5);
+        told_apart(ServiceHealth::ALL);
+        assert!(CaseState::ALL.iter().all(|state| state.sign().shape != QUARANTINED.shape));
         let names: BTreeSet<_> = Tone::ALL.iter().map(|tone| tone.as_str()).collect();
         assert_eq!(names.len(), Tone::ALL.len());
     }

@@ -4,6 +4,7 @@ use crate::{Cause, StepActName, StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// A step within a case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +94,11 @@ pub struct StepView {
     /// What a person can do to it now. The engine takes exactly these acts.
     #[serde(default)]
     pub may: Vec<StepActName>,
+    /// Why it can't do the others, as the end of a sentence that begins with "the step"; only when one case or one step
+    /// is shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+    pub may_not: BTreeMap<StepActName, String>,
     /// Its tries; only when one case or one step is shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<AttemptView>,

@@ -218,6 +218,37 @@ impl Cause {
 }
 
 words! {
+    /// How a service is, all in all.
+    ServiceHealth, "health of a service" {
+        /// It answers.
+        Healthy = "healthy",
+        /// Nothing was asked of it in the last five minutes, so that nobody knows.
+        Idle = "idle",
+        /// None of its last requests got a final answer.
+        Failing = "failing",
+        /// It was out of reach, and is being asked once.
+        Probing = "probing",
+        /// Nobody answers there; it is asked once a second.
+        OutOfReach = "out_of_reach",
+        /// It gives one definite answer to whatever it is asked.
+        Rejecting = "rejecting",
+        /// An operator has paused it.
+        Paused = "paused",
+    }
+}
+
+impl ServiceHealth {
+    /// Whether something is wrong with it.
+    #[must_use]
+    pub const fn is_trouble(self) -> bool {
+        match self {
+            Self::Failing | Self::Probing | Self::OutOfReach | Self::Rejecting => true,
+            Self::Healthy | Self::Idle | Self::Paused => false,
+        }
+    }
+}
+
+words! {
     /// What evidence can leave in doubt.
     QuestionKind, "kind of question" {
         /// Evidence says that something took effect, and its service that there was nothing to undo.

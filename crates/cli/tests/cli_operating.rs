@@ -99,7 +99,7 @@ fn services_are_shown_paused_and_limited() {
     assert!(shown.contains("5 a second by tester: slow today"), "{shown}");
     supervisor.run(&["services", "resume", "billing", "--reason", "back"]).exits(0);
     let all = supervisor.run(&["services"]).exits(0).stdout;
-    assert!(all.contains("● healthy") && all.contains("5 a second"), "{all}");
+    assert!(all.contains("○ idle") && all.contains("5 a second"), "{all}");
     let json = supervisor.run(&["services", "--json"]).exits(0).json();
     assert_eq!(json.as_array().map(Vec::len), Some(2), "{json}");
     supervisor.run(&["services", "pause", "nobody", "--reason", "x"]).exits(5);

@@ -148,7 +148,7 @@ impl Standing {
         })
     }
 
-    /// Why the step is not done yet: `own` as its own tries tell, `kept_back` what its service keeps everything back for.
+    /// Why the step is not done yet: `own` as its own tries tell, `kept_back` why its service keeps everything back.
     pub(crate) fn cause(self, own: Option<Cause>, kept_back: Option<Cause>) -> Cause {
         match self {
             Self::Waiting => own.unwrap_or(Cause::Stage),
@@ -171,6 +171,14 @@ impl Standing {
             Self::Due(at) if at <= now => StepDue::Send,
             Self::Due(_) | Self::Waiting | Self::InFlight | Self::Stuck(_) => StepDue::Nothing,
         }
+    }
+}
+
+impl StepRow {
+    /// Why it is not done yet, where its service keeps things back for this cause; none if it has ended.
+    #[must_use]
+    pub fn cause_while(&self, kept_back: Option<Cause>) -> Option<Cause> {
+        Standing::of(&self.state).map(|standing| standing.cause(self.cause(), kept_back))
     }
 }
 

@@ -10,27 +10,24 @@
 
 mod breaker;
 mod histories;
+mod kept_back;
 mod rejection;
 
 use crate::ServiceSettings;
-use amends_api::Cause;
 use amends_protocol::{CaseId, StepId, Timestamp};
 use amends_rulebook::Settings;
 pub(crate) use breaker::Breaker;
 use breaker::{BREAKER_FAILURES, PROBE_EVERY_MS};
 use histories::After;
 pub(crate) use histories::Histories;
-pub(crate) use rejection::DefiniteAnswer;
 use rejection::Rejection;
+pub(crate) use rejection::{DefiniteAnswer, REJECTING};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
 /// How far requests may run ahead of their limit per second, in microseconds: a tenth of a second's worth may go at
 /// once, so that a limit of thousands needs no timer per request.
 const AHEAD_US: i64 = 100_000;
-
-/// The word for a service that gives one definite answer to all steps.
-pub(crate) const REJECTING: &str = "rejecting";
 
 /// Something that wants to go to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,18 +237,6 @@ impl Lane {
     /// Whether its last answer to a step was a definite one.
     pub(crate) fn rejects(&self) -> bool {
         self.rejection.is_some()
-    }
-
-    /// Why everything that goes to the service is kept back; none while nothing is.
-    pub(crate) fn keeps_back(&self) -> Option<Cause> {
-        if self.paused() {
-            return Some(Cause::Paused);
-        }
-        match self.breaker {
-            Breaker::Closed => None,
-            Breaker::Open { .. } | Breaker::Probing if self.rejects() => Some(Cause::Rejecting),
-            Breaker::Open { .. } | Breaker::Probing => Some(Cause::Unreachable),
-        }
     }
 
     /// Failures in a row, or equal definite answers.

@@ -24,7 +24,6 @@ pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
 pub use stranger::{StrangerDecision, StrangerDecisionRow};
 pub use subject::Subject;
 
-use crate::brief::Standing;
 use crate::{QuestionAnswer, Recheck, StrangerRow};
 use amends_api::{CaseState, Cause, ClosedOn, MayStand, Source, StepStateName, StuckReason};
 use amends_protocol::{
@@ -314,14 +313,6 @@ impl StepRow {
             StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
         }
-    }
-}
-
-impl StepRow {
-    /// Why it is not done yet, where its service keeps things back for this cause; none if it has ended.
-    #[must_use]
-    pub fn cause_while(&self, kept_back: Option<Cause>) -> Option<Cause> {
-        Standing::of(&self.state).map(|standing| standing.cause(self.cause(), kept_back))
     }
 }
 

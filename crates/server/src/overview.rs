@@ -9,8 +9,8 @@ use crate::supervisor::Supervisor;
 use crate::views::KeptBack;
 use amends_api::sentence::group_title;
 use amends_api::{
-    CaseState, DecisionView, GroupView, LimitsView, Overview, Progress, ServiceView, StuckReason,
-    TroubleView,
+    AttemptFigures, CaseState, Cause, DecisionView, GroupView, LimitsView, Overview, Progress,
+    ServiceHealth, ServiceView, StuckReason, TroubleView,
 };
 use amends_engine::{
     Decision, FoundQuestions, FoundStranger, Group, GroupKey, LaneStatus, Limits, Members,
@@ -134,7 +134,9 @@ impl<S: Store> Supervisor<S> {
             .flat_map(|book| book.services().iter().map(move |service| (book, service)))
             .map(|(book, service)| {
                 let lane = lanes.iter().find(|l| l.service == service.name);
+                let attempts = pulse.attempts(&service.name, now);
                 ServiceView {
+                    health: health(lane, &attempts),
                     name: service.name.to_string(),
                     rulebook: book.name().to_owned(),
                     url: service.url.clone(),
@@ -151,12 +153,29 @@ impl<S: Store> Supervisor<S> {
                     histories_unavailable_since: lane.and_then(unavailable_since),
                     histories_message: lane.and_then(|l| l.histories_message.clone()),
                     progress: survey.services.get(&service.name).map(progress).unwrap_or_default(),
-                    attempts: pulse.attempts(&service.name, now),
+                    attempts,
                 }
             })
             .collect();
         services.sort_by(|a, b| a.name.cmp(&b.name));
         services
+    }
+}
+
+/// So many requests in a row without a final answer are no accident.
+const FAILING_AFTER: u64 = 3;
+
+/// How a service is, by what keeps it back, else by how it answered lately.
+fn health(lane: Option<&LaneStatus>, attempts: &AttemptFigures) -> ServiceHealth {
+    let fails = attempts.failed_in_a_row >= attempts.requests.min(FAILING_AFTER);
+    match lane.and_then(|lane| lane.keeps_back) {
+        Some(Cause::Paused) => ServiceHealth::Paused,
+        Some(Cause::Rejecting) => ServiceHealth::Rejecting,
+        Some(_) if lane.is_some_and(|lane| lane.breaker == "probing") => ServiceHealth::Probing,
+        Some(_) => ServiceHealth::OutOfReach,
+        None if attempts.requests == 0 => ServiceHealth::Idle,
+        None if fails => ServiceHealth::Failing,
+        None => ServiceHealth::Healthy,
     }
 }
 
@@ -236,5 +255,22 @@ fn trouble(trouble: &Trouble) -> TroubleView {
         }
         .to_owned(),
         message: trouble.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_as_it_answered_last() {
+        let of = |requests, failed_in_a_row| {
+            health(None, &AttemptFigures { requests, failed_in_a_row, ..AttemptFigures::default() })
+        };
+        assert_eq!(of(0, 0), ServiceHealth::Idle, "nobody knows");
+        assert_eq!(of(1, 1), ServiceHealth::Failing, "all of them");
+        assert_eq!(of(200, 2), ServiceHealth::Healthy, "an accident");
+        assert_eq!(of(200, 3), ServiceHealth::Failing);
+        assert_eq!(of(200, 0), ServiceHealth::Healthy, "it has come back");
     }
 }

@@ -169,6 +169,7 @@ impl Pulse {
         AttemptFigures {
             requests: recent.len() as u64,
             error_rate: share(failed),
+            failed_in_a_row: recent.iter().rev().take_while(|a| a.failed).count() as u64,
             p50_ms: percentile(&took, 50).map(ms),
             p99_ms: percentile(&took, 99).map(ms),
         }

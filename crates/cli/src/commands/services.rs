@@ -8,7 +8,7 @@ use crate::moment::{clock, now, relative};
 use crate::output::{self, Grid};
 use crate::printing::{Printing, Width};
 use crate::sealed::{Lines, seal};
-use amends_api::signs::{Signed, breaker_sign};
+use amends_api::signs::Signed;
 use amends_api::{GroupView, LimitsWanted, ReasonGiven, ServiceView};
 use amends_protocol::wire::percent;
 use amends_protocol::{Problem, ProblemCode};
@@ -250,12 +250,11 @@ fn show(views: &[ServiceView], width: Width) -> Outcome {
 
 /// `● healthy`, `⊗ out of reach`, `‖ paused by ann: maintenance`.
 pub(super) fn state(view: &ServiceView) -> String {
+    let sign = view.health.sign();
+    let state = format!("{} {}", sign.shape, sign.word);
     match &view.pause {
-        Some(pause) => format!("‖ paused by {}: {}", pause.by, pause.reason),
-        None => {
-            let sign = breaker_sign(&view.breaker);
-            format!("{} {}", sign.shape, sign.word)
-        }
+        Some(pause) => format!("{state} by {}: {}", pause.by, pause.reason),
+        None => state,
     }
 }
 

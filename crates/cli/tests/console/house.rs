@@ -5,6 +5,7 @@ use crate::browser::{Browser, WIDTHS};
 use crate::plain_http::request;
 use crate::support::{Legacy, Supervisor, eventually, scratch, shop_rules};
 use serde_json::{Value, json};
+use std::path::Path;
 use tempfile::TempDir;
 
 /// Who acts in these tests.
@@ -37,7 +38,13 @@ impl House {
 
     /// The supervisor is killed, and starts again with what it had stored; at another address.
     pub fn restart(&mut self) {
+        self.restart_after(|_| {});
+    }
+
+    /// The same, with something done to what is stored in between.
+    pub fn restart_after(&mut self, change: impl FnOnce(&Path)) {
         self.supervisor.kill();
+        change(&self.folder.path().join("data"));
         let arguments = ["--rules", &self.rules, "--data", "data"];
         self.supervisor = Supervisor::start(self.folder.path(), &arguments);
     }
@@ -58,10 +65,21 @@ impl House {
     /// Reports that something failed at a caller, with what it knows; gives the case.
     #[track_caller]
     pub fn tell(&self, source: &str, saga: &str, history: Value) -> String {
+        self.report((source, "out-of-stock"), saga, history)
+    }
+
+    /// The same of the shop, with a code of its own.
+    #[track_caller]
+    pub fn tell_of(&self, code: &str, saga: &str, history: Value) -> String {
+        self.report(("shop", code), saga, history)
+    }
+
+    #[track_caller]
+    fn report(&self, (source, code): (&str, &str), saga: &str, history: Value) -> String {
         let event = json!({
             "specversion": "1.0", "type": "dev.amends.report.v1", "source": source,
             "id": format!("{source}-{saga}"), "subject": saga, "datacontenttype": "application/json",
-            "data": { "code": "out-of-stock", "history": history },
+            "data": { "code": code, "history": history },
         });
         let address = self.supervisor.url.trim_start_matches("http://");
         let kind = "application/cloudevents+json";

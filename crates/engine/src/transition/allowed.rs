@@ -76,6 +76,14 @@ impl StepRow {
         allowed(self.act_facts())
     }
 
+    /// The acts that are not possible now, with the reason: the end of a sentence that begins with "the step".
+    #[must_use]
+    pub fn may_not(&self) -> Vec<(StepActName, &'static str)> {
+        let facts = self.act_facts();
+        let refused = |act: &StepActName| Some((*act, permit(facts, *act).err()?));
+        StepActName::ALL.iter().filter_map(refused).collect()
+    }
+
     pub(crate) fn act_facts(&self) -> StepFacts<'_> {
         let replaced = self.verb == Verb::Retry && self.memo.last_try;
         let awaits_callers = self.awaits_callers().is_some();
@@ -101,6 +109,19 @@ impl Whole<'_> {
         row.may()
     }
 
+    /// The acts that are not possible now, with the reason that the row gives which speaks for the step.
+    #[must_use]
+    pub fn may_not(&self) -> Vec<(StepActName, &'static str)> {
+        let may = self.may();
+        let of_parts = "has several requests, and data are for one of them";
+        let why = |act: StepActName| match permit(self.speaker().act_facts(), act) {
+            Err(why) => why,
+            Ok(()) => of_parts,
+        };
+        let refused = StepActName::ALL.iter().filter(|act| !may.contains(act));
+        refused.map(|act| (*act, why(*act))).collect()
+    }
+
     fn takes(&self, act: StepActName) -> bool {
         self.rows().iter().any(|row| permit(row.act_facts(), act).is_ok())
     }
@@ -111,6 +132,14 @@ impl CaseRow {
     #[must_use]
     pub fn may(&self, steps: &[StepRow], books: CaseBooks<'_>) -> Vec<CaseActName> {
         allowed_on_case(self.act_facts(steps, books))
+    }
+
+    /// The acts that are not possible now, each with the reason.
+    #[must_use]
+    pub fn may_not(&self, steps: &[StepRow], books: CaseBooks<'_>) -> Vec<(CaseActName, String)> {
+        let facts = self.act_facts(steps, books);
+        let refused = |act: &CaseActName| Some((*act, permit_on_case(facts, *act).err()?));
+        CaseActName::ALL.iter().filter_map(refused).collect()
     }
 
     pub(crate) fn act_facts<'a>(
@@ -301,6 +330,39 @@ fn permit_on_case(case: CaseFacts<'_>, act: CaseActName) -> Result<(), String> {
 mod tests {
     use super::*;
     use amends_protocol::Timestamp;
+
+    /// What views offer and what they refuse with a reason are all acts, and none is both.
+    #[test]
+    fn every_act_is_possible_or_has_a_reason() {
+        let saga = amends_protocol::SagaId::new("order-1").expect("valid");
+        let action: ActionName = "payment.pay".parse().expect("a name");
+        for state in [StepState::Waiting, StepState::InFlight, StepState::Superseded] {
+            let row = StepRow {
+                id: amends_protocol::StepId::derive(
+                    amends_protocol::CaseId(1),
+                    1,
+                    &saga,
+                    "compensate",
+                    &action,
+                ),
+                verb: Verb::Compensate,
+                action: action.clone(),
+                stage: 0,
+                state,
+                attempts: 0,
+                planned_at: Timestamp(1),
+                updated_at: Timestamp(1),
+                memo: crate::StepMemo::default(),
+            };
+            let mut all = row.may();
+            all.extend(row.may_not().iter().map(|(act, _)| *act));
+            all.sort_unstable();
+            assert_eq!(all, StepActName::ALL);
+            let rows = [row];
+            let whole = Whole::among(&rows);
+            assert_eq!(whole.may_not(), rows[0].may_not());
+        }
+    }
 
     #[test]
     fn who_waits_for_callers_can_be_sent_ahead_of_them() {

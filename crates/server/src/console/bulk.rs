@@ -5,7 +5,7 @@ use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::words::{date_and_time, relative};
-use crate::bulk::{Purpose, preview};
+use crate::bulk::{LISTED, Purpose, preview};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
 use amends_api::signs::Signed;
@@ -210,14 +210,14 @@ fn list_of(deed: &BulkDeed) -> (&'static str, &'static str) {
 impl BulkPage {
     fn bar(&self) -> super::picture::Bar {
         let p = &self.bulk.progress;
-        super::picture::Bar::of(&amends_api::Progress {
-            done: p.succeeded,
-            waived: 0,
-            in_flight: p.waiting,
-            waiting: p.left,
-            retrying: p.unchanged,
-            stuck: p.failed,
-        })
+        let pieces = [
+            ("done", "done", p.succeeded),
+            ("stuck", "failed again", p.failed),
+            ("waived", "not changed", p.unchanged),
+            ("flight", "waiting for an answer", p.waiting),
+            ("queue", "left", p.left),
+        ];
+        super::picture::Bar::with(&pieces, "nothing")
     }
 
     fn may_start(&self) -> bool {

@@ -8,6 +8,7 @@ use super::words::{between, case_sign, date_and_time, relative, step_sign, upcom
 use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
 use crate::http::{ApiError, App, Looked, active_for, case_detail, told_in_full, within_bounds};
 use amends_api::plain::escaped_json;
+use amends_api::remedies::Remedied;
 use amends_api::signs::Signed;
 use amends_api::{
     ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, QuestionActName,
@@ -286,6 +287,18 @@ impl Page {
         looked.into_iter().flatten().take(CONSIDERED).map(told).collect()
     }
 
+    /// The acts on a step that are one press: what helps first, what is not possible now with the reason.
+    fn buttons(&self, step: &StepView) -> Vec<Button> {
+        let of = |act: &StepActName| Button::of(*act, step);
+        let mut buttons: Vec<Button> =
+            [StepActName::Approve, StepActName::Retry, StepActName::Waive]
+                .iter()
+                .filter_map(of)
+                .collect();
+        buttons.sort_by_key(|button| !button.is_main);
+        buttons
+    }
+
     fn request(&self, step: &StepView) -> Option<&Result<String, String>> {
         self.requests.get(&step.id)
     }
@@ -302,6 +315,73 @@ impl Page {
     fn more_reports(&self) -> usize {
         self.case.reports.len().saturating_sub(REPORTS)
     }
+}
+
+/// What the button of an act on a case says.
+fn case_act_word(act: &CaseActName) -> &'static str {
+    match act {
+        CaseActName::Retry => "Retry all",
+        CaseActName::Replan => "Replan",
+        CaseActName::Plan => "Add steps",
+        CaseActName::Settle => "Settle by hand",
+    }
+}
+
+/// A button of a form.
+struct Button {
+    act: StepActName,
+    word: &'static str,
+    /// It is what helps most likely.
+    is_main: bool,
+    why_not: Option<String>,
+}
+
+impl Button {
+    /// None where nobody would look for it.
+    fn of(act: StepActName, step: &StepView) -> Option<Self> {
+        let why_not = step.may_not.get(&act).cloned();
+        if act == StepActName::Approve && why_not.is_some() {
+            return None; // its rule does not ask, or has been answered
+        }
+        let word = match act {
+            StepActName::Approve => "Approve",
+            StepActName::Retry if step.state == StepStateName::Done => "Take back, and try it",
+            StepActName::Retry => "Retry now",
+            StepActName::Edit => "Edit and retry",
+            StepActName::Waive => "Waive",
+            StepActName::Record => "Record outcome",
+        };
+        Some(Self { act, word, is_main: helping(step) == Some(act), why_not })
+    }
+
+    fn class(&self) -> &'static str {
+        match (self.is_main, self.act) {
+            (true, _) => "main",
+            (false, StepActName::Waive) => "careful",
+            (false, _) => "",
+        }
+    }
+}
+
+/// Of the acts that are possible on a step, the one that helps most likely.
+fn helping(step: &StepView) -> Option<StepActName> {
+    let remedies = match (step.reason, step.outcome) {
+        (Some(reason), _) => reason.remedies(),
+        (None, Some(outcome)) => outcome.remedies(),
+        (None, None) => step.state.remedies(),
+    };
+    remedies.iter().filter_map(|remedy| remedy.on_step()).find(|act| step.may.contains(act))
+}
+
+/// Whether what helps is below the fold, so that it is open.
+fn helps_below(step: &StepView) -> bool {
+    let is_below = |act| matches!(act, StepActName::Edit | StepActName::Record);
+    step.reason == Some(StuckReason::Refused) || helping(step).is_some_and(is_below)
+}
+
+/// The class of a button of an act on a step.
+fn class_of(step: &StepView, act: StepActName) -> &'static str {
+    if helping(step) == Some(act) { "main" } else { "" }
 }
 
 /// The data of a step's request: an operator's, or that of the report that demands it.

@@ -5,10 +5,11 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, summaries};
+use amends_api::remedies::{Remedied, Remedy};
 use amends_api::signs::Signed;
 use amends_api::{
-    BulkDeed, CaseState, CaseSummary, Cause, ClosedOn, GroupView, Page as Rows, StepStateName,
-    Totals, amounts_in_words, totals_in_words,
+    BulkDeed, CaseState, CaseSummary, ClosedOn, GroupView, Page as Rows, StepStateName, Totals,
+    amounts_in_words, totals_in_words,
 };
 use amends_store::Store;
 use askama::Template;
@@ -240,27 +241,25 @@ fn ended_of(case: &CaseSummary) -> String {
     format!("{} of {all}", count(StepStateName::Done) + count(StepStateName::Superseded))
 }
 
-/// The act that mends most groups of this kind.
-pub(super) fn group_deed(group: &GroupView) -> &'static str {
-    match group.cause {
-        Cause::Approval => BulkDeed::Approve.as_str(),
-        Cause::Unmatched => BulkDeed::Replan.as_str(),
-        _ => BulkDeed::Retry.as_str(),
-    }
+/// The bulk acts on a group, what helps most likely first, each with its word; none where no act on its members would
+/// change anything.
+pub(super) fn group_deeds(group: &GroupView) -> Vec<(BulkDeed, &'static str)> {
+    let is_possible = |deed: &BulkDeed| match deed {
+        BulkDeed::Retry | BulkDeed::Approve => group.example_step.is_some(),
+        // What goes on by itself is not given up by one press.
+        BulkDeed::Waive => group.example_step.is_some() && group.stuck,
+        BulkDeed::Replan | BulkDeed::Accept => true,
+    };
+    let deeds = group.cause.remedies().iter().filter_map(|remedy| remedy.on_many());
+    deeds.filter(is_possible).map(|deed| (deed, on_all(deed))).collect()
 }
 
-/// Its word on a button; none where no act on its steps would change anything.
-pub(super) fn group_word(group: &GroupView) -> Option<&'static str> {
-    match group.cause {
-        Cause::Approval => Some("Approve all"),
-        Cause::Unmatched => Some("Replan all"),
-        // On its way, or held by a pause that has to end first.
-        Cause::Stage
-        | Cause::Callers
-        | Cause::Asked
-        | Cause::Accepted
-        | Cause::Paused
-        | Cause::Question => None,
-        _ => group.verb.map(|_| "Retry all"),
+fn on_all(deed: BulkDeed) -> &'static str {
+    match deed {
+        BulkDeed::Retry => "Retry all",
+        BulkDeed::Waive => "Waive all",
+        BulkDeed::Approve => "Approve all",
+        BulkDeed::Replan => "Replan all",
+        BulkDeed::Accept => "Accept all",
     }
 }

@@ -1,15 +1,17 @@
 //! `/`: what is open, what is wrong, how each service is doing; and, when nothing ever came, how to begin.
 
-use super::cases::{group_deed, group_word, totals};
+use super::cases::{group_deeds, totals};
 use super::page::{Frame, PageError, Part, show};
 use super::picture::{Bar, Spark};
-use super::words::{breaker_sign, date_and_time, millis, relative, upcoming};
+use super::words::{date_and_time, millis, relative, upcoming};
 use crate::http::App;
-use amends_api::signs::{Sign, Signed, Tone};
+use amends_api::remedies::{Remedied, Remedy};
+use amends_api::signs::{self, QUARANTINED, Sign, Signed, Tone};
 use amends_api::{
-    CaseState, Cause, GroupView, Overview, QuestionKind, ServiceView, StuckReason, TroubleView,
-    amounts_in_words,
+    CaseState, GroupView, Overview, QuestionKind, ServiceHealth, ServiceView, StuckReason,
+    TroubleView, amounts_in_words,
 };
+use amends_protocol::Timestamp;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
@@ -87,6 +89,13 @@ impl Page {
         last.fold((0, 0), |(r, s), m| (r + m.reported, s + m.settled))
     }
 
+    /// Since when these are counted: minutes before the start are not known.
+    fn lately_since(&self) -> Timestamp {
+        let first = self.overview.minutes.iter().rev().take(LATELY).next_back();
+        let known = self.overview.counted_since;
+        first.map_or(known, |minute| minute.at.max(known))
+    }
+
     /// What matters, in one sentence.
     fn headline(&self) -> String {
         let mut parts = Vec::new();
@@ -109,23 +118,7 @@ impl Page {
             let rows = counted(number, "other stored row", "other stored rows");
             parts.push(format!("{rows} can't be read"));
         }
-        let away: Vec<&str> = self
-            .overview
-            .services
-            .iter()
-            .filter(|s| s.breaker != "closed")
-            .map(|s| s.name.as_str())
-            .collect();
-        match away.as_slice() {
-            [] => {}
-            [one] => parts.push(format!("{one} is out of reach")),
-            many => {
-                parts.push(format!("{} services are out of reach: {}", many.len(), many.join(", ")))
-            }
-        }
-        for service in self.overview.services.iter().filter(|s| s.paused) {
-            parts.push(format!("{} is paused", service.name));
-        }
+        parts.extend(told_of_services(&self.overview.services));
         match (parts.is_empty(), self.open()) {
             (true, 0) => "All is well: nothing is open.".to_owned(),
             (true, open) => {
@@ -157,8 +150,28 @@ impl Page {
     fn is_well(&self) -> bool {
         let unusable = self.overview.quarantined + self.overview.unreadable_rows;
         self.stuck() + self.unmatched() + self.overview.awaiting_approval + unusable == 0
-            && self.overview.services.iter().all(|s| s.breaker == "closed")
+            && !self.overview.services.iter().any(|service| service.health.is_trouble())
     }
+}
+
+/// `payment is out of reach`, `2 services are paused: coupon, sms`.
+fn told_of_services(services: &[ServiceView]) -> Vec<String> {
+    let mut by_word: BTreeMap<(bool, &str), Vec<&str>> = BTreeMap::new();
+    for service in services {
+        let word = match service.health {
+            ServiceHealth::Healthy | ServiceHealth::Idle => continue,
+            // It is asked once a second, and is out of reach until it answers.
+            ServiceHealth::Probing => ServiceHealth::OutOfReach.sign().word,
+            health => health.sign().word,
+        };
+        let names = by_word.entry((!service.health.is_trouble(), word)).or_default();
+        names.push(&service.name);
+    }
+    let told = by_word.into_iter().map(|((_, word), names)| match names.as_slice() {
+        [one] => format!("{one} is {word}"),
+        many => format!("{} services are {word}: {}", many.len(), many.join(", ")),
+    });
+    told.collect()
 }
 
 /// `1 case needs`, `3 cases need`.
@@ -166,11 +179,8 @@ fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// The sign of a trouble: its reason of being stuck, or that no rule answers it.
 fn trouble_sign(trouble: &TroubleView) -> Sign {
-    let reason = trouble.why.parse::<StuckReason>().ok().map(Signed::sign);
-    let doubt = || trouble.why.parse::<QuestionKind>().ok().map(Signed::sign);
-    reason.or_else(doubt).unwrap_or(CaseState::Unmatched.sign())
+    signs::trouble_sign(&trouble.why)
 }
 
 fn bar(service: &ServiceView) -> Bar {

@@ -19,32 +19,36 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn of(progress: &Progress) -> Self {
         let Progress { done, waived, waiting, in_flight, retrying, stuck } = *progress;
-        let counts = [
-            ("done", done),
-            ("waived", waived),
-            ("flight", in_flight),
-            ("queue", waiting),
-            ("retrying", retrying),
-            ("stuck", stuck),
+        let pieces = [
+            ("done", "done", done),
+            ("waived", "waived", waived),
+            ("flight", "in flight", in_flight),
+            ("queue", "waiting", waiting),
+            ("retrying", "retrying", retrying),
+            ("stuck", "stuck", stuck),
         ];
-        let sum = counts.iter().map(|(_, n)| *n).sum::<u64>();
-        let widths = counts.map(|(class, n)| {
-            let width = if n == 0 { 0.0 } else { (share(n, sum) * WIDTH).max(NARROWEST) };
-            (class, width)
-        });
+        Self::with(&pieces, "nothing in open cases")
+    }
+
+    /// Of pieces by class, word and number; with what is said when there is none.
+    pub(super) fn with(counts: &[(&'static str, &str, u64)], empty: &str) -> Self {
+        let sum = counts.iter().map(|(.., n)| *n).sum::<u64>();
+        let widths: Vec<(&'static str, f64)> = counts
+            .iter()
+            .map(|(class, _, n)| {
+                let width = if *n == 0 { 0.0 } else { (share(*n, sum) * WIDTH).max(NARROWEST) };
+                (*class, width)
+            })
+            .collect();
         let all: f64 = widths.iter().map(|(_, w)| w).sum();
         let pieces = widths
             .into_iter()
             .filter(|(_, width)| *width > 0.0)
             .map(|(class, width)| (class, width * WIDTH / all))
             .collect();
-        let label = if sum == 0 {
-            "nothing in open cases".to_owned()
-        } else {
-            format!(
-                "{done} done, {waived} waived, {waiting} waiting, {in_flight} in flight, {retrying} retrying, {stuck} stuck"
-            )
-        };
+        let told = counts.iter().map(|(_, word, n)| format!("{n} {word}"));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let label = if sum == 0 { empty.to_owned() } else { told };
         Self { pieces, label }
     }
 

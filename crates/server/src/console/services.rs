@@ -3,9 +3,10 @@
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::picture::Bar;
-use super::words::{breaker_sign, date_and_time, relative};
+use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
-use amends_api::ServiceView;
+use amends_api::signs::Signed;
+use amends_api::{ServiceHealth, ServiceView};
 use amends_engine::NewLimits;
 use amends_store::Store;
 use askama::Template;

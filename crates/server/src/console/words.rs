@@ -47,13 +47,11 @@ pub(super) fn millis(ms: &u64) -> String {
     if *ms < 1_000 { format!("{ms} ms") } else { sentence::span(*ms) }
 }
 
-/// The sign of a service's circuit breaker.
-pub(super) fn breaker_sign(breaker: &str) -> Sign {
-    signs::breaker_sign(breaker)
-}
-
 /// What is shown of where a case stands.
 pub(super) fn case_sign(case: &CaseSummary) -> Sign {
+    if case.quarantined {
+        return signs::QUARANTINED;
+    }
     signs::case_sign(case.state, case.closed_on)
 }
 

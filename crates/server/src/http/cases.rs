@@ -152,6 +152,7 @@ pub(crate) async fn told_in_full<S: Store>(
     let books = CaseBooks { own: book.as_deref(), active: active.as_deref(), several };
     let case = views::case(record, books, &app.supervisor.kept_back());
     let mut case = CaseDetail { questions, which_rulebook: sharing, ..case };
+    case.summary.quarantined = app.supervisor.quarantine().holds(id);
     let unavailable = app.supervisor.unavailable_histories();
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();

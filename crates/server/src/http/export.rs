@@ -68,7 +68,7 @@ impl Text for Format {
 }
 
 /// The columns of CSV, in their order.
-const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened_at,updated_at,settled_at,sentence,customer,key,amounts\r\n";
+const COLUMNS: &str = "id,saga_id,state,closed_on,rulebook,report,message,opened_at,updated_at,settled_at,sentence,customer,key,amounts,quarantined\r\n";
 
 /// `GET /v1/cases:export`
 pub(crate) async fn cases<S: Store>(
@@ -178,6 +178,7 @@ fn row(case: &CaseSummary) -> String {
         optional(case.customer.as_deref()),
         optional(case.key.as_deref()),
         amounts(&case.amounts),
+        if case.quarantined { "yes" } else { "" }.to_owned(),
     ];
     csv::row(cells)
 }

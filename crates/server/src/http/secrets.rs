@@ -51,11 +51,14 @@ pub(crate) async fn summaries<S: Store>(
     rows: RowPage<ListedCase>,
 ) -> Page<CaseSummary> {
     let (wall, kept_back) = (app.supervisor.on_the_wall(), app.supervisor.kept_back());
+    let quarantine = app.supervisor.quarantine();
     let (mut secrets, mut items) = (SecretsOfPage::default(), Vec::with_capacity(rows.items.len()));
     for listed in rows.items {
         let hidden = secrets.of(app, listed.case.rulebook.as_ref()).await;
         let listed = Veiled::listed_case(wall.listed_case(listed), hidden);
-        items.push(views::case_summary(listed, &kept_back));
+        let mut summary = views::case_summary(listed, &kept_back);
+        summary.quarantined = quarantine.holds(summary.id);
+        items.push(summary);
     }
     Page { items, next: rows.next, searched_until: rows.searched_until }
 }

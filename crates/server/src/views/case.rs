@@ -4,7 +4,7 @@ use super::Veiled;
 use super::act::act;
 use super::kept_back::KeptBack;
 use super::question::answer;
-use super::step::{ending, log, of_row, of_whole};
+use super::step::{ending, log, of_row, of_whole, reasons};
 use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
     CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
@@ -37,6 +37,7 @@ pub(crate) fn case(
     let StoredCase { case, reports, steps } = stored;
     let summary = summary(&case, reports.first(), &steps, kept_back);
     let may = case.may(&steps, books);
+    let may_not = case.may_not(&steps, books).into_iter().collect();
     let CaseMemo {
         walks,
         notes,
@@ -59,6 +60,7 @@ pub(crate) fn case(
         notes: notes.collect(),
         acts: acts.into_iter().map(act).collect(),
         may,
+        may_not,
         quiet_at: quiet_at.map(Timestamp),
         settled_by,
         may_still_stand,
@@ -102,11 +104,9 @@ fn plan(
         let because = row.memo.because.iter().filter_map(id_at).collect();
         let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
         let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report?));
-        StepView {
-            log,
-            data_from,
-            ..of_row(row.clone(), saga.clone(), (because, would_have_asked), kept_back)
-        }
+        let may_not = reasons(row.may_not());
+        let view = of_row(row.clone(), saga.clone(), (because, would_have_asked), kept_back);
+        StepView { log, data_from, may_not, ..view }
     };
     wholes(steps).iter().map(|whole| of_whole(whole, &mut view)).collect()
 }
@@ -157,6 +157,7 @@ fn summary(
         saga_id: case.saga.clone(),
         rulebook: case.rulebook.as_ref().map(|r| r.name.to_string()),
         state: case.state,
+        quarantined: false,
         closed_on: case.closed_on,
         report: case.report.to_string(),
         message: case.message.as_deref().map(ToOwned::to_owned),

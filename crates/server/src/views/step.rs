@@ -2,11 +2,11 @@
 
 use super::Veiled;
 use super::kept_back::KeptBack;
-use amends_api::{AttemptView, StepStateName, StepView, StuckReason};
+use amends_api::{AttemptView, StepActName, StepStateName, StepView, StuckReason};
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::{Outcome, SagaId, StepId, Timestamp};
 use amends_store::{ListedStep, StepRecord};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A step of a list, without its tries.
 pub(crate) fn listed_step(listed: Veiled<ListedStep>, kept_back: &KeptBack) -> StepView {
@@ -28,8 +28,13 @@ pub(crate) fn step(record: Veiled<StepRecord>, kept_back: &KeptBack) -> StepView
         let log = log(tries.remove(&row.id).unwrap_or_default(), row);
         let demands = (because.clone(), would_have_asked.clone());
         let view = of_row(row.clone(), saga.clone(), demands, kept_back);
-        StepView { log, ..view }
+        StepView { log, may_not: reasons(row.may_not()), ..view }
     })
+}
+
+/// Why the acts are not possible that are not.
+pub(super) fn reasons(refused: Vec<(StepActName, &'static str)>) -> BTreeMap<StepActName, String> {
+    refused.into_iter().map(|(act, why)| (act, why.to_owned())).collect()
 }
 
 /// A step as its parts make it: what it says of itself is what the part says that speaks for it.
@@ -55,6 +60,7 @@ pub(super) fn of_whole(whole: &Whole<'_>, mut view: impl FnMut(&StepRow) -> Step
     StepView {
         attempts: whole.attempts(),
         may: whole.may(),
+        may_not: reasons(whole.may_not()),
         log,
         state: said.state,
         outcome: said.outcome,
@@ -90,6 +96,7 @@ pub(super) fn of_row(
     StepView {
         cause: kept_back.cause(&row),
         may: row.may(),
+        may_not: BTreeMap::new(),
         id: row.shown_id(),
         case_id: row.id.case,
         saga_id: saga,

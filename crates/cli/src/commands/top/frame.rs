@@ -1,8 +1,8 @@
 //! One frame of `amends top`: overview and groups as lines that fit a size. Pure.
 
 use crate::moment::{clock, relative};
-use amends_api::signs::{Signed, breaker_sign};
-use amends_api::{CaseState, GroupView, Overview, ServiceView};
+use amends_api::signs::{QUARANTINED, Sign, Signed, trouble_sign};
+use amends_api::{CaseState, Cause, GroupView, Overview, ServiceHealth, ServiceView};
 use amends_protocol::Timestamp;
 
 /// Heights of the bars of the pace.
@@ -58,7 +58,13 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
     };
     let questions = match overview.questions.values().sum::<u64>() {
         0 => String::new(),
-        number => format!("   ¿ {number} questions"),
+        number => {
+            format!("   {} {number} {}", Cause::Question.sign().shape, counted("question", number))
+        }
+    };
+    let quarantined = match overview.quarantined + overview.unreadable_rows {
+        0 => String::new(),
+        number => format!("   {} {number} {}", QUARANTINED.shape, QUARANTINED.word),
     };
     let ms = |ms: Option<u64>| ms.map_or("-".to_owned(), |ms| format!("{ms} ms"));
     let settle = &overview.time_to_settle;
@@ -72,7 +78,7 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
             clock(overview.at),
             overview.awaiting_approval
         ),
-        cases.join("   ") + &late + &questions,
+        cases.join("   ") + &late + &questions + &quarantined,
         format!(
             "settled {}/min (now {})   to settle p50 {} p99 {}",
             before.settled,
@@ -82,6 +88,10 @@ fn head(overview: &Overview, now: Timestamp) -> Vec<String> {
         ),
         pace(overview),
     ]
+}
+
+fn counted(word: &str, number: u64) -> String {
+    format!("{word}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Settled cases of the last hour, one sign a minute.
@@ -96,18 +106,13 @@ fn pace(overview: &Overview) -> String {
 }
 
 fn trouble(view: &ServiceView) -> (bool, u64) {
-    let away = view.paused || view.breaker != "closed";
+    let away = view.health.is_trouble() || view.health == ServiceHealth::Paused;
     (away, view.progress.stuck + view.progress.retrying + view.progress.waiting)
 }
 
 fn service(view: &ServiceView) -> String {
-    let state = match view.paused {
-        true => "‖ paused".to_owned(),
-        false => {
-            let sign = breaker_sign(&view.breaker);
-            format!("{} {}", sign.shape, sign.word)
-        }
-    };
+    let sign = view.health.sign();
+    let state = format!("{} {}", sign.shape, sign.word);
     let progress = &view.progress;
     let p99 = view.attempts.p99_ms.map_or("-".to_owned(), |ms| format!("{ms:.0}ms"));
     format!(
@@ -157,14 +162,9 @@ fn wrong(overview: &Overview, groups: &[GroupView], now: Timestamp) -> Vec<Strin
     }
     lines.extend(overview.troubles.iter().map(|trouble| {
         let message = trouble.message.as_deref().map_or(String::new(), |m| format!(": {m}"));
-        let why = trouble.why.replace('_', " ");
+        let Sign { word, shape, .. } = trouble_sign(&trouble.why);
         let at = relative(trouble.at, now);
-        format!(
-            "{} {} {}, {why} {at}{message}",
-            CaseState::Stuck.sign().shape,
-            trouble.case_id,
-            trouble.subject
-        )
+        format!("{shape} {} {}, {word} {at}{message}", trouble.case_id, trouble.subject)
     }));
     lines
 }
@@ -172,17 +172,18 @@ fn wrong(overview: &Overview, groups: &[GroupView], now: Timestamp) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amends_api::{Cause, MinuteView, Progress, TroubleView};
+    use amends_api::{MinuteView, Progress, TroubleView};
     use amends_protocol::CaseId;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-    fn service(name: &str, breaker: &str, progress: Progress) -> ServiceView {
+    fn service(name: &str, health: ServiceHealth, progress: Progress) -> ServiceView {
         ServiceView {
+            health,
             name: name.to_owned(),
             rulebook: "r".to_owned(),
             url: None,
-            breaker: breaker.to_owned(),
+            breaker: "closed".to_owned(),
             paused: false,
             pause: None,
             limits: None,
@@ -223,8 +224,10 @@ mod tests {
 
     fn busy() -> Overview {
         let waiting = Progress { done: 10, retrying: 5, stuck: 1, ..Progress::default() };
-        let mut services = vec![service("payment", "open", waiting)];
-        services.extend((0..40).map(|n| service(&format!("s-{n}"), "closed", Progress::default())));
+        let mut services = vec![service("payment", ServiceHealth::OutOfReach, waiting)];
+        services.extend(
+            (0..40).map(|n| service(&format!("s-{n}"), ServiceHealth::Idle, Progress::default())),
+        );
         let minute =
             |n: i64| MinuteView { at: Timestamp(n), reported: 0, settled: n.cast_unsigned() };
         Overview {
@@ -263,7 +266,7 @@ mod tests {
             "1000000 settled   7 late",
             "payment        ⊗ out of reach ██████████▒▒▒▒▒!",
             "⊗ payment unreachable: 412 waiting since 22:13 UTC, next try in 2s",
-            "■ c-0 compensate payment.pay, refused now: xxx",
+            "✗ c-0 compensate payment.pay, refused now: xxx",
             "more services",
         ] {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");

@@ -93,6 +93,32 @@ async fn in_a_pause_everything_says_so_and_nothing_names_a_next_try() {
     let groups = desk.get("/v1/groups").await.body;
     assert_eq!((&groups[0]["cause"], groups.as_array().map(Vec::len)), (&json!("paused"), Some(1)));
     assert!(groups[0]["nextTryAt"].is_null(), "{groups}");
+    let overview = desk.get("/v1/overview").await.body;
+    assert_eq!(service(&overview, "payment")["health"], "paused");
+    assert_eq!(service(&overview, "payment")["paused"], true);
+}
+
+#[tokio::test]
+async fn a_service_that_answers_nothing_but_errors_is_failing_until_it_answers() {
+    let desk = Desk::open().await;
+    let empty = desk.get("/v1/overview").await.body;
+    assert_eq!(service(&empty, "payment")["health"], "idle", "nobody knows");
+    desk.script.answer("payment.pay", StepReading::Unknown);
+    desk.report("o-1", "r-1").await;
+    let wish = |body: &Value| service(body, "payment")["attempts"]["requests"] != 0;
+    let failing = desk.until("/v1/overview", wish).await;
+    let payment = service(&failing, "payment");
+    assert_eq!(
+        (&payment["health"], &payment["attempts"]["errorRate"]),
+        (&json!("failing"), &json!(1.0))
+    );
+    desk.script.answer("payment.pay", StepReading::Done(amends_protocol::Outcome::Compensated));
+    let retried =
+        json!({"act": {"act": "retry", "reason": "now"}, "filter": {"service": "payment"}});
+    desk.post("/v1/steps:act", &retried).await;
+    let wish = |body: &Value| body["cases"]["settled"] == 1;
+    let well = desk.until("/v1/overview", wish).await;
+    assert_eq!(service(&well, "payment")["health"], "healthy", "{well}");
 }
 
 #[tokio::test]
