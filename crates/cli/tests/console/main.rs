@@ -14,6 +14,7 @@ mod plain_http;
 mod questions;
 mod rig;
 mod rules;
+mod truth;
 #[cfg(feature = "demo")]
 mod walk;
 mod webdriver;
