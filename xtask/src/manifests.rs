@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
     ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
     ("amends-demo", &["amends-api", "amends-protocol", "amends-service"]),
+    ("amends-private-server", &[]),
     (
         "amends",
         &[
@@ -53,8 +54,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What a crate may build on in its tests besides: the supervisor meets real services there.
-const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[("amends-server", &["amends-service"])];
+/// What a crate may build on in its tests besides: the supervisor meets real services, services real databases.
+const ALLOWED_IN_TESTS: &[(&str, &[&str])] = &[
+    ("amends-server", &["amends-service"]),
+    ("amends-service", &["amends-private-server"]),
+    ("amends", &["amends-private-server"]),
+];
 
 /// Crates that stand outside the product: they may use anything of ours, and nothing may use them.
 const OUTSIDE: &[&str] = &["amends-bench", "amends-sim", "xtask"];

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold nothing of ours.
-const SKIPPED: &[&str] = &["target", ".git", "node_modules"];
+const SKIPPED: &[&str] = &["target", ".git", "node_modules", ".venv"];
 
 /// A text file of the tree.
 pub struct Source {

@@ -1,0 +1,115 @@
+//! Servers of a test's own: each in a temporary folder, reached by a socket or a free port, stopped by its own id and
+//! removed when the test process is gone, however that ends. Installs nothing; says which Debian package is missing.
+
+mod postgres;
+mod programs;
+
+pub use postgres::{POSTGRES, PostgresServer};
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// What there is to know of one product: where its programs are, how it is started and stopped. The shell text finds
+/// `$BIN`, the folder of the programs, and `$DIR`, the server's own; what it says goes to `*.log` in there.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipe {
+    /// For messages: `PostgreSQL`.
+    pub name: &'static str,
+    /// The Debian package that brings the programs.
+    pub package: &'static str,
+    /// Programs that lie together.
+    pub programs: &'static [&'static str],
+    /// Where Debian puts them if not in the `PATH`: `{folder}/{version}/bin`, the newest version first.
+    pub versions_in: &'static str,
+    /// Starts it, and returns when it takes connections. No part of it may hold on to the standard streams.
+    pub start: &'static str,
+    /// Stops it at once.
+    pub stop: &'static str,
+    /// Whether it refuses to run as root.
+    pub refuses_root: bool,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct PrivateServer {
+    folder: PathBuf,
+    programs: PathBuf,
+    /// Its standard input is what keeps the server alive.
+    _keeper: Child,
+}
+
+impl PrivateServer {
+    /// Starts it, and returns when it takes connections.
+    ///
+    /// # Panics
+    /// When its package is missing, or it does not start; with its logs.
+    #[must_use]
+    pub fn start(recipe: &Recipe) -> Self {
+        let programs = programs::find(recipe);
+        let prefix = format!("amends-{}-", recipe.package);
+        // Short: a socket's path has about a hundred bytes.
+        let folder =
+            tempfile::Builder::new().prefix(&prefix).tempdir_in("/tmp").expect("a folder").keep();
+        let mut keeper = keeper(recipe, &folder)
+            .args(["sh", "-c", &script(recipe)])
+            .env("BIN", &programs)
+            .env("DIR", &folder)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // It outlives the test by the moment that stopping takes; with the test's own stream it would be a leak.
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`setsid` and `sh` can be started");
+        let mut said = String::new();
+        let output = keeper.stdout.take().expect("a pipe");
+        BufReader::new(output).read_line(&mut said).expect("readable");
+        assert_eq!(said.trim(), "ready", "{} did not start:\n{}", recipe.name, logs(&folder));
+        Self { folder, programs, _keeper: keeper }
+    }
+
+    /// Where its files and sockets are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// One of the programs that came with it.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+}
+
+/// Starts the server, says so, waits until its standard input ends (which happens when the test process is gone, killed
+/// or not), then stops the server and removes everything.
+fn script(recipe: &Recipe) -> String {
+    let Recipe { start, stop, .. } = recipe;
+    format!(
+        "trap '' INT TERM HUP\n{start}\n[ $? = 0 ] || exit 1\necho ready\ncat >/dev/null\n{stop}\ncd / && rm -rf \"$DIR\""
+    )
+}
+
+/// What runs the script: in a session of its own, so that no signal to the tests reaches it, and not as root where the
+/// server refuses that.
+fn keeper(recipe: &Recipe, folder: &Path) -> Command {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    if !(is_root && recipe.refuses_root) {
+        return Command::new("setsid");
+    }
+    let (user, group) = programs::unprivileged();
+    chown(folder, Some(user), Some(group)).expect("the folder changes hands");
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={user}"), format!("--regid={group}")]);
+    command.args(["--clear-groups", "setsid"]);
+    command
+}
+
+fn logs(folder: &Path) -> String {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
+    logs.map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
+}
