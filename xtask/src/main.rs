@@ -9,6 +9,7 @@ mod manifests;
 mod modules;
 mod mutants;
 mod openapi;
+mod participants;
 mod purity;
 mod ratchet;
 mod schemas;

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must be green. All parts run, whatever the earlier ones said; the tests come
 //! last, so that the output ends with their summary and the count. Installs nothing but the participants' packages.
 
+use crate::participants;
 use crate::sources::root;
 use anyhow::{Context, bail};
 use std::ffi::OsString;
@@ -42,7 +43,7 @@ pub fn run() -> anyhow::Result<()> {
             bad.push(name);
         }
     }
-    if !install()? {
+    if !participants::install()? {
         bad.push("install");
     }
     let mut count = Count::default();
@@ -104,27 +105,6 @@ fn cargo(arguments: &[&str]) -> Command {
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.args(arguments).current_dir(root());
     command
-}
-
-/// Brings what the participant in TypeScript needs, by its lock file. Only this part asks a package registry, so that
-/// no test does; and only when the lock file is newer than what is there.
-fn install() -> anyhow::Result<bool> {
-    let folder = root().join("participants/typescript");
-    let changed =
-        |name: &str| std::fs::metadata(folder.join(name)).and_then(|file| file.modified());
-    let locked = changed("package-lock.json").context("cannot look at the lock file")?;
-    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= locked) {
-        return Ok(true);
-    }
-    let began = Instant::now();
-    eprintln!("== install: npm ci in {}", folder.display());
-    let status = Command::new("npm")
-        .args(["ci", "--no-audit", "--no-fund"])
-        .current_dir(&folder)
-        .status()
-        .context("cannot run npm; install the packages `nodejs` and `npm`")?;
-    end("install", status.success(), began);
-    Ok(status.success())
 }
 
 fn part(name: &str, arguments: &[&str]) -> anyhow::Result<bool> {

@@ -1,0 +1,81 @@
+//! Brings what the participants in other languages need, by their lock files. Only this part of the test command asks
+//! package registries, so that no test does; and only when a lock file is newer than what is there.
+
+use crate::sources::root;
+use anyhow::{Context, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Oldest Python that the participant runs on.
+const FITS: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
+
+/// Installs for all of them; says how each went.
+pub fn install() -> anyhow::Result<bool> {
+    let participants = root().join("participants");
+    let node = typescript(&participants.join("typescript"))?;
+    let python = python(&participants.join("python"))?;
+    Ok(node && python)
+}
+
+/// `npm ci`: `node_modules`, with a Node of its own.
+fn typescript(folder: &Path) -> anyhow::Result<bool> {
+    let lock = folder.join("package-lock.json");
+    if is_newer(&folder.join("node_modules/.package-lock.json"), &lock)? {
+        return Ok(true);
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(folder);
+    step(&mut npm, "install the packages `nodejs` and `npm`")
+}
+
+/// `.venv`: the Python of this machine with exactly the packages that are listed.
+fn python(folder: &Path) -> anyhow::Result<bool> {
+    let (lock, own) = (folder.join("requirements.txt"), folder.join(".venv"));
+    let installed = own.join("installed");
+    if is_newer(&installed, &lock)? {
+        return Ok(true);
+    }
+    let mut make = Command::new(of_this_machine()?);
+    make.args(["-m", "venv", "--clear"]).arg(&own);
+    let mut fill = Command::new(own.join("bin/python"));
+    fill.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&lock);
+    let advice = "install the packages `python3` and `python3-venv`";
+    let done = step(&mut make, advice)? && step(&mut fill, advice)?;
+    if done {
+        fs::write(&installed, "").context("cannot write into the new environment")?;
+    }
+    Ok(done)
+}
+
+/// A Python that is new enough: the first in the `PATH`, or the system's.
+fn of_this_machine() -> anyhow::Result<PathBuf> {
+    let found = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let looked = Command::new(python).args(["-c", FITS]).status();
+        looked.is_ok_and(|status| status.success())
+    });
+    match found {
+        Some(python) => Ok(PathBuf::from(python)),
+        None => {
+            bail!("there is no Python 3.11: install the packages `python3` and `python3-venv`")
+        }
+    }
+}
+
+/// Whether the first file is there, and not older than the second.
+fn is_newer(made: &Path, from: &Path) -> anyhow::Result<bool> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|file| file.modified());
+    let from = changed(from)
+        .with_context(|| format!("cannot look at the lock file {}", from.display()))?;
+    Ok(changed(made).is_ok_and(|made| made >= from))
+}
+
+fn step(command: &mut Command, advice: &str) -> anyhow::Result<bool> {
+    let began = Instant::now();
+    eprintln!("== install: {command:?}");
+    let status = command.status().with_context(|| format!("cannot run {command:?}; {advice}"))?;
+    let verdict = if status.success() { "ok" } else { "FAILED" };
+    eprintln!("== install: {verdict} after {} s", began.elapsed().as_secs());
+    Ok(status.success())
+}
