@@ -24,6 +24,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test      format check, lints, all tests; what .ci/test runs
+  install   bring what the participants in Python and TypeScript need, by their lock files; a part of `test`
   tidy      the tree's own rules: dependencies, purity, file heads, links, dead files, and what may only shrink;
             with `--lower` it writes down what has shrunk
   openapi   write docs/reference/openapi.json anew
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test::run(),
+        ["install"] => participants::run(),
         ["tidy"] => tidy::run(),
         ["tidy", "--lower"] => tidy::lower(),
         ["openapi"] => openapi::run(),

@@ -11,6 +11,11 @@ use std::time::Instant;
 /// Oldest Python that the participant runs on.
 const FITS: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 
+/// Installs for all of them; fails if one failed.
+pub fn run() -> anyhow::Result<()> {
+    if install()? { Ok(()) } else { bail!("failed: install") }
+}
+
 /// Installs for all of them; says how each went.
 pub fn install() -> anyhow::Result<bool> {
     let participants = root().join("participants");

@@ -17,7 +17,8 @@ crate::stories_of!(
     Postgres,
     the_other_process_keeps_what_the_killed_one_promised,
     the_other_process_ends_the_undo_of_the_killed_one,
-    a_request_that_comes_to_both_takes_effect_once
+    a_request_that_comes_to_both_takes_effect_once,
+    who_was_taken_for_dead_and_comes_back_decides_nothing
 );
 crate::stories_of!(
     two_in_typescript,
@@ -25,7 +26,8 @@ crate::stories_of!(
     Postgres,
     the_other_process_keeps_what_the_killed_one_promised,
     the_other_process_ends_the_undo_of_the_killed_one,
-    a_request_that_comes_to_both_takes_effect_once
+    a_request_that_comes_to_both_takes_effect_once,
+    who_was_taken_for_dead_and_comes_back_decides_nothing
 );
 
 /// Asks for a coupon with copies, which nobody answers: the printer hangs, and then the process is gone.
@@ -217,4 +219,44 @@ fn a_request_that_comes_to_both_takes_effect_once(language: Language, store: Sto
         assert!(statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
         assert_eq!(both[0].count("redeemed", &saga), 1);
     }
+}
+
+/// A process that has had no time for so long that the other took over what it had in hand.
+fn who_was_taken_for_dead_and_comes_back_decides_nothing(language: Language, store: Store) {
+    let folder = scratch();
+    let supervisor = Played::start(|_, _| Some((202, vec![], json!({}))));
+    // It answers the second call alone: that of the other process.
+    let printer = Played::start(|_, before| {
+        if before.is_empty() { None } else { Some((200, vec![], json!({ "pages": 3 }))) }
+    });
+    let mut setting = Setting::new(language, store, folder.path());
+    setting.supervisor.clone_from(&supervisor.url);
+    setting.printer.clone_from(&printer.url);
+    setting.keys = "";
+    let [first, second] = [setting.start(), setting.start()];
+
+    let body = json!({ "coupon": "C-1", "copies": 3 });
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| first.post("/redeem", "order-1", "r-1", &body));
+        eventually("the printer is called", || printer.was_asked("/print"));
+        first.signal("-STOP");
+        let report = eventually("it is taken for dead", || supervisor.was_asked("/v1/reports"));
+        assert_eq!(report.body["data"]["code"], "crashed", "{report:?}");
+        let retried = second.step(
+            "retry",
+            "redeem",
+            &json!({ "sagaId": "order-1", "caseId": "c-1", "stepId": "s-1", "action": "coupon.redeem" }),
+        );
+        assert_eq!((retried.status, &retried.body["outcome"]), (200, &json!("retried")));
+
+        // Its own call is answered by nobody; its caller hears what the other run came to.
+        first.signal("-CONT");
+        let answer = asked.join().expect("no panic");
+        assert_eq!((answer.status, &answer.body["redeemed"]), (200, &json!("C-1")), "{answer:?}");
+    });
+    let history = second.get("/amends/v1/history/order-1").body;
+    let states = history["entries"].as_array().expect("a list").iter().map(|e| e["state"].as_str());
+    assert_eq!(states.collect::<Vec<_>>(), [Some("succeeded"), Some("succeeded")], "{history:#}");
+    assert_eq!(second.count("redeemed", "order-1"), 1);
+    assert_eq!(supervisor.came().len(), 1, "one report");
 }

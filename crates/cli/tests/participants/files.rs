@@ -10,7 +10,7 @@ fn the_participant_in_typescript_has_right_types() {
     let checker = folder.join("node_modules/typescript/bin/tsc");
     assert!(
         checker.exists(),
-        "the type checker is missing: run `npm ci` in participants/typescript"
+        "the type checker is missing: run `cargo xtask install`, or `npm ci` in participants/typescript"
     );
     let Output { status, stdout, .. } =
         node().arg(checker).current_dir(&folder).output().expect("it runs");

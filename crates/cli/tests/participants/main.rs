@@ -1,5 +1,5 @@
 //! The participants in other languages are what they say: on either database each passes the conformance kit, survives
-//! `kill -9` under a real supervisor, and keeps what no kit sees from outside. Needs what `cargo xtask test` installs.
+//! `kill -9` under a real supervisor, and keeps what no kit sees from outside. Needs what `cargo xtask install` brings.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -67,7 +67,7 @@ fn python() -> Command {
         looked.is_ok_and(|output| output.status.success())
     });
     let mut python = Command::new(found.expect(
-        "there is no Python 3.11 with aiohttp and psycopg: run `cargo xtask test`, which brings them, or do as \
+        "there is no Python 3.11 with aiohttp and psycopg: run `cargo xtask install`, or do as \
          participants/python/README.md says",
     ));
     python.arg("-B"); // leaves no compiled files in the tree
@@ -84,7 +84,7 @@ pub fn node() -> Command {
         version.ok().and_then(|text| text.trim_start_matches('v').split('.').next()?.parse().ok());
     assert!(
         major.is_some_and(|major: u32| major >= 24),
-        "there is no Node 24: run `npm ci` in participants/typescript, or `cargo xtask test`, which does so"
+        "there is no Node 24: run `cargo xtask install`, or `npm ci` in participants/typescript"
     );
     Command::new(node)
 }
@@ -165,6 +165,13 @@ impl Participant {
     /// `kill -9`: no time for a last word.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops it where it is, or lets it go on: as a machine does that has no time for it.
+    pub fn signal(&self, signal: &str) {
+        let id = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("`kill` runs");
+        assert!(sent.success(), "{signal}");
     }
 
     /// What it has written to standard error.
