@@ -57,6 +57,8 @@ pub(crate) enum Means {
     Observe,
     Signing,
     Supervisor,
+    /// The participant as a process that the kit starts.
+    Process,
 }
 
 impl Check {
@@ -192,6 +194,11 @@ impl Means {
                 config.signer.is_some(),
                 "no key for signatures is known",
                 "signing: { env: … }",
+            ),
+            Self::Process => lack(
+                config.process.is_some(),
+                "the kit can't kill the participant and start it again",
+                "process: { command: [ … ] }",
             ),
             Self::Supervisor => lack(
                 config.supervisor.is_some(),

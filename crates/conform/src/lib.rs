@@ -10,6 +10,7 @@ mod checks;
 mod config;
 mod expect;
 mod finding;
+mod process;
 mod run;
 mod scene;
 mod shown;
@@ -22,6 +23,7 @@ pub use check::Check;
 pub use checks::CHECKS;
 pub use config::{Config, KeySource, parse_duration};
 pub use finding::{Finding, Lack, Verdict};
+pub use process::ProcessError;
 pub use run::{CheckResult, Examination, Progress, run};
 pub use shown::junit;
 pub use stands::Stands;
@@ -51,6 +53,9 @@ pub enum ConformError {
         /// What happens now.
         why: String,
     },
+    /// It should be started by the kit, and does not come up.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// The address of the participant is none.
     #[error("`{url}` is not the address of a participant: {why}")]
     Url {

@@ -6,9 +6,10 @@ use crate::check::{Check, Subject};
 use crate::checks::CHECKS;
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Lack, Stop, Verdict};
+use crate::process::Process;
 use crate::scene::{Scene, Stage};
 use crate::stands::{Downstream, Past, Stands, Supervisor};
-use crate::wire::{Client, NoAnswer, Sent};
+use crate::wire::Client;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,8 +127,15 @@ pub async fn run(
     if let Some(name) = only.iter().find(|name| CHECKS.find(name).is_none()) {
         return Err(ConformError::NoSuchCheck { name: name.clone() });
     }
-    let stage = Arc::new(open(url, config, stands)?);
-    reach(&stage).await.map_err(|why| ConformError::Unreachable { url: url.to_owned(), why })?;
+    let mut stage = open(url, config, stands)?;
+    match stage.config.process.clone() {
+        Some(plan) => stage.process = Some(Process::begin(plan, stage.client.clone()).await?),
+        None => {
+            let unreachable = |why| ConformError::Unreachable { url: url.to_owned(), why };
+            stage.client.reach().await.map_err(unreachable)?;
+        }
+    }
+    let stage = Arc::new(stage);
     let mut session = Session { stage, results: Vec::new(), broken: HashMap::new() };
     for check in CHECKS.iter() {
         if only.is_empty() || only.iter().any(|name| name == check.id) {
@@ -152,20 +160,12 @@ fn open(url: &str, config: Config, stands: Stands) -> Result<Stage, ConformError
         client,
         supervisor: stands.supervisor.map(|listener| Supervisor::open(listener, past.clone())),
         downstream: stands.downstream.map(|listener| Downstream::open(listener, past.clone())),
+        process: None,
         config,
         past,
         run,
         number: AtomicU64::new(1),
     })
-}
-
-/// Whether anybody is there; any answer is good enough.
-async fn reach(stage: &Stage) -> Result<(), String> {
-    let exchange = stage.client.exchange(Sent::get("/amends/v1/history/conform".to_owned())).await;
-    match exchange.came {
-        Ok(_) | Err(NoAnswer::Broken(_)) => Ok(()),
-        Err(why @ (NoAnswer::NotReached(_) | NoAnswer::Late(_))) => Err(why.to_string()),
-    }
 }
 
 /// What a check is tried on.
@@ -295,6 +295,6 @@ impl Session {
     async fn still_there(&self, after: &Check) -> Result<(), ConformError> {
         let url = || self.stage.client.base().to_owned();
         let gone = |why| ConformError::Gone { url: url(), after: after.id, why };
-        reach(&self.stage).await.map_err(gone)
+        self.stage.client.reach().await.map_err(gone)
     }
 }

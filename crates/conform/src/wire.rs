@@ -152,6 +152,18 @@ impl Client {
         &self.base
     }
 
+    /// Whether anybody is there; any answer is good enough.
+    ///
+    /// # Errors
+    /// Says why nobody is.
+    pub(crate) async fn reach(&self) -> Result<(), String> {
+        let exchange = self.exchange(Sent::get("/amends/v1/history/conform".to_owned())).await;
+        match exchange.came {
+            Ok(_) | Err(NoAnswer::Broken(_)) => Ok(()),
+            Err(why @ (NoAnswer::NotReached(_) | NoAnswer::Late(_))) => Err(why.to_string()),
+        }
+    }
+
     /// Sends once and waits for the whole answer.
     pub(crate) async fn exchange(&self, sent: Sent) -> Exchange {
         self.exchange_within(sent, self.limit).await

@@ -9,7 +9,9 @@ use amends_conform::{CHECKS, Examination};
 use futures_util::StreamExt;
 use futures_util::stream;
 use paper::{Answers, Defect, Participant};
-use rig::{Ports, config, ended, examine, serve, story};
+use rig::{
+    Ports, config, ended, examine, of_restarts, process, serve, serve_at, story, unused_address,
+};
 use std::collections::BTreeSet;
 
 /// Runs that go on at the same time: most of one is waiting for the other side.
@@ -175,6 +177,74 @@ const OF_LATER: &[(Answers, Case)] = &[
     (Answers::ByCallback, alone(D::ForgetsProof, &["step-accepted"])),
 ];
 
+/// Found only where the kit kills the participant and starts it again.
+const OF_RESTARTS: &[Case] = &[
+    case(D::ForgetsRequests, &["restart-keeps"]),
+    case(D::ForgetsFences, &["restart-fence"]),
+    case(D::ForgetsOutcomes, &["restart-step"]),
+    case(D::ForgetsReports, &["restart-report"]),
+    case(D::BuriesRefusedReports, &["restart-refused-report"]),
+    case(D::NeverRecovers, &["restart-crashed"]),
+    case(D::RecoversAsFailed, &["restart-crashed"]),
+    case(D::RecoversSilently, &["restart-crashed"]),
+    case(D::CrashedCallStarted, &["restart-call"]),
+];
+
+/// A participant in a process of its own, which the kit starts; of a faulty one the restarts alone are tried.
+async fn try_process(defect: Option<Defect>) -> Examination {
+    let ports = Ports::free().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let listen = unused_address().await;
+    let file = folder.path().join("ledger.json");
+    let name = defect.map_or(String::new(), |defect| format!("{defect:?}"));
+    let env = [
+        ("PAPER_LISTEN", listen.as_str()),
+        ("PAPER_LEDGER", file.to_str().expect("UTF-8")),
+        ("PAPER_SUPERVISOR", ports.supervisor.as_str()),
+        ("PAPER_DEFECT", name.as_str()),
+    ];
+    let (only, times) = match defect {
+        Some(_) => {
+            let times = "timeouts: { answer: 5s, report: 2s, recovery: 2s }";
+            (of_restarts().into_iter().collect(), times)
+        }
+        None => (Vec::new(), "timeouts: { answer: 30s, report: 30s, recovery: 30s }"),
+    };
+    let text = format!("{}{}{times}\n", ports.config(), process(PARTICIPANT, &env));
+    examine(&format!("http://{listen}"), config(&text), ports.stands, &only).await
+}
+
+/// The test that is a participant where the kit starts this file's binary as one.
+const PARTICIPANT: &str = "a_participant_in_a_process_of_its_own";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it is the participant that other tests start"]
+async fn a_participant_in_a_process_of_its_own() {
+    let Ok(listen) = std::env::var("PAPER_LISTEN") else { return };
+    let given = |name: &str| std::env::var(name).expect("given with the address");
+    let defect = Defect::ALL.iter().find(|one| format!("{one:?}") == given("PAPER_DEFECT"));
+    let (file, supervisor) = (given("PAPER_LEDGER").into(), given("PAPER_SUPERVISOR"));
+    let participant = Participant::on(Some(file), &supervisor, Answers::AtOnce, defect.copied());
+    serve_at(&listen, participant.router()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_that_the_kit_starts_and_kills_passes_every_check() {
+    let examination = try_process(None).await;
+    assert!(examination.is_conformant(), "\n{}", story(&examination));
+    assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_outlive_its_process_is_found() {
+    let looks = OF_RESTARTS
+        .iter()
+        .map(|case| async { wrongly_found(case, &try_process(Some(case.defect)).await) });
+    let wrong: Vec<Option<String>> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
 async fn try_participant(answers: Answers, defect: Option<Defect>, only: &[&str]) -> Examination {
     let ports = Ports::free().await;
     let participant = Participant::new(&ports.supervisor, answers, defect);
@@ -190,12 +260,15 @@ async fn try_participant(answers: Answers, defect: Option<Defect>, only: &[&str]
 
 /// What is wrong with how a defect was found, if anything.
 async fn look_for(case: &Case, answers: Answers) -> Option<String> {
-    let examination = try_participant(answers, Some(case.defect), case.only).await;
-    let found: BTreeSet<&str> = ended(&examination, "failed");
+    wrongly_found(case, &try_participant(answers, Some(case.defect), case.only).await)
+}
+
+/// What of a run with a defect is not as it should be.
+fn wrongly_found(case: &Case, examination: &Examination) -> Option<String> {
+    let found: BTreeSet<&str> = ended(examination, "failed");
     let wanted: BTreeSet<&str> = case.found_by.iter().copied().collect();
-    let wrong = || {
-        format!("{:?}: found by {found:?}, not {wanted:?}\n{}", case.defect, story(&examination))
-    };
+    let wrong =
+        || format!("{:?}: found by {found:?}, not {wanted:?}\n{}", case.defect, story(examination));
     (found != wanted).then(wrong)
 }
 
@@ -203,7 +276,7 @@ async fn look_for(case: &Case, answers: Answers) -> Option<String> {
 async fn a_participant_straight_from_the_page_passes_every_check() {
     let examination = try_participant(Answers::AtOnce, None, &[]).await;
     assert!(examination.is_conformant(), "\n{}", story(&examination));
-    assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+    assert_eq!(ended(&examination, "skipped"), &of_restarts() | &BTreeSet::from(["step-accepted"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,7 +292,7 @@ async fn a_participant_that_answers_later_passes_every_check() {
     for answers in [Answers::AtLocation, Answers::ByCallback] {
         let examination = try_participant(answers, None, &[]).await;
         assert!(examination.is_conformant(), "{answers:?}\n{}", story(&examination));
-        assert_eq!(ended(&examination, "skipped"), BTreeSet::new(), "{answers:?}");
+        assert_eq!(ended(&examination, "skipped"), of_restarts(), "{answers:?}");
     }
     for (answers, case) in OF_LATER {
         assert_eq!(look_for(case, *answers).await, None);
@@ -228,7 +301,7 @@ async fn a_participant_that_answers_later_passes_every_check() {
 
 #[test]
 fn every_check_is_broken_by_a_defect_and_every_defect_is_looked_for() {
-    let cases = || CASES.iter().chain(OF_LATER.iter().map(|(_, case)| case));
+    let cases = || CASES.iter().chain(OF_RESTARTS).chain(OF_LATER.iter().map(|(_, case)| case));
     let broken: BTreeSet<&str> = cases().flat_map(|case| case.found_by).copied().collect();
     let all: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
     assert_eq!(broken, all);

@@ -15,7 +15,10 @@ use amends_service::{
     ActionContext, Effect, Failure, Kit, KitConfig, Refusal, SagaId, Sqlite, axum::Json,
     signing_key,
 };
-use rig::{KEY, Ports, config, ended, examine, serve, story};
+use rig::{
+    KEY, Ports, config, ended, examine, of_restarts, process, serve, serve_at, story,
+    unused_address,
+};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -123,7 +126,7 @@ async fn a_participant_on_the_service_kit_passes_every_check() {
 
     assert!(examination.is_conformant(), "\n{}", story(&examination));
     // The kit answers steps at once.
-    assert_eq!(ended(&examination, "skipped"), BTreeSet::from(["step-accepted"]));
+    assert_eq!(ended(&examination, "skipped"), &of_restarts() | &BTreeSet::from(["step-accepted"]));
     assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
 }
 
@@ -151,7 +154,7 @@ async fn a_participant_on_the_service_kit_that_calls_back_passes_every_check() {
     background.stop().await;
 
     assert!(examination.is_conformant(), "\n{}", story(&examination));
-    assert_eq!(ended(&examination, "skipped"), BTreeSet::new());
+    assert_eq!(ended(&examination, "skipped"), of_restarts());
     assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
 }
 
@@ -213,6 +216,44 @@ async fn a_participant_on_the_service_kit_that_answers_steps_later_passes_every_
     background.stop().await;
 
     assert!(examination.is_conformant(), "\n{}", story(&examination));
-    assert_eq!(ended(&examination, "skipped"), BTreeSet::new());
+    assert_eq!(ended(&examination, "skipped"), of_restarts());
     assert_eq!(ended(&examination, "blocked"), BTreeSet::new());
+}
+
+/// The test that is a participant where the kit starts this file's binary as one.
+const PARTICIPANT: &str = "a_participant_on_the_service_kit_in_a_process_of_its_own";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it is the participant that another test starts"]
+async fn a_participant_on_the_service_kit_in_a_process_of_its_own() {
+    let Ok(listen) = std::env::var("COUPON_LISTEN") else { return };
+    let given = |name: &str| std::env::var(name).expect("given with the address");
+    let mut settings = KitConfig::new("coupon");
+    settings.supervisor = Some(given("SUPERVISOR_URL"));
+    settings.signing_keys = vec![signing_key(KEY).expect("a key")];
+    // What is left behind is looked for at once.
+    (settings.unfinished_after_ms, settings.sweep_every_ms) = (50, 50);
+    let kit = build(settings, Path::new(&given("COUPON_DATABASE")), None);
+    let _background = kit.spawn_background();
+    serve_at(&listen, router(&kit)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_on_the_service_kit_outlives_its_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports = Ports::free().await;
+    let (listen, file) = (unused_address().await, folder.path().join("coupon.sqlite"));
+    let supervisor = format!("http://{}", ports.supervisor);
+    let env = [
+        ("COUPON_LISTEN", listen.as_str()),
+        ("COUPON_DATABASE", file.to_str().expect("UTF-8")),
+        ("SUPERVISOR_URL", supervisor.as_str()),
+    ];
+    let text = format!("{}{}", ports.config(), process(PARTICIPANT, &env));
+    let only: Vec<&str> = of_restarts().into_iter().collect();
+    let url = format!("http://{listen}");
+
+    let examination = examine(&url, config(&text), ports.stands, &only).await;
+
+    assert_eq!(ended(&examination, "passed"), of_restarts(), "\n{}", story(&examination));
 }

@@ -6,7 +6,7 @@ mod rig;
 
 use amends_conform::{CHECKS, Config, ConformError, Stands, Verdict, run};
 use paper::{Answers, Participant};
-use rig::{KEY, Ports, config, ended, examine, serve, story};
+use rig::{KEY, Ports, config, ended, examine, serve, story, unused_address};
 use std::collections::BTreeSet;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -61,6 +61,7 @@ async fn what_the_configuration_gives_no_means_for_is_skipped_with_the_line_to_a
         ("forward-key-reused", Some("body: { … \"{unique}\" … }")),
         ("forward-other-action", Some("actions: { …, another: { … } }")),
         ("call-ordinal", Some("calls: { …, twice: { body: { … } } }")),
+        ("restart-keeps", Some("process: { command: [ … ] }")),
         ("step-accepted", None),
     ] {
         assert!(skipped.contains(check), "{check}");
@@ -155,6 +156,38 @@ async fn what_is_no_address_and_no_check_is_refused() {
     assert!(error.to_string().contains("must begin with `http://`"), "{error}");
     let error = try_on("http://127.0.0.1:1", &["forward-wroks"]).await.expect_err("no check");
     assert_eq!(error.to_string(), "there is no check `forward-wroks`; `--list` shows them all");
+}
+
+/// What a run says of a process that does not come up.
+async fn start_of(url: &str, command: &str) -> String {
+    let text = format!(
+        "service: coupon\nactions: {{ redeem: {{}} }}\nprocess: {{ command: {command} }}\n\
+         timeouts: {{ answer: 2s, start: 300ms }}"
+    );
+    let only = ["forward-works".to_owned()];
+    let run = run(url, config(&text), Stands::default(), &only, |_| {}).await;
+    let error = run.expect_err("it does not come up");
+    assert!(matches!(error, ConformError::Process(_)), "{error}");
+    error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_does_not_come_up_says_why() {
+    let url = format!("http://{}", unused_address().await);
+    for (command, told) in [
+        ("[/no/such/program, --now]", "cannot start `/no/such/program --now`: No such file"),
+        (
+            "[sh, -c, 'echo no database >&2; exit 3']",
+            "ended before it listened at `URL`: exit status: 3; it said: no database",
+        ),
+        ("[sleep, '60']", "`sleep 60` does not answer at `URL` after 300ms"),
+    ] {
+        let said = start_of(&url, command).await;
+        assert!(said.contains(&told.replace("URL", &url)), "{said}");
+    }
+    let ports = Ports::free().await;
+    let said = start_of(&start(&ports).await, "[sleep, '60']").await;
+    assert!(said.contains("already; end it: with `process`"), "{said}");
 }
 
 async fn try_on(url: &str, only: &[&str]) -> Result<amends_conform::Examination, ConformError> {

@@ -10,7 +10,7 @@ use amends_conform::{
     Stands, Verdict, junit, parse_duration, run as examine,
 };
 use amends_rulebook::SourceFile;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use comfy_table::Color;
 use serde_json::json;
 use std::fs;
@@ -90,6 +90,7 @@ fn failure(error: ConformError) -> Failure {
         ConformError::Url { .. } | ConformError::NoSuchCheck { .. } => {
             Failure::Usage(error.to_string())
         }
+        ConformError::Process(_) => Failure::Local(anyhow!(seal(&error.to_string(), Lines::One))),
         ConformError::Listen { .. } => Failure::Local(error.into()),
     }
 }
@@ -124,12 +125,13 @@ fn read_config(path: &Path) -> Outcome<Config> {
         KeySource::File(file) => fs::read_to_string(folder.join(file))
             .map_err(|error| format!("cannot read `{file}`: {error}")),
     };
-    Config::read(&text, &fetch).map_err(|mistakes| {
+    let config = Config::read(&text, &fetch).map_err(|mistakes| {
         let source = SourceFile { path: place.to_string(), text: text.as_str().into() };
         let drawn = output::drawn(&mistakes, &[source]);
         output::tell(drawn.trim_end());
         Failure::Findings
-    })
+    })?;
+    Ok(config.in_folder(folder))
 }
 
 /// Shows verdicts as they come on standard output, and what is being tried on standard error.

@@ -13,6 +13,7 @@ mod notify;
 mod proof;
 mod refuse;
 mod report;
+mod restart;
 mod retry;
 mod sameness;
 mod signature;
@@ -59,6 +60,7 @@ const ALL: &[&[Check]] = &[
     calls::CHECKS,
     proof::CHECKS,
     signature::CHECKS,
+    restart::CHECKS,
 ];
 
 #[cfg(test)]

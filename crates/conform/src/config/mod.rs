@@ -8,12 +8,14 @@ mod yaml;
 
 pub use fields::parse_duration;
 
+use crate::process::ProcessPlan;
 use crate::template::{BodyTemplate, Template};
 use amends_protocol::wire::signature::SigningKey;
 use amends_rulebook::Diagnostic;
 use http::{HeaderName, Method};
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long to wait for an answer, if nothing is said.
@@ -21,6 +23,13 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for a report, if nothing is said: room for a relay that has just backed off.
 pub(crate) const REPORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a participant may take to listen, if nothing is said.
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long it may take to find what it left behind when it was killed, if nothing is said: more than twice what the
+/// service kit takes.
+pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// One participant, as the kit tests it.
 #[derive(Clone, Debug)]
@@ -33,6 +42,8 @@ pub struct Config {
     pub(crate) fences: Vec<ActionPlan>,
     pub(crate) notices: Vec<NoticePlan>,
     pub(crate) signer: Option<SigningKey>,
+    /// How the kit starts the participant; none if somebody else does.
+    pub(crate) process: Option<ProcessPlan>,
     /// Where the kit listens as the supervisor.
     pub supervisor: Option<SocketAddr>,
     /// Where the kit listens as the service that the participant calls.
@@ -130,6 +141,15 @@ impl Config {
     ) -> Option<&ActionPlan> {
         let mut all = self.actions.iter().chain(&self.fences);
         all.find(|other| other.name != action.name && fits(other))
+    }
+
+    /// Starts the participant in this folder.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        if let Some(process) = &mut self.process {
+            process.folder = Some(folder.to_owned());
+        }
+        self
     }
 
     /// Waits as long for an answer and for a report.

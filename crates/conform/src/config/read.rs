@@ -2,23 +2,35 @@
 
 use super::fields::{self, Fields};
 use super::mistakes::{Mistakes, quote};
-use super::yaml::{self, Entry, Node};
+use super::yaml::{self, Entry, Kind, Node};
 use super::{
     ANSWER_TIMEOUT, ActionPlan, CallPlan, Config, Count, FailsWith, KeySource, NoticePlan, Observe,
-    REPORT_TIMEOUT,
+    RECOVERY_TIMEOUT, REPORT_TIMEOUT, START_TIMEOUT,
 };
+use crate::process::ProcessPlan;
 use crate::template::{BodyTemplate, Template};
 use amends_protocol::wire::signature::SigningKey;
 use amends_rulebook::{Diagnostic, Span};
 use http::{HeaderName, Method};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Longest configuration; a long one has a few thousand bytes.
 const TEXT_LIMIT_BYTES: usize = 1 << 20;
 
-const TOP_KEYS: &[&str] =
-    &["service", "actions", "fences", "notices", "signing", "supervisor", "downstream", "timeouts"];
+const TOP_KEYS: &[&str] = &[
+    "service",
+    "actions",
+    "fences",
+    "notices",
+    "signing",
+    "process",
+    "supervisor",
+    "downstream",
+    "timeouts",
+];
+const TIMEOUT_KEYS: &[&str] = &["answer", "report", "start", "recovery"];
 const ACTION_KEYS: &[&str] = &[
     "method",
     "path",
@@ -74,15 +86,21 @@ fn config(text: &str, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Config> 
         found.add("invalid-url", span, message, "give each its own port");
     }
     let timeouts = top.get("timeouts");
-    let timeouts =
-        timeouts.and_then(|node| Fields::open(node, "`timeouts`", &["answer", "report"], found));
+    let timeouts = timeouts.and_then(|node| Fields::open(node, "`timeouts`", TIMEOUT_KEYS, found));
     let mut timeout = |key: &str, usual| {
         let node = timeouts.as_ref().and_then(|fields| fields.get(key));
         node.and_then(|node| fields::duration(node, &format!("`{key}`"), found)).unwrap_or(usual)
     };
+    let [answer_timeout, report_timeout] = [("answer", ANSWER_TIMEOUT), ("report", REPORT_TIMEOUT)]
+        .map(|(key, usual)| timeout(key, usual));
+    let [start_timeout, recovery_timeout] =
+        [("start", START_TIMEOUT), ("recovery", RECOVERY_TIMEOUT)]
+            .map(|(key, usual)| timeout(key, usual));
+    let process = top.get("process").and_then(|node| process(node, found));
     Some(Config {
-        answer_timeout: timeout("answer", ANSWER_TIMEOUT),
-        report_timeout: timeout("report", REPORT_TIMEOUT),
+        answer_timeout,
+        report_timeout,
+        process: process.map(|plan| ProcessPlan { start_timeout, recovery_timeout, ..plan }),
         service: service?.to_owned(),
         actions: actions?,
         fences,
@@ -272,6 +290,33 @@ fn signing(node: &Node, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Signin
             None
         }
     }
+}
+
+/// How the participant is started.
+fn process(node: &Node, found: &mut Mistakes) -> Option<ProcessPlan> {
+    let fields = Fields::open(node, "`process`", &["command", "env"], found)?;
+    let command = fields.needed("command", found)?;
+    let command = match &command.kind {
+        Kind::List(words) if !words.is_empty() => {
+            let words: Vec<_> =
+                words.iter().map(|word| fields::text(word, "a word of `command`", found)).collect();
+            words.into_iter().map(|word| word.map(str::to_owned)).collect::<Option<Vec<_>>>()
+        }
+        _ => {
+            let message = format!("`command` must be a list, not {}", command.describe());
+            let help = "write the program and its arguments: `[python3, coupon.py]`";
+            found.add("wrong-type", command.span, message, help);
+            None
+        }
+    };
+    let mut env = BTreeMap::new();
+    let entries = fields.get("env").and_then(|node| fields::entries(node, "`env`", found));
+    for entry in entries.unwrap_or_default() {
+        if let Some(value) = fields::text(&entry.value, &quote(&entry.key), found) {
+            env.insert(entry.key.clone(), value.to_owned());
+        }
+    }
+    Some(ProcessPlan { command: command?, env, ..ProcessPlan::default() })
 }
 
 /// The fixed address of one of the kit's own listeners.

@@ -36,6 +36,11 @@ fn the_example_of_the_reference_is_a_configuration() {
     assert_eq!(count, &Count::Pointer("/count".to_owned()));
     assert_eq!(order.calls.as_ref().expect("given").answer["paid"], true);
     assert!(config.signer.is_some() && config.notices.len() == 1);
+    assert!(order.calls.as_ref().is_some_and(|calls| calls.twice.is_some()));
+    let process = config.process.expect("given");
+    assert_eq!(process.command, ["./coupon-service", "--port", "7103"]);
+    assert_eq!(process.env["COUPON_DATABASE"], "/tmp/coupon.sqlite");
+    assert_eq!(process.recovery_timeout, Duration::from_secs(90));
 }
 
 #[test]
@@ -59,8 +64,9 @@ actions:
 supervisor: { listen: \"127.0.0.1:0\" }
 signing: { env: NO_SUCH, secret: whsec_x }
 timeouts: { answer: 10 }
+process: { command: python3 coupon.py }
 ";
-    let shown = read(text).expect_err("ten mistakes");
+    let shown = read(text).expect_err("eleven mistakes");
     for told in [
         "participant.yaml:1:1",
         "unknown key `servise`",
@@ -75,10 +81,11 @@ timeouts: { answer: 10 }
         "the participant has to know it before the kit starts",
         "`signing` has 2 keys",
         "its unit is missing",
+        "`command` must be a list, not a single value",
     ] {
         assert!(shown.contains(told), "`{told}` is not in:\n{shown}");
     }
-    assert!(shown.ends_with("10 errors\n"), "{shown}");
+    assert!(shown.ends_with("11 errors\n"), "{shown}");
 }
 
 #[test]

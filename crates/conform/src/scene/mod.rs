@@ -11,6 +11,7 @@ pub(crate) use history::{Entry, History};
 
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Finding, Stop, Tried, told};
+use crate::process::Process;
 use crate::stands::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
 use crate::template::Values;
 use crate::wire::{Client, Exchange, Sent};
@@ -35,6 +36,7 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) supervisor: Option<Supervisor>,
     pub(crate) downstream: Option<Downstream>,
+    pub(crate) process: Option<Process>,
     pub(crate) past: Past,
     /// A name of this run, in everything that it makes.
     pub(crate) run: String,
@@ -280,6 +282,16 @@ impl Scene {
         let lack =
             || Stop::skipped("the kit has no address at which the participant can call it", None);
         self.stage.downstream.as_ref().ok_or_else(lack)
+    }
+
+    /// Kills the participant without a last word, and starts it again.
+    pub(crate) async fn crash(&self) -> Tried {
+        let Some(process) = &self.stage.process else {
+            return Err(Stop::skipped("the kit can't start the participant", None));
+        };
+        lock(&self.story).push("kill -9, and started again".to_owned());
+        let expected = "the participant starts again after a `kill -9`";
+        process.crash().await.map_err(|why| Stop::found(expected, why.to_string()))
     }
 
     /// Where the participant reports.

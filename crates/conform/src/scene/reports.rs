@@ -5,6 +5,7 @@ use crate::finding::{Stop, Tried};
 use crate::stands::{Event, Try};
 use crate::wire::Exchange;
 use amends_protocol::headers;
+use std::time::Duration;
 
 impl Scene {
     /// The report about a failed request.
@@ -22,8 +23,17 @@ impl Scene {
 
     /// A report that fulfils this and was taken.
     pub(crate) async fn told(&self, wanted: impl Fn(&Event) -> bool, what: &str) -> Tried<Event> {
+        self.told_within(self.stage.config.report_timeout, wanted, what).await
+    }
+
+    /// The same with this much time.
+    pub(crate) async fn told_within(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(&Event) -> bool,
+        what: &str,
+    ) -> Tried<Event> {
         let supervisor = self.supervisor()?;
-        let limit = self.stage.config.report_timeout;
         let taken = supervisor.told(|one| !one.turned_away && wanted(&one.event));
         match tokio::time::timeout(limit, taken).await {
             Ok(Some(one)) => Ok(one.event),

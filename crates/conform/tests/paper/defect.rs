@@ -279,6 +279,25 @@ defects! {
     DowngradesToFailed,
     /// A call that succeeded becomes `unknown` by a later silence.
     DowngradesToUnknown,
+    // Restarts.
+    /// Requests are gone after a restart, and their effects are not.
+    ForgetsRequests,
+    /// Fences are gone after a restart.
+    ForgetsFences,
+    /// Outcomes of steps are gone after a restart.
+    ForgetsOutcomes,
+    /// Reports on their way are gone after a restart.
+    ForgetsReports,
+    /// A report that was refused is not tried again after a restart.
+    BuriesRefusedReports,
+    /// What a dead process left behind stays `started`.
+    NeverRecovers,
+    /// What a dead process left behind counts as `failed`.
+    RecoversAsFailed,
+    /// What a dead process left behind is not reported.
+    RecoversSilently,
+    /// A call of a dead process is still `started`.
+    CrashedCallStarted,
     // Signatures.
     /// A signature of another version beside the right one is an error.
     StrictVersions,

@@ -88,7 +88,7 @@ pub async fn forward(
         saga: saga.clone(),
         action,
         body,
-        bytes,
+        bytes: bytes.to_vec(),
         headers,
         stands: Stands::Started,
         answer: None,

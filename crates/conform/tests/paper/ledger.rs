@@ -1,12 +1,15 @@
 //! What the participant knows: requests, calls, fences, steps, reports on their way. One lock stands for one transaction.
 
 use super::{Defect, Participant, problem_body};
-use axum::body::Bytes;
 use axum::http::HeaderMap;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 
-#[derive(Default)]
+/// Which of a few words it is.
+type Word = &'static str;
+
+#[derive(Default, Serialize, Deserialize)]
 pub struct Ledger {
     pub requests: Vec<Row>,
     pub calls: Vec<CallRow>,
@@ -18,10 +21,12 @@ pub struct Ledger {
     pub effects: HashMap<String, i64>,
     pub receipts: HashMap<String, i64>,
     pub outbox: VecDeque<Report>,
+    /// What the supervisor refused, for a person and the next start.
+    pub refused: Vec<Report>,
     reports: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stands {
     Started,
     Succeeded,
@@ -31,13 +36,14 @@ pub enum Stands {
     Fenced,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     pub id: String,
     pub saga: String,
     pub action: String,
     pub body: Value,
-    pub bytes: Bytes,
+    pub bytes: Vec<u8>,
+    #[serde(with = "written")]
     pub headers: HeaderMap,
     pub stands: Stands,
     pub answer: Option<Stored>,
@@ -50,16 +56,17 @@ impl Row {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallRow {
     pub saga: String,
     pub id: String,
     pub parent: String,
-    pub state: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub state: Word,
 }
 
 /// An answer that is given again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Stored {
     pub status: u16,
     pub body: Value,
@@ -67,13 +74,38 @@ pub struct Stored {
 }
 
 /// How a step ended: an outcome, or a problem.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum StepEnd {
-    Outcome(&'static str),
-    Problem(u16, &'static str),
+    Outcome(#[serde(deserialize_with = "word")] Word),
+    Problem(u16, #[serde(deserialize_with = "word")] Word),
 }
 
-#[derive(Clone, Debug)]
+/// There are few, and a test ends soon.
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Word, D::Error> {
+    String::deserialize(from).map(|text| &*text.leak())
+}
+
+/// Headers as pairs.
+mod written {
+    use axum::http::{HeaderMap, HeaderName, HeaderValue};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(headers: &HeaderMap, to: S) -> Result<S::Ok, S::Error> {
+        let pair = |(name, value): (&HeaderName, &HeaderValue)| {
+            (name.to_string(), value.to_str().expect("text").to_owned())
+        };
+        headers.iter().map(pair).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderMap, D::Error> {
+        let pair = |(name, value): (String, String)| -> (HeaderName, HeaderValue) {
+            (name.parse().expect("a name"), value.parse().expect("a value"))
+        };
+        Ok(Vec::<(String, String)>::deserialize(from)?.into_iter().map(pair).collect())
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     pub id: String,
     pub saga: String,
@@ -108,6 +140,46 @@ impl Ledger {
 
     pub fn change_effect(&mut self, saga: &str, by: i64) {
         *self.effects.entry(saga.to_owned()).or_default() += by;
+    }
+
+    /// What a new process does with what it finds: nobody works on it any more.
+    pub fn take_over(&mut self, participant: &Participant) {
+        let has = |defect| participant.has(defect);
+        if has(Defect::ForgetsRequests) {
+            self.requests.clear();
+        }
+        if has(Defect::ForgetsFences) {
+            self.fences.clear();
+        }
+        if has(Defect::ForgetsOutcomes) {
+            self.steps.clear();
+        }
+        if has(Defect::ForgetsReports) {
+            self.outbox.clear();
+        }
+        let refused = std::mem::take(&mut self.refused);
+        self.outbox.extend(refused.into_iter().filter(|_| !has(Defect::BuriesRefusedReports)));
+        for call in self.calls.iter_mut().filter(|call| call.state == "started") {
+            call.state = if has(Defect::CrashedCallStarted) { "started" } else { "unknown" };
+        }
+        let left: Vec<Row> =
+            self.requests.iter().filter(|row| row.stands == Stands::Started).cloned().collect();
+        for mut row in left.into_iter().filter(|_| !has(Defect::NeverRecovers)) {
+            row.stands = match has(Defect::RecoversAsFailed) {
+                true => Stands::Failed,
+                false => Stands::Unknown,
+            };
+            let kept = self.find(&row.id).expect("it was there");
+            kept.stands = row.stands;
+            let failure = Failure { code: "crashed".to_owned(), causes: Vec::new() };
+            let report = match has(Defect::RecoversSilently) {
+                true => None,
+                false => Some(self.report(participant, &row, &failure)),
+            };
+            let body = problem_body(500, "effect-unknown", "crashed");
+            let kept = self.find(&row.id).expect("it was there");
+            kept.answer = Some(Stored { status: 500, body, report });
+        }
     }
 
     /// A report about a failed request, in the outbox.

@@ -25,6 +25,8 @@ use hyper_util::rt::TokioExecutor;
 use ledger::Ledger;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -51,6 +53,8 @@ struct Inner {
     answers: Answers,
     supervisor: String,
     ledger: Mutex<Ledger>,
+    /// What the ledger is written into, for a participant in a process of its own.
+    file: Option<PathBuf>,
     outbox: Notify,
     /// Compensations that have read what there is to undo, for the defect that two do so at once.
     readers: AtomicU32,
@@ -60,15 +64,33 @@ struct Inner {
 impl Participant {
     /// A participant that reports to the supervisor at this address.
     pub fn new(supervisor: &str, answers: Answers, defect: Option<Defect>) -> Self {
+        Self::on(None, supervisor, answers, defect)
+    }
+
+    /// The same with its ledger in a file, which may have been written by a process that is dead.
+    pub fn on(
+        file: Option<PathBuf>,
+        supervisor: &str,
+        answers: Answers,
+        defect: Option<Defect>,
+    ) -> Self {
         let participant = Self(Arc::new(Inner {
             defect,
             answers,
             supervisor: supervisor.to_owned(),
             ledger: Mutex::default(),
+            file,
             outbox: Notify::new(),
             readers: AtomicU32::new(0),
             read: Notify::new(),
         }));
+        let kept = participant.0.file.as_ref().and_then(|file| std::fs::read(file).ok());
+        if let Some(kept) = kept {
+            let mut ledger = participant.ledger();
+            *ledger = serde_json::from_slice(&kept).expect("a ledger");
+            ledger.take_over(&participant);
+        }
+        participant.0.outbox.notify_one();
         tokio::spawn(outbox::relay(participant.clone()));
         participant
     }
@@ -77,8 +99,9 @@ impl Participant {
         self.0.defect == Some(defect)
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.0.ledger.lock().expect("whole")
+    fn ledger(&self) -> Transaction<'_> {
+        let ledger = self.0.ledger.lock().expect("whole");
+        Transaction { ledger, file: self.0.file.as_deref() }
     }
 
     /// Counts one in, and waits until there are two.
@@ -103,6 +126,38 @@ impl Participant {
             .route("/amends/v1/{verb}/{action}", any(steps::step))
             .route("/{action}", post(forward::forward))
             .with_state(self.clone())
+    }
+}
+
+/// The ledger as long as nobody else has it; what has become of it is durable afterwards.
+struct Transaction<'p> {
+    ledger: MutexGuard<'p, Ledger>,
+    file: Option<&'p Path>,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.file {
+            // Whole, or not at all: a process may be killed at any time.
+            let next = file.with_extension("next");
+            std::fs::write(&next, serde_json::to_vec(&*self.ledger).expect("JSON"))
+                .and_then(|()| std::fs::rename(&next, file))
+                .expect("a folder of the test's own");
+        }
     }
 }
 

@@ -73,9 +73,9 @@ async fn post(participant: &Participant, report: &Report, tries: u32) -> Option<
         _ => answer.status,
     };
     let dropped = match status {
-        // What is wrong in itself is kept aside; here that means to forget it.
-        200 | 202 | 413 | 415 | 422 => true,
-        400 => {
+        200 | 202 => true,
+        // What is wrong in itself is set aside.
+        400 | 413 | 415 | 422 => {
             !participant.has(Defect::RepeatsRefusedReport)
                 && !participant.has(Defect::RefusedReportBlocks)
         }
@@ -88,6 +88,9 @@ async fn post(participant: &Participant, report: &Report, tries: u32) -> Option<
     if status == 400 && participant.has(Defect::RefusedReportBlocks) {
         // It waits for a person, and all others with it.
         return Some(Duration::from_secs(3_600));
+    }
+    if dropped && matches!(status, 400 | 413 | 415 | 422) {
+        participant.ledger().refused.push(report.clone());
     }
     let seconds = header(&answer.headers, "retry-after").and_then(|text| text.parse().ok());
     let seconds = seconds.filter(|_| !participant.has(Defect::IgnoresRetryAfter)).unwrap_or(0);

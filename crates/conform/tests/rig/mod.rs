@@ -2,9 +2,9 @@
 //! how each check ended.
 #![allow(dead_code)] // every test file uses its own part
 
-use amends_conform::{Config, Examination, Stands, Verdict, run};
+use amends_conform::{CHECKS, Config, Examination, Stands, Verdict, run};
 use axum::Router;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -60,6 +60,28 @@ downstream: {{ listen: \"{downstream}\" }}
     }
 }
 
+/// What the configuration says of a participant that is a test of this file, run in a process of its own.
+pub fn process(test: &str, env: &[(&str, &str)]) -> String {
+    let program = std::env::current_exe().expect("this file's binary");
+    let arguments = ["--ignored", "--exact", test, "--nocapture"];
+    let command: Vec<&str> =
+        std::iter::once(program.to_str().expect("UTF-8")).chain(arguments).collect();
+    let env: HashMap<&str, &str> = env.iter().copied().collect();
+    // JSON is YAML.
+    format!("process: {}\n", serde_json::json!({ "command": command, "env": env }))
+}
+
+/// An address at which nobody listens, for a participant that is started later.
+pub async fn unused_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    listener.local_addr().expect("bound").to_string()
+}
+
+/// The checks that need a participant which the kit starts itself.
+pub fn of_restarts() -> BTreeSet<&'static str> {
+    CHECKS.iter().map(|check| check.id).filter(|id| id.starts_with("restart-")).collect()
+}
+
 /// Reads a configuration that is right.
 pub fn config(text: &str) -> Config {
     Config::read(text, &|source| match source {
@@ -96,6 +118,12 @@ pub fn story(examination: &Examination) -> String {
         }
     }
     out
+}
+
+/// Serves at an address, for ever.
+pub async fn serve_at(address: &str, router: Router) {
+    let listener = TcpListener::bind(address).await.expect("a port that was free a moment ago");
+    axum::serve(listener, router).await.expect("serves");
 }
 
 /// Serves on a port that the system picks.
