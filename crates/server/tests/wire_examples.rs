@@ -5,6 +5,7 @@ mod wire;
 
 use amends_engine::StepReading;
 use amends_protocol::schemas::SCHEMA_BASE;
+use amends_protocol::wire::{baggage, percent};
 use amends_protocol::{
     CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, NAME_LIMIT, Outcome,
     REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, StepRequest, Timestamp, Verb,
@@ -202,6 +203,19 @@ fn rows(heading: &str, head: &str) -> Vec<Vec<&'static str>> {
     let (_, rest) = rest.split_once(head).expect("the table is there");
     let lines = rest.trim_start().lines().skip(1).take_while(|line| line.starts_with('|'));
     lines.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+#[test]
+fn a_saga_id_is_written_in_each_place_as_the_table_says() {
+    let table = rows("A saga id may hold any printable ASCII", "| place | written | rule |");
+    let told = |place: usize| table[place][1].trim_matches('`');
+    let id = told(0);
+    assert!(["/", "%", "\""].iter().all(|special| id.contains(special)), "{id}");
+    assert_eq!(told(1), baggage::member("saga-id", id));
+    assert_eq!(told(2), percent::part(id).to_string());
+    assert_eq!(percent::decode(told(2)).as_deref(), Some(id));
+    assert_eq!(told(3), percent::attribute(id).to_string());
+    assert_eq!(told(4), Value::from(id).to_string());
 }
 
 #[test]
