@@ -2,9 +2,9 @@
 
 use crate::house::{House, NAME, judge};
 use crate::support::{eventually, unused_address};
-use amends_protocol::resources::{CaseDetail, CaseSummary, GroupView, Overview, Page, ServiceView};
-use amends_protocol::signs::{QUARANTINED, Sign, Signed, case_sign, trouble_sign};
-use amends_protocol::{CaseState, amounts_in_words};
+use amends_api::{CaseDetail, CaseSummary, GroupView, Overview, Page, ServiceView};
+use amends_api::signs::{QUARANTINED, Sign, Signed, case_sign, trouble_sign};
+use amends_api::{CaseState, amounts_in_words};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -121,7 +121,7 @@ fn the_main_button_is_what_helps_and_what_is_not_possible_says_why() {
     house.browser.see_in("#needs", "Record outcome");
     let detail: CaseDetail = told(&house, &format!("/v1/cases/{case}"));
     house.browser.unfold("#case-acts");
-    house.browser.see_in("#not-settle", &detail.may_not[&amends_protocol::CaseActName::Settle]);
+    house.browser.see_in("#not-settle", &detail.may_not[&amends_api::CaseActName::Settle]);
     house.go("/cases?view=causes");
     let first = "return document.querySelector('#causes .button.main').innerText";
     assert_eq!(house.browser.script(first, &[]), "Waive all…");
@@ -345,7 +345,7 @@ fn list_differs(house: &House) -> Option<String> {
 
 fn case_differs(house: &House, id: &str) -> Option<String> {
     let said: CaseDetail = told(house, &format!("/v1/cases/{id}"));
-    let step = |step: &amends_protocol::resources::StepView| {
+    let step = |step: &amends_api::StepView| {
         let row = format!("[id='{}']", step.id);
         let sign = match (step.outcome, step.reason) {
             (Some(outcome), _) => outcome.sign(),
