@@ -2,8 +2,8 @@
 
 use crate::house::{House, NAME, judge};
 use crate::support::{eventually, unused_address};
-use amends_api::{CaseDetail, CaseSummary, GroupView, Overview, Page, ServiceView};
 use amends_api::signs::{QUARANTINED, Sign, Signed, case_sign, trouble_sign};
+use amends_api::{CaseDetail, CaseSummary, GroupView, Overview, Page, ServiceView};
 use amends_api::{CaseState, amounts_in_words};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
