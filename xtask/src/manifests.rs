@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "amends-rulebook",
             "amends-workbench",
             "amends-engine",
+            "amends-simulate",
             "amends-node",
             "amends-store",
         ],

@@ -52,7 +52,10 @@ pub use questions::{
     AnswerView, QuestionAct, QuestionAnswered, QuestionView, QuestionsOfKind, RulebookQuestions,
     StatementView, StrangerAct, StrangerDecisionView, StrangerView,
 };
-pub use rulebooks::{DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView};
+pub use rulebooks::{
+    DiagnosticView, ProofState, RuleHoldView, RulebookCheck, RulebookSources, RulebookVerdict,
+    RulebookView, SourceView,
+};
 pub use steps::{AttemptView, StepView};
 pub use words::{
     CaseActName, CaseState, Cause, ClosedOn, QuestionActName, QuestionEffect, QuestionKind,

@@ -1,6 +1,6 @@
 //! What an operator sees first: how much is open, what is wrong, how each service is doing. Plain data.
 
-use crate::{CaseState, Money, QuestionKind, ServiceHealth};
+use crate::{CaseState, Money, QuestionKind, RuleHoldView, ServiceHealth};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +37,9 @@ pub struct Overview {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
     pub noted_questions: BTreeMap<QuestionKind, u64>,
+    /// What operators hold of rulebooks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<RuleHoldView>,
     /// Cases that can't be worked on; `GET /v1/quarantine` lists them. They are in no other number here.
     pub quarantined: u64,
     /// Stored rows of no case that can't be read.

@@ -29,6 +29,8 @@ words! {
         Plan = "plan",
         /// Let the service be asked again.
         Resume = "resume",
+        /// Let what a rule asks for be sent again.
+        Release = "release",
         /// Start what was stopped, or not begun.
         Start = "start",
         /// Stop what is going on.
@@ -54,6 +56,7 @@ impl Remedy {
             | Self::Replan
             | Self::Plan
             | Self::Resume
+            | Self::Release
             | Self::Start
             | Self::Stop
             | Self::Repair
@@ -74,6 +77,7 @@ impl Remedy {
             | Self::Answer
             | Self::Plan
             | Self::Resume
+            | Self::Release
             | Self::Start
             | Self::Stop
             | Self::Repair
@@ -160,6 +164,7 @@ impl Remedied for Cause {
             Self::Unmatched => CaseState::Unmatched.remedies(),
             Self::Question => &[Remedy::Answer],
             Self::Paused => &[Remedy::Resume],
+            Self::Held => &[Remedy::Release],
             // One a second is tried, and at the first other answer all go.
             Self::Rejecting => &[Remedy::Waive],
             Self::History

@@ -1,6 +1,7 @@
 //! Rulebooks as the supervisor keeps them, and what it finds in one. Plain data.
 
-use amends_protocol::Timestamp;
+use crate::sentence::date_and_time;
+use amends_protocol::{Timestamp, words};
 use serde::{Deserialize, Serialize};
 
 /// A rulebook of the supervisor.
@@ -30,6 +31,78 @@ pub struct RulebookView {
     /// Its file says something else than this active version, e.g. after a rollback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub differs_from_file: bool,
+    /// What operators hold of it, whatever the version: what that asks for is planned, and waits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<RuleHoldView>,
+    /// What is wrong with it; in the answer of a `PUT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<RulebookVerdict>,
+}
+
+words! {
+    /// How far every single failure of a rulebook has been played.
+    ProofState, "state of a proof" {
+        /// It is under way, or nobody has asked for it yet: the findings are what can be seen without playing. Of what
+        /// they say is left behind, playing may take some back, and find more.
+        Pending = "pending",
+        /// All of it: the findings say what is left behind, and nothing else is.
+        Proved = "proved",
+        /// It is too much to be played; the findings are what can be seen without.
+        NotProved = "not_proved",
+        /// It ended by a fault of the supervisor, which its log tells; the findings are what can be seen without.
+        Failed = "failed",
+    }
+}
+
+/// What is wrong with a version of a rulebook, as `amends rules check` says it: answer of
+/// `GET /v1/rulebooks/{name}/verdict`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RulebookVerdict {
+    /// Content hash of the version.
+    pub hash: String,
+    /// How far its failures have been played.
+    pub proof: ProofState,
+    /// Everything that was found, by place.
+    pub findings: Vec<DiagnosticView>,
+}
+
+/// A rulebook or one of its rules that an operator holds: nothing that it asks for is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RuleHoldView {
+    /// The rulebook.
+    pub rulebook: String,
+    /// The rule, by its label; absent: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Since when.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl RuleHoldView {
+    /// `rule payment/* of rulebook shop`.
+    #[must_use]
+    pub fn what(&self) -> String {
+        match &self.rule {
+            Some(rule) => format!("rule {rule} of rulebook {}", self.rulebook),
+            None => format!("rulebook {}", self.rulebook),
+        }
+    }
+
+    /// `held: rule payment/* of rulebook shop, by ann since 2026-11-29 02:31:07 UTC, because it refunds twice`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let (at, by, reason) = (date_and_time(self.at), &self.by, &self.reason);
+        format!("held: {}, by {by} since {at}, because {reason}", self.what())
+    }
 }
 
 /// One file of a rulebook.
@@ -49,7 +122,7 @@ pub struct SourceView {
 pub struct DiagnosticView {
     /// Stable code.
     pub code: String,
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub severity: String,
     /// Path of the file.
     pub file: String,
@@ -94,4 +167,7 @@ pub struct RulebookCheck {
     pub diagnostics: Vec<DiagnosticView>,
     /// The same as text for people, with the source lines.
     pub rendered: String,
+    /// What is wrong with the rules themselves, if it can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<RulebookVerdict>,
 }

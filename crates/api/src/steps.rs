@@ -1,6 +1,6 @@
 //! A step and its tries, as people see them.
 
-use crate::{Cause, StepActName, StepStateName, StuckReason};
+use crate::{Cause, RuleHoldView, StepActName, StepStateName, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -37,6 +37,9 @@ pub struct StepView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub awaits: Vec<ActionName>,
+    /// The hold because of which it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<RuleHoldView>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

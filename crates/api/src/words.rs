@@ -181,6 +181,8 @@ words! {
         Question = "question",
         /// An operator has paused the service.
         Paused = "paused",
+        /// An operator holds the rule that asks for it.
+        Held = "held",
         /// The service took it and works on it.
         Accepted = "accepted",
         /// An earlier stage is not finished.
@@ -211,7 +213,8 @@ impl Cause {
             | Self::Approval
             | Self::Unmatched
             | Self::Question
-            | Self::Paused => true,
+            | Self::Paused
+            | Self::Held => true,
             Self::Accepted | Self::Stage | Self::Callers | Self::Queued | Self::Asked => false,
         }
     }

@@ -124,6 +124,12 @@ impl Client {
         self.read(path, self.send(request).await?).await
     }
 
+    /// `DELETE`, the answer read as `T`.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        let request = self.request(Method::DELETE, path, "", Bytes::new())?;
+        self.read(path, self.send(request).await?).await
+    }
+
     /// `POST` of nothing, where nothing is answered.
     pub async fn post_nothing(&self, path: &str) -> Outcome {
         let request = self.request(Method::POST, path, "", Bytes::new())?;
@@ -193,7 +199,7 @@ impl Client {
         let answer = tokio::time::timeout(self.answer_limit, self.pool.request(request))
             .await
             .map_err(|_| {
-                self.unreachable(format!("no answer within {} s", ANSWER_LIMIT.as_secs()))
+                self.unreachable(format!("no answer within {} s", self.answer_limit.as_secs()))
             })?
             .map_err(|e| self.unreachable(causes::innermost(&e).to_string()))?;
         if answer.status().is_success() {

@@ -106,6 +106,37 @@ fn services_are_shown_paused_and_limited() {
 }
 
 #[test]
+fn a_rule_that_does_harm_is_held_and_released() {
+    let (_folder, billing, supervisor) = shop(200);
+    let hold = ["rules", "hold", "shop", "*/*", "--reason", "it refunds twice"];
+    let told = supervisor.run(&hold).exits(0).stdout;
+    assert!(told.contains("‖ held: rule */* of rulebook shop, by tester since "), "{told}");
+    assert!(told.contains("to undo: amends rules release shop '*/*'"), "{told}");
+    let case = supervisor.report("order-1");
+    let waiting = eventually("it is planned", || {
+        let steps = supervisor.case(&case)["plan"].clone();
+        (steps[0]["cause"] == "held").then_some(steps)
+    });
+    assert_eq!(waiting[0]["attempts"], 0, "{waiting}");
+    let status = supervisor.run(&["rules", "status", "shop"]).exits(0).stdout;
+    assert!(status.contains("✓ active, ‖ 1 rule held"), "{status}");
+    assert!(status.contains("because it refunds twice") && status.contains("check: "), "{status}");
+    let shown = supervisor.run(&["cases", "show", &case]).exits(0).stdout;
+    assert!(shown.contains("held: rule */* of rulebook shop, by tester"), "{shown}");
+    assert!(billing.requests().is_empty(), "{:?}", billing.requests());
+
+    let unknown = ["rules", "hold", "shop", "pay/none", "--reason", "x"];
+    assert!(supervisor.run(&unknown).exits(5).stderr.contains("*/*"));
+    supervisor.run(&["rules", "hold", "shop"]).exits(2);
+    let release = ["rules", "release", "shop", "*/*", "--reason", "mended"];
+    let told = supervisor.run(&release).exits(0).stdout;
+    assert_eq!(told.trim(), "nothing of shop is held");
+    eventually("it settles", || (supervisor.case(&case)["state"] == "settled").then_some(()));
+    let json = supervisor.run(&[&hold[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(json[0]["rule"], "*/*", "{json}");
+}
+
+#[test]
 fn cases_are_exported_in_both_formats() {
     let (folder, _billing, supervisor) = shop(200);
     let case = supervisor.report("order-1");

@@ -305,6 +305,17 @@ fn a_rulebook_is_activated_looked_at_and_taken_back() {
     assert_ne!(first, second);
     shop.run(&["rules", "activate", &next], 2);
 
+    assert_eq!(told["verdict"]["hash"], told["rulebook"]["hash"], "{told}");
+    let careless = "rulebook: shop
+services:
+  order: { url: \"http://127.0.0.1:1\", actions: { place: { compensation: cancel, calls: [pay.charge] } } }
+  pay: { url: \"http://127.0.0.1:1\", actions: { charge: { compensation: refund } } }
+rules: [{ on: \"*/*\", compensate: [order.place] }]
+";
+    let careless = write(shop.folder.path(), "careless.yaml", careless);
+    let left = activate(&careless, &["--proof"], 4).stderr;
+    assert!(left.contains("under-compensation"), "{left}");
+
     let broken = write(shop.folder.path(), "broken.yaml", &text.replace("recorded", "recoded"));
     let wrong = activate(&broken, &[], 1).stderr;
     assert!(wrong.contains("broken.yaml") && wrong.contains("recoded"), "{wrong}");

@@ -2,7 +2,8 @@
 //!
 //! A step's age counts from when its stage opened, whether or not it was ever tried. It stands still while the
 //! supervisor is down (supervisor time does), while the service is paused (a service keeps the total of its pauses, so
-//! that a pause touches no step), while the step waits for a person, and while its stage is shut again.
+//! that a pause touches no step), while the step waits for a person, while its stage is shut again, and while a person
+//! holds its rule.
 
 use crate::agenda::Agenda;
 use crate::case::Case;
@@ -119,6 +120,10 @@ impl Case {
         let step = &self.steps[index];
         if !matches!(step.state, StepState::Due(_)) {
             return false;
+        }
+        if self.is_on_hold(index, agenda) {
+            self.must_change(index, StepEvent::Shut, now, agenda);
+            return true;
         }
         let policy = self.policy(step);
         match self.out_of(step, &policy, now, agenda) {

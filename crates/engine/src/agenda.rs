@@ -1,6 +1,7 @@
 //! What cases share: the lanes to the services, the timers, and the output that is being put together.
 
 use crate::lane::{Job, Lane};
+use crate::rule_holds::RuleHolds;
 use crate::strangers::StrangersHeard;
 use crate::timer::{Timer, Timers};
 use crate::{Answer, Errand, Event, Happening, Moment, Ticket, Write};
@@ -36,6 +37,8 @@ pub(crate) struct Agenda {
     pub(crate) lanes: FxHashMap<Arc<str>, Lane>,
     /// Names that versions of rulebooks know or knew, and strangers that evidence has told of.
     pub(crate) strangers: StrangersHeard,
+    /// Rules that people hold.
+    pub(crate) rule_holds: RuleHolds,
     /// Lanes in which something may now go.
     stirred: BTreeSet<Arc<str>>,
 }

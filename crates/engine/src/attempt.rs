@@ -28,6 +28,7 @@ impl Case {
     /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
     pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
         self.heed_pivots(now, agenda);
+        self.heed_rule_holds(now, agenda);
         self.open_fences(now, agenda);
         while let Some(frontier) = self.frontier() {
             self.open_stage(frontier, now, agenda);
@@ -55,7 +56,7 @@ impl Case {
             if book.as_ref().is_some_and(has_nothing_to_ask) {
                 continue;
             }
-            if self.is_held_at_pivot(index) {
+            if self.is_held_at_pivot(index) || step.memo.on_hold.is_some() {
                 continue;
             }
             if let Some(book) = &book
@@ -64,7 +65,9 @@ impl Case {
                 continue;
             }
             let step = &self.steps[index];
-            let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
+            // What the service asked for before it had to wait still counts.
+            let at = step.memo.not_before.map_or(now, |at| now.max(Timestamp(at)));
+            let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(at) };
             self.must_change(index, event, now, agenda);
         }
     }
@@ -92,6 +95,7 @@ impl Case {
         }
         if (!step.memo.fence && self.frontier().is_some_and(|f| f < step.stage))
             || (step.verb == Verb::Compensate && self.awaits_retry())
+            || self.is_on_hold(index, agenda)
         {
             self.must_change(index, StepEvent::Shut, now, agenda);
             return None;

@@ -3,10 +3,10 @@
 
 use crate::case::Case;
 use crate::lane::Job;
-use crate::{Question, ReportRole, RulebookRef, StepRow, StepState};
+use crate::{Question, RulebookRef, StepRow, StepState};
 use amends_api::{CaseState, Cause, Money, QuestionKind, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
-use amends_rulebook::Rulebook;
+use amends_rulebook::{Rule, Rulebook};
 use gist::gist;
 use std::collections::BTreeSet;
 use std::mem::{size_of, size_of_val};
@@ -27,6 +27,8 @@ pub(crate) struct Brief {
     pub(crate) objective: Option<(u64, Arc<str>)>,
     /// The version that it is planned with.
     pub(crate) version: Option<RulebookRef>,
+    /// Labels of the rules that answer its reports.
+    pub(crate) rules: Box<[Arc<str>]>,
     /// Of a case that no rule answers.
     pub(crate) unmatched: Option<Box<BriefReport>>,
     /// Steps that are not finished.
@@ -222,6 +224,9 @@ impl Brief {
         let questions = questions.collect();
         let strangers = row.detail.strangers.iter().filter(|stranger| stranger.ignored);
         let ignored = strangers.map(|stranger| stranger.action.clone()).collect();
+        let labels = case.book.iter().flat_map(|book| answering(case, book));
+        let labels: BTreeSet<&str> = labels.map(|rule| rule.index_label.as_str()).collect();
+        let rules = labels.into_iter().map(|label| share(label.into())).collect();
         let objective = objective(case).map(|(ms, rule)| (ms, share(rule)));
         let version = row.rulebook.as_ref().map(|version| RulebookRef {
             name: share(Arc::clone(&version.name)),
@@ -234,6 +239,7 @@ impl Brief {
             opened_at: row.opened_at,
             objective,
             version,
+            rules,
             unmatched,
             steps,
             done,
@@ -326,6 +332,7 @@ impl Brief {
         PLACE
             + size_of::<Self>()
             + size_of_val(&*self.steps)
+            + size_of_val(&*self.rules)
             + size_of_val(&*self.done)
             + size_of_val(&*self.walks)
             + size_of_val(&*self.questions)
@@ -355,7 +362,8 @@ impl BriefStep {
         };
         let cause = step.cause();
         let tells = cause.is_some_and(|cause| cause.is_trouble() && cause != Cause::Approval);
-        let message = step.memo.message.as_deref();
+        let held = step.on_hold().map(|hold| hold.scope.to_string());
+        let message = held.as_deref().or(step.memo.message.as_deref());
         let is_stuck = matches!(standing, Standing::Stuck(_));
         Some(Self {
             ordinal: step.id.ordinal,
@@ -380,18 +388,15 @@ impl BriefStep {
 /// The shortest objective of the rules that answer the case's reports, with its rule's label.
 fn objective(case: &Case) -> Option<(u64, Arc<str>)> {
     let book: &Rulebook = case.book.as_deref()?;
-    let answering = |role| match role {
-        ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => book.rules().get(rule as usize),
-        ReportRole::Derived
-        | ReportRole::AwaitsRoot(_)
-        | ReportRole::Unmatched
-        | ReportRole::ByHand
-        | ReportRole::Excess => None,
-    };
-    let rules = case.reports.iter().filter_map(|report| answering(report.role));
-    let stated = rules.filter_map(|rule| Some((rule.objective_ms?, rule)));
+    let stated = answering(case, book).filter_map(|rule| Some((rule.objective_ms?, rule)));
     let (ms, rule) = stated.min_by_key(|(ms, _)| *ms)?;
     Some((ms, rule.index_label.as_str().into()))
+}
+
+/// The rules that answer the case's reports.
+fn answering<'a>(case: &'a Case, book: &'a Rulebook) -> impl Iterator<Item = &'a Rule> {
+    let rules = case.reports.iter().filter_map(|report| report.role.for_planner().rule());
+    rules.filter_map(|id| book.rules().get(id.0 as usize))
 }
 
 /// Texts that many cases have in common, each once.

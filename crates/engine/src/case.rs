@@ -219,14 +219,21 @@ impl Case {
             agenda.lane(&service).forget(Job::Step(id));
             agenda.lane(&service).forget(Job::Poll(id));
         }
+        self.tell_of_step(index, agenda);
+        Ok(())
+    }
+
+    /// Tells where a step stands, and why.
+    pub(crate) fn tell_of_step(&self, index: usize, agenda: &mut Agenda) {
+        let step = &self.steps[index];
+        let held = step.on_hold().map(|hold| format!("held: {}", hold.scope));
         agenda.tell(Happening::Step {
             step: step.shown_id(),
             verb: step.verb,
             action: step.action.clone(),
             state: step.state.clone(),
-            message: step.memo.message.clone(),
+            message: held.or_else(|| step.memo.message.clone()),
         });
-        Ok(())
     }
 
     /// Like [`Case::change`] where the table must allow it. If it does not, the engine has a fault: the case says so

@@ -8,6 +8,7 @@ mod loading;
 mod people;
 mod quarantine;
 mod reports;
+mod rule_holds;
 mod sagas;
 mod secrets;
 mod spilling;
@@ -250,6 +251,10 @@ impl Engine {
             }
             Input::Pause { service, paused, actor, reason, ticket } => {
                 self.pause(now, &service, paused, &actor, &reason, ticket);
+            }
+            Input::HoldRule { scope, held, actor, reason, ticket } => {
+                let by = ActBy { actor: &actor, bulk: None, now };
+                self.hold_rule(&scope, held, by, &reason, ticket);
             }
             Input::Limit { service, limits, actor, reason, ticket } => {
                 self.limit(&service, limits, &actor, &reason, ticket);

@@ -87,7 +87,8 @@ impl Case {
         }
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            if step.memo.fence && step.state == StepState::Waiting {
+            let waits = step.state == StepState::Waiting && step.memo.on_hold.is_none();
+            if step.memo.fence && waits {
                 let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
                 self.must_change(index, event, now, agenda);
             }

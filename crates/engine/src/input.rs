@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{SagaRow, StepResult, StoredCase, WalkResult};
+use crate::{HoldScope, SagaRow, StepResult, StoredCase, WalkResult};
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
@@ -110,6 +110,19 @@ pub enum Input {
         service: Arc<str>,
         /// True pauses.
         paused: bool,
+        /// Who.
+        actor: Arc<str>,
+        /// Why.
+        reason: Arc<str>,
+        /// Who waits.
+        ticket: Ticket,
+    },
+    /// A person holds a rulebook or a rule, so that nothing that it asks for is sent, or releases it.
+    HoldRule {
+        /// What.
+        scope: HoldScope,
+        /// True holds.
+        held: bool,
         /// Who.
         actor: Arc<str>,
         /// Why.
@@ -283,6 +296,7 @@ impl Input {
             }
             Self::StrangerAct { .. }
             | Self::Pause { .. }
+            | Self::HoldRule { .. }
             | Self::Limit { .. }
             | Self::Audit { .. }
             | Self::Activate { .. }
@@ -301,6 +315,7 @@ impl Input {
             | Self::QuestionAct { ticket, .. }
             | Self::StrangerAct { ticket, .. }
             | Self::Pause { ticket, .. }
+            | Self::HoldRule { ticket, .. }
             | Self::Limit { ticket, .. }
             | Self::Audit { ticket, .. }
             | Self::SagaBegan { ticket, .. }

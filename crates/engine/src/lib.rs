@@ -27,6 +27,7 @@ mod lane;
 mod lookup;
 mod memory;
 mod moment;
+mod on_hold;
 mod parts;
 mod pivots;
 mod plan;
@@ -35,6 +36,7 @@ mod question;
 mod questions;
 mod record;
 mod residence;
+mod rule_holds;
 mod same_answer;
 mod shared;
 mod standing;
@@ -66,9 +68,10 @@ pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement
 pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
 pub use record::{
     ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
-    CaseMemo, CaseRow, Decision, Dropped, KnownRequests, Limits, Note, ReportRole, ReportRow,
-    RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings, StepMemo, StepRow, StepState,
-    StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Told, WalkRow, Write,
+    CaseMemo, CaseRow, Decision, Dropped, HoldScope, KnownRequests, Limits, Note, ReportRole,
+    ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings,
+    StepMemo, StepRow, StepState, StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Told,
+    WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

@@ -1,6 +1,6 @@
 //! What a loop asks a store before it steps the engine, and what it gets.
 
-use crate::{Epoch, SagaRow, ServiceRow, StoredCase, StrangerDecisionRow};
+use crate::{Epoch, HoldScope, RuleHoldRow, SagaRow, ServiceRow, StoredCase, StrangerDecisionRow};
 use amends_protocol::{CaseId, ReportKey, SagaId, Salt, Timestamp};
 use amends_rulebook::{Rulebook, SourceFile, load_sources};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ pub struct Loaded {
     pub services: Vec<ServiceRow>,
     /// What people have said of names that rulebooks don't know, by rulebook and action.
     pub strangers: Vec<StrangerDecisionRow>,
+    /// What people hold, by rulebook and rule.
+    pub rule_holds: Vec<RuleHoldRow>,
     /// Active versions of rulebooks.
     pub rulebooks: Vec<RulebookRow>,
     /// The newest versions that are not active, at most [`EARLIER_VERSIONS`]: what they declared is no stranger.
@@ -68,6 +70,8 @@ pub struct Loaded {
     pub unreadable: Vec<UnreadableRow>,
     /// Services whose settings can't be read, by name: among them may be a pause.
     pub broken_services: Vec<(Arc<str>, UnreadableRow)>,
+    /// Holds of which can't be read whose they are.
+    pub broken_rule_holds: Vec<(HoldScope, UnreadableRow)>,
 }
 
 /// Some of the cases that are not settled, or that hold a report without an answer.

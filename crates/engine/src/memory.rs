@@ -5,9 +5,9 @@
 
 use crate::{
     ActRow, ActivationRow, AttemptRow, Batch, BrokenCase, CaseRow, EARLIER_VERSIONS, Engine, Epoch,
-    Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRole, ReportRow,
-    RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase, StrangerDecisionRow,
-    UnreadableRow, Write,
+    HoldScope, Input, Loaded, LookupRequest, LookupResult, Moment, OpenPage, OpenPlace, ReportRole,
+    ReportRow, RuleHoldRow, RulebookRow, SagaRow, SagaState, ServiceRow, StepRow, StoredCase,
+    StrangerDecisionRow, UnreadableRow, Write,
 };
 use amends_api::CaseState;
 use amends_protocol::{ActionName, CaseId, ReportKey, SagaId, Salt, StepId, Timestamp};
@@ -37,6 +37,7 @@ pub struct Memory {
     sagas: BTreeMap<SagaId, SagaRow>,
     services: BTreeMap<Arc<str>, ServiceRow>,
     strangers: BTreeMap<(Arc<str>, ActionName), StrangerDecisionRow>,
+    rule_holds: BTreeMap<HoldScope, RuleHoldRow>,
     rulebooks: BTreeMap<Arc<str>, RulebookRow>,
     last_case: u64,
     /// Cases that don't read back, and why.
@@ -119,7 +120,8 @@ impl Memory {
                 | Write::Act(_)
                 | Write::Saga(_)
                 | Write::Service(_)
-                | Write::Stranger(_) => {}
+                | Write::Stranger(_)
+                | Write::RuleHold(_) => {}
             }
         }
         Ok(())
@@ -165,6 +167,10 @@ impl Memory {
                     None => drop(self.strangers.remove(&key)),
                 }
             }
+            Write::RuleHold(row) => match row.decision {
+                Some(_) => drop(self.rule_holds.insert(row.scope.clone(), *row)),
+                None => drop(self.rule_holds.remove(&row.scope)),
+            },
             Write::Activate(row) => self.activate(*row),
         }
     }
@@ -304,6 +310,7 @@ impl Memory {
         Loaded {
             unreadable: Vec::new(),
             broken_services: Vec::new(),
+            broken_rule_holds: Vec::new(),
             epoch: Epoch::default(),
             last_case: self.last_case,
             salt: Salt::NONE,
@@ -311,6 +318,7 @@ impl Memory {
             sagas,
             services: self.services.values().cloned().collect(),
             strangers: self.strangers.values().cloned().collect(),
+            rule_holds: self.rule_holds.values().cloned().collect(),
             rulebooks,
             earlier: self.earlier_versions(),
         }

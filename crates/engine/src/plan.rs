@@ -181,6 +181,11 @@ impl Case {
         facts
     }
 
+    /// The same as if some rules were only tried out.
+    pub(crate) fn facts_but_for(&self, book: &Rulebook, on_hold: BTreeSet<RuleId>) -> CaseFacts {
+        CaseFacts { on_hold, ..self.facts(book) }
+    }
+
     /// What is being undone in earnest already.
     fn undoing(&self) -> Undoing {
         let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate && !s.memo.fence);

@@ -7,6 +7,7 @@ mod called_back;
 mod calls;
 mod note;
 mod pivot;
+mod rule_hold;
 mod sagas;
 mod service;
 mod stranger;
@@ -19,6 +20,7 @@ pub use called_back::CalledBack;
 pub use calls::CallsBefore;
 pub use note::Note;
 pub use pivot::AtPivot;
+pub use rule_hold::{HoldScope, RuleHold, RuleHoldRow};
 pub use sagas::{SagaRow, SagaState};
 pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
 pub use stranger::{StrangerDecision, StrangerDecisionRow};
@@ -55,6 +57,8 @@ pub enum Write {
     Service(Box<ServiceRow>),
     /// Inserts, replaces or removes what a person said of a stranger, by rulebook and action.
     Stranger(Box<StrangerDecisionRow>),
+    /// Inserts, replaces or removes a hold, by rulebook and rule.
+    RuleHold(Box<RuleHoldRow>),
     /// Keeps a version of a rulebook, by its content hash (known content stays as it was), and makes it the only active
     /// one of its name.
     Activate(Box<ActivationRow>),
@@ -309,6 +313,7 @@ impl StepRow {
             }),
             StepState::Due(_) | StepState::InFlight => self.memo.last.filter(|_| self.attempts > 0),
             StepState::Accepted { .. } => Some(Cause::Accepted),
+            StepState::Waiting if self.memo.on_hold.is_some() => Some(Cause::Held),
             StepState::Waiting if self.memo.pivot == Some(AtPivot::Asks) => Some(Cause::Question),
             StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
@@ -357,6 +362,9 @@ pub struct StepMemo {
     /// Its stage has come, and whoever may still call its action has not ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub awaits: Option<AwaitsCallers>,
+    /// A person holds the rules that ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_hold: Option<Arc<RuleHold>>,
     /// How it stands to a pivot behind what it undoes; none where the saga is not past one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pivot: Option<AtPivot>,

@@ -6,7 +6,7 @@ use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
 use crate::memory::MemoryGauge;
 use crate::observers::Observers;
-use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, UnreadableRow};
+use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, RuleHold, UnreadableRow};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use std::sync::atomic::AtomicBool;
@@ -49,6 +49,7 @@ pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
 pub(crate) struct Shared {
     pub(crate) ready: AtomicBool,
     pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
+    pub(crate) rule_holds: Mutex<Arc<Vec<Arc<RuleHold>>>>,
     pub(crate) quarantine: Mutex<Arc<Quarantine>>,
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
     pub(crate) observers: Observers,
@@ -84,6 +85,15 @@ impl Shared {
             return; // as nearly always
         }
         let now = Quarantine { cases: engine.quarantined(), rows: engine.unreadable().to_vec() };
+        if now != **shown {
+            *shown = Arc::new(now);
+        }
+    }
+
+    /// Shows what people hold. INVARIANT: only for an engine whose writes are durable.
+    pub(crate) fn show_rule_holds(&self, engine: &Engine) {
+        let mut shown = self.rule_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = engine.rule_holds();
         if now != **shown {
             *shown = Arc::new(now);
         }

@@ -52,6 +52,7 @@ impl<S: Store> Supervisor<S> {
             late: survey.late,
             questions: survey.questions.clone(),
             noted_questions: survey.noted.clone(),
+            holds: self.rule_holds(None),
             quarantined: unusable.cases.len() as u64,
             unreadable_rows: unusable.rows.len() as u64,
             minutes,

@@ -326,6 +326,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         self.show_rulebooks();
         if let Some(engine) = self.node.engine() {
             self.shared.show_quarantine(engine);
+            self.shared.show_rule_holds(engine);
         }
     }
 
@@ -344,6 +345,9 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         // Before the answers: who is told that a version is active must find it active.
         if events.iter().any(|event| matches!(event.what, Happening::Rulebook { .. })) {
             self.show_rulebooks();
+        }
+        if let Some(engine) = self.node.engine() {
+            self.shared.show_rule_holds(engine);
         }
         self.shared.ready.store(self.node.is_ready(), Ordering::Release);
         for (ticket, answer) in replies {

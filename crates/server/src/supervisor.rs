@@ -8,9 +8,11 @@ use crate::desk::Question;
 use crate::feed::EventFeed;
 use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
 use crate::telemetry::{Metrics, Traces};
-use crate::views::OnTheWall;
-use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
-use amends_engine::{Activation, Answer, Input, Mend, NewLimits, Replaces, SagaRow, Ticket};
+use crate::views::{OnTheWall, rule_hold};
+use amends_api::{CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct};
+use amends_engine::{
+    Activation, Answer, HoldScope, Input, Mend, NewLimits, Replaces, SagaRow, Ticket,
+};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Problem, ProblemCode, Report, ReportReceipt, SagaBegin,
     SagaId, StepId,
@@ -204,6 +206,32 @@ impl<S: Store> Supervisor<S> {
     ) -> Result<(), Problem> {
         let (rulebook, actor) = (rulebook.into(), actor.into());
         self.ask_done(|ticket| Input::StrangerAct { rulebook, action, act, actor, ticket }).await
+    }
+
+    /// Holds a rulebook or one of its rules, so that nothing that it asks for is sent, or releases it. Durable, and
+    /// whatever the version.
+    ///
+    /// # Errors
+    /// `not-found` when there is no such rulebook or rule, `conflict` when a rule is to be released whose rulebook is
+    /// held as a whole, or as [`Supervisor::report`].
+    pub async fn hold_rule(
+        &self,
+        scope: HoldScope,
+        held: bool,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), Problem> {
+        let (actor, reason) = (actor.into(), reason.into());
+        self.ask_done(|ticket| Input::HoldRule { scope, held, actor, reason, ticket }).await
+    }
+
+    /// What people hold, by rulebook and rule; of one rulebook, if its name is given.
+    #[must_use]
+    pub fn rule_holds(&self, rulebook: Option<&str>) -> Vec<RuleHoldView> {
+        let holds = self.shared().rule_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views: Vec<RuleHoldView> = holds.iter().map(|hold| rule_hold(hold)).collect();
+        views.retain(|hold| rulebook.is_none_or(|name| hold.rulebook == name));
+        views
     }
 
     /// Writes into the audit what a person did outside of the engine.

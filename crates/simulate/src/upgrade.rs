@@ -183,6 +183,7 @@ impl UpgradePreview {
                 | Write::Saga(_)
                 | Write::Service(_)
                 | Write::Stranger(_)
+                | Write::RuleHold(_)
                 | Write::Activate(_)
                 | Write::Remove(_) => {}
             }

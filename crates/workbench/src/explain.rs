@@ -1,11 +1,12 @@
 //! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change it.
 //! Uses what the report itself says; the supervisor asks the Histories for more.
 
+use crate::places::Place;
 use amends_protocol::{Report, Verb};
 use amends_rulebook::mistakes::{Diagnostics, quote};
 use amends_rulebook::{
     ActionId, CaseFacts, CodePattern, Considered, Facts, Hold, Past, Pivot, Plan, PlannedStep,
-    Rulebook, SUPERVISOR, ServiceId, Stage, Want, length_of_time,
+    ReportDecl, Rulebook, SUPERVISOR, ServiceId, Stage, Want, length_of_time,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ pub fn explain(book: &Rulebook, report: &Report) -> Explanation {
     let mut changes = other_rules(book, &considered);
     changes.extend(reach(book, &case));
     if let Some(rule) = rule {
-        changes.extend(more_evidence(book, rule, &case, &plan));
+        changes.extend(more_evidence(book, report, rule, &case, &plan));
         if let Some(give_up) = &rule.give_up {
             let given_up = book.wants(&case.clone().with_given_up(book, |_| true));
             let then: Vec<PlannedStep> = given_up.all().map(|want| want.step).collect();
@@ -148,9 +149,30 @@ fn other_rules(book: &Rulebook, considered: &[Considered]) -> Vec<String> {
     missed.take(CHANGES_LIMIT).collect()
 }
 
+/// What may have happened where the report comes from: in the places that the rulebook declares for it, else anywhere in
+/// its action's work.
+fn may_have_happened(book: &Rulebook, case: &CaseFacts, report: &Report) -> BTreeSet<ActionId> {
+    let action = case.reports.first().and_then(|report| report.action);
+    let is_it = |decl: &&ReportDecl| {
+        *book.services()[decl.service.0 as usize].name == *report.service()
+            && *decl.code == *report.data.code
+            && (action.is_none() || decl.action == action)
+    };
+    let declared = book.reports().iter().filter(is_it);
+    let mut places: Vec<Place> = declared.filter_map(|decl| Place::of_report(book, decl)).collect();
+    if places.is_empty() {
+        places.extend(action.map(|action| Place::anywhere(book, action)));
+    }
+    if places.is_empty() {
+        return book.action_ids().collect();
+    }
+    places.iter().flat_map(|place| place.state(book).effects()).collect()
+}
+
 /// What further evidence would add.
 fn more_evidence(
     book: &Rulebook,
+    report: &Report,
     rule: &amends_rulebook::Rule,
     case: &CaseFacts,
     plan: &Plan,
@@ -158,11 +180,8 @@ fn more_evidence(
     if !rule.demand.uses_recorded() {
         return None;
     }
-    let effects: BTreeSet<_> = match case.reports.first().and_then(|report| report.action) {
-        Some(action) => book.saga_reach(action).iter().copied().collect(),
-        None => book.action_ids().collect(),
-    };
-    let most = book.wants(&CaseFacts { effects, ..case.clone() });
+    let most =
+        book.wants(&CaseFacts { effects: may_have_happened(book, case, report), ..case.clone() });
     let has =
         |s: &PlannedStep| plan.all().any(|w| (w.step.verb, w.step.action) == (s.verb, s.action));
     let more: Vec<_> = most.all().map(|want| want.step).filter(|s| !has(s)).collect();

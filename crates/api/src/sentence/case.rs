@@ -156,7 +156,7 @@ fn open_work(steps: &[StepFacts]) -> Vec<String> {
     let (later, mut open): (Vec<&StepFacts>, Vec<_>) = steps
         .iter()
         .filter(|s| s.state.is_unfinished())
-        .partition(|s| s.state == StepStateName::Waiting);
+        .partition(|s| s.state == StepStateName::Waiting && s.cause.is_none());
     open.sort_by_key(|s| (s.state != StepStateName::Stuck, s.due_at));
     let mut clauses: Vec<String> = open.iter().take(NAMED).map(|s| one(s)).collect();
     let is_stuck = |step: &&&StepFacts| step.state == StepStateName::Stuck;
@@ -194,6 +194,9 @@ fn one(step: &StepFacts) -> String {
             format!("{service} works on it{next}")
         }
         (StepStateName::InFlight, _) => format!("{service} is being asked"),
+        (_, Some(Cause::Held)) => format!("{service} waits for the release of its rule"),
+        (_, Some(Cause::Question)) => format!("{service} waits for an answer"),
+        (_, Some(Cause::Callers)) => format!("{service} waits for whoever may still call it"),
         (_, Some(Cause::Unreachable)) => format!("{service} unreachable{next}"),
         (_, Some(Cause::NoAnswer)) => format!("{service} does not answer{next}"),
         (_, Some(Cause::Busy)) => format!("{service} is busy{next}"),

@@ -28,6 +28,7 @@ pub fn group_title(
         Cause::Unmatched => format!("no rule answers {}", error.unwrap_or(service)),
         Cause::Question => format!("a question about {service}: {}", error.unwrap_or_default()),
         Cause::Paused => format!("{service} paused"),
+        Cause::Held => format!("{service} waits for the release of {}", error.unwrap_or("a rule")),
         Cause::Accepted => format!("{service} works on it"),
         Cause::Callers => format!("{service} waits for whoever may still call it"),
         Cause::Stage => format!("{service} comes after an earlier stage"),

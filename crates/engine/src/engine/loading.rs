@@ -57,6 +57,12 @@ impl Engine {
         for row in loaded.strangers {
             engine.agenda.strangers.decide(row);
         }
+        for row in loaded.rule_holds {
+            engine.agenda.rule_holds.set(row);
+        }
+        for (scope, unreadable) in loaded.broken_rule_holds {
+            engine.hold_unreadable(scope, unreadable);
+        }
         for saga in loaded.sagas {
             engine.restore_saga(saga);
         }

@@ -20,6 +20,9 @@ const HOLD_CAP_MS: u64 = 60_000;
 /// the pause is over.
 const PAUSED_LOOK_MS: u64 = 60_000;
 
+/// Jobs of one service that turn out in one turn to be nothing to send, for the same reason.
+const STALE_SLICE: usize = 1_000;
+
 /// Steps of one service that become too old in one turn, so that no turn is too large for a commit.
 const EXPIRE_SLICE: usize = 1_000;
 
@@ -314,7 +317,13 @@ impl Engine {
             // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
             let probing = matches!(was, Breaker::Open { .. });
             let probing_histories = probing || self.agenda.lane(&service).histories.out_of_order();
+            let mut stale = 0;
             while let Some(job) = self.agenda.lane(&service).next(now) {
+                if stale == STALE_SLICE {
+                    self.agenda.timers.set(now.plus_ms(1), Timer::Probe(Arc::clone(&service)));
+                    break;
+                }
+                stale += 1;
                 let is_walk = matches!(job, Job::Walk(_));
                 let probes = if is_walk { probing_histories } else { probing };
                 match self.spilled_awaits(job, &service, now, probes) {

@@ -21,6 +21,8 @@ pub(crate) struct StepFacts<'a> {
     pub(crate) replaced: bool,
     /// Its stage has come, and it waits for callers of its action.
     pub(crate) awaits_callers: bool,
+    /// A person holds the rules that ask for it.
+    pub(crate) on_hold: bool,
     /// It is a fence: it asks its service to call nobody any more, and takes no data.
     pub(crate) fence: bool,
 }
@@ -87,8 +89,8 @@ impl StepRow {
     pub(crate) fn act_facts(&self) -> StepFacts<'_> {
         let replaced = self.verb == Verb::Retry && self.memo.last_try;
         let awaits_callers = self.awaits_callers().is_some();
-        let (held, fence) = (self.memo.held, self.memo.fence);
-        StepFacts { state: &self.state, held, replaced, awaits_callers, fence }
+        let (held, fence, on_hold) = (self.memo.held, self.memo.fence, self.on_hold().is_some());
+        StepFacts { state: &self.state, held, replaced, awaits_callers, on_hold, fence }
     }
 
     /// Whether [`CaseActName::Retry`] tries it again: a waiver is taken back, and a shadow step meant, only one by one.
@@ -252,6 +254,9 @@ fn permit(step: StepFacts<'_>, act: StepActName) -> Result<(), &'static str> {
         (_, A::Edit) if step.fence => Err("is a fence, which takes no data"),
         (S::Waiting, A::Edit | A::Waive | A::Record) => Ok(()),
         (S::Waiting, A::Approve) if step.held => Ok(()),
+        (S::Waiting, A::Retry) if step.on_hold => {
+            Err("waits because a person holds its rule, and goes out once that is released")
+        }
         (S::Waiting, A::Retry) if step.awaits_callers => Ok(()),
         (S::Waiting, A::Retry) => {
             Err("waits for an earlier stage, and goes out by itself after it")
@@ -371,6 +376,7 @@ mod tests {
             held: false,
             replaced: false,
             awaits_callers: true,
+            on_hold: false,
             fence: false,
         };
         assert!(allowed(waiting).contains(&StepActName::Retry));
@@ -384,6 +390,7 @@ mod tests {
                 held: false,
                 replaced: false,
                 awaits_callers: false,
+                on_hold: false,
                 fence: true,
             };
             let plain = StepFacts { fence: false, ..held };
@@ -418,6 +425,7 @@ mod tests {
                     held,
                     replaced,
                     awaits_callers: false,
+                    on_hold: false,
                     fence: false,
                 });
                 let letter = |act: &StepActName| {

@@ -7,8 +7,8 @@ mod checks;
 
 use amends_api::{CaseAct, CaseState, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Happening, Input, Memory, Mend, Moment, NewLimits,
-    Output, Replaces, SendStep, StepReading, StepResult, StepRow, StepState, StoredCase, Trust,
+    Activation, Answer, CaseRow, Engine, Errand, Happening, HoldScope, Input, Memory, Mend, Moment,
+    NewLimits, Output, Replaces, SendStep, StepReading, StepResult, StepRow, StoredCase, Trust,
     WalkResult, Write, open_questions,
 };
 use amends_protocol::{
@@ -16,7 +16,7 @@ use amends_protocol::{
     SagaBegin, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
-use checks::check_step_change;
+use checks::{check_errand, check_step_change};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -171,7 +171,7 @@ impl World {
         }
         self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
         for errand in out.errands {
-            self.check_errand(&errand);
+            check_errand(&errand, &self.memory, &self.books);
             match &errand {
                 Errand::Send(send) => {
                     self.sent.push(format!("{} {}", send.verb, send.action));
@@ -196,27 +196,6 @@ impl World {
         }
         for (ticket, answer) in out.answers {
             self.answers.insert(ticket, answer);
-        }
-    }
-
-    /// INVARIANTS 3, 4 and 5, checked on every errand against what is durable at that moment.
-    fn check_errand(&self, errand: &Errand) {
-        let Errand::Send(send) = errand else { return };
-        let row = self.memory.step(send.step).expect("sent only once durable");
-        assert_eq!(row.state, StepState::InFlight, "{} must be durable as in flight", row.id);
-        assert_eq!(row.id, send.step, "one key for ever");
-        for other in self.steps_of(send.step.case) {
-            assert!(
-                row.memo.fence
-                    || other.memo.fence
-                    || other.stage >= row.stage
-                    || other.state.is_terminal(),
-                "{} {} went out before {} {} of an earlier stage had ended",
-                row.verb,
-                row.action,
-                other.verb,
-                other.action
-            );
         }
     }
 
@@ -457,6 +436,17 @@ impl World {
             ticket,
         });
         self.answers.remove(&ticket).expect("answered")
+    }
+
+    /// Of a rule of the last rulebook, or of all of it.
+    pub fn hold(&mut self, rule: Option<&str>, held: bool) -> Answer {
+        let rulebook = self.books.last().expect("a rulebook").name().into();
+        let scope = HoldScope { rulebook, rule: rule.map(Into::into) };
+        let ticket = self.next_ticket();
+        let (actor, reason) = ("kim".into(), "it refunds twice".into());
+        let answer = self.answer_to(Input::HoldRule { scope, held, actor, reason, ticket }, ticket);
+        self.input(Input::Tick); // cases are looked at in turns of their own
+        answer
     }
 
     pub fn limit(&mut self, service: &str, limits: NewLimits) -> Answer {

@@ -30,6 +30,8 @@ pub struct CaseFacts {
     pub not_fenceable: BTreeSet<ActionId>,
     /// Messages that nobody waits for and that were not sent, as far as can be known: who would have sent them to whom.
     pub unsent: BTreeSet<(ActionId, ActionId)>,
+    /// Rules that a person holds: what they ask for is wanted as if they were only tried out.
+    pub on_hold: BTreeSet<RuleId>,
     /// The case has reports that are not among these, so that it may concern the whole saga.
     pub reports_left_out: bool,
 }

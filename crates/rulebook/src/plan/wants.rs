@@ -104,7 +104,7 @@ impl Rulebook {
         }
         if let Some(strongest) = strongest {
             for (position, report) in (0..).zip(&case.reports) {
-                if let Some(most) = undone_with_others(self, report) {
+                if let Some(most) = case.undone_with_others(self, report) {
                     wants.add_reporter(self, position, report, strongest.min(most));
                 }
             }
@@ -182,11 +182,37 @@ impl CaseFacts {
             let given_up = rule.filter(|r| self.given_up.contains(&r.id));
             let then = given_up.and_then(|r| r.give_up.as_ref()).map(|g| &g.then);
             let demands = rule.map(|r| &r.demand).into_iter().chain(then);
-            let hold = rule.map_or(Hold::Auto, |r| hold(r, report.role));
+            let hold = rule.map_or(Hold::Auto, |r| self.hold(r, report.role));
             let order = rule.map_or(UndoOrder::AtOnce, |r| r.undo_order);
             let past = rule.and_then(|r| r.past).unwrap_or_default();
             demands.map(move |demand| Asked { position, report, demand, order, past, hold })
         })
+    }
+
+    fn hold(&self, rule: &Rule, role: Role) -> Hold {
+        match (rule.mode, role) {
+            _ if self.is_watched(rule) => Hold::Shadow,
+            (Mode::Ask | Mode::Shadow, _) | (Mode::Auto, Role::RuleHeld(_)) => Hold::Ask,
+            (Mode::Auto, _) => Hold::Auto,
+        }
+    }
+
+    /// Whether a rule is only tried out: by its mode, or as long as a person holds it.
+    fn is_watched(&self, rule: &Rule) -> bool {
+        rule.mode == Mode::Shadow || self.on_hold.contains(&rule.id)
+    }
+
+    /// How far a reporter is undone when its case is, whatever its own report asks for: it follows from another's
+    /// failure, or was to be run again, which is superseded. A rule in shadow mode adds nothing in earnest.
+    fn undone_with_others(&self, book: &Rulebook, report: &ReportFacts) -> Option<Hold> {
+        match report.role {
+            Role::Derived => Some(Hold::Auto),
+            Role::Rule(id) | Role::RuleHeld(id) => {
+                let rule = book.rules().get(id.0 as usize)?;
+                Some(if self.is_watched(rule) { Hold::Shadow } else { Hold::Auto })
+            }
+            Role::AwaitsRoot | Role::Unmatched | Role::ByHand | Role::Excess => None,
+        }
     }
 
     fn all_effects(&self) -> Cow<'_, BTreeSet<ActionId>> {
@@ -206,27 +232,6 @@ pub(super) struct Asked<'a> {
     order: UndoOrder,
     pub(super) past: Past,
     pub(super) hold: Hold,
-}
-
-fn hold(rule: &Rule, role: Role) -> Hold {
-    match (rule.mode, role) {
-        (Mode::Shadow, _) => Hold::Shadow,
-        (Mode::Ask, _) | (Mode::Auto, Role::RuleHeld(_)) => Hold::Ask,
-        (Mode::Auto, _) => Hold::Auto,
-    }
-}
-
-/// How far a reporter is undone when its case is, whatever its own report asks for: it follows from another's failure, or
-/// was to be run again, which is superseded. A rule in shadow mode adds nothing in earnest.
-fn undone_with_others(book: &Rulebook, report: &ReportFacts) -> Option<Hold> {
-    match report.role {
-        Role::Derived => Some(Hold::Auto),
-        Role::Rule(id) | Role::RuleHeld(id) => {
-            let mode = book.rules().get(id.0 as usize)?.mode;
-            Some(if mode == Mode::Shadow { Hold::Shadow } else { Hold::Auto })
-        }
-        Role::AwaitsRoot | Role::Unmatched | Role::ByHand | Role::Excess => None,
-    }
 }
 
 #[derive(Default)]

@@ -51,6 +51,7 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/rules/activate", post(rules::activate::<S>))
         .route("/rules/{name}", get(rules::show_active::<S>))
         .route("/rules/{name}/versions/{hash}", get(rules::show_version::<S>))
+        .route("/rules/{name}/holds", post(rules::hold::<S>))
         .route("/rules/{name}/edit", get(rules::edit_active::<S>))
         .route("/rules/{name}/versions/{hash}/edit", get(rules::edit::<S>))
         .route("/bulk", get(bulk::list::<S>).post(bulk::make::<S>))

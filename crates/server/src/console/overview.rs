@@ -119,6 +119,7 @@ impl Page {
             parts.push(format!("{rows} can't be read"));
         }
         parts.extend(told_of_services(&self.overview.services));
+        parts.extend(self.overview.holds.iter().map(|hold| format!("{} is held", hold.what())));
         match (parts.is_empty(), self.open()) {
             (true, 0) => "All is well: nothing is open.".to_owned(),
             (true, open) => {
@@ -137,10 +138,11 @@ impl Page {
         }
     }
 
-    /// How the sentence looks: a pause is somebody's decision and no trouble.
+    /// How the sentence looks: a pause and a hold are somebody's decision and no trouble.
     fn tone(&self) -> Tone {
-        let paused = self.overview.services.iter().any(|s| s.paused);
-        match (self.is_well(), paused) {
+        let stopped =
+            self.overview.services.iter().any(|s| s.paused) || !self.overview.holds.is_empty();
+        match (self.is_well(), stopped) {
             (false, _) => Tone::Bad,
             (true, true) => Tone::Decided,
             (true, false) => Tone::Good,

@@ -6,11 +6,12 @@ use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
-use crate::http::{ApiError, App, found_strangers, judge};
+use crate::http::{ApiError, App, Depth, Verdict, found_strangers, judge};
 use amends_api::signs::Signed;
-use amends_api::{DiagnosticView, RulebookQuestions, StrangerView};
+use amends_api::{DiagnosticView, ProofState, RuleHoldView, RulebookQuestions, StrangerView};
+use amends_engine::HoldScope;
 use amends_protocol::Timestamp;
-use amends_rulebook::{ActionId, Rule, Rulebook, SourceFile, length_of_time, render};
+use amends_rulebook::{ActionId, Rule, Rulebook, SourceFile, length_of_time};
 use amends_store::{RulebookRow, Store};
 use amends_workbench::{Annotate, Comparison, Matrix, Note, Row, compare};
 use askama::Template;
@@ -28,7 +29,8 @@ const EXAMPLE: &str = "rulebook: my-business\nservices:\n  payment:\n    url: ht
 #[template(path = "rules.html")]
 struct ListPage {
     frame: Frame,
-    books: Vec<(Arc<Rulebook>, Vec<DiagnosticView>, bool)>,
+    /// Each with what is wrong with its file, whether it differs from that, and how much of it is held.
+    books: Vec<(Arc<Rulebook>, Vec<DiagnosticView>, bool, usize)>,
 }
 
 #[derive(Template)]
@@ -41,6 +43,9 @@ struct BookPage {
     hits: Hits,
     /// What its newest cases leave in doubt.
     doubts: RulebookQuestions,
+    verdict: Arc<Verdict>,
+    /// What people hold of it.
+    holds: Vec<RuleHoldView>,
     graph: Option<String>,
     rejected: Vec<DiagnosticView>,
     versions: Vec<RulebookRow>,
@@ -84,7 +89,8 @@ pub(super) async fn list<S: Store>(
         .map(|book| {
             let rejected = crate::books::views(&app.rejections, book.name());
             let differs = app.rejections.differs(book.name(), book.hash());
-            (book, rejected, differs)
+            let holds = app.supervisor.rule_holds(Some(book.name())).len();
+            (book, rejected, differs, holds)
         })
         .collect();
     Ok(show(&ListPage { frame, books }))
@@ -129,9 +135,13 @@ async fn page<S: Store>(
     let mut waiting = found_strangers(app, Some(book.name())).await?;
     waiting.retain(|one| is_active && one.declared && one.waiting > 0);
     let mut hits = Hits::of(app, &book).await?;
+    // What an old version would leave behind is not worked out because somebody looks at it.
+    let depth = if is_active { Depth::Begun } else { Depth::Known };
     let page = BookPage {
         matrix: Matrix::new(&book, None),
         doubts: std::mem::take(&mut hits.doubts).view(&book),
+        verdict: app.verdicts.of(&app.workshop, &book, depth).await?,
+        holds: app.supervisor.rule_holds(Some(book.name())),
         hits,
         graph: graph_of_calls(&book),
         rejected: if is_active {
@@ -198,7 +208,12 @@ pub(super) async fn preview<S: Store>(
         };
         (book, base, comparison, judged.rendered, judged.findings.len())
     };
-    let (book, base, comparison, rendered, warnings) = app.workshop.run(look).await?;
+    let (book, base, comparison, mut rendered, mut warnings) = app.workshop.run(look).await?;
+    if let Some(book) = &book {
+        let verdict = app.verdicts.of(&app.workshop, book, Depth::Known).await?;
+        rendered.push_str(&verdict.rendered(book));
+        warnings += verdict.findings.len();
+    }
     let frame = Frame::still(&app, Part::Rules, "What would change", &form.headers);
     let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show_as(status, &PreviewPage { frame, files, book, comparison, base, rendered, warnings }))
@@ -227,9 +242,31 @@ pub(super) async fn activate<S: Store>(
     let base = Some(form.text("base")).filter(|hash| !hash.is_empty());
     let compared = base.map(Into::into);
     let address = format!("/rules/{}", book.name());
-    let activated = app.supervisor.activate_over(compared, book, &who, &reason).await;
+    let activated = app.supervisor.activate_over(compared, Arc::clone(&book), &who, &reason).await;
     activated.map_err(|problem| wrong(problem.into()))?;
+    app.verdicts.became_active(&book);
     Ok(form.remember(see(&address)))
+}
+
+/// `POST /rules/{name}/holds`: `hold` or `release`, of a rule or of the whole rulebook.
+pub(super) async fn hold<S: Store>(
+    State(app): State<App<S>>,
+    Path(name): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    let address = format!("/rules/{name}");
+    let wrong = |error: ApiError| PageError::from(error).back(&address).sent(&form);
+    let (reason, who) = (form.reason().map_err(wrong)?, form.who().map_err(wrong)?);
+    let held = match form.text("act") {
+        "hold" => true,
+        "release" => false,
+        other => return Err(wrong(ApiError::invalid(format!("`{other}` is no act of this form")))),
+    };
+    let rule = Some(form.text("rule")).filter(|rule| !rule.is_empty()).map(Into::into);
+    let scope = HoldScope { rulebook: name.as_str().into(), rule };
+    let acted = app.supervisor.hold_rule(scope, held, &who, &reason).await;
+    acted.map_err(|problem| wrong(problem.into()))?;
+    Ok(form.remember(see(&format!("{address}#holds"))))
 }
 
 fn active<S: Store>(app: &App<S>, name: &str) -> Option<Arc<Rulebook>> {
@@ -267,7 +304,13 @@ fn sources(files: &[(String, String)]) -> Vec<SourceFile> {
 
 impl BookPage {
     fn rendered_findings(&self) -> String {
-        render(&self.matrix.findings, self.book.sources(), false)
+        self.verdict.rendered(&self.book)
+    }
+
+    /// The hold of a rule itself, or of all of them.
+    fn hold_of(&self, rule: Option<&Rule>) -> Option<&RuleHoldView> {
+        let label = rule.map(|rule| rule.index_label.as_str());
+        self.holds.iter().find(|hold| hold.rule.as_deref() == label)
     }
 
     /// The matrix, with what each row and each cell has seen lately.

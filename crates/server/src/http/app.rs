@@ -5,6 +5,7 @@ use super::backup_folder::BackupFolder;
 use super::bodies::Bodies;
 use super::limits::HttpLimits;
 use super::own_names::OwnNames;
+use super::verdicts::Verdicts;
 use super::versions::Versions;
 use super::workshop::Workshop;
 use crate::books::Rejections;
@@ -31,6 +32,8 @@ pub struct App<S: Store> {
     pub(crate) rejections: Rejections,
     pub(crate) limits: HttpLimits,
     pub(crate) versions: Versions,
+    /// What is wrong with each version.
+    pub(crate) verdicts: Verdicts,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) bodies: Bodies,
     /// Where rulebooks that come over the network are looked at.
@@ -70,6 +73,7 @@ impl<S: Store> App<S> {
             rejections,
             limits,
             versions,
+            verdicts: Verdicts::new(stopping.clone()),
             streams,
             bodies: Bodies::new(limits.bodies),
             workshop: Workshop::default(),
@@ -137,6 +141,7 @@ impl<S: Store> Clone for App<S> {
             rejections: self.rejections.clone(),
             limits: self.limits,
             versions: self.versions.clone(),
+            verdicts: self.verdicts.clone(),
             streams: Arc::clone(&self.streams),
             bodies: self.bodies.clone(),
             workshop: self.workshop.clone(),

@@ -29,6 +29,7 @@ mod quarantine;
 mod query;
 mod questions;
 mod reports;
+mod rule_holds;
 mod rulebooks;
 mod sagas;
 mod secrets;
@@ -37,6 +38,7 @@ mod steps;
 mod strangers;
 mod targets;
 pub(crate) mod unread;
+mod verdicts;
 mod versions;
 mod workshop;
 
@@ -57,6 +59,7 @@ pub(crate) use rulebooks::judge;
 pub(crate) use secrets::summaries;
 pub(crate) use strangers::found as found_strangers;
 pub(crate) use targets::{Selection, resolve_targets};
+pub(crate) use verdicts::{Depth, Verdict};
 
 use amends_store::Store;
 use axum::Router;

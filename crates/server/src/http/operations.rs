@@ -1,10 +1,10 @@
 //! Every operation of the API: its place, its handler, and what only people can say of it. The rest is told by the types
 //! of the handler.
 
-use super::openapi::{self, Operation, get, options, post, put};
+use super::openapi::{self, Operation, delete, get, options, post, put};
 use super::{
     acts, backups, bulk, cases, doubts, events, export, groups, metrics, overview, probes,
-    quarantine, questions, reports, rulebooks, sagas, services, steps, strangers,
+    quarantine, questions, reports, rule_holds, rulebooks, sagas, services, steps, strangers,
 };
 use amends_protocol::ProblemCode::{Conflict, NotFound, Overloaded, RulebookInvalid, Unproven};
 use amends_store::Store;
@@ -296,6 +296,33 @@ fn of_rulebooks<S: Store>() -> Vec<Operation<S>> {
             )
             .says(200, "Active.")
             .fails(&[RulebookInvalid, Conflict]),
+        get("/v1/rulebooks/{name}/verdict", rulebooks::verdict::<S>)
+            .named(
+                "showRulebookVerdict",
+                "rulebooks",
+                "What `amends rules check` says of the active version: at once what can be seen, and whole once every failure has been played.",
+            )
+            .says(200, "The verdict.")
+            .fails(&[Overloaded]),
+        get("/v1/rulebooks/{name}/hold", rule_holds::list::<S>)
+            .named(
+                "listRuleHolds",
+                "rulebooks",
+                "What operators hold of a rulebook, whatever the version: that is planned and shown, and waits.",
+            )
+            .says(200, "The holds."),
+        put("/v1/rulebooks/{name}/hold", rule_holds::hold::<S>)
+            .named(
+                "holdRule",
+                "rulebooks",
+                "Hold a rulebook or one of its rules: nothing that it asks for is sent until it is released.",
+            )
+            .says(200, "What is held of the rulebook now.")
+            .fails(&[Conflict, NotFound, Overloaded]),
+        delete("/v1/rulebooks/{name}/hold", rule_holds::release::<S>)
+            .named("releaseRule", "rulebooks", "Release what is held: what waited is sent.")
+            .says(200, "What is held of the rulebook now.")
+            .fails(&[Conflict, NotFound, Overloaded]),
         get("/v1/rulebooks/{name}/questions", doubts::show::<S>)
             .named(
                 "showRulebookQuestions",

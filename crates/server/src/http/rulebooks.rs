@@ -1,15 +1,18 @@
 //! Rulebooks: `GET /v1/rulebooks`, `GET` and `PUT /v1/rulebooks/{name}`, `GET /v1/rulebooks/{name}/versions/{hash}`,
-//! `POST /v1/rulebooks:check`.
+//! `GET /v1/rulebooks/{name}/verdict`, `POST /v1/rulebooks:check`.
 
 use super::answers::Rows;
 use super::body::{Actor, check_reason, is_json, object, read_body, told_of_bodies};
 use super::openapi::{JSON, Taken, Told};
 use super::path::{Id, Pair};
 use super::query::{Asked, questions};
+use super::verdicts::{Depth, Wait};
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
-use amends_api::{DiagnosticView, RulebookCheck, RulebookSources, RulebookView, SourceView};
+use amends_api::{
+    DiagnosticView, RulebookCheck, RulebookSources, RulebookVerdict, RulebookView, SourceView,
+};
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{
     Loaded, Rulebook, Severity, SourceFile, check_together, load_sources, render, sources_together,
@@ -72,8 +75,13 @@ pub(crate) async fn check<S: Store>(
     Asked(why): Asked<Why>,
     sources: SourcesSent,
 ) -> Result<Json<RulebookCheck>, ApiError> {
-    let (_, judged) = judge_sent(&app, why, sources).await?;
+    let Sent { judged, depth, .. } = judge_sent(&app, why, sources).await?;
+    let verdict = match &judged.rulebook {
+        Some(book) => Some(app.verdicts.of(&app.workshop, book, depth).await?.view(book)),
+        None => None,
+    };
     Ok(Json(RulebookCheck {
+        verdict,
         valid: judged.is_valid(),
         name: judged.rulebook.as_ref().map(|b| b.name().to_owned()),
         hash: judged.rulebook.as_ref().map(|b| b.hash().to_owned()),
@@ -82,7 +90,8 @@ pub(crate) async fn check<S: Store>(
     }))
 }
 
-/// `PUT /v1/rulebooks/{name}`: stores a version and makes it the active one.
+/// `PUT /v1/rulebooks/{name}`: stores a version and makes it the active one. With `?proof=wait` every failure is played
+/// first, and a version that is found to leave something behind is refused.
 pub(crate) async fn put<S: Store>(
     State(app): State<App<S>>,
     Id(name): Id<String>,
@@ -90,7 +99,7 @@ pub(crate) async fn put<S: Store>(
     Actor(actor): Actor,
     sources: SourcesSent,
 ) -> Result<Json<RulebookView>, ApiError> {
-    let (reason, judged) = judge_sent(&app, why, sources).await?;
+    let Sent { reason, judged, depth } = judge_sent(&app, why, sources).await?;
     let is_valid = judged.is_valid();
     let Some(book) = judged.rulebook else {
         return Err(rejected(&judged.rendered));
@@ -103,19 +112,33 @@ pub(crate) async fn put<S: Store>(
     if !is_valid {
         return Err(rejected(&judged.rendered_beside));
     }
-    app.supervisor.activate(Arc::clone(&book), &actor, &reason).await?;
-    // By its hash: another version may have become active meanwhile.
-    match app.supervisor.store().rulebook(book.hash().into()).await? {
-        Some(row) => view(&app, row, true).await.map(Json),
-        None => active(&app, &name).await.map(Json),
+    let verdict = app.verdicts.of(&app.workshop, &book, depth).await?;
+    if depth == Depth::Whole && verdict.is_bad() {
+        return Err(rejected(&verdict.rendered(&book)));
     }
+    app.supervisor.activate(Arc::clone(&book), &actor, &reason).await?;
+    app.verdicts.became_active(&book);
+    // By its hash: another version may have become active meanwhile.
+    let put = match app.supervisor.store().rulebook(book.hash().into()).await? {
+        Some(row) => view(&app, row, true).await?,
+        None => active(&app, &name).await?,
+    };
+    Ok(Json(RulebookView { verdict: Some(verdict.view(&book)), ..put }))
 }
 
 questions! {
-    /// Why a rulebook is sent.
+    /// Why a rulebook is sent, and what is waited for.
     pub(crate) struct Why {
         /// Why, for the audit.
         reason: Option<String>,
+        /// `wait`: until every failure has been played; else what is known now.
+        proof: Option<Wait>,
+    }
+
+    /// What of a verdict is waited for.
+    pub(crate) struct OfVerdict {
+        /// `wait`: until every failure has been played; else what is known now.
+        proof: Option<Wait>,
     }
 }
 
@@ -147,12 +170,31 @@ impl Taken for SourcesSent {
     }
 }
 
-/// Reads sources and looks at the rulebook. Says the reason too.
+/// `GET /v1/rulebooks/{name}/verdict`: on the active version.
+pub(crate) async fn verdict<S: Store>(
+    State(app): State<App<S>>,
+    Id(name): Id<String>,
+    Asked(OfVerdict { proof }): Asked<OfVerdict>,
+) -> Result<Json<RulebookVerdict>, ApiError> {
+    let depth = Depth::of(proof, Depth::Begun);
+    let book = active_book(&app, &name)?;
+    Ok(Json(app.verdicts.of(&app.workshop, &book, depth).await?.view(&book)))
+}
+
+/// A rulebook that somebody sent, looked at, with what came along.
+struct Sent {
+    reason: String,
+    judged: Judged,
+    /// How much of its verdict is asked for.
+    depth: Depth,
+}
+
+/// Reads sources and looks at the rulebook.
 async fn judge_sent<S: Store>(
     app: &App<S>,
-    Why { reason: in_query }: Why,
+    Why { reason: in_query, proof }: Why,
     SourcesSent { kind, head, body }: SourcesSent,
-) -> Result<(String, Judged), ApiError> {
+) -> Result<Sent, ApiError> {
     let bytes = read_body(&head, body, SOURCES_LIMIT).await?;
     let others = app.supervisor.active_books();
     let allow_hosts = app.allow_hosts.clone();
@@ -163,7 +205,7 @@ async fn judge_sent<S: Store>(
         Ok::<_, ApiError>((given.reason, judge(given.files, others, &allow_hosts)))
     };
     let (reason, judged) = app.workshop.run(work).await??;
-    Ok((reason, judged))
+    Ok(Sent { reason, judged, depth: Depth::of(proof, Depth::Known) })
 }
 
 /// A rulebook that somebody sent, looked at.
@@ -299,13 +341,20 @@ fn rejected(rendered: &str) -> ApiError {
 }
 
 async fn active<S: Store>(app: &App<S>, name: &str) -> Result<RulebookView, ApiError> {
-    let none = || ApiError::not_found(format!("there is no active rulebook `{name}`"));
-    let book =
-        app.supervisor.active_books().into_iter().find(|b| b.name() == name).ok_or_else(none)?;
+    let book = active_book(app, name)?;
     match app.supervisor.store().rulebook(book.hash().into()).await? {
         Some(row) => view(app, row, true).await,
-        None => Err(none()),
+        None => Err(none_active(name)),
     }
+}
+
+fn active_book<S: Store>(app: &App<S>, name: &str) -> Result<Arc<Rulebook>, ApiError> {
+    let active = app.supervisor.active_books().into_iter().find(|book| book.name() == name);
+    active.ok_or_else(|| none_active(name))
+}
+
+fn none_active(name: &str) -> ApiError {
+    ApiError::not_found(format!("there is no active rulebook `{name}`"))
 }
 
 async fn view<S: Store>(
@@ -318,6 +367,8 @@ async fn view<S: Store>(
     Ok(RulebookView {
         rejected: if row.active { views(&app.rejections, &row.name) } else { Vec::new() },
         differs_from_file: row.active && app.rejections.differs(&row.name, &row.hash),
+        holds: app.supervisor.rule_holds(Some(&row.name)),
+        verdict: None,
         name: row.name.to_string(),
         hash: row.hash.to_string(),
         active: row.active,

@@ -33,6 +33,11 @@ pub(super) struct ServiceLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct RulebookLabels {
+    pub(super) rulebook: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct BreakerLabels {
     pub(super) service: String,
     pub(super) state: &'static str,

@@ -22,12 +22,12 @@ use std::time::Duration;
 
 use super::attempt_result::AttemptResult;
 use super::labels::{
-    AttemptLabels, BreakerLabels, BuildLabels, CallbackLabels, ClosingLabels, CurrencyLabels,
-    MemoryLabels, NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels,
-    StepLabels,
+    AttemptLabels, BuildLabels, CallbackLabels, ClosingLabels, CurrencyLabels, MemoryLabels,
+    NotedLabels, QuestionLabels, ReportLabels, ServiceLabels, StateLabels, StepLabels,
 };
 use super::log_writer::lines_dropped;
 use super::open_work::{set_amounts, set_questions};
+use super::service_gauges::{SERVICES_LIMIT, ServiceGauges};
 use amends_node::EffectResult;
 
 /// Bounds of request times in seconds: from a service next door to the longest time limit in use.
@@ -44,10 +44,6 @@ const SETTLE_SECONDS: [f64; 12] =
 
 /// Bounds of inputs in one transaction; the largest is the default limit.
 const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
-
-/// Services that get label values of their own. A report names its service itself, so the sources of reports are
-/// counted by name only as far as an active rulebook knows them; this bounds what rulebooks may bring over time.
-const SERVICES_LIMIT: usize = 1_000;
 
 /// What becomes of callbacks: the codes of problems among them, of which the last stands for all others.
 const CALLBACK_RESULTS: [&str; 6] =
@@ -94,11 +90,7 @@ pub struct Metrics {
     memory_limit: Gauge,
     files_rejected: Gauge,
     files_differing: Gauge,
-    service_queue: Family<ServiceLabels, Gauge>,
-    service_in_flight: Family<ServiceLabels, Gauge>,
-    service_paused: Family<ServiceLabels, Gauge>,
-    breaker: Family<BreakerLabels, Gauge>,
-    histories_unavailable: Family<ServiceLabels, Gauge>,
+    services: ServiceGauges,
 }
 
 impl fmt::Debug for Metrics {
@@ -166,16 +158,12 @@ impl Metrics {
             memory_limit: Gauge::default(),
             files_rejected: Gauge::default(),
             files_differing: Gauge::default(),
-            service_queue: Family::default(),
-            service_in_flight: Family::default(),
-            service_paused: Family::default(),
-            breaker: Family::default(),
-            histories_unavailable: Family::default(),
+            services: ServiceGauges::default(),
         };
         metrics.register_counts(&mut registry);
         metrics.register_clocks(&mut registry);
         metrics.register_gauges(&mut registry);
-        metrics.register_services(&mut registry);
+        metrics.services.register(&mut registry);
         for state in CaseState::ALL {
             drop(metrics.case_changes.get_or_create(&StateLabels { state: state.as_str() }));
         }
@@ -336,34 +324,6 @@ impl Metrics {
             "What they may take before new reports are refused; 0 if there is no limit",
             Unit::Bytes,
             self.memory_limit.clone(),
-        );
-    }
-
-    fn register_services(&self, registry: &mut Registry) {
-        registry.register(
-            "service_queued",
-            "Steps and History readings that wait for a service",
-            self.service_queue.clone(),
-        );
-        registry.register(
-            "service_in_flight",
-            "Requests to a service that are under way",
-            self.service_in_flight.clone(),
-        );
-        registry.register(
-            "service_paused",
-            "Whether a person has paused a service (1) or not (0)",
-            self.service_paused.clone(),
-        );
-        registry.register(
-            "breaker_state",
-            "A service's circuit breaker: 1 for the state that it is in",
-            self.breaker.clone(),
-        );
-        registry.register(
-            "histories_unavailable",
-            "1 while no History of a service could be read for ten minutes, although cases need them",
-            self.histories_unavailable.clone(),
         );
     }
 
@@ -564,24 +524,7 @@ impl Metrics {
         self.queue.set(i64::try_from(standing.queued_inputs).unwrap_or(i64::MAX));
         self.files_rejected.set(i64::try_from(standing.files_rejected).unwrap_or(i64::MAX));
         self.files_differing.set(i64::try_from(standing.files_differing).unwrap_or(i64::MAX));
-        // Services come and go with rulebooks: what is gone must not stay at its last value.
-        self.service_queue.clear();
-        self.service_in_flight.clear();
-        self.service_paused.clear();
-        self.breaker.clear();
-        self.histories_unavailable.clear();
-        for service in standing.overview.services.iter().take(SERVICES_LIMIT) {
-            let labels = || ServiceLabels { service: service.name.clone() };
-            self.service_queue.get_or_create(&labels()).set(i64::from(service.queued));
-            self.service_in_flight.get_or_create(&labels()).set(i64::from(service.in_flight));
-            self.service_paused.get_or_create(&labels()).set(i64::from(service.paused));
-            let unavailable = service.histories_unavailable_since.is_some();
-            self.histories_unavailable.get_or_create(&labels()).set(i64::from(unavailable));
-            for state in ["closed", "open", "probing", "rejecting"] {
-                let labels = BreakerLabels { service: service.name.clone(), state };
-                self.breaker.get_or_create(&labels).set(i64::from(service.breaker == state));
-            }
-        }
+        self.services.set(standing.overview);
         let mut written = String::new();
         // Writing to a string cannot fail.
         let _ = text::encode(&mut written, &self.registry);

@@ -8,6 +8,7 @@ mod log;
 mod log_writer;
 mod metrics;
 mod open_work;
+mod service_gauges;
 mod spans;
 
 pub(crate) use export::export;

@@ -5,6 +5,7 @@ mod act;
 mod case;
 mod kept_back;
 mod question;
+mod rule_hold;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub(crate) use act::act;
 pub(crate) use case::{case, case_summary, proof};
 pub(crate) use kept_back::KeptBack;
 pub(crate) use question::{found_question, question, stranger};
+pub(crate) use rule_hold::rule_hold;
 pub(crate) use step::{listed_step, step};
 pub(crate) use veiled::Veiled;
 pub(crate) use wall::OnTheWall;

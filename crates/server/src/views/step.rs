@@ -2,7 +2,7 @@
 
 use super::Veiled;
 use super::kept_back::KeptBack;
-use amends_api::{AttemptView, StepActName, StepStateName, StepView, StuckReason};
+use amends_api::{AttemptView, RuleHoldView, StepActName, StepStateName, StepView, StuckReason};
 use amends_engine::{AttemptRow, CalledBack, StepRow, StepState, Whole};
 use amends_protocol::{Outcome, SagaId, StepId, Timestamp};
 use amends_store::{ListedStep, StepRecord};
@@ -63,6 +63,7 @@ pub(super) fn of_whole(whole: &Whole<'_>, mut view: impl FnMut(&StepRow) -> Step
         may_not: reasons(whole.may_not()),
         log,
         state: said.state,
+        held: said.held,
         outcome: said.outcome,
         reason: said.reason,
         cause: said.cause,
@@ -91,7 +92,8 @@ pub(super) fn of_row(
     let has_ended = outcome.is_some() || row.state == StepState::Superseded;
     let ended_at = has_ended.then_some(row.updated_at);
     let subject = row.memo.subject.clone().unwrap_or_default();
-    let awaits = row.awaits_callers().cloned();
+    let held = row.on_hold().map(super::rule_hold);
+    let awaits = row.awaits_callers().filter(|_| held.is_none()).cloned();
     let due_at = kept_back.next(&row).or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
     StepView {
         cause: kept_back.cause(&row),
@@ -106,11 +108,12 @@ pub(super) fn of_row(
         stage: row.stage,
         state: row.state.name(),
         awaits: awaits.map(|awaits| awaits.callers).unwrap_or_default(),
+        message: held.as_ref().map(RuleHoldView::sentence).or(row.memo.message),
+        held,
         outcome,
         reason,
         due_at,
         attempts: row.attempts,
-        message: row.memo.message,
         planned_at: row.planned_at,
         ended_at,
         because,

@@ -162,6 +162,7 @@ macro_rules! ledger_conformance {
                     an_empty_batch_is_fine,
                     settings_of_services_are_loaded,
                     what_was_said_of_strangers_is_loaded,
+                    what_people_hold_is_loaded,
                     supervisor_time_goes_on_from_the_last_commit,
                 }
                 lookups {

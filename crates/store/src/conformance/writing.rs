@@ -11,9 +11,9 @@ use amends_api::{
 };
 use amends_engine::{
     AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
-    KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, SagaRow, SagaState,
-    SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState, StoredCase, StrangerDecision,
-    StrangerDecisionRow, StrangerRow, Subject, Told, WalkRow, Write,
+    HoldScope, KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, RuleHold,
+    RuleHoldRow, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState,
+    StoredCase, StrangerDecision, StrangerDecisionRow, StrangerRow, Subject, Told, WalkRow, Write,
 };
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Loss, Lost, Outcome, Timestamp};
 use std::sync::Arc;
@@ -168,6 +168,10 @@ fn full_step_memo() -> StepMemo {
         }],
         accepted: true,
         awaits: Some(AwaitsCallers { until: 8, callers: vec![ActionName::new("order", "place")] }),
+        on_hold: Some(Arc::new(RuleHold {
+            scope: HoldScope { rulebook: "shop".into(), rule: Some("payment/*".into()) },
+            decision: decision("it refunds twice"),
+        })),
         pivot: Some(AtPivot::Asks),
         edited: Some(data),
         message: Some("ok".to_owned()),
@@ -449,6 +453,27 @@ pub async fn what_was_said_of_strangers_is_loaded(place: &impl Place) {
     drop(store);
     let loaded = Held::of(place).await.load().await.expect("loads").strangers;
     assert_eq!(loaded, [row("charge", Some(StrangerActName::Ignore))]);
+}
+
+/// A hold counts until it is released, the last word about it, and is loaded at the start.
+pub async fn what_people_hold_is_loaded(place: &impl Place) {
+    let store = Held::of(place).await;
+    let row = |rule: Option<&str>, why: Option<&str>| RuleHoldRow {
+        scope: HoldScope { rulebook: "shop".into(), rule: rule.map(Into::into) },
+        decision: why.map(decision),
+    };
+    let said = [
+        row(Some("payment/*"), Some("it refunds twice")),
+        row(None, Some("all of it")),
+        row(Some("payment/*"), Some("still")),
+        row(None, None),
+        row(Some("never/*"), None),
+    ];
+    let writes: Vec<Write> = said.into_iter().map(|row| Write::RuleHold(Box::new(row))).collect();
+    store.commit(writes).await.expect("commits");
+    drop(store);
+    let loaded = Held::of(place).await.load().await.expect("loads").rule_holds;
+    assert_eq!(loaded, [row(Some("payment/*"), Some("still"))]);
 }
 
 /// Without any, it is the time of the newest open row; then the latest that a commit has brought, with or

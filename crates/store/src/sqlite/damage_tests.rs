@@ -243,7 +243,7 @@ async fn rows_of_no_case_stop_nothing_either() {
     let dir = filled().await;
     sql(
         &dir,
-        "UPDATE sagas SET data = 'x'; UPDATE services SET settings = '{\"pause\": 1}'; UPDATE rulebooks SET sources = '1'",
+        "UPDATE sagas SET data = 'x'; UPDATE services SET settings = '{\"pause\": 1}'; UPDATE rulebooks SET sources = '1'; INSERT INTO rule_holds VALUES ('shop', 'a/b', 'x')",
     );
     let store = open(&dir);
     assert_eq!(store.open(OpenPlace::default(), 9).await.expect("reads").cases.len(), 3);
@@ -251,5 +251,6 @@ async fn rows_of_no_case_stop_nothing_either() {
     assert_eq!((loaded.sagas.len(), loaded.services.len()), (0, 0));
     assert_eq!(loaded.unreadable[0].row, "announced saga `announced`");
     assert_eq!(&*loaded.broken_services[0].0, "payment");
+    assert_eq!(loaded.broken_rule_holds[0].0.to_string(), "rule `a/b` of rulebook `shop`");
     assert!(loaded.rulebooks[0].sources.is_empty() && loaded.rulebooks[0].active);
 }

@@ -7,7 +7,7 @@ use super::{
     raw::{Rest, case_or_rest, case_row_or_rest},
     rows::{
         CASE_COLUMNS, SAGA_COLUMNS, collect, collect_readable, column, read_error, readable,
-        rulebook_row, saga_row, service_row, stranger_row,
+        rule_hold_row, rulebook_row, saga_row, service_row, stranger_row,
     },
 };
 use crate::{
@@ -191,14 +191,10 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         let service = column::<Arc<str>>(row, 0)?;
         Ok(readable(service_row(row))?.map_err(|unreadable| (service, unreadable)))
     };
-    let (mut services, mut broken_services) = (Vec::new(), Vec::new());
-    for row in collect(conn, all, [], read)? {
-        match row {
-            Ok(row) => services.push(row),
-            Err(broken) => broken_services.push(broken),
-        }
-    }
+    let (services, broken_services) = apart(collect(conn, all, [], read)?);
     let strangers = without_unreadable(strangers(conn)?, &mut unreadable);
+    let all = "SELECT rulebook, rule, decision FROM rule_holds ORDER BY rulebook, rule";
+    let (rule_holds, broken_rule_holds) = apart(collect(conn, all, [], rule_hold_row)?);
     let earlier = collect(
         conn,
         "SELECT hash, name, stored_at, active, from_file, sources FROM rulebooks
@@ -214,10 +210,12 @@ pub(crate) fn load(conn: &Connection, epoch: Epoch) -> Result<Loaded, StoreError
         sagas,
         services,
         strangers,
+        rule_holds,
         rulebooks,
         earlier,
         unreadable,
         broken_services,
+        broken_rule_holds,
     })
 }
 
@@ -227,6 +225,18 @@ fn strangers(
     let all = "SELECT rulebook, service, action, decision FROM strangers
          ORDER BY rulebook, service, action";
     collect(conn, all, [], |row| readable(stranger_row(row)))
+}
+
+/// Rows that can be read, and what is known of the others.
+fn apart<T, E>(rows: Vec<Result<T, E>>) -> (Vec<T>, Vec<E>) {
+    let (mut whole, mut broken) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            Ok(row) => whole.push(row),
+            Err(unreadable) => broken.push(unreadable),
+        }
+    }
+    (whole, broken)
 }
 
 fn without_unreadable<T>(

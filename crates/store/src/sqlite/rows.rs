@@ -7,8 +7,8 @@ use super::{
 use crate::{RulebookRow, StoreError};
 use amends_api::{StepStateName, StuckReason};
 use amends_engine::{
-    ActRow, AttemptRow, CaseRow, ReportRow, RulebookRef, SagaRow, ServiceRow, StepRow, StepState,
-    StoredCase, StrangerDecisionRow, UnreadableRow,
+    ActRow, AttemptRow, CaseRow, HoldScope, ReportRow, RuleHoldRow, RulebookRef, SagaRow,
+    ServiceRow, StepRow, StepState, StoredCase, StrangerDecisionRow, UnreadableRow,
 };
 use amends_protocol::{ActionName, CaseId, Outcome, SagaId, StepId, Timestamp};
 use rusqlite::{
@@ -321,6 +321,18 @@ pub(crate) fn stranger_row(row: &Row<'_>) -> Result<StrangerDecisionRow, StoreEr
     let named = || format!("decision on stranger `{action}` of rulebook `{rulebook}`");
     let decision = Some(json(row, 3, &named)?);
     Ok(StrangerDecisionRow { rulebook, action, decision })
+}
+
+/// A row of `rulebook, rule, decision`: what is held can be read, whatever became of the decision.
+pub(crate) fn rule_hold_row(
+    row: &Row<'_>,
+) -> Result<Result<RuleHoldRow, (HoldScope, UnreadableRow)>, StoreError> {
+    let (rulebook, rule): (Arc<str>, Arc<str>) = (column(row, 0)?, column(row, 1)?);
+    let scope = HoldScope { rulebook, rule: Some(rule).filter(|rule| !rule.is_empty()) };
+    Ok(match readable(json(row, 2, &|| format!("hold of {scope}")))? {
+        Ok(decision) => Ok(RuleHoldRow { scope, decision: Some(decision) }),
+        Err(unreadable) => Err((scope, unreadable)),
+    })
 }
 
 /// A row of `hash, name, stored_at, active, from_file` and, if wanted, `sources`.

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::StoreError;
 use amends_engine::{
-    ActRow, ActivationRow, AttemptRow, CaseRow, ReportRow, SagaRow, ServiceRow, StepRow, StepState,
-    StrangerDecisionRow, Write,
+    ActRow, ActivationRow, AttemptRow, CaseRow, ReportRow, RuleHoldRow, SagaRow, ServiceRow,
+    StepRow, StepState, StrangerDecisionRow, Write,
 };
 use amends_protocol::CaseId;
 use rusqlite::{CachedStatement, Connection, ErrorCode, params};
@@ -61,6 +61,9 @@ const FROM_FILE: &str = "UPDATE rulebooks SET from_file = 1 WHERE hash = ?1";
 const STRANGER: &str = "INSERT OR REPLACE INTO strangers (rulebook, service, action, decision) VALUES (?1, ?2, ?3, ?4)";
 const NO_STRANGER: &str =
     "DELETE FROM strangers WHERE rulebook = ?1 AND service = ?2 AND action = ?3";
+const RULE_HOLD: &str =
+    "INSERT OR REPLACE INTO rule_holds (rulebook, rule, decision) VALUES (?1, ?2, ?3)";
+const NO_RULE_HOLD: &str = "DELETE FROM rule_holds WHERE rulebook = ?1 AND rule = ?2";
 const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
@@ -109,6 +112,7 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             Write::Saga(row) => pen.saga(row)?,
             Write::Service(row) => service(conn, &mut pen.json, row)?,
             Write::Stranger(row) => stranger(conn, &mut pen.json, row)?,
+            Write::RuleHold(row) => rule_hold(conn, &mut pen.json, row)?,
             Write::Activate(row) => activate(conn, &mut pen.json, row)?,
         }
     }
@@ -133,6 +137,7 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
             | Write::Saga(_)
             | Write::Service(_)
             | Write::Stranger(_)
+            | Write::RuleHold(_)
             | Write::Activate(_) => continue,
         };
         if !seen.insert(key) {
@@ -307,6 +312,18 @@ fn stranger(
     };
     let decision = proved(json, decision, named)?;
     must_be_one(conn.execute(STRANGER, params![rulebook, service, action, decision]), named)
+}
+
+/// Seldom written, likewise.
+fn rule_hold(conn: &Connection, json: &mut Vec<u8>, row: &RuleHoldRow) -> Result<(), StoreError> {
+    let (rulebook, rule) = (&*row.scope.rulebook, row.scope.rule.as_deref().unwrap_or_default());
+    let Some(decision) = &row.decision else {
+        let removed = conn.execute(NO_RULE_HOLD, params![rulebook, rule]);
+        return removed.map(drop).map_err(database(DOING));
+    };
+    let named = || Named { row: format!("hold of {}", row.scope), case: None };
+    let decision = proved(json, decision, named)?;
+    must_be_one(conn.execute(RULE_HOLD, params![rulebook, rule, decision]), named)
 }
 
 /// Seldom written, too. First off, then on: never are two of a name active, not even between two statements.

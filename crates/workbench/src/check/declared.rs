@@ -182,6 +182,7 @@ fn dead_actions(book: &Rulebook, found: &mut Findings<'_>) {
     let mut named: BTreeSet<ActionId> = book.reports().iter().filter_map(|r| r.action).collect();
     for rule in book.rules().iter().filter(|rule| !rule.implied) {
         named.extend(named_by_condition(book, rule));
+        named.extend(only_action(book, rule));
         let given_up = rule.give_up.as_ref().map(|give_up| &give_up.then);
         for stage in std::iter::once(&rule.demand).chain(given_up).flat_map(|d| &d.stages) {
             let targets = stage.compensate.iter().chain(&stage.retry).chain(&stage.notify);
@@ -208,6 +209,13 @@ fn dead_actions(book: &Rulebook, found: &mut Findings<'_>) {
             );
         }
     }
+}
+
+/// The one action of the service whose reports a rule answers: it is a saga of its own.
+fn only_action(book: &Rulebook, rule: &Rule) -> Option<ActionId> {
+    let service = rule.pattern.service.as_deref()?;
+    let mut own = book.action_ids().filter(|id| *book.get(*id).name.service == *service);
+    own.next().filter(|_| own.next().is_none())
 }
 
 /// The actions that `when: { action: … }` of a rule names.

@@ -1,5 +1,5 @@
 //! `amends rules`: everything about rulebooks. What speaks of a running supervisor (`list`, `status`, `activate`,
-//! `rollback`, `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
+//! `rollback`, `hold`, `release`, `hits`, `drift`, `diff --replay`) asks its API, the rest needs files.
 
 mod activate;
 mod active;
@@ -11,6 +11,7 @@ mod explain;
 mod fmt;
 mod graph;
 mod hits;
+mod hold;
 mod matrix;
 mod proofs;
 mod replay;
@@ -55,6 +56,10 @@ pub enum RulesCommand {
     Status(versions::StatusOptions),
     /// Make a version of before the active one again
     Rollback(versions::RollbackOptions),
+    /// Send nothing more that a rulebook or one of its rules asks for, over restarts too
+    Hold(hold::HoldOptions),
+    /// Send again what waits because it was held
+    Release(hold::ReleaseOptions),
     /// Tell which calls and actions real cases show and a rulebook does not declare
     Drift(drift::DriftOptions),
     /// Tell which rules a running supervisor has used, when last, and which never
@@ -83,6 +88,8 @@ pub(super) fn run(command: RulesCommand) -> Outcome {
         RulesCommand::List(options) => versions::list(&options),
         RulesCommand::Status(options) => versions::status(&options),
         RulesCommand::Rollback(options) => versions::rollback(&options),
+        RulesCommand::Hold(options) => hold::hold(&options),
+        RulesCommand::Release(options) => hold::release(&options),
         RulesCommand::Drift(options) => drift::run(&options),
         RulesCommand::Hits(options) => hits::run(&options),
         RulesCommand::Activate(options) => activate::run(&options),

@@ -9,7 +9,7 @@ use crate::moment::{now, relative};
 use crate::output::{self, Grid};
 use crate::printing::Printing;
 use amends_api::signs::Signed;
-use amends_api::{RulebookQuestions, RulebookSources, RulebookView};
+use amends_api::{RulebookQuestions, RulebookSources, RulebookVerdict, RulebookView};
 use amends_protocol::wire::percent;
 use clap_complete::ArgValueCompleter;
 
@@ -108,7 +108,7 @@ fn table(books: &[RulebookView]) -> Outcome {
         grid.row(vec![
             book.name.clone(),
             short(&book.hash).to_owned(),
-            standing(book).to_owned(),
+            standing(book),
             relative(book.stored_at, now()),
             book.services.to_string(),
             book.rules.to_string(),
@@ -118,12 +118,18 @@ fn table(books: &[RulebookView]) -> Outcome {
 }
 
 /// How a version stands, and its file to it.
-fn standing(book: &RulebookView) -> &'static str {
-    match (book.active, book.rejected.is_empty(), book.differs_from_file) {
-        (false, ..) => "of before",
+fn standing(book: &RulebookView) -> String {
+    let standing = match (book.active, book.rejected.is_empty(), book.differs_from_file) {
+        (false, ..) => return "of before".to_owned(),
         (true, false, _) => "✗ active, its file is rejected",
         (true, true, true) => "! active, its file says something else",
         (true, true, false) => "✓ active",
+    };
+    match (book.holds.len(), book.holds.iter().any(|hold| hold.rule.is_none())) {
+        (0, _) => standing.to_owned(),
+        (_, true) => format!("{standing}, ‖ held"),
+        (1, false) => format!("{standing}, ‖ 1 rule held"),
+        (rules, false) => format!("{standing}, ‖ {rules} rules held"),
     }
 }
 
@@ -134,22 +140,20 @@ fn short(hash: &str) -> &str {
 pub(super) fn status(options: &StatusOptions) -> Outcome {
     let client = options.connection.client()?;
     let path = format!("/v1/rulebooks/{}", percent::part(&options.name));
-    let (book, versions, questions) = block_on(async {
+    let (book, versions, questions, verdict) = block_on(async {
         let book: RulebookView = client.get(&path).await?;
         let mut versions = listed(&client).await?;
         versions.retain(|version| version.name == book.name);
-        let asked = client.get(&format!("{path}/questions")).await;
-        let questions: Option<RulebookQuestions> = match asked {
-            Ok(questions) => Some(questions),
-            // A supervisor of before does not know this path.
-            Err(Failure::Problem(problem)) if problem.status == 404 => None,
-            Err(failure) => return Err(failure),
-        };
-        Ok((book, versions, questions))
+        let questions: Option<RulebookQuestions> =
+            if_known(client.get(&format!("{path}/questions")).await)?;
+        let verdict: Option<RulebookVerdict> =
+            if_known(client.get(&format!("{path}/verdict")).await)?;
+        Ok((book, versions, questions, verdict))
     })?;
     if options.json {
         let mut told = serde_json::to_value(&book).map_err(anyhow::Error::from)?;
         told["questions"] = serde_json::to_value(&questions).map_err(anyhow::Error::from)?;
+        told["verdict"] = serde_json::to_value(&verdict).map_err(anyhow::Error::from)?;
         return output::json(&told);
     }
     output::line(&format!("{}: {}", book.name, standing(&book)))?;
@@ -164,9 +168,24 @@ pub(super) fn status(options: &StatusOptions) -> Outcome {
             output::line(&format!("  = help: {help}"))?;
         }
     }
+    for hold in &book.holds {
+        output::line(&super::hold::told(hold))?;
+    }
+    if let Some(verdict) = &verdict {
+        output::line(&super::activate::summary(verdict))?;
+    }
     output::line("")?;
     table(&versions)?;
     questions.map_or(Ok(()), |questions| in_doubt(&questions))
+}
+
+/// Nothing where a supervisor of before does not know the path.
+fn if_known<T>(answer: Outcome<T>) -> Outcome<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Failure::Problem(problem)) if problem.status == 404 => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Which kinds of questions hold its cases, and which would.

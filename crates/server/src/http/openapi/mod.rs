@@ -6,7 +6,7 @@ mod operation;
 mod told;
 mod webhooks;
 
-pub(super) use operation::{Operation, get, options, post, put, router};
+pub(super) use operation::{Operation, delete, get, options, post, put, router};
 pub(crate) use told::{Answered, JSON, PLAIN, PROBLEM, Taken, Told};
 
 use super::operations::operations;

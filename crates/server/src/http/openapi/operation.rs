@@ -42,7 +42,7 @@ macro_rules! methods {
     )+};
 }
 
-methods!(get = GET, post = POST, put = PUT, options = OPTIONS);
+methods!(get = GET, post = POST, put = PUT, delete = DELETE, options = OPTIONS);
 
 impl<S: Store> Operation<S> {
     fn of<H: Handled<I, O>, I, O>(
