@@ -162,6 +162,26 @@ impl Flow {
         ways.iter().filter(move |way| !way.contains(&call)).flat_map(Range::clone)
     }
 
+    /// The how-manieth call of its action this one is, at most, in a saga that makes it and, of those before it, the
+    /// ones that `counts` lets pass: of several ways a saga takes one.
+    #[must_use]
+    pub fn time_of(&self, call: usize, counts: impl Fn(usize) -> bool) -> usize {
+        let Some(action) = self.calls.get(call).map(|c| c.action) else { return 0 };
+        let is_one =
+            |n: &usize| *n == call || (*n < call && self.calls[*n].action == action && counts(*n));
+        let within = |calls: &Range<usize>| calls.clone().filter(is_one).count();
+        let times = self.steps.iter().map(|step| match step {
+            FlowStep::Own => 0,
+            FlowStep::Call(n) => within(&(*n..n + 1)),
+            FlowStep::Parallel(calls) => within(calls),
+            FlowStep::OneOf(ways) => match ways.iter().find(|way| way.contains(&call)) {
+                Some(taken) => within(taken),
+                None => ways.iter().map(within).max().unwrap_or(0),
+            },
+        });
+        times.sum()
+    }
+
     /// Adds one call as a step of its own.
     pub(crate) fn push_call(&mut self, call: Call) {
         self.steps.push(FlowStep::Call(self.calls.len()));

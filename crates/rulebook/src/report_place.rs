@@ -2,7 +2,7 @@
 //! came. Follows the declared calls; knows nothing of rules.
 
 use crate::graph::Graph;
-use crate::{Action, ActionId, Call, NamedCall, ReportDecl, Rulebook};
+use crate::{Action, ActionId, Call, Flow, FlowStep, NamedCall, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 
 /// Where in its work an action fails. The numbers are positions in its calls.
@@ -28,7 +28,7 @@ impl<'a> Work<'a> {
         Self { actions: &book.actions, graph: &book.graph }
     }
 
-    pub(crate) fn calls(self, id: ActionId) -> &'a [Call] {
+    pub(crate) fn calls(self, id: ActionId) -> &'a Flow {
         &self.actions[id.0 as usize].calls
     }
 
@@ -95,23 +95,82 @@ impl<'a> Work<'a> {
         let times =
             |id: ActionId| report.after.iter().filter(|made| made.direct(from) == Some(id)).count();
         let of = |id: ActionId| {
-            calls.iter().enumerate().filter(move |(_, c)| c.action == id).map(|(n, _)| n)
+            let all: Vec<usize> = (0..calls.len()).filter(|n| calls[*n].action == id).collect();
+            let mut open = all.clone();
+            open.retain(|n| !self.is_in_a_way_not_taken(from, *n, &report.without));
+            if open.is_empty() { all } else { open }
         };
         if let Some(sent) = report.sent {
             // An earlier call of the same action may have been answered, or left out.
             let left_out = report.without.iter().any(|w| w.direct(from) == Some(sent));
-            let made = |n: &usize| !(left_out && calls[*n].optional);
-            let place = of(sent).filter(made).nth(times(sent));
-            return place.or_else(|| of(sent).next_back()).map(Position::Sent);
+            let made = |n: usize| !(left_out && calls[n].optional);
+            let places = of(sent);
+            let is_it = |n: &&usize| made(**n) && calls.time_of(**n, made) > times(sent);
+            let place = places.iter().find(is_it).or(places.last());
+            return place.copied().map(Position::Sent);
         }
         if report.anywhere {
             return None;
         }
         let place = |made: &NamedCall| {
-            let direct = made.direct(from).and_then(|id| of(id).take(times(id)).last());
+            let direct = made.direct(from).and_then(|id| {
+                let places = of(id);
+                let enough = |n: &&usize| calls.time_of(**n, |_| true) >= times(id);
+                places.iter().find(enough).or(places.last()).copied()
+            });
             direct.or_else(|| calls.iter().position(|c| self.leads_to(from, c.action, made)))
         };
         Some(report.after.iter().filter_map(place).max().map_or(Position::Start, Position::After))
+    }
+
+    /// Whether a call stands in a way of `one_of` behind one that its saga would have made before, and has not.
+    fn is_in_a_way_not_taken(self, from: ActionId, n: usize, not_made: &[NamedCall]) -> bool {
+        let calls = self.calls(from);
+        let Some(FlowStep::OneOf(ways)) = calls.step_of(n) else { return false };
+        let before = ways.iter().find(|way| way.contains(&n)).map_or(n..n, |way| way.start..n);
+        let mut sure = before.filter(|m| !calls[*m].times.may_be_none());
+        sure.any(|m| self.surely_calls(from, calls[m].action, not_made).is_some())
+    }
+
+    /// How often an action calls another one itself in one saga, at most; none: any number of times.
+    pub(crate) fn times_at_most(self, from: ActionId, to: ActionId) -> Option<usize> {
+        let calls = self.calls(from);
+        let of = || (0..calls.len()).filter(|n| calls[*n].action == to);
+        let is_bounded = !of().any(|n| calls[n].times.may_be_many());
+        let times = of().map(|n| calls.time_of(n, |_| true)).max().unwrap_or(0);
+        is_bounded.then_some(times)
+    }
+
+    /// Two calls that a report names as made, though they were made on two ways of `one_of`, of which a saga takes one.
+    pub(crate) fn on_two_ways(self, report: &ReportDecl) -> Option<(NamedCall, NamedCall)> {
+        let from = report.action?;
+        let calls = self.calls(from);
+        let only_call_to = |named: &NamedCall| {
+            let mut all = (0..calls.len()).filter(|n| self.leads_to(from, calls[*n].action, named));
+            all.next().filter(|_| all.next().is_none())
+        };
+        let sent = report.sent.and_then(|sent| NamedCall::by_way(vec![from, sent]));
+        let named = report.after.iter().chain(&sent).filter(|named| named.direct(from).is_some());
+        let placed: Vec<(&NamedCall, usize)> =
+            named.filter_map(|named| Some((named, only_call_to(named)?))).collect();
+        placed.iter().enumerate().find_map(|(k, (first, n))| {
+            let excludes = |(_, m): &&(&NamedCall, usize)| calls.excluded_by(*n).any(|x| x == *m);
+            let (second, _) = placed[k + 1..].iter().find(excludes)?;
+            Some(((*first).clone(), (*second).clone()))
+        })
+    }
+
+    /// Whether no saga can come to where a report says that it comes from.
+    fn is_contradictory(self, report: &ReportDecl) -> bool {
+        let Some(from) = report.action else { return false };
+        let is_too_often = |made: &NamedCall| {
+            let named = report.after.iter().filter(|other| *other == made).count();
+            let most = made.direct(from).and_then(|id| self.times_at_most(from, id));
+            named > 1 && most.is_some_and(|most| named > most)
+        };
+        report.after.iter().any(|made| report.without.contains(made) || is_too_often(made))
+            || self.on_two_ways(report).is_some()
+            || self.made_all_the_same(report).is_some()
     }
 
     /// How many of its action's calls may have been made when a report comes from anywhere: a call that every saga makes
@@ -163,6 +222,12 @@ impl ReportDecl {
     #[must_use]
     pub fn position(&self, book: &Rulebook) -> Option<Position> {
         Work::of(book).position(self)
+    }
+
+    /// Whether no saga can come to where it says that it comes from.
+    #[must_use]
+    pub fn is_contradictory(&self, book: &Rulebook) -> bool {
+        Work::of(book).is_contradictory(self)
     }
 
     /// How many of its action's calls may have been made when it comes from anywhere: a call that every saga makes and

@@ -118,6 +118,12 @@ pub fn is_silent(book: &Rulebook, service: ServiceId) -> bool {
         && own.any(|action| !action.endpoints.is_empty())
 }
 
+/// What to ask for so that every effect is undone: what is told, and where some of it happens unseen, wherever the saga
+/// could have reached it.
+pub(crate) fn everything(book: &Rulebook) -> &'static str {
+    if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" }
+}
+
 /// Whether a case asks the service of an action for its sake: for what it did itself, or for its calls.
 fn may_tell(book: &Rulebook, id: ActionId) -> bool {
     can_be_undone(book, id) || !book.get(id).calls.is_empty()

@@ -87,7 +87,8 @@ fn the_explicit_rulebook_is_sound_and_names_each_point_once() {
     let legacy = include_str!("data/corpus/good/legacy-behind-legacy.yaml");
     let twice = include_str!("data/corpus/good/called-twice.yaml");
     let travel = include_str!("data/derive/travel.yaml");
-    for text in [TEXT, travel, legacy, twice, BOTH_WAYS, ONE_WAY, ONE_WAY_OF_MANY] {
+    let others = [BOTH_WAYS, ONE_WAY, ONE_WAY_OF_MANY, SAME_IN_TWO_WAYS, ONE_WAY_BELOW_ANOTHER];
+    for text in [TEXT, travel, legacy, twice].into_iter().chain(others) {
         let short = book(text);
         let derived = derive(&short);
         let whole = explicit_rulebook(&short, &derived, ExplicitPart::Whole);
@@ -188,6 +189,28 @@ rules:
   - { on: "*/*", compensate: recorded }
 "#;
 
+/// Each of two ways ends with a call that comes behind both as well.
+const SAME_IN_TWO_WAYS: &str = r#"
+rulebook: same-in-two-ways
+services:
+  shop: { url: "http://shop", actions: { sell: { compensation: stop, calls: [{ one_of: [[gift.wrap, post.send], post.send] }, post.send] } } }
+  gift: { url: "http://gift", actions: { wrap: { compensation: unwrap } } }
+  post: { url: "http://post", actions: { send: { compensation: call-back } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
+/// What one way calls itself, the other one may call through another.
+const ONE_WAY_BELOW_ANOTHER: &str = r#"
+rulebook: one-way-below-another
+services:
+  shop: { url: "http://shop", actions: { sell: { compensation: stop, calls: [{ one_of: [post.send, gift.wrap] }] } } }
+  gift: { url: "http://gift", actions: { wrap: { compensation: unwrap, calls: ["post.send?"] } } }
+  post: { url: "http://post", actions: { send: { compensation: call-back } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#;
+
 fn points(book: &Rulebook, action: &str) -> Vec<String> {
     let (service, action) = action.split_once('.').expect("service.action");
     let action = book.action(service, action).expect("there");
@@ -234,6 +257,50 @@ fn a_saga_that_takes_one_way_takes_none_of_the_others() {
     assert_eq!(points.iter().filter(both).count(), 0, "{points:#?}");
     let book = book(ONE_WAY);
     assert_eq!(count_failure_points(&book), derive(&book).total);
+}
+
+#[test]
+fn what_the_second_call_led_to_is_not_said_by_what_the_first_left_out() {
+    let book = book(
+        r#"
+rulebook: twice
+services:
+  shop: { url: "http://shop", actions: { sell: { compensation: stop, calls: [post.send, post.send] } } }
+  post: { url: "http://post", actions: { send: { compensation: call-back, calls: ["stamp.use?"] } } }
+  stamp: { url: "http://stamp", actions: { use: { compensation: restore } } }
+rules:
+  - { on: "*/*", compensate: recorded }
+"#,
+    );
+    let sent = points(&book, "shop.sell");
+    let second = "sent post.send (call 2 of it), answer unknown, without stamp.use: ";
+    let second = sent.iter().find_map(|line| line.strip_prefix(second));
+    assert_eq!(second, Some("compensate post.send, compensate stamp.use"), "{sent:#?}");
+}
+
+#[test]
+fn the_same_call_in_two_ways_is_counted_by_the_way_that_a_saga_takes() {
+    let book = book(SAME_IN_TWO_WAYS);
+    let whole = explicit_rulebook(&book, &derive(&book), ExplicitPart::Whole);
+    assert!(
+        whole.contains("{ in: sell, after: [post.send, gift.wrap], sent: post.send }"),
+        "{whole}"
+    );
+    assert!(!whole.contains("post.send, post.send, post.send"), "no saga sends three: {whole}");
+    assert!(!whole.contains("no report tells it"), "{whole}");
+}
+
+#[test]
+fn a_place_that_no_report_tells_from_another_is_named_and_left_to_the_last_rule() {
+    let text = SAME_IN_TWO_WAYS.replace(
+        "[[gift.wrap, post.send], post.send]",
+        "[[post.send, gift.wrap], [post.send, gift.wrap, gift.wrap]]",
+    );
+    let book = book(&text);
+    let whole = explicit_rulebook(&book, &derive(&book), ExplicitPart::Whole);
+    assert!(whole.contains("  # `shop.sell` sent `post.send`"), "{whole}");
+    let long = Rulebook::from_yaml(&whole).unwrap_or_else(|found| panic!("{found:#?}\n{whole}"));
+    assert!(check(&long).is_empty(), "{whole}");
 }
 
 #[test]

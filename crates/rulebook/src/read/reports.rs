@@ -163,31 +163,16 @@ fn fill_in(
         }
     }
     check_place(report, &after, &without, scope, graph, found);
-    check_ways(report, &after, sent, scope, found);
-}
-
-/// Of several ways the one that a report names excludes the others.
-fn check_ways(
-    report: &ReportDecl,
-    after: &[(NamedCall, &Node)],
-    sent: Option<(ActionId, &Node)>,
-    scope: &Scope,
-    found: &mut Diagnostics,
-) {
-    let Some(action) = report.action else { return };
-    let flow = &scope.action(action).calls;
-    let named: Vec<(ActionId, &Node)> = direct(after, action).chain(sent).collect();
-    let only_place = |id: ActionId| {
-        let mut places = (0..flow.len()).filter(|n| flow.get(*n).is_some_and(|c| c.action == id));
-        places.next().filter(|_| places.next().is_none())
-    };
-    for (id, node) in &named {
-        let others = only_place(*id).into_iter().flat_map(|n| flow.excluded_by(n));
-        for other in others.filter_map(|n| flow.get(n)).filter(|c| only_place(c.action).is_some()) {
-            let second = named.iter().find(|(named, _)| *named == other.action);
-            if let Some((_, second)) = second.filter(|(_, n)| n.span.start > node.span.start) {
-                found.add(both_ways(*id, other.action, second, node, scope));
-            }
+    let work = Work { actions: &scope.actions, graph };
+    if let Some((a, b)) = work.on_two_ways(report) {
+        let node_of = |named: &NamedCall| {
+            let made = after.iter().find(|(made, _)| made == named).map(|(_, node)| *node);
+            made.or(sent.map(|(_, node)| node))
+        };
+        if let (Some(at_a), Some(at_b)) = (node_of(&a), node_of(&b)) {
+            let mut both = [(a, at_a), (b, at_b)];
+            both.sort_by_key(|(_, node)| node.span);
+            found.add(both_ways(&both, scope));
         }
     }
 }
@@ -200,8 +185,9 @@ fn direct<'a, 'n>(
     calls.iter().filter_map(move |(call, node)| Some((call.direct(from)?, *node)))
 }
 
-fn both_ways(a: ActionId, b: ActionId, at: &Node, first: &Node, scope: &Scope) -> Diagnostic {
-    let (a, b) = (&scope.action(a).name, &scope.action(b).name);
+/// Of several ways the one that a report names excludes the others.
+fn both_ways([(a, first), (b, at)]: &[(NamedCall, &Node); 2], scope: &Scope) -> Diagnostic {
+    let (a, b) = (&scope.action(a.action()).name, &scope.action(b.action()).name);
     let message =
         format!("`{a}` and `{b}` stand in two ways of `one_of`, of which a saga takes one");
     Diagnostic::new(codes::CONTRADICTORY_REPORT, at.span, message)

@@ -5,6 +5,7 @@ use super::answers::answers_to;
 use super::excess;
 use super::findings::Findings;
 use super::place::{NAMES, Place, list, step_names};
+use crate::evidence::everything;
 use crate::places::{self, NeededStep, SagaState, callers};
 use amends_protocol::Verb;
 use amends_rulebook::{
@@ -158,8 +159,9 @@ fn report_left_failed(
             .with_label("callers that nobody runs again")
             .with_place(at.report.span, "they have failed because of it by then")
             .with_help(format!(
-                "run them again too, from the inside out: `then: {{ retry: {} }}`; or `compensate: recorded`",
-                failed.first().map_or_else(String::new, |id| book.get(*id).name.to_string())
+                "run them again too, from the inside out: `then: {{ retry: {} }}`; or `compensate: {}`",
+                failed.first().map_or_else(String::new, |id| book.get(*id).name.to_string()),
+                everything(book)
             )),
     );
 }
@@ -303,6 +305,8 @@ pub(super) fn how_to_add(
             "add {add} beside `recorded`, which undoes only what is told; undoing what didn't happen changes nothing"
         ),
         (true, false) => format!("add {add}"),
-        (false, _) => format!("add {add}; or `compensate: recorded`, which covers every place"),
+        (false, _) => {
+            format!("add {add}; or `compensate: {}`, which covers every place", everything(book))
+        }
     }
 }

@@ -95,8 +95,8 @@ fn point(
     };
     let made: Vec<ActionId> =
         variant.taken.iter().copied().filter(|id| Some(*id) != sent).collect();
-    let mut state = Place::at(action, position, &made, &variant.not_taken).below(book);
-    state.join(around);
+    let place = Place::at(action, position, &made, &variant.not_taken);
+    let state = place.state_within(book, around);
     let needs = if book.get(action).on_failure_retry {
         BTreeSet::from([(Verb::Retry, action)])
     } else {

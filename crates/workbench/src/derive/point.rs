@@ -1,7 +1,7 @@
 //! A failure point: where it is, what has happened by then and what it needs; in words, as a code and as data.
 
 use crate::places::{NeededStep, SagaState};
-use amends_rulebook::{ActionId, Position, Rulebook};
+use amends_rulebook::{ActionId, NamedCall, Position, ReportDecl, Rulebook};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -113,11 +113,33 @@ impl FailurePoint {
         if self.called(book).is_some_and(|id| self.not_taken.binary_search(&id).is_ok()) {
             return Some(1); // it was left out before
         }
-        let calls = &book.get(self.action).calls;
-        let own = self.called(book);
-        let excluded: Vec<usize> = calls.excluded_by(n).collect();
-        let before = (0..=n).filter(|at| !excluded.contains(at));
-        Some(before.filter(|at| calls.get(*at).map(|c| c.action) == own).count())
+        Some(book.get(self.action).calls.time_of(n, |_| true))
+    }
+
+    /// The report that a service would declare to speak of this point. None where nothing that it could say of its calls
+    /// tells the point from another one.
+    pub(super) fn declaration(&self, book: &Rulebook) -> Option<ReportDecl> {
+        let action = book.get(self.action);
+        let at = self.called(book);
+        let is_sent = matches!(self.position, Position::Sent(_));
+        // An action that is called several times is named as often as it has answered.
+        let answered = self.time(book).map_or(0, |times| times - usize::from(is_sent));
+        let own = at.into_iter().flat_map(|id| std::iter::repeat_n(id, answered));
+        let taken = self.taken.iter().copied().filter(|id| Some(*id) != at);
+        let report = ReportDecl {
+            service: action.service,
+            code: self.code.as_str().into(),
+            action: Some(self.action),
+            anywhere: false,
+            sent: at.filter(|_| is_sent),
+            after: own.chain(taken).map(NamedCall::of).collect(),
+            without: self.not_taken.iter().copied().map(NamedCall::of).collect(),
+            keep: false,
+            data: None,
+            span: action.span,
+        };
+        let is_read_so = report.position(book) == Some(self.position);
+        (is_read_so && !report.is_contradictory(book)).then_some(report)
     }
 
     /// Whether any declared report speaks of it.

@@ -3,10 +3,10 @@
 
 use super::kept::Kept;
 use super::point::{Derived, FailurePoint};
-use crate::evidence::Evidence;
+use crate::evidence::everything;
 use crate::places::{NeededStep, Place};
 use amends_protocol::Verb;
-use amends_rulebook::{DataField, DataRole, NamedCall, Position, ReportDecl, Rulebook};
+use amends_rulebook::{ActionId, DataField, DataRole, Endpoint, NamedCall, ReportDecl, Rulebook};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -19,22 +19,28 @@ pub enum ExplicitPart {
     Reports,
 }
 
-/// The steps that a declared report needs: the retry of its action if that is what it says, else what undoes the state
-/// at its place. None if the report doesn't name its action.
+/// The steps that a declared report needs: the retry of its action if that is what it says and nobody fails because of
+/// it who would have to be run again as well; else what undoes the state at its place. None if the report doesn't name
+/// its action.
 #[must_use]
 pub(crate) fn needs_of_report(
     book: &Rulebook,
     report: &ReportDecl,
 ) -> Option<BTreeSet<NeededStep>> {
     let action = report.action?;
-    if report.keep || book.get(action).on_failure_retry {
+    let fails_too = |caller: &ActionId| {
+        book.get(*caller).calls.iter().any(|call| call.action == action && call.is_strict())
+    };
+    let is_kept = report.keep && !book.callers(action).iter().any(fails_too);
+    if is_kept || book.get(action).on_failure_retry {
         return Some(BTreeSet::from([(Verb::Retry, action)]));
     }
     Place::of_report(book, report).map(|place| place.state(book).undo(book))
 }
 
 /// A rulebook with one report per failure point and one rule per report. What the source says of services stays as it
-/// is written; its reports stay too, its rules don't.
+/// is written; its reports stay too, its rules don't. A point that no report could tell from another one is left to the
+/// last rule, and named.
 #[must_use]
 pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart) -> String {
     let root = book.sources().first().map_or("", |s| &*s.text);
@@ -48,24 +54,36 @@ pub fn explicit_rulebook(book: &Rulebook, derived: &Derived, part: ExplicitPart)
     for report in book.reports().iter().filter(moved) {
         write_declared(book, report, &mut out);
     }
-    let silent: Vec<&FailurePoint> = derived.silent().collect();
-    for point in &silent {
-        write_point(book, point, &mut out);
+    let silent: Vec<(&FailurePoint, Option<ReportDecl>)> =
+        derived.silent().map(|point| (point, point.declaration(book))).collect();
+    for (point, report) in &silent {
+        match report {
+            Some(report) => write_declared(book, report, &mut out),
+            None => {
+                let name = &book.get(point.action).name;
+                let place = point.in_words(book);
+                let _ =
+                    writeln!(out, "  # `{name}` {place}: no report tells it from another place");
+            }
+        }
     }
     if part == ExplicitPart::Reports {
         return out;
     }
     out += "\nrules:\n";
-    // What happens unseen is undone as well, wherever the saga could have reached it.
-    let everything = if Evidence::new(book).is_complete() { "recorded" } else { "[recorded, all]" };
+    let everything = everything(book);
     for (n, report) in book.reports().iter().enumerate() {
         let needs = needs_of_report(book, report).unwrap_or_default();
+        // Its callers go on when it is only run again, so more has happened when it is given up: `recorded` finds it.
+        let goes_on = report.action.is_some_and(|id| book.get(id).on_failure_retry);
         let undo = |place: Place| place.state(book).undo(book);
-        let give_up =
-            report.keep.then(|| Place::of_report(book, report).map(undo).unwrap_or_default());
+        let give_up = report.keep.then(|| {
+            let place = Place::of_report(book, report).filter(|_| !goes_on);
+            place.map(undo).unwrap_or_default()
+        });
         write_rule(book, &book.report_name(n), &needs, give_up, everything, &mut out);
     }
-    for point in &silent {
+    for (point, _) in silent.iter().filter(|(_, report)| report.is_some()) {
         let name = format!("{}/{}", book.get(point.action).name.service, point.code);
         // Its callers go on when it fails, so when it is given up more has happened than at the point: `recorded` finds it.
         let retry = point.needs.iter().any(|(verb, _)| *verb == Verb::Retry);
@@ -112,36 +130,6 @@ fn write_declared(book: &Rulebook, report: &ReportDecl, out: &mut String) {
     );
 }
 
-fn write_point(book: &Rulebook, point: &FailurePoint, out: &mut String) {
-    let action = book.get(point.action);
-    let name = |id: &amends_rulebook::ActionId| book.get(*id).name.to_string();
-    let (last, sent) = match point.position {
-        Position::Start => (None, None),
-        Position::Sent(n) => (None, action.calls.get(n)),
-        Position::After(n) => (action.calls.get(n), None),
-    };
-    // An action that is called several times is named as often as it has answered.
-    let answered = match (last, sent, point.time(book)) {
-        (Some(call), _, times) => vec![name(&call.action); times.unwrap_or(1)],
-        (None, Some(call), Some(times)) => vec![name(&call.action); times - 1],
-        _ => Vec::new(),
-    };
-    let at = last.or(sent).map(|c| c.action);
-    let taken = point.taken.iter().filter(|id| Some(**id) != at).map(name);
-    let after: Vec<String> = answered.into_iter().chain(taken).collect();
-    let mut parts = vec![format!("in: {}", action.name.action)];
-    if sent.is_none() || !after.is_empty() {
-        parts.push(format!("after: [{}]", after.join(", ")));
-    }
-    parts.extend(sent.map(|call| format!("sent: {}", name(&call.action))));
-    let without: Vec<String> = point.not_taken.iter().map(name).collect();
-    if !without.is_empty() {
-        parts.push(format!("without: [{}]", without.join(", ")));
-    }
-    let code = plain(&format!("{}/{}", action.name.service, point.code));
-    let _ = writeln!(out, "  {code}: {{ {} }}", parts.join(", "));
-}
-
 fn write_rule(
     book: &Rulebook,
     on: &str,
@@ -169,10 +157,17 @@ fn write_rule(
 
 fn demand_lines(book: &Rulebook, needs: &BTreeSet<NeededStep>) -> Vec<String> {
     let verbs = [Verb::Compensate, Verb::Retry, Verb::Notify];
+    // What is undone request by request is undone as far as it is told, and for a list nobody is asked.
+    let is_by_request = |step: &&NeededStep| {
+        let undo = book.get(step.1).endpoints.compensate.as_ref();
+        step.0 == Verb::Compensate && undo.is_some_and(Endpoint::is_for_one_request)
+    };
+    let asks = needs.iter().any(|step| is_by_request(&step));
     let line = |verb: Verb| {
         let of = |step: &&NeededStep| step.0 == verb;
-        let names: Vec<_> =
-            needs.iter().filter(of).map(|(_, id)| book.get(*id).name.to_string()).collect();
+        let recorded = (asks && verb == Verb::Compensate).then(|| "recorded".to_owned());
+        let names = needs.iter().filter(of).map(|(_, id)| book.get(*id).name.to_string());
+        let names: Vec<String> = recorded.into_iter().chain(names).collect();
         (!names.is_empty()).then(|| format!("{verb}: [{}]", names.join(", ")))
     };
     verbs.into_iter().filter_map(line).collect()

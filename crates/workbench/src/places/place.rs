@@ -91,13 +91,18 @@ impl Place {
     /// What may have happened in the whole saga: by the calls of the failing action, and by whoever called it.
     #[must_use]
     pub fn state(&self, book: &Rulebook) -> SagaState {
+        self.state_within(book, &SagaState::around(book, self.action))
+    }
+
+    /// The same where it is at hand what may have happened around the failing action.
+    pub(crate) fn state_within(&self, book: &Rulebook, around: &SagaState) -> SagaState {
         let mut state = self.below(book);
-        state.join(&SagaState::around(book, self.action));
+        state.join(around);
         state
     }
 
     /// What may have happened by the calls of the failing action itself.
-    pub(crate) fn below(&self, book: &Rulebook) -> SagaState {
+    fn below(&self, book: &Rulebook) -> SagaState {
         let own = &book.get(self.action).calls;
         let left_out = LeftOut::of(book, self.action, &self.not_made);
         let mut state = SagaState::default();

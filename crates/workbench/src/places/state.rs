@@ -109,14 +109,16 @@ impl SagaState {
         left_out: &dyn Fn(ActionId) -> bool,
     ) {
         let mut open = vec![(from, surely)];
+        // What is known from elsewhere was perhaps called without what is called here.
+        let mut seen = BTreeSet::new();
         while let Some((at, surely)) = open.pop() {
-            let news = if surely {
+            if surely {
                 self.maybe.remove(&at);
-                self.happened.insert(at)
-            } else {
-                !self.happened.contains(&at) && self.maybe.insert(at)
-            };
-            if news {
+                self.happened.insert(at);
+            } else if !self.happened.contains(&at) {
+                self.maybe.insert(at);
+            }
+            if seen.insert((at, surely)) {
                 let calls = book.get(at).calls.iter().filter(|c| !left_out(c.action));
                 // Of one that is tolerated or not waited for, nothing is sure behind it.
                 open.extend(calls.map(|c| (c.action, surely && !c.optional && c.is_strict())));
