@@ -13,7 +13,9 @@ use crate::transition::StepEvent;
 use crate::{CallsBefore, StepRow, StepState};
 use amends_api::{QuestionActName, StuckReason};
 use amends_protocol::{HistoryState, Outcome, Timestamp, Verb};
-use amends_rulebook::{ActionId, CaseFacts, Past, Pivot, ReportFacts, RuleId, Rulebook};
+use amends_rulebook::{
+    ActionClass, ActionId, CaseFacts, Past, Pivot, ReportFacts, RuleId, Rulebook,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -164,11 +166,16 @@ impl Case {
         book.rules().get(rule.0 as usize).map(|rule| rule.index_label.as_str())
     }
 
-    /// Those who can tell of a pivot are read once; of one whose fence went up, once more.
+    /// Those who can tell of a pivot are read once; of one whose fence went up, once more. So are those of one that may
+    /// call others: it is barred from that as soon as they are read.
     fn read_at_pivots(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
-        let at_stake: Vec<ActionId> =
+        let mut ids: BTreeSet<ActionId> =
             self.pivots_at_stake(book, may_be_held).into_iter().map(|pivot| pivot.action).collect();
-        for id in at_stake {
+        let calls_others = |id: &ActionId| {
+            book.get(*id).class == ActionClass::Pivot && !book.get(*id).calls.is_empty()
+        };
+        ids.extend(self.going_on(book).into_iter().filter(calls_others));
+        for id in ids {
             self.ask_histories(tellers(book, id), now, agenda);
             let name = &book.get(id).name;
             self.ask_for_calls(|step| step.action == *name, now, agenda);
@@ -287,21 +294,29 @@ impl Case {
         if self.may_be_half_done(book, id, word) {
             return Passage::Perhaps;
         }
-        if !word.iter().any(may_stand) {
-            return Passage::Not;
-        }
+        let unless = |perhaps: bool| if perhaps { Passage::Perhaps } else { Passage::Not };
+        let may_stand_by_word = word.iter().any(may_stand);
         let name = &book.get(id).name;
         let is_fence = |step: &&StepRow| step.memo.fence && step.action == *name;
-        let Some(fence) = self.steps.iter().rfind(is_fence) else { return Passage::Perhaps };
+        let Some(fence) = self.steps.iter().rfind(is_fence) else {
+            return unless(may_stand_by_word || self.may_come_unbarred(book, id));
+        };
+        // Whoever may still lead to it may do so until it is barred.
         match fence.memo.calls {
             _ if !fence.state.is_terminal() => Passage::Unread,
             Some(CallsBefore::Untold) if fences::is_up(fence) => Passage::Unread,
             Some(CallsBefore::Told) if fences::is_up(fence) => {
                 let own = self.heard().word_that_counts(name, |_| false);
-                if own.iter().any(may_stand) { Passage::Perhaps } else { Passage::Not }
+                unless(own.iter().any(may_stand))
             }
-            _ => Passage::Perhaps,
+            _ => unless(may_stand_by_word || self.may_come_unbarred(book, id)),
         }
+    }
+
+    /// Whether somebody may still lead to a pivot that nothing bars.
+    fn may_come_unbarred(&self, book: &Rulebook, id: ActionId) -> bool {
+        let is_barred = book.is_fenceable(id) && !self.not_fenceable(book).contains(&id);
+        !is_barred && self.going_on(book).contains(&id)
     }
 
     /// Whether its own service had begun it, or has said that it does not know what it did: a fence that came after

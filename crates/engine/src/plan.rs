@@ -169,12 +169,9 @@ impl Case {
         }
         if book.may_need_fences() {
             facts.going_on = self.going_on(book);
-            // One that has nobody to bar is barred only after it is known that it has not ended.
+            // Behind a fence nobody tells any more that a pivot had been begun: those who can are read before.
             facts.going_on.retain(|id| {
-                let action = book.get(*id);
-                action.class != ActionClass::Pivot
-                    || !action.calls.is_empty()
-                    || !self.is_unread_at_pivot(book, *id)
+                book.get(*id).class != ActionClass::Pivot || !self.is_unread_at_pivot(book, *id)
             });
             facts.not_fenceable = self.not_fenceable(book);
         }

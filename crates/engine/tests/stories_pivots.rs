@@ -121,6 +121,30 @@ fn a_transfer_under_way_is_barred_and_read_once_more() {
     }
 }
 
+/// A fence that comes first hides that the transfer had been begun.
+#[test]
+fn a_transfer_that_calls_others_is_read_before_it_is_barred() {
+    let book = BANK
+        .replace("{ effect: pivot }", "{ effect: pivot, calls: [ledger.book] }")
+        .replace("  parcel:", "  ledger: { url: \"http://ledger\", actions: { book: { compensation: strike } } }\n  parcel:");
+    let mut world = World::new(&book);
+    world.histories.insert("bank".to_owned(), bank_says(Some(H::Started)));
+    let case = world.report(no_parcel("list"));
+    assert!(!world.plan(case).contains(FENCE), "{:?}", world.plan(case));
+    world.settle_down();
+    assert!(world.plan(case).contains(FENCE), "{:?}", world.plan(case));
+    assert!(!world.sent.contains(&REFUND.to_owned()), "{:?}", world.sent);
+    assert_eq!(questions(&world, case, &book).len(), 1);
+}
+
+/// The order is not known to have ended, so it may come to the bank yet.
+#[test]
+fn while_somebody_may_still_lead_to_the_transfer_it_is_barred_before_the_refund() {
+    let (world, _) = after(BANK, "odd", None);
+    let at = |what: &str| world.sent.iter().position(|sent| sent == what);
+    assert!(at(FENCE).is_some() && at(FENCE) < at(REFUND), "{:?}", world.sent);
+}
+
 #[test]
 fn a_bank_that_does_not_know_what_it_did_is_asked_about_whatever_its_fence_says() {
     let mut world = World::new(BANK);
