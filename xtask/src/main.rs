@@ -30,7 +30,8 @@ usage: cargo xtask COMMAND
   openapi   write docs/reference/openapi.json anew
   schemas   write docs/reference/schemas anew
   sim       play days of a supervisor from seeds and check the invariants; `cargo xtask sim --help` tells how
-  mutants   plant known faults in a copy and measure how soon the simulator finds them; `mutants WORD` for some";
+  mutants   plant known faults in a copy and measure how soon they are found; `mutants WORD` for some, by their
+            name or folder";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,7 +1,9 @@
-//! `cargo xtask mutants`: plants known faults in a copy of the product, one at a time, and measures how many seeds the
-//! simulator needs to find each. A fault that it does not find is a hole in the simulator.
+//! `cargo xtask mutants`: plants known faults in a copy of the product, one at a time, and measures how many seeds it
+//! takes to find each: of the simulator, or of made-up rulebooks about which all who judge them must say the same. A
+//! fault that is not found is a hole in those.
 //!
-//! A mutant is a patch in `crates/sim/mutants`. What stands before its first `---` line is for people; a line
+//! A mutant is a patch in `crates/sim/mutants`, or for rulebooks in `crates/simulate/mutants`. What stands before its
+//! first `---` line is for people; a line
 //! `corpus: honest` there picks the corpus, `faults: 2` says that it takes two things at once, and `found by: FILE,
 //! TEST` names the ordinary test that finds what the simulator meets too seldom.
 
@@ -25,8 +27,53 @@ const STARTS: [u64; 5] = [1, 1_000_001, 2_000_001, 3_000_001, 4_000_001];
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 3_000;
 
+/// Who looks for a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finder {
+    /// The simulator of the supervisor.
+    Simulator,
+    /// The comparison of all who judge a made-up rulebook.
+    Agreement,
+}
+
+impl Finder {
+    const ALL: [Self; 2] = [Self::Simulator, Self::Agreement];
+
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Simulator => "crates/sim/mutants",
+            Self::Agreement => "crates/simulate/mutants",
+        }
+    }
+
+    fn build(self, tree: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Simulator => sim::build(tree, target),
+            Self::Agreement => sim::build_agreement(tree, target),
+        }
+    }
+
+    /// A search from a seed that says in one line which one it found, by what, and how many it took.
+    fn search(self, program: &Path, corpus: &str, from: u64) -> Command {
+        let mut search = Command::new(program);
+        match self {
+            Self::Simulator => search.args(["--quiet", "--corpus", corpus]).args([
+                "--from",
+                &from.to_string(),
+                "--seeds",
+                &SEEDS.to_string(),
+            ]),
+            Self::Agreement => search
+                .args(["--until-found", "--small"])
+                .args([from.to_string(), (from + SEEDS).to_string()]),
+        };
+        search
+    }
+}
+
 /// One planted fault.
 struct Mutant {
+    finder: Finder,
     name: String,
     path: PathBuf,
     corpus: &'static str,
@@ -42,7 +89,7 @@ struct Found {
     seeds: Vec<Option<u64>>,
 }
 
-/// Tries all of them, or those whose name contains a word.
+/// Tries all of them, or those whose name or folder contains a word.
 pub fn run(only: Option<&str>) -> anyhow::Result<()> {
     let tree = root();
     let scratch = tree.join("target").join("mutants");
@@ -53,7 +100,8 @@ pub fn run(only: Option<&str>) -> anyhow::Result<()> {
     );
     let mut missed = Vec::new();
     for mutant in mutants(&tree)? {
-        if only.is_some_and(|word| !mutant.name.contains(word)) {
+        let place = format!("{}/{}", mutant.finder.folder(), mutant.name);
+        if only.is_some_and(|word| !place.contains(word)) {
             continue;
         }
         eprintln!("== {}", mutant.name);
@@ -86,7 +134,13 @@ pub fn run(only: Option<&str>) -> anyhow::Result<()> {
 }
 
 fn mutants(tree: &Path) -> anyhow::Result<Vec<Mutant>> {
-    let folder = tree.join("crates/sim/mutants");
+    let all: anyhow::Result<Vec<Vec<Mutant>>> =
+        Finder::ALL.into_iter().map(|finder| mutants_for(finder, tree)).collect();
+    Ok(all?.into_iter().flatten().collect())
+}
+
+fn mutants_for(finder: Finder, tree: &Path) -> anyhow::Result<Vec<Mutant>> {
+    let folder = tree.join(finder.folder());
     let mut all = Vec::new();
     for entry in
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
@@ -101,7 +155,8 @@ fn mutants(tree: &Path) -> anyhow::Result<Vec<Mutant>> {
         let corpus = if head.contains("corpus: honest") { "honest" } else { "hostile" };
         let faults = if head.contains("faults: 2") { 2 } else { 1 };
         let found_by = head.lines().find_map(|line| line.strip_prefix("found by: "));
-        all.push(Mutant { name, path, corpus, faults, found_by: found_by.map(str::to_owned) });
+        let found_by = found_by.map(str::to_owned);
+        all.push(Mutant { finder, name, path, corpus, faults, found_by });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
@@ -160,21 +215,21 @@ fn patch(copy: &Path, path: &Path, more: &[&str]) -> anyhow::Result<bool> {
 }
 
 fn hunt(copy: &Path, target: &Path, mutant: &Mutant) -> anyhow::Result<Found> {
-    let program = sim::build(copy, target)?;
+    let program = mutant.finder.build(copy, target)?;
     let mut found = Found { checkers: Vec::new(), seeds: Vec::new() };
     for start in STARTS {
-        let mut search = Command::new(&program)
-            .args(["--quiet", "--corpus", mutant.corpus])
-            .args(["--from", &start.to_string(), "--seeds", &SEEDS.to_string()])
+        let mut search = mutant
+            .finder
+            .search(&program, mutant.corpus, start)
             .stdout(Stdio::piped())
             .spawn()
-            .context("cannot run the simulator")?;
+            .with_context(|| format!("cannot run {}", program.display()))?;
         if !ends_in_time(&mut search)? {
             eprintln!("   from seed {start}: stopped, it takes too long");
             found.seeds.push(None);
             continue;
         }
-        let output = search.wait_with_output().context("cannot read what the simulator says")?;
+        let output = search.wait_with_output().context("cannot read what it says")?;
         let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         let mut parts = line.split('\t');
         match (parts.next(), parts.next(), parts.next()) {
@@ -263,6 +318,23 @@ mod tests {
                 assert!(text.contains(&format!("fn {test}(")), "{file} has no test {test}");
             }
         }
+    }
+
+    #[test]
+    fn the_page_on_growth_tells_how_soon_each_fault_in_the_judges_of_rulebooks_is_found() {
+        let tree = root();
+        let page = fs::read_to_string(tree.join("docs/internals/growth.md")).expect("the page");
+        let table = page.split("<!-- mutants -->").nth(1).expect("the table is marked");
+        let table = table.split("<!-- end -->").next().expect("it ends");
+        let told: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
+            .skip(1)
+            .filter(|name| !name.starts_with("---"))
+            .collect();
+        let planted = mutants_for(Finder::Agreement, &tree).expect("mutants");
+        let planted: Vec<&str> = planted.iter().map(|mutant| mutant.name.as_str()).collect();
+        assert_eq!(told, planted);
     }
 
     #[test]

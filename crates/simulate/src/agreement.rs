@@ -3,11 +3,11 @@
 
 use crate::made_up::{MadeUp, Size};
 use crate::oracle::{self, Pace};
-use crate::proof::{Proof, prove};
+use crate::proof::{NotProved, Proof, has_at_most, prove};
 use crate::simulation::{Options, simulate};
 use amends_rulebook::{Diagnostic, Rulebook, codes};
 use amends_workbench::{
-    CheckSettings, ExplicitPart, called_both_ways, check, derive, explicit_rulebook,
+    CheckSettings, ExplicitPart, called_both_ways, check, derive, explicit_rulebook, is_silent,
 };
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub struct Look {
     /// How large it is.
     pub size: Size,
-    /// Plays of a proof at most; a rulebook that takes more is looked at no further.
+    /// Plays of a proof at most; of a business that takes more, calls are taken back until it fits.
     pub proof_limit: usize,
     /// Plays of the oracle where the proof finds nothing.
     pub plays: u64,
@@ -48,7 +48,7 @@ impl Look {
         size: Size::LARGE,
         proof_limit: 50_000,
         plays: 200,
-        must_meet: 20_000,
+        must_meet: 400_000,
         meanwhile: false,
         samples: 100,
         derived: true,
@@ -58,8 +58,6 @@ impl Look {
 /// Where two who judge differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
-    /// More plays than a proof makes.
-    NotWhole,
     /// The check finds what the proof does not, or the other way round.
     CheckAndProof,
     /// Seen without playing, and nothing is left.
@@ -85,6 +83,26 @@ pub enum Difference {
     DerivedLeaves,
 }
 
+impl Difference {
+    /// Whether nobody is mistaken where they differ so: what is seen without playing is no proof, and where one action is
+    /// called on two ways no rule is enough.
+    #[must_use]
+    pub const fn is_allowed(self) -> bool {
+        matches!(self, Self::OnlySeen | Self::NotSeen | Self::BothWaysLeave)
+    }
+}
+
+/// Why nothing is said of one that was drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Skipped {
+    /// It is no rulebook, for example because a report contradicts itself.
+    NoRulebook,
+    /// More plays than a proof makes, though all calls are taken back.
+    TooManyPlays,
+    /// A saga of more requests than are played.
+    TooLong,
+}
+
 /// What came of one.
 #[derive(Clone, Debug, Default)]
 pub struct Agreement {
@@ -94,6 +112,8 @@ pub struct Agreement {
     pub plays: usize,
     /// Plays of the oracle.
     pub looked: u64,
+    /// Calls that were taken back until the proof was small enough.
+    pub taken_back: usize,
     /// Each difference with a story.
     pub differences: Vec<(Difference, String)>,
 }
@@ -112,18 +132,53 @@ fn is_left(found: &[Diagnostic]) -> bool {
     found.iter().any(|d| d.code == codes::UNDER_COMPENSATION)
 }
 
-/// Compares all of them for the rulebook of a seed; none where what was drawn is no rulebook.
-#[must_use]
-pub fn agreement(seed: u64, look: &Look) -> Option<Agreement> {
-    let made = MadeUp::of(seed, look.size);
-    let book = Rulebook::from_yaml(&made.text).ok()?;
-    let proof = proved(&book, look);
-    let is_clean = proof.left_behind.is_empty();
-    let mut result = Agreement { is_clean, plays: proof.plays, ..Agreement::default() };
-    if !proof.is_whole() {
-        result.add(Difference::NotWhole, format!("{:?}", proof.not_proved));
-        return Some(result);
+/// Plays that each fault takes, more or less.
+const PLAYS_OF_A_FAULT: usize = 2;
+
+/// A rulebook that was drawn, with its proof.
+struct Drawn {
+    made: MadeUp,
+    book: Arc<Rulebook>,
+    proof: Proof,
+    taken_back: usize,
+}
+
+/// Draws a rulebook that is small enough to be proved: of one that is too large, calls are taken back.
+fn drawn(seed: u64, look: &Look) -> Result<Drawn, Skipped> {
+    for taken_back in 0.. {
+        let made = MadeUp::of(seed, look.size, taken_back);
+        let book = Rulebook::from_yaml(&made.text).map_err(|_| Skipped::NoRulebook)?;
+        let is_smallest = made.calls_nobody();
+        if !is_smallest && !has_at_most(&book, look.proof_limit / PLAYS_OF_A_FAULT) {
+            continue;
+        }
+        let proof = proved(&book, look);
+        match proof.not_proved {
+            None => return Ok(Drawn { made, book, proof, taken_back }),
+            Some(_) if !is_smallest => {}
+            Some(NotProved::TooManyPlays) => return Err(Skipped::TooManyPlays),
+            Some(NotProved::TooLong) => return Err(Skipped::TooLong),
+        }
     }
+    Err(Skipped::TooManyPlays)
+}
+
+/// The rulebook of a seed, as it is looked at; none where what was drawn is no rulebook, or too large to be proved.
+#[must_use]
+pub fn text(seed: u64, look: &Look) -> Option<String> {
+    drawn(seed, look).ok().map(|drawn| drawn.made.text)
+}
+
+/// Compares all of them for the rulebook of a seed.
+///
+/// # Errors
+///
+/// What was drawn is no rulebook, or too large to be proved.
+pub fn agreement(seed: u64, look: &Look) -> Result<Agreement, Skipped> {
+    let Drawn { made, book, proof, taken_back } = drawn(seed, look)?;
+    let is_clean = proof.left_behind.is_empty();
+    let plays = proof.plays;
+    let mut result = Agreement { is_clean, plays, taken_back, ..Agreement::default() };
     let story = proof.left_behind.first().map(ToString::to_string).unwrap_or_default();
     let found = crate::check_by_proof(&book, &CheckSettings::default(), &proof);
     if is_left(&found) == is_clean {
@@ -145,9 +200,9 @@ pub fn agreement(seed: u64, look: &Look) -> Option<Agreement> {
     }
     if look.derived {
         helped(&made, &found, look, &mut result);
-        derived(seed, look, &mut result);
+        derived(&made, look, &mut result);
     }
-    Some(result)
+    Ok(result)
 }
 
 /// Where the proof finds nothing, nobody else does.
@@ -210,19 +265,19 @@ fn with_recorded(text: &str, at: usize) -> Option<String> {
 }
 
 /// What `derive` writes for the same business leaves nothing, where anything written can.
-fn derived(seed: u64, look: &Look, result: &mut Agreement) {
-    let size = look.size;
-    let Ok(short) = Rulebook::from_yaml(&MadeUp::business(seed, size, "recorded").text) else {
-        return;
-    };
+fn derived(made: &MadeUp, look: &Look, result: &mut Agreement) {
+    let Ok(short) = Rulebook::from_yaml(&made.with_one_rule("recorded").text) else { return };
     let text = explicit_rulebook(&short, &derive(&short), ExplicitPart::Whole);
     let everything = if text.contains("[recorded, all]") { "[recorded, all]" } else { "recorded" };
-    let default = Rulebook::from_yaml(&MadeUp::business(seed, size, everything).text);
-    let left = default.map(|book| proved(&book, look).left_behind.first().map(ToString::to_string));
-    let is_both = !called_both_ways(&short).is_empty();
-    if MadeUp::business(seed, size, everything).has_untold_charges() {
+    let default = made.with_one_rule(everything);
+    let mut services = short.action_ids().map(|id| short.get(id).service);
+    let is_any_silent = services.any(|service| is_silent(&short, service));
+    if default.has_untold_charges() || is_any_silent {
         return;
     }
+    let default = Rulebook::from_yaml(&default.text);
+    let left = default.map(|book| proved(&book, look).left_behind.first().map(ToString::to_string));
+    let is_both = !called_both_ways(&short).is_empty();
     if let Ok(Some(story)) = left {
         let difference =
             if is_both { Difference::BothWaysLeave } else { Difference::EverythingLeaves };

@@ -27,7 +27,7 @@ mod verdict;
 pub use check::check_by_proof;
 pub use fault::{Code, Fault, FaultKind, faults_of};
 pub use flow::{Flow, Invocation, NODES_LIMIT, flows};
-pub use proof::{NotProved, PLAYS_LIMIT, Proof, prove};
+pub use proof::{NotProved, PLAYS_LIMIT, Proof, has_at_most, prove};
 pub use schedule::{Disturbance, Order, Schedule, Spacing};
 pub use seeded_rng::SeededRng;
 pub use simulation::{Counterexample, Options, Simulation, simulate};

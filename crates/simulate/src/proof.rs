@@ -67,38 +67,61 @@ pub fn prove(
     limit: usize,
     told: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Proof {
-    let size = book.rules().len().saturating_mul(book.actions().len());
     let mut proof = Proof::default();
-    if size > SIZE_LIMIT || book.rules().len() > limit {
-        proof.not_proved = Some(NotProved::TooManyPlays);
-        return proof;
-    }
-    let flows: Vec<Flow> = entries(book).into_iter().map(|id| Flow::whole(book, id)).collect();
-    if flows.iter().any(|flow| flow.cut) {
-        proof.not_proved = Some(NotProved::TooLong);
-        return proof;
-    }
-    let declared = Declared::without_limits(book);
-    // To count costs a thousandth of playing.
-    let mut counted = 0;
-    let fits = flows.iter().all(|flow| {
-        each_fault(book, &declared, flow, &mut |_, _| {
-            counted += 1;
-            counted <= limit
+    let everything = match Everything::of(book, limit) {
+        Ok(everything) => everything,
+        Err(why) => {
+            proof.not_proved = Some(why);
+            return proof;
+        }
+    };
+    let mut explorer = Explorer { book, limit, told, proof, by_way: false, found: BTreeMap::new() };
+    let whole = everything.flows.iter().all(|flow| {
+        explorer.by_way = asks_the_way(book, flow);
+        each_fault(book, &everything.declared, flow, &mut |fault, decided| {
+            explorer.play_fault(flow, fault, decided).is_some()
         })
     });
-    let mut explorer = Explorer { book, limit, told, proof, by_way: false, found: BTreeMap::new() };
-    let whole = fits
-        && flows.iter().all(|flow| {
-            explorer.by_way = asks_the_way(book, flow);
-            each_fault(book, &declared, flow, &mut |fault, decided| {
-                explorer.play_fault(flow, fault, decided).is_some()
-            })
-        });
     if !whole {
         explorer.proof.not_proved = Some(NotProved::TooManyPlays);
     }
     explorer.proof
+}
+
+/// Whether a rulebook has at most so many faults, each in its place: every one takes a play, or several.
+#[must_use]
+pub fn has_at_most(book: &Rulebook, faults: usize) -> bool {
+    Everything::of(book, faults).is_ok()
+}
+
+/// All sagas of a rulebook, and what can strike them.
+struct Everything<'b> {
+    flows: Vec<Flow>,
+    declared: Declared<'b>,
+}
+
+impl<'b> Everything<'b> {
+    /// As far as it may be few enough to play: each fault in its place takes a play, or several.
+    fn of(book: &'b Rulebook, limit: usize) -> Result<Self, NotProved> {
+        let size = book.rules().len().saturating_mul(book.actions().len());
+        if size > SIZE_LIMIT || book.rules().len() > limit {
+            return Err(NotProved::TooManyPlays);
+        }
+        let flows: Vec<Flow> = entries(book).into_iter().map(|id| Flow::whole(book, id)).collect();
+        if flows.iter().any(|flow| flow.cut) {
+            return Err(NotProved::TooLong);
+        }
+        let declared = Declared::without_limits(book);
+        // To count costs a thousandth of playing.
+        let mut counted = 0;
+        let fits = flows.iter().all(|flow| {
+            each_fault(book, &declared, flow, &mut |_, _| {
+                counted += 1;
+                counted <= limit
+            })
+        });
+        if fits { Ok(Self { flows, declared }) } else { Err(NotProved::TooManyPlays) }
+    }
 }
 
 /// Whether a rule for a service of this saga asks where it began, or who called: not every service says so.

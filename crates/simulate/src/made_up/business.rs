@@ -33,6 +33,8 @@ pub(crate) enum Class {
     Retriable,
     /// Compensable, and run again when it fails itself.
     RunAgain,
+    /// Nothing can undo it; behind it a saga only goes forward.
+    Pivot,
 }
 
 /// What a caller makes of the answer.
@@ -69,6 +71,16 @@ pub(crate) struct Made {
     pub(crate) service: usize,
     pub(crate) class: Class,
     pub(crate) items: Vec<Item>,
+    /// Whether its service bars what comes behind an undo.
+    pub(crate) fence: bool,
+}
+
+/// A call as a report names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) to: usize,
+    /// Who makes it, where the report says so.
+    pub(crate) by: Option<usize>,
 }
 
 /// Where a declared report comes from.
@@ -78,6 +90,8 @@ pub(crate) enum Comes {
     Start,
     /// A call of this action was answered, so often.
     After(usize, usize),
+    /// This was called by then, perhaps by another action.
+    Behind(Named),
     /// A call of this action was sent.
     Sent(usize),
 }
@@ -88,20 +102,28 @@ pub(crate) struct Declared {
     pub(crate) action: usize,
     pub(crate) code: String,
     pub(crate) from: Comes,
-    pub(crate) without: Option<usize>,
+    pub(crate) without: Option<Named>,
+    /// Own calls are named with the way, `a>b`.
+    pub(super) by_way: bool,
     pub(super) keep: bool,
+}
+
+impl Item {
+    /// What is called, in the order written; of several ways one is taken.
+    pub(crate) fn ways(&self) -> Vec<Vec<usize>> {
+        match self {
+            Self::Own => Vec::new(),
+            Self::Call { to, .. } => vec![vec![*to]],
+            Self::OneOf { ways } => ways.clone(),
+            Self::Parallel { calls } => vec![calls.iter().map(|(to, _)| *to).collect()],
+        }
+    }
 }
 
 impl Made {
     /// What it calls, in the order written.
     pub(crate) fn callees(&self) -> Vec<usize> {
-        let of = |item: &Item| match item {
-            Item::Own => Vec::new(),
-            Item::Call { to, .. } => vec![*to],
-            Item::OneOf { ways } => ways.concat(),
-            Item::Parallel { calls } => calls.iter().map(|(to, _)| *to).collect(),
-        };
-        self.items.iter().flat_map(of).collect()
+        self.items.iter().flat_map(Item::ways).flatten().collect()
     }
 
     /// Whether its service is asked through endpoints of its own.

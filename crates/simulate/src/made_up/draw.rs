@@ -1,11 +1,11 @@
 //! Draws a business: its actions, what they call and how, and what they report.
 
-use super::business::{Class, Comes, Declared, Heed, Item, Made, Size};
+use super::business::{Class, Comes, Declared, Heed, Item, Made, Named, Size};
 use crate::seeded_rng::SeededRng;
 use amends_rulebook::Times;
 
 /// How often an action is of each class.
-const CLASSES: [(usize, Class); 7] = [
+const CLASSES: [(usize, Class); 8] = [
     (46, Class::Compensable),
     (8, Class::Mapped),
     (6, Class::Charged),
@@ -13,7 +13,11 @@ const CLASSES: [(usize, Class); 7] = [
     (10, Class::Notice),
     (8, Class::Retriable),
     (7, Class::RunAgain),
+    (6, Class::Pivot),
 ];
+
+/// Of 100 actions so many belong to a service that puts up no fence.
+const WITHOUT_FENCE: usize = 6;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -48,8 +52,8 @@ fn drawn<T: Copy>(of: &[(usize, T)], otherwise: T, rng: &mut SeededRng) -> T {
     otherwise
 }
 
-/// Actions that call only those behind them, so that calls form no circle.
-pub(super) fn actions(size: Size, rng: &mut SeededRng) -> Vec<Made> {
+/// Actions that call only those behind them, so that calls form no circle. So many calls of those drawn are taken back.
+pub(super) fn actions(size: Size, taken_back: usize, rng: &mut SeededRng) -> Vec<Made> {
     let count = usize::try_from(rng.between(2, size.actions)).unwrap_or(2);
     let mut made: Vec<Made> = Vec::new();
     for n in 0..count {
@@ -67,14 +71,22 @@ pub(super) fn actions(size: Size, rng: &mut SeededRng) -> Vec<Made> {
         if !items.is_empty() && class != Class::Free && rng.chance(25) {
             items.insert(rng.below(items.len()), Item::Own);
         }
-        made.push(Made { service, class, items });
+        made.push(Made { service, class, items, fence: !rng.chance(WITHOUT_FENCE) });
     }
     bound_messages(&mut made);
     while requests(&made, 0) > size.requests {
-        let longest = (0..count).rev().max_by_key(|n| made[*n].callees().len()).unwrap_or(0);
-        made[longest].items.pop();
+        take_back(&mut made);
     }
+    (0..taken_back).for_each(|_| take_back(&mut made));
     made
+}
+
+/// Takes back the last call of the action that makes most.
+fn take_back(made: &mut [Made]) {
+    let longest = made.iter_mut().rev().max_by_key(|m| m.callees().len());
+    if let Some(longest) = longest {
+        longest.items.pop();
+    }
 }
 
 fn item(first: usize, end: usize, rng: &mut SeededRng) -> Item {
@@ -151,14 +163,38 @@ pub(super) fn reports(actions: &[Made], rng: &mut SeededRng) -> Vec<Declared> {
 
 fn place(actions: &[Made], action: usize, rng: &mut SeededRng) -> Declared {
     let answered: Vec<(usize, bool)> = calls(&actions[action]);
-    let from = match (rng.below(4), rng.pick(&answered)) {
+    let from = match (rng.below(5), rng.pick(&answered)) {
         (0, _) | (_, None) => Comes::Anywhere,
         (1, _) => Comes::Start,
         (2, Some((to, many))) => Comes::After(*to, if *many && rng.chance(40) { 2 } else { 1 }),
+        (3, Some(_)) => {
+            let heeded = |made: &Made| calls(made).into_iter().map(|(to, _)| to).collect();
+            named(actions, action, heeded, rng).map_or(Comes::Anywhere, Comes::Behind)
+        }
         (_, Some((to, _))) => Comes::Sent(*to),
     };
-    let without = rng.pick(&below(actions, action)).copied().filter(|_| rng.chance(30));
-    Declared { action, code: String::new(), from, without, keep: rng.chance(8) }
+    let without = named(actions, action, Made::callees, rng).filter(|_| rng.chance(30));
+    let by_way = rng.chance(15);
+    Declared { action, code: String::new(), from, without, by_way, keep: rng.chance(8) }
+}
+
+/// A call in the work of an action, now and then with the one who makes it.
+fn named(
+    actions: &[Made],
+    from: usize,
+    calls: impl Fn(&Made) -> Vec<usize>,
+    rng: &mut SeededRng,
+) -> Option<Named> {
+    let at_work = below(actions, from, &calls);
+    let to = rng.pick(&at_work).copied()?;
+    let makers: Vec<usize> = std::iter::once(from)
+        .chain(at_work.iter().copied())
+        .filter(|n| calls(&actions[*n]).contains(&to))
+        .collect();
+    // Where there is one way alone, most people don't write it.
+    let percent = if makers.len() > 1 { 60 } else { 15 };
+    let by = rng.pick(&makers).copied().filter(|_| rng.chance(percent));
+    Some(Named { to, by })
 }
 
 /// The calls that an action waits for, and whether each may come several times.
@@ -172,13 +208,13 @@ fn calls(made: &Made) -> Vec<(usize, bool)> {
     made.items.iter().flat_map(of).collect()
 }
 
-fn below(actions: &[Made], at: usize) -> Vec<usize> {
+fn below(actions: &[Made], at: usize, calls: &impl Fn(&Made) -> Vec<usize>) -> Vec<usize> {
     let mut all = Vec::new();
-    let mut open = actions[at].callees();
+    let mut open = calls(&actions[at]);
     while let Some(n) = open.pop() {
         if !all.contains(&n) {
             all.push(n);
-            open.extend(actions[n].callees());
+            open.extend(calls(&actions[n]));
         }
     }
     all

@@ -7,8 +7,10 @@ mod rules;
 mod write;
 
 use crate::seeded_rng::SeededRng;
+use std::fmt::Write as _;
+
 pub use business::Size;
-pub(crate) use business::{Class, Comes, Declared, Heed, Item, Made};
+pub(crate) use business::{Class, Comes, Declared, Heed, Item, Made, Named};
 pub(crate) use rules::UNDECLARED;
 
 /// A made-up rulebook, as it was drawn.
@@ -21,11 +23,12 @@ pub struct MadeUp {
 }
 
 impl MadeUp {
-    /// A whole rulebook: services, some of their reports, and rules that may or may not leave something behind.
+    /// A whole rulebook: services, some of their reports, and rules that may or may not leave something behind. So many
+    /// of the calls that were drawn are taken back.
     #[must_use]
-    pub fn of(seed: u64, size: Size) -> Self {
+    pub fn of(seed: u64, size: Size, taken_back: usize) -> Self {
         let mut rng = SeededRng::of(seed, &[1]);
-        let actions = draw::actions(size, &mut rng);
+        let actions = draw::actions(size, taken_back, &mut rng);
         let reports = draw::reports(&actions, &mut rng);
         let mut text = write::services(&actions);
         text.push_str(&write::reports(&actions, &reports));
@@ -33,13 +36,18 @@ impl MadeUp {
         Self { actions, reports, text }
     }
 
-    /// The same business without reports of its own, and with one rule.
+    /// The same business and reports with one rule for all.
     #[must_use]
-    pub fn business(seed: u64, size: Size, compensate: &str) -> Self {
-        let actions = draw::actions(size, &mut SeededRng::of(seed, &[1]));
-        let rules = format!("rules:\n  - {{ on: \"*/*\", compensate: {compensate} }}\n");
-        let text = write::services(&actions) + &rules;
-        Self { actions, reports: Vec::new(), text }
+    pub fn with_one_rule(&self, compensate: &str) -> Self {
+        let mut text = write::services(&self.actions);
+        text.push_str(&write::reports(&self.actions, &self.reports));
+        let _ = writeln!(text, "rules:\n  - {{ on: \"*/*\", compensate: {compensate} }}");
+        Self { text, ..self.clone() }
+    }
+
+    /// Whether there is nothing left of its calls that could be taken back.
+    pub(crate) fn calls_nobody(&self) -> bool {
+        self.actions.iter().all(|made| made.items.is_empty())
     }
 
     /// Whether something is undone by the id of a request that nobody tells: whoever calls it keeps no History.

@@ -20,13 +20,13 @@ pub(super) fn rules(actions: &[Made], reports: &[Declared], rng: &mut SeededRng)
         }
         let service = actions[*action].service;
         if let Some(when) = condition(actions, *action, rng) {
-            let demand = demand(actions, *action, rng);
+            let demand = demand(actions, *action, rng) + past(actions, rng);
             let _ = writeln!(text, "  - {{ on: s{service}/{code}, {when}, {demand} }}");
             if rng.chance(50) {
                 continue;
             }
         }
-        let demand = demand(actions, *action, rng) + order(rng);
+        let demand = demand(actions, *action, rng) + order(rng) + past(actions, rng);
         let _ = writeln!(text, "  - {{ on: s{service}/{code}, {demand} }}");
     }
     if rng.chance(20) {
@@ -40,9 +40,20 @@ pub(super) fn rules(actions: &[Made], reports: &[Declared], rng: &mut SeededRng)
         1 => listed(actions, 60, rng).unwrap_or_else(|| "recorded".to_owned()),
         _ => "recorded".to_owned(),
     };
-    let order = order(rng);
-    let _ = writeln!(text, "  - {{ on: \"*/*\", compensate: {everything}{order} }}");
+    let (order, past) = (order(rng), past(actions, rng));
+    let _ = writeln!(text, "  - {{ on: \"*/*\", compensate: {everything}{order}{past} }}");
     text
+}
+
+/// What becomes of what came before a pivot; where there is none, nobody says it.
+fn past(actions: &[Made], rng: &mut SeededRng) -> &'static str {
+    let has_pivot = actions.iter().any(|made| made.class == Class::Pivot);
+    match rng.below(6) {
+        0 if has_pivot => ", past: undo",
+        1 if has_pivot => ", past: keep",
+        2 if has_pivot => ", past: ask",
+        _ => "",
+    }
 }
 
 /// Now and then a rule asks where the saga began, or who called.

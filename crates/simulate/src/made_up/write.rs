@@ -1,6 +1,6 @@
 //! Writes a drawn business and its reports as a rulebook does.
 
-use super::business::{Class, Comes, Declared, Heed, Item, Made};
+use super::business::{Class, Comes, Declared, Heed, Item, Made, Named};
 use std::fmt::Write as _;
 
 pub(super) fn name(actions: &[Made], action: usize) -> String {
@@ -20,6 +20,11 @@ pub(super) fn services(actions: &[Made]) -> String {
     text
 }
 
+fn named(actions: &[Made], call: Named) -> String {
+    let by = call.by.map_or_else(String::new, |by| name(actions, by) + ">");
+    by + &name(actions, call.to)
+}
+
 fn action(actions: &[Made], n: usize) -> String {
     let notice = format!("on_failure: retry, correction: correct-{n}");
     let class = match actions[n].class {
@@ -34,11 +39,13 @@ fn action(actions: &[Made], n: usize) -> String {
         Class::Notice => &notice,
         Class::Retriable => "on_failure: retry",
         Class::RunAgain => "compensation: undo, on_failure: retry",
+        Class::Pivot => "effect: pivot",
     };
+    let fence = if actions[n].fence { "" } else { ", fence: false" };
     let items: Vec<String> = actions[n].items.iter().map(|item| written(actions, item)).collect();
     match items.is_empty() {
-        true => format!("a{n}: {{ {class} }}"),
-        false => format!("a{n}: {{ {class}, calls: [{}] }}", items.join(", ")),
+        true => format!("a{n}: {{ {class}{fence} }}"),
+        false => format!("a{n}: {{ {class}{fence}, calls: [{}] }}", items.join(", ")),
     }
 }
 
@@ -78,16 +85,21 @@ pub(super) fn reports(actions: &[Made], reports: &[Declared]) -> String {
     }
     for report in reports {
         let at = report.action;
+        let name = |to: usize| {
+            let by = Some(at).filter(|_| report.by_way);
+            named(actions, Named { to, by })
+        };
         let mut place = match report.from {
             Comes::Anywhere => String::new(),
             Comes::Start => ", after: []".to_owned(),
             Comes::After(to, times) => {
-                format!(", after: [{}]", vec![name(actions, to); times].join(", "))
+                format!(", after: [{}]", vec![name(to); times].join(", "))
             }
-            Comes::Sent(to) => format!(", sent: {}", name(actions, to)),
+            Comes::Behind(call) => format!(", after: [{}]", named(actions, call)),
+            Comes::Sent(to) => format!(", sent: {}", name(to)),
         };
-        if let Some(to) = report.without {
-            let _ = write!(place, ", without: [{}]", name(actions, to));
+        if let Some(call) = report.without {
+            let _ = write!(place, ", without: [{}]", named(actions, call));
         }
         if report.keep {
             place += ", keep: true";

@@ -2,7 +2,19 @@
 //! very place, or what nobody declared.
 
 use super::services::{Lasting, Move, Reply, Saga};
-use crate::made_up::{Class, Comes, Declared, Heed, Item, UNDECLARED};
+use crate::made_up::{Class, Comes, Declared, Heed, Item, Named, UNDECLARED};
+
+/// Which way of several the n-th call of all of them stands in, and the how-manieth of that it is.
+fn way_at(ways: &[Vec<usize>], n: usize) -> (usize, usize) {
+    let mut within = n;
+    for (way, calls) in ways.iter().enumerate() {
+        if within < calls.len() {
+            return (way, within);
+        }
+        within -= calls.len();
+    }
+    (ways.len(), 0)
+}
 
 /// Of so many places one is struck.
 const RARITY: usize = 6;
@@ -71,12 +83,17 @@ impl Saga<'_> {
             Comes::Anywhere => (true, request.made.len()),
             Comes::Start => (request.made.is_empty(), 0),
             Comes::After(to, times) => {
-                let at = self.positions(n, to).into_iter().take(times).next_back();
+                let at = self.nth_place(n, to, times);
                 let enough = at.is_some_and(|at| {
                     let all = self.positions(n, to);
                     all.iter().map(|p| of(*p)).sum::<usize>() >= times && of(at) > 0
                 });
                 (enough && self.is_at(n, last, at), request.made.len())
+            }
+            Comes::Behind(call) => {
+                let at = self.first_place_of(n, call);
+                let led = request.made.iter().any(|made| self.led_to(*made, call));
+                (led && self.is_at(n, last, at), request.made.len())
             }
             Comes::Sent(to) => {
                 let at = self.sent_at(n, to, declared);
@@ -85,7 +102,7 @@ impl Saga<'_> {
                 (is_last || at.is_some_and(|at| self.may_be_next(n, at)), before)
             }
         };
-        let left_out = |to: usize| !request.made[..before].iter().any(|c| self.led_to(*c, to));
+        let left_out = |to: Named| !request.made[..before].iter().any(|c| self.led_to(*c, to));
         is_place && declared.without.is_none_or(left_out)
     }
 
@@ -118,10 +135,69 @@ impl Saga<'_> {
         (0..all.len()).filter(|p| all[*p] == to).collect()
     }
 
+    /// Where an action is called for the n-th time, at most: of several ways one is taken.
+    fn nth_place(&self, n: usize, to: usize, times: usize) -> Option<usize> {
+        let (mut before, mut position, mut last) = (0, 0, None);
+        for item in &self.made.actions[self.requests[n].action].items {
+            let mut most = 0;
+            for way in item.ways() {
+                let mut within = 0;
+                for called in way {
+                    if called == to {
+                        within += 1;
+                        last = Some(position);
+                    }
+                    if called == to && before + within >= times {
+                        return last;
+                    }
+                    position += 1;
+                }
+                most = most.max(within);
+            }
+            before += most;
+        }
+        last
+    }
+
+    /// Where a call stands by which a named one may have come about: the call itself, or the first that leads to it.
+    fn first_place_of(&self, n: usize, call: Named) -> Option<usize> {
+        let own = self.requests[n].action;
+        let all = self.made.actions[own].callees();
+        let is_own = call.by.is_none_or(|by| by == own);
+        let direct = all.iter().position(|to| is_own && *to == call.to);
+        let first = call.by.unwrap_or(call.to);
+        direct.or_else(|| all.iter().position(|to| *to == first || self.leads_to(*to, first)))
+    }
+
+    /// Whether an action may call another one, directly or through others.
+    fn leads_to(&self, from: usize, to: usize) -> bool {
+        let all = self.made.actions[from].callees();
+        all.contains(&to) || all.iter().any(|next| self.leads_to(*next, to))
+    }
+
     /// The first call of an action that is not declared as left out.
     fn sent_at(&self, n: usize, to: usize, declared: &Declared) -> Option<usize> {
-        let all = self.positions(n, to);
-        let items = &self.made.actions[self.requests[n].action].items;
+        let own = self.requests[n].action;
+        let is_without = |to: usize| {
+            declared.without.is_some_and(|w| w.to == to && w.by.is_none_or(|by| by == own))
+        };
+        let items = &self.made.actions[own].items;
+        // A way of which an earlier call was not made was not taken.
+        let is_taken = |p: &usize| {
+            let at = self.item_of(n, *p);
+            let first: usize = items[..at].iter().map(Item::width).sum();
+            match items.get(at) {
+                Some(Item::OneOf { ways }) => {
+                    let (way, within) = way_at(ways, p - first);
+                    !ways[way][..within].iter().any(|before| is_without(*before))
+                }
+                _ => true,
+            }
+        };
+        let mut all = self.positions(n, to);
+        if all.iter().any(is_taken) {
+            all.retain(is_taken);
+        }
         let is_optional = |p: &usize| match items.get(self.item_of(n, *p)) {
             Some(Item::Call { times, .. }) => times.may_be_none(),
             Some(Item::Parallel { calls }) => {
@@ -130,7 +206,7 @@ impl Saga<'_> {
             Some(Item::OneOf { .. }) => true,
             Some(Item::Own) | None => false,
         };
-        let made = |p: &usize| declared.without != Some(to) || !is_optional(p);
+        let made = |p: &usize| !is_without(to) || !is_optional(p);
         all.iter().copied().find(made).or_else(|| all.last().copied())
     }
 
@@ -163,10 +239,12 @@ impl Saga<'_> {
         begins && items[at..wanted].iter().all(may_be_none)
     }
 
-    /// Whether a call is one of this action, or has led to one.
-    fn led_to(&self, call: usize, to: usize) -> bool {
+    /// Whether a call is the named one, or has led to it.
+    fn led_to(&self, call: usize, to: Named) -> bool {
         let request = &self.requests[call];
-        request.action == to || request.made.iter().any(|n| self.led_to(*n, to))
+        let by = request.caller.map(|caller| self.requests[caller].action);
+        let is_it = request.action == to.to && (to.by.is_none() || to.by == by);
+        is_it || request.made.iter().any(|n| self.led_to(*n, to))
     }
 
     /// What is reported where an answer never came, if that is declared; else it is told as a call that failed.

@@ -179,7 +179,7 @@ impl<'m> Play<'m> {
         if !self.supervisor.is_settled() {
             return None;
         }
-        let left = self.saga.left()?;
+        let left = self.saga.left(self.supervisor.past())?;
         let mut story = self.saga.story;
         story.extend(plan_lines(&self.supervisor));
         story.push(left);

@@ -24,6 +24,8 @@ pub(super) enum Reply {
 /// Something under way between or in services.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Move {
+    /// One of several calls that are made at once, and not the first.
+    Begin(usize),
     Arrive(usize),
     Work(usize),
     Answer(usize, Reply),
@@ -150,6 +152,7 @@ impl<'m> Saga<'m> {
 
     pub(super) fn happen(&mut self, n: usize) {
         match self.moves.remove(n) {
+            Move::Begin(request) => self.begin_call(request),
             Move::Arrive(request) => self.arrive(request),
             Move::Work(request) => self.go_on(request),
             Move::Answer(request, reply) => self.answered(request, reply),
@@ -219,6 +222,10 @@ impl<'m> Saga<'m> {
 
     /// The work on a request, until it waits for a call or has ended.
     fn go_on(&mut self, n: usize) {
+        // Of several answers that came at once, each lets it go on.
+        if !self.requests[n].is_running {
+            return;
+        }
         loop {
             if self.requests[n].state != Some(HistoryState::Started) {
                 self.tell_of(n, "was barred");
@@ -232,8 +239,16 @@ impl<'m> Saga<'m> {
             else {
                 return self.commit(n);
             };
-            for call in self.next_calls(n, &item) {
-                self.call(n, call);
+            let calls = self.next_calls(n, &item);
+            let first = if calls.len() > 1 { self.chance.below(calls.len()) } else { 0 };
+            for (k, call) in calls.into_iter().enumerate() {
+                // What is made at once is not begun in the same moment.
+                if k != first && self.chance.once_in(3) {
+                    self.requests[n].awaits.push(call);
+                    self.moves.push(Move::Begin(call));
+                } else {
+                    self.call(n, call);
+                }
             }
         }
     }
@@ -293,6 +308,15 @@ impl<'m> Saga<'m> {
                 let made = calls.iter().map(|(_, optional)| !optional || self.chance.once_in(2));
                 Chosen::These(made.collect())
             }
+        }
+    }
+
+    /// A call that is still to be made, unless its caller has ended meanwhile.
+    fn begin_call(&mut self, n: usize) {
+        let Some(caller) = self.requests[n].caller else { return };
+        if self.requests[caller].awaits.contains(&n) {
+            self.requests[caller].awaits.retain(|other| *other != n);
+            self.call(caller, n);
         }
     }
 
