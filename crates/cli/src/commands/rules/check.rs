@@ -42,6 +42,9 @@ pub struct CheckOptions {
     /// Judge the rules by what can be seen without playing their sagas
     #[arg(long)]
     no_proof: bool,
+    /// Tell on standard error how far the proof has come, also where that is no terminal
+    #[arg(long, conflicts_with = "no_proof")]
+    progress: bool,
     /// Warnings fail too
     #[arg(long)]
     deny_warnings: bool,
@@ -124,7 +127,7 @@ pub(super) fn run(options: CheckOptions) -> Outcome {
                     if as_text {
                         findings.tell_at_once(book, &settings);
                     }
-                    let proof = super::proofs::of(book);
+                    let proof = super::proofs::of(book, options.progress);
                     findings.diagnostics.extend(check_by_proof(book, &settings, &proof));
                     proofs.push(proof);
                 }

@@ -13,8 +13,9 @@ use std::{env, fs};
 /// What takes longer is told of while it runs, and kept.
 const LONG: Duration = Duration::from_secs(1);
 
-/// The proof of this rulebook, from the cache if it is there.
-pub(super) fn of(book: &Arc<Rulebook>) -> Proof {
+/// The proof of this rulebook, from the cache if it is there. How far it has come is told on standard error: on a
+/// terminal in one line that is written again and again, else a line each time if that is asked for.
+pub(super) fn of(book: &Arc<Rulebook>, is_asked_for: bool) -> Proof {
     let file = file(book);
     let kept = file.as_ref().and_then(|file| fs::read(file).ok());
     if let Some(proof) = kept.and_then(|text| serde_json::from_slice(&text).ok()) {
@@ -23,14 +24,20 @@ pub(super) fn of(book: &Arc<Rulebook>) -> Proof {
     let start = Instant::now();
     let mut said = start;
     let is_watched = output::color_on_stderr();
+    let pause = if is_watched { LONG } else { LONG * 10 };
     let proof = prove(book, PLAYS_LIMIT, &mut |plays| {
-        if is_watched && said.elapsed() > LONG {
+        if (is_watched || is_asked_for) && said.elapsed() > pause {
             said = Instant::now();
-            let _ = output::overwrite(&format!("{}: played {plays} times", book.name()));
+            let line = format!("{}: played {plays} times", book.name());
+            if is_watched {
+                let _ = output::overwrite(&line);
+            } else {
+                output::tell(&line);
+            }
         }
         ControlFlow::Continue(())
     });
-    if said != start {
+    if is_watched && said != start {
         let _ = output::overwrite("");
     }
     if start.elapsed() > LONG
