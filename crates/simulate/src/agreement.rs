@@ -84,8 +84,8 @@ pub enum Difference {
 }
 
 impl Difference {
-    /// Whether nobody is mistaken where they differ so: what is seen without playing is no proof, and where one action is
-    /// called on two ways no rule is enough.
+    /// Whether nobody is mistaken where they differ so: what is seen without playing is no proof, and where one action
+    /// is called on two ways no rule is enough.
     #[must_use]
     pub const fn is_allowed(self) -> bool {
         matches!(self, Self::OnlySeen | Self::NotSeen | Self::BothWaysLeave)

@@ -20,8 +20,8 @@ pub fn check_by_proof(book: &Rulebook, settings: &CheckSettings, proof: &Proof) 
     };
     let bad = spans(&mut proof.left_behind.iter().flat_map(|end| &end.rules));
     let guessed: BTreeSet<Span> = guesses.iter().map(|d| d.at).collect();
-    // What is seen without playing says it with the places; it counts where playing bears it out or couldn't look. A rule
-    // that nothing reaches leaves nothing.
+    // What is seen without playing says it with the places; it counts where playing bears it out or couldn't look. A
+    // rule that nothing reaches leaves nothing.
     let stands = |d: &Diagnostic| !proof.is_whole() || bad.contains(&d.at);
     all.extend(guesses.into_iter().filter(stands));
     let mut told = BTreeSet::new();

@@ -109,6 +109,11 @@ pub(crate) struct Declared {
 }
 
 impl Item {
+    /// How many calls are written in it.
+    pub(crate) fn width(&self) -> usize {
+        self.ways().iter().map(Vec::len).sum()
+    }
+
     /// What is called, in the order written; of several ways one is taken.
     pub(crate) fn ways(&self) -> Vec<Vec<usize>> {
         match self {

@@ -585,18 +585,6 @@ impl Request {
     }
 }
 
-impl Item {
-    /// How many calls are written in it.
-    pub(super) fn width(&self) -> usize {
-        match self {
-            Self::Own => 0,
-            Self::Call { .. } => 1,
-            Self::OneOf { ways } => ways.iter().map(Vec::len).sum(),
-            Self::Parallel { calls } => calls.len(),
-        }
-    }
-}
-
 pub(super) fn id(n: usize) -> String {
     format!("request-{n}")
 }

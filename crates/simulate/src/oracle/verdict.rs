@@ -7,8 +7,8 @@ use amends_rulebook::Past;
 use std::collections::BTreeSet;
 
 impl Saga<'_> {
-    /// What stands though not all of the saga does; none if all is well. `past`: what the rules say of what came before a
-    /// pivot.
+    /// What stands though not all of the saga does; none if all is well. `past`: what the rules say of what came before
+    /// a pivot.
     pub(super) fn left(&self, past: Past) -> Option<String> {
         let passed = |n: &usize| {
             let request = &self.requests[*n];

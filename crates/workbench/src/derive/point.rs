@@ -116,8 +116,8 @@ impl FailurePoint {
         Some(book.get(self.action).calls.time_of(n, |_| true))
     }
 
-    /// The report that a service would declare to speak of this point. None where nothing that it could say of its calls
-    /// tells the point from another one.
+    /// The report that a service would declare to speak of this point. None where nothing that it could say of its
+    /// calls tells the point from another one.
     pub(super) fn declaration(&self, book: &Rulebook) -> Option<ReportDecl> {
         let action = book.get(self.action);
         let at = self.called(book);
