@@ -87,7 +87,7 @@ impl Progress {
                 "  report {}/{} ({}): {message}",
                 report.service,
                 report.data.code,
-                report.role.replace('_', " ")
+                report.role.as_str().replace('_', " ")
             );
         }
         for step in &case.plan {

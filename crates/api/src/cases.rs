@@ -2,7 +2,7 @@
 
 use crate::{
     ActView, AnswerView, CaseActName, CaseState, Cause, ClosedOn, MayStand, Money, QuestionView,
-    StepStateName, StepView,
+    ReportStanding, StepStateName, StepView,
 };
 use amends_protocol::{CaseId, Evidence, ReportData, SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -141,8 +141,8 @@ pub struct ReportView {
     /// The rule that answers it, by its label; absent for derived, waiting and unmatched reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// `rule`, `rule_held`, `by_hand`, `derived`, `awaits_root`, `unmatched` or `excess`.
-    pub role: String,
+    /// What it is in its case.
+    pub role: ReportStanding,
     /// What the service said.
     pub data: ReportData,
     /// `data` and `history` within `data` are left out here, because the case has more of them than one answer should

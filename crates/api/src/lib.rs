@@ -58,6 +58,7 @@ pub use rulebooks::{
 };
 pub use steps::{AttemptView, StepView};
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, QuestionActName, QuestionEffect, QuestionKind,
-    ServiceHealth, Source, StepActName, StepStateName, StrangerActName, StuckReason, Verdict,
+    CaseActName, CaseState, Cause, ClosedOn, FindingSeverity, QuestionActName, QuestionEffect,
+    QuestionKind, ReportStanding, ServiceHealth, Source, StepActName, StepStateName,
+    StrangerActName, StuckReason, Verdict,
 };

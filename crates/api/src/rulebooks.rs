@@ -1,5 +1,6 @@
 //! Rulebooks as the supervisor keeps them, and what it finds in one. Plain data.
 
+use crate::FindingSeverity;
 use crate::sentence::date_and_time;
 use amends_protocol::{Timestamp, words};
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,7 @@ impl RuleHoldView {
 
 /// One file of a rulebook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourceView {
     /// Its path as loaded.
@@ -122,8 +124,8 @@ pub struct SourceView {
 pub struct DiagnosticView {
     /// Stable code.
     pub code: String,
-    /// `error`, `warning` or `note`.
-    pub severity: String,
+    /// How bad it is.
+    pub severity: FindingSeverity,
     /// Path of the file.
     pub file: String,
     /// From 1.

@@ -17,6 +17,38 @@ words! {
 }
 
 words! {
+    /// What a report is in its case.
+    ReportStanding, "standing of a report" {
+        /// A rule answers it.
+        Rule = "rule",
+        /// A rule answers it, and its steps wait for a person.
+        RuleHeld = "rule_held",
+        /// A person answers it.
+        ByHand = "by_hand",
+        /// It follows from another report of the case.
+        Derived = "derived",
+        /// It names a cause that has not come yet.
+        AwaitsRoot = "awaits_root",
+        /// No rule answers it.
+        Unmatched = "unmatched",
+        /// It came when the case was full: it asks for nothing, and what it tells of requests counts.
+        Excess = "excess",
+    }
+}
+
+words! {
+    /// How bad a finding in a rulebook is.
+    FindingSeverity, "severity" {
+        /// The rulebook cannot be used.
+        Error = "error",
+        /// It can be used, but probably says something else than was meant.
+        Warning = "warning",
+        /// Nothing is wrong; it could be said better, or cheaper.
+        Note = "note",
+    }
+}
+
+words! {
     /// On what evidence a case was settled.
     ClosedOn, "closing evidence" {
         /// Everything that could stand has answered or is fenced: nothing can still take effect.

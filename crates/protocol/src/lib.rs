@@ -41,7 +41,7 @@ pub use receipts::{BatchProblem, EventReceipt, ReportReceipt};
 pub use report::{
     REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, REPORT_SOURCE_LIMIT, REPORT_TYPE, Report, ReportData,
 };
-pub use sagas::{SagaBegin, SagaView};
+pub use sagas::{SagaBegin, SagaState, SagaView};
 pub use salt::{SALT_BYTES, Salt};
 pub use step::{ReportRef, StepAnswer, StepRequest};
 pub use time::Timestamp;

@@ -1,6 +1,6 @@
 //! Sagas that announce themselves. Plain data.
 
-use crate::{SagaId, Timestamp};
+use crate::{SagaId, Timestamp, words};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -29,6 +29,18 @@ pub struct SagaBegin {
     pub data: Map<String, Value>,
 }
 
+words! {
+    /// Where an announced saga stands.
+    SagaState, "saga state" {
+        /// Under way.
+        Begun = "begun",
+        /// Its service said so.
+        Ended = "ended",
+        /// The deadline passed first, or a report came; its case tells the rest.
+        Overdue = "overdue",
+    }
+}
+
 /// A saga that announced itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,8 +49,8 @@ pub struct SagaView {
     /// The saga.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub saga_id: SagaId,
-    /// `begun`, `ended` or `overdue`.
-    pub state: String,
+    /// Where it stands.
+    pub state: SagaState,
     /// The service that began it.
     pub service: String,
     /// When it must have ended.

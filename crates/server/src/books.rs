@@ -3,7 +3,7 @@
 
 use crate::dispatch::AllowedHosts;
 use crate::supervisor::Supervisor;
-use amends_api::DiagnosticView;
+use amends_api::{DiagnosticView, FindingSeverity};
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::mistakes::closest;
 use amends_rulebook::{
@@ -108,7 +108,7 @@ pub(crate) fn diagnostics(found: &[Diagnostic], sources: &[SourceFile]) -> Vec<D
         let (line, column) = source.map_or((1, 1), |s| position(&s.text, d.at.start));
         DiagnosticView {
             code: d.code.to_owned(),
-            severity: d.severity.as_str().to_owned(),
+            severity: severity(d.severity),
             file: source.map(|s| s.path.clone()).unwrap_or_default(),
             line,
             column,
@@ -117,6 +117,14 @@ pub(crate) fn diagnostics(found: &[Diagnostic], sources: &[SourceFile]) -> Vec<D
         }
     };
     found.iter().map(view).collect()
+}
+
+const fn severity(severity: Severity) -> FindingSeverity {
+    match severity {
+        Severity::Error => FindingSeverity::Error,
+        Severity::Warning => FindingSeverity::Warning,
+        Severity::Note => FindingSeverity::Note,
+    }
 }
 
 /// Loads a rulebook file, or every `*.yaml` and `*.yml` of a folder that is no manifest and
@@ -557,7 +565,7 @@ fn not_activated(book: &Rulebook, problem: &Problem, judgement: &mut Judgement) 
     }
     let view = DiagnosticView {
         code: "not-activated".to_owned(),
-        severity: Severity::Error.as_str().to_owned(),
+        severity: FindingSeverity::Error,
         file: book.sources().first().map(|s| s.path.clone()).unwrap_or_default(),
         line: 1,
         column: 1,

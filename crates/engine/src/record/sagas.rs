@@ -1,5 +1,6 @@
 //! What is kept of a saga that announced itself.
 
+pub use amends_protocol::SagaState;
 use amends_protocol::{SagaId, Timestamp};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -26,28 +27,5 @@ impl SagaRow {
     #[must_use]
     pub fn entry(&self) -> Option<String> {
         self.action.as_ref().map(|action| format!("{}.{action}", self.service))
-    }
-}
-
-/// Where an announced saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SagaState {
-    /// Under way.
-    Begun,
-    /// Its service said so.
-    Ended,
-    /// The deadline passed first, or a report came; its case tells the rest.
-    Overdue,
-}
-
-impl SagaState {
-    /// The word in the store and on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Ended => "ended",
-            Self::Overdue => "overdue",
-        }
     }
 }

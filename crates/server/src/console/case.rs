@@ -12,8 +12,8 @@ use amends_api::remedies::Remedied;
 use amends_api::signs::Signed;
 use amends_api::{
     ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, QuestionActName,
-    QuestionKind, ReportView, StepAct, StepActName, StepStateName, StepView, StuckReason, WalkView,
-    amounts_in_words,
+    QuestionKind, ReportStanding, ReportView, StepAct, StepActName, StepStateName, StepView,
+    StuckReason, WalkView, amounts_in_words,
 };
 use amends_engine::plannable;
 use amends_protocol::{ActionName, CaseId, Evidence, StepId, Timestamp, Verb};
@@ -265,7 +265,11 @@ impl Page {
     /// Which rules were looked at for a report, and why each did or did not answer it.
     fn considered(&self, report: &ReportView) -> Vec<(String, &'static str, String)> {
         let Some(book) = &self.book else { return Vec::new() };
-        if report.cut || !matches!(report.role.as_str(), "rule" | "rule_held" | "unmatched") {
+        let is_looked_at = matches!(
+            report.role,
+            ReportStanding::Rule | ReportStanding::RuleHeld | ReportStanding::Unmatched
+        );
+        if report.cut || !is_looked_at {
             return Vec::new();
         }
         let position = self.case.reports.iter().position(|other| std::ptr::eq(other, report));
@@ -442,17 +446,18 @@ fn report_json(report: &ReportView) -> String {
     escaped_json(&json).into_owned()
 }
 
-fn role_word(role: &str) -> &str {
+fn role_word(role: &ReportStanding) -> &'static str {
     match role {
-        "rule" => "answered by a rule",
-        "rule_held" => "answered by a rule whose steps wait for approval",
-        "by_hand" => "answered by hand",
-        "derived" => "follows from another report of this case; needs no rule of its own",
-        "awaits_root" => "names a cause that has not come yet",
-        "unmatched" => "no rule answers it",
-        "excess" => {
+        ReportStanding::Rule => "answered by a rule",
+        ReportStanding::RuleHeld => "answered by a rule whose steps wait for approval",
+        ReportStanding::ByHand => "answered by hand",
+        ReportStanding::Derived => {
+            "follows from another report of this case; needs no rule of its own"
+        }
+        ReportStanding::AwaitsRoot => "names a cause that has not come yet",
+        ReportStanding::Unmatched => "no rule answers it",
+        ReportStanding::Excess => {
             "came when the case was full; asks for nothing, what it tells of requests counts"
         }
-        other => other,
     }
 }

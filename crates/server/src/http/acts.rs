@@ -1,6 +1,6 @@
 //! The audit: `GET /v1/acts`.
 
-use super::query::{Asked, Paging, questions};
+use super::filters::{Asked, Paging, questions};
 use super::{ApiError, App};
 use crate::views;
 use amends_api::{ActView, Page};

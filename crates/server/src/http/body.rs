@@ -11,8 +11,9 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -32,7 +33,7 @@ const NOBODY: &str = "api";
 /// A body of JSON. The content type must say so, which also keeps forms of other web sites out.
 pub(crate) struct Sent<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Serialize> FromRequest<S> for Sent<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
@@ -48,14 +49,41 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     }
 }
 
-/// A body that is a JSON object. A list is refused, which serde would take for the members of a struct in their order.
-pub(crate) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::invalid("the body is a list; send an object, `{…}`"));
-    }
+/// A body that is a JSON object, and so are its objects. Serde takes a list for the members of a struct in their order;
+/// what was sent so is found by writing down what was read.
+pub(crate) fn object<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, ApiError> {
+    let wrong = |e: serde_json::Error| {
+        ApiError::invalid(format!("the body can't be read: {}", of_json(&e)))
+    };
     check_keys(bytes).map_err(|e| ApiError::invalid(e.to_string()))?;
-    serde_json::from_slice(bytes)
-        .map_err(|e| ApiError::invalid(format!("the body can't be read: {}", of_json(&e))))
+    let read: T = serde_json::from_slice(bytes).map_err(wrong)?;
+    let sent: Value = serde_json::from_slice(bytes).map_err(wrong)?;
+    match list_for_object(&sent, &serde_json::to_value(&read).map_err(wrong)?) {
+        Some(path) => {
+            let what =
+                if path.is_empty() { "the body".to_owned() } else { format!("`{}`", &path[1..]) };
+            Err(ApiError::invalid(format!("{what} is a list; send an object, `{{…}}`")))
+        }
+        None => Ok(read),
+    }
+}
+
+/// Where a list was sent and an object was read: `.rows.0`; empty for the whole.
+fn list_for_object(sent: &Value, read: &Value) -> Option<String> {
+    match (sent, read) {
+        (Value::Array(_), Value::Object(_)) => Some(String::new()),
+        (Value::Object(sent), Value::Object(read)) => sent.iter().find_map(|(name, value)| {
+            let path = list_for_object(value, read.get(name)?)?;
+            Some(format!(".{name}{path}"))
+        }),
+        (Value::Array(sent), Value::Array(read)) => {
+            sent.iter().zip(read).enumerate().find_map(|(n, (value, read))| {
+                let path = list_for_object(value, read)?;
+                Some(format!(".{n}{path}"))
+            })
+        }
+        _ => None,
+    }
 }
 
 impl<T: ToSchema> Taken for Sent<T> {
@@ -205,4 +233,33 @@ fn too_slow(limit: Duration) -> ApiError {
         "the body did not come within"
     };
     ApiError::invalid(format!("{what} {} s", limit.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amends_api::{BulkAct, QuarantineAct, RulebookSources, StepAct};
+
+    fn refused<T: DeserializeOwned + Serialize + std::fmt::Debug>(body: &str) -> String {
+        let error = object::<T>(body.as_bytes()).expect_err(body);
+        error.into_problem().detail.unwrap_or_default()
+    }
+
+    #[test]
+    fn a_list_is_no_object_wherever_it_stands() {
+        let list = "is a list; send an object, `{…}`";
+        assert_eq!(refused::<StepAct>(r#"["retry", "why"]"#), format!("the body {list}"));
+        let inner = r#"{"act": ["retry", "why"], "ids": ["s-1-1-9f86d081884c7d65"]}"#;
+        assert_eq!(refused::<BulkAct>(inner), format!("`act` {list}"));
+        let second = r#"{"sources": [{"path": "a", "text": "b"}, ["c", "d"]]}"#;
+        assert_eq!(refused::<RulebookSources>(second), format!("`sources.1` {list}"));
+        let rows = r#"{"act": "repair", "reason": "cut off", "rows": [["cases", {}]]}"#;
+        assert_eq!(refused::<QuarantineAct>(rows), format!("`rows.0` {list}"));
+    }
+
+    #[test]
+    fn lists_that_are_meant_are_taken() {
+        let act = r#"{"act": "edit", "reason": "why", "data": {"a": [1, [2], {"b": []}]}}"#;
+        assert!(object::<StepAct>(act.as_bytes()).is_ok());
+    }
 }

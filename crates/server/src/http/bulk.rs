@@ -3,6 +3,7 @@
 use super::answers::Rows;
 use super::body::{Actor, Sent, check_reason};
 use super::openapi::{Answered, JSON, Told};
+use super::parameters::Text;
 use super::path::Id;
 use super::targets::{Selection, resolve_targets};
 use super::{ApiError, App};
@@ -14,6 +15,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -26,6 +28,16 @@ impl FromStr for BulkId {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_prefix("b-").and_then(|n| n.parse().ok());
         number.map(Self).ok_or_else(|| format!("`{text}` is no bulk act; write it as in `b-3`"))
+    }
+}
+
+impl Text for BulkId {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn schema(_: &mut Told) -> Value {
+        json!({ "type": "string", "pattern": "^b-[0-9]{1,19}$", "example": "b-3" })
     }
 }
 

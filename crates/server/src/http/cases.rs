@@ -1,9 +1,9 @@
 //! Cases: `GET /v1/cases`, `GET /v1/cases/{id}`, `POST /v1/cases/{id}/acts`.
 
 use super::body::{Actor, Sent, check_reason};
+use super::filters::{Asked, OfCases, OfGroup, Paging};
 use super::parameters::Position;
 use super::path::{Id, Pair};
-use super::query::{Asked, OfCases, OfGroup, Paging};
 use super::secrets::{secrets_of, summaries};
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};

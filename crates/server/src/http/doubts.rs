@@ -1,8 +1,8 @@
 //! What the newest cases of a rulebook leave in doubt: `GET /v1/rulebooks/{name}/questions`. Looks at the newest cases
 //! only, so that an answer comes soon however much is stored.
 
+use super::filters::Asked;
 use super::path::Id;
-use super::query::Asked;
 use super::{ApiError, App, cases};
 use amends_api::{QuestionEffect, QuestionKind, QuestionsOfKind, RulebookQuestions};
 use amends_protocol::{CaseId, Timestamp};

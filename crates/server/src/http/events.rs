@@ -1,9 +1,9 @@
 //! What happens, as it happens: `GET /v1/events`, server-sent events with ids. A reader that falls behind, or comes
 //! back after too long, is told of it by an event `gap` and reads the lists again; nothing waits for readers.
 
+use super::filters::{Asked, questions};
 use super::openapi::{Answered, Taken, Told};
 use super::parameters::Text;
-use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::feed::EventStream;
 use amends_api::{EventKind, EventView};

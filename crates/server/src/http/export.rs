@@ -1,9 +1,9 @@
 //! Cases as a file: `GET /v1/cases:export`, NDJSON or CSV, page by page, so that its size costs no memory. A reader that
 //! is slow slows nothing but itself.
 
+use super::filters::{Asked, OfCases, OfGroup, questions};
 use super::openapi::{Answered, Told};
 use super::parameters::Text;
-use super::query::{Asked, OfCases, OfGroup, questions};
 use super::secrets::summaries;
 use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};

@@ -10,9 +10,11 @@ mod bodies;
 mod body;
 mod bulk;
 mod cases;
+mod document;
 mod doubts;
 mod events;
 mod export;
+mod filters;
 mod groups;
 pub(crate) mod hosts;
 mod limits;
@@ -48,12 +50,13 @@ pub(crate) use bulk::BulkId;
 pub(crate) use cases::{
     Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
 };
+pub use document::openapi_json;
 pub(crate) use doubts::Doubts;
+pub(crate) use filters::{case_filter, question_filter};
 pub use limits::HttpLimits;
-pub use openapi::openapi_json;
 pub(crate) use problems::ApiError;
 pub(crate) use quarantine::{mend, quarantine, rows as raw_rows};
-pub(crate) use query::{Query, case_filter, question_filter};
+pub(crate) use query::Query;
 pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
 pub(crate) use secrets::summaries;
@@ -66,7 +69,7 @@ use axum::Router;
 
 /// The routes of the REST API.
 pub(crate) fn router<S: Store>() -> Router<App<S>> {
-    openapi::router(operations::operations())
+    openapi::router(document::operations())
 }
 
 #[cfg(test)]

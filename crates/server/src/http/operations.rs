@@ -1,7 +1,7 @@
-//! Every operation of the API: its place, its handler, and what only people can say of it. The rest is told by the types
-//! of the handler.
+//! The operations of the API: the place of each, its handler, and what only people can say of it. The rest is told by
+//! the types of the handler.
 
-use super::openapi::{self, Operation, delete, get, options, post, put};
+use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
     acts, backups, bulk, cases, doubts, events, export, groups, metrics, overview, probes,
     quarantine, questions, reports, rule_holds, rulebooks, sagas, services, steps, strangers,
@@ -421,8 +421,5 @@ fn running<S: Store>() -> Vec<Operation<S>> {
         get("/healthz", probes::ready::<S>)
             .named("healthy", "running", "The same as `/readyz`.")
             .says(200, "They can."),
-        get("/openapi.json", openapi::serve)
-            .named("openapi", "running", "This document.")
-            .says(200, "OpenAPI 3.1."),
     ]
 }

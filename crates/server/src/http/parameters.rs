@@ -1,7 +1,6 @@
 //! What a parameter of a query or a path may be: how its text is read, and how the document tells of it.
 
 use super::ApiError;
-use super::bulk::BulkId;
 use super::openapi::Told;
 use super::query::Query;
 use crate::duration::duration;
@@ -132,7 +131,6 @@ macro_rules! texts {
 texts! {
     ActionName: json!({ "type": "string", "pattern": r"^[^.]+\..+$", "example": "payment.pay" });
     Amount: json!({ "type": "string", "pattern": "^-?[0-9]{1,18}(\\.[0-9]{1,18})?$", "example": "12.50" });
-    BulkId: json!({ "type": "string", "pattern": "^b-[0-9]{1,19}$", "example": "b-3" });
     CaseId: json!({ "type": "string", "pattern": "^c-[0-9]{1,19}$", "example": "c-17" });
     CaseOrder: json!({ "enum": ["newest", "oldest"], "default": "newest" });
     Position: json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX });

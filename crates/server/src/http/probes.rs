@@ -1,8 +1,8 @@
 //! Whether the process lives and is ready, and what there is: `/livez`, `/readyz`, `/healthz`, `/v1`.
 
+use super::filters::{Asked, questions};
 use super::openapi::{Answered, PLAIN, Told};
 use super::parameters::Flag;
-use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::heartbeat::LONGEST_TURN;
 use amends_api::Index;

@@ -1,10 +1,10 @@
 //! Cases that can't be worked on: `GET /v1/quarantine`, `GET /v1/quarantine/{id}`, `POST /v1/quarantine/{id}/acts`.
 
 use super::body::{Actor, Sent, check_reason};
+use super::filters::{Asked, questions};
 use super::openapi::Told;
 use super::parameters::Text;
 use super::path::Id;
-use super::query::{Asked, questions};
 use super::secrets::secrets_of;
 use super::{ApiError, App};
 use amends_api::{

@@ -1,8 +1,8 @@
 //! Open questions: `GET /v1/questions`, `GET /v1/questions/{id}`, `POST /v1/questions/{id}/acts`.
 
 use super::body::{Actor, Sent, check_reason};
+use super::filters::{Asked, OfQuestions, Paging};
 use super::path::Id;
-use super::query::{Asked, OfQuestions, Paging};
 use super::{ApiError, App, cases};
 use crate::views;
 use amends_api::{Page, QuestionAct, QuestionAnswered, QuestionId, QuestionView};

@@ -4,7 +4,7 @@
 use super::answers::Rows;
 use super::body::{Actor, Sent, check_reason};
 use super::path::Id;
-use super::query::{Asked, questions};
+use super::filters::{Asked, questions};
 use super::{ApiError, App};
 use amends_api::{ReasonGiven, RuleHoldView};
 use amends_engine::HoldScope;

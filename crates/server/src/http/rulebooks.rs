@@ -3,15 +3,16 @@
 
 use super::answers::Rows;
 use super::body::{Actor, check_reason, is_json, object, read_body, told_of_bodies};
+use super::filters::{Asked, questions};
 use super::openapi::{JSON, Taken, Told};
 use super::path::{Id, Pair};
-use super::query::{Asked, questions};
 use super::verdicts::{Depth, Wait};
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
 use amends_api::{
-    DiagnosticView, RulebookCheck, RulebookSources, RulebookVerdict, RulebookView, SourceView,
+    DiagnosticView, FindingSeverity, RulebookCheck, RulebookSources, RulebookVerdict, RulebookView,
+    SourceView,
 };
 use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{
@@ -223,7 +224,7 @@ pub(crate) struct Judged {
 impl Judged {
     /// Whether it may become active.
     pub(crate) fn is_valid(&self) -> bool {
-        let is_error = |d: &DiagnosticView| d.severity == Severity::Error.as_str();
+        let is_error = |d: &DiagnosticView| d.severity == FindingSeverity::Error;
         self.rulebook.is_some() && !self.findings.iter().any(is_error)
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn end<S: Store>(
 fn view(row: SagaRow) -> SagaView {
     SagaView {
         saga_id: row.saga,
-        state: row.state.as_str().to_owned(),
+        state: row.state,
         service: row.service.to_string(),
         deadline: row.deadline,
     }

@@ -2,9 +2,9 @@
 //! `POST /v1/steps:act`.
 
 use super::body::{Actor, Sent, check_reason};
+use super::filters::{Asked, OfGroup, OfSteps, Paging};
 use super::openapi::{Answered, Told};
 use super::path::Id;
-use super::query::{Asked, OfGroup, OfSteps, Paging};
 use super::secrets::{listed_steps, secrets_of};
 use super::targets::{Selection, TargetAct, resolve_targets};
 use super::{ApiError, App};

@@ -2,8 +2,8 @@
 
 use super::answers::Rows;
 use super::body::{Actor, Sent, check_reason};
+use super::filters::{Asked, questions};
 use super::path::Pair;
-use super::query::{Asked, questions};
 use super::{ApiError, App};
 use crate::views;
 use amends_api::{StrangerAct, StrangerView};

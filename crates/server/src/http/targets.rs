@@ -5,7 +5,8 @@
 //! this very step or case, whatever its state; the engine then says why an act on it is not possible.
 
 use super::cases::active_for;
-use super::query::{Query, case_filter, question_filter, step_filter};
+use super::filters::{case_filter, question_filter, step_filter};
+use super::query::Query;
 use super::{ApiError, App};
 use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};

@@ -134,6 +134,10 @@ fn data(body: &[u8]) -> Result<ReportData, Fault> {
         return Err(invalid("the data is empty; give an object with at least `code`"));
     }
     check_keys(body).map_err(|e| invalid(format!("in the data, {e}")))?;
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        // Serde would take it for the members of an object in their order.
+        return Err(invalid("the data is not a report's: it is a list; send an object, `{…}`"));
+    }
     serde_json::from_slice(body)
         .map_err(|e| invalid(format!("the data is not a report's: {}", of_json(&e))))
 }

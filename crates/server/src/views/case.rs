@@ -7,7 +7,8 @@ use super::question::answer;
 use super::step::{ending, log, of_row, of_whole, reasons};
 use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
-    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportView, StepView, WalkView,
+    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportStanding, ReportView, StepView,
+    WalkView,
 };
 use amends_engine::{
     AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
@@ -113,13 +114,13 @@ fn plan(
 
 fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
     let role = match row.role {
-        ReportRole::Rule(_) => "rule",
-        ReportRole::RuleHeld(_) => "rule_held",
-        ReportRole::ByHand => "by_hand",
-        ReportRole::Derived => "derived",
-        ReportRole::AwaitsRoot(_) => "awaits_root",
-        ReportRole::Unmatched => "unmatched",
-        ReportRole::Excess => "excess",
+        ReportRole::Rule(_) => ReportStanding::Rule,
+        ReportRole::RuleHeld(_) => ReportStanding::RuleHeld,
+        ReportRole::ByHand => ReportStanding::ByHand,
+        ReportRole::Derived => ReportStanding::Derived,
+        ReportRole::AwaitsRoot(_) => ReportStanding::AwaitsRoot,
+        ReportRole::Unmatched => ReportStanding::Unmatched,
+        ReportRole::Excess => ReportStanding::Excess,
     };
     ReportView {
         source: row.report.source.clone(),
@@ -127,7 +128,7 @@ fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
         service: row.report.service().to_owned(),
         received_at: row.received_at,
         rule: book.and_then(|book| rule_label(row.role, book)),
-        role: role.to_owned(),
+        role,
         data: row.report.data.clone(),
         cut: false,
     }

@@ -4,7 +4,7 @@
 //! A retry counts as given up if the tries that it really had reach the rulebook's limits, and a rule's limit of cases a
 //! minute is counted over the reports as they came.
 
-use amends_api::{AttemptView, CaseDetail, ReportView, StepView};
+use amends_api::{AttemptView, CaseDetail, ReportStanding, ReportView, StepView};
 use amends_protocol::{CaseId, Outcome, Report, Timestamp, Verb};
 use amends_rulebook::{
     ActionId, CaseFacts, Mode, PlannedStep, Role, Rule, RuleId, Rulebook, Stage, Target,
@@ -66,7 +66,7 @@ impl<'a> Replay<'a> {
 
     /// Plays one case.
     pub fn add(&mut self, case: &CaseDetail) {
-        let root = case.reports.iter().find(|r| r.role != "derived");
+        let root = case.reports.iter().find(|r| r.role != ReportStanding::Derived);
         let report = root.map_or_else(
             || case.summary.report.clone(),
             |r| format!("{}/{}", r.service, r.data.code),
@@ -166,7 +166,7 @@ impl Replayed {
 fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u32, Timestamp)>) {
     // Of a report past the case's limit only the evidence counts.
     let (excess, answered): (Vec<_>, Vec<_>) =
-        case.reports.iter().partition(|r| r.role == "excess");
+        case.reports.iter().partition(|r| r.role == ReportStanding::Excess);
     let report = |view: &&ReportView| Report {
         id: view.id.clone(),
         source: view.source.clone(),

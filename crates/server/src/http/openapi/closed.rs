@@ -1,5 +1,5 @@
-//! Closes what is ours: an object of the document has the members that it lists and no others, unless it is on the list
-//! of open ones, each with its reason.
+//! Schemas as clients want them: every object has a name and the members that it lists. It has no others, unless it is
+//! on the list of open ones, each with its reason.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -24,9 +24,10 @@ const OPEN: &[(&str, &str)] = &[
 ];
 
 /// All schemas, flattened and closed.
-pub(super) fn closed(schemas: BTreeMap<String, Value>) -> Map<String, Value> {
+pub(in crate::http) fn closed(schemas: BTreeMap<String, Value>) -> Map<String, Value> {
     let flat = schemas.iter().map(|(name, schema)| (name.clone(), flattened(schema, &schemas)));
-    let mut flat: Map<String, Value> = flat.collect();
+    let mut flat: Map<String, Value> =
+        flat.flat_map(|(name, schema)| apart(name, schema)).collect();
     for (name, schema) in &mut flat {
         match OPEN.iter().find(|(open, _)| open == name) {
             Some((_, why)) => {
@@ -56,6 +57,41 @@ fn flattened(schema: &Value, all: &BTreeMap<String, Value>) -> Value {
         flat["description"] = text.clone();
     }
     flat
+}
+
+/// A choice of objects that a word tells apart (`act`), and each of them by a name of its own: `StepActRetry`.
+fn apart(name: String, mut schema: Value) -> Vec<(String, Value)> {
+    let (mut named, mut told_by) = (Vec::new(), None);
+    let choices = schema.get_mut("oneOf").and_then(Value::as_array_mut);
+    for variant in choices.into_iter().flatten() {
+        let Some((member, word)) = word_of(variant) else { continue };
+        let own = format!("{name}{}", capitals(&word));
+        let reference = json!({ "$ref": format!("#/components/schemas/{own}") });
+        variant["properties"][&member]["description"] = json!("Which of them it is.");
+        told_by = Some(member);
+        named.push((own, std::mem::replace(variant, reference)));
+    }
+    if let Some(member) = told_by {
+        schema["discriminator"] = json!({ "propertyName": member });
+    }
+    named.push((name, schema));
+    named
+}
+
+/// The member of an object that can only be one word.
+fn word_of(variant: &Value) -> Option<(String, String)> {
+    variant["properties"].as_object()?.iter().find_map(|(member, schema)| {
+        match schema["enum"].as_array()?.as_slice() {
+            [Value::String(word)] => Some((member.clone(), word.clone())),
+            _ => None,
+        }
+    })
+}
+
+/// `ask_again` as `AskAgain`.
+fn capitals(word: &str) -> String {
+    let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    word.split('_').filter(|part| part.is_ascii() && !part.is_empty()).map(capital).collect()
 }
 
 fn close(schema: &mut Value) {

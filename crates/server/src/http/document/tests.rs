@@ -39,10 +39,11 @@ fn operations_have_names_of_their_own() {
 #[test]
 fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
     use amends_api::{
-        BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn, EventKind, QuestionEffect,
-        QuestionKind, Source, StepActName, StepStateName, StrangerActName, StuckReason, Verdict,
+        BulkDeed, BulkState, CaseActName, CaseState, Cause, ClosedOn, EventKind, FindingSeverity,
+        QuestionEffect, QuestionKind, ReportStanding, Source, StepActName, StepStateName,
+        StrangerActName, StuckReason, Verdict,
     };
-    use amends_protocol::{HistoryState, Outcome, Verb};
+    use amends_protocol::{HistoryState, Outcome, SagaState, Verb};
     let document = document();
     let check = |name: &str, words: Vec<Value>| {
         let told = document.pointer(&format!("/components/schemas/{name}/enum"));
@@ -62,10 +63,13 @@ fn closed_lists_are_told_in_the_words_that_are_on_the_wire() {
         Cause,
         ClosedOn,
         EventKind,
+        FindingSeverity,
         HistoryState,
         Outcome,
         QuestionEffect,
         QuestionKind,
+        ReportStanding,
+        SagaState,
         Source,
         StepActName,
         StepStateName,
