@@ -1,5 +1,5 @@
-//! Brings what the participants in other languages need, by their lock files. Only this part of the test command asks
-//! package registries, so that no test does; and only when a lock file is newer than what is there.
+//! Brings what the participants in other languages and the tools for the API's document need, by their lock files. Only
+//! this part of the test command asks package registries, so that no test does; and only when a lock file is newer than what is there.
 
 use crate::sources::root;
 use anyhow::{Context, bail};
@@ -20,8 +20,9 @@ pub fn run() -> anyhow::Result<()> {
 pub fn install() -> anyhow::Result<bool> {
     let participants = root().join("participants");
     let node = typescript(&participants.join("typescript"))?;
-    let python = python(&participants.join("python"))?;
-    Ok(node && python)
+    let made = python(&participants.join("python"))?;
+    let tools = python(&root().join("crates/server/tests/document"))?;
+    Ok(node && made && tools)
 }
 
 /// `npm ci`: `node_modules`, with a Node of its own.
