@@ -34,9 +34,10 @@ CREATE TABLE IF NOT EXISTS texts (saga TEXT, text TEXT);
 
 async def redeem(request, body):
     """Uses a coupon, and has copies printed. Calls come first; what is returned runs in the transaction of History."""
-    coupon = body.get("coupon")
-    demand(is_id(coupon), "action-failed", "`coupon` is missing or malformed", 400, "no-coupon")
-    if "copies" in body: await call(request, PRINTER, "printer", "print", {"copies": body["copies"]})
+    coupon = coupon_of(body)
+    copies = body.get("copies") or []
+    for ordinal, number in enumerate(copies if isinstance(copies, list) else [copies], 1):
+        await call(request, PRINTER, "printer", "print", {"copies": number}, ordinal)
     def effect():
         new = "INSERT INTO redeemed VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING coupon"
         is_free = one(new, coupon, request["saga"], int(body.get("cash") is True))
@@ -46,7 +47,12 @@ async def redeem(request, body):
 
 async def appraise(request, body):
     """Says what a coupon is worth. It changes nothing, so nothing undoes it; a compensation bars it all the same."""
-    return lambda: {"worth": 5}
+    coupon = coupon_of(body)
+    return lambda: {"coupon": coupon, "worth": 5}
+
+def coupon_of(body):
+    demand(is_id(body.get("coupon")), "action-failed", "`coupon` is missing or malformed", 400, "no-coupon")
+    return body["coupon"]
 
 def restore(saga):
     """Undoes every `redeem` of a saga."""

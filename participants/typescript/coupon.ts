@@ -47,9 +47,11 @@ CREATE TABLE IF NOT EXISTS texts (saga TEXT, text TEXT);
 `;
 
 /** Uses a coupon, and has copies printed. Calls come first; what is returned runs in the transaction of History. */
-async function redeem(request: Row, { coupon, copies, cash }: Body): Promise<Effect> {
-  if (!isId(coupon)) throw new Problem("action-failed", "`coupon` is missing or malformed", 400, "no-coupon");
-  if (copies !== undefined) await call(request, PRINTER_URL, "printer", "print", { copies });
+async function redeem(request: Row, { coupon: given, copies = [], cash }: Body): Promise<Effect> {
+  const coupon = checked(given);
+  for (const [index, number] of (Array.isArray(copies) ? copies : [copies]).entries()) {
+    await call(request, PRINTER_URL, "printer", "print", { copies: number }, index + 1);
+  }
   return async (tx) => {
     const insert = "INSERT INTO redeemed VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING coupon";
     const isFree = await tx.one(insert, coupon, request.saga, Number(cash === true));
@@ -66,7 +68,14 @@ async function restore(tx: Sql, saga: string): Promise<void> {
 }
 
 /** Says what a coupon is worth. It changes nothing, so nothing undoes it; a compensation bars it all the same. */
-const appraise = async () => async () => ({ worth: 5 });
+async function appraise(_request: Row, { coupon: given }: Body): Promise<Effect> {
+  const coupon = checked(given);
+  return async () => ({ coupon, worth: 5 });
+}
+function checked(coupon: unknown): string {
+  if (isId(coupon)) return coupon;
+  throw new Problem("action-failed", "`coupon` is missing or malformed", 400, "no-coupon");
+}
 
 const ACTIONS = new Map<string, Action>([["redeem", { run: redeem, undo: restore }], ["appraise", { run: appraise }]]);
 const apologize = (tx: Sql, saga: string) => tx.one("INSERT INTO texts VALUES (?, 'Sorry!')", saga);
