@@ -143,6 +143,9 @@ pub struct ReportView {
     pub rule: Option<String>,
     /// What it is in its case.
     pub role: ReportStanding,
+    /// The trace context that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// What the service said.
     pub data: ReportData,
     /// `data` and `history` within `data` are left out here, because the case has more of them than one answer should

@@ -1,35 +1,8 @@
 //! What happens, as it is told to whoever listens. Plain data.
 
-use amends_protocol::{CaseId, StepId, Timestamp, words};
+use crate::EventKind;
+use amends_protocol::{CaseId, StepId, Timestamp};
 use serde::{Deserialize, Serialize};
-
-words! {
-    /// What an event is about.
-    EventKind, "kind" {
-        /// A report came.
-        Report = "report",
-        /// A report was answered by a plan.
-        Plan = "plan",
-        /// A step changed.
-        Step = "step",
-        /// A case changed.
-        Case = "case",
-        /// A History was read.
-        Walk = "walk",
-        /// A person acted.
-        Act = "act",
-        /// A case has an open question.
-        Question = "question",
-        /// A service's circuit breaker changed.
-        Breaker = "breaker",
-        /// Histories of a service can't be read, or can be read again.
-        Histories = "histories",
-        /// Something stored can't be worked on.
-        Quarantine = "quarantine",
-        /// A version of a rulebook became active.
-        Rulebook = "rulebook",
-    }
-}
 
 /// Something that happened, as the event stream tells it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ pub use bulk::{
     BulkSteering, BulkView, BulkWanted,
 };
 pub use cases::{CaseDetail, CaseSummary, NoteView, ReportView, WalkView};
-pub use events::{EventKind, EventView};
+pub use events::EventView;
 pub use groups::GroupView;
 pub use index::Index;
 pub use money::{Amount, Money, NoAmount, Totals, amounts_in_words, totals_in_words};
@@ -58,7 +58,7 @@ pub use rulebooks::{
 };
 pub use steps::{AttemptView, StepView};
 pub use words::{
-    CaseActName, CaseState, Cause, ClosedOn, FindingSeverity, QuestionActName, QuestionEffect,
-    QuestionKind, ReportStanding, ServiceHealth, Source, StepActName, StepStateName,
-    StrangerActName, StuckReason, Verdict,
+    CaseActName, CaseState, Cause, ClosedOn, EventKind, FindingSeverity, QuestionActName,
+    QuestionEffect, QuestionKind, ReportStanding, ServiceHealth, Source, StepActName,
+    StepStateName, StrangerActName, StuckReason, Verdict,
 };

@@ -267,6 +267,21 @@ pub fn trouble_sign(why: &str) -> Sign {
     reason.or_else(|_| doubt()).unwrap_or(CaseState::Unmatched.sign())
 }
 
+/// A History that has been read.
+pub const ANSWERED: Sign = sign("yes", "✓", Tone::Good);
+
+/// A rulebook in which nothing is found.
+pub const NO_FINDING: Sign = sign("nothing", "✓", Tone::Good);
+
+/// Whether a version of a rulebook is the active one.
+#[must_use]
+pub const fn version_sign(is_active: bool) -> Sign {
+    match is_active {
+        true => sign("active", "✓", Tone::Good),
+        false => sign("not active", "○", Tone::Quiet),
+    }
+}
+
 /// A case that can't be worked on; it has a state all the same, as far as that can be read.
 pub const QUARANTINED: Sign = sign("quarantined", "✕", Tone::Bad);
 

@@ -79,6 +79,9 @@ pub struct StepView {
     /// Id of the report whose fields a mapped request takes, once it was tried; only when one case is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_from: Option<String>,
+    /// Id of the trace that its requests belong to, as 32 hexadecimal digits; only when one case is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The one request that a mapped request is about, once it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

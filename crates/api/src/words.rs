@@ -284,6 +284,34 @@ impl ServiceHealth {
 }
 
 words! {
+    /// What an event is about.
+    EventKind, "kind of event" {
+        /// A report entered a case.
+        Report = "report",
+        /// Steps joined a plan.
+        Plan = "plan",
+        /// A step changed its state.
+        Step = "step",
+        /// A case changed its state.
+        Case = "case",
+        /// A History was read.
+        Walk = "walk",
+        /// A person, or the supervisor in place of one, did something.
+        Act = "act",
+        /// A question holds its case.
+        Question = "question",
+        /// A service's circuit breaker changed.
+        Breaker = "breaker",
+        /// The Histories of a service can't be read any more, or can again.
+        Histories = "histories",
+        /// Something stored can't be worked on.
+        Quarantine = "quarantine",
+        /// A version of a rulebook became active.
+        Rulebook = "rulebook",
+    }
+}
+
+words! {
     /// What evidence can leave in doubt.
     QuestionKind, "kind of question" {
         /// Evidence says that something took effect, and its service that there was nothing to undo.

@@ -7,7 +7,7 @@ use crate::lane::{DefiniteAnswer, Health, Job};
 use crate::subject::Unsendable;
 use crate::transition::StepEvent;
 use crate::{
-    AttemptRow, Errand, PollStep, SameAnswer, SendStep, StepReading, StepResult, StepState,
+    AttemptRow, Errand, PollStep, SameAnswer, SendStep, Sent, StepReading, StepResult, StepState,
     Subject, Write,
 };
 use amends_api::{Cause, Source, StuckReason};
@@ -129,6 +129,7 @@ impl Case {
         step.attempts = send.attempt;
         step.memo.knew = knew;
         step.memo.asked = send.digest().or(step.memo.asked);
+        step.memo.sent = Some(Sent::new(send.made_of(), &send.request_ids));
         step.memo.subject = subject;
         step.memo.called_back = false;
         step.memo.key.clone_from(&send.key);

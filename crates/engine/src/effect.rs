@@ -109,6 +109,12 @@ impl SendStep {
         })
     }
 
+    /// Digest of what its request is made of, besides the step itself and the requests that it names.
+    #[must_use]
+    pub fn made_of(&self) -> u64 {
+        made_of(&self.rulebook, &self.report, self.data())
+    }
+
     /// Digest of what is asked, but for what differs from try to try, for secrets, and for the host, since a service
     /// may move; none of what can't be built.
     #[must_use]
@@ -134,6 +140,12 @@ impl SendStep {
         let headers = headers.join("\n");
         Some(digest(&[&request.method, &request.path, &headers, &body]))
     }
+}
+
+/// Digest of the version, the report and the fields that a request is made of.
+pub(crate) fn made_of(book: &Rulebook, report: &Report, data: &Map<String, Value>) -> u64 {
+    let fields = serde_json::to_string(data).unwrap_or_default();
+    digest(&[book.hash(), &report.source, &report.id, &fields])
 }
 
 /// One look at a step that was taken with 202.

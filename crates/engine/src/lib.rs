@@ -7,6 +7,7 @@
 mod act;
 mod age;
 mod agenda;
+mod asked;
 mod attempt;
 mod backoff;
 mod batch;
@@ -51,6 +52,7 @@ mod whole;
 
 pub use agenda::Output;
 pub use amends_rulebook::SUPERVISOR;
+pub use asked::{Asked, LastTry, asked};
 pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
     Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
@@ -69,9 +71,9 @@ pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk,
 pub use record::{
     ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
     CaseMemo, CaseRow, Decision, Dropped, HoldScope, KnownRequests, Limits, Note, ReportRole,
-    ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState, ServiceRow, ServiceSettings,
-    StepMemo, StepRow, StepState, StoredCase, StrangerDecision, StrangerDecisionRow, Subject, Told,
-    WalkRow, Write,
+    ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState, Sent, ServiceRow,
+    ServiceSettings, StepMemo, StepRow, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, Subject, Told, WalkRow, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;

@@ -9,6 +9,7 @@ mod note;
 mod pivot;
 mod rule_hold;
 mod sagas;
+mod sent;
 mod service;
 mod stranger;
 mod subject;
@@ -22,6 +23,7 @@ pub use note::Note;
 pub use pivot::AtPivot;
 pub use rule_hold::{HoldScope, RuleHold, RuleHoldRow};
 pub use sagas::{SagaRow, SagaState};
+pub use sent::Sent;
 pub use service::{Decision, Limits, ServiceRow, ServiceSettings};
 pub use stranger::{StrangerDecision, StrangerDecisionRow};
 pub use subject::Subject;
@@ -377,6 +379,10 @@ pub struct StepMemo {
     /// How often a person has decided to ask anew, under another key.
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: u32,
+    /// What the last try asked, as far as it can't be told from the rest; absent before that, and of what was tried
+    /// before this was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
     /// Digest of what was asked under the key, so that nothing else is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<u64>,

@@ -74,13 +74,37 @@ impl House {
         self.report(("shop", code), saga, history)
     }
 
+    /// The same of a charge, within a trace.
     #[track_caller]
-    fn report(&self, (source, code): (&str, &str), saga: &str, history: Value) -> String {
-        let event = json!({
+    pub fn tell_in_trace(&self, traceparent: &str, saga: &str) -> String {
+        let history = json!([{
+            "service": "billing", "action": "charge", "requestId": "q-1", "state": "succeeded",
+            "data": { "paymentId": "p-1", "amount": 12 },
+        }]);
+        self.send(("shop", "out-of-stock"), saga, history, Some(traceparent))
+    }
+
+    #[track_caller]
+    fn report(&self, whose: (&str, &str), saga: &str, history: Value) -> String {
+        self.send(whose, saga, history, None)
+    }
+
+    #[track_caller]
+    fn send(
+        &self,
+        (source, code): (&str, &str),
+        saga: &str,
+        history: Value,
+        traceparent: Option<&str>,
+    ) -> String {
+        let mut event = json!({
             "specversion": "1.0", "type": "dev.amends.report.v1", "source": source,
             "id": format!("{source}-{saga}"), "subject": saga, "datacontenttype": "application/json",
             "data": { "code": code, "history": history },
         });
+        if let Some(traceparent) = traceparent {
+            event["traceparent"] = traceparent.into();
+        }
         let address = self.supervisor.url.trim_start_matches("http://");
         let kind = "application/cloudevents+json";
         let (status, answer) =

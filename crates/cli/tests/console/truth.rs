@@ -3,8 +3,9 @@
 use crate::house::{House, NAME, judge};
 use crate::support::{eventually, unused_address};
 use amends_api::signs::{QUARANTINED, Sign, Signed, case_sign, trouble_sign};
-use amends_api::{CaseDetail, CaseSummary, GroupView, Overview, Page, ServiceView};
-use amends_api::{CaseState, amounts_in_words};
+use amends_api::{
+    CaseDetail, CaseState, CaseSummary, GroupView, Overview, Page, ServiceView, amounts_in_words,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -432,5 +433,56 @@ fn every_page_says_what_the_api_says() {
     agree(&house, "/services", services_differ);
     agree(&house, "/quarantine", quarantine_differs);
     agree(&house, "/audit", audit_differs);
+    house.browser.is_content();
+}
+
+/// The lines of a request, as the page shows it: the first, the headers, the body.
+fn request_shown(house: &House, place: &str) -> (String, Vec<String>, Value) {
+    let text = house.browser.see(place);
+    let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut lines = head.lines().map(str::to_owned);
+    let first = lines.next().expect("a method and an address");
+    (first, lines.collect(), serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+#[test]
+fn the_request_that_is_shown_is_the_one_that_was_sent() {
+    let house = House::open(409, "auto");
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let case = house.tell_in_trace(&format!("00-{trace}-00f067aa0ba902b7-01"), "order-1");
+    house.is_in_state(&case, "stuck");
+    let said: CaseDetail = told(&house, &format!("/v1/cases/{case}"));
+    let step = &said.plan[0];
+    assert_eq!(step.trace_id.as_deref(), Some(trace));
+    house.go(&format!("/cases/{case}"));
+    house.browser.unfold(&format!("[id='more-{}']", step.id));
+    house.browser.see_in("#plan", trace);
+    let (first, headers, body) = request_shown(&house, &format!("[id='sent-{}']", step.id));
+    let sent = house.billing.heard();
+    let [one] = sent.as_slice() else { panic!("one request: {sent:?}") };
+    assert_eq!(first, format!("POST http://{}{}", house.billing.address, one.path));
+    assert_eq!(body, one.body);
+    assert!(headers.iter().any(|line| line.starts_with("traceparent: 00-4bf9")), "{headers:?}");
+    for line in &headers {
+        let (name, value) = line.split_once(": ").expect("a header");
+        assert_eq!(one.headers.get(name).map(String::as_str), Some(value), "{line}");
+    }
+    // What goes over the wire besides is about the connection.
+    let shown: Vec<&str> =
+        headers.iter().filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+    let more = one.headers.keys().filter(|name| !shown.contains(&name.as_str()));
+    let more: Vec<_> =
+        more.filter(|name| !["host", "content-length"].contains(&name.as_str())).collect();
+    assert!(more.is_empty(), "{more:?}");
+
+    // An edit replaces what it was made of; then it is not shown as if it were what was sent.
+    house.supervisor.run(&["services", "pause", "billing", "--reason", "a moment"]).exits(0);
+    house.browser.unfold("#needs details");
+    house.browser.fill("#needs textarea[name=data]", r#"{"paymentId": "p-99", "amount": 7}"#);
+    house.act("#needs", "another number", "Edit and retry");
+    house.browser.unfold(&format!("[id='more-{}']", step.id));
+    house.browser.see_in("#plan", "What try 1 sent is not shown");
+    let (first, ..) = request_shown(&house, &format!("[id='next-{}']", step.id));
+    assert!(first.contains("p-99"), "{first}");
     house.browser.is_content();
 }

@@ -7,8 +7,9 @@ pub mod process;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use process::{Process, Streams};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -206,11 +207,22 @@ impl Supervisor {
     }
 }
 
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Path and query.
+    pub path: String,
+    pub headers: BTreeMap<String, String>,
+    /// Null if it is no JSON.
+    pub body: serde_json::Value,
+    text: String,
+}
+
 /// A billing service that knows nothing of Amends and answers every request with one status.
 pub struct Legacy {
     pub address: String,
     pub status: Arc<AtomicU16>,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<Heard>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -240,17 +252,30 @@ impl Legacy {
 
     /// `PATH BODY` of every request so far.
     pub fn requests(&self) -> Vec<String> {
+        self.heard().iter().map(|one| format!("{} {}", one.path, one.text)).collect()
+    }
+
+    /// Every request so far, whole.
+    pub fn heard(&self) -> Vec<Heard> {
         self.requests.lock().expect("not poisoned").clone()
     }
 }
 
-type Shared = (Arc<AtomicU16>, Arc<Mutex<Vec<String>>>);
+type Shared = (Arc<AtomicU16>, Arc<Mutex<Vec<Heard>>>);
 
-async fn answer(State((status, requests)): State<Shared>, uri: Uri, body: Bytes) -> StatusCode {
-    requests
-        .lock()
-        .expect("not poisoned")
-        .push(format!("{uri} {}", String::from_utf8_lossy(&body)));
+async fn answer(
+    State((status, requests)): State<Shared>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    requests.lock().expect("not poisoned").push(Heard {
+        path: uri.to_string(),
+        headers: headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        text: String::from_utf8_lossy(&body).into_owned(),
+    });
     StatusCode::from_u16(status.load(Ordering::SeqCst)).expect("a status")
 }
 

@@ -5,17 +5,19 @@ use super::page::{Frame, PageError, Part, see, show};
 use super::questions::values_of;
 use super::story::{Timeline, graph};
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
-use crate::dispatch::{ShownRoutes, redacted, shown_request, unredacted};
-use crate::http::{ApiError, App, Looked, active_for, case_detail, told_in_full, within_bounds};
+use crate::dispatch::{ShownRoutes, Try, redacted, shown_request, unredacted};
+use crate::http::{
+    ApiError, App, Behind, Looked, active_for, case_detail, told_in_full, within_bounds,
+};
 use amends_api::plain::escaped_json;
 use amends_api::remedies::Remedied;
-use amends_api::signs::Signed;
+use amends_api::signs::{self, Signed};
 use amends_api::{
     ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, QuestionActName,
     QuestionKind, ReportStanding, ReportView, StepAct, StepActName, StepStateName, StepView,
     StuckReason, WalkView, amounts_in_words,
 };
-use amends_engine::plannable;
+use amends_engine::{Asked, LastTry, plannable};
 use amends_protocol::{ActionName, CaseId, Evidence, StepId, Timestamp, Verb};
 use amends_rulebook::{Considered, Rulebook};
 use amends_store::Store;
@@ -51,8 +53,8 @@ struct Page {
     book: Option<Arc<Rulebook>>,
     /// The version that a plan by hand takes its steps from.
     planning: Option<Arc<Rulebook>>,
-    /// By step: the request as the next try sends it, or why there is none.
-    requests: BTreeMap<StepId, Result<String, String>>,
+    /// By step: the request of its last try, and of the next.
+    requests: BTreeMap<StepId, Requests>,
     /// By step that may be edited: the data of its request, as far as the page has room for it.
     edits: BTreeMap<StepId, String>,
     graph: Option<String>,
@@ -69,7 +71,7 @@ pub(super) async fn show_case<S: Store>(
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
     let is_quarantined = app.supervisor.quarantine().holds(id);
-    let (case, looked) = match told_in_full(&app, id, REPORTS).await {
+    let (case, Behind { looked, asked }) = match told_in_full(&app, id, REPORTS).await {
         Err(_) if is_quarantined => return Ok(see(&format!("/quarantine/{id}"))),
         found => found.map_err(|e| PageError::from(e).back("/cases"))?,
     };
@@ -82,7 +84,10 @@ pub(super) async fn show_case<S: Store>(
     };
     let plan = by_parts(case.plan.clone());
     let requests = match &book {
-        Some(book) => requests_of(&plan, &case, (book, app.callbacks.clone()), frame.now).await,
+        Some(book) => {
+            let routes = ShownRoutes::of(book, app.callbacks.clone());
+            requests_of(&plan, (&case, &asked), (book, &routes), frame.now).await
+        }
         None => BTreeMap::new(),
     };
     let edits = edits_of(&plan, &case);
@@ -119,23 +124,58 @@ fn by_parts(plan: Vec<StepView>) -> Vec<StepView> {
     each.flatten().collect()
 }
 
+/// The requests of a step; of each try why there is none, if there is none.
+struct Requests {
+    /// Of the last try, which has been sent.
+    sent: Option<Result<String, String>>,
+    /// Of the next; none of a step that has ended.
+    next: Option<Result<String, String>>,
+}
+
+impl Requests {
+    fn bytes(&self) -> usize {
+        let of = |request: &Option<Result<String, String>>| match request {
+            Some(Ok(text)) => text.len(),
+            _ => 0,
+        };
+        of(&self.sent) + of(&self.next)
+    }
+}
+
 /// The requests of the first steps, as far as the page has room for them.
 async fn requests_of(
     plan: &[StepView],
-    case: &CaseDetail,
-    (book, callbacks): (&Arc<Rulebook>, Option<Arc<str>>),
+    (case, asked): (&CaseDetail, &BTreeMap<StepId, Asked>),
+    (book, routes): (&Arc<Rulebook>, &ShownRoutes),
     now: Timestamp,
-) -> BTreeMap<StepId, Result<String, String>> {
-    let (mut requests, mut room) = (BTreeMap::new(), REQUEST_BYTES);
-    let routes = ShownRoutes::of(book, callbacks);
+) -> BTreeMap<StepId, Requests> {
+    let (mut all, mut room) = (BTreeMap::new(), REQUEST_BYTES);
     for step in plan.iter().take(REQUESTS) {
-        let request = shown_request(step, case, book, &routes, now).await;
-        let length = request.as_ref().map_or(0, String::len);
-        let Some(left) = room.checked_sub(length) else { break };
+        let Some(Asked { row, requests, last }) = asked.get(&step.id) else { continue };
+        let sent = match last {
+            LastTry::None => None,
+            LastTry::Replaced => {
+                Some(Err("what it was made of has been replaced since, or was not kept".to_owned()))
+            }
+            LastTry::Kept { attempt, at, requests } => {
+                let requests = requests.clone();
+                let sent = Try { step: *row, attempt: *attempt, requests, at: *at };
+                Some(shown_request(step, case, book, routes, sent).await)
+            }
+        };
+        let goes_on = step.state.is_unfinished() || step.state == StepStateName::Shadow;
+        let attempt = step.attempts.saturating_add(1);
+        let next = Try { step: *row, attempt, requests: requests.clone(), at: now };
+        let next = match goes_on {
+            true => Some(shown_request(step, case, book, routes, next).await),
+            false => None,
+        };
+        let shown = Requests { sent, next };
+        let Some(left) = room.checked_sub(shown.bytes()) else { break };
         room = left;
-        requests.insert(step.id, request);
+        all.insert(step.id, shown);
     }
-    requests
+    all
 }
 
 /// The data that a form offers, as far as the page has room for it.
@@ -303,7 +343,7 @@ impl Page {
         buttons
     }
 
-    fn request(&self, step: &StepView) -> Option<&Result<String, String>> {
+    fn requests(&self, step: &StepView) -> Option<&Requests> {
         self.requests.get(&step.id)
     }
 

@@ -7,7 +7,7 @@ use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, Depth, Verdict, found_strangers, judge};
-use amends_api::signs::Signed;
+use amends_api::signs::{self, Signed};
 use amends_api::{DiagnosticView, ProofState, RuleHoldView, RulebookQuestions, StrangerView};
 use amends_engine::HoldScope;
 use amends_protocol::Timestamp;

@@ -63,3 +63,23 @@ pub(super) fn step_sign(step: &StepView) -> Sign {
         (None, None) => step.state.sign(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// INVARIANT: every sign comes from the table of signs, whichever page shows it.
+    #[test]
+    fn no_template_draws_a_sign_of_its_own() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console/templates");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).expect("it is there") {
+            let path = entry.expect("readable").path();
+            let text = std::fs::read_to_string(&path).expect("UTF-8");
+            let draws = text.contains("class=\"sign");
+            assert_eq!(draws, path.ends_with("words.html"), "{}", path.display());
+            seen += 1;
+        }
+        assert!(seen > 20, "{seen} templates");
+    }
+}

@@ -40,8 +40,9 @@ pub use probe::Probe;
 pub use proxy::{OF_ENVIRONMENT, Proxies};
 pub use route::Destinations;
 pub use secrets::Secrets;
-pub(crate) use shown::{ShownRoutes, redacted, shown_request, unredacted};
+pub(crate) use shown::{ShownRoutes, Try, redacted, shown_request, unredacted};
 pub use sign::{MOST_KEYS_OF_A_NAME, Signer};
+pub(crate) use trace::trace_id;
 pub(crate) use web::WebClient;
 
 use crate::clock::{Clock, SystemClock};

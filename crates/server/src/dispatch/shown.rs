@@ -9,11 +9,10 @@ use super::sign::Signer;
 use amends_api::{CaseDetail, StepView};
 use amends_engine::SendStep;
 use amends_protocol::wire::percent::attribute;
-use amends_protocol::{CallbackProof, Report, Timestamp, headers};
+use amends_protocol::{CallbackProof, Report, StepId, Timestamp, headers};
 use amends_rulebook::Rulebook;
 use amends_rulebook::secrets::MASK;
 use http_body_util::BodyExt;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -43,7 +42,17 @@ impl ShownRoutes {
     }
 }
 
-/// The request that the next try of a step sends (of a finished one: that another try would send), as text.
+/// Which try of a step is shown.
+pub(crate) struct Try {
+    /// The step, by the id that goes out.
+    pub(crate) step: StepId,
+    pub(crate) attempt: u32,
+    /// Requests that it names.
+    pub(crate) requests: Vec<Arc<str>>,
+    pub(crate) at: Timestamp,
+}
+
+/// The request of one try of a step, as text.
 ///
 /// # Errors
 /// Says why there is none: the rulebook has no such action, or the request can't be built.
@@ -52,7 +61,7 @@ pub(crate) async fn shown_request(
     case: &CaseDetail,
     book: &Arc<Rulebook>,
     routes: &ShownRoutes,
-    now: Timestamp,
+    shown: Try,
 ) -> Result<String, String> {
     let action_id = book
         .action(&step.action.service, &step.action.action)
@@ -64,37 +73,28 @@ pub(crate) async fn shown_request(
         .find(|r| wanted == Some(&r.id))
         .or_else(|| case.reports.first())
         .ok_or("the case has no report")?;
-    let evidence = case.reports.iter().flat_map(|r| &r.data.history);
-    let told = evidence.chain(case.walks.iter().flat_map(|w| &w.entries));
-    let mut request_ids: BTreeSet<Arc<str>> = told
-        .filter(|e| *e.service == *step.action.service && *e.action == *step.action.action)
-        .filter_map(|e| e.request_id.as_deref().map(Into::into))
-        .collect();
-    if let Some(request) = &step.request_id {
-        request_ids = BTreeSet::from([request.as_str().into()]);
-    }
     let send = SendStep {
-        step: step.id,
+        step: shown.step,
         proof: CallbackProof::hidden(),
         key: step.key.as_deref().map(Into::into),
-        attempt: step.attempts.saturating_add(1),
+        attempt: shown.attempt,
         verb: step.verb,
         action: step.action.clone(),
         action_id,
         rulebook: Arc::clone(book),
         saga: step.saga_id.clone(),
-        request_ids: request_ids.into_iter().collect(),
+        request_ids: shown.requests,
         report: Arc::new(Report {
             id: report.id.clone(),
             source: report.source.clone(),
             saga_id: step.saga_id.clone(),
             time: None,
-            traceparent: None,
+            traceparent: report.traceparent.clone(),
             data: report.data.clone(),
         }),
         data: step.edited.clone().or_else(|| step.request_data.clone()).map(Arc::new),
     };
-    let request = of_step(&send, &routes.0, now)?;
+    let request = of_step(&send, &routes.0, shown.at)?;
     let (head, body) = request.into_parts();
     let mut text = format!("{} {}\n", head.method, head.uri);
     for (name, value) in &head.headers {

@@ -19,6 +19,11 @@ pub(crate) fn of_report(report: Option<&str>, case: CaseId, what: &str) -> Trace
     Traceparent { span: nonzero(span), ..of_case(report, case) }
 }
 
+/// The trace that everything belongs to that a case does with a report, as it stands in headers.
+pub(crate) fn trace_id(report: Option<&str>, case: CaseId) -> String {
+    format!("{:032x}", of_case(report, case).trace)
+}
+
 fn of_case(report: Option<&str>, case: CaseId) -> Traceparent {
     report.and_then(Traceparent::parse).unwrap_or_else(|| {
         let high = u128::from(nonzero(mix(case.0.wrapping_add(0xa3e0_d5aa))));

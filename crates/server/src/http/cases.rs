@@ -9,12 +9,13 @@ use super::{ApiError, App};
 use crate::clock::{Clock, SystemClock};
 use crate::views::{self, Veiled};
 use amends_api::{CaseAct, CaseDetail, CaseProof, CaseSummary, ClosedOn, Page, ReportView};
-use amends_engine::{CaseBooks, Question, Veil, claiming, open_questions, sharing};
-use amends_protocol::{CaseId, Problem, ProblemCode};
+use amends_engine::{CaseBooks, Question, Veil, asked, claiming, open_questions, sharing};
+use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
 use amends_rulebook::{Considered, Facts, Rulebook};
 use amends_store::{CaseRecord, Store, StoreError};
 use axum::Json;
 use axum::extract::State;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::SemaphorePermit;
 
@@ -125,13 +126,21 @@ pub(crate) async fn detail<S: Store>(app: &App<S>, id: CaseId) -> Result<CaseDet
 /// For each of a case's first reports, the rules that were looked at for it.
 pub(crate) type Looked = Vec<Vec<Considered>>;
 
-/// The same, with which rules were looked at for its first reports: that is judged by what they hold, secrets included,
-/// and told without them.
+/// What is known of a case that only its own page tells.
+#[derive(Default)]
+pub(crate) struct Behind {
+    pub(crate) looked: Looked,
+    /// By the id of a step or part, what it asks.
+    pub(crate) asked: BTreeMap<StepId, amends_engine::Asked>,
+}
+
+/// The same, with which rules were looked at for its first reports, and what its steps ask: that is judged by what they
+/// hold, secrets included, and told without them.
 pub(crate) async fn told_in_full<S: Store>(
     app: &App<S>,
     id: CaseId,
     reports: usize,
-) -> Result<(CaseDetail, Looked), ApiError> {
+) -> Result<(CaseDetail, Behind), ApiError> {
     let _turn = turn(app).await;
     let (record, book) = found(app, id).await?;
     let case = &record.stored.case;
@@ -145,7 +154,13 @@ pub(crate) async fn told_in_full<S: Store>(
     };
     let questions = open_questions(&record.stored, book.as_ref());
     let questions = questions.iter().map(|question| views::question(question, case)).collect();
-    let looked = looked_at(&record, book.as_deref(), reports);
+    let behind = match &book {
+        Some(book) if reports > 0 => Behind {
+            looked: looked_at(&record, book, reports),
+            asked: asked(&record.stored, book).into_iter().collect(),
+        },
+        _ => Behind::default(),
+    };
     let secrets = secrets_of(app, case.rulebook.as_ref()).await;
     let record = Veiled::case(app.supervisor.on_the_wall().case(record), secrets);
     let several = !sharing.is_empty();
@@ -157,11 +172,10 @@ pub(crate) async fn told_in_full<S: Store>(
     for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();
     }
-    Ok((case, looked))
+    Ok((case, behind))
 }
 
-fn looked_at(record: &CaseRecord, book: Option<&Rulebook>, reports: usize) -> Looked {
-    let Some(book) = book else { return Vec::new() };
+fn looked_at(record: &CaseRecord, book: &Rulebook, reports: usize) -> Looked {
     let rows = record.stored.reports.iter().take(reports);
     let looked = rows.map(|row| {
         let veil = Veil::of_report(book.secrets().clone(), &row.report);

@@ -48,7 +48,7 @@ pub use app::App;
 pub(crate) use body::{check_actor, check_reason, one_actor, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{
-    Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
+    Behind, Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
 };
 pub use document::openapi_json;
 pub(crate) use doubts::Doubts;

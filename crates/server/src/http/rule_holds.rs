@@ -3,8 +3,8 @@
 
 use super::answers::Rows;
 use super::body::{Actor, Sent, check_reason};
-use super::path::Id;
 use super::filters::{Asked, questions};
+use super::path::Id;
 use super::{ApiError, App};
 use amends_api::{ReasonGiven, RuleHoldView};
 use amends_engine::HoldScope;

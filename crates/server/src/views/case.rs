@@ -5,6 +5,7 @@ use super::act::act;
 use super::kept_back::KeptBack;
 use super::question::answer;
 use super::step::{ending, log, of_row, of_whole, reasons};
+use crate::dispatch::trace_id;
 use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
     CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportStanding, ReportView, StepView,
@@ -105,9 +106,14 @@ fn plan(
         let because = row.memo.because.iter().filter_map(id_at).collect();
         let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
         let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report?));
+        let chosen = row.memo.subject.as_ref().and_then(|subject| subject.report);
+        let chosen = chosen.or(row.memo.because.first().copied()).unwrap_or(0);
+        let report = reports.get(chosen as usize).or(reports.first());
+        let traceparent = report.and_then(|row| row.report.traceparent.as_deref());
+        let trace_id = Some(trace_id(traceparent, row.id.case));
         let may_not = reasons(row.may_not());
         let view = of_row(row.clone(), saga.clone(), (because, would_have_asked), kept_back);
-        StepView { log, data_from, may_not, ..view }
+        StepView { log, data_from, trace_id, may_not, ..view }
     };
     wholes(steps).iter().map(|whole| of_whole(whole, &mut view)).collect()
 }
@@ -129,6 +135,7 @@ fn report(row: &ReportRow, book: Option<&Rulebook>) -> ReportView {
         received_at: row.received_at,
         rule: book.and_then(|book| rule_label(row.role, book)),
         role,
+        traceparent: row.report.traceparent.clone(),
         data: row.report.data.clone(),
         cut: false,
     }

@@ -121,6 +121,7 @@ pub(super) fn of_row(
         decided_by: row.memo.decided_by,
         edited: row.memo.edited.map(|data| (*data).clone()),
         data_from: None,
+        trace_id: None,
         request_id: subject.request.map(|id| id.to_string()),
         request_data: subject.data.map(|data| (*data).clone()),
         key: row.memo.key.map(|key| key.to_string()),

@@ -12,8 +12,9 @@ use amends_api::{
 use amends_engine::{
     AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
     HoldScope, KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, RuleHold,
-    RuleHoldRow, SagaRow, SagaState, SameAnswer, ServiceRow, ServiceSettings, StepMemo, StepState,
-    StoredCase, StrangerDecision, StrangerDecisionRow, StrangerRow, Subject, Told, WalkRow, Write,
+    RuleHoldRow, SagaRow, SagaState, SameAnswer, Sent, ServiceRow, ServiceSettings, StepMemo,
+    StepState, StoredCase, StrangerDecision, StrangerDecisionRow, StrangerRow, Subject, Told,
+    WalkRow, Write,
 };
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Loss, Lost, Outcome, Timestamp};
 use std::sync::Arc;
@@ -154,6 +155,7 @@ fn full_step_memo() -> StepMemo {
         }),
         part_of: None,
         generation: 2,
+        sent: Some(Sent { of: u64::MAX, named: vec!["request-7".into()], cut: true }),
         asked: Some(u64::MAX),
         key: Some("k-7".into()),
         decided_by: Some("kim".to_owned()),

@@ -7,7 +7,8 @@ use crate::commands::{Connection, block_on};
 use crate::failure::Outcome;
 use crate::output;
 use amends_api::{
-    DiagnosticView, ProofState, RulebookSources, RulebookVerdict, RulebookView, SourceView,
+    DiagnosticView, FindingSeverity, ProofState, RulebookSources, RulebookVerdict, RulebookView,
+    SourceView,
 };
 use amends_protocol::wire::percent;
 use serde_json::json;
@@ -53,13 +54,16 @@ pub(super) fn tell_verdict(verdict: &RulebookVerdict) {
 
 /// `check: 2 errors, 1 warning; every single failure was played`.
 pub(super) fn summary(verdict: &RulebookVerdict) -> String {
-    let count = |severity: &str| verdict.findings.iter().filter(|f| f.severity == severity).count();
+    let count = |severity: FindingSeverity| {
+        verdict.findings.iter().filter(|f| f.severity == severity).count()
+    };
     let counted = |number: usize, word: &str| match number {
         0 => None,
         1 => Some(format!("1 {word}")),
         many => Some(format!("{many} {word}s")),
     };
-    let all = ["error", "warning", "note"].map(|word| counted(count(word), word));
+    let all = [FindingSeverity::Error, FindingSeverity::Warning, FindingSeverity::Note];
+    let all = all.map(|severity| counted(count(severity), severity.as_str()));
     let all: Vec<String> = all.into_iter().flatten().collect();
     let found = if all.is_empty() { "no findings".to_owned() } else { all.join(", ") };
     format!("check: {found}; {}", how_sure(verdict.proof))
