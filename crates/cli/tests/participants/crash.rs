@@ -18,7 +18,8 @@ crate::stories_of!(
     the_other_process_keeps_what_the_killed_one_promised,
     the_other_process_ends_the_undo_of_the_killed_one,
     a_request_that_comes_to_both_takes_effect_once,
-    who_was_taken_for_dead_and_comes_back_decides_nothing
+    who_was_taken_for_dead_and_comes_back_decides_nothing,
+    a_slow_request_is_left_to_who_works_on_it
 );
 crate::stories_of!(
     two_in_typescript,
@@ -27,7 +28,8 @@ crate::stories_of!(
     the_other_process_keeps_what_the_killed_one_promised,
     the_other_process_ends_the_undo_of_the_killed_one,
     a_request_that_comes_to_both_takes_effect_once,
-    who_was_taken_for_dead_and_comes_back_decides_nothing
+    who_was_taken_for_dead_and_comes_back_decides_nothing,
+    a_slow_request_is_left_to_who_works_on_it
 );
 
 /// Asks for a coupon with copies, which nobody answers: the printer hangs, and then the process is gone.
@@ -259,4 +261,32 @@ fn who_was_taken_for_dead_and_comes_back_decides_nothing(language: Language, sto
     assert_eq!(states.collect::<Vec<_>>(), [Some("succeeded"), Some("succeeded")], "{history:#}");
     assert_eq!(second.count("redeemed", "order-1"), 1);
     assert_eq!(supervisor.came().len(), 1, "one report");
+}
+
+/// Its call hangs for longer than a lease. It is alive all the time, and both processes know that.
+fn a_slow_request_is_left_to_who_works_on_it(language: Language, store: Store) {
+    let folder = scratch();
+    let supervisor = Played::start(|_, _| Some((202, vec![], json!({}))));
+    let printer = Played::hanging_printer();
+    let mut setting = Setting::new(language, store, folder.path());
+    setting.supervisor.clone_from(&supervisor.url);
+    setting.printer.clone_from(&printer.url);
+    setting.keys = "";
+    let [first, second] = [setting.start(), setting.start()];
+
+    let body = json!({ "coupon": "C-1", "copies": 3 });
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| first.post("/redeem", "order-1", "r-1", &body));
+        eventually("the printer is called", || printer.was_asked("/print"));
+        let step = json!({ "sagaId": "order-1", "caseId": "c-1", "stepId": "s-1", "action": "coupon.redeem" });
+        assert_eq!(second.step("retry", "redeem", &step).problem(), "in-progress");
+        let answer = asked.join().expect("no panic");
+        let code = answer.body["code"].as_str();
+        assert_eq!((answer.problem(), code), ("action-failed", Some("downstream")), "{answer:?}");
+    });
+    let report = eventually("it is reported", || supervisor.was_asked("/v1/reports"));
+    assert_eq!(report.body["data"]["code"], "downstream", "{report:?}");
+    let told = report.body["data"]["history"].as_array().expect("a list").iter();
+    let states: Vec<_> = told.map(|entry| entry["state"].as_str()).collect();
+    assert_eq!(states, [Some("failed"), Some("unknown")], "{report:?}");
 }
