@@ -31,17 +31,24 @@ fn index() -> String {
         let (code, rest) = entry.split_once('`').expect("a code in backticks");
         let paragraph = rest.trim_start().split("\n\n").next().expect("it says something");
         let paragraph = paragraph.replace('\n', " ");
-        let sentence = paragraph.split_inclusive(['.', ':']).scan(false, |ended, piece| {
-            let go_on = !*ended;
-            // A stop within code or a number ends no sentence.
-            *ended = piece.matches('`').count() % 2 == 0 || *ended;
-            go_on.then_some(piece)
-        });
-        let sentence: String = sentence.collect();
+        let sentence = &paragraph[..first_sentence(&paragraph)];
         let sentence = sentence.trim_end_matches(['.', ':', ' ']).replace('|', "\\|");
         index.push_str(&format!("| [`{code}`](#{code}) | {sentence} |\n"));
     }
     index
+}
+
+/// Where the first sentence ends. A stop within code ends none.
+fn first_sentence(text: &str) -> usize {
+    let mut in_code = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '`' => in_code = !in_code,
+            '.' if !in_code && text[at + 1..].starts_with(' ') => return at,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 #[test]
