@@ -218,6 +218,37 @@ fn an_address_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_whole_run_says_what_nobody_can_see() {
+    let (folder, service) = (scratch(), HalfAParticipant::start());
+    let done = service.conform(folder.path(), &[]).exits(1);
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    let at = lines.iter().position(|line| line.starts_with("not tried, since nobody can see it"));
+    let told = &lines[at.expect("it is said")..];
+    assert!(
+        told.len() > 10 && told.last().is_some_and(|last| last.contains(" passed, ")),
+        "{told:#?}"
+    );
+    assert!(told.iter().any(|line| line.contains("\"Compare in constant time\" (signatures): ")));
+}
+
+#[test]
+fn a_process_that_does_not_come_up_is_one_error() {
+    let folder = scratch();
+    let text =
+        format!("{CONFIG}process: {{ command: [sh, -c, 'echo no database >&2; exit 3'] }}\n");
+    let config = write(folder.path(), "participant.yaml", &text);
+    let url = format!("http://{}", unused_address());
+    let done = amends(&["conform", &url, "--config", &config]).exits(6);
+    let told = format!("ended before it listened at `{url}`: exit status: 3; it said: no database");
+    assert!(
+        done.stderr.starts_with("error: `sh -c ") && done.stderr.contains(&told),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+}
+
+#[test]
 fn the_checks_are_listed_without_a_participant() {
     let listed = amends(&["conform", "--list"]).exits(0).stdout;
     assert!(listed.lines().count() > 50 && listed.contains("forward-repeat"), "{listed}");

@@ -61,6 +61,11 @@ pub(crate) enum Means {
     Process,
 }
 
+/// A section of the page that all checks are about.
+pub(crate) fn page(section: &str) -> String {
+    format!("{PAGE}#{section}")
+}
+
 impl Check {
     /// A check of each action.
     pub(crate) const fn of_action(
@@ -123,7 +128,7 @@ impl Check {
     /// The page and section that explain it.
     #[must_use]
     pub fn page(&self) -> String {
-        format!("{PAGE}#{}", self.section)
+        page(self.section)
     }
 
     /// What this action doesn't offer of what the check needs.

@@ -2,12 +2,13 @@
 //! failed one is not tried; a participant that goes away ends the run.
 
 use crate::ConformError;
-use crate::check::{Check, Subject};
+use crate::check::{Check, Subject, page};
 use crate::checks::CHECKS;
 use crate::config::{ActionPlan, Config, NoticePlan};
 use crate::finding::{Lack, Stop, Verdict};
 use crate::process::Process;
 use crate::scene::{Scene, Stage};
+use crate::sentences::Sentence;
 use crate::stands::{Downstream, Past, Stands, Supervisor};
 use crate::wire::Client;
 use serde_json::{Value, json};
@@ -68,6 +69,12 @@ impl Examination {
         self.count("failed") == 0
     }
 
+    /// Whether all checks were wanted, so that what no check looks at is worth telling.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        CHECKS.iter().all(|check| self.results.iter().any(|result| result.check.id == check.id))
+    }
+
     /// One object: counts, and every check with its verdict. Members are only ever added.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -81,8 +88,13 @@ impl Examination {
             "skipped": self.count("skipped"),
             "blocked": self.count("blocked"),
             "checks": checks,
+            "unseen": Sentence::unseen().map(unseen_as_json).collect::<Vec<_>>(),
         })
     }
+}
+
+fn unseen_as_json((sentence, why): (&Sentence, &str)) -> Value {
+    json!({ "sentence": sentence.words, "page": page(sentence.section), "why": why })
 }
 
 impl CheckResult {

@@ -5,7 +5,7 @@ mod paper;
 mod rig;
 
 use Defect as D;
-use amends_conform::{CHECKS, Examination};
+use amends_conform::{CHECKS, Examination, Holds, SENTENCES, Sentence};
 use futures_util::StreamExt;
 use futures_util::stream;
 use paper::{Answers, Defect, Participant};
@@ -297,6 +297,43 @@ async fn a_participant_that_answers_later_passes_every_check() {
     for (answers, case) in OF_LATER {
         assert_eq!(look_for(case, *answers).await, None);
     }
+}
+
+/// The page that is made of the sentences, the checks and the defects.
+const PAGE: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/internals/conformance-sentences.md");
+const TABLE: &str = "| sentence | checks | planted defects |\n| --- | --- | --- |\n";
+
+#[test]
+fn the_page_of_sentences_shows_the_check_and_the_defects_of_each() {
+    let cases: Vec<&Case> =
+        CASES.iter().chain(OF_RESTARTS).chain(OF_LATER.iter().map(|(_, case)| case)).collect();
+    let mut table = TABLE.to_owned();
+    for Sentence { section, words, holds } in SENTENCES {
+        let words = words.replace("](problems.md)", "](../reference/problems.md)");
+        let words = words.replace("[CloudEvent]", "CloudEvent");
+        let of = format!("[{section}](../reference/protocol.md#{section}): {words}");
+        let row = match holds {
+            Holds::Nobody(why) => format!("| {of} | none: {why} | |\n"),
+            Holds::By(checks) => {
+                let defects: Vec<String> = cases
+                    .iter()
+                    .filter(|case| case.found_by.iter().any(|check| checks.contains(check)))
+                    .map(|case| format!("`{:?}`", case.defect))
+                    .collect();
+                format!("| {of} | `{}` | {} |\n", checks.join("`, `"), defects.join(", "))
+            }
+        };
+        table.push_str(&row);
+    }
+    let page = std::fs::read_to_string(PAGE).expect("the page is there");
+    let (head, _) = page.split_once(TABLE).expect("the page has its table");
+    let wanted = format!("{head}{table}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(PAGE, &wanted).expect("the page can be written");
+        return;
+    }
+    assert!(page == wanted, "write it anew: UPDATE_DOCS=1 cargo test --test defects the_page_of");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::output;
 use crate::sealed::{Lines, seal};
 use amends_conform::{
     CHECKS, Check, CheckResult, Config, ConformError, Examination, KeySource, Lack, Progress,
-    Stands, Verdict, junit, parse_duration, run as examine,
+    Sentence, Stands, Verdict, junit, parse_duration, run as examine,
 };
 use amends_rulebook::SourceFile;
 use anyhow::{Context, anyhow};
@@ -77,7 +77,12 @@ pub(super) fn run(options: &ConformOptions) -> Outcome {
     }
     match options.json {
         true => output::json(&examination.to_json())?,
-        false => output::line(&summary(&examination))?,
+        false => {
+            if examination.is_whole() {
+                unseen()?;
+            }
+            output::line(&summary(&examination))?;
+        }
     }
     if examination.is_conformant() { Ok(()) } else { Err(Failure::Findings) }
 }
@@ -210,6 +215,15 @@ impl Show {
             Verdict::Skipped(_) | Verdict::Blocked { .. } => Color::Yellow,
         })
     }
+}
+
+/// What the protocol asks for and no check can see.
+fn unseen() -> Outcome {
+    output::line("not tried, since nobody can see it from outside:")?;
+    for (sentence, why) in Sentence::unseen() {
+        output::line(&format!("         \"{}\" ({}): {why}", sentence.words, sentence.section))?;
+    }
+    Ok(())
 }
 
 fn summary(examination: &Examination) -> String {
