@@ -34,7 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("amends-service", &["amends-protocol"]),
-    // The rulebook's for its way to draw mistakes in YAML, the kit for a participant in tests.
+    // The rulebook's for its way to read YAML and to draw the mistakes in it, the kit for a participant in tests.
     ("amends-conform", &["amends-protocol", "amends-rulebook", "amends-service"]),
     ("amends-demo", &["amends-api", "amends-protocol", "amends-service"]),
     ("amends-private-server", &[]),

@@ -156,7 +156,7 @@ impl Builder {
             self.refuse(
                 start,
                 end,
-                "rulebooks have no tags (`!…`)",
+                "tags (`!…`) are not taken here",
                 "leave it out; put texts that look like numbers in quotes",
             );
         }
@@ -164,7 +164,7 @@ impl Builder {
             self.refuse(
                 start,
                 end,
-                "rulebooks have no anchors (`&…`)",
+                "anchors (`&…`) are not taken here",
                 "leave it out, and write the value out where it is needed",
             );
         }
@@ -184,8 +184,8 @@ impl Builder {
         self.refuse(
             start,
             end,
-            "rulebooks have no aliases",
-            "write the value out; for common retry settings there is `defaults:`",
+            "aliases are not taken here",
+            "write the value out; in a rulebook, common retry settings go under `defaults:`",
         );
         Kind::Scalar { text: String::new(), plain: true }
     }

@@ -1,11 +1,11 @@
 //! Takes single values out of the tree: mappings with known keys, texts, names, lengths of time, templates. Each says
 //! what is wrong with a value, once, and gives nothing then.
 
-use super::mistakes::{Mistakes, did_you_mean, quote};
-use super::yaml::{Entry, Kind, Node};
+use super::mistakes::{Mistakes, quote};
 use crate::template::{BodyTemplate, NoTemplate, SLOTS, Template};
 use amends_protocol::is_opaque_name;
 use amends_rulebook::Span;
+use amends_rulebook::tree::{Entry, Kind, Node};
 use serde_json::{Number, Value};
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ impl<'n> Fields<'n> {
         let entries = entries(node, what, found)?;
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let message = format!("unknown key {} in {what}", quote(&entry.key));
-            found.add("unknown-key", entry.key_span, message, did_you_mean(&entry.key, known));
+            let help = found.did_you_mean(&entry.key, known);
+            found.add("unknown-key", entry.key_span, message, help);
         }
         Some(Self { entries, what: what.to_owned(), span: node.span })
     }
@@ -160,7 +161,7 @@ pub(super) fn template(node: &Node, what: &str, found: &mut Mistakes) -> Option<
         Err(NoTemplate::Unknown(name)) => {
             let known: Vec<&str> = SLOTS.iter().map(|(name, _)| *name).collect();
             let message = format!("{} is no placeholder", quote(&format!("{{{name}}}")));
-            let help = format!("{}; write `{{{{` for a brace", did_you_mean(&name, &known));
+            let help = format!("{}; write `{{{{` for a brace", found.did_you_mean(&name, &known));
             found.add("unknown-placeholder", node.span, message, help);
             None
         }

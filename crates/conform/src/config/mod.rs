@@ -4,7 +4,6 @@
 mod fields;
 mod mistakes;
 mod read;
-mod yaml;
 
 pub use fields::parse_duration;
 

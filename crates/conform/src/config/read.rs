@@ -2,7 +2,6 @@
 
 use super::fields::{self, Fields};
 use super::mistakes::{Mistakes, quote};
-use super::yaml::{self, Entry, Kind, Node};
 use super::{
     ANSWER_TIMEOUT, ActionPlan, CallPlan, Config, Count, FailsWith, KeySource, NoticePlan, Observe,
     RECOVERY_TIMEOUT, REPORT_TIMEOUT, START_TIMEOUT,
@@ -10,6 +9,7 @@ use super::{
 use crate::process::ProcessPlan;
 use crate::template::{BodyTemplate, Template};
 use amends_protocol::wire::signature::SigningKey;
+use amends_rulebook::tree::{self, Entry, Kind, Node};
 use amends_rulebook::{Diagnostic, Span};
 use http::{HeaderName, Method};
 use serde_json::json;
@@ -63,7 +63,17 @@ fn config(text: &str, fetch: Fetch<'_>, found: &mut Mistakes) -> Option<Config> 
         found.add("too-large", nowhere, "the configuration is longer than 1 MiB", "shorten it");
         return None;
     }
-    let Some(root) = yaml::parse(text, found) else {
+    let root = match tree::parse(text) {
+        Ok((root, mistakes)) => {
+            found.take(mistakes);
+            root
+        }
+        Err(mistake) => {
+            found.take([*mistake]);
+            return None;
+        }
+    };
+    let Some(root) = root else {
         let help = "it needs at least `service` and one action; see docs/reference/conformance.md";
         found.add("missing-key", nowhere, "there is no configuration to be read", help);
         return None;

@@ -95,7 +95,7 @@ fn what_is_no_yaml_or_no_mapping_is_said_once() {
         ("service: [", "this is not YAML"),
         ("- a\n- b", "must be a mapping, not a list"),
         ("service: x\nactions: {}", "at least one action"),
-        ("service: &a x\nactions: { y: {} }", "no anchors"),
+        ("service: &a x\nactions: { y: {} }", "anchors (`&…`) are not taken here"),
         ("service: x\nactions: { y: {} }\nactions: { y: {} }", "stands twice"),
     ] {
         let shown = read(text).expect_err(text);
