@@ -1,5 +1,6 @@
-//! Brings what the participants in other languages and the tools for the API's document need, by their lock files. Only
-//! this part of the test command asks package registries, so that no test does; and only when a lock file is newer than what is there.
+//! Brings what the participants in other languages and the tools for the API's document need, by their lock files.
+//! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
+//! newer than what is there.
 
 use crate::sources::root;
 use anyhow::{Context, bail};

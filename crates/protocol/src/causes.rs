@@ -1,5 +1,5 @@
-//! What an error says about its causes, in words for whoever has to mend it. The outermost error of an HTTP client alone
-//! says only `client error`, and one about JSON names types of this program.
+//! What an error says about its causes, in words for whoever has to mend it. The outermost error of an HTTP client
+//! alone says only `client error`, and one about JSON names types of this program.
 
 use std::error::Error;
 

@@ -1,5 +1,5 @@
-//! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change it.
-//! Uses what the report itself says; the supervisor asks the Histories for more.
+//! Why a report is answered as it is: the rules that were considered, field by field, the plan, and what would change
+//! it. Uses what the report itself says; the supervisor asks the Histories for more.
 
 use crate::places::Place;
 use amends_protocol::{Report, Verb};
@@ -149,8 +149,8 @@ fn other_rules(book: &Rulebook, considered: &[Considered]) -> Vec<String> {
     missed.take(CHANGES_LIMIT).collect()
 }
 
-/// What may have happened where the report comes from: in the places that the rulebook declares for it, else anywhere in
-/// its action's work.
+/// What may have happened where the report comes from: in the places that the rulebook declares for it, else anywhere
+/// in its action's work.
 fn may_have_happened(book: &Rulebook, case: &CaseFacts, report: &Report) -> BTreeSet<ActionId> {
     let action = case.reports.first().and_then(|report| report.action);
     let is_it = |decl: &&ReportDecl| {

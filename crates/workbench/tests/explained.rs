@@ -1,5 +1,5 @@
-//! What `explain` says may have happened is what `check` judges by: the one model of places. Over all good rulebooks of the
-//! corpus and six public systems.
+//! What `explain` says may have happened is what `check` judges by: the one model of places. Over all good rulebooks
+//! of the corpus and six public systems.
 
 use amends_protocol::{Report, ReportData, SagaId, Verb};
 use amends_rulebook::{CaseFacts, Rulebook, SourceFile, load_sources};

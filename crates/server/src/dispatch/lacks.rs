@@ -13,8 +13,9 @@ use std::collections::BTreeSet;
 const SECRET: &str = "secret.";
 
 impl Destinations {
-    /// Why nothing, or not everything, could be sent to the services of a rulebook: a signing key or a secret is missing,
-    /// or an address or secret may not be used. In the order of the services; each sentence names its service.
+    /// Why nothing, or not everything, could be sent to the services of a rulebook: a signing key or a secret is
+    /// missing, or an address or secret may not be used. In the order of the services; each sentence names its
+    /// service.
     #[must_use]
     pub fn lacks(&self, book: &Rulebook) -> Vec<String> {
         // One that only calls others may have no address; all others must, or it is no rulebook.

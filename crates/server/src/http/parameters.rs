@@ -220,6 +220,25 @@ impl Text for GroupId {
 #[derive(Debug)]
 pub(crate) struct Moment(pub(super) Timestamp);
 
+/// `wait`: for the whole of what takes its time.
+#[derive(Debug)]
+pub(crate) struct Wait;
+
+impl Text for Wait {
+    fn read(text: &str) -> Result<Self, String> {
+        match text {
+            "wait" => Ok(Self),
+            other => Err(format!(
+                "`{other}` is unknown; write `wait`, or leave it out to have what is known now"
+            )),
+        }
+    }
+
+    fn schema(_: &mut Told) -> Value {
+        json!({ "type": "string", "enum": ["wait"] })
+    }
+}
+
 impl Text for Moment {
     fn read(text: &str) -> Result<Self, String> {
         Timestamp::parse(text).map(Self).map_err(|wrong| wrong.to_string())

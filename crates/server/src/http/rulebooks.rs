@@ -5,8 +5,9 @@ use super::answers::Rows;
 use super::body::{Actor, check_reason, is_json, object, read_body, told_of_bodies};
 use super::filters::{Asked, questions};
 use super::openapi::{JSON, Taken, Told};
+use super::parameters::Wait;
 use super::path::{Id, Pair};
-use super::verdicts::{Depth, Wait};
+use super::verdicts::Depth;
 use super::{ApiError, App};
 use crate::books::{diagnostics, views};
 use crate::dispatch::AllowedHosts;
@@ -177,9 +178,14 @@ pub(crate) async fn verdict<S: Store>(
     Id(name): Id<String>,
     Asked(OfVerdict { proof }): Asked<OfVerdict>,
 ) -> Result<Json<RulebookVerdict>, ApiError> {
-    let depth = Depth::of(proof, Depth::Begun);
     let book = active_book(&app, &name)?;
-    Ok(Json(app.verdicts.of(&app.workshop, &book, depth).await?.view(&book)))
+    let asked = depth(proof, Depth::Begun);
+    Ok(Json(app.verdicts.of(&app.workshop, &book, asked).await?.view(&book)))
+}
+
+/// How much of a verdict is asked for, as `?proof=` says it; `otherwise` if it says nothing.
+fn depth(proof: Option<Wait>, otherwise: Depth) -> Depth {
+    proof.map_or(otherwise, |Wait| Depth::Whole)
 }
 
 /// A rulebook that somebody sent, looked at, with what came along.
@@ -206,7 +212,7 @@ async fn judge_sent<S: Store>(
         Ok::<_, ApiError>((given.reason, judge(given.files, others, &allow_hosts)))
     };
     let (reason, judged) = app.workshop.run(work).await??;
-    Ok(Sent { reason, judged, depth: Depth::of(proof, Depth::Known) })
+    Ok(Sent { reason, judged, depth: depth(proof, Depth::Known) })
 }
 
 /// A rulebook that somebody sent, looked at.

@@ -3,7 +3,6 @@
 //! its own, and kept by hash. Playing ends early when nobody needs it any more.
 
 use super::ApiError;
-use super::parameters::Text;
 use super::workshop::Workshop;
 use crate::books::diagnostics;
 use amends_api::{ProofState, RulebookVerdict};
@@ -11,7 +10,6 @@ use amends_protocol::{Problem, ProblemCode};
 use amends_rulebook::{Diagnostic, Rulebook, Severity, render};
 use amends_simulate::{PLAYS_LIMIT, Proof, check_by_proof, prove};
 use amends_workbench::{CheckSettings, check};
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,32 +38,6 @@ pub(crate) enum Depth {
     Begun,
     /// All of it.
     Whole,
-}
-
-impl Depth {
-    /// As `?proof=` says it; `otherwise` if it says nothing.
-    pub(crate) fn of(proof: Option<Wait>, otherwise: Self) -> Self {
-        proof.map_or(otherwise, |Wait| Self::Whole)
-    }
-}
-
-/// `wait`, of a query.
-#[derive(Debug)]
-pub(crate) struct Wait;
-
-impl Text for Wait {
-    fn read(text: &str) -> Result<Self, String> {
-        match text {
-            "wait" => Ok(Self),
-            other => Err(format!(
-                "`{other}` is unknown; write `wait`, or leave it out to have what is known now"
-            )),
-        }
-    }
-
-    fn schema(_: &mut super::openapi::Told) -> Value {
-        json!({ "type": "string", "enum": ["wait"] })
-    }
 }
 
 impl Verdict {

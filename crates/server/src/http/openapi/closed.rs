@@ -24,7 +24,7 @@ const OPEN: &[(&str, &str)] = &[
 ];
 
 /// All schemas, flattened and closed.
-pub(in crate::http) fn closed(schemas: BTreeMap<String, Value>) -> Map<String, Value> {
+pub(crate) fn closed(schemas: BTreeMap<String, Value>) -> Map<String, Value> {
     let flat = schemas.iter().map(|(name, schema)| (name.clone(), flattened(schema, &schemas)));
     let mut flat: Map<String, Value> =
         flat.flat_map(|(name, schema)| apart(name, schema)).collect();

@@ -90,7 +90,7 @@ impl<S: Store> Operation<S> {
 
     /// What is wrong with what is told by hand: a status that its types don't know, a placeholder without a type.
     #[cfg(test)]
-    pub(in crate::http) fn mistakes(&self) -> Vec<String> {
+    pub(crate) fn mistakes(&self) -> Vec<String> {
         let at = format!("{} {}", self.method, self.path);
         let mut found = Vec::new();
         for (status, _) in &self.meanings {
@@ -158,7 +158,7 @@ pub(crate) fn router<S: Store>(operations: Vec<Operation<S>>) -> Router<App<S>> 
 }
 
 /// The paths of the document, and every schema that they refer to.
-pub(in crate::http) fn paths<S: Store>(
+pub(crate) fn paths<S: Store>(
     operations: &[Operation<S>],
 ) -> (Map<String, Value>, BTreeMap<String, Value>) {
     let (mut paths, mut schemas) = (Map::new(), BTreeMap::new());

@@ -53,7 +53,7 @@ const STEP_ANSWERS: &[(u16, &str)] = &[
 const HISTORY_ANSWERS: &[(u16, &str)] = &[(200, "Its History."), (404, "It knows nothing of it.")];
 
 /// What services are sent, by name; their schemas are added to those that are there.
-pub(in crate::http) fn webhooks(schemas: &mut BTreeMap<String, Value>) -> Map<String, Value> {
+pub(crate) fn webhooks(schemas: &mut BTreeMap<String, Value>) -> Map<String, Value> {
     let (step, history) = (step(), history());
     let said = |told: &Told, names, meanings, otherwise: &str| {
         let mut all = describe(told, names, told.parameters.clone(), meanings);

@@ -1,5 +1,5 @@
-//! Two things that only a person can say, over the API and in the console: with which of two rulebooks that share a service
-//! a case is planned, and what becomes of what came before a pivot.
+//! Two things that only a person can say, over the API and in the console: with which of two rulebooks that share a
+//! service a case is planned, and what becomes of what came before a pivot.
 
 use super::desk::{Desk, send_form};
 use axum::body::Body;
