@@ -2,7 +2,7 @@
 //! is not counted.
 
 use crate::supervisor::rulebook;
-use amends_engine::{Engine, Errand, Input, Memory, StepReading, StepResult};
+use amends_engine::{Effect, Engine, Input, Memory, StepReading, StepResult};
 use amends_protocol::{Evidence, HistoryState, Outcome, Report, ReportData, SagaId, Timestamp};
 use amends_rulebook::Rulebook;
 use anyhow::anyhow;
@@ -22,7 +22,7 @@ pub fn run() -> anyhow::Result<Value> {
     let (mut engine, mut memory) = (Engine::new(0), Memory::default());
     memory.put_active(&book, Timestamp(0));
     engine.restore_active(book);
-    let (mut took, mut writes, mut errands) = (Duration::ZERO, 0, 0);
+    let (mut took, mut writes, mut effects) = (Duration::ZERO, 0, 0);
     for batch in 0..REPORTS / BATCH {
         let now = Timestamp(i64::try_from(batch)?);
         let reported =
@@ -36,21 +36,21 @@ pub fn run() -> anyhow::Result<Value> {
             let out = engine.take_output(now);
             took += start.elapsed();
             writes += out.writes.len();
-            errands += out.errands.len();
+            effects += out.effects.len();
             memory.commit(out.writes.into()).map_err(|conflict| anyhow!("{conflict:?}"))?;
-            inputs = out.errands.iter().map(answer).collect::<anyhow::Result<_>>()?;
+            inputs = out.effects.iter().map(answer).collect::<anyhow::Result<_>>()?;
         }
     }
     let us = took.as_micros() / u128::from(REPORTS);
     Ok(json!({ "microsPerReport": us, "writesPerReport": writes as u64 / REPORTS,
-        "errandsPerReport": errands as u64 / REPORTS, "casesLeftOpen": engine.open_cases() }))
+        "effectsPerReport": effects as u64 / REPORTS, "casesLeftOpen": engine.open_cases() }))
 }
 
-fn answer(errand: &Errand) -> anyhow::Result<Input> {
-    let (step, attempt) = errand.step().ok_or_else(|| anyhow!("only steps are sent here"))?;
+fn answer(effect: &Effect) -> anyhow::Result<Input> {
+    let (step, attempt) = effect.step().ok_or_else(|| anyhow!("only steps are sent here"))?;
     let answer = StepReading::Done(Outcome::Compensated);
     let result = StepResult::new(answer, Some(200)).telling(vec![]);
-    Ok(Input::StepEnded { step, attempt, service: Arc::clone(errand.service()), result })
+    Ok(Input::StepEnded { step, attempt, service: Arc::clone(effect.service()), result })
 }
 
 fn report(n: u64) -> anyhow::Result<Report> {

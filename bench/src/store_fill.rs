@@ -3,7 +3,7 @@
 
 use amends_api::{CaseState, Cause, ClosedOn, StuckReason};
 use amends_engine::{
-    ActivationRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef, StepMemo, StepRow,
+    ActivationRow, CaseExtra, CaseRow, ReportRole, ReportRow, RulebookRef, StepExtra, StepRow,
     StepState, Write,
 };
 use amends_protocol::{
@@ -107,7 +107,7 @@ fn write_case(
         settled_at: (!is_open).then_some(ended),
         report: format!("shop/{code}").into(),
         message: Some(message.as_str().into()),
-        detail: CaseMemo::default(),
+        extra: CaseExtra::default(),
     })));
     writes.push(Write::Report(Box::new(ReportRow {
         case: id,
@@ -146,12 +146,12 @@ fn write_case(
             attempts,
             planned_at: opened,
             updated_at: ended,
-            memo: StepMemo {
+            extra: StepExtra {
                 because: vec![0],
                 message: waits.then(|| "connection refused: 127.0.0.1:1".to_owned()),
                 last: (waits && !refused).then_some(Cause::Unreachable),
                 sent_at: Some(opened.0),
-                ..StepMemo::default()
+                ..StepExtra::default()
             },
         })));
     }

@@ -189,7 +189,7 @@ fn why_unsettled(case: &CaseDetail) -> String {
         let (verb, action, state) = (step.verb, &step.action, step.state);
         format!("{verb} `{action}` is {state}, attempts so far {}{message}", step.attempts)
     });
-    let walks = case.walks.iter().filter(|walk| !walk.answered).map(|walk| {
+    let walks = case.histories.iter().filter(|walk| !walk.answered).map(|walk| {
         let message = walk.message.as_deref().map_or_else(String::new, |text| format!(": {text}"));
         format!("the History of `{}` is not known{message}", walk.service)
     });
@@ -309,7 +309,7 @@ mod tests {
                 asked(step("rider.match", "retry", "superseded", None, &["r-1"]), 1),
                 asked(step("rider.match", "retry", "superseded", None, &["r-1"]), 0),
             ],
-            "walks": [], "notes": [], "acts": [],
+            "histories": [], "notes": [], "acts": [],
         });
         Cases(vec![serde_json::from_value(case).expect("the shape of a case")])
     }

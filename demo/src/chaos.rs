@@ -168,7 +168,7 @@ mod tests {
         let case = json!({
             "id": "c-1", "sagaId": "a", "state": "settled", "report": "payment/crashed", "steps": {},
             "openedAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z",
-            "reports": reports, "plan": plan, "walks": [], "notes": [], "acts": [],
+            "reports": reports, "plan": plan, "histories": [], "notes": [], "acts": [],
         });
         Cases(vec![serde_json::from_value(case).expect("the shape of a case")])
     }

@@ -3,7 +3,7 @@
 
 use crate::gateway::Gateway;
 use crate::progress::Progress;
-use crate::workload::Dice;
+use crate::workload::SeededRng;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,13 +31,13 @@ const fn at_once(services: usize) -> usize {
 
 /// Every service once with each status, half of them at a time.
 fn plan(services: &[&'static str], seed: u64) -> Vec<Deploy> {
-    let mut dice = Dice(seed ^ 0x6761_7465_7761_7973);
+    let mut rng = SeededRng(seed ^ 0x6761_7465_7761_7973);
     let mut deploys = Vec::new();
     for status in STATUSES {
         let mut left = services.to_vec();
         while !left.is_empty() {
             let many = at_once(services.len()).min(left.len());
-            let mut draw = || left.swap_remove(dice.below(left.len() as u64) as usize);
+            let mut draw = || left.swap_remove(rng.below(left.len() as u64) as usize);
             let services = (0..many).map(|_| draw()).collect();
             deploys.push(Deploy { services, status });
         }

@@ -4,7 +4,7 @@
 use crate::process::START_LIMIT;
 use crate::progress::Progress;
 use crate::shop::Shop;
-use crate::workload::Dice;
+use crate::workload::SeededRng;
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,35 +56,35 @@ pub(crate) fn of_anybody(
     orders: u32,
     times: u32,
 ) -> Vec<Kill> {
-    let mut dice = Dice(seed ^ 0x6368_616f_7321);
+    let mut rng = SeededRng(seed ^ 0x6368_616f_7321);
     let mut bag = Vec::new();
     let victims = (0..times).map(|_| {
         if bag.is_empty() {
             bag = Victim::all(services);
         }
-        bag.swap_remove(dice.below(bag.len() as u64) as usize)
+        bag.swap_remove(rng.below(bag.len() as u64) as usize)
     });
     let victims = victims.collect();
-    spread(&mut dice, orders, victims)
+    spread(&mut rng, orders, victims)
 }
 
 /// Kills of the supervisor alone.
 #[must_use]
 pub(crate) fn of_supervisor(seed: u64, orders: u32, times: u32) -> Vec<Kill> {
     let victims = vec![Victim::Supervisor; times as usize];
-    spread(&mut Dice(seed ^ 0x6b69_6c6c), orders, victims)
+    spread(&mut SeededRng(seed ^ 0x6b69_6c6c), orders, victims)
 }
 
 /// One kill somewhere in each of as many equal parts of the run; the last one when every order has been answered, so
 /// that it meets what is still to be undone.
-fn spread(dice: &mut Dice, orders: u32, victims: Vec<Victim>) -> Vec<Kill> {
+fn spread(rng: &mut SeededRng, orders: u32, victims: Vec<Victim>) -> Vec<Kill> {
     let parts = victims.len() as u64;
     let begin = |part: u64| part * u64::from(orders) / parts;
     let kill = |(part, victim)| {
         let from = begin(part);
         let point = match part + 1 == parts {
             true => u64::from(orders),
-            false => from + dice.below(begin(part + 1) - from + 1),
+            false => from + rng.below(begin(part + 1) - from + 1),
         };
         Kill { victim, after_orders: u32::try_from(point).unwrap_or(orders) }
     };

@@ -12,7 +12,7 @@ use crate::shop::Shop;
 use crate::stay::stay;
 use crate::summary::Summary;
 use crate::tables;
-use crate::workload::{Dice, PlanOptions, PlannedOrder};
+use crate::workload::{PlanOptions, PlannedOrder, SeededRng};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -249,5 +249,5 @@ async fn place_and_disturb(
 fn seed_from_clock() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Below 2^32, so that it is easy to read and to type.
-    Dice(since.as_nanos() as u64).next_u64() >> 32
+    SeededRng(since.as_nanos() as u64).next_u64() >> 32
 }

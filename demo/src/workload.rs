@@ -1,4 +1,4 @@
-//! What every plan of a run is made of: its options, its orders, the dice, and the drawing of faults. Pure functions of
+//! What every plan of a run is made of: its options, its orders, the rng, and the drawing of faults. Pure functions of
 //! the seed; nothing here places an order, and nothing depends on time.
 
 use crate::faults::FaultKind;
@@ -41,8 +41,8 @@ const CUSTOMERS: [&str; 8] =
     ["Ada", "Bora", "Chae-won", "Dmitri", "Esra", "Femi", "Gil-dong", "Hana"];
 
 /// Somebody who orders.
-pub(crate) fn customer(dice: &mut Dice) -> String {
-    CUSTOMERS[dice.below(CUSTOMERS.len() as u64) as usize].to_owned()
+pub(crate) fn customer(rng: &mut SeededRng) -> String {
+    CUSTOMERS[rng.below(CUSTOMERS.len() as u64) as usize].to_owned()
 }
 
 /// The id of the order of this number, from 0.
@@ -72,23 +72,23 @@ impl<'o> Misfortunes<'o> {
     }
 
     /// What goes wrong with the order of this number, if anything does.
-    pub(crate) fn of(&mut self, number: u32, dice: &mut Dice) -> Option<&'static FaultKind> {
+    pub(crate) fn of(&mut self, number: u32, rng: &mut SeededRng) -> Option<&'static FaultKind> {
         match self.options.only.get(number as usize) {
             Some(fault) => Some(*fault),
-            None if self.options.only.is_empty() && dice.chance(self.options.fault_rate) => {
-                Some(self.draw(dice))
+            None if self.options.only.is_empty() && rng.chance(self.options.fault_rate) => {
+                Some(self.draw(rng))
             }
             None => None,
         }
     }
 
-    fn draw(&mut self, dice: &mut Dice) -> &'static FaultKind {
+    fn draw(&mut self, rng: &mut SeededRng) -> &'static FaultKind {
         if self.bag.is_empty() {
             for kind in &self.kinds {
                 self.bag.extend((0..kind.weight).map(|_| *kind));
             }
         }
-        let index = dice.below(self.bag.len() as u64) as usize;
+        let index = rng.below(self.bag.len() as u64) as usize;
         self.bag.swap_remove(index)
     }
 }
@@ -96,9 +96,9 @@ impl<'o> Misfortunes<'o> {
 /// SplitMix64: small, fast, and the same on every machine. Source: Steele, Lea and Flood, "Fast Splittable
 /// Pseudorandom Number Generators", 2014.
 #[derive(Clone, Debug)]
-pub struct Dice(pub u64);
+pub struct SeededRng(pub u64);
 
-impl Dice {
+impl SeededRng {
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -58,11 +58,11 @@ mod tests {
     #[test]
     fn a_clock_is_read_only_where_it_may_be() {
         let reads = "//! Reads.\nfn f() { let _ = std::time::Instant::now(); }\n";
-        assert_eq!(found("crates/server/src/pulse.rs", reads).len(), 1);
+        assert_eq!(found("crates/server/src/throughput.rs", reads).len(), 1);
         assert!(found("crates/server/src/clock.rs", reads).is_empty());
         assert!(found("crates/cli/src/main.rs", reads).is_empty());
-        assert!(found("crates/server/src/pulse_tests.rs", reads).is_empty());
-        assert!(found("crates/server/src/pulse.rs", "// not Instant::now\n").is_empty());
+        assert!(found("crates/server/src/throughput_tests.rs", reads).is_empty());
+        assert!(found("crates/server/src/throughput.rs", "// not Instant::now\n").is_empty());
     }
 
     #[test]

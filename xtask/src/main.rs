@@ -17,6 +17,7 @@ mod sim;
 mod sources;
 mod test;
 mod tidy;
+mod words;
 
 use anyhow::bail;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! The tree's own rules, which no compiler checks. Runs as a test, so that nobody has to remember them.
 
 use crate::sources::{Source, all, is_test_file};
-use crate::{clocks, docs_links, hashing, manifests, modules, purity, ratchet};
+use crate::{clocks, docs_links, hashing, manifests, modules, purity, ratchet, words};
 use anyhow::bail;
 
 /// Past this, a file is several files.
@@ -39,7 +39,10 @@ fn findings() -> anyhow::Result<Vec<String>> {
     let crates = modules::crates(&rust);
     found.extend(modules::dead(&rust, &crates));
     found.extend(ratchet::check(&rust, &crates)?);
-    found.extend(docs_links::check(&all("md")?));
+    let pages = all("md")?;
+    found.extend(docs_links::check(&pages));
+    let texts: Vec<Source> = rust.into_iter().chain(pages).chain(all("html")?).collect();
+    found.extend(words::check(&texts));
     Ok(found)
 }
 

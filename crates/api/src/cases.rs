@@ -85,7 +85,8 @@ pub struct CaseDetail {
     /// Its plan and how far it has come.
     pub plan: Vec<StepView>,
     /// Histories that were asked for.
-    pub walks: Vec<WalkView>,
+    #[serde(alias = "walks")]
+    pub histories: Vec<HistoryView>,
     /// What evidence leaves in doubt; while one of these holds the case, it is stuck.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub questions: Vec<QuestionView>,
@@ -158,7 +159,7 @@ pub struct ReportView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WalkView {
+pub struct HistoryView {
     /// Whose.
     pub service: String,
     /// Whether it has answered.

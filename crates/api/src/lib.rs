@@ -33,7 +33,7 @@ pub use bulk::{
     BulkCount, BulkDeed, BulkFailure, BulkProgress, BulkResult, BulkSample, BulkState,
     BulkSteering, BulkView, BulkWanted,
 };
-pub use cases::{CaseDetail, CaseSummary, NoteView, ReportView, WalkView};
+pub use cases::{CaseDetail, CaseSummary, HistoryView, NoteView, ReportView};
 pub use events::EventView;
 pub use groups::GroupView;
 pub use index::Index;

@@ -295,7 +295,7 @@ words! {
         /// A case changed its state.
         Case = "case",
         /// A History was read.
-        Walk = "walk",
+        HistoryRead = "walk",
         /// A person, or the supervisor in place of one, did something.
         Act = "act",
         /// A question holds its case.

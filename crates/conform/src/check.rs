@@ -1,8 +1,8 @@
 //! What a check is: one promise of the protocol, why it matters, what it needs, and how it is tried.
 
 use crate::config::{ActionPlan, Config};
+use crate::context::Attempt;
 use crate::finding::Lack;
-use crate::scene::Attempt;
 use std::fmt;
 
 /// The page that all checks are about.

@@ -1,7 +1,7 @@
 //! What an answer must be. Each expectation that is not met becomes a finding with the exchange as its evidence.
 
+use crate::context::Ask;
 use crate::finding::{Finding, Stop, Tried, shown_body};
-use crate::scene::Ask;
 use crate::wire::{Answer, Exchange};
 use amends_protocol::{Problem, ProblemCode, headers};
 

@@ -5,11 +5,11 @@ use crate::ConformError;
 use crate::check::{Check, Subject, page};
 use crate::checks::CHECKS;
 use crate::config::{ActionPlan, Config, NoticePlan};
+use crate::context::{Environment, TestContext};
+use crate::fakes::{Downstream, Past, Stands, Supervisor};
 use crate::finding::{Lack, Stop, Verdict};
 use crate::process::Process;
-use crate::scene::{Scene, Stage};
 use crate::sentences::Sentence;
-use crate::stands::{Downstream, Past, Stands, Supervisor};
 use crate::wire::Client;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -162,13 +162,13 @@ pub async fn run(
     })
 }
 
-fn open(url: &str, config: Config, stands: Stands) -> Result<Stage, ConformError> {
+fn open(url: &str, config: Config, stands: Stands) -> Result<Environment, ConformError> {
     let client = Client::new(url, config.answer_timeout)
         .map_err(|why| ConformError::Url { url: url.to_owned(), why })?;
     // The last digits of a version 7 id are random.
     let run: String = Uuid::now_v7().simple().to_string().split_off(22);
     let past = Past::of(&run);
-    Ok(Stage {
+    Ok(Environment {
         client,
         supervisor: stands.supervisor.map(|listener| Supervisor::open(listener, past.clone())),
         downstream: stands.downstream.map(|listener| Downstream::open(listener, past.clone())),
@@ -188,7 +188,7 @@ struct Target {
 }
 
 struct Session {
-    stage: Arc<Stage>,
+    stage: Arc<Environment>,
     results: Vec<CheckResult>,
     /// By check and subject: the check that failed first on the way to it.
     broken: HashMap<(&'static str, Option<String>), &'static str>,
@@ -214,8 +214,8 @@ impl Session {
             }
             tell(Progress::Begins { check, on: on.as_deref() });
             let begun = Instant::now();
-            let scene = Scene::new(self.stage.clone(), action, notice);
-            let tried = scene.play(check.attempt).await;
+            let context = TestContext::new(self.stage.clone(), action, notice);
+            let tried = context.play(check.attempt).await;
             let verdict = match tried {
                 Ok(()) => Verdict::Passed,
                 Err(Stop::Skipped(lack)) => Verdict::Skipped(lack),

@@ -1,5 +1,5 @@
 //! The supervisor's requests: steps, readings of History, and looks at a step that was taken with 202; signed rightly, or
-//! wrongly in one way. Builds them; sending is the scene's.
+//! wrongly in one way. Builds them; sending is the context's.
 
 use crate::finding::Stop;
 use crate::wire::{Answer, Exchange, Sent};

@@ -1,10 +1,12 @@
 //! What a person does to a step or a case, as far as the table in `transition/allowed.rs` lets them. Every act is written to the audit with who, when and why.
 
-use crate::agenda::Agenda;
 use crate::attempt::check_outcome;
 use crate::case::Case;
 use crate::transition::{self, CaseBooks, StepEvent};
-use crate::{ActRow, Answer, AtPivot, Happening, ReportRole, StepMemo, StepRow, StepState, Write};
+use crate::turn::Turn;
+use crate::{
+    ActRow, Answer, AtPivot, DomainEvent, ReportRole, StepExtra, StepRow, StepState, Write,
+};
 use amends_api::{CaseAct, ClosedOn, StepAct};
 use amends_protocol::{ActionName, Outcome, StepId, Timestamp, Verb, check_data};
 use amends_rulebook::{Rulebook, Stage, fits};
@@ -31,7 +33,7 @@ impl Case {
         id: StepId,
         act: StepAct,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Answer {
         let (word, reason) = (act.name().as_str(), act.reason().to_owned());
         let detail = self.shown_detail(step_act_detail(&act));
@@ -41,11 +43,11 @@ impl Case {
             Err(refusal) => return refusal,
         };
         for row in rows {
-            if let Err(refusal) = self.apply_step_act(row, act.clone(), by.actor, by.now, agenda) {
+            if let Err(refusal) = self.apply_step_act(row, act.clone(), by.actor, by.now, turn) {
                 return refusal;
             }
         }
-        self.audit(Some(id), word, reason, detail, by, agenda);
+        self.audit(Some(id), word, reason, detail, by, turn);
         Answer::Done
     }
 
@@ -94,66 +96,66 @@ impl Case {
         act: StepAct,
         actor: &Arc<str>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
         match self.with_secrets(index, act).map_err(Answer::Invalid)? {
             StepAct::Retry { new_key, .. } => {
-                self.again(index, now, agenda)?;
+                self.again(index, now, turn)?;
                 if new_key {
-                    self.ask_anew(index, agenda.salt);
+                    self.ask_anew(index, turn.salt);
                 }
                 Ok(())
             }
             StepAct::Edit { data, .. } => {
                 // Before its stage only the request changes; it goes out when its turn comes.
                 if self.steps[index].state != StepState::Waiting {
-                    self.again(index, now, agenda)?;
+                    self.again(index, now, turn)?;
                 }
-                let memo = &mut self.step_mut(index).memo;
-                memo.edited = Some(Arc::new(data));
-                memo.decided_by = Some(actor.to_string());
+                let extra = &mut self.step_mut(index).extra;
+                extra.edited = Some(Arc::new(data));
+                extra.decided_by = Some(actor.to_string());
                 if self.is_mapped(&self.steps[index]) {
-                    self.ask_anew(index, agenda.salt);
+                    self.ask_anew(index, turn.salt);
                 }
                 Ok(())
             }
-            StepAct::Waive { .. } => self.decide(index, Outcome::Waived, actor, now, agenda),
-            StepAct::Record { outcome, .. } => self.decide(index, outcome, actor, now, agenda),
+            StepAct::Waive { .. } => self.decide(index, Outcome::Waived, actor, now, turn),
+            StepAct::Record { outcome, .. } => self.decide(index, outcome, actor, now, turn),
             StepAct::Approve { .. } => {
-                self.step_mut(index).memo.held = false;
+                self.step_mut(index).extra.held = false;
                 match self.steps[index].state {
                     StepState::Waiting => Ok(()),
-                    _ => self.legal(index, StepEvent::Again(now), now, agenda),
+                    _ => self.legal(index, StepEvent::Retry(now), now, turn),
                 }
             }
         }
     }
 
     /// Try again now; the limits count from here. Whoever wants it sent has said yes to it.
-    fn again(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
+    fn again(&mut self, index: usize, now: Timestamp, turn: &mut Turn) -> Result<(), Answer> {
         if self.steps[index].awaits_callers().is_some() {
-            self.go_ahead_of_callers(index, now, agenda);
+            self.go_ahead_of_callers(index, now, turn);
         } else {
-            self.legal(index, StepEvent::Again(now), now, agenda)?;
+            self.legal(index, StepEvent::Retry(now), now, turn)?;
         }
         self.count_anew(index);
-        let memo = &mut self.step_mut(index).memo;
-        memo.held = false;
-        memo.decided_by = None;
-        memo.by_hand = false;
-        if memo.pivot == Some(AtPivot::Kept) {
-            memo.pivot = Some(AtPivot::Cleared);
+        let extra = &mut self.step_mut(index).extra;
+        extra.held = false;
+        extra.decided_by = None;
+        extra.by_hand = false;
+        if extra.pivot == Some(AtPivot::Kept) {
+            extra.pivot = Some(AtPivot::Cleared);
         }
         Ok(())
     }
 
     /// Its limits start anew.
     fn count_anew(&mut self, index: usize) {
-        let memo = &mut self.step_mut(index).memo;
-        memo.counted = 0;
-        memo.definite = None;
-        memo.counting_since = None;
-        memo.aged_ms = 0;
+        let extra = &mut self.step_mut(index).extra;
+        extra.counted = 0;
+        extra.definite = None;
+        extra.counting_since = None;
+        extra.aged_ms = 0;
     }
 
     /// Whether an act that asks under a new key may: of what a person has to weigh up, they have said that they did.
@@ -191,12 +193,12 @@ impl Case {
         &mut self,
         index: usize,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
-        self.legal(index, StepEvent::Doubt(now), now, agenda)?;
+        self.legal(index, StepEvent::Doubt(now), now, turn)?;
         self.count_anew(index);
-        self.step_mut(index).memo.said_nothing = false;
-        self.ask_anew(index, agenda.salt);
+        self.step_mut(index).extra.said_nothing = false;
+        self.ask_anew(index, turn.salt);
         Ok(())
     }
 
@@ -206,12 +208,12 @@ impl Case {
         outcome: Outcome,
         actor: &Arc<str>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
-        self.legal(index, StepEvent::Decide(outcome), now, agenda)?;
-        let memo = &mut self.step_mut(index).memo;
-        memo.decided_by = Some(actor.to_string());
-        memo.by_hand = true;
+        self.legal(index, StepEvent::Decide(outcome), now, turn)?;
+        let extra = &mut self.step_mut(index).extra;
+        extra.decided_by = Some(actor.to_string());
+        extra.by_hand = true;
         Ok(())
     }
 
@@ -220,9 +222,9 @@ impl Case {
         index: usize,
         event: StepEvent,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
-        self.change(index, event, now, agenda)
+        self.change(index, event, now, turn)
             .map_err(|illegal| Answer::Conflict(illegal.to_string()))
     }
 
@@ -234,7 +236,7 @@ impl Case {
         active: Option<Arc<Rulebook>>,
         several: &[&str],
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Answer {
         let now = by.now;
         let (word, reason) = (act.name().as_str(), act.reason().to_owned());
@@ -263,25 +265,25 @@ impl Case {
             CaseAct::Plan { compensate, retry, notify, .. } => {
                 let asked =
                     [(Verb::Compensate, compensate), (Verb::Retry, retry), (Verb::Notify, notify)];
-                self.plan_by_hand(asked, active, now, agenda)
+                self.plan_by_hand(asked, active, now, turn)
             }
             CaseAct::Settle { .. } => {
-                self.settle_by_hand(by.actor, agenda);
+                self.settle_by_hand(by.actor, turn);
                 Ok(())
             }
-            CaseAct::Retry { .. } => self.retry_all(now, agenda),
+            CaseAct::Retry { .. } => self.retry_all(now, turn),
         };
         if let Err(answer) = done {
             return answer;
         }
-        self.audit(None, word, reason, detail, by, agenda);
+        self.audit(None, word, reason, detail, by, turn);
         Answer::Done
     }
 
     /// Takes over the active rulebook; the caller then assigns roles and plans anew.
     fn replan(&mut self, active: Option<Arc<Rulebook>>) -> Result<(), Answer> {
         let book = active.ok_or_else(no_rulebook)?;
-        self.row.detail.gave_up.clear();
+        self.row.extra.gave_up.clear();
         self.take_book(book);
         Ok(())
     }
@@ -291,7 +293,7 @@ impl Case {
         asked: [(Verb, Vec<ActionName>); 3],
         active: Option<Arc<Rulebook>>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
         let book = self.book.clone().or_else(|| active.clone()).ok_or_else(no_rulebook)?;
         check_hand_plan(&book, &asked)?;
@@ -301,7 +303,7 @@ impl Case {
         let mut added = 0;
         for (verb, names) in asked {
             for name in names {
-                added += usize::from(self.add_by_hand(verb, name, now, agenda));
+                added += usize::from(self.add_by_hand(verb, name, now, turn));
             }
         }
         if added == 0 {
@@ -310,7 +312,7 @@ impl Case {
             ));
         }
         self.answer_by_hand();
-        self.reopen(agenda);
+        self.reopen(turn);
         Ok(())
     }
 
@@ -320,24 +322,24 @@ impl Case {
         verb: Verb,
         action: ActionName,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let known = self.steps.iter().position(|s| s.verb == verb && s.action == action);
         match known {
             Some(index) if self.steps[index].state == StepState::Shadow => {
-                self.must_change(index, StepEvent::Again(now), now, agenda);
+                self.must_change(index, StepEvent::Retry(now), now, turn);
                 true
             }
             Some(_) => false,
             None => {
                 let stage = if verb == Verb::Notify { Stage::NOTICES.0 } else { 0 };
                 self.push_step(
-                    agenda.salt,
+                    turn.salt,
                     verb,
                     action,
                     stage,
                     StepState::Waiting,
-                    StepMemo::default(),
+                    StepExtra::default(),
                 );
                 true
             }
@@ -353,11 +355,11 @@ impl Case {
         }
     }
 
-    fn settle_by_hand(&mut self, actor: &Arc<str>, agenda: &mut Agenda) {
-        for walk in self.row.detail.walks.iter_mut().filter(|w| !w.answered) {
-            walk.answered = true;
-            walk.due_at = None;
-            walk.message = Some("settled by hand before it answered".to_owned());
+    fn settle_by_hand(&mut self, actor: &Arc<str>, turn: &mut Turn) {
+        for query in self.row.extra.histories.iter_mut().filter(|w| !w.answered) {
+            query.answered = true;
+            query.due_at = None;
+            query.message = Some("settled by hand before it answered".to_owned());
         }
         self.answer_by_hand();
         for index in 0..self.reports.len() {
@@ -365,14 +367,14 @@ impl Case {
                 self.set_role(index, ReportRole::ByHand);
             }
         }
-        self.row.detail.settled_by = Some(actor.to_string());
-        self.settle(ClosedOn::ByPerson, agenda);
+        self.row.extra.settled_by = Some(actor.to_string());
+        self.settle(ClosedOn::ByPerson, turn);
     }
 
-    fn retry_all(&mut self, now: Timestamp, agenda: &mut Agenda) -> Result<(), Answer> {
+    fn retry_all(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), Answer> {
         for index in 0..self.steps.len() {
             if self.steps[index].is_retried_with_its_case() {
-                self.again(index, now, agenda)?;
+                self.again(index, now, turn)?;
             }
         }
         Ok(())
@@ -385,7 +387,7 @@ impl Case {
         reason: String,
         mut detail: Value,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         let ActBy { actor, bulk, .. } = by;
         if let Some(bulk) = bulk {
@@ -394,7 +396,7 @@ impl Case {
             }
             detail["bulk"] = format!("b-{bulk}").into();
         }
-        agenda.out.writes.push(Write::Act(Box::new(ActRow {
+        turn.out.writes.push(Write::Act(Box::new(ActRow {
             at: self.wall,
             actor: Arc::clone(actor),
             act: act.into(),
@@ -403,7 +405,7 @@ impl Case {
             step,
             detail,
         })));
-        agenda.tell(Happening::Acted {
+        turn.publish(DomainEvent::Acted {
             case: Some(self.row.id),
             step,
             act,
@@ -418,7 +420,7 @@ fn check_weighed_up(step: &StepRow, weighed_up: bool, by: ActBy<'_>) -> Result<(
         let why = "a new key is for one step at a time, not for a bulk act";
         return Err(Answer::Invalid(why.to_owned()));
     }
-    if step.memo.may_have_run && !weighed_up {
+    if step.extra.may_have_run && !weighed_up {
         return Err(Answer::Conflict(format!(
             "a try of {} {} may have run, and under a new key it may run once more: make sure at {} that it did not, then say so (`mayHaveRun`, on the command line `--may-have-run`)",
             step.verb, step.action, step.action.service

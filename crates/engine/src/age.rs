@@ -5,9 +5,9 @@
 //! that a pause touches no step), while the step waits for a person, while its stage is shut again, and while a person
 //! holds its rule.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{ReportRole, StepRow, StepState};
 use amends_api::StuckReason;
 use amends_protocol::{Timestamp, Verb};
@@ -16,30 +16,30 @@ use std::sync::Arc;
 
 impl Case {
     /// Starts and stops the ages of the steps by their states, and keeps the services' lists of when each is too old.
-    pub(crate) fn keep_ages(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn keep_ages(&mut self, now: Timestamp, turn: &mut Turn) {
         for index in 0..self.steps.len() {
             let counts = matches!(
                 self.steps[index].state,
                 StepState::Due(_) | StepState::InFlight | StepState::Accepted { .. }
             );
-            let since = self.steps[index].memo.counting_since;
+            let since = self.steps[index].extra.counting_since;
             if counts != since.is_some() {
                 let service = Arc::clone(&self.steps[index].action.service);
                 let ended = self.steps[index].state.is_terminal();
-                let paused_ms = agenda.lane(&service).paused_ms(now);
-                let aged_ms = self.age_ms(&self.steps[index], now, agenda);
-                let memo = &mut self.step_mut(index).memo;
-                memo.counting_since = counts.then_some(now.0);
-                memo.paused_before_ms = if counts { paused_ms } else { 0 };
-                memo.aged_ms = if ended { 0 } else { aged_ms };
+                let paused_ms = turn.traffic.queue(&service).paused_ms(now);
+                let aged_ms = self.age_ms(&self.steps[index], now, turn);
+                let extra = &mut self.step_mut(index).extra;
+                extra.counting_since = counts.then_some(now.0);
+                extra.paused_before_ms = if counts { paused_ms } else { 0 };
+                extra.aged_ms = if ended { 0 } else { aged_ms };
             }
-            self.keep_end_of_age(index, counts, now, agenda);
+            self.keep_end_of_age(index, counts, now, turn);
         }
     }
 
     /// What the lists of the services know of the steps' ages, once the case is in memory again.
     pub(crate) fn recall_ages(&mut self) {
-        let counting = self.steps.iter().filter(|step| step.memo.counting_since.is_some());
+        let counting = self.steps.iter().filter(|step| step.extra.counting_since.is_some());
         let ends = counting.filter_map(|step| {
             let limit_ms = self.limits(step, &self.policy(step)).1?;
             Some((step.id.ordinal, self.begin_of_age(step).plus_ms(limit_ms)))
@@ -47,7 +47,7 @@ impl Case {
         self.ends_of_age = ends.collect();
     }
 
-    fn keep_end_of_age(&mut self, index: usize, counts: bool, now: Timestamp, agenda: &mut Agenda) {
+    fn keep_end_of_age(&mut self, index: usize, counts: bool, now: Timestamp, turn: &mut Turn) {
         let step = &self.steps[index];
         let limit = || self.limits(step, &self.policy(step)).1;
         let end =
@@ -59,28 +59,28 @@ impl Case {
         }
         if let Some(at) = known {
             let (_, end) = self.ends_of_age.swap_remove(at);
-            agenda.lane(&service).ages.remove(&(end, id));
+            turn.traffic.queue(&service).ages.remove(&(end, id));
         }
         if let Some(end) = end {
             self.ends_of_age.push((id.ordinal, end));
-            agenda.lane(&service).ages.insert((end, id));
-            agenda.watch_ages(&service, now);
+            turn.traffic.queue(&service).ages.insert((end, id));
+            turn.traffic.watch_ages(&service, now);
         }
     }
 
     /// When a step would have begun to age on its service's own line of time, had its age never stood still. Only
     /// meaningful while it counts.
     fn begin_of_age(&self, step: &StepRow) -> Timestamp {
-        let memo = &step.memo;
-        let since = Timestamp(memo.counting_since.unwrap_or_default());
-        since.minus_ms(memo.paused_before_ms).minus_ms(memo.aged_ms)
+        let extra = &step.extra;
+        let since = Timestamp(extra.counting_since.unwrap_or_default());
+        since.minus_ms(extra.paused_before_ms).minus_ms(extra.aged_ms)
     }
 
-    fn age_ms(&self, step: &StepRow, now: Timestamp, agenda: &mut Agenda) -> u64 {
-        if step.memo.counting_since.is_none() {
-            return step.memo.aged_ms;
+    fn age_ms(&self, step: &StepRow, now: Timestamp, turn: &mut Turn) -> u64 {
+        if step.extra.counting_since.is_none() {
+            return step.extra.aged_ms;
         }
-        agenda.lane(&step.action.service).own_time(now).ms_since(self.begin_of_age(step))
+        turn.traffic.queue(&step.action.service).own_time(now).ms_since(self.begin_of_age(step))
     }
 
     /// Which limit a step has reached, if any.
@@ -89,12 +89,12 @@ impl Case {
         step: &StepRow,
         policy: &RetryPolicy,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Option<StuckReason> {
         let (attempts, age_ms) = self.limits(step, policy);
-        if attempts.is_some_and(|limit| step.memo.counted >= limit) {
+        if attempts.is_some_and(|limit| step.extra.counted >= limit) {
             Some(StuckReason::OutOfAttempts)
-        } else if age_ms.is_some_and(|limit| self.age_ms(step, now, agenda) >= limit) {
+        } else if age_ms.is_some_and(|limit| self.age_ms(step, now, turn) >= limit) {
             Some(StuckReason::OutOfTime)
         } else {
             None
@@ -107,28 +107,28 @@ impl Case {
         step: &StepRow,
         policy: &RetryPolicy,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Option<Timestamp> {
         let limit_ms = self.limits(step, policy).1?;
-        let left_ms = limit_ms.saturating_sub(self.age_ms(step, now, agenda));
+        let left_ms = limit_ms.saturating_sub(self.age_ms(step, now, turn));
         Some(now.plus_ms(left_ms.max(1)))
     }
 
     /// A step that waits, in backoff or in its service's queue, may have grown too old. One under way is looked at when
     /// its try ends.
-    pub(crate) fn expire(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) -> bool {
+    pub(crate) fn expire(&mut self, index: usize, now: Timestamp, turn: &mut Turn) -> bool {
         let step = &self.steps[index];
         if !matches!(step.state, StepState::Due(_)) {
             return false;
         }
-        if self.is_on_hold(index, agenda) {
-            self.must_change(index, StepEvent::Shut, now, agenda);
+        if self.is_on_hold(index, turn) {
+            self.must_change(index, StepEvent::CloseStage, now, turn);
             return true;
         }
         let policy = self.policy(step);
-        match self.out_of(step, &policy, now, agenda) {
+        match self.out_of(step, &policy, now, turn) {
             Some(reason) => {
-                self.end_try(index, StepEvent::Jam(reason), now, agenda);
+                self.end_try(index, StepEvent::Stick(reason), now, turn);
                 true
             }
             None => false,
@@ -145,7 +145,7 @@ impl Case {
 
     /// The `give_up` clauses that cover a retry: of every rule that demands it.
     fn give_ups(&self, step: &StepRow) -> impl Iterator<Item = (u32, &GiveUp)> {
-        let positions = if step.verb == Verb::Retry { &step.memo.because[..] } else { &[] };
+        let positions = if step.verb == Verb::Retry { &step.extra.because[..] } else { &[] };
         positions.iter().filter_map(|position| {
             let book = self.book.as_ref()?;
             let rule = match self.reports.get(*position as usize)?.role {
@@ -164,8 +164,8 @@ impl Case {
     pub(crate) fn give_up(&mut self, index: usize) -> bool {
         let rules: Vec<u32> = self.give_ups(&self.steps[index]).map(|(rule, _)| rule).collect();
         for rule in &rules {
-            if !self.row.detail.gave_up.contains(rule) {
-                self.row.detail.gave_up.push(*rule);
+            if !self.row.extra.gave_up.contains(rule) {
+                self.row.extra.gave_up.push(*rule);
                 self.row_changed = true;
             }
         }

@@ -57,12 +57,12 @@ fn last_try(case: &Case, row: &StepRow, book: &Rulebook) -> LastTry {
     if row.attempts == 0 {
         return LastTry::None;
     }
-    let subject = row.memo.subject.as_ref();
+    let subject = row.extra.subject.as_ref();
     let chosen = subject.and_then(|subject| case.reports.get(subject.report? as usize));
     let Some(report) = chosen.or_else(|| case.report_for(row)) else { return LastTry::Replaced };
-    let told = row.memo.edited.as_ref().or_else(|| subject?.data.as_ref());
+    let told = row.extra.edited.as_ref().or_else(|| subject?.data.as_ref());
     let data = told.map_or(&report.report.data.data, |data| &**data);
-    match (&row.memo.sent, row.memo.sent_at) {
+    match (&row.extra.sent, row.extra.sent_at) {
         (Some(sent), Some(at)) if !sent.cut && sent.of == made_of(book, &report.report, data) => {
             let (attempt, requests) = (row.attempts, sent.named.clone());
             LastTry::Kept { attempt, at: Timestamp(at), requests }

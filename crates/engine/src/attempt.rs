@@ -1,13 +1,13 @@
 //! One try of a step: when it goes out, and what its result makes of the step.
 
-use crate::agenda::Agenda;
 use crate::backoff;
 use crate::case::Case;
-use crate::lane::{DefiniteAnswer, Health, Job};
+use crate::service_queue::{DefiniteAnswer, EffectKey, Health};
 use crate::subject::Unsendable;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{
-    AttemptRow, Errand, PollStep, SameAnswer, SendStep, Sent, StepReading, StepResult, StepState,
+    AttemptRow, Effect, PollStep, SameAnswer, SendStep, Sent, StepReading, StepResult, StepState,
     Subject, Write,
 };
 use amends_api::{Cause, Source, StuckReason};
@@ -26,19 +26,19 @@ const POLL_FLOOR_MS: u64 = 500;
 
 impl Case {
     /// Lets steps go whose stage has come. A compensation also waits for a retry that is still under way.
-    pub(crate) fn release(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        self.heed_pivots(now, agenda);
-        self.heed_rule_holds(now, agenda);
-        self.open_fences(now, agenda);
+    pub(crate) fn release(&mut self, now: Timestamp, turn: &mut Turn) {
+        self.heed_pivots(now, turn);
+        self.heed_rule_holds(now, turn);
+        self.open_fences(now, turn);
         while let Some(frontier) = self.frontier() {
-            self.open_stage(frontier, now, agenda);
-            if self.awaits_retry() || !self.end_without_request(frontier, now, agenda) {
+            self.open_stage(frontier, now, turn);
+            if self.awaits_retry() || !self.end_without_request(frontier, now, turn) {
                 break;
             }
         }
     }
 
-    fn open_stage(&mut self, frontier: u16, now: Timestamp, agenda: &mut Agenda) {
+    fn open_stage(&mut self, frontier: u16, now: Timestamp, turn: &mut Turn) {
         let awaits_retry = self.awaits_retry();
         let book = self.book.clone();
         let mut reached = None;
@@ -56,19 +56,19 @@ impl Case {
             if book.as_ref().is_some_and(has_nothing_to_ask) {
                 continue;
             }
-            if self.is_held_at_pivot(index) || step.memo.on_hold.is_some() {
+            if self.is_held_at_pivot(index) || step.extra.on_hold.is_some() {
                 continue;
             }
             if let Some(book) = &book
-                && self.waits_for_callers(index, book, now, &mut reached, agenda)
+                && self.waits_for_callers(index, book, now, &mut reached, turn)
             {
                 continue;
             }
             let step = &self.steps[index];
             // What the service asked for before it had to wait still counts.
-            let at = step.memo.not_before.map_or(now, |at| now.max(Timestamp(at)));
-            let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(at) };
-            self.must_change(index, event, now, agenda);
+            let at = step.extra.not_before.map_or(now, |at| now.max(Timestamp(at)));
+            let event = if step.extra.held { StepEvent::Hold } else { StepEvent::Open(at) };
+            self.must_change(index, event, now, turn);
         }
     }
 
@@ -81,43 +81,43 @@ impl Case {
         (self.steps.get(index)?.id == id).then_some(index)
     }
 
-    /// The errand for a step whose turn has come (or, for a probe, will come); none if it is no longer due.
+    /// The effect for a step whose turn has come (or, for a probe, will come); none if it is no longer due.
     pub(crate) fn launch_step(
         &mut self,
         index: usize,
         now: Timestamp,
         probing: bool,
-        agenda: &mut Agenda,
-    ) -> Option<Errand> {
+        turn: &mut Turn,
+    ) -> Option<Effect> {
         let step = &self.steps[index];
         if !matches!(step.state, StepState::Due(at) if at <= now || probing) {
             return None;
         }
-        if (!step.memo.fence && self.frontier().is_some_and(|f| f < step.stage))
+        if (!step.extra.fence && self.frontier().is_some_and(|f| f < step.stage))
             || (step.verb == Verb::Compensate && self.awaits_retry())
-            || self.is_on_hold(index, agenda)
+            || self.is_on_hold(index, turn)
         {
-            self.must_change(index, StepEvent::Shut, now, agenda);
+            self.must_change(index, StepEvent::CloseStage, now, turn);
             return None;
         }
         let rulebook = Arc::clone(self.book.as_ref()?);
         let Some(action_id) = rulebook.action(&step.action.service, &step.action.action) else {
-            let memo = &mut self.step_mut(index).memo;
-            memo.message = Some("the rulebook no longer knows this action".to_owned());
-            memo.last = Some(Cause::Unsendable);
-            self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
+            let extra = &mut self.step_mut(index).extra;
+            extra.message = Some("the rulebook no longer knows this action".to_owned());
+            extra.last = Some(Cause::Unsendable);
+            self.must_change(index, StepEvent::Stick(StuckReason::Unsendable), now, turn);
             return None;
         };
-        let (send, subject) = match self.request_now(index, action_id, rulebook, agenda.salt) {
+        let (send, subject) = match self.request_now(index, action_id, rulebook, turn.salt) {
             Ok(built) => built?,
             Err(Unsendable { why, cause }) => {
-                let memo = &mut self.step_mut(index).memo;
-                memo.message = Some(why);
-                memo.last = Some(cause);
-                if let Some(subject) = memo.subject.as_mut().filter(|_| !memo.may_have_run) {
+                let extra = &mut self.step_mut(index).extra;
+                extra.message = Some(why);
+                extra.last = Some(cause);
+                if let Some(subject) = extra.subject.as_mut().filter(|_| !extra.may_have_run) {
                     subject.forget_source(); // whatever is chosen next has not been tried
                 }
-                self.must_change(index, StepEvent::Jam(StuckReason::Unsendable), now, agenda);
+                self.must_change(index, StepEvent::Stick(StuckReason::Unsendable), now, turn);
                 return None;
             }
         };
@@ -127,15 +127,15 @@ impl Case {
         self.early.remove(&send.step.ordinal);
         let step = self.step_mut(index);
         step.attempts = send.attempt;
-        step.memo.knew = knew;
-        step.memo.asked = send.digest().or(step.memo.asked);
-        step.memo.sent = Some(Sent::new(send.made_of(), &send.request_ids));
-        step.memo.subject = subject;
-        step.memo.called_back = false;
-        step.memo.key.clone_from(&send.key);
-        step.memo.sent_at = Some(wall.0);
-        self.must_change(index, StepEvent::Launch, now, agenda);
-        Some(Errand::Send(Box::new(send)))
+        step.extra.knew = knew;
+        step.extra.asked = send.digest().or(step.extra.asked);
+        step.extra.sent = Some(Sent::new(send.made_of(), &send.request_ids));
+        step.extra.subject = subject;
+        step.extra.called_back = false;
+        step.extra.key.clone_from(&send.key);
+        step.extra.sent_at = Some(wall.0);
+        self.must_change(index, StepEvent::Launch, now, turn);
+        Some(Effect::Send(Box::new(send)))
     }
 
     /// The next try of a step, and what it is about; none without a report.
@@ -171,9 +171,9 @@ impl Case {
             saga: self.row.saga.clone(),
             request_ids,
             report: Arc::clone(&report.report),
-            data: step.memo.edited.clone().or(told),
+            data: step.extra.edited.clone().or(told),
         };
-        let asked_before = step.memo.asked.filter(|_| step.memo.may_have_run);
+        let asked_before = step.extra.asked.filter(|_| step.extra.may_have_run);
         if let (Some(before), Some(now)) = (asked_before, send.digest())
             && before != now
         {
@@ -186,7 +186,7 @@ impl Case {
     }
 
     /// The service has returned: an accepted step is looked at now. False if there is nothing to look at.
-    pub(crate) fn hurry_poll(&mut self, index: usize, now: Timestamp) -> bool {
+    pub(crate) fn expedite_poll(&mut self, index: usize, now: Timestamp) -> bool {
         let StepState::Accepted { poll_at, location: Some(_), .. } =
             &mut self.step_mut(index).state
         else {
@@ -196,13 +196,13 @@ impl Case {
         true
     }
 
-    /// The errand to look at an accepted step; none if there is nothing to look at.
+    /// The effect to look at an accepted step; none if there is nothing to look at.
     pub(crate) fn launch_poll(
         &mut self,
         index: usize,
         now: Timestamp,
         probing: bool,
-    ) -> Option<Errand> {
+    ) -> Option<Effect> {
         let rulebook = Arc::clone(self.book.as_ref()?);
         let policy = self.policy(&self.steps[index]);
         let saga = self.row.saga.clone();
@@ -216,9 +216,9 @@ impl Case {
         // Not to be looked at twice at once; the result sets the real time.
         *poll_at = now.plus_ms(policy.timeout_ms.saturating_mul(2));
         let action_id = rulebook.action(&step.action.service, &step.action.action)?;
-        Some(Errand::Poll(Box::new(PollStep {
+        Some(Effect::Poll(Box::new(PollStep {
             step: step.id,
-            key: step.memo.key.clone(),
+            key: step.extra.key.clone(),
             attempt: step.attempts,
             verb: step.verb,
             action: step.action.clone(),
@@ -236,53 +236,47 @@ impl Case {
         attempt: u32,
         result: StepResult,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let service = Arc::clone(&self.steps[index].action.service);
-        let news = self.hear(&service, Source::Answer, &result.history);
+        let news = self.record_evidence(&service, Source::Answer, &result.history);
         let step = &self.steps[index];
         let under_way = matches!(step.state, StepState::InFlight | StepState::Accepted { .. });
         if !under_way || attempt != step.attempts {
-            self.late_answer(index, &result, now, agenda);
+            self.late_answer(index, &result, now, turn);
             return news;
         }
         let is_accepted = matches!(step.state, StepState::Accepted { .. });
         self.note_calls(index, result.history.is_whole());
         let mut news = news;
         if is_accepted {
-            self.looked(index, result, now, agenda);
+            self.looked(index, result, now, turn);
         } else {
             let early = self.early.remove(&self.steps[index].id.ordinal);
-            self.tried(index, result, now, agenda);
-            news |= self.take_early(index, early, now, agenda);
+            self.tried(index, result, now, turn);
+            news |= self.take_early(index, early, now, turn);
         }
         // A retry's end may be what compensations wait for, or add something to undo; whoever calls what puts up no
         // fence may need one.
         let step = &self.steps[index];
-        let unfenced = step.memo.fence && step.state == StepState::Done(Outcome::NotFenceable);
+        let unfenced = step.extra.fence && step.state == StepState::Done(Outcome::NotFenceable);
         news || unfenced || step.verb == Verb::Retry
     }
 
     /// The answer to a try that nobody waits for any more. What a person decided stays; the case says what came.
-    fn late_answer(
-        &mut self,
-        index: usize,
-        result: &StepResult,
-        now: Timestamp,
-        agenda: &mut Agenda,
-    ) {
+    fn late_answer(&mut self, index: usize, result: &StepResult, now: Timestamp, turn: &mut Turn) {
         let StepReading::Done(outcome) = result.answer else { return };
         let step = &self.steps[index];
-        if step.memo.by_hand && step.state.is_terminal() {
+        if step.extra.by_hand && step.state.is_terminal() {
             let text = format!("{} answered `{outcome}` after the decision by hand", step.action);
             self.note(text);
         } else if matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_))
         {
-            self.must_change(index, StepEvent::Answer(outcome), now, agenda);
+            self.must_change(index, StepEvent::Answer(outcome), now, turn);
         }
     }
 
-    fn looked(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
+    fn looked(&mut self, index: usize, result: StepResult, now: Timestamp, turn: &mut Turn) {
         let StepState::Accepted { until, location, .. } = self.steps[index].state.clone() else {
             return;
         };
@@ -291,20 +285,20 @@ impl Case {
         let pause = (waited / 4).clamp(POLL_FLOOR_MS, POLL_CAP_MS);
         if is_gone(&result) {
             let step = &self.steps[index];
-            agenda.lane(&step.action.service).back_off(Job::Poll(step.id));
+            turn.traffic.queue(&step.action.service).back_off(EffectKey::Poll(step.id));
         }
-        let memo = &mut self.step_mut(index).memo;
-        memo.last = cause(&result);
-        memo.message = result.message;
-        memo.status = result.status;
-        let again = |after: Option<u64>, location| StepEvent::Take {
+        let extra = &mut self.step_mut(index).extra;
+        extra.last = cause(&result);
+        extra.message = result.message;
+        extra.status = result.status;
+        let again = |after: Option<u64>, location| StepEvent::Accept {
             poll_at: now.plus_ms(after.unwrap_or(0).max(pause)),
             until,
             location,
         };
         let event = match result.answer {
             StepReading::Done(outcome) => StepEvent::Answer(outcome),
-            StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
+            StepReading::Refused => StepEvent::Stick(StuckReason::Refused),
             StepReading::Accepted { location: moved, retry_after_ms } => {
                 again(retry_after_ms, moved.map(Into::into).or(location))
             }
@@ -315,23 +309,23 @@ impl Case {
             | StepReading::NotSent
             | StepReading::Unknown => again(None, location),
         };
-        self.end_try(index, event, now, agenda);
+        self.end_try(index, event, now, turn);
     }
 
-    fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, agenda: &mut Agenda) {
+    fn tried(&mut self, index: usize, result: StepResult, now: Timestamp, turn: &mut Turn) {
         let policy = self.policy(&self.steps[index]);
-        let own = agenda.lane(&self.steps[index].action.service).own_time(now);
+        let own = turn.traffic.queue(&self.steps[index].action.service).own_time(now);
         // Before anything is made of the answer: it may be the answer to the second of two.
-        self.step_mut(index).memo.may_have_run |= result.sent_twice;
+        self.step_mut(index).extra.may_have_run |= result.sent_twice;
         let nothing = result.answer == StepReading::Done(Outcome::NothingToCompensate);
         let once_more = nothing && self.must_say_it_twice(index, result.status);
-        let memo = &mut self.step_mut(index).memo;
-        memo.last = cause(&result);
-        memo.message.clone_from(&result.message);
-        memo.status = result.status;
-        memo.not_before = None;
+        let extra = &mut self.step_mut(index).extra;
+        extra.last = cause(&result);
+        extra.message.clone_from(&result.message);
+        extra.status = result.status;
+        extra.not_before = None;
         let definite = result.status.filter(|_| result.answer == StepReading::Definite);
-        memo.definite = SameAnswer::after(memo.definite, definite, own);
+        extra.definite = SameAnswer::after(extra.definite, definite, own);
         if matches!(
             result.answer,
             StepReading::Accepted { .. }
@@ -339,47 +333,47 @@ impl Case {
                 | StepReading::Definite
                 | StepReading::Unknown
         ) {
-            memo.counted = memo.counted.saturating_add(1);
-            memo.may_have_run = true;
+            extra.counted = extra.counted.saturating_add(1);
+            extra.may_have_run = true;
         }
-        memo.accepted |= matches!(result.answer, StepReading::Accepted { .. });
+        extra.accepted |= matches!(result.answer, StepReading::Accepted { .. });
         let event = match result.answer {
             StepReading::Done(_) if once_more => {
-                memo.said_nothing = true;
-                memo.message =
+                extra.said_nothing = true;
+                extra.message =
                     Some("says that there is nothing to undo; asked once more".to_owned());
                 let quiet_ms = self.book.as_ref().map_or(0, |book| book.settings().quiet_ms);
                 StepEvent::Fail(now.plus_ms(quiet_ms.max(policy.first_ms)))
             }
             StepReading::Done(outcome) => StepEvent::Answer(outcome),
-            StepReading::Refused => StepEvent::Jam(StuckReason::Refused),
-            StepReading::Rejected => StepEvent::Jam(StuckReason::Rejected),
-            StepReading::Unsendable => StepEvent::Jam(StuckReason::Unsendable),
-            StepReading::Accepted { ref location, retry_after_ms } => StepEvent::Take {
+            StepReading::Refused => StepEvent::Stick(StuckReason::Refused),
+            StepReading::Rejected => StepEvent::Stick(StuckReason::Rejected),
+            StepReading::Unsendable => StepEvent::Stick(StuckReason::Unsendable),
+            StepReading::Accepted { ref location, retry_after_ms } => StepEvent::Accept {
                 poll_at: now.plus_ms(retry_after_ms.unwrap_or(0).max(POLL_FLOOR_MS)),
                 until: now.plus_ms(policy.accepted_ms),
                 location: location.as_deref().map(Into::into),
             },
             StepReading::Busy { retry_after_ms, .. } => {
-                memo.not_before = retry_after_ms.map(|ms| now.plus_ms(ms).0);
-                self.fail(index, &policy, retry_after_ms, now, agenda)
+                extra.not_before = retry_after_ms.map(|ms| now.plus_ms(ms).0);
+                self.fail(index, &policy, retry_after_ms, now, turn)
             }
-            StepReading::Definite if self.is_definite(index, &policy, own, agenda) => {
-                StepEvent::Jam(StuckReason::Rejected)
+            StepReading::Definite if self.is_definite(index, &policy, own, turn) => {
+                StepEvent::Stick(StuckReason::Rejected)
             }
             StepReading::Unknown | StepReading::NotSent | StepReading::Definite => {
-                self.fail(index, &policy, None, now, agenda)
+                self.fail(index, &policy, None, now, turn)
             }
         };
         let away = self.steps[index].action.service.clone();
         let waits_for_service = is_gone(&result) || result.answer == StepReading::Definite;
         if matches!(event, StepEvent::Fail(_)) && waits_for_service {
-            agenda.lane(&away).back_off(Job::Step(self.steps[index].id));
+            turn.traffic.queue(&away).back_off(EffectKey::Step(self.steps[index].id));
         }
         if !matches!(event, StepEvent::Answer(_)) {
-            self.log_attempt(index, &result, agenda);
+            self.log_attempt(index, &result, turn);
         }
-        self.end_try(index, event, now, agenda);
+        self.end_try(index, event, now, turn);
     }
 
     /// Whether a definite answer is the last word about this step: it came again and again for long enough, and not to
@@ -389,47 +383,42 @@ impl Case {
         index: usize,
         policy: &RetryPolicy,
         own: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let step = &self.steps[index];
-        step.memo.definite.is_some_and(|same| {
+        step.extra.definite.is_some_and(|same| {
             let since = Timestamp(same.since);
             same.count >= DEFINITE_TRIES
                 && own.ms_since(since) >= policy.definite_after_ms
-                && agenda.lane(&step.action.service).definite_is_of_step(step.id, since)
+                && turn.traffic.queue(&step.action.service).definite_is_of_step(step.id, since)
         })
     }
 
     /// The patience with an accepted step is at an end: nobody knows, so it is asked for again under the same key.
-    pub(crate) fn patience_over(
-        &mut self,
-        index: usize,
-        now: Timestamp,
-        agenda: &mut Agenda,
-    ) -> bool {
+    pub(crate) fn patience_over(&mut self, index: usize, now: Timestamp, turn: &mut Turn) -> bool {
         if !matches!(self.steps[index].state, StepState::Accepted { until, .. } if until <= now) {
             return false;
         }
         let policy = self.policy(&self.steps[index]);
-        let memo = &mut self.step_mut(index).memo;
-        memo.last = Some(Cause::NoAnswer);
-        memo.message = Some("accepted, but no outcome came in time".to_owned());
-        let event = self.fail(index, &policy, None, now, agenda);
-        self.end_try(index, event, now, agenda);
+        let extra = &mut self.step_mut(index).extra;
+        extra.last = Some(Cause::NoAnswer);
+        extra.message = Some("accepted, but no outcome came in time".to_owned());
+        let event = self.fail(index, &policy, None, now, turn);
+        self.end_try(index, event, now, turn);
         true
     }
 
     /// After a restart nobody knows what became of a try that was under way: it is as one without an answer. It
     /// does not count against the step's limit of tries: that the supervisor stopped is not the service's failure.
-    pub(crate) fn interrupted(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn interrupted(&mut self, index: usize, now: Timestamp, turn: &mut Turn) {
         let result = StepResult::new(StepReading::Unknown, None)
             .saying("the supervisor stopped before the answer came");
-        self.log_attempt(index, &result, agenda);
-        let memo = &mut self.step_mut(index).memo;
-        memo.may_have_run = true;
-        memo.last = Some(Cause::NoAnswer);
-        memo.message = result.message;
-        self.end_try(index, StepEvent::Fail(now), now, agenda);
+        self.log_attempt(index, &result, turn);
+        let extra = &mut self.step_mut(index).extra;
+        extra.may_have_run = true;
+        extra.last = Some(Cause::NoAnswer);
+        extra.message = result.message;
+        self.end_try(index, StepEvent::Fail(now), now, turn);
     }
 
     /// A retry that a compensation waits for is not tried again, whatever came.
@@ -438,18 +427,20 @@ impl Case {
         index: usize,
         event: StepEvent,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
-        let last = self.steps[index].memo.last_try;
+        let last = self.steps[index].extra.last_try;
         let event = match self.ending_of_try(index, event) {
-            StepEvent::Fail(_) | StepEvent::Jam(_) if last => StepEvent::Supersede,
-            StepEvent::Jam(reason) if reason != StuckReason::Unsendable && self.give_up(index) => {
-                self.step_mut(index).memo.message = Some(format!("given up ({reason})"));
+            StepEvent::Fail(_) | StepEvent::Stick(_) if last => StepEvent::Supersede,
+            StepEvent::Stick(reason)
+                if reason != StuckReason::Unsendable && self.give_up(index) =>
+            {
+                self.step_mut(index).extra.message = Some(format!("given up ({reason})"));
                 StepEvent::Supersede
             }
             other => other,
         };
-        self.must_change(index, event, now, agenda);
+        self.must_change(index, event, now, turn);
     }
 
     /// The event after a failed try: another one, or stuck at the end of the policy. What the service wants
@@ -460,25 +451,25 @@ impl Case {
         policy: &RetryPolicy,
         after_ms: Option<u64>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> StepEvent {
         let step = &self.steps[index];
-        if let Some(reason) = self.out_of(step, policy, now, agenda) {
-            return StepEvent::Jam(reason);
+        if let Some(reason) = self.out_of(step, policy, now, turn) {
+            return StepEvent::Stick(reason);
         }
         let pause = backoff::pause_ms(policy, step.id.tag, step.attempts);
         let wanted = after_ms.map_or(0, |ms| ms.saturating_add(pause.min(ms / 10)));
         let at = now.plus_ms(pause.max(wanted));
-        let end = self.too_old_at(step, policy, now, agenda);
+        let end = self.too_old_at(step, policy, now, turn);
         StepEvent::Fail(end.map_or(at, |end| at.min(end)))
     }
 
-    fn log_attempt(&self, index: usize, result: &StepResult, agenda: &mut Agenda) {
+    fn log_attempt(&self, index: usize, result: &StepResult, turn: &mut Turn) {
         let step = &self.steps[index];
-        agenda.out.writes.push(Write::Attempt(Box::new(AttemptRow {
+        turn.out.writes.push(Write::Attempt(Box::new(AttemptRow {
             step: step.id,
             attempt: step.attempts,
-            sent_at: step.memo.sent_at.map_or(self.wall, Timestamp),
+            sent_at: step.extra.sent_at.map_or(self.wall, Timestamp),
             ended_at: self.wall,
             result: result.answer.word().into(),
             status: result.status,

@@ -2,17 +2,17 @@
 //! or a place in a queue is still about something. The same of a case in memory is made when it is asked for.
 
 use crate::case::Case;
-use crate::lane::Job;
+use crate::service_queue::EffectKey;
 use crate::{Question, RulebookRef, StepRow, StepState};
 use amends_api::{CaseState, Cause, Money, QuestionKind, StuckReason};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use amends_rulebook::{Rule, Rulebook};
-use gist::gist;
+use message_fingerprint::message_fingerprint;
 use std::collections::BTreeSet;
 use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
 
-pub(crate) mod gist;
+pub(crate) mod message_fingerprint;
 
 /// A case in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(crate) struct Brief {
     /// It has not been worked on since the start: what was under way then is not known to be over yet.
     pub(crate) from_start: bool,
     /// The steps and readings here are due earlier than the store knows.
-    pub(crate) hurried: bool,
+    pub(crate) expedited: bool,
     pub(crate) opened_at: Timestamp,
     /// The shortest objective of the rules that answer its reports, and that rule's label.
     pub(crate) objective: Option<(u64, Arc<str>)>,
@@ -36,7 +36,7 @@ pub(crate) struct Brief {
     /// Steps that ended with an outcome: their service, and whether a person decided to go without.
     pub(crate) done: Box<[(Arc<str>, bool)]>,
     /// Histories that have not answered.
-    pub(crate) walks: Box<[BriefWalk]>,
+    pub(crate) histories: Box<[BriefQuery]>,
     /// What is in doubt.
     pub(crate) questions: Box<[BriefQuestion]>,
     /// Strangers that it knows and that a person has said to ignore.
@@ -79,7 +79,7 @@ pub(crate) struct BriefStep {
     pub(crate) cause: Option<Cause>,
     pub(crate) since: Since,
     /// What the last try brought, without what differs from case to case.
-    pub(crate) gist: Option<Arc<str>>,
+    pub(crate) fingerprint: Option<Arc<str>>,
     /// The same in full, if a person is needed.
     pub(crate) message: Option<Box<str>>,
 }
@@ -110,14 +110,14 @@ pub(crate) enum Since {
 
 /// A History that has not answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct BriefWalk {
+pub(crate) struct BriefQuery {
     pub(crate) service: Arc<str>,
     pub(crate) due_at: Option<Timestamp>,
     /// By the wall clock; none of what was asked for before this was kept.
     pub(crate) since: Option<Timestamp>,
     pub(crate) in_flight: bool,
     pub(crate) was_tried: bool,
-    pub(crate) gist: Option<Arc<str>>,
+    pub(crate) fingerprint: Option<Arc<str>>,
 }
 
 /// What is due for a step when one of its timers fires.
@@ -207,22 +207,26 @@ impl Brief {
         };
         let done = case.steps.iter().filter_map(ended);
         let done = done.map(|(service, waived)| (share(service), waived)).collect();
-        let walks = row.detail.walks.iter().filter(|walk| !walk.answered).map(|walk| BriefWalk {
-            service: share(Arc::clone(&walk.service)),
-            due_at: walk.due_at.map(Timestamp),
-            since: walk.since.map(Timestamp),
-            in_flight: walk.in_flight,
-            was_tried: walk.attempts > 0,
-            gist: walk.message.as_deref().map(|text| share(gist(text, saga))),
-        });
-        let walks = walks.collect();
+        let histories =
+            row.extra.histories.iter().filter(|query| !query.answered).map(|query| BriefQuery {
+                service: share(Arc::clone(&query.service)),
+                due_at: query.due_at.map(Timestamp),
+                since: query.since.map(Timestamp),
+                in_flight: query.in_flight,
+                was_tried: query.attempts > 0,
+                fingerprint: query
+                    .message
+                    .as_deref()
+                    .map(|text| share(message_fingerprint(text, saga))),
+            });
+        let histories = histories.collect();
         let questions = case.open_questions().into_iter().map(|question| BriefQuestion {
             sentence: question.sentence().into(),
             question: Question { statements: BTreeSet::new(), ..question },
             since: row.updated_at,
         });
         let questions = questions.collect();
-        let strangers = row.detail.strangers.iter().filter(|stranger| stranger.ignored);
+        let strangers = row.extra.strangers.iter().filter(|stranger| stranger.ignored);
         let ignored = strangers.map(|stranger| stranger.action.clone()).collect();
         let labels = case.book.iter().flat_map(|book| answering(case, book));
         let labels: BTreeSet<&str> = labels.map(|rule| rule.index_label.as_str()).collect();
@@ -235,7 +239,7 @@ impl Brief {
         Self {
             state: row.state,
             from_start: false,
-            hurried: false,
+            expedited: false,
             opened_at: row.opened_at,
             objective,
             version,
@@ -243,7 +247,7 @@ impl Brief {
             unmatched,
             steps,
             done,
-            walks,
+            histories,
             questions,
             ignored,
             amounts: case.amounts(),
@@ -262,40 +266,46 @@ impl Brief {
         self.steps.iter().find(|step| (step.ordinal, step.tag) == (id.ordinal, id.tag))
     }
 
-    pub(crate) fn walk(&self, service: &str) -> Option<&BriefWalk> {
-        self.walks.iter().find(|walk| *walk.service == *service)
+    pub(crate) fn query(&self, service: &str) -> Option<&BriefQuery> {
+        self.histories.iter().find(|query| *query.service == *service)
     }
 
-    /// Whether a job in a service's queue is still to be done. As for a case in memory, a probe does not wait for the
+    /// Whether a key in a service's queue is still to be done. As for a case in memory, a probe does not wait for the
     /// time.
-    pub(crate) fn awaits(&self, job: Job, service: &str, now: Timestamp, probing: bool) -> bool {
-        match job {
-            Job::Step(id) => self.step(id).is_some_and(
+    pub(crate) fn awaits(
+        &self,
+        key: EffectKey,
+        service: &str,
+        now: Timestamp,
+        probing: bool,
+    ) -> bool {
+        match key {
+            EffectKey::Step(id) => self.step(id).is_some_and(
                 |step| matches!(step.standing, Standing::Due(at) if at <= now || probing),
             ),
-            Job::Poll(id) => self.step(id).is_some_and(|step| {
+            EffectKey::Poll(id) => self.step(id).is_some_and(|step| {
                 matches!(step.standing, Standing::Accepted { poll_at, looks: true, .. }
                     if poll_at <= now || probing)
             }),
-            Job::Walk(_) => self.walk(service).is_some_and(|walk| {
-                !walk.in_flight && (probing || walk.due_at.is_none_or(|at| at <= now))
+            EffectKey::History(_) => self.query(service).is_some_and(|query| {
+                !query.in_flight && (probing || query.due_at.is_none_or(|at| at <= now))
             }),
         }
     }
 
-    /// The service has returned: what a job waits for is due now. True if it was not yet.
-    pub(crate) fn hurry(&mut self, job: Job, service: &str, now: Timestamp) -> bool {
-        let hurried = match job {
-            Job::Step(id) | Job::Poll(id) => {
+    /// The service has returned: what a key waits for is due now. True if it was not yet.
+    pub(crate) fn expedite(&mut self, key: EffectKey, service: &str, now: Timestamp) -> bool {
+        let expedited = match key {
+            EffectKey::Step(id) | EffectKey::Poll(id) => {
                 let is_it =
                     |step: &&mut BriefStep| (step.ordinal, step.tag) == (id.ordinal, id.tag);
                 match self.steps.iter_mut().find(is_it).map(|step| &mut step.standing) {
-                    Some(Standing::Due(at)) if matches!(job, Job::Step(_)) => {
+                    Some(Standing::Due(at)) if matches!(key, EffectKey::Step(_)) => {
                         *at = now;
                         true
                     }
                     Some(Standing::Accepted { poll_at, looks: true, .. })
-                        if matches!(job, Job::Poll(_)) =>
+                        if matches!(key, EffectKey::Poll(_)) =>
                     {
                         *poll_at = now;
                         true
@@ -303,21 +313,21 @@ impl Brief {
                     _ => false,
                 }
             }
-            Job::Walk(_) => {
-                let waits = |walk: &&mut BriefWalk| {
-                    *walk.service == *service && walk.due_at.is_some_and(|at| at > now)
+            EffectKey::History(_) => {
+                let waits = |query: &&mut BriefQuery| {
+                    *query.service == *service && query.due_at.is_some_and(|at| at > now)
                 };
-                match self.walks.iter_mut().find(waits) {
-                    Some(walk) => {
-                        walk.due_at = Some(now);
+                match self.histories.iter_mut().find(waits) {
+                    Some(query) => {
+                        query.due_at = Some(now);
                         true
                     }
                     None => false,
                 }
             }
         };
-        self.hurried |= hurried;
-        hurried
+        self.expedited |= expedited;
+        expedited
     }
 
     /// Bytes that it takes, with its place among the others.
@@ -334,7 +344,7 @@ impl Brief {
             + size_of_val(&*self.steps)
             + size_of_val(&*self.rules)
             + size_of_val(&*self.done)
-            + size_of_val(&*self.walks)
+            + size_of_val(&*self.histories)
             + size_of_val(&*self.questions)
             + size_of_val(&*self.ignored)
             + size_of_val(&*self.amounts)
@@ -352,7 +362,7 @@ impl BriefStep {
     ) -> Option<Self> {
         let standing = Standing::of(&step.state)?;
         let began = || {
-            let counting = step.memo.counting_since;
+            let counting = step.extra.counting_since;
             counting.map_or(Since::Wall(step.planned_at), |at| Since::Now(Timestamp(at)))
         };
         let since = match standing {
@@ -363,7 +373,7 @@ impl BriefStep {
         let cause = step.cause();
         let tells = cause.is_some_and(|cause| cause.is_trouble() && cause != Cause::Approval);
         let held = step.on_hold().map(|hold| hold.scope.to_string());
-        let message = held.as_deref().or(step.memo.message.as_deref());
+        let message = held.as_deref().or(step.extra.message.as_deref());
         let is_stuck = matches!(standing, Standing::Stuck(_));
         Some(Self {
             ordinal: step.id.ordinal,
@@ -375,7 +385,9 @@ impl BriefStep {
             was_tried: step.attempts > 0,
             cause,
             since,
-            gist: message.filter(|_| tells).map(|text| share(gist(text, saga))),
+            fingerprint: message
+                .filter(|_| tells)
+                .map(|text| share(message_fingerprint(text, saga))),
             message: message.filter(|_| is_stuck).map(Into::into),
         })
     }

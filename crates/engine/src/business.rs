@@ -71,8 +71,8 @@ impl Case {
             return;
         }
         let business = self.business(book);
-        if self.row.detail.business != business {
-            self.row.detail.business = business;
+        if self.row.extra.business != business {
+            self.row.extra.business = business;
             self.row_changed = true;
         }
     }
@@ -122,13 +122,13 @@ impl Case {
     fn undone(&self) -> BTreeSet<ActionName> {
         let steps = self.steps.iter().filter(|step| {
             let is_meant = !matches!(step.state, StepState::Shadow | StepState::Superseded);
-            step.verb == Verb::Compensate && !step.memo.fence && is_meant
+            step.verb == Verb::Compensate && !step.extra.fence && is_meant
         });
         steps.map(|step| step.action.clone()).collect()
     }
 
     /// How much it is about, for who counts all cases.
     pub(crate) fn amounts(&self) -> Box<[Money]> {
-        self.row.detail.business.amounts.as_slice().into()
+        self.row.extra.business.amounts.as_slice().into()
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! INVARIANT: only who was asked for a step answers for it. The step's proof shows that; without it, a 202 does.
 
-use crate::agenda::Agenda;
 use crate::attempt::check_outcome;
 use crate::case::Case;
 use crate::transition::{self, StepEvent};
+use crate::turn::Turn;
 use crate::{Answer, CalledBack, StepRow, StepState};
 use amends_api::{Source, StuckReason};
 use amends_protocol::{CallbackProof, Outcome, OutcomeCallback, Salt, Timestamp};
@@ -38,11 +38,11 @@ impl Case {
         index: usize,
         callback: OutcomeCallback,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Heard {
         let step = &self.steps[index];
         let unheard = |answer| Heard { answer, counts: false };
-        let ground = match ground(step, callback.proof.as_ref(), agenda.salt) {
+        let ground = match ground(step, callback.proof.as_ref(), turn.salt) {
             Ok(ground) => ground,
             Err(answer) => return unheard(answer),
         };
@@ -54,7 +54,7 @@ impl Case {
             self.early.insert(step.id.ordinal, callback);
             return unheard(Answer::Kept);
         }
-        Heard { answer: self.take_callback(index, callback, now, agenda), counts: true }
+        Heard { answer: self.take_callback(index, callback, now, turn), counts: true }
     }
 
     /// The try has ended during which a callback without a proof came: it counts if the try brought a 202. True if it
@@ -64,12 +64,12 @@ impl Case {
         index: usize,
         early: Option<OutcomeCallback>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let Some(callback) = early else { return false };
         let is_taken = matches!(self.steps[index].state, StepState::Accepted { .. });
         if is_taken {
-            self.take_callback(index, callback, now, agenda);
+            self.take_callback(index, callback, now, turn);
         } else {
             self.log_callback(index, &callback, false);
         }
@@ -81,14 +81,14 @@ impl Case {
         index: usize,
         callback: OutcomeCallback,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Answer {
         let service = Arc::clone(&self.steps[index].action.service);
-        self.hear(&service, Source::Callback, &callback.history);
+        self.record_evidence(&service, Source::Callback, &callback.history);
         let event = match (&self.steps[index].state, callback.outcome) {
             (StepState::Done(outcome), said) if *outcome == said => return Answer::Done,
             (StepState::Stuck(StuckReason::Refused), Outcome::Refused) => return Answer::Done,
-            (_, Outcome::Refused) => StepEvent::Jam(StuckReason::Refused),
+            (_, Outcome::Refused) => StepEvent::Stick(StuckReason::Refused),
             (_, outcome) => StepEvent::Answer(outcome),
         };
         let legal = transition::next(&self.steps[index].state, event.clone());
@@ -103,10 +103,10 @@ impl Case {
             });
         }
         self.note_calls(index, callback.history.is_whole());
-        let memo = &mut self.step_mut(index).memo;
-        memo.message = callback.message;
-        memo.called_back = true;
-        self.end_try(index, event, now, agenda);
+        let extra = &mut self.step_mut(index).extra;
+        extra.message = callback.message;
+        extra.called_back = true;
+        self.end_try(index, event, now, turn);
         Answer::Done
     }
 
@@ -120,7 +120,7 @@ impl Case {
             message: callback.message.clone(),
             counted,
         };
-        let all = &mut step.memo.callbacks;
+        let all = &mut step.extra.callbacks;
         if all.len() >= CALLBACKS_LIMIT {
             all.remove(0);
         }
@@ -144,7 +144,7 @@ fn ground(step: &StepRow, proof: Option<&CallbackProof>, salt: Salt) -> Result<G
             "{id} has not been sent to {service} yet, so nobody can have done it"
         )));
     }
-    let was_accepted = step.memo.accepted || matches!(step.state, StepState::Accepted { .. });
+    let was_accepted = step.extra.accepted || matches!(step.state, StepState::Accepted { .. });
     match (proof, &step.state) {
         (Some(_), _) => Ok(Ground::Proven),
         (None, _) if was_accepted => Ok(Ground::Accepted),

@@ -1,12 +1,12 @@
 //! Refund and caller: where a service puts up no fence, an undo that overtakes what it undoes is lost. So a request
 //! that is only known to have begun, or of which nobody knows the end, waits with its undo for whoever may still call.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::fences::is_undone_by_its_service;
 use crate::standing::Reached;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{AwaitsCallers, StepRow, StepState};
 use amends_protocol::{ActionName, HistoryState, Timestamp, Verb};
 use amends_rulebook::{ActionId, Rulebook};
@@ -20,10 +20,10 @@ impl Case {
         book: &Rulebook,
         now: Timestamp,
         reached: &mut Option<Reached>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let callers = self.callers_of_what_is_unclear(&self.steps[index], book, reached);
-        let awaited = self.steps[index].memo.awaits.clone();
+        let awaited = self.steps[index].extra.awaits.clone();
         let quiet = now.plus_ms(book.settings().quiet_ms);
         let until = awaited.as_ref().map_or(quiet, |awaits| Timestamp(awaits.until));
         if callers.is_empty() || until <= now {
@@ -35,33 +35,28 @@ impl Case {
         let names: Vec<String> = callers.iter().map(ToString::to_string).collect();
         let awaits = AwaitsCallers { until: until.0, callers };
         if awaited.as_ref() != Some(&awaits) {
-            let memo = &mut self.step_mut(index).memo;
-            memo.message = Some(format!(
+            let extra = &mut self.step_mut(index).extra;
+            extra.message = Some(format!(
                 "what it undoes may still be on its way: waits until {} can call it no more",
                 names.join(", ")
             ));
-            memo.awaits = Some(awaits);
+            extra.awaits = Some(awaits);
         }
-        agenda.timers.set(until, Timer::Quiet(self.row.id));
+        turn.traffic.timers.set(until, Timer::Quiet(self.row.id));
         true
     }
 
     /// A step need not wait for callers any more, or a person does not want it to.
     pub(crate) fn stop_waiting_for_callers(&mut self, index: usize) {
-        let memo = &mut self.step_mut(index).memo;
-        memo.awaits = None;
-        memo.message = None;
+        let extra = &mut self.step_mut(index).extra;
+        extra.awaits = None;
+        extra.message = None;
     }
 
     /// A person wants a step now that waits for callers.
-    pub(crate) fn go_ahead_of_callers(
-        &mut self,
-        index: usize,
-        now: Timestamp,
-        agenda: &mut Agenda,
-    ) {
+    pub(crate) fn go_ahead_of_callers(&mut self, index: usize, now: Timestamp, turn: &mut Turn) {
         self.stop_waiting_for_callers(index);
-        self.must_change(index, StepEvent::Open(now), now, agenda);
+        self.must_change(index, StepEvent::Open(now), now, turn);
     }
 
     /// Who may still call what a step undoes, if that matters: nothing bars a late request, and of what is known of it
@@ -72,8 +67,11 @@ impl Case {
         book: &Rulebook,
         reached: &mut Option<Reached>,
     ) -> Vec<ActionName> {
-        let planned_by_rule = !step.memo.because.is_empty() && !step.memo.held;
-        if step.verb != Verb::Compensate || step.memo.fence || step.attempts > 0 || !planned_by_rule
+        let planned_by_rule = !step.extra.because.is_empty() && !step.extra.held;
+        if step.verb != Verb::Compensate
+            || step.extra.fence
+            || step.attempts > 0
+            || !planned_by_rule
         {
             return Vec::new();
         }
@@ -120,6 +118,6 @@ impl StepRow {
     /// Until when it waits for callers of its action, if it does.
     #[must_use]
     pub fn awaits_callers(&self) -> Option<&AwaitsCallers> {
-        self.memo.awaits.as_ref().filter(|_| self.state == StepState::Waiting)
+        self.extra.awaits.as_ref().filter(|_| self.state == StepState::Waiting)
     }
 }

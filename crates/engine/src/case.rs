@@ -1,16 +1,16 @@
 //! A case in memory: its rows, the rulebook version that it is planned with, and what has changed since the last
 //! commit.
 //!
-//! Here are the questions that one can ask a case. What happens to it is in `plan`, `release`, `attempt`, `walk`,
+//! Here are the questions that one can ask a case. What happens to it is in `plan`, `release`, `attempt`, `query`,
 //! `closing` and `act`.
 
-use crate::agenda::Agenda;
 use crate::heard::{Heard, States};
-use crate::lane::Job;
+use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::{self, Illegal, StepEvent};
+use crate::turn::Turn;
 use crate::{
-    CaseRow, Event, Happening, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
+    CaseRow, DomainEvent, Event, Note, ReportRole, ReportRow, StepRow, StepState, StoredCase, Write,
 };
 use amends_api::{CaseState, ClosedOn};
 use amends_protocol::{Outcome, OutcomeCallback, Timestamp};
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     pub(crate) wall: Timestamp,
     reports_changed: BTreeSet<usize>,
     steps_changed: BTreeSet<usize>,
-    /// By a step's ordinal, when it is too old on its service's own line of time; as in the service's lane.
+    /// By a step's ordinal, when it is too old on its service's own line of time; as in the service's queue.
     pub(crate) ends_of_age: Vec<(u32, Timestamp)>,
     /// Bytes of its reports.
     report_bytes: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Case {
     pub(crate) changed_as: u64,
     /// Callbacks that wait for the end of a try, by its step's ordinal.
     pub(crate) early: BTreeMap<u32, OutcomeCallback>,
-    /// Questions that people have been told of; none while that is not known.
+    /// Questions that people have been reported; none while that is not known.
     pub(crate) asked: Option<BTreeSet<u64>>,
     /// Made when something is first asked of it; kept up by whoever adds evidence.
     heard: OnceLock<Heard>,
@@ -107,14 +107,14 @@ impl Case {
     /// Whether something of it is under way outside.
     pub(crate) fn is_under_way(&self) -> bool {
         self.steps.iter().any(|step| step.state == StepState::InFlight)
-            || self.row.detail.walks.iter().any(|walk| walk.in_flight)
+            || self.row.extra.histories.iter().any(|query| query.in_flight)
     }
 
     /// Bytes that it takes in memory, about.
     pub(crate) fn bytes(&self) -> usize {
-        let walks = self.row.detail.walks.iter().map(|walk| walk.entries.len());
+        let histories = self.row.extra.histories.iter().map(|query| query.entries.len());
         let early = self.early.values().map(|callback| callback.history.len());
-        let evidence = walks.chain(early).sum::<usize>() + self.row.detail.told.len();
+        let evidence = histories.chain(early).sum::<usize>() + self.row.extra.told.len();
         let heard = self.heard.get().map_or(0, Heard::pieces);
         CASE_BYTES
             + self.report_bytes
@@ -156,7 +156,7 @@ impl Case {
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
-        let notes = &mut self.row.detail.notes;
+        let notes = &mut self.row.extra.notes;
         if notes.len() < NOTES_LIMIT && notes.iter().all(|n| n.text != text) {
             notes.push(Note { at: self.wall.0, text });
             self.row_changed = true;
@@ -193,7 +193,7 @@ impl Case {
         index: usize,
         event: StepEvent,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Illegal> {
         let state = transition::next(&self.steps[index].state, event)?;
         let wall = self.wall;
@@ -202,11 +202,11 @@ impl Case {
         step.updated_at = wall;
         let (id, service) = (step.id, Arc::clone(&step.action.service));
         match &step.state {
-            StepState::Due(at) if *at <= now => agenda.enqueue(&service, Job::Step(id)),
-            StepState::Due(at) => agenda.timers.set(*at, Timer::Step(id)),
+            StepState::Due(at) if *at <= now => turn.traffic.enqueue(&service, EffectKey::Step(id)),
+            StepState::Due(at) => turn.traffic.timers.set(*at, Timer::Step(id)),
             StepState::Accepted { poll_at, until, location } => {
                 let at = if location.is_some() { (*poll_at).min(*until) } else { *until };
-                agenda.timers.set(at, Timer::Step(id));
+                turn.traffic.timers.set(at, Timer::Step(id));
             }
             StepState::Waiting
             | StepState::InFlight
@@ -216,23 +216,23 @@ impl Case {
             | StepState::Shadow => {}
         }
         if step.state.is_terminal() {
-            agenda.lane(&service).forget(Job::Step(id));
-            agenda.lane(&service).forget(Job::Poll(id));
+            turn.traffic.queue(&service).forget(EffectKey::Step(id));
+            turn.traffic.queue(&service).forget(EffectKey::Poll(id));
         }
-        self.tell_of_step(index, agenda);
+        self.tell_of_step(index, turn);
         Ok(())
     }
 
     /// Tells where a step stands, and why.
-    pub(crate) fn tell_of_step(&self, index: usize, agenda: &mut Agenda) {
+    pub(crate) fn tell_of_step(&self, index: usize, turn: &mut Turn) {
         let step = &self.steps[index];
         let held = step.on_hold().map(|hold| format!("held: {}", hold.scope));
-        agenda.tell(Happening::Step {
+        turn.publish(DomainEvent::Step {
             step: step.shown_id(),
             verb: step.verb,
             action: step.action.clone(),
             state: step.state.clone(),
-            message: held.or_else(|| step.memo.message.clone()),
+            message: held.or_else(|| step.extra.message.clone()),
         });
     }
 
@@ -243,32 +243,32 @@ impl Case {
         index: usize,
         event: StepEvent,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
-        if let Err(illegal) = self.change(index, event, now, agenda) {
+        if let Err(illegal) = self.change(index, event, now, turn) {
             let step = self.steps[index].id;
             self.note(format!("fault in the supervisor: {illegal} ({step})"));
         }
     }
 
-    pub(crate) fn set_state(&mut self, state: CaseState, agenda: &mut Agenda) {
+    pub(crate) fn set_state(&mut self, state: CaseState, turn: &mut Turn) {
         if self.row.state != state {
             self.row.state = state;
             self.row_changed = true;
             if state != CaseState::Settled {
                 self.row.closed_on = None;
                 self.row.settled_at = None;
-                self.row.detail.settled_by = None;
-                self.row.detail.may_still_stand.clear();
+                self.row.extra.settled_by = None;
+                self.row.extra.may_still_stand.clear();
             }
             let noted = match (state, self.row.closed_on) {
                 (CaseState::Settled, Some(ClosedOn::ByPerson)) => BTreeSet::new(),
                 (CaseState::Settled, _) => self.noted(),
                 _ => BTreeSet::new(),
             };
-            agenda.out.events.push(Event {
+            turn.out.events.push(Event {
                 at: self.wall,
-                what: Happening::Case {
+                what: DomainEvent::Case {
                     rulebook: self.row.rulebook.as_ref().map(|version| Arc::clone(&version.name)),
                     noted,
                     case: self.row.id,
@@ -283,8 +283,8 @@ impl Case {
 
     /// All evidence.
     pub(crate) fn heard(&self) -> &Heard {
-        let memo = &self.row.detail;
-        self.heard.get_or_init(|| Heard::of(&self.reports, &memo.walks, &memo.told))
+        let extra = &self.row.extra;
+        self.heard.get_or_init(|| Heard::of(&self.reports, &extra.histories, &extra.told))
     }
 
     /// The same, for whoever adds to it what is in the rows now; none if nothing was asked of it yet.
@@ -302,7 +302,7 @@ impl Case {
         }
         let reporters: Option<BTreeSet<ActionId>> =
             self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report))).collect();
-        let Some(reporters) = reporters.filter(|_| self.row.detail.excess == 0) else {
+        let Some(reporters) = reporters.filter(|_| self.row.extra.excess == 0) else {
             return book.action_ids().collect();
         };
         let mut reach: BTreeSet<ActionId> =
@@ -318,7 +318,7 @@ impl Case {
     /// The actions that the case concerns, if that is not the whole saga.
     pub(crate) fn concerns(&self, book: &Rulebook) -> Option<BTreeSet<ActionId>> {
         let failing = self.reports.iter().map(|r| book.reporter(&Facts::of(&r.report)));
-        book.concerned_by(failing).filter(|_| self.row.detail.excess == 0)
+        book.concerned_by(failing).filter(|_| self.row.extra.excess == 0)
     }
 
     /// Actions that happened or may have happened: by anybody's word, or since there was something to undo.
@@ -330,14 +330,14 @@ impl Case {
                 StepState::Done(
                     Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::Retried
                 )
-            ) && !step.memo.fence
+            ) && !step.extra.fence
         };
         let undone = self.steps.iter().filter(undone);
         all.extend(undone.filter_map(|s| book.action(&s.action.service, &s.action.action)));
         all
     }
 
-    /// What `action`'s own service said of its requests, in reports, walks and answers.
+    /// What `action`'s own service said of its requests, in reports, histories and answers.
     pub(crate) fn owners_word(&self, book: &Rulebook, action: ActionId) -> States {
         let name = &book.get(action).name;
         self.heard().word_of(&name.service, name)
@@ -346,14 +346,14 @@ impl Case {
     /// The steps' earliest stage in which something is not finished. Nothing of a later stage may be sent. Fences are
     /// of no stage: who is out of reach holds up no refund.
     pub(crate) fn frontier(&self) -> Option<u16> {
-        let unfinished = self.steps.iter().filter(|s| !s.state.is_terminal() && !s.memo.fence);
+        let unfinished = self.steps.iter().filter(|s| !s.state.is_terminal() && !s.extra.fence);
         unfinished.map(|s| s.stage).min()
     }
 
     /// Whether a retry is under way that a compensation waits for.
     pub(crate) fn awaits_retry(&self) -> bool {
         self.steps.iter().any(|s| {
-            s.memo.last_try && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
+            s.extra.last_try && matches!(s.state, StepState::InFlight | StepState::Accepted { .. })
         })
     }
 
@@ -369,7 +369,7 @@ impl Case {
 
     /// The report whose fields fill a step's request: the first that demands it.
     pub(crate) fn report_for(&self, step: &StepRow) -> Option<&ReportRow> {
-        let position = step.memo.because.first().copied().unwrap_or(0);
+        let position = step.extra.because.first().copied().unwrap_or(0);
         self.reports.get(position as usize).or_else(|| self.reports.first())
     }
 }
@@ -385,6 +385,6 @@ pub(crate) fn retry_may_have_effect(step: &StepRow) -> bool {
         | StepState::Waiting
         | StepState::Due(_)
         | StepState::Stuck(_)
-        | StepState::Superseded => step.memo.may_have_run,
+        | StepState::Superseded => step.extra.may_have_run,
     }
 }

@@ -1,11 +1,11 @@
 //! When a case is at its end, and on what evidence.
 //!
-//! INVARIANT: a case settles by itself only when no step, no walk and no report waits for anything.
+//! INVARIANT: a case settles by itself only when no step, no query and no report waits for anything.
 
-use crate::agenda::Agenda;
 use crate::case::{Case, NOTES_LIMIT};
 use crate::standing::Finding;
 use crate::timer::Timer;
+use crate::turn::Turn;
 use crate::{ReportRole, StepState};
 use amends_api::{CaseState, ClosedOn};
 use amends_protocol::{ActionName, HistoryState, Outcome, StepId, Timestamp, Verb};
@@ -15,53 +15,55 @@ use std::sync::Arc;
 
 impl Case {
     /// Brings the case's own state up to date; settles it if it is at its end.
-    pub(crate) fn conclude(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn conclude(&mut self, now: Timestamp, turn: &mut Turn) {
         if !self.is_settled() {
-            self.look_twice(now, agenda);
-            self.mark_unavailable(agenda);
-            self.heed_decisions(agenda);
+            self.look_twice(now, turn);
+            self.mark_unavailable(turn);
+            self.heed_decisions(turn);
         }
         if self.reports.iter().any(|r| r.role == ReportRole::Unmatched) {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Unmatched, agenda);
+            return self.set_state(CaseState::Unmatched, turn);
         }
-        let is_held = self.row.closed_on != Some(ClosedOn::ByPerson) && self.is_held(agenda);
+        let is_held = self.row.closed_on != Some(ClosedOn::ByPerson) && self.is_held(turn);
         if is_held || self.steps.iter().any(|s| matches!(s.state, StepState::Stuck(_))) {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Stuck, agenda);
+            return self.set_state(CaseState::Stuck, turn);
         }
         let awaits_root = self.reports.iter().any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
-        if awaits_root || self.walks_pending() || !self.steps.iter().all(|s| s.state.is_terminal())
+        if awaits_root
+            || self.histories_pending()
+            || !self.steps.iter().all(|s| s.state.is_terminal())
         {
             self.set_quiet_at(None);
-            return self.set_state(CaseState::Open, agenda);
+            return self.set_state(CaseState::Open, turn);
         }
         if self.is_settled() {
             return; // nothing new came of what was looked at
         }
-        self.ask_unreported(now, agenda);
-        if self.walks_pending() {
-            return self.set_state(CaseState::Open, agenda);
+        self.ask_unreported(now, turn);
+        if self.histories_pending() {
+            return self.set_state(CaseState::Open, turn);
         }
-        match self.closing_evidence(now, agenda) {
+        match self.closing_evidence(now, turn) {
             Some(evidence) => match self.answered_by() {
                 Some(by) => {
-                    self.row.detail.settled_by = Some(by);
-                    self.settle(ClosedOn::ByPerson, agenda);
+                    self.row.extra.settled_by = Some(by);
+                    self.settle(ClosedOn::ByPerson, turn);
                 }
-                None => self.settle(evidence, agenda),
+                None => self.settle(evidence, turn),
             },
-            None => self.set_state(CaseState::Open, agenda),
+            None => self.set_state(CaseState::Open, turn),
         }
     }
 
     /// A callee that failed or did not answer, and never reported, is asked for its History before the case is closed.
-    fn ask_unreported(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    fn ask_unreported(&mut self, now: Timestamp, turn: &mut Turn) {
         let Some(book) = self.book.clone() else { return };
-        self.ask_histories(self.unreported_with_history(&book), now, agenda);
+        self.ask_histories(self.unreported_with_history(&book), now, turn);
     }
 
-    pub(crate) fn settle(&mut self, evidence: ClosedOn, agenda: &mut Agenda) {
+    pub(crate) fn settle(&mut self, evidence: ClosedOn, turn: &mut Turn) {
         let unreported = self.heard().unreported().iter().take(NOTES_LIMIT).cloned();
         for service in unreported.collect::<Vec<_>>() {
             self.note(format!(
@@ -76,15 +78,15 @@ impl Case {
         if evidence == ClosedOn::Forward {
             self.note_failed_callers();
         }
-        self.forget_walks(agenda);
+        self.forget_readings(turn);
         self.set_quiet_at(None);
         if matches!(evidence, ClosedOn::Quiet | ClosedOn::ByPerson) {
-            self.row.detail.may_still_stand = self.may_still_stand();
+            self.row.extra.may_still_stand = self.may_still_stand();
         }
         self.row.closed_on = Some(evidence);
         self.row.settled_at = Some(self.wall);
         self.row_changed = true;
-        self.set_state(CaseState::Settled, agenda);
+        self.set_state(CaseState::Settled, turn);
     }
 
     /// Running an inner action again does not bring its callers back: they have answered. A person must hear of those
@@ -111,8 +113,8 @@ impl Case {
     }
 
     /// Anything new makes a settled case an open one again.
-    pub(crate) fn reopen(&mut self, agenda: &mut Agenda) {
-        self.set_state(CaseState::Open, agenda);
+    pub(crate) fn reopen(&mut self, turn: &mut Turn) {
+        self.set_state(CaseState::Open, turn);
         self.sign_of_life();
     }
 
@@ -121,25 +123,25 @@ impl Case {
         if self.is_settled() {
             return;
         }
-        self.row.detail.looked_again = false;
+        self.row.extra.looked_again = false;
         self.forget_who_had_ended();
         self.set_quiet_at(None);
     }
 
     /// Whoever could have called something may do so again: that a History knew nothing proves nothing any more.
     fn forget_who_had_ended(&mut self) {
-        for walk in self.row.detail.walks.iter_mut().filter(|walk| walk.asked_after_callers) {
-            walk.asked_after_callers = false;
+        for query in self.row.extra.histories.iter_mut().filter(|query| query.asked_after_callers) {
+            query.asked_after_callers = false;
             self.row_changed = true;
         }
     }
 
     /// The saga is said to have ended. True if that is new to a case that is not settled.
     pub(crate) fn saga_has_ended(&mut self) -> bool {
-        let is_new = !self.is_settled() && self.row.detail.saga_ended_at.is_none();
+        let is_new = !self.is_settled() && self.row.extra.saga_ended_at.is_none();
         if is_new {
-            self.row.detail.saga_ended_at = Some(self.wall.0);
-            self.row.detail.looked_again = false;
+            self.row.extra.saga_ended_at = Some(self.wall.0);
+            self.row.extra.looked_again = false;
             self.row_changed = true;
         }
         is_new
@@ -147,14 +149,14 @@ impl Case {
 
     fn set_quiet_at(&mut self, at: Option<Timestamp>) {
         let at = at.map(|t| t.0);
-        if self.row.detail.quiet_at != at {
-            self.row.detail.quiet_at = at;
+        if self.row.extra.quiet_at != at {
+            self.row.extra.quiet_at = at;
             self.row_changed = true;
         }
     }
 
     /// On what the case can be closed now; sets the quiet timer if only time can tell.
-    fn closing_evidence(&mut self, now: Timestamp, agenda: &mut Agenda) -> Option<ClosedOn> {
+    fn closing_evidence(&mut self, now: Timestamp, turn: &mut Turn) -> Option<ClosedOn> {
         let is_backward = self.is_backward();
         let may_be_in_shadow = self.steps.iter().any(|step| step.state == StepState::Shadow);
         if (!is_backward && !may_be_in_shadow) || self.keeps_everything() {
@@ -170,10 +172,10 @@ impl Case {
         let wanted: BTreeSet<StepId> = self
             .steps
             .iter()
-            .filter(|s| (is_open && s.memo.fence) || (corrects && self.may_have_sent(s, &book)))
+            .filter(|s| (is_open && s.extra.fence) || (corrects && self.may_have_sent(s, &book)))
             .map(|s| s.id)
             .collect();
-        if self.ask_for_calls(|step| wanted.contains(&step.id), now, agenda) {
+        if self.ask_for_calls(|step| wanted.contains(&step.id), now, turn) {
             self.set_quiet_at(None);
             return None;
         }
@@ -184,17 +186,17 @@ impl Case {
         if self.answered_by().is_some() && open.iter().all(Finding::is_contradicted) {
             return Some(ClosedOn::ByPerson);
         }
-        match self.row.detail.quiet_at {
-            None if self.row.detail.looked_again => Some(ClosedOn::Quiet),
-            _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, agenda),
+        match self.row.extra.quiet_at {
+            None if self.row.extra.looked_again => Some(ClosedOn::Quiet),
+            _ if self.nobody_goes_on(&book, &open) => self.look_again(&book, &open, now, turn),
             None => {
                 let at = now.plus_ms(quiet_ms(&book, &open).max(1));
                 self.set_quiet_at(Some(at));
-                agenda.timers.set(at, Timer::Quiet(self.row.id));
+                turn.traffic.timers.set(at, Timer::Quiet(self.row.id));
                 None
             }
             Some(at) if now.0 < at => None,
-            Some(_) => self.look_again(&book, &open, now, agenda),
+            Some(_) => self.look_again(&book, &open, now, turn),
         }
     }
 
@@ -204,7 +206,7 @@ impl Case {
         book: &Rulebook,
         open: &[Finding],
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Option<ClosedOn> {
         let mut services = self.unreported_with_history(book);
         if self.uses_recorded() {
@@ -213,11 +215,11 @@ impl Case {
             actions.extend(open.iter().filter_map(|finding| finding.id));
             services.extend(self.services_to_ask(book, &actions));
         }
-        self.row.detail.looked_again = true;
+        self.row.extra.looked_again = true;
         self.row_changed = true;
-        self.ask_again(&services, now, agenda);
-        self.ask_histories(services, now, agenda);
-        if self.walks_pending() {
+        self.ask_again(&services, now, turn);
+        self.ask_histories(services, now, turn);
+        if self.histories_pending() {
             self.set_quiet_at(None);
             return None;
         }

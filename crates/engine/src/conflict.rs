@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) type Data = Map<String, Value>;
 
 /// What those who count alike say of one request, the first of them first. Each has all fields of the endpoint.
-pub(crate) type Told<'a> = Vec<(Arc<str>, &'a Data)>;
+pub(crate) type Statements<'a> = Vec<(Arc<str>, &'a Data)>;
 
 /// The fields of an endpoint of which all must say the same: a wrong value would undo something else, or too much.
 /// Those of its path, and those that are an amount or a key to the business.
@@ -42,7 +42,7 @@ impl Case {
         step: &StepRow,
         endpoint: &Endpoint,
         book: &Rulebook,
-        told: &Told<'_>,
+        told: &Statements<'_>,
     ) -> Vec<Question> {
         let mut found = Vec::new();
         for path in must_agree(endpoint, &step.action.service, book) {
@@ -80,13 +80,13 @@ impl Case {
         step: &StepRow,
         endpoint: &Endpoint,
         book: &Rulebook,
-        told: &Told<'a>,
+        told: &Statements<'a>,
     ) -> Result<Cow<'a, Data>, Vec<Question>> {
         let Some((_, first)) = told.first() else { return Ok(Cow::Owned(Data::new())) };
         let mut data = Cow::Borrowed(*first);
         let mut open = Vec::new();
         for question in self.conflicts(step, endpoint, book, told) {
-            let answers = self.row.detail.answers.iter();
+            let answers = self.row.extra.answers.iter();
             let choice = answers.rev().find_map(|answer: &QuestionAnswer| answer.choice(&question));
             match (choice, &question.field) {
                 (Some(value), Some(field)) => put(data.to_mut(), &field.path, value),

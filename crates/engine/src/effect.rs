@@ -11,26 +11,26 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Something to do outside. Each errand is answered by exactly one [`crate::Input::StepEnded`] or
-/// [`crate::Input::WalkEnded`]; whoever performs it sets the time limit.
+/// Something to do outside. Each effect is answered by exactly one [`crate::Input::StepEnded`] or
+/// [`crate::Input::HistoryEnded`]; whoever performs it sets the time limit.
 #[derive(Clone, Debug)]
-pub enum Errand {
+pub enum Effect {
     /// Ask a service for a step, once.
     Send(Box<SendStep>),
     /// Look how a step that a service took with 202 has come along, once.
     Poll(Box<PollStep>),
     /// Read a service's History of a saga, once.
-    Walk(Box<WalkHistory>),
+    ReadHistory(Box<ReadHistory>),
 }
 
-impl Errand {
-    /// The step that the errand is for and the number of the try, if it is for a step.
+impl Effect {
+    /// The step that the effect is for and the number of the try, if it is for a step.
     #[must_use]
     pub fn step(&self) -> Option<(StepId, u32)> {
         match self {
             Self::Send(send) => Some((send.step, send.attempt)),
             Self::Poll(poll) => Some((poll.step, poll.attempt)),
-            Self::Walk(_) => None,
+            Self::ReadHistory(_) => None,
         }
     }
 
@@ -40,7 +40,7 @@ impl Errand {
         match self {
             Self::Send(send) => &send.action.service,
             Self::Poll(poll) => &poll.action.service,
-            Self::Walk(walk) => &walk.service,
+            Self::ReadHistory(query) => &query.service,
         }
     }
 }
@@ -173,7 +173,7 @@ pub struct PollStep {
 
 /// One reading of a History.
 #[derive(Clone, Debug)]
-pub struct WalkHistory {
+pub struct ReadHistory {
     /// The case that wants it.
     pub case: CaseId,
     /// Whose History.
@@ -285,7 +285,7 @@ impl StepReading {
 
 /// What a reading of a History brought.
 #[derive(Clone, Debug, PartialEq)]
-pub enum WalkResult {
+pub enum HistoryResult {
     /// The service answered; a 404 or 204 that is its own counts as an empty History.
     Told(Testimony),
     /// A 404 or 204 that need not be the service's own: it repeats no `Saga-Id` and is no problem of ours. It may be a
@@ -307,18 +307,18 @@ pub enum WalkResult {
     },
 }
 
-/// Something that people or programs may want to be told of, once it is durable.
+/// Something that people or programs may want to be reported, once it is durable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// When.
     pub at: Timestamp,
     /// What.
-    pub what: Happening,
+    pub what: DomainEvent,
 }
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Happening {
+pub enum DomainEvent {
     /// A report entered a case.
     Reported {
         /// The case.

@@ -16,13 +16,13 @@ mod strangers;
 mod traffic;
 
 use crate::act::ActBy;
-use crate::agenda::{Agenda, Output};
 use crate::attempt;
 use crate::case::Case;
-use crate::lane::Lane;
 use crate::plan::RuleLimits;
 use crate::residence::{MemoryUse, Residence};
+use crate::service_queue::ServiceQueue;
 use crate::strangers::Sighting;
+use crate::turn::{Output, Turn};
 use crate::{
     Answer, Input, Moment, Quarantined, SagaRow, ServiceSettings, StrangerDecision, Ticket,
     UnreadableRow, Write,
@@ -51,13 +51,13 @@ pub struct Engine {
     ended_sagas: BTreeMap<SagaId, SagaRow>,
     /// Announced sagas whose deadline the wall clock tells, by deadline; all others have a timer.
     by_wall: BTreeSet<(Timestamp, SagaId)>,
-    agenda: Agenda,
+    turn: Turn,
     limits: RuleLimits,
     last_case: u64,
     changed: BTreeSet<CaseId>,
     /// Cases that can't be worked on.
     quarantine: BTreeMap<CaseId, Quarantined>,
-    /// Those of the engine before this one: they have been told of.
+    /// Those of the engine before this one: they have been reported.
     quarantined_before: BTreeMap<CaseId, Quarantined>,
     /// Stored rows of no case that can't be read.
     unreadable: Vec<UnreadableRow>,
@@ -69,9 +69,9 @@ pub struct Engine {
     halted: bool,
 }
 
-/// How a service's lane stands, for people.
+/// How a service's queue stands, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneStatus {
+pub struct ServiceQueueStatus {
     /// The service.
     pub service: Arc<str>,
     /// `closed`, `open`, `probing` or `rejecting`.
@@ -80,13 +80,13 @@ pub struct LaneStatus {
     pub keeps_back: Option<Cause>,
     /// What operators have set: a pause, limits.
     pub settings: ServiceSettings,
-    /// Errands under way.
+    /// Effects under way.
     pub in_flight: u32,
-    /// Most errands at once.
+    /// Most effects at once.
     pub concurrency: u32,
-    /// Most errands a second, if an operator set a limit.
+    /// Most effects a second, if an operator set a limit.
     pub per_second: Option<u32>,
-    /// Steps and walks that wait for their turn or for the service's return.
+    /// Steps and histories that wait for their turn or for the service's return.
     pub queued: usize,
     /// Failures in a row.
     pub failures: u32,
@@ -110,7 +110,7 @@ impl Engine {
     /// When time alone will next have something to do.
     #[must_use]
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        self.agenda.timers.next_at()
+        self.turn.traffic.timers.next_at()
     }
 
     /// Whether the saga's case is in memory.
@@ -144,48 +144,49 @@ impl Engine {
         self.books.contains_key(hash)
     }
 
-    /// All lanes, by service.
+    /// All queues, by service.
     #[must_use]
-    pub fn lanes(&self) -> Vec<LaneStatus> {
-        let mut lanes: Vec<_> = self
-            .agenda
-            .lanes
+    pub fn queues(&self) -> Vec<ServiceQueueStatus> {
+        let mut queues: Vec<_> = self
+            .turn
+            .traffic
+            .queues
             .iter()
-            .map(|(service, lane)| LaneStatus {
+            .map(|(service, queue)| ServiceQueueStatus {
                 service: Arc::clone(service),
-                breaker: lane.state(),
-                keeps_back: lane.keeps_back(),
-                settings: lane.settings.clone(),
-                in_flight: lane.in_flight,
-                concurrency: lane.concurrency(),
-                per_second: lane.per_second(),
-                queued: lane.queued(),
-                failures: lane.failures(),
-                message: lane.message.clone(),
-                histories_failing_since: lane
+                breaker: queue.state(),
+                keeps_back: queue.keeps_back(),
+                settings: queue.settings.clone(),
+                in_flight: queue.in_flight,
+                concurrency: queue.concurrency(),
+                per_second: queue.per_second(),
+                queued: queue.queued(),
+                failures: queue.failures(),
+                message: queue.message.clone(),
+                histories_failing_since: queue
                     .histories
                     .failing_since
                     .map(|at| self.on_the_wall(at)),
-                histories_unavailable: lane.histories.unavailable,
-                histories_message: lane.histories.message.clone(),
+                histories_unavailable: queue.histories.unavailable,
+                histories_message: queue.histories.message.clone(),
             })
             .collect();
-        lanes.sort_by(|a, b| a.service.cmp(&b.service));
-        lanes
+        queues.sort_by(|a, b| a.service.cmp(&b.service));
+        queues
     }
 
     /// Strangers that evidence has told of since the start, each with the rulebook that does not know it.
     pub(crate) fn strangers_heard(
         &self,
     ) -> impl Iterator<Item = (&Arc<str>, &ActionName, &Sighting)> {
-        self.agenda.strangers.unknown_to(&self.active)
+        self.turn.strangers.unknown_to(&self.active)
     }
 
     /// What people have said of strangers, by rulebook and action.
     pub(crate) fn stranger_decisions(
         &self,
     ) -> impl Iterator<Item = (&(Arc<str>, ActionName), &StrangerDecision)> {
-        self.agenda.strangers.decided()
+        self.turn.strangers.decided()
     }
 
     /// Whether the active version of a rulebook declares an action.
@@ -196,11 +197,11 @@ impl Engine {
 
     /// When a moment of supervisor time will be on the wall clock, or was.
     pub(crate) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
-        self.agenda.moment.on_the_wall(at)
+        self.turn.moment.on_the_wall(at)
     }
 
-    pub(crate) fn known_lane(&self, service: &Arc<str>) -> Option<&Lane> {
-        self.agenda.lanes.get(service)
+    pub(crate) fn known_queue(&self, service: &Arc<str>) -> Option<&ServiceQueue> {
+        self.turn.traffic.queues.get(service)
     }
 
     /// From now on nothing more is sent; results are still taken. For an orderly end of the process.
@@ -210,29 +211,29 @@ impl Engine {
 
     /// Takes one input. What comes of it is fetched by [`Engine::take_output`], for one input or many.
     pub fn handle(&mut self, moment: impl Into<Moment>, input: Input) {
-        self.agenda.moment = moment.into();
-        let now = self.agenda.moment.now;
+        self.turn.moment = moment.into();
+        let now = self.turn.moment.now;
         self.wake(now);
         match self.without_secrets(input) {
             Input::Report { report, known_in, ticket } => {
                 self.report(now, report, known_in, ticket)
             }
             Input::StepEnded { step, attempt, service, result } => {
-                self.hold_lane(now, &service, &result);
+                self.hold_queue(now, &service, &result);
                 let health = attempt::health(&result, step, self.definite_after_ms(step));
-                self.lane_ended(now, &service, health, result.message.as_deref());
+                self.queue_ended(now, &service, health, result.message.as_deref());
                 self.with_step(step, |case, index, engine| {
-                    let planning = case.step_ended(index, attempt, result, now, &mut engine.agenda);
+                    let planning = case.step_ended(index, attempt, result, now, &mut engine.turn);
                     engine.go_on(case, planning, now);
                 });
             }
             Input::StepCalledBack { step, callback, ticket } => {
                 self.step_called_back(now, step, callback, ticket);
             }
-            Input::WalkEnded { case, service, result } => {
+            Input::HistoryEnded { case, service, result } => {
                 let result = self.history_ended(now, &service, result);
                 self.with_case(case, |case, engine| {
-                    let news = case.walk_ended(&service, result, now, &mut engine.agenda);
+                    let news = case.reading_ended(&service, result, now, &mut engine.turn);
                     engine.go_on(case, news, now);
                 });
             }
@@ -261,7 +262,7 @@ impl Engine {
             }
             Input::Audit { act, actor, reason, detail, ticket } => {
                 self.audit(act, &actor, &reason, detail);
-                self.agenda.answer(ticket, Answer::Done);
+                self.turn.answer(ticket, Answer::Done);
             }
             Input::SagaBegan { begin, ticket } => self.saga_began(now, begin, ticket),
             Input::SagaEnded { saga, ticket } => self.saga_ended(now, &saga, ticket),
@@ -274,10 +275,10 @@ impl Engine {
     /// Everything that came of the inputs since the last call. The writes are to be durable before anything else of it
     /// happens; if they cannot be, this engine must be thrown away and loaded anew.
     pub fn take_output(&mut self, moment: impl Into<Moment>) -> Output {
-        self.agenda.moment = moment.into();
+        self.turn.moment = moment.into();
         // Only now, when all inputs of the turn have had their say: a later one may bring a step of an earlier stage.
-        self.pump(self.agenda.moment.now);
-        let mut out = std::mem::take(&mut self.agenda.out);
+        self.pump(self.turn.moment.now);
+        let mut out = std::mem::take(&mut self.turn.out);
         self.ended_sagas.clear();
         let mut writes = Vec::with_capacity(out.writes.len() + self.changed.len() * 4);
         writes.extend(std::mem::take(&mut self.removed).into_iter().map(Write::Remove));
@@ -302,17 +303,17 @@ impl Engine {
     fn go_on(&mut self, case: &mut Case, planning: bool, now: Timestamp) {
         if planning {
             case.sign_of_life();
-            case.plan(now, &mut self.agenda);
+            case.plan(now, &mut self.turn);
         } else if case.may_need_fences() {
-            case.plan(now, &mut self.agenda);
+            case.plan(now, &mut self.turn);
         }
         self.advance(case, now);
     }
 
     fn advance(&mut self, case: &mut Case, now: Timestamp) {
-        case.release(now, &mut self.agenda);
-        case.keep_ages(now, &mut self.agenda);
-        case.conclude(now, &mut self.agenda);
+        case.release(now, &mut self.turn);
+        case.keep_ages(now, &mut self.turn);
+        case.conclude(now, &mut self.turn);
     }
 
     /// Lets `change` work on a case and the engine side by side; none if there is no such case in memory.
@@ -322,7 +323,7 @@ impl Engine {
         change: impl FnOnce(&mut Case, &mut Self) -> T,
     ) -> Option<T> {
         let mut case = self.cases.remove(&id)?;
-        case.wall = self.agenda.moment.wall;
+        case.wall = self.turn.moment.wall;
         let result = change(&mut case, self);
         self.cases.insert(id, case);
         self.changed.insert(id);
@@ -341,6 +342,6 @@ impl Engine {
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Option<Answer>, missing: impl FnOnce() -> String) {
-        self.agenda.answer(ticket, answer.unwrap_or_else(|| Answer::NotFound(missing())));
+        self.turn.answer(ticket, answer.unwrap_or_else(|| Answer::NotFound(missing())));
     }
 }

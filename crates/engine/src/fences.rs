@@ -3,9 +3,9 @@
 //! A fence is a compensation on the wire. It undoes nothing, so it never needs a person: a service that puts up none
 //! costs the case its proof, not its end.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{CallsBefore, StepRow, StepState};
 use amends_api::StuckReason;
 use amends_protocol::{ActionName, Evidence, HistoryState, Loss, Outcome, Timestamp, Verb};
@@ -19,7 +19,7 @@ impl Case {
     pub(crate) fn going_on(&self, book: &Rulebook) -> BTreeSet<ActionId> {
         let is_read = |id: &ActionId| {
             let service = &book.get(*id).name.service;
-            self.row.detail.walks.iter().any(|w| w.service == *service && !w.answered)
+            self.row.extra.histories.iter().any(|w| w.service == *service && !w.answered)
         };
         let mut now = self.reached(book).now;
         now.retain(|id| {
@@ -38,7 +38,7 @@ impl Case {
                 step.state,
                 StepState::Superseded | StepState::Done(Outcome::Waived | Outcome::NotFenceable)
             );
-            step.memo.fence && ended
+            step.extra.fence && ended
         };
         let refused = self.steps.iter().filter(refused);
         refused.filter_map(|s| book.action(&s.action.service, &s.action.action)).collect()
@@ -56,14 +56,14 @@ impl Case {
         let asked = self.services_to_ask(book, &self.reach(book));
         let is_unsent = |(sender, consumer): &&(ActionId, ActionId)| {
             let name = &book.get(*sender).name;
-            let walk = self.row.detail.walks.iter().find(|walk| walk.service == name.service);
-            match walk {
+            let query = self.row.extra.histories.iter().find(|query| query.service == name.service);
+            match query {
                 None => asked.contains(&name.service),
-                Some(walk) if !walk.answered => true,
-                Some(walk) => {
+                Some(query) if !query.answered => true,
+                Some(query) => {
                     let is_own =
                         |e: &&Evidence| *e.service == *name.service && *e.action == *name.action;
-                    let mut own = walk.entries.iter().filter(is_own).peekable();
+                    let mut own = query.entries.iter().filter(is_own).peekable();
                     own.peek().is_some()
                         && own.all(|entry| has_ended(entry.state))
                         && !self.is_told_in_part(&name.service)
@@ -76,21 +76,21 @@ impl Case {
 
     /// Whether a service told of more than was kept.
     fn is_told_in_part(&self, service: &str) -> bool {
-        let mut dropped = self.row.detail.dropped.iter();
+        let mut dropped = self.row.extra.dropped.iter();
         dropped.any(|one| *one.by == *service && one.lost.why != Loss::Data)
     }
 
     /// Lets fences go: they are of no stage. They wait for a retry that is still under way, as compensations do.
-    pub(crate) fn open_fences(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn open_fences(&mut self, now: Timestamp, turn: &mut Turn) {
         if self.awaits_retry() {
             return;
         }
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            let waits = step.state == StepState::Waiting && step.memo.on_hold.is_none();
-            if step.memo.fence && waits {
-                let event = if step.memo.held { StepEvent::Hold } else { StepEvent::Open(now) };
-                self.must_change(index, event, now, agenda);
+            let waits = step.state == StepState::Waiting && step.extra.on_hold.is_none();
+            if step.extra.fence && waits {
+                let event = if step.extra.held { StepEvent::Hold } else { StepEvent::Open(now) };
+                self.must_change(index, event, now, turn);
             }
         }
     }
@@ -100,16 +100,16 @@ impl Case {
         &mut self,
         book: &Rulebook,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
             let waits =
                 matches!(step.state, StepState::Waiting | StepState::Due(_) | StepState::Stuck(_));
             let action = book.action(&step.action.service, &step.action.action);
-            if step.memo.fence && waits && action.is_some_and(|id| self.has_ended(book, id)) {
-                self.step_mut(index).memo.message = Some("it has ended by itself".to_owned());
-                self.must_change(index, StepEvent::Supersede, now, agenda);
+            if step.extra.fence && waits && action.is_some_and(|id| self.has_ended(book, id)) {
+                self.step_mut(index).extra.message = Some("it has ended by itself".to_owned());
+                self.must_change(index, StepEvent::Supersede, now, turn);
             }
         }
     }
@@ -124,21 +124,21 @@ impl Case {
         let is_pivot = action.is_some_and(|action| action.class == ActionClass::Pivot);
         let calls_others = action.is_some_and(|action| !action.calls.is_empty());
         if step.verb == Verb::Compensate && (calls_others || is_pivot) && !self.is_mapped(step) {
-            self.step_mut(index).memo.calls = Some(CallsBefore::by_answer(tells && !is_pivot));
+            self.step_mut(index).extra.calls = Some(CallsBefore::by_answer(tells && !is_pivot));
         }
     }
 
     /// Whether it is not known whom an action without an undo has called, though its fence is up.
     pub(crate) fn has_untold_calls(&self, name: &ActionName) -> bool {
         let untold = |step: &StepRow| {
-            matches!(step.memo.calls, Some(CallsBefore::Untold | CallsBefore::Asked))
+            matches!(step.extra.calls, Some(CallsBefore::Untold | CallsBefore::Asked))
         };
         self.steps.iter().any(|step| step.action == *name && untold(step) && is_up(step))
     }
 
     /// Whether an action is barred from more calls, by the word of its service, and has told those before.
     pub(crate) fn is_barred_and_told(&self, name: &ActionName) -> bool {
-        let told = |step: &StepRow| step.memo.calls == Some(CallsBefore::Told);
+        let told = |step: &StepRow| step.extra.calls == Some(CallsBefore::Told);
         self.steps.iter().any(|step| step.action == *name && told(step) && bars(step))
     }
 
@@ -148,16 +148,16 @@ impl Case {
         &mut self,
         which: impl Fn(&StepRow) -> bool,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let untold = |step: &&StepRow| {
-            step.memo.calls == Some(CallsBefore::Untold) && bars(step) && which(step)
+            step.extra.calls == Some(CallsBefore::Untold) && bars(step) && which(step)
         };
         let steps = self.steps.iter().filter(untold);
         let services: BTreeSet<_> = steps.map(|step| Arc::clone(&step.action.service)).collect();
-        self.ask_again(&services, now, agenda);
-        self.ask_histories(services, now, agenda);
-        self.walks_pending()
+        self.ask_again(&services, now, turn);
+        self.ask_histories(services, now, turn);
+        self.histories_pending()
     }
 
     /// The History of a service is asked for: it tells of all calls of those who are barred by now.
@@ -173,8 +173,8 @@ impl Case {
     fn change_calls(&mut self, service: &str, from: CallsBefore, to: CallsBefore) {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
-            if *step.action.service == *service && step.memo.calls == Some(from) && bars(step) {
-                self.step_mut(index).memo.calls = Some(to);
+            if *step.action.service == *service && step.extra.calls == Some(from) && bars(step) {
+                self.step_mut(index).extra.calls = Some(to);
             }
         }
     }
@@ -191,16 +191,16 @@ impl Case {
     /// What the end of a try makes of a step; of a fence, which never gets stuck, something else.
     pub(crate) fn ending_of_try(&mut self, index: usize, event: StepEvent) -> StepEvent {
         let step = &self.steps[index];
-        if !step.memo.fence {
+        if !step.extra.fence {
             return event;
         }
         let puts_up_none = match &event {
             // The fence is up all the same: what is refused is only the undo.
-            StepEvent::Jam(StuckReason::Refused) => {
+            StepEvent::Stick(StuckReason::Refused) => {
                 return StepEvent::Answer(Outcome::NothingToCompensate);
             }
-            StepEvent::Jam(_) => true,
-            StepEvent::Fail(_) => matches!(step.memo.status, Some(200 | 404 | 405 | 501)),
+            StepEvent::Stick(_) => true,
+            StepEvent::Fail(_) => matches!(step.extra.status, Some(200 | 404 | 405 | 501)),
             _ => false,
         };
         if !puts_up_none {
@@ -246,7 +246,7 @@ fn bars(step: &StepRow) -> bool {
 
 /// Whether a step is a fence that is up, by the word of its service.
 pub(crate) fn is_up(step: &StepRow) -> bool {
-    step.memo.fence && bars(step)
+    step.extra.fence && bars(step)
 }
 
 /// Whether a step has ended by the word of its service: undone, or nothing was there.
@@ -257,5 +257,5 @@ pub(crate) fn is_undone_by_its_service(step: &StepRow) -> bool {
             Outcome::Compensated | Outcome::AlreadyCompensated | Outcome::NothingToCompensate
         )
     );
-    is_undone && !step.memo.by_hand
+    is_undone && !step.extra.by_hand
 }

@@ -3,7 +3,7 @@
 //!
 //! It is derived: made of a case's rows when something is first asked of it, kept up from then on, and never stored.
 
-use crate::{KnownRequests, ReportRow, Told, WalkRow};
+use crate::{EvidenceRow, HistoryQuery, KnownRequests, ReportRow};
 use amends_protocol::{ActionName, Evidence, HistoryState, Report};
 use amends_rulebook::{ActionId, Rulebook};
 use serde_json::{Map, Value};
@@ -165,11 +165,15 @@ impl OfAction {
 
 impl Heard {
     /// Everything that these rows tell.
-    pub(crate) fn of(reports: &[ReportRow], walks: &[WalkRow], told: &[Told]) -> Self {
+    pub(crate) fn of(
+        reports: &[ReportRow],
+        histories: &[HistoryQuery],
+        told: &[EvidenceRow],
+    ) -> Self {
         let mut heard = Self::default();
         reports.iter().for_each(|row| heard.add_report(&row.report));
-        for walk in walks {
-            walk.entries.iter().for_each(|entry| heard.add_entry(&walk.service, entry));
+        for query in histories {
+            query.entries.iter().for_each(|entry| heard.add_entry(&query.service, entry));
         }
         told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
         heard

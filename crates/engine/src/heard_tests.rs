@@ -1,7 +1,7 @@
 //! What an answer costs does not grow with its case, and what is put together says what the rows say.
 
 use super::*;
-use crate::{Engine, Errand, Input, StepReading, StepResult};
+use crate::{Effect, Engine, Input, StepReading, StepResult};
 use amends_protocol::{Outcome, ReportData, SagaId, Timestamp};
 use std::cell::Cell;
 
@@ -39,31 +39,31 @@ fn report(id: &str, history: Vec<Evidence>) -> Report {
 }
 
 /// A case of which nobody has answered yet, with so many reports of a thousand requests each; and what it asks for.
-fn large(reports: usize) -> (Engine, Vec<Errand>) {
+fn large(reports: usize) -> (Engine, Vec<Effect>) {
     let book = Rulebook::from_yaml(SHOP).expect("a rulebook");
     let mut engine = Engine::new(0);
     engine.restore_active(book);
-    let mut errands = Vec::new();
+    let mut effects = Vec::new();
     for n in 0..reports {
         let mut history = vec![seen("order", "place", 0), seen("payment", "pay", 0)];
         history.extend((0..998).map(|m| seen("basket", "fill", n * 998 + m)));
         let report = Arc::new(report(&format!("report-{n}"), history));
         engine.handle(Timestamp(0), Input::Report { report, known_in: None, ticket: n as u64 });
-        errands.extend(engine.take_output(Timestamp(0)).errands);
+        effects.extend(engine.take_output(Timestamp(0)).effects);
     }
-    (engine, errands)
+    (engine, effects)
 }
 
 /// How many pieces of evidence are looked at for the answer to a step that tells of two new requests.
 fn looked_at_for_an_answer(reports: usize) -> usize {
-    let (mut engine, errands) = large(reports);
-    let errand = errands.iter().find(|e| e.step().is_some()).expect("a step is asked for");
-    let (step, attempt) = errand.step().expect("of a step");
+    let (mut engine, effects) = large(reports);
+    let effect = effects.iter().find(|e| e.step().is_some()).expect("a step is asked for");
+    let (step, attempt) = effect.step().expect("of a step");
     let history = vec![seen("payment", "pay", 1), seen("basket", "fill", usize::MAX)];
     let done = StepReading::Done(Outcome::Compensated);
     let result = StepResult::new(done, Some(200)).telling(history);
     let before = LOOKED.get();
-    let service = Arc::clone(errand.service());
+    let service = Arc::clone(effect.service());
     engine.handle(Timestamp(1), Input::StepEnded { step, attempt, service, result });
     assert!(!engine.take_output(Timestamp(1)).writes.is_empty(), "the answer is kept");
     LOOKED.get() - before
@@ -111,7 +111,7 @@ fn what_is_kept_up_is_what_the_rows_say() {
     let (a, b) = (seen("payment", "pay", 1), seen("stranger", "act", 2));
     let failed = Evidence { state: HistoryState::Failed, ..a.clone() };
     let by: Arc<str> = "payment".into();
-    let told = [Told { by: Arc::clone(&by), at: None, within: None, evidence: b.clone() }];
+    let told = [EvidenceRow { by: Arc::clone(&by), at: None, within: None, evidence: b.clone() }];
     let report = report("r", vec![failed.clone(), b.clone()]);
     let mut kept = Heard::default();
     assert!(kept.unreported().is_empty());

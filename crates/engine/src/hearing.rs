@@ -2,7 +2,7 @@
 //! its limit. What has no room or did not arrive whole is kept as a fact.
 
 use crate::case::Case;
-use crate::{Dropped, Told};
+use crate::{Dropped, EvidenceRow};
 use amends_api::Source;
 use amends_protocol::{
     ActionName, CASE_EVIDENCE_DATA_LIMIT, EVIDENCE_LIMIT, Evidence, Loss, Lost, Testimony,
@@ -19,18 +19,23 @@ const DROPPED_LIMIT: usize = 100;
 
 impl Case {
     /// Adds evidence from an answer; true if any was new.
-    pub(crate) fn hear(&mut self, by: &Arc<str>, within: Source, told: &Testimony) -> bool {
-        let news = self.hear_entries(by, within, told.entries());
+    pub(crate) fn record_evidence(
+        &mut self,
+        by: &Arc<str>,
+        within: Source,
+        told: &Testimony,
+    ) -> bool {
+        let news = self.record_entries(by, within, told.entries());
         self.drop_lost(by, told.lost());
         news
     }
 
     /// Adds evidence from a report that is not kept in memory; true if any was new.
-    pub(crate) fn hear_excess(&mut self, by: &str, history: &[Evidence]) -> bool {
-        self.hear_entries(&by.into(), Source::Report, history)
+    pub(crate) fn record_excess(&mut self, by: &str, history: &[Evidence]) -> bool {
+        self.record_entries(&by.into(), Source::Report, history)
     }
 
-    fn hear_entries(&mut self, by: &Arc<str>, within: Source, history: &[Evidence]) -> bool {
+    fn record_entries(&mut self, by: &Arc<str>, within: Source, history: &[Evidence]) -> bool {
         if history.is_empty() {
             return false;
         }
@@ -55,7 +60,7 @@ impl Case {
             }
             requests.insert(about(evidence));
             room = room.saturating_sub(1);
-            told.push(Told {
+            told.push(EvidenceRow {
                 by: Arc::clone(by),
                 at: Some(self.wall.0),
                 within: Some(within),
@@ -74,19 +79,20 @@ impl Case {
             told.iter().for_each(|one| heard.add_told(&one.by, &one.evidence));
         }
         if news {
-            self.row.detail.told.append(&mut told);
+            self.row.extra.told.append(&mut told);
             self.row_changed = true;
         }
         news
     }
 
     /// Adds what a History tells to the entries of its reading; true if any was new.
-    pub(crate) fn hear_history(&mut self, service: &Arc<str>, told: Testimony) -> bool {
+    pub(crate) fn record_history(&mut self, service: &Arc<str>, told: Testimony) -> bool {
         let (told, mut lost) = told.into_parts();
-        let Some(place) = self.row.detail.walks.iter().position(|w| w.service == *service) else {
+        let Some(place) = self.row.extra.histories.iter().position(|w| w.service == *service)
+        else {
             return false;
         };
-        let held = &self.row.detail.walks[place].entries;
+        let held = &self.row.extra.histories[place].entries;
         let known: BTreeSet<&Evidence> = held.iter().collect();
         let mut seen = BTreeSet::new();
         let is_fresh = |e: &Evidence| !known.contains(e) && seen.insert(e.clone());
@@ -103,7 +109,7 @@ impl Case {
         self.drop_lost(service, &lost);
         let news = !fresh.is_empty();
         if news {
-            self.row.detail.walks[place].entries.append(&mut fresh);
+            self.row.extra.histories[place].entries.append(&mut fresh);
             self.row_changed = true;
         }
         news
@@ -111,8 +117,8 @@ impl Case {
 
     /// Leaves out data for which the case has no room.
     fn fit_data<'a>(&self, told: impl Iterator<Item = &'a mut Evidence>, lost: &mut Vec<Lost>) {
-        let detail = &self.row.detail;
-        let kept = detail.walks.iter().flat_map(|walk| &walk.entries);
+        let detail = &self.row.extra;
+        let kept = detail.histories.iter().flat_map(|query| &query.entries);
         let kept = kept.chain(detail.told.iter().map(|one| &one.evidence));
         let mut room = None;
         for evidence in told.filter(|evidence| !evidence.data.is_empty()) {
@@ -165,7 +171,7 @@ impl Case {
                 continue;
             }
             let one = Dropped { by: Arc::clone(by), lost: lost.clone() };
-            let dropped = &mut self.row.detail.dropped;
+            let dropped = &mut self.row.extra.dropped;
             if dropped.len() < DROPPED_LIMIT && !dropped.contains(&one) {
                 dropped.push(one);
                 self.row_changed = true;

@@ -1,6 +1,6 @@
 //! Everything that can come to the engine from outside.
 
-use crate::{HoldScope, SagaRow, StepResult, StoredCase, WalkResult};
+use crate::{HistoryResult, HoldScope, SagaRow, StepResult, StoredCase};
 use amends_api::{CaseAct, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_protocol::{
     ActionName, CaseId, OutcomeCallback, Report, ReportKey, SagaBegin, SagaId, StepId,
@@ -23,7 +23,7 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
-    /// An errand [`crate::Errand::Send`] or [`crate::Errand::Poll`] has ended.
+    /// An effect [`crate::Effect::Send`] or [`crate::Effect::Poll`] has ended.
     StepEnded {
         /// The step.
         step: StepId,
@@ -43,14 +43,14 @@ pub enum Input {
         /// Who waits.
         ticket: Ticket,
     },
-    /// An errand [`crate::Errand::Walk`] has ended.
-    WalkEnded {
+    /// An effect [`crate::Effect::ReadHistory`] has ended.
+    HistoryEnded {
         /// The case.
         case: CaseId,
         /// Whose History.
         service: Arc<str>,
         /// What it brought.
-        result: WalkResult,
+        result: HistoryResult,
     },
     /// A person acts on a step.
     StepAct {
@@ -276,7 +276,7 @@ impl Input {
             Self::StepEnded { step, .. }
             | Self::StepCalledBack { step, .. }
             | Self::StepAct { step, .. } => About { case: Some(step.case), ..nothing },
-            Self::WalkEnded { case, .. } | Self::CaseAct { case, .. } => {
+            Self::HistoryEnded { case, .. } | Self::CaseAct { case, .. } => {
                 About { case: Some(*case), ..nothing }
             }
             Self::QuestionAct { question, .. } => About { case: Some(question.case), ..nothing },
@@ -322,7 +322,7 @@ impl Input {
             | Self::SagaEnded { ticket, .. }
             | Self::Activate { ticket, .. }
             | Self::Mend { ticket, .. } => Some(*ticket),
-            Self::StepEnded { .. } | Self::WalkEnded { .. } | Self::Tick => None,
+            Self::StepEnded { .. } | Self::HistoryEnded { .. } | Self::Tick => None,
         }
     }
 }

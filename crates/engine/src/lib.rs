@@ -6,7 +6,6 @@
 
 mod act;
 mod age;
-mod agenda;
 mod asked;
 mod attempt;
 mod backoff;
@@ -23,8 +22,8 @@ mod engine;
 mod fences;
 mod heard;
 mod hearing;
+mod history_query;
 mod input;
-mod lane;
 mod lookup;
 mod memory;
 mod moment;
@@ -39,25 +38,27 @@ mod record;
 mod residence;
 mod rule_holds;
 mod same_answer;
+mod service_queue;
 mod shared;
 mod standing;
 mod strangers;
 mod subject;
 mod survey;
 mod timer;
+mod traffic;
 mod transition;
+mod turn;
 mod veil;
-mod walk;
 mod whole;
 
-pub use agenda::Output;
 pub use amends_rulebook::SUPERVISOR;
 pub use asked::{Asked, LastTry, asked};
 pub use batch::{Batch, Epoch, Partition};
 pub use effect::{
-    Errand, Event, Happening, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult,
+    DomainEvent, Effect, Event, HistoryResult, PollStep, ReadHistory, SendStep, StepReading,
+    StepResult,
 };
-pub use engine::{Engine, LaneStatus};
+pub use engine::{Engine, ServiceQueueStatus};
 pub use input::{About, Activation, Answer, Input, Mend, Mending, NewLimits, Replaces, Ticket};
 pub use lookup::{
     BrokenCase, EARLIER_VERSIONS, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace,
@@ -67,20 +68,21 @@ pub use memory::{Memory, MemoryConflict};
 pub use moment::{Moment, Trust};
 pub use proof::Proof;
 pub use question::{DataField, Question, QuestionAnswer, Recheck, Said, Statement, StrangerRow};
-pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk, open_questions};
+pub use questions::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan, open_questions};
 pub use record::{
     ActRow, ActivationRow, AtPivot, AttemptRow, AwaitsCallers, Business, CalledBack, CallsBefore,
-    CaseMemo, CaseRow, Decision, Dropped, HoldScope, KnownRequests, Limits, Note, ReportRole,
-    ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState, Sent, ServiceRow,
-    ServiceSettings, StepMemo, StepRow, StepState, StoredCase, StrangerDecision,
-    StrangerDecisionRow, Subject, Told, WalkRow, Write,
+    CaseExtra, CaseRow, Decision, Dropped, EvidenceRow, HistoryQuery, HoldScope, KnownRequests,
+    Limits, Note, ReportRole, ReportRow, RuleHold, RuleHoldRow, RulebookRef, SagaRow, SagaState,
+    Sent, ServiceRow, ServiceSettings, StepExtra, StepRow, StepState, StoredCase, StrangerDecision,
+    StrangerDecisionRow, Subject, Write,
 };
 pub use residence::MemoryUse;
 pub use same_answer::SameAnswer;
 pub use survey::{
-    FoundStranger, Group, GroupKey, GroupWalk, LateCase, Lateness, Members, Progress, StrangerWalk,
-    Survey, SurveyWalk, Trouble,
+    FoundStranger, Group, GroupKey, GroupScan, LateCase, Lateness, Members, Progress, StrangerScan,
+    Survey, SurveyScan, Trouble,
 };
 pub use transition::{CaseBooks, claiming, plannable, sharing};
+pub use turn::Output;
 pub use veil::Veil;
 pub use whole::{Whole, wholes};

@@ -7,9 +7,9 @@
 //! INVARIANT: nothing that only held rules ask for is sent. What is under way ends, and is not tried again before the
 //! release; what a service has taken is looked at as ever.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{RuleHold, StepRow, StepState};
 use amends_protocol::{ActionName, Timestamp, Verb};
 use amends_rulebook::{Hold, RuleId};
@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 impl Case {
     /// Brings the steps up to what people hold: what is due goes back to waiting, and what waits says for whom.
-    pub(crate) fn heed_rule_holds(&mut self, now: Timestamp, agenda: &mut Agenda) {
-        let is_marked = |step: &StepRow| step.memo.on_hold.is_some();
-        let waiting = self.waiting_on_hold(agenda);
+    pub(crate) fn heed_rule_holds(&mut self, now: Timestamp, turn: &mut Turn) {
+        let is_marked = |step: &StepRow| step.extra.on_hold.is_some();
+        let waiting = self.waiting_on_hold(turn);
         if waiting.is_none() && !self.steps.iter().any(is_marked) {
             return;
         }
@@ -29,37 +29,37 @@ impl Case {
             let step = &self.steps[index];
             let hold = waiting.as_ref().and_then(|waiting| waiting.hold_of(self, step));
             let hold = hold.filter(|_| waits(&step.state));
-            let is_new = step.memo.on_hold != hold;
+            let is_new = step.extra.on_hold != hold;
             if is_new {
-                self.step_mut(index).memo.on_hold = hold.clone();
+                self.step_mut(index).extra.on_hold = hold.clone();
             }
             match self.steps[index].state {
                 StepState::Due(_) if hold.is_some() => {
-                    self.must_change(index, StepEvent::Shut, now, agenda);
+                    self.must_change(index, StepEvent::CloseStage, now, turn);
                 }
-                StepState::Waiting if is_new => self.tell_of_step(index, agenda),
+                StepState::Waiting if is_new => self.tell_of_step(index, turn),
                 _ => {}
             }
         }
     }
 
     /// Whether a person holds the rules that ask for a step.
-    pub(crate) fn is_on_hold(&self, index: usize, agenda: &Agenda) -> bool {
-        let waiting = self.waiting_on_hold(agenda);
+    pub(crate) fn is_on_hold(&self, index: usize, turn: &Turn) -> bool {
+        let waiting = self.waiting_on_hold(turn);
         waiting.is_some_and(|waiting| waiting.hold_of(self, &self.steps[index]).is_some())
     }
 
     /// What of the case waits; none if nobody holds a rule that answers it.
-    fn waiting_on_hold(&self, agenda: &Agenda) -> Option<WaitingOnHold> {
+    fn waiting_on_hold(&self, turn: &Turn) -> Option<WaitingOnHold> {
         let name = &self.row.rulebook.as_ref()?.name;
-        if !agenda.rule_holds.concern(name) {
+        if !turn.rule_holds.concern(name) {
             return None;
         }
         let book = self.book.as_deref()?;
         let answering = self.reports.iter().filter_map(|report| report.role.for_planner().rule());
         let rules = answering.filter_map(|id| book.rules().get(id.0 as usize));
         let held = rules.filter_map(|rule| {
-            Some((rule.id, Arc::clone(agenda.rule_holds.of(name, &rule.index_label)?)))
+            Some((rule.id, Arc::clone(turn.rule_holds.of(name, &rule.index_label)?)))
         });
         let held: BTreeMap<RuleId, Arc<RuleHold>> = held.collect();
         let first = Arc::clone(held.values().next()?);
@@ -81,11 +81,11 @@ struct WaitingOnHold {
 impl WaitingOnHold {
     /// The hold because of which a step waits. What a person has planned goes.
     fn hold_of(&self, case: &Case, step: &StepRow) -> Option<Arc<RuleHold>> {
-        let is_by_hand = step.memo.because.is_empty();
+        let is_by_hand = step.extra.because.is_empty();
         if is_by_hand || self.goes.contains(&(step.verb, step.action.clone())) {
             return None;
         }
-        let asking = step.memo.because.iter().filter_map(|n| case.reports.get(*n as usize));
+        let asking = step.extra.because.iter().filter_map(|n| case.reports.get(*n as usize));
         let mut rules = asking.filter_map(|report| report.role.for_planner().rule());
         let own = rules.find_map(|rule| self.held.get(&rule));
         Some(Arc::clone(own.unwrap_or(&self.first)))
@@ -96,6 +96,6 @@ impl StepRow {
     /// Who holds the rules that ask for it, if it waits for that.
     #[must_use]
     pub fn on_hold(&self) -> Option<&RuleHold> {
-        self.memo.on_hold.as_deref().filter(|_| self.state == StepState::Waiting)
+        self.extra.on_hold.as_deref().filter(|_| self.state == StepState::Waiting)
     }
 }

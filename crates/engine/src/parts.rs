@@ -1,10 +1,10 @@
 //! One step, several requests: of which requests of its action a step is made, with a row for each of them.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::subject::{endpoint_of, has_fields};
 use crate::transition::StepEvent;
-use crate::{StepMemo, StepRow, StepState, Subject};
+use crate::turn::Turn;
+use crate::{StepExtra, StepRow, StepState, Subject};
 use amends_api::StuckReason;
 use amends_protocol::{HistoryState, StepId, Timestamp, Verb};
 use amends_rulebook::{ActionId, Endpoint, Facts, Rulebook};
@@ -22,7 +22,7 @@ impl Case {
     /// The rows that an id means to a person: all of a step, or one part.
     pub(crate) fn rows_meant(&self, id: StepId) -> Vec<usize> {
         match self.step_index(id) {
-            Some(index) if id.part.is_none() && self.steps[index].memo.part_of.is_none() => {
+            Some(index) if id.part.is_none() && self.steps[index].extra.part_of.is_none() => {
                 self.rows_of_step(&self.steps[index]).collect()
             }
             found => found.into_iter().collect(),
@@ -67,45 +67,45 @@ impl Case {
     }
 
     /// Gives every request that a step is for a row of its own. More evidence only ever adds rows.
-    pub(crate) fn split_steps(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn split_steps(&mut self, book: &Rulebook, now: Timestamp, turn: &mut Turn) {
         for index in 0..self.steps.len() {
             let lead = &self.steps[index];
             let stands = !matches!(lead.state, StepState::Shadow | StepState::Superseded);
-            if lead.memo.part_of.is_none() && stands && self.is_per_request(lead, book) {
-                self.split(index, book, now, agenda);
+            if lead.extra.part_of.is_none() && stands && self.is_per_request(lead, book) {
+                self.split(index, book, now, turn);
             }
         }
     }
 
-    fn split(&mut self, index: usize, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
+    fn split(&mut self, index: usize, book: &Rulebook, now: Timestamp, turn: &mut Turn) {
         let lead = &self.steps[index];
         let mut wanted = self.requests_for(lead);
         for row in self.rows_of_step(lead).collect::<Vec<_>>() {
             let Some(request) = self.steps[row].request() else { continue };
             // It ended since its request had no effect, by what was known then.
             if wanted.remove(request) && self.steps[row].ended_without_effect() {
-                self.wake_unasked(row, now, agenda);
+                self.wake_unasked(row, now, turn);
             }
         }
         for request in wanted {
             let lead = &self.steps[index];
             if lead.request().is_none() && self.can_take(lead, &request, book) {
-                let memo = &mut self.step_mut(index).memo;
-                memo.subject.get_or_insert_default().request = Some(request);
+                let extra = &mut self.step_mut(index).extra;
+                extra.subject.get_or_insert_default().request = Some(request);
                 continue;
             }
-            let memo = StepMemo {
-                because: lead.memo.because.clone(),
+            let extra = StepExtra {
+                because: lead.extra.because.clone(),
                 // A yes to what was known is none to what was not.
-                held: lead.memo.held || lead.memo.asks,
-                asks: lead.memo.asks,
+                held: lead.extra.held || lead.extra.asks,
+                asks: lead.extra.asks,
                 part_of: Some(lead.id.ordinal),
                 subject: Some(Subject { request: Some(request), ..Subject::default() }),
-                last_try: lead.memo.last_try,
-                ..StepMemo::default()
+                last_try: lead.extra.last_try,
+                ..StepExtra::default()
             };
             let (verb, action, stage) = (lead.verb, lead.action.clone(), lead.stage);
-            self.push_step(agenda.salt, verb, action, stage, StepState::Waiting, memo);
+            self.push_step(turn.salt, verb, action, stage, StepState::Waiting, extra);
         }
     }
 
@@ -129,7 +129,7 @@ impl Case {
         &mut self,
         frontier: u16,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> bool {
         let Some(book) = self.book.clone() else { return false };
         let mut ended = false;
@@ -141,13 +141,13 @@ impl Case {
                 continue;
             }
             if self.has_no_effect_by_now(step, &book) {
-                let memo = &mut self.step_mut(index).memo;
-                memo.awaits = None;
-                memo.message = Some("it took no effect, by all that is known".to_owned());
+                let extra = &mut self.step_mut(index).extra;
+                extra.awaits = None;
+                extra.message = Some("it took no effect, by all that is known".to_owned());
                 if is_due {
-                    self.must_change(index, StepEvent::Shut, now, agenda);
+                    self.must_change(index, StepEvent::CloseStage, now, turn);
                 }
-                self.must_change(index, StepEvent::Void, now, agenda);
+                self.must_change(index, StepEvent::Void, now, turn);
                 ended = true;
                 continue;
             }
@@ -160,18 +160,18 @@ impl Case {
             }
             let Some(id) = book.action(&step.action.service, &step.action.action) else { continue };
             let callers = callers(&book, id);
-            let held = step.memo.held;
+            let held = step.extra.held;
             let names_one = endpoint_of(step, &book).is_some_and(Endpoint::names_request);
             let knows_some = self.heard().requests(&step.action).next().is_some();
             let services = callers.iter().map(|caller| book.get(*caller));
             let with_history = services.filter(|caller| book.keeps_history(caller.service));
             let services = with_history.map(|caller| Arc::clone(&caller.name.service)).collect();
-            self.ask_histories(services, now, agenda);
+            self.ask_histories(services, now, turn);
             let names: Vec<_> = callers.iter().map(|id| book.get(*id).name.clone()).collect();
             if !names_one && !knows_some {
-                self.ask_for_calls(|step| names.contains(&step.action), now, agenda);
+                self.ask_for_calls(|step| names.contains(&step.action), now, turn);
             }
-            if self.walks_pending() || self.is_being_stopped(&callers, &book) {
+            if self.histories_pending() || self.is_being_stopped(&callers, &book) {
                 continue;
             }
             let why = match knows_some {
@@ -180,30 +180,30 @@ impl Case {
                 false if self.nobody_has_called(&book, id) => "nobody has called it",
                 false => {
                     let event = if held { StepEvent::Hold } else { StepEvent::Open(now) };
-                    self.must_change(index, event, now, agenda);
+                    self.must_change(index, event, now, turn);
                     continue;
                 }
             };
-            self.step_mut(index).memo.message = Some(why.to_owned());
-            self.must_change(index, StepEvent::Void, now, agenda);
+            self.step_mut(index).extra.message = Some(why.to_owned());
+            self.must_change(index, StepEvent::Void, now, turn);
             ended = true;
         }
         ended
     }
 
     /// A step that ended since its request had no effect is asked for after all.
-    fn wake_unasked(&mut self, row: usize, now: Timestamp, agenda: &mut Agenda) {
-        self.step_mut(row).memo.message = None;
-        self.must_change(row, StepEvent::Doubt(now), now, agenda);
-        if self.steps[row].memo.held {
-            self.must_change(row, StepEvent::Jam(StuckReason::AwaitsApproval), now, agenda);
+    fn wake_unasked(&mut self, row: usize, now: Timestamp, turn: &mut Turn) {
+        self.step_mut(row).extra.message = None;
+        self.must_change(row, StepEvent::Doubt(now), now, turn);
+        if self.steps[row].extra.held {
+            self.must_change(row, StepEvent::Stick(StuckReason::AwaitsApproval), now, turn);
         }
     }
 
     /// Whether a step that was planned to undo one request, and was never sent, has nothing to undo: by the word that
     /// counts the request took no effect, as was not known before. More evidence may wake it again (`split`).
     pub(crate) fn has_no_effect_by_now(&self, step: &StepRow, book: &Rulebook) -> bool {
-        let planned_by_rule = !step.memo.because.is_empty() && step.memo.edited.is_none();
+        let planned_by_rule = !step.extra.because.is_empty() && step.extra.edited.is_none();
         let Some(request) = step.request().filter(|_| planned_by_rule && step.attempts == 0) else {
             return false;
         };
@@ -226,7 +226,8 @@ impl Case {
     /// Whether a step has nothing to ask for: none of the requests that are known took effect, or none is known and
     /// without one it can't be asked for.
     pub(crate) fn lacks_request(&self, step: &StepRow, book: &Rulebook) -> bool {
-        if step.verb != Verb::Compensate || step.request().is_some() || step.memo.edited.is_some() {
+        if step.verb != Verb::Compensate || step.request().is_some() || step.extra.edited.is_some()
+        {
             return false;
         }
         let Some(endpoint) = endpoint_of(step, book) else { return false };

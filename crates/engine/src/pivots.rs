@@ -4,12 +4,12 @@
 //! INVARIANT: nothing that came before a pivot is asked for before those who can tell of the pivot were read, and
 //! nothing while it may have taken effect, unless a rule or a person says so. What may have run is seen through.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::fences;
 use crate::heard::States;
 use crate::record::AtPivot;
 use crate::transition::StepEvent;
+use crate::turn::Turn;
 use crate::{CallsBefore, StepRow, StepState};
 use amends_api::{QuestionActName, StuckReason};
 use amends_protocol::{HistoryState, Outcome, Timestamp, Verb};
@@ -61,12 +61,12 @@ impl Passing {
 
 impl Case {
     /// Brings the steps up to what is known of the pivots behind what they undo.
-    pub(crate) fn heed_pivots(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn heed_pivots(&mut self, now: Timestamp, turn: &mut Turn) {
         let Some(book) = self.book.clone() else { return };
         if book.pivots().is_empty() || !self.steps.iter().any(may_be_held) {
             return;
         }
-        self.read_at_pivots(&book, now, agenda);
+        self.read_at_pivots(&book, now, turn);
         let at_stake = self.pivots_at_stake(&book, may_be_held);
         let passing: Vec<(&Pivot, Passing)> =
             at_stake.into_iter().map(|pivot| (pivot, self.passing(&book, pivot))).collect();
@@ -77,12 +77,12 @@ impl Case {
                 passing.iter().filter(|(pivot, _)| undoes_before(&book, pivot, &self.steps[index]));
             let strongest = behind.max_by_key(|(_, passing)| passing.rank());
             match strongest {
-                Some((pivot, Passing::Keep(by))) => self.keep(index, &book, pivot, by, now, agenda),
+                Some((pivot, Passing::Keep(by))) => self.keep(index, &book, pivot, by, now, turn),
                 Some((pivot, Passing::Ask)) => {
-                    self.hold_back(index, &book, pivot, AtPivot::Asks, now, agenda)
+                    self.hold_back(index, &book, pivot, AtPivot::Asks, now, turn)
                 }
                 Some((pivot, Passing::Read)) => {
-                    self.hold_back(index, &book, pivot, AtPivot::Reads, now, agenda)
+                    self.hold_back(index, &book, pivot, AtPivot::Reads, now, turn)
                 }
                 Some((_, Passing::Go)) | None => self.let_pass(index),
             }
@@ -96,19 +96,19 @@ impl Case {
         pivot: &Pivot,
         why: AtPivot,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         let step = &self.steps[index];
         if matches!(step.state, StepState::Stuck(_)) {
             return; // it waits for approval, and is held back after that
         }
         if matches!(step.state, StepState::Due(_)) {
-            self.must_change(index, StepEvent::Shut, now, agenda);
+            self.must_change(index, StepEvent::CloseStage, now, turn);
         }
-        if self.steps[index].memo.pivot != Some(why) {
+        if self.steps[index].extra.pivot != Some(why) {
             let name = &book.get(pivot.action).name;
-            let memo = &mut self.step_mut(index).memo;
-            memo.message = Some(match why {
+            let extra = &mut self.step_mut(index).extra;
+            extra.message = Some(match why {
                 AtPivot::Asks => format!(
                     "the saga may be past {name}, which nothing can undo: waits for a person"
                 ),
@@ -116,15 +116,15 @@ impl Case {
                     "waits until it is known whether {name} took effect, which nothing can undo"
                 ),
             });
-            memo.pivot = Some(why);
+            extra.pivot = Some(why);
         }
     }
 
     fn let_pass(&mut self, index: usize) {
-        if matches!(self.steps[index].memo.pivot, Some(AtPivot::Reads | AtPivot::Asks)) {
-            let memo = &mut self.step_mut(index).memo;
-            memo.pivot = None;
-            memo.message = None;
+        if matches!(self.steps[index].extra.pivot, Some(AtPivot::Reads | AtPivot::Asks)) {
+            let extra = &mut self.step_mut(index).extra;
+            extra.pivot = None;
+            extra.message = None;
         }
     }
 
@@ -136,7 +136,7 @@ impl Case {
         pivot: &Pivot,
         by: &KeptBy,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         let name = &book.get(pivot.action).name;
         let who = match by {
@@ -150,17 +150,17 @@ impl Case {
                 "{name} took effect, which nothing can undo: by the rule, what came before it stays"
             ));
         }
-        let memo = &mut self.step_mut(index).memo;
-        memo.message = Some(format!("stays: the saga is past {name}"));
-        memo.pivot = Some(AtPivot::Kept);
-        memo.decided_by = Some(who);
-        memo.by_hand = matches!(by, KeptBy::Person(_));
-        self.must_change(index, StepEvent::Decide(Outcome::Waived), now, agenda);
+        let extra = &mut self.step_mut(index).extra;
+        extra.message = Some(format!("stays: the saga is past {name}"));
+        extra.pivot = Some(AtPivot::Kept);
+        extra.decided_by = Some(who);
+        extra.by_hand = matches!(by, KeptBy::Person(_));
+        self.must_change(index, StepEvent::Decide(Outcome::Waived), now, turn);
     }
 
     /// The rule because of which a step is there.
     fn rule_of<'b>(&self, index: usize, book: &'b Rulebook) -> Option<&'b str> {
-        let because = self.steps[index].memo.because.iter();
+        let because = self.steps[index].extra.because.iter();
         let roles = because.filter_map(|n| self.reports.get(*n as usize));
         let rule = roles.filter_map(|row| row.role.for_planner().rule()).next()?;
         book.rules().get(rule.0 as usize).map(|rule| rule.index_label.as_str())
@@ -168,7 +168,7 @@ impl Case {
 
     /// Those who can tell of a pivot are read once; of one whose fence went up, once more. So are those of one that may
     /// call others: it is barred from that as soon as they are read.
-    fn read_at_pivots(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
+    fn read_at_pivots(&mut self, book: &Rulebook, now: Timestamp, turn: &mut Turn) {
         let mut ids: BTreeSet<ActionId> =
             self.pivots_at_stake(book, may_be_held).into_iter().map(|pivot| pivot.action).collect();
         let calls_others = |id: &ActionId| {
@@ -176,9 +176,9 @@ impl Case {
         };
         ids.extend(self.going_on(book).into_iter().filter(calls_others));
         for id in ids {
-            self.ask_histories(tellers(book, id), now, agenda);
+            self.ask_histories(tellers(book, id), now, turn);
             let name = &book.get(id).name;
-            self.ask_for_calls(|step| step.action == *name, now, agenda);
+            self.ask_for_calls(|step| step.action == *name, now, turn);
         }
     }
 
@@ -188,9 +188,9 @@ impl Case {
         book: &Rulebook,
         id: ActionId,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
-        self.ask_again(&tellers(book, id), now, agenda);
+        self.ask_again(&tellers(book, id), now, turn);
     }
 
     /// The pivots that the saga may have reached, and behind which one of these steps undoes something.
@@ -221,7 +221,7 @@ impl Case {
                 if !question.holds() {
                     return Passing::Go;
                 }
-                let mut answers = self.row.detail.answers.iter().rev();
+                let mut answers = self.row.extra.answers.iter().rev();
                 match answers.find(|answer| answer.covers(&question)) {
                     Some(answer) if answer.act == QuestionActName::Accept => {
                         Passing::Keep(KeptBy::Person(answer.by.to_string()))
@@ -264,19 +264,19 @@ impl Case {
     pub(crate) fn keeps_everything(&self) -> bool {
         let undoes = |step: &&StepRow| {
             step.verb == Verb::Compensate
-                && !step.memo.fence
+                && !step.extra.fence
                 && !matches!(step.state, StepState::Shadow | StepState::Superseded)
         };
         let mut undone = self.steps.iter().filter(undoes).peekable();
         undone.peek().is_some()
-            && undone.all(|step| step.memo.pivot == Some(AtPivot::Kept) && !step.memo.by_hand)
+            && undone.all(|step| step.extra.pivot == Some(AtPivot::Kept) && !step.extra.by_hand)
     }
 
     /// What the rules that answered say of what came before a pivot.
     fn past(&self, book: &Rulebook) -> Past {
         let of_report = |role| ReportFacts { role, action: None, proven_without_effect: false };
         let reports = self.reports.iter().map(|row| of_report(row.role.for_planner())).collect();
-        let given_up = self.row.detail.gave_up.iter().copied().map(RuleId).collect();
+        let given_up = self.row.extra.gave_up.iter().copied().map(RuleId).collect();
         CaseFacts { reports, given_up, ..CaseFacts::default() }.past(book)
     }
 
@@ -297,12 +297,12 @@ impl Case {
         let unless = |perhaps: bool| if perhaps { Passage::Perhaps } else { Passage::Not };
         let may_stand_by_word = word.iter().any(may_stand);
         let name = &book.get(id).name;
-        let is_fence = |step: &&StepRow| step.memo.fence && step.action == *name;
+        let is_fence = |step: &&StepRow| step.extra.fence && step.action == *name;
         let Some(fence) = self.steps.iter().rfind(is_fence) else {
             return unless(may_stand_by_word || self.may_come_unbarred(book, id));
         };
         // Whoever may still lead to it may do so until it is barred.
-        match fence.memo.calls {
+        match fence.extra.calls {
             _ if !fence.state.is_terminal() => Passage::Unread,
             Some(CallsBefore::Untold) if fences::is_up(fence) => Passage::Unread,
             Some(CallsBefore::Told) if fences::is_up(fence) => {
@@ -332,15 +332,16 @@ impl Case {
 
     /// Whether somebody who can tell of a pivot has not been read.
     pub(crate) fn is_unread_at_pivot(&self, book: &Rulebook, id: ActionId) -> bool {
-        let walks = &self.row.detail.walks;
-        let is_read = |service| walks.iter().any(|walk| walk.service == service && walk.answered);
+        let histories = &self.row.extra.histories;
+        let is_read =
+            |service| histories.iter().any(|query| query.service == service && query.answered);
         tellers(book, id).into_iter().any(|service| !is_read(service))
     }
 
     /// Whether a step waits because of a pivot.
     pub(crate) fn is_held_at_pivot(&self, index: usize) -> bool {
-        let memo = &self.steps[index].memo;
-        !memo.held && matches!(memo.pivot, Some(AtPivot::Reads | AtPivot::Asks))
+        let extra = &self.steps[index].extra;
+        !extra.held && matches!(extra.pivot, Some(AtPivot::Reads | AtPivot::Asks))
     }
 }
 
@@ -362,9 +363,9 @@ fn undoes_before(book: &Rulebook, pivot: &Pivot, step: &StepRow) -> bool {
 
 /// Whether a rule asks for a step in earnest, and it undoes something or may.
 fn is_meant(step: &StepRow) -> bool {
-    !step.memo.fence
-        && !step.memo.because.is_empty()
-        && step.memo.pivot != Some(AtPivot::Cleared)
+    !step.extra.fence
+        && !step.extra.because.is_empty()
+        && step.extra.pivot != Some(AtPivot::Cleared)
         && !matches!(
             step.state,
             StepState::Shadow
@@ -376,7 +377,7 @@ fn is_meant(step: &StepRow) -> bool {
 /// Whether nothing of a step was sent yet, so that it can be held back.
 fn may_be_held(step: &StepRow) -> bool {
     is_meant(step)
-        && !step.memo.may_have_run
+        && !step.extra.may_have_run
         && matches!(
             step.state,
             StepState::Waiting | StepState::Due(_) | StepState::Stuck(StuckReason::AwaitsApproval)

@@ -4,11 +4,11 @@
 //! INVARIANT: the plan is a set keyed by verb and action. Reports only ever add to it, in any order, any number of
 //! times; what was sent stays sent, and what a person decided stays decided.
 
-use crate::agenda::Agenda;
 use crate::case::{Case, retry_may_have_effect};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::{Happening, ReportRole, StepMemo, StepRow, StepState};
+use crate::turn::Turn;
+use crate::{DomainEvent, ReportRole, StepExtra, StepRow, StepState};
 use amends_api::StuckReason;
 use amends_protocol::{ActionName, Outcome, Salt, Timestamp, Verb};
 use amends_rulebook::{
@@ -61,14 +61,14 @@ impl Case {
         fresh: Option<usize>,
         now: Timestamp,
         limits: &mut RuleLimits,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         for (index, role) in self.roles_now(fresh, now).into_iter().enumerate() {
             let waits = matches!(self.reports[index].role, ReportRole::AwaitsRoot(_));
             match role {
                 _ if fresh != Some(index) && !waits => {}
                 Role::AwaitsRoot if waits => {}
-                Role::AwaitsRoot => self.wait_for_root(index, now, agenda),
+                Role::AwaitsRoot => self.wait_for_root(index, now, turn),
                 Role::Rule(rule) => {
                     self.note_waited(index);
                     let role = self.admit(rule, now, limits);
@@ -97,11 +97,11 @@ impl Case {
         roles(self.book.as_deref(), &reported)
     }
 
-    fn wait_for_root(&mut self, index: usize, now: Timestamp, agenda: &mut Agenda) {
+    fn wait_for_root(&mut self, index: usize, now: Timestamp, turn: &mut Turn) {
         let wait = self.book.as_ref().map_or(DEFAULT_CAUSE_WAIT_MS, |b| b.settings().cause_wait_ms);
         let until = now.plus_ms(wait);
         self.set_role(index, ReportRole::AwaitsRoot(until.0));
-        agenda.timers.set(until, Timer::Cause(self.row.id));
+        turn.traffic.timers.set(until, Timer::Cause(self.row.id));
     }
 
     /// Says why a report that names a cause is answered as a root.
@@ -156,14 +156,14 @@ impl Case {
         let heard = self.heard();
         let word = |position, name: &ActionName| heard.word_of_report(position, name).iter();
         let mut facts = CaseFacts::of_known(book, reports, word, heard.effects(book));
-        facts.given_up.extend(self.row.detail.gave_up.iter().copied().map(RuleId));
+        facts.given_up.extend(self.row.extra.gave_up.iter().copied().map(RuleId));
         let retried =
             self.steps.iter().filter(|s| s.verb == Verb::Retry && retry_may_have_effect(s));
         facts
             .retried
             .extend(retried.filter_map(|s| book.action(&s.action.service, &s.action.action)));
         facts.undoing = self.undoing();
-        facts.reports_left_out = self.row.detail.excess > 0;
+        facts.reports_left_out = self.row.extra.excess > 0;
         if !book.events().is_empty() && facts.uses_recorded(book) {
             facts.unsent = self.unsent(book);
         }
@@ -185,10 +185,10 @@ impl Case {
 
     /// What is being undone in earnest already.
     fn undoing(&self) -> Undoing {
-        let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate && !s.memo.fence);
+        let planned = self.steps.iter().filter(|s| s.verb == Verb::Compensate && !s.extra.fence);
         let planned = planned.map(|s| match &s.state {
             StepState::Shadow => Undoing::No,
-            _ if s.memo.because.is_empty() => Undoing::ByHand,
+            _ if s.extra.because.is_empty() => Undoing::ByHand,
             _ => Undoing::Planned,
         });
         planned.max().unwrap_or_default()
@@ -211,30 +211,30 @@ impl Case {
     }
 
     /// Brings the plan up to what the reports and the evidence demand now.
-    pub(crate) fn plan(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn plan(&mut self, now: Timestamp, turn: &mut Turn) {
         let Some(book) = self.book.clone() else { return };
         let facts = self.facts(&book);
-        self.merge(&book, book.wants(&facts), now, agenda);
-        self.split_steps(&book, now, agenda);
+        self.merge(&book, book.wants(&facts), now, turn);
+        self.split_steps(&book, now, turn);
         for index in 0..self.steps.len() {
             if self.can_be_built_now(index, &book) {
-                self.must_change(index, StepEvent::Again(now), now, agenda);
+                self.must_change(index, StepEvent::Retry(now), now, turn);
             }
         }
-        self.drop_needless_fences(&book, now, agenda);
+        self.drop_needless_fences(&book, now, turn);
         if facts.is_backward(&book) {
-            self.supersede_retries(&book, now, agenda);
+            self.supersede_retries(&book, now, turn);
         }
-        self.note_strangers(&book, facts.uses_recorded(&book), agenda);
+        self.note_strangers(&book, facts.uses_recorded(&book), turn);
         if facts.uses_recorded(&book) {
             let services = self.services_to_ask(&book, &self.reach(&book));
-            self.ask_histories(services, now, agenda);
+            self.ask_histories(services, now, turn);
         }
         self.note_business(&book);
     }
 
     /// Evidence of actions that the rulebook does not know cannot be acted on; a person must hear of it.
-    fn note_strangers(&mut self, book: &Rulebook, uses_recorded: bool, agenda: &mut Agenda) {
+    fn note_strangers(&mut self, book: &Rulebook, uses_recorded: bool, turn: &mut Turn) {
         let Some(heard) = self.heard_mut() else { return };
         let mut texts = BTreeSet::new();
         for (by, name) in heard.new_strangers(book) {
@@ -242,15 +242,15 @@ impl Case {
                 continue;
             }
             let by_case = (&by, self.row.id);
-            agenda.strangers.note(book.name(), &name, by_case, agenda.moment.wall);
-            self.keep_stranger(&name, agenda.strangers.declared(book.name(), &name));
+            turn.strangers.note(book.name(), &name, by_case, turn.moment.wall);
+            self.keep_stranger(&name, turn.strangers.declared(book.name(), &name));
             texts.insert(format!("{by} tells of {name}, which the rulebook does not know"));
         }
         texts.into_iter().filter(|_| uses_recorded).for_each(|text| self.note(text));
     }
 
-    fn merge(&mut self, book: &Rulebook, plan: Plan, now: Timestamp, agenda: &mut Agenda) {
-        let leads = self.steps.iter().enumerate().filter(|(_, row)| row.memo.part_of.is_none());
+    fn merge(&mut self, book: &Rulebook, plan: Plan, now: Timestamp, turn: &mut Turn) {
+        let leads = self.steps.iter().enumerate().filter(|(_, row)| row.extra.part_of.is_none());
         let known: FxHashMap<(Verb, ActionName), usize> =
             leads.map(|(i, s)| ((s.verb, s.action.clone()), i)).collect();
         let before = self.steps.len();
@@ -259,9 +259,9 @@ impl Case {
             match known.get(&(want.step.verb, name.clone())) {
                 Some(lead) => {
                     let rows: Vec<usize> = self.rows_of_step(&self.steps[*lead]).collect();
-                    rows.into_iter().for_each(|row| self.strengthen(row, &want, now, agenda));
+                    rows.into_iter().for_each(|row| self.strengthen(row, &want, now, turn));
                 }
-                None => self.add_planned(name.clone(), want, agenda.salt),
+                None => self.add_planned(name.clone(), want, turn.salt),
             }
         }
         let steps = self.steps.len() - before;
@@ -269,20 +269,20 @@ impl Case {
             && let Some(first) = self.reports.first()
         {
             let report = self.shown(Arc::clone(&first.report));
-            agenda.tell(Happening::Planned { case: self.row.id, report, steps });
+            turn.publish(DomainEvent::Planned { case: self.row.id, report, steps });
         }
     }
 
     fn add_planned(&mut self, action: ActionName, want: Want, salt: Salt) {
         let state = if want.hold == Hold::Shadow { StepState::Shadow } else { StepState::Waiting };
-        let memo = StepMemo {
+        let extra = StepExtra {
             because: want.because,
             held: want.hold == Hold::Ask,
             asks: want.hold == Hold::Ask,
             fence: want.fence,
-            ..StepMemo::default()
+            ..StepExtra::default()
         };
-        self.push_step(salt, want.step.verb, action, want.step.stage.0, state, memo);
+        self.push_step(salt, want.step.verb, action, want.step.stage.0, state, extra);
     }
 
     pub(crate) fn push_step(
@@ -292,7 +292,7 @@ impl Case {
         action: ActionName,
         stage: u16,
         state: StepState,
-        memo: StepMemo,
+        extra: StepExtra,
     ) {
         let ordinal = u32::try_from(self.steps.len() + 1).unwrap_or(u32::MAX);
         let id = salt.step_id(self.row.id, ordinal, &self.row.saga, verb, &action);
@@ -305,23 +305,23 @@ impl Case {
             attempts: 0,
             planned_at: self.wall,
             updated_at: self.wall,
-            memo,
+            extra,
         });
     }
 
     /// A step that is in the plan already is asked for again.
-    fn strengthen(&mut self, index: usize, want: &Want, now: Timestamp, agenda: &mut Agenda) {
+    fn strengthen(&mut self, index: usize, want: &Want, now: Timestamp, turn: &mut Turn) {
         let step = &self.steps[index];
-        let decided = step.memo.decided_by.is_some();
+        let decided = step.extra.decided_by.is_some();
         let news: Vec<u32> = want
             .because
             .iter()
             .copied()
-            .filter(|p| !step.memo.because.contains(p) && !step.memo.would_have_asked.contains(p))
+            .filter(|p| !step.extra.because.contains(p) && !step.extra.would_have_asked.contains(p))
             .collect();
         if !news.is_empty() {
-            let memo = &mut self.step_mut(index).memo;
-            if decided { &mut memo.would_have_asked } else { &mut memo.because }.extend(news);
+            let extra = &mut self.step_mut(index).extra;
+            if decided { &mut extra.would_have_asked } else { &mut extra.because }.extend(news);
         }
         if decided {
             return;
@@ -339,24 +339,24 @@ impl Case {
             self.step_mut(index).stage = want.step.stage.0;
         }
         if wakes {
-            let memo = &mut self.step_mut(index).memo;
-            memo.held = want.hold == Hold::Ask;
-            memo.asks = memo.held;
-            self.must_change(index, StepEvent::Again(now), now, agenda);
+            let extra = &mut self.step_mut(index).extra;
+            extra.held = want.hold == Hold::Ask;
+            extra.asks = extra.held;
+            self.must_change(index, StepEvent::Retry(now), now, turn);
         }
-        if want.hold == Hold::Auto && self.steps[index].memo.asks {
-            self.step_mut(index).memo.asks = false;
+        if want.hold == Hold::Auto && self.steps[index].extra.asks {
+            self.step_mut(index).extra.asks = false;
         }
-        if want.hold == Hold::Auto && self.steps[index].memo.held {
-            self.step_mut(index).memo.held = false;
+        if want.hold == Hold::Auto && self.steps[index].extra.held {
+            self.step_mut(index).extra.held = false;
             if self.steps[index].state == StepState::Stuck(StuckReason::AwaitsApproval) {
-                self.must_change(index, StepEvent::Again(now), now, agenda);
+                self.must_change(index, StepEvent::Retry(now), now, turn);
             }
         }
     }
 
     /// Backward beats forward: a retry not yet sent is dropped, one under way is awaited first.
-    fn supersede_retries(&mut self, book: &Rulebook, now: Timestamp, agenda: &mut Agenda) {
+    fn supersede_retries(&mut self, book: &Rulebook, now: Timestamp, turn: &mut Turn) {
         for index in 0..self.steps.len() {
             let step = &self.steps[index];
             let action = book.action(&step.action.service, &step.action.action);
@@ -365,16 +365,17 @@ impl Case {
             }
             match step.state {
                 StepState::Waiting | StepState::Due(_) | StepState::Stuck(_) => {
-                    self.step_mut(index).memo.message = Some("replaced by compensation".to_owned());
-                    self.must_change(index, StepEvent::Supersede, now, agenda);
+                    self.step_mut(index).extra.message =
+                        Some("replaced by compensation".to_owned());
+                    self.must_change(index, StepEvent::Supersede, now, turn);
                 }
                 // One that a person could still bring back would be replaced at once.
                 StepState::InFlight
                 | StepState::Accepted { .. }
                 | StepState::Done(Outcome::Waived)
                 | StepState::Shadow => {
-                    if !step.memo.last_try {
-                        self.step_mut(index).memo.last_try = true;
+                    if !step.extra.last_try {
+                        self.step_mut(index).extra.last_try = true;
                     }
                 }
                 StepState::Done(_) | StepState::Superseded => {}

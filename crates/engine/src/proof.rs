@@ -31,7 +31,7 @@ impl Proof {
             Some(book) => case.proof(&book),
             None => Self {
                 actions: case.told_alone(),
-                may_still_stand: case.row.detail.may_still_stand.clone(),
+                may_still_stand: case.row.extra.may_still_stand.clone(),
             },
         }
     }
@@ -194,7 +194,7 @@ impl Case {
             },
             Ground::UnknownToHistory => {
                 let who = match callers(false) {
-                    callers if callers.is_empty() || self.row.detail.saga_ended_at.is_some() => {
+                    callers if callers.is_empty() || self.row.extra.saga_ended_at.is_some() => {
                         "the saga has ended".to_owned()
                     }
                     callers => format!("whoever calls it has ended ({callers})"),
@@ -222,7 +222,7 @@ impl Case {
                 format!("it is not undone yet: its step is `{}`", self.ending_of(step))
             }
             Doubt::Decided(step) => {
-                let who = self.steps[step].memo.decided_by.as_deref().unwrap_or("a person");
+                let who = self.steps[step].extra.decided_by.as_deref().unwrap_or("a person");
                 format!("{who} decided `{}`; {service} has not said so", self.ending_of(step))
             }
             Doubt::Contradicted(step) => format!(
@@ -272,12 +272,12 @@ impl Case {
             let id = || Some(report.id.clone());
             all.extend(told.map(|e| evidence(report.service(), Source::Report, at, id(), e)));
         }
-        for walk in &self.row.detail.walks {
-            let told = walk.entries.iter().filter(|e| is_about(e));
-            let (by, at) = (&walk.service, walk.told_at);
+        for query in &self.row.extra.histories {
+            let told = query.entries.iter().filter(|e| is_about(e));
+            let (by, at) = (&query.service, query.told_at);
             all.extend(told.map(|e| evidence(by, Source::History, at, None, e)));
         }
-        for told in self.row.detail.told.iter().filter(|told| is_about(&told.evidence)) {
+        for told in self.row.extra.told.iter().filter(|told| is_about(&told.evidence)) {
             let source = told.within.unwrap_or(Source::Answer);
             all.push(evidence(&told.by, source, told.at, None, &told.evidence));
         }
@@ -292,10 +292,10 @@ impl Case {
             self.steps.iter().filter(|step| step.verb != Verb::Notify && step.action == *name);
         steps.filter_map(|step| {
             let StepState::Done(outcome) = step.state else { return None };
-            let memo = &step.memo;
-            let (by, source) = match &memo.decided_by {
-                Some(person) if memo.by_hand => (person.clone(), Source::Person),
-                _ if memo.called_back => (step.action.service.to_string(), Source::Callback),
+            let extra = &step.extra;
+            let (by, source) = match &extra.decided_by {
+                Some(person) if extra.by_hand => (person.clone(), Source::Person),
+                _ if extra.called_back => (step.action.service.to_string(), Source::Callback),
                 _ => (step.action.service.to_string(), Source::Answer),
             };
             Some(Statement {

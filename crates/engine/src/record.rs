@@ -90,7 +90,7 @@ pub struct CaseRow {
     /// Message of the first report.
     pub message: Option<Arc<str>>,
     /// The rest, stored as one JSON text.
-    pub detail: CaseMemo,
+    pub extra: CaseExtra,
 }
 
 /// Names one version of a rulebook.
@@ -105,13 +105,14 @@ pub struct RulebookRef {
 /// The part of a case that nobody searches by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct CaseMemo {
-    /// Evidence from answers to steps (that from reports and walks is with them).
+pub struct CaseExtra {
+    /// Evidence from answers to steps (that from reports and histories is with them).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<Told>,
+    pub told: Vec<EvidenceRow>,
     /// Histories asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub walks: Vec<WalkRow>,
+    #[serde(rename = "histories")]
+    pub histories: Vec<HistoryQuery>,
     /// For people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
@@ -155,7 +156,7 @@ pub struct CaseMemo {
 
 /// Evidence with its witness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct EvidenceRow {
     /// The service that said it.
     pub by: Arc<str>,
     /// UTC milliseconds when it said so; absent of what was told before this was kept.
@@ -181,7 +182,7 @@ pub struct Dropped {
 
 /// A History that the case asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WalkRow {
+pub struct HistoryQuery {
     /// Whose.
     pub service: Arc<str>,
     /// UTC milliseconds of the next try; absent once answered.
@@ -293,7 +294,7 @@ pub struct StepRow {
     /// When anything about it changed last.
     pub updated_at: Timestamp,
     /// The rest, stored as one JSON text.
-    pub memo: StepMemo,
+    pub extra: StepExtra,
 }
 
 impl StepRow {
@@ -304,19 +305,21 @@ impl StepRow {
             StepState::Stuck(reason) => Some(match reason {
                 StuckReason::Refused => Cause::Refused,
                 StuckReason::Rejected => Cause::Rejected,
-                StuckReason::Unsendable if self.memo.last == Some(Cause::Question) => {
+                StuckReason::Unsendable if self.extra.last == Some(Cause::Question) => {
                     Cause::Question
                 }
                 StuckReason::Unsendable => Cause::Unsendable,
                 StuckReason::AwaitsApproval => Cause::Approval,
                 StuckReason::OutOfAttempts | StuckReason::OutOfTime => {
-                    self.memo.last.unwrap_or(Cause::NoAnswer)
+                    self.extra.last.unwrap_or(Cause::NoAnswer)
                 }
             }),
-            StepState::Due(_) | StepState::InFlight => self.memo.last.filter(|_| self.attempts > 0),
+            StepState::Due(_) | StepState::InFlight => {
+                self.extra.last.filter(|_| self.attempts > 0)
+            }
             StepState::Accepted { .. } => Some(Cause::Accepted),
-            StepState::Waiting if self.memo.on_hold.is_some() => Some(Cause::Held),
-            StepState::Waiting if self.memo.pivot == Some(AtPivot::Asks) => Some(Cause::Question),
+            StepState::Waiting if self.extra.on_hold.is_some() => Some(Cause::Held),
+            StepState::Waiting if self.extra.pivot == Some(AtPivot::Asks) => Some(Cause::Question),
             StepState::Waiting => self.awaits_callers().map(|_| Cause::Callers),
             StepState::Done(_) | StepState::Superseded | StepState::Shadow => None,
         }
@@ -326,7 +329,7 @@ impl StepRow {
 /// The part of a step that nobody searches by.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct StepMemo {
+pub struct StepExtra {
     /// Positions of the reports that demand it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub because: Vec<u32>,
@@ -461,7 +464,7 @@ fn is_zero_ms(ms: &u64) -> bool {
 pub enum StepState {
     /// For an earlier stage.
     Waiting,
-    /// Will be sent at this moment, or when its service's lane is free again after it.
+    /// Will be sent at this moment, or when its service's queue is free again after it.
     Due(Timestamp),
     /// Released for sending; after a crash it may or may not have been sent.
     InFlight,

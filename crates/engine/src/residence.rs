@@ -28,7 +28,7 @@ pub(crate) struct Residence {
     pub(crate) texts: Texts,
     /// Spilled cases that are needed, with the timers that wait for them.
     pub(crate) wanted: BTreeMap<CaseId, Vec<Timer>>,
-    /// Services whose next job waits for a wanted case.
+    /// Services whose next key waits for a wanted case.
     pub(crate) held_up: BTreeSet<Arc<str>>,
     /// Cases that are to be quarantined as soon as they are here, and why.
     pub(crate) refused: BTreeMap<CaseId, String>,

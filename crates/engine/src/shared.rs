@@ -1,9 +1,9 @@
 //! Services that several rulebooks share: to which of them a case belongs, and what becomes of it until that is known.
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::plan::DEFAULT_CAUSE_WAIT_MS;
 use crate::timer::Timer;
+use crate::turn::Turn;
 use crate::{ReportRole, RulebookRef};
 use amends_protocol::Timestamp;
 use amends_rulebook::Rulebook;
@@ -16,7 +16,7 @@ impl Case {
         index: usize,
         sharing: &[&Arc<Rulebook>],
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
         let names: Vec<String> = sharing.iter().map(|book| format!("`{}`", book.name())).collect();
         let service = self.reports[index].report.service().to_owned();
@@ -27,7 +27,7 @@ impl Case {
         let wait = sharing.iter().map(|book| book.settings().cause_wait_ms).max();
         let until = now.plus_ms(wait.unwrap_or(DEFAULT_CAUSE_WAIT_MS));
         self.set_role(index, ReportRole::AwaitsRoot(until.0));
-        agenda.timers.set(until, Timer::Cause(self.row.id));
+        turn.traffic.timers.set(until, Timer::Cause(self.row.id));
     }
 
     /// It is known now to which rulebook the case belongs: its reports of services that others share, too, are answered
@@ -55,7 +55,7 @@ impl Case {
 
     /// The action with which the saga began, by its announcement or a report.
     pub(crate) fn began_with(&self) -> Option<&str> {
-        let announced = self.row.detail.entry.as_deref();
+        let announced = self.row.extra.entry.as_deref();
         announced.or_else(|| self.reports.iter().find_map(|row| row.report.data.entry.as_deref()))
     }
 }

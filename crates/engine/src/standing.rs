@@ -180,7 +180,7 @@ impl Case {
     /// Whether what is in doubt of an action that stays is only that nobody undoes it.
     fn is_kept(&self, doubt: Doubt) -> bool {
         match doubt {
-            Doubt::Decided(step) => !self.steps[step].memo.by_hand,
+            Doubt::Decided(step) => !self.steps[step].extra.by_hand,
             Doubt::NotAsked | Doubt::InShadow | Doubt::Unheard | Doubt::CallersGoOn => true,
             Doubt::Unfinished(_) | Doubt::Contradicted(_) | Doubt::NoFence(_) | Doubt::Stranger => {
                 false
@@ -228,7 +228,7 @@ impl Case {
         id: ActionId,
         reached: &'a Reached,
     ) -> impl Iterator<Item = ActionId> + 'a {
-        let saga_has_ended = self.row.detail.saga_ended_at.is_some();
+        let saga_has_ended = self.row.extra.saga_ended_at.is_some();
         let is_over = move |caller: &ActionId| saga_has_ended && reached.entries.contains(caller);
         self.callers_running(book, id, reached).filter(move |caller| !is_over(caller))
     }
@@ -341,20 +341,23 @@ impl Case {
     }
 
     fn history_read_after_the_end(&self, service: &str) -> bool {
-        let mut walks = self.row.detail.walks.iter().filter(|walk| *walk.service == *service);
-        walks.any(|walk| walk.answered && walk.told_at.is_some() && walk.asked_after_end)
+        let mut histories =
+            self.row.extra.histories.iter().filter(|query| *query.service == *service);
+        histories.any(|query| query.answered && query.told_at.is_some() && query.asked_after_end)
     }
 
     fn history_read_after_callers(&self, service: &str) -> bool {
-        let mut walks = self.row.detail.walks.iter().filter(|walk| *walk.service == *service);
-        walks.any(|walk| walk.answered && walk.told_at.is_some() && walk.asked_after_callers)
+        let mut histories =
+            self.row.extra.histories.iter().filter(|query| *query.service == *service);
+        histories
+            .any(|query| query.answered && query.told_at.is_some() && query.asked_after_callers)
     }
 
     /// Whether waiting can't bring anything new about what is open: everybody who could begin something has ended, and
     /// of every known request it is known what became of it. Then the quiet time need not run.
     pub(crate) fn nobody_goes_on(&self, book: &Rulebook, open: &[Finding]) -> bool {
         let reached = self.reached(book);
-        let is_over = self.row.detail.saga_ended_at.is_some()
+        let is_over = self.row.extra.saga_ended_at.is_some()
             || (!reached.entries.is_empty()
                 && reached.entries.iter().all(|id| self.has_ended(book, *id)));
         let may_come = |finding: &Finding| {
@@ -378,6 +381,6 @@ impl StepRow {
 
     /// Whether it ended by itself without ever having been sent.
     pub(crate) fn ended_unasked(&self) -> bool {
-        self.attempts == 0 && !self.memo.by_hand && self.state.is_terminal()
+        self.attempts == 0 && !self.extra.by_hand && self.state.is_terminal()
     }
 }

@@ -2,7 +2,7 @@
 //! chosen once; after a try that may have run it never changes, since the key doesn't either.
 
 use crate::case::Case;
-use crate::conflict::{Data, Told, field};
+use crate::conflict::{Data, Statements, field};
 use crate::heard::joined;
 use crate::{Question, ReportRow, StepRow, StepState, Subject};
 use amends_api::{Cause, StuckReason};
@@ -30,13 +30,13 @@ impl From<String> for Unsendable {
 /// Sources of a step's fields that count before all others.
 enum Rank<'a> {
     /// What was told of its one request.
-    Told(Told<'a>),
+    Told(Statements<'a>),
     /// Reports of the action's own service.
     Reports(Vec<&'a ReportRow>),
 }
 
 impl<'a> Rank<'a> {
-    fn told(&self) -> Cow<'_, Told<'a>> {
+    fn told(&self) -> Cow<'_, Statements<'a>> {
         match self {
             Self::Told(told) => Cow::Borrowed(told),
             Self::Reports(rows) => {
@@ -61,13 +61,13 @@ impl Case {
         book: &Rulebook,
     ) -> Result<Option<Subject>, Unsendable> {
         let Some(endpoint) = endpoint_of(step, book) else {
-            return Ok(step.memo.subject.clone());
+            return Ok(step.extra.subject.clone());
         };
         if is_fixed(step) {
-            return Ok(step.memo.subject.clone());
+            return Ok(step.extra.subject.clone());
         }
         let demanding = self.report_for(step).map_or(0, |row| row.position);
-        if step.memo.edited.is_some() {
+        if step.extra.edited.is_some() {
             let request = step.request().cloned();
             return Ok(Some(Subject { request, report: Some(demanding), data: None }));
         }
@@ -121,7 +121,7 @@ impl Case {
     /// The fields of a step of which its sources say different things, and nobody has chosen yet.
     pub(crate) fn undecided(&self, step: &StepRow, book: &Rulebook) -> Vec<Question> {
         let Some(endpoint) = endpoint_of(step, book) else { return Vec::new() };
-        let takes_one = endpoint.is_for_one_request() && step.memo.edited.is_none();
+        let takes_one = endpoint.is_for_one_request() && step.extra.edited.is_none();
         if !takes_one || is_fixed(step) {
             return Vec::new();
         }
@@ -186,12 +186,12 @@ impl Case {
         let step = &self.steps[index];
         let action = book.action(&step.action.service, &step.action.action)?;
         book.get(action).endpoints.get(step.verb)?;
-        let is_asked = step.attempts > 0 && (step.memo.may_have_run || step.memo.key.is_none());
+        let is_asked = step.attempts > 0 && (step.extra.may_have_run || step.extra.key.is_none());
         if is_asked {
-            return step.memo.key.clone();
+            return step.extra.key.clone();
         }
         let request = about.request.as_deref();
-        let generation = step.memo.generation;
+        let generation = step.extra.generation;
         Some(salt.key(&self.row.saga, step.verb, &step.action, request, generation).into())
     }
 
@@ -207,14 +207,14 @@ impl Case {
     /// From now on another key, and with it another choice of what is asked.
     pub(crate) fn ask_anew(&mut self, index: usize, salt: Salt) {
         let step = &self.steps[index];
-        let generation = step.memo.generation.saturating_add(1);
+        let generation = step.extra.generation.saturating_add(1);
         let request = step.request().map(|request| &**request);
         let key = salt.key(&self.row.saga, step.verb, &step.action, request, generation);
-        let memo = &mut self.step_mut(index).memo;
-        memo.generation = generation;
-        memo.key = Some(key.into());
-        memo.asked = None;
-        if let Some(subject) = &mut memo.subject {
+        let extra = &mut self.step_mut(index).extra;
+        extra.generation = generation;
+        extra.key = Some(key.into());
+        extra.asked = None;
+        if let Some(subject) = &mut extra.subject {
             subject.forget_source();
         }
     }
@@ -223,12 +223,12 @@ impl Case {
     /// however often it is put together: what has to change then is the rulebook, the configuration or the service.
     pub(crate) fn can_be_built_now(&self, index: usize, book: &Rulebook) -> bool {
         let step = &self.steps[index];
-        let is_asked = step.memo.may_have_run && step.memo.asked.is_some();
+        let is_asked = step.extra.may_have_run && step.extra.asked.is_some();
         if step.state != StepState::Stuck(StuckReason::Unsendable) || is_asked {
             return false;
         }
         let subject = self.subject(step, book).ok().flatten();
-        if subject == step.memo.subject {
+        if subject == step.extra.subject {
             return false;
         }
         endpoint_of(step, book).zip(subject).is_some_and(|(endpoint, subject)| {
@@ -242,7 +242,7 @@ impl Case {
         step: &'a StepRow,
         subject: &'a Subject,
     ) -> Option<&'a Data> {
-        let told = step.memo.edited.as_deref().or(subject.data.as_deref());
+        let told = step.extra.edited.as_deref().or(subject.data.as_deref());
         let report = || self.reports.get(subject.report? as usize).map(|row| &row.report.data.data);
         told.or_else(report)
     }
@@ -250,7 +250,7 @@ impl Case {
     /// Whether what was told of a request says nothing else than what a step has asked for already.
     pub(crate) fn asked_the_same(&self, step: &StepRow, request: &str, book: &Rulebook) -> bool {
         let Some(endpoint) = endpoint_of(step, book) else { return true };
-        let subject = step.memo.subject.clone().unwrap_or_default();
+        let subject = step.extra.subject.clone().unwrap_or_default();
         let Some(asked) = self.fields_of(step, &subject) else { return true };
         let mut told = self.heard().data_of(&step.action, request);
         let Some((_, told)) = told.find(|(_, data)| has_fields(data, endpoint)) else {
@@ -322,8 +322,8 @@ pub(crate) fn endpoint_of<'b>(step: &StepRow, book: &'b Rulebook) -> Option<&'b 
 
 /// Whether what a step is about can't change any more: a try of it may have run.
 fn is_fixed(step: &StepRow) -> bool {
-    let is_chosen = step.memo.subject.as_ref().is_some_and(|subject| subject.report.is_some());
-    step.memo.may_have_run && is_chosen
+    let is_chosen = step.extra.subject.as_ref().is_some_and(|subject| subject.report.is_some());
+    step.extra.may_have_run && is_chosen
 }
 
 pub(crate) fn has_fields(data: &Data, endpoint: &Endpoint) -> bool {

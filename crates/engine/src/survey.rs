@@ -7,7 +7,7 @@ mod cause;
 mod strangers;
 
 pub use cause::{Group, GroupKey};
-pub use strangers::{FoundStranger, StrangerWalk};
+pub use strangers::{FoundStranger, StrangerScan};
 
 use crate::Engine;
 use crate::brief::{Brief, BriefQuestion, BriefStep, Since, Standing};
@@ -113,7 +113,7 @@ pub struct Trouble {
 
 /// A look through the cases, under way.
 #[derive(Debug)]
-pub struct SurveyWalk {
+pub struct SurveyScan {
     left: Vec<CaseId>,
     lateness: Lateness,
     survey: Survey,
@@ -122,16 +122,16 @@ pub struct SurveyWalk {
 
 /// A search for the members of one group, under way.
 #[derive(Debug)]
-pub struct GroupWalk {
+pub struct GroupScan {
     left: Vec<CaseId>,
-    wanted: Wanted,
+    wanted: Sought,
     limit: usize,
     members: Members,
 }
 
 /// What is searched for.
 #[derive(Clone, Copy, Debug)]
-enum Wanted {
+enum Sought {
     /// The group with this number in its id; none finds nothing.
     Group(Option<u64>),
     /// Late cases, with whatever holds them up.
@@ -152,9 +152,9 @@ pub struct Members {
 impl Engine {
     /// Begins to look through all open cases.
     #[must_use]
-    pub fn survey(&self, lateness: Lateness) -> SurveyWalk {
+    pub fn survey(&self, lateness: Lateness) -> SurveyScan {
         let strangers = self.stranger_troubles().take(TROUBLES);
-        SurveyWalk {
+        SurveyScan {
             left: self.open_case_ids(),
             lateness,
             survey: Survey { at: lateness.now, ..Survey::default() },
@@ -181,17 +181,17 @@ impl Engine {
     /// Begins to search for the members of a group, by its id; at most `limit` steps, or cases if it has no steps.
     /// `g-late` are all cases that are late, with the steps that hold them up.
     #[must_use]
-    pub fn members(&self, group: &str, limit: usize, lateness: Lateness) -> GroupWalk {
+    pub fn members(&self, group: &str, limit: usize, lateness: Lateness) -> GroupScan {
         let number = |hex| u64::from_str_radix(hex, 16).ok();
         let wanted = match group {
-            LATE => Wanted::Late(lateness),
-            _ => Wanted::Group(group.strip_prefix("g-").and_then(number)),
+            LATE => Sought::Late(lateness),
+            _ => Sought::Group(group.strip_prefix("g-").and_then(number)),
         };
-        GroupWalk { left: self.open_case_ids(), wanted, limit, members: Members::default() }
+        GroupScan { left: self.open_case_ids(), wanted, limit, members: Members::default() }
     }
 }
 
-impl SurveyWalk {
+impl SurveyScan {
     /// Looks at some more cases. True when all have been seen.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
@@ -225,14 +225,14 @@ impl SurveyWalk {
         }
         survey.count(brief);
         let mut seen = BTreeSet::new();
-        for holdup in cause::holdups(engine, id, brief) {
-            let key = if survey.groups.len() < GROUPS || survey.groups.contains_key(&holdup.key) {
-                holdup.key.clone()
+        for blocker in cause::blockers(engine, id, brief) {
+            let key = if survey.groups.len() < GROUPS || survey.groups.contains_key(&blocker.key) {
+                blocker.key.clone()
             } else {
-                GroupKey { error: None, ..holdup.key.clone() }
+                GroupKey { error: None, ..blocker.key.clone() }
             };
             let first = seen.insert(key.clone()).then_some(&*brief.amounts);
-            survey.groups.entry(key).or_default().add(&holdup, id, first);
+            survey.groups.entry(key).or_default().add(&blocker, id, first);
         }
         for trouble in troubles(id, brief) {
             self.troubles.push(Reverse(trouble));
@@ -272,16 +272,16 @@ impl Survey {
     }
 }
 
-impl GroupWalk {
+impl GroupScan {
     /// Looks at some more cases. True when nothing more is to be found.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in next(&mut self.left, cases) {
             let Some(brief) = engine.brief(id) else { continue };
             let mine = match self.wanted {
-                Wanted::Late(lateness) if late(id, &brief, lateness).is_none() => continue,
-                Wanted::Late(_) => cause::holdups(engine, id, &brief),
-                Wanted::Group(number) => {
-                    let mut all = cause::holdups(engine, id, &brief);
+                Sought::Late(lateness) if late(id, &brief, lateness).is_none() => continue,
+                Sought::Late(_) => cause::blockers(engine, id, &brief),
+                Sought::Group(number) => {
+                    let mut all = cause::blockers(engine, id, &brief);
                     all.retain(|h| {
                         Some(h.key.number()) == number
                             || Some(h.key.without_error().number()) == number

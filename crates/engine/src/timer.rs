@@ -14,7 +14,7 @@ pub(crate) enum Timer {
     /// A step's age is over.
     TooOld(StepId),
     /// A History is to be asked for again.
-    Walk(CaseId, Arc<str>),
+    Query(CaseId, Arc<str>),
     /// A derived report has waited long enough for its root.
     Cause(CaseId),
     /// A case has been quiet long enough.

@@ -24,23 +24,23 @@ pub(crate) enum StepEvent {
     /// There is no request that it could be for.
     Void,
     /// Before it could be sent, the plan got a step of an earlier stage that is not finished.
-    Shut,
-    /// Its service's lane has room: it is sent.
+    CloseStage,
+    /// Its service's queue has room: it is sent.
     Launch,
     /// The service answered with an outcome.
     Answer(Outcome),
     /// The service took it and works on it.
-    Take { poll_at: Timestamp, until: Timestamp, location: Option<Arc<str>> },
+    Accept { poll_at: Timestamp, until: Timestamp, location: Option<Arc<str>> },
     /// The try failed, another one follows.
     Fail(Timestamp),
     /// Only a person can help.
-    Jam(StuckReason),
+    Stick(StuckReason),
     /// Waiting is cut short: the service has returned, or a person wants it now.
-    Hurry(Timestamp),
+    Expedite(Timestamp),
     /// A compensation replaces this retry.
     Supersede,
     /// A person (or a rule that is not in shadow mode) wants it done after all.
-    Again(Timestamp),
+    Retry(Timestamp),
     /// A person decided how it ended.
     Decide(Outcome),
     /// Evidence contradicts that there was nothing to undo, and a person has it asked anew. What was undone stays.
@@ -67,15 +67,15 @@ impl StepEvent {
             Self::Open(_) => "be opened",
             Self::Hold => "be held for approval",
             Self::Void => "end without a request",
-            Self::Shut => "go back to waiting",
+            Self::CloseStage => "go back to waiting",
             Self::Launch => "be sent",
             Self::Answer(_) => "be answered",
-            Self::Take { .. } => "be accepted",
+            Self::Accept { .. } => "be accepted",
             Self::Fail(_) => "fail",
-            Self::Jam(_) => "get stuck",
-            Self::Hurry(_) => "be hurried",
+            Self::Stick(_) => "get stuck",
+            Self::Expedite(_) => "be expedited",
             Self::Supersede => "be superseded",
-            Self::Again(_) => "be tried again",
+            Self::Retry(_) => "be tried again",
             Self::Decide(_) => "be decided by hand",
             Self::Doubt(_) => "be asked for in doubt",
         }
@@ -94,26 +94,26 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
         (S::Waiting | S::Due(_) | S::Stuck(_), E::Supersede) => Ok(S::Superseded),
         // Backward beats forward, but only once the try under way has ended: this event comes with its end.
         (S::InFlight | S::Accepted { .. }, E::Supersede) => Ok(S::Superseded),
-        (S::Due(_), E::Shut) => Ok(S::Waiting),
+        (S::Due(_), E::CloseStage) => Ok(S::Waiting),
         (S::Due(_), E::Launch) => Ok(S::InFlight),
-        (S::Due(_), E::Hurry(at)) => Ok(S::Due(at)),
-        (S::Due(_), E::Jam(reason)) => Ok(S::Stuck(reason)),
+        (S::Due(_), E::Expedite(at)) => Ok(S::Due(at)),
+        (S::Due(_), E::Stick(reason)) => Ok(S::Stuck(reason)),
         // A callback may come before the 202 that announces it, or after the supervisor stopped waiting for it.
         (
             S::Waiting | S::Due(_) | S::InFlight | S::Accepted { .. } | S::Stuck(_),
             E::Answer(outcome),
         ) => Ok(S::Done(outcome)),
-        (S::InFlight | S::Accepted { .. }, E::Take { poll_at, until, location }) => {
+        (S::InFlight | S::Accepted { .. }, E::Accept { poll_at, until, location }) => {
             Ok(S::Accepted { poll_at, until, location })
         }
         (S::InFlight | S::Accepted { .. }, E::Fail(at)) => Ok(S::Due(at)),
-        (S::InFlight | S::Accepted { .. }, E::Jam(reason)) => Ok(S::Stuck(reason)),
-        (S::Stuck(_) | S::Due(_), E::Again(at)) => Ok(S::Due(at)),
+        (S::InFlight | S::Accepted { .. }, E::Stick(reason)) => Ok(S::Stuck(reason)),
+        (S::Stuck(_) | S::Due(_), E::Retry(at)) => Ok(S::Due(at)),
         // A waiver can be taken back, or give way to an outcome; what a service did cannot.
         (S::Done(Outcome::Waived), event @ E::Decide(Outcome::Waived)) => Err(illegal(&event)),
-        (S::Done(Outcome::Waived), E::Again(at)) => Ok(S::Due(at)),
+        (S::Done(Outcome::Waived), E::Retry(at)) => Ok(S::Due(at)),
         (S::Done(Outcome::NothingToCompensate), E::Doubt(at)) => Ok(S::Due(at)),
-        (S::Shadow, E::Again(_)) => Ok(S::Waiting),
+        (S::Shadow, E::Retry(_)) => Ok(S::Waiting),
         (
             S::Waiting
             | S::Due(_)
@@ -126,35 +126,31 @@ pub(crate) fn next(state: &StepState, event: StepEvent) -> Result<StepState, Ill
         // Only a step that waits has a stage to come, and something that may be missing.
         (_, event @ (E::Open(_) | E::Hold | E::Void | E::Doubt(_))) => Err(illegal(&event)),
         (
-            S::Waiting,
-            event @ (E::Shut
+            S::Waiting | S::Stuck(_),
+            event @ (E::CloseStage
             | E::Launch
-            | E::Take { .. }
+            | E::Accept { .. }
             | E::Fail(_)
-            | E::Jam(_)
-            | E::Hurry(_)
-            | E::Again(_)),
+            | E::Stick(_)
+            | E::Expedite(_)),
         )
-        | (S::Due(_), event @ (E::Take { .. } | E::Fail(_)))
+        | (S::Waiting, event @ E::Retry(_))
+        | (S::Due(_), event @ (E::Accept { .. } | E::Fail(_)))
         | (
             S::InFlight | S::Accepted { .. },
-            event @ (E::Shut | E::Launch | E::Hurry(_) | E::Again(_)),
-        )
-        | (
-            S::Stuck(_),
-            event @ (E::Shut | E::Launch | E::Take { .. } | E::Fail(_) | E::Jam(_) | E::Hurry(_)),
+            event @ (E::CloseStage | E::Launch | E::Expedite(_) | E::Retry(_)),
         )
         | (
             S::Done(_) | S::Superseded | S::Shadow,
-            event @ (E::Shut
+            event @ (E::CloseStage
             | E::Launch
             | E::Answer(_)
-            | E::Take { .. }
+            | E::Accept { .. }
             | E::Fail(_)
-            | E::Jam(_)
-            | E::Hurry(_)
+            | E::Stick(_)
+            | E::Expedite(_)
             | E::Supersede
-            | E::Again(_)
+            | E::Retry(_)
             | E::Decide(_)),
         ) => Err(illegal(&event)),
     }
@@ -186,15 +182,15 @@ mod tests {
             StepEvent::Open(T),
             StepEvent::Hold,
             StepEvent::Void,
-            StepEvent::Shut,
+            StepEvent::CloseStage,
             StepEvent::Launch,
             StepEvent::Answer(Outcome::Compensated),
-            StepEvent::Take { poll_at: T, until: T, location: None },
+            StepEvent::Accept { poll_at: T, until: T, location: None },
             StepEvent::Fail(T),
-            StepEvent::Jam(StuckReason::OutOfTime),
-            StepEvent::Hurry(T),
+            StepEvent::Stick(StuckReason::OutOfTime),
+            StepEvent::Expedite(T),
             StepEvent::Supersede,
-            StepEvent::Again(T),
+            StepEvent::Retry(T),
             StepEvent::Decide(Outcome::Waived),
             StepEvent::Doubt(T),
         ]

@@ -68,8 +68,8 @@ impl Veil {
             return veil;
         }
         reports.iter().for_each(|row| veil.learn_report(&row.report));
-        let walked = case.detail.walks.iter().flat_map(|walk| &walk.entries);
-        let told = case.detail.told.iter().map(|told| &told.evidence);
+        let walked = case.extra.histories.iter().flat_map(|query| &query.entries);
+        let told = case.extra.told.iter().map(|told| &told.evidence);
         walked.chain(told).for_each(|evidence| veil.learn(&evidence.data));
         steps.iter().for_each(|step| veil.learn_step(step));
         veil
@@ -85,8 +85,8 @@ impl Veil {
     }
 
     fn learn_step(&mut self, step: &StepRow) {
-        let asked = step.memo.subject.as_ref().and_then(|subject| subject.data.as_ref());
-        step.memo.edited.iter().chain(asked).for_each(|data| self.learn(data));
+        let asked = step.extra.subject.as_ref().and_then(|subject| subject.data.as_ref());
+        step.extra.edited.iter().chain(asked).for_each(|data| self.learn(data));
     }
 
     /// Whether nothing is secret.
@@ -153,12 +153,12 @@ impl Veil {
             return;
         }
         self.shared_text(&mut case.message);
-        for walk in &mut case.detail.walks {
-            self.text(&mut walk.message);
-            walk.entries.iter_mut().for_each(|evidence| self.fields.mask(&mut evidence.data));
+        for query in &mut case.extra.histories {
+            self.text(&mut query.message);
+            query.entries.iter_mut().for_each(|evidence| self.fields.mask(&mut evidence.data));
         }
-        case.detail.told.iter_mut().for_each(|told| self.fields.mask(&mut told.evidence.data));
-        case.detail.notes.iter_mut().for_each(|note| note.text = self.values.scrub(&note.text));
+        case.extra.told.iter_mut().for_each(|told| self.fields.mask(&mut told.evidence.data));
+        case.extra.notes.iter_mut().for_each(|note| note.text = self.values.scrub(&note.text));
     }
 
     /// A step.
@@ -166,10 +166,10 @@ impl Veil {
         if self.is_clear() {
             return;
         }
-        self.text(&mut step.memo.message);
-        step.memo.callbacks.iter_mut().for_each(|said| self.text(&mut said.message));
-        let asked = step.memo.subject.as_mut().and_then(|subject| subject.data.as_mut());
-        for data in step.memo.edited.iter_mut().chain(asked) {
+        self.text(&mut step.extra.message);
+        step.extra.callbacks.iter_mut().for_each(|said| self.text(&mut said.message));
+        let asked = step.extra.subject.as_mut().and_then(|subject| subject.data.as_mut());
+        for data in step.extra.edited.iter_mut().chain(asked) {
             self.fields.mask(Arc::make_mut(data));
         }
     }
@@ -191,7 +191,7 @@ impl Case {
         }
     }
 
-    /// A report as it is told of.
+    /// A report as it is reported.
     pub(crate) fn shown(&self, mut report: Arc<Report>) -> Arc<Report> {
         self.veil().report(&mut report);
         report
@@ -210,7 +210,7 @@ impl Case {
     pub(crate) fn with_secrets(&self, index: usize, act: StepAct) -> Result<StepAct, String> {
         let StepAct::Edit { reason, data, may_have_run } = act else { return Ok(act) };
         let step = &self.steps[index];
-        let subject = step.memo.subject.clone().unwrap_or_default();
+        let subject = step.extra.subject.clone().unwrap_or_default();
         let demanding = || self.report_for(step).map(|row| &row.report.data.data);
         let before = self.fields_of(step, &subject).or_else(demanding).cloned().unwrap_or_default();
         let mut edited = Value::Object(data);

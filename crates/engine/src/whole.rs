@@ -11,13 +11,13 @@ impl StepRow {
     /// The ordinal of the step that the row belongs to: its own, unless the step has further requests.
     #[must_use]
     pub fn ordinal_of_step(&self) -> u32 {
-        self.memo.part_of.unwrap_or(self.id.ordinal)
+        self.extra.part_of.unwrap_or(self.id.ordinal)
     }
 
     /// The one request that it is about, if it is about one.
     #[must_use]
     pub fn request(&self) -> Option<&Arc<str>> {
-        self.memo.subject.as_ref()?.request.as_ref()
+        self.extra.subject.as_ref()?.request.as_ref()
     }
 
     /// The id of the part of its step that this row is; none if it is about no single request.
@@ -30,7 +30,7 @@ impl StepRow {
     /// How people know it: its step's first request goes by the step's id, any other by that of its part.
     #[must_use]
     pub fn shown_id(&self) -> StepId {
-        self.memo.part_of.and_then(|_| self.part_id()).unwrap_or(self.id)
+        self.extra.part_of.and_then(|_| self.part_id()).unwrap_or(self.id)
     }
 
     /// Whether an id means this row: its own, or that of the part which it is.
@@ -54,7 +54,7 @@ pub fn wholes(steps: &[StepRow]) -> Vec<Whole<'_>> {
     for row in steps {
         let ordinal = row.ordinal_of_step();
         let of_same = |whole: &&mut Whole<'_>| whole.rows[0].id.ordinal == ordinal;
-        let known = row.memo.part_of.and_then(|_| wholes.iter_mut().find(of_same));
+        let known = row.extra.part_of.and_then(|_| wholes.iter_mut().find(of_same));
         match known {
             Some(whole) => whole.rows.push(row),
             None => wholes.push(Whole { rows: vec![row] }),

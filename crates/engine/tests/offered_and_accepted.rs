@@ -2,8 +2,8 @@
 
 use amends_api::{CaseAct, CaseActName, CaseState, StepAct, StepActName, StuckReason};
 use amends_engine::{
-    Answer, CaseBooks, CaseMemo, CaseRow, Engine, Input, ReportRole, ReportRow, RulebookRef,
-    StepMemo, StepRow, StepState, StoredCase, Write, plannable,
+    Answer, CaseBooks, CaseExtra, CaseRow, Engine, Input, ReportRole, ReportRow, RulebookRef,
+    StepExtra, StepRow, StepState, StoredCase, Write, plannable,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -40,7 +40,7 @@ fn states() -> Vec<StepState> {
         StepState::Due(NOW.plus_ms(60_000)),
         StepState::InFlight,
         taken(None),
-        taken(Some("/jobs/1")),
+        taken(Some("/keys/1")),
         StepState::Superseded,
         StepState::Shadow,
     ];
@@ -58,7 +58,7 @@ fn step(verb: Verb, state: StepState, held: bool, last_try: bool) -> StepRow {
         1,
         verb,
         action.parse().expect("a name"),
-        StepMemo { held, last_try, ..StepMemo::default() },
+        StepExtra { held, last_try, ..StepExtra::default() },
         state,
     )
 }
@@ -67,7 +67,7 @@ fn step_on(
     ordinal: u32,
     verb: Verb,
     action: ActionName,
-    memo: StepMemo,
+    extra: StepExtra,
     state: StepState,
 ) -> StepRow {
     let saga = SagaId::new("o-1").expect("an id");
@@ -80,7 +80,7 @@ fn step_on(
         attempts: 1,
         planned_at: NOW,
         updated_at: NOW,
-        memo,
+        extra,
     }
 }
 
@@ -108,7 +108,7 @@ fn stored(state: CaseState, steps: Vec<StepRow>, rulebook: Option<RulebookRef>) 
             settled_at: None,
             report: "shop/failed".into(),
             message: None,
-            detail: CaseMemo::default(),
+            extra: CaseExtra::default(),
         },
         reports: vec![ReportRow {
             case: CASE,
@@ -135,11 +135,11 @@ fn answer(engine: &mut Engine, stored: StoredCase, input: Input, what: &str) -> 
     let acts = out.writes.iter().filter(|w| matches!(w, Write::Act(_))).count();
     match answer {
         Answer::Done => assert_eq!(acts, 1, "{what}: in the audit"),
-        _ => assert!(out.writes.is_empty() && out.errands.is_empty(), "{what}: {:#?}", out.writes),
+        _ => assert!(out.writes.is_empty() && out.effects.is_empty(), "{what}: {:#?}", out.writes),
     }
     for write in &out.writes {
         if let Write::Case(row) = write {
-            assert!(row.detail.notes.iter().all(|n| !n.text.starts_with("fault")), "{what}");
+            assert!(row.extra.notes.iter().all(|n| !n.text.starts_with("fault")), "{what}");
         }
     }
     answer.clone()
@@ -331,8 +331,8 @@ fn plans() -> Vec<Vec<StepRow>> {
                 plans.push(vec![step(verb, state.clone(), held, last_try)]);
             }
             let all = (1..).zip(plannable(&book, |_, _| false)).map(|(ordinal, (verb, id))| {
-                let memo = StepMemo { held, last_try, ..StepMemo::default() };
-                step_on(ordinal, verb, book.get(id).name.clone(), memo, state.clone())
+                let extra = StepExtra { held, last_try, ..StepExtra::default() };
+                step_on(ordinal, verb, book.get(id).name.clone(), extra, state.clone())
             });
             plans.push(all.collect());
         }

@@ -5,7 +5,7 @@
 mod world;
 
 use amends_api::{CaseState, StepAct};
-use amends_engine::{Lateness, ReportRole, StepReading, StepState, WalkResult};
+use amends_engine::{HistoryResult, Lateness, ReportRole, StepReading, StepState};
 use amends_protocol::{HistoryState, Outcome, Report, SagaId, StepId};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -137,9 +137,9 @@ fn nth_step(world: &World, n: usize) -> Option<StepId> {
 /// All that people are told of open work.
 fn survey(world: &World) -> Vec<String> {
     let lateness = Lateness { now: world.now, default_ms: Some(60_000) };
-    let mut walk = world.engine.survey(lateness);
-    while !walk.look(&world.engine, 1) {}
-    let survey = walk.finish();
+    let mut query = world.engine.survey(lateness);
+    while !query.look(&world.engine, 1) {}
+    let survey = query.finish();
     let mut told = vec![format!(
         "{:?} {} {:?} {:?} {:?}",
         survey.cases, survey.awaiting_approval, survey.late_cases, survey.services, survey.troubles
@@ -202,7 +202,7 @@ proptest! {
         prop_assert_eq!(settle(&reports), settle(&other));
     }
 
-    /// The same with the Histories of all services, and services that answer at once: what one walk finds, every
+    /// The same with the Histories of all services, and services that answer at once: what one query finds, every
     /// order of the reports finds. (No report here asks for a retry.)
     #[test]
     fn the_plan_does_not_depend_on_order_when_histories_tell_more(
@@ -222,8 +222,8 @@ proptest! {
             for (by, about, state) in &told {
                 let service = ACTIONS[*by].split_once('.').expect("a name").0.to_owned();
                 let entry = evidence(ACTIONS[*about], "told", *state);
-                match world.histories.entry(service).or_insert(WalkResult::Told(vec![].into())) {
-                    WalkResult::Told(entries) => entries.append(vec![entry].into()),
+                match world.histories.entry(service).or_insert(HistoryResult::Told(vec![].into())) {
+                    HistoryResult::Told(entries) => entries.append(vec![entry].into()),
                     other => panic!("{other:?}"),
                 }
             }
@@ -342,7 +342,7 @@ proptest! {
         let run = |crash: bool| {
             let mut world = World::food_order();
             world.histories.insert("delivery".into(),
-                WalkResult::Told(vec![evidence("delivery.request", "d", HistoryState::Succeeded)].into()));
+                HistoryResult::Told(vec![evidence("delivery.request", "d", HistoryState::Succeeded)].into()));
             for (n, report) in reports.iter().enumerate() {
                 world.report(report.clone());
                 if crash && n == crash_after {

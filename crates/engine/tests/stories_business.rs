@@ -60,11 +60,11 @@ fn a_case_says_whom_it_concerns_and_how_much() {
     let data = json!({ "user": "u-7", "order": "o-1", "total": 1204.50, "currency": "eur" });
     let case = world.report(sold("r", data, &[]));
     world.settle_down();
-    let known = &world.case(case).detail.business;
+    let known = &world.case(case).extra.business;
     assert_eq!((known.customer.as_deref(), known.key.as_deref()), (Some("u-7"), Some("o-1")));
     assert_eq!(known.amounts, [money("1204.5", "EUR")]);
     world.crash();
-    assert_eq!(world.case(case).detail.business.amounts, [money("1204.5", "EUR")]);
+    assert_eq!(world.case(case).extra.business.amounts, [money("1204.5", "EUR")]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn requests_that_are_undone_one_by_one_are_summed_and_one_that_failed_is_not() {
     let total = json!({ "user": 12, "total": 500, "currency": "EUR" });
     let case = world.report(sold("r", total, &charged));
     world.settle_down();
-    let known = &world.case(case).detail.business;
+    let known = &world.case(case).extra.business;
     assert_eq!(known.amounts, [money("0.3", "EUR")], "exact, and not the total of the order");
     assert_eq!(known.customer.as_deref(), Some("12"));
     assert_eq!(world.sends.len(), 2);
@@ -91,7 +91,7 @@ fn what_has_one_key_counts_once() {
         |request| (request, H::Succeeded, json!({ "amount": 5, "charge": "c-1", "card": "4" }));
     let case = world.report(sold("r", json!({}), &[same("q-1"), same("q-2")]));
     world.settle_down();
-    assert_eq!(world.case(case).detail.business.amounts, [money("5", "EUR")]);
+    assert_eq!(world.case(case).extra.business.amounts, [money("5", "EUR")]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_order_of_arrival_decides_nothing() {
         let mut world = World::new(SHOP);
         let cases = order.map(|n| world.report(told[n].clone()));
         world.settle_down();
-        world.case(cases[0]).detail.business.clone()
+        world.case(cases[0]).extra.business.clone()
     };
     assert_eq!(business([0, 1]), business([1, 0]));
     assert_eq!(business([0, 1]).amounts, [money("1", "EUR")], "never across currencies");
@@ -122,7 +122,7 @@ fn what_is_no_amount_leaves_the_case_without_one() {
         let mut world = World::new(SHOP);
         let case = world.report(sold("r", data.clone(), &[]));
         world.settle_down();
-        assert!(world.case(case).detail.business.is_empty(), "{data}");
+        assert!(world.case(case).extra.business.is_empty(), "{data}");
     }
 }
 
@@ -137,9 +137,9 @@ fn open_work_is_summed_by_currency() {
         world.report(report);
         world.settle_down();
     }
-    let mut walk = world.engine.survey(Lateness { now: world.now, default_ms: None });
-    while !walk.look(&world.engine, 10) {}
-    let survey = walk.finish();
+    let mut query = world.engine.survey(Lateness { now: world.now, default_ms: None });
+    while !query.look(&world.engine, 10) {}
+    let survey = query.finish();
     assert_eq!(survey.money.amounts(), [money("30", "EUR"), money("5", "USD")]);
     let group = survey.groups.values().next().expect("a group");
     assert_eq!((group.cases, group.money.amounts()), (3, survey.money.amounts()));

@@ -54,7 +54,7 @@ fn the_proof_counts_in_every_state_after_the_first_send() {
         assert_eq!(world.call_back(step, Outcome::Compensated), Answer::Done, "{state}");
         let row = world.step(case, STEP);
         assert_eq!(row.state, StepState::Done(Outcome::Compensated), "{state}");
-        assert!(row.memo.callbacks[0].counted, "{state}");
+        assert!(row.extra.callbacks[0].counted, "{state}");
         assert_eq!(world.call_back(step, Outcome::Compensated), Answer::Done, "{state}: again");
     }
 }
@@ -123,8 +123,8 @@ fn a_callback_that_overtakes_its_202_waits_for_it() {
     world.answer(STEP, taken());
     let row = world.step(case, STEP);
     assert_eq!(row.state, StepState::Done(Outcome::Compensated));
-    assert!(row.memo.callbacks[0].counted);
-    let told = &world.case(case).detail.told;
+    assert!(row.extra.callbacks[0].counted);
+    let told = &world.case(case).extra.told;
     assert!(told.iter().any(|told| *told.by == *"coupon"), "its evidence counts too: {told:?}");
 }
 
@@ -146,7 +146,7 @@ fn a_callback_during_a_try_that_brings_no_202_did_not_count() {
         if let Some(then) = then {
             assert_eq!(row.state, then, "{answer:?}");
         }
-        let kept = &row.memo.callbacks;
+        let kept = &row.extra.callbacks;
         assert_eq!((kept.len(), kept[0].counted), (1, false), "people see that it came");
     }
 }
@@ -178,7 +178,7 @@ fn another_outcome_after_the_end_is_seen_and_changes_nothing() {
     assert!(matches!(said, Answer::Conflict(_)), "{said:?}");
     let row = world.step(case, STEP);
     assert_eq!(row.state, StepState::Done(Outcome::Compensated));
-    let callback = &row.memo.callbacks[0];
+    let callback = &row.extra.callbacks[0];
     assert_eq!((callback.outcome, callback.counted), (Outcome::NothingToCompensate, false));
 }
 

@@ -58,7 +58,7 @@ fn what_may_still_be_on_its_way_waits_until_its_caller_is_fenced_and_says_so() {
         let step = world.step(case, REFUND);
         assert_eq!((&step.state, step.cause()), (&StepState::Waiting, Some(Cause::Callers)));
         assert_eq!(awaited(&world, case), ["checkout.place"], "{state}");
-        assert!(step.memo.message.as_ref().is_some_and(|text| text.contains("checkout.place")));
+        assert!(step.extra.message.as_ref().is_some_and(|text| text.contains("checkout.place")));
         world.answer(FENCE, StepReading::Done(Outcome::NothingToCompensate));
         world.settle_down();
         assert!(is_refunded(&world, case), "{state}");

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseAct, CaseState, ClosedOn, MayStand, Source, Verdict};
-use amends_engine::{Proof, StepReading, WalkResult};
+use amends_engine::{HistoryResult, Proof, StepReading};
 use amends_protocol::{CaseId, HistoryState as H, Outcome};
 use amends_rulebook::Rulebook;
 use world::{FOOD_ORDER, Reply, Says, World, evidence, report};
@@ -35,16 +35,16 @@ fn a_quiet_case_names_what_it_can_not_prove() {
     world.pass_ms(60_000);
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
-    let named = left(&row.detail.may_still_stand);
+    let named = left(&row.extra.may_still_stand);
     // The payment is undone, and has told that it called nobody.
     assert_eq!(named, ["order.place - unknown"]);
     // The archive says so without a rulebook.
-    assert_eq!(proof(&world, case, None).may_still_stand, row.detail.may_still_stand);
+    assert_eq!(proof(&world, case, None).may_still_stand, row.extra.may_still_stand);
     assert_eq!(left(&proof(&world, case, Some(FOOD_ORDER)).may_still_stand), named);
     // What is new makes it forget what it said.
     world.report(report("coupon/odd", "s").action("redeem"));
     assert_eq!(world.state(case), CaseState::Open);
-    assert!(world.case(case).detail.may_still_stand.is_empty());
+    assert!(world.case(case).extra.may_still_stand.is_empty());
 }
 
 #[test]
@@ -65,8 +65,8 @@ rules: [{ on: a/known, compensate: [a.x] }]
     world.act_on_case(case, act);
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::ByPerson));
-    assert_eq!(row.detail.settled_by.as_deref(), Some("kim"));
-    let named = left(&row.detail.may_still_stand);
+    assert_eq!(row.extra.settled_by.as_deref(), Some("kim"));
+    let named = left(&row.extra.may_still_stand);
     assert_eq!(named.len(), 1, "of b.z nobody has told: {named:?}");
     assert!(named[0].starts_with("shop.sell") && named[0].ends_with("succeeded"), "{named:?}");
 }
@@ -82,7 +82,7 @@ fn an_effect_that_the_rulebook_does_not_know_is_never_behind_proven() {
         let case = world.report(told);
         world.settle_down();
         world.pass_ms(60_000);
-        (world.case(case).closed_on, left(&world.case(case).detail.may_still_stand))
+        (world.case(case).closed_on, left(&world.case(case).extra.may_still_stand))
     };
     assert_eq!(story(false).0, Some(ClosedOn::Proven));
     let (closed_on, named) = story(true);
@@ -113,7 +113,7 @@ rules: [{ on: \"*/*\", compensate: [a.x] }]
         world.report(report("b/odd", "s").action("y").saw("b.y", H::Failed).caused_by("a-odd-s"));
         world.settle_down();
         world.pass_ms(5_000);
-        (world.case(case).closed_on, left(&world.case(case).detail.may_still_stand))
+        (world.case(case).closed_on, left(&world.case(case).extra.may_still_stand))
     };
     assert_eq!(closed(None).0, Some(ClosedOn::Proven));
     assert_eq!(closed(Some(H::Failed)).0, Some(ClosedOn::Proven));
@@ -127,7 +127,7 @@ fn a_proof_tells_who_said_what_of_each_action_and_why_nothing_can_stand() {
     let mut world = World::food_order();
     world.histories.insert(
         "coupon".into(),
-        WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into()),
+        HistoryResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into()),
     );
     let case = world.report(
         report("order/odd", "s")
@@ -175,9 +175,9 @@ fn the_end_of_a_saga_is_evidence_that_its_beginning_calls_nobody_any_more() {
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet), "at once: there is nothing to wait for");
     // How the order ended nobody tells; and a list reads no History, so what payment said before the end is no proof.
-    let named = left(&row.detail.may_still_stand);
+    let named = left(&row.extra.may_still_stand);
     assert_eq!(named, ["order.place - unknown", "payment.pay - unknown"]);
-    assert!(row.detail.saga_ended_at.is_some());
+    assert!(row.extra.saga_ended_at.is_some());
     assert_eq!(world.end("s"), amends_engine::Answer::Done, "it may be said again");
     let unknown = world.end("nobody-knows-it");
     assert!(matches!(unknown, amends_engine::Answer::NotFound(_)), "{unknown:?}");
@@ -200,10 +200,10 @@ fn when_the_saga_has_ended_the_histories_are_read_once_more_and_no_quiet_time_ru
     let case = world.report(report("cards/declined", "s").action("charge"));
     world.settle_down();
     assert_eq!(world.state(case), CaseState::Open, "the gifts may still be called");
-    let walks = world.walked.len();
+    let histories = world.walked.len();
     world.end("s");
     world.settle_down();
-    assert!(world.walked.len() > walks, "what came before the end is read after it");
+    assert!(world.walked.len() > histories, "what came before the end is read after it");
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
     let proof = proof(&world, case, Some(GIFTS));
     assert_eq!(verdict(&proof, "gifts.wrap").0, Verdict::NoEffect);
@@ -214,7 +214,7 @@ fn what_that_last_reading_finds_is_undone() {
     let mut world = World::new(GIFTS);
     let case = world.report(report("cards/declined", "s").action("charge"));
     world.settle_down();
-    let late = WalkResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)].into());
+    let late = HistoryResult::Told(vec![evidence("gifts.wrap", "late", H::Succeeded)].into());
     world.histories.insert("gifts".into(), late);
     world.end("s");
     world.settle_down();
@@ -261,14 +261,14 @@ fn while_somebody_may_call_again_an_empty_history_proves_nothing() {
     world.pass_ms(60_000);
     let row = world.case(case);
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
-    let named = left(&row.detail.may_still_stand);
+    let named = left(&row.extra.may_still_stand);
     assert!(named.contains(&"coupon.redeem - unknown".to_owned()), "{named:?}");
 }
 
 #[test]
 fn what_the_last_reading_of_such_a_history_finds_is_undone() {
     let mut world = World::food_order();
-    let told = WalkResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into());
+    let told = HistoryResult::Told(vec![evidence("coupon.redeem", "c", H::Succeeded)].into());
     world.histories.insert("coupon".into(), told);
     let case = failed_at(&mut world, "coupon.redeem", true);
     assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
@@ -284,7 +284,7 @@ fn whoever_is_barred_and_told_of_no_call_has_called_nobody() {
         let case = world.report(order.saw("order.place", H::Failed).saw("payment.pay", H::Unknown));
         world.settle_down();
         let nothing = StepReading::Done(Outcome::NothingToCompensate);
-        let walks = world.walked.iter().filter(|walked| *walked == "payment").count();
+        let histories = world.walked.iter().filter(|walked| *walked == "payment").count();
         if tells {
             world.answer("compensate payment.pay", nothing);
         } else {
@@ -303,7 +303,7 @@ fn whoever_is_barred_and_told_of_no_call_has_called_nobody() {
         for never in ["coupon.redeem", "delivery.request", "rider.match"] {
             assert_eq!(verdict(&proof, never).0, Verdict::NeverReached, "{never}");
         }
-        let again = world.walked.iter().filter(|walked| *walked == "payment").count() - walks;
+        let again = world.walked.iter().filter(|walked| *walked == "payment").count() - histories;
         assert!(tells || again > 0, "its History tells of its calls");
     }
 }

@@ -25,14 +25,14 @@ fn stuck(world: &World) -> usize {
 }
 
 fn state_of(world: &World, service: &str) -> &'static str {
-    let lanes = world.engine.lanes();
-    lanes.iter().find(|lane| &*lane.service == service).map_or("closed", |lane| lane.breaker)
+    let queues = world.engine.queues();
+    queues.iter().find(|queue| &*queue.service == service).map_or("closed", |queue| queue.breaker)
 }
 
 fn survey(world: &World) -> Survey {
-    let mut walk = world.engine.survey(Lateness { now: world.now, default_ms: None });
-    while !walk.look(&world.engine, 1) {}
-    walk.finish()
+    let mut query = world.engine.survey(Lateness { now: world.now, default_ms: None });
+    while !query.look(&world.engine, 1) {}
+    query.finish()
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_step_alone_is_stuck_after_five_minutes_with_what_the_service_said() {
     let step = world.step(case, "compensate coupon.redeem");
     assert_eq!(step.state, StepState::Stuck(StuckReason::Rejected));
     assert_eq!(
-        (step.memo.status, step.memo.definite.map(|d| d.count >= 3)),
+        (step.extra.status, step.extra.definite.map(|d| d.count >= 3)),
         (Some(404), Some(true))
     );
     assert!(world.breakers_told.is_empty());
@@ -144,14 +144,14 @@ fn two_wrong_steps_are_stuck_once_the_service_has_done_another() {
     let mut passed = 0;
     // The service takes the last one whenever it comes, and rejects the others for good.
     while passed < 30 * MINUTE {
-        while let Some(errand) = world.under_way.pop_front() {
-            let (step, attempt) = errand.step().expect("nothing else is silent");
+        while let Some(effect) = world.under_way.pop_front() {
+            let (step, attempt) = effect.step().expect("nothing else is silent");
             let good = step.case == cases[2];
             let (answer, status) = match good {
                 true => (StepReading::Busy { overloaded: false, retry_after_ms: None }, 409),
                 false => (StepReading::Definite, 404),
             };
-            let service = std::sync::Arc::clone(errand.service());
+            let service = std::sync::Arc::clone(effect.service());
             let result = StepResult::new(answer, Some(status)).telling(vec![]);
             world.input(Input::StepEnded { step, attempt, service, result });
         }

@@ -27,7 +27,7 @@ fn the_announcement_says_it_for_every_report_of_the_saga() {
     let case = world.report(odd());
     world.settle_down();
     assert_eq!(world.plan(case), words(["retry account.draw-back"]));
-    let kept = &world.case(case).detail.entry;
+    let kept = &world.case(case).extra.entry;
     assert_eq!(
         kept.as_deref(),
         Some("cancel.cancel"),

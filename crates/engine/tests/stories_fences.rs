@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, ClosedOn};
-use amends_engine::{StepReading, StepState, WalkResult};
+use amends_engine::{HistoryResult, StepReading, StepState};
 use amends_protocol::{Evidence, HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
@@ -35,8 +35,8 @@ fn an_orchestrator_that_may_go_on_is_fenced_and_the_case_is_proven() {
     // Who calls only what is barred needs no fence.
     let wanted = words(["compensate payment.charge", "compensate checkout.place"]);
     assert_eq!(world.plan(case), wanted);
-    assert!(world.step(case, "compensate checkout.place").memo.fence);
-    assert!(!world.step(case, "compensate payment.charge").memo.fence);
+    assert!(world.step(case, "compensate checkout.place").extra.fence);
+    assert!(!world.step(case, "compensate payment.charge").extra.fence);
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Proven));
 }
 
@@ -70,7 +70,7 @@ const OUTCOME_ALONE: StepReading = StepReading::Done(Outcome::NothingToCompensat
 
 #[test]
 fn a_fence_without_a_word_of_calls_proves_nothing_until_the_history_is_read() {
-    let closed = |history: WalkResult| {
+    let closed = |history: HistoryResult| {
         let mut world = World::new(SHOP);
         world.histories.insert("checkout".to_owned(), history);
         world.replies.insert("compensate checkout.place".to_owned(), Reply::Silent);
@@ -83,12 +83,12 @@ fn a_fence_without_a_word_of_calls_proves_nothing_until_the_history_is_read() {
         (world.case(case).closed_on, read, world.plan(case).contains("compensate shipping.ship"))
     };
     // Whom it had called stands in its History, and nobody else would have told.
-    let called = WalkResult::Told(vec![evidence("shipping.ship", "r", H::Unknown)].into());
+    let called = HistoryResult::Told(vec![evidence("shipping.ship", "r", H::Unknown)].into());
     assert_eq!(closed(called), (Some(ClosedOn::Proven), 1, true));
     // It is read as the History of whoever calls others, and once more behind the fence.
-    let nobody = WalkResult::Told(vec![].into());
+    let nobody = HistoryResult::Told(vec![].into());
     assert_eq!(closed(nobody), (Some(ClosedOn::Proven), 2, false));
-    assert_eq!(closed(WalkResult::NoHistory), (Some(ClosedOn::Quiet), 2, false));
+    assert_eq!(closed(HistoryResult::NoHistory), (Some(ClosedOn::Quiet), 2, false));
 }
 
 #[test]
@@ -124,7 +124,7 @@ rules: [{ on: \"*/*\", compensate: recorded }]
             report("delivery/odd", "s").action("request").saw("delivery.request", H::Started),
         );
         world.settle_down();
-        world.histories.insert("delivery".to_owned(), WalkResult::Told(history.into()));
+        world.histories.insert("delivery".to_owned(), HistoryResult::Told(history.into()));
         let before = world.walked.iter().filter(|service| *service == "delivery").count();
         if told {
             world.answer("compensate delivery.request", StepReading::Done(Outcome::Compensated));
@@ -217,8 +217,8 @@ fn who_puts_up_no_fence_costs_the_proof_and_not_a_person() {
         world.pass_ms(120_000);
         let row = world.case(case);
         assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
-        let told = row.detail.notes.iter().filter(|n| n.text.contains("puts up no fence")).count();
-        assert_eq!(told, 2, "once for each service: {:?}", row.detail.notes);
+        let told = row.extra.notes.iter().filter(|n| n.text.contains("puts up no fence")).count();
+        assert_eq!(told, 2, "once for each service: {:?}", row.extra.notes);
     }
 }
 
@@ -256,12 +256,12 @@ services:
 rules: [{ on: \"*/*\", compensate: recorded }]
 ",
     );
-    let dug = WalkResult::Told(vec![evidence("deep.dig", "r", H::Succeeded)].into());
+    let dug = HistoryResult::Told(vec![evidence("deep.dig", "r", H::Succeeded)].into());
     world.histories.insert("deep".to_owned(), dug);
     let called = report("a/odd", "s").action("x").saw("a.x", H::Failed).saw("far.go", H::Unknown);
     let case = world.report(called);
     world.settle_down();
-    assert!(world.walked.iter().any(|walk| walk.contains("deep")), "{:?}", world.walked);
+    assert!(world.walked.iter().any(|query| query.contains("deep")), "{:?}", world.walked);
     assert_eq!(world.plan(case), words(["compensate far.go", "compensate deep.dig"]));
 }
 
@@ -275,8 +275,8 @@ fn of_whom_the_rulebook_says_that_he_puts_up_no_fence_none_is_asked_and_it_is_to
     world.pass_ms(120_000);
     let row = world.case(case);
     assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
-    let told = row.detail.notes.iter().filter(|n| n.text.contains("as the rulebook says")).count();
-    assert_eq!(told, 2, "once for each service: {:?}", row.detail.notes);
+    let told = row.extra.notes.iter().filter(|n| n.text.contains("as the rulebook says")).count();
+    assert_eq!(told, 2, "once for each service: {:?}", row.extra.notes);
 }
 
 #[test]
@@ -289,28 +289,29 @@ fn what_a_service_without_fences_has_undone_may_come_again() {
     let row = world.case(case);
     assert!(world.plan(case).contains("compensate checkout.place"), "so its caller is barred");
     assert_eq!(row.closed_on, Some(ClosedOn::Quiet));
-    assert_eq!(row.detail.may_still_stand[0].action, "charge");
+    assert_eq!(row.extra.may_still_stand[0].action, "charge");
 }
 
 /// What is undone can't be reached again, but a message may still go out of somebody whom no fence bars.
 #[test]
 fn a_message_that_somebody_without_a_fence_may_still_send_is_not_proven_away() {
     let book = SHOP.replace("ship: { compensation: cancel }", "ship: { correction: recall }");
-    let nobody = WalkResult::Told(vec![].into());
-    for (fence, history, closed_on) in
-        [("", nobody, ClosedOn::Proven), ("fence: false, ", WalkResult::NoHistory, ClosedOn::Quiet)]
-    {
+    let nobody = HistoryResult::Told(vec![].into());
+    for (fence, history, closed_on) in [
+        ("", nobody, ClosedOn::Proven),
+        ("fence: false, ", HistoryResult::NoHistory, ClosedOn::Quiet),
+    ] {
         let free = format!("{fence}actions: {{ place:");
         let mut world = World::new(&book.replace("actions: { place:", &free));
         world.histories.insert("checkout".to_owned(), history);
-        let called = WalkResult::Told(vec![evidence("checkout.place", "r", H::Unknown)].into());
+        let called = HistoryResult::Told(vec![evidence("checkout.place", "r", H::Unknown)].into());
         world.histories.insert("page".to_owned(), called);
         let case = world.report(charged("odd"));
         world.settle_down();
         world.pass_ms(120_000);
         let row = world.case(case);
         assert_eq!(row.closed_on, Some(closed_on), "{fence}");
-        let left: Vec<_> = row.detail.may_still_stand.iter().map(|one| &*one.action).collect();
+        let left: Vec<_> = row.extra.may_still_stand.iter().map(|one| &*one.action).collect();
         assert_eq!(left, if fence.is_empty() { vec![] } else { vec!["ship"] });
     }
 }

@@ -55,7 +55,7 @@ fn reports_without_end_cost_rows_and_nothing_else() {
         world.report(report("stranger/odd", "s").id(&format!("more-{n}")));
     }
     assert_eq!(world.state(case), CaseState::Settled, "nothing new is known");
-    assert_eq!(world.case(case).detail.excess, 10);
+    assert_eq!(world.case(case).extra.excess, 10);
     world.report(report("payment/odd", "s").saw("payment.pay", H::Unknown));
     assert_ne!(world.state(case), CaseState::Settled, "a request may stand");
     world.settle_down();
@@ -88,8 +88,8 @@ fn strangers_can_not_use_up_the_room_of_a_declared_service() {
         junk.data.history = (0..LIMIT).map(|n| made_up(stranger, n)).collect();
         world.report(junk);
     }
-    assert_eq!(world.case(case).detail.told.len(), LIMIT, "one limit for all strangers");
-    let notes = &world.case(case).detail.notes;
+    assert_eq!(world.case(case).extra.told.len(), LIMIT, "one limit for all strangers");
+    let notes = &world.case(case).extra.notes;
     assert!(notes.iter().any(|note| note.text.starts_with("y told more")), "{notes:?}");
     world.report(report("payment/odd", "s").saw("coupon.redeem", H::Succeeded));
     world.settle_down();

@@ -4,7 +4,7 @@
 mod world;
 
 use amends_api::{CaseState, ClosedOn};
-use amends_engine::WalkResult;
+use amends_engine::HistoryResult;
 use amends_protocol::{HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, report, words};
 
@@ -69,7 +69,7 @@ fn a_failure_that_its_caller_tolerates_undoes_what_lies_below_alone() {
             "{code}: the order stands and nobody waits for it"
         );
         let mut read: Vec<_> =
-            world.case(case).detail.walks.iter().map(|w| w.service.to_string()).collect();
+            world.case(case).extra.histories.iter().map(|w| w.service.to_string()).collect();
         read.sort();
         let wanted: &[&str] = if code == "odd" { &["mail", "news"] } else { &[] };
         assert_eq!(read, wanted, "{code}: the Histories of the whole saga are nobody's business");
@@ -108,7 +108,7 @@ fn a_message_that_its_senders_history_does_not_name_was_not_sent_and_nobody_is_a
     let read = |told: &[(&str, H)]| {
         let mut world = kiosk();
         let told: Vec<_> = told.iter().map(|(what, state)| evidence(what, "r", *state)).collect();
-        world.histories.insert("order".to_owned(), WalkResult::Told(told.into()));
+        world.histories.insert("order".to_owned(), HistoryResult::Told(told.into()));
         let case = world.report(order_failed());
         world.settle_down();
         (world.plan(case).contains("compensate stock.send"), world.case(case).closed_on)
@@ -126,7 +126,7 @@ fn a_consumer_is_asked_at_once_where_its_sender_keeps_no_history_and_later_where
     let mut world = kiosk();
     world.report(order_failed());
     assert!(!world.sent.contains(&"compensate stock.send".to_owned()), "{:?}", world.sent);
-    world.histories.insert("order".to_owned(), WalkResult::NoHistory);
+    world.histories.insert("order".to_owned(), HistoryResult::NoHistory);
     world.settle_down();
     assert!(world.sent.contains(&"compensate stock.send".to_owned()), "{:?}", world.sent);
 }
@@ -164,7 +164,7 @@ fn where_nothing_bars_a_message_the_case_waits_as_long_as_it_may_be_under_way() 
         evidence("order.place", "r-order.place", H::Succeeded),
         evidence("parcel.send", "r-parcel.send", H::Succeeded),
     ];
-    world.histories.insert("order".to_owned(), WalkResult::Told(told.into()));
+    world.histories.insert("order".to_owned(), HistoryResult::Told(told.into()));
     let sent = report("order/odd", "s")
         .action("place")
         .saw("order.place", H::Unknown)

@@ -57,7 +57,7 @@ fn the_order_of_reports_decides_nothing() {
         world.replies.clear();
         world.report(second);
         world.settle_down();
-        let about = world.step(case, STEP).memo.subject.clone().expect("a mapped request");
+        let about = world.step(case, STEP).extra.subject.clone().expect("a mapped request");
         let reports: Vec<_> = world.memory.reports_of(case).collect();
         assert_eq!(
             reports[about.report.expect("chosen") as usize].report.id,
@@ -75,7 +75,7 @@ fn the_request_that_took_effect_is_undone_and_not_the_one_that_failed() {
     let case =
         world.report(tells("shop", "s-1", &[("a", H::Failed), ("b", H::Succeeded)], json!({})));
     world.settle_down();
-    let about = world.step(case, STEP).memo.subject.clone().expect("a mapped request");
+    let about = world.step(case, STEP).extra.subject.clone().expect("a mapped request");
     assert_eq!(about.request.as_deref(), Some("b"));
 }
 
@@ -177,7 +177,7 @@ fn a_step_without_any_known_request_ends_as_nothing_and_a_late_one_is_undone() {
     world.settle_down();
     let step = world.step(case, STEP);
     assert_eq!(step.state, StepState::Done(Outcome::NothingToCompensate));
-    assert_eq!(step.memo.message.as_deref(), Some("no request of it is known"));
+    assert_eq!(step.extra.message.as_deref(), Some("no request of it is known"));
     assert!(asked(&world).is_empty());
     world.report(tells("shop", "s-2", &[("q", H::Succeeded)], json!({})));
     world.settle_down();
@@ -193,7 +193,7 @@ fn two_charges_of_which_nothing_tells_the_fields_are_a_persons() {
     world.settle_down();
     let step = world.step(case, STEP);
     assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
-    let why = step.memo.message.clone().unwrap_or_default();
+    let why = step.extra.message.clone().unwrap_or_default();
     assert!(why.contains("`p-1`, `p-2`"), "{why}");
     assert!(world.sends.is_empty(), "{:?}", world.sends);
     // One request undoes them all, says the rulebook.
@@ -336,7 +336,7 @@ fn two_reports_of_the_service_that_name_different_places_are_a_persons() {
     world.pass_ms(5_000);
     let step = world.step(case, STEP);
     assert_eq!(step.state, StepState::Stuck(StuckReason::Unsendable));
-    let why = step.memo.message.clone().unwrap_or_default();
+    let why = step.extra.message.clone().unwrap_or_default();
     assert!(
         ["report b-1", "\"x\"", "report b-2", "\"y\""].iter().all(|part| why.contains(part)),
         "{why}"
@@ -532,7 +532,7 @@ fn another_rulebook_asks_for_nothing_else_under_the_same_key() {
     world.pass_ms(60_000);
     let row = world.step(step.case, STEP);
     assert_eq!(row.state, StepState::Stuck(StuckReason::Unsendable));
-    assert!(row.memo.message.as_deref().is_some_and(|why| why.contains("--new-key")));
+    assert!(row.extra.message.as_deref().is_some_and(|why| why.contains("--new-key")));
     assert_eq!(last_key(&world), first, "nothing went out");
     assert_eq!(world.act(step, again(true, true)), Answer::Done);
     world.settle_down();

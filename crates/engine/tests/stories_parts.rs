@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, StuckReason};
-use amends_engine::{Answer, StepReading, StepState, WalkResult};
+use amends_engine::{Answer, HistoryResult, StepReading, StepState};
 use amends_protocol::{CaseId, Evidence, HistoryState as H, Outcome, PartTag, Report, StepId};
 use std::collections::BTreeSet;
 use world::{Reply, Says, World, report};
@@ -210,7 +210,7 @@ fn a_callback_ends_the_one_part_that_it_names_also_of_a_spilled_case() {
 /// Billing takes a field that nobody tells.
 #[test]
 fn what_nobody_has_called_needs_no_fields_and_what_may_have_been_is_a_persons() {
-    let undone = |history: WalkResult, tells_calls: bool| {
+    let undone = |history: HistoryResult, tells_calls: bool| {
         let mut world = World::new(
             "
 rulebook: fields
@@ -240,12 +240,16 @@ rules: [{ on: \"*/*\", compensate: all }]
         }
         world.settle_down();
         let refund = world.step(case, REFUND);
-        (refund.state.clone(), refund.memo.message.clone())
+        (refund.state.clone(), refund.extra.message.clone())
     };
     let nothing = StepState::Done(Outcome::NothingToCompensate);
     let nobody = (nothing, Some("nobody has called it".to_owned()));
-    assert_eq!(undone(WalkResult::NoHistory, true), nobody, "its caller says so");
-    assert_eq!(undone(WalkResult::Told(vec![].into()), false), nobody, "its caller's History does");
-    let (state, _) = undone(WalkResult::NoHistory, false);
+    assert_eq!(undone(HistoryResult::NoHistory, true), nobody, "its caller says so");
+    assert_eq!(
+        undone(HistoryResult::Told(vec![].into()), false),
+        nobody,
+        "its caller's History does"
+    );
+    let (state, _) = undone(HistoryResult::NoHistory, false);
     assert_eq!(state, StepState::Stuck(StuckReason::Unsendable));
 }

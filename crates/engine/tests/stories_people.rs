@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseAct, CaseState, ClosedOn, StepAct, StepActName, StuckReason};
-use amends_engine::{Answer, Errand, NewLimits, Replaces, StepReading, StepState};
+use amends_engine::{Answer, Effect, NewLimits, Replaces, StepReading, StepState};
 use amends_protocol::{HistoryState as H, Outcome};
 use amends_rulebook::Rulebook;
 use serde_json::{Map, json};
@@ -60,8 +60,8 @@ fn what_a_person_waived_stays_waived_and_later_reports_are_noted_beside_it() {
     world.settle_down();
     let row = world.step(case, "compensate coupon.redeem");
     assert_eq!(row.state, StepState::Done(Outcome::Waived));
-    assert_eq!(row.memo.would_have_asked, [1]);
-    assert_eq!(row.memo.because, [0]);
+    assert_eq!(row.extra.would_have_asked, [1]);
+    assert_eq!(row.extra.because, [0]);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn an_operator_edits_and_tries_again_under_the_same_key() {
     world.replies.insert("compensate coupon.redeem".into(), Reply::Silent);
     let data = Map::from_iter([("coupon".to_owned(), json!("SPRING"))]);
     assert_eq!(world.act(step, StepAct::edit(reason(), data.clone())), Answer::Done);
-    let Some(Errand::Send(send)) = world.under_way.back() else { panic!("sent again") };
+    let Some(Effect::Send(send)) = world.under_way.back() else { panic!("sent again") };
     assert_eq!((send.step, send.attempt), (step, 2));
     assert_eq!(send.data.as_deref(), Some(&data));
     world.answer("compensate coupon.redeem", StepReading::Done(Outcome::Compensated));
@@ -115,7 +115,7 @@ fn an_outcome_reached_outside_can_be_recorded() {
     world.settle_down();
     let row = world.step(case, "compensate coupon.redeem");
     assert_eq!(row.state, StepState::Done(Outcome::Compensated));
-    assert_eq!(row.memo.decided_by.as_deref(), Some("kim"));
+    assert_eq!(row.extra.decided_by.as_deref(), Some("kim"));
     assert_ne!(world.case(case).closed_on, Some(ClosedOn::Proven), "a person's word is no fence");
 }
 
@@ -199,7 +199,7 @@ rules: [{{ on: \"*/*\", compensate: [a.x], mode: {mode} }}]
     world.pass_ms(60 * 60_000);
     let row = world.case(told);
     assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(ClosedOn::Quiet)));
-    let left = &row.detail.may_still_stand[0];
+    let left = &row.extra.may_still_stand[0];
     assert_eq!(left.name().to_string(), "a.x");
     assert!(left.why.contains("shadow"), "{}", left.why);
     assert!(world.sent.is_empty());
@@ -233,7 +233,7 @@ rules: [{ on: \"*/*\", compensate: [a.x], limit: 2 per minute }]
     world.settle_down();
     let states: Vec<_> = cases.iter().map(|c| world.state(*c)).collect();
     assert_eq!(states, [CaseState::Settled, CaseState::Settled, CaseState::Stuck]);
-    let held = &world.case(cases[2]).detail.notes[0].text;
+    let held = &world.case(cases[2]).extra.notes[0].text;
     assert!(held.contains("more than 2 cases a minute for rule `*/*`"), "{held}");
 }
 
@@ -398,7 +398,7 @@ fn a_late_answer_after_a_waiver_is_noted_and_changes_nothing() {
         world.step(case, "compensate coupon.redeem").state,
         StepState::Done(Outcome::Waived)
     );
-    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("after the decision")));
+    assert!(world.case(case).extra.notes.iter().any(|n| n.text.contains("after the decision")));
 }
 
 #[test]
@@ -411,12 +411,12 @@ fn a_pause_and_limits_outlive_a_restart_and_are_taken_back() {
     assert_eq!(world.limit("delivery", limits), Answer::Done);
     assert_eq!(world.limit("delivery", limits), Answer::Done);
     world.crash();
-    let lane = |world: &World, name: &str| {
-        world.engine.lanes().into_iter().find(|l| &*l.service == name).expect("a lane")
+    let queue = |world: &World, name: &str| {
+        world.engine.queues().into_iter().find(|l| &*l.service == name).expect("a queue")
     };
-    let delivery = lane(&world, "delivery");
+    let delivery = queue(&world, "delivery");
     assert_eq!((delivery.concurrency, delivery.per_second), (3, Some(2)));
-    assert_eq!(&*lane(&world, "coupon").settings.pause.expect("paused").by, "kim");
+    assert_eq!(&*queue(&world, "coupon").settings.pause.expect("paused").by, "kim");
     world.report(payment_report_1("s"));
     world.settle_down();
     assert!(!world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
@@ -426,7 +426,7 @@ fn a_pause_and_limits_outlive_a_restart_and_are_taken_back() {
         world.pause("coupon", false);
     }
     world.crash();
-    let delivery = lane(&world, "delivery");
+    let delivery = queue(&world, "delivery");
     assert_eq!((delivery.settings.limits, delivery.per_second), (None, None));
     world.pass_ms(1_000);
     assert!(world.sent.contains(&"compensate coupon.redeem".to_owned()), "{:?}", world.sent);
@@ -494,10 +494,10 @@ fn a_refused_act_is_no_sign_of_life() {
     let mut world = World::food_order();
     let case = world.report(payment_report_1("s"));
     world.settle_down();
-    let quiet_at = world.case(case).detail.quiet_at;
+    let quiet_at = world.case(case).extra.quiet_at;
     assert!(quiet_at.is_some(), "it waits for its quiet time");
     world.skip_ms(10);
     let step = world.step(case, "compensate coupon.redeem").id;
     assert!(matches!(world.act(step, StepAct::retry(reason())), Answer::Conflict(_)));
-    assert_eq!(world.case(case).detail.quiet_at, quiet_at);
+    assert_eq!(world.case(case).extra.quiet_at, quiet_at);
 }

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, Cause, ClosedOn, QuestionAct, QuestionKind, StepAct, Verdict};
-use amends_engine::{Answer, StepReading, StepState, WalkResult, open_questions};
+use amends_engine::{Answer, HistoryResult, StepReading, StepState, open_questions};
 use amends_protocol::{CaseId, HistoryState as H, Outcome, Report};
 use amends_rulebook::Rulebook;
 use world::{Reply, Says, World, evidence, reason, report};
@@ -34,10 +34,10 @@ fn no_parcel(code: &str) -> Report {
 }
 
 /// What the bank says of the transfer.
-fn bank_says(state: Option<H>) -> WalkResult {
+fn bank_says(state: Option<H>) -> HistoryResult {
     let told: Vec<_> =
         state.map(|state| evidence("bank.transfer", "t-1", state)).into_iter().collect();
-    WalkResult::Told(told.into())
+    HistoryResult::Told(told.into())
 }
 
 /// A failure of this kind, when the bank's History says this.
@@ -107,7 +107,7 @@ fn a_transfer_under_way_is_barred_and_read_once_more() {
         world.replies.insert(FENCE.to_owned(), Reply::Silent);
         let case = world.report(no_parcel("odd"));
         world.settle_down();
-        assert!(world.step(case, FENCE).memo.fence);
+        assert!(world.step(case, FENCE).extra.fence);
         assert!(!world.sent.contains(&REFUND.to_owned()), "{:?}", world.sent);
         assert_eq!(world.state(case), CaseState::Open, "nobody is asked before it is known");
         if let Some(then) = then {
@@ -185,7 +185,7 @@ fn who_accepts_keeps_what_came_before_and_who_records_has_it_undone() {
     assert_eq!(accepted, Answer::Done);
     world.pass_ms(200_000);
     assert_eq!(world.step(case, REFUND).state, StepState::Done(Outcome::Waived));
-    assert_eq!(world.step(case, REFUND).memo.decided_by.as_deref(), Some("kim"));
+    assert_eq!(world.step(case, REFUND).extra.decided_by.as_deref(), Some("kim"));
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::ByPerson));
 
     let (mut world, case) = after(BANK, "odd", Some(H::Succeeded));
@@ -211,7 +211,7 @@ fn a_rule_says_that_it_is_undone_all_the_same() {
 fn a_rule_says_that_it_stays_and_a_person_may_still_have_it_undone() {
     let (mut world, case) = after(BANK, "keep", Some(H::Succeeded));
     assert_eq!(world.step(case, REFUND).state, StepState::Done(Outcome::Waived));
-    let by = world.step(case, REFUND).memo.decided_by.clone();
+    let by = world.step(case, REFUND).extra.decided_by.clone();
     assert_eq!(by.as_deref(), Some("rule parcel/keep"));
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Forward));
     let book = Rulebook::from_yaml(BANK).unwrap_or_else(|found| panic!("{found:#?}"));

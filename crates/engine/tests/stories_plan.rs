@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, ClosedOn};
-use amends_engine::{StepReading, StepState, WalkResult};
+use amends_engine::{HistoryResult, StepReading, StepState};
 use amends_protocol::{HistoryState as H, Outcome, Report};
 use world::{Reply, Says, World, evidence, payment_report_1, report, words};
 
@@ -141,7 +141,7 @@ fn a_derived_report_whose_root_never_comes_is_answered_by_its_own_rule() {
     assert_eq!(world.state(case), CaseState::Open);
     world.pass_ms(11_000);
     assert!(world.plan(case).contains("compensate order.place"));
-    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("lost")));
+    assert!(world.case(case).extra.notes.iter().any(|n| n.text.contains("lost")));
 }
 
 #[test]
@@ -247,7 +247,7 @@ rules:
         assert_eq!(world.state(case), CaseState::Settled);
         assert_eq!(world.case(case).closed_on, Some(ClosedOn::Forward));
         let text = "shop.buy failed because of it and is not run again by any rule";
-        let notes = &world.case(case).detail.notes;
+        let notes = &world.case(case).extra.notes;
         assert_eq!(notes.iter().any(|n| n.text == text), noted, "{notes:?}");
     }
 }
@@ -279,11 +279,15 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
     let mut world = World::food_order();
     world.histories.insert(
         "delivery".into(),
-        WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into()),
+        HistoryResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into()),
     );
     world.histories.insert(
         "rider".into(),
-        WalkResult::Failed { message: "refused".into(), unreachable: true, retry_after_ms: None },
+        HistoryResult::Failed {
+            message: "refused".into(),
+            unreachable: true,
+            retry_after_ms: None,
+        },
     );
     let case = world.report(
         report("payment/odd", "s")
@@ -293,12 +297,12 @@ fn recorded_starts_from_the_report_and_is_completed_by_the_histories() {
     );
     assert_eq!(world.plan(case), words(["compensate coupon.redeem"]));
     world.settle_down();
-    assert!(world.plan(case).contains("compensate delivery.request"), "found by the walk");
+    assert!(world.plan(case).contains("compensate delivery.request"), "found by the query");
     world.pass_ms(20_000);
     assert_eq!(world.state(case), CaseState::Open, "rider's History is still unknown");
     world.histories.insert(
         "rider".into(),
-        WalkResult::Told(vec![evidence("rider.match", "m", H::Started)].into()),
+        HistoryResult::Told(vec![evidence("rider.match", "m", H::Started)].into()),
     );
     world.pass_ms(120_000);
     assert_eq!(
@@ -325,7 +329,7 @@ fn a_page_of_a_gateway_is_no_history_of_a_service_that_has_told_one() {
         "delivery knows nothing of it, and says so"
     );
     // Its new version is rolled out; its gateway has no backend for it.
-    world.histories.insert("delivery".into(), WalkResult::Unproven { status: 404 });
+    world.histories.insert("delivery".into(), HistoryResult::Unproven { status: 404 });
     let case = world.report(asks_around("meanwhile"));
     world.settle_down();
     world.pass_ms(120_000);
@@ -333,7 +337,7 @@ fn a_page_of_a_gateway_is_no_history_of_a_service_that_has_told_one() {
     world.crash();
     world.pass_ms(120_000);
     assert_eq!(world.state(case), CaseState::Open, "a restart forgets that of nobody");
-    let told = WalkResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into());
+    let told = HistoryResult::Told(vec![evidence("delivery.request", "d", H::Succeeded)].into());
     world.histories.insert("delivery".into(), told);
     world.pass_ms(120_000);
     assert_eq!(
@@ -345,7 +349,7 @@ fn a_page_of_a_gateway_is_no_history_of_a_service_that_has_told_one() {
 #[test]
 fn a_404_of_a_service_that_has_never_told_a_history_means_that_it_has_none() {
     let mut world = World::food_order();
-    world.histories.insert("delivery".into(), WalkResult::Unproven { status: 404 });
+    world.histories.insert("delivery".into(), HistoryResult::Unproven { status: 404 });
     let case = world.report(asks_around("s"));
     world.settle_down();
     world.pass_ms(120_000);
@@ -385,11 +389,11 @@ fn a_case_that_is_not_fenced_settles_on_quiet_after_a_last_look() {
         CaseState::Open,
         "coupon, delivery and rider might still be called"
     );
-    let walks = world.walked.len();
+    let histories = world.walked.len();
     world.pass_ms(2_000);
     assert_eq!(world.state(case), CaseState::Settled);
     assert_eq!(world.case(case).closed_on, Some(ClosedOn::Quiet));
-    assert!(world.walked.len() > walks, "the last look asks again");
+    assert!(world.walked.len() > histories, "the last look asks again");
 }
 
 #[test]
@@ -399,7 +403,7 @@ fn the_last_look_may_find_something_and_then_the_quiet_time_begins_anew() {
     world.settle_down();
     world.histories.insert(
         "coupon".into(),
-        WalkResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)].into()),
+        HistoryResult::Told(vec![evidence("coupon.redeem", "late", H::Succeeded)].into()),
     );
     world.pass_ms(2_000);
     assert_eq!(
@@ -431,7 +435,7 @@ fn evidence_of_an_action_that_the_rulebook_does_not_know_is_noted() {
     let case =
         world.report(report("payment/odd", "s").action("pay").saw("coupon.burn", H::Succeeded));
     world.settle_down();
-    assert!(world.case(case).detail.notes.iter().any(|n| n.text.contains("coupon.burn")));
+    assert!(world.case(case).extra.notes.iter().any(|n| n.text.contains("coupon.burn")));
 }
 
 #[test]
@@ -446,7 +450,7 @@ services:
 rules: [{ on: \"*/*\", compensate: recorded }]
 ",
         );
-        let told = WalkResult::Told(vec![evidence("far.away", "r", H::Succeeded)].into());
+        let told = HistoryResult::Told(vec![evidence("far.away", "r", H::Succeeded)].into());
         world.histories.insert("far".into(), told);
         let reports = order.map(|kind| {
             let new = report(kind, "s");

@@ -137,8 +137,8 @@ fn the_end_of_a_saga_is_to_be_said_again_while_its_case_can_keep_nothing() {
         matches!(&answer, Answer::Unavailable(why) if why.contains("is quarantined")),
         "{answer:?}"
     );
-    assert_eq!(world.case(case).detail.saga_ended_at, None);
+    assert_eq!(world.case(case).extra.saga_ended_at, None);
     world.crash();
     assert_eq!(world.end("s"), Answer::Done);
-    assert!(world.case(case).detail.saga_ended_at.is_some());
+    assert!(world.case(case).extra.saga_ended_at.is_some());
 }

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, ClosedOn, QuestionAct, QuestionKind};
-use amends_engine::{Answer, Input, StepReading, StepResult, WalkResult, open_questions};
+use amends_engine::{Answer, HistoryResult, Input, StepReading, StepResult, open_questions};
 use amends_protocol::{CaseId, Evidence, HistoryState as H, Outcome, Report};
 use amends_rulebook::Rulebook;
 use std::collections::BTreeSet;
@@ -41,7 +41,7 @@ fn tells(source: &str, id: &str, history: Vec<Evidence>) -> Report {
 }
 
 /// Billing says that there is nothing to undo, and its History says this.
-fn contradicted(history: WalkResult) -> (World, CaseId) {
+fn contradicted(history: HistoryResult) -> (World, CaseId) {
     let mut world = World::new(SHOP);
     world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
     world.histories.insert("billing".to_owned(), history);
@@ -58,7 +58,8 @@ fn kinds(world: &World, case: CaseId, book: &str) -> Vec<QuestionKind> {
 
 #[test]
 fn a_success_that_its_service_did_not_find_holds_the_case() {
-    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
+    let (world, case) =
+        contradicted(HistoryResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
     assert_eq!(world.state(case), CaseState::Stuck);
     assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
     let book = Rulebook::from_yaml(SHOP).unwrap_or_else(|found| panic!("{found:#?}"));
@@ -72,7 +73,7 @@ fn a_success_that_its_service_did_not_find_holds_the_case() {
 #[test]
 fn what_the_history_says_after_the_undoing_resolves_it() {
     for state in [H::Compensated, H::Failed, H::Fenced] {
-        let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-1", state)].into()));
+        let (world, case) = contradicted(HistoryResult::Told(vec![evidence("p-1", state)].into()));
         assert_eq!(world.state(case), CaseState::Settled, "{state}");
         assert_eq!(world.walked, ["billing", "billing"], "{state}: read before and after");
     }
@@ -80,11 +81,11 @@ fn what_the_history_says_after_the_undoing_resolves_it() {
 
 #[test]
 fn a_service_that_has_forgotten_the_saga_is_believed_and_one_without_a_history_is_not() {
-    let (world, case) = contradicted(WalkResult::Told(vec![].into()));
+    let (world, case) = contradicted(HistoryResult::Told(vec![].into()));
     assert_eq!(world.state(case), CaseState::Settled, "it is gone after its retention");
-    let (world, case) = contradicted(WalkResult::NoHistory);
+    let (world, case) = contradicted(HistoryResult::NoHistory);
     assert_eq!(kinds(&world, case, SHOP), [QuestionKind::Contradiction]);
-    let (world, case) = contradicted(WalkResult::Told(vec![evidence("p-0", H::Failed)].into()));
+    let (world, case) = contradicted(HistoryResult::Told(vec![evidence("p-0", H::Failed)].into()));
     assert_eq!(world.state(case), CaseState::Stuck, "it remembers another request, not this one");
 }
 
@@ -117,7 +118,7 @@ fn a_request_that_was_undone_answers_for_the_others() {
     let mut world = World::new(SHOP);
     world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
     let both = vec![evidence("p-1", H::Compensated), evidence("p-2", H::Succeeded)];
-    world.histories.insert("billing".to_owned(), WalkResult::Told(both.into()));
+    world.histories.insert("billing".to_owned(), HistoryResult::Told(both.into()));
     let case = world.report(tells("shop", "r-1", vec![evidence("p-2", H::Succeeded)]));
     world.settle_down();
     world.pass_ms(10_000);
@@ -126,7 +127,7 @@ fn a_request_that_was_undone_answers_for_the_others() {
 
 #[test]
 fn a_person_accepts_it_and_another_witness_asks_again() {
-    let (mut world, case) = contradicted(WalkResult::NoHistory);
+    let (mut world, case) = contradicted(HistoryResult::NoHistory);
     let accept = || QuestionAct::Accept { reason: "seen in the bank".to_owned() };
     assert_eq!(world.answer_question(case, accept()), Answer::Done);
     world.settle_down();
@@ -162,7 +163,7 @@ fn a_request_that_its_service_says_succeeded_after_the_undoing_is_a_persons() {
         world.pass_ms(10_000);
         assert_eq!(world.state(case), CaseState::Settled);
         let told = vec![evidence("p-1", H::Compensated), evidence("p-2", read)];
-        world.histories.insert("billing".to_owned(), WalkResult::Told(told.into()));
+        world.histories.insert("billing".to_owned(), HistoryResult::Told(told.into()));
         world.report(tells("billing", "r-2", vec![evidence("p-2", H::Succeeded)]));
         world.settle_down();
         world.pass_ms(10_000);
@@ -183,10 +184,10 @@ fn a_request_that_its_service_says_succeeded_after_the_undoing_is_a_persons() {
 #[test]
 fn asked_again_the_history_may_know_better() {
     let (mut world, case) =
-        contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
+        contradicted(HistoryResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
     world
         .histories
-        .insert("billing".to_owned(), WalkResult::Told(vec![evidence("p-1", H::Fenced)].into()));
+        .insert("billing".to_owned(), HistoryResult::Told(vec![evidence("p-1", H::Fenced)].into()));
     let reason = "billing is mended".to_owned();
     let again = QuestionAct::AskAgain { reason, may_have_run: false };
     assert_eq!(world.answer_question(case, again), Answer::Done);
@@ -201,7 +202,7 @@ fn asked_again_the_history_may_know_better() {
 fn a_contradiction_that_is_accepted_or_only_noted_is_never_behind_proven() {
     let accepted = || {
         let (mut world, case) =
-            contradicted(WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
+            contradicted(HistoryResult::Told(vec![evidence("p-1", H::Succeeded)].into()));
         let act = QuestionAct::Accept { reason: "asked them".to_owned() };
         assert_eq!(world.answer_question(case, act), Answer::Done);
         (world, case)
@@ -209,7 +210,7 @@ fn a_contradiction_that_is_accepted_or_only_noted_is_never_behind_proven() {
     let noted = || {
         let mut world = World::new(&format!("{SHOP}questions: {{ contradiction: note }}\n"));
         world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
-        let told = WalkResult::Told(vec![evidence("p-1", H::Succeeded)].into());
+        let told = HistoryResult::Told(vec![evidence("p-1", H::Succeeded)].into());
         world.histories.insert("billing".to_owned(), told);
         let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
         (world, case)
@@ -220,7 +221,7 @@ fn a_contradiction_that_is_accepted_or_only_noted_is_never_behind_proven() {
         world.pass_ms(60_000);
         let row = world.case(case);
         assert_eq!((row.state, row.closed_on), (CaseState::Settled, Some(word)));
-        let left = &row.detail.may_still_stand[0];
+        let left = &row.extra.may_still_stand[0];
         assert_eq!((&*left.action, left.request_id.as_deref()), ("charge", Some("p-1")));
         assert_eq!(
             left.why,
@@ -234,7 +235,7 @@ fn a_rulebook_may_only_note_it() {
     let noted = format!("{SHOP}questions: {{ contradiction: note }}\n");
     let mut world = World::new(&noted);
     world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
-    world.histories.insert("billing".to_owned(), WalkResult::NoHistory);
+    world.histories.insert("billing".to_owned(), HistoryResult::NoHistory);
     let case = world.report(tells("shop", "r-1", vec![evidence("p-1", H::Succeeded)]));
     world.settle_down();
     world.pass_ms(10_000);
@@ -362,7 +363,7 @@ fn the_order_of_arrival_decides_nothing() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let mut world = World::new(SHOP);
         world.replies.insert(STEP.to_owned(), Reply::Done(Outcome::NothingToCompensate));
-        world.histories.insert("billing".to_owned(), WalkResult::NoHistory);
+        world.histories.insert("billing".to_owned(), HistoryResult::NoHistory);
         let all = reports();
         let case = world.report(all[order[0]].clone());
         for n in &order[1..] {
@@ -400,7 +401,7 @@ fn evidence_that_had_no_room_is_a_question_and_what_says_nothing_new_is_none() {
 
 #[test]
 fn nobody_answers_what_is_not_asked() {
-    let (mut world, case) = contradicted(WalkResult::NoHistory);
+    let (mut world, case) = contradicted(HistoryResult::NoHistory);
     let question = world.question(case);
     let accept = || QuestionAct::Accept { reason: "so".to_owned() };
     let mut other = question;
@@ -423,7 +424,7 @@ fn a_case_closes_without_the_history_that_a_person_goes_without() {
     let book = SHOP.replace("effect: none, calls: [billing.charge] } } }\n  till", "effect: none, calls: [mid.work] } } }\n  mid: { url: http://mid:80, actions: { work: { compensation: unwork, calls: [\"billing.charge?\"] } } }\n  till");
     let mut world = World::new(&book);
     let broken =
-        WalkResult::Failed { message: "500".into(), unreachable: false, retry_after_ms: None };
+        HistoryResult::Failed { message: "500".into(), unreachable: false, retry_after_ms: None };
     world.histories.insert("mid".to_owned(), broken);
     let mut report = tells("shop", "r-1", vec![Evidence::new("mid", "work", "m", H::Unknown)]);
     report.data.action = Some("sell".to_owned());
@@ -441,7 +442,7 @@ fn a_case_closes_without_the_history_that_a_person_goes_without() {
 
 #[test]
 fn a_history_that_cannot_be_read_for_an_hour_asks_a_person_and_one_that_returns_ends_it() {
-    let broken = || WalkResult::Failed {
+    let broken = || HistoryResult::Failed {
         message: "500".to_owned(),
         unreachable: false,
         retry_after_ms: None,
@@ -460,7 +461,7 @@ fn a_history_that_cannot_be_read_for_an_hour_asks_a_person_and_one_that_returns_
             let accept = QuestionAct::Accept { reason: "its table is lost".to_owned() };
             assert_eq!(world.answer_question(case, accept), Answer::Done);
         } else {
-            world.histories.insert("billing".to_owned(), WalkResult::Told(vec![].into()));
+            world.histories.insert("billing".to_owned(), HistoryResult::Told(vec![].into()));
         }
         world.pass_ms(10 * 60_000);
         assert_eq!(world.state(case), CaseState::Settled);

@@ -100,7 +100,7 @@ fn what_is_under_way_ends_and_is_not_tried_again_before_the_release() {
         (&row.state, row.cause(), row.attempts),
         (&StepState::Waiting, Some(Cause::Held), 1)
     );
-    assert!(row.memo.may_have_run, "what is known of the try stays known");
+    assert!(row.extra.may_have_run, "what is known of the try stays known");
 
     world.hold(OF_PAY, false);
     assert_eq!(world.step(case, REFUND).attempts, 2);

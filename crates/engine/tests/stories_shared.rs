@@ -96,7 +96,7 @@ fn without_an_entry_it_waits_for_one_and_then_a_person_is_asked_which_rulebook()
     assert_eq!(world.state(case), CaseState::Open);
     world.pass_ms(2_000);
     assert_eq!(world.state(case), CaseState::Unmatched);
-    let notes = &world.case(case).detail.notes;
+    let notes = &world.case(case).extra.notes;
     assert!(
         notes.iter().any(|note| note.text.starts_with("which rulebook? mail is shared by")),
         "{notes:#?}"

@@ -244,9 +244,9 @@ fn a_case_in_the_store_alone_is_held_again_at_once_when_what_was_ignored_is_take
 }
 
 fn strangers(world: &World) -> Vec<FoundStranger> {
-    let mut walk = world.engine.strangers();
-    while !walk.look(&world.engine, 100) {}
-    walk.finish()
+    let mut query = world.engine.strangers();
+    while !query.look(&world.engine, 100) {}
+    query.finish()
 }
 
 #[test]

@@ -14,15 +14,15 @@ fn lateness(world: &World) -> Lateness {
 
 /// Looks one case at a time, as a busy loop would.
 fn survey(world: &World) -> Survey {
-    let mut walk = world.engine.survey(lateness(world));
-    while !walk.look(&world.engine, 1) {}
-    walk.finish()
+    let mut query = world.engine.survey(lateness(world));
+    while !query.look(&world.engine, 1) {}
+    query.finish()
 }
 
 fn members(world: &World, group: &str, limit: usize) -> Members {
-    let mut walk = world.engine.members(group, limit, lateness(world));
-    while !walk.look(&world.engine, 1) {}
-    walk.finish()
+    let mut query = world.engine.members(group, limit, lateness(world));
+    while !query.look(&world.engine, 1) {}
+    query.finish()
 }
 
 /// `service cause count [stuck]` of each group.

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseState, StepAct, StuckReason};
-use amends_engine::{Input, StepReading, StepState, Trust, WalkResult};
+use amends_engine::{HistoryResult, Input, StepReading, StepState, Trust};
 use amends_protocol::{HistoryState as H, Outcome};
 use std::sync::Arc;
 use world::{Reply, Says, World, reason, report};
@@ -181,7 +181,7 @@ rules:
 #[test]
 fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time() {
     let mut world = World::new(RECORDED);
-    let failed = WalkResult::Failed {
+    let failed = HistoryResult::Failed {
         message: "answered 500".into(),
         unreachable: false,
         retry_after_ms: None,
@@ -201,16 +201,16 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
     world.report(report("payment/odd", "new"));
     world.pass_ms(1_000);
     assert!(world.sent.contains(&"compensate payment.pay".to_owned()));
-    let lane = world.engine.lanes().into_iter().find(|lane| &*lane.service == "payment");
-    let lane = lane.expect("known");
-    assert_eq!(lane.breaker, "closed", "the service itself is well");
-    assert!(lane.histories_failing_since.is_some(), "and people see what is not");
+    let queue = world.engine.queues().into_iter().find(|queue| &*queue.service == "payment");
+    let queue = queue.expect("known");
+    assert_eq!(queue.breaker, "closed", "the service itself is well");
+    assert!(queue.histories_failing_since.is_some(), "and people see what is not");
     world.histories.clear();
     world.pass_ms(120_000);
     assert!(cases.iter().all(|case| world.state(*case) != CaseState::Stuck));
     let unread = cases
         .iter()
-        .filter(|case| world.case(**case).detail.walks.iter().any(|walk| !walk.answered));
+        .filter(|case| world.case(**case).extra.histories.iter().any(|query| !query.answered));
     assert_eq!(unread.count(), 0, "all are read once the first probe went well");
 }
 
@@ -218,7 +218,7 @@ fn histories_out_of_order_hold_up_no_compensation_and_are_probed_one_at_a_time()
 fn histories_that_cannot_be_read_are_told_of_once_for_all_their_cases() {
     const MINUTE: u64 = 60_000;
     let mut world = World::new(RECORDED);
-    let failed = WalkResult::Failed {
+    let failed = HistoryResult::Failed {
         message: "answered 500".into(),
         unreachable: false,
         retry_after_ms: None,
@@ -234,7 +234,7 @@ fn histories_that_cannot_be_read_are_told_of_once_for_all_their_cases() {
     assert_eq!(world.histories_told, [], "the pause does not count");
     world.pass_ms(2 * MINUTE);
     assert_eq!(world.histories_told, [("payment".to_owned(), false)]);
-    let shown = |world: &World| world.engine.lanes().iter().any(|l| l.histories_unavailable);
+    let shown = |world: &World| world.engine.queues().iter().any(|l| l.histories_unavailable);
     assert!(shown(&world));
     world.pass_ms(60 * MINUTE);
     assert_eq!(world.histories_told.len(), 1, "told once");
@@ -251,7 +251,7 @@ fn quiet_begins_when_nothing_is_open() {
     let case = world.report(report("shop/odd", "s").action("order").saw("payment.pay", H::Unknown));
     world.settle_down();
     world.pass_ms(600_000);
-    assert_eq!(world.case(case).detail.quiet_at, None, "a step is open");
+    assert_eq!(world.case(case).extra.quiet_at, None, "a step is open");
 }
 
 const DAY: u64 = 86_400_000;

@@ -3,7 +3,7 @@
 mod world;
 
 use amends_api::{CaseAct, CaseState, ClosedOn, StuckReason};
-use amends_engine::{Answer, Input, StepReading, StepState, WalkResult};
+use amends_engine::{Answer, HistoryResult, Input, StepReading, StepState};
 use amends_protocol::{HistoryState as H, Outcome};
 use world::{Reply, Says, World, evidence, payment_report_1, reason, report, words};
 
@@ -192,7 +192,7 @@ fn a_saga_announced_after_its_failure_gets_no_second_case() {
 #[test]
 fn an_accepted_step_is_polled_until_it_ends() {
     let mut world = World::food_order();
-    let accepted = StepReading::Accepted { location: Some("/jobs/1".into()), retry_after_ms: None };
+    let accepted = StepReading::Accepted { location: Some("/keys/1".into()), retry_after_ms: None };
     world.replies.insert("compensate coupon.redeem".into(), Reply::Says(accepted.clone()));
     world.replies.insert("poll coupon.redeem".into(), Reply::Says(accepted));
     let case = world.report(payment_report_1("s"));
@@ -260,7 +260,7 @@ fn a_saga_that_never_ends_gets_a_report_at_its_deadline() {
     world.begin("fine", "order", 5_000); // a retry that was late; it has ended all the same
     world.histories.insert(
         "payment".into(),
-        WalkResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)].into()),
+        HistoryResult::Told(vec![evidence("payment.pay", "p", H::Succeeded)].into()),
     );
     world.pass_ms(4_000);
     assert!(world.memory.cases().count() == 0);
@@ -296,7 +296,7 @@ fn a_crash_in_flight_sends_again_under_the_same_key() {
 fn the_reporters_own_history_is_asked_too_whoever_reported_first() {
     for order in [["coupon/odd", "payment/report-2"], ["payment/report-2", "coupon/odd"]] {
         let mut world = World::food_order();
-        let told = WalkResult::Told(vec![evidence("coupon.redeem", "r", H::Succeeded)].into());
+        let told = HistoryResult::Told(vec![evidence("coupon.redeem", "r", H::Succeeded)].into());
         world.histories.insert("payment".into(), told);
         let cases = order.map(|kind| world.report(report(kind, "s")));
         world.settle_down();
@@ -394,7 +394,7 @@ fn a_restart_during_an_outage_does_not_bring_the_backoff_back() {
 #[test]
 fn a_history_is_asked_for_as_seldom_as_its_service_wants() {
     let mut world = World::food_order();
-    let busy = WalkResult::Failed {
+    let busy = HistoryResult::Failed {
         message: "busy".into(),
         unreachable: false,
         retry_after_ms: Some(60_000),
@@ -407,12 +407,12 @@ fn a_history_is_asked_for_as_seldom_as_its_service_wants() {
     }
     world.settle_down();
     world.pass_ms(600_000);
-    let walks = world.walked.iter().filter(|s| *s == "coupon").count();
-    assert!(walks <= 6 * 11, "{walks}");
+    let histories = world.walked.iter().filter(|s| *s == "coupon").count();
+    assert!(histories <= 6 * 11, "{histories}");
 }
 
 #[test]
-fn a_429_holds_the_whole_lane() {
+fn a_429_holds_the_whole_queue() {
     let mut world = World::food_order();
     world.pause("coupon", true);
     for n in 0..50 {
@@ -452,10 +452,10 @@ rules: [{ on: \"*/*\", compensate: recorded, then: { compensate: [a.x] } }]
         reason: "it is back".into(),
         ticket: 0,
     };
-    let told = Input::WalkEnded {
+    let told = Input::HistoryEnded {
         case,
         service: "b".into(),
-        result: WalkResult::Told(vec![evidence("b.y", "r", H::Succeeded)].into()),
+        result: HistoryResult::Told(vec![evidence("b.y", "r", H::Succeeded)].into()),
     };
     world.turn([resumed, told]);
     assert_eq!(world.step(case, "compensate b.y").state, StepState::InFlight);

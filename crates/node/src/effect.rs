@@ -1,6 +1,6 @@
 //! Effects that are under way: each is known by its id until its one result has come.
 
-use amends_engine::{Errand, Input, StepReading, StepResult, WalkResult};
+use amends_engine::{Effect, HistoryResult, Input, StepReading, StepResult};
 use amends_protocol::{CaseId, StepId};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -18,11 +18,11 @@ pub struct EffectId {
 /// Something to do outside, after its commit. It is answered by exactly one [`crate::Node::ended`] or
 /// [`crate::Node::lost`].
 #[derive(Clone, Debug)]
-pub struct Effect {
+pub struct LaunchedEffect {
     /// Goes along with its result.
     pub id: EffectId,
     /// What is to be done.
-    pub errand: Errand,
+    pub effect: Effect,
 }
 
 /// What an effect brought.
@@ -31,7 +31,7 @@ pub enum EffectResult {
     /// A step was sent, or looked after.
     Step(StepResult),
     /// A History was read.
-    History(WalkResult),
+    History(HistoryResult),
 }
 
 /// What a result is for.
@@ -55,17 +55,17 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// Lets an errand out.
-    pub(crate) fn launch(&mut self, generation: u64, errand: Errand) -> Effect {
+    /// Lets an effect out.
+    pub(crate) fn launch(&mut self, generation: u64, effect: Effect) -> LaunchedEffect {
         self.number += 1;
         let id = EffectId { generation, number: self.number };
-        let about = match &errand {
-            Errand::Send(send) => About::Step(send.step, send.attempt),
-            Errand::Poll(poll) => About::Step(poll.step, poll.attempt),
-            Errand::Walk(walk) => About::History(walk.case),
+        let about = match &effect {
+            Effect::Send(send) => About::Step(send.step, send.attempt),
+            Effect::Poll(poll) => About::Step(poll.step, poll.attempt),
+            Effect::ReadHistory(walk) => About::History(walk.case),
         };
-        self.entries.insert(id, Entry { service: Arc::clone(errand.service()), about });
-        Effect { id, errand }
+        self.entries.insert(id, Entry { service: Arc::clone(effect.service()), about });
+        LaunchedEffect { id, effect }
     }
 
     /// The input that a result makes; none if there is no such effect, or its result has come already. Without a
@@ -85,7 +85,7 @@ impl UnderWay {
                     Some(EffectResult::History(result)) => result,
                     Some(EffectResult::Step(_)) | None => lost_history(),
                 };
-                Input::WalkEnded { case, service, result }
+                Input::HistoryEnded { case, service, result }
             }
         })
     }
@@ -106,6 +106,6 @@ fn lost_step() -> StepResult {
     StepResult::new(StepReading::Unknown, None).saying(LOST)
 }
 
-fn lost_history() -> WalkResult {
-    WalkResult::Failed { message: LOST.to_owned(), unreachable: false, retry_after_ms: None }
+fn lost_history() -> HistoryResult {
+    HistoryResult::Failed { message: LOST.to_owned(), unreachable: false, retry_after_ms: None }
 }

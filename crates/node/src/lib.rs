@@ -25,7 +25,7 @@ mod need;
 mod node;
 mod queue;
 
-pub use effect::{Effect, EffectId, EffectResult};
+pub use effect::{EffectId, EffectResult, LaunchedEffect};
 pub use line::{JUMP_MS, Jump, Line, STRIDE_MS};
 pub use need::{Done, Fault, Need, Released, StoreFault, TurnedAway};
 pub use node::{Node, NodeOptions};

@@ -1,6 +1,6 @@
 //! What the node asks of whoever drives it, and what it is told back.
 
-use crate::effect::Effect;
+use crate::effect::LaunchedEffect;
 use amends_engine::{
     Answer, Batch, Event, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Ticket,
 };
@@ -94,7 +94,7 @@ pub struct Released {
     /// To be handed out.
     pub replies: Vec<(Ticket, Answer)>,
     /// To be done.
-    pub effects: Vec<Effect>,
+    pub effects: Vec<LaunchedEffect>,
     /// To be told to whoever observes.
     pub events: Vec<Event>,
     /// How many inputs it came of.
@@ -110,7 +110,7 @@ impl Released {
     /// The caller has been told that the writes are durable, or there were none.
     pub(crate) fn after_commit(
         replies: Vec<(Ticket, Answer)>,
-        effects: Vec<Effect>,
+        effects: Vec<LaunchedEffect>,
         events: Vec<Event>,
         inputs: usize,
     ) -> Self {

@@ -435,9 +435,9 @@ impl Node {
 
     /// All writes of a turn are durable, or it had none.
     fn release(&mut self, output: Output, inputs: usize) {
-        let Output { errands, answers, events, .. } = output;
-        let launch = |errand| self.under_way.launch(self.generation, errand);
-        let effects = errands.into_iter().map(launch).collect();
+        let Output { effects, answers, events, .. } = output;
+        let launch = |effect| self.under_way.launch(self.generation, effect);
+        let effects = effects.into_iter().map(launch).collect();
         self.ready = true;
         self.phase = Phase::Idle;
         self.next = Some(Need::Release(Released::after_commit(answers, effects, events, inputs)));
@@ -548,15 +548,15 @@ impl Node {
         }
         self.generation += 1;
         let results = self.queue.results().filter_map(|input| match input {
-            Input::StepEnded { service, .. } | Input::WalkEnded { service, .. } => Some(service),
+            Input::StepEnded { service, .. } | Input::HistoryEnded { service, .. } => Some(service),
             _ => None,
         });
         let mut counts: FxHashMap<Arc<str>, u32> = FxHashMap::default();
         for service in self.under_way.services().chain(results) {
             *counts.entry(Arc::clone(service)).or_default() += 1;
         }
-        for (service, errands) in counts {
-            self.engine.restore_under_way(&service, errands);
+        for (service, effects) in counts {
+            self.engine.restore_under_way(&service, effects);
         }
         if self.stopping {
             self.engine.halt();

@@ -71,7 +71,9 @@ impl Queue {
     pub(crate) fn put_back(&mut self, turn: Vec<Input>) {
         for input in turn.into_iter().rev() {
             match input {
-                Input::StepEnded { .. } | Input::WalkEnded { .. } => self.results.push_front(input),
+                Input::StepEnded { .. } | Input::HistoryEnded { .. } => {
+                    self.results.push_front(input)
+                }
                 Input::Tick => {}
                 input => self.inputs.push_front(input),
             }

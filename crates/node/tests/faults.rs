@@ -275,7 +275,7 @@ fn a_result_that_waited_through_a_failed_commit_counts_once() {
     rig.report("s", "1");
     rig.report("t", "2");
     let effect = rig.under_way.remove(0);
-    assert_eq!(&**effect.errand.service(), "a");
+    assert_eq!(&**effect.effect.service(), "a");
     rig.commits.push_back(Mood::Fails);
     rig.hand_in("u", "3");
     let lookups = rig.asked["lookup"];

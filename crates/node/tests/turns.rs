@@ -148,7 +148,7 @@ fn a_result_of_another_kind_counts_as_lost() {
     let mut rig = Rig::new();
     rig.report("s", "1");
     let effect = rig.under_way.remove(0);
-    let odd = EffectResult::History(amends_engine::WalkResult::Told(vec![].into()));
+    let odd = EffectResult::History(amends_engine::HistoryResult::Told(vec![].into()));
     rig.node.ended(effect.id, odd);
     rig.settle();
     assert_eq!(rig.sent.len(), 3);

@@ -123,7 +123,7 @@ pub struct Rule {
     pub mode: Mode,
     /// More cases than this in a minute fall back to `ask`.
     pub limit_per_minute: Option<u32>,
-    /// Age within which its cases should be settled; an older one is told of.
+    /// Age within which its cases should be settled; an older one is reported.
     pub objective_ms: Option<u64>,
     /// Whom to ask about it.
     pub owner: Option<String>,

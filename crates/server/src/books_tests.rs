@@ -4,7 +4,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::outbound::Outbound;
 use crate::shell::{Driver, DriverOptions};
-use amends_engine::{Errand, StepReading, StepResult, WalkResult};
+use amends_engine::{Effect, HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
 use amends_store::{Archive, SqliteOptions, SqliteStore};
 use tempfile::TempDir;
@@ -20,11 +20,11 @@ fn book(name: &str, service: &str, quiet: &str) -> String {
 struct Nobody;
 
 impl Outbound for Nobody {
-    async fn perform(&self, errand: Errand) -> EffectResult {
-        match errand {
-            Errand::Walk(_) => EffectResult::History(WalkResult::NoHistory),
-            Errand::Send(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
-            Errand::Poll(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
+    async fn perform(&self, effect: Effect) -> EffectResult {
+        match effect {
+            Effect::ReadHistory(_) => EffectResult::History(HistoryResult::NoHistory),
+            Effect::Send(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
+            Effect::Poll(_) => EffectResult::Step(StepResult::new(StepReading::NotSent, None)),
         }
     }
 }

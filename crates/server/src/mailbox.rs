@@ -2,11 +2,13 @@
 //! what the loop shows of itself.
 
 use crate::clock::ClockFace;
-use crate::desk::{QUESTIONS, Question};
 use crate::heartbeat::Heartbeat;
 use crate::memory::MemoryGauge;
 use crate::observers::Observers;
-use amends_engine::{Answer, Engine, Input, LaneStatus, Quarantined, RuleHold, UnreadableRow};
+use crate::open_case_queries::{OpenCaseQuery, QUESTIONS};
+use amends_engine::{
+    Answer, Engine, Input, Quarantined, RuleHold, ServiceQueueStatus, UnreadableRow,
+};
 use amends_protocol::CaseId;
 use amends_rulebook::Rulebook;
 use std::sync::atomic::AtomicBool;
@@ -23,14 +25,14 @@ pub(crate) struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     pub(crate) arrivals: mpsc::Sender<Arrival>,
-    pub(crate) questions: mpsc::Sender<Question>,
+    pub(crate) questions: mpsc::Sender<OpenCaseQuery>,
     pub(crate) stop: watch::Sender<bool>,
 }
 
 /// The loop's side of a [`Mailbox`].
 pub(crate) struct Inbox {
     pub(crate) arrivals: mpsc::Receiver<Arrival>,
-    pub(crate) questions: mpsc::Receiver<Question>,
+    pub(crate) questions: mpsc::Receiver<OpenCaseQuery>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
@@ -48,7 +50,7 @@ pub(crate) fn open(inputs: usize) -> (Mailbox, Inbox) {
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     pub(crate) ready: AtomicBool,
-    pub(crate) lanes: Mutex<Arc<Vec<LaneStatus>>>,
+    pub(crate) queues: Mutex<Arc<Vec<ServiceQueueStatus>>>,
     pub(crate) rule_holds: Mutex<Arc<Vec<Arc<RuleHold>>>>,
     pub(crate) quarantine: Mutex<Arc<Quarantine>>,
     pub(crate) books: Mutex<Arc<Vec<Arc<Rulebook>>>>,
@@ -106,9 +108,9 @@ impl Shared {
         *self.books.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(active);
     }
 
-    /// Shows how the services' lanes stand. INVARIANT: as above.
-    pub(crate) fn show_lanes(&self, engine: &Engine) {
-        let lanes = Arc::new(engine.lanes());
-        *self.lanes.lock().unwrap_or_else(PoisonError::into_inner) = lanes;
+    /// Shows how the services' queues stand. INVARIANT: as above.
+    pub(crate) fn show_queues(&self, engine: &Engine) {
+        let queues = Arc::new(engine.queues());
+        *self.queues.lock().unwrap_or_else(PoisonError::into_inner) = queues;
     }
 }

@@ -1,12 +1,12 @@
 //! Everybody who observes what the loop does, told in one place: after the commit, and of each effect when it begins
 //! and ends. Nobody here can hold up the loop or change anything.
 
-use crate::alerts::news::Alerts;
+use crate::alerts::alert::Alerts;
 use crate::clock::Clock;
-use crate::feed::EventFeed;
-use crate::pulse::Pulse;
+use crate::event_stream::EventStream;
 use crate::telemetry::{self, Metrics, Traces, Watched};
-use amends_engine::{Errand, Event};
+use crate::throughput::RecentThroughput;
+use amends_engine::{Effect, Event};
 use amends_node::EffectResult;
 use amends_protocol::Timestamp;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use std::time::Duration;
 /// The observers of one supervisor.
 #[derive(Debug, Default)]
 pub(crate) struct Observers {
-    pub(crate) feed: EventFeed,
+    pub(crate) events: EventStream,
     pub(crate) metrics: Metrics,
     pub(crate) traces: Traces,
     pub(crate) alerts: Alerts,
-    pub(crate) pulse: Pulse,
+    pub(crate) throughput: RecentThroughput,
 }
 
 /// An effect that is under way, as its observers see it.
@@ -39,8 +39,8 @@ impl Observers {
         self.traces.observe(events);
         self.alerts.observe(events);
         telemetry::observe(events);
-        self.pulse.observe(events);
-        self.feed.observe(events);
+        self.throughput.observe(events);
+        self.events.observe(events);
     }
 
     /// The wall clock has jumped against the boot-time clock by so many milliseconds; ahead if positive.
@@ -54,9 +54,9 @@ impl Observers {
     }
 
     /// An effect begins.
-    pub(crate) fn effect_begins(&self, errand: &Errand, clock: &impl Clock) -> Observed {
-        let span = self.traces.attempt(errand, clock.wall());
-        Observed { span, service: Arc::clone(errand.service()), began: clock.monotonic() }
+    pub(crate) fn effect_begins(&self, effect: &Effect, clock: &impl Clock) -> Observed {
+        let span = self.traces.attempt(effect, clock.wall());
+        Observed { span, service: Arc::clone(effect.service()), began: clock.monotonic() }
     }
 
     /// It has ended.
@@ -67,7 +67,7 @@ impl Observers {
         clock: &impl Clock,
     ) {
         let took = clock.monotonic().saturating_sub(observed.began);
-        self.pulse.answered(&observed.service, clock.now(), took, result);
+        self.throughput.answered(&observed.service, clock.now(), took, result);
         self.metrics.attempted(&observed.service, result, took);
         self.traces.attempted(observed.span, result, clock.wall());
     }

@@ -1,10 +1,10 @@
-//! Puts together what an operator sees first, from the store's counts, a survey of open work, the lanes and the figures
-//! of the last minutes. It decides nothing.
+//! Puts together what an operator sees first, from the store's counts, a survey of open work, the queues and the
+//! figures of the last minutes. It decides nothing.
 
 use crate::bulk::MOST_TARGETS;
 use crate::clock::{Clock, SystemClock};
-use crate::desk::Question;
 use crate::faults::store_problem;
+use crate::open_case_queries::OpenCaseQuery;
 use crate::supervisor::Supervisor;
 use crate::views::KeptBack;
 use amends_api::sentence::group_title;
@@ -13,8 +13,8 @@ use amends_api::{
     ServiceHealth, ServiceView, StuckReason, TroubleView,
 };
 use amends_engine::{
-    Decision, FoundQuestions, FoundStranger, Group, GroupKey, LaneStatus, Limits, Members,
-    QuestionFilter, Survey, Trouble,
+    Decision, FoundQuestions, FoundStranger, Group, GroupKey, Limits, Members, QuestionFilter,
+    ServiceQueueStatus, Survey, Trouble,
 };
 use amends_protocol::{Problem, Timestamp};
 use amends_store::Store;
@@ -40,8 +40,8 @@ impl<S: Store> Supervisor<S> {
         let mut cases = survey.cases.clone();
         cases.extend(counts.get_key_value(&CaseState::Settled));
         let unusable = self.quarantine();
-        let pulse = &self.shared().observers.pulse;
-        let (minutes, counted_since) = pulse.minutes(now);
+        let throughput = &self.shared().observers.throughput;
+        let (minutes, counted_since) = throughput.minutes(now);
         let overview = Overview {
             at: survey.at,
             cases,
@@ -57,14 +57,14 @@ impl<S: Store> Supervisor<S> {
             unreadable_rows: unusable.rows.len() as u64,
             minutes,
             counted_since,
-            time_to_settle: pulse.time_to_settle(now),
+            time_to_settle: throughput.time_to_settle(now),
             services: self.describe_services(&survey, now),
             troubles: survey.troubles.iter().map(trouble).collect(),
         };
         Ok((overview, sorted_groups(&survey, now)))
     }
 
-    /// Every service of the active rulebooks, with its lane, its progress and how it answered lately.
+    /// Every service of the active rulebooks, with its queue, its progress and how it answered lately.
     ///
     /// # Errors
     /// As [`Supervisor::overview`].
@@ -85,7 +85,7 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn members(&self, group: String) -> Result<Members, Problem> {
-        self.inquire(|reply| Question::Members { group, limit: MOST_TARGETS, reply }).await
+        self.inquire(|reply| OpenCaseQuery::Members { group, limit: MOST_TARGETS, reply }).await
     }
 
     /// Open questions of the cases that are not settled, newest case first.
@@ -97,7 +97,7 @@ impl<S: Store> Supervisor<S> {
         filter: QuestionFilter,
         limit: usize,
     ) -> Result<FoundQuestions, Problem> {
-        self.inquire(|reply| Question::Open { filter, limit, reply }).await
+        self.inquire(|reply| OpenCaseQuery::Open { filter, limit, reply }).await
     }
 
     /// Names that rulebooks don't know, with what people have said of them and how many cases wait.
@@ -105,54 +105,59 @@ impl<S: Store> Supervisor<S> {
     /// # Errors
     /// As [`Supervisor::overview`].
     pub async fn strangers(&self) -> Result<Vec<FoundStranger>, Problem> {
-        self.inquire(Question::Strangers).await
+        self.inquire(OpenCaseQuery::Strangers).await
     }
 
     /// All open work, as it was at a moment after this call.
     pub(crate) async fn survey(&self) -> Result<Arc<Survey>, Problem> {
-        self.inquire(Question::Survey).await
+        self.inquire(OpenCaseQuery::Survey).await
     }
 
     /// What services keep back now.
     pub(crate) fn kept_back(&self) -> KeptBack {
-        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        KeptBack::of(&lanes)
+        let queues =
+            Arc::clone(&self.shared().queues.lock().unwrap_or_else(PoisonError::into_inner));
+        KeptBack::of(&queues)
     }
 
     /// The services whose Histories can't be read, and since when.
     pub(crate) fn unavailable_histories(&self) -> BTreeMap<String, Timestamp> {
-        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let since = |lane: &LaneStatus| Some((lane.service.to_string(), unavailable_since(lane)?));
-        lanes.iter().filter_map(since).collect()
+        let queues =
+            Arc::clone(&self.shared().queues.lock().unwrap_or_else(PoisonError::into_inner));
+        let since = |queue: &ServiceQueueStatus| {
+            Some((queue.service.to_string(), unavailable_since(queue)?))
+        };
+        queues.iter().filter_map(since).collect()
     }
 
     fn describe_services(&self, survey: &Survey, now: Timestamp) -> Vec<ServiceView> {
-        let lanes = Arc::clone(&self.shared().lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        let pulse = &self.shared().observers.pulse;
+        let queues =
+            Arc::clone(&self.shared().queues.lock().unwrap_or_else(PoisonError::into_inner));
+        let throughput = &self.shared().observers.throughput;
         let books = self.active_books();
         let mut services: Vec<ServiceView> = books
             .iter()
             .flat_map(|book| book.services().iter().map(move |service| (book, service)))
             .map(|(book, service)| {
-                let lane = lanes.iter().find(|l| l.service == service.name);
-                let attempts = pulse.attempts(&service.name, now);
+                let queue = queues.iter().find(|l| l.service == service.name);
+                let attempts = throughput.attempts(&service.name, now);
                 ServiceView {
-                    health: health(lane, &attempts),
+                    health: health(queue, &attempts),
                     name: service.name.to_string(),
                     rulebook: book.name().to_owned(),
                     url: service.url.clone(),
-                    breaker: lane.map_or("closed", |l| l.breaker).to_owned(),
-                    paused: lane.is_some_and(|l| l.settings.pause.is_some()),
-                    pause: lane.and_then(|l| l.settings.pause.as_ref()).map(decision),
-                    limits: lane.and_then(|l| l.settings.limits.as_ref()).map(limits),
-                    in_flight: lane.map_or(0, |l| l.in_flight),
-                    concurrency: lane.map_or(service.concurrency, |l| l.concurrency),
-                    per_second: lane.and_then(|l| l.per_second),
-                    queued: lane.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
-                    failures: lane.map_or(0, |l| l.failures),
-                    message: lane.and_then(|l| l.message.clone()),
-                    histories_unavailable_since: lane.and_then(unavailable_since),
-                    histories_message: lane.and_then(|l| l.histories_message.clone()),
+                    breaker: queue.map_or("closed", |l| l.breaker).to_owned(),
+                    paused: queue.is_some_and(|l| l.settings.pause.is_some()),
+                    pause: queue.and_then(|l| l.settings.pause.as_ref()).map(decision),
+                    limits: queue.and_then(|l| l.settings.limits.as_ref()).map(limits),
+                    in_flight: queue.map_or(0, |l| l.in_flight),
+                    concurrency: queue.map_or(service.concurrency, |l| l.concurrency),
+                    per_second: queue.and_then(|l| l.per_second),
+                    queued: queue.map_or(0, |l| u32::try_from(l.queued).unwrap_or(u32::MAX)),
+                    failures: queue.map_or(0, |l| l.failures),
+                    message: queue.and_then(|l| l.message.clone()),
+                    histories_unavailable_since: queue.and_then(unavailable_since),
+                    histories_message: queue.and_then(|l| l.histories_message.clone()),
                     progress: survey.services.get(&service.name).map(progress).unwrap_or_default(),
                     attempts,
                 }
@@ -167,12 +172,12 @@ impl<S: Store> Supervisor<S> {
 const FAILING_AFTER: u64 = 3;
 
 /// How a service is, by what keeps it back, else by how it answered lately.
-fn health(lane: Option<&LaneStatus>, attempts: &AttemptFigures) -> ServiceHealth {
+fn health(queue: Option<&ServiceQueueStatus>, attempts: &AttemptFigures) -> ServiceHealth {
     let fails = attempts.failed_in_a_row >= attempts.requests.min(FAILING_AFTER);
-    match lane.and_then(|lane| lane.keeps_back) {
+    match queue.and_then(|queue| queue.keeps_back) {
         Some(Cause::Paused) => ServiceHealth::Paused,
         Some(Cause::Rejecting) => ServiceHealth::Rejecting,
-        Some(_) if lane.is_some_and(|lane| lane.breaker == "probing") => ServiceHealth::Probing,
+        Some(_) if queue.is_some_and(|queue| queue.breaker == "probing") => ServiceHealth::Probing,
         Some(_) => ServiceHealth::OutOfReach,
         None if attempts.requests == 0 => ServiceHealth::Idle,
         None if fails => ServiceHealth::Failing,
@@ -181,8 +186,8 @@ fn health(lane: Option<&LaneStatus>, attempts: &AttemptFigures) -> ServiceHealth
 }
 
 /// Since when no History of a service can be read, once that has lasted.
-fn unavailable_since(lane: &LaneStatus) -> Option<Timestamp> {
-    lane.histories_failing_since.filter(|_| lane.histories_unavailable)
+fn unavailable_since(queue: &ServiceQueueStatus) -> Option<Timestamp> {
+    queue.histories_failing_since.filter(|_| queue.histories_unavailable)
 }
 
 fn sorted_groups(survey: &Survey, now: Timestamp) -> Vec<GroupView> {

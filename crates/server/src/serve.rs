@@ -167,13 +167,13 @@ fn tell_alerts(
     if !options.tells_anybody() {
         return None;
     }
-    let news = supervisor.alerts().open()?;
+    let alert = supervisor.alerts().open()?;
     let hooks = [&options.webhooks[..], &options.slack].concat();
     let client = WebClient::new(&config.outbound, &hooks);
     if options.public_url.is_empty() {
         options.public_url = format!("http://{address}");
     }
-    Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, news, stops)))
+    Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, alert, stops)))
 }
 
 /// A year: longer than a process lives without being looked at.

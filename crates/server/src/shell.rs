@@ -5,15 +5,15 @@
 //! before its commit.
 
 use crate::clock::Clock;
-use crate::desk::{Desk, Question};
 use crate::mailbox::{self, Arrival, Inbox, Shared};
 use crate::memory::{self, MemoryGauge};
+use crate::open_case_queries::{OpenCaseQueries, OpenCaseQuery};
 use crate::outbound::Outbound;
-use crate::pulse::{MOST_CASES_AT_START, WINDOW_MS};
 use crate::supervisor::Supervisor;
-use amends_engine::{Answer, Happening, Loaded, Moment, Partition, Ticket};
+use crate::throughput::{MOST_CASES_AT_START, WINDOW_MS};
+use amends_engine::{Answer, DomainEvent, Loaded, Moment, Partition, Ticket};
 use amends_node::{
-    Done, Effect, EffectId, EffectResult, Jump, Line, Need, Node, NodeOptions, Released,
+    Done, EffectId, EffectResult, Jump, LaunchedEffect, Line, Need, Node, NodeOptions, Released,
     StoreFault, TurnedAway,
 };
 use amends_protocol::Timestamp;
@@ -90,7 +90,7 @@ pub struct Driver<S, O, C> {
     results: mpsc::UnboundedReceiver<Ending>,
     result_sender: mpsc::UnboundedSender<Ending>,
     waiting: FxHashMap<Ticket, oneshot::Sender<Answer>>,
-    desk: Desk,
+    desk: OpenCaseQueries,
     /// How long the commit of what is released next has taken.
     commit_took: Option<Duration>,
     stopped: bool,
@@ -115,7 +115,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         let now = clock.now();
         let hour_ago = Timestamp(now.0.saturating_sub(WINDOW_MS));
         let settled = store.settlements(hour_ago, MOST_CASES_AT_START).await?;
-        shared.observers.pulse.begin(now, &settled);
+        shared.observers.throughput.begin(now, &settled);
         let options_of_node = NodeOptions {
             partition: Partition::default(),
             // What waits longer waits in the mailbox.
@@ -143,7 +143,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             results,
             result_sender,
             waiting: FxHashMap::default(),
-            desk: Desk::new(options.objective),
+            desk: OpenCaseQueries::new(options.objective),
             commit_took: None,
             stopped: false,
         };
@@ -199,7 +199,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
         self.shared.ready.store(false, Ordering::Release);
     }
 
-    /// What the clocks say now. A wall clock that jumps is told of.
+    /// What the clocks say now. A wall clock that jumps is reported.
     fn moment(&mut self) -> Moment {
         let (moment, jump) = self.line.read(ms(self.clock.boot()), self.clock.now());
         self.shared.clock.show(moment);
@@ -236,7 +236,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     }
 
     /// Begins to look for the answer. Between two turns only; else the reply is dropped.
-    fn question(&mut self, question: Question) {
+    fn question(&mut self, question: OpenCaseQuery) {
         if let Some(engine) = self.node.engine() {
             self.desk.take(question, engine, self.clock.now());
         }
@@ -343,7 +343,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.shared.observers.metrics.committed(inputs, took);
         }
         // Before the answers: who is told that a version is active must find it active.
-        if events.iter().any(|event| matches!(event.what, Happening::Rulebook { .. })) {
+        if events.iter().any(|event| matches!(event.what, DomainEvent::Rulebook { .. })) {
             self.show_rulebooks();
         }
         if let Some(engine) = self.node.engine() {
@@ -359,7 +359,7 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             self.perform(effect);
         }
         if let Some(engine) = self.node.engine() {
-            self.shared.show_lanes(engine);
+            self.shared.show_queues(engine);
             self.shared.memory.show(engine.memory_use());
             self.shared.show_quarantine(engine);
         }
@@ -367,13 +367,13 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
     }
 
     /// Performs an effect once, on a task of its own.
-    fn perform(&self, Effect { id, errand }: Effect) {
+    fn perform(&self, LaunchedEffect { id, effect }: LaunchedEffect) {
         let promise = Promise { results: self.result_sender.clone(), id, result: None };
         let (outbound, clock) = (self.outbound.clone(), self.clock.clone());
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            let observed = shared.observers.effect_begins(&errand, &clock);
-            let result = outbound.perform(errand).await;
+            let observed = shared.observers.effect_begins(&effect, &clock);
+            let result = outbound.perform(effect).await;
             shared.observers.effect_ended(observed, &result, &clock);
             promise.keep(result);
         });
@@ -414,14 +414,14 @@ impl<S: Store, O: Outbound, C: Clock> Driver<S, O, C> {
             _ = self.inbox.stop.wait_for(|stop| *stop), if !self.stopped => Came::Stop,
             Some((effect, result)) = self.results.recv() => Came::Result(effect, result),
             Some(arrival) = self.inbox.arrivals.recv(), if has_room => Came::Arrival(arrival),
-            Some(question) = self.inbox.questions.recv(), if has_engine => Came::Question(question),
+            Some(question) = self.inbox.questions.recv(), if has_engine => Came::OpenCaseQuery(question),
             () = timer => Came::Time,
         };
         match came {
             Came::Stop => self.stop(),
             Came::Result(effect, result) => self.ended(effect, result),
             Came::Arrival(arrival) => self.take(arrival),
-            Came::Question(question) => self.question(question),
+            Came::OpenCaseQuery(question) => self.question(question),
             Came::Time => {}
         }
     }
@@ -432,7 +432,7 @@ enum Came {
     Stop,
     Result(EffectId, Option<EffectResult>),
     Arrival(Arrival),
-    Question(Question),
+    OpenCaseQuery(OpenCaseQuery),
     Time,
 }
 

@@ -2,11 +2,11 @@
 //!
 //! It decides nothing; it puts inputs into the loop's mailbox and hands back what the engine answers.
 
-use crate::alerts::news::Alerts;
+use crate::alerts::alert::Alerts;
 use crate::clock::{Clock, SystemClock};
-use crate::desk::Question;
-use crate::feed::EventFeed;
+use crate::event_stream::EventStream;
 use crate::mailbox::{Arrival, Mailbox, Quarantine, Shared};
+use crate::open_case_queries::OpenCaseQuery;
 use crate::telemetry::{Metrics, Traces};
 use crate::views::{OnTheWall, rule_hold};
 use amends_api::{CaseAct, QuestionAct, QuestionId, RuleHoldView, StepAct, StrangerAct};
@@ -371,8 +371,8 @@ impl<S: Store> Supervisor<S> {
 
     /// What happens, as it happens.
     #[must_use]
-    pub fn events(&self) -> EventFeed {
-        self.inner.shared.observers.feed.clone()
+    pub fn events(&self) -> EventStream {
+        self.inner.shared.observers.events.clone()
     }
 
     /// The numbers that Prometheus reads.
@@ -428,7 +428,7 @@ impl<S: Store> Supervisor<S> {
     /// Puts a question about open work to the loop and waits for the answer.
     pub(crate) async fn inquire<T>(
         &self,
-        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+        question: impl FnOnce(oneshot::Sender<T>) -> OpenCaseQuery,
     ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
         let asked = async {

@@ -251,7 +251,7 @@ async fn an_orderly_end_waits_for_what_is_under_way_and_writes_it_down() {
 }
 
 #[tokio::test]
-async fn an_errand_that_panics_counts_as_unanswered_and_is_tried_again() {
+async fn an_effect_that_panics_counts_as_unanswered_and_is_tried_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let outside = Outside::open();
     outside.panics.store(true, Ordering::SeqCst);

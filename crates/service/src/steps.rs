@@ -159,7 +159,7 @@ async fn compensate<S: HistoryStore>(
 
 /// The requests of an action in a saga that a compensation is about.
 #[derive(Default)]
-struct Meant {
+struct StepTarget {
     done: Vec<DoneRequest>,
     uncertain: Vec<UncertainRequest>,
     /// Each with whether it is uncertain, and the state that it gets.
@@ -174,8 +174,8 @@ async fn meant<S: HistoryStore>(
     kit: &Kit<S>,
     saga: &SagaId,
     action: &str,
-) -> Result<Meant, KitError> {
-    let mut meant = Meant::default();
+) -> Result<StepTarget, KitError> {
+    let mut meant = StepTarget::default();
     for row in tx.requests_of(saga, Some(action)).await? {
         let id = &row.request.request_id;
         let running = &kit.inner.running;
@@ -197,7 +197,7 @@ async fn meant<S: HistoryStore>(
     Ok(meant)
 }
 
-impl Meant {
+impl StepTarget {
     /// `found`: uncertain ones had an effect.
     async fn mark_undone<T: HistoryTx>(self, tx: &mut T, found: bool) -> Result<Outcome, KitError> {
         for (request_id, unsure, state) in self.entered {

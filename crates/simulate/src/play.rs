@@ -1,18 +1,18 @@
 //! Plays one schedule of a flow from the saga's begin to the end of its case.
 
-use crate::business::{Business, Pending};
+use crate::business::{ModelServices, Pending};
 use crate::choices::Choices;
 use crate::flow::Flow;
 use crate::schedule::{Disturbance, Schedule, Spacing};
 use crate::story::Story;
 use crate::supervisor::Supervisor;
 use crate::verdict::{Finding, judge};
-use amends_engine::{Errand, Input, ReportRole, StepReading, StepResult, StepState, WalkResult};
+use amends_engine::{Effect, HistoryResult, Input, ReportRole, StepReading, StepResult, StepState};
 use amends_protocol::Timestamp;
 use amends_rulebook::{ActionId, Rule, Rulebook, Target};
 use std::sync::Arc;
 
-/// Errands, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
+/// Effects, ticks and events of one run. The longest honest run is a retry that backs off for a day at five minutes
 /// each, about 300; what needs ten times that never ends.
 const TURNS_LIMIT: u32 = 3_000;
 
@@ -23,7 +23,7 @@ const APART_MS: u64 = 600_000;
 /// The same in a proof, which asks for what is left behind alone: what never ends is known to wait for a person.
 const PROOF_TURNS_LIMIT: u32 = 600;
 
-/// Errands after which what is late comes at last: a step may be tried again and again for want of it.
+/// Effects after which what is late comes at last: a step may be tried again and again for want of it.
 const LATE_LIMIT: usize = 40;
 
 /// How one schedule went.
@@ -33,8 +33,8 @@ pub(crate) struct Played {
     pub(crate) finding: Option<Finding>,
     /// What came in after the saga's own run.
     pub(crate) events: usize,
-    /// Errands of the supervisor.
-    pub(crate) errands: usize,
+    /// Effects of the supervisor.
+    pub(crate) effects: usize,
     /// What each of them was about.
     pub(crate) asked: Vec<Asked>,
     /// Something was still under way that is no report.
@@ -47,7 +47,7 @@ pub(crate) struct Played {
     pub(crate) story: Vec<String>,
 }
 
-/// What an errand is about: a History of a service, or a step of an action.
+/// What an effect is about: a History of a service, or a step of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     History(Arc<str>),
@@ -85,11 +85,11 @@ fn play_at_most(
 ) -> Played {
     let story = if telling { Story::telling() } else { Story::default() };
     let mut stage = Stage {
-        business: Business::new(book, flow, &schedule.faults, choices, story),
+        business: ModelServices::new(book, flow, &schedule.faults, choices, story),
         supervisor: Supervisor::new(book),
         book,
         disturbance: schedule.disturbance,
-        errands: 0,
+        effects: 0,
         asked: Vec::new(),
         turns_left: turns,
     };
@@ -100,7 +100,7 @@ fn play_at_most(
     Played { late, ..stage.end(events, flow) }
 }
 
-/// Takes what is no report out of the queue, to be held back until the supervisor has run so many errands.
+/// Takes what is no report out of the queue, to be held back until the supervisor has run so many effects.
 fn hold_back(after: Option<usize>, queue: &mut Vec<Pending>) -> Option<(usize, Vec<Pending>)> {
     let after = after?;
     let is_report = |pending: &Pending| matches!(pending, Pending::Report(_));
@@ -110,11 +110,11 @@ fn hold_back(after: Option<usize>, queue: &mut Vec<Pending>) -> Option<(usize, V
 }
 
 struct Stage<'a> {
-    business: Business<'a>,
+    business: ModelServices<'a>,
     supervisor: Supervisor,
     book: &'a Arc<Rulebook>,
     disturbance: Option<Disturbance>,
-    errands: usize,
+    effects: usize,
     asked: Vec<Asked>,
     turns_left: u32,
 }
@@ -132,13 +132,13 @@ impl Stage<'_> {
                 self.come_in(pending, schedule.twice);
                 match schedule.spacing {
                     Spacing::Together => {}
-                    Spacing::OneErrand => self.run_errand(),
+                    Spacing::OneEffect => self.run_effect(),
                     Spacing::Apart => self.work(until(self.supervisor.now)),
                 }
                 queue.append(&mut self.business.pending);
             }
             if let Some((after, events)) = late.take() {
-                self.work_errands(after);
+                self.work_effects(after);
                 queue.extend(events);
                 continue;
             }
@@ -159,13 +159,13 @@ impl Stage<'_> {
         }
     }
 
-    /// The supervisor works until it has run so many errands, or the case is at rest.
-    fn work_errands(&mut self, count: usize) {
+    /// The supervisor works until it has run so many effects, or the case is at rest.
+    fn work_effects(&mut self, count: usize) {
         let count = count.min(LATE_LIMIT);
-        while self.errands < count && self.has_turns() && self.business.pending.is_empty() {
+        while self.effects < count && self.has_turns() && self.business.pending.is_empty() {
             self.supervisor.approve();
-            if !self.supervisor.errands.is_empty() {
-                self.run_errand();
+            if !self.supervisor.effects.is_empty() {
+                self.run_effect();
             } else if self.supervisor.is_at_rest()
                 || !self.supervisor.pass_time(Timestamp(i64::MAX))
             {
@@ -208,48 +208,48 @@ impl Stage<'_> {
         self.business.story.tell(|| format!("{kind} is reported: {answered}"));
     }
 
-    /// Errands, then time, until the case is at rest, something else comes up, or it is `until`.
+    /// Effects, then time, until the case is at rest, something else comes up, or it is `until`.
     fn work(&mut self, until: Timestamp) {
         loop {
             if !self.has_turns() || !self.business.pending.is_empty() {
                 return;
             }
             self.supervisor.approve();
-            if !self.supervisor.errands.is_empty() {
-                self.run_errand();
+            if !self.supervisor.effects.is_empty() {
+                self.run_effect();
             } else if self.supervisor.is_at_rest() || !self.supervisor.pass_time(until) {
                 return;
             }
         }
     }
 
-    fn run_errand(&mut self) {
-        let number = self.errands;
+    fn run_effect(&mut self) {
+        let number = self.effects;
         if self.disturbance == Some(Disturbance::Restart(number)) {
             self.disturbance = None;
             self.business.story.tell(|| "the supervisor dies and starts again".to_owned());
             self.supervisor.restart();
         }
-        let Some(errand) = self.supervisor.errands.pop_front() else { return };
-        self.errands += 1;
-        self.asked.push(match &errand {
-            Errand::Walk(walk) => Asked::History(Arc::clone(&walk.service)),
-            Errand::Send(send) => Asked::Step(send.action_id),
-            Errand::Poll(poll) => Asked::History(Arc::clone(&poll.action.service)),
+        let Some(effect) = self.supervisor.effects.pop_front() else { return };
+        self.effects += 1;
+        self.asked.push(match &effect {
+            Effect::ReadHistory(walk) => Asked::History(Arc::clone(&walk.service)),
+            Effect::Send(send) => Asked::Step(send.action_id),
+            Effect::Poll(poll) => Asked::History(Arc::clone(&poll.action.service)),
         });
         let not_sent = self.disturbance == Some(Disturbance::NotSent(number));
         let lost = self.disturbance == Some(Disturbance::AnswerLost(number));
-        let input = match errand {
-            Errand::Walk(walk) => {
+        let input = match effect {
+            Effect::ReadHistory(walk) => {
                 let result = if not_sent || lost {
                     let message = "no answer".to_owned();
-                    WalkResult::Failed { message, unreachable: true, retry_after_ms: None }
+                    HistoryResult::Failed { message, unreachable: true, retry_after_ms: None }
                 } else {
                     self.walk(&walk.service)
                 };
-                Input::WalkEnded { case: walk.case, service: walk.service, result }
+                Input::HistoryEnded { case: walk.case, service: walk.service, result }
             }
-            Errand::Send(send) => {
+            Effect::Send(send) => {
                 let (mut answer, mut history) = (StepReading::NotSent, Vec::new());
                 if !not_sent {
                     (answer, history) = self.business.perform(
@@ -272,7 +272,7 @@ impl Stage<'_> {
                 let service = Arc::clone(&send.action.service);
                 Input::StepEnded { step: send.step, attempt: send.attempt, service, result }
             }
-            Errand::Poll(poll) => {
+            Effect::Poll(poll) => {
                 let answer = StepReading::Unknown; // no model answers 202
                 let result = StepResult::new(answer, None);
                 let service = Arc::clone(&poll.action.service);
@@ -287,11 +287,11 @@ impl Stage<'_> {
         endpoints.compensate.is_some() || endpoints.retry.is_some() || endpoints.notify.is_some()
     }
 
-    fn walk(&mut self, service: &str) -> WalkResult {
+    fn walk(&mut self, service: &str) -> HistoryResult {
         if !self.book.service(service).is_some_and(|id| self.book.keeps_history(id)) {
-            return WalkResult::NoHistory;
+            return HistoryResult::NoHistory;
         }
-        WalkResult::Told(self.business.history(service).into())
+        HistoryResult::Told(self.business.history(service).into())
     }
 
     fn end(self, events: usize, flow: &Flow) -> Played {
@@ -308,9 +308,9 @@ impl Stage<'_> {
         if !story.is_empty() {
             story.extend(plan_lines(&self.supervisor));
         }
-        let (errands, asked) = (self.errands, self.asked);
+        let (effects, asked) = (self.effects, self.asked);
         let met = self.business.choices.into_met();
-        Played { finding, events, errands, asked, late: false, met, gives_up, rules, story }
+        Played { finding, events, effects, asked, late: false, met, gives_up, rules, story }
     }
 }
 

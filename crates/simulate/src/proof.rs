@@ -2,7 +2,7 @@
 //!
 //! Four things keep this small. Whether an optional call is made is decided when it is met, so sagas that differ
 //! behind the failure are one. Reports commute: they come as it happened, and the last first, which makes each of
-//! them a root. What is late comes behind each errand that its own work can notice, of several
+//! them a root. What is late comes behind each effect that its own work can notice, of several
 //! tries behind the first; all else commutes with it. Optional calls that share no service are combined in twos.
 
 use crate::choices::{Choices, Decided, each_choice};
@@ -275,7 +275,7 @@ impl Explorer<'_, '_> {
         Some(())
     }
 
-    /// Plays a schedule with each combination of the calls that are still open; what the errands of the first were
+    /// Plays a schedule with each combination of the calls that are still open; what the effects of the first were
     /// about.
     fn play_all(
         &mut self,
@@ -360,7 +360,7 @@ fn label(book: &Rulebook, flow: &Flow, decided: &Decided) -> String {
     }
 }
 
-/// The actions whose errands late work can notice, or be noticed by.
+/// The actions whose effects late work can notice, or be noticed by.
 struct Noticed(BTreeSet<ActionId>);
 
 /// Late work calls what is below it. If it is called again, its caller must have succeeded, and so on. What nobody

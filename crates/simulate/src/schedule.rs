@@ -17,7 +17,7 @@ pub struct Schedule {
     pub twice: bool,
     /// Something between supervisor and services goes wrong as well.
     pub disturbance: Option<Disturbance>,
-    /// What is no report (a service that is back, a late request, slow work) comes only after so many errands.
+    /// What is no report (a service that is back, a late request, slow work) comes only after so many effects.
     pub late_after: Option<usize>,
     /// Reports say neither where the saga began nor who called: whoever doesn't use the kit may leave that out.
     pub nameless: bool,
@@ -39,13 +39,13 @@ pub enum Order {
 pub enum Spacing {
     /// Nothing: all comes in before the first step goes out.
     Together,
-    /// One errand.
-    OneErrand,
+    /// One effect.
+    OneEffect,
     /// All that it can, to the end of the case.
     Apart,
 }
 
-/// Trouble between the supervisor and the services, at the n-th errand.
+/// Trouble between the supervisor and the services, at the n-th effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disturbance {
     /// The service does it, but the answer is lost.
@@ -85,12 +85,12 @@ impl Schedule {
         match self.spacing {
             Spacing::Apart => {}
             Spacing::Together => lines.push("all reports come before the first step".to_owned()),
-            Spacing::OneErrand => lines.push("reports come between the steps".to_owned()),
+            Spacing::OneEffect => lines.push("reports come between the steps".to_owned()),
         }
         match self.late_after {
             None => {}
             Some(usize::MAX) => lines.push("what is late comes after everything else".to_owned()),
-            Some(n) => lines.push(format!("what is late comes after errand {n}")),
+            Some(n) => lines.push(format!("what is late comes after effect {n}")),
         }
         if self.nameless {
             lines.push("no report says where the saga began, or who called".to_owned());
@@ -101,13 +101,13 @@ impl Schedule {
         match self.disturbance {
             None => {}
             Some(Disturbance::AnswerLost(n)) => {
-                lines.push(format!("the answer to errand {} is lost", n + 1));
+                lines.push(format!("the answer to effect {} is lost", n + 1));
             }
             Some(Disturbance::NotSent(n)) => {
-                lines.push(format!("errand {} finds nobody at home", n + 1));
+                lines.push(format!("effect {} finds nobody at home", n + 1));
             }
             Some(Disturbance::Restart(n)) => {
-                lines.push(format!("the supervisor dies before errand {}", n + 1));
+                lines.push(format!("the supervisor dies before effect {}", n + 1));
             }
         }
         lines

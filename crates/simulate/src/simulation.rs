@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// Orders tried per fault: all of four events; of more a sample.
 const ORDERS_LIMIT: usize = 24;
 
-const SPACINGS: [Spacing; 3] = [Spacing::Apart, Spacing::Together, Spacing::OneErrand];
+const SPACINGS: [Spacing; 3] = [Spacing::Apart, Spacing::Together, Spacing::OneEffect];
 
 /// Runs of a retried action that a fault strikes when it is to outlast every retry.
 pub(crate) const ALWAYS: u32 = 1_000;
@@ -142,7 +142,7 @@ struct Single<'f> {
     flow: &'f Flow,
     fault: &'f Fault,
     events: usize,
-    errands: usize,
+    effects: usize,
     gives_up: bool,
 }
 
@@ -218,8 +218,8 @@ impl Run<'_> {
             }
             let (flow, fault) = every[n];
             let played = self.play(flow, &Schedule::plain(fault.cloned().into_iter().collect()));
-            let (events, errands, gives_up) = (played.events, played.errands, played.gives_up);
-            singles.extend(fault.map(|fault| Single { flow, fault, events, errands, gives_up }));
+            let (events, effects, gives_up) = (played.events, played.effects, played.gives_up);
+            singles.extend(fault.map(|fault| Single { flow, fault, events, effects, gives_up }));
         }
         self.tier("one fault", all, before);
         singles
@@ -317,9 +317,9 @@ fn listed_orders(single: &Single<'_>) -> usize {
 }
 
 /// How many schedules [`variations`] makes of so many orders: each with every spacing, of which the plain one was played
-/// already; twice; the errands disturbed; and the fault again and again. Saturates.
+/// already; twice; the effects disturbed; and the fault again and again. Saturates.
 fn variations_of(single: &Single<'_>, orders: usize) -> usize {
-    let rest = 2 + 3 * single.errands + usize::from(fails_for_good(single));
+    let rest = 2 + 3 * single.effects + usize::from(fails_for_good(single));
     orders.saturating_mul(SPACINGS.len()).saturating_add(rest) - 1
 }
 
@@ -354,7 +354,7 @@ fn variations(single: &Single<'_>, seed: u64) -> Vec<Schedule> {
     for spacing in [Spacing::Apart, Spacing::Together] {
         all.push(Schedule { twice: true, spacing, ..plain.clone() });
     }
-    for n in 0..single.errands {
+    for n in 0..single.effects {
         let at = [Disturbance::AnswerLost(n), Disturbance::NotSent(n), Disturbance::Restart(n)];
         all.extend(at.map(|d| Schedule { disturbance: Some(d), ..plain.clone() }));
     }

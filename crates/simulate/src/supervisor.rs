@@ -2,7 +2,7 @@
 
 use amends_api::{CaseState, ClosedOn, StepAct, StuckReason};
 use amends_engine::{
-    CaseRow, Engine, Errand, Input, Memory, Question, ReportRole, ReportRow, StepRow, StepState,
+    CaseRow, Effect, Engine, Input, Memory, Question, ReportRole, ReportRow, StepRow, StepState,
     open_questions,
 };
 use amends_protocol::{Report, Timestamp};
@@ -16,7 +16,7 @@ pub(crate) struct Supervisor {
     book: Arc<Rulebook>,
     memory: Memory,
     pub(crate) now: Timestamp,
-    pub(crate) errands: VecDeque<Errand>,
+    pub(crate) effects: VecDeque<Effect>,
 }
 
 impl Supervisor {
@@ -25,16 +25,16 @@ impl Supervisor {
         memory.put_active(book, Timestamp(0));
         let mut engine = Engine::new(0);
         engine.restore_active(Arc::clone(book));
-        Self { engine, book: Arc::clone(book), memory, now: Timestamp(0), errands: VecDeque::new() }
+        Self { engine, book: Arc::clone(book), memory, now: Timestamp(0), effects: VecDeque::new() }
     }
 
-    /// One turn of the loop with one input: look up, step, commit, take the errands.
+    /// One turn of the loop with one input: look up, step, commit, take the effects.
     pub(crate) fn input(&mut self, mut input: Input) {
         self.memory.inform(&mut self.engine, std::slice::from_mut(&mut input));
         self.engine.handle(self.now, input);
         let out = self.engine.take_output(self.now);
         self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
-        self.errands.extend(out.errands);
+        self.effects.extend(out.effects);
         if self.engine.wants_cases() {
             self.input(Input::Tick);
         }
@@ -81,7 +81,7 @@ impl Supervisor {
 
     /// The process dies and starts again on what it had written; what was under way is lost.
     pub(crate) fn restart(&mut self) {
-        self.errands.clear();
+        self.effects.clear();
         // Nothing but the rulebook, which need not be read again.
         let mut before = Engine::new(0);
         before.learn_rulebook(Arc::clone(&self.book));
@@ -109,7 +109,7 @@ impl Supervisor {
     pub(crate) fn is_quiet_time_over(&self) -> bool {
         let is_over = |case: &CaseRow| match case.closed_on {
             Some(evidence) => evidence == ClosedOn::Quiet,
-            None => case.detail.looked_again,
+            None => case.extra.looked_again,
         };
         self.case().is_some_and(is_over)
     }

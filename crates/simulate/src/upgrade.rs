@@ -149,7 +149,7 @@ impl UpgradePreview {
             stored.case.state = CaseState::Open;
             stored.case.closed_on = None;
             stored.case.settled_at = None;
-            stored.case.detail.quiet_at = None;
+            stored.case.extra.quiet_at = None;
         }
         let mut after = stored.clone();
         let mut engine = Engine::new(id.0);

@@ -1,6 +1,6 @@
 //! Whether a saga ended as all or nothing: what is really there, against what a person would expect.
 
-use crate::business::Business;
+use crate::business::ModelServices;
 use crate::flow::Flow;
 use crate::supervisor::Supervisor;
 use amends_api::{CaseState, Cause};
@@ -74,7 +74,7 @@ impl Finding {
 pub(crate) fn judge(
     book: &Rulebook,
     flow: &Flow,
-    business: &Business<'_>,
+    business: &ModelServices<'_>,
     supervisor: &Supervisor,
 ) -> Option<Finding> {
     if let Some(case) = supervisor.case().filter(|_| !supervisor.is_settled()) {
@@ -149,7 +149,7 @@ impl<'b> Passed<'b> {
     fn of(
         book: &'b Rulebook,
         flow: &Flow,
-        business: &Business<'_>,
+        business: &ModelServices<'_>,
         supervisor: &Supervisor,
     ) -> Self {
         let took_effect = |pivot: &&Pivot| {
@@ -167,7 +167,7 @@ impl<'b> Passed<'b> {
     }
 
     /// Whether a pivot stands of which something that came before it was undone, and no rule wants it so.
-    fn lacks(&self, flow: &Flow, business: &Business<'_>, action: ActionId) -> bool {
+    fn lacks(&self, flow: &Flow, business: &ModelServices<'_>, action: ActionId) -> bool {
         let pivot = self.pivots.iter().find(|pivot| pivot.action == action);
         let is_undone = |n: usize| business.rows[n].state == Some(HistoryState::Compensated);
         self.past != Past::Undo
@@ -180,7 +180,7 @@ impl<'b> Passed<'b> {
 
 /// Requests without which a saga is whole all the same: those of calls whose failure their caller bears, where nothing
 /// of them stands that could be taken back. What a message said stands unless it is corrected because the call failed.
-fn spared(book: &Rulebook, flow: &Flow, business: &Business<'_>) -> Vec<bool> {
+fn spared(book: &Rulebook, flow: &Flow, business: &ModelServices<'_>) -> Vec<bool> {
     let mut below: Vec<Below> =
         (0..flow.nodes.len()).map(|n| Below::of(book, flow, business, n)).collect();
     for n in (0..flow.nodes.len()).rev() {
@@ -207,7 +207,7 @@ struct Below {
 }
 
 impl Below {
-    fn of(book: &Rulebook, flow: &Flow, business: &Business<'_>, node: usize) -> Self {
+    fn of(book: &Rulebook, flow: &Flow, business: &ModelServices<'_>, node: usize) -> Self {
         let row = &business.rows[node];
         let action = book.get(flow.nodes[node].action);
         let can_be_undone = action.class == ActionClass::Compensable || action.correction.is_some();
@@ -230,14 +230,14 @@ impl Below {
 }
 
 /// Whether the message that a request sent was followed by its correction.
-fn is_corrected(flow: &Flow, business: &Business<'_>, node: usize) -> bool {
+fn is_corrected(flow: &Flow, business: &ModelServices<'_>, node: usize) -> bool {
     business.corrected[flow.nodes[node].action.0 as usize]
 }
 
 /// Callers of what was run again that failed because of it and are not there, from the inside out.
 fn callers_to_run_again(
     flow: &Flow,
-    business: &Business<'_>,
+    business: &ModelServices<'_>,
     supervisor: &Supervisor,
 ) -> Vec<String> {
     let retried = |n: &usize| {
@@ -285,7 +285,7 @@ fn unsettled(state: CaseState, supervisor: &Supervisor) -> Finding {
 
 /// Where a step stands, or that part of it which is about one request.
 fn standing(step: &StepRow) -> String {
-    let asks = if step.memo.fence { "fence" } else { step.verb.as_str() };
+    let asks = if step.extra.fence { "fence" } else { step.verb.as_str() };
     let of = step.request().map_or_else(String::new, |request| format!(" (request {request})"));
     format!("{asks} {}{of} is {}", step.action, step.state.name())
 }

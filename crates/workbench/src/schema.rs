@@ -313,7 +313,7 @@ fn rule_properties() -> Value {
         "undo_order": described(undo_order(), "In which order what it compensates in one stage is undone."),
         "past": described(json!({ "enum": Past::ALL.map(Past::as_str) }), "Past a pivot, what came before it waits for a person (`ask`), is undone all the same (`undo`), or stays (`keep`)."),
         "limit": described(json!({ "type": "string", "pattern": "^\\s*0*[1-9][0-9]*\\s*per minute$" }), "More cases than this fall back to `ask`."),
-        "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is told of."),
+        "objective": described(reference("duration"), "Its cases should be settled within this age; an older one is reported."),
         "owner": described(reference("text"), "Whom to ask about it."),
         "why": described(reference("text"), "Why it is as it is."),
     });

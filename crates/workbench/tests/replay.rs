@@ -26,7 +26,7 @@ fn case(number: u32, report: &str, second: u32, plan: Value) -> CaseDetail {
                 { "service": "payment", "action": "pay", "requestId": "q", "state": "succeeded" },
             ] },
         }],
-        "plan": plan, "walks": [], "notes": [], "acts": [],
+        "plan": plan, "histories": [], "notes": [], "acts": [],
     }))
     .unwrap_or_else(|error| panic!("{error}"))
 }

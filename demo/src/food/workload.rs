@@ -3,7 +3,7 @@
 use super::faults::{CouponNeed, Fault};
 use super::form::OrderForm;
 use crate::workload::{
-    Dice, Misfortunes, PlanOptions, PlannedOrder, customer, different, order_id,
+    Misfortunes, PlanOptions, PlannedOrder, SeededRng, customer, different, order_id,
 };
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ pub fn plan(options: &PlanOptions) -> Vec<PlannedOrder> {
 }
 
 fn forms(options: &PlanOptions) -> Vec<OrderForm> {
-    let mut dice = Dice(options.seed);
+    let mut rng = SeededRng(options.seed);
     let mut misfortunes = Misfortunes::new(options, Fault::kinds());
     let mut coupons = 0;
     let mut forms: Vec<OrderForm> = Vec::with_capacity(options.orders as usize);
     for number in 0..options.orders {
-        let fault = misfortunes.of(number, &mut dice).and_then(Fault::of);
+        let fault = misfortunes.of(number, &mut rng).and_then(Fault::of);
         // Drawn in any case, so that the fault rate alone doesn't change who orders what.
-        let wants_coupon = dice.chance(0.4) && !options.extra;
-        let customer = customer(&mut dice);
-        let amount = 500 + i64::try_from(dice.below(5_000)).unwrap_or(0);
+        let wants_coupon = rng.chance(0.4) && !options.extra;
+        let customer = customer(&mut rng);
+        let amount = 500 + i64::try_from(rng.below(5_000)).unwrap_or(0);
         let mut fresh = || {
             coupons += 1;
             coupon_code(coupons)

@@ -5,7 +5,7 @@ use super::faults::{Fault, Need};
 use super::form::{self, Item, Purchase};
 use super::stock::PRODUCTS;
 use crate::workload::{
-    Dice, Misfortunes, PlanOptions, PlannedOrder, customer, different, order_id,
+    Misfortunes, PlanOptions, PlannedOrder, SeededRng, customer, different, order_id,
 };
 
 const SELLERS: [&str; 4] = ["Ilse's Attic", "North Light", "Paper & Pulp", "Second Spring"];
@@ -16,19 +16,19 @@ pub(super) fn plan(options: &PlanOptions) -> Vec<PlannedOrder> {
 }
 
 fn purchases(options: &PlanOptions) -> Vec<Purchase> {
-    let mut dice = Dice(options.seed);
+    let mut rng = SeededRng(options.seed);
     let mut misfortunes = Misfortunes::new(options, Fault::kinds());
     let mut vouchers = 0;
     let mut purchases = Vec::with_capacity(options.orders as usize);
     for number in 0..options.orders {
-        let fault = misfortunes.of(number, &mut dice).and_then(Fault::of);
+        let fault = misfortunes.of(number, &mut rng).and_then(Fault::of);
         let need = fault.map_or(Need::Any, Fault::need);
         // Drawn in any case, so that the fault rate alone doesn't change who buys what.
-        let wants_voucher = dice.chance(0.3) && !options.extra;
-        let customer = customer(&mut dice);
-        let seller = SELLERS[dice.below(SELLERS.len() as u64) as usize].to_owned();
-        let amount = 500 + i64::try_from(dice.below(20_000)).unwrap_or(0);
-        let mut items = items(&mut dice);
+        let wants_voucher = rng.chance(0.3) && !options.extra;
+        let customer = customer(&mut rng);
+        let seller = SELLERS[rng.below(SELLERS.len() as u64) as usize].to_owned();
+        let amount = 500 + i64::try_from(rng.below(20_000)).unwrap_or(0);
+        let mut items = items(&mut rng);
         if need == Need::TwoParcels {
             items = vec![sold(0), sold(1)];
         }
@@ -48,9 +48,9 @@ fn purchases(options: &PlanOptions) -> Vec<Purchase> {
 }
 
 /// One to three items.
-fn items(dice: &mut Dice) -> Vec<Item> {
-    let many = 1 + dice.below(3);
-    (0..many).map(|_| sold(dice.below(PRODUCTS.len() as u64) as usize)).collect()
+fn items(rng: &mut SeededRng) -> Vec<Item> {
+    let many = 1 + rng.below(3);
+    (0..many).map(|_| sold(rng.below(PRODUCTS.len() as u64) as usize)).collect()
 }
 
 fn sold(product: usize) -> Item {

@@ -159,7 +159,7 @@ fn a_case_says_at_its_head_which_history_it_waits_for() {
     house.browser.see_in("#sentence", "waits for the History of store since ");
     house.browser.see_in("#sentence", "store unreachable, next try ");
     let said: CaseDetail = told(&house, &format!("/v1/cases/{case}"));
-    let walk = said.walks.iter().find(|walk| walk.service == "store").expect("it is asked");
+    let walk = said.histories.iter().find(|walk| walk.service == "store").expect("it is asked");
     assert!(walk.since.is_some() && !walk.answered, "{walk:?}");
     house.browser.see_in("#histories", "waited for since");
     judge(&house.browser, "case-history");

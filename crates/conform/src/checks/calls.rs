@@ -2,9 +2,9 @@
 
 use super::retry::failing_call;
 use crate::check::{Check, Means};
+use crate::context::{Ask, ENTRY, Entry, Kind, TestContext};
+use crate::fakes::{Call, Event, Reply};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, ENTRY, Entry, Kind, Scene};
-use crate::stands::{Call, Event, Reply};
 use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb, headers, is_opaque_name};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
          caller, it is the action that calls",
         "a call outside of the saga is never undone",
         "saga-context",
-        |scene| Box::pin(context(scene)),
+        |context| Box::pin(saga_context(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::Calls]),
@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call continues the trace of its request",
         "the way of a failed order through the services can be followed in one place",
         "saga-context",
-        |scene| Box::pin(trace(scene)),
+        |context| Box::pin(trace(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::Calls]),
@@ -33,7 +33,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the id of a call is the same when its request runs again, and no other request's call has it",
         "the called service then answers from its History instead of doing it twice",
         "saga-context",
-        |scene| Box::pin(request_id(scene)),
+        |context| Box::pin(request_id(context)),
     )
     .after(&["retry-runs-again", "call-context"])
     .needs(&[Means::Calls]),
@@ -42,7 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call is in History before it is answered",
         "a process that dies while it waits must not forget whom it asked",
         "forward-requests",
-        |scene| Box::pin(started(scene)),
+        |context| Box::pin(started(context)),
     )
     .after(&["call-context", "history-unknown-saga"])
     .needs(&[Means::Calls]),
@@ -51,7 +51,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was answered well is `succeeded` in History, under the names of service, action and request",
         "the supervisor finds from it whom else to ask",
         "history",
-        |scene| Box::pin(succeeded(scene)),
+        |context| Box::pin(succeeded(context)),
     )
     .after(&["call-started"])
     .needs(&[Means::Calls]),
@@ -60,7 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was answered `action-failed` is `failed`, in History and in the report",
         "what provably did not happen need not be undone",
         "forward-requests",
-        |scene| Box::pin(failed(scene)),
+        |context| Box::pin(failed(context)),
     )
     .after(&["call-succeeded", "report-arrives"])
     .needs(&[Means::Calls]),
@@ -69,7 +69,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call whose connection broke, or whose answer proves nothing, is `unknown`",
         "it may have happened; what is taken for failed here stays with the customer",
         "forward-requests",
-        |scene| Box::pin(unknown(scene)),
+        |context| Box::pin(unknown(context)),
     )
     .after(&["call-succeeded", "report-arrives"])
     .needs(&[Means::Calls]),
@@ -78,7 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a failure that follows from a failed call names that call's report in `causedBy`",
         "one failure stays one case, whoever reports it on the way up",
         "reports",
-        |scene| Box::pin(cause(scene)),
+        |context| Box::pin(cause(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::Calls, Means::Supervisor]),
@@ -87,7 +87,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that is answered `in-progress` is asked again under the same id, or `unknown`",
         "the first try is still at work; a new id would do it twice, and `failed` would be wrong",
         "forward-requests",
-        |scene| Box::pin(in_progress(scene)),
+        |context| Box::pin(in_progress(context)),
     )
     .after(&["call-succeeded"])
     .needs(&[Means::Calls]),
@@ -96,7 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call carries all members of `baggage` as they came: 64 of them, 8,192 bytes, over several lines",
         "whoever uses baggage for the tenant or the region routes the call elsewhere without it",
         "saga-context",
-        |scene| Box::pin(baggage(scene)),
+        |context| Box::pin(baggage(context)),
     )
     .after(&["call-context"])
     .needs(&[Means::Calls])
@@ -106,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
         "two calls of one request to the same action have different ids",
         "the called service would take the second for a repetition of the first, and not do it",
         "saga-context",
-        |scene| Box::pin(ordinal(scene)),
+        |context| Box::pin(ordinal(context)),
     )
     .after(&["call-context"])
     .needs(&[Means::Twice]),
@@ -115,17 +115,17 @@ pub(super) const CHECKS: &[Check] = &[
         "a request makes no further call once its action was compensated",
         "what it still calls is called after everybody was asked, and stays",
         "what-to-write-and-when",
-        |scene| Box::pin(after_fence(scene)),
+        |context| Box::pin(after_fence(context)),
     )
     .after(&["compensate-running"])
     .needs(&[Means::Twice]),
 ];
 
 /// Sends the request of `calls` and gives its one call.
-async fn one_call(scene: &Scene, ask: &Ask) -> Tried<Call> {
-    scene.let_calls_be(Vec::new());
-    scene.done(ask).await?;
-    let mut calls = scene.downstream()?.calls();
+async fn one_call(context: &TestContext, ask: &Ask) -> Tried<Call> {
+    context.let_calls_be(Vec::new());
+    context.done(ask).await?;
+    let mut calls = context.downstream()?.calls();
     match (calls.pop(), calls.len()) {
         (Some(call), 0) => Ok(call),
         (_, others) => {
@@ -142,9 +142,9 @@ fn members_of(call: &Call) -> Vec<String> {
     lines.flat_map(|value| value.split(',')).map(|member| member.trim().to_owned()).collect()
 }
 
-async fn context(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Calls);
-    let call = one_call(scene, &ask).await?;
+async fn saga_context(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Calls);
+    let call = one_call(context, &ask).await?;
     let shown = |name: &str| call.header(name).unwrap_or("").to_owned();
     if call.header(headers::SAGA_ID) != Some(&ask.saga) {
         let came = format!("`{}`", shown(headers::SAGA_ID));
@@ -166,7 +166,7 @@ async fn context(scene: &Scene) -> Tried {
             ));
         }
     }
-    let own = format!("{}.{}", scene.stage.config.service, scene.action.name);
+    let own = format!("{}.{}", context.stage.config.service, context.action.name);
     match call.header(headers::AMENDS_CALLER) {
         Some(caller) if caller != own => {
             let expected = format!("`Amends-Caller` of the call is `{own}`, or is not there");
@@ -176,8 +176,8 @@ async fn context(scene: &Scene) -> Tried {
     }
 }
 
-async fn baggage(scene: &Scene) -> Tried {
-    let mut ask = scene.ask(Kind::Calls);
+async fn baggage(context: &TestContext) -> Tried {
+    let mut ask = context.ask(Kind::Calls);
     let first = ask.sent.headers.get(headers::BAGGAGE).and_then(|value| value.to_str().ok());
     let first = first.unwrap_or_default().to_owned();
     // In all as much as everybody must pass on, with the commas; one has a property, one is encoded.
@@ -189,7 +189,7 @@ async fn baggage(scene: &Scene) -> Tried {
     let (some, others) = members.split_at(members.len() / 2);
     ask = ask.with(headers::BAGGAGE, &format!("{first},{}", some.join(",")));
     ask.sent.add(headers::BAGGAGE, &others.join(","));
-    let call = one_call(scene, &ask).await?;
+    let call = one_call(context, &ask).await?;
     let came = members_of(&call);
     let lost: Vec<&str> =
         members.iter().map(String::as_str).filter(|m| !came.iter().any(|c| c == m)).collect();
@@ -207,11 +207,11 @@ async fn baggage(scene: &Scene) -> Tried {
 const BAGGAGE_MEMBERS: usize = 64;
 const BAGGAGE_BYTES: usize = 8_192;
 
-async fn ordinal(scene: &Scene) -> Tried {
-    scene.let_calls_be(Vec::new());
-    let ask = scene.ask(Kind::Twice);
-    scene.done(&ask).await?;
-    let calls = scene.downstream()?.calls();
+async fn ordinal(context: &TestContext) -> Tried {
+    context.let_calls_be(Vec::new());
+    let ask = context.ask(Kind::Twice);
+    context.done(&ask).await?;
+    let calls = context.downstream()?.calls();
     let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
     match ids.as_slice() {
         [one, other] if one != other => Ok(()),
@@ -222,17 +222,17 @@ async fn ordinal(scene: &Scene) -> Tried {
     }
 }
 
-async fn after_fence(scene: &Scene) -> Tried {
-    let saga = scene.saga();
-    let running = scene.start_as(Kind::Twice, &saga).await?;
-    let done = scene.carry_out(&scene.step(Verb::Compensate, &saga)).await;
-    let original = scene.finish(running).await?;
+async fn after_fence(context: &TestContext) -> Tried {
+    let saga = context.saga();
+    let running = context.start_as(Kind::Twice, &saga).await?;
+    let done = context.carry_out(&context.step(Verb::Compensate, &saga)).await;
+    let original = context.finish(running).await?;
     let done = done?;
     if done.outcome.is_none() {
         let expected = "a compensation is carried out while the request still runs";
         return Err(done.unlike(expected));
     }
-    match scene.downstream()?.calls().len() {
+    match context.downstream()?.calls().len() {
         0 | 1 => Ok(()),
         calls => {
             let expected =
@@ -242,12 +242,12 @@ async fn after_fence(scene: &Scene) -> Tried {
     }
 }
 
-async fn trace(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Calls);
+async fn trace(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Calls);
     let sent = ask.sent.headers.get(headers::TRACEPARENT).and_then(|v| v.to_str().ok());
     let trace_id = |text: &str| text.split('-').nth(1).map(str::to_owned);
     let wanted = sent.and_then(trace_id).unwrap_or_default();
-    let call = one_call(scene, &ask).await?;
+    let call = one_call(context, &ask).await?;
     let came = call.header(headers::TRACEPARENT).unwrap_or("");
     match trace_id(came).is_some_and(|id| id == wanted) {
         true => Ok(()),
@@ -258,21 +258,21 @@ async fn trace(scene: &Scene) -> Tried {
     }
 }
 
-async fn request_id(scene: &Scene) -> Tried {
-    scene.let_calls_be(vec![failing_call(None)]);
-    let ask = scene.ask(Kind::Calls);
-    scene.send(&ask).await;
-    let step = scene.step(Verb::Retry, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Retried, "a retry").await?;
-    let calls = scene.downstream()?.calls();
+async fn request_id(context: &TestContext) -> Tried {
+    context.let_calls_be(vec![failing_call(None)]);
+    let ask = context.ask(Kind::Calls);
+    context.send(&ask).await;
+    let step = context.step(Verb::Retry, &ask.saga);
+    context.carry_out_to(&step, Outcome::Retried, "a retry").await?;
+    let calls = context.downstream()?.calls();
     let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
     let first = ids.first().copied().unwrap_or_default().to_owned();
     if ids.len() < 2 || ids.iter().any(|id| *id != first) {
         let expected = "the call has the same `Request-Id` in both runs of its request";
         return Err(Stop::found(expected, format!("`{}`", ids.join("`, `"))));
     }
-    let other = scene.ask_in(&ask.saga, Kind::Calls);
-    let call = one_call(scene, &other).await?;
+    let other = context.ask_in(&ask.saga, Kind::Calls);
+    let call = one_call(context, &other).await?;
     match call.request_id() == Some(&first) {
         false => Ok(()),
         true => {
@@ -283,9 +283,14 @@ async fn request_id(scene: &Scene) -> Tried {
 }
 
 /// The entry of the action's call in a History.
-pub(super) async fn entry(scene: &Scene, saga: &str, states: &[&str], what: &str) -> Tried<Entry> {
-    let history = scene.history(saga).await?;
-    let Some(plan) = &scene.action.calls else {
+pub(super) async fn entry(
+    context: &TestContext,
+    saga: &str,
+    states: &[&str],
+    what: &str,
+) -> Tried<Entry> {
+    let history = context.history(saga).await?;
+    let Some(plan) = &context.action.calls else {
         return Err(Stop::skipped("no call is known", None));
     };
     let words: Vec<String> = states.iter().map(|state| format!("`{state}`")).collect();
@@ -306,18 +311,18 @@ pub(super) async fn entry(scene: &Scene, saga: &str, states: &[&str], what: &str
     }
 }
 
-async fn started(scene: &Scene) -> Tried {
-    scene.let_calls_be(vec![Reply::Hold]);
-    let running = scene.start().await?;
+async fn started(context: &TestContext) -> Tried {
+    context.let_calls_be(vec![Reply::Hold]);
+    let running = context.start().await?;
     let saga = running.ask.saga.clone();
-    entry(scene, &saga, &["started"], "while the call is under way").await?;
-    scene.finish(running).await.map(|_| ())
+    entry(context, &saga, &["started"], "while the call is under way").await?;
+    context.finish(running).await.map(|_| ())
 }
 
-async fn succeeded(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Calls);
-    let call = one_call(scene, &ask).await?;
-    let entry = entry(scene, &ask.saga, &["succeeded"], "after a call that succeeded").await?;
+async fn succeeded(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Calls);
+    let call = one_call(context, &ask).await?;
+    let entry = entry(context, &ask.saga, &["succeeded"], "after a call that succeeded").await?;
     match call.request_id() == Some(&entry.request_id) {
         true => Ok(()),
         false => {
@@ -329,10 +334,13 @@ async fn succeeded(scene: &Scene) -> Tried {
 }
 
 /// Lets the call of a request go as `reply` says, which must make the request fail.
-pub(super) async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::wire::Exchange)> {
-    scene.let_calls_be(vec![reply]);
-    let ask = scene.ask(Kind::Calls);
-    let exchange = scene.send(&ask).await;
+pub(super) async fn failing(
+    context: &TestContext,
+    reply: Reply,
+) -> Tried<(Ask, crate::wire::Exchange)> {
+    context.let_calls_be(vec![reply]);
+    let ask = context.ask(Kind::Calls);
+    let exchange = context.send(&ask).await;
     let expected = "the request of `calls` fails when its call fails";
     match exchange.answered(expected)?.is_success() {
         false => Ok((ask, exchange)),
@@ -342,17 +350,17 @@ pub(super) async fn failing(scene: &Scene, reply: Reply) -> Tried<(Ask, crate::w
 
 /// That the report about a request says this of its call.
 pub(super) async fn reported(
-    scene: &Scene,
+    context: &TestContext,
     ask: &Ask,
     answer: &crate::wire::Exchange,
     state: &str,
     what: &str,
 ) -> Tried {
-    if scene.stage.supervisor.is_none() {
+    if context.stage.supervisor.is_none() {
         return Ok(());
     }
-    let Some(plan) = &scene.action.calls else { return Ok(()) };
-    let event = scene.report_of(ask, answer).await?;
+    let Some(plan) = &context.action.calls else { return Ok(()) };
+    let event = context.report_of(ask, answer).await?;
     let evidence = event.data["history"].as_array().cloned().unwrap_or_default();
     let named = |entry: &&Value| {
         entry["service"] == plan.service.as_str() && entry["action"] == plan.action.as_str()
@@ -371,14 +379,14 @@ pub(super) async fn reported(
     }
 }
 
-async fn failed(scene: &Scene) -> Tried {
-    let (ask, answer) = failing(scene, failing_call(None)).await?;
+async fn failed(context: &TestContext) -> Tried {
+    let (ask, answer) = failing(context, failing_call(None)).await?;
     let what = "after a call that was answered `action-failed`";
-    entry(scene, &ask.saga, &["failed"], what).await?;
-    reported(scene, &ask, &answer, "failed", what).await
+    entry(context, &ask.saga, &["failed"], what).await?;
+    reported(context, &ask, &answer, "failed", what).await
 }
 
-async fn unknown(scene: &Scene) -> Tried {
+async fn unknown(context: &TestContext) -> Tried {
     let gateway = Reply::Problem { status: 502, type_uri: "about:blank".to_owned(), report: None };
     let unsure = Reply::Problem {
         status: ProblemCode::EffectUnknown.status(),
@@ -390,17 +398,17 @@ async fn unknown(scene: &Scene) -> Tried {
         (gateway, "after a call that a gateway answered with 502"),
         (unsure, "after a call that was answered `effect-unknown`"),
     ] {
-        let (ask, answer) = failing(scene, reply).await?;
-        entry(scene, &ask.saga, &["unknown"], what).await?;
-        reported(scene, &ask, &answer, "unknown", what).await?;
+        let (ask, answer) = failing(context, reply).await?;
+        entry(context, &ask.saga, &["unknown"], what).await?;
+        reported(context, &ask, &answer, "unknown", what).await?;
     }
     Ok(())
 }
 
-async fn cause(scene: &Scene) -> Tried {
-    let below = format!("report-below-{}", scene.saga());
-    let (ask, answer) = failing(scene, failing_call(Some(&below))).await?;
-    let event: Event = scene.report_of(&ask, &answer).await?;
+async fn cause(context: &TestContext) -> Tried {
+    let below = format!("report-below-{}", context.saga());
+    let (ask, answer) = failing(context, failing_call(Some(&below))).await?;
+    let event: Event = context.report_of(&ask, &answer).await?;
     let causes = &event.data["causedBy"];
     match causes.as_array().is_some_and(|causes| causes.contains(&Value::from(below.as_str()))) {
         true => Ok(()),
@@ -411,18 +419,18 @@ async fn cause(scene: &Scene) -> Tried {
     }
 }
 
-async fn in_progress(scene: &Scene) -> Tried {
+async fn in_progress(context: &TestContext) -> Tried {
     let busy = Reply::Problem {
         status: ProblemCode::InProgress.status(),
         type_uri: format!("{PROBLEM_TYPE_BASE}{}", ProblemCode::InProgress.as_str()),
         report: None,
     };
-    scene.let_calls_be(vec![busy]);
-    let ask = scene.ask(Kind::Calls);
-    scene.send(&ask).await.answered("an answer")?;
+    context.let_calls_be(vec![busy]);
+    let ask = context.ask(Kind::Calls);
+    context.send(&ask).await.answered("an answer")?;
     let what = "after a call that was still running when it was asked";
-    let entry = entry(scene, &ask.saga, &["succeeded", "unknown"], what).await?;
-    let calls = scene.downstream()?.calls();
+    let entry = entry(context, &ask.saga, &["succeeded", "unknown"], what).await?;
+    let calls = context.downstream()?.calls();
     let ids: Vec<&str> = calls.iter().filter_map(Call::request_id).collect();
     match ids.iter().all(|id| *id == entry.request_id) {
         true => Ok(()),

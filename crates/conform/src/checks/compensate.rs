@@ -1,8 +1,8 @@
 //! Compensation: once, of everything, and whatever else is under way.
 
 use crate::check::{Check, Means};
+use crate::context::{Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
 use crate::step::{Done, outcome_of};
 use amends_protocol::{Outcome, ProblemCode, Verb};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the same step again gets the same outcome",
         "steps come at least once; people read from the outcome what was really undone",
         "steps",
-        |scene| Box::pin(repeat(scene)),
+        |context| Box::pin(repeat(context)),
     )
     .after(&["compensate-undoes"]),
     Check::of_action(
@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
         "another step on what is undone already says `already_compensated` and undoes nothing",
         "a reopened case asks under a new id; money given back twice is lost",
         "what-each-verb-means",
-        |scene| Box::pin(other_step(scene)),
+        |context| Box::pin(other_step(context)),
     )
     .after(&["compensate-undoes"]),
     Check::of_action(
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         "of several compensations at once, one undoes",
         "a step that timed out is asked for again while the first try is still at work",
         SECTION,
-        |scene| Box::pin(at_once(scene)),
+        |context| Box::pin(at_once(context)),
     )
     .after(&["compensate-undoes", "compensate-repeat", "compensate-other-step"]),
     Check::of_action(
@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         "one step undoes every request of the action in the saga, also those that `requestIds` does not name",
         "the supervisor may not know of all of them; the ids are a hint and never a limit",
         SECTION,
-        |scene| Box::pin(every_request(scene)),
+        |context| Box::pin(every_request(context)),
     )
     .after(&["compensate-undoes"]),
     Check::of_action(
@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         "where nothing happened, a compensation says `nothing_to_compensate`",
         "rules ask for more than was done, because that is safe; it must be neither an error nor a lie",
         "what-each-verb-means",
-        |scene| Box::pin(nothing(scene)),
+        |context| Box::pin(nothing(context)),
     )
     .after(&["compensate-undoes"]),
     Check::of_action(
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         "of a request that failed without effect, there is nothing to compensate",
         "to give back what was never taken is as wrong as not to give it back",
         SECTION,
-        |scene| Box::pin(failed(scene)),
+        |context| Box::pin(failed(context)),
     )
     .after(&["compensate-nothing"])
     .needs(&[Means::FailsWith]),
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a compensation does not wait for a request that still runs, and never do both take effect",
         "a request that commits after it was compensated is the one thing that nobody would ever find",
         SECTION,
-        |scene| Box::pin(running(scene)),
+        |context| Box::pin(running(context)),
     )
     .after(&["compensate-nothing"])
     .needs(&[Means::Running]),
@@ -73,7 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a compensation leaves the requests of other actions alone",
         "the rulebook may want them to stay; what it wants undone it asks for",
         SECTION,
-        |scene| Box::pin(other_action(scene)),
+        |context| Box::pin(other_action(context)),
     )
     .after(&["compensate-undoes", "history-succeeded"])
     .needs(&[Means::OtherAction])
@@ -83,42 +83,42 @@ pub(super) const CHECKS: &[Check] = &[
         "if the answer to a compensation has a `history`, it tells of every call that may have taken effect",
         "the supervisor believes that nobody else was called, and what they did stays",
         SECTION,
-        |scene| Box::pin(tells_calls(scene)),
+        |context| Box::pin(tells_calls(context)),
     )
     .after(&["compensate-running"])
     .needs(&[Means::Calls])
     .leaves("answers without a `history`: the page allows them"),
 ];
 
-async fn repeat(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+async fn repeat(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
     let what = "the same step, asked for again";
-    scene.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
-    scene.shows(&[&ask], 0, "after a step that came twice").await
+    context.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
+    context.shows(&[&ask], 0, "after a step that came twice").await
 }
 
-async fn other_step(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let first = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&first, Outcome::Compensated, "a compensation").await?;
-    let second = scene.step(Verb::Compensate, &ask.saga);
+async fn other_step(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let first = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&first, Outcome::Compensated, "a compensation").await?;
+    let second = context.step(Verb::Compensate, &ask.saga);
     let what = "another step on what is undone";
-    scene.carry_out_to(&second, Outcome::AlreadyCompensated, what).await?;
-    scene.shows(&[&ask], 0, "after two steps").await
+    context.carry_out_to(&second, Outcome::AlreadyCompensated, what).await?;
+    context.shows(&[&ask], 0, "after two steps").await
 }
 
-async fn at_once(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let signer = scene.stage.config.signer.as_ref();
+async fn at_once(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let signer = context.stage.config.signer.as_ref();
     let (one, other) =
-        (scene.step(Verb::Compensate, &ask.saga), scene.step(Verb::Compensate, &ask.saga));
+        (context.step(Verb::Compensate, &ask.saga), context.step(Verb::Compensate, &ask.saga));
     let both = [&one, &other, &one, &other];
-    let answers = scene.at_once(both.iter().map(|step| step.request(signer)).collect()).await;
+    let answers = context.at_once(both.iter().map(|step| step.request(signer)).collect()).await;
     let expected = "steps that come at once are done, taken (202), or not yet (409)";
     for answer in &answers {
         let status = answer.answered(expected)?.status;
@@ -126,8 +126,8 @@ async fn at_once(scene: &Scene) -> Tried {
             return Err(answer.unlike(expected));
         }
     }
-    let one = scene.carry_out_patiently(&one.again()).await?;
-    let other = scene.carry_out_patiently(&other.again()).await?;
+    let one = context.carry_out_patiently(&one.again()).await?;
+    let other = context.carry_out_patiently(&other.again()).await?;
     let mut outcomes = [one.outcome, other.outcome];
     outcomes.sort_unstable();
     if outcomes != [Some(Outcome::Compensated), Some(Outcome::AlreadyCompensated)] {
@@ -136,43 +136,44 @@ async fn at_once(scene: &Scene) -> Tried {
         let expected = "of two steps at once one is `compensated`, the other `already_compensated`";
         return Err(Stop::found(expected, format!("{} and {}", word(&one), word(&other))));
     }
-    scene.shows(&[&ask], 0, "after two steps, each twice, all at once").await
+    context.shows(&[&ask], 0, "after two steps, each twice, all at once").await
 }
 
-async fn every_request(scene: &Scene) -> Tried {
-    let first = scene.ask(Kind::Plain);
-    scene.done(&first).await?;
-    let second = scene.ask_in(&first.saga, Kind::Plain);
-    if scene.send(&second).await.answered("an answer")?.status >= 300 {
+async fn every_request(context: &TestContext) -> Tried {
+    let first = context.ask(Kind::Plain);
+    context.done(&first).await?;
+    let second = context.ask_in(&first.saga, Kind::Plain);
+    if context.send(&second).await.answered("an answer")?.status >= 300 {
         return Err(Stop::skipped("the action succeeds only once in a saga", None));
     }
     let both = [&first, &second];
-    scene.shows(&both, 2, "after two requests in one saga").await?;
-    let step = scene.step(Verb::Compensate, &first.saga).with("requestIds", json!([first.request]));
+    context.shows(&both, 2, "after two requests in one saga").await?;
+    let step =
+        context.step(Verb::Compensate, &first.saga).with("requestIds", json!([first.request]));
     let what = "one step for two requests, of which `requestIds` names one";
-    scene.carry_out_to(&step, Outcome::Compensated, what).await?;
-    scene.shows(&both, 0, "after one step for two requests").await
+    context.carry_out_to(&step, Outcome::Compensated, what).await?;
+    context.shows(&both, 0, "after one step for two requests").await
 }
 
-async fn nothing(scene: &Scene) -> Tried {
-    let saga = scene.saga();
-    let step = scene.step(Verb::Compensate, &saga);
+async fn nothing(context: &TestContext) -> Tried {
+    let saga = context.saga();
+    let step = context.step(Verb::Compensate, &saga);
     let what = "a compensation in a saga that nobody has seen";
-    scene.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
+    context.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
     let what = "the same step again";
-    scene.carry_out_to(&step.again(), Outcome::NothingToCompensate, what).await.map(|_| ())
+    context.carry_out_to(&step.again(), Outcome::NothingToCompensate, what).await.map(|_| ())
 }
 
-async fn other_action(scene: &Scene) -> Tried {
-    let other = scene.other_action(|_| true)?;
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let elsewhere = scene.ask_of(other, &ask.saga, Kind::Plain);
+async fn other_action(context: &TestContext) -> Tried {
+    let other = context.other_action(|_| true)?;
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let elsewhere = context.ask_of(other, &ask.saga, Kind::Plain);
     let what = format!("a request of `{}`", other.name);
-    scene.send(&elsewhere).await.succeeds(&what)?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
-    let history = scene.history(&ask.saga).await?;
+    context.send(&elsewhere).await.succeeds(&what)?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let history = context.history(&ask.saga).await?;
     match history.own(&elsewhere.request) {
         Some("succeeded") => Ok(()),
         stands => {
@@ -186,21 +187,21 @@ async fn other_action(scene: &Scene) -> Tried {
     }
 }
 
-async fn tells_calls(scene: &Scene) -> Tried {
-    let ended = scene.ask(Kind::Calls);
-    scene.let_calls_be(Vec::new());
-    scene.done(&ended).await?;
-    told_of_call(scene, &ended.saga, "after a call that succeeded").await?;
-    let running = scene.start().await?;
-    let told = told_of_call(scene, &running.ask.saga, "while its call is under way").await;
-    scene.finish(running).await?;
+async fn tells_calls(context: &TestContext) -> Tried {
+    let ended = context.ask(Kind::Calls);
+    context.let_calls_be(Vec::new());
+    context.done(&ended).await?;
+    told_of_call(context, &ended.saga, "after a call that succeeded").await?;
+    let running = context.start().await?;
+    let told = told_of_call(context, &running.ask.saga, "while its call is under way").await;
+    context.finish(running).await?;
     told
 }
 
 /// That the compensation of a saga tells of the last call, if it tells of calls.
-async fn told_of_call(scene: &Scene, saga: &str, what: &str) -> Tried {
-    let done = scene.carry_out(&scene.step(Verb::Compensate, saga)).await?;
-    let calls = scene.downstream()?.calls();
+async fn told_of_call(context: &TestContext, saga: &str, what: &str) -> Tried {
+    let done = context.carry_out(&context.step(Verb::Compensate, saga)).await?;
+    let calls = context.downstream()?.calls();
     let call = calls.last().and_then(|call| call.request_id()).unwrap_or_default();
     let told = done.exchange.answered("an answer to a step")?.json();
     let Some(told) = told["history"].as_array() else { return Ok(()) };
@@ -219,11 +220,11 @@ async fn told_of_call(scene: &Scene, saga: &str, what: &str) -> Tried {
     }
 }
 
-async fn failed(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let answer = scene.failed(&ask).await?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    let done = scene.carry_out(&step).await?;
+async fn failed(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let answer = context.failed(&ask).await?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    let done = context.carry_out(&step).await?;
     let unsure = answer.says(ProblemCode::EffectUnknown);
     match done.outcome {
         Some(Outcome::NothingToCompensate) => Ok(()),
@@ -236,18 +237,18 @@ async fn failed(scene: &Scene) -> Tried {
     }
 }
 
-async fn running(scene: &Scene) -> Tried {
-    let running = scene.start().await?;
+async fn running(context: &TestContext) -> Tried {
+    let running = context.start().await?;
     let ask = running.ask.clone();
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    let early = scene.carry_out(&step).await?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    let early = context.carry_out(&step).await?;
     let expected = "a compensation is answered while the request still runs";
     early.exchange.answered(expected)?;
-    let original = scene.finish(running).await?;
+    let original = context.finish(running).await?;
     let took_effect = original.answered("the original is answered as well")?.is_success();
     let done = match early.outcome {
         Some(_) => early,
-        None => scene.carry_out_patiently(&step.again()).await?,
+        None => context.carry_out_patiently(&step.again()).await?,
     };
     let possible = [Some(Outcome::Compensated), Some(Outcome::NothingToCompensate)];
     if !possible.contains(&done.outcome) {
@@ -262,5 +263,5 @@ async fn running(scene: &Scene) -> Tried {
         original
             .is_problem(ProblemCode::SagaFenced, "a request that was compensated while it ran")?;
     }
-    scene.shows(&[&ask], 0, "after a compensation that met its request running").await
+    context.shows(&[&ask], 0, "after a compensation that met its request running").await
 }

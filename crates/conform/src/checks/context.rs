@@ -1,8 +1,8 @@
 //! The saga context of what comes in: whose saga a request belongs to.
 
 use crate::check::Check;
+use crate::context::{Ask, Kind, TestContext};
 use crate::finding::Tried;
-use crate::scene::{Ask, Kind, Scene};
 use amends_protocol::{Outcome, ProblemCode, Verb, headers, is_opaque_name};
 
 const SECTION: &str = "saga-context";
@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
         "`Saga-Id` wins over `baggage`",
         "intermediaries may change `baggage`; the request would be written down under another saga and never be undone",
         SECTION,
-        |scene| Box::pin(header_wins(scene)),
+        |context| Box::pin(header_wins(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -21,7 +21,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a saga that is named in `baggage` alone is taken from there",
         "services that only pass on OpenTelemetry's context name the saga this way; a new one would cut the link",
         SECTION,
-        |scene| Box::pin(baggage(scene)),
+        |context| Box::pin(baggage(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -29,7 +29,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a malformed saga id is refused with 400",
         "a new saga in its place would cut the link, and the request could never be undone",
         SECTION,
-        |scene| Box::pin(malformed_saga(scene)),
+        |context| Box::pin(malformed_saga(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a malformed `traceparent` is dropped, and the request is done",
         "a broken trace is no reason to lose an order",
         SECTION,
-        |scene| Box::pin(malformed_trace(scene)),
+        |context| Box::pin(malformed_trace(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -45,7 +45,7 @@ pub(super) const CHECKS: &[Check] = &[
         "any printable ASCII may stand in a saga id, from the request to the compensation",
         "callers use their own order numbers; one with a `/` in it would be done and could not be undone",
         SECTION,
-        |scene| Box::pin(opaque_saga(scene)),
+        |context| Box::pin(opaque_saga(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a malformed request id is refused with 400",
         "a new id in its place would do the request once more whenever it is repeated",
         SECTION,
-        |scene| Box::pin(malformed_request(scene)),
+        |context| Box::pin(malformed_request(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -61,14 +61,14 @@ pub(super) const CHECKS: &[Check] = &[
         "a request without a saga begins one and tells its id, or is refused with 400 `invalid-request`",
         "whoever began a saga without a name for it could never have it undone",
         "forward-requests",
-        |scene| Box::pin(begins(scene)),
+        |context| Box::pin(begins(context)),
     )
     .after(&["forward-names"]),
 ];
 
 /// That History knows the request under the saga.
-async fn belongs(scene: &Scene, ask: &Ask, what: &str) -> Tried {
-    let history = scene.history(&ask.saga).await?;
+async fn belongs(context: &TestContext, ask: &Ask, what: &str) -> Tried {
+    let history = context.history(&ask.saga).await?;
     match history.entries.is_empty() {
         false => Ok(()),
         true => {
@@ -78,22 +78,23 @@ async fn belongs(scene: &Scene, ask: &Ask, what: &str) -> Tried {
     }
 }
 
-async fn header_wins(scene: &Scene) -> Tried {
-    let other = scene.saga();
-    let ask = scene.ask(Kind::Plain).with(headers::BAGGAGE, &format!("saga-id={other}"));
-    scene.done(&ask).await?;
-    belongs(scene, &ask, "`Saga-Id` and `baggage` name different sagas").await
+async fn header_wins(context: &TestContext) -> Tried {
+    let other = context.saga();
+    let ask = context.ask(Kind::Plain).with(headers::BAGGAGE, &format!("saga-id={other}"));
+    context.done(&ask).await?;
+    belongs(context, &ask, "`Saga-Id` and `baggage` name different sagas").await
 }
 
-async fn baggage(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain).without(headers::SAGA_ID);
-    scene.done(&ask).await?;
-    belongs(scene, &ask, "`baggage` alone names the saga").await
+async fn baggage(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain).without(headers::SAGA_ID);
+    context.done(&ask).await?;
+    belongs(context, &ask, "`baggage` alone names the saga").await
 }
 
-async fn malformed_saga(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain).with(headers::SAGA_ID, "two words").without(headers::BAGGAGE);
-    let exchange = scene.send(&ask).await;
+async fn malformed_saga(context: &TestContext) -> Tried {
+    let ask =
+        context.ask(Kind::Plain).with(headers::SAGA_ID, "two words").without(headers::BAGGAGE);
+    let exchange = context.send(&ask).await;
     let expected = "a malformed `Saga-Id`: 400 with a problem";
     match exchange.answered(expected)?.status {
         400 => exchange.any_problem(expected).map(|_| ()),
@@ -101,10 +102,10 @@ async fn malformed_saga(scene: &Scene) -> Tried {
     }
 }
 
-async fn malformed_request(scene: &Scene) -> Tried {
+async fn malformed_request(context: &TestContext) -> Tried {
     for malformed in ["two words", &"x".repeat(129)] {
-        let ask = scene.ask(Kind::Plain).with(headers::REQUEST_ID, malformed);
-        let exchange = scene.send(&ask).await;
+        let ask = context.ask(Kind::Plain).with(headers::REQUEST_ID, malformed);
+        let exchange = context.send(&ask).await;
         let expected = "a malformed `Request-Id`: 400 with a problem";
         match exchange.answered(expected)?.status {
             400 => exchange.any_problem(expected)?,
@@ -114,12 +115,12 @@ async fn malformed_request(scene: &Scene) -> Tried {
     Ok(())
 }
 
-async fn begins(scene: &Scene) -> Tried {
-    let mut ask = scene.ask(Kind::Plain);
+async fn begins(context: &TestContext) -> Tried {
+    let mut ask = context.ask(Kind::Plain);
     for name in [headers::SAGA_ID, headers::REQUEST_ID, headers::BAGGAGE, headers::AMENDS_CALLER] {
         ask = ask.without(name);
     }
-    let exchange = scene.send(&ask).await;
+    let exchange = context.send(&ask).await;
     let expected =
         "a request without a saga: 2xx with `Saga-Id` and `Request-Id`, or 400 `invalid-request`";
     let answer = exchange.answered(expected)?;
@@ -132,8 +133,8 @@ async fn begins(scene: &Scene) -> Tried {
     else {
         return Err(exchange.unlike(expected));
     };
-    scene.remember_saga(saga);
-    let history = scene.history(saga).await?;
+    context.remember_saga(saga);
+    let history = context.history(saga).await?;
     match history.own(request) {
         Some(_) => Ok(()),
         None => {
@@ -144,25 +145,25 @@ async fn begins(scene: &Scene) -> Tried {
     }
 }
 
-async fn malformed_trace(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain).with(headers::TRACEPARENT, "00-not-a-trace-01");
-    scene.send(&ask).await.succeeds("a request with a malformed `traceparent`")?;
-    scene.shows(&[&ask], 1, "after a request with a malformed `traceparent`").await
+async fn malformed_trace(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain).with(headers::TRACEPARENT, "00-not-a-trace-01");
+    context.send(&ask).await.succeeds("a request with a malformed `traceparent`")?;
+    context.shows(&[&ask], 1, "after a request with a malformed `traceparent`").await
 }
 
 /// A saga id with everything that paths, headers and `baggage` treat specially.
-pub(super) fn strange_saga(scene: &Scene) -> String {
-    let saga = format!("{}/a?b#c%20&\"d\",e;f=g\\h", scene.saga());
-    scene.remember_saga(&saga);
+pub(super) fn strange_saga(context: &TestContext) -> String {
+    let saga = format!("{}/a?b#c%20&\"d\",e;f=g\\h", context.saga());
+    context.remember_saga(&saga);
     saga
 }
 
-async fn opaque_saga(scene: &Scene) -> Tried {
-    let ask = scene.ask_in(&strange_saga(scene), Kind::Plain);
-    scene.send(&ask).await.succeeds("a request of a saga with special characters in its id")?;
-    belongs(scene, &ask, "a saga with special characters in its id, encoded as one path segment")
+async fn opaque_saga(context: &TestContext) -> Tried {
+    let ask = context.ask_in(&strange_saga(context), Kind::Plain);
+    context.send(&ask).await.succeeds("a request of a saga with special characters in its id")?;
+    belongs(context, &ask, "a saga with special characters in its id, encoded as one path segment")
         .await?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
+    let step = context.step(Verb::Compensate, &ask.saga);
     let what = "the compensation of a saga with special characters in its id";
-    scene.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
+    context.carry_out_to(&step, Outcome::Compensated, what).await.map(|_| ())
 }

@@ -2,9 +2,9 @@
 //! taken.
 
 use crate::check::{Check, Means};
+use crate::context::{Ask, Kind, TestContext};
+use crate::fakes::{Supervisor, Take, Try};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, Kind, Scene};
-use crate::stands::{Supervisor, Take, Try};
 use std::time::Duration;
 
 const SECTION: &str = "sending-a-report";
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the reports of a saga come in the order of its failures",
         "the first one names the cause; a later one that comes before it is taken for a failure of its own",
         SECTION,
-        |scene| Box::pin(order(scene)),
+        |context| Box::pin(order(context)),
     )
     .after(&["report-survives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report that is answered 401, 403 or 404 is sent again, under the same id",
         "a token runs out, an ingress loses its route: nobody would undo what failed meanwhile",
         SECTION,
-        |scene| Box::pin(turned_away(scene)),
+        |context| Box::pin(turned_away(context)),
     )
     .after(&["report-survives"])
     .needs(&[Means::FailsWith, Means::Supervisor])
@@ -34,7 +34,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report that is answered 500, 429, 410 or with a redirect is sent again, and the redirect is not followed",
         "whatever stands before the supervisor says such things, and none of them means that the report is durable",
         SECTION,
-        |scene| Box::pin(not_now(scene)),
+        |context| Box::pin(not_now(context)),
     )
     .after(&["report-survives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report is not sent again before the time that `Retry-After` names",
         "a supervisor that comes back would be pushed down again by everybody at once",
         SECTION,
-        |scene| Box::pin(retry_after(scene)),
+        |context| Box::pin(retry_after(context)),
     )
     .after(&["report-survives"])
     .needs(&[Means::FailsWith, Means::Supervisor])
@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report that the supervisor refuses as wrong is set aside: it is not repeated, and keeps no other back",
         "one report that nobody can take would keep all later ones from the supervisor",
         SECTION,
-        |scene| Box::pin(refused(scene)),
+        |context| Box::pin(refused(context)),
     )
     .after(&["report-order"])
     .needs(&[Means::FailsWith, Means::Supervisor])
@@ -66,12 +66,12 @@ fn tries_of(supervisor: &Supervisor, saga: &str) -> Vec<Try> {
 }
 
 /// Fails a request whose report is answered so before it is taken; gives the tries, the last of which was taken.
-async fn taken_after(scene: &Scene, takes: Vec<Take>, what: &str) -> Tried<Vec<Try>> {
-    let supervisor = scene.supervisor()?;
+async fn taken_after(context: &TestContext, takes: Vec<Take>, what: &str) -> Tried<Vec<Try>> {
+    let supervisor = context.supervisor()?;
     supervisor.begin(takes);
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    let limit = scene.stage.config.report_timeout;
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    let limit = context.stage.config.report_timeout;
     let taken = supervisor.told(|one| one.event.subject == ask.saga && one.is_taken());
     let taken = tokio::time::timeout(limit, taken).await;
     let tries = tries_of(supervisor, &ask.saga);
@@ -91,18 +91,18 @@ async fn taken_after(scene: &Scene, takes: Vec<Take>, what: &str) -> Tried<Vec<T
     }
 }
 
-async fn turned_away(scene: &Scene) -> Tried {
+async fn turned_away(context: &TestContext) -> Tried {
     for status in [401, 403, 404] {
         let what = format!("a report that was answered {status}");
-        taken_after(scene, vec![Take::status(status)], &what).await?;
+        taken_after(context, vec![Take::status(status)], &what).await?;
     }
     Ok(())
 }
 
-async fn not_now(scene: &Scene) -> Tried {
+async fn not_now(context: &TestContext) -> Tried {
     for status in [500, 429, 410, 307] {
         let what = format!("a report that was answered {status}");
-        taken_after(scene, vec![Take::status(status)], &what).await?;
+        taken_after(context, vec![Take::status(status)], &what).await?;
     }
     Ok(())
 }
@@ -111,9 +111,9 @@ async fn not_now(scene: &Scene) -> Tried {
 const WAIT: Duration = Duration::from_secs(1);
 const EARLY: Duration = Duration::from_millis(50);
 
-async fn retry_after(scene: &Scene) -> Tried {
+async fn retry_after(context: &TestContext) -> Tried {
     let what = "a report that was answered 503 with `Retry-After: 1`";
-    let tries = taken_after(scene, vec![Take::later(WAIT.as_secs())], what).await?;
+    let tries = taken_after(context, vec![Take::later(WAIT.as_secs())], what).await?;
     let [first, second, ..] = tries.as_slice() else { return Ok(()) };
     let waited = second.came.saturating_duration_since(first.answered);
     match waited + EARLY >= WAIT {
@@ -126,28 +126,28 @@ async fn retry_after(scene: &Scene) -> Tried {
 }
 
 /// A further failure in the saga, whose report is taken for the check to go on.
-async fn reported(scene: &Scene, ask: &Ask) -> Tried {
-    let answer = scene.failed(ask).await?;
-    scene.report_of(ask, &answer).await.map(|_| ())
+async fn reported(context: &TestContext, ask: &Ask) -> Tried {
+    let answer = context.failed(ask).await?;
+    context.report_of(ask, &answer).await.map(|_| ())
 }
 
-async fn order(scene: &Scene) -> Tried {
-    let supervisor = scene.supervisor()?;
+async fn order(context: &TestContext) -> Tried {
+    let supervisor = context.supervisor()?;
     supervisor.begin([Take::HELD_IN_VAIN]);
-    let first = scene.ask(Kind::Fails);
-    let failed = scene.failed(&first).await?;
-    let limit = scene.stage.config.report_timeout;
+    let first = context.ask(Kind::Fails);
+    let failed = context.failed(&first).await?;
+    let limit = context.stage.config.report_timeout;
     if tokio::time::timeout(limit, supervisor.holds()).await.is_err() {
         let expected = "the report of a failed request comes to `POST /v1/reports`";
         return Err(Stop::found(expected, format!("nothing within {limit:?}")));
     }
     // The first one is on its way, in vain; meanwhile there is a second one.
-    let second = scene.ask_in(&first.saga, Kind::Fails);
-    let failed_too = scene.failed(&second).await?;
+    let second = context.ask_in(&first.saga, Kind::Fails);
+    let failed_too = context.failed(&second).await?;
     supervisor.let_go();
     let [one, other] = [
-        scene.report_of(&first, &failed).await?.id,
-        scene.report_of(&second, &failed_too).await?.id,
+        context.report_of(&first, &failed).await?.id,
+        context.report_of(&second, &failed_too).await?.id,
     ];
     let tries = tries_of(supervisor, &first.saga);
     let taken = |id: &str| tries.iter().position(|one| one.is_taken() && one.event.id == id);
@@ -162,12 +162,12 @@ async fn order(scene: &Scene) -> Tried {
     }
 }
 
-async fn refused(scene: &Scene) -> Tried {
-    let supervisor = scene.supervisor()?;
+async fn refused(context: &TestContext) -> Tried {
+    let supervisor = context.supervisor()?;
     supervisor.begin([Take::status(400)]);
-    let first = scene.ask(Kind::Fails);
-    scene.failed(&first).await?;
-    let limit = scene.stage.config.report_timeout;
+    let first = context.ask(Kind::Fails);
+    context.failed(&first).await?;
+    let limit = context.stage.config.report_timeout;
     let refused = supervisor.told(|one| one.event.subject == first.saga && one.turned_away);
     let Ok(Some(refused)) = tokio::time::timeout(limit, refused).await else {
         let expected = "the report of a failed request comes to `POST /v1/reports`";
@@ -175,7 +175,7 @@ async fn refused(scene: &Scene) -> Tried {
     };
     // What comes after it shows that it keeps nothing back; a third one gives it the time to come again.
     for _ in 0..2 {
-        reported(scene, &scene.ask_in(&first.saga, Kind::Fails)).await?;
+        reported(context, &context.ask_in(&first.saga, Kind::Fails)).await?;
     }
     let tries = tries_of(supervisor, &first.saga);
     let again = tries.iter().filter(|one| one.event.id == refused.event.id).count();

@@ -1,8 +1,8 @@
 //! Forward requests: done once, however often they come.
 
 use crate::check::{Check, Means};
+use crate::context::{Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
 use crate::wire::{Answer, Exchange};
 use amends_protocol::{ProblemCode, headers};
 use serde_json::Value;
@@ -16,14 +16,14 @@ pub(super) const CHECKS: &[Check] = &[
         "a new request succeeds and takes effect once",
         "nothing else can be tried on an action that does not work",
         SECTION,
-        |scene| Box::pin(works(scene)),
+        |context| Box::pin(works(context)),
     ),
     Check::of_action(
         "forward-names",
         "an answer says which saga and which request it belongs to",
         "a caller that started the saga learns its id here, and logs on both sides can be laid side by side",
         SECTION,
-        |scene| Box::pin(names(scene)),
+        |context| Box::pin(names(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a repeated request gets the first answer again and takes no further effect",
         "a caller repeats a request whose answer was lost; without this the customer is charged twice",
         SECTION,
-        |scene| Box::pin(repeat(scene)),
+        |context| Box::pin(repeat(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -39,7 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request id that comes with other contents, or in another saga, is refused",
         "otherwise a caller that mixes up its ids is told that its second request was done, and it was not",
         SECTION,
-        |scene| Box::pin(key_reused(scene)),
+        |context| Box::pin(key_reused(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         "white space in a repeated request makes it no other one",
         "what a caller's library writes differently after an update would be refused as a second request",
         SECTION,
-        |scene| Box::pin(same_contents(scene)),
+        |context| Box::pin(same_contents(context)),
     )
     .after(&["forward-repeat"]),
     Check::of_action(
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         "of the same request sent several times at once, one takes effect",
         "gateways and callers repeat while the first try is still on its way",
         SECTION,
-        |scene| Box::pin(at_once(scene)),
+        |context| Box::pin(at_once(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -63,36 +63,36 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that comes again while it runs is not run a second time",
         "a caller that gave up waiting repeats; running both halves the truth of History",
         SECTION,
-        |scene| Box::pin(running(scene)),
+        |context| Box::pin(running(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::Running]),
 ];
 
-async fn works(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.send(&ask).await.succeeds("a new request")?;
-    scene.shows(&[&ask], 1, "after a request that succeeded").await
+async fn works(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.send(&ask).await.succeeds("a new request")?;
+    context.shows(&[&ask], 1, "after a request that succeeded").await
 }
 
-async fn names(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?.names(&ask)
+async fn names(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?.names(&ask)
 }
 
-async fn repeat(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let first = scene.done(&ask).await?;
-    let again = scene.send(&ask).await;
+async fn repeat(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let first = context.done(&ask).await?;
+    let again = context.send(&ask).await;
     again.repeats(first.answered("an answer")?, "a repeated request")?;
-    scene.shows(&[&ask], 1, "after a request that came twice").await
+    context.shows(&[&ask], 1, "after a request that came twice").await
 }
 
-async fn key_reused(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let mut other = scene.ask_in(&ask.saga, Kind::Plain);
+async fn key_reused(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let mut other = context.ask_in(&ask.saga, Kind::Plain);
     if other.sent.body == ask.sent.body {
-        other = scene.ask_in(&ask.saga, Kind::Fails);
+        other = context.ask_in(&ask.saga, Kind::Fails);
     }
     if other.sent.body == ask.sent.body {
         let add = Some("body: { … \"{unique}\" … }");
@@ -100,34 +100,34 @@ async fn key_reused(scene: &Scene) -> Tried {
     }
     other.sent.path.clone_from(&ask.sent.path);
     let other = other.with(headers::REQUEST_ID, &ask.request);
-    scene.done(&ask).await?;
+    context.done(&ask).await?;
     let what = "a request id that came before with other contents";
-    scene.send(&other).await.is_problem(ProblemCode::KeyReused, what)?;
-    let saga = scene.saga();
+    context.send(&other).await.is_problem(ProblemCode::KeyReused, what)?;
+    let saga = context.saga();
     let elsewhere = ask.clone().with(headers::SAGA_ID, &saga).without(headers::BAGGAGE);
     let what = "a request id that came before in another saga";
-    scene.send(&elsewhere).await.is_problem(ProblemCode::KeyReused, what)?;
-    scene.shows(&[&ask], 1, "after another request under the same id").await
+    context.send(&elsewhere).await.is_problem(ProblemCode::KeyReused, what)?;
+    context.shows(&[&ask], 1, "after another request under the same id").await
 }
 
-async fn same_contents(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let first = scene.done(&ask).await?;
+async fn same_contents(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let first = context.done(&ask).await?;
     let mut again = ask.clone();
     let contents: Value = serde_json::from_slice(&ask.sent.body).unwrap_or_default();
     again.sent.body = format!(" {contents:#}\n").into();
-    let repeated = scene.send(&again).await;
+    let repeated = context.send(&again).await;
     let what = "a repeated request with other white space";
     repeated.repeats(first.answered("an answer")?, what)?;
-    scene.shows(&[&ask], 1, "after a request that came again with other white space").await
+    context.shows(&[&ask], 1, "after a request that came again with other white space").await
 }
 
 /// How often a request is sent at once: more than one, and few enough for a small pool of workers.
 const COPIES: usize = 4;
 
-async fn at_once(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let copies = scene.at_once(vec![ask.sent.clone(); COPIES]).await;
+async fn at_once(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let copies = context.at_once(vec![ask.sent.clone(); COPIES]).await;
     let first = copies.iter().find_map(success);
     let Some(first) = first else {
         let what = "of the same request, sent four times at once, one";
@@ -136,9 +136,9 @@ async fn at_once(scene: &Scene) -> Tried {
     for copy in &copies {
         once_or_busy(copy, Some(first))?;
     }
-    let again = scene.send(&ask).await;
+    let again = context.send(&ask).await;
     again.repeats(first, "the request once more, later")?;
-    scene.shows(&[&ask], 1, "after the same request four times at once").await
+    context.shows(&[&ask], 1, "after the same request four times at once").await
 }
 
 fn success(exchange: &Exchange) -> Option<&Answer> {
@@ -166,13 +166,13 @@ fn once_or_busy(copy: &Exchange, first: Option<&Answer>) -> Tried {
 /// costs nothing of it; one that waits for the first is let go then.
 const GRACE: Duration = Duration::from_millis(400);
 
-async fn running(scene: &Scene) -> Tried {
-    let running = scene.start().await?;
+async fn running(context: &TestContext) -> Tried {
+    let running = context.start().await?;
     let ask = running.ask.clone();
-    let (client, sent) = (scene.stage.client.clone(), ask.sent.clone());
+    let (client, sent) = (context.stage.client.clone(), ask.sent.clone());
     let mut copy = tokio::spawn(async move { client.exchange_of_held(sent).await });
     let second_call = async {
-        match (&scene.action.calls, &scene.stage.downstream) {
+        match (&context.action.calls, &context.stage.downstream) {
             (Some(_), Some(downstream)) => downstream.called(2).await,
             _ => std::future::pending().await,
         }
@@ -181,19 +181,19 @@ async fn running(scene: &Scene) -> Tried {
     tokio::select! {
         ended = &mut copy => early = ended.ok(),
         () = second_call => {
-            scene.finish(running).await?;
+            context.finish(running).await?;
             let expected = "a request that comes again while it runs is not run a second time";
             return Err(Stop::found(expected, "it made its call to the other service twice"));
         }
         () = tokio::time::sleep(GRACE) => {}
     }
-    let is_held = scene.action.calls.is_some() && scene.stage.downstream.is_some();
+    let is_held = context.action.calls.is_some() && context.stage.downstream.is_some();
     if let (Some(copy), true) = (&early, is_held) {
-        scene.remember(copy);
+        context.remember(copy);
         // The first one is still held, so there is no first answer yet.
         once_or_busy(copy, None)?;
     }
-    let first = scene.finish(running).await?;
+    let first = context.finish(running).await?;
     let answer = first.succeeds("a request that others met while it ran")?;
     let copy = match early {
         Some(copy) => copy,
@@ -203,5 +203,5 @@ async fn running(scene: &Scene) -> Tried {
         },
     };
     once_or_busy(&copy, Some(answer))?;
-    scene.shows(&[&ask], 1, "after a request that came again while it ran").await
+    context.shows(&[&ask], 1, "after a request that came again while it ran").await
 }

@@ -1,8 +1,8 @@
 //! History as it is shown: what happened, in the protocol's words.
 
 use crate::check::{Check, Means};
+use crate::context::{History, Kind, TestContext};
 use crate::finding::Tried;
-use crate::scene::{History, Kind, Scene};
 use crate::step::Signed;
 use crate::wire::Sent;
 use amends_protocol::{Outcome, Verb};
@@ -15,21 +15,21 @@ pub(super) const CHECKS: &[Check] = &[
         "the History of an unknown saga is an empty list",
         "the supervisor asks every service that a saga could have reached; an error would keep the case open",
         SECTION,
-        |scene| Box::pin(unknown_saga(scene)),
+        |context| Box::pin(unknown_saga(context)),
     ),
     Check::of_service(
         "history-malformed-saga",
         "a malformed saga id in the path is refused with 400",
         "an empty list would be taken as the proof that nothing happened",
         SECTION,
-        |scene| Box::pin(malformed_saga(scene)),
+        |context| Box::pin(malformed_saga(context)),
     ),
     Check::of_action(
         "history-succeeded",
         "a request that took effect is `succeeded`, under its action and its id, without `service`",
         "what is not in History is not undone",
         SECTION,
-        |scene| Box::pin(succeeded(scene)),
+        |context| Box::pin(succeeded(context)),
     )
     .after(&["forward-works", "history-unknown-saga"]),
     Check::of_action(
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that failed is `failed`, or `unknown` if it may have had an effect",
         "a failed request that is shown as done is undone without need, one that isn't shown is not fenced",
         SECTION,
-        |scene| Box::pin(failed(scene)),
+        |context| Box::pin(failed(context)),
     )
     .after(&["forward-works", "history-unknown-saga"])
     .needs(&[Means::FailsWith]),
@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request is `started` while it runs",
         "a request that is written down only at its end is lost when the process dies before",
         "forward-requests",
-        |scene| Box::pin(started(scene)),
+        |context| Box::pin(started(context)),
     )
     .after(&["forward-works", "history-unknown-saga"])
     .needs(&[Means::Running]),
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that was undone is `compensated`, a failed one that was undone is `fenced`",
         "people and the supervisor read from it that nothing is left to do",
         SECTION,
-        |scene| Box::pin(compensated(scene)),
+        |context| Box::pin(compensated(context)),
     )
     .after(&["forward-works", "history-succeeded"]),
     Check::of_action(
@@ -63,7 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
         "History tells requests in the order in which they came",
         "people read from it what happened; of several failed requests, the latest is the one that a retry means",
         SECTION,
-        |scene| Box::pin(order(scene)),
+        |context| Box::pin(order(context)),
     )
     .after(&["forward-works", "history-succeeded"])
     .leaves("the order among calls"),
@@ -72,15 +72,15 @@ pub(super) const CHECKS: &[Check] = &[
         "a History that comes in pages has an end, and leaves no request out",
         "the supervisor reads on while a page says `next`; what it can't read to its end counts as unread",
         SECTION,
-        |scene| Box::pin(pages(scene)),
+        |context| Box::pin(pages(context)),
     )
     .after(&["forward-works", "history-succeeded"])
     .leaves("pages that begin after more requests than a check makes"),
 ];
 
-async fn unknown_saga(scene: &Scene) -> Tried {
-    let saga = scene.saga();
-    let history = scene.history(&saga).await?;
+async fn unknown_saga(context: &TestContext) -> Tried {
+    let saga = context.saga();
+    let history = context.history(&saga).await?;
     if !history.entries.is_empty() {
         return Err(history.exchange.unlike("an unknown saga: 200 with empty `entries`"));
     }
@@ -93,10 +93,10 @@ async fn unknown_saga(scene: &Scene) -> Tried {
     }
 }
 
-async fn malformed_saga(scene: &Scene) -> Tried {
+async fn malformed_saga(context: &TestContext) -> Tried {
     for malformed in ["two words", &"x".repeat(129)] {
-        let sent: Sent = scene.history_request(malformed, Signed::Rightly);
-        let exchange = scene.exchange(sent).await;
+        let sent: Sent = context.history_request(malformed, Signed::Rightly);
+        let exchange = context.exchange(sent).await;
         let expected = "the History of what is no saga id: 400 with a problem";
         if exchange.answered(expected)?.status != 400 {
             return Err(exchange.unlike(expected));
@@ -106,16 +106,16 @@ async fn malformed_saga(scene: &Scene) -> Tried {
     Ok(())
 }
 
-async fn succeeded(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let history = scene.history(&ask.saga).await?;
+async fn succeeded(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let history = context.history(&ask.saga).await?;
     stands(&history, &ask.request, &["succeeded"], "after a request that succeeded")?;
     let own = history.entries.iter().find(|e| e.service.is_none() && e.request_id == ask.request);
-    match own.is_some_and(|entry| entry.action == scene.action.name) {
+    match own.is_some_and(|entry| entry.action == context.action.name) {
         true => Ok(()),
         false => {
-            let expected = format!("the entry's `action` is `{}`", scene.action.name);
+            let expected = format!("the entry's `action` is `{}`", context.action.name);
             Err(history.exchange.unlike(expected))
         }
     }
@@ -133,38 +133,38 @@ fn stands(history: &History, request: &str, states: &[&str], what: &str) -> Trie
     }
 }
 
-async fn failed(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let answer = scene.failed(&ask).await?;
+async fn failed(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let answer = context.failed(&ask).await?;
     let wanted = match answer.says(amends_protocol::ProblemCode::EffectUnknown) {
         true => "unknown",
         false => "failed",
     };
-    let history = scene.history(&ask.saga).await?;
+    let history = context.history(&ask.saga).await?;
     stands(&history, &ask.request, &[wanted], "after a request that failed")
 }
 
-async fn started(scene: &Scene) -> Tried {
-    let running = scene.start().await?;
-    let history = scene.history(&running.ask.saga).await?;
+async fn started(context: &TestContext) -> Tried {
+    let running = context.start().await?;
+    let history = context.history(&running.ask.saga).await?;
     stands(&history, &running.ask.request, &["started"], "while a request runs")?;
-    scene.finish(running).await.map(|_| ())
+    context.finish(running).await.map(|_| ())
 }
 
-async fn compensated(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let failing = match scene.action.fails_with {
+async fn compensated(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let failing = match context.action.fails_with {
         Some(_) => {
-            let failing = scene.ask_in(&ask.saga, Kind::Fails);
-            scene.failed(&failing).await?;
+            let failing = context.ask_in(&ask.saga, Kind::Fails);
+            context.failed(&failing).await?;
             Some(failing)
         }
         None => None,
     };
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
-    let history = scene.history(&ask.saga).await?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    let history = context.history(&ask.saga).await?;
     stands(&history, &ask.request, &["compensated"], "after a compensation")?;
     match failing {
         Some(failing) => {
@@ -175,15 +175,15 @@ async fn compensated(scene: &Scene) -> Tried {
     }
 }
 
-async fn order(scene: &Scene) -> Tried {
-    let saga = scene.saga();
+async fn order(context: &TestContext) -> Tried {
+    let saga = context.saga();
     let mut asks = Vec::new();
     for kind in [Kind::Plain, Kind::Fails, Kind::Plain] {
-        let ask = scene.ask_in(&saga, kind);
-        scene.send(&ask).await.answered("an answer")?;
+        let ask = context.ask_in(&saga, kind);
+        context.send(&ask).await.answered("an answer")?;
         asks.push(ask.request);
     }
-    let history = scene.history(&saga).await?;
+    let history = context.history(&saga).await?;
     let told = history.received();
     let places: Vec<usize> =
         asks.iter().filter_map(|ask| told.iter().position(|id| id == ask)).collect();
@@ -197,12 +197,12 @@ async fn order(scene: &Scene) -> Tried {
     }
 }
 
-async fn pages(scene: &Scene) -> Tried {
-    let first = scene.ask(Kind::Plain);
-    scene.done(&first).await?;
-    let second = scene.ask_in(&first.saga, Kind::Plain);
-    scene.done(&second).await?;
-    let history = scene.history(&first.saga).await?;
+async fn pages(context: &TestContext) -> Tried {
+    let first = context.ask(Kind::Plain);
+    context.done(&first).await?;
+    let second = context.ask_in(&first.saga, Kind::Plain);
+    context.done(&second).await?;
+    let history = context.history(&first.saga).await?;
     for ask in [&first, &second] {
         stands(&history, &ask.request, &["succeeded"], "after two requests, on one of the pages")?;
     }

@@ -1,8 +1,8 @@
 //! `notify`: a message goes out once per saga.
 
 use crate::check::Check;
+use crate::context::{Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
 use amends_protocol::{Outcome, ProblemCode, Verb};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -11,7 +11,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a notice goes out once per saga, whatever the step's id",
         "a customer who gets the same text three times calls; one who gets none does so too",
         "what-each-verb-means",
-        |scene| Box::pin(once(scene)),
+        |context| Box::pin(once(context)),
     )
     .after(&["forward-works"]),
     Check::of_notice(
@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         "of several steps for one notice at once, one sends it",
         "a step that timed out is asked for again while the first try is still at work",
         "what-each-verb-means",
-        |scene| Box::pin(at_once(scene)),
+        |context| Box::pin(at_once(context)),
     )
     .after(&["notify-once"]),
     Check::of_service(
@@ -27,46 +27,46 @@ pub(super) const CHECKS: &[Check] = &[
         "a notice that the service does not have is 404 `not-found`",
         "any 200 would be taken as sent",
         "what-each-verb-means",
-        |scene| Box::pin(unknown(scene)),
+        |context| Box::pin(unknown(context)),
     ),
 ];
 
-async fn once(scene: &Scene) -> Tried {
-    let Some(notice) = &scene.notice else {
+async fn once(context: &TestContext) -> Tried {
+    let Some(notice) = &context.notice else {
         return Err(Stop::skipped("no notice is known", Some("notices: { … }")));
     };
     // Somebody has to be there to be written to.
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let step = scene.step_on(Verb::Notify, &ask.saga, &notice.name);
-    scene.carry_out_to(&step, Outcome::Notified, "a notice").await?;
-    scene.shows_notice(&[&ask], 1, "after one step").await?;
-    scene.carry_out_to(&step.again(), Outcome::Notified, "the same step again").await?;
-    let other = scene.step_on(Verb::Notify, &ask.saga, &notice.name);
-    scene.carry_out_to(&other, Outcome::Notified, "another step for the same notice").await?;
-    scene.shows_notice(&[&ask], 1, "after three requests for the same notice").await
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let step = context.step_on(Verb::Notify, &ask.saga, &notice.name);
+    context.carry_out_to(&step, Outcome::Notified, "a notice").await?;
+    context.shows_notice(&[&ask], 1, "after one step").await?;
+    context.carry_out_to(&step.again(), Outcome::Notified, "the same step again").await?;
+    let other = context.step_on(Verb::Notify, &ask.saga, &notice.name);
+    context.carry_out_to(&other, Outcome::Notified, "another step for the same notice").await?;
+    context.shows_notice(&[&ask], 1, "after three requests for the same notice").await
 }
 
-async fn at_once(scene: &Scene) -> Tried {
-    let Some(notice) = &scene.notice else {
+async fn at_once(context: &TestContext) -> Tried {
+    let Some(notice) = &context.notice else {
         return Err(Stop::skipped("no notice is known", Some("notices: { … }")));
     };
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let signer = scene.stage.config.signer.as_ref();
-    let steps = [(); 2].map(|()| scene.step_on(Verb::Notify, &ask.saga, &notice.name));
-    scene.at_once(steps.iter().map(|step| step.request(signer)).collect()).await;
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let signer = context.stage.config.signer.as_ref();
+    let steps = [(); 2].map(|()| context.step_on(Verb::Notify, &ask.saga, &notice.name));
+    context.at_once(steps.iter().map(|step| step.request(signer)).collect()).await;
     for step in &steps {
-        let done = scene.carry_out_patiently(&step.again()).await?;
+        let done = context.carry_out_patiently(&step.again()).await?;
         if done.outcome != Some(Outcome::Notified) {
             return Err(done.unlike("a step for a notice, asked for again: the outcome `notified`"));
         }
     }
-    scene.shows_notice(&[&ask], 1, "after two steps for one notice at once").await
+    context.shows_notice(&[&ask], 1, "after two steps for one notice at once").await
 }
 
-async fn unknown(scene: &Scene) -> Tried {
-    let step = scene.step_on(Verb::Notify, &scene.saga(), "no-such-notice");
-    let exchange = scene.ask_step(&step).await;
+async fn unknown(context: &TestContext) -> Tried {
+    let step = context.step_on(Verb::Notify, &context.saga(), "no-such-notice");
+    let exchange = context.ask_step(&step).await;
     exchange.is_problem(ProblemCode::NotFound, "a step for an unknown notice").map(|_| ())
 }

@@ -3,9 +3,9 @@
 use super::calls::{entry, failing, reported};
 use super::retry::failing_call;
 use crate::check::{Check, Means};
+use crate::context::{Kind, TestContext};
+use crate::fakes::Reply;
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
-use crate::stands::Reply;
 use amends_protocol::{PROBLEM_TYPE_BASE, ProblemCode, Verb};
 
 const SECTION: &str = "what-the-answer-to-a-call-proves";
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was answered 408 is `unknown`, in History and in the report",
         "who says that it took too long has often done it",
         SECTION,
-        |scene| Box::pin(time_out(scene)),
+        |context| Box::pin(time_out(context)),
     )
     .after(&["call-unknown"])
     .needs(&[Means::Calls]),
@@ -25,7 +25,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was answered with a redirect is `unknown`, and the redirect is not followed",
         "nobody knows who took the request, and its context would go to whoever is named there",
         SECTION,
-        |scene| Box::pin(redirect(scene)),
+        |context| Box::pin(redirect(context)),
     )
     .after(&["call-unknown"])
     .needs(&[Means::Calls]),
@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a service may give its failures any status; by it alone a clear no would be undone for nothing, and a doubt \
          forgotten",
         SECTION,
-        |scene| Box::pin(type_decides(scene)),
+        |context| Box::pin(type_decides(context)),
     )
     .after(&["call-unknown", "call-failed"])
     .needs(&[Means::Calls]),
@@ -44,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was answered 4xx without a problem of ours, 408 aside, is `failed`",
         "a service that knows nothing of this would leave every refused request in doubt",
         SECTION,
-        |scene| Box::pin(refused(scene)),
+        |context| Box::pin(refused(context)),
     )
     .after(&["call-failed"])
     .needs(&[Means::Calls]),
@@ -53,18 +53,18 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that succeeded stays `succeeded`, whatever its repetition is answered",
         "it took effect; what is shown as failed afterwards is never undone",
         SECTION,
-        |scene| Box::pin(stays_succeeded(scene)),
+        |context| Box::pin(stays_succeeded(context)),
     )
     .after(&["call-failed", "retry-runs-again"])
     .needs(&[Means::Twice]),
 ];
 
 /// That a call which is answered so is in this state, in History and in the report.
-async fn proves(scene: &Scene, reply: Reply, state: &str, what: &str) -> Tried {
-    let (ask, answer) = failing(scene, reply).await?;
+async fn proves(context: &TestContext, reply: Reply, state: &str, what: &str) -> Tried {
+    let (ask, answer) = failing(context, reply).await?;
     let what = format!("after a call that was answered {what}");
-    entry(scene, &ask.saga, &[state], &what).await?;
-    reported(scene, &ask, &answer, state, &what).await
+    entry(context, &ask.saga, &[state], &what).await?;
+    reported(context, &ask, &answer, state, &what).await
 }
 
 fn problem(code: ProblemCode, status: u16) -> Reply {
@@ -72,40 +72,40 @@ fn problem(code: ProblemCode, status: u16) -> Reply {
     Reply::Problem { status, type_uri, report: None }
 }
 
-async fn time_out(scene: &Scene) -> Tried {
-    proves(scene, Reply::Bare(408), "unknown", "408").await
+async fn time_out(context: &TestContext) -> Tried {
+    proves(context, Reply::Bare(408), "unknown", "408").await
 }
 
-async fn redirect(scene: &Scene) -> Tried {
-    let (ask, _) = failing(scene, Reply::Bare(307)).await?;
-    let calls = scene.downstream()?.calls().len();
+async fn redirect(context: &TestContext) -> Tried {
+    let (ask, _) = failing(context, Reply::Bare(307)).await?;
+    let calls = context.downstream()?.calls().len();
     if calls > 1 {
         let expected = "a call that was answered 307 is not sent to its `Location`";
         return Err(Stop::found(expected, format!("{calls} calls")));
     }
-    entry(scene, &ask.saga, &["unknown"], "after a call that was answered 307").await.map(|_| ())
+    entry(context, &ask.saga, &["unknown"], "after a call that was answered 307").await.map(|_| ())
 }
 
-async fn type_decides(scene: &Scene) -> Tried {
+async fn type_decides(context: &TestContext) -> Tried {
     let unsure = problem(ProblemCode::EffectUnknown, 422);
-    proves(scene, unsure, "unknown", "422 with the type `effect-unknown`").await?;
+    proves(context, unsure, "unknown", "422 with the type `effect-unknown`").await?;
     let sure = problem(ProblemCode::ActionFailed, 503);
-    proves(scene, sure, "failed", "503 with the type `action-failed`").await
+    proves(context, sure, "failed", "503 with the type `action-failed`").await
 }
 
-async fn refused(scene: &Scene) -> Tried {
-    proves(scene, Reply::Bare(404), "failed", "404 without a problem").await
+async fn refused(context: &TestContext) -> Tried {
+    proves(context, Reply::Bare(404), "failed", "404 without a problem").await
 }
 
-async fn stays_succeeded(scene: &Scene) -> Tried {
-    scene.let_calls_be(vec![Reply::Succeed, failing_call(None)]);
-    let ask = scene.ask(Kind::Twice);
+async fn stays_succeeded(context: &TestContext) -> Tried {
+    context.let_calls_be(vec![Reply::Succeed, failing_call(None)]);
+    let ask = context.ask(Kind::Twice);
     let expected = "the request of `twice` fails when its second call fails";
-    let failed = scene.send(&ask).await;
+    let failed = context.send(&ask).await;
     if failed.answered(expected)?.is_success() {
         return Err(failed.unlike(expected));
     }
-    let calls = scene.downstream()?.calls();
+    let calls = context.downstream()?.calls();
     let first = calls.first().and_then(|call| call.request_id()).unwrap_or_default().to_owned();
     for (reply, what) in [
         (
@@ -114,9 +114,9 @@ async fn stays_succeeded(scene: &Scene) -> Tried {
         ),
         (Reply::HangUp, "a call that succeeded, without an answer when it was repeated"),
     ] {
-        scene.let_calls_be(vec![reply.clone(), reply]);
-        scene.carry_out(&scene.step(Verb::Retry, &ask.saga)).await?;
-        let history = scene.history(&ask.saga).await?;
+        context.let_calls_be(vec![reply.clone(), reply]);
+        context.carry_out(&context.step(Verb::Retry, &ask.saga)).await?;
+        let history = context.history(&ask.saga).await?;
         let told = history.calls().find(|entry| entry.request_id == first);
         match told.map(|entry| entry.state.as_str()) {
             Some("succeeded") => {}

@@ -2,8 +2,8 @@
 
 use super::retry::failing_call;
 use crate::check::{Check, Means};
+use crate::context::{Ask, Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, Kind, Scene};
 use crate::step::Done;
 use crate::wire::Exchange;
 use amends_protocol::{ProblemCode, Verb};
@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a refused compensation is a problem of type `refused`, or 200 with the outcome `refused`",
         "the supervisor then asks a person; any other answer is tried again and again, or taken for done",
         SECTION,
-        |scene| Box::pin(is_problem(scene)),
+        |context| Box::pin(is_problem(context)),
     )
     .after(&["compensate-undoes"])
     .needs(&[Means::RefusesWith]),
@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a refused compensation undoes nothing and is not remembered as an outcome",
         "a person decides on what History shows, and may ask again",
         SECTION,
-        |scene| Box::pin(keeps(scene)),
+        |context| Box::pin(keeps(context)),
     )
     .after(&["refuse-is-problem"])
     .needs(&[Means::RefusesWith]),
@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         "after a refusal nothing of the action starts in this saga any more, neither anew nor by `retry`",
         "while a person decides, nothing may be added to what there is to decide about",
         SECTION,
-        |scene| Box::pin(fences(scene)),
+        |context| Box::pin(fences(context)),
     )
     .after(&["refuse-is-problem"])
     .needs(&[Means::RefusesWith]),
@@ -44,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a refused compensation undoes none of several requests, and leaves each as it was",
         "half an undo is the one thing that a person cannot read from History",
         SECTION,
-        |scene| Box::pin(whole(scene)),
+        |context| Box::pin(whole(context)),
     )
     .after(&["refuse-keeps", "history-succeeded", "history-failed", "failure-has-no-effect"])
     .needs(&[Means::RefusesWith]),
@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         "after a refusal, a finished request that is repeated still gets its first answer",
         "nothing of it was undone, so its caller may count on it",
         "the-life-of-a-request",
-        |scene| Box::pin(repeat(scene)),
+        |context| Box::pin(repeat(context)),
     )
     .after(&["refuse-fences", "forward-repeat"])
     .needs(&[Means::RefusesWith]),
@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         "after a refusal no failed request runs again",
         "it would add an effect to what a person is deciding about",
         SECTION,
-        |scene| Box::pin(no_retry(scene)),
+        |context| Box::pin(no_retry(context)),
     )
     .after(&["refuse-fences"])
     .needs(&[Means::RefusesWith, Means::Calls]),
@@ -71,7 +71,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that runs while its compensation is refused takes no effect any more",
         "it would commit behind the back of whoever decides what to do about the refusal",
         SECTION,
-        |scene| Box::pin(bars_running(scene)),
+        |context| Box::pin(bars_running(context)),
     )
     .after(&["refuse-fences", "compensate-running"])
     .needs(&[Means::RefusesWith, Means::Running]),
@@ -80,17 +80,17 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that is turned away at its end by the fence of a refusal is `unknown` in History",
         "one that stays `started` keeps its case open for ever, and is reported as crashed after a while",
         SECTION,
-        |scene| Box::pin(turned_away(scene)),
+        |context| Box::pin(turned_away(context)),
     )
     .after(&["refuse-running", "history-started"])
     .needs(&[Means::RefusesWith, Means::Running]),
 ];
 
 /// Sends the request whose compensation is refused, and asks for it.
-async fn refused(scene: &Scene) -> Tried<(Ask, Done)> {
-    let ask = scene.ask(Kind::Refuses);
-    scene.done(&ask).await?;
-    let done = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
+async fn refused(context: &TestContext) -> Tried<(Ask, Done)> {
+    let ask = context.ask(Kind::Refuses);
+    context.done(&ask).await?;
+    let done = context.carry_out(&context.step(Verb::Compensate, &ask.saga)).await?;
     Ok((ask, done))
 }
 
@@ -103,53 +103,53 @@ fn must_refuse(done: &Done) -> Tried {
     }
 }
 
-async fn is_problem(scene: &Scene) -> Tried {
-    let (_, done) = refused(scene).await?;
+async fn is_problem(context: &TestContext) -> Tried {
+    let (_, done) = refused(context).await?;
     must_refuse(&done)
 }
 
-async fn keeps(scene: &Scene) -> Tried {
-    let (ask, done) = refused(scene).await?;
+async fn keeps(context: &TestContext) -> Tried {
+    let (ask, done) = refused(context).await?;
     must_refuse(&done)?;
-    scene.shows(&[&ask], 1, "after a refused compensation").await?;
-    let history = scene.history(&ask.saga).await?;
+    context.shows(&[&ask], 1, "after a refused compensation").await?;
+    let history = context.history(&ask.saga).await?;
     if history.own(&ask.request) == Some("compensated") {
         let expected = "the request stays what it was, since nothing was undone";
         return Err(history.exchange.wrong(expected, "it is `compensated`"));
     }
-    let again = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
+    let again = context.carry_out(&context.step(Verb::Compensate, &ask.saga)).await?;
     must_refuse(&again)
 }
 
-async fn fences(scene: &Scene) -> Tried {
-    let (ask, done) = refused(scene).await?;
+async fn fences(context: &TestContext) -> Tried {
+    let (ask, done) = refused(context).await?;
     must_refuse(&done)?;
-    let fresh = scene.ask_in(&ask.saga, Kind::Plain);
+    let fresh = context.ask_in(&ask.saga, Kind::Plain);
     let what = "a new request of an action whose compensation was refused";
-    scene.send(&fresh).await.is_problem(ProblemCode::SagaFenced, what)?;
-    scene.shows(&[&ask, &fresh], 1, "after a new request that was refused").await
+    context.send(&fresh).await.is_problem(ProblemCode::SagaFenced, what)?;
+    context.shows(&[&ask, &fresh], 1, "after a new request that was refused").await
 }
 
-async fn whole(scene: &Scene) -> Tried {
-    let plain = scene.ask(Kind::Plain);
-    scene.done(&plain).await?;
-    let failing = match scene.action.fails_with {
+async fn whole(context: &TestContext) -> Tried {
+    let plain = context.ask(Kind::Plain);
+    context.done(&plain).await?;
+    let failing = match context.action.fails_with {
         Some(_) => {
-            let failing = scene.ask_in(&plain.saga, Kind::Fails);
-            let unsure = scene.failed(&failing).await?.says(ProblemCode::EffectUnknown);
+            let failing = context.ask_in(&plain.saga, Kind::Fails);
+            let unsure = context.failed(&failing).await?.says(ProblemCode::EffectUnknown);
             Some((failing.request, if unsure { "unknown" } else { "failed" }))
         }
         None => None,
     };
-    let refusing = scene.ask_in(&plain.saga, Kind::Refuses);
-    if !scene.send(&refusing).await.answered("an answer")?.is_success() {
+    let refusing = context.ask_in(&plain.saga, Kind::Refuses);
+    if !context.send(&refusing).await.answered("an answer")?.is_success() {
         return Err(Stop::skipped("the action succeeds only once in a saga", None));
     }
-    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &plain.saga)).await?)?;
-    scene
+    must_refuse(&context.carry_out(&context.step(Verb::Compensate, &plain.saga)).await?)?;
+    context
         .shows(&[&plain, &refusing], 2, "after a refusal that was about one of two requests")
         .await?;
-    let history = scene.history(&plain.saga).await?;
+    let history = context.history(&plain.saga).await?;
     let stood = [(plain.request, "succeeded"), (refusing.request, "succeeded")];
     for (request, state) in stood.into_iter().chain(failing) {
         if history.own(&request) != Some(state) {
@@ -161,33 +161,34 @@ async fn whole(scene: &Scene) -> Tried {
     Ok(())
 }
 
-async fn repeat(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Refuses);
-    let first = scene.done(&ask).await?;
-    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?)?;
+async fn repeat(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Refuses);
+    let first = context.done(&ask).await?;
+    must_refuse(&context.carry_out(&context.step(Verb::Compensate, &ask.saga)).await?)?;
     let what = "a finished request, repeated after its compensation was refused";
-    scene.send(&ask).await.repeats(first.answered("an answer")?, what).map(|_| ())
+    context.send(&ask).await.repeats(first.answered("an answer")?, what).map(|_| ())
 }
 
-async fn no_retry(scene: &Scene) -> Tried {
-    scene.let_calls_be(vec![failing_call(None)]);
-    let failing = scene.ask(Kind::Calls);
+async fn no_retry(context: &TestContext) -> Tried {
+    context.let_calls_be(vec![failing_call(None)]);
+    let failing = context.ask(Kind::Calls);
     let expected = "the request of `calls` fails when its call fails";
-    let failed = scene.send(&failing).await;
+    let failed = context.send(&failing).await;
     if failed.answered(expected)?.is_success() {
         return Err(failed.unlike(expected));
     }
-    let refusing = scene.ask_in(&failing.saga, Kind::Refuses);
-    scene.done(&refusing).await?;
-    must_refuse(&scene.carry_out(&scene.step(Verb::Compensate, &failing.saga)).await?)?;
-    let before = scene.downstream()?.calls().len();
-    let retry = scene.step(Verb::Retry, &failing.saga).with("requestIds", json!([failing.request]));
-    let done = scene.carry_out(&retry).await?;
+    let refusing = context.ask_in(&failing.saga, Kind::Refuses);
+    context.done(&refusing).await?;
+    must_refuse(&context.carry_out(&context.step(Verb::Compensate, &failing.saga)).await?)?;
+    let before = context.downstream()?.calls().len();
+    let retry =
+        context.step(Verb::Retry, &failing.saga).with("requestIds", json!([failing.request]));
+    let done = context.carry_out(&retry).await?;
     if !done.is_refusal() {
         let expected = "the retry of a failed request after a refusal: a problem of type `refused`";
         return Err(done.unlike(expected));
     }
-    match scene.downstream()?.calls().len() == before {
+    match context.downstream()?.calls().len() == before {
         true => Ok(()),
         false => {
             Err(done.exchange.wrong("a retry after a refusal runs nothing", "it made its call"))
@@ -196,29 +197,29 @@ async fn no_retry(scene: &Scene) -> Tried {
 }
 
 /// A request that runs while the compensation of its action in its saga is refused, let go then.
-async fn running_when_refused(scene: &Scene) -> Tried<(Ask, Ask, Exchange)> {
-    let refusing = scene.ask(Kind::Refuses);
-    scene.done(&refusing).await?;
-    let running = scene.start_in(&refusing.saga).await?;
+async fn running_when_refused(context: &TestContext) -> Tried<(Ask, Ask, Exchange)> {
+    let refusing = context.ask(Kind::Refuses);
+    context.done(&refusing).await?;
+    let running = context.start_in(&refusing.saga).await?;
     let ask = running.ask.clone();
-    let done = scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await;
-    let original = scene.finish(running).await?;
+    let done = context.carry_out(&context.step(Verb::Compensate, &ask.saga)).await;
+    let original = context.finish(running).await?;
     must_refuse(&done?)?;
     Ok((refusing, ask, original))
 }
 
-async fn bars_running(scene: &Scene) -> Tried {
-    let (refusing, ask, original) = running_when_refused(scene).await?;
+async fn bars_running(context: &TestContext) -> Tried {
+    let (refusing, ask, original) = running_when_refused(context).await?;
     let what = "a request that ran while its compensation was refused";
     original.is_problem(ProblemCode::SagaFenced, what)?;
-    scene
+    context
         .shows(&[&refusing, &ask], 1, "after a request that ran while its compensation was refused")
         .await
 }
 
-async fn turned_away(scene: &Scene) -> Tried {
-    let (_, ask, _) = running_when_refused(scene).await?;
-    let history = scene.history(&ask.saga).await?;
+async fn turned_away(context: &TestContext) -> Tried {
+    let (_, ask, _) = running_when_refused(context).await?;
+    let history = context.history(&ask.saga).await?;
     match history.own(&ask.request) {
         Some("unknown") => Ok(()),
         state => {

@@ -2,9 +2,9 @@
 
 use super::context::strange_saga;
 use crate::check::{Check, Means};
+use crate::context::{ENTRY, Kind, TestContext};
+use crate::fakes::{Event, Take};
 use crate::finding::{Stop, Tried};
-use crate::scene::{ENTRY, Kind, Scene};
-use crate::stands::{Event, Take};
 use amends_protocol::{
     EVIDENCE_LIMIT, HistoryState, ProblemCode, REPORT_CAUSES_LIMIT, REPORT_MESSAGE_LIMIT, headers,
     is_opaque_name,
@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a failure is reported to the supervisor, with the saga as its subject",
         "without a report nobody undoes what the others did",
         SECTION,
-        |scene| Box::pin(arrives(scene)),
+        |context| Box::pin(arrives(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -28,7 +28,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report is a CloudEvent 1.0 of type `dev.amends.report.v1` from this service",
         "the supervisor refuses any other for good",
         SECTION,
-        |scene| Box::pin(envelope(scene)),
+        |context| Box::pin(envelope(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -37,7 +37,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report names its code, the action and the request, within the bounds",
         "code and service pick the rule; the request lets the supervisor tell which attempt it was",
         SECTION,
-        |scene| Box::pin(content(scene)),
+        |context| Box::pin(content(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -46,7 +46,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report brings its evidence: its own request, and in which state it is",
         "what nobody says to have happened is not undone",
         SECTION,
-        |scene| Box::pin(history(scene)),
+        |context| Box::pin(history(context)),
     )
     .after(&["report-content"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -55,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a failed answer names its report in `Amends-Report`",
         "the caller names it as the cause, so that one failure stays one case",
         SECTION,
-        |scene| Box::pin(named(scene)),
+        |context| Box::pin(named(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -64,7 +64,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report is sent again, under the same id, until the supervisor has said that it has it",
         "supervisors restart and networks break; a report that is given up is money that is never given back",
         SECTION,
-        |scene| Box::pin(survives(scene)),
+        |context| Box::pin(survives(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -73,7 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the subject of a report is the saga id, percent-encoded where a header needs it",
         "a report about another saga leads the supervisor to undo nothing, or the wrong thing",
         SECTION,
-        |scene| Box::pin(subject(scene)),
+        |context| Box::pin(subject(context)),
     )
     .after(&["context-opaque-saga", "report-arrives"])
     .needs(&[Means::FailsWith, Means::Supervisor]),
@@ -82,24 +82,24 @@ pub(super) const CHECKS: &[Check] = &[
         "a failed request that is repeated gets the same answer with the same report, and no further report is made",
         "a caller that repeats would make one failure into many, and a success after a report would never be undone",
         "forward-requests",
-        |scene| Box::pin(repeat(scene)),
+        |context| Box::pin(repeat(context)),
     )
     .after(&["report-arrives"])
     .needs(&[Means::FailsWith]),
 ];
 
-async fn arrives(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    scene.told(|event| event.subject == ask.saga, "a report about the saga").await.map(|_| ())
+async fn arrives(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    context.told(|event| event.subject == ask.saga, "a report about the saga").await.map(|_| ())
 }
 
-async fn envelope(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    let event = scene.told(|event| event.subject == ask.saga, "a report about the saga").await?;
+async fn envelope(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    let event = context.told(|event| event.subject == ask.saga, "a report about the saga").await?;
     let mut mistakes = event.mistakes.clone();
-    let service = &scene.stage.config.service;
+    let service = &context.stage.config.service;
     if event.service() != service {
         let source = &event.source;
         mistakes.push(format!(
@@ -112,14 +112,14 @@ async fn envelope(scene: &Scene) -> Tried {
     }
 }
 
-async fn content(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    let event = scene.told(|event| event.subject == ask.saga, "a report about the saga").await?;
-    let code = scene.action.fails_with.as_ref().map_or("", |fails| fails.code.as_str());
+async fn content(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    let event = context.told(|event| event.subject == ask.saga, "a report about the saga").await?;
+    let code = context.action.fails_with.as_ref().map_or("", |fails| fails.code.as_str());
     let wanted = [
         ("code", code),
-        ("action", scene.action.name.as_str()),
+        ("action", context.action.name.as_str()),
         ("requestId", ask.request.as_str()),
     ];
     for (key, wanted) in wanted {
@@ -154,10 +154,10 @@ async fn content(scene: &Scene) -> Tried {
     Ok(())
 }
 
-async fn history(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let answer = scene.failed(&ask).await?;
-    let event = scene.report_of(&ask, &answer).await?;
+async fn history(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let answer = context.failed(&ask).await?;
+    let event = context.report_of(&ask, &answer).await?;
     let evidence = event.data["history"].as_array().cloned().unwrap_or_default();
     for entry in &evidence {
         let text = |key: &str| entry[key].as_str().is_some_and(is_opaque_name);
@@ -183,7 +183,7 @@ async fn history(scene: &Scene) -> Tried {
     };
     let own = |entry: &&Value| {
         entry["requestId"] == ask.request.as_str()
-            && entry["service"] == scene.stage.config.service.as_str()
+            && entry["service"] == context.stage.config.service.as_str()
     };
     match evidence.iter().find(own) {
         Some(entry) if entry["state"] == wanted => Ok(()),
@@ -195,10 +195,10 @@ async fn history(scene: &Scene) -> Tried {
     }
 }
 
-async fn named(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let exchange = scene.failed(&ask).await?;
-    let event = scene.told(|event| event.subject == ask.saga, "a report about the saga").await?;
+async fn named(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let exchange = context.failed(&ask).await?;
+    let event = context.told(|event| event.subject == ask.saga, "a report about the saga").await?;
     let expected = format!("`Amends-Report: {}`, the id of the report that came", event.id);
     let answer = exchange.answered(&expected)?;
     match answer.header(headers::AMENDS_REPORT) {
@@ -208,12 +208,12 @@ async fn named(scene: &Scene) -> Tried {
     }
 }
 
-async fn survives(scene: &Scene) -> Tried {
-    let supervisor = scene.supervisor()?;
+async fn survives(context: &TestContext) -> Tried {
+    let supervisor = context.supervisor()?;
     supervisor.begin([Take::AWAY, Take::HANG_UP, Take::AWAY]);
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    let limit = scene.stage.config.report_timeout;
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    let limit = context.stage.config.report_timeout;
     let taken = supervisor.told(|one| one.event.subject == ask.saga && one.is_taken());
     let arrived = tokio::time::timeout(limit, taken).await.ok().flatten();
     let tries = supervisor.tries();
@@ -235,9 +235,9 @@ async fn survives(scene: &Scene) -> Tried {
     }
 }
 
-async fn subject(scene: &Scene) -> Tried {
-    let ask = scene.ask_in(&strange_saga(scene), Kind::Fails);
-    let answer = scene.failed(&ask).await?;
+async fn subject(context: &TestContext) -> Tried {
+    let ask = context.ask_in(&strange_saga(context), Kind::Fails);
+    let answer = context.failed(&ask).await?;
     let named = answer.came.as_ref().ok().and_then(|a| a.header(headers::AMENDS_REPORT));
     let named = named.map(str::to_owned);
     let of_request = |event: &Event| {
@@ -246,7 +246,7 @@ async fn subject(scene: &Scene) -> Tried {
             || named.as_ref() == Some(&event.id)
     };
     let event =
-        scene.told(of_request, "a report of a saga with special characters in its id").await?;
+        context.told(of_request, "a report of a saga with special characters in its id").await?;
     match event.subject == ask.saga {
         true => Ok(()),
         false => {
@@ -256,11 +256,11 @@ async fn subject(scene: &Scene) -> Tried {
     }
 }
 
-async fn repeat(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let first = scene.failed(&ask).await?;
+async fn repeat(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let first = context.failed(&ask).await?;
     let first = first.answered("an answer")?;
-    let again = scene.send(&ask).await;
+    let again = context.send(&ask).await;
     let answer = again.repeats(first, "a failed request that is repeated")?;
     if answer.header(headers::AMENDS_REPORT) != first.header(headers::AMENDS_REPORT) {
         let word = |header: Option<&str>| header.unwrap_or("none").to_owned();
@@ -271,12 +271,12 @@ async fn repeat(scene: &Scene) -> Tried {
         return Err(again.wrong(expected, word(answer.header(headers::AMENDS_REPORT))));
     }
     // Without a report of its own there is nothing to count; other checks say so.
-    if scene.stage.supervisor.is_none()
+    if context.stage.supervisor.is_none()
         || !first.header(headers::AMENDS_REPORT).is_some_and(is_opaque_name)
     {
         return Ok(());
     }
-    let reports = scene.all_reports_of(&ask.saga).await?;
+    let reports = context.all_reports_of(&ask.saga).await?;
     let about = |event: &&Event| event.text("requestId") == Some(&ask.request);
     let mut ids: Vec<&str> = reports.iter().filter(about).map(|event| event.id.as_str()).collect();
     ids.sort_unstable();

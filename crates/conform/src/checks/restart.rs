@@ -1,9 +1,9 @@
 //! What outlives a `kill -9`: everything that was answered, and what nobody could answer any more is found and told.
 
 use crate::check::{Check, Means};
+use crate::context::{Kind, TestContext};
+use crate::fakes::{Event, Take, Try};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Kind, Scene};
-use crate::stands::{Event, Take, Try};
 use amends_protocol::{Outcome, ProblemCode, Verb, headers};
 use serde_json::Value;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that was answered is in History after a `kill -9`, and its repetition gets the first answer",
         "what was done and is not on record is done again, and never undone",
         SECTION,
-        |scene| Box::pin(keeps(scene)),
+        |context| Box::pin(keeps(context)),
     )
     .after(&["forward-repeat", "history-succeeded"])
     .needs(&[Means::Process])
@@ -26,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a fence stands after a `kill -9`",
         "a late request would take effect in a saga that was undone",
         "what-each-verb-means",
-        |scene| Box::pin(fence(scene)),
+        |context| Box::pin(fence(context)),
     )
     .after(&["fence-late-request"])
     .needs(&[Means::Process]),
@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a step that comes again after a `kill -9` gets the same outcome",
         "people read from the outcome what was really undone",
         "steps",
-        |scene| Box::pin(step(scene)),
+        |context| Box::pin(step(context)),
     )
     .after(&["compensate-repeat"])
     .needs(&[Means::Process]),
@@ -44,7 +44,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report that was not taken before a `kill -9` comes after it, under the same id",
         "the failure was answered, so nobody else will ever tell of it",
         "sending-a-report",
-        |scene| Box::pin(report(scene)),
+        |context| Box::pin(report(context)),
     )
     .after(&["report-survives"])
     .needs(&[Means::FailsWith, Means::Supervisor, Means::Process]),
@@ -53,7 +53,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a report that was refused as wrong is tried once more after the next start",
         "what refused it may be mended by then, and a report that nobody sends again is lost",
         "sending-a-report",
-        |scene| Box::pin(refused_report(scene)),
+        |context| Box::pin(refused_report(context)),
     )
     .after(&["report-refused"])
     .needs(&[Means::FailsWith, Means::Supervisor, Means::Process]),
@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request that ran at a `kill -9` becomes `unknown`, and is reported with the code `crashed`",
         "nobody knows how far it came, and its caller may have gone",
         SECTION,
-        |scene| Box::pin(crashed(scene)),
+        |context| Box::pin(crashed(context)),
     )
     .after(&["restart-keeps", "history-started", "report-history"])
     .needs(&[Means::Running, Means::Supervisor, Means::Process]),
@@ -71,17 +71,17 @@ pub(super) const CHECKS: &[Check] = &[
         "a call that was under way at a `kill -9` is `unknown` in the report about its request",
         "`started` says that somebody still waits for its answer",
         "evidence",
-        |scene| Box::pin(call(scene)),
+        |context| Box::pin(call(context)),
     )
     .after(&["restart-crashed", "call-started"])
     .needs(&[Means::Calls, Means::Supervisor, Means::Process]),
 ];
 
-async fn keeps(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let first = scene.done(&ask).await?;
-    scene.crash().await?;
-    let history = scene.history(&ask.saga).await?;
+async fn keeps(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let first = context.done(&ask).await?;
+    context.crash().await?;
+    let history = context.history(&ask.saga).await?;
     if history.own(&ask.request) != Some("succeeded") {
         let expected =
             format!("after a restart: an entry of `{}` that is `succeeded`", ask.request);
@@ -89,45 +89,45 @@ async fn keeps(scene: &Scene) -> Tried {
         return Err(history.exchange.wrong(expected, came));
     }
     let what = "a request, repeated after a restart";
-    scene.send(&ask).await.repeats(first.answered("an answer")?, what)?;
-    scene.shows(&[&ask], 1, "after a restart").await
+    context.send(&ask).await.repeats(first.answered("an answer")?, what)?;
+    context.shows(&[&ask], 1, "after a restart").await
 }
 
-async fn fence(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let step = scene.step(Verb::Compensate, &ask.saga);
+async fn fence(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let step = context.step(Verb::Compensate, &ask.saga);
     let what = "a compensation that comes first";
-    scene.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
-    scene.crash().await?;
+    context.carry_out_to(&step, Outcome::NothingToCompensate, what).await?;
+    context.crash().await?;
     let what = "a request, coming after its compensation and a restart";
-    scene.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
-    scene.shows(&[&ask], 0, "after a request that came too late").await
+    context.send(&ask).await.is_problem(ProblemCode::SagaFenced, what)?;
+    context.shows(&[&ask], 0, "after a request that came too late").await
 }
 
-async fn step(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let step = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
-    scene.crash().await?;
+async fn step(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let step = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&step, Outcome::Compensated, "a compensation").await?;
+    context.crash().await?;
     let what = "the same step, asked for again after a restart";
-    scene.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
-    scene.shows(&[&ask], 0, "after a step that came again after a restart").await
+    context.carry_out_to(&step.again(), Outcome::Compensated, what).await?;
+    context.shows(&[&ask], 0, "after a step that came again after a restart").await
 }
 
-async fn report(scene: &Scene) -> Tried {
-    let supervisor = scene.supervisor()?;
+async fn report(context: &TestContext) -> Tried {
+    let supervisor = context.supervisor()?;
     supervisor.begin([Take::HELD_IN_VAIN]);
-    let ask = scene.ask(Kind::Fails);
-    let answer = scene.failed(&ask).await?;
-    let limit = scene.stage.config.report_timeout;
+    let ask = context.ask(Kind::Fails);
+    let answer = context.failed(&ask).await?;
+    let limit = context.stage.config.report_timeout;
     if tokio::time::timeout(limit, supervisor.holds()).await.is_err() {
         let expected = "the report of a failed request comes to `POST /v1/reports`";
         return Err(Stop::found(expected, format!("nothing within {limit:?}")));
     }
-    scene.crash().await?;
+    context.crash().await?;
     supervisor.let_go();
-    let event = scene.report_of(&ask, &answer).await?;
+    let event = context.report_of(&ask, &answer).await?;
     let answer = answer.answered("an answer")?;
     match answer.header(headers::AMENDS_REPORT).is_none_or(|named| named == event.id) {
         true => Ok(()),
@@ -138,46 +138,46 @@ async fn report(scene: &Scene) -> Tried {
     }
 }
 
-async fn refused_report(scene: &Scene) -> Tried {
-    let supervisor = scene.supervisor()?;
+async fn refused_report(context: &TestContext) -> Tried {
+    let supervisor = context.supervisor()?;
     supervisor.begin([Take::status(400)]);
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
     let of_saga = |one: &Try| one.event.subject == ask.saga;
     let refused = supervisor.told(|one| of_saga(one) && one.turned_away);
-    let limit = scene.stage.config.report_timeout;
+    let limit = context.stage.config.report_timeout;
     let Ok(Some(refused)) = tokio::time::timeout(limit, refused).await else {
         let expected = "the report of a failed request comes to `POST /v1/reports`";
         return Err(Stop::found(expected, format!("nothing within {limit:?}")));
     };
     // What comes after it shows that its refusal is on record.
-    let last = scene.ask_in(&ask.saga, Kind::Fails);
-    let answer = scene.failed(&last).await?;
-    scene.report_of(&last, &answer).await?;
-    scene.crash().await?;
+    let last = context.ask_in(&ask.saga, Kind::Fails);
+    let answer = context.failed(&last).await?;
+    context.report_of(&last, &answer).await?;
+    context.crash().await?;
     let again = |event: &Event| event.id == refused.event.id;
     let what = "a report that was refused with 400, once more after a restart,";
-    scene.told(again, what).await.map(|_| ())
+    context.told(again, what).await.map(|_| ())
 }
 
 /// A request that ran when the participant was killed, and the report about it.
-async fn left_behind(scene: &Scene) -> Tried<(String, String, Event)> {
-    let running = scene.start().await?;
+async fn left_behind(context: &TestContext) -> Tried<(String, String, Event)> {
+    let running = context.start().await?;
     let (saga, request) = (running.ask.saga.clone(), running.ask.request.clone());
-    let restarted = scene.crash().await;
-    scene.finish(running).await?;
+    let restarted = context.crash().await;
+    context.finish(running).await?;
     restarted?;
     // Where the kit starts no participant, the check was skipped.
-    let process = scene.stage.process.as_ref();
+    let process = context.stage.process.as_ref();
     let limit = process.map_or(Duration::ZERO, |process| process.recovery_timeout());
     let about = |event: &Event| event.subject == saga && event.text("requestId") == Some(&request);
     let what = "a report about a request that ran when the participant was killed";
-    let event = scene.told_within(limit, about, what).await?;
+    let event = context.told_within(limit, about, what).await?;
     Ok((saga, request, event))
 }
 
-async fn crashed(scene: &Scene) -> Tried {
-    let (saga, request, event) = left_behind(scene).await?;
+async fn crashed(context: &TestContext) -> Tried {
+    let (saga, request, event) = left_behind(context).await?;
     if event.text("code") != Some("crashed") {
         let came = format!("`{}`", event.data["code"]);
         return Err(Stop::found("the report has the code `crashed`", came));
@@ -189,7 +189,7 @@ async fn crashed(scene: &Scene) -> Tried {
         let expected = "the report says of its own request that it is `unknown`";
         return Err(Stop::found(expected, format!("`{state}`")));
     }
-    let history = scene.history(&saga).await?;
+    let history = context.history(&saga).await?;
     match history.own(&request) {
         Some("unknown") => Ok(()),
         state => {
@@ -200,8 +200,8 @@ async fn crashed(scene: &Scene) -> Tried {
     }
 }
 
-async fn call(scene: &Scene) -> Tried {
-    let (_, request, event) = left_behind(scene).await?;
+async fn call(context: &TestContext) -> Tried {
+    let (_, request, event) = left_behind(context).await?;
     let told = event.data["history"].as_array().cloned().unwrap_or_default();
     let calls = told.iter().filter(|entry| entry["requestId"] != request.as_str());
     let states: Vec<&Value> = calls.map(|entry| &entry["state"]).collect();

@@ -1,9 +1,9 @@
 //! `retry`: the stored request runs again, and only where it may.
 
 use crate::check::{Check, Means};
+use crate::context::{Ask, Kind, TestContext};
+use crate::fakes::Reply;
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, Kind, Scene};
-use crate::stands::Reply;
 use amends_protocol::{Outcome, PROBLEM_TYPE_BASE, ProblemCode, Verb};
 use serde_json::json;
 
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of a request that succeeded says `retried` and runs nothing",
         "a report may be older than the success; running again would do it twice",
         "what-each-verb-means",
-        |scene| Box::pin(succeeded(scene)),
+        |context| Box::pin(succeeded(context)),
     )
     .after(&["forward-works"]),
     Check::of_action(
@@ -23,14 +23,14 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of what never came is 404 `not-found`",
         "the request may still be on its way; a refusal would stop the case for good",
         "what-each-verb-means",
-        |scene| Box::pin(unknown(scene)),
+        |context| Box::pin(unknown(context)),
     ),
     Check::of_action(
         "retry-fenced",
         "a `retry` of what was compensated is refused",
         "backward beats forward: what is undone must not be done again",
         "what-each-verb-means",
-        |scene| Box::pin(fenced(scene)),
+        |context| Box::pin(fenced(context)),
     )
     .after(&["compensate-undoes"]),
     Check::of_action(
@@ -38,7 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` that fails again asks to be tried later, and makes no new report",
         "the supervisor goes on trying as its rule says; a new report would begin a second plan for the same failure",
         SECTION,
-        |scene| Box::pin(fails_again(scene)),
+        |context| Box::pin(fails_again(context)),
     )
     .after(&["forward-works", "report-arrives"])
     .needs(&[Means::FailsWith]),
@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of a request that failed runs it with its stored contents, under its own id",
         "\"retry the order only\" needs no caller that still knows what was ordered",
         SECTION,
-        |scene| Box::pin(runs_again(scene)),
+        |context| Box::pin(runs_again(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::Calls]),
@@ -56,7 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of a request that still runs says \"not yet\", 409",
         "it would run twice at the same time",
         "what-each-verb-means",
-        |scene| Box::pin(running(scene)),
+        |context| Box::pin(running(context)),
     )
     .after(&["forward-works"])
     .needs(&[Means::Running]),
@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of a failed request is refused once its action was compensated",
         "backward beats forward, also where there was nothing to undo",
         SECTION,
-        |scene| Box::pin(fenced_failure(scene)),
+        |context| Box::pin(fenced_failure(context)),
     )
     .after(&["compensate-failed"])
     .needs(&[Means::FailsWith]),
@@ -74,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` of what never came is refused where the fence is up, since it cannot come any more",
         "404 says that it may still come; the supervisor would ask for a day",
         "the-life-of-a-request",
-        |scene| Box::pin(unknown_fenced(scene)),
+        |context| Box::pin(unknown_fenced(context)),
     )
     .after(&["retry-unknown", "fence-late-request"]),
     Check::of_action(
@@ -82,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` that names no request means the latest that did not succeed",
         "it is the one that the saga went on from",
         SECTION,
-        |scene| Box::pin(latest(scene)),
+        |context| Box::pin(latest(context)),
     )
     .after(&["retry-runs-again", "history-succeeded", "history-failed"])
     .needs(&[Means::Calls]),
@@ -91,7 +91,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` that names a failed request means that one, not a later one",
         "each failed request has a step of its own; one of them would run twice and the other never",
         SECTION,
-        |scene| Box::pin(named(scene)),
+        |context| Box::pin(named(context)),
     )
     .after(&["retry-runs-again", "history-succeeded", "history-failed"])
     .needs(&[Means::Calls]),
@@ -100,54 +100,54 @@ pub(super) const CHECKS: &[Check] = &[
         "a `retry` that names a request that succeeded meanwhile runs nothing, also no other one",
         "the other one has a step of its own, and perhaps shall not run at all",
         SECTION,
-        |scene| Box::pin(named_succeeded(scene)),
+        |context| Box::pin(named_succeeded(context)),
     )
     .after(&["retry-named"])
     .needs(&[Means::Calls]),
 ];
 
-async fn succeeded(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let step = scene.step(Verb::Retry, &ask.saga);
-    scene.carry_out_to(&step, Outcome::Retried, "the retry of a request that succeeded").await?;
-    scene.shows(&[&ask], 1, "after a retry of what had succeeded").await
+async fn succeeded(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let step = context.step(Verb::Retry, &ask.saga);
+    context.carry_out_to(&step, Outcome::Retried, "the retry of a request that succeeded").await?;
+    context.shows(&[&ask], 1, "after a retry of what had succeeded").await
 }
 
-async fn unknown(scene: &Scene) -> Tried {
-    let step = scene.step(Verb::Retry, &scene.saga());
-    let done = scene.carry_out(&step).await?;
+async fn unknown(context: &TestContext) -> Tried {
+    let step = context.step(Verb::Retry, &context.saga());
+    let done = context.carry_out(&step).await?;
     done.exchange.is_problem(ProblemCode::NotFound, "the retry of what never came").map(|_| ())
 }
 
-async fn fenced(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
-    let undo = scene.step(Verb::Compensate, &ask.saga);
-    scene.carry_out_to(&undo, Outcome::Compensated, "a compensation").await?;
-    let done = scene.carry_out(&scene.step(Verb::Retry, &ask.saga)).await?;
+async fn fenced(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
+    let undo = context.step(Verb::Compensate, &ask.saga);
+    context.carry_out_to(&undo, Outcome::Compensated, "a compensation").await?;
+    let done = context.carry_out(&context.step(Verb::Retry, &ask.saga)).await?;
     if !done.is_refusal() {
         return Err(done.unlike("the retry of what was compensated: a problem of type `refused`"));
     }
-    scene.shows(&[&ask], 0, "after a retry of what was compensated").await
+    context.shows(&[&ask], 0, "after a retry of what was compensated").await
 }
 
-async fn fails_again(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    let first = scene.failed(&ask).await?;
-    let reports = scene.stage.supervisor.is_some();
+async fn fails_again(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    let first = context.failed(&ask).await?;
+    let reports = context.stage.supervisor.is_some();
     let report = match reports {
-        true => Some(scene.report_of(&ask, &first).await?.id),
+        true => Some(context.report_of(&ask, &first).await?.id),
         false => None,
     };
-    let done = scene.carry_out(&scene.step(Verb::Retry, &ask.saga)).await?;
+    let done = context.carry_out(&context.step(Verb::Retry, &ask.saga)).await?;
     let expected = "a retry that fails again: an answer after which the supervisor asks again, best 503 `unavailable`";
     let answer = done.exchange.answered(expected)?;
     if answer.is_success() || answer.status == 422 || done.is_refusal() {
         return Err(done.unlike(expected));
     }
     let Some(report) = report else { return Ok(()) };
-    let others = scene.all_reports_of(&ask.saga).await?;
+    let others = context.all_reports_of(&ask.saga).await?;
     match others.iter().find(|event| event.id != report) {
         None => Ok(()),
         Some(other) => Err(Stop::found(
@@ -166,46 +166,48 @@ pub(super) fn failing_call(report: Option<&str>) -> Reply {
     }
 }
 
-async fn runs_again(scene: &Scene) -> Tried {
-    scene.let_calls_be(vec![failing_call(None)]);
-    let ask = scene.ask(Kind::Calls);
+async fn runs_again(context: &TestContext) -> Tried {
+    context.let_calls_be(vec![failing_call(None)]);
+    let ask = context.ask(Kind::Calls);
     let expected = "the request of `calls` fails when its call fails";
-    let first = scene.send(&ask).await;
+    let first = context.send(&ask).await;
     if first.answered(expected)?.is_success() {
         return Err(first.unlike(expected));
     }
-    let step = scene.step(Verb::Retry, &ask.saga);
+    let step = context.step(Verb::Retry, &ask.saga);
     let what = "the retry of a request that can succeed by now";
-    scene.carry_out_to(&step, Outcome::Retried, what).await?;
-    scene.carry_out_to(&step.again(), Outcome::Retried, "the same retry, asked for again").await?;
-    scene.send(&ask).await.succeeds("the request, repeated after its retry")?;
-    let calls = scene.downstream()?.calls();
+    context.carry_out_to(&step, Outcome::Retried, what).await?;
+    context
+        .carry_out_to(&step.again(), Outcome::Retried, "the same retry, asked for again")
+        .await?;
+    context.send(&ask).await.succeeds("the request, repeated after its retry")?;
+    let calls = context.downstream()?.calls();
     let bodies: Vec<_> = calls.iter().map(|call| call.body.clone()).collect();
     if calls.len() != 2 || bodies.first() != bodies.last() {
         let expected = "the request calls the other service once in each of its two runs, with the same contents";
         let all: Vec<String> = bodies.iter().map(|b| crate::finding::shown_body(b)).collect();
         return Err(Stop::found(expected, format!("{} calls: {}", calls.len(), all.join(", "))));
     }
-    scene.shows(&[&ask], 1, "after a retry").await
+    context.shows(&[&ask], 1, "after a retry").await
 }
 
-async fn fenced_failure(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Fails);
-    scene.failed(&ask).await?;
-    scene.carry_out(&scene.step(Verb::Compensate, &ask.saga)).await?;
-    must_be_refused(scene, &ask.saga, "the retry of a failed request that was compensated").await
+async fn fenced_failure(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Fails);
+    context.failed(&ask).await?;
+    context.carry_out(&context.step(Verb::Compensate, &ask.saga)).await?;
+    must_be_refused(context, &ask.saga, "the retry of a failed request that was compensated").await
 }
 
-async fn unknown_fenced(scene: &Scene) -> Tried {
-    let saga = scene.saga();
-    let undo = scene.step(Verb::Compensate, &saga);
+async fn unknown_fenced(context: &TestContext) -> Tried {
+    let saga = context.saga();
+    let undo = context.step(Verb::Compensate, &saga);
     let what = "a compensation in a saga that nobody has seen";
-    scene.carry_out_to(&undo, Outcome::NothingToCompensate, what).await?;
-    must_be_refused(scene, &saga, "the retry of what never came, behind the fence").await
+    context.carry_out_to(&undo, Outcome::NothingToCompensate, what).await?;
+    must_be_refused(context, &saga, "the retry of what never came, behind the fence").await
 }
 
-async fn must_be_refused(scene: &Scene, saga: &str, what: &str) -> Tried {
-    let done = scene.carry_out(&scene.step(Verb::Retry, saga)).await?;
+async fn must_be_refused(context: &TestContext, saga: &str, what: &str) -> Tried {
+    let done = context.carry_out(&context.step(Verb::Retry, saga)).await?;
     match done.is_refusal() {
         true => Ok(()),
         false => Err(done.unlike(format!("{what}: a problem of type `refused`"))),
@@ -213,13 +215,13 @@ async fn must_be_refused(scene: &Scene, saga: &str, what: &str) -> Tried {
 }
 
 /// Two requests of one saga that failed since their calls did, the earlier one first.
-async fn two_failed(scene: &Scene) -> Tried<[Ask; 2]> {
-    scene.let_calls_be(vec![failing_call(None), failing_call(None)]);
-    let first = scene.ask(Kind::Calls);
-    let second = scene.ask_in(&first.saga, Kind::Calls);
+async fn two_failed(context: &TestContext) -> Tried<[Ask; 2]> {
+    context.let_calls_be(vec![failing_call(None), failing_call(None)]);
+    let first = context.ask(Kind::Calls);
+    let second = context.ask_in(&first.saga, Kind::Calls);
     for ask in [&first, &second] {
         let expected = "the request of `calls` fails when its call fails";
-        let failed = scene.send(ask).await;
+        let failed = context.send(ask).await;
         if failed.answered(expected)?.is_success() {
             return Err(failed.unlike(expected));
         }
@@ -228,17 +230,17 @@ async fn two_failed(scene: &Scene) -> Tried<[Ask; 2]> {
 }
 
 /// Asks for a retry that names these requests, and looks that of two failed ones just this one has succeeded then.
-async fn retries(scene: &Scene, asks: [&Ask; 2], named: &[&Ask], meant: &Ask) -> Tried {
+async fn retries(context: &TestContext, asks: [&Ask; 2], named: &[&Ask], meant: &Ask) -> Tried {
     let saga = &meant.saga;
     let ids: Vec<&str> = named.iter().map(|ask| ask.request.as_str()).collect();
-    let step = scene.step(Verb::Retry, saga);
+    let step = context.step(Verb::Retry, saga);
     let step = if ids.is_empty() { step } else { step.with("requestIds", json!(ids)) };
     let what = match ids.as_slice() {
         [] => "a retry that names no request".to_owned(),
         ids => format!("a retry that names `{}`", ids.join("`, `")),
     };
-    scene.carry_out_to(&step, Outcome::Retried, &what).await?;
-    let history = scene.history(saga).await?;
+    context.carry_out_to(&step, Outcome::Retried, &what).await?;
+    let history = context.history(saga).await?;
     let succeeded: Vec<&str> = asks
         .iter()
         .map(|ask| ask.request.as_str())
@@ -259,33 +261,33 @@ async fn retries(scene: &Scene, asks: [&Ask; 2], named: &[&Ask], meant: &Ask) ->
     }
 }
 
-async fn latest(scene: &Scene) -> Tried {
-    let [first, second] = &two_failed(scene).await?;
-    retries(scene, [first, second], &[], second).await
+async fn latest(context: &TestContext) -> Tried {
+    let [first, second] = &two_failed(context).await?;
+    retries(context, [first, second], &[], second).await
 }
 
-async fn named(scene: &Scene) -> Tried {
-    let [first, second] = &two_failed(scene).await?;
-    retries(scene, [first, second], &[first], first).await
+async fn named(context: &TestContext) -> Tried {
+    let [first, second] = &two_failed(context).await?;
+    retries(context, [first, second], &[first], first).await
 }
 
-async fn named_succeeded(scene: &Scene) -> Tried {
-    let [first, second] = &two_failed(scene).await?;
-    retries(scene, [first, second], &[first], first).await?;
+async fn named_succeeded(context: &TestContext) -> Tried {
+    let [first, second] = &two_failed(context).await?;
+    retries(context, [first, second], &[first], first).await?;
     // Another step for it: the supervisor does not know yet that it succeeded.
-    retries(scene, [first, second], &[first], first).await
+    retries(context, [first, second], &[first], first).await
 }
 
-async fn running(scene: &Scene) -> Tried {
-    let running = scene.start().await?;
+async fn running(context: &TestContext) -> Tried {
+    let running = context.start().await?;
     let ask = running.ask.clone();
-    let step = scene.step(Verb::Retry, &ask.saga);
-    let exchange = scene.ask_step(&step).await;
+    let step = context.step(Verb::Retry, &ask.saga);
+    let exchange = context.ask_step(&step).await;
     let expected = "the retry of a request that still runs: 409, or 202 if the step waits for it";
     let status = exchange.answered(expected)?.status;
-    scene.finish(running).await?;
+    context.finish(running).await?;
     if !matches!(status, 202 | 409) {
         return Err(exchange.unlike(expected));
     }
-    scene.shows(&[&ask], 1, "after a retry that met its request running").await
+    context.shows(&[&ask], 1, "after a retry that met its request running").await
 }

@@ -1,8 +1,8 @@
 //! Which request is the same one: its contents are what its body says, and nothing else.
 
 use crate::check::{Check, Means};
+use crate::context::{Ask, Kind, TestContext};
 use crate::finding::{Stop, Tried};
-use crate::scene::{Ask, Kind, Scene};
 use crate::wire::Exchange;
 use amends_protocol::{ProblemCode, headers};
 use serde_json::Value;
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
         "a request id that comes with another action is refused",
         "the caller would be told that its other action was done, and it was not",
         SECTION,
-        |scene| Box::pin(other_action(scene)),
+        |context| Box::pin(other_action(context)),
     )
     .after(&["forward-key-reused"])
     .needs(&[Means::OtherAction]),
@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the order of members in a repeated request makes it no other one",
         "what a caller's library orders differently after an update would be refused as a second request",
         SECTION,
-        |scene| Box::pin(member_order(scene)),
+        |context| Box::pin(member_order(context)),
     )
     .after(&["forward-same-contents"])
     .leaves("that other spellings of one number are the same: the page does not ask for it"),
@@ -33,32 +33,33 @@ pub(super) const CHECKS: &[Check] = &[
         "a repeated request with another trace, other baggage and another caller is the same request",
         "each try of a caller has a span of its own; a repetition would be refused as a second request",
         SECTION,
-        |scene| Box::pin(other_headers(scene)),
+        |context| Box::pin(other_headers(context)),
     )
     .after(&["forward-repeat"]),
 ];
 
-async fn other_action(scene: &Scene) -> Tried {
-    let other = scene.other_action(|_| true)?;
-    let ask = scene.ask(Kind::Plain);
-    scene.done(&ask).await?;
+async fn other_action(context: &TestContext) -> Tried {
+    let other = context.other_action(|_| true)?;
+    let ask = context.ask(Kind::Plain);
+    context.done(&ask).await?;
     let elsewhere =
-        scene.ask_of(other, &ask.saga, Kind::Plain).with(headers::REQUEST_ID, &ask.request);
+        context.ask_of(other, &ask.saga, Kind::Plain).with(headers::REQUEST_ID, &ask.request);
     let mut same = elsewhere.clone();
     same.sent.body = ask.sent.body.clone();
-    let what = format!("the id of a request to `{}`, sent to `{}`", scene.action.name, other.name);
-    let came = scene.send(&same).await;
+    let what =
+        format!("the id of a request to `{}`, sent to `{}`", context.action.name, other.name);
+    let came = context.send(&same).await;
     // Its body may be none that the other action takes; then the id is tried with one that is.
     let came = match came.came.as_ref().map(|answer| answer.status) {
-        Ok(400) => scene.send(&elsewhere).await,
+        Ok(400) => context.send(&elsewhere).await,
         _ => came,
     };
     came.is_problem(ProblemCode::KeyReused, &what).map(|_| ())
 }
 
-async fn member_order(scene: &Scene) -> Tried {
+async fn member_order(context: &TestContext) -> Tried {
     let kinds = [Kind::Plain, Kind::Fails, Kind::Refuses];
-    let mut asks = kinds.map(|kind| (kind, scene.ask(kind))).into_iter();
+    let mut asks = kinds.map(|kind| (kind, context.ask(kind))).into_iter();
     let other_way = |ask: &Ask| reversed(&serde_json::from_slice(&ask.sent.body).ok()?);
     let Some((kind, ask, body)) =
         asks.find_map(|(kind, ask)| other_way(&ask).map(|body| (kind, ask, body)))
@@ -67,16 +68,16 @@ async fn member_order(scene: &Scene) -> Tried {
         return Err(Stop::skipped("no request has two members to tell in another order", add));
     };
     let first: Exchange = match kind {
-        Kind::Fails => scene.failed(&ask).await?,
-        _ => scene.done(&ask).await?,
+        Kind::Fails => context.failed(&ask).await?,
+        _ => context.done(&ask).await?,
     };
     let mut again = ask.clone();
     again.sent.body = body.into();
     let what = "a repeated request with its members in another order";
-    scene.send(&again).await.repeats(first.answered("an answer")?, what)?;
+    context.send(&again).await.repeats(first.answered("an answer")?, what)?;
     match kind {
         Kind::Fails => Ok(()),
-        _ => scene.shows(&[&ask], 1, "after a request that came again in another order").await,
+        _ => context.shows(&[&ask], 1, "after a request that came again in another order").await,
     }
 }
 
@@ -102,10 +103,10 @@ fn written_backwards(value: &Value) -> String {
     }
 }
 
-async fn other_headers(scene: &Scene) -> Tried {
-    let ask = scene.ask(Kind::Plain);
-    let first = scene.done(&ask).await?;
-    let fresh = scene.ask_in(&ask.saga, Kind::Plain);
+async fn other_headers(context: &TestContext) -> Tried {
+    let ask = context.ask(Kind::Plain);
+    let first = context.done(&ask).await?;
+    let fresh = context.ask_in(&ask.saga, Kind::Plain);
     let mut again = ask.clone().with(headers::AMENDS_CALLER, "conform.again");
     for name in [headers::TRACEPARENT, headers::BAGGAGE] {
         let value = fresh.sent.headers.get(name).and_then(|value| value.to_str().ok());
@@ -113,8 +114,8 @@ async fn other_headers(scene: &Scene) -> Tried {
         again = again.with(name, &value);
     }
     let what = "a repeated request with another trace, other baggage and another caller";
-    scene.send(&again).await.repeats(first.answered("an answer")?, what)?;
-    scene.shows(&[&ask], 1, "after a request that came again with other headers").await
+    context.send(&again).await.repeats(first.answered("an answer")?, what)?;
+    context.shows(&[&ask], 1, "after a request that came again with other headers").await
 }
 
 #[cfg(test)]

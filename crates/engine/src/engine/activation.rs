@@ -1,7 +1,7 @@
 //! A version of a rulebook becomes the active one of its name: what refuses it, and the one commit that makes it so.
 
 use super::Engine;
-use crate::{Activation, ActivationRow, Answer, Happening, Replaces, Ticket, Write};
+use crate::{Activation, ActivationRow, Answer, DomainEvent, Replaces, Ticket, Write};
 use amends_protocol::{ActionName, Verb};
 use amends_rulebook::{Rulebook, Service, StillNeeded, asks_for_all_of, check_activation};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ impl Engine {
                 Answer::Done
             }
         };
-        self.agenda.answer(ticket, answer);
+        self.turn.answer(ticket, answer);
     }
 
     fn check_activation(&self, activation: &Activation) -> Result<(), Answer> {
@@ -109,27 +109,27 @@ impl Engine {
     fn make_active(&mut self, activation: Activation) {
         let Activation { rulebook, actor, reason, from_file, replaces: _ } = activation;
         let (name, hash): (Arc<str>, Arc<str>) = (rulebook.name().into(), rulebook.hash().into());
-        let row = ActivationRow::of(&rulebook, self.agenda.moment.wall, from_file);
-        self.agenda.out.writes.push(Write::Activate(Box::new(row)));
+        let row = ActivationRow::of(&rulebook, self.turn.moment.wall, from_file);
+        self.turn.out.writes.push(Write::Activate(Box::new(row)));
         if from_file && self.active.get(&name).is_some_and(|active| active.hash() == &*hash) {
             return; // only that the file says it, too, is new
         }
         if let Some(before) = self.active.get(&name) {
-            self.agenda.strangers.learn(before);
+            self.turn.strangers.learn(before);
         }
         self.end_decisions(&rulebook);
         self.restore_active(rulebook);
         let detail = serde_json::json!({ "rulebook": name, "hash": hash });
         self.audit("activate", &actor, &reason, detail);
-        self.agenda.tell(Happening::Rulebook { name, hash });
+        self.turn.publish(DomainEvent::Rulebook { name, hash });
     }
 
     pub(super) fn set_limits(&mut self, book: &Rulebook) {
         for service in book.services() {
-            let lane = self.agenda.lane(&service.name);
-            lane.limit = service.concurrency.max(1);
-            lane.history_age_ms = book.settings().history_age_ms;
-            self.agenda.stir(&service.name); // there may be more room now
+            let queue = self.turn.traffic.queue(&service.name);
+            queue.limit = service.concurrency.max(1);
+            queue.history_age_ms = book.settings().history_age_ms;
+            self.turn.traffic.stir(&service.name); // there may be more room now
         }
     }
 }

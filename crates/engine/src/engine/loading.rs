@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::case::Case;
-use crate::lane::Job;
+use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{
@@ -26,8 +26,8 @@ impl Engine {
     pub fn load(loaded: Loaded, before: &mut Self, moment: impl Into<Moment>) -> Self {
         let moment = moment.into();
         let mut engine = Self::new(loaded.last_case);
-        engine.agenda.moment = moment;
-        engine.agenda.salt = loaded.salt;
+        engine.turn.moment = moment;
+        engine.turn.salt = loaded.salt;
         engine.residence = before.residence.emptied();
         engine.begin_to_read();
         engine.unreadable = loaded.unreadable;
@@ -44,7 +44,7 @@ impl Engine {
         }
         // What this version can't read declares nothing.
         for book in loaded.earlier.iter().filter_map(|row| row.read().ok()) {
-            engine.agenda.strangers.learn(&book);
+            engine.turn.strangers.learn(&book);
         }
         engine.limits = std::mem::take(&mut before.limits);
         engine.quarantined_before = std::mem::take(&mut before.quarantine);
@@ -55,10 +55,10 @@ impl Engine {
             engine.pause_unreadable(service, unreadable);
         }
         for row in loaded.strangers {
-            engine.agenda.strangers.decide(row);
+            engine.turn.strangers.decide(row);
         }
         for row in loaded.rule_holds {
-            engine.agenda.rule_holds.set(row);
+            engine.turn.rule_holds.set(row);
         }
         for (scope, unreadable) in loaded.broken_rule_holds {
             engine.hold_unreadable(scope, unreadable);
@@ -71,10 +71,10 @@ impl Engine {
         engine
     }
 
-    /// Errands to a service that an engine before this one let out and that are still under way: they count against the
+    /// Effects to a service that an engine before this one let out and that are still under way: they count against the
     /// service's limit until they end.
-    pub fn restore_under_way(&mut self, service: &Arc<str>, errands: u32) {
-        self.agenda.lane(service).in_flight = errands;
+    pub fn restore_under_way(&mut self, service: &Arc<str>, effects: u32) {
+        self.turn.traffic.queue(service).in_flight = effects;
     }
 
     /// What the store must be asked before these inputs are handled.
@@ -140,7 +140,7 @@ impl Engine {
         }
     }
 
-    /// Makes versions known that cases are planned with. One that can't be read is told of.
+    /// Makes versions known that cases are planned with. One that can't be read is reported.
     pub fn learn_rulebooks(&mut self, rows: &[RulebookRow]) {
         for row in rows {
             match row.read() {
@@ -175,39 +175,39 @@ impl Engine {
             if case.row.state != CaseState::Unmatched {
                 engine.answer_unanswered(case, now);
             }
-            let agenda = &mut engine.agenda;
+            let turn = &mut engine.turn;
             for index in 0..case.steps.len() {
                 let step = &case.steps[index];
                 let (step_id, service) = (step.id, Arc::clone(&step.action.service));
                 match &step.state {
-                    StepState::InFlight => case.interrupted(index, now, agenda),
+                    StepState::InFlight => case.interrupted(index, now, turn),
                     StepState::Due(at) if *at <= now => {
-                        agenda.enqueue(&service, Job::Step(step_id));
+                        turn.traffic.enqueue(&service, EffectKey::Step(step_id));
                     }
-                    StepState::Due(at) if step.memo.not_before.is_some_and(|t| t > now.0) => {
-                        agenda.timers.set(*at, Timer::Step(step_id));
+                    StepState::Due(at) if step.extra.not_before.is_some_and(|t| t > now.0) => {
+                        turn.traffic.timers.set(*at, Timer::Step(step_id));
                     }
                     // Who waited for whose return is not known any more, so each is tried at once.
                     StepState::Due(_) => {
-                        case.must_change(index, StepEvent::Hurry(now), now, agenda)
+                        case.must_change(index, StepEvent::Expedite(now), now, turn)
                     }
                     StepState::Accepted { poll_at, until, location } => {
                         let at = if location.is_some() { (*poll_at).min(*until) } else { *until };
-                        agenda.timers.set(at, Timer::Step(step_id));
+                        turn.traffic.timers.set(at, Timer::Step(step_id));
                     }
                     _ => {}
                 }
             }
-            case.resume_walks(now, agenda);
-            if let Some(at) = case.row.detail.quiet_at {
-                agenda.timers.set(Timestamp(at), Timer::Quiet(id));
+            case.resume_readings(now, turn);
+            if let Some(at) = case.row.extra.quiet_at {
+                turn.traffic.timers.set(Timestamp(at), Timer::Quiet(id));
             }
             for row in &case.reports {
                 if let ReportRole::AwaitsRoot(until) = row.role {
-                    agenda.timers.set(Timestamp(until), Timer::Cause(id));
+                    turn.traffic.timers.set(Timestamp(until), Timer::Cause(id));
                 }
             }
-            case.plan(now, &mut engine.agenda);
+            case.plan(now, &mut engine.turn);
             engine.advance(case, now);
         });
     }
@@ -249,8 +249,8 @@ impl Engine {
     /// Somebody may have paused it: until a person resumes it, nothing is sent there.
     fn pause_unreadable(&mut self, service: Arc<str>, unreadable: UnreadableRow) {
         let reason = "its settings can't be read; resume it if it was not paused".into();
-        let pause = Some(Decision { at: self.agenda.moment.wall.0, by: SUPERVISOR.into(), reason });
-        let paused_since = Some(self.agenda.moment.now.0);
+        let pause = Some(Decision { at: self.turn.moment.wall.0, by: SUPERVISOR.into(), reason });
+        let paused_since = Some(self.turn.moment.now.0);
         let settings = ServiceSettings { pause, paused_since, ..ServiceSettings::default() };
         self.restore_service(ServiceRow { service, settings });
         self.unreadable.push(unreadable);
@@ -262,6 +262,6 @@ impl Engine {
         if let (Some(pause), None) = (&settings.pause, settings.paused_since) {
             settings.paused_since = Some(pause.at); // written before ages stood still in a pause
         }
-        self.agenda.lane(&row.service).settings = settings;
+        self.turn.traffic.queue(&row.service).settings = settings;
     }
 }

@@ -1,9 +1,9 @@
-//! Acts on cases as a whole and on lanes, with their audit.
+//! Acts on cases as a whole and on queues, with their audit.
 
 use super::Engine;
 use crate::act::ActBy;
 use crate::transition::{claiming, sharing};
-use crate::{ActRow, Answer, Decision, Happening, Limits, NewLimits, ServiceRow, Ticket, Write};
+use crate::{ActRow, Answer, Decision, DomainEvent, Limits, NewLimits, ServiceRow, Ticket, Write};
 use amends_api::{CaseAct, QuestionAct, QuestionId, StrangerAct};
 use amends_protocol::{CaseId, StepId, Timestamp};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Engine {
         ticket: Ticket,
     ) {
         let answer = self.with_step(id, |case, _, engine| {
-            let answer = case.step_act(id, act, by, &mut engine.agenda);
+            let answer = case.step_act(id, act, by, &mut engine.turn);
             if answer == Answer::Done {
                 engine.go_on(case, true, by.now);
             }
@@ -68,14 +68,14 @@ impl Engine {
             let active = claiming(books, name.as_deref(), first, entry.as_deref()).cloned();
             let several: Vec<String> = several.into_iter().map(|b| b.name().to_owned()).collect();
             let several: Vec<&str> = several.iter().map(String::as_str).collect();
-            let answer = case.case_act(act, active, &several, by, &mut engine.agenda);
+            let answer = case.case_act(act, active, &several, by, &mut engine.turn);
             if answer != Answer::Done {
                 return answer;
             }
             if replans {
-                case.reopen(&mut engine.agenda);
+                case.reopen(&mut engine.turn);
                 case.forget_roles(now);
-                case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+                case.assign_roles(None, now, &mut engine.limits, &mut engine.turn);
             }
             if !case.is_settled() {
                 engine.go_on(case, true, now);
@@ -107,7 +107,7 @@ impl Engine {
             return self.stranger_act(&rulebook, &action, &said, by, ticket);
         }
         let answer = self.with_case(id.case, |case, engine| {
-            let answer = case.question_act(id, act, by, &mut engine.agenda);
+            let answer = case.question_act(id, act, by, &mut engine.turn);
             if answer == Answer::Done {
                 engine.go_on(case, true, by.now);
             }
@@ -127,25 +127,25 @@ impl Engine {
         ticket: Ticket,
     ) {
         if let Err(answer) = self.check_service(service, reason) {
-            return self.agenda.answer(ticket, answer);
+            return self.turn.answer(ticket, answer);
         }
-        let standing = self.agenda.lane(service).settings.pause.as_ref();
+        let standing = self.turn.traffic.queue(service).settings.pause.as_ref();
         let is_said_again = standing.is_some_and(|pause| pause.is_by(actor, reason));
         if paused == standing.is_some() && (!paused || is_said_again) {
-            return self.agenda.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
+            return self.turn.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
         }
         let decision = Decision {
-            at: self.agenda.moment.wall.0,
+            at: self.turn.moment.wall.0,
             by: Arc::clone(actor),
             reason: Arc::clone(reason),
         };
-        self.agenda.lane(service).settings.set_pause(now, paused.then_some(decision));
-        self.agenda.watch_ages(service, now);
+        self.turn.traffic.queue(service).settings.set_pause(now, paused.then_some(decision));
+        self.turn.traffic.watch_ages(service, now);
         self.keep_settings(service);
         let act = if paused { "pause" } else { "resume" };
         let detail = serde_json::json!({ "service": service });
         self.audit(act, actor, reason, detail);
-        self.agenda.answer(ticket, Answer::Done);
+        self.turn.answer(ticket, Answer::Done);
     }
 
     pub(super) fn limit(
@@ -158,10 +158,10 @@ impl Engine {
     ) {
         let checked = self.check_service(service, reason).and_then(|()| check_limits(new));
         if let Err(answer) = checked {
-            return self.agenda.answer(ticket, answer);
+            return self.turn.answer(ticket, answer);
         }
         let NewLimits { concurrency, per_second } = new;
-        let changes_nothing = match &self.agenda.lane(service).settings.limits {
+        let changes_nothing = match &self.turn.traffic.queue(service).settings.limits {
             None => new == NewLimits::default(),
             Some(standing) => {
                 (standing.concurrency, standing.per_second) == (concurrency, per_second)
@@ -169,25 +169,25 @@ impl Engine {
             }
         };
         if changes_nothing {
-            return self.agenda.answer(ticket, Answer::Done);
+            return self.turn.answer(ticket, Answer::Done);
         }
         let decision = Decision {
-            at: self.agenda.moment.wall.0,
+            at: self.turn.moment.wall.0,
             by: Arc::clone(actor),
             reason: Arc::clone(reason),
         };
-        self.agenda.lane(service).settings.limits =
+        self.turn.traffic.queue(service).settings.limits =
             (new != NewLimits::default()).then_some(Limits { concurrency, per_second, decision });
         self.keep_settings(service);
         let detail = serde_json::json!({
             "service": service, "concurrency": concurrency, "perSecond": per_second,
         });
         self.audit("limit", actor, reason, detail);
-        self.agenda.answer(ticket, Answer::Done);
+        self.turn.answer(ticket, Answer::Done);
     }
 
     fn check_service(&self, service: &Arc<str>, reason: &str) -> Result<(), Answer> {
-        let known = self.agenda.lanes.contains_key(service)
+        let known = self.turn.traffic.queues.contains_key(service)
             || self.active.values().any(|book| book.service(service).is_some());
         if !known {
             let text = format!("no active rulebook knows a service `{service}`");
@@ -198,10 +198,10 @@ impl Engine {
 
     /// What was set survives a restart, and holds from now on.
     pub(super) fn keep_settings(&mut self, service: &Arc<str>) {
-        let settings = self.agenda.lane(service).settings.clone();
+        let settings = self.turn.traffic.queue(service).settings.clone();
         let row = ServiceRow { service: Arc::clone(service), settings };
-        self.agenda.out.writes.push(Write::Service(Box::new(row)));
-        self.agenda.stir(service);
+        self.turn.out.writes.push(Write::Service(Box::new(row)));
+        self.turn.traffic.stir(service);
     }
 
     pub(super) fn audit(
@@ -211,8 +211,8 @@ impl Engine {
         reason: &Arc<str>,
         detail: serde_json::Value,
     ) {
-        self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
-            at: self.agenda.moment.wall,
+        self.turn.out.writes.push(Write::Act(Box::new(ActRow {
+            at: self.turn.moment.wall,
             actor: Arc::clone(actor),
             act: act.into(),
             reason: Arc::clone(reason),
@@ -220,7 +220,7 @@ impl Engine {
             step: None,
             detail,
         })));
-        self.agenda.tell(Happening::Acted {
+        self.turn.publish(DomainEvent::Acted {
             case: None,
             step: None,
             act,

@@ -8,8 +8,8 @@ use super::Engine;
 use crate::case::Case;
 use crate::plan::EXCESS_LIMIT;
 use crate::{
-    ActRow, Answer, BrokenCase, Happening, Mend, Mending, Note, Quarantined, ReportRole, ReportRow,
-    StoredCase, Ticket, UnreadableRow, Veil, Write,
+    ActRow, Answer, BrokenCase, DomainEvent, Mend, Mending, Note, Quarantined, ReportRole,
+    ReportRow, StoredCase, Ticket, UnreadableRow, Veil, Write,
 };
 use amends_api::{CaseState, ClosedOn};
 use amends_protocol::{CaseId, Report, Timestamp};
@@ -47,7 +47,7 @@ impl StoredCase {
                 why: format!("its rulebook has only {rules} rules"),
             });
         }
-        let gave_up = self.case.detail.gave_up.iter().find(|rule| !is_known(rule))?;
+        let gave_up = self.case.extra.gave_up.iter().find(|rule| !is_known(rule))?;
         of_case(format!("it names rule {gave_up}, and its rulebook has only {rules} rules"))
     }
 
@@ -90,10 +90,10 @@ impl Engine {
         }
         let known = self.quarantine.get(&case.id).or(self.quarantined_before.get(&case.id));
         let is_news = known.is_none_or(|known| known.case.broken != case.broken);
-        let since = known.map_or(self.agenda.moment.wall, |known| known.since);
+        let since = known.map_or(self.turn.moment.wall, |known| known.since);
         if is_news {
             let broken = case.broken.clone();
-            self.agenda.tell(Happening::Quarantined { case: Some(case.id), broken });
+            self.turn.publish(DomainEvent::Quarantined { case: Some(case.id), broken });
         }
         self.quarantine.insert(case.id, Quarantined { case, since });
     }
@@ -107,7 +107,7 @@ impl Engine {
 
     pub(super) fn tell_unreadable_row(&mut self, row: &UnreadableRow) {
         if !self.unreadable_before.contains(row) {
-            self.agenda.tell(Happening::Quarantined { case: None, broken: row.clone() });
+            self.turn.publish(DomainEvent::Quarantined { case: None, broken: row.clone() });
         }
     }
 
@@ -124,7 +124,7 @@ impl Engine {
             id,
             saga: Some(case.row.saga.clone()),
             settled: case.is_settled(),
-            next_report: reports.saturating_add(case.row.detail.excess),
+            next_report: reports.saturating_add(case.row.extra.excess),
             broken,
         };
         self.isolate(rest);
@@ -187,13 +187,13 @@ impl Engine {
         let position = quarantined.case.next_report;
         if position >= EXCESS_LIMIT {
             let text = format!("case {case} holds {EXCESS_LIMIT} reports and takes no more");
-            return self.agenda.answer(ticket, Answer::Invalid(text));
+            return self.turn.answer(ticket, Answer::Invalid(text));
         }
         quarantined.case.next_report += 1;
-        self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
+        self.turn.out.writes.push(Write::Report(Box::new(ReportRow {
             case,
             position,
-            received_at: self.agenda.moment.wall,
+            received_at: self.turn.moment.wall,
             role: ReportRole::Unmatched,
             report: Arc::clone(&report),
         })));
@@ -201,8 +201,8 @@ impl Engine {
         if let Some(book) = self.book_for(&report) {
             Veil::of_report(book.secrets().clone(), &report).report(&mut report);
         }
-        self.agenda.tell(Happening::Reported { case, report });
-        self.agenda.answer(ticket, Answer::Received { case, duplicate: false });
+        self.turn.publish(DomainEvent::Reported { case, report });
+        self.turn.answer(ticket, Answer::Received { case, duplicate: false });
     }
 
     /// Between two turns only what may be open is kept in mind: a settled case is found again, or has been pruned.
@@ -219,7 +219,7 @@ impl Engine {
         let id = mend.case;
         let answer = self.check_mend(&mend).map(|()| self.apply_mend(now, mend));
         debug_assert!(answer.is_err() || !self.quarantine.contains_key(&id));
-        self.agenda.answer(ticket, answer.map_or_else(|refused| refused, |()| Answer::Done));
+        self.turn.answer(ticket, answer.map_or_else(|refused| refused, |()| Answer::Done));
     }
 
     fn check_mend(&self, mend: &Mend) -> Result<(), Answer> {
@@ -274,8 +274,8 @@ impl Engine {
         self.removed.push(id);
         let act = mending.as_str();
         let by = actor.to_string();
-        self.agenda.out.writes.push(Write::Act(Box::new(ActRow {
-            at: self.agenda.moment.wall,
+        self.turn.out.writes.push(Write::Act(Box::new(ActRow {
+            at: self.turn.moment.wall,
             actor: Arc::clone(&actor),
             act: act.into(),
             reason: Arc::clone(&reason),
@@ -283,13 +283,13 @@ impl Engine {
             step: None,
             detail: serde_json::json!({ "before": before }),
         })));
-        self.agenda.tell(Happening::Acted { case: Some(id), step: None, act, actor });
+        self.turn.publish(DomainEvent::Acted { case: Some(id), step: None, act, actor });
         let Some(mut stored) = stored else { return };
         match mending {
             Mending::Repair => {
                 // They are in the store only.
                 for row in stored.reports.iter().filter(|row| row.role == ReportRole::Excess) {
-                    self.agenda.out.writes.push(Write::Report(Box::new(row.clone())));
+                    self.turn.out.writes.push(Write::Report(Box::new(row.clone())));
                 }
                 self.take_back(now, stored);
             }
@@ -298,15 +298,16 @@ impl Engine {
                 let row = &mut stored.case;
                 row.state = CaseState::Settled;
                 row.closed_on = Some(ClosedOn::ByPerson);
-                row.settled_at = Some(self.agenda.moment.wall);
+                row.settled_at = Some(self.turn.moment.wall);
                 row.rulebook = None;
-                row.detail = crate::CaseMemo { settled_by: Some(by), ..crate::CaseMemo::default() };
+                row.extra =
+                    crate::CaseExtra { settled_by: Some(by), ..crate::CaseExtra::default() };
                 let text = format!("given up while it could not be read: {reason}");
-                row.detail.notes.push(Note { at: self.agenda.moment.wall.0, text });
+                row.extra.notes.push(Note { at: self.turn.moment.wall.0, text });
                 for report in &mut stored.reports {
                     report.role = ReportRole::ByHand;
                 }
-                stored.case.detail.may_still_stand =
+                stored.case.extra.may_still_stand =
                     Case::stored(stored.clone(), None).may_still_stand();
                 self.put_whole(stored, None);
             }
@@ -316,7 +317,7 @@ impl Engine {
     /// Goes on with a repaired case; what was reported meanwhile is answered now.
     fn take_back(&mut self, now: Timestamp, mut stored: StoredCase) {
         let excess = stored.reports.iter().filter(|row| row.role == ReportRole::Excess).count();
-        stored.case.detail.excess = u32::try_from(excess).unwrap_or(u32::MAX);
+        stored.case.extra.excess = u32::try_from(excess).unwrap_or(u32::MAX);
         let book = self.book_of(&stored).ok().flatten();
         let id = stored.case.id;
         self.put_whole(stored, book);
@@ -336,12 +337,12 @@ impl Engine {
             return;
         }
         if case.is_settled() {
-            case.reopen(&mut self.agenda);
+            case.reopen(&mut self.turn);
         }
         for index in unanswered {
             case.set_role(index, ReportRole::AwaitsRoot(now.0));
         }
-        case.assign_roles(None, now, &mut self.limits, &mut self.agenda);
+        case.assign_roles(None, now, &mut self.limits, &mut self.turn);
     }
 
     /// Puts a case into memory of which every row is to be written.
@@ -349,7 +350,7 @@ impl Engine {
         let id = stored.case.id;
         self.by_saga.insert(stored.case.saga.clone(), id);
         let mut case = Case::stored(stored, book);
-        case.wall = self.agenda.moment.wall;
+        case.wall = self.turn.moment.wall;
         case.mark_all();
         self.cases.insert(id, Box::new(case));
         self.changed.insert(id);

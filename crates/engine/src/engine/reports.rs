@@ -5,8 +5,8 @@ use crate::case::Case;
 use crate::plan::{EXCESS_LIMIT, REPORTS_LIMIT};
 use crate::transition::{claiming, sharing};
 use crate::{
-    Answer, CaseMemo, CaseRow, Happening, ReportRole, ReportRow, RulebookRef, SUPERVISOR, SagaRow,
-    SagaState, Ticket, Veil, Write,
+    Answer, CaseExtra, CaseRow, DomainEvent, ReportRole, ReportRow, RulebookRef, SUPERVISOR,
+    SagaRow, SagaState, Ticket, Veil, Write,
 };
 use amends_api::CaseState;
 use amends_protocol::{CaseId, Report, SagaId, Timestamp, check_data};
@@ -26,10 +26,10 @@ impl Engine {
             let text = format!(
                 "`{SUPERVISOR}` is the name of the supervisor's own reports; use the service's"
             );
-            return self.agenda.answer(ticket, Answer::Invalid(text));
+            return self.turn.answer(ticket, Answer::Invalid(text));
         }
         if let Err(why) = check_data("data.data", &report.data.data) {
-            return self.agenda.answer(ticket, Answer::Invalid(why.to_string()));
+            return self.turn.answer(ticket, Answer::Invalid(why.to_string()));
         }
         let in_memory =
             self.by_saga.get(&report.saga_id).and_then(|id| self.cases.get(id)).filter(|case| {
@@ -38,7 +38,7 @@ impl Engine {
                     .any(|r| r.report.id == report.id && r.report.source == report.source)
             });
         if let Some(case) = known_in.or(in_memory.map(|c| c.row.id)) {
-            return self.agenda.answer(ticket, Answer::Received { case, duplicate: true });
+            return self.turn.answer(ticket, Answer::Received { case, duplicate: true });
         }
         let owner = self.by_saga.get(&report.saga_id).copied();
         if let Some(case) = owner.filter(|case| self.quarantine.contains_key(case)) {
@@ -47,8 +47,8 @@ impl Engine {
         let announced = self.sagas.get(&report.saga_id).and_then(SagaRow::entry);
         let case = self.case_for(&report);
         let taken = self.with_case(case, |case, engine| {
-            if case.row.detail.entry.is_none() && announced.is_some() {
-                case.row.detail.entry = announced;
+            if case.row.extra.entry.is_none() && announced.is_some() {
+                case.row.extra.entry = announced;
                 case.row_changed = true;
             }
             let report = with_entry(report, case);
@@ -66,26 +66,26 @@ impl Engine {
                 "case {case} holds {EXCESS_LIMIT} reports beyond its limit and takes no more; its saga reports in a loop"
             )),
         };
-        self.agenda.answer(ticket, answer);
+        self.turn.answer(ticket, answer);
     }
 
     /// A report of a case that is full follows no rule and is not kept in memory, so that a service that reports in a
     /// loop costs no more than its rows. What it tells of requests counts all the same. False if not even a row is
     /// left.
     fn add_excess(&mut self, case: &mut Case, now: Timestamp, report: Arc<Report>) -> bool {
-        if case.row.detail.excess >= EXCESS_LIMIT {
+        if case.row.extra.excess >= EXCESS_LIMIT {
             return false;
         }
         let before = u32::try_from(case.reports.len()).unwrap_or(u32::MAX);
-        let position = before.saturating_add(case.row.detail.excess);
-        case.row.detail.excess += 1;
+        let position = before.saturating_add(case.row.extra.excess);
+        case.row.extra.excess += 1;
         case.row_changed = true;
         case.note(format!(
                 "the saga has more than {REPORTS_LIMIT} reports: later ones ask for nothing, what they tell of requests counts"
             ),
         );
-        let news = case.hear_excess(report.service(), &report.data.history);
-        self.agenda.out.writes.push(Write::Report(Box::new(ReportRow {
+        let news = case.record_excess(report.service(), &report.data.history);
+        self.turn.out.writes.push(Write::Report(Box::new(ReportRow {
             case: case.row.id,
             position,
             received_at: case.wall,
@@ -93,10 +93,10 @@ impl Engine {
             report: Arc::clone(&report),
         })));
         let report = case.shown(report);
-        self.agenda.tell(Happening::Reported { case: case.row.id, report });
+        self.turn.publish(DomainEvent::Reported { case: case.row.id, report });
         self.saga_reported(&case.row.saga);
         if news {
-            case.reopen(&mut self.agenda);
+            case.reopen(&mut self.turn);
         }
         if !case.is_settled() {
             case.sign_of_life();
@@ -117,7 +117,7 @@ impl Engine {
         if case.book.is_none() && self.adopt(case, &report) {
             case.answer_shared_anew(now);
         }
-        case.reopen(&mut self.agenda);
+        case.reopen(&mut self.turn);
         let index = case.reports.len();
         case.add_report(ReportRow {
             case: case.row.id,
@@ -127,12 +127,12 @@ impl Engine {
             report: Arc::clone(&report),
         });
         let shown = case.shown(Arc::clone(&report));
-        self.agenda.tell(Happening::Reported { case: case.row.id, report: shown });
+        self.turn.publish(DomainEvent::Reported { case: case.row.id, report: shown });
         let sharing = sharing(self.active.values(), report.service());
         if case.book.is_none() && !sharing.is_empty() {
-            case.await_rulebook(index, &sharing, now, &mut self.agenda);
+            case.await_rulebook(index, &sharing, now, &mut self.turn);
         } else {
-            case.assign_roles(Some(index), now, &mut self.limits, &mut self.agenda);
+            case.assign_roles(Some(index), now, &mut self.limits, &mut self.turn);
         }
         self.saga_reported(&case.row.saga);
         self.go_on(case, true, now);
@@ -146,7 +146,7 @@ impl Engine {
         self.last_case += 1;
         let id = CaseId(self.last_case);
         let book = self.book_for(report);
-        let wall = self.agenda.moment.wall;
+        let wall = self.turn.moment.wall;
         let row = CaseRow {
             id,
             saga: report.saga_id.clone(),
@@ -160,7 +160,7 @@ impl Engine {
             settled_at: None,
             report: format!("{}/{}", report.service(), report.data.code).into(),
             message: shown_message(report, book.as_deref()),
-            detail: CaseMemo::default(),
+            extra: CaseExtra::default(),
         };
         self.by_saga.insert(report.saga_id.clone(), id);
         self.cases.insert(id, Box::new(Case::new(row, book)));
@@ -199,8 +199,8 @@ fn shown_message(report: &Report, book: Option<&Rulebook>) -> Option<Arc<str>> {
 
 /// Where a report doesn't say with what its saga began, the saga's announcement may have.
 fn with_entry(mut report: Arc<Report>, case: &Case) -> Arc<Report> {
-    if report.data.entry.is_none() && case.row.detail.entry.is_some() {
-        Arc::make_mut(&mut report).data.entry.clone_from(&case.row.detail.entry);
+    if report.data.entry.is_none() && case.row.extra.entry.is_some() {
+        Arc::make_mut(&mut report).data.entry.clone_from(&case.row.extra.entry);
     }
     report
 }

@@ -20,7 +20,7 @@ impl Engine {
     /// What people hold, by rulebook and rule.
     #[must_use]
     pub fn rule_holds(&self) -> Vec<Arc<RuleHold>> {
-        self.agenda.rule_holds.all().cloned().collect()
+        self.turn.rule_holds.all().cloned().collect()
     }
 
     pub(super) fn hold_rule(
@@ -33,30 +33,30 @@ impl Engine {
     ) {
         let checked = check_reason(reason).and_then(|()| self.check_hold(scope, held));
         if let Err(refusal) = checked {
-            return self.agenda.answer(ticket, refusal);
+            return self.turn.answer(ticket, refusal);
         }
-        let standing = self.agenda.rule_holds.decision(scope);
+        let standing = self.turn.rule_holds.decision(scope);
         let is_said_again = standing.is_some_and(|decision| decision.is_by(by.actor, reason));
         if held == standing.is_some() && (!held || is_said_again) {
-            return self.agenda.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
+            return self.turn.answer(ticket, Answer::Done); // it changes nothing, so nothing is kept of it
         }
         let decision = held.then(|| Decision {
-            at: self.agenda.moment.wall.0,
+            at: self.turn.moment.wall.0,
             by: Arc::clone(by.actor),
             reason: Arc::clone(reason),
         });
         let row = RuleHoldRow { scope: scope.clone(), decision };
-        self.agenda.rule_holds.set(row.clone());
-        self.agenda.out.writes.push(Write::RuleHold(Box::new(row)));
+        self.turn.rule_holds.set(row.clone());
+        self.turn.out.writes.push(Write::RuleHold(Box::new(row)));
         let detail = json!({ "rulebook": scope.rulebook, "rule": scope.rule });
         self.audit(if held { "hold" } else { "release" }, by.actor, reason, detail);
         self.look_at_those_held_by(scope);
-        self.agenda.answer(ticket, Answer::Done);
+        self.turn.answer(ticket, Answer::Done);
     }
 
     fn check_hold(&self, scope: &HoldScope, held: bool) -> Result<(), Answer> {
         let HoldScope { rulebook, rule } = scope;
-        if self.agenda.rule_holds.decision(scope).is_some() {
+        if self.turn.rule_holds.decision(scope).is_some() {
             return Ok(());
         }
         let mut versions = self.books.values().filter(|book| book.name() == &**rulebook).peekable();
@@ -68,7 +68,7 @@ impl Engine {
             return Err(Answer::NotFound(self.no_such_rule(rulebook, rule)));
         }
         let whole = HoldScope { rulebook: Arc::clone(rulebook), rule: None };
-        match self.agenda.rule_holds.decision(&whole) {
+        match self.turn.rule_holds.decision(&whole) {
             Some(_) if !held => {
                 Err(Answer::Conflict(format!("{whole} is held as a whole; release that")))
             }
@@ -86,10 +86,10 @@ impl Engine {
     fn look_at_those_held_by(&mut self, scope: &HoldScope) {
         let concerned: Vec<CaseId> =
             self.open_case_ids().into_iter().filter(|id| self.is_concerned(*id, scope)).collect();
-        let now = self.agenda.moment.now;
+        let now = self.turn.moment.now;
         for (turn, slice) in (0..).zip(concerned.chunks(LOOK_SLICE)) {
             let at = now.plus_ms(turn);
-            slice.iter().for_each(|id| self.agenda.timers.set(at, Timer::Quiet(*id)));
+            slice.iter().for_each(|id| self.turn.traffic.timers.set(at, Timer::Quiet(*id)));
         }
     }
 
@@ -105,9 +105,9 @@ impl Engine {
     /// Somebody held it, and nobody can read more: until a person releases it, nothing that it asks for is sent.
     pub(super) fn hold_unreadable(&mut self, scope: HoldScope, unreadable: UnreadableRow) {
         let reason = "who holds it, and why, can't be read; release it if that is over".into();
-        let at = self.agenda.moment.wall.0;
+        let at = self.turn.moment.wall.0;
         let decision = Some(Decision { at, by: SUPERVISOR.into(), reason });
-        self.agenda.rule_holds.set(RuleHoldRow { scope, decision });
+        self.turn.rule_holds.set(RuleHoldRow { scope, decision });
         self.unreadable.push(unreadable);
     }
 }

@@ -16,11 +16,11 @@ const DEADLINES_SLICE: usize = 1_000;
 impl Engine {
     pub(super) fn saga_began(&mut self, now: Timestamp, begin: SagaBegin, ticket: Ticket) {
         if let Err(why) = check_data("data", &begin.data) {
-            return self.agenda.answer(ticket, Answer::Invalid(why.to_string()));
+            return self.turn.answer(ticket, Answer::Invalid(why.to_string()));
         }
         let known = self.sagas.get(&begin.saga_id).or(self.ended_sagas.get(&begin.saga_id));
         if let Some(row) = known.cloned() {
-            return self.agenda.answer(ticket, Answer::Announced(Box::new(row))); // said again
+            return self.turn.answer(ticket, Answer::Announced(Box::new(row))); // said again
         }
         let row = SagaRow {
             saga: begin.saga_id,
@@ -35,11 +35,11 @@ impl Engine {
             let row = SagaRow { state: SagaState::Overdue, ..row };
             self.end_announced(row.clone());
             self.tell_where_it_began(now, &row);
-            return self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
+            return self.turn.answer(ticket, Answer::Announced(Box::new(row)));
         }
-        self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
+        self.turn.out.writes.push(Write::Saga(Box::new(row.clone())));
         self.watch_deadline(row.clone());
-        self.agenda.answer(ticket, Answer::Announced(Box::new(row)));
+        self.turn.answer(ticket, Answer::Announced(Box::new(row)));
     }
 
     /// A case of which nothing said to which rulebook it belongs hears where its saga began.
@@ -50,13 +50,13 @@ impl Engine {
             if case.book.is_some() || sharing(engine.active.values(), first).is_empty() {
                 return;
             }
-            case.row.detail.entry = row.entry().or(case.row.detail.entry.take());
+            case.row.extra.entry = row.entry().or(case.row.extra.entry.take());
             case.row_changed = true;
             let books = engine.active.values();
             if let Some(book) = claiming(books, None, first, Some(&*row.service)).cloned() {
                 case.take_book(book);
                 case.answer_shared_anew(now);
-                case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+                case.assign_roles(None, now, &mut engine.limits, &mut engine.turn);
                 engine.go_on(case, true, now);
             }
         });
@@ -68,7 +68,7 @@ impl Engine {
         let case = self.by_saga.get(saga).copied();
         if let Some(why) = case.and_then(|case| self.refusal(case)) {
             // The case could not keep it. Whoever says it says it again.
-            return self.agenda.answer(ticket, Answer::Unavailable(why));
+            return self.turn.answer(ticket, Answer::Unavailable(why));
         }
         let is_announced = match self.sagas.remove(saga) {
             Some(mut row) => {
@@ -91,13 +91,13 @@ impl Engine {
                 "no saga `{saga}` is under way: it was not announced, and no case is about it"
             )),
         };
-        self.agenda.answer(ticket, answer);
+        self.turn.answer(ticket, answer);
     }
 
     /// Writes down that an announced saga is over, in one way or another.
     pub(super) fn end_announced(&mut self, row: SagaRow) {
         self.by_wall.remove(&(row.deadline, row.saga.clone()));
-        self.agenda.out.writes.push(Write::Saga(Box::new(row.clone())));
+        self.turn.out.writes.push(Write::Saga(Box::new(row.clone())));
         self.ended_sagas.insert(row.saga.clone(), row);
     }
 
@@ -111,10 +111,10 @@ impl Engine {
     /// A saga that is announced now has the time that is left by today's clock, however that is set later. If it is
     /// wrong now, or says that no time is left, the saga is judged once it can be trusted.
     fn watch_deadline(&mut self, row: SagaRow) {
-        let Moment { now, wall, trust } = self.agenda.moment;
+        let Moment { now, wall, trust } = self.turn.moment;
         let left_ms = row.deadline.ms_since(wall);
         if trust == Trust::Agreed || (trust == Trust::Started && left_ms > 0) {
-            self.agenda.timers.set(now.plus_ms(left_ms), Timer::Deadline(row.saga.clone()));
+            self.turn.traffic.timers.set(now.plus_ms(left_ms), Timer::Deadline(row.saga.clone()));
             self.sagas.insert(row.saga.clone(), row);
         } else {
             self.restore_saga(row);
@@ -132,15 +132,15 @@ impl Engine {
 
     /// Sets the timer for the first deadline that the wall clock tells, which is looked at often: it may be set.
     fn watch_wall(&mut self) {
-        let Moment { now, wall, trust } = self.agenda.moment;
+        let Moment { now, wall, trust } = self.turn.moment;
         let Some((first, _)) = self.by_wall.first() else { return };
         let left_ms = if trust == Trust::Agreed { first.ms_since(wall) } else { WALL_LOOK_MS };
-        self.agenda.timers.set(now.plus_ms(left_ms.min(WALL_LOOK_MS)), Timer::Deadlines);
+        self.turn.traffic.timers.set(now.plus_ms(left_ms.min(WALL_LOOK_MS)), Timer::Deadlines);
     }
 
     /// Judges the deadlines that the wall clock tells, if it can be trusted.
     pub(super) fn deadlines(&mut self) {
-        let Moment { now, wall, trust } = self.agenda.moment;
+        let Moment { now, wall, trust } = self.turn.moment;
         for _ in 0..DEADLINES_SLICE {
             let due = |(deadline, _): &&(Timestamp, SagaId)| *deadline <= wall;
             let due = self.by_wall.first().filter(due).filter(|_| trust == Trust::Agreed).cloned();
@@ -158,7 +158,7 @@ impl Engine {
             id: format!("deadline-{saga}"),
             source: SUPERVISOR.to_owned(),
             saga_id: saga.clone(),
-            time: Some(self.agenda.moment.wall),
+            time: Some(self.turn.moment.wall),
             traceparent: None,
             data: ReportData {
                 code: "deadline".to_owned(),

@@ -1,7 +1,7 @@
 //! What services say for people, before anything is made of it: without the secrets of its case.
 
 use super::Engine;
-use crate::{Input, Veil, WalkResult};
+use crate::{HistoryResult, Input, Veil};
 use amends_protocol::CaseId;
 
 impl Engine {
@@ -14,7 +14,7 @@ impl Engine {
             Input::StepCalledBack { step, callback, .. } => {
                 self.hush(step.case, &mut callback.message);
             }
-            Input::WalkEnded { case, result: WalkResult::Failed { message, .. }, .. } => {
+            Input::HistoryEnded { case, result: HistoryResult::Failed { message, .. }, .. } => {
                 if let Some(veil) = self.veil_of(*case) {
                     veil.hush(message);
                 }

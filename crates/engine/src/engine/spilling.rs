@@ -10,8 +10,8 @@
 use super::Engine;
 use crate::brief::{Brief, BriefStep, Standing};
 use crate::case::Case;
-use crate::lane::Job;
 use crate::residence::{BOOKS_KEPT, MemoryUse};
+use crate::service_queue::EffectKey;
 use crate::timer::Timer;
 use crate::transition::StepEvent;
 use crate::{OpenPage, Output, StepState, StoredCase};
@@ -41,7 +41,7 @@ impl Engine {
             resident_bytes: self.residence.bytes,
             spilled_cases: self.residence.spilled.len(),
             spilled_bytes: self.residence.spilled_bytes,
-            waiting_bytes: self.agenda.bytes(),
+            waiting_bytes: self.turn.traffic.bytes(),
         }
     }
 
@@ -59,7 +59,7 @@ impl Engine {
         let accepted = |step: &BriefStep| matches!(step.standing, Standing::Accepted { .. });
         let book = self.book_of(stored).ok().flatten();
         let brief = Brief::of(&Case::stored(stored.clone(), book), |text| text);
-        kept.from_start || kept.hurried || kept.steps.iter().any(accepted) || **kept == brief
+        kept.from_start || kept.expedited || kept.steps.iter().any(accepted) || **kept == brief
     }
 
     /// Whether something waits for cases that must be looked up first: another turn is due at once.
@@ -177,16 +177,16 @@ impl Engine {
     fn take_open_case(&mut self, stored: StoredCase) {
         let id = stored.case.id;
         let in_flight = stored.steps.iter().any(|step| step.state == StepState::InFlight)
-            || stored.case.detail.walks.iter().any(|walk| walk.in_flight);
+            || stored.case.extra.histories.iter().any(|query| query.in_flight);
         let (state, steps) = (stored.case.state, stored.steps.len());
-        let out = std::mem::take(&mut self.agenda.out);
+        let out = std::mem::take(&mut self.turn.out);
         let came = !self.is_spilled(id) && self.bring_in(stored);
-        let said = std::mem::replace(&mut self.agenda.out, out);
+        let said = std::mem::replace(&mut self.turn.out, out);
         let as_it_was = |case: &Case| {
             case.row.state == state && case.steps.len() == steps && case.reports_are_as_stored()
         };
         if !came || in_flight || !self.cases.get(&id).is_some_and(|case| as_it_was(case)) {
-            self.agenda.out.append(said);
+            self.turn.out.append(said);
             return;
         }
         // What changes with a start is written and told when the case is worked on.
@@ -213,13 +213,13 @@ impl Engine {
             self.quarantine(id, &why);
             return false;
         }
-        let now = self.agenda.moment.now;
+        let now = self.turn.moment.now;
         if brief.as_ref().is_none_or(|brief| brief.from_start) {
             self.resume(now, id);
         } else if let Some(case) = self.cases.get_mut(&id) {
             case.recall_ages();
         }
-        if let Some(brief) = brief.filter(|brief| brief.hurried) {
+        if let Some(brief) = brief.filter(|brief| brief.expedited) {
             self.catch_up(now, id, &brief);
         }
         true
@@ -232,27 +232,27 @@ impl Engine {
         }
     }
 
-    /// What was hurried while the case was away is due now.
+    /// What was expedited while the case was away is due now.
     fn catch_up(&mut self, now: Timestamp, id: CaseId, brief: &Brief) {
         self.with_case(id, |case, engine| {
             for step in &brief.steps {
                 let Some(index) = case.step_index(step.id(id)) else { continue };
                 match (step.standing, &case.steps[index].state) {
-                    (Standing::Due(hurried), StepState::Due(at)) if hurried < *at => {
-                        let event = StepEvent::Hurry(now);
-                        case.must_change(index, event, now, &mut engine.agenda);
+                    (Standing::Due(expedited), StepState::Due(at)) if expedited < *at => {
+                        let event = StepEvent::Expedite(now);
+                        case.must_change(index, event, now, &mut engine.turn);
                     }
                     (
-                        Standing::Accepted { poll_at: hurried, .. },
+                        Standing::Accepted { poll_at: expedited, .. },
                         StepState::Accepted { poll_at, .. },
-                    ) if hurried < *poll_at => {
-                        case.hurry_poll(index, now);
+                    ) if expedited < *poll_at => {
+                        case.expedite_poll(index, now);
                     }
                     _ => {}
                 }
             }
-            for walk in brief.walks.iter().filter(|w| w.due_at.is_some_and(|at| at <= now)) {
-                case.hurry_walk(&walk.service, now, &mut engine.agenda);
+            for query in brief.histories.iter().filter(|w| w.due_at.is_some_and(|at| at <= now)) {
+                case.expedite_query(&query.service, now, &mut engine.turn);
             }
         });
     }
@@ -261,16 +261,16 @@ impl Engine {
 
     /// All wanted cases have been looked up: what waited for them goes on.
     pub(super) fn wanted_are_here(&mut self) {
-        let now = self.agenda.moment.now;
+        let now = self.turn.moment.now;
         for (id, timers) in std::mem::take(&mut self.residence.wanted) {
             // The store has been asked; what it does not know is not open.
             self.residence.remove(id);
             for timer in timers {
-                self.agenda.timers.set(now, timer);
+                self.turn.traffic.timers.set(now, timer);
             }
         }
         for service in std::mem::take(&mut self.residence.held_up) {
-            self.agenda.stir(&service);
+            self.turn.traffic.stir(&service);
         }
     }
 
@@ -290,43 +290,48 @@ impl Engine {
         Some((Arc::clone(&step.service), step.standing))
     }
 
-    /// Hurries a job of a spilled case. False if the case is not spilled.
-    pub(super) fn hurry_spilled(&mut self, now: Timestamp, service: &Arc<str>, job: Job) -> bool {
-        let Some(brief) = self.residence.spilled.get_mut(&job.case()) else { return false };
-        if brief.hurry(job, service, now) {
-            self.agenda.enqueue(service, job);
+    /// Hurries a key of a spilled case. False if the case is not spilled.
+    pub(super) fn expedite_spilled(
+        &mut self,
+        now: Timestamp,
+        service: &Arc<str>,
+        key: EffectKey,
+    ) -> bool {
+        let Some(brief) = self.residence.spilled.get_mut(&key.case()) else { return false };
+        if brief.expedite(key, service, now) {
+            self.turn.traffic.enqueue(service, key);
         }
         true
     }
 
-    /// Whether a walk of a spilled case is due.
-    pub(super) fn spilled_walk_is_due(&self, id: CaseId, service: &str, now: Timestamp) -> bool {
-        let walk = self.residence.spilled.get(&id).and_then(|brief| brief.walk(service));
-        walk.is_some_and(|walk| !walk.in_flight && walk.due_at.is_some_and(|at| at <= now))
+    /// Whether a query of a spilled case is due.
+    pub(super) fn spilled_reading_is_due(&self, id: CaseId, service: &str, now: Timestamp) -> bool {
+        let query = self.residence.spilled.get(&id).and_then(|brief| brief.query(service));
+        query.is_some_and(|query| !query.in_flight && query.due_at.is_some_and(|at| at <= now))
     }
 
-    /// Whether a job's case is spilled, and if so whether the job is still to be done.
+    /// Whether a key's case is spilled, and if so whether the key is still to be done.
     pub(super) fn spilled_awaits(
         &self,
-        job: Job,
+        key: EffectKey,
         service: &str,
         now: Timestamp,
         probing: bool,
     ) -> Option<bool> {
-        let brief = self.residence.spilled.get(&job.case())?;
-        Some(brief.awaits(job, service, now, probing))
+        let brief = self.residence.spilled.get(&key.case())?;
+        Some(brief.awaits(key, service, now, probing))
     }
 
-    /// The next job of a service waits for its case: that is wanted, with those of the jobs that go next.
-    pub(super) fn want_for(&mut self, service: &Arc<str>, job: Job, probing: bool) {
-        self.residence.wanted.entry(job.case()).or_default();
+    /// The next key of a service waits for its case: that is wanted, with those of the keys that go next.
+    pub(super) fn want_for(&mut self, service: &Arc<str>, key: EffectKey, probing: bool) {
+        self.residence.wanted.entry(key.case()).or_default();
         self.residence.held_up.insert(Arc::clone(service));
-        let lane = self.agenda.lane(service);
-        let most = if probing { 0 } else { lane.concurrency() as usize * AHEAD };
-        let next: Vec<Job> = lane.upcoming().take(most.min(WANTED_MOST)).collect();
-        for job in next {
-            if self.is_spilled(job.case()) && self.may_want_more() {
-                self.residence.wanted.entry(job.case()).or_default();
+        let queue = self.turn.traffic.queue(service);
+        let most = if probing { 0 } else { queue.concurrency() as usize * AHEAD };
+        let next: Vec<EffectKey> = queue.upcoming().take(most.min(WANTED_MOST)).collect();
+        for key in next {
+            if self.is_spilled(key.case()) && self.may_want_more() {
+                self.residence.wanted.entry(key.case()).or_default();
             }
         }
     }
@@ -335,7 +340,7 @@ impl Engine {
 impl Output {
     fn append(&mut self, other: Self) {
         self.writes.extend(other.writes);
-        self.errands.extend(other.errands);
+        self.effects.extend(other.effects);
         self.answers.extend(other.answers);
         self.events.extend(other.events);
     }

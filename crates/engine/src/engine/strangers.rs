@@ -27,7 +27,7 @@ impl Engine {
                 Answer::Done
             }
         };
-        self.agenda.answer(ticket, answer);
+        self.turn.answer(ticket, answer);
     }
 
     fn check_stranger(
@@ -42,7 +42,7 @@ impl Engine {
         }
         if act.name() == StrangerActName::Reconsider {
             let text = || format!("nobody has said anything of {action} for rulebook `{rulebook}`");
-            let decided = self.agenda.strangers.decision(rulebook, action);
+            let decided = self.turn.strangers.decision(rulebook, action);
             return decided.map(|_| ()).ok_or_else(|| Answer::NotFound(text()));
         }
         if self.declares(rulebook, action) {
@@ -62,7 +62,7 @@ impl Engine {
     ) {
         let reason: Arc<str> = act.reason().into();
         let decision = Decision {
-            at: self.agenda.moment.wall.0,
+            at: self.turn.moment.wall.0,
             by: Arc::clone(by.actor),
             reason: Arc::clone(&reason),
         };
@@ -83,15 +83,15 @@ impl Engine {
     }
 
     fn keep_decision(&mut self, row: StrangerDecisionRow) {
-        self.agenda.strangers.decide(row.clone());
-        self.agenda.out.writes.push(Write::Stranger(Box::new(row)));
+        self.turn.strangers.decide(row.clone());
+        self.turn.out.writes.push(Write::Stranger(Box::new(row)));
     }
 
     /// All cases that a stranger holds, or that would be held by it, are looked at, wherever they are kept.
     fn look_at_those_who_know(&mut self, rulebook: &str, action: &ActionName, now: Timestamp) {
         let knows = |id: &CaseId| self.knows_stranger(*id, rulebook, action);
         let known: Vec<CaseId> = self.open_case_ids().into_iter().filter(knows).collect();
-        known.into_iter().for_each(|id| self.agenda.timers.set(now, Timer::Quiet(id)));
+        known.into_iter().for_each(|id| self.turn.traffic.timers.set(now, Timer::Quiet(id)));
     }
 
     fn knows_stranger(&self, id: CaseId, rulebook: &str, action: &ActionName) -> bool {
@@ -108,7 +108,7 @@ impl Engine {
     /// later version forgets it.
     pub(super) fn end_decisions(&mut self, book: &Rulebook) {
         let rulebook: Arc<str> = book.name().into();
-        for action in self.agenda.strangers.decided_of(&rulebook) {
+        for action in self.turn.strangers.decided_of(&rulebook) {
             if book.action(&action.service, &action.action).is_some() {
                 let rulebook = Arc::clone(&rulebook);
                 self.keep_decision(StrangerDecisionRow { rulebook, action, decision: None });

@@ -1,19 +1,19 @@
-//! Time and lanes: what is due, what may go to which service now, and what its answers say of the service.
+//! Time and queues: what is due, what may go to which service now, and what its answers say of the service.
 
 use super::Engine;
 use crate::brief::{Standing, StepDue};
-use crate::lane::{Breaker, BreakerChange, Health, Job, REJECTING};
+use crate::history_query;
+use crate::service_queue::{Breaker, BreakerChange, EffectKey, Health, REJECTING};
 use crate::timer::Timer;
 use crate::transition::StepEvent;
-use crate::walk;
-use crate::{Answer, Happening, StepReading, StepResult, StepState, Ticket, WalkResult};
+use crate::{Answer, DomainEvent, HistoryResult, StepReading, StepResult, StepState, Ticket};
 use amends_protocol::{CaseId, OutcomeCallback, StepId, Timestamp};
 use std::sync::Arc;
 
-/// How long a lane is held after a 429 that names no time, in milliseconds.
+/// How long a queue is held after a 429 that names no time, in milliseconds.
 const HOLD_MS: u64 = 1_000;
 
-/// Longest hold of a whole lane, in milliseconds: a careless `Retry-After` of one answer must not stop everything.
+/// Longest hold of a whole queue, in milliseconds: a careless `Retry-After` of one answer must not stop everything.
 const HOLD_CAP_MS: u64 = 60_000;
 
 /// Pause between looks at an accepted step of a paused service, in milliseconds: as long as it has for an answer once
@@ -29,32 +29,32 @@ const EXPIRE_SLICE: usize = 1_000;
 impl Engine {
     pub(super) fn wake(&mut self, now: Timestamp) {
         while self.may_want_more()
-            && let Some(timer) = self.agenda.timers.pop_due(now)
+            && let Some(timer) = self.turn.traffic.timers.pop_due(now)
         {
             match timer {
                 Timer::Step(id) => self.step_timer(now, id),
                 Timer::TooOld(id) => self.too_old(now, id),
                 Timer::Cause(id) | Timer::Quiet(id) if self.is_spilled(id) => self.want(id, timer),
-                Timer::Walk(id, service) if self.is_spilled(id) => {
-                    if self.spilled_walk_is_due(id, &service, now) {
-                        self.agenda.enqueue(&service, Job::Walk(id));
+                Timer::Query(id, service) if self.is_spilled(id) => {
+                    if self.spilled_reading_is_due(id, &service, now) {
+                        self.turn.traffic.enqueue(&service, EffectKey::History(id));
                     }
                 }
-                Timer::Walk(id, service) => {
+                Timer::Query(id, service) => {
                     self.with_case(id, |case, engine| {
-                        case.walk_timer(&service, now, &mut engine.agenda);
+                        case.history_timer(&service, now, &mut engine.turn);
                     });
                 }
                 Timer::Cause(id) => {
                     self.with_case(id, |case, engine| {
-                        case.assign_roles(None, now, &mut engine.limits, &mut engine.agenda);
+                        case.assign_roles(None, now, &mut engine.limits, &mut engine.turn);
                         engine.go_on(case, true, now);
                     });
                 }
                 Timer::Quiet(id) => {
                     self.with_case(id, |case, engine| engine.advance(case, now));
                 }
-                Timer::Probe(service) => self.agenda.stir(&service),
+                Timer::Probe(service) => self.turn.traffic.stir(&service),
                 Timer::Ages(service) => self.expire(now, &service),
                 Timer::Deadlines => self.deadlines(),
                 Timer::Deadline(saga) => self.deadline(now, &saga),
@@ -70,7 +70,7 @@ impl Engine {
         ticket: Ticket,
     ) {
         let answer = self.with_step(step, |case, index, engine| {
-            let heard = case.called_back(index, callback, now, &mut engine.agenda);
+            let heard = case.called_back(index, callback, now, &mut engine.turn);
             if heard.counts {
                 engine.go_on(case, true, now);
             }
@@ -83,26 +83,26 @@ impl Engine {
 
     pub(super) fn step_timer(&mut self, now: Timestamp, id: StepId) {
         let Some((service, standing)) = self.standing(id) else { return };
-        match standing.due(now, self.agenda.lane(&service).paused()) {
+        match standing.due(now, self.turn.traffic.queue(&service).paused()) {
             StepDue::Nothing => {}
             StepDue::LaterInPause => {
-                self.agenda.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
+                self.turn.traffic.timers.set(now.plus_ms(PAUSED_LOOK_MS), Timer::Step(id));
             }
             StepDue::PatienceOver if self.is_spilled(id.case) => {
                 self.want(id.case, Timer::Step(id));
             }
             StepDue::PatienceOver => {
                 self.with_step(id, |case, index, engine| {
-                    case.patience_over(index, now, &mut engine.agenda);
+                    case.patience_over(index, now, &mut engine.turn);
                     engine.go_on(case, true, now);
                 });
             }
-            StepDue::Send => self.agenda.enqueue(&service, Job::Step(id)),
+            StepDue::Send => self.turn.traffic.enqueue(&service, EffectKey::Step(id)),
             StepDue::Accepted { look, until } => {
                 if look {
-                    self.agenda.enqueue(&service, Job::Poll(id));
+                    self.turn.traffic.enqueue(&service, EffectKey::Poll(id));
                 }
-                self.agenda.timers.set(until, Timer::Step(id));
+                self.turn.traffic.timers.set(until, Timer::Step(id));
             }
         }
     }
@@ -117,21 +117,21 @@ impl Engine {
     }
 
     /// A service that answers 429 gets nothing at all for a while, not only the step that it refused.
-    pub(super) fn hold_lane(&mut self, now: Timestamp, service: &Arc<str>, result: &StepResult) {
+    pub(super) fn hold_queue(&mut self, now: Timestamp, service: &Arc<str>, result: &StepResult) {
         let StepReading::Busy { retry_after_ms, .. } = result.answer else { return };
         if result.status == Some(429) {
             let at = now.plus_ms(retry_after_ms.unwrap_or(HOLD_MS).min(HOLD_CAP_MS));
-            self.agenda.lane(service).hold(at);
-            self.agenda.timers.set(at, Timer::Probe(Arc::clone(service)));
+            self.turn.traffic.queue(service).hold(at);
+            self.turn.traffic.timers.set(at, Timer::Probe(Arc::clone(service)));
         }
     }
 
     /// What has become too old becomes stuck, visibly, or is given up: whether or not it was ever tried.
     fn expire(&mut self, now: Timestamp, service: &Arc<str>) {
-        for id in self.agenda.lane(service).too_old(now, EXPIRE_SLICE) {
+        for id in self.turn.traffic.queue(service).too_old(now, EXPIRE_SLICE) {
             self.too_old(now, id);
         }
-        self.agenda.watch_ages(service, now);
+        self.turn.traffic.watch_ages(service, now);
     }
 
     fn too_old(&mut self, now: Timestamp, id: StepId) {
@@ -142,7 +142,7 @@ impl Engine {
             return;
         }
         self.with_step(id, |case, index, engine| {
-            if case.expire(index, now, &mut engine.agenda) {
+            if case.expire(index, now, &mut engine.turn) {
                 engine.go_on(case, true, now);
             }
         });
@@ -157,45 +157,45 @@ impl Engine {
         policy.unwrap_or_default().definite_after_ms
     }
 
-    pub(super) fn lane_ended(
+    pub(super) fn queue_ended(
         &mut self,
         now: Timestamp,
         service: &Arc<str>,
         health: Health,
         message: Option<&str>,
     ) {
-        let change = self.agenda.lane(service).ended(now, health, message);
-        self.agenda.stir(service);
+        let change = self.turn.traffic.queue(service).ended(now, health, message);
+        self.turn.traffic.stir(service);
         match change {
             BreakerChange::None => {}
             BreakerChange::Opened { probe_at } => {
-                self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
+                self.turn.traffic.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
                 // Of definite answers people hear later: a deploy is over by then.
                 if !matches!(health, Health::Rejects(_)) {
                     self.tell_of_breaker(service, "open");
                 }
             }
-            BreakerChange::Closed(hurried) => {
-                if self.agenda.lane(service).told {
+            BreakerChange::Closed(expedited) => {
+                if self.turn.traffic.queue(service).told {
                     self.tell_of_breaker(service, "closed");
                 }
-                for job in hurried {
-                    self.hurry(now, service, job);
+                for key in expedited {
+                    self.expedite(now, service, key);
                 }
             }
         }
         if let Health::Rejects(answer) = health
-            && self.agenda.lane(service).became_rejecting(now, answer.definite_after_ms)
+            && self.turn.traffic.queue(service).became_rejecting(now, answer.definite_after_ms)
         {
             self.tell_of_breaker(service, REJECTING);
         }
     }
 
     fn tell_of_breaker(&mut self, service: &Arc<str>, state: &'static str) {
-        let lane = self.agenda.lane(service);
-        lane.told = state != "closed";
-        let message = lane.message.clone().filter(|_| lane.told);
-        self.agenda.tell(Happening::Breaker { service: Arc::clone(service), state, message });
+        let queue = self.turn.traffic.queue(service);
+        queue.told = state != "closed";
+        let message = queue.message.clone().filter(|_| queue.told);
+        self.turn.publish(DomainEvent::Breaker { service: Arc::clone(service), state, message });
     }
 
     /// A reading of a History has ended; gives what it is worth. Histories that are known to be out of order say
@@ -204,27 +204,27 @@ impl Engine {
         &mut self,
         now: Timestamp,
         service: &Arc<str>,
-        result: WalkResult,
-    ) -> WalkResult {
+        result: HistoryResult,
+    ) -> HistoryResult {
         let result = self.judged(service, result);
-        let (health, message) = walk::health(&result);
-        let lane = self.agenda.lane(service);
-        let known = lane.histories.out_of_order();
-        let was_unavailable = lane.histories.unavailable;
-        let failure = message.filter(|_| matches!(result, WalkResult::Failed { .. }));
-        let change = lane.history_ended(now, failure);
+        let (health, message) = history_query::health(&result);
+        let queue = self.turn.traffic.queue(service);
+        let known = queue.histories.out_of_order();
+        let was_unavailable = queue.histories.unavailable;
+        let failure = message.filter(|_| matches!(result, HistoryResult::Failed { .. }));
+        let change = queue.history_ended(now, failure);
         // Nor does a History that can be read say that steps are not rejected.
-        let rejecting = self.agenda.lane(service).rejects();
+        let rejecting = self.turn.traffic.queue(service).rejects();
         let silent = known && health == Health::Gone || rejecting && health == Health::Alive;
         let health = if silent { Health::NoSign } else { health };
-        self.lane_ended(now, service, health, message);
+        self.queue_ended(now, service, health, message);
         match change {
             BreakerChange::None => {}
             BreakerChange::Opened { probe_at } => {
-                self.agenda.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
+                self.turn.traffic.timers.set(probe_at, Timer::Probe(Arc::clone(service)));
             }
-            BreakerChange::Closed(hurried) => {
-                hurried.into_iter().for_each(|job| self.hurry(now, service, job));
+            BreakerChange::Closed(expedited) => {
+                expedited.into_iter().for_each(|key| self.expedite(now, service, key));
             }
         }
         self.tell_of_histories(now, service, was_unavailable);
@@ -233,17 +233,17 @@ impl Engine {
 
     /// One word for all cases that wait for the Histories of a service, and one when they can be read again.
     fn tell_of_histories(&mut self, now: Timestamp, service: &Arc<str>, was_unavailable: bool) {
-        let lane = self.agenda.lane(service);
-        let unavailable = lane.histories_became_unavailable(now);
-        if unavailable || was_unavailable && !lane.histories.unavailable {
-            let message = lane.histories.message.clone();
-            self.agenda.tell(Happening::Histories {
+        let queue = self.turn.traffic.queue(service);
+        let unavailable = queue.histories_became_unavailable(now);
+        if unavailable || was_unavailable && !queue.histories.unavailable {
+            let message = queue.histories.message.clone();
+            self.turn.publish(DomainEvent::Histories {
                 service: Arc::clone(service),
                 available: !unavailable,
                 message,
             });
         }
-        if self.agenda.lane(service).histories_came_into_question(now) {
+        if self.turn.traffic.queue(service).histories_came_into_question(now) {
             self.look_at_those_who_wait_for(service, now);
         }
     }
@@ -251,23 +251,23 @@ impl Engine {
     /// All cases that wait for a History of the service are looked at.
     fn look_at_those_who_wait_for(&mut self, service: &str, now: Timestamp) {
         let waits =
-            |id: &CaseId| self.brief(*id).is_some_and(|brief| brief.walk(service).is_some());
+            |id: &CaseId| self.brief(*id).is_some_and(|brief| brief.query(service).is_some());
         let waiting: Vec<CaseId> = self.open_case_ids().into_iter().filter(waits).collect();
-        waiting.into_iter().for_each(|id| self.agenda.timers.set(now, Timer::Quiet(id)));
+        waiting.into_iter().for_each(|id| self.turn.traffic.timers.set(now, Timer::Quiet(id)));
     }
 
     /// Who has told a History once can tell that it knows nothing: what says less is not its answer.
-    fn judged(&mut self, service: &Arc<str>, result: WalkResult) -> WalkResult {
-        let tells = self.agenda.lane(service).settings.tells_history;
+    fn judged(&mut self, service: &Arc<str>, result: HistoryResult) -> HistoryResult {
+        let tells = self.turn.traffic.queue(service).settings.tells_history;
         match result {
-            WalkResult::Told(entries) => {
+            HistoryResult::Told(entries) => {
                 if !tells {
-                    self.agenda.lane(service).settings.tells_history = true;
+                    self.turn.traffic.queue(service).settings.tells_history = true;
                     self.keep_settings(service);
                 }
-                WalkResult::Told(entries)
+                HistoryResult::Told(entries)
             }
-            WalkResult::Unproven { status } if tells => WalkResult::Failed {
+            HistoryResult::Unproven { status } if tells => HistoryResult::Failed {
                 message: format!(
                     "HTTP {status} without `Saga-Id`, from whatever stands before the service: it has told Histories"
                 ),
@@ -278,87 +278,93 @@ impl Engine {
         }
     }
 
-    /// The service has returned: whatever backoff a job had grown is forgotten.
-    pub(super) fn hurry(&mut self, now: Timestamp, service: &Arc<str>, job: Job) {
-        if self.hurry_spilled(now, service, job) {
+    /// The service has returned: whatever backoff a key had grown is forgotten.
+    pub(super) fn expedite(&mut self, now: Timestamp, service: &Arc<str>, key: EffectKey) {
+        if self.expedite_spilled(now, service, key) {
             return;
         }
-        match job {
-            Job::Step(id) => {
+        match key {
+            EffectKey::Step(id) => {
                 self.with_step(id, |case, index, engine| {
                     if matches!(case.steps[index].state, StepState::Due(_)) {
-                        case.must_change(index, StepEvent::Hurry(now), now, &mut engine.agenda);
+                        case.must_change(index, StepEvent::Expedite(now), now, &mut engine.turn);
                     }
                 });
             }
-            Job::Walk(id) => {
+            EffectKey::History(id) => {
                 self.with_case(id, |case, engine| {
-                    case.hurry_walk(service, now, &mut engine.agenda)
+                    case.expedite_query(service, now, &mut engine.turn)
                 });
             }
-            Job::Poll(id) => {
+            EffectKey::Poll(id) => {
                 self.with_step(id, |case, index, engine| {
-                    if case.hurry_poll(index, now) {
-                        engine.agenda.enqueue(service, Job::Poll(id));
+                    if case.expedite_poll(index, now) {
+                        engine.turn.traffic.enqueue(service, EffectKey::Poll(id));
                     }
                 });
             }
         }
     }
 
-    /// Sends whatever may go, lane by lane.
+    /// Sends whatever may go, queue by queue.
     pub(super) fn pump(&mut self, now: Timestamp) {
         if self.halted {
             return;
         }
-        while let Some(service) = self.agenda.next_stirred() {
-            let (was, stood) =
-                (self.agenda.lane(&service).breaker, self.agenda.lane(&service).state());
-            // A probe may be a job whose backoff is not over: the service's return ends all waiting for it.
+        while let Some(service) = self.turn.traffic.next_stirred() {
+            let (was, stood) = (
+                self.turn.traffic.queue(&service).breaker,
+                self.turn.traffic.queue(&service).state(),
+            );
+            // A probe may be a key whose backoff is not over: the service's return ends all waiting for it.
             let probing = matches!(was, Breaker::Open { .. });
-            let probing_histories = probing || self.agenda.lane(&service).histories.out_of_order();
+            let probing_histories =
+                probing || self.turn.traffic.queue(&service).histories.out_of_order();
             let mut stale = 0;
-            while let Some(job) = self.agenda.lane(&service).next(now) {
+            while let Some(key) = self.turn.traffic.queue(&service).next(now) {
                 if stale == STALE_SLICE {
-                    self.agenda.timers.set(now.plus_ms(1), Timer::Probe(Arc::clone(&service)));
+                    self.turn
+                        .traffic
+                        .timers
+                        .set(now.plus_ms(1), Timer::Probe(Arc::clone(&service)));
                     break;
                 }
                 stale += 1;
-                let is_walk = matches!(job, Job::Walk(_));
-                let probes = if is_walk { probing_histories } else { probing };
-                match self.spilled_awaits(job, &service, now, probes) {
+                let is_history = matches!(key, EffectKey::History(_));
+                let probes = if is_history { probing_histories } else { probing };
+                match self.spilled_awaits(key, &service, now, probes) {
                     Some(true) => {
-                        self.want_for(&service, job, probes);
+                        self.want_for(&service, key, probes);
                         break;
                     }
-                    Some(false) | None => self.agenda.lane(&service).take_out(job),
+                    Some(false) | None => self.turn.traffic.queue(&service).take_out(key),
                 }
-                let errand = match job {
-                    Job::Step(id) => self.with_step(id, |case, index, engine| {
-                        let errand = case.launch_step(index, now, probing, &mut engine.agenda);
-                        if errand.is_none() {
+                let effect = match key {
+                    EffectKey::Step(id) => self.with_step(id, |case, index, engine| {
+                        let effect = case.launch_step(index, now, probing, &mut engine.turn);
+                        if effect.is_none() {
                             engine.advance(case, now); // it may have become stuck instead
                         }
-                        errand
+                        effect
                     }),
-                    Job::Poll(id) => {
+                    EffectKey::Poll(id) => {
                         self.with_step(id, |case, index, _| case.launch_poll(index, now, probing))
                     }
-                    Job::Walk(id) => self.with_case(id, |case, _| {
-                        case.launch_walk(&service, now, probing_histories)
+                    EffectKey::History(id) => self.with_case(id, |case, _| {
+                        case.launch_reading(&service, now, probing_histories)
                     }),
                 };
-                if let Some(errand) = errand.flatten() {
-                    self.agenda.lane(&service).launched(now, job);
-                    self.agenda.out.errands.push(errand);
+                if let Some(effect) = effect.flatten() {
+                    self.turn.traffic.queue(&service).launched(now, key);
+                    self.turn.out.effects.push(effect);
                 }
             }
-            if let Some(at) = self.agenda.lane(&service).wait_for_slot(now) {
-                self.agenda.timers.set(at, Timer::Probe(Arc::clone(&service)));
+            if let Some(at) = self.turn.traffic.queue(&service).wait_for_slot(now) {
+                self.turn.traffic.timers.set(at, Timer::Probe(Arc::clone(&service)));
             }
-            let state = self.agenda.lane(&service).state();
+            let state = self.turn.traffic.queue(&service).state();
             if stood != state {
-                self.agenda.tell(Happening::Breaker { service, state, message: None });
+                self.turn.publish(DomainEvent::Breaker { service, state, message: None });
             }
         }
     }

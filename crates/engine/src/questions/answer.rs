@@ -3,9 +3,9 @@
 
 use super::data_conflict::check_choice;
 use crate::act::{ActBy, check_reason};
-use crate::agenda::Agenda;
 use crate::attempt::check_outcome as check_outcome_of;
 use crate::case::Case;
+use crate::turn::Turn;
 use crate::{Answer, Question, QuestionAnswer, Statement};
 use amends_api::{QuestionAct, QuestionId, QuestionKind};
 use amends_protocol::{Outcome, Verb};
@@ -19,7 +19,7 @@ impl Case {
         id: QuestionId,
         act: QuestionAct,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Answer {
         if let Err(refusal) = check_reason(act.reason()).and_then(|()| check_outcome(&act)) {
             return refusal;
@@ -39,19 +39,19 @@ impl Case {
         let done = match &act {
             QuestionAct::AskAgain { may_have_run, .. } => match question.kind {
                 QuestionKind::PastThePivot => {
-                    self.read_again_at(&question, by, agenda);
+                    self.read_again_at(&question, by, turn);
                     Ok(())
                 }
                 QuestionKind::HistoryUnavailable => {
-                    self.ask_history_now(&question.service, by.now, agenda);
+                    self.ask_history_now(&question.service, by.now, turn);
                     Ok(())
                 }
-                _ => self.ask_doubted_again(&question, *may_have_run, by, agenda),
+                _ => self.ask_doubted_again(&question, *may_have_run, by, turn),
             },
-            QuestionAct::Accept { .. } => self.take_as_ended(&question, None, by, agenda),
+            QuestionAct::Accept { .. } => self.take_as_ended(&question, None, by, turn),
             QuestionAct::Record { outcome, .. } => {
                 detail["outcome"] = json!(outcome);
-                self.take_as_ended(&question, Some(*outcome), by, agenda)
+                self.take_as_ended(&question, Some(*outcome), by, turn)
             }
             QuestionAct::Choose { value, .. } => {
                 detail["value"] = value.clone();
@@ -65,13 +65,13 @@ impl Case {
         }
         self.keep_answer(&question, id, &act, &reason, by);
         self.row_changed = true;
-        self.audit(None, "answer", reason, detail, by, agenda);
+        self.audit(None, "answer", reason, detail, by, turn);
         Answer::Done
     }
 
     /// Why a question that is not open takes no answer: somebody was quicker, or better evidence was.
     fn is_over(&self, id: QuestionId) -> Answer {
-        let answered = self.row.detail.answers.iter().find(|answer| answer.id == id);
+        let answered = self.row.extra.answers.iter().find(|answer| answer.id == id);
         match answered {
             Some(QuestionAnswer { by, act, .. }) => Answer::Conflict(format!(
                 "{by} has answered question {id} already, by `{act}`; nothing was changed"
@@ -89,13 +89,13 @@ impl Case {
         question: &Question,
         outcome: Option<Outcome>,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
         match question.kind {
             QuestionKind::HistoryUnavailable => self.go_without_history(&question.service),
             QuestionKind::DataConflict => {
                 let outcome = outcome.unwrap_or(Outcome::Waived);
-                return self.end_in_conflict(question, outcome, by, agenda);
+                return self.end_in_conflict(question, outcome, by, turn);
             }
             // Its steps are held back by the question, and heed the answer.
             QuestionKind::PastThePivot => {
@@ -125,7 +125,7 @@ impl Case {
             QuestionAct::Record { outcome, .. } => (Some(*outcome), None),
             QuestionAct::Choose { value, .. } => (None, Some(value.clone())),
         };
-        let answers = &mut self.row.detail.answers;
+        let answers = &mut self.row.extra.answers;
         answers.retain(|answer| answer.id != id); // it has seen less
         answers.push(QuestionAnswer {
             id,
@@ -147,29 +147,29 @@ impl Case {
         question: &Question,
         may_have_run: bool,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
         let rows = self.contradicted_endpoints(question);
         if rows.is_empty() {
             self.forget_recheck(question);
         }
         rows.iter().try_for_each(|row| self.check_asked_anew(*row, may_have_run, by))?;
-        rows.into_iter().try_for_each(|row| self.ask_in_doubt(row, by.now, agenda))
+        rows.into_iter().try_for_each(|row| self.ask_in_doubt(row, by.now, turn))
     }
 
     /// Those who can tell of a pivot are read anew.
-    fn read_again_at(&mut self, question: &Question, by: ActBy<'_>, agenda: &mut Agenda) {
+    fn read_again_at(&mut self, question: &Question, by: ActBy<'_>, turn: &mut Turn) {
         let (Some(book), Some(name)) = (self.book.clone(), &question.action) else { return };
         if let Some(id) = book.action(&name.service, &name.action) {
-            self.read_pivot_again(&book, id, by.now, agenda);
+            self.read_pivot_again(&book, id, by.now, turn);
         }
     }
 
     /// The History that resolved nothing is read anew.
     fn forget_recheck(&mut self, question: &Question) {
-        let walks = self.row.detail.walks.iter_mut();
-        for walk in walks.filter(|walk| walk.service == question.service) {
-            walk.recheck = None;
+        let histories = self.row.extra.histories.iter_mut();
+        for query in histories.filter(|query| query.service == question.service) {
+            query.recheck = None;
         }
     }
 }

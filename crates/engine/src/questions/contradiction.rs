@@ -6,12 +6,12 @@
 //! believed if the answer's body says so, or if it came twice after a try of unknown end.
 
 use super::Facts;
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::fences::is_undone_by_its_service;
 use crate::heard::{Heard, States, joined};
-use crate::walk::read_anew;
-use crate::{KnownRequests, Question, Recheck, Said, Statement, StepRow, StepState, WalkRow};
+use crate::history_query::read_anew;
+use crate::turn::Turn;
+use crate::{HistoryQuery, KnownRequests, Question, Recheck, Said, Statement, StepRow, StepState};
 use amends_api::QuestionKind;
 use amends_protocol::{ActionName, HistoryState, Outcome, Timestamp, Verb};
 use amends_rulebook::{Endpoint, Rulebook};
@@ -29,7 +29,7 @@ fn ended_with_nothing(step: &StepRow) -> bool {
 
 fn ended_by_its_service(step: &StepRow) -> bool {
     // A fence undoes nothing, whatever its action has done.
-    step.verb == Verb::Compensate && is_undone_by_its_service(step) && !step.memo.fence
+    step.verb == Verb::Compensate && is_undone_by_its_service(step) && !step.extra.fence
 }
 
 /// Whether a participant has undone an action, and of a request that was not known by then its own word is that it
@@ -41,7 +41,7 @@ fn ended_before_a_request(step: &StepRow, heard: &Heard) -> bool {
         knows.by_anybody > knew.by_anybody && knows.by_own > knew.by_own
     };
     ended_by_its_service(step)
-        && step.memo.knew.is_some_and(learned)
+        && step.extra.knew.is_some_and(learned)
         && heard.own_word_is(name, HistoryState::Succeeded)
 }
 
@@ -104,7 +104,7 @@ impl Case {
         let Some(endpoint) = action.and_then(|action| action.endpoints.compensate.as_ref()) else {
             return Vec::new();
         };
-        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
+        let facts = Facts { book, steps: &self.steps, extra: &self.row.extra, heard: self.heard() };
         let is_in_doubt = |step: &StepRow| {
             step.action == *name
                 && ended_with_nothing(step)
@@ -123,7 +123,7 @@ fn mapped(facts: &Facts<'_>, step: &StepRow, endpoint: &Endpoint) -> Standing {
         return Standing::new();
     }
     let mut standing = succeeded(facts, &step.action, None);
-    if let Some(about) = step.memo.subject.as_ref().and_then(|subject| subject.request.as_ref()) {
+    if let Some(about) = step.extra.subject.as_ref().and_then(|subject| subject.request.as_ref()) {
         standing.retain(|request, _| request == about);
     }
     standing
@@ -131,8 +131,8 @@ fn mapped(facts: &Facts<'_>, step: &StepRow, endpoint: &Endpoint) -> Standing {
 
 /// Whether a mapped endpoint's `nothing` is enough.
 fn is_believed(step: &StepRow, endpoint: &Endpoint) -> bool {
-    let by_status = step.memo.status.is_some_and(|status| endpoint.says_nothing_by(status));
-    !by_status || (step.memo.said_nothing && step.memo.may_have_run)
+    let by_status = step.extra.status.is_some_and(|status| endpoint.says_nothing_by(status));
+    !by_status || (step.extra.said_nothing && step.extra.may_have_run)
 }
 
 fn participant(facts: &Facts<'_>, step: &StepRow) -> Standing {
@@ -144,8 +144,10 @@ fn participant(facts: &Facts<'_>, step: &StepRow) -> Standing {
     if ended_with_nothing && facts.heard.by_witness(name).any(said_undone) {
         return Standing::new();
     }
-    let walk = facts.memo.walks.iter().find(|walk| walk.service == name.service);
-    let Some(read) = walk.and_then(|walk| read_after(walk, step)) else { return Standing::new() };
+    let query = facts.extra.histories.iter().find(|query| query.service == name.service);
+    let Some(read) = query.and_then(|query| read_after(query, step)) else {
+        return Standing::new();
+    };
     if read.has_history && !read.knows_saga {
         return Standing::new(); // it has forgotten, as services may
     }
@@ -153,8 +155,11 @@ fn participant(facts: &Facts<'_>, step: &StepRow) -> Standing {
 }
 
 /// The reading that was begun after the step had ended, if it is there.
-fn read_after<'w>(walk: &'w WalkRow, step: &StepRow) -> Option<&'w Recheck> {
-    walk.recheck.as_ref().filter(|recheck| recheck.read && recheck.after.contains(&step.id.ordinal))
+fn read_after<'w>(query: &'w HistoryQuery, step: &StepRow) -> Option<&'w Recheck> {
+    query
+        .recheck
+        .as_ref()
+        .filter(|recheck| recheck.read && recheck.after.contains(&step.id.ordinal))
 }
 
 /// By the word that counts: the service's own, as it was last read, else that of others.
@@ -188,20 +193,20 @@ fn succeeded(facts: &Facts<'_>, name: &ActionName, read: Option<&Recheck>) -> St
 
 impl Case {
     /// Has Histories read once more that may resolve what would be a question else.
-    pub(crate) fn look_twice(&mut self, now: Timestamp, agenda: &mut Agenda) {
+    pub(crate) fn look_twice(&mut self, now: Timestamp, turn: &mut Turn) {
         if !is_possible(&self.steps, self.heard()) {
             return;
         }
         let Some(book) = self.book.clone() else { return };
         for (service, ordinals) in self.to_be_looked_at_twice(&book) {
-            self.look_again_after(service, ordinals, now, agenda);
+            self.look_again_after(service, ordinals, now, turn);
         }
     }
 
     /// By service, the steps of participants that ended with nothing to undo though something is said to stand.
     fn to_be_looked_at_twice(&self, book: &Rulebook) -> BTreeMap<Arc<str>, BTreeSet<u32>> {
         let mut found: BTreeMap<Arc<str>, BTreeSet<u32>> = BTreeMap::new();
-        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
+        let facts = Facts { book, steps: &self.steps, extra: &self.row.extra, heard: self.heard() };
         let in_doubt =
             |step: &&StepRow| ended_with_nothing(step) || ended_before_a_request(step, facts.heard);
         for step in self.steps.iter().filter(in_doubt) {
@@ -211,10 +216,11 @@ impl Case {
                 found.entry(Arc::clone(&step.action.service)).or_default().insert(step.id.ordinal);
             }
         }
-        let walks = &self.row.detail.walks;
+        let histories = &self.row.extra.histories;
         found.retain(|service, ordinals| {
-            let walk = walks.iter().find(|walk| walk.service == *service);
-            let after = walk.and_then(|walk| walk.recheck.as_ref()).map(|recheck| &recheck.after);
+            let query = histories.iter().find(|query| query.service == *service);
+            let after =
+                query.and_then(|query| query.recheck.as_ref()).map(|recheck| &recheck.after);
             !after.is_some_and(|after| ordinals.is_subset(after))
         });
         found
@@ -225,17 +231,17 @@ impl Case {
         service: Arc<str>,
         after: BTreeSet<u32>,
         now: Timestamp,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) {
-        self.ask_histories(BTreeSet::from([Arc::clone(&service)]), now, agenda);
+        self.ask_histories(BTreeSet::from([Arc::clone(&service)]), now, turn);
         let id = self.row.id;
-        let Some(walk) = self.row.detail.walks.iter_mut().find(|w| w.service == service) else {
+        let Some(query) = self.row.extra.histories.iter_mut().find(|w| w.service == service) else {
             return;
         };
-        walk.recheck = Some(Recheck { after, ..Recheck::default() });
+        query.recheck = Some(Recheck { after, ..Recheck::default() });
         // One that is under way was begun too early; it is asked for again when it has ended.
-        if walk.has_told() {
-            read_anew(walk, id, now, agenda);
+        if query.has_told() {
+            read_anew(query, id, now, turn);
         }
         self.row_changed = true;
     }
@@ -251,11 +257,11 @@ impl Case {
             return false;
         };
         let by_status = status.is_some_and(|status| endpoint.says_nothing_by(status));
-        if !by_status || !step.memo.may_have_run || step.memo.said_nothing {
+        if !by_status || !step.extra.may_have_run || step.extra.said_nothing {
             return false;
         }
-        let facts = Facts { book, steps: &self.steps, memo: &self.row.detail, heard: self.heard() };
-        let about = step.memo.subject.as_ref().and_then(|subject| subject.request.as_ref());
+        let facts = Facts { book, steps: &self.steps, extra: &self.row.extra, heard: self.heard() };
+        let about = step.extra.subject.as_ref().and_then(|subject| subject.request.as_ref());
         let standing = succeeded(&facts, &step.action, None);
         about.map_or(!standing.is_empty(), |request| standing.contains_key(request))
     }

@@ -2,9 +2,9 @@
 //! when the step's turn has come: until then, better evidence may.
 
 use crate::act::ActBy;
-use crate::agenda::Agenda;
 use crate::attempt::check_outcome;
 use crate::case::Case;
+use crate::turn::Turn;
 use crate::{Answer, Question, StepRow, StepState};
 use amends_api::{QuestionKind, StuckReason};
 use amends_protocol::Outcome;
@@ -34,7 +34,7 @@ impl Case {
         question: &Question,
         outcome: Outcome,
         by: ActBy<'_>,
-        agenda: &mut Agenda,
+        turn: &mut Turn,
     ) -> Result<(), Answer> {
         let rows: Vec<usize> =
             (0..self.steps.len()).filter(|row| self.asks(*row, question)).collect();
@@ -43,7 +43,7 @@ impl Case {
                 check_outcome(self.steps[*row].verb, outcome).map_err(Answer::Invalid)?;
             }
         }
-        rows.into_iter().try_for_each(|row| self.decide(row, outcome, by.actor, by.now, agenda))
+        rows.into_iter().try_for_each(|row| self.decide(row, outcome, by.actor, by.now, turn))
     }
 
     /// Whether a step is held up by this question.
@@ -75,5 +75,5 @@ pub(super) fn check_choice(question: &Question, value: &Value) -> Result<(), Ans
 
 /// Whether a person's answer stands although nothing is in doubt any more: they have ended a step without its service.
 pub(super) fn has_ended_a_step(kind: QuestionKind, steps: &[StepRow]) -> bool {
-    kind == QuestionKind::DataConflict && steps.iter().any(|step| step.memo.by_hand)
+    kind == QuestionKind::DataConflict && steps.iter().any(|step| step.extra.by_hand)
 }

@@ -13,12 +13,12 @@ mod past_the_pivot;
 mod search;
 mod stranger;
 
-pub use search::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionWalk};
+pub use search::{FoundQuestion, FoundQuestions, QuestionFilter, QuestionScan};
 
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::Heard;
-use crate::{CaseMemo, Happening, Question, QuestionAnswer, StepRow, StoredCase};
+use crate::turn::Turn;
+use crate::{CaseExtra, DomainEvent, Question, QuestionAnswer, StepRow, StoredCase};
 use amends_api::{CaseState, QuestionEffect, QuestionKind};
 use amends_protocol::ActionName;
 use amends_rulebook::Rulebook;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 struct Facts<'a> {
     book: &'a Rulebook,
     steps: &'a [StepRow],
-    memo: &'a CaseMemo,
+    extra: &'a CaseExtra,
     heard: &'a Heard,
 }
 
@@ -52,17 +52,17 @@ pub fn open_questions(stored: &StoredCase, book: Option<&Arc<Rulebook>>) -> Vec<
 impl Case {
     fn doubts(&self) -> BTreeSet<Question> {
         let Some(book) = self.book.as_deref() else { return BTreeSet::new() };
-        let memo = &self.row.detail;
+        let extra = &self.row.extra;
         let is_possible = contradiction::is_possible(&self.steps, self.heard())
-            || dropped::is_possible(memo)
-            || history::is_possible(memo)
-            || stranger::is_possible(memo)
+            || dropped::is_possible(extra)
+            || history::is_possible(extra)
+            || stranger::is_possible(extra)
             || data_conflict::is_possible(&self.steps)
             || !book.pivots().is_empty();
         if !is_possible {
             return BTreeSet::new(); // as nearly always; nothing is put together for it
         }
-        let mut all = doubts(&Facts { book, steps: &self.steps, memo, heard: self.heard() });
+        let mut all = doubts(&Facts { book, steps: &self.steps, extra, heard: self.heard() });
         self.add_data_conflicts(book, &mut all);
         self.add_passed_pivots(book, &mut all);
         // Who tries a rulebook out in shadow mode is told what would be stuck, and has nothing to clear up.
@@ -92,19 +92,19 @@ impl Case {
 
     /// Whether something to undo may be missing in what the case knows.
     pub(crate) fn lacks_evidence(&self) -> bool {
-        dropped::is_possible(&self.row.detail)
+        dropped::is_possible(&self.row.extra)
     }
 
     /// What nobody has answered yet.
     pub(crate) fn open_questions(&self) -> Vec<Question> {
-        let answers = &self.row.detail.answers;
+        let answers = &self.row.extra.answers;
         let is_open = |question: &Question| !answers.iter().any(|answer| answer.covers(question));
         self.doubts().into_iter().filter(is_open).collect()
     }
 
     /// Who has taken something as it is that would hold the case else: the last who did.
     pub(crate) fn answered_by(&self) -> Option<String> {
-        let answers = &self.row.detail.answers;
+        let answers = &self.row.extra.answers;
         if answers.is_empty() {
             return None;
         }
@@ -118,7 +118,7 @@ impl Case {
     }
 
     /// Whether a question keeps the case from settling. What has not been told of yet is told.
-    pub(crate) fn is_held(&mut self, agenda: &mut Agenda) -> bool {
+    pub(crate) fn is_held(&mut self, turn: &mut Turn) -> bool {
         let mut held = self.open_questions();
         held.retain(Question::holds);
         let tags: BTreeSet<u64> = held.iter().map(Question::tag).collect();
@@ -129,7 +129,7 @@ impl Case {
             let is_known =
                 known.as_ref().map_or(!tells_all, |known| known.contains(&question.tag()));
             if !is_known {
-                agenda.tell(Happening::Question {
+                turn.publish(DomainEvent::Question {
                     question: question.id(self.row.id),
                     kind: question.kind,
                     service: Arc::clone(&question.service),

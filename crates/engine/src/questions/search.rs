@@ -47,7 +47,7 @@ pub struct FoundQuestions {
 
 /// A search, under way.
 #[derive(Debug)]
-pub struct QuestionWalk {
+pub struct QuestionScan {
     left: Vec<CaseId>,
     filter: QuestionFilter,
     limit: usize,
@@ -57,7 +57,7 @@ pub struct QuestionWalk {
 impl Engine {
     /// Begins to look for open questions; at most `limit`.
     #[must_use]
-    pub fn questions(&self, filter: QuestionFilter, limit: usize) -> QuestionWalk {
+    pub fn questions(&self, filter: QuestionFilter, limit: usize) -> QuestionScan {
         let mut left = match filter.case {
             Some(case) => vec![case],
             None => self.open_case_ids(),
@@ -65,11 +65,11 @@ impl Engine {
         if let Some(after) = filter.after {
             left.retain(|case| *case <= after.case);
         }
-        QuestionWalk { left, filter, limit, found: FoundQuestions::default() }
+        QuestionScan { left, filter, limit, found: FoundQuestions::default() }
     }
 }
 
-impl QuestionWalk {
+impl QuestionScan {
     /// Looks at some more cases. True when nothing more is to be found.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in crate::survey::next(&mut self.left, cases) {

@@ -4,10 +4,10 @@
 //! if the rulebook says so; else people hear of it once for all cases, and the case goes on.
 
 use super::Facts;
-use crate::agenda::Agenda;
 use crate::case::Case;
 use crate::heard::{States, joined};
-use crate::{CaseMemo, Question, Said, Statement, StrangerRow};
+use crate::turn::Turn;
+use crate::{CaseExtra, Question, Said, Statement, StrangerRow};
 use amends_api::{QuestionEffect, QuestionId, QuestionKind};
 use amends_protocol::ActionName;
 use std::collections::BTreeSet;
@@ -16,14 +16,14 @@ use std::sync::Arc;
 /// Strangers that one case keeps.
 const KEPT: usize = 100;
 
-pub(super) fn is_possible(memo: &CaseMemo) -> bool {
-    !memo.strangers.is_empty()
+pub(super) fn is_possible(extra: &CaseExtra) -> bool {
+    !extra.strangers.is_empty()
 }
 
 pub(super) fn add(facts: &Facts<'_>, all: &mut BTreeSet<Question>) {
     let kind = QuestionKind::Stranger;
     let strangers = facts.book.strangers();
-    for row in &facts.memo.strangers {
+    for row in &facts.extra.strangers {
         let (name, is_known) =
             (&row.action, facts.book.action(&row.action.service, &row.action.action));
         if is_known.is_some() || row.ignored || strangers.ignores(&name.service, &name.action) {
@@ -71,7 +71,7 @@ fn may_stand(facts: &Facts<'_>, name: &ActionName) -> BTreeSet<Statement> {
 impl Case {
     /// Keeps that evidence tells of an action that the rulebook does not know.
     pub(crate) fn keep_stranger(&mut self, name: &ActionName, declared_before: bool) {
-        let rows = &mut self.row.detail.strangers;
+        let rows = &mut self.row.extra.strangers;
         let has_room = rows.len() < KEPT;
         match rows.iter_mut().find(|row| row.action == *name) {
             Some(row) if row.declared_before || !declared_before => return,
@@ -85,10 +85,10 @@ impl Case {
     }
 
     /// Takes over what people have said of the strangers that it knows.
-    pub(crate) fn heed_decisions(&mut self, agenda: &Agenda) {
+    pub(crate) fn heed_decisions(&mut self, turn: &Turn) {
         let Some(version) = &self.row.rulebook else { return };
-        for row in &mut self.row.detail.strangers {
-            let ignored = agenda.strangers.is_ignored(&version.name, &row.action);
+        for row in &mut self.row.extra.strangers {
+            let ignored = turn.strangers.is_ignored(&version.name, &row.action);
             self.row_changed |= row.ignored != ignored;
             row.ignored = ignored;
         }

@@ -2,10 +2,10 @@
 //! elsewhere what is tried when.
 
 use crate::Engine;
-use crate::brief::gist::gist;
-use crate::brief::{Brief, BriefQuestion, BriefReport, BriefStep, BriefWalk, Since, Standing};
-use crate::lane::{Breaker, Lane};
-use crate::walk::awaited;
+use crate::brief::message_fingerprint::message_fingerprint;
+use crate::brief::{Brief, BriefQuery, BriefQuestion, BriefReport, BriefStep, Since, Standing};
+use crate::history_query::awaited;
+use crate::service_queue::{Breaker, ServiceQueue};
 use amends_api::{Cause, Money, Totals};
 use amends_protocol::{CaseId, StepId, Timestamp, Verb, digest};
 use std::sync::Arc;
@@ -59,21 +59,21 @@ impl Default for Group {
 
 impl Group {
     /// `first`: how much its case is about, if nothing of that case was added before.
-    pub(super) fn add(&mut self, holdup: &Holdup, case: CaseId, first: Option<&[Money]>) {
+    pub(super) fn add(&mut self, blocker: &Blocker, case: CaseId, first: Option<&[Money]>) {
         self.count += 1;
         self.cases += u64::from(first.is_some());
         if let Some(amounts) = first {
             self.money.add(amounts);
         }
-        if holdup.since < self.since {
-            (self.since, self.case) = (holdup.since, case);
-            self.step = holdup.step.or(self.step);
+        if blocker.since < self.since {
+            (self.since, self.case) = (blocker.since, case);
+            self.step = blocker.step.or(self.step);
         }
-        self.step = self.step.or(holdup.step);
+        self.step = self.step.or(blocker.step);
         if self.error.is_none() {
-            self.error.clone_from(&holdup.error);
+            self.error.clone_from(&blocker.error);
         }
-        self.next_try = match (self.next_try, holdup.next_try) {
+        self.next_try = match (self.next_try, blocker.next_try) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -108,7 +108,7 @@ impl GroupKey {
 }
 
 /// One piece of open work, and what holds it up.
-pub(super) struct Holdup {
+pub(super) struct Blocker {
     pub(super) key: GroupKey,
     pub(super) step: Option<StepId>,
     since: Timestamp,
@@ -118,17 +118,18 @@ pub(super) struct Holdup {
 }
 
 /// All open work of a case.
-pub(super) fn holdups(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Holdup> {
-    let mut all: Vec<Holdup> = brief.steps.iter().map(|step| of_step(engine, case, step)).collect();
-    all.extend(brief.walks.iter().map(|walk| of_walk(engine, brief, walk)));
+pub(super) fn blockers(engine: &Engine, case: CaseId, brief: &Brief) -> Vec<Blocker> {
+    let mut all: Vec<Blocker> =
+        brief.steps.iter().map(|step| of_step(engine, case, step)).collect();
+    all.extend(brief.histories.iter().map(|query| of_history(engine, brief, query)));
     all.extend(brief.held_besides_steps().map(of_question));
     all.extend(brief.unmatched.iter().map(|report| of_unmatched(brief, report)));
     all
 }
 
-fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
-    let lane = engine.known_lane(&step.service);
-    let kept_back = lane.and_then(Lane::keeps_back);
+fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Blocker {
+    let queue = engine.known_queue(&step.service);
+    let kept_back = queue.and_then(ServiceQueue::keeps_back);
     let cause = step.standing.cause(step.cause, kept_back);
     let next_try = match step.standing {
         _ if kept_back == Some(Cause::Paused) => None,
@@ -143,35 +144,35 @@ fn of_step(engine: &Engine, case: CaseId, step: &BriefStep) -> Holdup {
         verb: (!of_service).then_some(step.verb),
         cause,
         stuck: matches!(step.standing, Standing::Stuck(_)),
-        error: step.gist.clone().filter(|_| !of_service),
+        error: step.fingerprint.clone().filter(|_| !of_service),
     };
     let since = match step.since {
         Since::Wall(at) => at,
         Since::Now(at) => engine.on_the_wall(at),
     };
     let next_try = next_try.map(|at| engine.on_the_wall(at));
-    let error = if of_service { of_outage(cause, lane, step.gist.as_ref()) } else { None };
-    Holdup { key, step: Some(step.id(case)), since, next_try, error }
+    let error = if of_service { of_outage(cause, queue, step.fingerprint.as_ref()) } else { None };
+    Blocker { key, step: Some(step.id(case)), since, next_try, error }
 }
 
-fn of_walk(engine: &Engine, brief: &Brief, walk: &BriefWalk) -> Holdup {
-    let lane = engine.known_lane(&walk.service);
-    let kept_back = lane.and_then(Lane::keeps_back);
-    let cause = awaited(walk.in_flight, walk.was_tried, kept_back);
+fn of_history(engine: &Engine, brief: &Brief, query: &BriefQuery) -> Blocker {
+    let queue = engine.known_queue(&query.service);
+    let kept_back = queue.and_then(ServiceQueue::keeps_back);
+    let cause = awaited(query.in_flight, query.was_tried, kept_back);
     let of_service = is_of_service(cause);
     let key = GroupKey {
-        service: Arc::clone(&walk.service),
+        service: Arc::clone(&query.service),
         action: None,
         verb: None,
         cause,
         stuck: false,
-        error: walk.gist.clone().filter(|_| cause == Cause::History),
+        error: query.fingerprint.clone().filter(|_| cause == Cause::History),
     };
-    let next_try = walk.due_at.filter(|_| kept_back != Some(Cause::Paused));
+    let next_try = query.due_at.filter(|_| kept_back != Some(Cause::Paused));
     let next_try = next_try.map(|at| engine.on_the_wall(at));
-    let since = walk.since.unwrap_or(brief.opened_at);
-    let error = if of_service { of_outage(cause, lane, walk.gist.as_ref()) } else { None };
-    Holdup { key, step: None, since, next_try, error }
+    let since = query.since.unwrap_or(brief.opened_at);
+    let error = if of_service { of_outage(cause, queue, query.fingerprint.as_ref()) } else { None };
+    Blocker { key, step: None, since, next_try, error }
 }
 
 /// Whether all that waits for this cause waits for one thing, the service: it is one trouble, whatever is asked.
@@ -180,15 +181,19 @@ fn is_of_service(cause: Cause) -> bool {
 }
 
 /// What an outage was noticed by. It differs from try to try, so it is no part of a group's key.
-fn of_outage(cause: Cause, lane: Option<&Lane>, own: Option<&Arc<str>>) -> Option<Arc<str>> {
+fn of_outage(
+    cause: Cause,
+    queue: Option<&ServiceQueue>,
+    own: Option<&Arc<str>>,
+) -> Option<Arc<str>> {
     if cause == Cause::Paused {
         return None;
     }
-    let of_lane = lane.filter(|lane| lane.breaker != Breaker::Closed);
-    of_lane.and_then(of_message).or_else(|| own.cloned())
+    let of_queue = queue.filter(|queue| queue.breaker != Breaker::Closed);
+    of_queue.and_then(of_message).or_else(|| own.cloned())
 }
 
-fn of_question(asked: &BriefQuestion) -> Holdup {
+fn of_question(asked: &BriefQuestion) -> Blocker {
     let question = &asked.question;
     let key = GroupKey {
         service: Arc::clone(&question.service),
@@ -198,10 +203,10 @@ fn of_question(asked: &BriefQuestion) -> Holdup {
         stuck: true,
         error: Some(question.kind.as_str().into()),
     };
-    Holdup { key, step: None, since: asked.since, next_try: None, error: None }
+    Blocker { key, step: None, since: asked.since, next_try: None, error: None }
 }
 
-fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {
+fn of_unmatched(brief: &Brief, report: &BriefReport) -> Blocker {
     let service = report.report.split('/').next().unwrap_or_default();
     let key = GroupKey {
         service: service.into(),
@@ -211,10 +216,10 @@ fn of_unmatched(brief: &Brief, report: &BriefReport) -> Holdup {
         stuck: true,
         error: Some(Arc::clone(&report.report)),
     };
-    Holdup { key, step: None, since: brief.opened_at, next_try: None, error: None }
+    Blocker { key, step: None, since: brief.opened_at, next_try: None, error: None }
 }
 
 /// What the service failed with last, for all that wait for its return.
-fn of_message(lane: &Lane) -> Option<Arc<str>> {
-    lane.message.as_deref().map(|text| gist(text, ""))
+fn of_message(queue: &ServiceQueue) -> Option<Arc<str>> {
+    queue.message.as_deref().map(|text| message_fingerprint(text, ""))
 }

@@ -28,7 +28,7 @@ pub struct FoundStranger {
 
 /// A search for strangers, under way.
 #[derive(Debug)]
-pub struct StrangerWalk {
+pub struct StrangerScan {
     left: Vec<CaseId>,
     found: BTreeMap<(Arc<str>, ActionName), FoundStranger>,
 }
@@ -62,21 +62,21 @@ impl FoundStranger {
 impl Engine {
     /// Begins to look for strangers, and for the cases that they hold.
     #[must_use]
-    pub fn strangers(&self) -> StrangerWalk {
-        let mut walk = StrangerWalk { left: self.open_case_ids(), found: BTreeMap::new() };
+    pub fn strangers(&self) -> StrangerScan {
+        let mut query = StrangerScan { left: self.open_case_ids(), found: BTreeMap::new() };
         for (rulebook, action, sighting) in self.strangers_heard() {
-            let found = walk.one(self, rulebook, action);
+            let found = query.one(self, rulebook, action);
             found.cases = sighting.cases.len() as u64;
             found.example = sighting.cases.first().copied();
         }
         for ((rulebook, action), decision) in self.stranger_decisions() {
-            walk.one(self, rulebook, action).decision = Some(decision.clone());
+            query.one(self, rulebook, action).decision = Some(decision.clone());
         }
-        walk
+        query
     }
 }
 
-impl StrangerWalk {
+impl StrangerScan {
     /// Looks at some more cases. True when all have been seen.
     pub fn look(&mut self, engine: &Engine, cases: usize) -> bool {
         for id in super::next(&mut self.left, cases) {

@@ -87,9 +87,9 @@ impl StepRow {
     }
 
     pub(crate) fn act_facts(&self) -> StepFacts<'_> {
-        let replaced = self.verb == Verb::Retry && self.memo.last_try;
+        let replaced = self.verb == Verb::Retry && self.extra.last_try;
         let awaits_callers = self.awaits_callers().is_some();
-        let (held, fence, on_hold) = (self.memo.held, self.memo.fence, self.on_hold().is_some());
+        let (held, fence, on_hold) = (self.extra.held, self.extra.fence, self.on_hold().is_some());
         StepFacts { state: &self.state, held, replaced, awaits_callers, on_hold, fence }
     }
 
@@ -357,7 +357,7 @@ mod tests {
                 attempts: 0,
                 planned_at: Timestamp(1),
                 updated_at: Timestamp(1),
-                memo: crate::StepMemo::default(),
+                extra: crate::StepExtra::default(),
             };
             let mut all = row.may();
             all.extend(row.may_not().iter().map(|(act, _)| *act));

@@ -7,29 +7,29 @@ mod checks;
 
 use amends_api::{CaseAct, CaseState, QuestionAct, QuestionId, StepAct, StrangerAct};
 use amends_engine::{
-    Activation, Answer, CaseRow, Engine, Errand, Happening, HoldScope, Input, Memory, Mend, Moment,
-    NewLimits, Output, Replaces, SendStep, StepReading, StepResult, StepRow, StoredCase, Trust,
-    WalkResult, Write, open_questions,
+    Activation, Answer, CaseRow, DomainEvent, Effect, Engine, HistoryResult, HoldScope, Input,
+    Memory, Mend, Moment, NewLimits, Output, Replaces, SendStep, StepReading, StepResult, StepRow,
+    StoredCase, Trust, Write, open_questions,
 };
 use amends_protocol::{
     CallbackProof, CaseId, Evidence, HistoryState, Outcome, OutcomeCallback, Report, ReportData,
     SagaBegin, SagaId, StepId, Timestamp, Verb,
 };
 use amends_rulebook::Rulebook;
-use checks::{check_errand, check_step_change};
+use checks::{check_effect, check_step_change};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub const FOOD_ORDER: &str = include_str!("../../../../demo/rulebook/food-order.yaml");
 
-/// How a service answers a step or a walk.
+/// How a service answers a step or a query.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Done(Outcome),
     Says(StepReading),
     SaysWith(StepReading, Vec<Evidence>),
-    /// The errand stays under way until [`World::answer`].
+    /// The effect stays under way until [`World::answer`].
     Silent,
 }
 
@@ -44,12 +44,12 @@ pub struct World {
     books: Vec<Arc<Rulebook>>,
     pub memory: Memory,
     // the outside
-    pub under_way: VecDeque<Errand>,
+    pub under_way: VecDeque<Effect>,
     /// Services answer in an order of their own, whatever the order in which they were asked.
     pub answers_in_order: bool,
     /// By `verb service.action`, else `verb`, else done.
     pub replies: BTreeMap<String, Reply>,
-    pub histories: BTreeMap<String, WalkResult>,
+    pub histories: BTreeMap<String, HistoryResult>,
     /// Services that answer every step with 429.
     pub limited: BTreeSet<String>,
     /// `verb service.action` in the order of sending.
@@ -62,7 +62,7 @@ pub struct World {
     /// What people were told of services: the service and the state of its breaker.
     pub breakers_told: Vec<String>,
     /// Everything that was told.
-    pub told: Vec<Happening>,
+    pub told: Vec<DomainEvent>,
     answers: BTreeMap<u64, Answer>,
     ticket: u64,
 }
@@ -142,7 +142,7 @@ impl World {
         self.turn([input]);
     }
 
-    /// One turn of the loop: look up, step, commit, check, and take the errands.
+    /// One turn of the loop: look up, step, commit, check, and take the effects.
     pub fn turn(&mut self, inputs: impl IntoIterator<Item = Input>) {
         let mut inputs: Vec<Input> = inputs.into_iter().collect();
         self.memory.inform(&mut self.engine, &mut inputs);
@@ -165,30 +165,30 @@ impl World {
                 before.into_iter().for_each(|before| check_step_change(before, row));
             }
             if let Write::Case(row) = write {
-                let faults = row.detail.notes.iter().filter(|n| n.text.starts_with("fault"));
-                assert_eq!(faults.count(), 0, "{:#?}", row.detail.notes);
+                let faults = row.extra.notes.iter().filter(|n| n.text.starts_with("fault"));
+                assert_eq!(faults.count(), 0, "{:#?}", row.extra.notes);
             }
         }
         self.memory.commit(out.writes.into()).expect("one engine never contradicts itself");
-        for errand in out.errands {
-            check_errand(&errand, &self.memory, &self.books);
-            match &errand {
-                Errand::Send(send) => {
+        for effect in out.effects {
+            check_effect(&effect, &self.memory, &self.books);
+            match &effect {
+                Effect::Send(send) => {
                     self.sent.push(format!("{} {}", send.verb, send.action));
                     self.sends.push((**send).clone());
                 }
-                Errand::Walk(walk) => self.walked.push(walk.service.to_string()),
-                Errand::Poll(_) => {}
+                Effect::ReadHistory(query) => self.walked.push(query.service.to_string()),
+                Effect::Poll(_) => {}
             }
-            self.under_way.push_back(errand);
+            self.under_way.push_back(effect);
         }
         for event in out.events {
             self.told.push(event.what.clone());
             match event.what {
-                Happening::Histories { service, available, .. } => {
+                DomainEvent::Histories { service, available, .. } => {
                     self.histories_told.push((service.to_string(), available));
                 }
-                Happening::Breaker { service, state, .. } => {
+                DomainEvent::Breaker { service, state, .. } => {
                     self.breakers_told.push(format!("{service} {state}"));
                 }
                 _ => {}
@@ -225,33 +225,33 @@ impl World {
                 left_of_round = self.under_way.len();
             }
             left_of_round = left_of_round.saturating_sub(1);
-            let Some(errand) = self.under_way.pop_front() else {
+            let Some(effect) = self.under_way.pop_front() else {
                 self.under_way = silent;
                 return;
             };
-            match self.reply_to(&errand) {
+            match self.reply_to(&effect) {
                 Some(input) => self.input(input),
-                None => silent.push_back(errand),
+                None => silent.push_back(effect),
             }
         }
         panic!("the services are asked without end: {:?}", &self.sent[self.sent.len() - 20..]);
     }
 
-    fn reply_to(&self, errand: &Errand) -> Option<Input> {
-        let service = Arc::clone(errand.service());
-        let (step, attempt, verb, action) = match errand {
-            Errand::Walk(walk) => {
-                let result = match self.histories.get(&*walk.service) {
+    fn reply_to(&self, effect: &Effect) -> Option<Input> {
+        let service = Arc::clone(effect.service());
+        let (step, attempt, verb, action) = match effect {
+            Effect::ReadHistory(query) => {
+                let result = match self.histories.get(&*query.service) {
                     Some(result) => result.clone(),
-                    None => WalkResult::Told(vec![].into()),
+                    None => HistoryResult::Told(vec![].into()),
                 };
-                return Some(Input::WalkEnded { case: walk.case, service, result });
+                return Some(Input::HistoryEnded { case: query.case, service, result });
             }
-            Errand::Send(send) => (send.step, send.attempt, send.verb, &send.action),
-            Errand::Poll(poll) => (poll.step, poll.attempt, poll.verb, &poll.action),
+            Effect::Send(send) => (send.step, send.attempt, send.verb, &send.action),
+            Effect::Poll(poll) => (poll.step, poll.attempt, poll.verb, &poll.action),
         };
-        let key = match errand {
-            Errand::Poll(_) => format!("poll {action}"),
+        let key = match effect {
+            Effect::Poll(_) => format!("poll {action}"),
             _ => format!("{verb} {action}"),
         };
         if self.limited.contains(&*action.service) {
@@ -276,7 +276,7 @@ impl World {
         Some(Input::StepEnded { step, attempt, service, result })
     }
 
-    /// Answers the oldest errand under way for `verb service.action`.
+    /// Answers the oldest effect under way for `verb service.action`.
     pub fn answer(&mut self, what: &str, answer: StepReading) {
         self.answer_with(what, answer, vec![]);
     }
@@ -298,12 +298,12 @@ impl World {
     /// The same with all that a try can bring.
     pub fn answer_as(&mut self, what: &str, result: StepResult) {
         let is_it =
-            |e: &Errand| matches!(e, Errand::Send(s) if format!("{} {}", s.verb, s.action) == what);
+            |e: &Effect| matches!(e, Effect::Send(s) if format!("{} {}", s.verb, s.action) == what);
         let position = self.under_way.iter().position(is_it);
         let position = position.unwrap_or_else(|| panic!("{what} is not under way"));
-        let errand = self.under_way.remove(position).expect("found");
-        let (step, attempt) = errand.step().expect("a step");
-        let service = Arc::clone(errand.service());
+        let effect = self.under_way.remove(position).expect("found");
+        let (step, attempt) = effect.step().expect("a step");
+        let service = Arc::clone(effect.service());
         self.input(Input::StepEnded { step, attempt, service, result });
     }
 
@@ -503,9 +503,9 @@ impl World {
     }
 }
 
-fn order_of_answer(errand: &Errand) -> String {
-    let read = if let Errand::Walk(walk) = errand { Some(walk.case) } else { None };
-    format!("{} {read:?} {:?}", errand.service(), errand.step())
+fn order_of_answer(effect: &Effect) -> String {
+    let read = if let Effect::ReadHistory(query) = effect { Some(query.case) } else { None };
+    format!("{} {read:?} {:?}", effect.service(), effect.step())
 }
 
 pub fn words<const N: usize>(words: [&str; N]) -> BTreeSet<String> {

@@ -3,11 +3,12 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_engine::{
-    Answer, Errand, Event, Input, Loaded, LookupRequest, LookupResult, Memory, Partition,
-    RulebookRow, StepReading, StepResult, Ticket, WalkResult,
+    Answer, Effect, Event, HistoryResult, Input, Loaded, LookupRequest, LookupResult, Memory,
+    Partition, RulebookRow, StepReading, StepResult, Ticket,
 };
 use amends_node::{
-    Done, Effect, EffectId, EffectResult, Need, Node, NodeOptions, NotTaken, StoreFault, TurnedAway,
+    Done, EffectId, EffectResult, LaunchedEffect, Need, Node, NodeOptions, NotTaken, StoreFault,
+    TurnedAway,
 };
 use amends_protocol::{
     Evidence, HistoryState, Outcome, Report, ReportData, SagaId, Timestamp, Verb,
@@ -58,7 +59,7 @@ pub struct Rig {
     pub turned_away: Vec<TurnedAway>,
     /// Who was told at once that the store is away.
     pub not_taken: Vec<Ticket>,
-    pub under_way: Vec<Effect>,
+    pub under_way: Vec<LaunchedEffect>,
     /// `verb service.action` in the order of their release.
     pub sent: Vec<String>,
     pub events: Vec<Event>,
@@ -188,7 +189,7 @@ impl Rig {
                 self.answers.extend(released.replies);
                 self.events.extend(released.events);
                 for effect in released.effects {
-                    if let Errand::Send(send) = &effect.errand {
+                    if let Effect::Send(send) = &effect.effect {
                         self.sent.push(format!("{} {}", send.verb, send.action));
                     }
                     self.under_way.push(effect);
@@ -258,7 +259,7 @@ impl Rig {
 
     /// Lets the oldest effect for a service succeed, and runs.
     pub fn answer(&mut self, service: &str) {
-        let position = self.under_way.iter().position(|e| &**e.errand.service() == service);
+        let position = self.under_way.iter().position(|e| &**e.effect.service() == service);
         let effect = self.under_way.remove(position.expect("under way"));
         let result = success(&effect);
         self.node.ended(effect.id, result);
@@ -280,7 +281,7 @@ impl Rig {
     }
 
     pub fn of_service(&self, service: &str) -> Vec<EffectId> {
-        let of = self.under_way.iter().filter(|e| &**e.errand.service() == service);
+        let of = self.under_way.iter().filter(|e| &**e.effect.service() == service);
         of.map(|e| e.id).collect()
     }
 }
@@ -299,15 +300,15 @@ fn fault(mood: Mood) -> StoreFault {
     }
 }
 
-pub fn success(effect: &Effect) -> EffectResult {
-    let outcome = match &effect.errand {
-        Errand::Send(send) => match send.verb {
+pub fn success(effect: &LaunchedEffect) -> EffectResult {
+    let outcome = match &effect.effect {
+        Effect::Send(send) => match send.verb {
             Verb::Compensate => Outcome::Compensated,
             Verb::Retry => Outcome::Retried,
             Verb::Notify => Outcome::Notified,
         },
-        Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
-        Errand::Walk(_) => return EffectResult::History(WalkResult::Told(vec![].into())),
+        Effect::Poll(poll) => panic!("{} was never accepted", poll.step),
+        Effect::ReadHistory(_) => return EffectResult::History(HistoryResult::Told(vec![].into())),
     };
     let answer = StepReading::Done(outcome);
     EffectResult::Step(StepResult::new(answer, Some(200)).telling(vec![]))

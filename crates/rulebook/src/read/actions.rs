@@ -298,7 +298,7 @@ fn tell_word_as_name(name: &str, key: &str, node: &Node, found: &mut Diagnostics
     );
 }
 
-/// Who calls whom; every circle is told of.
+/// Who calls whom; every circle is reported.
 pub(crate) fn call_graph(scope: &Scope, found: &mut Diagnostics) -> Graph {
     let whole = Graph::of(&scope.actions);
     let mut circle = whole.cycle();

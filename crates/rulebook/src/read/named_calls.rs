@@ -8,7 +8,7 @@ use crate::tree::Node;
 use crate::{ActionId, Diagnostic, NamedCall, Span, codes};
 use std::collections::BTreeSet;
 
-/// Ways that are told of.
+/// Ways that are reported.
 const WAYS_SHOWN: usize = 8;
 
 /// The calls of `after` or `without`, made by `from` directly or through others.

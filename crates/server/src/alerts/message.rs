@@ -1,6 +1,6 @@
 //! What a message says: one sentence for people, and the same as data. Pure.
 
-use super::board::NAMED_CASES;
+use super::grouper::NAMED_CASES;
 use super::{Group, Kind};
 use amends_api::{Money, amounts_in_words};
 use amends_protocol::{CaseId, Timestamp};
@@ -201,11 +201,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::{Board, News};
+    use crate::alerts::{Alert, AlertGrouper};
 
     fn group(kind: Kind, subject: &str, cases: &[u64], reason: &str) -> Group {
-        let mut board = Board::new(0, 0);
-        let news = |case| News {
+        let mut grouper = AlertGrouper::new(0, 0);
+        let alert = |case| Alert {
             at: Timestamp(0),
             kind,
             subject: subject.to_owned(),
@@ -213,10 +213,10 @@ mod tests {
             reason: reason.to_owned(),
         };
         match cases {
-            [] => board.heard(news(None)),
-            cases => cases.iter().for_each(|case| board.heard(news(Some(CaseId(*case))))),
+            [] => grouper.observe(alert(None)),
+            cases => cases.iter().for_each(|case| grouper.observe(alert(Some(CaseId(*case))))),
         }
-        board.due(Timestamp(0)).remove(0)
+        grouper.due(Timestamp(0)).remove(0)
     }
 
     #[test]

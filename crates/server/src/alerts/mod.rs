@@ -4,12 +4,12 @@
 //! What waits to be told is kept in memory: an alert that was not sent when the process ends is not sent. The cases
 //! themselves are durable, and `amends cases list --state stuck,unmatched` always has the truth.
 
-mod board;
+pub(crate) mod alert;
+mod grouper;
 mod message;
-pub(crate) mod news;
 mod options;
 mod send;
 
-pub(crate) use board::{Board, Group, Kind, News};
+pub(crate) use grouper::{Alert, AlertGrouper, Group, Kind};
 pub use options::AlertOptions;
 pub(crate) use send::watch;

@@ -16,7 +16,7 @@ pub struct AlertOptions {
     pub group_wait: Duration,
     /// Shortest time between two messages of one group.
     pub every: Duration,
-    /// A case that is open for longer is told of, if its rule states no objective of its own.
+    /// A case that is open for longer is reported, if its rule states no objective of its own.
     pub objective: Option<Duration>,
     /// Where people reach this supervisor, for links.
     pub public_url: String,

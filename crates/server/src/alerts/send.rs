@@ -1,9 +1,9 @@
-//! Gathers news, sends what is due, looks for cases that are too old. A hook that does not answer is tried again for a
+//! Gathers alert, sends what is due, looks for cases that are too old. A hook that does not answer is tried again for a
 //! while; it holds up nothing but itself.
 
+use super::alert::quarantined;
 use super::message::{Known, slack, webhook};
-use super::news::quarantined;
-use super::{AlertOptions, Board, Group, Kind, News};
+use super::{Alert, AlertGrouper, AlertOptions, Group, Kind};
 use crate::clock::{Clock, SystemClock};
 use crate::dispatch::WebClient;
 use crate::supervisor::Supervisor;
@@ -44,7 +44,7 @@ struct Teller<S> {
     client: WebClient,
     options: Arc<AlertOptions>,
     under_way: Arc<Semaphore>,
-    /// Cases that were told of as late.
+    /// Cases that were reported as late.
     late: BTreeSet<CaseId>,
 }
 
@@ -53,37 +53,37 @@ pub(crate) async fn watch<S: Store>(
     supervisor: Supervisor<S>,
     client: WebClient,
     options: AlertOptions,
-    mut news: mpsc::Receiver<News>,
+    mut alert: mpsc::Receiver<Alert>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut board = Board::new(ms(options.group_wait), ms(options.every));
+    let mut grouper = AlertGrouper::new(ms(options.group_wait), ms(options.every));
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let options = Arc::new(options);
     let mut teller = Teller { supervisor, client, options, under_way, late: BTreeSet::new() };
-    teller.found_at_start(SystemClock.now()).into_iter().for_each(|n| board.heard(n));
+    teller.found_at_start(SystemClock.now()).into_iter().for_each(|n| grouper.observe(n));
     let mut next_look = tokio::time::Instant::now();
     loop {
         let due = async {
-            match board.next_at() {
+            match grouper.next_at() {
                 Some(at) => SystemClock.sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
         let wake = tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => Wake::Stop,
-            heard = news.recv() => heard.map_or(Wake::Stop, Wake::Heard),
+            heard = alert.recv() => heard.map_or(Wake::Stop, Wake::Heard),
             () = tokio::time::sleep_until(next_look) => Wake::Look,
             () = due => Wake::Due,
         };
         match wake {
             Wake::Stop => return,
-            Wake::Heard(news) => board.heard(news),
+            Wake::Heard(alert) => grouper.observe(alert),
             Wake::Look => {
-                teller.late(SystemClock.now()).await.into_iter().for_each(|n| board.heard(n));
+                teller.late(SystemClock.now()).await.into_iter().for_each(|n| grouper.observe(n));
                 next_look = tokio::time::Instant::now() + teller.pause();
             }
             Wake::Due => {
-                for group in board.due(SystemClock.now()) {
+                for group in grouper.due(SystemClock.now()) {
                     teller.tell(&group).await;
                 }
             }
@@ -94,7 +94,7 @@ pub(crate) async fn watch<S: Store>(
 /// Why the loop goes on.
 enum Wake {
     Stop,
-    Heard(News),
+    Heard(Alert),
     Look,
     Due,
 }
@@ -111,13 +111,13 @@ impl<S: Store> Teller<S> {
     }
 
     /// What could not be read when the supervisor started, before anybody listened.
-    fn found_at_start(&self, now: Timestamp) -> Vec<News> {
+    fn found_at_start(&self, now: Timestamp) -> Vec<Alert> {
         let found = self.supervisor.quarantine();
         let cases = found.cases.iter().map(|q| quarantined(now, Some(q.case.id), &q.case.broken));
         cases.chain(found.rows.iter().map(|row| quarantined(now, None, row))).collect()
     }
 
-    async fn late(&mut self, now: Timestamp) -> Vec<News> {
+    async fn late(&mut self, now: Timestamp) -> Vec<Alert> {
         let survey = match self.supervisor.survey().await {
             Ok(survey) => survey,
             Err(problem) => {
@@ -126,7 +126,7 @@ impl<S: Store> Teller<S> {
                 return Vec::new();
             }
         };
-        // A case that was settled meanwhile, and opened again later, is told of again.
+        // A case that was settled meanwhile, and opened again later, is reported again.
         if survey.late_cases.len() as u64 == survey.late {
             let still: BTreeSet<CaseId> = survey.late_cases.iter().map(|late| late.case).collect();
             self.late.retain(|case| still.contains(case));
@@ -134,7 +134,7 @@ impl<S: Store> Teller<S> {
             self.late.clear();
         }
         let new = survey.late_cases.iter().filter(|late| self.late.insert(late.case));
-        new.map(|late| news(late, now)).collect()
+        new.map(|late| alert(late, now)).collect()
     }
 
     async fn tell(&self, group: &Group) {
@@ -161,8 +161,8 @@ impl<S: Store> Teller<S> {
                 report: Some(found.stored.case.report.to_string()),
                 message: found.stored.case.message.map(|message| message.to_string()),
                 saga: Some(found.stored.case.saga.to_string()),
-                customer: found.stored.case.detail.business.customer,
-                amounts: found.stored.case.detail.business.amounts,
+                customer: found.stored.case.extra.business.customer,
+                amounts: found.stored.case.extra.business.amounts,
             },
             Ok(None) => Known::default(),
             Err(_) if group.kind == Kind::Quarantined => Known::default(),
@@ -205,8 +205,8 @@ impl<S: Store> Teller<S> {
     }
 }
 
-fn news(late: &LateCase, now: Timestamp) -> News {
-    News {
+fn alert(late: &LateCase, now: Timestamp) -> Alert {
+    Alert {
         at: now,
         kind: Kind::TooOld,
         subject: late.rule.as_deref().unwrap_or_default().to_owned(),

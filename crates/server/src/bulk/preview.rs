@@ -95,7 +95,7 @@ impl Seen {
                 step_id: Some(step.id),
                 subject: format!("{} {}", step.verb, step.action),
                 state: step.state.name().to_string(),
-                message: step.memo.message,
+                message: step.extra.message,
             });
         }
     }

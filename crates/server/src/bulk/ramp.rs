@@ -216,7 +216,7 @@ async fn answers<S: Store>(
 
 /// What a step has met since it was acted on; none while that is not known.
 fn answer(step: &StepRow, attempts_before: u32) -> Option<Result<(), String>> {
-    let why = || step.memo.message.clone().unwrap_or_else(|| "no answer".to_owned());
+    let why = || step.extra.message.clone().unwrap_or_else(|| "no answer".to_owned());
     match &step.state {
         StepState::Done(_) | StepState::Accepted { .. } | StepState::Superseded => Some(Ok(())),
         // It was approved before its stage: there is nothing to wait for.

@@ -13,9 +13,9 @@ use amends_api::plain::escaped_json;
 use amends_api::remedies::Remedied;
 use amends_api::signs::{self, Signed};
 use amends_api::{
-    ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, QuestionActName,
-    QuestionKind, ReportStanding, ReportView, StepAct, StepActName, StepStateName, StepView,
-    StuckReason, WalkView, amounts_in_words,
+    ActView, AttemptView, CaseAct, CaseActName, CaseDetail, CaseState, HistoryView,
+    QuestionActName, QuestionKind, ReportStanding, ReportView, StepAct, StepActName, StepStateName,
+    StepView, StuckReason, amounts_in_words,
 };
 use amends_engine::{Asked, LastTry, plannable};
 use amends_protocol::{ActionName, CaseId, Evidence, StepId, Timestamp, Verb};
@@ -463,7 +463,7 @@ fn stage_word(stage: &u16) -> String {
 }
 
 /// The entries of a History that are shown.
-fn entries(walk: &WalkView) -> &[Evidence] {
+fn entries(walk: &HistoryView) -> &[Evidence] {
     &walk.entries[..walk.entries.len().min(ENTRIES)]
 }
 

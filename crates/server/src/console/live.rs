@@ -3,7 +3,7 @@
 //! happened between the making of the page and the opening of the stream.
 
 use super::page::PageError;
-use crate::feed::EventStream;
+use crate::event_stream::EventSubscription;
 use crate::http::{App, Query};
 use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode};
@@ -52,7 +52,7 @@ pub(super) async fn ticks<S: Store>(
 }
 
 struct Watcher {
-    events: EventStream,
+    events: EventSubscription,
     case: Option<CaseId>,
     /// Of this kind.
     kind: Option<EventKind>,

@@ -99,7 +99,7 @@ fn became(case: &CaseDetail, book: &Rulebook, id: ActionId) -> Sign {
     let of_action =
         |e: &&Evidence| e.service == *action.name.service && e.action == *action.name.action;
     let told = case.reports.iter().flat_map(|r| &r.data.history);
-    let walked = case.walks.iter().flat_map(|w| &w.entries);
+    let walked = case.histories.iter().flat_map(|w| &w.entries);
     let states: Vec<HistoryState> = told.chain(walked).filter(of_action).map(|e| e.state).collect();
     if states.iter().any(|s| s.may_have_effect()) {
         let sure = states.contains(&HistoryState::Succeeded);

@@ -4,7 +4,7 @@ use super::answer::{errors_in, message_of, problem, shortened, without_mark};
 use super::exchange::{Answered, Ended, Unanswered};
 use super::retry_after::retry_after_ms;
 use crate::clock::{Clock, SystemClock};
-use amends_engine::{WalkHistory, WalkResult};
+use amends_engine::{HistoryResult, ReadHistory};
 use amends_protocol::causes::of_json;
 use amends_protocol::{SagaId, Testimony, headers, is_history_next};
 use serde_json::Value;
@@ -25,13 +25,13 @@ struct Told {
     next: Value,
 }
 
-pub(super) fn failed(message: String) -> WalkResult {
-    WalkResult::Failed { message, unreachable: false, retry_after_ms: None }
+pub(super) fn failed(message: String) -> HistoryResult {
+    HistoryResult::Failed { message, unreachable: false, retry_after_ms: None }
 }
 
-pub(super) fn unanswered(none: &Unanswered) -> WalkResult {
+pub(super) fn unanswered(none: &Unanswered) -> HistoryResult {
     let unreachable = none.status.is_none() && none.end != Ended::Refused;
-    WalkResult::Failed { message: shortened(&none.message), unreachable, retry_after_ms: None }
+    HistoryResult::Failed { message: shortened(&none.message), unreachable, retry_after_ms: None }
 }
 
 /// Reads an answer. `further` says that it is none to the first page.
@@ -39,10 +39,10 @@ pub(super) fn unanswered(none: &Unanswered) -> WalkResult {
 /// # Errors
 /// The result of the whole reading, if the answer is no page.
 pub(super) fn read(
-    walk: &WalkHistory,
+    walk: &ReadHistory,
     answered: &Answered,
     further: bool,
-) -> Result<Page, WalkResult> {
+) -> Result<Page, HistoryResult> {
     match answered.status {
         200 => match serde_json::from_slice::<Told>(without_mark(&answered.body)) {
             Ok(told) if told.saga_id != walk.saga => Err(failed(format!(
@@ -62,8 +62,8 @@ pub(super) fn read(
         204 | 404 if !further && is_its_own(walk, answered) => {
             Ok(Page { told: Testimony::read(Vec::new(), None), next: None })
         }
-        status @ (204 | 404) if !further => Err(WalkResult::Unproven { status }),
-        status => Err(WalkResult::Failed {
+        status @ (204 | 404) if !further => Err(HistoryResult::Unproven { status }),
+        status => Err(HistoryResult::Failed {
             message: message_of(status, &answered.headers, &errors_in(&answered.body))
                 .unwrap_or_default(),
             unreachable: false,
@@ -73,7 +73,7 @@ pub(super) fn read(
 }
 
 /// What leads on must lead somewhere: a History whose end is not read may hide what still stands.
-fn next(said: Value) -> Result<Option<String>, WalkResult> {
+fn next(said: Value) -> Result<Option<String>, HistoryResult> {
     match said {
         Value::Null => Ok(None),
         Value::String(text) if is_history_next(&text) => Ok(Some(text)),
@@ -85,7 +85,7 @@ fn next(said: Value) -> Result<Option<String>, WalkResult> {
 
 /// Whether an answer without a History is of somebody who knows what was asked: it repeats the saga, or is a problem of
 /// ours.
-fn is_its_own(walk: &WalkHistory, answered: &Answered) -> bool {
+fn is_its_own(walk: &ReadHistory, answered: &Answered) -> bool {
     let said = answered.headers.get(headers::SAGA_ID).and_then(|v| v.to_str().ok());
     said == Some(walk.saga.as_str()) || problem(&answered.body).is_some_and(|p| p.is_ours())
 }

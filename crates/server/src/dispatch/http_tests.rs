@@ -1,4 +1,4 @@
-//! Errands against real sockets: what a refused, silent, broken or redirecting service is read as.
+//! Effects against real sockets: what a refused, silent, broken or redirecting service is read as.
 
 use super::*;
 use amends_protocol::{
@@ -47,7 +47,7 @@ fn saga() -> SagaId {
     SagaId::new("o/1").expect("a saga id")
 }
 
-fn send(rulebook: &Arc<Rulebook>) -> Errand {
+fn send(rulebook: &Arc<Rulebook>) -> Effect {
     let name = ActionName::new("pay", "charge");
     let report = Report {
         id: "r-1".to_owned(),
@@ -57,7 +57,7 @@ fn send(rulebook: &Arc<Rulebook>) -> Errand {
         traceparent: None,
         data: ReportData { code: "x".to_owned(), ..ReportData::default() },
     };
-    Errand::Send(Box::new(SendStep {
+    Effect::Send(Box::new(SendStep {
         step: StepId::derive(CaseId(1), 1, &saga(), "compensate", &name),
         proof: CallbackProof::new("p-0"),
         key: None,
@@ -73,9 +73,9 @@ fn send(rulebook: &Arc<Rulebook>) -> Errand {
     }))
 }
 
-fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Errand {
-    let Errand::Send(send) = send(rulebook) else { unreachable!("made above") };
-    Errand::Poll(Box::new(PollStep {
+fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Effect {
+    let Effect::Send(send) = send(rulebook) else { unreachable!("made above") };
+    Effect::Poll(Box::new(PollStep {
         step: send.step,
         key: None,
         attempt: 1,
@@ -88,23 +88,23 @@ fn poll(rulebook: &Arc<Rulebook>, location: &str) -> Errand {
     }))
 }
 
-async fn step(errand: Errand) -> StepResult {
+async fn step(effect: Effect) -> StepResult {
     let outbound = HttpOutbound::new(HttpOptions::default());
-    match outbound.perform(errand).await {
+    match outbound.perform(effect).await {
         EffectResult::Step(result) => result,
         other => panic!("not a step: {other:?}"),
     }
 }
 
-async fn walk(rulebook: &Arc<Rulebook>, service: &str) -> WalkResult {
+async fn walk(rulebook: &Arc<Rulebook>, service: &str) -> HistoryResult {
     let outbound = HttpOutbound::new(HttpOptions::default());
-    let walk = WalkHistory {
+    let walk = ReadHistory {
         case: CaseId(1),
         service: service.into(),
         rulebook: Arc::clone(rulebook),
         saga: saga(),
     };
-    match outbound.perform(Errand::Walk(Box::new(walk))).await {
+    match outbound.perform(Effect::ReadHistory(Box::new(walk))).await {
         EffectResult::History(result) => result,
         other => panic!("not a walk: {other:?}"),
     }
@@ -235,9 +235,9 @@ async fn a_history_is_read_with_the_asked_service_as_the_default() {
     let evidence = |service: &str| Evidence::new(service, "charge", "q-1", HistoryState::Succeeded);
     assert_eq!(
         walk(&book, "pay").await,
-        WalkResult::Told(vec![evidence("pay"), evidence("rider")].into())
+        HistoryResult::Told(vec![evidence("pay"), evidence("rider")].into())
     );
-    assert_eq!(walk(&book, "old").await, WalkResult::NoHistory);
+    assert_eq!(walk(&book, "old").await, HistoryResult::NoHistory);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
         };
         walk(&book(serve(Router::new().fallback(answer)).await, "10s"), "pay").await
     };
-    let empty = WalkResult::Told(Vec::new().into());
+    let empty = HistoryResult::Told(Vec::new().into());
     let its_own = (StatusCode::NOT_FOUND, [("saga-id", "o/1")]);
     assert_eq!(nothing(its_own.into_response()).await, empty);
     let its_own = (StatusCode::NO_CONTENT, [("saga-id", "o/1")]);
@@ -264,19 +264,19 @@ async fn a_history_that_is_not_there_is_empty_and_a_broken_one_is_a_failure() {
         ((StatusCode::NOT_FOUND, [("saga-id", "another")]).into_response(), 404),
         (StatusCode::NO_CONTENT.into_response(), 204),
     ] {
-        assert_eq!(nothing(page).await, WalkResult::Unproven { status });
+        assert_eq!(nothing(page).await, HistoryResult::Unproven { status });
     }
     let wrong = Router::new().fallback(|| async { "{\"sagaId\":\"another\",\"entries\":[]}" });
     let busy = Router::new().fallback(|| async {
         (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "2")]).into_response()
     });
-    let WalkResult::Failed { message, unreachable: false, .. } =
+    let HistoryResult::Failed { message, unreachable: false, .. } =
         walk(&book(serve(wrong).await, "10s"), "pay").await
     else {
         panic!("another saga's History must not be taken")
     };
     assert!(message.contains("another"), "{message}");
-    let WalkResult::Failed { retry_after_ms: Some(2_000), unreachable: false, .. } =
+    let HistoryResult::Failed { retry_after_ms: Some(2_000), unreachable: false, .. } =
         walk(&book(serve(busy).await, "10s"), "pay").await
     else {
         panic!("a busy service is a failure with a pause")
@@ -312,7 +312,9 @@ async fn a_history_is_read_page_by_page_to_its_end() {
         ("after=3", r#"{"sagaId":"o/1","entries":[{"action":"charge","requestId":"r-2","state":"failed"}],"next":null}"#),
     ])
     .await;
-    let WalkResult::Told(told) = walk(&book(address, "10s"), "pay").await else { panic!("told") };
+    let HistoryResult::Told(told) = walk(&book(address, "10s"), "pay").await else {
+        panic!("told")
+    };
     let requests: Vec<_> = told.iter().filter_map(|e| e.request_id.as_deref()).collect();
     assert_eq!(requests, ["r-1", "r-2"]);
     assert_eq!(*asked.lock().expect("not poisoned"), ["", "after=2%26x", "after=3"]);
@@ -329,7 +331,7 @@ async fn a_history_whose_end_is_not_found_is_none() {
         (&[("", FIRST), ("after=1", r#"{"sagaId":"o/2","entries":[]}"#)], "saga `o/2`"),
     ] {
         let (address, _) = paging(pages).await;
-        let WalkResult::Failed { message, .. } = walk(&book(address, "10s"), "pay").await else {
+        let HistoryResult::Failed { message, .. } = walk(&book(address, "10s"), "pay").await else {
             panic!("it must fail: {why}")
         };
         assert!(message.contains(why), "{message}");
@@ -395,8 +397,8 @@ async fn idle_connections_follow_what_is_in_use() {
     for _ in 0..3 {
         let mut wave = tokio::task::JoinSet::new();
         for _ in 0..AT_ONCE {
-            let (outbound, errand) = (outbound.clone(), send(&book));
-            wave.spawn(async move { outbound.perform(errand).await });
+            let (outbound, effect) = (outbound.clone(), send(&book));
+            wave.spawn(async move { outbound.perform(effect).await });
         }
         while let Some(ended) = wave.join_next().await {
             let Ok(EffectResult::Step(result)) = ended else { panic!("no step") };

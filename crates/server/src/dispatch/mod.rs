@@ -1,4 +1,4 @@
-//! Performs errands over HTTP: sends steps, polls accepted ones, reads Histories. Decides neither when nor how often,
+//! Performs effects over HTTP: sends steps, polls accepted ones, reads Histories. Decides neither when nor how often,
 //! limits no concurrency and breaks no circuit: the engine does.
 //!
 //! No redirect is ever followed, and no host is ever taken from a report or an answer.
@@ -48,7 +48,9 @@ pub(crate) use web::WebClient;
 use crate::clock::{Clock, SystemClock};
 use crate::open_files::open_files;
 use crate::outbound::Outbound;
-use amends_engine::{Errand, PollStep, SendStep, StepReading, StepResult, WalkHistory, WalkResult};
+use amends_engine::{
+    Effect, HistoryResult, PollStep, ReadHistory, SendStep, StepReading, StepResult,
+};
 use amends_node::EffectResult;
 use amends_protocol::{Testimony, Verb};
 use amends_rulebook::RetryPolicy;
@@ -67,7 +69,7 @@ const HISTORY_BYTES: usize = 32 << 20;
 /// Time for all of them; each page has the time of an answer.
 const HISTORY_TIME: Duration = Duration::from_secs(60);
 
-/// Errands over HTTP/1.1 with pooled connections. Clones share the pool.
+/// Effects over HTTP/1.1 with pooled connections. Clones share the pool.
 #[derive(Clone, Debug)]
 pub struct HttpOutbound {
     inner: Arc<Inner>,
@@ -160,16 +162,16 @@ impl HttpOutbound {
         result
     }
 
-    async fn walk(&self, walk: &WalkHistory) -> WalkResult {
+    async fn walk(&self, walk: &ReadHistory) -> HistoryResult {
         let Some(service) = walk.rulebook.service(&walk.service) else {
-            return WalkResult::NoHistory;
+            return HistoryResult::NoHistory;
         };
         if walk.rulebook.services()[service.0 as usize].url.is_none() {
-            return WalkResult::NoHistory;
+            return HistoryResult::NoHistory;
         }
         let routes = self.inner.routes.of(&walk.rulebook);
         let route = match routes.service(service.0 as usize) {
-            Ok(route) if route.without_history => return WalkResult::NoHistory,
+            Ok(route) if route.without_history => return HistoryResult::NoHistory,
             Ok(route) => route,
             Err(why) => return history::failed(why),
         };
@@ -183,7 +185,7 @@ impl HttpOutbound {
     }
 
     /// A History, page by page; one that never ends is none.
-    async fn pages(&self, walk: &WalkHistory, route: &Route) -> WalkResult {
+    async fn pages(&self, walk: &ReadHistory, route: &Route) -> HistoryResult {
         let mut told = Testimony::default();
         let (mut after, mut bytes): (Option<String>, usize) = (None, 0);
         for _ in 0..HISTORY_PAGES {
@@ -204,7 +206,7 @@ impl HttpOutbound {
             };
             told.append(page.told);
             match page.next {
-                None => return WalkResult::Told(told),
+                None => return HistoryResult::Told(told),
                 Some(next) if after.as_ref() == Some(&next) => {
                     return history::failed(format!("its page after `{next}` leads to itself"));
                 }
@@ -219,19 +221,19 @@ impl HttpOutbound {
 }
 
 impl Outbound for HttpOutbound {
-    async fn perform(&self, errand: Errand) -> EffectResult {
+    async fn perform(&self, effect: Effect) -> EffectResult {
         // Never closed. Before the request is made, whose signature tells the time.
         let _place = self.inner.places.acquire().await.ok();
-        match errand {
-            Errand::Send(send) => {
+        match effect {
+            Effect::Send(send) => {
                 let result = self.send(&send).await;
                 EffectResult::Step(result)
             }
-            Errand::Poll(poll) => {
+            Effect::Poll(poll) => {
                 let result = self.poll(&poll).await;
                 EffectResult::Step(result)
             }
-            Errand::Walk(walk) => {
+            Effect::ReadHistory(walk) => {
                 let result = self.walk(&walk).await;
                 EffectResult::History(result)
             }

@@ -2,7 +2,7 @@
 
 use super::route::{Route, Routes};
 use super::trace;
-use amends_engine::{PollStep, SendStep, WalkHistory};
+use amends_engine::{PollStep, ReadHistory, SendStep};
 use amends_protocol::wire::{Traceparent, baggage};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp, headers};
 use amends_rulebook::{ActionId, Endpoint, Poll, RenderedBody, Rulebook};
@@ -119,7 +119,7 @@ pub(crate) fn of_poll(
 
 /// The request of one reading of a History, or of a page of it.
 pub(crate) fn of_walk(
-    walk: &WalkHistory,
+    walk: &ReadHistory,
     after: Option<&str>,
     route: &Route,
     now: Timestamp,

@@ -146,7 +146,7 @@ pub(crate) async fn told_in_full<S: Store>(
     let case = &record.stored.case;
     let name = case.rulebook.as_ref().map(|r| &*r.name);
     let active_books = app.supervisor.active_books();
-    let entry = case.detail.entry.as_deref();
+    let entry = case.extra.entry.as_deref();
     let active = active_for(name, &case.report, entry, &active_books);
     let sharing = match (name, &active) {
         (None, None) => sharing_of(&case.report, &active_books),
@@ -169,7 +169,7 @@ pub(crate) async fn told_in_full<S: Store>(
     let mut case = CaseDetail { questions, which_rulebook: sharing, ..case };
     case.summary.quarantined = app.supervisor.quarantine().holds(id);
     let unavailable = app.supervisor.unavailable_histories();
-    for walk in case.walks.iter_mut().filter(|walk| !walk.answered) {
+    for walk in case.histories.iter_mut().filter(|walk| !walk.answered) {
         walk.unavailable_since = unavailable.get(&walk.service).copied();
     }
     Ok((case, behind))

@@ -5,7 +5,7 @@ use super::filters::{Asked, questions};
 use super::openapi::{Answered, Taken, Told};
 use super::parameters::Text;
 use super::{ApiError, App};
-use crate::feed::EventStream;
+use crate::event_stream::EventSubscription;
 use amends_api::{EventKind, EventView};
 use amends_protocol::{CaseId, Problem, ProblemCode, UnknownWord};
 use amends_store::Store;
@@ -136,7 +136,7 @@ impl OfEvents {
 }
 
 struct Reader {
-    events: EventStream,
+    events: EventSubscription,
     /// Id of the last event that was seen, wanted or not.
     last: Option<u64>,
     /// An event that a gap comes before.

@@ -147,7 +147,7 @@ pub(crate) async fn resolve_targets<S: Store>(
             let active = app.supervisor.active_books();
             let is_possible = |case: &CaseRow| {
                 let name = case.rulebook.as_ref().map(|r| &*r.name);
-                let entry = case.detail.entry.as_deref();
+                let entry = case.extra.entry.as_deref();
                 let active = active_for(name, &case.report, entry, &active);
                 let books = CaseBooks { active: active.as_deref(), ..CaseBooks::default() };
                 case.may(&[], books).contains(&CaseActName::Replan)

@@ -1,6 +1,6 @@
 //! What may come of a request to a service, in a closed list of words.
 
-use amends_engine::WalkResult;
+use amends_engine::HistoryResult;
 use amends_node::EffectResult;
 
 /// The closed list of what may come of a request to a service.
@@ -24,11 +24,11 @@ impl AttemptResult {
         match ended {
             EffectResult::Step(result) => result.answer.kind(),
             EffectResult::History(result) => match result {
-                WalkResult::Told(_) | WalkResult::NoHistory | WalkResult::Unproven { .. } => {
-                    "history"
-                }
-                WalkResult::Failed { unreachable: true, .. } => "not_sent",
-                WalkResult::Failed { .. } => "unknown",
+                HistoryResult::Told(_)
+                | HistoryResult::NoHistory
+                | HistoryResult::Unproven { .. } => "history",
+                HistoryResult::Failed { unreachable: true, .. } => "not_sent",
+                HistoryResult::Failed { .. } => "unknown",
             },
         }
     }

@@ -2,7 +2,7 @@
 //! what a person may want to read of a quiet day; at `debug` every step; at `warn` what needs somebody.
 
 use amends_api::{CaseState, ClosedOn, QuestionId, QuestionKind};
-use amends_engine::{Event, Happening, StepState, UnreadableRow};
+use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
 use amends_protocol::CaseId;
 
 /// Writes the lines. Costs nothing while nobody listens: a supervisor under load is told `warn`.
@@ -17,15 +17,15 @@ pub(crate) fn observe(events: &[Event]) {
 
 fn one(event: &Event) {
     match &event.what {
-        Happening::Reported { case, report } => tracing::info!(
+        DomainEvent::Reported { case, report } => tracing::info!(
             target: "amends",
             %case, saga = %report.saga_id, report = %report.id, service = report.service(),
             code = report.data.code, "report received"
         ),
-        Happening::Planned { case, report, steps } => tracing::info!(
+        DomainEvent::Planned { case, report, steps } => tracing::info!(
             target: "amends", %case, saga = %report.saga_id, report = %report.id, steps, "planned"
         ),
-        Happening::Step { step, verb, action, state, message } => {
+        DomainEvent::Step { step, verb, action, state, message } => {
             let message = message.as_deref().unwrap_or_default();
             let case = step.case;
             match state {
@@ -48,7 +48,7 @@ fn one(event: &Event) {
                 ),
             }
         }
-        Happening::Case { case, saga, state, closed_on, .. } => match state {
+        DomainEvent::Case { case, saga, state, closed_on, .. } => match state {
             CaseState::Stuck | CaseState::Unmatched => {
                 tracing::warn!(target: "amends", %case, %saga, %state, "case needs a person");
             }
@@ -57,24 +57,24 @@ fn one(event: &Event) {
                 tracing::info!(target: "amends", %case, %saga, %state, closed_on, "case");
             }
         },
-        Happening::Walked { case, service, entries } => {
+        DomainEvent::Walked { case, service, entries } => {
             tracing::debug!(target: "amends", %case, %service, entries, "history read");
         }
-        Happening::Acted { case, step, act, actor } => tracing::info!(
+        DomainEvent::Acted { case, step, act, actor } => tracing::info!(
             target: "amends",
             case = case.map(tracing::field::display),
             step = step.map(tracing::field::display),
             act, %actor, "a person acted"
         ),
-        Happening::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
-        Happening::Breaker { service, state, message } => {
+        DomainEvent::Question { question, kind, sentence, .. } => asked(*question, *kind, sentence),
+        DomainEvent::Breaker { service, state, message } => {
             breaker(service, state, message.as_deref().unwrap_or_default());
         }
-        Happening::Histories { service, available, message } => {
+        DomainEvent::Histories { service, available, message } => {
             histories(service, *available, message.as_deref().unwrap_or_default());
         }
-        Happening::Quarantined { case, broken } => quarantined(*case, broken),
-        Happening::Rulebook { name, hash } => {
+        DomainEvent::Quarantined { case, broken } => quarantined(*case, broken),
+        DomainEvent::Rulebook { name, hash } => {
             tracing::info!(target: "amends", rulebook = %name, %hash, "rulebook active");
         }
     }

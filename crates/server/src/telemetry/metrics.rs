@@ -5,7 +5,7 @@
 
 use crate::memory::MemoryGauge;
 use amends_api::{CaseState, ClosedOn, Overview, QuestionKind};
-use amends_engine::{Event, Happening, StepState};
+use amends_engine::{DomainEvent, Event, StepState};
 use amends_protocol::{Outcome, Verb};
 use amends_rulebook::{ActionClass, Rulebook};
 use prometheus_client::encoding::text;
@@ -453,7 +453,7 @@ impl Metrics {
     pub(crate) fn observe(&self, events: &[Event]) {
         for event in events {
             match &event.what {
-                Happening::Step { verb, action, state, .. } => {
+                DomainEvent::Step { verb, action, state, .. } => {
                     let outcome = match state {
                         StepState::Done(outcome) => outcome.as_str(),
                         StepState::Stuck(_) => "stuck",
@@ -472,7 +472,7 @@ impl Metrics {
                     };
                     self.steps.get_or_create(&labels).inc();
                 }
-                Happening::Case { state, opened_at, closed_on, rulebook, noted, .. } => {
+                DomainEvent::Case { state, opened_at, closed_on, rulebook, noted, .. } => {
                     for kind in noted {
                         let rulebook = rulebook.as_deref().unwrap_or_default().to_owned();
                         let labels = NotedLabels { rulebook, kind: kind.as_str() };
@@ -486,19 +486,19 @@ impl Metrics {
                         self.settle_seconds.observe(ms as f64 / 1_000.0);
                     }
                 }
-                Happening::Breaker { service, state: "open", .. } => {
+                DomainEvent::Breaker { service, state: "open", .. } => {
                     let service = self.label(service);
                     self.breaker_opened.get_or_create(&ServiceLabels { service }).inc();
                 }
-                Happening::Reported { .. }
-                | Happening::Planned { .. }
-                | Happening::Walked { .. }
-                | Happening::Acted { .. }
-                | Happening::Question { .. }
-                | Happening::Breaker { .. }
-                | Happening::Histories { .. }
-                | Happening::Quarantined { .. }
-                | Happening::Rulebook { .. } => {}
+                DomainEvent::Reported { .. }
+                | DomainEvent::Planned { .. }
+                | DomainEvent::Walked { .. }
+                | DomainEvent::Acted { .. }
+                | DomainEvent::Question { .. }
+                | DomainEvent::Breaker { .. }
+                | DomainEvent::Histories { .. }
+                | DomainEvent::Quarantined { .. }
+                | DomainEvent::Rulebook { .. } => {}
             }
         }
     }

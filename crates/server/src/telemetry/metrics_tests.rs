@@ -2,14 +2,14 @@
 
 use super::*;
 use amends_engine::StepReading;
-use amends_engine::{StepResult, WalkResult};
+use amends_engine::{HistoryResult, StepResult};
 use amends_protocol::{ActionName, CaseId, SagaId, StepId, Timestamp};
 use std::collections::BTreeMap;
 
 fn step(state: StepState) -> Event {
     let step = StepId { case: CaseId(1), ordinal: 1, tag: 7, part: None };
     let action: ActionName = "payment.pay".parse().expect("a name");
-    let what = Happening::Step { step, verb: Verb::Compensate, action, state, message: None };
+    let what = DomainEvent::Step { step, verb: Verb::Compensate, action, state, message: None };
     Event { at: Timestamp(2_000), what }
 }
 
@@ -42,7 +42,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
         step(StepState::Done(Outcome::Compensated)),
         Event {
             at: Timestamp(2_000),
-            what: Happening::Case {
+            what: DomainEvent::Case {
                 case: CaseId(1),
                 saga: SagaId::new("s").expect("an id"),
                 state: CaseState::Settled,
@@ -56,7 +56,7 @@ fn what_has_happened_is_counted_by_how_it_ended() {
     metrics.report_taken("payment", false);
     metrics.report_turned_away(400);
     metrics.report_turned_away(503);
-    let walked = WalkResult::Told(Vec::new().into());
+    let walked = HistoryResult::Told(Vec::new().into());
     let ended = EffectResult::History(walked);
     metrics.attempted("payment", &ended, Duration::from_millis(3));
     let text = scraped(&metrics);

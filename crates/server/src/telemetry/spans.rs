@@ -7,7 +7,7 @@
 
 use super::metrics::Metrics;
 use crate::dispatch::trace;
-use amends_engine::{Errand, Event, Happening, StepReading};
+use amends_engine::{DomainEvent, Effect, Event, StepReading};
 use amends_node::EffectResult;
 use amends_protocol::wire::Traceparent;
 use amends_protocol::{CaseId, Report};
@@ -75,12 +75,12 @@ impl Traces {
         }
     }
 
-    /// An errand goes out.
-    pub(crate) fn attempt(&self, errand: &Errand, wall: Duration) -> Watched {
+    /// An effect goes out.
+    pub(crate) fn attempt(&self, effect: &Effect, wall: Duration) -> Watched {
         if self.sender.get().is_none() {
             return Watched(None);
         }
-        let Errand::Send(send) = errand else { return Watched(None) };
+        let Effect::Send(send) = effect else { return Watched(None) };
         let parent = send.report.traceparent.as_deref();
         let mut attributes = vec![
             ("http.request.method", json!("POST")),
@@ -145,17 +145,17 @@ impl Traces {
         }
         for event in events {
             let (case, report, kind) = match &event.what {
-                Happening::Reported { case, report } => (*case, report, SpanKind::Consumer),
-                Happening::Planned { case, report, .. } => (*case, report, SpanKind::Internal),
-                Happening::Step { .. }
-                | Happening::Case { .. }
-                | Happening::Walked { .. }
-                | Happening::Acted { .. }
-                | Happening::Question { .. }
-                | Happening::Breaker { .. }
-                | Happening::Histories { .. }
-                | Happening::Quarantined { .. }
-                | Happening::Rulebook { .. } => continue,
+                DomainEvent::Reported { case, report } => (*case, report, SpanKind::Consumer),
+                DomainEvent::Planned { case, report, .. } => (*case, report, SpanKind::Internal),
+                DomainEvent::Step { .. }
+                | DomainEvent::Case { .. }
+                | DomainEvent::Walked { .. }
+                | DomainEvent::Acted { .. }
+                | DomainEvent::Question { .. }
+                | DomainEvent::Breaker { .. }
+                | DomainEvent::Histories { .. }
+                | DomainEvent::Quarantined { .. }
+                | DomainEvent::Rulebook { .. } => continue,
             };
             let at_ns = u128::try_from(event.at.0).unwrap_or(0) * 1_000_000;
             let mut attributes = vec![
@@ -165,7 +165,7 @@ impl Traces {
                 ("cloudevents.event_source", json!(report.source)),
             ];
             let (context, parent, name) = match &event.what {
-                Happening::Planned { steps, .. } => {
+                DomainEvent::Planned { steps, .. } => {
                     attributes.push(("amends.plan.steps", json!(steps)));
                     let what = format!("plan {}", event.at.0);
                     let trace = report.traceparent.as_deref();

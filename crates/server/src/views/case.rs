@@ -8,12 +8,12 @@ use super::step::{ending, log, of_row, of_whole, reasons};
 use crate::dispatch::trace_id;
 use amends_api::sentence::{CaseFacts, HistoryFacts, StepFacts, case_sentence};
 use amends_api::{
-    CaseDetail, CaseProof, CaseSummary, MayStand, NoteView, ReportStanding, ReportView, StepView,
-    WalkView,
+    CaseDetail, CaseProof, CaseSummary, HistoryView, MayStand, NoteView, ReportStanding,
+    ReportView, StepView,
 };
 use amends_engine::{
-    AttemptRow, CaseBooks, CaseMemo, CaseRow, Proof, ReportRole, ReportRow, StepRow, StoredCase,
-    WalkRow, Whole, wholes,
+    AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Proof, ReportRole, ReportRow, StepRow,
+    StoredCase, Whole, wholes,
 };
 use amends_protocol::{ActionName, HistoryState, SagaId, StepId, Timestamp};
 use amends_rulebook::{RuleId, Rulebook};
@@ -40,8 +40,8 @@ pub(crate) fn case(
     let summary = summary(&case, reports.first(), &steps, kept_back);
     let may = case.may(&steps, books);
     let may_not = case.may_not(&steps, books).into_iter().collect();
-    let CaseMemo {
-        walks,
+    let CaseExtra {
+        histories,
         notes,
         quiet_at,
         settled_by,
@@ -49,14 +49,14 @@ pub(crate) fn case(
         saga_ended_at,
         answers,
         ..
-    } = case.detail;
-    let walks = walks.into_iter().map(|row| walk(row, kept_back));
+    } = case.extra;
+    let histories = histories.into_iter().map(|row| walk(row, kept_back));
     let notes = notes.into_iter().map(|note| NoteView { at: Timestamp(note.at), text: note.text });
     CaseDetail {
         rulebook_hash: case.rulebook.map(|r| r.hash.to_string()),
         plan: plan(&steps, &reports, attempts, (&case.saga, kept_back)),
         reports: reports.iter().map(|row| report(row, book)).collect(),
-        walks: walks.collect(),
+        histories: histories.collect(),
         questions: Vec::new(),
         answers: answers.into_iter().map(answer).collect(),
         notes: notes.collect(),
@@ -72,9 +72,9 @@ pub(crate) fn case(
     }
 }
 
-fn walk(row: WalkRow, kept_back: &KeptBack) -> WalkView {
+fn walk(row: HistoryQuery, kept_back: &KeptBack) -> HistoryView {
     let (cause, next_try_at) = kept_back.walk(&row);
-    WalkView {
+    HistoryView {
         cause,
         since: row.since.map(Timestamp).filter(|_| !row.answered),
         next_try_at,
@@ -103,11 +103,11 @@ fn plan(
     };
     let mut view = |row: &StepRow| {
         let log = log(tries.remove(&row.id).unwrap_or_default(), row);
-        let because = row.memo.because.iter().filter_map(id_at).collect();
-        let would_have_asked = row.memo.would_have_asked.iter().filter_map(id_at).collect();
-        let data_from = row.memo.subject.as_ref().and_then(|subject| id_at(&subject.report?));
-        let chosen = row.memo.subject.as_ref().and_then(|subject| subject.report);
-        let chosen = chosen.or(row.memo.because.first().copied()).unwrap_or(0);
+        let because = row.extra.because.iter().filter_map(id_at).collect();
+        let would_have_asked = row.extra.would_have_asked.iter().filter_map(id_at).collect();
+        let data_from = row.extra.subject.as_ref().and_then(|subject| id_at(&subject.report?));
+        let chosen = row.extra.subject.as_ref().and_then(|subject| subject.report);
+        let chosen = chosen.or(row.extra.because.first().copied()).unwrap_or(0);
         let report = reports.get(chosen as usize).or(reports.first());
         let traceparent = report.and_then(|row| row.report.traceparent.as_deref());
         let trace_id = Some(trace_id(traceparent, row.id.case));
@@ -169,9 +169,9 @@ fn summary(
         closed_on: case.closed_on,
         report: case.report.to_string(),
         message: case.message.as_deref().map(ToOwned::to_owned),
-        customer: case.detail.business.customer.clone(),
-        key: case.detail.business.key.clone(),
-        amounts: case.detail.business.amounts.clone(),
+        customer: case.extra.business.customer.clone(),
+        key: case.extra.business.key.clone(),
+        amounts: case.extra.business.amounts.clone(),
         opened_at: case.opened_at,
         updated_at: case.updated_at,
         settled_at: case.settled_at,
@@ -182,7 +182,7 @@ fn summary(
 /// The actions of which something may still stand, each once.
 fn left(case: &CaseRow) -> Vec<ActionName> {
     let mut names: Vec<ActionName> =
-        case.detail.may_still_stand.iter().map(MayStand::name).collect();
+        case.extra.may_still_stand.iter().map(MayStand::name).collect();
     names.dedup();
     names
 }
@@ -194,7 +194,7 @@ pub(crate) fn proof(
     kept_back: &KeptBack,
 ) -> CaseProof {
     let CaseRecord { stored, acts, .. } = record.rows();
-    let (case, detail) = (&stored.case, &stored.case.detail);
+    let (case, detail) = (&stored.case, &stored.case.extra);
     let head = CaseProof {
         case_id: case.id,
         saga_id: case.saga.clone(),
@@ -243,7 +243,7 @@ fn sentence(
             due_at: kept_back.next(step),
         }
     });
-    let histories = case.detail.walks.iter().filter_map(|walk| {
+    let histories = case.extra.histories.iter().filter_map(|walk| {
         let (cause, due_at) = kept_back.walk(walk);
         let since = walk.since.map(Timestamp);
         Some(HistoryFacts { service: &walk.service, cause: cause?, since, due_at })
@@ -257,8 +257,8 @@ fn sentence(
         after,
         steps: steps.collect(),
         histories: histories.collect(),
-        quiet_at: case.detail.quiet_at.map(Timestamp),
-        settled_by: case.detail.settled_by.as_deref(),
+        quiet_at: case.extra.quiet_at.map(Timestamp),
+        settled_by: case.extra.settled_by.as_deref(),
         may_still_stand: left(case),
     })
 }

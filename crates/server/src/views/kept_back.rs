@@ -1,7 +1,7 @@
 //! What services keep back now: a pause, an outage. The rows of a case know only what their own tries met.
 
 use amends_api::Cause;
-use amends_engine::{LaneStatus, StepRow, StepState, WalkRow};
+use amends_engine::{HistoryQuery, ServiceQueueStatus, StepRow, StepState};
 use amends_protocol::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use std::sync::Arc;
 pub(crate) struct KeptBack(BTreeMap<Arc<str>, Cause>);
 
 impl KeptBack {
-    pub(crate) fn of(lanes: &[LaneStatus]) -> Self {
+    pub(crate) fn of(queues: &[ServiceQueueStatus]) -> Self {
         let all =
-            lanes.iter().filter_map(|lane| Some((Arc::clone(&lane.service), lane.keeps_back?)));
+            queues.iter().filter_map(|queue| Some((Arc::clone(&queue.service), queue.keeps_back?)));
         Self(all.collect())
     }
 
@@ -41,7 +41,7 @@ impl KeptBack {
     }
 
     /// Why a History has not answered yet, and when it is asked for next.
-    pub(super) fn walk(&self, walk: &WalkRow) -> (Option<Cause>, Option<Timestamp>) {
+    pub(super) fn walk(&self, walk: &HistoryQuery) -> (Option<Cause>, Option<Timestamp>) {
         let kept_back = self.by(&walk.service);
         let waits = !walk.answered && !walk.in_flight && kept_back != Some(Cause::Paused);
         (walk.cause_while(kept_back), walk.due_at.filter(|_| waits).map(Timestamp))

@@ -91,7 +91,7 @@ pub(super) fn of_row(
     let (outcome, reason) = ending(&row.state);
     let has_ended = outcome.is_some() || row.state == StepState::Superseded;
     let ended_at = has_ended.then_some(row.updated_at);
-    let subject = row.memo.subject.clone().unwrap_or_default();
+    let subject = row.extra.subject.clone().unwrap_or_default();
     let held = row.on_hold().map(super::rule_hold);
     let awaits = row.awaits_callers().filter(|_| held.is_none()).cloned();
     let due_at = kept_back.next(&row).or(awaits.as_ref().map(|awaits| Timestamp(awaits.until)));
@@ -104,11 +104,11 @@ pub(super) fn of_row(
         saga_id: saga,
         verb: row.verb,
         action: row.action,
-        fence: row.memo.fence,
+        fence: row.extra.fence,
         stage: row.stage,
         state: row.state.name(),
         awaits: awaits.map(|awaits| awaits.callers).unwrap_or_default(),
-        message: held.as_ref().map(RuleHoldView::sentence).or(row.memo.message),
+        message: held.as_ref().map(RuleHoldView::sentence).or(row.extra.message),
         held,
         outcome,
         reason,
@@ -118,13 +118,13 @@ pub(super) fn of_row(
         ended_at,
         because,
         would_have_asked,
-        decided_by: row.memo.decided_by,
-        edited: row.memo.edited.map(|data| (*data).clone()),
+        decided_by: row.extra.decided_by,
+        edited: row.extra.edited.map(|data| (*data).clone()),
         data_from: None,
         trace_id: None,
         request_id: subject.request.map(|id| id.to_string()),
         request_data: subject.data.map(|data| (*data).clone()),
-        key: row.memo.key.map(|key| key.to_string()),
+        key: row.extra.key.map(|key| key.to_string()),
         parts: Vec::new(),
         log: Vec::new(),
     }
@@ -149,7 +149,7 @@ pub(super) fn ending(state: &StepState) -> (Option<Outcome>, Option<StuckReason>
 pub(super) fn log(stored: Vec<AttemptRow>, row: &StepRow) -> Vec<AttemptView> {
     let mut log: Vec<AttemptView> = stored.into_iter().map(attempt).collect();
     log.extend(ending_try(&log, row));
-    log.extend(row.memo.callbacks.iter().map(callback));
+    log.extend(row.extra.callbacks.iter().map(callback));
     log.sort_by_key(|entry| (entry.attempt, entry.ended_at));
     log
 }
@@ -183,12 +183,12 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
         }
         _ => return None,
     };
-    let sent_at = row.memo.sent_at.filter(|_| row.attempts > 0)?;
+    let sent_at = row.extra.sent_at.filter(|_| row.attempts > 0)?;
     let logged = log.last().is_some_and(|last| {
         last.attempt >= row.attempts && last.result != StepStateName::Accepted.as_str()
     });
-    let called_back = row.memo.called_back && !row.memo.callbacks.is_empty();
-    if logged || called_back || row.memo.by_hand {
+    let called_back = row.extra.called_back && !row.extra.callbacks.is_empty();
+    if logged || called_back || row.extra.by_hand {
         return None; // no try brought the outcome
     }
     Some(AttemptView {
@@ -197,8 +197,8 @@ fn ending_try(log: &[AttemptView], row: &StepRow) -> Option<AttemptView> {
         ended_at: row.updated_at,
         result: result.to_owned(),
         called_back: false,
-        status: row.memo.status,
-        message: row.memo.message.clone(),
+        status: row.extra.status,
+        message: row.extra.message.clone(),
     })
 }
 

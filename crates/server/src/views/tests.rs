@@ -5,8 +5,8 @@ use amends_api::{
     AttemptView, CaseDetail, CaseState, StepActName, StepStateName, StepView, StuckReason,
 };
 use amends_engine::{
-    ActRow, AttemptRow, CaseBooks, CaseMemo, CaseRow, Note, ReportRole, ReportRow, RulebookRef,
-    StepMemo, StepRow, StepState, StoredCase, Subject, WalkRow,
+    ActRow, AttemptRow, CaseBooks, CaseExtra, CaseRow, HistoryQuery, Note, ReportRole, ReportRow,
+    RulebookRef, StepExtra, StepRow, StepState, StoredCase, Subject,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -38,7 +38,7 @@ fn case_row() -> CaseRow {
         settled_at: None,
         report: "payment/late".into(),
         message: Some("no rider".into()),
-        detail: CaseMemo::default(),
+        extra: CaseExtra::default(),
     }
 }
 
@@ -67,7 +67,7 @@ fn step_row(ordinal: u32, state: StepState) -> StepRow {
         attempts: 1,
         planned_at: Timestamp(1_100),
         updated_at: Timestamp(1_900),
-        memo: StepMemo { because: vec![0], sent_at: Some(1_200), ..StepMemo::default() },
+        extra: StepExtra { because: vec![0], sent_at: Some(1_200), ..StepExtra::default() },
     }
 }
 
@@ -129,13 +129,13 @@ fn tries(log: &[AttemptView]) -> Vec<(u32, &str)> {
 #[test]
 fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     let mut due = step_row(2, StepState::Due(Timestamp(7_000)));
-    due.memo.because = vec![1, 0];
-    due.memo.would_have_asked = vec![1, 9];
+    due.extra.because = vec![1, 0];
+    due.extra.would_have_asked = vec![1, 9];
     let mut record = record(vec![done(1), due.clone()], Vec::new());
-    let memo = &mut record.stored.case.detail;
+    let memo = &mut record.stored.case.extra;
     memo.notes = vec![Note { at: 5, text: "rider is unreported".to_owned() }];
     memo.quiet_at = Some(77);
-    memo.walks = vec![WalkRow {
+    memo.histories = vec![HistoryQuery {
         service: "rider".into(),
         due_at: None,
         since: None,
@@ -162,7 +162,7 @@ fn a_case_shows_its_reports_plan_histories_notes_and_acts() {
     assert_eq!(shown.plan[1].would_have_asked, ["r-1"], "an unknown report is left out");
     assert_eq!((shown.plan[1].due_at, shown.plan[1].ended_at), (Some(Timestamp(7_000)), None));
     assert_eq!(shown.plan[0].ended_at, Some(Timestamp(1_900)));
-    assert_eq!((shown.walks.len(), shown.walks[0].answered), (1, true));
+    assert_eq!((shown.histories.len(), shown.histories[0].answered), (1, true));
     assert_eq!((shown.notes[0].at, shown.quiet_at), (Timestamp(5), Some(Timestamp(77))));
     let acts: Vec<_> = shown.acts.iter().map(|a| (a.act.as_str(), a.actor.as_str())).collect();
     assert_eq!(acts, [("retry", "kim"), ("replan", "kim")]);
@@ -209,8 +209,8 @@ fn a_list_and_a_page_say_the_same_of_a_case() {
 fn the_try_that_ended_a_step_is_in_its_log() {
     let mut third = done(1);
     third.attempts = 3;
-    third.memo.status = Some(200);
-    third.memo.message = Some("refunded".to_owned());
+    third.extra.status = Some(200);
+    third.extra.message = Some("refunded".to_owned());
     let refused = stuck(2, StuckReason::Refused);
     let exhausted = stuck(3, StuckReason::OutOfAttempts);
     let waived = step_row(4, StepState::Done(Outcome::Waived));
@@ -256,11 +256,11 @@ fn the_try_that_ended_a_step_is_in_its_log() {
 fn a_step_of_several_requests_is_shown_as_a_whole_and_by_its_parts() {
     let about = |request: &str| Subject { request: Some(request.into()), ..Subject::default() };
     let mut first = done(1);
-    first.memo.subject = Some(about("q-2"));
+    first.extra.subject = Some(about("q-2"));
     let part = |ordinal: u32, request: &str, state: StepState| {
         let mut row = StepRow { state, ..done(ordinal) };
-        row.memo.part_of = Some(1);
-        row.memo.subject = Some(about(request));
+        row.extra.part_of = Some(1);
+        row.extra.subject = Some(about(request));
         row
     };
     let rows = vec![
@@ -290,10 +290,10 @@ fn a_step_of_several_requests_is_shown_as_a_whole_and_by_its_parts() {
 #[test]
 fn an_outcome_that_a_person_wrote_down_is_not_shown_as_a_try() {
     let mut recorded = done(1);
-    recorded.memo.decided_by = Some("kim".to_owned());
-    recorded.memo.by_hand = true;
+    recorded.extra.decided_by = Some("kim".to_owned());
+    recorded.extra.by_hand = true;
     let mut edited = done(2);
-    edited.memo.decided_by = Some("kim".to_owned());
+    edited.extra.decided_by = Some("kim".to_owned());
     let plan = case(veiled(record(vec![recorded, edited], Vec::new())), own(None), &none()).plan;
     assert_eq!(tries(&plan[0].log), []);
     assert_eq!(tries(&plan[1].log), [(1, "compensated")]);

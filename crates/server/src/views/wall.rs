@@ -20,7 +20,7 @@ impl OnTheWall {
     }
 
     fn step_row(self, row: &mut StepRow) {
-        if let Some(awaits) = &mut row.memo.awaits {
+        if let Some(awaits) = &mut row.extra.awaits {
             awaits.until = self.due(Timestamp(awaits.until)).0;
         }
         match &mut row.state {
@@ -39,8 +39,8 @@ impl OnTheWall {
     }
 
     fn case_row(self, row: &mut CaseRow) {
-        row.detail.quiet_at = row.detail.quiet_at.map(|at| self.due(Timestamp(at)).0);
-        for walk in &mut row.detail.walks {
+        row.extra.quiet_at = row.extra.quiet_at.map(|at| self.due(Timestamp(at)).0);
+        for walk in &mut row.extra.histories {
             walk.due_at = walk.due_at.map(|at| self.due(Timestamp(at)).0);
         }
     }

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use amends_api::CaseState;
-use amends_engine::{ActRow, Errand, SagaRow, StepReading, StepResult, StoredCase, WalkResult};
+use amends_engine::{ActRow, Effect, HistoryResult, SagaRow, StepReading, StepResult, StoredCase};
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
@@ -180,7 +180,7 @@ pub struct Outside {
     sent: Arc<Mutex<Vec<(String, usize)>>>,
     pub gate: Arc<Semaphore>,
     pub commits: Arc<AtomicUsize>,
-    /// The next errand panics.
+    /// The next effect panics.
     pub panics: Arc<AtomicBool>,
 }
 
@@ -208,16 +208,16 @@ impl Outside {
         sent
     }
 
-    /// How many commits were durable when each errand was performed.
+    /// How many commits were durable when each effect was performed.
     pub fn commits_when_sent(&self) -> Vec<usize> {
         self.sent.lock().expect("not poisoned").iter().map(|(_, commits)| *commits).collect()
     }
 }
 
 impl Outbound for Outside {
-    async fn perform(&self, errand: Errand) -> EffectResult {
-        match errand {
-            Errand::Send(send) => {
+    async fn perform(&self, effect: Effect) -> EffectResult {
+        match effect {
+            Effect::Send(send) => {
                 let what =
                     (format!("{} {}", send.verb, send.action), self.commits.load(Ordering::SeqCst));
                 self.sent.lock().expect("not poisoned").push(what);
@@ -232,8 +232,8 @@ impl Outbound for Outside {
                 let result = StepResult::new(answer, Some(200)).telling(vec![]);
                 EffectResult::Step(result)
             }
-            Errand::Walk(_) => EffectResult::History(WalkResult::Told(vec![].into())),
-            Errand::Poll(poll) => panic!("{} was never accepted", poll.step),
+            Effect::ReadHistory(_) => EffectResult::History(HistoryResult::Told(vec![].into())),
+            Effect::Poll(poll) => panic!("{} was never accepted", poll.step),
         }
     }
 }

@@ -24,7 +24,7 @@ impl Ages {
         let book = store.book_of(step.id.case)?;
         let action = book.action(&step.action.service, &step.action.action)?;
         let policy = book.get(action).retry.max_age_ms;
-        let roles = step.memo.because.iter().filter_map(|n| store.report(step.id.case, *n));
+        let roles = step.extra.because.iter().filter_map(|n| store.report(step.id.case, *n));
         let rules = roles.filter(|_| step.verb == Verb::Retry).filter_map(|row| match row.role {
             ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => book.rules().get(rule as usize),
             _ => None,

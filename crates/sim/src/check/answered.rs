@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Answer, Errand, StepReading, StepRow, StepState, Write};
+use amends_engine::{Answer, Effect, StepReading, StepRow, StepState, Write};
 use amends_node::EffectResult;
 use amends_protocol::{Outcome, StepId, Timestamp};
 use std::collections::BTreeSet;
@@ -28,7 +28,8 @@ impl OwnAnswers {
             )
         );
         // A fence that its service refuses is up all the same.
-        let is_claimed = by_its_service && row.attempts > 0 && !row.memo.by_hand && !row.memo.fence;
+        let is_claimed =
+            by_its_service && row.attempts > 0 && !row.extra.by_hand && !row.extra.fence;
         let is_told = self.told.contains(&row.id) || self.told.contains(&row.shown_id());
         when(is_claimed && !is_told, || {
             format!(
@@ -51,9 +52,9 @@ impl Check for OwnAnswers {
         match seen {
             Seen::Result { effect, result: EffectResult::Step(result), .. } => {
                 let step = match effect {
-                    Errand::Send(send) => send.step,
-                    Errand::Poll(poll) => poll.step,
-                    Errand::Walk(_) => return Ok(()),
+                    Effect::Send(send) => send.step,
+                    Effect::Poll(poll) => poll.step,
+                    Effect::ReadHistory(_) => return Ok(()),
                 };
                 if matches!(result.answer, StepReading::Done(_) | StepReading::Refused) {
                     self.told.insert(step);

@@ -3,7 +3,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Answer, Errand, StepReading};
+use amends_engine::{Answer, Effect, StepReading};
 use amends_node::EffectResult;
 use amends_protocol::{CallbackProof, OutcomeCallback, StepId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,12 +49,12 @@ impl Check for Callbacks {
 
     fn see(&mut self, _now: Timestamp, seen: &Seen<'_>, _store: &Stored) -> Result<(), String> {
         match seen {
-            Seen::Effect { effect: Errand::Send(send), .. } => {
+            Seen::Effect { effect: Effect::Send(send), .. } => {
                 let proof = self.sent.entry(send.step).or_insert_with(|| send.proof.clone());
                 when(*proof != send.proof, || format!("{} is sent with two proofs", send.step))
             }
             Seen::Result {
-                effect: Errand::Send(send), result: EffectResult::Step(result), ..
+                effect: Effect::Send(send), result: EffectResult::Step(result), ..
             } => {
                 if matches!(result.answer, StepReading::Accepted { .. }) {
                     self.accepted.insert(send.step);

@@ -148,7 +148,7 @@ fn is_asked_for(store: &Stored, case: &CaseRow, book: &Rulebook, action: ActionI
 
 /// Whether the case says that something of this action may still stand.
 fn is_named(case: &CaseRow, name: &ActionName) -> bool {
-    case.detail.may_still_stand.iter().any(|one| one.name() == *name)
+    case.extra.may_still_stand.iter().any(|one| one.name() == *name)
 }
 
 /// Whether the effect came when the case had said already that it can prove nothing. By a clock that has jumped nobody

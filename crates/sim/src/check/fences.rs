@@ -7,7 +7,7 @@ use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
 use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
-    Answer, CaseRow, Errand, ReportRow, StepReading, StepRow, StepState, WalkResult, Write,
+    Answer, CaseRow, Effect, HistoryResult, ReportRow, StepReading, StepRow, StepState, Write,
 };
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, HistoryState, Outcome, StepId, Timestamp, Verb};
@@ -31,7 +31,7 @@ impl Check for Fences {
         self.untold.see(seen, store);
         let Seen::Committed { writes, .. } = seen else { return Ok(()) };
         writes.iter().try_for_each(|write| match write {
-            Write::Step(row) if row.memo.fence && is_meant(row) && self.known.insert(row.id) => {
+            Write::Step(row) if row.extra.fence && is_meant(row) && self.known.insert(row.id) => {
                 when(
                     !is_decided(store, row.id.case) && !undoes_something(store, row.id.case),
                     || {
@@ -62,7 +62,7 @@ fn is_decided(store: &Stored, case: CaseId) -> bool {
 
 fn undoes_something(store: &Stored, case: CaseId) -> bool {
     let mut rows = store.rows.steps_of(case);
-    rows.any(|row| row.verb == Verb::Compensate && !row.memo.fence && is_meant(row))
+    rows.any(|row| row.verb == Verb::Compensate && !row.extra.fence && is_meant(row))
 }
 
 /// Undoable actions that this one calls and that the case does not undo.
@@ -133,9 +133,9 @@ impl Untold {
         match seen {
             Seen::Result { effect, service, result: EffectResult::Step(result), .. } => {
                 let (step, verb) = match effect {
-                    Errand::Send(send) => (send.step, send.verb),
-                    Errand::Poll(poll) => (poll.step, poll.verb),
-                    Errand::Walk(_) => return,
+                    Effect::Send(send) => (send.step, send.verb),
+                    Effect::Poll(poll) => (poll.step, poll.verb),
+                    Effect::ReadHistory(_) => return,
                 };
                 let has_ended =
                     matches!(result.answer, StepReading::Done(_) | StepReading::Refused);
@@ -148,14 +148,16 @@ impl Untold {
                     self.ended(*step, &row.action.service, said.history.is_given());
                 }
             }
-            Seen::Effect { number, effect: Errand::Walk(walk), .. } => {
+            Seen::Effect { number, effect: Effect::ReadHistory(walk), .. } => {
                 let of_it = |step: &StepId, service: &Arc<str>| {
                     step.case == walk.case && *service == walk.service
                 };
                 let barred = self.steps.iter().filter(|(step, service)| of_it(step, service));
                 self.asked.insert(*number, barred.map(|(step, _)| *step).collect());
             }
-            Seen::Result { number, result: EffectResult::History(WalkResult::Told(_)), .. } => {
+            Seen::Result {
+                number, result: EffectResult::History(HistoryResult::Told(_)), ..
+            } => {
                 for step in self.asked.remove(number).unwrap_or_default() {
                     self.steps.remove(&step);
                 }
@@ -176,7 +178,7 @@ impl Untold {
     /// nobody has told, nobody has called him either.
     fn look(&self, store: &Stored, case: &CaseRow) -> Result<(), String> {
         let Some(book) = store.book_of(case.id) else { return Ok(()) };
-        if case.detail.saga_ended_at.is_some() {
+        if case.extra.saga_ended_at.is_some() {
             return Ok(()); // then what its service has not heard of was never called
         }
         let is_done = |row: &StepRow| {
@@ -189,7 +191,7 @@ impl Untold {
                 )
             )
         };
-        for row in store.rows.steps_of(case.id).filter(|row| row.memo.fence && is_done(row)) {
+        for row in store.rows.steps_of(case.id).filter(|row| row.extra.fence && is_done(row)) {
             let action = book.action(&row.action.service, &row.action.action);
             let is_untold = self.steps.contains_key(&row.id)
                 && !parts::told(store, case.id, &row.action).is_empty();

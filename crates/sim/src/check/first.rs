@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Errand, StepState};
+use amends_engine::{Effect, StepState};
 use amends_protocol::{StepId, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ impl Check for StepsFirst {
         match seen {
             Seen::Rest { engine, .. } => {
                 self.waiting.clear();
-                let closed = engine.lanes().into_iter().filter(|lane| lane.breaker == "closed");
-                for service in closed.map(|lane| lane.service) {
+                let closed = engine.queues().into_iter().filter(|queue| queue.breaker == "closed");
+                for service in closed.map(|queue| queue.service) {
                     self.waiting.insert(service, Vec::new());
                 }
                 for case in store.open_cases().map(|case| case.id) {
@@ -42,7 +42,7 @@ impl Check for StepsFirst {
                 self.waiting.clear();
                 Ok(())
             }
-            Seen::Effect { effect: Errand::Walk(walk), service, .. } => {
+            Seen::Effect { effect: Effect::ReadHistory(walk), service, .. } => {
                 let steps = self.waiting.get(*service).map_or(&[][..], Vec::as_slice);
                 let still = steps.iter().find(|(id, state)| {
                     // A step of a case that can't be read loses its turn.

@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{CaseRow, Errand, ReportRole, StepReading, Write};
+use amends_engine::{CaseRow, Effect, ReportRole, StepReading, Write};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, StepId, Timestamp, Verb};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +140,7 @@ impl GiveUp {
         let row = store.rows.step(step).filter(|s| s.verb == Verb::Retry)?;
         let book = store.book_of(step.case)?;
         let rules =
-            row.memo.because.iter().filter_map(|n| match store.report(step.case, *n)?.role {
+            row.extra.because.iter().filter_map(|n| match store.report(step.case, *n)?.role {
                 ReportRole::Rule(rule) | ReportRole::RuleHeld(rule) => {
                     book.rules().get(rule as usize)
                 }
@@ -157,7 +157,7 @@ impl GiveUp {
         if self.acted_on.contains(&case.id) || self.refused.contains(&case.id) {
             return Ok(());
         }
-        for rule in case.detail.gave_up.iter().filter_map(|n| book.rules().get(*n as usize)) {
+        for rule in case.extra.gave_up.iter().filter_map(|n| book.rules().get(*n as usize)) {
             let Some(give_up) = rule.give_up.as_ref().filter(|g| g.age_ms.is_none()) else {
                 continue;
             };
@@ -199,7 +199,7 @@ impl Check for GiveUp {
                     _ => Ok(()),
                 })
             }
-            Seen::Effect { number, effect: Errand::Send(send), .. } if send.verb == Verb::Retry => {
+            Seen::Effect { number, effect: Effect::Send(send), .. } if send.verb == Verb::Retry => {
                 self.asked.insert(*number, send.step);
                 let tries = self.tries.get(&send.step).copied().unwrap_or(0);
                 let limit = Self::limit(store, send.step)

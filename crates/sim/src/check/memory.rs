@@ -139,11 +139,11 @@ impl ByRestart {
             rows.map(|s| (s.id.case, s.action.clone())).collect()
         };
         let cases = |of: BTreeSet<(CaseId, ActionName)>| of.into_iter().map(|(case, _)| case);
-        let ending = cases(those(&|s| s.memo.last_try && is_sent(s)));
-        let fences = those(&|s| s.memo.fence && is_sent(s));
+        let ending = cases(those(&|s| s.extra.last_try && is_sent(s)));
+        let fences = those(&|s| s.extra.fence && is_sent(s));
         let sent = store.rows.steps().filter(|s| is_sent(s));
         let heard: Vec<(CaseId, bool, u16)> =
-            sent.map(|s| (s.id.case, s.memo.fence, s.stage)).collect();
+            sent.map(|s| (s.id.case, s.extra.fence, s.stage)).collect();
         let waits = |s: &StepRow| {
             let ends = |(case, fence, stage): &(CaseId, bool, u16)| {
                 *case == s.id.case && (*fence || *stage > s.stage)

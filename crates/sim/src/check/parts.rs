@@ -2,7 +2,7 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Errand, SendStep, StepRow, StepState, Write};
+use amends_engine::{Effect, SendStep, StepRow, StepState, Write};
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, StepId, Timestamp, Verb};
 use amends_rulebook::Rulebook;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +28,7 @@ impl Check for Parts {
                 Write::Case(row) => self.look(store, row.id),
                 _ => Ok(()),
             }),
-            Seen::Effect { effect: Errand::Send(send), .. } => first_try(store, send),
+            Seen::Effect { effect: Effect::Send(send), .. } => first_try(store, send),
             _ => Ok(()),
         }
     }
@@ -39,7 +39,7 @@ impl Parts {
         let Some(book) = store.book_of(case) else { return Ok(()) };
         run_again(store, case, book)?;
         let rows = || store.rows.steps_of(case).filter(|row| is_undone_by_request(row, book));
-        let leads = rows().filter(|row| row.memo.part_of.is_none());
+        let leads = rows().filter(|row| row.extra.part_of.is_none());
         for lead in leads.filter(|row| is_meant(row)) {
             let told = told(store, case, &lead.action);
             let of_action = || rows().filter(|row| row.action == lead.action);
@@ -77,7 +77,7 @@ fn first_try(store: &Stored, send: &SendStep) -> Result<(), String> {
     let case = send.step.case;
     let Some(book) = store.book_of(case).filter(|_| send.attempt == 1) else { return Ok(()) };
     let row = store.rows.steps_of(case).find(|row| row.id == send.step);
-    let planned = row.filter(|row| !row.memo.because.is_empty() && row.memo.decided_by.is_none());
+    let planned = row.filter(|row| !row.extra.because.is_empty() && row.extra.decided_by.is_none());
     let Some(row) = planned.filter(|row| is_undone_by_request(row, book)) else { return Ok(()) };
     let Some(request) = row.request() else { return Ok(()) };
     let told = told(store, case, &row.action);
@@ -89,7 +89,7 @@ fn first_try(store: &Stored, send: &SendStep) -> Result<(), String> {
 /// Each request that its own service has reported is run again by itself, if its action is.
 fn run_again(store: &Stored, case: CaseId, book: &Rulebook) -> Result<(), String> {
     let rows = || store.rows.steps_of(case).filter(|row| row.verb == Verb::Retry);
-    for lead in rows().filter(|row| row.memo.part_of.is_none() && is_meant(row)) {
+    for lead in rows().filter(|row| row.extra.part_of.is_none() && is_meant(row)) {
         let action = book.action(&lead.action.service, &lead.action.action).map(|id| book.get(id));
         if action.is_none_or(|action| action.endpoints.retry.is_some()) {
             continue;
@@ -142,8 +142,8 @@ pub(super) fn told(
     for row in store.rows.reports_of(case) {
         row.report.data.history.iter().for_each(|told| hear(row.report.service(), told));
     }
-    if let Some(detail) = store.rows.case_row(case).map(|row| &row.detail) {
-        for walk in &detail.walks {
+    if let Some(detail) = store.rows.case_row(case).map(|row| &row.extra) {
+        for walk in &detail.histories {
             walk.entries.iter().for_each(|told| hear(&walk.service, told));
         }
         detail.told.iter().for_each(|told| hear(&told.by, &told.evidence));

@@ -26,7 +26,7 @@ pub(super) fn demands<'b>(
         let (ReportRole::Rule(n) | ReportRole::RuleHeld(n)) = report.role else { continue };
         let Some(rule) = book.rules().get(n as usize) else { continue };
         all.push((rule, &rule.demand));
-        if case.detail.gave_up.contains(&n) {
+        if case.extra.gave_up.contains(&n) {
             all.extend(rule.give_up.as_ref().map(|g| (rule, &g.then)));
         }
     }
@@ -74,8 +74,8 @@ impl Named {
 /// Undoable actions that may have happened, by anybody's word.
 fn told(store: &Stored, id: CaseId, book: &Rulebook) -> BTreeSet<amends_rulebook::ActionId> {
     let reports = store.rows.reports_of(id).flat_map(|r| &r.report.data.history);
-    let memo = store.rows.case_row(id).map(|c| &c.detail);
-    let walks = memo.into_iter().flat_map(|d| d.walks.iter().flat_map(|w| &w.entries));
+    let memo = store.rows.case_row(id).map(|c| &c.extra);
+    let walks = memo.into_iter().flat_map(|d| d.histories.iter().flat_map(|w| &w.entries));
     let answers = memo.into_iter().flat_map(|d| d.told.iter().map(|t| &t.evidence));
     reports
         .chain(walks)
@@ -189,6 +189,6 @@ fn plan(
     let by_others = |s: &&StepRow| reports.iter().all(|r| r.service() != &*s.action.service);
     let request = |s: &StepRow| Some(s).filter(by_others).and_then(|s| s.request().cloned());
     // Whether a fence was asked for before its action was known to have ended is a matter of time.
-    let steps = rows.steps().filter(|s| !s.memo.fence);
+    let steps = rows.steps().filter(|s| !s.extra.fence);
     steps.map(|s| (s.verb, s.action.to_string(), s.stage, request(s))).collect()
 }

@@ -3,14 +3,14 @@
 
 use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
-use amends_engine::{Errand, Mending, SendStep, StepState, Write};
+use amends_engine::{Effect, Mending, SendStep, StepState, Write};
 use amends_protocol::{ActionName, CaseId, Outcome, StepId, Timestamp, Verb};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn sent<'a>(seen: &'a Seen<'_>) -> Option<&'a SendStep> {
     match seen {
-        Seen::Effect { effect: Errand::Send(send), .. } => Some(send),
+        Seen::Effect { effect: Effect::Send(send), .. } => Some(send),
         _ => None,
     }
 }
@@ -56,7 +56,8 @@ impl Check for DurableFirst {
                 send.step, send.attempt, row.state, row.attempts
             )
         })?;
-        let missing = row.memo.because.iter().find(|n| store.report(send.step.case, **n).is_none());
+        let missing =
+            row.extra.because.iter().find(|n| store.report(send.step.case, **n).is_none());
         when(missing.is_some(), || {
             format!("{} is asked for because of a report that is not stored", send.step)
         })
@@ -77,7 +78,7 @@ impl Check for Stages {
         let Some(row) = store.rows.step(send.step) else { return Ok(()) };
         let mut others = store.rows.steps_of(case);
         let earlier =
-            others.find(|s| s.stage < row.stage && !s.state.is_terminal() && !s.memo.fence);
+            others.find(|s| s.stage < row.stage && !s.state.is_terminal() && !s.extra.fence);
         when(earlier.is_some(), || {
             let names = earlier.map(|s| format!("{} {}", s.verb, s.action)).unwrap_or_default();
             format!(

@@ -33,10 +33,10 @@ impl Check for OutcomesStay {
                 })?;
                 // Who says that there was nothing to undo may be asked once more by a person, under another key; who
                 // was never asked may be asked yet.
-                let is_unasked = before.attempts == 0 && !before.memo.by_hand;
+                let is_unasked = before.attempts == 0 && !before.extra.by_hand;
                 let is_asked_in_doubt = before.state
                     == StepState::Done(Outcome::NothingToCompensate)
-                    && (is_unasked || after.memo.generation > before.memo.generation);
+                    && (is_unasked || after.extra.generation > before.extra.generation);
                 let is_changed = is_final(&before.state) && after.state != before.state;
                 when(is_changed && !is_asked_in_doubt, || {
                     format!("{} was {:?} and becomes {:?}", before.id, before.state, after.state)
@@ -150,7 +150,7 @@ impl StateOfCases {
         let by_hand = case.closed_on == Some(ClosedOn::ByPerson);
         let waits = store.rows.reports_of(id).any(|r| matches!(r.role, ReportRole::AwaitsRoot(_)));
         when(waits, || format!("{id} is settled while a report waits for its cause"))?;
-        let unread = case.detail.walks.iter().find(|w| !w.answered);
+        let unread = case.extra.histories.iter().find(|w| !w.answered);
         when(unread.is_some() && !by_hand, || {
             format!(
                 "{id} is settled before {} has told its History",
@@ -169,7 +169,7 @@ impl StateOfCases {
 
 /// Whether a question keeps a case from settling: a contradiction, a stranger's effect, dropped evidence.
 fn is_held(store: &Stored, case: &CaseRow) -> bool {
-    let memo = &case.detail;
+    let memo = &case.extra;
     let is_possible = !memo.strangers.is_empty()
         || !memo.dropped.is_empty()
         || store.rows.steps_of(case.id).any(|step| matches!(step.state, StepState::Done(_)));

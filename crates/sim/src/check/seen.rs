@@ -4,7 +4,7 @@ use crate::scenario::Scenario;
 use crate::services::Services;
 use crate::stored::Stored;
 use crate::switches::Switches;
-use amends_engine::{Answer, Engine, Errand, Ticket, Write};
+use amends_engine::{Answer, Effect, Engine, Ticket, Write};
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, OutcomeCallback, Report, StepId, Timestamp};
 use std::fmt;
@@ -67,7 +67,7 @@ pub enum Seen<'a> {
         /// Its number.
         number: u64,
         /// The request.
-        effect: &'a Errand,
+        effect: &'a Effect,
         /// Where to.
         service: &'a Arc<str>,
     },
@@ -78,7 +78,7 @@ pub enum Seen<'a> {
         /// Where it went.
         service: &'a Arc<str>,
         /// What was asked.
-        effect: &'a Errand,
+        effect: &'a Effect,
         /// The result.
         result: &'a EffectResult,
     },

@@ -11,8 +11,8 @@ use crate::stored::Stored;
 use crate::switches::Switches;
 use amends_api::{CaseState, ClosedOn, StuckReason};
 use amends_engine::{
-    Answer, CaseMemo, CaseRow, Decision, Engine, Errand, ReportRole, ReportRow, RulebookRef,
-    SendStep, ServiceRow, ServiceSettings, StepMemo, StepReading, StepResult, StepRow, StepState,
+    Answer, CaseExtra, CaseRow, Decision, Effect, Engine, ReportRole, ReportRow, RulebookRef,
+    SendStep, ServiceRow, ServiceSettings, StepExtra, StepReading, StepResult, StepRow, StepState,
     Write,
 };
 use amends_node::EffectResult;
@@ -89,7 +89,7 @@ impl Watched {
             settled_at: (state == CaseState::Settled).then_some(NOW),
             report: "order/failed".into(),
             message: None,
-            detail: CaseMemo::default(),
+            extra: CaseExtra::default(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Watched {
 
     fn send_under(&mut self, number: u64, step: &StepRow, id: StepId, key: Option<&str>) {
         let action = self.book.action(&step.action.service, &step.action.action);
-        let effect = Errand::Send(Box::new(SendStep {
+        let effect = Effect::Send(Box::new(SendStep {
             step: id,
             proof: CallbackProof::new("p-0"),
             key: key.map(Arc::from),
@@ -134,7 +134,7 @@ impl Watched {
 
     fn answered_as(&mut self, number: u64, step: &StepRow, result: StepResult) {
         let action = self.book.action(&step.action.service, &step.action.action);
-        let effect = Errand::Poll(Box::new(amends_engine::PollStep {
+        let effect = Effect::Poll(Box::new(amends_engine::PollStep {
             step: step.id,
             key: None,
             attempt: 1,
@@ -234,7 +234,7 @@ fn step(ordinal: u32, verb: Verb, action: &str, stage: u16, state: StepState) ->
         attempts,
         planned_at: NOW,
         updated_at: NOW,
-        memo: StepMemo { because: vec![0], ..StepMemo::default() },
+        extra: StepExtra { because: vec![0], ..StepExtra::default() },
     }
 }
 
@@ -494,7 +494,7 @@ fn a_retry_is_given_up_after_too_few_tries() {
     let retry = step(1, Verb::Retry, "order.place", 0, StepState::InFlight);
     run.open("late", vec![retry]);
     let mut case = run.case(CaseState::Open);
-    case.detail.gave_up.push(0);
+    case.extra.gave_up.push(0);
     run.commit(vec![Write::Case(Box::new(case))]);
     assert!(run.found("give up"));
 }
@@ -504,13 +504,13 @@ fn a_history_is_read_while_a_step_waits_for_a_place() {
     let mut run = Watched::new();
     run.open("failed", vec![pay(StepState::Due(NOW)), place(StepState::Waiting)]);
     run.rest(None);
-    let walk = amends_engine::WalkHistory {
+    let walk = amends_engine::ReadHistory {
         case: CASE,
         service: "payment".into(),
         rulebook: Arc::clone(&run.book),
         saga: saga(),
     };
-    let (effect, service) = (Errand::Walk(Box::new(walk)), "payment".into());
+    let (effect, service) = (Effect::ReadHistory(Box::new(walk)), "payment".into());
     run.see(&Seen::Effect { number: 7, effect: &effect, service: &service });
     assert!(run.found("steps before readings"));
 }

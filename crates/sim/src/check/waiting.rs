@@ -6,8 +6,8 @@ use super::seen::{Check, Seen, when};
 use crate::stored::Stored;
 use amends_api::CaseState;
 use amends_engine::{
-    Engine, Errand, ReportRole, SagaState, StepReading, StepResult, StepRow, StepState, WalkResult,
-    WalkRow, Write,
+    Effect, Engine, HistoryQuery, HistoryResult, ReportRole, SagaState, StepReading, StepResult,
+    StepRow, StepState, Write,
 };
 use amends_node::EffectResult;
 use amends_protocol::{CaseId, StepId, Timestamp};
@@ -28,7 +28,7 @@ enum Health {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Work {
     Step(StepId),
-    Walk(CaseId),
+    History(CaseId),
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +70,9 @@ impl Check for Waiting {
         match seen {
             Seen::Effect { number, effect, service } => {
                 let work = match effect {
-                    Errand::Send(send) => Work::Step(send.step),
-                    Errand::Poll(poll) => Work::Step(poll.step),
-                    Errand::Walk(walk) => Work::Walk(walk.case),
+                    Effect::Send(send) => Work::Step(send.step),
+                    Effect::Poll(poll) => Work::Step(poll.step),
+                    Effect::ReadHistory(walk) => Work::History(walk.case),
                 };
                 self.under_way.insert(*number, (Arc::clone(service), work));
                 let held = self.services.get(*service).is_some_and(|s| s.known_hold > self.now);
@@ -135,20 +135,21 @@ impl Waiting {
     fn hear(&mut self, service: &Arc<str>, result: &EffectResult) {
         let health = match result {
             EffectResult::Step(result) => health(result),
-            EffectResult::History(WalkResult::Told(_) | WalkResult::Unproven { .. }) => {
+            EffectResult::History(HistoryResult::Told(_) | HistoryResult::Unproven { .. }) => {
                 Some(Health::Alive)
             }
-            EffectResult::History(WalkResult::NoHistory) => None,
-            EffectResult::History(WalkResult::Failed { unreachable: true, .. }) => {
+            EffectResult::History(HistoryResult::NoHistory) => None,
+            EffectResult::History(HistoryResult::Failed { unreachable: true, .. }) => {
                 Some(Health::Gone)
             }
-            EffectResult::History(WalkResult::Failed { .. }) => Some(Health::Alive),
+            EffectResult::History(HistoryResult::Failed { .. }) => Some(Health::Alive),
         };
         let now = self.now;
         let known = self.services.entry(Arc::clone(service)).or_default();
         known.has_news = true;
         if let EffectResult::History(result) = result {
-            let failed = matches!(result, WalkResult::Failed { .. } | WalkResult::Unproven { .. });
+            let failed =
+                matches!(result, HistoryResult::Failed { .. } | HistoryResult::Unproven { .. });
             known.unreadable = failed;
         }
         // That a History can be read says nothing of steps that are rejected.
@@ -168,16 +169,16 @@ impl Waiting {
     }
 
     fn rest(&self, engine: &Engine, next: Option<Timestamp>, store: &Stored) -> Result<(), String> {
-        let lanes: BTreeMap<Arc<str>, &'static str> =
-            engine.lanes().into_iter().map(|lane| (lane.service, lane.breaker)).collect();
-        for (service, breaker) in &lanes {
+        let queues: BTreeMap<Arc<str>, &'static str> =
+            engine.queues().into_iter().map(|queue| (queue.service, queue.breaker)).collect();
+        for (service, breaker) in &queues {
             let last = self.services.get(service).and_then(|s| s.last);
             let alive = last == Some(Health::Alive);
             when(alive && *breaker != "closed", || {
                 format!("{service} has answered, and its breaker is {breaker}")
             })?;
         }
-        let rest = Rest { known: self, lanes: &lanes, next, store };
+        let rest = Rest { known: self, queues: &queues, next, store };
         for case in store.open_cases() {
             rest.case(case.id)?;
         }
@@ -193,7 +194,7 @@ impl Waiting {
 
 struct Rest<'a> {
     known: &'a Waiting,
-    lanes: &'a BTreeMap<Arc<str>, &'static str>,
+    queues: &'a BTreeMap<Arc<str>, &'static str>,
     next: Option<Timestamp>,
     store: &'a Stored,
 }
@@ -215,11 +216,11 @@ impl Rest<'_> {
             self.step(step)?;
         }
         waits |= self.causes(id)?;
-        for walk in case.detail.walks.iter().filter(|w| !w.answered) {
+        for walk in case.extra.histories.iter().filter(|w| !w.answered) {
             waits = true;
             self.walk(id, walk)?;
         }
-        if let Some(at) = case.detail.quiet_at {
+        if let Some(at) = case.extra.quiet_at {
             waits = true;
             self.timer(Timestamp(at), || format!("the quiet time of {id}"))?;
         }
@@ -278,15 +279,14 @@ impl Rest<'_> {
         settings.is_some_and(|s| s.pause.is_some() || s.paused_ms > 0)
     }
 
-    fn walk(&self, case: CaseId, walk: &WalkRow) -> Result<(), String> {
+    fn walk(&self, case: CaseId, walk: &HistoryQuery) -> Result<(), String> {
         let what = || format!("the History of {} for {case}", walk.service);
         let since_start = !self.known.written.contains(&case);
         if walk.in_flight && !since_start {
-            let there = self
-                .known
-                .under_way
-                .values()
-                .any(|(service, work)| *work == Work::Walk(case) && *service == walk.service);
+            let there =
+                self.known.under_way.values().any(|(service, work)| {
+                    *work == Work::History(case) && *service == walk.service
+                });
             return when(!there, || format!("{} is stored as being read, and is not", what()));
         }
         match walk.due_at {
@@ -301,7 +301,8 @@ impl Rest<'_> {
     fn readings_wait(&self, service: &Arc<str>) -> bool {
         let concurrency = concurrency_of(self.store, service) as usize;
         let most = concurrency.saturating_sub((concurrency / 4).max(1)).max(1);
-        let reading = |(s, work): &&(Arc<str>, Work)| s == service && matches!(work, Work::Walk(_));
+        let reading =
+            |(s, work): &&(Arc<str>, Work)| s == service && matches!(work, Work::History(_));
         let under_way = self.known.under_way.values().filter(reading).count();
         let known = self.known.services.get(service).filter(|s| s.unreadable);
         let probed = |s: &Service| self.known.now.ms_since(s.noted_at) < PROBE_MS;
@@ -320,7 +321,7 @@ impl Rest<'_> {
         if paused || slow || held || full {
             return Ok(());
         }
-        let breaker = self.lanes.get(service).copied().unwrap_or("closed");
+        let breaker = self.queues.get(service).copied().unwrap_or("closed");
         when(breaker == "closed", || {
             format!("{}, {service} is there and has room, and nothing is sent", what())
         })?;

@@ -4,7 +4,7 @@
 use super::model::{Around, Services};
 use crate::event::{Callback, Event, Forward, Reply, StepCall};
 use crate::scenario::Sky;
-use amends_engine::{StepReading, StepResult, WalkResult};
+use amends_engine::{HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
 use amends_protocol::{Evidence, HistoryState, Outcome, OutcomeCallback, Testimony, Verb};
 use amends_rulebook::{ActionClass, ActionId};
@@ -412,28 +412,28 @@ impl Services {
         let now = around.queue.now();
         let keeps = self.book.service(service).is_some_and(|id| self.book.keeps_history(id));
         if !keeps {
-            let done = EffectResult::History(WalkResult::NoHistory);
+            let done = EffectResult::History(HistoryResult::NoHistory);
             return around.queue.after(1, Event::Result { effect, done });
         }
         let sky = self.sky(now, service, &[saga as u64, 8, now as u64]);
-        let failed = |message: &str, unreachable, retry_after_ms| WalkResult::Failed {
+        let failed = |message: &str, unreachable, retry_after_ms| HistoryResult::Failed {
             message: message.to_owned(),
             unreachable,
             retry_after_ms,
         };
         let result = match sky {
             Some(Sky::Down) => failed("connection refused", true, None),
-            Some(Sky::Gateway(404)) => WalkResult::Unproven { status: 404 },
+            Some(Sky::Gateway(404)) => HistoryResult::Unproven { status: 404 },
             Some(Sky::Gateway(status)) => failed(&format!("HTTP {status}"), false, None),
             Some(Sky::RequestLost | Sky::AnswerLost) => return,
             Some(Sky::Broken) => failed("HTTP 500", false, None),
             Some(Sky::TooMany(ms) | Sky::Overloaded(ms)) => failed("not now", false, Some(ms)),
             Some(Sky::ConcealsHistory) => {
                 self.sagas[saga].lied_to = true;
-                WalkResult::Told(Vec::new().into())
+                HistoryResult::Told(Vec::new().into())
             }
-            Some(Sky::InventsHistory) => WalkResult::Told(self.invented(saga, service).into()),
-            _ => WalkResult::Told(self.history(saga, service).into()),
+            Some(Sky::InventsHistory) => HistoryResult::Told(self.invented(saga, service).into()),
+            _ => HistoryResult::Told(self.history(saga, service).into()),
         };
         let late = if let Some(Sky::Slow(ms)) = sky { ms } else { 0 };
         around.queue.after(3 + late, Event::Result { effect, done: EffectResult::History(result) });

@@ -5,8 +5,8 @@ use super::business::Business;
 use super::services::{Entry, Outbox, SAGA, Said, Services};
 use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
-    Activation, CaseRow, Engine, Errand, Input, Memory, Moment, Replaces, StepReading, StepResult,
-    StepState, Trust, WalkResult,
+    Activation, CaseRow, Effect, Engine, HistoryResult, Input, Memory, Moment, Replaces,
+    StepReading, StepResult, StepState, Trust,
 };
 use amends_protocol::{HistoryState, OutcomeCallback, Report, SagaId, StepId, Timestamp};
 use amends_rulebook::Rulebook;
@@ -49,9 +49,9 @@ impl fmt::Display for Move {
             Self::LoseReportOfA => f.write_str("a's report is lost"),
             Self::LoseReportOfB(n) => write!(f, "b's report of request {n} is lost"),
             Self::SayTheEnd => f.write_str("a says that the saga has ended"),
-            Self::Answer(n) => write!(f, "errand {n} is answered"),
-            Self::LoseAnswer(n) => write!(f, "errand {n} is done and its answer is lost"),
-            Self::Accept(n) => write!(f, "errand {n} is accepted (202)"),
+            Self::Answer(n) => write!(f, "effect {n} is answered"),
+            Self::LoseAnswer(n) => write!(f, "effect {n} is done and its answer is lost"),
+            Self::Accept(n) => write!(f, "effect {n} is accepted (202)"),
             Self::CallBack(n) => write!(f, "accepted step {n} is done and called back"),
             Self::Crash => f.write_str("the supervisor crashes and starts again"),
             Self::Time => f.write_str("time passes to the next timer"),
@@ -66,7 +66,7 @@ pub(super) struct State {
     memory: Memory,
     book: Arc<Rulebook>,
     now: Timestamp,
-    errands: Vec<Errand>,
+    effects: Vec<Effect>,
     accepted: Vec<StepId>,
     faults: u8,
 }
@@ -81,7 +81,7 @@ impl State {
             memory: Memory::default(),
             book: Arc::clone(&book),
             now: Timestamp(1_700_000_000_000),
-            errands: Vec::new(),
+            effects: Vec::new(),
             accepted: Vec::new(),
             faults: business.faults,
         };
@@ -119,14 +119,14 @@ impl State {
         may(services.report_of_a == Outbox::Waiting, Move::ReportOfA);
         may(services.report_of_a == Outbox::Waiting && self.faults > 0, Move::LoseReportOfA);
         may(services.may_say_the_end() && self.case().is_some(), Move::SayTheEnd);
-        for (n, errand) in self.errands.iter().enumerate() {
+        for (n, effect) in self.effects.iter().enumerate() {
             may(true, Move::Answer(n));
             may(self.faults > 0, Move::LoseAnswer(n));
-            may(self.faults > 0 && matches!(errand, Errand::Send(_)), Move::Accept(n));
+            may(self.faults > 0 && matches!(effect, Effect::Send(_)), Move::Accept(n));
         }
         (0..self.accepted.len()).for_each(|n| may(true, Move::CallBack(n)));
         may(self.faults > 0 && self.case().is_some(), Move::Crash);
-        let waits = self.errands.is_empty() && self.accepted.is_empty();
+        let waits = self.effects.is_empty() && self.accepted.is_empty();
         may(waits && self.engine.next_wakeup().is_some(), Move::Time);
         moves
     }
@@ -177,25 +177,25 @@ impl State {
     }
 
     fn answer(&mut self, n: usize) {
-        let errand = self.errands.remove(n);
-        let result = self.perform(&errand);
-        self.ended(&errand, result);
+        let effect = self.effects.remove(n);
+        let result = self.perform(&effect);
+        self.ended(&effect, result);
     }
 
     /// It was done, and nobody hears of it.
     fn lose_answer(&mut self, n: usize) {
         self.faults -= 1;
-        let errand = self.errands.remove(n);
-        let _ = self.perform(&errand);
-        self.ended(&errand, Heard::Nothing);
+        let effect = self.effects.remove(n);
+        let _ = self.perform(&effect);
+        self.ended(&effect, Heard::Nothing);
     }
 
     fn accept(&mut self, n: usize) {
         self.faults -= 1;
-        let errand = self.errands.remove(n);
-        self.accepted.extend(errand.step().map(|(step, _)| step));
+        let effect = self.effects.remove(n);
+        self.accepted.extend(effect.step().map(|(step, _)| step));
         self.ended(
-            &errand,
+            &effect,
             Heard::Step(StepReading::Accepted { location: None, retry_after_ms: None }),
         );
     }
@@ -215,7 +215,7 @@ impl State {
     /// What was under way is lost; what was accepted will be called back all the same.
     fn crash(&mut self) {
         self.faults -= 1;
-        self.errands.clear();
+        self.effects.clear();
         let mut before = Engine::new(0);
         before.set_budget(usize::MAX);
         before.learn_rulebook(Arc::clone(&self.book));
@@ -223,33 +223,35 @@ impl State {
         self.turn(Input::Tick);
     }
 
-    fn perform(&mut self, errand: &Errand) -> Heard {
-        match errand {
-            Errand::Walk(walk) => Heard::History(self.services.history(&walk.service)),
-            Errand::Send(send) => match self.services.compensate(&send.action.service) {
+    fn perform(&mut self, effect: &Effect) -> Heard {
+        match effect {
+            Effect::ReadHistory(walk) => Heard::History(self.services.history(&walk.service)),
+            Effect::Send(send) => match self.services.compensate(&send.action.service) {
                 Said::Ended(outcome) => Heard::Step(StepReading::Done(outcome)),
                 Said::Busy => {
                     Heard::Step(StepReading::Busy { overloaded: false, retry_after_ms: None })
                 }
             },
-            Errand::Poll(_) => Heard::Nothing,
+            Effect::Poll(_) => Heard::Nothing,
         }
     }
 
-    fn ended(&mut self, errand: &Errand, heard: Heard) {
-        let service = Arc::clone(errand.service());
-        let input = match (errand, heard) {
-            (Errand::Walk(walk), Heard::History(told)) => {
-                Input::WalkEnded { case: walk.case, service, result: WalkResult::Told(told.into()) }
-            }
-            (Errand::Walk(walk), _) => {
+    fn ended(&mut self, effect: &Effect, heard: Heard) {
+        let service = Arc::clone(effect.service());
+        let input = match (effect, heard) {
+            (Effect::ReadHistory(walk), Heard::History(told)) => Input::HistoryEnded {
+                case: walk.case,
+                service,
+                result: HistoryResult::Told(told.into()),
+            },
+            (Effect::ReadHistory(walk), _) => {
                 let message = "no answer".to_owned();
                 let result =
-                    WalkResult::Failed { message, unreachable: false, retry_after_ms: None };
-                Input::WalkEnded { case: walk.case, service, result }
+                    HistoryResult::Failed { message, unreachable: false, retry_after_ms: None };
+                Input::HistoryEnded { case: walk.case, service, result }
             }
             (_, heard) => {
-                let Some((step, attempt)) = errand.step() else { return };
+                let Some((step, attempt)) = effect.step() else { return };
                 let answer =
                     if let Heard::Step(reading) = heard { reading } else { StepReading::Unknown };
                 let status = matches!(answer, StepReading::Busy { .. }).then_some(409);
@@ -275,7 +277,7 @@ impl State {
         let out = self.engine.take_output(moment);
         let committed = self.memory.commit(out.writes.into());
         debug_assert!(committed.is_ok(), "{committed:?}");
-        self.errands.extend(out.errands);
+        self.effects.extend(out.effects);
         if self.engine.wants_cases() {
             self.turn(Input::Tick);
         }
@@ -289,7 +291,7 @@ impl State {
     pub(super) fn check(&self) -> Result<(), String> {
         let Some(case) = self.case() else { return Ok(()) };
         let standing = self.services.standing();
-        let left = &case.detail.may_still_stand;
+        let left = &case.extra.may_still_stand;
         let is_named = |action: &&str| left.iter().any(|one| one.name().to_string() == **action);
         match (case.state, case.closed_on) {
             (CaseState::Stuck | CaseState::Unmatched, _) => {
@@ -331,11 +333,11 @@ impl State {
         let mut hash = DefaultHasher::new();
         self.services.hash(&mut hash);
         (self.faults, &self.accepted).hash(&mut hash);
-        let mut errands: Vec<String> = self.errands.iter().map(told_errand).collect();
-        errands.sort_unstable();
-        errands.hash(&mut hash);
-        for lane in self.engine.lanes() {
-            (&lane.service, lane.breaker, lane.failures, lane.in_flight).hash(&mut hash);
+        let mut effects: Vec<String> = self.effects.iter().map(told_effect).collect();
+        effects.sort_unstable();
+        effects.hash(&mut hash);
+        for queue in self.engine.queues() {
+            (&queue.service, queue.breaker, queue.failures, queue.in_flight).hash(&mut hash);
         }
         let Some(case) = self.case() else { return hash.finish() };
         self.hash_case(case, &mut hash);
@@ -347,16 +349,16 @@ impl State {
             let ended =
                 if let StepState::Done(outcome) = step.state { Some(outcome) } else { None };
             (step.verb, &step.action, step.state.name(), ended, step.stage, is_due).hash(&mut hash);
-            (step.memo.may_have_run, step.attempts == 0).hash(&mut hash);
+            (step.extra.may_have_run, step.attempts == 0).hash(&mut hash);
         }
         hash.finish()
     }
 
     fn hash_case(&self, case: &CaseRow, hash: &mut DefaultHasher) {
-        let memo = &case.detail;
+        let memo = &case.extra;
         (case.state, case.closed_on, memo.looked_again, memo.quiet_at.is_some()).hash(hash);
         memo.saga_ended_at.is_some().hash(hash);
-        for walk in &memo.walks {
+        for walk in &memo.histories {
             let mut told: Vec<String> = walk.entries.iter().map(|e| format!("{e:?}")).collect();
             told.sort_unstable();
             let is_due = walk.due_at.is_some_and(|at| at <= self.now.0);
@@ -370,18 +372,18 @@ impl State {
     }
 }
 
-/// What came of an errand.
+/// What came of an effect.
 enum Heard {
     Step(StepReading),
     History(Vec<amends_protocol::Evidence>),
     Nothing,
 }
 
-fn told_errand(errand: &Errand) -> String {
-    match errand {
-        Errand::Walk(walk) => format!("history of {}", walk.service),
-        Errand::Send(send) => format!("{} {}", send.verb, send.action),
-        Errand::Poll(poll) => format!("poll {}", poll.action),
+fn told_effect(effect: &Effect) -> String {
+    match effect {
+        Effect::ReadHistory(walk) => format!("history of {}", walk.service),
+        Effect::Send(send) => format!("{} {}", send.verb, send.action),
+        Effect::Poll(poll) => format!("poll {}", poll.action),
     }
 }
 

@@ -8,10 +8,10 @@ use crate::event::{BEGINNING, Callback, Event, Letter, StepCall};
 use crate::scenario::{ORDER, PAYMENT};
 use crate::services::{order_id, request_of};
 use amends_engine::{
-    Activation, Answer, Errand, Input, PollStep, Replaces, SendStep, StepReading, StepResult,
-    Ticket, WalkResult,
+    Activation, Answer, Effect, HistoryResult, Input, PollStep, Replaces, SendStep, StepReading,
+    StepResult, Ticket,
 };
-use amends_node::{Effect, EffectResult};
+use amends_node::{EffectResult, LaunchedEffect};
 use amends_protocol::{ActionName, CaseId, SagaBegin, StepId, Testimony, Timestamp, digest};
 use std::sync::Arc;
 
@@ -173,43 +173,43 @@ impl World<'_> {
 
     // ---- what goes out ----
 
-    pub(super) fn send(&mut self, effect: Effect) {
-        let Effect { id, errand } = effect;
+    pub(super) fn send(&mut self, effect: LaunchedEffect) {
+        let LaunchedEffect { id, effect: asked } = effect;
         self.outside.effects += 1;
         let effect = self.outside.effects;
         let process = self.shell.process;
-        let service = Arc::clone(errand.service());
-        let timeout = match &errand {
-            Errand::Send(send) => send.rulebook.get(send.action_id).retry.timeout_ms,
-            Errand::Poll(poll) => poll.rulebook.get(poll.action_id).retry.timeout_ms,
-            Errand::Walk(_) => 10_000,
+        let service = Arc::clone(asked.service());
+        let timeout = match &asked {
+            Effect::Send(send) => send.rulebook.get(send.action_id).retry.timeout_ms,
+            Effect::Poll(poll) => poll.rulebook.get(poll.action_id).retry.timeout_ms,
+            Effect::ReadHistory(_) => 10_000,
         };
-        if let Some((step, attempt)) = errand.step() {
+        if let Some((step, attempt)) = asked.step() {
             self.count(step.tag ^ u64::from(attempt));
         }
-        self.story.tell(|| tell(&errand));
-        self.seen(&Seen::Effect { number: effect, effect: &errand, service: &service });
-        self.outside.under_way.insert(effect, UnderWay { process, id, errand });
+        self.story.tell(|| tell(&asked));
+        self.seen(&Seen::Effect { number: effect, effect: &asked, service: &service });
+        self.outside.under_way.insert(effect, UnderWay { process, id, asked });
         self.queue.after(WAY_MS, Event::Reaches { effect });
         self.queue.after(timeout, Event::TimesOut { effect });
     }
 
     pub(super) fn reaches(&mut self, effect: u64) {
         let Some(under_way) = self.outside.under_way.get(&effect) else { return };
-        let errand = under_way.errand.clone();
-        let saga = match &errand {
-            Errand::Send(send) => &send.saga,
-            Errand::Poll(poll) => &poll.saga,
-            Errand::Walk(walk) => &walk.saga,
+        let asked = under_way.asked.clone();
+        let saga = match &asked {
+            Effect::Send(send) => &send.saga,
+            Effect::Poll(poll) => &poll.saga,
+            Effect::ReadHistory(walk) => &walk.saga,
         };
         let Some(saga) = self.services.saga_number(saga) else { return };
-        if let Errand::Send(send) = &errand {
+        if let Effect::Send(send) = &asked {
             self.services.proofs.insert(send.step, send.proof.clone());
         }
         let book = &self.services.book;
         let action = |name: &ActionName| book.action(&name.service, &name.action);
-        match &errand {
-            Errand::Send(send) => {
+        match &asked {
+            Effect::Send(send) => {
                 let Some(action) = action(&send.action) else { return };
                 let &SendStep { step, attempt, verb, .. } = &**send;
                 let is_mapped = book.get(action).endpoints.get(verb).is_some();
@@ -222,14 +222,14 @@ impl World<'_> {
                 let call = StepCall { effect, step, attempt, saga, action, verb, key, request };
                 self.in_services(|services, around| services.ask(call, around));
             }
-            Errand::Poll(poll) => {
+            Effect::Poll(poll) => {
                 let Some(action) = action(&poll.action) else { return };
                 let &PollStep { step, attempt, verb, .. } = &**poll;
                 let (key, request) = (digest_of(poll.key.as_deref(), step), None);
                 let call = StepCall { effect, step, attempt, saga, action, verb, key, request };
                 self.in_services(|services, around| services.look(call, around));
             }
-            Errand::Walk(walk) => self.in_services(|services, around| {
+            Effect::ReadHistory(walk) => self.in_services(|services, around| {
                 services.read_history(effect, saga, &walk.service, around);
             }),
         }
@@ -237,26 +237,26 @@ impl World<'_> {
 
     /// An effect has ended: with a result, or because the supervisor stops waiting for one.
     pub(super) fn result(&mut self, effect: u64, done: Option<EffectResult>) {
-        let Some(UnderWay { process, id, errand }) = self.outside.under_way.remove(&effect) else {
+        let Some(UnderWay { process, id, asked }) = self.outside.under_way.remove(&effect) else {
             return;
         };
         if process != self.shell.process {
             return; // nobody is there to take it
         }
-        let service = Arc::clone(errand.service());
-        let result = done.unwrap_or_else(|| match &errand {
-            Errand::Walk(_) => EffectResult::History(WalkResult::Failed {
+        let service = Arc::clone(asked.service());
+        let result = done.unwrap_or_else(|| match &asked {
+            Effect::ReadHistory(_) => EffectResult::History(HistoryResult::Failed {
                 message: "no answer".to_owned(),
                 unreachable: true,
                 retry_after_ms: None,
             }),
-            Errand::Send(_) | Errand::Poll(_) => EffectResult::Step(
+            Effect::Send(_) | Effect::Poll(_) => EffectResult::Step(
                 StepResult::new(StepReading::Unknown, None).saying("no answer in time"),
             ),
         });
-        self.story.tell(|| tell_result(&errand, &result));
+        self.story.tell(|| tell_result(&asked, &result));
         let seen =
-            Seen::Result { number: effect, service: &service, effect: &errand, result: &result };
+            Seen::Result { number: effect, service: &service, effect: &asked, result: &result };
         self.seen(&seen);
         self.hand_in(id, Some(result));
     }
@@ -293,34 +293,34 @@ fn unsendable() -> StepResult {
     }
 }
 
-fn tell(errand: &Errand) -> String {
-    match errand {
-        Errand::Send(send) => {
+fn tell(asked: &Effect) -> String {
+    match asked {
+        Effect::Send(send) => {
             format!(
                 "{} asks: {} {} ({}, try {})",
                 send.step.case, send.verb, send.action, send.step, send.attempt
             )
         }
-        Errand::Poll(poll) => {
+        Effect::Poll(poll) => {
             format!("{} looks after {} ({})", poll.step.case, poll.action, poll.step)
         }
-        Errand::Walk(walk) => format!("{} reads the History of {}", walk.case, walk.service),
+        Effect::ReadHistory(walk) => format!("{} reads the History of {}", walk.case, walk.service),
     }
 }
 
-fn tell_result(errand: &Errand, result: &EffectResult) -> String {
-    match (errand, result) {
-        (Errand::Walk(walk), EffectResult::History(WalkResult::Told(entries))) => {
+fn tell_result(asked: &Effect, result: &EffectResult) -> String {
+    match (asked, result) {
+        (Effect::ReadHistory(walk), EffectResult::History(HistoryResult::Told(entries))) => {
             let told =
                 |e: &amends_protocol::Evidence| format!("{}.{} {}", e.service, e.action, e.state);
             let entries: Vec<String> = entries.iter().map(told).collect();
             format!("the History of {} for {}: {}", walk.service, walk.case, entries.join(", "))
         }
-        (Errand::Walk(walk), other) => {
+        (Effect::ReadHistory(walk), other) => {
             format!("the History of {} for {}: {other:?}", walk.service, walk.case)
         }
         (_, EffectResult::Step(result)) => {
-            let step = errand.step().map(|(step, _)| step.to_string()).unwrap_or_default();
+            let step = asked.step().map(|(step, _)| step.to_string()).unwrap_or_default();
             format!("{step} is answered {:?}", result.answer)
         }
         (_, other) => format!("{other:?}"),

@@ -2,7 +2,7 @@
 //! no result yet.
 
 use crate::event::{Callback, Letter, Undo};
-use amends_engine::{Errand, Ticket};
+use amends_engine::{Effect, Ticket};
 use amends_node::EffectId;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) enum Waiter {
 pub(super) struct UnderWay {
     pub(super) process: u64,
     pub(super) id: EffectId,
-    pub(super) errand: Errand,
+    pub(super) asked: Effect,
 }
 
 /// Everything that is under way.

@@ -72,7 +72,7 @@ enum Reply {
 }
 
 /// All services of one saga.
-pub(crate) struct Business<'a> {
+pub(crate) struct ModelServices<'a> {
     book: &'a Rulebook,
     flow: &'a Flow,
     faults: Vec<Fault>,
@@ -90,7 +90,7 @@ pub(crate) struct Business<'a> {
     pub(crate) nameless: bool,
 }
 
-impl<'a> Business<'a> {
+impl<'a> ModelServices<'a> {
     pub(crate) fn new(
         book: &'a Rulebook,
         flow: &'a Flow,

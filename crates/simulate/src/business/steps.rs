@@ -1,12 +1,12 @@
 //! The supervisor's steps at the model services: `compensate`, `retry`, `notify`, each remembered by its key.
 
-use super::{Business, Reply, request_id};
+use super::{ModelServices, Reply, request_id};
 use amends_engine::StepReading;
 use amends_protocol::{Evidence, HistoryState, Outcome, StepId, Verb};
 use amends_rulebook::{ActionClass, ActionId, Endpoint};
 use std::sync::Arc;
 
-impl Business<'_> {
+impl ModelServices<'_> {
     /// Carries out a step, or answers it as before; with the calls that the service made. `named` are the requests that
     /// the supervisor names: to an endpoint that undoes one by one, the one; else a hint.
     pub(crate) fn perform(

@@ -13,7 +13,7 @@ mod verdict;
 use crate::made_up::MadeUp;
 use crate::play::plan_lines;
 use crate::supervisor::Supervisor;
-use amends_engine::{Errand, Input, StepReading, StepResult, WalkResult};
+use amends_engine::{Effect, HistoryResult, Input, StepReading, StepResult};
 use amends_protocol::Timestamp;
 use amends_rulebook::Rulebook;
 use chance::Chance;
@@ -63,7 +63,7 @@ enum Next {
     Move(usize),
     Late(usize),
     Report(usize),
-    Errand(usize),
+    Effect(usize),
     Time,
 }
 
@@ -98,12 +98,12 @@ impl<'m> Play<'m> {
         let all = all.chain((0..self.saga.late.len()).map(Next::Late));
         let all = all.chain((0..self.saga.outbox.len()).map(Next::Report));
         let mut all: Vec<Next> =
-            all.chain((0..self.supervisor.errands.len()).map(Next::Errand)).collect();
+            all.chain((0..self.supervisor.effects.len()).map(Next::Effect)).collect();
         if all.is_empty() {
             return None;
         }
         // Nothing is done in no time at all, but nobody waits for hours while a service is at work.
-        if self.saga.moves.is_empty() && self.supervisor.errands.is_empty() {
+        if self.saga.moves.is_empty() && self.supervisor.effects.is_empty() {
             all.push(Next::Time);
         }
         let n = self.saga.chance.below(all.len());
@@ -130,9 +130,9 @@ impl<'m> Play<'m> {
                 self.saga.tell(|| format!("reported: {}", report.data.code));
                 self.supervisor.report(&report);
             }
-            Next::Errand(n) => {
-                if let Some(errand) = self.supervisor.errands.remove(n) {
-                    self.perform(errand);
+            Next::Effect(n) => {
+                if let Some(effect) = self.supervisor.effects.remove(n) {
+                    self.perform(effect);
                 }
             }
             Next::Time => {
@@ -145,18 +145,18 @@ impl<'m> Play<'m> {
         self.supervisor.pass_time(Timestamp(i64::MAX))
     }
 
-    fn perform(&mut self, errand: Errand) {
-        let input = match errand {
-            Errand::Walk(walk) => {
+    fn perform(&mut self, effect: Effect) {
+        let input = match effect {
+            Effect::ReadHistory(walk) => {
                 let keeps = self.book.service(&walk.service).map(|id| self.book.keeps_history(id));
                 self.saga.tell(|| format!("History of {} is read: {keeps:?}", walk.service));
                 let result = match keeps {
-                    Some(true) => WalkResult::Told(self.saga.history(&walk.service).into()),
-                    _ => WalkResult::NoHistory,
+                    Some(true) => HistoryResult::Told(self.saga.history(&walk.service).into()),
+                    _ => HistoryResult::NoHistory,
                 };
-                Input::WalkEnded { case: walk.case, service: walk.service, result }
+                Input::HistoryEnded { case: walk.case, service: walk.service, result }
             }
-            Errand::Send(send) => {
+            Effect::Send(send) => {
                 let action = self.saga.action_named(&send.action.to_string());
                 let (answer, calls) =
                     self.saga.perform(send.step, send.verb, action, &send.request_ids);
@@ -165,7 +165,7 @@ impl<'m> Play<'m> {
                 let result = StepResult::new(answer, None).telling(calls);
                 Input::StepEnded { step: send.step, attempt: send.attempt, service, result }
             }
-            Errand::Poll(poll) => {
+            Effect::Poll(poll) => {
                 // Nobody answers 202 here.
                 let service = Arc::clone(&poll.action.service);
                 let result = StepResult::new(StepReading::Unknown, None);

@@ -5,8 +5,8 @@ pub mod stories;
 
 use amends_api::{CaseAct, CaseDetail, StuckReason};
 use amends_engine::{
-    Engine, Errand, Input, ReportRow, StepReading, StepResult, StepRow, StepState, StoredCase,
-    WalkResult, Write,
+    Effect, Engine, HistoryResult, Input, ReportRow, StepReading, StepResult, StepRow, StepState,
+    StoredCase, Write,
 };
 use amends_protocol::{CaseId, Evidence, Report, ReportData, SagaId, Timestamp, Verb};
 use amends_rulebook::{
@@ -213,7 +213,7 @@ pub struct World {
     cases: BTreeMap<CaseId, amends_engine::CaseRow>,
     reports: BTreeMap<(CaseId, u32), ReportRow>,
     steps: BTreeMap<(CaseId, u32), StepRow>,
-    errands: Vec<Errand>,
+    effects: Vec<Effect>,
 }
 
 impl World {
@@ -222,7 +222,7 @@ impl World {
         engine.restore_active(Arc::clone(book));
         let (now, book) = (Timestamp(1_700_000_000_000), Arc::clone(book));
         let (cases, reports, steps) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut world = Self { engine, now, book, cases, reports, steps, errands: Vec::new() };
+        let mut world = Self { engine, now, book, cases, reports, steps, effects: Vec::new() };
         for service in Arc::clone(&world.book).services() {
             world.pause(&service.name, true);
         }
@@ -246,7 +246,7 @@ impl World {
                 _ => {}
             }
         }
-        self.errands.extend(out.errands);
+        self.effects.extend(out.effects);
     }
 
     pub fn report(&mut self, report: Report) {
@@ -273,13 +273,13 @@ impl World {
     pub fn tell_histories(&mut self, told: &[(&str, Vec<Evidence>)]) {
         let case = self.case();
         let asked: Vec<Arc<str>> =
-            case.detail.walks.iter().map(|w| Arc::clone(&w.service)).collect();
+            case.extra.histories.iter().map(|w| Arc::clone(&w.service)).collect();
         let case = case.id;
         for service in asked {
             let own = told.iter().filter(|(by, _)| *by == &*service);
             self.bring_in();
-            let result = WalkResult::Told(own.flat_map(|(_, told)| told.clone()).collect());
-            self.input(Input::WalkEnded { case, service, result });
+            let result = HistoryResult::Told(own.flat_map(|(_, told)| told.clone()).collect());
+            self.input(Input::HistoryEnded { case, service, result });
         }
     }
 
@@ -288,8 +288,8 @@ impl World {
         let (service, _) = action.split_once('.').expect("service.action");
         let service: Arc<str> = service.into();
         self.pause(&service, false);
-        let sent = std::mem::take(&mut self.errands).into_iter().find_map(|errand| match errand {
-            Errand::Send(send) if send.verb == Verb::Retry => Some(send),
+        let sent = std::mem::take(&mut self.effects).into_iter().find_map(|effect| match effect {
+            Effect::Send(send) if send.verb == Verb::Retry => Some(send),
             _ => None,
         });
         self.pause(&service, true);
@@ -308,7 +308,7 @@ impl World {
 
     /// Services whose History the case has asked for.
     pub fn asked(&self) -> BTreeSet<String> {
-        self.case().detail.walks.iter().map(|w| w.service.to_string()).collect()
+        self.case().extra.histories.iter().map(|w| w.service.to_string()).collect()
     }
 
     fn case(&self) -> &amends_engine::CaseRow {
@@ -323,16 +323,16 @@ impl World {
         let roles =
             reports.iter().map(|row| role_line(&self.book, &row.report.id, row.role.for_planner()));
         let steps = self.steps.values().filter(|s| s.id.case == case);
-        let steps = steps.filter(|step| !step.memo.because.is_empty()).map(|step| {
+        let steps = steps.filter(|step| !step.extra.because.is_empty()).map(|step| {
             let sign = match &step.state {
                 StepState::Shadow => Some("shadow"),
                 StepState::Superseded => Some("superseded"),
-                _ if step.memo.held => Some("ask"),
+                _ if step.extra.held => Some("ask"),
                 StepState::Stuck(StuckReason::AwaitsApproval) => Some("ask"),
                 _ => None,
             };
             let id = |n: &u32| reports[*n as usize].report.id.clone();
-            let because: Vec<String> = step.memo.because.iter().map(id).collect();
+            let because: Vec<String> = step.extra.because.iter().map(id).collect();
             step_line(step.stage, step.verb, &step.action.to_string(), &because, sign)
         });
         Decided { roles: roles.collect(), steps: steps.collect() }
@@ -530,7 +530,7 @@ fn as_case(story: &Story) -> CaseDetail {
             json!({ "source": r.source, "id": r.id, "service": r.service(), "receivedAt": at, "role": "rule", "data": data })
         })
         .collect();
-    let walks: Vec<Value> = story
+    let histories: Vec<Value> = story
         .histories()
         .iter()
         .map(
@@ -554,7 +554,7 @@ fn as_case(story: &Story) -> CaseDetail {
         .collect();
     serde_json::from_value(json!({
         "id": "c-1", "sagaId": "s", "state": "settled", "report": "any/any", "openedAt": at, "updatedAt": at,
-        "steps": {}, "reports": reports, "plan": plan, "walks": walks, "notes": [], "acts": [],
+        "steps": {}, "reports": reports, "plan": plan, "histories": histories, "notes": [], "acts": [],
     }))
     .unwrap_or_else(|error| panic!("{error}"))
 }

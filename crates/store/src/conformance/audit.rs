@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Archive, Ledger, ListedStep, PageRequest, RulebookRow, StepFilter, Store};
 use amends_engine::{
-    CaseRow, Note, ReportRole, ReportRow, SagaState, StepState, Subject, WalkRow, Write,
+    CaseRow, HistoryQuery, Note, ReportRole, ReportRow, SagaState, StepState, Subject, Write,
 };
 use amends_protocol::{CaseId, PartTag, StepId};
 
@@ -17,9 +17,9 @@ use amends_protocol::{CaseId, PartTag, StepId};
 pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
     let store = Held::of(place).await;
     let mut row = case(1);
-    row.detail.notes = vec![Note { at: 5, text: "rider is unreported".to_owned() }];
-    row.detail.quiet_at = Some(77);
-    row.detail.walks = vec![WalkRow {
+    row.extra.notes = vec![Note { at: 5, text: "rider is unreported".to_owned() }];
+    row.extra.quiet_at = Some(77);
+    row.extra.histories = vec![HistoryQuery {
         service: "rider".into(),
         due_at: None,
         since: None,
@@ -35,8 +35,8 @@ pub async fn one_case_has_everything(place: &impl Place<Store: Store>) {
         recheck: None,
     }];
     let mut due = step(1, 3, "rider.match", StepState::Due(at(1, 500)));
-    due.memo.because = vec![1, 0];
-    due.memo.would_have_asked = vec![1, 9];
+    due.extra.because = vec![1, 0];
+    due.extra.would_have_asked = vec![1, 9];
     let derived = ReportRow { role: ReportRole::Derived, ..report(1, 1) };
     let mut batch = whole(row.clone());
     batch.extend([Write::from_step(due.clone()), Write::from_report(derived.clone())]);
@@ -100,10 +100,10 @@ pub async fn a_part_is_found_by_its_id(place: &impl Place<Store: Store>) {
     let about =
         |request: &str| Some(Subject { request: Some(request.into()), ..Subject::default() });
     let mut first = done(1, 1, "payment.pay");
-    first.memo.subject = about("q-1");
+    first.extra.subject = about("q-1");
     let mut second = done(1, 2, "payment.pay");
-    second.memo.subject = about("q-2");
-    second.memo.part_of = Some(1);
+    second.extra.subject = about("q-2");
+    second.extra.part_of = Some(1);
     let rows = [first.clone(), second.clone()];
     let mut writes = whole(case(1));
     writes.extend(rows.iter().map(|row| Write::Step(Box::new(row.clone()))));

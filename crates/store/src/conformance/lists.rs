@@ -8,7 +8,7 @@ use crate::{
     Archive, CaseFilter, CaseOrder, ListedCase, PageRequest, RowPage, StepFilter, Store, StoreError,
 };
 use amends_api::{Amount, CaseState, ClosedOn, StepStateName, StuckReason};
-use amends_engine::{Business, CaseMemo, CaseRow, RulebookRef, StepRow, StepState, Write};
+use amends_engine::{Business, CaseExtra, CaseRow, RulebookRef, StepRow, StepState, Write};
 use amends_protocol::{CaseId, Outcome, Timestamp, Verb};
 
 async fn case_ids(store: &Held<impl Store>, filter: CaseFilter) -> Vec<u64> {
@@ -161,7 +161,7 @@ fn amount(text: &str) -> Option<Amount> {
 }
 
 /// What a case is about to the business.
-fn about(customer: &str, amounts: &[(&str, &str)]) -> CaseMemo {
+fn about(customer: &str, amounts: &[(&str, &str)]) -> CaseExtra {
     let order = amounts.iter().map(|(text, currency)| {
         format!("{currency}:{}", amount(text).expect("an amount").sort_key())
     });
@@ -170,7 +170,7 @@ fn about(customer: &str, amounts: &[(&str, &str)]) -> CaseMemo {
         order: order.collect(),
         ..Business::default()
     };
-    CaseMemo { business, ..CaseMemo::default() }
+    CaseExtra { business, ..CaseExtra::default() }
 }
 
 /// By whom a case concerns and how much it is about: one amount has to meet all that is said of amounts.
@@ -194,13 +194,13 @@ async fn with_five_cases(store: &Held<impl Store>) {
         CaseRow {
             report: "payment/report-10".into(),
             message: None,
-            detail: about("c-7", &[("12.5", "EUR"), ("900", "JPY")]),
+            extra: about("c-7", &[("12.5", "EUR"), ("900", "JPY")]),
             ..case(2)
         },
         CaseRow {
             report: "paymentx/report-1".into(),
             state: CaseState::Stuck,
-            detail: about("c-8", &[("-3", "EUR")]),
+            extra: about("c-8", &[("-3", "EUR")]),
             ..case(3)
         },
         CaseRow {
@@ -351,7 +351,7 @@ pub async fn a_long_search_is_cut_into_pages(place: &impl Place<Store: Store>) {
 pub async fn every_step_filter_does_its_part(place: &impl Place<Store: Store>) {
     let store = Held::of(place).await;
     let mut stuck = step(1, 3, "rider.match", StepState::Stuck(StuckReason::OutOfAttempts));
-    stuck.memo.message = Some("Connection refused".to_owned());
+    stuck.extra.message = Some("Connection refused".to_owned());
     let retry = StepRow { verb: Verb::Retry, ..step(3, 3, "order.place", StepState::Waiting) };
     let mut batch = whole(CaseRow { state: CaseState::Stuck, ..case(1) });
     batch.push(Write::from_step(stuck));

@@ -3,8 +3,8 @@
 use crate::RulebookRow;
 use amends_api::{CaseState, ClosedOn};
 use amends_engine::{
-    ActRow, ActivationRow, AttemptRow, CaseMemo, CaseRow, ReportRole, ReportRow, RulebookRef,
-    SagaRow, SagaState, StepMemo, StepRow, StepState, Write,
+    ActRow, ActivationRow, AttemptRow, CaseExtra, CaseRow, ReportRole, ReportRow, RulebookRef,
+    SagaRow, SagaState, StepExtra, StepRow, StepState, Write,
 };
 use amends_protocol::{
     ActionName, CaseId, Outcome, Report, ReportData, SagaId, StepId, Timestamp, Verb,
@@ -35,7 +35,7 @@ pub(crate) fn case(n: u64) -> CaseRow {
         settled_at: None,
         report: "payment/report-1".into(),
         message: Some("card declined".into()),
-        detail: CaseMemo::default(),
+        extra: CaseExtra::default(),
     }
 }
 
@@ -94,17 +94,17 @@ pub(crate) fn step(n: u64, ordinal: u32, action: &str, state: StepState) -> Step
         attempts,
         planned_at: at(n, 1),
         updated_at: at(n, 20),
-        memo: StepMemo {
+        extra: StepExtra {
             because: vec![0],
             sent_at: (attempts > 0).then_some(at(n, 2).0),
-            ..StepMemo::default()
+            ..StepExtra::default()
         },
     }
 }
 
 pub(crate) fn done(n: u64, ordinal: u32, action: &str) -> StepRow {
     let mut row = step(n, ordinal, action, StepState::Done(Outcome::Compensated));
-    row.memo.status = Some(200);
+    row.extra.status = Some(200);
     row
 }
 

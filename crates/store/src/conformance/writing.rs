@@ -10,11 +10,11 @@ use amends_api::{
     StrangerActName, StuckReason,
 };
 use amends_engine::{
-    AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseMemo, Decision, Dropped,
-    HoldScope, KnownRequests, Limits, Note, QuestionAnswer, Recheck, ReportRole, RuleHold,
-    RuleHoldRow, SagaRow, SagaState, SameAnswer, Sent, ServiceRow, ServiceSettings, StepMemo,
-    StepState, StoredCase, StrangerDecision, StrangerDecisionRow, StrangerRow, Subject, Told,
-    WalkRow, Write,
+    AtPivot, AwaitsCallers, Batch, Business, CalledBack, CallsBefore, CaseExtra, Decision, Dropped,
+    EvidenceRow, HistoryQuery, HoldScope, KnownRequests, Limits, Note, QuestionAnswer, Recheck,
+    ReportRole, RuleHold, RuleHoldRow, SagaRow, SagaState, SameAnswer, Sent, ServiceRow,
+    ServiceSettings, StepExtra, StepState, StoredCase, StrangerDecision, StrangerDecisionRow,
+    StrangerRow, Subject, Write,
 };
 use amends_protocol::{ActionName, CaseId, Evidence, HistoryState, Loss, Lost, Outcome, Timestamp};
 use std::sync::Arc;
@@ -51,20 +51,20 @@ fn answer() -> QuestionAnswer {
     }
 }
 
-fn full_memo() -> CaseMemo {
-    CaseMemo {
+fn full_memo() -> CaseExtra {
+    CaseExtra {
         excess: 2,
         dropped: vec![Dropped {
             by: "payment".into(),
             lost: Lost { action: Some(ActionName::new("coupon", "redeem")), why: Loss::Limit },
         }],
-        told: vec![Told {
+        told: vec![EvidenceRow {
             by: "payment".into(),
             at: Some(8),
             within: Some(Source::Callback),
             evidence: evidence(),
         }],
-        walks: vec![WalkRow {
+        histories: vec![HistoryQuery {
             service: "coupon".into(),
             due_at: Some(5),
             since: Some(4),
@@ -114,7 +114,7 @@ fn full_memo() -> CaseMemo {
 /// A case with something in every field.
 fn full_case() -> StoredCase {
     let mut case = case(7);
-    case.detail = full_memo();
+    case.extra = full_memo();
     let roles = [
         ReportRole::Rule(0),
         ReportRole::RuleHeld(u32::MAX),
@@ -130,7 +130,7 @@ fn full_case() -> StoredCase {
     }
     let mut first = done(7, 1, "payment.pay");
     first.stage = u16::MAX;
-    first.memo = full_step_memo();
+    first.extra = full_step_memo();
     StoredCase {
         case,
         reports,
@@ -139,9 +139,9 @@ fn full_case() -> StoredCase {
 }
 
 /// Every member of a step's memo.
-fn full_step_memo() -> StepMemo {
+fn full_step_memo() -> StepExtra {
     let data = Arc::new(report(7, 0).report.data.data.clone());
-    StepMemo {
+    StepExtra {
         fence: true,
         calls: Some(CallsBefore::Asked),
         last: Some(Cause::Busy),

@@ -41,7 +41,7 @@ async fn what_would_not_read_back_is_refused_by_name_and_leaves_nothing() {
     let mut late = report(1, 0);
     Arc::make_mut(&mut late.report).time = Some(Timestamp(Timestamp::LAST.0 + 1));
     let mut edited = step(1, 1, "payment.pay", StepState::Waiting);
-    edited.memo.edited = Some(Arc::new(nested(127)));
+    edited.extra.edited = Some(Arc::new(nested(127)));
     let announced = Write::Saga(Box::new(SagaRow {
         saga: saga("order-1"),
         service: "payment".into(),

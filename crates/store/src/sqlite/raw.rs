@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{BrokenCase, RawCase, RawRow, RawValue, StoreError, UnreadableRow};
 use amends_api::CaseState;
-use amends_engine::{CaseMemo, CaseRow, ReportRole, ReportRow, StoredCase};
+use amends_engine::{CaseExtra, CaseRow, ReportRole, ReportRow, StoredCase};
 use amends_protocol::{CaseId, Report, ReportData, SagaId, Timestamp};
 use rusqlite::{Connection, params_from_iter, types::Value, types::ValueRef};
 use std::sync::Arc;
@@ -155,7 +155,7 @@ pub(crate) fn salvage(raw: &RawCase) -> Option<StoredCase> {
         settled_at: None,
         report: text(case, "report").unwrap_or("unknown/unreadable").into(),
         message: text(case, "message").map(Into::into),
-        detail: CaseMemo::default(),
+        extra: CaseExtra::default(),
     };
     Some(StoredCase { case, reports, steps: Vec::new() })
 }

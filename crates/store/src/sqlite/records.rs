@@ -37,8 +37,8 @@ pub(crate) fn listed_step(
     saga: SagaId,
     rulebook: Option<RulebookRef>,
 ) -> Result<ListedStep, StoreError> {
-    let because = report_ids(conn, step.id.case, &step.memo.because)?;
-    let would_have_asked = report_ids(conn, step.id.case, &step.memo.would_have_asked)?;
+    let because = report_ids(conn, step.id.case, &step.extra.because)?;
+    let would_have_asked = report_ids(conn, step.id.case, &step.extra.would_have_asked)?;
     Ok(ListedStep { step, saga, rulebook, because, would_have_asked })
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn step(conn: &Connection, id: StepId) -> Result<Option<StepRecord>, 
 
 /// Whether a step's id asks for another row with it: the whole step, by its own id.
 fn is_step_of(row: &StepRow, other: &StepRow, id: StepId) -> bool {
-    id.part.is_none() && row.memo.part_of.is_none() && other.ordinal_of_step() == row.id.ordinal
+    id.part.is_none() && row.extra.part_of.is_none() && other.ordinal_of_step() == row.id.ordinal
 }
 
 fn report_ids(

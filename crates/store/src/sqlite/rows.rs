@@ -22,10 +22,10 @@ use std::sync::Arc;
 pub(crate) const READ_LIMIT_SECONDS: u64 = 5;
 
 pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at, c.settled_at, c.closed_on, c.saga, \
-     c.rulebook, c.rulebook_hash, c.report, c.message, c.memo";
+     c.rulebook, c.rulebook_hash, c.report, c.message, c.extra";
 const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
 pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
-     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
+     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.extra";
 /// Of `attempts a` and its `steps s`.
 pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";
@@ -195,7 +195,7 @@ fn whole_case_row(
         rulebook,
         report: column(row, 9)?,
         message: column(row, 10)?,
-        detail: json(row, 11, name)?,
+        extra: json(row, 11, name)?,
     })
 }
 
@@ -233,7 +233,7 @@ pub(crate) fn step_row(row: &Row<'_>) -> Result<StepRow, StoreError> {
             attempts: column(row, 8)?,
             planned_at: moment(row, 9)?,
             updated_at: moment(row, 10)?,
-            memo: json(row, 14, &name)?,
+            extra: json(row, 14, &name)?,
         })
     };
     of_row(read(), &name)

@@ -6,7 +6,7 @@ use crate::{
     conformance::{BackupPlace, Place, unsettled},
 };
 use amends_api::CaseState;
-use amends_engine::{ActRow, CaseMemo, CaseRow, Write};
+use amends_engine::{ActRow, CaseExtra, CaseRow, Write};
 use amends_protocol::{CaseId, SagaId, Salt, Timestamp};
 use rusqlite::Connection;
 use std::{fs, path::PathBuf};
@@ -71,7 +71,7 @@ fn case(n: u64, message: &str) -> Write {
         settled_at: None,
         report: "payment/report-1".into(),
         message: Some(message.into()),
-        detail: CaseMemo::default(),
+        extra: CaseExtra::default(),
     }))
 }
 

@@ -67,7 +67,7 @@ const NO_RULE_HOLD: &str = "DELETE FROM rule_holds WHERE rulebook = ?1 AND rule 
 const SERVICE: &str = "INSERT OR REPLACE INTO services (service, settings) VALUES (?1, ?2)";
 
 /// The statements of one transaction and a buffer for JSON.
-struct Pen<'c> {
+struct BatchWriter<'c> {
     new_case: CachedStatement<'c>,
     case: CachedStatement<'c>,
     report: CachedStatement<'c>,
@@ -85,7 +85,7 @@ struct Pen<'c> {
 /// Writes a batch. On an error the caller rolls back.
 pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), StoreError> {
     let prepare = |sql| conn.prepare_cached(sql).map_err(database(DOING));
-    let mut pen = Pen {
+    let mut writer = BatchWriter {
         new_case: prepare(NEW_CASE)?,
         case: prepare(CASE)?,
         report: prepare(REPORT)?,
@@ -103,21 +103,21 @@ pub(crate) fn write_batch(conn: &Connection, writes: &[Write]) -> Result<(), Sto
             continue;
         }
         match write {
-            Write::Remove(id) => pen.new_cases -= remove(conn, *id)?,
-            Write::Case(row) => pen.case(row)?,
-            Write::Report(row) => pen.report(row)?,
-            Write::Step(row) => pen.step(row)?,
-            Write::Attempt(row) => pen.attempt(row)?,
-            Write::Act(row) => pen.act(row)?,
-            Write::Saga(row) => pen.saga(row)?,
-            Write::Service(row) => service(conn, &mut pen.json, row)?,
-            Write::Stranger(row) => stranger(conn, &mut pen.json, row)?,
-            Write::RuleHold(row) => rule_hold(conn, &mut pen.json, row)?,
-            Write::Activate(row) => activate(conn, &mut pen.json, row)?,
+            Write::Remove(id) => writer.new_cases -= remove(conn, *id)?,
+            Write::Case(row) => writer.case(row)?,
+            Write::Report(row) => writer.report(row)?,
+            Write::Step(row) => writer.step(row)?,
+            Write::Attempt(row) => writer.attempt(row)?,
+            Write::Act(row) => writer.act(row)?,
+            Write::Saga(row) => writer.saga(row)?,
+            Write::Service(row) => service(conn, &mut writer.json, row)?,
+            Write::Stranger(row) => stranger(conn, &mut writer.json, row)?,
+            Write::RuleHold(row) => rule_hold(conn, &mut writer.json, row)?,
+            Write::Activate(row) => activate(conn, &mut writer.json, row)?,
         }
     }
-    let new_cases = pen.new_cases;
-    drop(pen);
+    let new_cases = writer.new_cases;
+    drop(writer);
     counts::more_cases(conn, new_cases)
 }
 
@@ -147,7 +147,7 @@ fn superseded(writes: &[Write]) -> FxHashSet<usize> {
     superseded
 }
 
-impl Pen<'_> {
+impl BatchWriter<'_> {
     fn case(&mut self, row: &CaseRow) -> Result<(), StoreError> {
         let rulebook = row.rulebook.as_ref();
         let named = || Named::of(row.id, format!("case `{}` of saga `{}`", row.id, row.saga));
@@ -164,7 +164,7 @@ impl Pen<'_> {
             rulebook.map(|r| &*r.hash),
             &*row.report,
             row.message.as_deref(),
-            proved(&mut self.json, &row.detail, named)?,
+            proved(&mut self.json, &row.extra, named)?,
         ];
         if id <= self.highest {
             match self.case.execute(values) {
@@ -225,7 +225,7 @@ impl Pen<'_> {
             due_at,
             until,
             location,
-            proved(&mut self.json, &row.memo, named)?,
+            proved(&mut self.json, &row.extra, named)?,
         ]);
         must_be_one(written, named)
     }

@@ -53,7 +53,7 @@ fn check_people(rule: &Rule, found: &mut Findings<'_>) {
 }
 
 /// A report that says which fields it carries, against the requests that its rules lead to, also after giving up.
-/// `nowhere` holds fields that no report carries and that were told of.
+/// `nowhere` holds fields that no report carries and that were reported.
 fn check_fields(
     book: &Rulebook,
     n: usize,

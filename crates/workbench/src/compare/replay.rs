@@ -177,7 +177,8 @@ fn play(book: &Rulebook, case: &CaseDetail) -> (BTreeSet<String>, Vec<(RuleId, u
     };
     let reports: Vec<Report> = answered.iter().map(report).collect();
     let reports: Vec<&Report> = reports.iter().collect();
-    let walks = case.walks.iter().flat_map(|w| w.entries.iter().map(|e| (w.service.as_str(), e)));
+    let walks =
+        case.histories.iter().flat_map(|w| w.entries.iter().map(|e| (w.service.as_str(), e)));
     let beyond = excess.iter().flat_map(|r| r.data.history.iter().map(|e| (r.service.as_str(), e)));
     let mut facts = CaseFacts::of_all_reports(book, &reports, walks.chain(beyond))
         .with_given_up(book, |rule| is_given_up(book, rule, case));

@@ -1,6 +1,6 @@
 //! `amends cases approve`: approves steps of a rule that asks first.
 
-use super::steps::{Deed, Selection};
+use super::steps::{Selection, StepActArgs};
 use crate::client::Client;
 use crate::failure::Outcome;
 use amends_api::StepAct;
@@ -17,7 +17,7 @@ pub struct ApproveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: ApproveOptions) -> Outcome {
-    let deed = Deed {
+    let deed = StepActArgs {
         act: StepAct::Approve { reason: options.selection.reason.clone() },
         verb: "approve",
         done: "approved",

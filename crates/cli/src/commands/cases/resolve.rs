@@ -1,6 +1,6 @@
 //! `amends cases resolve`: writes down an outcome that was reached outside, e.g. a refund by hand.
 
-use super::steps::{Deed, Selection};
+use super::steps::{Selection, StepActArgs};
 use crate::client::Client;
 use crate::failure::Outcome;
 use amends_api::StepAct;
@@ -22,7 +22,7 @@ pub struct ResolveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: ResolveOptions) -> Outcome {
-    let deed = Deed {
+    let deed = StepActArgs {
         act: StepAct::Record { reason: options.selection.reason.clone(), outcome: options.outcome },
         verb: "resolve",
         done: "resolved",

@@ -1,6 +1,6 @@
 //! `amends cases retry`: tries steps again now, whatever the backoff says; on request with other data.
 
-use super::steps::{Deed, Selection};
+use super::steps::{Selection, StepActArgs};
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::report_file::key_value;
@@ -40,6 +40,6 @@ pub(super) async fn run(client: &Client, options: RetryOptions) -> Outcome {
     if options.may_have_run && !options.new_key && options.data.is_empty() {
         return Err(Failure::Usage("`--may-have-run` goes with `--new-key` or `--data`".into()));
     }
-    let deed = Deed { act, verb: "retry", done: "retried" };
+    let deed = StepActArgs { act, verb: "retry", done: "retried" };
     options.selection.perform(client, deed).await
 }

@@ -239,12 +239,12 @@ fn result(one: &AttemptView) -> String {
 }
 
 fn walks(case: &CaseDetail) -> Outcome {
-    if case.walks.is_empty() {
+    if case.histories.is_empty() {
         return Ok(());
     }
     output::line("\nHistories asked")?;
     let mut grid = Grid::new(&["service", "answer", "tries", "message"]);
-    for walk in &case.walks {
+    for walk in &case.histories {
         let entries: Vec<_> = walk
             .entries
             .iter()

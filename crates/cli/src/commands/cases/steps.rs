@@ -91,7 +91,7 @@ pub struct Selection {
 }
 
 /// An act with its words.
-pub struct Deed {
+pub struct StepActArgs {
     /// What is sent.
     pub act: StepAct,
     /// `retry`, for questions.
@@ -100,7 +100,7 @@ pub struct Deed {
     pub done: &'static str,
 }
 
-impl Deed {
+impl StepActArgs {
     /// The act as a bulk act that goes out in waves; none for what differs from step to step.
     fn ramped(&self) -> Option<BulkDeed> {
         match self.act {
@@ -114,7 +114,7 @@ impl Deed {
 
 impl Selection {
     /// Does it to the selected steps.
-    pub async fn perform(&self, client: &Client, deed: Deed) -> Outcome {
+    pub async fn perform(&self, client: &Client, deed: StepActArgs) -> Outcome {
         let filter = self.filter();
         let bulk = match (self.ids.as_slice(), filter.is_empty()) {
             ([Target::Step(step)], true) if !self.dry_run => {
@@ -165,7 +165,7 @@ impl Selection {
         client: &Client,
         targets: &[Target],
         filter: &BTreeMap<String, String>,
-        deed: &Deed,
+        deed: &StepActArgs,
     ) -> Outcome<Vec<StepId>> {
         let mut ids = Vec::new();
         for target in targets {
@@ -190,7 +190,7 @@ impl Selection {
         Ok(ids)
     }
 
-    async fn one(&self, client: &Client, step: StepId, deed: &Deed) -> Outcome {
+    async fn one(&self, client: &Client, step: StepId, deed: &StepActArgs) -> Outcome {
         let view: StepView = client.post(&format!("/v1/steps/{step}/acts"), &deed.act).await?;
         if self.json {
             return output::json(&view);
@@ -205,7 +205,7 @@ impl Selection {
         ))
     }
 
-    async fn many(&self, client: &Client, mut bulk: BulkAct, deed: &Deed) -> Outcome {
+    async fn many(&self, client: &Client, mut bulk: BulkAct, deed: &StepActArgs) -> Outcome {
         if bulk.filter.is_none() && bulk.ids.is_empty() {
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Selection {
         self.print_result(&result, deed)
     }
 
-    fn print_rehearsal(&self, meant: &BulkResult, deed: &Deed) -> Outcome {
+    fn print_rehearsal(&self, meant: &BulkResult, deed: &StepActArgs) -> Outcome {
         if self.json {
             return output::json(meant);
         }
@@ -246,7 +246,7 @@ impl Selection {
         Ok(())
     }
 
-    fn print_result(&self, result: &BulkResult, deed: &Deed) -> Outcome {
+    fn print_result(&self, result: &BulkResult, deed: &StepActArgs) -> Outcome {
         if self.json {
             output::json(result)?;
         } else {
@@ -259,7 +259,11 @@ impl Selection {
     }
 }
 
-fn bulk_act(deed: &Deed, ids: Vec<StepId>, filter: Option<BTreeMap<String, String>>) -> BulkAct {
+fn bulk_act(
+    deed: &StepActArgs,
+    ids: Vec<StepId>,
+    filter: Option<BTreeMap<String, String>>,
+) -> BulkAct {
     BulkAct { act: deed.act.clone(), ids, filter, dry_run: false }
 }
 
@@ -269,7 +273,7 @@ async fn rehearse(client: &Client, bulk: &BulkAct) -> Outcome<BulkResult> {
 }
 
 /// Asks on a terminal; elsewhere the answer has to be on the command line.
-fn confirm(meant: &BulkResult, deed: &Deed) -> Outcome {
+fn confirm(meant: &BulkResult, deed: &StepActArgs) -> Outcome {
     let question = format!("{} {}", deed.verb, steps(meant.matched));
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(Failure::Usage(format!(

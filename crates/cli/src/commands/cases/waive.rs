@@ -1,6 +1,6 @@
 //! `amends cases waive`: a person decides to go without a step. It is never shown as done by the service.
 
-use super::steps::{Deed, Selection};
+use super::steps::{Selection, StepActArgs};
 use crate::client::Client;
 use crate::failure::Outcome;
 use amends_api::StepAct;
@@ -18,7 +18,7 @@ pub struct WaiveOptions {
 }
 
 pub(super) async fn run(client: &Client, options: WaiveOptions) -> Outcome {
-    let deed = Deed {
+    let deed = StepActArgs {
         act: StepAct::Waive { reason: options.selection.reason.clone() },
         verb: "waive",
         done: "waived",

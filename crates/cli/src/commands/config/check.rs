@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[command(
     after_help = "Examples:\n  amends config check --config amends.toml\n  amends config check --config amends.toml --rules rules/\n\n\
 If `rules` is set, the rulebooks there are read, too: keys, secrets and addresses that their services need have to be \
-there, and a key that nobody needs is told of. Exit code 1 if there is any error; warnings don't count."
+there, and a key that nobody needs is reported. Exit code 1 if there is any error; warnings don't count."
 )]
 pub struct CheckOptions {
     #[command(flatten)]

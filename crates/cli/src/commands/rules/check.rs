@@ -67,7 +67,7 @@ fn severity(text: &str) -> Result<(String, Option<Severity>), String> {
 struct Findings {
     diagnostics: Vec<Diagnostic>,
     sources: Vec<SourceFile>,
-    /// Those that the person has been told of.
+    /// Those that the person has been reported.
     told: Vec<Diagnostic>,
 }
 

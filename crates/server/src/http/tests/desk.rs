@@ -7,7 +7,7 @@ use crate::outbound::Outbound;
 use crate::routes::router;
 use crate::shell::{Driver, DriverOptions};
 use crate::supervisor::Supervisor;
-use amends_engine::{Errand, StepReading, StepResult, WalkResult};
+use amends_engine::{Effect, HistoryResult, StepReading, StepResult};
 use amends_node::EffectResult;
 use amends_protocol::{CallbackProof, Outcome, Verb};
 use amends_rulebook::Rulebook;
@@ -88,18 +88,18 @@ impl Script {
 }
 
 impl Outbound for Script {
-    async fn perform(&self, errand: Errand) -> EffectResult {
-        let answer = match errand {
-            Errand::Send(send) => {
+    async fn perform(&self, effect: Effect) -> EffectResult {
+        let answer = match effect {
+            Effect::Send(send) => {
                 let (step, proof) = (send.step.to_string(), send.proof.clone());
                 let data = Value::Object(send.data().clone());
                 self.data.lock().expect("not poisoned").insert(step.clone(), data);
                 self.proofs.lock().expect("not poisoned").insert(step, proof);
                 self.reading(&send.action.to_string(), send.verb)
             }
-            Errand::Poll(poll) => self.reading(&poll.action.to_string(), poll.verb),
-            Errand::Walk(_) => {
-                return EffectResult::History(WalkResult::NoHistory);
+            Effect::Poll(poll) => self.reading(&poll.action.to_string(), poll.verb),
+            Effect::ReadHistory(_) => {
+                return EffectResult::History(HistoryResult::NoHistory);
             }
         };
         let words = self.words.lock().expect("not poisoned").clone();

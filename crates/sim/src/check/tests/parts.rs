@@ -18,8 +18,8 @@ rules:
 
 fn charge(ordinal: u32, request: &str) -> StepRow {
     let mut row = step(ordinal, Verb::Compensate, "billing.charge", 0, StepState::InFlight);
-    row.memo.part_of = (ordinal > 1).then_some(1);
-    row.memo.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
+    row.extra.part_of = (ordinal > 1).then_some(1);
+    row.extra.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
     row
 }
 
@@ -58,7 +58,7 @@ fn a_request_is_asked_to_be_undone_that_has_failed_meanwhile() {
             report
         };
         let mut row = charge(1, "p-1");
-        row.memo.because = vec![0];
+        row.extra.because = vec![0];
         row.attempts = 1;
         run.commit(vec![
             Write::Case(Box::new(run.case(CaseState::Open))),
@@ -94,7 +94,7 @@ fn somebody_is_barred_where_nothing_is_undone() {
     let barred = |others: Vec<StepRow>| {
         let mut run = Watched::of(CHARGES);
         let mut fence = step(1, Verb::Compensate, "order.place", 0, StepState::Waiting);
-        fence.memo.fence = true;
+        fence.extra.fence = true;
         run.open("failed", others.into_iter().chain([fence]).collect());
         run.found("fences")
     };
@@ -110,7 +110,7 @@ fn a_request_that_its_service_reported_is_not_run_again() {
         report.data.request_id = Some("r-1".to_owned());
         report.data.history = vec![Evidence::new("order", "place", "r-1", HistoryState::Unknown)];
         let mut retry = step(1, Verb::Retry, "order.place", 0, StepState::Waiting);
-        retry.memo.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
+        retry.extra.subject = Some(Subject { request: Some(request.into()), ..Subject::default() });
         run.commit(vec![
             Write::Case(Box::new(run.case(CaseState::Open))),
             report_row(0, ReportRole::Rule(0), report),
@@ -159,7 +159,7 @@ fn undone(ordinal: u32, action: &str) -> StepRow {
 fn fence(ordinal: u32) -> StepRow {
     let mut row = undone(ordinal, "desk.route");
     row.state = StepState::Done(Outcome::NothingToCompensate);
-    row.memo.fence = true;
+    row.extra.fence = true;
     row
 }
 

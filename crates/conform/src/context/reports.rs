@@ -1,13 +1,13 @@
 //! What the participant tells the supervisor, waited for.
 
-use super::{Ask, Kind, Scene};
+use super::{Ask, Kind, TestContext};
+use crate::fakes::{Event, Try};
 use crate::finding::{Stop, Tried};
-use crate::stands::{Event, Try};
 use crate::wire::Exchange;
 use amends_protocol::headers;
 use std::time::Duration;
 
-impl Scene {
+impl TestContext {
     /// The report about a failed request.
     pub(crate) async fn report_of(&self, ask: &Ask, answer: &Exchange) -> Tried<Event> {
         let named =

@@ -2,7 +2,7 @@
 
 use amends_api::signs::Signed;
 use amends_api::{EventKind, EventView, QuestionId, QuestionKind};
-use amends_engine::{Event, Happening, StepState, UnreadableRow};
+use amends_engine::{DomainEvent, Event, StepState, UnreadableRow};
 use amends_protocol::{CaseId, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ const RING_BYTES: usize = 4 << 20;
 
 /// The feed of one supervisor; clones share it.
 #[derive(Clone, Debug)]
-pub struct EventFeed {
+pub struct EventStream {
     ring: Arc<Mutex<Ring>>,
     live: broadcast::Sender<(u64, Arc<Kept>)>,
 }
@@ -37,7 +37,7 @@ enum Kept {
 impl Kept {
     fn of(event: &Event) -> Self {
         match &event.what {
-            Happening::Reported { .. } | Happening::Planned { .. } => Self::Shown(view(event)),
+            DomainEvent::Reported { .. } | DomainEvent::Planned { .. } => Self::Shown(view(event)),
             _ => Self::Small(event.clone()),
         }
     }
@@ -54,11 +54,11 @@ impl Kept {
         let message = match self {
             Self::Shown(view) => view.message.as_ref(),
             Self::Small(event) => match &event.what {
-                Happening::Step { message, .. }
-                | Happening::Breaker { message, .. }
-                | Happening::Histories { message, .. } => message.as_ref(),
-                Happening::Question { sentence, .. } => Some(sentence),
-                Happening::Quarantined { broken, .. } => Some(&broken.why),
+                DomainEvent::Step { message, .. }
+                | DomainEvent::Breaker { message, .. }
+                | DomainEvent::Histories { message, .. } => message.as_ref(),
+                DomainEvent::Question { sentence, .. } => Some(sentence),
+                DomainEvent::Quarantined { broken, .. } => Some(&broken.why),
                 _ => None,
             },
         };
@@ -68,19 +68,19 @@ impl Kept {
 
 /// Events as they come, after those that were kept.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct EventSubscription {
     kept: VecDeque<(u64, Arc<Kept>)>,
     live: broadcast::Receiver<(u64, Arc<Kept>)>,
     last: Option<u64>,
 }
 
-impl Default for EventFeed {
+impl Default for EventStream {
     fn default() -> Self {
         Self { ring: Arc::default(), live: broadcast::channel(RING).0 }
     }
 }
 
-impl EventFeed {
+impl EventStream {
     pub(crate) fn observe(&self, events: &[Event]) {
         if events.is_empty() {
             return;
@@ -105,18 +105,22 @@ impl EventFeed {
     /// Events after the one with id `last`, as far as they are kept, then new ones as they come. Without `last` only
     /// new ones.
     #[must_use]
-    pub fn since(&self, last: Option<u64>) -> EventStream {
+    pub fn since(&self, last: Option<u64>) -> EventSubscription {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let live = self.live.subscribe();
         let kept = match last {
             Some(last) => ring.events.iter().filter(|(id, _)| *id > last).cloned().collect(),
             None => VecDeque::new(),
         };
-        EventStream { kept, live, last: ring.next_id.checked_sub(1).filter(|_| last.is_none()) }
+        EventSubscription {
+            kept,
+            live,
+            last: ring.next_id.checked_sub(1).filter(|_| last.is_none()),
+        }
     }
 }
 
-impl EventStream {
+impl EventSubscription {
     /// The next event with its id; none when the supervisor has ended. A listener that is too slow misses events and
     /// sees it by the gap in the ids.
     pub async fn next(&mut self) -> Option<(u64, EventView)> {
@@ -152,19 +156,19 @@ fn plain(at: Timestamp, kind: EventKind) -> EventView {
 }
 
 /// What an event is about.
-fn kind(what: &Happening) -> EventKind {
+fn kind(what: &DomainEvent) -> EventKind {
     match what {
-        Happening::Reported { .. } => EventKind::Report,
-        Happening::Step { .. } => EventKind::Step,
-        Happening::Case { .. } => EventKind::Case,
-        Happening::Planned { .. } => EventKind::Plan,
-        Happening::Walked { .. } => EventKind::Walk,
-        Happening::Acted { .. } => EventKind::Act,
-        Happening::Question { .. } => EventKind::Question,
-        Happening::Breaker { .. } => EventKind::Breaker,
-        Happening::Histories { .. } => EventKind::Histories,
-        Happening::Quarantined { .. } => EventKind::Quarantine,
-        Happening::Rulebook { .. } => EventKind::Rulebook,
+        DomainEvent::Reported { .. } => EventKind::Report,
+        DomainEvent::Step { .. } => EventKind::Step,
+        DomainEvent::Case { .. } => EventKind::Case,
+        DomainEvent::Planned { .. } => EventKind::Plan,
+        DomainEvent::Walked { .. } => EventKind::HistoryRead,
+        DomainEvent::Acted { .. } => EventKind::Act,
+        DomainEvent::Question { .. } => EventKind::Question,
+        DomainEvent::Breaker { .. } => EventKind::Breaker,
+        DomainEvent::Histories { .. } => EventKind::Histories,
+        DomainEvent::Quarantined { .. } => EventKind::Quarantine,
+        DomainEvent::Rulebook { .. } => EventKind::Rulebook,
     }
 }
 
@@ -172,13 +176,13 @@ fn kind(what: &Happening) -> EventKind {
 fn view(event: &Event) -> EventView {
     let mut view = plain(event.at, kind(&event.what));
     match &event.what {
-        Happening::Reported { case, report } => {
+        DomainEvent::Reported { case, report } => {
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
             view.state = "received".to_owned();
             view.message.clone_from(&report.data.message);
         }
-        Happening::Step { step, verb, action, state, message } => {
+        DomainEvent::Step { step, verb, action, state, message } => {
             view.case_id = Some(step.case);
             view.step_id = Some(*step);
             view.subject = Some(format!("{verb} {action}"));
@@ -189,14 +193,14 @@ fn view(event: &Event) -> EventView {
             };
             view.message.clone_from(message);
         }
-        Happening::Case { case, saga, state, closed_on, .. } => {
+        DomainEvent::Case { case, saga, state, closed_on, .. } => {
             view.case_id = Some(*case);
             view.subject = Some(saga.to_string());
             view.state = state.to_string();
             view.message =
                 closed_on.map(|word| format!("{}: {}", word.sign().word, word.meaning()));
         }
-        Happening::Planned { case, report, steps } => {
+        DomainEvent::Planned { case, report, steps } => {
             view.case_id = Some(*case);
             view.subject = Some(format!("{}/{}", report.service(), report.data.code));
             view.state = "planned".to_owned();
@@ -205,29 +209,29 @@ fn view(event: &Event) -> EventView {
                 steps => format!("{steps} steps"),
             });
         }
-        Happening::Walked { case, service, entries } => {
+        DomainEvent::Walked { case, service, entries } => {
             view.case_id = Some(*case);
             view.subject = Some(service.to_string());
             view.state = "answered".to_owned();
             view.message = Some(format!("{entries} entries"));
         }
-        Happening::Acted { case, step, act, actor } => {
+        DomainEvent::Acted { case, step, act, actor } => {
             view.case_id = *case;
             view.step_id = *step;
             view.subject = Some(actor.to_string());
             view.state = (*act).to_owned();
         }
-        Happening::Question { question, kind, sentence, .. } => {
+        DomainEvent::Question { question, kind, sentence, .. } => {
             asked(&mut view, *question, *kind, sentence);
         }
-        Happening::Breaker { service, state, message } => {
+        DomainEvent::Breaker { service, state, message } => {
             breaker(&mut view, service, state, message.as_ref());
         }
-        Happening::Histories { service, available, message } => {
+        DomainEvent::Histories { service, available, message } => {
             histories(&mut view, service, *available, message.as_ref());
         }
-        Happening::Quarantined { case, broken } => quarantined(&mut view, *case, broken),
-        Happening::Rulebook { name, hash } => rulebook(&mut view, name, hash),
+        DomainEvent::Quarantined { case, broken } => quarantined(&mut view, *case, broken),
+        DomainEvent::Rulebook { name, hash } => rulebook(&mut view, name, hash),
     }
     view
 }
@@ -282,16 +286,16 @@ mod tests {
                 ..ReportData::default()
             },
         };
-        let what = Happening::Reported { case: CaseId(1), report: Arc::new(report) };
+        let what = DomainEvent::Reported { case: CaseId(1), report: Arc::new(report) };
         Event { at: Timestamp(0), what }
     }
 
     #[tokio::test]
     async fn what_is_kept_has_a_limit_in_bytes_and_keeps_no_report() {
-        let feed = EventFeed::default();
+        let feed = EventStream::default();
         let (long, events) = ("x".repeat(8_192), 1_000);
         let first = reported(0, &long);
-        let Happening::Reported { report, .. } = &first.what else { unreachable!("made so") };
+        let DomainEvent::Reported { report, .. } = &first.what else { unreachable!("made so") };
         let alive = Arc::downgrade(report);
         feed.observe(&[first]);
         assert!(alive.upgrade().is_none(), "only what is shown of it stays");

@@ -121,7 +121,7 @@ async fn answer(desk: Arc<Desk>, came: Came) -> Given {
     if old {
         return Given::json(200, Value::Object(Default::default()));
     }
-    // Before the call is told of: whoever waits for it may let go at once.
+    // Before the call is reported: whoever waits for it may let go at once.
     let mut let_go = desk.let_go.subscribe();
     let (reply, answer) = {
         let mut script = lock(&desk.script);

@@ -1,6 +1,6 @@
-//! The way to one service: how many errands may be under way, who waits, and a circuit breaker.
+//! The way to one service: how many effects may be under way, who waits, and a circuit breaker.
 //!
-//! A lane lives in memory only. It never decides what is asked, only when; one service's trouble stays in its lane.
+//! A queue lives in memory only. It never decides what is asked, only when; one service's trouble stays in its queue.
 //!
 //! The breaker is the classic one (Nygard, "Release It!", 2007): closed, open after failures in a row, then one probe
 //! at a time. What it adds: when the service returns, everything that waits for it goes at once, whatever its backoff;
@@ -31,23 +31,23 @@ const AHEAD_US: i64 = 100_000;
 
 /// Something that wants to go to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Job {
+pub(crate) enum EffectKey {
     /// Send a step.
     Step(StepId),
     /// Look how an accepted step has come along.
     Poll(StepId),
     /// Read the History for a case.
-    Walk(CaseId),
+    History(CaseId),
 }
 
-impl Job {
+impl EffectKey {
     const RANKS: usize = 3;
 
     /// The case that it is for.
     pub(crate) const fn case(self) -> CaseId {
         match self {
             Self::Step(id) | Self::Poll(id) => id.case,
-            Self::Walk(id) => id,
+            Self::History(id) => id,
         }
     }
 
@@ -56,7 +56,7 @@ impl Job {
         match self {
             Self::Step(_) => 0,
             Self::Poll(_) => 1,
-            Self::Walk(_) => 2,
+            Self::History(_) => 2,
         }
     }
 }
@@ -82,19 +82,19 @@ pub(crate) enum BreakerChange {
     Opened {
         probe_at: Timestamp,
     },
-    /// Hurry everything in backoff.
-    Closed(Vec<Job>),
+    /// Expedite everything in backoff.
+    Closed(Vec<EffectKey>),
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Lane {
+pub(crate) struct ServiceQueue {
     /// The rulebook's.
     pub(crate) limit: u32,
     pub(crate) in_flight: u32,
     pub(crate) settings: ServiceSettings,
     /// When the next request would be on time by the limit per second, in microseconds.
     on_time_us: i64,
-    /// When the lane is looked at again because of that limit.
+    /// When the queue is looked at again because of that limit.
     slot_at: Option<Timestamp>,
     pub(crate) breaker: Breaker,
     failures: u32,
@@ -103,16 +103,16 @@ pub(crate) struct Lane {
     /// When it gave any other answer last, on its own line of time.
     other_answer_at: Option<Timestamp>,
     /// What probed it last: each in turn, since one alone may be wrong.
-    probed: Option<Job>,
+    probed: Option<EffectKey>,
     /// People know that something is wrong with it.
     pub(crate) told: bool,
     pub(crate) message: Option<String>,
     /// The service answered 429: nothing goes before this moment.
     hold_until: Timestamp,
     /// By rank.
-    ready: [VecDeque<Job>; Job::RANKS],
-    /// Waits for a timer because the service was out of reach; hurried when it returns.
-    backing_off: BTreeSet<Job>,
+    ready: [VecDeque<EffectKey>; EffectKey::RANKS],
+    /// Waits for a timer because the service was out of reach; expedited when it returns.
+    backing_off: BTreeSet<EffectKey>,
     pub(crate) histories: Histories,
     /// How long they may be unavailable before a person is asked.
     pub(crate) history_age_ms: u64,
@@ -122,7 +122,7 @@ pub(crate) struct Lane {
     pub(crate) ages_at: Option<Timestamp>,
 }
 
-impl Lane {
+impl ServiceQueue {
     pub(crate) fn new(limit: u32) -> Self {
         Self {
             limit: limit.max(1),
@@ -138,7 +138,7 @@ impl Lane {
             told: false,
             message: None,
             hold_until: Timestamp(i64::MIN),
-            ready: [const { VecDeque::new() }; Job::RANKS],
+            ready: [const { VecDeque::new() }; EffectKey::RANKS],
             backing_off: BTreeSet::new(),
             histories: Histories::new(),
             history_age_ms: Settings::default().history_age_ms,
@@ -151,18 +151,18 @@ impl Lane {
         self.ready.iter().map(VecDeque::len).sum::<usize>() + self.backing_off.len()
     }
 
-    pub(crate) fn push(&mut self, job: Job) {
-        self.backing_off.remove(&job);
-        self.ready[job.rank()].push_back(job);
+    pub(crate) fn push(&mut self, key: EffectKey) {
+        self.backing_off.remove(&key);
+        self.ready[key.rank()].push_back(key);
     }
 
-    /// Notes that `job` waits for its timer because the service is out of reach.
-    pub(crate) fn back_off(&mut self, job: Job) {
-        self.backing_off.insert(job);
+    /// Notes that `key` waits for its timer because the service is out of reach.
+    pub(crate) fn back_off(&mut self, key: EffectKey) {
+        self.backing_off.insert(key);
     }
 
-    pub(crate) fn forget(&mut self, job: Job) {
-        self.backing_off.remove(&job);
+    pub(crate) fn forget(&mut self, key: EffectKey) {
+        self.backing_off.remove(&key);
     }
 
     /// Bytes that what waits here takes.
@@ -170,37 +170,37 @@ impl Lane {
         /// Of a tree that has grown by the end: more than half of its places are taken.
         const SPARSE: usize = 2;
         let ready: usize = self.ready.iter().map(VecDeque::capacity).sum();
-        let trees = self.backing_off.len() * size_of::<Job>()
+        let trees = self.backing_off.len() * size_of::<EffectKey>()
             + self.ages.len() * size_of::<(Timestamp, StepId)>();
-        ready * size_of::<Job>() + trees * SPARSE
+        ready * size_of::<EffectKey>() + trees * SPARSE
     }
 
     /// Jobs that are ready, in the order in which they go.
-    pub(crate) fn upcoming(&self) -> impl Iterator<Item = Job> {
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = EffectKey> {
         self.ready.iter().flatten().copied()
     }
 
-    /// Takes the next job that may go now. The caller sends it (then calls [`Lane::launched`]) or finds it stale and
-    /// asks again.
+    /// Takes the next key that may go now. The caller sends it (then calls [`ServiceQueue::launched`]) or finds it
+    /// stale and asks again.
     #[cfg(test)]
-    fn take(&mut self, now: Timestamp) -> Option<Job> {
-        let job = self.next(now)?;
-        self.take_out(job);
-        Some(job)
+    fn take(&mut self, now: Timestamp) -> Option<EffectKey> {
+        let key = self.next(now)?;
+        self.take_out(key);
+        Some(key)
     }
 
-    /// Takes a job from the place where [`Lane::next`] has found it.
-    pub(crate) fn take_out(&mut self, job: Job) {
-        let ready = &mut self.ready[job.rank()];
-        if ready.front() == Some(&job) {
+    /// Takes a key from the place where [`ServiceQueue::next`] has found it.
+    pub(crate) fn take_out(&mut self, key: EffectKey) {
+        let ready = &mut self.ready[key.rank()];
+        if ready.front() == Some(&key) {
             ready.pop_front();
         } else {
-            self.backing_off.remove(&job);
+            self.backing_off.remove(&key);
         }
     }
 
-    /// The next job that may go now. It stays where it is until [`Lane::take_out`].
-    pub(crate) fn next(&self, now: Timestamp) -> Option<Job> {
+    /// The next key that may go now. It stays where it is until [`ServiceQueue::take_out`].
+    pub(crate) fn next(&self, now: Timestamp) -> Option<EffectKey> {
         let full = self.in_flight >= self.concurrency();
         if self.paused() || full || now < self.hold_until || !self.is_on_time(now) {
             return None;
@@ -213,14 +213,14 @@ impl Lane {
         }
     }
 
-    fn next_ready(&self, now: Timestamp) -> Option<Job> {
+    fn next_ready(&self, now: Timestamp) -> Option<EffectKey> {
         let histories = self.histories.may_go(now, self.concurrency());
-        let most = if histories { Job::RANKS } else { Job::RANKS - 1 };
-        self.ready[..most].iter().find_map(|jobs| jobs.front().copied())
+        let most = if histories { EffectKey::RANKS } else { EffectKey::RANKS - 1 };
+        self.ready[..most].iter().find_map(|keys| keys.front().copied())
     }
 
     /// The one after that which probed last.
-    fn next_backing_off(&self) -> Option<Job> {
+    fn next_backing_off(&self) -> Option<EffectKey> {
         let after = self.probed.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.backing_off.range((after, Bound::Unbounded)).next();
         next.or_else(|| self.backing_off.first()).copied()
@@ -268,7 +268,7 @@ impl Lane {
         self.settings.pause.is_some()
     }
 
-    /// Most errands at once: an operator's word counts before the rulebook's.
+    /// Most effects at once: an operator's word counts before the rulebook's.
     pub(crate) fn concurrency(&self) -> u32 {
         self.settings.limits.as_ref().and_then(|l| l.concurrency).unwrap_or(self.limit).max(1)
     }
@@ -281,7 +281,7 @@ impl Lane {
         self.per_second().is_none() || self.on_time_us <= now.0.saturating_mul(1_000) + AHEAD_US
     }
 
-    /// When the lane must be looked at again because only the limit per second keeps its queue back; told once.
+    /// When the queue must be looked at again because only the limit per second keeps its queue back; told once.
     pub(crate) fn wait_for_slot(&mut self, now: Timestamp) -> Option<Timestamp> {
         let told = self.slot_at.is_some_and(|at| at > now);
         if told || self.ready.iter().all(VecDeque::is_empty) || self.is_on_time(now) {
@@ -297,10 +297,10 @@ impl Lane {
         self.hold_until = self.hold_until.max(at);
     }
 
-    /// An errand goes out.
-    pub(crate) fn launched(&mut self, now: Timestamp, job: Job) {
+    /// An effect goes out.
+    pub(crate) fn launched(&mut self, now: Timestamp, key: EffectKey) {
         self.in_flight += 1;
-        if let Job::Walk(_) = job {
+        if let EffectKey::History(_) = key {
             self.histories.launched();
         }
         if let Some(per_second) = self.per_second() {
@@ -309,11 +309,11 @@ impl Lane {
         }
         if let Breaker::Open { .. } = self.breaker {
             self.breaker = Breaker::Probing;
-            self.probed = Some(job);
+            self.probed = Some(key);
         }
     }
 
-    /// An errand has come back.
+    /// An effect has come back.
     pub(crate) fn ended(
         &mut self,
         now: Timestamp,
@@ -341,7 +341,7 @@ impl Lane {
                 self.message = message.map(str::to_owned);
                 match self.breaker {
                     Breaker::Closed if self.failures < BREAKER_FAILURES => BreakerChange::None,
-                    // Errands that were under way when it opened say nothing new.
+                    // Effects that were under way when it opened say nothing new.
                     Breaker::Open { .. } => BreakerChange::None,
                     Breaker::Closed | Breaker::Probing => self.open(now),
                 }
@@ -391,7 +391,7 @@ impl Lane {
             After::Same => BreakerChange::None,
             After::Opened { probe_at } => BreakerChange::Opened { probe_at },
             After::Closed => {
-                let first = Job::Walk(CaseId(0)); // the last kind in order
+                let first = EffectKey::History(CaseId(0)); // the last kind in order
                 BreakerChange::Closed(self.backing_off.split_off(&first).into_iter().collect())
             }
         }
@@ -439,103 +439,103 @@ mod tests {
     use super::*;
     use crate::{Decision, Limits};
 
-    fn job(n: u64) -> Job {
-        Job::Step(StepId { case: CaseId(n), ordinal: 1, tag: 0, part: None })
+    fn key(n: u64) -> EffectKey {
+        EffectKey::Step(StepId { case: CaseId(n), ordinal: 1, tag: 0, part: None })
     }
 
-    fn history(n: u64) -> Job {
-        Job::Walk(CaseId(n))
+    fn history(n: u64) -> EffectKey {
+        EffectKey::History(CaseId(n))
     }
 
     fn decision() -> Decision {
         Decision { at: 0, by: "kim".into(), reason: "maintenance".into() }
     }
 
-    fn broken(now: Timestamp) -> Lane {
-        let mut lane = Lane::new(16);
+    fn broken(now: Timestamp) -> ServiceQueue {
+        let mut queue = ServiceQueue::new(16);
         for n in 0..u64::from(BREAKER_FAILURES) {
-            lane.push(job(n));
-            let taken = lane.take(now).expect("closed");
-            lane.launched(now, taken);
-            lane.ended(now, Health::Gone, Some("refused"));
-            lane.back_off(taken);
+            queue.push(key(n));
+            let taken = queue.take(now).expect("closed");
+            queue.launched(now, taken);
+            queue.ended(now, Health::Gone, Some("refused"));
+            queue.back_off(taken);
         }
-        lane
+        queue
     }
 
     #[test]
-    fn a_lane_lets_through_as_many_as_its_limit() {
-        let mut lane = Lane::new(2);
-        (0..3).for_each(|n| lane.push(job(n)));
+    fn a_queue_lets_through_as_many_as_its_limit() {
+        let mut queue = ServiceQueue::new(2);
+        (0..3).for_each(|n| queue.push(key(n)));
         for _ in 0..2 {
-            lane.take(Timestamp(0)).expect("room");
-            lane.launched(Timestamp(0), job(0));
+            queue.take(Timestamp(0)).expect("room");
+            queue.launched(Timestamp(0), key(0));
         }
-        assert_eq!(lane.take(Timestamp(0)), None);
-        lane.ended(Timestamp(0), Health::Alive, None);
-        assert_eq!(lane.take(Timestamp(0)), Some(job(2)));
+        assert_eq!(queue.take(Timestamp(0)), None);
+        queue.ended(Timestamp(0), Health::Alive, None);
+        assert_eq!(queue.take(Timestamp(0)), Some(key(2)));
     }
 
     #[test]
     fn an_open_breaker_lets_one_probe_through_at_a_time() {
-        let mut lane = broken(Timestamp(0));
-        lane.push(job(90));
-        assert_eq!(lane.take(Timestamp(0)), None, "not before the probe's time");
+        let mut queue = broken(Timestamp(0));
+        queue.push(key(90));
+        assert_eq!(queue.take(Timestamp(0)), None, "not before the probe's time");
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
-        assert_eq!(lane.take(at), Some(job(90)));
-        lane.launched(at, job(0));
-        assert_eq!(lane.take(at), None, "one probe at a time");
+        assert_eq!(queue.take(at), Some(key(90)));
+        queue.launched(at, key(0));
+        assert_eq!(queue.take(at), None, "one probe at a time");
         assert_eq!(
-            lane.ended(at, Health::Gone, None),
+            queue.ended(at, Health::Gone, None),
             BreakerChange::Opened { probe_at: at.plus_ms(PROBE_EVERY_MS) }
         );
     }
 
     #[test]
-    fn with_an_empty_queue_the_probe_is_a_job_in_backoff_and_success_hurries_the_rest() {
-        let mut lane = broken(Timestamp(0));
+    fn with_an_empty_queue_the_probe_is_a_key_in_backoff_and_success_hurries_the_rest() {
+        let mut queue = broken(Timestamp(0));
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
-        assert_eq!(lane.take(at), Some(job(0)));
-        lane.launched(at, job(0));
-        let BreakerChange::Closed(hurried) = lane.ended(at, Health::Alive, None) else {
+        assert_eq!(queue.take(at), Some(key(0)));
+        queue.launched(at, key(0));
+        let BreakerChange::Closed(expedited) = queue.ended(at, Health::Alive, None) else {
             panic!("the probe's success closes the breaker")
         };
-        assert_eq!(hurried, (1..u64::from(BREAKER_FAILURES)).map(job).collect::<Vec<_>>());
+        assert_eq!(expedited, (1..u64::from(BREAKER_FAILURES)).map(key).collect::<Vec<_>>());
     }
 
     #[test]
-    fn a_held_lane_goes_on_when_its_time_has_come() {
-        let mut lane = Lane::new(2);
-        lane.push(job(1));
-        lane.hold(Timestamp(10));
-        assert_eq!(lane.take(Timestamp(9)), None);
-        assert_eq!(lane.take(Timestamp(10)), Some(job(1)));
+    fn a_held_queue_goes_on_when_its_time_has_come() {
+        let mut queue = ServiceQueue::new(2);
+        queue.push(key(1));
+        queue.hold(Timestamp(10));
+        assert_eq!(queue.take(Timestamp(9)), None);
+        assert_eq!(queue.take(Timestamp(10)), Some(key(1)));
     }
 
     #[test]
-    fn a_paused_lane_sends_nothing() {
-        let mut lane = Lane::new(2);
-        lane.push(job(1));
-        lane.settings.pause = Some(decision());
-        assert_eq!(lane.take(Timestamp(0)), None);
+    fn a_paused_queue_sends_nothing() {
+        let mut queue = ServiceQueue::new(2);
+        queue.push(key(1));
+        queue.settings.pause = Some(decision());
+        assert_eq!(queue.take(Timestamp(0)), None);
     }
 
     #[test]
     fn an_operators_limits_count_before_the_rulebooks() {
-        let mut lane = Lane::new(16);
+        let mut queue = ServiceQueue::new(16);
         let limits = |concurrency, per_second| {
             Some(Limits { concurrency, per_second, decision: decision() })
         };
-        lane.settings.limits = limits(Some(1), None);
-        (0..100).for_each(|n| lane.push(job(n)));
-        lane.take(Timestamp(0)).expect("room for one");
-        lane.launched(Timestamp(0), job(0));
-        assert_eq!(lane.take(Timestamp(0)), None);
-        lane.settings.limits = limits(Some(100), Some(20));
+        queue.settings.limits = limits(Some(1), None);
+        (0..100).for_each(|n| queue.push(key(n)));
+        queue.take(Timestamp(0)).expect("room for one");
+        queue.launched(Timestamp(0), key(0));
+        assert_eq!(queue.take(Timestamp(0)), None);
+        queue.settings.limits = limits(Some(100), Some(20));
         let mut sent_at = Vec::new();
         for ms in 0..2_000 {
-            while lane.take(Timestamp(ms)).is_some() {
-                lane.launched(Timestamp(ms), job(0));
+            while queue.take(Timestamp(ms)).is_some() {
+                queue.launched(Timestamp(ms), key(0));
                 sent_at.push(ms);
             }
         }
@@ -543,56 +543,58 @@ mod tests {
             |from: i64| sent_at.iter().filter(move |at| (from..from + 1_000).contains(*at));
         assert_eq!(within(1_000).count(), 20, "{sent_at:?}");
         assert!((20..=23).contains(&within(0).count()), "a tenth of a second ahead: {sent_at:?}");
-        let next = lane.wait_for_slot(Timestamp(1_999)).expect("others wait");
-        assert!(next > Timestamp(1_999) && lane.take(next).is_some());
-        assert_eq!(lane.wait_for_slot(Timestamp(1_999)), None, "told once");
+        let next = queue.wait_for_slot(Timestamp(1_999)).expect("others wait");
+        assert!(next > Timestamp(1_999) && queue.take(next).is_some());
+        assert_eq!(queue.wait_for_slot(Timestamp(1_999)), None, "told once");
     }
 
     #[test]
     fn steps_go_before_looks_and_those_before_histories() {
-        let mut lane = Lane::new(16);
-        let look = Job::Poll(StepId { case: CaseId(1), ordinal: 1, tag: 0, part: None });
-        [history(1), look, job(1)].into_iter().for_each(|job| lane.push(job));
-        let order: Vec<_> = std::iter::from_fn(|| lane.take(Timestamp(0))).collect();
-        assert_eq!(order, [job(1), look, history(1)]);
+        let mut queue = ServiceQueue::new(16);
+        let look = EffectKey::Poll(StepId { case: CaseId(1), ordinal: 1, tag: 0, part: None });
+        [history(1), look, key(1)].into_iter().for_each(|key| queue.push(key));
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(Timestamp(0))).collect();
+        assert_eq!(order, [key(1), look, history(1)]);
     }
 
     #[test]
     fn histories_that_hang_leave_places_for_steps() {
-        let mut lane = Lane::new(4);
-        (0..9).for_each(|n| lane.push(history(n)));
+        let mut queue = ServiceQueue::new(4);
+        (0..9).for_each(|n| queue.push(history(n)));
         let mut reading = 0;
-        while let Some(taken) = lane.take(Timestamp(0)) {
-            lane.launched(Timestamp(0), taken);
+        while let Some(taken) = queue.take(Timestamp(0)) {
+            queue.launched(Timestamp(0), taken);
             reading += 1;
         }
         assert_eq!(reading, 3);
-        lane.push(job(1));
-        assert_eq!(lane.take(Timestamp(0)), Some(job(1)));
+        queue.push(key(1));
+        assert_eq!(queue.take(Timestamp(0)), Some(key(1)));
     }
 
     #[test]
     fn histories_out_of_order_back_off_together_and_are_probed_one_at_a_time() {
-        let mut lane = Lane::new(16);
-        (0..100).for_each(|n| lane.push(history(n)));
+        let mut queue = ServiceQueue::new(16);
+        (0..100).for_each(|n| queue.push(history(n)));
         let mut opened = BreakerChange::None;
         for _ in 0..BREAKER_FAILURES {
-            let taken = lane.take(Timestamp(0)).expect("closed");
-            lane.launched(Timestamp(0), taken);
-            lane.ended(Timestamp(0), Health::Alive, None);
-            opened = lane.history_ended(Timestamp(0), Some("answered 500"));
-            lane.back_off(taken);
+            let taken = queue.take(Timestamp(0)).expect("closed");
+            queue.launched(Timestamp(0), taken);
+            queue.ended(Timestamp(0), Health::Alive, None);
+            opened = queue.history_ended(Timestamp(0), Some("answered 500"));
+            queue.back_off(taken);
         }
         let at = Timestamp(0).plus_ms(PROBE_EVERY_MS);
         assert_eq!(opened, BreakerChange::Opened { probe_at: at });
-        assert_eq!((lane.breaker, lane.take(Timestamp(0))), (Breaker::Closed, None));
-        lane.push(job(1));
-        assert_eq!(lane.take(Timestamp(0)), Some(job(1)), "its steps go as ever");
-        let probe = lane.take(at).expect("a probe");
-        lane.launched(at, probe);
-        assert_eq!(lane.take(at), None, "one at a time");
-        let BreakerChange::Closed(hurried) = lane.history_ended(at, None) else { panic!("closed") };
-        assert_eq!(hurried, (0..5).map(history).collect::<Vec<_>>());
-        assert!(lane.take(at).is_some());
+        assert_eq!((queue.breaker, queue.take(Timestamp(0))), (Breaker::Closed, None));
+        queue.push(key(1));
+        assert_eq!(queue.take(Timestamp(0)), Some(key(1)), "its steps go as ever");
+        let probe = queue.take(at).expect("a probe");
+        queue.launched(at, probe);
+        assert_eq!(queue.take(at), None, "one at a time");
+        let BreakerChange::Closed(expedited) = queue.history_ended(at, None) else {
+            panic!("closed")
+        };
+        assert_eq!(expedited, (0..5).map(history).collect::<Vec<_>>());
+        assert!(queue.take(at).is_some());
     }
 }

@@ -1,9 +1,9 @@
 //! Why everything that goes to a service is kept back. What people are told of a case or a group comes from here.
 
-use super::{Breaker, Lane};
+use super::{Breaker, ServiceQueue};
 use amends_api::Cause;
 
-impl Lane {
+impl ServiceQueue {
     /// Why everything that goes to the service is kept back; none while nothing is.
     pub(crate) fn keeps_back(&self) -> Option<Cause> {
         if self.paused() {

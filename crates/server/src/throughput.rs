@@ -1,8 +1,8 @@
-//! How fast work goes and how services answer, of the last minutes. In memory only, and bounded: what must survive is in
-//! the store, from which a start takes the last hour's settlements again.
+//! How fast work goes and how services answer, of the last minutes. In memory only, and bounded: what must survive is
+//! in the store, from which a start takes the last hour's settlements again.
 
 use amends_api::{AttemptFigures, CaseState, MinuteView, SettleFigures};
-use amends_engine::{Event, Happening, StepReading, WalkResult};
+use amends_engine::{DomainEvent, Event, HistoryResult, StepReading};
 use amends_protocol::Timestamp;
 use amends_store::Settlements;
 use rustc_hash::FxHashMap;
@@ -30,7 +30,7 @@ pub(crate) const MOST_CASES_AT_START: usize = 200_000;
 
 /// The figures of one supervisor; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Pulse(Arc<Mutex<Figures>>);
+pub(crate) struct RecentThroughput(Arc<Mutex<Figures>>);
 
 #[derive(Debug, Default)]
 struct Figures {
@@ -56,7 +56,7 @@ struct Attempt {
     failed: bool,
 }
 
-impl Pulse {
+impl RecentThroughput {
     /// Takes over what the store knows of the last hour.
     pub(crate) fn begin(&self, now: Timestamp, known: &Settlements) {
         let mut figures = self.lock();
@@ -77,8 +77,8 @@ impl Pulse {
         let mut figures = self.lock();
         for event in events {
             match &event.what {
-                Happening::Reported { .. } => figures.minute(event.at).reported += 1,
-                Happening::Case { state: CaseState::Settled, opened_at, .. } => {
+                DomainEvent::Reported { .. } => figures.minute(event.at).reported += 1,
+                DomainEvent::Case { state: CaseState::Settled, opened_at, .. } => {
                     figures.settle(*opened_at, event.at);
                 }
                 _ => {}
@@ -106,9 +106,9 @@ impl Pulse {
                 | StepReading::Unknown => true,
             },
             EffectResult::History(result) => match result {
-                WalkResult::NoHistory => return,
-                WalkResult::Told(_) | WalkResult::Unproven { .. } => false,
-                WalkResult::Failed { .. } => true,
+                HistoryResult::NoHistory => return,
+                HistoryResult::Told(_) | HistoryResult::Unproven { .. } => false,
+                HistoryResult::Failed { .. } => true,
             },
         };
         let mut figures = self.lock();
@@ -225,7 +225,7 @@ mod tests {
 
     fn settled(opened_at: Timestamp, at: Timestamp) -> Event {
         let saga = SagaId::new("o-1").expect("valid");
-        let what = Happening::Case {
+        let what = DomainEvent::Case {
             case: CaseId(1),
             saga,
             opened_at,
@@ -244,39 +244,45 @@ mod tests {
 
     #[test]
     fn the_last_hour_is_told_by_the_minute() {
-        let pulse = Pulse::default();
+        let throughput = RecentThroughput::default();
         let old = NOW.0 - 30 * MINUTE_MS;
         let known = Settlements {
             times: vec![(Timestamp(old - 500), Timestamp(old)), (Timestamp(0), Timestamp(1))],
             settled_since: Some(Timestamp(old - 900)),
         };
-        pulse.begin(NOW, &known);
-        pulse.observe(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
-        let (minutes, since) = pulse.minutes(NOW);
+        throughput.begin(NOW, &known);
+        throughput
+            .observe(&[settled(Timestamp(NOW.0 - 40), NOW), settled(Timestamp(NOW.0 - 60), NOW)]);
+        let (minutes, since) = throughput.minutes(NOW);
         assert_eq!((minutes.len(), since), (60, Timestamp(old - 900)));
         assert_eq!((minutes[59].settled, minutes[29].settled), (2, 1));
         assert_eq!(minutes.iter().map(|m| m.settled).sum::<u64>(), 3, "too old ones are left out");
-        let figures = pulse.time_to_settle(NOW);
+        let figures = throughput.time_to_settle(NOW);
         assert_eq!((figures.cases, figures.p50_ms, figures.p99_ms), (3, Some(60), Some(500)));
-        let later = pulse.minutes(NOW.plus_ms(3_600_000)).0;
+        let later = throughput.minutes(NOW.plus_ms(3_600_000)).0;
         assert!(later.iter().all(|m| m.settled == 0), "an hour later nothing of it is left");
     }
 
     #[test]
     fn services_are_judged_by_their_newest_answers() {
-        let pulse = Pulse::default();
+        let throughput = RecentThroughput::default();
         let name: Arc<str> = "payment".into();
         let ms = Duration::from_millis;
         let done = || ended(StepReading::Done(amends_protocol::Outcome::Compensated));
-        pulse.answered(&name, Timestamp(NOW.0 - 400_000), ms(9_000), &ended(StepReading::Unknown));
+        throughput.answered(
+            &name,
+            Timestamp(NOW.0 - 400_000),
+            ms(9_000),
+            &ended(StepReading::Unknown),
+        );
         for took in 1..=3 {
-            pulse.answered(&name, NOW, ms(took), &done());
+            throughput.answered(&name, NOW, ms(took), &done());
         }
-        pulse.answered(&name, NOW, ms(4), &ended(StepReading::NotSent));
-        pulse.answered(&name, NOW, ms(50), &ended(StepReading::Unsendable));
-        let figures = pulse.attempts("payment", NOW);
+        throughput.answered(&name, NOW, ms(4), &ended(StepReading::NotSent));
+        throughput.answered(&name, NOW, ms(50), &ended(StepReading::Unsendable));
+        let figures = throughput.attempts("payment", NOW);
         assert_eq!((figures.requests, figures.error_rate), (4, 0.25));
         assert_eq!((figures.p50_ms, figures.p99_ms), (Some(2.0), Some(4.0)));
-        assert_eq!(pulse.attempts("nobody", NOW), AttemptFigures::default());
+        assert_eq!(throughput.attempts("nobody", NOW), AttemptFigures::default());
     }
 }

@@ -1,5 +1,6 @@
-//! What a check has at hand: requests in fresh sagas, steps, History, the played supervisor and the played service; and a
-//! memory of every exchange for the finding. Judges nothing by itself, except that what a check builds on went well.
+//! What a check has at hand: requests in fresh sagas, steps, History, the played supervisor and the played service;
+//! and a memory of every exchange for the finding. Judges nothing by itself, except that what a check builds on went
+//! well.
 
 mod history;
 mod look;
@@ -10,9 +11,9 @@ mod steps;
 pub(crate) use history::{Entry, History};
 
 use crate::config::{ActionPlan, Config, NoticePlan};
+use crate::fakes::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
 use crate::finding::{Finding, Stop, Tried, told};
 use crate::process::Process;
-use crate::stands::{Downstream, Past, Reply, SAGA_PREFIX, Supervisor};
 use crate::template::Values;
 use crate::wire::{Client, Exchange, Sent};
 use amends_protocol::headers;
@@ -31,7 +32,7 @@ pub(crate) const ENTRY: &str = "conform.begin";
 
 /// Everything that the checks of one run share.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Environment {
     pub(crate) config: Config,
     pub(crate) client: Client,
     pub(crate) supervisor: Option<Supervisor>,
@@ -43,20 +44,20 @@ pub(crate) struct Stage {
     pub(crate) number: AtomicU64,
 }
 
-impl Stage {
+impl Environment {
     fn next(&self) -> u64 {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 /// How a check is tried.
-pub(crate) type Attempt = for<'a> fn(&'a Scene) -> Trying<'a>;
+pub(crate) type Attempt = for<'a> fn(&'a TestContext) -> Trying<'a>;
 pub(crate) type Trying<'a> = Pin<Box<dyn Future<Output = Tried> + Send + 'a>>;
 
 /// What one check has at hand.
 #[derive(Debug)]
-pub(crate) struct Scene {
-    pub(crate) stage: Arc<Stage>,
+pub(crate) struct TestContext {
+    pub(crate) stage: Arc<Environment>,
     /// The action that it is tried on; of a check of the service or of a notice, the first one.
     pub(crate) action: Arc<ActionPlan>,
     pub(crate) notice: Option<Arc<NoticePlan>>,
@@ -99,9 +100,9 @@ impl Ask {
     }
 }
 
-impl Scene {
+impl TestContext {
     pub(crate) fn new(
-        stage: Arc<Stage>,
+        stage: Arc<Environment>,
         action: Arc<ActionPlan>,
         notice: Option<Arc<NoticePlan>>,
     ) -> Self {

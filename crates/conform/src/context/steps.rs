@@ -1,6 +1,6 @@
 //! Steps as the supervisor asks for them, followed to their outcome where they were only taken.
 
-use super::{LOOK_EVERY, Scene};
+use super::{LOOK_EVERY, TestContext};
 use crate::finding::Tried;
 use crate::step::{Done, Signed, Step, StepOf, outcome_of, sign};
 use crate::wire::{Exchange, Sent};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Longest `Retry-After` that is obeyed: a person watches.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-impl Scene {
+impl TestContext {
     /// A step about the action in a saga, under an id of its own.
     pub(crate) fn step(&self, verb: Verb, saga: &str) -> Step {
         self.step_on(verb, saga, &self.action.name)

@@ -3,8 +3,8 @@
 
 use crate::clock::Clock;
 use amends_engine::{
-    Engine, FoundQuestions, FoundStranger, GroupWalk, Lateness, Members, QuestionFilter,
-    QuestionWalk, StrangerWalk, Survey, SurveyWalk,
+    Engine, FoundQuestions, FoundStranger, GroupScan, Lateness, Members, QuestionFilter,
+    QuestionScan, StrangerScan, Survey, SurveyScan,
 };
 use amends_protocol::Timestamp;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ const SLICE: usize = 200;
 pub(crate) const QUESTIONS: usize = 64;
 
 /// A question about open work.
-pub(crate) enum Question {
+pub(crate) enum OpenCaseQuery {
     /// All of it.
     Survey(oneshot::Sender<Arc<Survey>>),
     /// What belongs to one group, at most so much.
@@ -32,18 +32,18 @@ pub(crate) enum Question {
 }
 
 /// The questions that are being answered.
-pub(crate) struct Desk {
+pub(crate) struct OpenCaseQueries {
     /// The objective of cases whose rules state none.
     objective_ms: Option<u64>,
-    survey: Option<(SurveyWalk, Vec<oneshot::Sender<Arc<Survey>>>)>,
+    survey: Option<(SurveyScan, Vec<oneshot::Sender<Arc<Survey>>>)>,
     /// Asked while a survey was under way: what it has seen already may have changed before they asked.
     next: Vec<oneshot::Sender<Arc<Survey>>>,
-    groups: VecDeque<(GroupWalk, oneshot::Sender<Members>)>,
-    doubts: VecDeque<(QuestionWalk, oneshot::Sender<FoundQuestions>)>,
-    strangers: VecDeque<(StrangerWalk, oneshot::Sender<Vec<FoundStranger>>)>,
+    groups: VecDeque<(GroupScan, oneshot::Sender<Members>)>,
+    doubts: VecDeque<(QuestionScan, oneshot::Sender<FoundQuestions>)>,
+    strangers: VecDeque<(StrangerScan, oneshot::Sender<Vec<FoundStranger>>)>,
 }
 
-impl Desk {
+impl OpenCaseQueries {
     pub(crate) fn new(objective: Option<Duration>) -> Self {
         let objective_ms =
             objective.map(|objective| u64::try_from(objective.as_millis()).unwrap_or(u64::MAX));
@@ -62,20 +62,22 @@ impl Desk {
     }
 
     /// Takes a question.
-    pub(crate) fn take(&mut self, question: Question, engine: &Engine, now: Timestamp) {
+    pub(crate) fn take(&mut self, question: OpenCaseQuery, engine: &Engine, now: Timestamp) {
         match question {
-            Question::Survey(reply) if self.survey.is_some() => self.next.push(reply),
-            Question::Survey(reply) => {
+            OpenCaseQuery::Survey(reply) if self.survey.is_some() => self.next.push(reply),
+            OpenCaseQuery::Survey(reply) => {
                 self.survey = Some((engine.survey(self.lateness(now)), vec![reply]));
             }
-            Question::Members { group, limit, reply } => {
+            OpenCaseQuery::Members { group, limit, reply } => {
                 let walk = engine.members(&group, limit, self.lateness(now));
                 self.groups.push_back((walk, reply));
             }
-            Question::Open { filter, limit, reply } => {
+            OpenCaseQuery::Open { filter, limit, reply } => {
                 self.doubts.push_back((engine.questions(filter, limit), reply));
             }
-            Question::Strangers(reply) => self.strangers.push_back((engine.strangers(), reply)),
+            OpenCaseQuery::Strangers(reply) => {
+                self.strangers.push_back((engine.strangers(), reply))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Looking at the participant: its History of a saga, and how often an effect is in force.
 
 use super::history::{Entry, History};
-use super::{Ask, Scene, encoded};
+use super::{Ask, TestContext, encoded};
 use crate::config::{Count, Observe};
 use crate::finding::Tried;
 use crate::step::{Signed, sign};
@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Pages of a History after which there should have been an end: no check makes a saga of so many requests.
 const PAGES: usize = 100;
 
-impl Scene {
+impl TestContext {
     /// Reads the History of a saga, page by page.
     pub(crate) async fn history(&self, saga: &str) -> Tried<History> {
         let exchange = self.exchange(self.history_request(saga, Signed::Rightly)).await;
@@ -74,8 +74,8 @@ impl Scene {
         }
     }
 
-    /// Compares how often the effect of requests of one saga is in force with how often it should be. Says nothing if it
-    /// can't be seen from outside.
+    /// Compares how often the effect of requests of one saga is in force with how often it should be. Says nothing if
+    /// it can't be seen from outside.
     pub(crate) async fn shows(&self, asks: &[&Ask], times: i64, what: &str) -> Tried {
         let Some(observe) = &self.action.observe else { return Ok(()) };
         self.observed(observe, asks, times, what).await

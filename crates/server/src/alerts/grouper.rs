@@ -1,4 +1,4 @@
-//! Groups news of one kind about one subject, and says when each group is to be told. Pure: the time comes in.
+//! Groups alert of one kind about one subject, and says when each group is to be told. Pure: the time comes in.
 //!
 //! A probe that fails opens a breaker again and again; only the first counts until the group has been quiet for a
 //! while. A case counts once per group and message, whatever happens to it meanwhile.
@@ -82,7 +82,7 @@ impl fmt::Display for Kind {
 
 /// One thing that somebody should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct News {
+pub(crate) struct Alert {
     pub(crate) at: Timestamp,
     pub(crate) kind: Kind,
     /// What the group is about, e.g. `compensate payment.pay`, or a service; empty where the kind says all.
@@ -108,37 +108,37 @@ pub(crate) struct Group {
 
 /// All groups that wait, and when each was told last.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct AlertGrouper {
     group_wait_ms: u64,
     every_ms: u64,
     waiting: BTreeMap<(Kind, String), Group>,
     told: BTreeMap<(Kind, String), Timestamp>,
 }
 
-impl Board {
+impl AlertGrouper {
     pub(crate) fn new(group_wait_ms: u64, every_ms: u64) -> Self {
         Self { group_wait_ms, every_ms, waiting: BTreeMap::new(), told: BTreeMap::new() }
     }
 
     /// Something is to be told.
-    pub(crate) fn heard(&mut self, news: News) {
-        let key = (news.kind, news.subject);
+    pub(crate) fn observe(&mut self, alert: Alert) {
+        let key = (alert.kind, alert.subject);
         if self.waiting.len() >= GROUPS && !self.waiting.contains_key(&key) {
             return;
         }
-        let soon = news.at.plus_ms(self.group_wait_ms);
+        let soon = alert.at.plus_ms(self.group_wait_ms);
         let rested = self.told.get(&key).map(|told| told.plus_ms(self.every_ms));
         let group = self.waiting.entry(key.clone()).or_insert_with(|| Group {
             kind: key.0,
             subject: key.1,
-            since: news.at,
+            since: alert.at,
             cases: Vec::new(),
             count: 0,
             reason: String::new(),
             send_at: rested.map_or(soon, |rested| rested.max(soon)),
         });
-        group.reason = news.reason;
-        match news.case {
+        group.reason = alert.reason;
+        match alert.case {
             Some(case) if group.cases.contains(&case) => {}
             Some(case) => {
                 group.count += 1;
@@ -150,7 +150,7 @@ impl Board {
         }
     }
 
-    /// When [`Board::due`] will next have something.
+    /// When [`AlertGrouper::due`] will next have something.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
         self.waiting.values().map(|group| group.send_at).min()
     }
@@ -178,8 +178,8 @@ impl Board {
 mod tests {
     use super::*;
 
-    fn stuck(at: i64, case: u64) -> News {
-        News {
+    fn stuck(at: i64, case: u64) -> Alert {
+        Alert {
             at: Timestamp(at),
             kind: Kind::Stuck,
             subject: "compensate payment.pay".to_owned(),
@@ -190,68 +190,68 @@ mod tests {
 
     #[test]
     fn what_comes_together_is_told_together_and_each_case_once() {
-        let mut board = Board::new(10_000, 300_000);
+        let mut grouper = AlertGrouper::new(10_000, 300_000);
         for (at, case) in [(0, 1), (10, 2), (20, 1), (9_999, 3)] {
-            board.heard(stuck(at, case));
+            grouper.observe(stuck(at, case));
         }
-        assert_eq!(board.next_at(), Some(Timestamp(10_000)));
-        assert_eq!(board.due(Timestamp(9_999)), []);
-        let told = board.due(Timestamp(10_000));
+        assert_eq!(grouper.next_at(), Some(Timestamp(10_000)));
+        assert_eq!(grouper.due(Timestamp(9_999)), []);
+        let told = grouper.due(Timestamp(10_000));
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].count, told[0].cases.len()), (3, 3));
         assert_eq!(told[0].reason, "refused: 3");
-        assert_eq!(board.next_at(), None);
+        assert_eq!(grouper.next_at(), None);
     }
 
     #[test]
     fn a_group_that_was_told_rests_and_what_came_meanwhile_is_told_then() {
-        let mut board = Board::new(10_000, 300_000);
-        board.heard(stuck(0, 1));
-        assert_eq!(board.due(Timestamp(10_000)).len(), 1);
-        board.heard(stuck(20_000, 2));
-        board.heard(stuck(30_000, 3));
-        assert_eq!(board.next_at(), Some(Timestamp(310_000)));
-        let told = board.due(Timestamp(310_000));
+        let mut grouper = AlertGrouper::new(10_000, 300_000);
+        grouper.observe(stuck(0, 1));
+        assert_eq!(grouper.due(Timestamp(10_000)).len(), 1);
+        grouper.observe(stuck(20_000, 2));
+        grouper.observe(stuck(30_000, 3));
+        assert_eq!(grouper.next_at(), Some(Timestamp(310_000)));
+        let told = grouper.due(Timestamp(310_000));
         assert_eq!((told[0].count, told[0].since), (2, Timestamp(20_000)));
     }
 
     #[test]
     fn groups_do_not_hold_up_each_other() {
-        let mut board = Board::new(10_000, 300_000);
-        board.heard(stuck(0, 1));
-        board.due(Timestamp(10_000));
-        let other = News { subject: "compensate coupon.redeem".to_owned(), ..stuck(15_000, 4) };
-        board.heard(stuck(15_000, 2));
-        board.heard(other);
-        let told = board.due(Timestamp(25_000));
+        let mut grouper = AlertGrouper::new(10_000, 300_000);
+        grouper.observe(stuck(0, 1));
+        grouper.due(Timestamp(10_000));
+        let other = Alert { subject: "compensate coupon.redeem".to_owned(), ..stuck(15_000, 4) };
+        grouper.observe(stuck(15_000, 2));
+        grouper.observe(other);
+        let told = grouper.due(Timestamp(25_000));
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].subject, "compensate coupon.redeem");
     }
 
     #[test]
     fn a_breaker_that_opens_at_every_probe_is_told_once_in_a_while() {
-        let mut board = Board::new(10_000, 300_000);
+        let mut grouper = AlertGrouper::new(10_000, 300_000);
         let mut told = 0;
         for second in 0..600 {
             let at = Timestamp(second * 1_000);
-            board.heard(News {
+            grouper.observe(Alert {
                 at,
                 kind: Kind::OutOfReach,
                 subject: "payment".to_owned(),
                 case: None,
                 reason: "connection refused".to_owned(),
             });
-            told += board.due(at).len();
+            told += grouper.due(at).len();
         }
         assert_eq!(told, 2, "after 10 s and after 310 s");
     }
 
     #[test]
     fn a_flood_has_bounds() {
-        let mut board = Board::new(0, 0);
+        let mut grouper = AlertGrouper::new(0, 0);
         for n in 0..2 * GROUPS {
-            board.heard(News { subject: n.to_string(), ..stuck(0, 1) });
+            grouper.observe(Alert { subject: n.to_string(), ..stuck(0, 1) });
         }
-        assert_eq!(board.due(Timestamp(0)).len(), GROUPS);
+        assert_eq!(grouper.due(Timestamp(0)).len(), GROUPS);
     }
 }

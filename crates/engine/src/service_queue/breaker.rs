@@ -17,7 +17,7 @@ pub(crate) enum Breaker {
     Open {
         probe_at: Timestamp,
     },
-    /// One errand is under way; its result decides.
+    /// One effect is under way; its result decides.
     Probing,
 }
 

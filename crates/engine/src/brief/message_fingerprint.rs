@@ -4,22 +4,22 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Longest gist, in bytes: a line.
-const GIST_LIMIT: usize = 160;
+/// Longest fingerprint, in bytes: a line.
+const FINGERPRINT_LIMIT: usize = 160;
 /// Digits from which a plain number is taken for an id; ports, statuses and most durations have fewer.
 const ID_DIGITS: usize = 6;
 /// Stands for what was left out.
 const GAP: char = '…';
 
 /// A message without the saga's id, if one is given, and without words that look like ids.
-pub(crate) fn gist(message: &str, saga: &str) -> Arc<str> {
+pub(crate) fn message_fingerprint(message: &str, saga: &str) -> Arc<str> {
     let message = match !saga.is_empty() && message.contains(saga) {
         true => Cow::Owned(message.replace(saga, "…")),
         false => Cow::Borrowed(message),
     };
-    let mut out = String::with_capacity(message.len().min(GIST_LIMIT));
+    let mut out = String::with_capacity(message.len().min(FINGERPRINT_LIMIT));
     let mut rest = &*message;
-    while !rest.is_empty() && out.len() < GIST_LIMIT {
+    while !rest.is_empty() && out.len() < FINGERPRINT_LIMIT {
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         if looks_like_an_id(word) {
@@ -31,7 +31,7 @@ pub(crate) fn gist(message: &str, saga: &str) -> Arc<str> {
         out.extend(others.next());
         rest = others.as_str();
     }
-    let mut end = out.len().min(GIST_LIMIT);
+    let mut end = out.len().min(FINGERPRINT_LIMIT);
     while !out.is_char_boundary(end) {
         end -= 1;
     }
@@ -63,8 +63,8 @@ mod tests {
             ("saga-of-kim failed", "… failed"),
             ("", ""),
         ] {
-            assert_eq!(&*gist(message, "saga-of-kim"), expected, "{message}");
+            assert_eq!(&*message_fingerprint(message, "saga-of-kim"), expected, "{message}");
         }
-        assert!(gist(&"é".repeat(1_000), "x").len() <= GIST_LIMIT);
+        assert!(message_fingerprint(&"é".repeat(1_000), "x").len() <= FINGERPRINT_LIMIT);
     }
 }

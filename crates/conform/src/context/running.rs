@@ -1,8 +1,9 @@
-//! A forward request that stays running while others meet it: held by the call that it makes to the kit, or slow by itself.
+//! A forward request that stays running while others meet it: held by the call that it makes to the kit, or slow by
+//! itself.
 
-use super::{Ask, Kind, LOOK_EVERY, Scene};
+use super::{Ask, Kind, LOOK_EVERY, TestContext};
+use crate::fakes::Reply;
 use crate::finding::{Stop, Tried};
-use crate::stands::Reply;
 use crate::step::Signed;
 use crate::wire::Exchange;
 use tokio::task::JoinHandle;
@@ -14,7 +15,7 @@ pub(crate) struct Running {
     task: JoinHandle<Exchange>,
 }
 
-impl Scene {
+impl TestContext {
     /// Starts a request that stays running until it is let go, and returns when others can meet it.
     pub(crate) async fn start(&self) -> Tried<Running> {
         self.start_in(&self.saga()).await

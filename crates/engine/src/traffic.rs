@@ -1,0 +1,58 @@
+//! What lasts beyond a turn and is in memory only: the queues to the services, and the timers.
+
+use crate::service_queue::{EffectKey, ServiceQueue};
+use crate::timer::{Timer, Timers};
+use amends_protocol::Timestamp;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A service's concurrency limit where no rulebook says one.
+const DEFAULT_CONCURRENCY: u32 = 16;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) timers: Timers,
+    pub(crate) queues: FxHashMap<Arc<str>, ServiceQueue>,
+    /// Queues in which something may now go.
+    stirred: BTreeSet<Arc<str>>,
+}
+
+impl Traffic {
+    pub(crate) fn queue(&mut self, service: &Arc<str>) -> &mut ServiceQueue {
+        self.queues
+            .entry(Arc::clone(service))
+            .or_insert_with(|| ServiceQueue::new(DEFAULT_CONCURRENCY))
+    }
+
+    /// Something wants to go to a service.
+    pub(crate) fn enqueue(&mut self, service: &Arc<str>, key: EffectKey) {
+        self.queue(service).push(key);
+        self.stir(service);
+    }
+
+    /// Sets the timer for the next step that will be too old, unless one comes before it. There is one for a service,
+    /// whatever the number of its steps.
+    pub(crate) fn watch_ages(&mut self, service: &Arc<str>, now: Timestamp) {
+        let queue = self.queue(service);
+        let Some((end, _)) = queue.ages.first().filter(|_| !queue.paused()) else { return };
+        let at = now.plus_ms(end.ms_since(queue.own_time(now)).max(1));
+        if queue.ages_at.is_none_or(|known| at < known || known <= now) {
+            queue.ages_at = Some(at);
+            self.timers.set(at, Timer::Ages(Arc::clone(service)));
+        }
+    }
+
+    /// Bytes that timers and queues take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.timers.bytes() + self.queues.values().map(ServiceQueue::bytes).sum::<usize>()
+    }
+
+    pub(crate) fn stir(&mut self, service: &Arc<str>) {
+        self.stirred.insert(Arc::clone(service));
+    }
+
+    pub(crate) fn next_stirred(&mut self) -> Option<Arc<str>> {
+        self.stirred.pop_first()
+    }
+}
