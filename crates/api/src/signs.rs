@@ -190,7 +190,7 @@ impl Signed for Cause {
             Self::Unmatched => sign("no rule", "□", Tone::Bad),
             Self::Question => sign("a question", "¿", Tone::Bad),
             Self::Paused => sign("paused", "‖", Tone::Decided),
-            Self::Held => sign("held", "‖", Tone::Decided),
+            Self::Held => sign("held", "⊟", Tone::Decided),
             Self::Accepted => sign("accepted", "◑", Tone::Going),
             Self::Callers => sign("waits for its callers", "⇠", Tone::Waiting),
             Self::Stage => sign("an earlier stage first", "○", Tone::Quiet),

@@ -240,10 +240,15 @@ fn graphs_schemas_and_explanations_come_out() {
     assert_eq!(json(&["schema"])["title"], "Amends rulebook");
     assert_eq!(json(&["schema", "--manifest"])["title"], "Amends manifest");
     let why = out(&rules(&[
-        "explain", "--rules", DEMO, "--source", "coupon", "--code", "odd", "--action", "redeem",
+        "explain", "--rules", DEMO, "--source", "payment", "--code", "odd", "--action", "pay",
     ]));
     let (plan, changes) = why.split_once("what would change it:").expect("it says so");
     assert!(plan.contains("answered by */*"), "{why}");
-    let more = "if the Histories say that these happened too: undo order.place";
+    let more = "if the Histories say that these happened too: undo coupon.redeem";
     assert!(changes.contains(more), "{why}");
+    // Nothing else has taken effect by then: the coupon is redeemed first, and an order stands only at its end.
+    let first = out(&rules(&[
+        "explain", "--rules", DEMO, "--source", "coupon", "--code", "odd", "--action", "redeem",
+    ]));
+    assert!(!first.contains("what would change it:"), "{first}");
 }

@@ -158,6 +158,8 @@ fn members_of(api: &Value, schema: &Value, of: &str, within: &str, deep: usize) 
         let counts = more["type"] == "integer" || more["$ref"].is_string();
         let is_kind = within.to_lowercase().contains("question");
         let key = match (counts, is_kind) {
+            // Of acts that are not possible.
+            _ if within == "mayNot" => "retry",
             (true, true) => "contradiction",
             (true, false) => "stuck",
             (false, _) => EVIL,
@@ -274,6 +276,9 @@ const PRINTING: &[(&str, i32)] = &[
     ("rules drift", 6),
     ("rules hits", 6),
     ("rules rollback shop --reason x --yes", 2),
+    ("rules hold shop --reason x", 0),
+    ("rules hold shop a/b --reason x --json", 0),
+    ("rules release shop a/b --reason x", 0),
     ("rules activate shop.yaml --reason x", 0),
     // It finds something in whatever answers like that.
     ("doctor", 1),

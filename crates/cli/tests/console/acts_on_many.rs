@@ -101,7 +101,8 @@ fn one_that_stops_by_itself_is_nowhere_shown_as_running() {
     house.stuck("order-1");
     house.stuck("order-2");
     started(&house);
-    house.browser.script("window.mark = 'the same page'", &[]);
+    let mark = "window.mark = 'the same page'; return /running|stopped/.test(document.querySelector('main .head').innerText)";
+    house.browser.wait_script("it has begun", mark, &[]);
     house.browser.see_in("main .head", "stopped");
     assert_eq!(house.browser.script("return window.mark", &[]), "the same page");
     let why = house.api("/v1/bulk/b-1")["why"].as_str().expect("it says why").to_owned();

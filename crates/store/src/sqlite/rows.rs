@@ -22,10 +22,10 @@ use std::sync::Arc;
 pub(crate) const READ_LIMIT_SECONDS: u64 = 5;
 
 pub(crate) const CASE_COLUMNS: &str = "c.id, c.state, c.opened_at, c.updated_at, c.settled_at, c.closed_on, c.saga, \
-     c.rulebook, c.rulebook_hash, c.report, c.message, c.extra";
+     c.rulebook, c.rulebook_hash, c.report, c.message, c.memo";
 const REPORT_COLUMNS: &str = "key, received_at, role, role_arg, body";
 pub(crate) const STEP_COLUMNS: &str = "s.key, s.state, s.ending, s.verb, s.service, s.action, s.tag, s.stage, \
-     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.extra";
+     s.attempts, s.planned_at, s.updated_at, s.due_at, s.until, s.location, s.memo";
 /// Of `attempts a` and its `steps s`.
 pub(crate) const ATTEMPT_COLUMNS: &str =
     "a.step, s.tag, a.attempt, a.sent_at, a.ended_at, a.result, a.status, a.message";

@@ -58,7 +58,7 @@ impl Search {
         }
         // The rows of a step lie behind its first one; which of them is meant is asked of the row itself.
         let condition = "(s.key IN (SELECT value FROM json_each(?)) OR (s.key & ~1048575
-            | coalesce(json_extract(s.extra, '$.part_of'), s.key & 1048575))
+            | coalesce(json_extract(s.memo, '$.part_of'), s.key & 1048575))
             IN (SELECT value FROM json_each(?)))";
         self.and(condition, [keys(&rows), keys(&parts)]);
     }
@@ -151,7 +151,7 @@ pub(crate) fn of_cases(filter: &CaseFilter) -> Search {
 }
 
 /// The memo of a case; one that can't be read says nothing, and must not end the search.
-const MEMO: &str = "CASE WHEN json_valid(c.extra) THEN c.extra ELSE '{}' END";
+const MEMO: &str = "CASE WHEN json_valid(c.memo) THEN c.memo ELSE '{}' END";
 
 /// One amount of a case has to meet all of it. Amounts lie in the memo as texts that sort as they do, each behind its
 /// currency and a colon.
@@ -219,7 +219,7 @@ pub(crate) fn of_steps(filter: &StepFilter, case: Option<CaseId>) -> Result<Sear
         search.and("c.rulebook = ?", [text(name)]);
     }
     if let Some(wanted) = &filter.text {
-        search.and_text(&["json_extract(s.extra, '$.message')"], wanted);
+        search.and_text(&["json_extract(s.memo, '$.message')"], wanted);
     }
     Ok(search)
 }

@@ -76,9 +76,9 @@ impl What {
     }
 }
 
-/// `‖ held: rule payment/* of rulebook shop, by ann since …, because …`.
+/// `⊟ held: rule payment/* of rulebook shop, by ann since …, because …`.
 pub(super) fn told(hold: &RuleHoldView) -> String {
-    format!("‖ {}", hold.sentence())
+    format!("⊟ {}", hold.sentence())
 }
 
 pub(super) fn hold(options: &HoldOptions) -> Outcome {
