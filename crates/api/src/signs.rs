@@ -190,7 +190,7 @@ impl Signed for Cause {
             Self::Unmatched => sign("no rule", "□", Tone::Bad),
             Self::Question => sign("a question", "¿", Tone::Bad),
             Self::Paused => sign("paused", "‖", Tone::Decided),
-            Self::Held => sign("held", "⊟", Tone::Decided),
+            Self::Held => HELD,
             Self::Accepted => sign("accepted", "◑", Tone::Going),
             Self::Callers => sign("waits for its callers", "⇠", Tone::Waiting),
             Self::Stage => sign("an earlier stage first", "○", Tone::Quiet),
@@ -281,6 +281,9 @@ pub const fn version_sign(is_active: bool) -> Sign {
         false => sign("not active", "○", Tone::Quiet),
     }
 }
+
+/// What a person holds back: a rule, or a rulebook, and what it asks for.
+pub const HELD: Sign = sign("held", "⊟", Tone::Decided);
 
 /// A case that can't be worked on; it has a state all the same, as far as that can be read.
 pub const QUARANTINED: Sign = sign("quarantined", "✕", Tone::Bad);

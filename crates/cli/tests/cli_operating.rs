@@ -110,7 +110,7 @@ fn a_rule_that_does_harm_is_held_and_released() {
     let (_folder, billing, supervisor) = shop(200);
     let hold = ["rules", "hold", "shop", "*/*", "--reason", "it refunds twice"];
     let told = supervisor.run(&hold).exits(0).stdout;
-    assert!(told.contains("‖ held: rule */* of rulebook shop, by tester since "), "{told}");
+    assert!(told.contains("⊟ held: rule */* of rulebook shop, by tester since "), "{told}");
     assert!(told.contains("to undo: amends rules release shop '*/*'"), "{told}");
     let case = supervisor.report("order-1");
     let waiting = eventually("it is planned", || {

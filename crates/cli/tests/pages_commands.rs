@@ -60,7 +60,6 @@ const NOT_RUN: &[(&str, &str)] = &[
 const OTHERWISE: &[(&str, i32, &str)] = &[
     ("questions stranger", 5, "no rulebook `shop` here"),
     ("rules status shop", 5, "the same"),
-    ("rules release food-order", 5, "nothing is held here; `cli_operating.rs` holds and releases"),
     ("cases show order-1003", 5, "no such saga here"),
     ("cases retry c-17 --reason payment is back --yes", 4, "the services go on refusing"),
     ("cases retry --service payment --reason payment is back --yes", 4, "the same"),

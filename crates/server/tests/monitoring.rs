@@ -58,6 +58,11 @@ async fn told() -> BTreeSet<String> {
         let taken = call(running.address, &report).await;
         assert!(taken.starts_with("HTTP/1.1 202"), "{taken}");
     }
+    // And a person holds the rules.
+    let held = "PUT /v1/rulebooks/shop/hold HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+                content-length: 14\r\n\r\n{\"reason\":\"x\"}";
+    let held = call(running.address, held).await;
+    assert!(held.starts_with("HTTP/1.1 200"), "{held}");
     let scrape = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let page = call(running.address, scrape).await;
     running.stop().await.expect("ended in order");

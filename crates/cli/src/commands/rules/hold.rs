@@ -11,8 +11,8 @@ use amends_protocol::wire::percent;
 /// Options of `rules hold`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amends rules hold food-order 'payment/*' --reason 'it refunds twice'\n  \
-amends rules hold food-order --reason 'until we know more'\n  amends rules release food-order 'payment/*' --reason mended\n\n\
+    after_help = "Examples:\n  amends rules hold food-order 'payment/report-1' --reason 'it refunds twice'\n  \
+amends rules hold food-order --reason 'until we know more'\n  amends rules release food-order 'payment/report-1' --reason mended\n\n\
 Cases are opened, planned and shown as ever. What is under way ends, and is not tried again; what another rule asks for as \
 well goes. A hold stands for every version of the rulebook, over restarts, until it is released."
 )]
@@ -24,7 +24,7 @@ pub struct HoldOptions {
 /// Options of `rules release`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  amends rules release food-order 'payment/*' --reason 'the rule is mended'\n  \
+    after_help = "Examples:\n  amends rules release food-order 'payment/report-1' --reason 'the rule is mended'\n  \
 amends rules release food-order --reason 'all is well'\n\n\
 What waited is sent now. To have its cases planned with a mended version first: `amends cases replan`."
 )]
@@ -76,7 +76,7 @@ impl What {
     }
 }
 
-/// `⊟ held: rule payment/* of rulebook shop, by ann since …, because …`.
+/// `⊟ held: rule payment/report-1 of rulebook shop, by ann since …, because …`.
 pub(super) fn told(hold: &RuleHoldView) -> String {
     format!("⊟ {}", hold.sentence())
 }

@@ -127,7 +127,7 @@ fn standing(book: &RulebookView) -> String {
     };
     match (book.holds.len(), book.holds.iter().any(|hold| hold.rule.is_none())) {
         (0, _) => standing.to_owned(),
-        (_, true) => format!("{standing}, ‖ held"),
+        (_, true) => format!("{standing}, ⊟ held"),
         (1, false) => format!("{standing}, ‖ 1 rule held"),
         (rules, false) => format!("{standing}, ‖ {rules} rules held"),
     }
