@@ -4,6 +4,7 @@
 //! Pure data: no clock, no IO. Times are RFC 3339, ids are text, names are camelCase. What participants say and hear
 //! (reports, steps, Histories, their receipts) is in `amends-protocol`.
 
+pub mod access;
 mod acts;
 mod backups;
 mod bulk;
