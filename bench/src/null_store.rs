@@ -4,9 +4,10 @@ use amends_api::CaseState;
 use amends_engine::{ActRow, StoredCase};
 use amends_protocol::{CaseId, SagaId, StepId, Timestamp};
 use amends_store::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Epoch, Lease, Leases, Ledger, ListedCase,
-    ListedStep, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition,
-    RawCase, RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
+    Epoch, Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult,
+    OpenPage, OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements,
+    StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -126,6 +127,20 @@ impl Upkeep for NullStore {
     }
 
     async fn put_bulk(&self, _row: BulkRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+impl Credentials for NullStore {
+    async fn credentials(&self) -> Result<Vec<CredentialRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn put_credential(&self, _row: CredentialRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn drop_credential(&self, _kind: CredentialKind, _id: String) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Keeps cases durable: the [`Store`] in its four roles, its implementation on SQLite, and the tests that every store
+//! Keeps cases durable: the [`Store`] in its five roles, its implementation on SQLite, and the tests that every store
 //! has to pass.
 //!
 //! A store gives back what it was given and decides nothing: it knows no rule, starts no step and reads no clock to
@@ -7,6 +7,7 @@
 mod archive;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod credentials;
 mod error;
 mod filter;
 mod leases;
@@ -17,6 +18,7 @@ mod sqlite;
 mod upkeep;
 
 pub use archive::{Archive, CaseRecord, ListedCase, ListedStep, RowPage, Settlements, StepRecord};
+pub use credentials::{CredentialKind, CredentialRow, Credentials};
 pub use error::StoreError;
 pub use filter::{CaseFilter, CaseOrder, DEFAULT_PAGE, PAGE_LIMIT, PageRequest, StepFilter};
 pub use leases::{Lease, Leases};
@@ -31,8 +33,8 @@ pub use amends_engine::{
 
 /// Where a supervisor keeps what it must not forget. Clones share one store.
 ///
-/// It has four roles, each for another caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`], and
-/// [`Leases`], by which several nodes share one store.
-pub trait Store: Ledger + Archive + Upkeep + Leases {}
+/// It has five roles, each for another caller: the loop's [`Ledger`], the [`Archive`] for people, [`Upkeep`],
+/// [`Leases`], by which several nodes share one store, and [`Credentials`], by which callers are known.
+pub trait Store: Ledger + Archive + Upkeep + Leases + Credentials {}
 
-impl<S: Ledger + Archive + Upkeep + Leases> Store for S {}
+impl<S: Ledger + Archive + Upkeep + Leases + Credentials> Store for S {}

@@ -7,9 +7,10 @@ use amends_engine::{ActRow, Effect, HistoryResult, SagaRow, StepReading, StepRes
 use amends_protocol::{CaseId, Outcome, SagaId, StepId, Timestamp, Verb};
 use amends_server::{EffectResult, Outbound};
 use amends_store::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    RowPage, RulebookRow, Settlements, SqliteStore, StepFilter, StepRecord, StoreError, Upkeep,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
+    Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage,
+    OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements, SqliteStore,
+    StepFilter, StepRecord, StoreError, Upkeep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -153,6 +154,20 @@ impl Upkeep for Moody {
 
     async fn put_bulk(&self, row: BulkRow) -> Stored<()> {
         self.inner.put_bulk(row).await
+    }
+}
+
+impl Credentials for Moody {
+    async fn credentials(&self) -> Stored<Vec<CredentialRow>> {
+        self.inner.credentials().await
+    }
+
+    async fn put_credential(&self, row: CredentialRow) -> Stored<()> {
+        self.inner.put_credential(row).await
+    }
+
+    async fn drop_credential(&self, kind: CredentialKind, id: String) -> Stored<()> {
+        self.inner.drop_credential(kind, id).await
     }
 }
 

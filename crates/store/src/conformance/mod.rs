@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod counts;
+pub mod credentials;
 pub mod leases;
 pub mod lists;
 pub mod lookups;
@@ -130,6 +131,9 @@ macro_rules! store_conformance {
                     a_healthy_store_is_writable,
                 }
                 operating { bulk_acts_are_kept }
+            }
+            credentials {
+                credentials { credentials_are_kept }
             }
             leases {
                 leases {

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/0006_strangers.sql"),
     include_str!("schema/0007_unanswered.sql"),
     include_str!("schema/0008_rule_holds.sql"),
+    include_str!("schema/0009_credentials.sql"),
 ];
 /// The version that this program writes.
 pub(crate) const SCHEMA: i64 = MIGRATIONS.len() as i64;

@@ -7,6 +7,7 @@ mod checkpoint;
 mod codes;
 mod connection;
 mod counts;
+mod credentials;
 mod cursor;
 #[cfg(test)]
 mod damage_tests;
@@ -31,9 +32,10 @@ pub use connection::FILE_NAME;
 pub use inspect::{StoreSeen, copy_store, inspect};
 
 use crate::{
-    Archive, Batch, BulkRow, CaseFilter, CaseRecord, Lease, Leases, Ledger, ListedCase, ListedStep,
-    Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, PageRequest, Partition, RawCase,
-    RowPage, RulebookRow, Settlements, StepFilter, StepRecord, StoreError, Upkeep,
+    Archive, Batch, BulkRow, CaseFilter, CaseRecord, CredentialKind, CredentialRow, Credentials,
+    Lease, Leases, Ledger, ListedCase, ListedStep, Loaded, LookupRequest, LookupResult, OpenPage,
+    OpenPlace, PageRequest, Partition, RawCase, RowPage, RulebookRow, Settlements, StepFilter,
+    StepRecord, StoreError, Upkeep,
 };
 use amends_api::CaseState;
 use amends_engine::{ActRow, SagaRow, StoredCase};
@@ -273,5 +275,19 @@ impl Leases for SqliteStore {
 
     async fn release(&self, partitions: Vec<Partition>) -> Result<(), StoreError> {
         self.order(|reply| Command::Release(partitions, reply)).await
+    }
+}
+
+impl Credentials for SqliteStore {
+    async fn credentials(&self) -> Result<Vec<CredentialRow>, StoreError> {
+        self.readers()?.ask(credentials::all).await
+    }
+
+    async fn put_credential(&self, row: CredentialRow) -> Result<(), StoreError> {
+        self.order(|reply| Command::PutCredential(row, reply)).await
+    }
+
+    async fn drop_credential(&self, kind: CredentialKind, id: String) -> Result<(), StoreError> {
+        self.order(|reply| Command::DropCredential(kind, id, reply)).await
     }
 }

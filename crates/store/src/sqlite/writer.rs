@@ -3,12 +3,12 @@
 //! It also answers the loop's look-ups, so that they see every commit before them.
 
 use super::{
-    bulks, checkpoint::Checkpointer, connection::database, lease::WholeLease, lookup, upkeep,
-    write::write_batch,
+    bulks, checkpoint::Checkpointer, connection::database, credentials, lease::WholeLease, lookup,
+    upkeep, write::write_batch,
 };
 use crate::{
-    Batch, BulkRow, Lease, Loaded, LookupRequest, LookupResult, OpenPage, OpenPlace, Partition,
-    StoreError,
+    Batch, BulkRow, CredentialKind, CredentialRow, Lease, Loaded, LookupRequest, LookupResult,
+    OpenPage, OpenPlace, Partition, StoreError,
 };
 use amends_protocol::{CaseId, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Open { after: OpenPlace, most: usize, reply: Reply<OpenPage> },
     Prune { settled_before: Timestamp, limit: usize, reply: Reply<usize> },
     PutBulk(BulkRow, Reply<()>),
+    PutCredential(CredentialRow, Reply<()>),
+    DropCredential(CredentialKind, String, Reply<()>),
     CheckWritable(Reply<()>),
     Claim(usize, Reply<Vec<Lease>>),
     Raise(Reply<Vec<Lease>>),
@@ -136,6 +138,12 @@ impl Writer {
             }
             Command::PutBulk(row, reply) => {
                 let _ = reply.send(self.transact(|tx| bulks::put(tx, &row)));
+            }
+            Command::PutCredential(row, reply) => {
+                let _ = reply.send(self.transact(|tx| credentials::put(tx, &row)));
+            }
+            Command::DropCredential(kind, id, reply) => {
+                let _ = reply.send(self.transact(|tx| credentials::remove(tx, kind, &id)));
             }
             Command::CheckWritable(reply) => {
                 let _ = reply.send(self.transact(upkeep::touch));
