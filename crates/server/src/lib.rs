@@ -1,6 +1,7 @@
 //! The supervisor as a library: driver, HTTP, dispatch. The engine decides; this crate stamps the time, persists, and
 //! only then acts.
 
+pub mod access;
 mod alerts;
 pub mod books;
 mod bulk;
@@ -12,6 +13,7 @@ pub mod dispatch;
 mod duration;
 mod event_stream;
 mod faults;
+mod gate;
 mod heartbeat;
 mod http;
 mod ingest;

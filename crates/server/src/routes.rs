@@ -1,7 +1,7 @@
 //! All that the supervisor answers, put together: the REST API, the console, and what stands around them.
 
 use crate::http::{ApiError, App, hosts, unread};
-use crate::{console, http};
+use crate::{console, gate, http};
 use amends_protocol::{Problem, ProblemCode};
 use amends_store::Store;
 use axum::Router;
@@ -18,6 +18,8 @@ pub fn router<S: Store>(app: App<S>) -> Router {
         .merge(console::router())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(app.clone(), gate::check::<S>))
+        .layer(middleware::from_fn_with_state(app.clone(), gate::identify::<S>))
         .layer(own_pages)
         .layer(middleware::from_fn_with_state(app.clone(), hosts::check::<S>))
         .layer(middleware::map_response(for_nobody_else))

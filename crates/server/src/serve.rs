@@ -1,8 +1,9 @@
 //! A whole supervisor in one process: store, rulebooks, driver, API, upkeep; started and ended in order.
 
+use crate::access::{Access, AccessError, Keyring};
 use crate::alerts::watch as watch_alerts;
 use crate::books::{Books, BooksError, Rejections};
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::connections;
 use crate::dispatch::{HttpOutbound, WebClient};
@@ -49,6 +50,9 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
+    /// Nobody can be let in.
+    #[error("{0}")]
+    Access(#[from] AccessError),
     /// Signals cannot be heard.
     #[error("cannot hear signals: {0}")]
     Signals(io::Error),
@@ -90,6 +94,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     }
     let store = SqliteStore::open(&config.data, &SqliteOptions::default())?;
     let (outbound, callbacks) = outbound(&config);
+    let access = Access::open(&store, &config.access, address).await?;
     let (supervisor, driver) = Driver::start(store, outbound, SystemClock, config.driver).await?;
     let rejections = Rejections::default();
     let books = match &config.rules {
@@ -117,6 +122,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
     if let Some(keep) = config.keep_settled {
         upkeep.push(tokio::spawn(retention::watch(supervisor.clone(), keep, stops.clone())));
     }
+    upkeep.push(tokio::spawn(keep_keys(access.keys.clone(), supervisor.clone(), stops.clone())));
     upkeep.extend(tell_alerts(&config, address, &supervisor, stops.clone()));
     // Absolute, so that the path in an answer means the same to whoever reads it.
     let data = std::path::absolute(&config.data).unwrap_or(config.data);
@@ -124,6 +130,7 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         .reached_at(&config.alerts.public_url, &config.hosts)
         .called_back_at(callbacks)
         .reaching(config.outbound.destinations.allow_hosts)
+        .guarded_by(access)
         .with_backups(data.join("backups"));
     app.bulks.resume(&supervisor).await;
     let server = tokio::spawn(connections::serve(listener, router(app), config.http, stops));
@@ -138,6 +145,23 @@ pub async fn start(config: Config) -> Result<Running, ServeError> {
         upkeep,
         exporter,
     })
+}
+
+/// Writes down once a minute, and at the end, which tokens and sessions were used.
+async fn keep_keys(
+    keys: Keyring,
+    supervisor: Supervisor<SqliteStore>,
+    mut stops: watch::Receiver<bool>,
+) {
+    loop {
+        let told = tokio::time::timeout(KEYS_EVERY, stops.wait_for(|stop| *stop)).await.is_ok();
+        if let Err(error) = keys.tidy(supervisor.store(), SystemClock.now()).await {
+            tracing::warn!(%error, "which tokens were used can't be written down");
+        }
+        if told {
+            return;
+        }
+    }
 }
 
 /// What sends requests, and where services reach us.
@@ -175,6 +199,9 @@ fn tell_alerts(
     }
     Some(tokio::spawn(watch_alerts(supervisor.clone(), client, options, alert, stops)))
 }
+
+/// How often uses of tokens are written down: they are told to the minute.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
 
 /// A year: longer than a process lives without being looked at.
 const NEVER: Duration = Duration::from_secs(365 * 86_400);

@@ -157,6 +157,19 @@ impl Bulks {
         Ok(job)
     }
 
+    /// What one is about.
+    pub(crate) async fn targets<S: Store>(
+        &self,
+        supervisor: &Supervisor<S>,
+        number: u64,
+    ) -> Result<Targets, Problem> {
+        let row = supervisor.store().bulk(number).await.map_err(store_problem)?;
+        let targets: Option<Targets> = row.and_then(|row| serde_json::from_str(&row.ids).ok());
+        targets.ok_or_else(|| {
+            Problem::new(ProblemCode::NotFound, "what this bulk act is about is no longer stored")
+        })
+    }
+
     /// Lets one go, or go on.
     pub(crate) async fn start<S: Store>(
         &self,
@@ -165,11 +178,7 @@ impl Bulks {
         actor: &str,
         reason: Option<String>,
     ) -> Result<(), Problem> {
-        let row = supervisor.store().bulk(job.number).await.map_err(store_problem)?;
-        let targets: Option<Targets> = row.and_then(|row| serde_json::from_str(&row.ids).ok());
-        let targets = targets.ok_or_else(|| {
-            Problem::new(ProblemCode::NotFound, "what this bulk act is about is no longer stored")
-        })?;
+        let targets = self.targets(supervisor, job.number).await?;
         let Some(turn) = Turn::take(job) else {
             return Err(conflict("it is running, or its last wave is still coming to its end"));
         };

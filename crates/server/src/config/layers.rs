@@ -17,8 +17,10 @@ pub(super) const SECRETS: &str = "secrets";
 pub(super) const CA: &str = "ca";
 /// The table of our own certificates, whose names are the user's.
 pub(super) const CLIENT_CERTIFICATES: &str = "client_certificates";
+/// The table of tokens, whose names are the user's.
+pub(super) const TOKENS: &str = "tokens";
 /// Tables whose names are the user's.
-const OPEN: [&str; 4] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES];
+const OPEN: [&str; 5] = [SIGNING_KEYS, SECRETS, CA, CLIENT_CERTIFICATES, TOKENS];
 /// Addresses that are secrets themselves.
 const SECRET_ADDRESSES: &str = "alerts.slack";
 /// What environment variables of ours begin with.

@@ -2,6 +2,7 @@
 //! where the value came from. Opens nothing that it names, except files
 //! of keys, secrets and certificates.
 
+mod access;
 mod error;
 mod layers;
 mod outbound;
@@ -10,6 +11,7 @@ mod value;
 pub use error::ConfigError;
 pub use layers::{DEFAULT_CONFIG, Layers, Origin};
 
+use crate::access::AccessOptions;
 use crate::alerts::AlertOptions;
 use crate::dispatch::{HttpOptions, Signer};
 use crate::http::HttpLimits;
@@ -39,6 +41,8 @@ pub struct Config {
     pub http: HttpLimits,
     /// How requests are sent: keys, allowed hosts, proxies and certificates included.
     pub outbound: HttpOptions,
+    /// Who is let in.
+    pub access: AccessOptions,
     /// Who is told when something needs a person.
     pub alerts: AlertOptions,
     /// Where spans go: the whole address, `…/v1/traces`; none makes none.
@@ -87,6 +91,7 @@ impl Config {
             reload_every: read.duration("reload.every"),
             driver,
             http,
+            access: access::read(&mut read),
             alerts: alerts(&mut read, &outbound.destinations.signers),
             outbound,
             traces,

@@ -33,6 +33,9 @@ pub(super) struct GivenIdentity {
     pub(super) hosts: Option<Vec<String>>,
 }
 
+/// A file with a token, and what it allows.
+pub(super) type GivenToken = (PathBuf, Vec<String>);
+
 /// Where a secret stands.
 pub(super) enum Stands {
     Here(String),
@@ -153,6 +156,11 @@ impl<'a> Reader<'a> {
         self.named(table).map(|(key, value)| (key.clone(), identity(value))).collect()
     }
 
+    /// The file and the grants of each name in the table of tokens; an error says why they can't be had.
+    pub(super) fn tokens_of(&self, table: &str) -> Vec<(String, Result<GivenToken, String>)> {
+        self.named(table).map(|(key, value)| (key.clone(), token(value))).collect()
+    }
+
     fn named(&self, table: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         let prefix = format!("{table}.");
         let all = self.layers.values.iter().filter(move |(key, _)| key.starts_with(&prefix));
@@ -252,4 +260,16 @@ fn identity(value: &Value) -> Result<GivenIdentity, String> {
         Some(hosts) => Some(texts(hosts).ok_or_else(wrong)?),
     };
     Ok(GivenIdentity { file: file.into(), key: key.into(), hosts })
+}
+
+/// `{ file = "…", grants = ["…"] }`
+fn token(value: &Value) -> Result<GivenToken, String> {
+    let wrong = || "it must be `{ file = \"…\", grants = [\"report:payment\"] }`".to_owned();
+    let Value::Table(table) = value else { return Err(wrong()) };
+    let file = table.get("file").and_then(Value::as_str).ok_or_else(wrong)?;
+    let grants = table.get("grants").and_then(texts).ok_or_else(wrong)?;
+    if table.len() != 2 {
+        return Err(wrong());
+    }
+    Ok((file.into(), grants))
 }

@@ -2,6 +2,7 @@
 
 use super::cases::Filter;
 use super::page::{Frame, PageError, Part, show};
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::dispatch::redacted;
 use crate::http::{App, Query};
@@ -11,7 +12,7 @@ use amends_protocol::CaseId;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 
 #[derive(Template)]
@@ -26,11 +27,11 @@ struct Page {
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     uri: Uri,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
     let itself = uri.path_and_query().map_or_else(|| "/audit".to_owned(), ToString::to_string);
-    let frame = Frame::live(&app, Part::Audit, "Audit", itself, &headers);
+    let frame = Frame::live(&app, Part::Audit, "Audit", itself, &visitor);
     let wrong = |error| PageError::from(error).back("/audit");
     let mut query = Query::from_pairs(filter.pairs().to_vec());
     let (case, page) = (query.one::<CaseId>("case").map_err(wrong)?, query.page().map_err(wrong)?);

@@ -4,17 +4,19 @@
 use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::bulk::{LISTED, Purpose, preview};
 use crate::clock::{Clock, SystemClock};
-use crate::http::{ApiError, App, BulkId, Selection, resolve_targets};
+use crate::http::{ApiError, App, BulkId, Selection, may_act_on, resolve_targets, within_bulk};
+use amends_api::access::Right;
 use amends_api::signs::Signed;
 use amends_api::{BulkDeed, BulkState, BulkView, StepStateName};
 use amends_protocol::CaseId;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 use std::str::FromStr;
 
@@ -47,9 +49,9 @@ struct BulkPage {
 /// `GET /bulk`
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(&app, Part::Bulk, "Bulk acts", "/bulk".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Bulk, "Bulk acts", "/bulk".to_owned(), &visitor);
     let bulks = app.bulks.list(&app.supervisor).await?;
     Ok(show(&ListPage { frame, bulks }))
 }
@@ -58,14 +60,15 @@ pub(super) async fn list<S: Store>(
 pub(super) async fn propose<S: Store>(
     State(app): State<App<S>>,
     uri: Uri,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
     let deed = deed(filter.get("act")).map_err(|e| PageError::from(e).back("/cases"))?;
-    let frame = Frame::still(&app, Part::Bulk, "A bulk act", &headers);
+    let frame = Frame::still(&app, Part::Bulk, "A bulk act", &visitor);
     let wrong = |error: ApiError| PageError::from(error).back("/cases");
     let selection = selection(deed, filter.pairs()).map_err(wrong)?;
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    may_act_on(&app, &visitor.caller, &found.targets).await.map_err(wrong)?;
     let purpose =
         Purpose { act: deed, reason: "(not made yet)".to_owned(), actor: frame.who.name.clone() };
     let (view, _) = preview(purpose, found, &app.supervisor.kept_back(), frame.now);
@@ -85,6 +88,7 @@ pub(super) async fn make<S: Store>(
     let deed = deed(form.text("act")).map_err(wrong)?;
     let selection = selection(deed, &pairs).map_err(wrong)?;
     let found = resolve_targets(&app, deed.into(), selection).await.map_err(wrong)?;
+    may_act_on(&app, &form.visitor.caller, &found.targets).await.map_err(wrong)?;
     let purpose = Purpose { act: deed, reason, actor: who };
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if targets.len() == 0 {
@@ -99,13 +103,15 @@ pub(super) async fn make<S: Store>(
 pub(super) async fn show_one<S: Store>(
     State(app): State<App<S>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
-    let job = app.bulks.job(&app.supervisor, number(&id)?).await;
+    let number = number(&id)?;
+    let job = app.bulks.job(&app.supervisor, number).await;
     let job = job.map_err(|problem| PageError::from(problem).back("/bulk"))?;
+    within_bulk(&app, &visitor.caller, Right::Read, number).await?;
     let (bulk, is_ending) = (job.view(), job.is_ending());
     let frame =
-        Frame::live(&app, Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &headers);
+        Frame::live(&app, Part::Bulk, format!("Bulk act {id}"), format!("/bulk/{id}"), &visitor);
     Ok(show(&BulkPage { frame, bulk, id, is_ending }))
 }
 
@@ -118,7 +124,9 @@ pub(super) async fn steer<S: Store>(
     let back = format!("/bulk/{id}");
     let wrong = |error: ApiError| PageError::from(error).back(&back);
     let who = form.who().map_err(wrong)?;
-    let job = app.bulks.job(&app.supervisor, number(&id)?).await.map_err(|p| wrong(p.into()))?;
+    let number = number(&id)?;
+    let job = app.bulks.job(&app.supervisor, number).await.map_err(|p| wrong(p.into()))?;
+    within_bulk(&app, &form.visitor.caller, Right::Act, number).await.map_err(wrong)?;
     // The first start is what it was made for; whatever comes later has a reason of its own.
     let is_first = job.view().state == BulkState::Preview;
     let reason = if is_first { None } else { Some(form.reason().map_err(wrong)?) };

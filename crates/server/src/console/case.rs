@@ -4,6 +4,7 @@ use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::questions::values_of;
 use super::story::{Timeline, graph};
+use super::visitor::Visitor;
 use super::words::{between, case_sign, date_and_time, relative, step_sign, upcoming};
 use crate::dispatch::{ShownRoutes, Try, redacted, shown_request, unredacted};
 use crate::http::{
@@ -23,7 +24,6 @@ use amends_rulebook::{Considered, Rulebook};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ struct Page {
 pub(super) async fn show_case<S: Store>(
     State(app): State<App<S>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let id: CaseId = known(&id)?;
     let is_quarantined = app.supervisor.quarantine().holds(id);
@@ -76,7 +76,7 @@ pub(super) async fn show_case<S: Store>(
         found => found.map_err(|e| PageError::from(e).back("/cases"))?,
     };
     let mut frame =
-        Frame::live(&app, Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &headers);
+        Frame::live(&app, Part::Cases, format!("Case {id}"), format!("/cases/{id}"), &visitor);
     frame.watches = format!("?case={id}");
     let book = match case.rulebook_hash.as_deref() {
         Some(hash) => app.versions.get(&app.supervisor, &app.workshop, hash).await.ok().flatten(),

@@ -2,6 +2,7 @@
 //! holds it up.
 
 use super::page::{Frame, PageError, Part, see, show};
+use super::visitor::Visitor;
 use super::words::{case_sign, date_and_time, relative, upcoming};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{App, Query, case_filter, summaries};
@@ -14,7 +15,7 @@ use amends_api::{
 use amends_store::Store;
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 
 /// What a filter of the list may hold, in the order of its form.
@@ -75,7 +76,7 @@ struct Known {
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     uri: Uri,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let filter = Filter::of(&uri);
     if filter.has_empty_fields(&uri) {
@@ -84,11 +85,11 @@ pub(super) async fn list<S: Store>(
     }
     let itself = uri.path_and_query().map_or_else(|| "/cases".to_owned(), ToString::to_string);
     if filter.get("view") == "causes" {
-        let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &headers);
+        let frame = Frame::live(&app, Part::Cases, "Cases by cause", itself, &visitor);
         let groups = app.supervisor.groups().await?;
         return Ok(show(&CausesPage { frame, groups }));
     }
-    let frame = Frame::live(&app, Part::Cases, "Cases", itself, &headers);
+    let frame = Frame::live(&app, Part::Cases, "Cases", itself, &visitor);
     let mut query = Query::from_pairs(filter.pairs.clone());
     let wrong = |error| PageError::from(error).back("/cases");
     let (mut wanted, page) =

@@ -10,6 +10,7 @@ mod escape;
 mod form;
 mod hits;
 mod live;
+mod login;
 mod overview;
 mod page;
 mod picture;
@@ -19,9 +20,11 @@ mod questions;
 mod rules;
 mod services;
 mod story;
+mod visitor;
 mod words;
 
-pub(crate) use page::nothing_at;
+pub(crate) use login::login_for;
+pub(crate) use page::{nothing_at, refusal};
 
 use crate::http::App;
 use amends_store::Store;
@@ -59,6 +62,8 @@ pub(crate) fn router<S: Store>() -> Router<App<S>> {
         .route("/bulk/{id}", get(bulk::show_one::<S>))
         .route("/bulk/{id}/acts", post(bulk::steer::<S>))
         .route("/audit", get(audit::list::<S>))
+        .route("/login", get(login::ask::<S>).post(login::begin::<S>))
+        .route("/logout", post(login::end::<S>))
         .route("/live", get(live::ticks::<S>))
         .route("/assets/{hash}/{name}", get(assets::serve))
 }

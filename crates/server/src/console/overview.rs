@@ -3,6 +3,7 @@
 use super::cases::{group_deeds, totals};
 use super::page::{Frame, PageError, Part, show};
 use super::picture::{Bar, Spark};
+use super::visitor::Visitor;
 use super::words::{date_and_time, millis, relative, upcoming};
 use crate::http::App;
 use amends_api::remedies::{Remedied, Remedy};
@@ -39,9 +40,10 @@ struct Page {
 /// `GET /`
 pub(super) async fn show_overview<S: Store>(
     State(app): State<App<S>>,
+    visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Overview, "Overview", "/".to_owned(), &visitor);
     let (overview, mut groups) = app.supervisor.overview_and_groups(frame.now).await?;
     groups.retain(|group| group.cause.is_trouble());
     let more_groups = groups.len().saturating_sub(GROUPS);

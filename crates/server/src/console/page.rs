@@ -2,12 +2,13 @@
 
 use super::assets::{ADDRESSES, Addresses};
 use super::form::Form;
+use super::visitor::{Visitor, Who};
 use crate::clock::{Clock, SystemClock};
 use crate::http::{ApiError, App};
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use amends_store::Store;
 use askama::Template;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// Everything comes from this host, nothing is written into a page that runs, and no other page may frame it.
@@ -50,7 +51,9 @@ pub(super) struct Frame {
     /// Which events are news for it, as the query of `/live`.
     pub(super) watches: String,
     /// Who acts, if it is known.
-    pub(super) who: super::form::Who,
+    pub(super) who: Who,
+    /// Whether they have logged in.
+    pub(super) has_session: bool,
     /// Whether there is something that can't be worked on: else that part is not offered.
     pub(super) has_quarantined: bool,
 }
@@ -62,9 +65,9 @@ impl Frame {
         part: Part,
         title: impl Into<String>,
         itself: String,
-        headers: &HeaderMap,
+        visitor: &Visitor,
     ) -> Self {
-        Self { itself: Some(itself), ..Self::still(app, part, title, headers) }
+        Self { itself: Some(itself), ..Self::still(app, part, title, visitor) }
     }
 
     /// The frame of a page that does not change.
@@ -72,21 +75,23 @@ impl Frame {
         app: &App<S>,
         part: Part,
         title: impl Into<String>,
-        headers: &HeaderMap,
+        visitor: &Visitor,
     ) -> Self {
         let has_quarantined = !app.supervisor.quarantine().is_empty();
-        Self { has_quarantined, ..Self::bare(part, title, headers) }
+        let has_session = visitor.caller.session.is_some();
+        Self { has_quarantined, who: visitor.who.clone(), has_session, ..Self::bare(part, title) }
     }
 
     /// The frame of a page that knows nothing of the supervisor.
-    fn bare(part: Part, title: impl Into<String>, headers: &HeaderMap) -> Self {
+    fn bare(part: Part, title: impl Into<String>) -> Self {
         Self {
             part,
             title: title.into(),
             now: SystemClock.now(),
             itself: None,
             watches: String::new(),
-            who: super::form::Who::of(headers),
+            who: Who::default(),
+            has_session: false,
             has_quarantined: false,
         }
     }
@@ -188,10 +193,15 @@ impl IntoResponse for PageError {
         if status.is_server_error() {
             tracing::error!(code = problem.code, detail = problem.detail, "a page failed");
         }
-        let frame = Frame::bare(Part::Overview, problem.title.clone(), &HeaderMap::new());
+        let frame = Frame::bare(Part::Overview, problem.title.clone());
         let back = self.back.unwrap_or_else(|| "/".to_owned());
         show_as(status, &FailurePage { frame, problem, back, sent: self.sent })
     }
+}
+
+/// A page that somebody may not see.
+pub(crate) fn refusal(error: ApiError) -> Response {
+    PageError::from(error).into_response()
 }
 
 /// An address that names nothing.

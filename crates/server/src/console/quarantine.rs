@@ -2,6 +2,7 @@
 
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show, show_as};
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::dispatch::{redacted, unredacted};
 use crate::http::{ApiError, App, mend, quarantine, raw_rows};
@@ -11,7 +12,7 @@ use amends_protocol::{CaseId, Problem};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::Value;
 
@@ -39,9 +40,9 @@ struct CasePage {
 }
 
 /// `GET /quarantine`
-pub(super) async fn list<S: Store>(State(app): State<App<S>>, headers: HeaderMap) -> Response {
+pub(super) async fn list<S: Store>(State(app): State<App<S>>, visitor: Visitor) -> Response {
     let itself = "/quarantine".to_owned();
-    let frame = Frame::live(&app, Part::Quarantine, "Quarantine", itself, &headers);
+    let frame = Frame::live(&app, Part::Quarantine, "Quarantine", itself, &visitor);
     show(&ListPage { frame, quarantine: quarantine(&app) })
 }
 
@@ -49,13 +50,13 @@ pub(super) async fn list<S: Store>(State(app): State<App<S>>, headers: HeaderMap
 pub(super) async fn show_one<S: Store>(
     State(app): State<App<S>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let id = known(&id)?;
     let Some(found) = quarantined(&app, id) else { return Ok(see(&format!("/cases/{id}"))) };
     let text = serde_json::to_string_pretty(&shown(stored(&app, id).await?)).unwrap_or_default();
     let text = Some(escaped_json(&text).into_owned()).filter(|text| text.len() <= TEXT_LIMIT);
-    let frame = frame(&app, id, &headers);
+    let frame = frame(&app, id, &visitor);
     Ok(show(&CasePage { frame, found, text, refused: None, reason: String::new() }))
 }
 
@@ -78,7 +79,7 @@ pub(super) async fn act<S: Store>(
     let problem = refused.into_problem();
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let page = CasePage {
-        frame: frame(&app, id, &form.headers),
+        frame: frame(&app, id, &form.visitor),
         found,
         text: Some(form.text("rows").to_owned()),
         refused: Some(problem),
@@ -106,8 +107,8 @@ async fn mend_by_form<S: Store>(app: &App<S>, id: CaseId, form: &Form) -> Result
 }
 
 /// Without a live connection: what is being typed must not be replaced.
-fn frame<S: Store>(app: &App<S>, id: CaseId, headers: &HeaderMap) -> Frame {
-    Frame::still(app, Part::Quarantine, format!("Quarantined case {id}"), headers)
+fn frame<S: Store>(app: &App<S>, id: CaseId, visitor: &Visitor) -> Frame {
+    Frame::still(app, Part::Quarantine, format!("Quarantined case {id}"), visitor)
 }
 
 fn quarantined<S: Store>(app: &App<S>, id: CaseId) -> Option<QuarantinedView> {

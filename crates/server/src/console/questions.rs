@@ -3,6 +3,7 @@
 use super::cases::Filter;
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, Query, found_questions, found_strangers, question_filter};
 use amends_api::signs::Signed;
@@ -14,7 +15,7 @@ use amends_protocol::{ActionName, Verb};
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::Uri;
 use axum::response::Response;
 use std::collections::BTreeSet;
 
@@ -39,7 +40,7 @@ struct ListPage {
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
     uri: Uri,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let wrong = |error: ApiError| PageError::from(error).back("/questions");
     let mut query = Query::of(&uri).map_err(wrong)?;
@@ -50,7 +51,7 @@ pub(super) async fn list<S: Store>(
     let survey = app.supervisor.survey().await?;
     let filter = Filter::of(&uri);
     let itself = uri.path_and_query().map_or("/questions", |path| path.as_str()).to_owned();
-    let frame = Frame::live(&app, Part::Questions, "Questions", itself, &headers);
+    let frame = Frame::live(&app, Part::Questions, "Questions", itself, &visitor);
     let next = found.next.map(|cursor| filter.address("/questions", &[("cursor", &cursor)]));
     let accept_all = filter.address("/bulk/new", &[("act", "accept")]);
     Ok(show(&ListPage {

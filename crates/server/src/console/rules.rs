@@ -5,8 +5,10 @@ use super::form::Form;
 use super::hits::{CASES, Hits};
 use super::page::{Frame, PageError, Part, see, show, show_as};
 use super::story::graph_of_calls;
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App, Depth, Verdict, found_strangers, judge};
+use amends_api::access::{Right, Within};
 use amends_api::signs::{self, Signed};
 use amends_api::{DiagnosticView, ProofState, RuleHoldView, RulebookQuestions, StrangerView};
 use amends_engine::HoldScope;
@@ -16,7 +18,7 @@ use amends_store::{RulebookRow, Store};
 use amends_workbench::{Annotate, Comparison, Matrix, Note, Row, compare};
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use std::sync::Arc;
 
@@ -79,9 +81,9 @@ struct PreviewPage {
 /// `GET /rules`
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
-    let mut frame = Frame::live(&app, Part::Rules, "Rules", "/rules".to_owned(), &headers);
+    let mut frame = Frame::live(&app, Part::Rules, "Rules", "/rules".to_owned(), &visitor);
     RULEBOOKS.clone_into(&mut frame.watches);
     let books = app.supervisor.active_books();
     let books = books
@@ -100,31 +102,31 @@ pub(super) async fn list<S: Store>(
 pub(super) async fn show_active<S: Store>(
     State(app): State<App<S>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let book = active(&app, &name)
         .ok_or_else(|| unknown(&format!("there is no active rulebook `{name}`")))?;
-    page(&app, book, format!("/rules/{name}"), &headers).await
+    page(&app, book, format!("/rules/{name}"), &visitor).await
 }
 
 /// `GET /rules/{name}/versions/{hash}`
 pub(super) async fn show_version<S: Store>(
     State(app): State<App<S>>,
     Path((name, hash)): Path<(String, String)>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let book = version(&app, &name, &hash).await?;
-    page(&app, book, format!("/rules/{name}/versions/{hash}"), &headers).await
+    page(&app, book, format!("/rules/{name}/versions/{hash}"), &visitor).await
 }
 
 async fn page<S: Store>(
     app: &App<S>,
     book: Arc<Rulebook>,
     itself: String,
-    headers: &HeaderMap,
+    visitor: &Visitor,
 ) -> Result<Response, PageError> {
     let mut frame =
-        Frame::live(app, Part::Rules, format!("Rulebook {}", book.name()), itself, headers);
+        Frame::live(app, Part::Rules, format!("Rulebook {}", book.name()), itself, visitor);
     RULEBOOKS.clone_into(&mut frame.watches);
     let active = active(app, book.name());
     let is_active = active.as_ref().is_some_and(|a| a.hash() == book.hash());
@@ -160,9 +162,9 @@ async fn page<S: Store>(
 }
 
 /// `GET /rules/new`
-pub(super) async fn begin<S: Store>(State(app): State<App<S>>, headers: HeaderMap) -> Response {
+pub(super) async fn begin<S: Store>(State(app): State<App<S>>, visitor: Visitor) -> Response {
     let files = vec![("rulebook.yaml".to_owned(), EXAMPLE.to_owned())];
-    let frame = Frame::still(&app, Part::Rules, "Add a rulebook", &headers);
+    let frame = Frame::still(&app, Part::Rules, "Add a rulebook", &visitor);
     show(&EditPage { frame, name: String::new(), files })
 }
 
@@ -180,11 +182,11 @@ pub(super) async fn edit_active<S: Store>(
 pub(super) async fn edit<S: Store>(
     State(app): State<App<S>>,
     Path((name, hash)): Path<(String, String)>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
     let book = version(&app, &name, &hash).await?;
     let files = book.sources().iter().map(|s| (s.path.clone(), s.text.to_string())).collect();
-    let frame = Frame::still(&app, Part::Rules, "A new version", &headers);
+    let frame = Frame::still(&app, Part::Rules, "A new version", &visitor);
     Ok(show(&EditPage { frame, name, files }))
 }
 
@@ -214,7 +216,7 @@ pub(super) async fn preview<S: Store>(
         rendered.push_str(&verdict.rendered(book));
         warnings += verdict.findings.len();
     }
-    let frame = Frame::still(&app, Part::Rules, "What would change", &form.headers);
+    let frame = Frame::still(&app, Part::Rules, "What would change", &form.visitor);
     let status = if book.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     Ok(show_as(status, &PreviewPage { frame, files, book, comparison, base, rendered, warnings }))
 }
@@ -238,6 +240,8 @@ pub(super) async fn activate<S: Store>(
     if !is_valid {
         return Err(wrong(ApiError::invalid(judged.rendered_beside)));
     }
+    let may = form.visitor.caller.must(Right::Rules, Within::Rulebook(book.name()));
+    may.map_err(|problem| wrong(problem.into()))?;
     // What the person looked at; anything else that has become active meanwhile refuses it.
     let base = Some(form.text("base")).filter(|hash| !hash.is_empty());
     let compared = base.map(Into::into);

@@ -3,6 +3,7 @@
 use super::form::Form;
 use super::page::{Frame, PageError, Part, see, show};
 use super::picture::Bar;
+use super::visitor::Visitor;
 use super::words::{date_and_time, relative};
 use crate::http::{ApiError, App};
 use amends_api::signs::Signed;
@@ -11,7 +12,6 @@ use amends_engine::NewLimits;
 use amends_store::Store;
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 
 #[derive(Template)]
@@ -24,9 +24,9 @@ struct Page {
 /// `GET /services`
 pub(super) async fn list<S: Store>(
     State(app): State<App<S>>,
-    headers: HeaderMap,
+    visitor: Visitor,
 ) -> Result<Response, PageError> {
-    let frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &headers);
+    let frame = Frame::live(&app, Part::Services, "Services", "/services".to_owned(), &visitor);
     let services = app.supervisor.services(frame.now).await?;
     Ok(show(&Page { frame, services }))
 }

@@ -8,6 +8,7 @@ use super::own_names::OwnNames;
 use super::verdicts::Verdicts;
 use super::versions::Versions;
 use super::workshop::Workshop;
+use crate::access::Access;
 use crate::books::Rejections;
 use crate::bulk::Bulks;
 use crate::dispatch::AllowedHosts;
@@ -52,6 +53,8 @@ pub struct App<S: Store> {
     pub(crate) callbacks: Option<Arc<str>>,
     /// The names by which we may be reached.
     pub(crate) own_names: OwnNames,
+    /// Who is let in.
+    pub(crate) access: Access,
     /// True once the process is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -85,6 +88,7 @@ impl<S: Store> App<S> {
             public_url: String::new(),
             callbacks: None,
             own_names: OwnNames::default(),
+            access: Access::default(),
             stopping,
         }
     }
@@ -126,6 +130,13 @@ impl<S: Store> App<S> {
         self
     }
 
+    /// Lets in whom it says. Without it, whoever comes may do everything.
+    #[must_use]
+    pub fn guarded_by(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// Takes backups, into this folder only; it is made when it is first needed. Without one, backups are refused.
     #[must_use]
     pub fn with_backups(mut self, folder: PathBuf) -> Self {
@@ -153,6 +164,7 @@ impl<S: Store> Clone for App<S> {
             public_url: self.public_url.clone(),
             callbacks: self.callbacks.clone(),
             own_names: self.own_names.clone(),
+            access: self.access.clone(),
             stopping: self.stopping.clone(),
         }
     }

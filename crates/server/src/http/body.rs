@@ -3,6 +3,7 @@
 use super::ApiError;
 use super::bodies::{Bodies, UsedUp};
 use super::openapi::{JSON, Taken, Told};
+use crate::access::Caller;
 use amends_protocol::causes::of_json;
 use amends_protocol::headers::AMENDS_ACTOR;
 use amends_protocol::{Problem, ProblemCode, check_keys};
@@ -14,6 +15,7 @@ use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::convert::Infallible;
 use std::time::Duration;
 use utoipa::ToSchema;
 
@@ -27,8 +29,6 @@ const BODY_PAUSE: Duration = Duration::from_secs(10);
 const ACTOR_LIMIT: usize = 128;
 /// Longest reason, in bytes: a sentence or two, kept for ever.
 const REASON_LIMIT: usize = 2_000;
-/// Who acts when nobody says.
-const NOBODY: &str = "api";
 
 /// A body of JSON. The content type must say so, which also keeps forms of other web sites out.
 pub(crate) struct Sent<T>(pub(crate) T);
@@ -104,20 +104,20 @@ pub(crate) fn told_of_bodies(told: &mut Told) {
     ]);
 }
 
-/// Who acts, by the header `Amends-Actor`.
+/// Who acts, for the audit: whoever is known to ask, or whom somebody trusted names by the header `Amends-Actor`.
 pub(crate) struct Actor(pub(crate) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
-    type Rejection = ApiError;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        actor(&parts.headers).map(|name| Self(name.to_owned()))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self(Caller::from_request_parts(parts, state).await?.actor))
     }
 }
 
 impl Taken for Actor {
     fn told(told: &mut Told) {
-        let meaning = "Who acts, for the audit; `api` if not given.";
+        let meaning = "Who acts, for the audit: counts from a trusted proxy, and from this machine where access is not controlled.";
         let schema = json!({
             "type": "string", "minLength": 1, "maxLength": ACTOR_LIMIT, "pattern": "^[!-~]([ -~]*[!-~])?$",
         });
@@ -132,23 +132,21 @@ pub(crate) fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Who acts, by the header `Amends-Actor`.
-fn actor(headers: &HeaderMap) -> Result<&str, ApiError> {
-    one_actor(headers)?;
-    let Some(value) = headers.get(AMENDS_ACTOR) else { return Ok(NOBODY) };
+/// Who acts, by the header `Amends-Actor`. Of two names one is somebody's who would like to act as another: a proxy
+/// that adds its header leaves the sender's.
+pub(crate) fn actor_told(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let mut all = headers.get_all(AMENDS_ACTOR).iter();
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return match headers.contains_key(AMENDS_ACTOR) {
+            false => Ok(None),
+            true => Err(ApiError::invalid(
+                "there are several `Amends-Actor` headers; send one, and let a proxy set it in place of the sender's",
+            )),
+        };
+    };
     let name = value.to_str().map(str::trim).unwrap_or_default();
     check_actor(name)?;
-    Ok(name)
-}
-
-/// Of two names one is somebody's who would like to act as another: a proxy that adds its header leaves the sender's.
-pub(crate) fn one_actor(headers: &HeaderMap) -> Result<(), ApiError> {
-    match headers.get_all(AMENDS_ACTOR).iter().nth(1) {
-        None => Ok(()),
-        Some(_) => Err(ApiError::invalid(
-            "there are several `Amends-Actor` headers; send one, and let a proxy set it in place of the sender's",
-        )),
-    }
+    Ok(Some(name))
 }
 
 /// A name for who acts.

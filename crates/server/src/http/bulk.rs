@@ -1,14 +1,16 @@
 //! Bulk acts: `POST /v1/bulk`, `GET /v1/bulk`, `GET /v1/bulk/{id}`, `POST /v1/bulk/{id}/start` and `/stop`.
 
 use super::answers::Rows;
-use super::body::{Actor, Sent, check_reason};
+use super::body::{Sent, check_reason};
 use super::openapi::{Answered, JSON, Told};
 use super::parameters::Text;
 use super::path::Id;
-use super::targets::{Selection, resolve_targets};
+use super::targets::{Selection, may_act_on, resolve_targets, within_bulk};
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::bulk::{Purpose, preview};
 use crate::clock::{Clock, SystemClock};
+use amends_api::access::Right;
 use amends_api::{BulkDeed, BulkSteering, BulkView, BulkWanted};
 use amends_store::Store;
 use axum::Json;
@@ -44,11 +46,11 @@ impl Text for BulkId {
 /// `POST /v1/bulk`: freezes what is meant and shows it. Nothing is done before it is started.
 pub(crate) async fn make<S: Store>(
     State(app): State<App<S>>,
-    Actor(actor): Actor,
+    caller: Caller,
     Sent(BulkWanted { act, reason, ids, filter, dry_run }): Sent<BulkWanted>,
 ) -> Result<Previewed, ApiError> {
     check_reason(&reason)?;
-    let purpose = Purpose { act, reason, actor };
+    let purpose = Purpose { act, reason, actor: caller.actor.clone() };
     let ids = match act {
         BulkDeed::Replan => Selection::Cases(parsed(&ids)?),
         BulkDeed::Accept => Selection::Questions(parsed(&ids)?),
@@ -56,6 +58,7 @@ pub(crate) async fn make<S: Store>(
     };
     let _turn = app.long_read()?;
     let found = resolve_targets(&app, act.into(), ids.or_filter(filter)?).await?;
+    may_act_on(&app, &caller, &found.targets).await?;
     let (view, targets) = preview(purpose, found, &app.supervisor.kept_back(), SystemClock.now());
     if dry_run {
         return Ok(Previewed::Only(view));
@@ -101,20 +104,24 @@ pub(crate) async fn list<S: Store>(State(app): State<App<S>>) -> Result<Rows<Bul
 pub(crate) async fn show<S: Store>(
     State(app): State<App<S>>,
     Id(BulkId(number)): Id<BulkId>,
+    caller: Caller,
 ) -> Result<Json<BulkView>, ApiError> {
-    Ok(Json(app.bulks.job(&app.supervisor, number).await?.view()))
+    let job = app.bulks.job(&app.supervisor, number).await?;
+    within_bulk(&app, &caller, Right::Read, number).await?;
+    Ok(Json(job.view()))
 }
 
 /// `POST /v1/bulk/{id}/start`
 pub(crate) async fn start<S: Store>(
     State(app): State<App<S>>,
     Id(BulkId(number)): Id<BulkId>,
-    Actor(actor): Actor,
+    caller: Caller,
     Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
     let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
-    app.bulks.start(&app.supervisor, &job, &actor, reason).await?;
+    within_bulk(&app, &caller, Right::Act, number).await?;
+    app.bulks.start(&app.supervisor, &job, &caller.actor, reason).await?;
     Ok(Json(job.view()))
 }
 
@@ -122,12 +129,13 @@ pub(crate) async fn start<S: Store>(
 pub(crate) async fn stop<S: Store>(
     State(app): State<App<S>>,
     Id(BulkId(number)): Id<BulkId>,
-    Actor(actor): Actor,
+    caller: Caller,
     Sent(steering): Sent<BulkSteering>,
 ) -> Result<Json<BulkView>, ApiError> {
     let reason = checked(steering)?;
     let job = app.bulks.job(&app.supervisor, number).await?;
-    app.bulks.stop(&app.supervisor, &job, &actor, reason).await?;
+    within_bulk(&app, &caller, Right::Act, number).await?;
+    app.bulks.stop(&app.supervisor, &job, &caller.actor, reason).await?;
     Ok(Json(job.view()))
 }
 

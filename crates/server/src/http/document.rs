@@ -59,7 +59,13 @@ pub fn openapi_json() -> String {
         "tags": TAGS.iter().map(|(name, text)| json!({ "name": name, "description": text })).collect::<Vec<_>>(),
         "paths": paths,
         "webhooks": webhooks,
-        "components": { "schemas": openapi::closed(schemas) }
+        "components": {
+            "schemas": openapi::closed(schemas),
+            "securitySchemes": { "token": {
+                "type": "http", "scheme": "bearer",
+                "description": "Where access is controlled: a token of `amends token create`, or a signed token of the platform, with the scope that the operation names.",
+            } },
+        }
     });
     let mut text = serde_json::to_string_pretty(&sorted(document)).expect("JSON of constants");
     text.push('\n');

@@ -1,6 +1,7 @@
 //! The REST API: one file per resource. Each handler reads the request, asks the supervisor or the store, and writes
 //! the answer; none decides. Every failure is `application/problem+json`.
 
+mod access;
 mod acts;
 mod answers;
 mod app;
@@ -19,7 +20,7 @@ mod groups;
 pub(crate) mod hosts;
 mod limits;
 mod metrics;
-mod openapi;
+pub(crate) mod openapi;
 mod operations;
 mod overview;
 mod own_names;
@@ -44,8 +45,9 @@ mod verdicts;
 mod versions;
 mod workshop;
 
+pub(crate) use access::within_case;
 pub use app::App;
-pub(crate) use body::{check_actor, check_reason, one_actor, read_body};
+pub(crate) use body::{actor_told, check_actor, check_reason, read_body};
 pub(crate) use bulk::BulkId;
 pub(crate) use cases::{
     Behind, Looked, active_for, case_proof, detail as case_detail, told_in_full, within_bounds,
@@ -61,7 +63,7 @@ pub(crate) use questions::found as found_questions;
 pub(crate) use rulebooks::judge;
 pub(crate) use secrets::summaries;
 pub(crate) use strangers::found as found_strangers;
-pub(crate) use targets::{Selection, resolve_targets};
+pub(crate) use targets::{Selection, may_act_on, resolve_targets, within_bulk};
 pub(crate) use verdicts::{Depth, Verdict};
 
 use amends_store::Store;

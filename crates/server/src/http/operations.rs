@@ -3,7 +3,7 @@
 
 use super::openapi::{Operation, delete, get, options, post, put};
 use super::{
-    acts, backups, bulk, cases, doubts, events, export, groups, metrics, overview, probes,
+    access, acts, backups, bulk, cases, doubts, events, export, groups, metrics, overview, probes,
     quarantine, questions, reports, rule_holds, rulebooks, sagas, services, steps, strangers,
 };
 use amends_protocol::ProblemCode::{Conflict, NotFound, Overloaded, RulebookInvalid, Unproven};
@@ -17,7 +17,7 @@ const UNSUPPORTED: &str = "The content type, or the type of the data, is none of
 pub(super) fn operations<S: Store>() -> Vec<Operation<S>> {
     [of_reports(), of_cases(), of_questions(), of_steps(), of_bulk(), of_sagas(), of_rulebooks()]
         .into_iter()
-        .chain([of_services(), watching(), running()])
+        .chain([of_services(), watching(), of_access(), running()])
         .flatten()
         .collect()
 }
@@ -396,6 +396,43 @@ fn watching<S: Store>() -> Vec<Operation<S>> {
                 "Numbers for Prometheus, in the OpenMetrics text format.",
             )
             .says(200, "The numbers."),
+    ]
+}
+
+fn of_access<S: Store>() -> Vec<Operation<S>> {
+    vec![
+        get("/v1/whoami", access::who_am_i)
+            .named("whoAmI", "access", "Who asks, as the audit names them, and what they may.")
+            .says(200, "You."),
+        get("/v1/tokens", access::tokens::<S>)
+            .named("listTokens", "access", "All tokens, the newest first, without what is shown.")
+            .says(200, "The tokens."),
+        post("/v1/tokens", access::make_token::<S>)
+            .named(
+                "makeToken",
+                "access",
+                "Makes a token for no more than one holds oneself. Its text is told this once.",
+            )
+            .says(201, "Made.")
+            .fails(&[Conflict, Overloaded]),
+        get("/v1/tokens/{id}", access::token::<S>)
+            .named("showToken", "access", "A token, without what is shown.")
+            .says(200, "The token."),
+        delete("/v1/tokens/{id}", access::revoke_token::<S>)
+            .named(
+                "revokeToken",
+                "access",
+                "A token works no more, and the sessions that it began are over.",
+            )
+            .says(200, "The token as it is now.")
+            .fails(&[Overloaded]),
+        get("/v1/sessions", access::sessions::<S>)
+            .named("listSessions", "access", "One's own sessions; all of them for who administers.")
+            .says(200, "The sessions, the last used first."),
+        delete("/v1/sessions/{id}", access::end_session::<S>)
+            .named("endSession", "access", "A session is over at once.")
+            .says(204, "Over.")
+            .fails(&[Overloaded]),
     ]
 }
 

@@ -1,7 +1,9 @@
 //! Takes reports in: CloudEvents 1.0 over HTTP, one or many. Answers only once they are durable; decides nothing.
 
+use super::access::speaks_for;
 use super::openapi::{Answered, JSON, PROBLEM, Taken, Told};
 use super::{ApiError, App, read_body};
+use crate::access::Caller;
 use crate::ingest::Fault;
 use crate::ingest::envelope::{self, content_type};
 use amends_protocol::wire::cloudevents::Mode;
@@ -32,17 +34,19 @@ impl From<Fault> for ApiError {
 /// `POST /v1/reports`: one event in binary or structured mode, or a batch by its content type.
 pub(crate) async fn receive<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     ReportSent(request): ReportSent,
 ) -> Result<Receipts, NotTaken> {
-    counted(&app, take_any(&app, request).await)
+    counted(&app, take_any(&app, &caller, request).await)
 }
 
 /// `POST /v1/reports:batch`: only a batch.
 pub(crate) async fn receive_batch<S: Store>(
     State(app): State<App<S>>,
+    caller: Caller,
     BatchSent(request): BatchSent,
 ) -> Result<ReceiptsOfBatch, NotTaken> {
-    counted(&app, take_only_batch(&app, request).await).map(ReceiptsOfBatch)
+    counted(&app, take_only_batch(&app, &caller, request).await).map(ReceiptsOfBatch)
 }
 
 /// Counts what was not taken; what was taken is counted where it is known whether it is a duplicate, and each event of
@@ -55,7 +59,11 @@ fn counted<S: Store, T>(app: &App<S>, taken: Result<T, NotTaken>) -> Result<T, N
     })
 }
 
-async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Receipts, NotTaken> {
+async fn take_any<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    request: Request,
+) -> Result<Receipts, NotTaken> {
     let (head, body) = request.into_parts();
     let mode = Mode::of(content_type(&head.headers));
     let limit = if mode == Mode::Batch { app.limits.batch_bytes } else { app.limits.report_bytes };
@@ -63,13 +71,17 @@ async fn take_any<S: Store>(app: &App<S>, request: Request) -> Result<Receipts, 
     let report = match mode {
         Mode::Binary => envelope::read_binary(&head.headers, &body)?,
         Mode::Structured => envelope::read_structured(&head.headers, &body)?,
-        Mode::Batch => return take_batch(app, &head.headers, &body).await.map(Receipts::Many),
+        Mode::Batch => {
+            return take_batch(app, caller, &head.headers, &body).await.map(Receipts::Many);
+        }
     };
+    speaks_for(caller, report.service())?;
     Ok(Receipts::One(app.supervisor.report(report).await?))
 }
 
 async fn take_only_batch<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     request: Request,
 ) -> Result<Vec<ReportReceipt>, NotTaken> {
     let (head, body) = request.into_parts();
@@ -79,20 +91,24 @@ async fn take_only_batch<S: Store>(
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail).into());
     }
     let body = read_body(&head, body, app.limits.batch_bytes).await?;
-    take_batch(app, &head.headers, &body).await
+    take_batch(app, caller, &head.headers, &body).await
 }
 
 /// Each event for itself: one that can't be taken holds up none of the others. The status is that of the batch as a
 /// whole, and anything but 2xx means that at least one is not taken.
 async fn take_batch<S: Store>(
     app: &App<S>,
+    caller: &Caller,
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<Vec<ReportReceipt>, NotTaken> {
     let events = envelope::read_batch(headers, body, app.limits.batch_events)?;
     let take = |read: Result<Report, Fault>| async {
         match read {
-            Ok(report) => app.supervisor.report(report).await,
+            Ok(report) => match speaks_for(caller, report.service()) {
+                Ok(()) => app.supervisor.report(report).await,
+                Err(error) => Err(error.into_problem()),
+            },
             Err(fault) => Err(ApiError::from(fault).into_problem()),
         }
     };

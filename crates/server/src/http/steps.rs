@@ -1,13 +1,15 @@
 //! Steps: `GET /v1/steps`, `GET /v1/steps/{id}`, `POST /v1/steps/{id}/acts`, `POST /v1/steps/{id}/outcome`,
 //! `POST /v1/steps:act`.
 
+use super::access::speaks_for;
 use super::body::{Actor, Sent, check_reason};
 use super::filters::{Asked, OfGroup, OfSteps, Paging};
 use super::openapi::{Answered, Told};
 use super::path::Id;
 use super::secrets::{listed_steps, secrets_of};
-use super::targets::{Selection, TargetAct, resolve_targets};
+use super::targets::{Selection, TargetAct, may_act_on, resolve_targets};
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::bulk::Targets;
 use crate::supervisor::CalledBack;
 use crate::views::{self, Veiled};
@@ -62,8 +64,20 @@ pub(crate) async fn act<S: Store>(
 pub(crate) async fn call_back<S: Store>(
     State(app): State<App<S>>,
     Id(id): Id<StepId>,
+    caller: Caller,
     Sent(callback): Sent<OutcomeCallback>,
 ) -> Result<Heard, ApiError> {
+    if caller.is_known() || (caller.principal.is_none() && callback.proof.is_none()) {
+        // Whoever is known answers for themselves only; anybody else needs the proof of the step's request.
+        let step = app.supervisor.store().step(id).await?;
+        let step = step.ok_or_else(|| ApiError::not_found(format!("there is no step `{id}`")));
+        let service = match (step, &caller.principal) {
+            (Ok(record), Some(_)) => record.listed.step.action.service.to_string(),
+            (Err(missing), Some(_)) => return Err(missing),
+            (_, None) => String::new(), // nothing is told to who is not known
+        };
+        speaks_for(&caller, &service)?;
+    }
     if !callback.outcome.is_said_by_services() {
         return Err(ApiError::invalid(no_word_of_services(callback.outcome)));
     }
@@ -107,13 +121,16 @@ fn no_word_of_services(outcome: Outcome) -> String {
 /// `POST /v1/steps:act`: one act on many steps.
 pub(crate) async fn act_on_many<S: Store>(
     State(app): State<App<S>>,
-    Actor(actor): Actor,
+    caller: Caller,
     Sent(bulk): Sent<BulkAct>,
 ) -> Result<Json<BulkResult>, ApiError> {
     check_reason(bulk.act.reason())?;
     let selection = Selection::Steps(bulk.ids).or_filter(bulk.filter)?;
     let act = TargetAct::Step(bulk.act.name());
-    let Targets::Steps(ids) = resolve_targets(&app, act, selection).await?.targets else {
+    let actor = caller.actor.as_str();
+    let found = resolve_targets(&app, act, selection).await?.targets;
+    may_act_on(&app, &caller, &found).await?;
+    let Targets::Steps(ids) = found else {
         return Err(ApiError::invalid("an act on steps is for steps"));
     };
     let mut result =
@@ -121,7 +138,7 @@ pub(crate) async fn act_on_many<S: Store>(
     if !bulk.dry_run {
         for some in ids.chunks(ACTS_AT_ONCE) {
             let each =
-                some.iter().map(|id| app.supervisor.act_on_step(*id, bulk.act.clone(), &actor));
+                some.iter().map(|id| app.supervisor.act_on_step(*id, bulk.act.clone(), actor));
             for (id, acted) in some.iter().zip(join_all(each).await) {
                 match acted {
                     Ok(()) => result.done += 1,

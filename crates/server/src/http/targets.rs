@@ -4,12 +4,15 @@
 //! neither a state nor an outcome nor a group means what usually waits for this act, see [`usual_states`]. An id means
 //! this very step or case, whatever its state; the engine then says why an act on it is not possible.
 
+use super::access::within_case;
 use super::cases::active_for;
 use super::filters::{case_filter, question_filter, step_filter};
 use super::query::Query;
 use super::{ApiError, App};
+use crate::access::Caller;
 use crate::bulk::{Found, MOST_TARGETS, Targets};
 use crate::clock::{Clock, SystemClock};
+use amends_api::access::{Right, Within};
 use amends_api::{BulkDeed, CaseActName, CaseState, QuestionId, StepActName, StepStateName};
 use amends_engine::{CaseBooks, CaseRow, FoundQuestions, QuestionFilter, StepRow};
 use amends_protocol::{CaseId, StepId};
@@ -17,7 +20,7 @@ use amends_store::{
     CaseFilter, CaseOrder, ListedCase, ListedStep, PAGE_LIMIT, PageRequest, RowPage, StepFilter,
     Store, StoreError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most rows that are looked at for them: a filter of ended steps may find a million of which none can be acted on.
 const LOOKED_AT: usize = 20 * MOST_TARGETS;
@@ -100,6 +103,49 @@ const fn usual_states(act: StepActName) -> &'static [StepStateName] {
 
 /// The same of cases: a settled one is at its end, and there may be a million of them.
 const USUAL_CASES: [CaseState; 3] = [CaseState::Open, CaseState::Stuck, CaseState::Unmatched];
+
+/// That somebody may act on every target: for who may only for some rulebooks, the case of each is looked up.
+pub(crate) async fn may_act_on<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    targets: &Targets,
+) -> Result<(), ApiError> {
+    within(app, caller, Right::Act, targets).await
+}
+
+/// The same of a bulk act that has been made.
+pub(crate) async fn within_bulk<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    right: Right<'_>,
+    number: u64,
+) -> Result<(), ApiError> {
+    if caller.may(right, Within::Everywhere) {
+        return Ok(());
+    }
+    let targets = app.bulks.targets(&app.supervisor, number).await?;
+    within(app, caller, right, &targets).await
+}
+
+async fn within<S: Store>(
+    app: &App<S>,
+    caller: &Caller,
+    right: Right<'_>,
+    targets: &Targets,
+) -> Result<(), ApiError> {
+    if caller.may(right, Within::Everywhere) {
+        return Ok(());
+    }
+    let cases: BTreeSet<CaseId> = match targets {
+        Targets::Steps(ids) => ids.iter().map(|id| id.case).collect(),
+        Targets::Cases(ids) => ids.iter().copied().collect(),
+        Targets::Questions(ids) => ids.iter().map(|id| id.case).collect(),
+    };
+    for case in cases {
+        within_case(app, caller, right, case).await?;
+    }
+    Ok(())
+}
 
 /// Looks up what is meant, oldest case first. At most 10,000; `more` says that there are others.
 pub(crate) async fn resolve_targets<S: Store>(

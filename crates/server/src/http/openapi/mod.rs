@@ -21,6 +21,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("rulebooks", "The predefined answers."),
     ("services", "Participants as the supervisor sees them."),
     ("watching", "Numbers, the audit, and what happens as it happens."),
+    ("access", "Who asks, tokens and sessions."),
     ("running", "Backups, probes and this document."),
     ("participants", "What services are sent."),
 ];

@@ -3,6 +3,8 @@
 
 use super::super::App;
 use super::told::{Handled, Told};
+use crate::access::{Needs, needs};
+use amends_api::access::scope_for;
 use amends_protocol::ProblemCode;
 use amends_store::Store;
 use axum::Router;
@@ -52,8 +54,13 @@ impl<S: Store> Operation<S> {
     ) -> Self {
         let mut told = Told::default();
         H::told(&mut told);
-        // Requests to names that are not ours, and those of other web sites that would change something.
+        // Requests to names that are not ours, those of other web sites that would change something, and those of who
+        // may not.
         told.problems(&[ProblemCode::InvalidRequest, ProblemCode::Forbidden]);
+        // What is shown is looked at, whatever is asked for.
+        if !crate::access::is_probe(path) {
+            told.problems(&[ProblemCode::Unauthorized]);
+        }
         Self { method, path, route, told, id: "", tag: "", summary: "", meanings: Vec::new() }
     }
 
@@ -81,7 +88,19 @@ impl<S: Store> Operation<S> {
             .map(|(name, schema)| json!({ "name": name, "in": "path", "required": true, "schema": schema }))
             .collect();
         parameters.extend(self.told.parameters.iter().cloned());
-        describe(&self.told, [self.id, self.tag, self.summary], parameters, &self.meanings)
+        let mut all =
+            describe(&self.told, [self.id, self.tag, self.summary], parameters, &self.meanings);
+        all["security"] = self.security();
+        all
+    }
+
+    /// What must be shown, where access is controlled: nothing, or something that gives the scope.
+    fn security(&self) -> Value {
+        match needs(&self.method.to_uppercase(), self.path) {
+            None | Some(Needs::Nothing) => json!([]),
+            Some(Needs::Known) => json!([{ "token": [] }]),
+            Some(Needs::The(right, _)) => json!([{ "token": [scope_for(right)] }]),
+        }
     }
 
     fn placeholders(&self) -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,6 @@
 //! A supervisor with scripted services, and a way to call it.
 
+use crate::access::{Access, Keyring};
 use crate::books::Rejections;
 use crate::clock::SystemClock;
 use crate::http::{App, HttpLimits};
@@ -25,7 +26,7 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 /// How long a story waits for something to become true. Generous: it only matters when a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) const BOOK: &str = r#"
 rulebook: shop
@@ -177,6 +178,19 @@ impl Desk {
         Self { router: router(app), script, supervisor, driver, stop, folder }
     }
 
+    /// The same supervisor behind a gate that lets in only who is known.
+    pub(super) fn guarded(mut self) -> (Self, Keyring) {
+        let stopping = self.stop.subscribe();
+        let limits = HttpLimits::default();
+        let access = Access { is_required: true, ..Access::default() };
+        let keys = access.keys.clone();
+        let app = App::new(self.supervisor.clone(), Rejections::default(), limits, stopping)
+            .with_backups(self.folder.path().join("backups"))
+            .guarded_by(access);
+        self.router = router(app);
+        (self, keys)
+    }
+
     /// Ends the supervisor and starts another one on the same store.
     pub(super) async fn restart(self) -> Self {
         let Self { router, script, supervisor, driver, folder, .. } = self;
@@ -257,7 +271,7 @@ impl Desk {
     }
 }
 
-fn payment(case: &Value) -> Option<&Value> {
+pub(super) fn payment(case: &Value) -> Option<&Value> {
     case["plan"].as_array()?.iter().find(|step| step["action"] == "payment.pay")
 }
 

@@ -1,5 +1,6 @@
 //! The API as its users meet it: a real driver and a real store behind the routes, and services that answer as told.
 
+mod access;
 mod acts;
 mod backups;
 mod bounds;

@@ -1,0 +1,83 @@
+//! Who asks, as handlers see them.
+
+use super::Peer;
+use amends_api::access::{Principal, PrincipalKind, Right, Within, may, scope_for};
+use amends_protocol::{Problem, ProblemCode, Timestamp};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use std::convert::Infallible;
+
+/// Who asks: an extension of every request that has come through the gate.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Known beyond doubt, or `anybody` while access is not controlled, or none.
+    pub(crate) principal: Option<Principal>,
+    /// The name for the audit: the principal's, or what somebody trusted says.
+    pub(crate) actor: String,
+    /// Whether it was told, so that no form needs to ask.
+    pub(crate) is_told: bool,
+    /// When the token or the session ends.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// The session's public id.
+    pub(crate) session: Option<String>,
+    /// Where the request came from.
+    pub(crate) peer: Peer,
+}
+
+impl Caller {
+    /// Whether they may.
+    pub(crate) fn may(&self, right: Right<'_>, within: Within<'_>) -> bool {
+        self.principal.as_ref().is_some_and(|principal| may(principal, right, within))
+    }
+
+    /// Whether access is controlled, and they are known.
+    pub(crate) fn is_known(&self) -> bool {
+        self.principal.as_ref().is_some_and(|p| p.kind != PrincipalKind::Anybody)
+    }
+
+    /// That they may.
+    ///
+    /// # Errors
+    /// `unauthorized` if it is not known who they are, else `forbidden`, with what is missing.
+    pub(crate) fn must(&self, right: Right<'_>, within: Within<'_>) -> Result<(), Box<Problem>> {
+        if self.may(right, within) {
+            return Ok(());
+        }
+        let Some(principal) = &self.principal else {
+            return Err(super::shown::unauthorized(
+                "show a token: `Authorization: Bearer amends_…`; `amends token create` makes one",
+            ));
+        };
+        let of = match within {
+            Within::Somewhere => String::new(),
+            Within::Rulebook(name) => format!(" for rulebook `{name}`"),
+            Within::Everywhere => match principal.only_for(right) {
+                Some(some) if !some.is_empty() => {
+                    let some = some.into_iter().map(|name| format!("`{name}`"));
+                    format!(" for all rulebooks, not only {}", some.collect::<Vec<_>>().join(", "))
+                }
+                _ => String::new(),
+            },
+        };
+        let scope = scope_for(right);
+        let detail = format!("`{}` needs the scope `{scope}`{of} for this", principal.name);
+        Err(Box::new(Problem::new(ProblemCode::Forbidden, detail)))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Nothing comes past the gate; without it nobody is known, and nothing is allowed.
+        let nobody = || Self {
+            principal: None,
+            actor: String::new(),
+            is_told: false,
+            expires_at: None,
+            session: None,
+            peer: Peer::default(),
+        };
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(nobody))
+    }
+}

@@ -1,0 +1,140 @@
+//! Who asks, and whether they may. What each route needs stands in one table (`routes.rs`), and one function judges it
+//! (`amends_api::access::may`); how somebody is known is here: tokens, sessions, whatever else proves who comes.
+
+use amends_api::access::{Principal, PrincipalKind};
+use amends_store::{Credentials, StoreError};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+mod caller;
+mod keyring;
+mod peer;
+mod routes;
+mod settings;
+mod shown;
+
+pub use keyring::{Keyring, NewToken, TokenMistake, offline_token};
+pub use peer::{Peer, PeerCertificate};
+pub use settings::{AccessOptions, FixedToken, Networks, Required};
+
+pub(crate) use caller::Caller;
+pub(crate) use keyring::{Known, NewSession};
+#[cfg(test)]
+pub(crate) use routes::ROUTES;
+pub(crate) use routes::{About, Needs, needs};
+pub(crate) use shown::{LOCAL_COOKIE, SECURE_COOKIE, Shown, shown, unauthorized};
+
+/// Nobody can be let in.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Tokens and sessions can't be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A token of the configuration can't be had.
+    #[error("the token `{name}` of [tokens] can't be had: {why}")]
+    Token {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+}
+
+/// Whether a path is one of those that tell only whether we live.
+pub(crate) fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/healthz")
+}
+
+/// Shortest token that stands in a file, in bytes: it must not be guessed.
+const SHORTEST_TOKEN: usize = 32;
+
+/// What the gate knows. Clones share their keys.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Whether who comes must be known. Otherwise whoever comes may do everything.
+    pub is_required: bool,
+    /// Tokens and sessions.
+    pub keys: Keyring,
+    /// Whose word about who acts counts.
+    pub trusted_proxies: Networks,
+    /// TLS ends at a proxy in front.
+    pub behind_proxy: bool,
+    /// How long a session lives without being used.
+    pub session_idle: Duration,
+    /// How long a session lives.
+    pub session_end: Duration,
+}
+
+impl Default for Access {
+    /// Of a supervisor that nobody but this machine reaches.
+    fn default() -> Self {
+        Self {
+            is_required: false,
+            keys: Keyring::default(),
+            trusted_proxies: Networks::default(),
+            behind_proxy: false,
+            session_idle: AccessOptions::default().session_idle,
+            session_end: AccessOptions::default().session_end,
+        }
+    }
+}
+
+impl Access {
+    /// Of a supervisor that listens there.
+    ///
+    /// # Errors
+    /// When the store or a file of a token can't be read.
+    pub async fn open(
+        store: &impl Credentials,
+        options: &AccessOptions,
+        listening: SocketAddr,
+    ) -> Result<Self, AccessError> {
+        let keys = Keyring::load(store).await?;
+        let fixed = options.tokens.iter().map(fixed).collect::<Result<Vec<_>, _>>()?;
+        keys.set_fixed(fixed);
+        let is_required = options.required.at(listening);
+        if !is_required {
+            tracing::warn!(
+                %listening,
+                "access is not controlled: whoever reaches this address may do everything; set `access.required`"
+            );
+        } else if keys.is_empty() {
+            tracing::warn!(
+                "nobody can be known yet: make a first token by `amends token create --admin --data DIR` while no supervisor runs there"
+            );
+        }
+        Ok(Self {
+            is_required,
+            keys,
+            trusted_proxies: options.trusted_proxies.clone(),
+            behind_proxy: false,
+            session_idle: options.session_idle,
+            session_end: options.session_end,
+        })
+    }
+
+    /// Whether a browser at the other end has TLS.
+    pub(crate) fn is_secure(&self, peer: &Peer) -> bool {
+        peer.secure || self.behind_proxy
+    }
+}
+
+fn fixed(token: &FixedToken) -> Result<(String, Principal), AccessError> {
+    let FixedToken { name, file, grants } = token;
+    let wrong = |why: String| AccessError::Token { name: name.clone(), why };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| wrong(format!("`{}` can't be read: {error}", file.display())))?;
+    let text = text.trim();
+    if text.len() < SHORTEST_TOKEN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(wrong(format!(
+            "`{}` must hold at least {SHORTEST_TOKEN} characters without a space; `openssl rand -hex 32` makes some",
+            file.display()
+        )));
+    }
+    let principal = Principal {
+        name: format!("token:{name}"),
+        kind: PrincipalKind::Token,
+        grants: grants.clone(),
+    };
+    Ok((text.to_owned(), principal))
+}

@@ -1,0 +1,206 @@
+//! The gate: every request is asked who sends it, and let through if the table says that they may. Handlers judge only
+//! what stands in bodies.
+
+use crate::access::{
+    About, Caller, Known, Needs, Peer, Shown, is_probe, needs, shown, unauthorized,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::console;
+use crate::http::{ApiError, App, actor_told, within_case};
+use amends_api::QuestionId;
+use amends_api::access::{Principal, Right, Within};
+use amends_protocol::{CaseId, Problem, ProblemCode, StepId};
+use amends_store::Store;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+/// What is acted as when nobody says.
+const NOBODY: &str = "api";
+
+/// Puts [`Caller`] into a request. Whoever shows something wrong is refused, whatever they ask for, but for the probes.
+pub(crate) async fn identify<S: Store>(
+    State(app): State<App<S>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+    match caller(&app, request.headers(), peer) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(_) if is_probe(request.uri().path()) => next.run(request).await,
+        Err(error) => refused(request.method(), request.headers(), request.uri(), error),
+    }
+}
+
+fn caller<S: Store>(app: &App<S>, headers: &HeaderMap, peer: Peer) -> Result<Caller, ApiError> {
+    let told = actor_told(headers)?;
+    let is_controlled = app.access.is_required;
+    let trusted = peer.address.is_some_and(|address| app.access.trusted_proxies.have(address))
+        || (!is_controlled && peer.is_local());
+    let told = told.filter(|_| trusted);
+    if !is_controlled {
+        let actor = told.unwrap_or(NOBODY).to_owned();
+        return Ok(Caller {
+            principal: Some(Principal::anybody()),
+            actor,
+            is_told: told.is_some(),
+            expires_at: None,
+            session: None,
+            peer,
+        });
+    }
+    let known = known(app, headers, &peer)?;
+    let (principal, expires_at, session) = match known {
+        Some(Known { principal, expires_at, session, .. }) => {
+            (Some(principal), expires_at, session)
+        }
+        None => (None, None, None),
+    };
+    let actor = match (&principal, told) {
+        (Some(principal), Some(told)) => format!("{told} via {}", principal.name),
+        (Some(principal), None) => principal.name.clone(),
+        (None, _) => NOBODY.to_owned(),
+    };
+    let is_told = principal.is_some();
+    Ok(Caller { principal, actor, is_told, expires_at, session, peer })
+}
+
+/// Who shows something that is known. Showing nothing is no mistake; showing something wrong is one.
+fn known<S: Store>(
+    app: &App<S>,
+    headers: &HeaderMap,
+    peer: &Peer,
+) -> Result<Option<Known>, ApiError> {
+    let now = SystemClock.now();
+    let found = match shown(headers, app.access.is_secure(peer))? {
+        Shown::Token(token) => app.access.keys.token(token, now),
+        // A session that is over is as none: the login comes next, not an error.
+        Shown::Session(session) => return Ok(app.access.keys.session(session, now).ok()),
+        Shown::Nothing => return Ok(None),
+    };
+    let known = found.map_err(|why| ApiError::from(unauthorized(why.sentence())))?;
+    if known.break_glass {
+        let who = known.principal.name.as_str();
+        tracing::warn!(who, token = known.token, "a token for emergencies was used");
+    }
+    Ok(Some(known))
+}
+
+/// Lets a request through if its route's line in the table is kept.
+pub(crate) async fn check<S: Store>(
+    State(app): State<App<S>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    let judged = match path.as_ref().and_then(|path| needs(head.method.as_str(), path.as_str())) {
+        Some(needs) => judge(&app, &mut head, needs).await,
+        // Of a path that is not there, and of a method that it does not take, only who is known hears so.
+        None => known_at_all(&mut head).await,
+    };
+    match judged {
+        Ok(()) => next.run(Request::from_parts(head, body)).await,
+        Err(error) => refused(&head.method, &head.headers, &head.uri, error),
+    }
+}
+
+async fn known_at_all(head: &mut Parts) -> Result<(), ApiError> {
+    let Ok(caller) = Caller::from_request_parts(head, &()).await;
+    match caller.principal {
+        Some(_) => Ok(()),
+        None => Err(unauthorized(
+            "show who you are: `Authorization: Bearer amends_…`, or log in at `/login`",
+        )
+        .into()),
+    }
+}
+
+async fn judge<S: Store>(app: &App<S>, head: &mut Parts, needs: Needs) -> Result<(), ApiError> {
+    let (right, about) = match needs {
+        Needs::Nothing => return Ok(()),
+        Needs::Known => return known_at_all(head).await,
+        Needs::The(right, about) => (right, about),
+    };
+    known_at_all(head).await?;
+    let Ok(caller) = Caller::from_request_parts(head, &()).await;
+    // Whoever has it for everything needs no look at what it is for.
+    if caller.may(right, Within::Everywhere) {
+        return Ok(());
+    }
+    caller.must(right, Within::Somewhere)?;
+    match about {
+        About::Sent => Ok(()),
+        About::All => Ok(caller.must(right, Within::Everywhere)?),
+        About::Found => narrow(head, &caller, right),
+        About::Rulebook(name) => match parameter(head, name).await {
+            Some(name) => Ok(caller.must(right, Within::Rulebook(&name))?),
+            None => Ok(caller.must(right, Within::Everywhere)?),
+        },
+        About::Case | About::Step | About::Question => {
+            let id = parameter(head, "id").await.unwrap_or_default();
+            match case_of(about, &id) {
+                Some(case) => within_case(app, &caller, right, case).await,
+                None => Ok(()), // it names nothing, and its handler says so
+            }
+        }
+    }
+}
+
+fn case_of(about: About, id: &str) -> Option<CaseId> {
+    match about {
+        About::Step => id.parse::<StepId>().ok().map(|step| step.case),
+        About::Question => id.parse::<QuestionId>().ok().map(|question| question.case),
+        _ => id.parse().ok(),
+    }
+}
+
+/// A list of what belongs to one rulebook: the one that is named, or the only one that there is.
+fn narrow(head: &mut Parts, caller: &Caller, right: Right<'_>) -> Result<(), ApiError> {
+    let some = caller.principal.as_ref().and_then(|principal| principal.only_for(right));
+    let some = some.unwrap_or_default();
+    let query = head.uri.query().unwrap_or_default();
+    let mut named = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "rulebook");
+    match (named.next(), named.next(), some.first()) {
+        (Some((_, name)), None, _) => Ok(caller.must(right, Within::Rulebook(&name))?),
+        (None, None, Some(only)) if some.len() == 1 => {
+            let rest = if query.is_empty() { String::new() } else { format!("{query}&") };
+            let only = amends_protocol::wire::percent::strict(only);
+            let address = format!("{}?{rest}rulebook={only}", head.uri.path());
+            head.uri = address.parse().map_err(|_| ApiError::filter("the query can't be read"))?;
+            Ok(())
+        }
+        _ => {
+            let some = some.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let detail = format!("say for which of your rulebooks by `rulebook`: {some}");
+            Err(Problem::new(ProblemCode::Forbidden, detail).into())
+        }
+    }
+}
+
+async fn parameter(head: &mut Parts, name: &str) -> Option<String> {
+    let all = RawPathParams::from_request_parts(head, &()).await.ok()?;
+    let found = all.iter().find(|(key, _)| *key == name);
+    found.map(|(_, value)| value.to_owned())
+}
+
+/// People see a page, programs a problem that says how to be known (RFC 9110, section 11.6.1).
+fn refused(method: &Method, headers: &HeaderMap, uri: &Uri, error: ApiError) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let is_unknown = error.status() == ProblemCode::Unauthorized.status();
+    let is_page = accepted.contains("text/html") && !uri.path().starts_with("/v1");
+    if is_page && is_unknown && *method == Method::GET {
+        return console::login_for(uri);
+    }
+    let mut answer = if is_page { console::refusal(error) } else { error.into_response() };
+    if is_unknown {
+        let challenge = HeaderValue::from_static("Bearer realm=\"amends\"");
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    answer
+}
