@@ -2,7 +2,7 @@
 //! what stands in bodies.
 
 use crate::access::{
-    About, Caller, Known, Needs, Peer, Shown, is_probe, needs, shown, unauthorized,
+    About, Caller, Known, Needs, Peer, Shown, Stay, is_probe, needs, shown, unauthorized,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::console;
@@ -29,8 +29,13 @@ pub(crate) async fn identify<S: Store>(
     let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
     match caller(&app, request.headers(), peer) {
         Ok(caller) => {
+            let stay = caller.stay.clone();
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let answer = next.run(request).await;
+            match stay {
+                Some(stay) => stay.bounds(answer),
+                None => answer,
+            }
         }
         Err(_) if is_probe(request.uri().path()) => next.run(request).await,
         Err(error) => refused(request.method(), request.headers(), request.uri(), error),
@@ -51,10 +56,15 @@ fn caller<S: Store>(app: &App<S>, headers: &HeaderMap, peer: Peer) -> Result<Cal
             is_told: told.is_some(),
             expires_at: None,
             session: None,
+            stay: None,
             peer,
         });
     }
     let known = known(app, headers, &peer)?;
+    let stay = known.as_ref().map(|known| Stay {
+        until: known.expires_at,
+        shown: Some((app.access.keys.clone(), known.digest)),
+    });
     let (principal, expires_at, session) = match known {
         Some(Known { principal, expires_at, session, .. }) => {
             (Some(principal), expires_at, session)
@@ -67,7 +77,7 @@ fn caller<S: Store>(app: &App<S>, headers: &HeaderMap, peer: Peer) -> Result<Cal
         (None, _) => NOBODY.to_owned(),
     };
     let is_told = principal.is_some();
-    Ok(Caller { principal, actor, is_told, expires_at, session, peer })
+    Ok(Caller { principal, actor, is_told, expires_at, session, stay, peer })
 }
 
 /// Who shows something that is known. Showing nothing is no mistake; showing something wrong is one.

@@ -1,6 +1,6 @@
 //! Who asks, as handlers see them.
 
-use super::Peer;
+use super::{Peer, Stay};
 use amends_api::access::{Principal, PrincipalKind, Right, Within, may, scope_for};
 use amends_protocol::{Problem, ProblemCode, Timestamp};
 use axum::extract::FromRequestParts;
@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     pub(crate) expires_at: Option<Timestamp>,
     /// The session's public id.
     pub(crate) session: Option<String>,
+    /// How long they may stay.
+    pub(crate) stay: Option<Stay>,
     /// Where the request came from.
     pub(crate) peer: Peer,
 }
@@ -76,6 +78,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             is_told: false,
             expires_at: None,
             session: None,
+            stay: None,
             peer: Peer::default(),
         };
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(nobody))

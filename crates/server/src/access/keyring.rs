@@ -99,6 +99,8 @@ pub(crate) struct Known {
     pub(crate) token: Option<String>,
     /// Every use is to be told loudly.
     pub(crate) break_glass: bool,
+    /// Of what was shown.
+    pub(crate) digest: [u8; 32],
 }
 
 /// Why somebody is not known.
@@ -227,7 +229,7 @@ impl Keyring {
             let principal = principal.clone();
             let token = Some(FIXED.to_owned());
             let (expires_at, session, break_glass) = (None, None, false);
-            return Ok(Known { principal, expires_at, session, token, break_glass });
+            return Ok(Known { principal, expires_at, session, token, break_glass, digest });
         }
         let token = inner.tokens.get(&digest).ok_or(NotKnown::Stranger)?;
         let view = &token.view;
@@ -238,6 +240,7 @@ impl Keyring {
             session: None,
             token: Some(view.id.clone()),
             break_glass: view.break_glass,
+            digest,
         };
         let is_news = view.last_used_at.is_none_or(|at| now.0 - at.0 >= MINUTE);
         drop(inner);
@@ -253,24 +256,15 @@ impl Keyring {
         let digest = digest(shown);
         let inner = self.read();
         let session = inner.sessions.get(&digest).ok_or(NotKnown::SessionOver)?;
+        inner.check(session, now)?;
         let kept = &session.kept;
-        if kept.is_over(now) {
-            return Err(NotKnown::SessionOver);
-        }
-        if kept.token.as_deref() == Some(FIXED) {
-            // Taken out of the configuration, its sessions are over.
-            let still = inner.fixed.values().any(|principal| *principal == kept.principal());
-            still.then_some(()).ok_or(NotKnown::SessionOver)?;
-        } else if let Some(id) = &kept.token {
-            let token = inner.tokens.values().find(|token| token.view.id == *id);
-            live(&token.ok_or(NotKnown::SessionOver)?.view, now)?;
-        }
         let known = Known {
             principal: kept.principal(),
             expires_at: Some(kept.ends_at),
             session: Some(session.id.clone()),
             token: kept.token.clone(),
             break_glass: false,
+            digest,
         };
         let is_news = now.0 - kept.last_used_at.0 >= MINUTE;
         drop(inner);
@@ -279,6 +273,18 @@ impl Keyring {
             session.used = true;
         }
         Ok(known)
+    }
+
+    /// Whether what has this digest is still something that is known.
+    pub(crate) fn is_live(&self, digest: &[u8; 32], now: Timestamp) -> bool {
+        let inner = self.read();
+        if let Some(token) = inner.tokens.get(digest) {
+            return live(&token.view, now).is_ok();
+        }
+        if let Some(session) = inner.sessions.get(digest) {
+            return inner.check(session, now).is_ok();
+        }
+        inner.fixed.contains_key(digest)
     }
 
     /// Makes a token and keeps its digest; its text is told this once.
@@ -474,6 +480,28 @@ impl Keyring {
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// That a session goes on: not over itself, and what began it not taken back.
+    fn check(&self, session: &Session, now: Timestamp) -> Result<(), NotKnown> {
+        let kept = &session.kept;
+        if kept.is_over(now) {
+            return Err(NotKnown::SessionOver);
+        }
+        match kept.token.as_deref() {
+            None => Ok(()),
+            // Taken out of the configuration, its sessions are over.
+            Some(FIXED) => {
+                let still = self.fixed.values().any(|principal| *principal == kept.principal());
+                still.then_some(()).ok_or(NotKnown::SessionOver)
+            }
+            Some(id) => {
+                let token = self.tokens.values().find(|token| token.view.id == id);
+                live(&token.ok_or(NotKnown::SessionOver)?.view, now)
+            }
+        }
     }
 }
 

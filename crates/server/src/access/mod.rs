@@ -12,6 +12,7 @@ mod peer;
 mod routes;
 mod settings;
 mod shown;
+mod stay;
 
 pub use keyring::{Keyring, NewToken, TokenMistake, offline_token};
 pub use peer::{Peer, PeerCertificate};
@@ -23,6 +24,7 @@ pub(crate) use keyring::{Known, NewSession};
 pub(crate) use routes::ROUTES;
 pub(crate) use routes::{About, Needs, needs};
 pub(crate) use shown::{LOCAL_COOKIE, SECURE_COOKIE, Shown, shown, unauthorized};
+pub(crate) use stay::Stay;
 
 /// Nobody can be let in.
 #[derive(Debug, thiserror::Error)]

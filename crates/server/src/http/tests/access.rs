@@ -401,3 +401,27 @@ async fn a_browser_is_known_by_a_session_until_it_logs_out() {
     assert!(out.header("set-cookie").contains("Max-Age=0"), "{out:?}");
     assert_eq!(page("/cases", &cookie).await.status, StatusCode::SEE_OTHER, "it is over");
 }
+
+#[tokio::test]
+async fn a_stream_of_events_ends_when_its_token_is_revoked() {
+    use http_body_util::BodyExt as _;
+    let gate = Gate::open().await;
+    let token = gate.token(&["read"]).await;
+    let request = Request::get("/v1/events").header("host", "localhost").body(Body::empty());
+    let request = of(request.expect("a request"), &token);
+    let answer = gate.desk.router.clone().oneshot(request).await.expect("routes do not fail");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let mut events = answer.into_body();
+    let happens = |id: &'static str| gate.desk.supervisor.pause("payment", true, "ann", id);
+    happens("one").await.expect("paused");
+    let first = events.frame().await.expect("an event").expect("readable");
+    assert!(first.into_data().is_ok_and(|data| !data.is_empty()));
+    let id = token.split('_').nth(1).expect("an id");
+    let now = SystemClock.now();
+    gate.keys.revoke(gate.desk.supervisor.store(), id, now).await.expect("revoked");
+    happens("two").await.expect("paused");
+    while let Some(frame) = events.frame().await {
+        let data = frame.expect("readable").into_data().expect("data");
+        assert!(!String::from_utf8_lossy(&data).contains("two"), "{data:?}");
+    }
+}
