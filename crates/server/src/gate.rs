@@ -38,7 +38,7 @@ pub(crate) async fn identify<S: Store>(
             }
         }
         Err(_) if is_probe(request.uri().path()) => next.run(request).await,
-        Err(error) => refused(request.method(), request.headers(), request.uri(), error),
+        Err(error) => refused(&app, Asked::of(&request), error),
     }
 }
 
@@ -116,7 +116,10 @@ pub(crate) async fn check<S: Store>(
     };
     match judged {
         Ok(()) => next.run(Request::from_parts(head, body)).await,
-        Err(error) => refused(&head.method, &head.headers, &head.uri, error),
+        Err(error) => {
+            let Parts { method, headers, uri, .. } = &head;
+            refused(&app, Asked { method, headers, uri }, error)
+        }
     }
 }
 
@@ -199,8 +202,23 @@ async fn parameter(head: &mut Parts, name: &str) -> Option<String> {
     found.map(|(_, value)| value.to_owned())
 }
 
+/// What is known of a refused request.
+struct Asked<'a> {
+    method: &'a Method,
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self { method: request.method(), headers: request.headers(), uri: request.uri() }
+    }
+}
+
 /// People see a page, programs a problem that says how to be known (RFC 9110, section 11.6.1).
-fn refused(method: &Method, headers: &HeaderMap, uri: &Uri, error: ApiError) -> Response {
+fn refused<S: Store>(app: &App<S>, head: Asked<'_>, error: ApiError) -> Response {
+    let Asked { method, headers, uri } = head;
+    app.supervisor.metrics().access_refused(error.status());
     let accepted = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let is_unknown = error.status() == ProblemCode::Unauthorized.status();
     let is_page = accepted.contains("text/html") && !uri.path().starts_with("/v1");

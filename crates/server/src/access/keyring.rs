@@ -1,5 +1,6 @@
 //! Tokens and sessions: made, known again by their digests, revoked, forgotten. What is shown is never kept.
 
+use super::kept::{Digest, KeptSession, cut, digest, hex, random, session_row, token_row};
 use amends_api::access::{
     GRANTS_LIMIT, Grant, Principal, PrincipalKind, SessionView, TokenMade, TokenView,
 };
@@ -9,8 +10,6 @@ use amends_store::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
@@ -36,8 +35,6 @@ const MINUTE: i64 = 60_000;
 /// In place of an id, for a token of the configuration.
 const FIXED: &str = "(configuration)";
 
-type Digest = [u8; 32];
-
 /// Everybody who is known by something that they show. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Keyring(Arc<RwLock<Inner>>);
@@ -62,30 +59,6 @@ struct Session {
     id: String,
     kept: KeptSession,
     used: bool,
-}
-
-/// A session as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct KeptSession {
-    name: String,
-    kind: PrincipalKind,
-    grants: Vec<Grant>,
-    begun_at: Timestamp,
-    last_used_at: Timestamp,
-    ends_at: Timestamp,
-    /// How long it lives without being used, in milliseconds.
-    idle: i64,
-    #[serde(default)]
-    address: Option<String>,
-    #[serde(default)]
-    browser: Option<String>,
-    /// The token that began it, by its id: revoked, the session is over.
-    #[serde(default)]
-    token: Option<String>,
-    /// What its maker needs to end it elsewhere too.
-    #[serde(default)]
-    note: Option<String>,
 }
 
 /// Somebody who is known.
@@ -179,7 +152,7 @@ pub enum TokenMistake {
     TooMany,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
-    Random(getrandom::Error),
+    Random(#[from] getrandom::Error),
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -505,16 +478,6 @@ impl Inner {
     }
 }
 
-impl KeptSession {
-    fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.ends_at || now.0.saturating_sub(self.last_used_at.0) >= self.idle
-    }
-
-    fn principal(&self) -> Principal {
-        Principal { name: self.name.clone(), kind: self.kind, grants: self.grants.clone() }
-    }
-}
-
 impl Session {
     fn view(&self, current: Option<&str>) -> SessionView {
         let kept = &self.kept;
@@ -582,40 +545,6 @@ fn principal_of(view: &TokenView) -> Principal {
         kind: PrincipalKind::Token,
         grants: view.grants.clone(),
     }
-}
-
-fn token_row(digest: Digest, view: &TokenView) -> CredentialRow {
-    let state = serde_json::to_string(view).unwrap_or_default();
-    CredentialRow { kind: CredentialKind::Token, id: view.id.clone(), digest, state }
-}
-
-fn session_row(digest: Digest, id: &str, kept: &KeptSession) -> CredentialRow {
-    let state = serde_json::to_string(kept).unwrap_or_default();
-    CredentialRow { kind: CredentialKind::Session, id: id.to_owned(), digest, state }
-}
-
-fn digest(shown: &str) -> Digest {
-    Sha256::digest(shown.as_bytes()).into()
-}
-
-fn random<const N: usize>() -> Result<[u8; N], TokenMistake> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(TokenMistake::Random)?;
-    Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a text takes everything
-        text
-    })
-}
-
-fn cut(mut text: String, most: usize) -> String {
-    let end = (0..=most.min(text.len())).rev().find(|n| text.is_char_boundary(*n)).unwrap_or(0);
-    text.truncate(end);
-    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 mod caller;
+mod kept;
 mod keyring;
 mod peer;
 mod routes;

@@ -1,5 +1,5 @@
-//! An answer without an end, such as events, lasts only as long as whoever asked may ask: not past the end of a token or
-//! session, and not past its being revoked.
+//! An answer without an end, such as events, lasts only as long as whoever asked may ask: not past the end of a token
+//! or session, and not past its being revoked.
 
 use super::keyring::Keyring;
 use crate::clock::{Clock as _, SystemClock};

@@ -78,6 +78,7 @@ pub struct Metrics {
     clock_offset: Gauge<f64, AtomicU64>,
     spans_dropped: Counter,
     log_lines_dropped: Counter,
+    access_refused: Family<CallbackLabels, Counter>,
     cases: Family<StateLabels, Gauge>,
     oldest_open: Gauge<f64, AtomicU64>,
     late: Gauge,
@@ -146,6 +147,7 @@ impl Metrics {
             clock_offset: Gauge::default(),
             spans_dropped: Counter::default(),
             log_lines_dropped: Counter::default(),
+            access_refused: Family::default(),
             cases: Family::default(),
             oldest_open: Gauge::default(),
             late: Gauge::default(),
@@ -224,6 +226,8 @@ impl Metrics {
             "Spans that could not be exported",
             self.spans_dropped.clone(),
         );
+        let what = "Requests that the gate has refused";
+        registry.register("access_refused", what, self.access_refused.clone());
         registry.register(
             "log_lines_dropped",
             "Log lines that nobody read in time",
@@ -386,6 +390,16 @@ impl Metrics {
     pub(crate) fn report_turned_away(&self, status: u16) {
         let result = if status == 429 || status >= 500 { "refused" } else { "rejected" };
         self.reports.get_or_create(&ReportLabels { service: OTHER.to_owned(), result }).inc();
+    }
+
+    /// A request was refused at the gate: nobody known, or without the right.
+    pub(crate) fn access_refused(&self, status: u16) {
+        let result = match status {
+            401 => "unknown",
+            403 | 404 => "denied",
+            _ => "malformed",
+        };
+        self.access_refused.get_or_create(&CallbackLabels { result }).inc();
     }
 
     /// A service told the outcome of a step on its own.
