@@ -3,6 +3,7 @@
 use crate::sources::root;
 use anyhow::{Context, bail};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 /// A crate of ours and the crates of ours that it may build on. What is not listed may not be there.
@@ -108,7 +109,34 @@ pub fn check() -> anyhow::Result<Vec<String>> {
     if !output.status.success() {
         bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
     }
-    Ok(findings(&serde_json::from_slice(&output.stdout)?))
+    let metadata = serde_json::from_slice(&output.stdout)?;
+    let mut found = findings(&metadata);
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    found.extend(lints_of_workspace(&read(&root().join("Cargo.toml"))?));
+    for package in array(&metadata["packages"]) {
+        let manifest = read(Path::new(text(&package["manifest_path"])))?;
+        found.extend(lints(text(&package["name"]), &manifest));
+    }
+    Ok(found)
+}
+
+/// `unsafe` is forbidden once, for all.
+fn lints_of_workspace(manifest: &str) -> Option<String> {
+    let section = manifest.split("[workspace.lints.rust]").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let stands = section.lines().any(|line| line == "unsafe_code = \"forbid\"");
+    (!stands).then(|| "Cargo.toml: `unsafe_code` must be \"forbid\" for the workspace".to_owned())
+}
+
+/// A crate that does not take the workspace's lints may hold anything.
+fn lints(name: &str, manifest: &str) -> Option<String> {
+    let takes =
+        manifest.split("\n[lints]\n").nth(1).is_some_and(|s| s.starts_with("workspace = true"));
+    (!takes).then(|| {
+        format!("`{name}` does not take the workspace's lints: `[lints]` `workspace = true`")
+    })
 }
 
 fn findings(metadata: &Value) -> Vec<String> {
@@ -162,7 +190,7 @@ fn list(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::findings;
+    use super::{findings, lints, lints_of_workspace};
     use serde_json::json;
 
     #[test]
@@ -190,5 +218,20 @@ mod tests {
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.starts_with(expected), "{found}");
         }
+    }
+
+    #[test]
+    fn a_crate_in_which_unsafe_is_allowed_is_named() {
+        let takes = "[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n";
+        assert_eq!(lints("x", takes), None);
+        for not in ["[package]\n", "[package]\n\n[lints]\nrust.unsafe_code = \"allow\"\n"] {
+            assert!(
+                lints("x", not).is_some_and(|found| found.starts_with("`x` does not")),
+                "{not}"
+            );
+        }
+        let workspace = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n\n[profile.dev]\n";
+        assert_eq!(lints_of_workspace(workspace), None);
+        assert!(lints_of_workspace(&workspace.replace("forbid", "warn")).is_some());
     }
 }
