@@ -1,5 +1,5 @@
-//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`,
-//! `sim`, `mutants`. No part of the product.
+//! Checks and generators of this repository: `cargo xtask test`, `tidy`, `openapi`, `schemas`, `deny`, `notices`,
+//! `sbom`, `sim`, `mutants`. No part of the product.
 
 mod circles;
 mod clocks;
@@ -15,6 +15,7 @@ mod ratchet;
 mod schemas;
 mod sim;
 mod sources;
+mod supply;
 mod test;
 mod tidy;
 mod words;
@@ -25,11 +26,17 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
   test      format check, lints, all tests; what .ci/test runs
-  install   bring what the participants in Python and TypeScript need, by their lock files; a part of `test`
+  install   bring what the participants in Python and TypeScript and the tools need, by their lock files; a part of
+            `test`
   tidy      the tree's own rules: dependencies, purity, file heads, links, dead files, and what may only shrink;
             with `--lower` it writes down what has shrunk
   openapi   write docs/reference/openapi.json anew
   schemas   write docs/reference/schemas anew
+  deny      judge all third-party crates by deny.toml: licences, bans, sources, advisories; a part of `test`
+  advisories --from CLONE
+            write the snapshot of the RustSec advisory database anew, from a clone of it
+  notices   write THIRD-PARTY-NOTICES.txt anew
+  sbom      write the binary's bill of materials (CycloneDX 1.5) to target/amends.cdx.json; `sbom FILE` elsewhere
   sim       play days of a supervisor from seeds and check the invariants; `cargo xtask sim --help` tells how
   mutants   plant known faults in a copy and measure how soon they are found; `mutants WORD` for some, by their
             name or folder";
@@ -43,6 +50,11 @@ fn main() -> ExitCode {
         ["tidy", "--lower"] => tidy::lower(),
         ["openapi"] => openapi::run(),
         ["schemas"] => schemas::run(),
+        ["deny"] => supply::deny::run(),
+        ["advisories", "--from", clone] => supply::advisories::run(clone),
+        ["notices"] => supply::notices::run(),
+        ["sbom"] => supply::sbom::run(None),
+        ["sbom", file] => supply::sbom::run(Some(file)),
         ["sim", rest @ ..] => sim::run(rest),
         ["mutants"] => mutants::run(None),
         ["mutants", word] => mutants::run(Some(word)),

@@ -1,4 +1,4 @@
-//! Brings what the participants in other languages and the tools for the API's document need, by their lock files.
+//! Brings what the participants in other languages and the tools of the tests need, by their lock files.
 //! Only this part of the test command asks package registries, so that no test does; and only when a lock file is
 //! newer than what is there.
 
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+/// Where the tool is put that judges third-party crates.
+pub const JUDGE: &str = "xtask/supply";
 /// Oldest Python that the participant runs on.
 const FITS: &str = "import sys; sys.exit(sys.version_info < (3, 11))";
 
@@ -23,7 +25,8 @@ pub fn install() -> anyhow::Result<bool> {
     let node = typescript(&participants.join("typescript"))?;
     let made = python(&participants.join("python"))?;
     let tools = python(&root().join("crates/server/tests/document"))?;
-    Ok(node && made && tools)
+    let judge = python(&root().join(JUDGE))?;
+    Ok(node && made && tools && judge)
 }
 
 /// `npm ci`: `node_modules`, with a Node of its own.
@@ -38,7 +41,7 @@ fn typescript(folder: &Path) -> anyhow::Result<bool> {
 }
 
 /// `.venv`: the Python of this machine with exactly the packages that are listed.
-fn python(folder: &Path) -> anyhow::Result<bool> {
+pub fn python(folder: &Path) -> anyhow::Result<bool> {
     let (lock, own) = (folder.join("requirements.txt"), folder.join(".venv"));
     let installed = own.join("installed");
     if is_newer(&installed, &lock)? {

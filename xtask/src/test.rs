@@ -3,6 +3,7 @@
 
 use crate::participants;
 use crate::sources::root;
+use crate::supply;
 use anyhow::{Context, bail};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -45,6 +46,10 @@ pub fn run() -> anyhow::Result<()> {
     }
     if !participants::install()? {
         bad.push("install");
+    }
+    if let Err(error) = supply::deny::run() {
+        eprintln!("== third-party crates: FAILED: {error:#}");
+        bad.push("third-party crates");
     }
     let mut count = Count::default();
     let (ok, documentation) = counted("documentation tests", &["test", "--workspace", "--doc"])?;
